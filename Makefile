@@ -1,0 +1,72 @@
+# Each target makes the environment first if it is missing or out of date.
+PYTHON ?= python3
+DEMO_ARGS ?=
+TEST_ARGS ?= -q -n 2
+# For example LOCK_ARGS=--upgrade for the newest releases; without it the lock keeps its pins.
+LOCK_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKED := $(VENV)/.locked
+READY := $(VENV)/.ready
+
+# A Debian without python3-venv has no ensurepip: the environment then starts without pip, and the
+# interpreter's own pip installs into it.
+PIP = $$($(BIN)/python -m pip --version >/dev/null 2>&1 && echo $(BIN)/python -m pip \
+	|| echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check
+
+SUPPORTED = $(shell $(PYTHON) -c \
+	'import sys; print("yes" if (3, 11) <= sys.version_info < (3, 14) else "")' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help .venv demo test lint types bench lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.12 chooses the interpreter of a new environment"
+
+.venv: $(READY)  ## the environment: the locked packages and this project, editable
+
+# The stamp is written last, so an interrupted installation starts again from nothing.
+$(LOCKED): requirements.lock
+	$(if $(SUPPORTED),,$(error $(PYTHON) is not Python 3.11, 3.12 or 3.13; choose one, as in: make PYTHON=python3.12 .venv))
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	@echo "installing the locked packages"
+	@$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	@touch $@
+
+# Setuptools comes from the lock: nothing unlocked is downloaded to build the project.
+$(READY): $(LOCKED) pyproject.toml
+	@echo "installing the project"
+	@$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+demo: $(READY)  ## run the demonstration; DEMO_ARGS="--ticks 50" for a short one
+	$(BIN)/mos demo $(DEMO_ARGS)
+
+test: $(READY)  ## run the tests on two processes
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(READY)  ## check the code's style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## check the types
+	$(BIN)/mypy
+
+bench: $(READY)  ## run the benchmarks
+	$(BIN)/python -m experiments.benchmarks.run
+
+# Any environment with uv will do, also one that is older than the pyproject.toml just edited.
+lock: | $(BIN)/uv  ## write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet $(LOCK_ARGS) -o requirements.lock
+
+$(BIN)/uv:
+	$(MAKE) $(READY)
+
+clean:  ## remove the environment, builds and caches; runs stay
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

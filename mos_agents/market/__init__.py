@@ -1,0 +1,1 @@
+"""The economics of the laboratory: quotes, arrivals, execution, positions; pure arrays throughout."""

@@ -1,0 +1,353 @@
+"""Who comes to the market: a fixed mass, a Poisson crowd, self-exciting order flow, or browsers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import pdtrik
+
+from mos_agents.market.kernels import kernel
+from mos_agents.market.random import Shocks
+from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+_NONE = np.empty(0)
+_NO_INDEX = np.empty(0, np.int64)
+
+
+def _needs(name: str, value: float, low: float, high: float = np.inf) -> None:
+    if not low <= value <= high or np.isnan(value):
+        allowed = f">= {low:g}" if high == np.inf else f"in [{low:g}, {high:g}]"
+        raise InputError(f"{name}={value!r} must be {allowed}")
+
+
+@dataclass(frozen=True)
+class FixedMass:
+    """The same outside demand at every tick, per choice group: `buy` and `sell` units."""
+
+    buy: float = 1.0
+    sell: float = 0.0
+
+    def __post_init__(self) -> None:
+        _needs("buy", self.buy, 0.0)
+        _needs("sell", self.sell, 0.0)
+
+    def arrive(
+        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+    ) -> tuple[Arrivals, Array]:
+        mass = state.demand_scale[:, :, None] * np.array([self.buy, self.sell])
+        return _in_bulk(mass), state.excitation
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """Independent arrivals at rates `buy` and `sell` per unit of time and choice group."""
+
+    buy: float = 1.0
+    sell: float = 0.0
+
+    def __post_init__(self) -> None:
+        _needs("buy", self.buy, 0.0)
+        _needs("sell", self.sell, 0.0)
+
+    def arrive(
+        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+    ) -> tuple[Arrivals, Array]:
+        rates = state.demand_scale[:, :, None] * (np.array([self.buy, self.sell]) * market.dt)
+        uniforms = shocks.uniforms("arrivals", rates.shape[1] * 2).reshape(rates.shape)
+        return _in_bulk(poisson_counts(rates, uniforms)), state.excitation
+
+
+@dataclass(frozen=True)
+class Hawkes:
+    """Order flow that excites itself: intensity mu + alpha sum exp(-beta (t - t_i)), per side.
+
+    Both sides of every instrument run their own process; sizes are exponential with mean
+    `mean_size`, rounded up to whole lots of `lot` (0 leaves them as drawn). Simulated exactly, not
+    on a grid, by the two-exponential decomposition of Dassios and Zhao (2013). The stationary rate
+    is mu / (1 - alpha / beta); the market opens in it.
+    """
+
+    mu: float = 20.0
+    alpha: float = 0.5
+    beta: float = 1.0
+    mean_size: float = 10.0
+    lot: float = 1.0
+
+    def __post_init__(self) -> None:
+        _needs("mu", self.mu, 0.0)
+        _needs("alpha", self.alpha, 0.0)
+        _needs("lot", self.lot, 0.0)
+        if not 0.0 < self.beta < np.inf or self.alpha >= self.beta:
+            raise InputError(
+                f"alpha={self.alpha!r}, beta={self.beta!r} must have 0 <= alpha < beta: "
+                "with alpha >= beta the order flow explodes"
+            )
+        if not 0.0 < self.mean_size < np.inf:
+            raise InputError(f"mean_size={self.mean_size!r} must be > 0 units")
+
+    @property
+    def opening_excitation(self) -> float:
+        """Stationary mean of the intensity above mu."""
+        return self.mu / (1.0 - self.alpha / self.beta) - self.mu
+
+    def arrive(
+        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+    ) -> tuple[Arrivals, Array]:
+        batch, groups = state.demand_scale.shape
+        mean = market.dt * (self.mu + self.opening_excitation) * groups * 2
+        page = int(2 * (mean + 6.0 * np.sqrt(mean)) + 4 * groups) + 8
+        while True:  # a longer page repeats the shorter one, so the luck does not depend on it
+            drawn = hawkes_events(
+                shocks.uniforms("arrivals", page), state.excitation, state.demand_scale,
+                self.mu, self.alpha, self.beta, market.dt,
+            )  # fmt: skip
+            if drawn[-1]:
+                break
+            page *= 2
+        excitation, start, group, side, _, _ = drawn
+        size = -self.mean_size * np.log1p(-shocks.ragged("sizes", start))
+        if self.lot > 0.0:
+            size = np.maximum(np.ceil(size / self.lot), 1.0) * self.lot
+        mass = np.zeros((batch, groups, 2))
+        market_of = np.repeat(np.arange(batch), np.diff(start))
+        np.add.at(mass, (market_of, group, side), size)
+        arrivals = Arrivals(
+            mass, mass.sum(-1), start, group, side, size, np.ones(group.size)
+        )  # fmt: skip
+        return arrivals, excitation
+
+
+@dataclass(frozen=True)
+class Browsing:
+    """Sessions that look at several distinct products; some sessions are scrapers.
+
+    Each session views between `views[0]` and `views[1]` products, all equally likely. A share
+    `contamination` of sessions are scrapers: they view `scraper_views` times as many (at most all)
+    and buy with `scraper_intent` times a customer's probability. `poisson=True` draws the number
+    of sessions with mean `sessions`.
+    """
+
+    sessions: float = 30.0
+    views: tuple[int, int] = (1, 4)
+    contamination: float = 0.1
+    scraper_views: float = 3.0
+    scraper_intent: float = 0.01
+    poisson: bool = False
+
+    def __post_init__(self) -> None:
+        _needs("sessions", self.sessions, 0.0, 1e7)
+        _needs("contamination", self.contamination, 0.0, 1.0)
+        _needs("scraper_views", self.scraper_views, 0.0)
+        _needs("scraper_intent", self.scraper_intent, 0.0, 1.0)
+        low, high = self.views
+        if not 1 <= low <= high:
+            raise InputError(f"views={self.views!r} must be (least, most) with 1 <= least <= most")
+
+    def arrive(
+        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+    ) -> tuple[Arrivals, Array]:
+        if market.layout.choice != "within":
+            raise InputError("arrivals=Browsing views products: use demand that chooses 'within'")
+        sessions = self._sessions(state, shocks)
+        visitors = shocks.uniforms("sessions", 2 * int(sessions.max(initial=0)))
+        kinds = (self.views[0], self.views[1], self.contamination, self.scraper_views)
+        groups = market.layout.G
+        views, start = count_views(visitors, sessions, groups, *kinds)
+        mass, exposure, group, intent = browse(
+            visitors, sessions, views, start, shocks.ragged("views", start), groups,
+            self.contamination, self.scraper_intent,
+        )  # fmt: skip
+        ones = np.ones(group.size)
+        sides = np.zeros(group.size, np.int64)
+        return Arrivals(mass, exposure, start, group, sides, ones, intent), state.excitation
+
+    def _sessions(self, state: State, shocks: Shocks) -> IntArray:
+        """[B] whole numbers of sessions: the demand scale's mean over products moves them."""
+        mean = self.sessions * state.demand_scale.mean(axis=1)
+        if self.poisson:
+            counts = poisson_counts(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
+        elif self.sessions == int(self.sessions) and (mean == self.sessions).all():
+            counts = mean
+        else:
+            counts = whole(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
+        sessions: IntArray = counts.astype(np.int64)
+        return sessions
+
+
+def whole(mean: Array, uniforms: Array) -> Array:
+    """Whole numbers around `mean`: 2.4 is two, and a third with probability 0.4."""
+    counts: Array = np.floor(mean) + (uniforms < mean - np.floor(mean))
+    return counts
+
+
+def poisson_counts(rates: Array, uniforms: Array) -> Array:
+    """Poisson numbers by inversion, so that a higher rate never gives fewer arrivals."""
+    counts = np.empty(rates.shape)
+    _poisson_inverse(rates.ravel(), uniforms.ravel(), counts.ravel())
+    large = rates > 400.0
+    if large.any():
+        counts[large] = np.ceil(np.maximum(pdtrik(uniforms[large], rates[large]), 0.0))
+    return counts
+
+
+def one_by_one(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
+    """Split bulk demand into single customers of one unit, buyers and sellers in turn."""
+    batch, groups, _ = arrivals.mass.shape
+    counts = arrivals.mass
+    if (counts != np.floor(counts)).any():
+        parts = shocks.uniforms("parts", groups * 2).reshape(counts.shape)
+        counts = whole(counts, parts)
+    start, group, side = list_units(counts)
+    ones = np.ones(group.size)
+    return Arrivals(counts, arrivals.exposure, start, group, side, ones, ones)
+
+
+def _in_bulk(mass: Array) -> Arrivals:
+    start = np.zeros(mass.shape[0] + 1, np.int64)
+    return Arrivals(mass, mass.sum(-1), start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
+
+
+@kernel
+def _poisson_inverse(rates, uniforms, counts):  # type: ignore[no-untyped-def]
+    for i in range(rates.shape[0]):
+        if rates[i] > 400.0:  # exp(-rate) would soon underflow
+            continue
+        k, probability = 0, np.exp(-rates[i])
+        cumulative = probability
+        # Rounding can leave the cumulative just below 1: the tail's end is where terms vanish.
+        while uniforms[i] >= cumulative and (k < rates[i] or probability > 1e-18):
+            k += 1
+            probability *= rates[i] / k
+            cumulative += probability
+        counts[i] = k
+
+
+@kernel
+def list_units(counts):  # type: ignore[no-untyped-def]
+    """Start [B + 1], group and side of each unit: group by group, sides in turn."""
+    batch, groups = counts.shape[0], counts.shape[1]
+    start = np.zeros(batch + 1, np.int64)
+    for b in range(batch):
+        total = 0.0
+        for g in range(groups):
+            total += counts[b, g, 0] + counts[b, g, 1]
+        start[b + 1] = start[b] + np.int64(total)
+    group = np.empty(start[batch], np.int64)
+    side = np.empty(start[batch], np.int64)
+    for b in range(batch):
+        e = start[b]
+        for g in range(groups):
+            buys, sells = counts[b, g, 0], counts[b, g, 1]
+            while buys > 0.0 or sells > 0.0:
+                if buys > 0.0:
+                    group[e], side[e] = g, 0
+                    buys -= 1.0
+                    e += 1
+                if sells > 0.0:
+                    group[e], side[e] = g, 1
+                    sells -= 1.0
+                    e += 1
+    return start, group, side
+
+
+@kernel
+def hawkes_events(uniforms, excitation, scale, mu, alpha, beta, dt):  # type: ignore[no-untyped-def]
+    """Events of every side of every group in one tick, in time order within each market.
+
+    Returns excitation at the tick's end [B, G, 2], start [B + 1], group, side and time [E], and
+    whether the uniforms sufficed.
+    """
+    batch, groups = scale.shape
+    page = uniforms.shape[1]
+    after = np.empty_like(excitation)
+    start = np.zeros(batch + 1, np.int64)
+    most = batch * (page // 2 + 1)
+    group, side = np.empty(most, np.int64), np.empty(most, np.int64)
+    time = np.empty(most)
+    e = 0
+    for b in range(batch):
+        drawn = 0
+        for g in range(groups):
+            base = mu * scale[b, g]
+            for s in range(2):
+                t, excess = 0.0, excitation[b, g, s]
+                while True:
+                    if drawn + 2 > page:
+                        return after, start, group[:0], side[:0], time[:0], False
+                    wait = np.inf
+                    if base > 0.0:
+                        wait = -np.log1p(-uniforms[b, drawn]) / base
+                    if excess > 0.0:
+                        left = 1.0 + beta * np.log1p(-uniforms[b, drawn + 1]) / excess
+                        if left > 0.0:
+                            wait = min(wait, -np.log(left) / beta)
+                    drawn += 2
+                    if t + wait > dt:
+                        after[b, g, s] = excess * np.exp(-beta * (dt - t))
+                        break
+                    t += wait
+                    excess = excess * np.exp(-beta * wait) + alpha
+                    group[e], side[e], time[e] = g, s, t
+                    e += 1
+        start[b + 1] = e
+        first = start[b]
+        if e - first > 1:
+            order = np.argsort(time[first:e], kind="mergesort")
+            group[first:e] = group[first:e][order]
+            side[first:e] = side[first:e][order]
+            time[first:e] = time[first:e][order]
+    return after, start, group[:e].copy(), side[:e].copy(), time[:e].copy(), True
+
+
+@kernel
+def count_views(visitors, sessions, n_groups, least, most, contamination, factor):  # type: ignore[no-untyped-def]
+    """Views of every session [B, most sessions], and where each market's views start [B + 1]."""
+    batch = sessions.shape[0]
+    views = np.zeros((batch, visitors.shape[1] // 2), np.int64)
+    start = np.zeros(batch + 1, np.int64)
+    for b in range(batch):
+        total = 0
+        for s in range(sessions[b]):
+            wanted = least + np.int64(visitors[b, 2 * s + 1] * (most - least + 1))
+            if visitors[b, 2 * s] < contamination:
+                wanted = np.int64(np.rint(wanted * factor))
+            views[b, s] = min(wanted, n_groups)
+            total += views[b, s]
+        start[b + 1] = start[b] + total
+    return views, start
+
+
+@kernel
+def browse(visitors, sessions, views, start, uniforms, n_groups, contamination, scraper_intent):  # type: ignore[no-untyped-def]
+    """Which products each session views: distinct ones, all equally likely.
+
+    Returns mass [B, G, 2], exposure [B, G], and group and intent of every view.
+    """
+    batch = sessions.shape[0]
+    mass = np.zeros((batch, n_groups, 2))
+    exposure = np.zeros((batch, n_groups))
+    group = np.empty(start[batch], np.int64)
+    intent = np.empty(start[batch])
+    deck = np.arange(n_groups)
+    for b in range(batch):
+        e = start[b]
+        for i in range(n_groups):
+            deck[i] = i
+        for s in range(sessions[b]):
+            wants = scraper_intent if visitors[b, 2 * s] < contamination else 1.0
+            # A partial shuffle from any order of the deck: no need to put it back in order.
+            for i in range(views[b, s]):
+                j = i + np.int64(uniforms[e] * (n_groups - i))
+                seen = deck[j]
+                deck[j] = deck[i]
+                deck[i] = seen
+                group[e], intent[e] = seen, wants
+                mass[b, seen, 0] += wants
+                exposure[b, seen] += 1.0
+                e += 1
+    return mass, exposure, group, intent

@@ -1,0 +1,295 @@
+"""How customers choose: logit, nested logit, elasticity with comparison, linear, cheapest.
+
+A demand model gives, for one arrival in a choice group, the probability of each available offer;
+what is left is no purchase. Linear demand gives units per unit of mass, read the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mos_agents.market.kernels import kernel
+from mos_agents.market.types import Array, InputError
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+
+def _choice(choice: str) -> None:
+    if choice not in ("within", "across"):
+        raise InputError(f"choice={choice!r} must be 'within' or 'across'")
+
+
+@dataclass(frozen=True)
+class Logit:
+    """Multinomial logit with an outside option (McFadden 1974), or nested logit.
+
+    Utility of an offer: (intercept - price_coefficient * price + quality_coefficient * quality)
+    / scale, with the price over its reference price if `relative`. The outside option's utility is
+    outside / scale. With `nesting` in (0, 1), offers of the same nest of the catalogue are closer
+    substitutes (Berry 1994): 0 is plain logit, and 1 its limit.
+    """
+
+    intercept: float = 0.5
+    price_coefficient: float = 1.5
+    quality_coefficient: float = 0.3
+    relative: bool = True
+    outside: float = 0.0
+    scale: float = 1.0
+    nesting: float = 0.0
+    choice: str = "within"
+
+    def __post_init__(self) -> None:
+        _choice(self.choice)
+        if not 0.0 < self.scale < np.inf:
+            raise InputError(f"scale={self.scale!r} must be > 0")
+        if not 0.0 <= self.nesting < 1.0:
+            raise InputError(f"nesting={self.nesting!r} must be in [0, 1)")
+
+    def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
+        layout = market.layout
+        return logit_shares(
+            prices, available, reference, market.catalogue.quality, market.nests,
+            layout.group_start, layout.group_listing, self.intercept, self.price_coefficient,
+            self.quality_coefficient, self.relative, self.outside, self.scale, self.nesting,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Elasticity:
+    """Constant own-price elasticity, and shoppers who compare.
+
+    A view of a product reaches each available seller with equal chance; that visitor wants to buy
+    with probability base (price / reference)^-elasticity, at most 1. If a rival is cheaper, she
+    stays with probability exp(-comparison (price - cheapest) / reference), and otherwise buys from
+    the cheapest. With one rival this is the two-seller formula for each seller's own visitors; what
+    a dear seller loses by comparison, the cheapest gains.
+    """
+
+    base: float = 0.3
+    elasticity: float = 2.0
+    comparison: float = 0.5
+    choice: str = "within"
+
+    def __post_init__(self) -> None:
+        _choice(self.choice)
+        if not 0.0 <= self.base <= 1.0:
+            raise InputError(f"base={self.base!r} must be a probability in [0, 1]")
+        for name in ("elasticity", "comparison"):
+            if not 0.0 <= getattr(self, name) < np.inf:
+                raise InputError(f"{name}={getattr(self, name)!r} must be >= 0")
+
+    def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
+        return elasticity_shares(
+            prices, available, reference, market.layout.group_start, market.layout.group_listing,
+            self.base, self.elasticity, self.comparison,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Linear demand for differentiated goods (Singh and Vives 1984), any number of sellers.
+
+    Inverse demand p_i = intercept - own q_i - cross sum_j q_j, per unit of mass. A seller whose
+    demand would be negative, or who is sold out, leaves the system and the rest is solved anew.
+    """
+
+    intercept: float = 1.0
+    own: float = 1.0
+    cross: float = 0.5
+    choice: str = "within"
+
+    def __post_init__(self) -> None:
+        _choice(self.choice)
+        if not 0.0 <= self.cross < self.own < np.inf:
+            raise InputError(
+                f"own={self.own!r}, cross={self.cross!r} must have 0 <= cross < own: "
+                "goods are at most imperfect substitutes (for perfect ones use Cheapest)"
+            )
+
+    def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
+        return linear_shares(
+            prices, available, market.layout.group_start, market.layout.group_listing,
+            self.intercept, self.own, self.cross,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """Homogeneous goods: the cheapest takes all, equal prices share (Bertrand).
+
+    Demand at price p is 1 up to `choke` and none above; with `slope` > 0 it falls linearly,
+    max(0, 1 - slope p).
+    """
+
+    choke: float = np.inf
+    slope: float = 0.0
+    choice: str = "within"
+
+    def __post_init__(self) -> None:
+        _choice(self.choice)
+        if not self.choke > 0.0 or not 0.0 <= self.slope < np.inf:
+            raise InputError(f"choke={self.choke!r}, slope={self.slope!r} must be > 0 and >= 0")
+
+    def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
+        return cheapest_shares(
+            prices, available, market.layout.group_start, market.layout.group_listing,
+            self.choke, self.slope,
+        )  # fmt: skip
+
+
+@kernel
+def logit_shares(  # type: ignore[no-untyped-def]
+    prices, available, reference, quality, nest, group_start, group_listing, intercept,
+    price_coefficient, quality_coefficient, relative, outside, scale, nesting,
+):  # fmt: skip
+    """[R, L] choice probabilities; `nest` is [L], numbers 0..H-1."""
+    out = np.zeros(prices.shape)
+    n_nests = nest.max() + 1 if nesting > 0.0 else 1
+    inclusive, top = np.empty(n_nests), np.empty(n_nests)
+    for b in range(prices.shape[0]):
+        for g in range(group_start.shape[0] - 1):
+            begin, end = group_start[g], group_start[g + 1]
+            # Utilities go into the output first; the largest is subtracted before exponentials.
+            for h in range(n_nests):
+                top[h], inclusive[h] = -np.inf, 0.0
+            for j in range(begin, end):
+                i = group_listing[j]
+                if available[b, i]:
+                    price = prices[b, i] / reference[b, i] if relative else prices[b, i]
+                    utility = (
+                        intercept - price_coefficient * price + quality_coefficient * quality[i]
+                    ) / scale
+                    out[b, i] = utility / (1.0 - nesting)
+                    h = nest[i] if nesting > 0.0 else 0
+                    top[h] = max(top[h], out[b, i])
+            for j in range(begin, end):
+                i = group_listing[j]
+                if available[b, i]:
+                    h = nest[i] if nesting > 0.0 else 0
+                    out[b, i] = np.exp(out[b, i] - top[h])
+                    inclusive[h] += out[b, i]
+            # Value of a nest: (1 - nesting) log sum exp(u / (1 - nesting)).
+            highest = outside / scale
+            for h in range(n_nests):
+                if inclusive[h] > 0.0:
+                    highest = max(highest, (1.0 - nesting) * (top[h] + np.log(inclusive[h])))
+            total = np.exp(outside / scale - highest)
+            for h in range(n_nests):
+                if inclusive[h] > 0.0:
+                    value = (1.0 - nesting) * (top[h] + np.log(inclusive[h]))
+                    top[h] = np.exp(value - highest)
+                    total += top[h]
+            for j in range(begin, end):
+                i = group_listing[j]
+                if available[b, i]:
+                    h = nest[i] if nesting > 0.0 else 0
+                    out[b, i] *= top[h] / (inclusive[h] * total)
+    return out
+
+
+@kernel
+def elasticity_shares(  # type: ignore[no-untyped-def]
+    prices, available, reference, group_start, group_listing, base, elasticity, comparison
+):
+    """[R, L] purchase probabilities of one view."""
+    out = np.zeros(prices.shape)
+    for b in range(prices.shape[0]):
+        for g in range(group_start.shape[0] - 1):
+            sellers, cheapest, ties = 0, np.inf, 0
+            for j in range(group_start[g], group_start[g + 1]):
+                i = group_listing[j]
+                if available[b, i]:
+                    sellers += 1
+                    if prices[b, i] < cheapest:
+                        cheapest, ties = prices[b, i], 1
+                    elif prices[b, i] == cheapest:
+                        ties += 1
+            diverted = 0.0
+            for j in range(group_start[g], group_start[g + 1]):
+                i = group_listing[j]
+                if available[b, i]:
+                    ratio = prices[b, i] / reference[b, i]
+                    if elasticity == 2.0:  # the default, several times faster than a power
+                        wants = min(base / (ratio * ratio), 1.0) / sellers
+                    else:
+                        wants = min(base * ratio**-elasticity, 1.0) / sellers
+                    if prices[b, i] > cheapest:
+                        gap = (prices[b, i] - cheapest) / reference[b, i]
+                        stays = np.exp(-comparison * gap)
+                        diverted += wants * (1.0 - stays)
+                        wants *= stays
+                    out[b, i] = wants
+            if diverted > 0.0:
+                for j in range(group_start[g], group_start[g + 1]):
+                    i = group_listing[j]
+                    if available[b, i] and prices[b, i] == cheapest:
+                        out[b, i] += diverted / ties
+    return out
+
+
+@kernel
+def linear_shares(prices, available, group_start, group_listing, intercept, own, cross):  # type: ignore[no-untyped-def]
+    """[R, L] units per unit of mass."""
+    out = np.zeros(prices.shape)
+    for b in range(prices.shape[0]):
+        for g in range(group_start.shape[0] - 1):
+            begin, end = group_start[g], group_start[g + 1]
+            for j in range(begin, end):
+                i = group_listing[j]
+                out[b, i] = 1.0 if available[b, i] and prices[b, i] < intercept else 0.0
+            while True:
+                active, total = 0, 0.0
+                for j in range(begin, end):
+                    i = group_listing[j]
+                    if out[b, i] > 0.0:
+                        active += 1
+                        total += prices[b, i]
+                if active == 0:
+                    break
+                # The dearest has the least demand: if any is negative, it is the first to go.
+                everything = (active * intercept - total) / (own + (active - 1) * cross)
+                worst, at = np.inf, -1
+                for j in range(begin, end):
+                    i = group_listing[j]
+                    if out[b, i] > 0.0:
+                        quantity = (intercept - prices[b, i] - cross * everything) / (own - cross)
+                        if quantity < worst:
+                            worst, at = quantity, i
+                if worst > 0.0:
+                    for j in range(begin, end):
+                        i = group_listing[j]
+                        if out[b, i] > 0.0:
+                            out[b, i] = (intercept - prices[b, i] - cross * everything) / (
+                                own - cross
+                            )
+                    break
+                out[b, at] = 0.0
+    return out
+
+
+@kernel
+def cheapest_shares(prices, available, group_start, group_listing, choke, slope):  # type: ignore[no-untyped-def]
+    """[R, L] units per unit of mass: all to the cheapest, equal prices share."""
+    out = np.zeros(prices.shape)
+    for b in range(prices.shape[0]):
+        for g in range(group_start.shape[0] - 1):
+            best, ties = np.inf, 0
+            for j in range(group_start[g], group_start[g + 1]):
+                i = group_listing[j]
+                if available[b, i]:
+                    if prices[b, i] < best:
+                        best, ties = prices[b, i], 1
+                    elif prices[b, i] == best:
+                        ties += 1
+            if ties == 0 or best > choke:
+                continue
+            demand = max(0.0, 1.0 - slope * best)
+            for j in range(group_start[g], group_start[g + 1]):
+                i = group_listing[j]
+                if available[b, i] and prices[b, i] == best:
+                    out[b, i] = demand / ties
+    return out

@@ -1,0 +1,20 @@
+"""How inner loops are compiled: one decorator, so that every kernel is compiled the same way.
+
+Numba's fast-math stays off: it would let the same market give other bits in a batch of another
+size. Compiled code is cached beside the sources; the first call on a new machine takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kernel(function: F) -> F:
+    """Compile `function` on first use and cache the machine code on disk."""
+    compiled: F = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
+    return compiled

@@ -1,0 +1,145 @@
+"""The books: cash and inventory, limits, supplies on their way, and what holding them costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mos_agents.market.kernels import kernel
+from mos_agents.market.types import Array, Executions, Flows, InputError, Positions, State
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Double-entry books of every participant and of the outside world.
+
+    Where the catalogue's stock is infinite, nothing is held: units sold are sourced at cost, and
+    units bought are used at once for their worth. Otherwise inventory moves with the trades.
+
+    limit: largest inventory; with `short`, also the largest short position.
+    base_stock: stock that orders restore every tick, as a multiple of the opening stock; 0 never
+        orders. Orders arrive after `lead_time` ticks and are paid at cost on delivery.
+    holding_cost: money per unit (long or short) and tick. shortage_cost: per unit turned away.
+    commission: share of the firms' revenue that the platform receives.
+    mark: value inventory at its "cost" or at the "reference" price.
+    endowment: opening cash.
+    """
+
+    limit: float = np.inf
+    short: bool = False
+    base_stock: float = 0.0
+    lead_time: int = 0
+    holding_cost: float = 0.0
+    shortage_cost: float = 0.0
+    commission: float = 0.0
+    mark: str = "cost"
+    endowment: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("base_stock", "lead_time", "holding_cost", "shortage_cost"):
+            if not 0.0 <= getattr(self, name) < np.inf:
+                raise InputError(f"{name}={getattr(self, name)!r} must be >= 0")
+        if not self.limit > 0.0:
+            raise InputError(f"limit={self.limit!r} must be > 0 units")
+        if not 0.0 <= self.commission < 1.0:
+            raise InputError(f"commission={self.commission!r} must be in [0, 1)")
+        if self.mark not in ("cost", "reference"):
+            raise InputError(f"mark={self.mark!r} must be 'cost' or 'reference'")
+
+    def opening(self, market: Market, batch: int) -> Positions:
+        layout, stock = market.layout, market.catalogue.stock
+        held = np.where(np.isinf(stock), 0.0, stock)
+        inventory = np.ascontiguousarray(np.broadcast_to(held, (batch, layout.L)))
+        return Positions(
+            np.full((batch, layout.N), self.endowment),
+            inventory,
+            np.zeros((batch, int(self.lead_time), layout.L)),
+            np.zeros(batch),
+            np.zeros((batch, layout.K)),
+        )
+
+    def room(self, market: Market, positions: Positions) -> tuple[Array, Array]:
+        lower, upper = market.position_limits
+        return positions.inventory - lower, upper - positions.inventory
+
+    def marks(self, market: Market, state: State) -> Array:
+        return state.cost if self.mark == "cost" else market.marks_of_listings(state.reference)
+
+    def book(self, market: Market, state: State, executions: Executions) -> tuple[Positions, Flows]:
+        before, layout = state.positions, market.layout
+        booked = book_trades(
+            before.cash, before.inventory, before.on_order, before.outside_cash,
+            before.outside_units, state.cost, executions.sold, executions.sold_price,
+            executions.bought, executions.bought_price, executions.lost, layout.first,
+            layout.instrument, market.made_to_order, market.base_stocks, self.holding_cost,
+            self.shortage_cost, self.commission, market.collector,
+        )  # fmt: skip
+        return Positions(*booked[:5]), Flows(*booked[5:])
+
+
+@kernel
+def book_trades(  # type: ignore[no-untyped-def]
+    cash, inventory, on_order, outside_cash, outside_units, cost, sold, sold_price, bought,
+    bought_price, lost, first, instrument, made_to_order, base_stock, holding_cost, shortage_cost,
+    commission, collector,
+):  # fmt: skip
+    """Positions and flows after the trades, deliveries and charges of one tick.
+
+    Whatever a participant pays or receives, somebody else or the outside world receives or pays.
+    """
+    batch, n_participants = cash.shape
+    lead = on_order.shape[1]
+    money, units = cash.copy(), inventory.copy()
+    orders = np.zeros_like(on_order)
+    world_cash, world_units = outside_cash.copy(), outside_units.copy()
+    revenue, spending = np.zeros_like(cash), np.zeros_like(cash)
+    holding, shortage, fees = np.zeros_like(cash), np.zeros_like(cash), np.zeros_like(cash)
+    delivered = np.zeros_like(inventory)
+    for b in range(batch):
+        for n in range(n_participants):
+            for i in range(first[n], first[n + 1]):
+                k = instrument[i]
+                income = sold[b, i] * sold_price[b, i]
+                outlay = bought[b, i] * bought_price[b, i]
+                if commission > 0.0 and collector >= 0 and n != collector:
+                    fees[b, n] += commission * income
+                    fees[b, collector] -= commission * income
+                if made_to_order[i]:
+                    # Bought from and sold to the outside at cost: inventory and units stay.
+                    income += bought[b, i] * cost[b, i]
+                    outlay += sold[b, i] * cost[b, i]
+                else:
+                    net = sold[b, i] - bought[b, i]
+                    units[b, i] -= net
+                    world_units[b, k] += net
+                    arriving = 0.0
+                    if lead > 0:
+                        arriving = on_order[b, 0, i]
+                        coming = 0.0
+                        for d in range(lead - 1):
+                            orders[b, d, i] = on_order[b, d + 1, i]
+                            coming += on_order[b, d + 1, i]
+                        wanted = base_stock[i] - (units[b, i] + arriving) - coming
+                        orders[b, lead - 1, i] = max(wanted, 0.0)
+                    elif base_stock[i] > units[b, i]:
+                        arriving = base_stock[i] - units[b, i]
+                    if arriving > 0.0:
+                        units[b, i] += arriving
+                        world_units[b, k] -= arriving
+                        delivered[b, i] = arriving
+                        outlay += arriving * cost[b, i]
+                    holding[b, n] += holding_cost * abs(units[b, i])
+                shortage[b, n] += shortage_cost * lost[b, i]
+                revenue[b, n] += income
+                spending[b, n] += outlay
+        for n in range(n_participants):
+            change = revenue[b, n] - spending[b, n] - holding[b, n] - shortage[b, n] - fees[b, n]
+            money[b, n] += change
+            world_cash[b] -= change
+    return (money, units, orders, world_cash, world_units,
+            revenue, spending, holding, shortage, fees, delivered)  # fmt: skip

@@ -1,0 +1,209 @@
+"""Chance as data: what happens by luck in market m at tick t is a fixed table of numbers.
+
+Every random number has an address (seed, owner, purpose, market, tick, position) and is computed
+from it alone by a counter-based generator, Philox-4x64-10 (Salmon, Moraes, Dror and Shaw, SC 2011).
+No stage holds a generator and nothing has to be drawn in order: market m of seed s meets the same
+luck in a batch of one or of ten thousand, in any process, after any restart; and two price paths
+can be compared before the same customers.
+
+The numbers are numpy's own: position i of a stream is the i-th draw of
+`Generator(Philox(key=key, counter=[0, tick, market, purpose])).random()`, which the tests check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from scipy.special import ndtri
+
+from mos_agents.market.kernels import kernel
+from mos_agents.market.types import Array, InputError, IntArray
+
+_TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53, as numpy's `random`
+
+
+class Shocks(Protocol):
+    """The luck of one tick, for B markets: uniforms, normals and uniforms in ragged rows."""
+
+    def uniforms(self, purpose: str, n: int) -> Array:
+        """[B, n] uniforms in [0, 1); a larger n repeats the shorter table and goes on."""
+
+    def normals(self, purpose: str, n: int) -> Array:
+        """[B, n] standard normals."""
+
+    def ragged(self, purpose: str, start: IntArray) -> Array:
+        """Flat uniforms: market b owns positions start[b] to start[b + 1]; start is [B + 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """All the luck that one owner will ever have, in B markets.
+
+    `owner` separates the market's luck from that of each participant's policy, so that nobody
+    can foretell the customers from the numbers handed to them.
+    """
+
+    key: IntArray
+    markets: IntArray
+
+    @classmethod
+    def of(cls, seed: int, markets: int | IntArray = 1, owner: str = "market") -> Streams:
+        """Streams of `seed` for markets 0..n-1, or for the market numbers in an array [B]."""
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise InputError(f"seed={seed!r} must be a whole number >= 0: any such number will do")
+        numbers = np.arange(markets) if isinstance(markets, int) else np.asarray(markets)
+        if numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 0:
+            raise InputError(f"markets={markets!r} must be a number >= 1 or a list of numbers >= 0")
+        sequence = np.random.SeedSequence(int(seed), spawn_key=(purpose_number(owner),))
+        return cls(sequence.generate_state(2, np.uint64), numbers.astype(np.uint64))
+
+    def at(self, tick: int) -> StreamShocks:
+        """The luck of one tick."""
+        return StreamShocks(self.key, self.markets, tick)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamShocks:
+    """The luck of one tick, computed from its address when asked for."""
+
+    key: IntArray
+    markets: IntArray
+    tick: int
+
+    def uniforms(self, purpose: str, n: int) -> Array:
+        return fill_rows(self.key, self.tick, self.markets, purpose_number(purpose), n)
+
+    def normals(self, purpose: str, n: int) -> Array:
+        # Half a step away from 0 keeps the quantile finite; one uniform a normal keeps addresses.
+        normals: Array = ndtri(self.uniforms(purpose, n) + 0.5 * _TO_UNIT)
+        return normals
+
+    def ragged(self, purpose: str, start: IntArray) -> Array:
+        return fill_ragged(self.key, self.tick, self.markets, purpose_number(purpose), start)
+
+
+@dataclass(frozen=True, slots=True)
+class HandMade:
+    """Luck written down by hand: {purpose: rows}; for worked examples and tests.
+
+    Values are uniforms or normals as the purpose asks, [B, n] or longer; for `ragged`, a flat
+    array. What is not written down is an error, not a draw.
+    """
+
+    tables: Mapping[str, Any]
+
+    def uniforms(self, purpose: str, n: int) -> Array:
+        table = self._table(purpose)
+        if table.ndim != 2 or table.shape[1] < n:
+            raise InputError(f"shocks[{purpose!r}] has shape {table.shape}, needs [B, {n}] or more")
+        return np.ascontiguousarray(table[:, :n])
+
+    def normals(self, purpose: str, n: int) -> Array:
+        return self.uniforms(purpose, n)
+
+    def ragged(self, purpose: str, start: IntArray) -> Array:
+        table = self._table(purpose).ravel()
+        if table.size < start[-1]:
+            raise InputError(f"shocks[{purpose!r}] has {table.size} values, needs {start[-1]}")
+        return table
+
+    def _table(self, purpose: str) -> Array:
+        if purpose not in self.tables:
+            raise InputError(f"no hand-made shocks for {purpose!r}: given are {list(self.tables)}")
+        return np.asarray(self.tables[purpose], dtype=np.float64)
+
+
+@lru_cache(maxsize=4096)
+def purpose_number(purpose: str) -> int:
+    """A 64-bit number for a name, the same on every machine and in every run."""
+    return int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
+
+
+def unit_rows(key: IntArray, tick: int, markets: IntArray, purpose: int, n: int) -> Array:
+    """The plain twin of `fill_rows`: numpy's own generator, one per market. [B, n]."""
+    rows = [
+        np.random.Generator(
+            np.random.Philox(key=key, counter=np.array([0, tick, int(m), purpose], dtype=np.uint64))
+        ).random(n)
+        for m in markets
+    ]
+    return np.array(rows).reshape(len(markets), n)
+
+
+def fill_rows(key: IntArray, tick: int, markets: IntArray, purpose: int, n: int) -> Array:
+    """[B, n] uniforms of one purpose at one tick."""
+    out = np.empty((len(markets), n))
+    _fill_rows(key, np.uint64(tick), markets, np.uint64(purpose), out)
+    return out
+
+
+def fill_ragged(
+    key: IntArray, tick: int, markets: IntArray, purpose: int, start: IntArray
+) -> Array:
+    """Flat uniforms, market b in positions start[b]:start[b + 1]."""
+    out = np.empty(int(start[-1]))
+    _fill_ragged(key, np.uint64(tick), markets, np.uint64(purpose), start, out)
+    return out
+
+
+@intrinsic
+def _high_product(typingctx: Any, a: Any, b: Any) -> Any:
+    """The upper 64 bits of a 64 x 64 bit product, which numba has no word for."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
+        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), codegen
+
+
+@kernel
+def _fill(key, tick, market, purpose, out, first, last):  # type: ignore[no-untyped-def]
+    m0, m1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
+    w0, w1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
+    shift, unit, one = np.uint64(11), 1.0 / 9007199254740992.0, np.uint64(1)
+    position, block = first, np.uint64(0)
+    while position < last:
+        block += one
+        c0, c1, c2, c3 = block, tick, market, purpose
+        k0, k1 = key[0], key[1]
+        for _ in range(10):
+            h0, l0 = _high_product(m0, c0), m0 * c0
+            h1, l1 = _high_product(m1, c2), m1 * c2
+            c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
+            k0 += w0
+            k1 += w1
+        out[position] = np.float64(c0 >> shift) * unit
+        if position + 3 < last:
+            out[position + 1] = np.float64(c1 >> shift) * unit
+            out[position + 2] = np.float64(c2 >> shift) * unit
+            out[position + 3] = np.float64(c3 >> shift) * unit
+        else:
+            if position + 1 < last:
+                out[position + 1] = np.float64(c1 >> shift) * unit
+            if position + 2 < last:
+                out[position + 2] = np.float64(c2 >> shift) * unit
+        position += 4
+
+
+@kernel
+def _fill_rows(key, tick, markets, purpose, out):  # type: ignore[no-untyped-def]
+    n = out.shape[1]
+    flat = out.reshape(-1)
+    for b in range(markets.shape[0]):
+        _fill(key, tick, markets[b], purpose, flat, b * n, (b + 1) * n)
+
+
+@kernel
+def _fill_ragged(key, tick, markets, purpose, start, out):  # type: ignore[no-untyped-def]
+    for b in range(markets.shape[0]):
+        _fill(key, tick, markets[b], purpose, out, start[b], start[b + 1])

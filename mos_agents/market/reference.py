@@ -1,0 +1,204 @@
+"""What moves by itself: mid prices, costs and outside demand, by chance, by shock or by replay.
+
+A process has one verb, `step`: levels [B, M] now to levels [B, M] at the next tick.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from mos_agents.market.random import Shocks
+from mos_agents.market.types import Array, InputError, State
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+
+class Process(Protocol):
+    """How levels move from one tick to the next."""
+
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+    ) -> Array:
+        """Next levels [B, M] from the present ones, given the opening levels [M]."""
+
+
+def _check(owner: object, *names: str) -> None:
+    for name in names:
+        value = getattr(owner, name)
+        if not 0.0 <= value < np.inf:
+            raise InputError(f"{name}={value!r} must be >= 0")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Nothing moves."""
+
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+    ) -> Array:
+        return levels
+
+
+@dataclass(frozen=True)
+class GeometricBrownian:
+    """dS = mu S dt + sigma S dW, exact over a tick."""
+
+    mu: float = 0.0
+    sigma: float = 0.02
+
+    def __post_init__(self) -> None:
+        _check(self, "sigma")
+
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+    ) -> Array:
+        normals = shocks.normals(purpose, levels.shape[1])
+        drift = (self.mu - 0.5 * self.sigma**2) * dt
+        return levels * np.exp(drift + self.sigma * np.sqrt(dt) * normals)
+
+
+@dataclass(frozen=True)
+class Brownian:
+    """dS = mu dt + sigma dW, as in Avellaneda and Stoikov (2008). Levels may become negative."""
+
+    mu: float = 0.0
+    sigma: float = 2.0
+
+    def __post_init__(self) -> None:
+        _check(self, "sigma")
+
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+    ) -> Array:
+        normals = shocks.normals(purpose, levels.shape[1])
+        return levels + (self.mu * dt) + (self.sigma * np.sqrt(dt)) * normals
+
+
+@dataclass(frozen=True)
+class OrnsteinUhlenbeck:
+    """d log S = -reversion (log S - log S_0) dt + sigma dW, exact over a tick; stays positive."""
+
+    reversion: float = 1.0
+    sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(self, "reversion", "sigma")
+
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+    ) -> Array:
+        keeps = np.exp(-self.reversion * dt)
+        variance = dt if self.reversion == 0.0 else (1.0 - keeps**2) / (2.0 * self.reversion)
+        noise = self.sigma * np.sqrt(variance) * shocks.normals(purpose, levels.shape[1])
+        logs: Array = np.exp(np.log(opening) + keeps * np.log(levels / opening) + noise)
+        return logs
+
+
+@dataclass(frozen=True)
+class JumpDiffusion:
+    """Geometric Brownian motion with log-normal jumps at Poisson times (Merton 1976)."""
+
+    mu: float = 0.0
+    sigma: float = 0.02
+    rate: float = 0.1
+    jump_mean: float = 0.0
+    jump_sd: float = 0.05
+
+    def __post_init__(self) -> None:
+        _check(self, "sigma", "rate", "jump_sd")
+
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+    ) -> Array:
+        from mos_agents.market.arrivals import poisson_counts
+
+        width = levels.shape[1]
+        rates = np.full(levels.shape, self.rate * dt)
+        jumps = poisson_counts(rates, shocks.uniforms(purpose + "/jumps", width))
+        # n jumps together are normal with n times the mean and variance.
+        sizes = jumps * self.jump_mean + np.sqrt(jumps) * self.jump_sd * shocks.normals(
+            purpose + "/sizes", width
+        )
+        drift = (self.mu - 0.5 * self.sigma**2) * dt
+        normals = shocks.normals(purpose, width)
+        return levels * np.exp(drift + self.sigma * np.sqrt(dt) * normals + sizes)
+
+
+@dataclass(frozen=True)
+class Shock:
+    """A factor on the opening level from tick `at` on, for `duration` ticks (0: for good).
+
+    `only` names the columns it hits; none given means all.
+    """
+
+    at: int = 100
+    factor: float = 1.2
+    duration: int = 0
+    only: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check(self, "at", "factor", "duration")
+
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+    ) -> Array:
+        coming = tick + 1
+        hit = coming >= self.at and (self.duration == 0 or coming < self.at + self.duration)
+        row = opening.copy()
+        if self.only and max(self.only) >= row.size:
+            raise InputError(f"only={self.only!r} must be columns 0 to {row.size - 1}")
+        columns = list(self.only) if self.only else slice(None)
+        if hit:
+            row[columns] *= self.factor
+        return np.ascontiguousarray(np.broadcast_to(row, levels.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A recorded path [T, M], row t at tick t; the last row stays once the path is over."""
+
+    path: Array = field(repr=False)
+
+    def __post_init__(self) -> None:
+        path = np.ascontiguousarray(self.path, dtype=np.float64)
+        path = path[:, None] if path.ndim == 1 else path
+        if path.ndim != 2 or not path.size or not np.isfinite(path).all():
+            raise InputError(f"path of shape {path.shape} must be [ticks, series], all finite")
+        if path.min() <= 0.0:
+            raise InputError(f"path has a value {path.min():g}: prices must be > 0")
+        object.__setattr__(self, "path", path)
+
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+    ) -> Array:
+        row = self.path[min(tick + 1, len(self.path) - 1)]
+        if row.size not in (1, levels.shape[1]):
+            raise InputError(f"path has {row.size} series, needs 1 or {levels.shape[1]}")
+        return np.ascontiguousarray(np.broadcast_to(row, levels.shape))
+
+
+@dataclass(frozen=True)
+class Fundamentals:
+    """One process each for reference prices [B, K], costs [B, L] and demand scales [B, G]."""
+
+    price: Process = field(default_factory=Constant)
+    cost: Process = field(default_factory=Constant)
+    demand: Process = field(default_factory=Constant)
+
+    @property
+    def sigma(self) -> float:
+        return float(getattr(self.price, "sigma", 0.0))
+
+    def move(self, market: Market, state: State, shocks: Shocks) -> tuple[Array, Array, Array]:
+        tick, dt = state.tick, market.dt
+        return (
+            self.price.step(
+                state.reference, market.opening_reference, tick, dt, shocks, "reference"
+            ),
+            self.cost.step(state.cost, market.catalogue.cost, tick, dt, shocks, "cost"),
+            self.demand.step(state.demand_scale, market.opening_demand, tick, dt, shocks, "demand"),
+        )

@@ -1,0 +1,51 @@
+"""What participants are after: a weighted sum of the tick's metrics, term by term."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mos_agents.market.metrics import METRICS, metric
+from mos_agents.market.types import Array, InputError
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Reward = sum of weight x metric; `by_participant` gives some of them their own weights."""
+
+    weights: Mapping[str, float] = field(default_factory=lambda: {"pnl": 1.0})
+    by_participant: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for weights in (self.weights, *self.by_participant.values()):
+            for name, weight in weights.items():
+                if name not in METRICS:
+                    raise InputError(f"weights: {name!r} is not a metric; metrics are {METRICS}")
+                if not np.isfinite(weight):
+                    raise InputError(f"weights: {name}={weight!r} must be a finite number")
+
+    def _table(self, market: Market) -> tuple[list[int], Array]:
+        for name in self.by_participant:
+            if name not in market.layout.participants:
+                raise InputError(f"by_participant: {name!r} is not one of the participants "
+                                 f"{market.layout.participants}")  # fmt: skip
+        rows = [self.by_participant.get(n, self.weights) for n in market.layout.participants]
+        used = [m for m in METRICS if any(r.get(m) for r in rows)]
+        return [metric(m) for m in used], np.array([[r.get(m, 0.0) for m in used] for r in rows])
+
+    def score(self, market: Market, metrics: Array) -> Array:
+        columns, weights = market.cached("objective", lambda: self._table(market))
+        reward = np.zeros(metrics.shape[:2])
+        for j, column in enumerate(columns):
+            reward += weights[:, j] * metrics[:, :, column]
+        return reward
+
+    def breakdown(self, market: Market, metrics: Array) -> dict[str, Array]:
+        columns, weights = self._table(market)
+        return {METRICS[c]: weights[:, j] * metrics[:, :, c] for j, c in enumerate(columns)}

@@ -1,0 +1,66 @@
+"""Who reprices when: all together, in turns, at their own pace, or by chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mos_agents.market.random import Shocks
+from mos_agents.market.types import InputError
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+
+@dataclass(frozen=True)
+class Simultaneous:
+    """Everybody moves at every tick."""
+
+    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
+        return market.everybody
+
+
+@dataclass(frozen=True)
+class Alternating:
+    """One participant a tick, in roster order (Maskin and Tirole 1988)."""
+
+    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
+        return (np.arange(market.layout.N) == tick % market.layout.N)[None, :]
+
+
+@dataclass(frozen=True)
+class Periodic:
+    """Participant n moves every `periods[n]` ticks, first at tick `offsets[n]` (default 0)."""
+
+    periods: tuple[int, ...]
+    offsets: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.periods or min(self.periods) < 1:
+            raise InputError(f"periods={self.periods!r} must be whole numbers >= 1")
+        if self.offsets is not None and len(self.offsets) != len(self.periods):
+            raise InputError(f"offsets={self.offsets!r} must have one entry per period")
+
+    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
+        if len(self.periods) != market.layout.N:
+            raise InputError(f"periods={self.periods!r} must have one entry per participant")
+        offsets = self.offsets or (0,) * len(self.periods)
+        return ((tick - np.array(offsets)) % np.array(self.periods) == 0)[None, :]
+
+
+@dataclass(frozen=True)
+class RandomMoves:
+    """Each participant moves with probability `probability` at each tick (Calvo 1983)."""
+
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.probability <= 1.0:
+            raise InputError(f"probability={self.probability!r} must be in (0, 1]")
+
+    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
+        moves: NDArray[np.bool_] = shocks.uniforms("moves", market.layout.N) < self.probability
+        return moves

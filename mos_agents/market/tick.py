@@ -1,0 +1,408 @@
+"""One tick of the market, start to end: quote, arrival, execution, position, observation, reward.
+
+`Market` is a value: the parts and their parameters. `tick` is a function: state in, state out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mos_agents.market import metrics as metrics_
+from mos_agents.market.arrivals import FixedMass
+from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.observations import Book, ObservationField
+from mos_agents.market.positions import Ledger
+from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid
+from mos_agents.market.random import Shocks, Streams
+from mos_agents.market.reference import Fundamentals
+from mos_agents.market.rewards import Objective
+from mos_agents.market.schedules import Simultaneous
+from mos_agents.market.stages import (
+    ArrivalProcess,
+    ExecutionRule,
+    Observer,
+    PositionRule,
+    QuoteRule,
+    ReferenceRule,
+    RewardRule,
+    Schedule,
+)
+from mos_agents.market.types import (
+    Array,
+    Arrivals,
+    Executions,
+    Info,
+    InputError,
+    IntArray,
+    Layout,
+    QuoteRefused,
+    State,
+    Step,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Market:
+    """Who trades what under which rules. Replace a part with `market.with_parts(part=...)`.
+
+    dt: length of a tick in the unit of time of all rates. horizon: ticks in an episode.
+    """
+
+    layout: Layout
+    catalogue: Catalogue
+    execution: ExecutionRule
+    quotes: QuoteRule = field(default_factory=PostedPrice)
+    schedule: Schedule = field(default_factory=Simultaneous)
+    arrivals: ArrivalProcess = field(default_factory=FixedMass)
+    positions: PositionRule = field(default_factory=Ledger)
+    reference: ReferenceRule = field(default_factory=Fundamentals)
+    observations: Observer = field(default_factory=Book)
+    rewards: RewardRule = field(default_factory=Objective)
+    dt: float = 1.0
+    horizon: int = 500
+    name: str = "market"
+    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.execution.choice != self.layout.choice:
+            raise InputError(
+                f"choice: the layout compares {self.layout.choice!r}, the execution "
+                f"{self.execution.choice!r}; give both the same"
+            )
+        if self.catalogue.cost.size != self.layout.L:
+            raise InputError(
+                f"catalogue has {self.catalogue.cost.size} listings, the layout {self.layout.L}"
+            )
+        if not 0.0 < self.dt < np.inf:
+            raise InputError(f"dt={self.dt!r} must be > 0: the length of a tick")
+        if self.horizon < 1:
+            raise InputError(f"horizon={self.horizon!r} must be >= 1 ticks")
+
+    def with_parts(self, **parts: Any) -> Market:
+        """The same market with other parts or parameters."""
+        return replace(self, **parts)
+
+    def start(self, batch: int = 1) -> State:
+        """The state before the first tick, for `batch` markets."""
+        layout = self.layout
+        rows = np.ones((batch, 1))
+        opening = getattr(self.arrivals, "opening_excitation", 0.0)
+        return State(
+            tick=0,
+            quotes=self.quotes.opening(self, batch),
+            positions=self.positions.opening(self, batch),
+            reference=rows * self.opening_reference,
+            cost=rows * self.catalogue.cost,
+            demand_scale=rows * self.opening_demand,
+            excitation=np.full((batch, layout.G, 2), opening),
+            pnl_moments=np.zeros((batch, layout.N, 2)),
+            tape=np.zeros((batch, self.observations.delay, 4, layout.L)),
+        )
+
+    def first_observation(self, state: State, shocks: Shocks) -> Array:
+        """[B, sum of D_n] what participants see before the first tick."""
+        batch, layout = len(state.cost), self.layout
+        none = np.zeros((batch, layout.L))
+        looks = np.zeros((batch, layout.G))
+        empty = np.empty(0, np.int64)
+        arrivals = Arrivals(
+            np.zeros((batch, layout.G, 2)), looks, np.zeros(batch + 1, np.int64), empty, empty,
+            np.empty(0), np.empty(0),
+        )  # fmt: skip
+        executions = Executions(none, none, none, none, none, none)
+        return self.observations.observe(self, state, arrivals, executions, shocks)
+
+    @cached_property
+    def seats(self) -> tuple[Seat, ...]:
+        """What each participant knows of its place, in roster order."""
+        seats, begin = [], 0
+        low, high = self.quotes.limits(self)
+        for n, name in enumerate(self.layout.participants):
+            fields = self.observations.fields(self, n)
+            size = sum(f.size for f in fields)
+            own = self.layout.own(n)
+            seats.append(
+                Seat(
+                    name=name,
+                    role=self.layout.roles[n],
+                    number=n,
+                    listings=own,
+                    features=self.quotes.features,
+                    low=low[own],
+                    high=high[own],
+                    opening_price=self.catalogue.reference_price[own],
+                    fields=fields,
+                    columns=slice(begin, begin + size),
+                    dt=self.dt,
+                    horizon=self.horizon,
+                    sigma=self.reference.sigma,
+                    order_decay=float(getattr(self.execution, "kappa", np.nan)),
+                    order_rate=order_rate(self),
+                )
+            )
+            begin += size
+        return tuple(seats)
+
+    def seat(self, name: str) -> Seat:
+        """The seat of a participant by name."""
+        for seat in self.seats:
+            if seat.name == name:
+                return seat
+        raise InputError(f"participant {name!r} is not one of {self.layout.participants}")
+
+    def marks_of_listings(self, reference: Array) -> Array:
+        """[B, L] reference price of every listing from those of the instruments [B, K]."""
+        if self._reference_is_by_listing:
+            return reference
+        marks: Array = reference[:, self.layout.instrument]
+        return marks if self._no_premium else marks * self.premium
+
+    def cached(self, name: str, make: Callable[[], Any]) -> Any:
+        """Something that depends on the market alone, made once."""
+        if name not in self._cache:
+            self._cache[name] = make()
+        return self._cache[name]
+
+    def none_moved(self, batch: int) -> Array:
+        """Ages of quotes before anybody moved. [B, N]"""
+        return np.zeros((batch, self.layout.N))
+
+    @cached_property
+    def everybody(self) -> NDArray[np.bool_]:
+        return np.ones((1, self.layout.N), np.bool_)
+
+    @cached_property
+    def opening_reference(self) -> Array:
+        """[K] reference price of each instrument: its first listing's in the catalogue."""
+        first = np.ones(self.layout.K)
+        first[self.layout.instrument[::-1]] = self.catalogue.reference_price[::-1]
+        return first
+
+    @cached_property
+    def premium(self) -> Array:
+        """[L] a listing's reference price over its instrument's."""
+        over: Array = (
+            self.catalogue.reference_price / self.opening_reference[self.layout.instrument]
+        )
+        return over
+
+    @cached_property
+    def opening_demand(self) -> Array:
+        return np.ones(self.layout.G)
+
+    @cached_property
+    def nests(self) -> IntArray:
+        """[L] nests numbered 0..H-1."""
+        return np.unique(np.asarray(self.catalogue.nest), return_inverse=True)[1].astype(np.int64)
+
+    @cached_property
+    def made_to_order(self) -> NDArray[np.bool_]:
+        return np.isinf(self.catalogue.stock)
+
+    @cached_property
+    def base_stocks(self) -> Array:
+        multiple = float(getattr(self.positions, "base_stock", 0.0))
+        return np.where(self.made_to_order, 0.0, self.catalogue.stock) * multiple
+
+    @cached_property
+    def position_limits(self) -> tuple[Array, Array]:
+        """Lowest and highest inventory [L]; without bounds where nothing is held."""
+        limit = float(getattr(self.positions, "limit", np.inf))
+        short = bool(getattr(self.positions, "short", False))
+        held = ~self.made_to_order
+        lower = np.where(held, -limit if short else 0.0, -np.inf)
+        return lower, np.where(held, limit, np.inf)
+
+    @cached_property
+    def collector(self) -> int:
+        """Who receives commissions: the first platform, or -1."""
+        roles = self.layout.roles
+        return roles.index("platform") if "platform" in roles else -1
+
+    @cached_property
+    def asks(self) -> bool:
+        return "price" in self.quotes.features or "spread" in self.quotes.features
+
+    @cached_property
+    def bids(self) -> bool:
+        return "bid" in self.quotes.features or "spread" in self.quotes.features
+
+    @cached_property
+    def sealed(self) -> bool:
+        return isinstance(self.quotes, SealedBid)
+
+    @cached_property
+    def observation_plan(self) -> tuple[IntArray, IntArray]:
+        """For every column of the observations: its source and the index in it."""
+        fields = [f for seat in self.seats for f in seat.fields]
+        source = np.concatenate([np.full(f.size, f.source) for f in fields])
+        return source.astype(np.int64), np.concatenate([f.index for f in fields]).astype(np.int64)
+
+    @cached_property
+    def _reference_is_by_listing(self) -> bool:
+        layout = self.layout
+        return layout.L == layout.K and bool(
+            (layout.instrument == np.arange(layout.K)).all() and self._no_premium
+        )
+
+    @cached_property
+    def _no_premium(self) -> bool:
+        return bool((self.premium == 1.0).all())
+
+
+@dataclass(frozen=True)
+class Seat:
+    """What a participant knows before it plays: its listings, its limits, what it will see.
+
+    low, high: [L_n, A] limits of its actions. sigma, order_decay (kappa) and order_rate (orders
+    per unit of time and side) are the public parameters of a dealer market, NaN elsewhere.
+    """
+
+    name: str
+    role: str
+    number: int
+    listings: slice
+    features: tuple[str, ...]
+    low: Array
+    high: Array
+    opening_price: Array
+    fields: tuple[ObservationField, ...]
+    columns: slice
+    dt: float
+    horizon: int
+    sigma: float
+    order_decay: float
+    order_rate: float
+
+    @cached_property
+    def where(self) -> dict[str, slice]:
+        """Columns of each field within the own observation."""
+        found, begin = {}, 0
+        for one in self.fields:
+            found[one.name] = slice(begin, begin + one.size)
+            begin += one.size
+        return found
+
+    @property
+    def size(self) -> int:
+        """D_n, the length of the own observation."""
+        return self.columns.stop - self.columns.start
+
+    @property
+    def action_shape(self) -> tuple[int, int]:
+        """(L_n, A)."""
+        return self.low.shape[0], self.low.shape[1]
+
+    def own(self, observation: Array) -> Array:
+        """[B, D_n] own part of everybody's observations [B, sum of D_n]."""
+        return observation[:, self.columns]
+
+    def read(self, own_observation: Array, name: str) -> Array:
+        """[B, size] one field of the own observation."""
+        if name not in self.where:
+            raise InputError(f"field {name!r} is not observed here; fields are {list(self.where)}")
+        return own_observation[:, self.where[name]]
+
+    def checked(self, action: Any, batch: int) -> Array:
+        """The action as an array [B, L_n, A], or QuoteRefused in one line."""
+        try:
+            array = np.asarray(action)
+        except ValueError:
+            raise QuoteRefused(
+                f"{self.name}: action is ragged; needs {self._shape(batch)}"
+            ) from None
+        if array.dtype.kind not in "fiu":
+            raise QuoteRefused(
+                f"{self.name}: action of type {array.dtype} must be numbers of shape "
+                f"{self._shape(batch)}"
+            )
+        wanted = (batch, *self.action_shape)
+        if array.shape != wanted:
+            if array.shape in ((batch, self.action_shape[0]), self.action_shape) and (
+                array.size == np.prod(wanted)
+            ):
+                array = array.reshape(wanted)
+            else:
+                raise QuoteRefused(
+                    f"{self.name}: action of shape {array.shape} must be {self._shape(batch)}"
+                )
+        return array.astype(np.float64, copy=False)
+
+    def _shape(self, batch: int) -> str:
+        listings, features = self.action_shape
+        return f"({batch}, {listings}, {features}) = (markets, listings, {'/'.join(self.features)})"
+
+
+def order_rate(market: Market) -> float:
+    """Orders per unit of time, instrument and side that makers may count on; NaN if unknown."""
+    arrivals = market.arrivals
+    scale = float(getattr(market.execution, "scale", 1.0))
+    if hasattr(arrivals, "opening_excitation"):
+        return float(arrivals.mu + arrivals.opening_excitation) * scale
+    if hasattr(arrivals, "buy"):
+        rate = float(arrivals.buy)
+        return rate * scale / market.dt if isinstance(arrivals, FixedMass) else rate * scale
+    return float("nan")
+
+
+def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
+    """One pass of the loop: actions [B, L, A] in roster order, never in order of completion.
+
+    What participants who are not on the move propose is not looked at. Refused actions leave the
+    standing quote and are told in `info.refused`; they raise nothing and bend nobody else's tick.
+    """
+    moved = market.schedule.moves(market, state.tick, shocks)
+    quotes, refused = market.quotes.admit(market, state, actions, moved)
+    state = state._replace(quotes=quotes)
+    arrivals, excitation = market.arrivals.arrive(market, state, quotes, shocks)
+    executions = market.execution.execute(market, state, quotes, arrivals, shocks)
+    positions, flows = market.positions.book(market, state, executions)
+    marks = market.positions.marks(market, state)
+    reference, cost, demand_scale = market.reference.move(market, state, shocks)
+    after = State(
+        state.tick + 1, quotes, positions, reference, cost, demand_scale, excitation,
+        state.pnl_moments, _recorded(state), state.extra,
+    )  # fmt: skip
+    next_marks = market.positions.marks(market, after)
+    layout = market.layout
+    metrics, moments = metrics_.account(
+        flows.revenue, flows.spending, flows.holding, flows.shortage, flows.fees, flows.delivered,
+        executions.sold, executions.sold_price, executions.bought, executions.bought_price,
+        executions.lost, state.cost, positions.inventory, marks, next_marks, arrivals.exposure,
+        layout.first, layout.group, market.made_to_order, state.pnl_moments,
+        market.reference.sigma, metrics_.MEMORY,
+    )  # fmt: skip
+    after = after._replace(pnl_moments=moments)
+    observation = market.observations.observe(market, after, arrivals, executions, shocks)
+    reward = market.rewards.score(market, metrics)
+    info = Info(quotes, arrivals, executions, flows, refused, moved)
+    return Step(after, observation, reward, metrics, info)
+
+
+def _recorded(state: State) -> Array:
+    """The tape with the newest quotes in front and the oldest gone."""
+    if state.tape.shape[1] == 0:
+        return state.tape
+    quotes = state.quotes
+    newest = np.stack([quotes.ask, quotes.bid, quotes.ask_size, quotes.bid_size], axis=1)
+    return np.concatenate([newest[:, None], state.tape[:, :-1]], axis=1)
+
+
+def refusals(market: Market, refused: IntArray) -> dict[str, dict[str, int]]:
+    """Counts of refused actions by participant and reason, from `info.refused` [B, N]."""
+    found: dict[str, dict[str, int]] = {}
+    for n, name in enumerate(market.layout.participants):
+        reasons, counts = np.unique(refused[:, n], return_counts=True)
+        told = {REASONS[r]: int(c) for r, c in zip(reasons, counts, strict=True) if r}
+        if told:
+            found[name] = told
+    return found
+
+
+__all__ = ["Market", "Seat", "Streams", "refusals", "tick"]

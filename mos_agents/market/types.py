@@ -1,0 +1,208 @@
+"""What passes along the loop: quotes, arrivals, executions, positions, and the state between ticks.
+
+Axes, in this order: B markets, then N participants or L listings or K instruments or G choice
+groups. A *listing* is one participant's quote in one instrument: a market of 20 manufacturers and
+131 models has 131 listings, not 20 x 131 cells. Listings stand in roster order, so each
+participant's own are one contiguous slice. Arrays are C-contiguous float64; nothing is written
+in place. The records are named tuples: immutable, printable, and quick to make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+IntArray = NDArray[Any]
+
+BUY, SELL = 0, 1  # the customer's side: buyers lift asks, sellers hit bids
+ROLES = ("platform", "firm", "maker", "bidder")
+
+
+class InputError(ValueError):
+    """Input that cannot be used, told in one line: the field, the value, what is allowed."""
+
+
+class QuoteRefused(InputError):
+    """A quote that the market does not take; the participant's standing quote stays."""
+
+
+class Quotes(NamedTuple):
+    """Standing quotes. Size 0 is no quote, infinity is unlimited; prices stay finite."""
+
+    bid: Array  # [B, L] price at which the participant buys
+    bid_size: Array  # [B, L] units
+    ask: Array  # [B, L] price at which the participant sells
+    ask_size: Array  # [B, L] units
+    age: Array  # [B, N] ticks since the participant last moved
+
+
+class Arrivals(NamedTuple):
+    """Outside demand before choice: its mass per choice group, and single arrivals in time order.
+
+    Without single arrivals (`group` empty) the mass alone describes the tick.
+    """
+
+    mass: Array  # [B, G, 2] units wanted, by side (BUY, SELL); scrapers count by their intent
+    exposure: Array  # [B, G] times that the group's offers were looked at
+    start: IntArray  # [B + 1] market b owns arrivals start[b] to start[b + 1]
+    group: IntArray  # [E] choice group
+    side: IntArray  # [E] BUY or SELL
+    size: Array  # [E] units
+    intent: Array  # [E] multiplies the probability to trade: 1 for customers, .01 for scrapers
+
+
+class Executions(NamedTuple):
+    """Units and prices at which quotes traded, and what was wanted but not to be had."""
+
+    sold: Array  # [B, L] units sold at the ask
+    sold_price: Array  # [B, L] money per unit sold
+    bought: Array  # [B, L] units bought at the bid
+    bought_price: Array  # [B, L] money per unit bought
+    demand: Array  # [B, L] units that chose this listing first, stock aside: nobody may observe it
+    lost: Array  # [B, L] part of `demand` that stock or limits turned away
+
+
+class Positions(NamedTuple):
+    """Who owns what. The outside world (customers, suppliers) has its own account."""
+
+    cash: Array  # [B, N] money
+    inventory: Array  # [B, L] units; negative is short
+    on_order: Array  # [B, lead time, L] units under way; the first row arrives next
+    outside_cash: Array  # [B] money
+    outside_units: Array  # [B, K] units
+
+
+class Flows(NamedTuple):
+    """Money that moved in one tick, per participant. [B, N] each."""
+
+    revenue: Array  # received for units sold (and, from bids, the worth of units used at once)
+    spending: Array  # paid for units bought at the bid, sourced or delivered
+    holding: Array  # paid for inventory held
+    shortage: Array  # paid for demand turned away
+    fees: Array  # commission paid (negative: received by the platform)
+    delivered: Array  # [B, L] units that arrived from suppliers
+
+
+class State(NamedTuple):
+    """All that a market remembers between two ticks."""
+
+    tick: int
+    quotes: Quotes
+    positions: Positions
+    reference: Array  # [B, K] fundamental or mid price
+    cost: Array  # [B, L] unit cost to a seller; to a bidder, the private worth of a unit
+    demand_scale: Array  # [B, G] multiplies outside demand
+    excitation: Array  # [B, G, 2] arrivals' self-excitation above the base rate (Hawkes)
+    pnl_moments: Array  # [B, N, 2] running mean and variance of the PnL per tick
+    tape: Array  # [B, delay, 4, L] asks, bids and their sizes of past ticks, newest first
+    extra: Mapping[str, Array] = {}  # what a stage of your own remembers
+
+
+class Step(NamedTuple):
+    """What one tick hands out."""
+
+    state: State
+    observation: Array  # [B, sum of D_n]; `market.seats[n].own(...)` is participant n's part
+    reward: Array  # [B, N]
+    metrics: Array  # [B, N, M], columns METRICS
+    info: Info
+
+
+class Info(NamedTuple):
+    """What only the experimenter may see."""
+
+    quotes: Quotes
+    arrivals: Arrivals
+    executions: Executions
+    flows: Flows
+    refused: IntArray  # [B, N] 0 taken, else the index of the reason in quotes.REASONS
+    moved: NDArray[np.bool_]  # [B, N] who was on the move
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Who sells what: the roster, the instruments, and the listings that join them.
+
+    `seller` and `instrument` are [L] indices, sorted by seller. `choice` says what a customer
+    compares: "within" an instrument (which seller to buy this product from) or "across" the
+    market (which product of which firm, or nothing).
+    """
+
+    participants: tuple[str, ...]
+    roles: tuple[str, ...]
+    instruments: tuple[str, ...]
+    seller: IntArray
+    instrument: IntArray
+    choice: str = "within"
+    first: IntArray = field(init=False)  # [N + 1] participant n owns listings first[n]:first[n+1]
+    group: IntArray = field(init=False)  # [L] choice group of each listing
+    group_start: IntArray = field(init=False)  # [G + 1] into group_listing
+    group_listing: IntArray = field(init=False)  # [L] listings, group by group, in roster order
+
+    def __post_init__(self) -> None:
+        if self.choice not in ("within", "across"):
+            raise InputError(f"choice={self.choice!r} must be 'within' or 'across'")
+        for name in ("participants", "instruments"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values) or not values:
+                raise InputError(f"{name}={values!r} must be distinct names, one or more")
+        if len(self.roles) != len(self.participants) or set(self.roles) - set(ROLES):
+            raise InputError(f"roles={self.roles!r} must give each participant one of {ROLES}")
+        seller = np.ascontiguousarray(self.seller, dtype=np.int64)
+        instrument = np.ascontiguousarray(self.instrument, dtype=np.int64)
+        if np.any(np.diff(seller) < 0):
+            raise InputError("seller: listings must stand in roster order; sort them by seller")
+        group = instrument if self.choice == "within" else np.zeros_like(instrument)
+        n_groups = len(self.instruments) if self.choice == "within" else 1
+        counts = np.bincount(group, minlength=n_groups)
+        put = object.__setattr__
+        put(self, "seller", seller)
+        put(self, "instrument", instrument)
+        put(self, "first", np.searchsorted(seller, np.arange(len(self.participants) + 1)))
+        put(self, "group", group)
+        put(self, "group_start", np.concatenate(([0], np.cumsum(counts))).astype(np.int64))
+        put(self, "group_listing", np.argsort(group, kind="stable").astype(np.int64))
+
+    @classmethod
+    def dense(
+        cls,
+        participants: Sequence[str],
+        instruments: Sequence[str],
+        roles: Sequence[str],
+        choice: str = "within",
+    ) -> Layout:
+        """Every participant quotes every instrument."""
+        n, k = len(participants), len(instruments)
+        return cls(
+            tuple(participants),
+            tuple(roles),
+            tuple(instruments),
+            np.repeat(np.arange(n), k),
+            np.tile(np.arange(k), n),
+            choice,
+        )
+
+    def own(self, n: int) -> slice:
+        """Participant n's listings."""
+        return slice(int(self.first[n]), int(self.first[n + 1]))
+
+    @property
+    def N(self) -> int:
+        return len(self.participants)
+
+    @property
+    def K(self) -> int:
+        return len(self.instruments)
+
+    @property
+    def L(self) -> int:
+        return int(self.seller.size)
+
+    @property
+    def G(self) -> int:
+        return int(self.group_start.size) - 1

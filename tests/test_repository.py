@@ -1,0 +1,315 @@
+"""What the repository claims about itself, checked: the lock, the imports, the loading of files.
+
+Every rule over the source is a function from source text to a list of complaints. It is run twice:
+over the packages, which must give none, and over small faults, each of which it must see.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("mos_agents", "envs", "experiments")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = (ROOT / "requirements.lock").read_text()
+
+CHAIN = ("market", "policies", "learners", "games", "actors", "rollout", "envs", "experiments")
+"""Each part knows only what stands to its left."""
+
+RIM = {"runs", "cli"}
+"""May know everything inside `mos_agents`."""
+
+KNOWS = {part: set(CHAIN[:i]) for i, part in enumerate(CHAIN)}
+KNOWS["scenarios"] = {"market", "policies"}
+KNOWS["analysis"] = {"market", "runs"}
+KNOWS["report"] = {"market", "runs", "analysis"}
+for part in ("actors", "rollout", "envs", "experiments"):
+    KNOWS[part].add("scenarios")  # a scenario is what they are made from
+KNOWS["envs"].add("report")  # for a picture of the market, and then lazily: see LAZY
+KNOWS["experiments"] |= {"runs", "analysis", "report"}
+KNOWS |= dict.fromkeys(RIM, (set(KNOWS) | RIM) - {"envs", "experiments"})
+
+LAZY = {("envs", "report")}
+"""Who may import what only inside a function: drawing loads matplotlib."""
+
+HOMES = {
+    "ray": ("mos_agents/actors/ray_runtime.py",),
+    "matplotlib": ("mos_agents/report",),
+    "pettingzoo": ("envs", "experiments"),
+}
+"""The heavy libraries, and the only files or folders that import them."""
+
+UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+UNSAFE_CALLS = {"eval", "exec"}
+SAFE_YAML = {"safe_load", "safe_load_all", "SafeLoader", "CSafeLoader"}
+"""The loading in yaml that builds no object of the file's choosing."""
+
+
+# --- reading the source ---------------------------------------------------------------------------
+
+
+def sources() -> list[Path]:
+    """The Python files of the packages, relative to the root."""
+    return sorted(
+        path.relative_to(ROOT)
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if "__pycache__" not in path.parts
+    )
+
+
+def dotted(path: Path) -> str:
+    """The module's name: `mos_agents/market/tick.py` is `mos_agents.market.tick`."""
+    parts = path.with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path, source: str) -> Iterator[tuple[str, int, bool]]:
+    """Every imported name, dotted and absolute, with its line and whether a function holds it.
+
+    `from a.b import c` gives `a.b.c`, whether `c` is a module or something inside one.
+    """
+    package = path.parent.parts
+
+    def walk(node: ast.AST, lazy: bool) -> Iterator[tuple[str, int, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from ((alias.name, child.lineno, lazy) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = package[: len(package) - child.level + 1] if child.level else ()
+                stem = ".".join([*base, *([child.module] if child.module else [])])
+                yield from ((f"{stem}.{a.name}", child.lineno, lazy) for a in child.names)
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from walk(child, lazy or inside)
+
+    yield from walk(ast.parse(source), False)
+
+
+def part_of(name: str) -> str | None:
+    """The part of the project that a dotted name belongs to; None outside the project."""
+    top, *rest = name.split(".")
+    if top == "mos_agents":
+        return rest[0] if rest else "mos_agents"
+    return top if top in PACKAGES else None
+
+
+# --- the rules ------------------------------------------------------------------------------------
+
+
+def against_the_order(path: Path, source: str) -> list[str]:
+    """Imports of a part that this one must not know."""
+    part = part_of(dotted(path))
+    if part == "mos_agents":  # the package's own door shows what it likes
+        return []
+    if part not in KNOWS:
+        return [f"{path}: the part {part!r} has no place in KNOWS"]
+    complaints = []
+    for name, line, lazy in imports(path, source):
+        other = part_of(name)
+        if other in (None, part) or name == "mos_agents.__version__":
+            continue
+        if other not in KNOWS[part]:
+            complaints.append(f"{path}:{line}: {part} must not know {other} ({name})")
+        elif (part, other) in LAZY and not lazy:
+            complaints.append(f"{path}:{line}: {part} may import {other} only inside a function")
+    return complaints
+
+
+def away_from_home(path: Path, source: str) -> list[str]:
+    """Imports of a heavy library outside the one place it belongs to."""
+    return [
+        f"{path}:{line}: {name} belongs to {', '.join(homes)}"
+        for name, line, _ in imports(path, source)
+        if (homes := HOMES.get(name.split(".")[0]))
+        and not any(path.is_relative_to(home) for home in homes)
+    ]
+
+
+def undeclared(path: Path, source: str) -> list[str]:
+    """Imports of packages that an installation of this project would not bring."""
+    distributions = {"yaml": "pyyaml"}
+    extras = PROJECT["optional-dependencies"]
+    declared = {
+        canonicalize_name(Requirement(text).name)
+        for texts in (
+            PROJECT["dependencies"],
+            *(extras[extra] for extra in extras if extra != "dev"),
+        )
+        for text in texts
+    }
+    complaints = []
+    for name, line, _ in imports(path, source):
+        top = name.split(".")[0]
+        if top in sys.stdlib_module_names or top in PACKAGES:
+            continue
+        if canonicalize_name(distributions.get(top, top)) not in declared:
+            complaints.append(f"{path}:{line}: {top} is not a dependency in pyproject.toml")
+    return complaints
+
+
+def unsafe_yaml(name: str) -> bool:
+    return "load" in name.lower() and name not in SAFE_YAML
+
+
+def unsafe(path: Path, source: str) -> list[str]:
+    """Ways in which a file that is read could run code."""
+    complaints = []
+    yaml_names = {"yaml"}
+    for name, line, _ in imports(path, source):
+        if name.split(".")[0] in UNSAFE_MODULES:
+            complaints.append(f"{path}:{line}: import of {name}")
+        if name.startswith("yaml.") and unsafe_yaml(name.removeprefix("yaml.")):
+            complaints.append(f"{path}:{line}: import of {name}; use yaml.safe_load")
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yaml_names |= {a.asname for a in node.names if a.name == "yaml" and a.asname}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(value=ast.Name(id="builtins"), attr=name) if (
+                name in UNSAFE_CALLS
+            ):
+                complaints.append(f"{path}:{node.lineno}: {name}")
+            case ast.Attribute(value=ast.Name(id=module), attr=attr) if (
+                module in yaml_names and unsafe_yaml(attr)
+            ):
+                complaints.append(f"{path}:{node.lineno}: {module}.{attr}; use yaml.safe_load")
+            case ast.keyword(arg="allow_pickle", value=value) if not (
+                isinstance(value, ast.Constant) and value.value is False
+            ):
+                complaints.append(f"{path}:{value.lineno}: allow_pickle is not False")
+    return complaints
+
+
+RULES = (against_the_order, away_from_home, undeclared, unsafe)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_no_file_breaks_the_rule(rule):
+    files = sources()
+    assert files
+    assert [c for path in files for c in rule(path, (ROOT / path).read_text())] == []
+
+
+FAULTS = [
+    (against_the_order, "mos_agents/market/tick.py", "import mos_agents.policies"),
+    (against_the_order, "mos_agents/market/tick.py", "from ..policies import rules"),
+    (against_the_order, "mos_agents/market/tick.py", "from .. import scenarios"),
+    (against_the_order, "mos_agents/market/__init__.py", "from ..learners import bandits"),
+    (against_the_order, "mos_agents/market/tick.py", "from mos_agents import Market"),
+    (against_the_order, "mos_agents/policies/rules.py", "from mos_agents.learners import tabular"),
+    (against_the_order, "mos_agents/learners/a.py", "def f():\n    import mos_agents.games"),
+    (against_the_order, "mos_agents/games/play.py", "import mos_agents.actors.local_runtime"),
+    (against_the_order, "mos_agents/actors/journal.py", "from mos_agents import rollout"),
+    (against_the_order, "mos_agents/rollout.py", "import envs.retail_v0"),
+    (against_the_order, "mos_agents/rollout.py", "from . import runs"),
+    (against_the_order, "mos_agents/cli.py", "from envs import retail_v0"),
+    (against_the_order, "mos_agents/runs.py", "import experiments"),
+    (against_the_order, "mos_agents/scenarios/presets.py", "from mos_agents.games import play"),
+    (against_the_order, "mos_agents/analysis/liquidity.py", "from mos_agents import report"),
+    (against_the_order, "mos_agents/report/page.py", "import mos_agents.rollout"),
+    (against_the_order, "mos_agents/helpers.py", "x = 1"),
+    (against_the_order, "envs/retail_v0.py", "import experiments.benchmarks"),
+    (against_the_order, "envs/retail_v0.py", "from mos_agents.report import figures"),
+    (away_from_home, "mos_agents/actors/participant.py", "import ray"),
+    (away_from_home, "mos_agents/cli.py", "def f():\n    from ray.util import get_node_ip_address"),
+    (away_from_home, "envs/retail_v0.py", "import matplotlib.pyplot as plt"),
+    (away_from_home, "mos_agents/policies/rules.py", "from pettingzoo import ParallelEnv"),
+    (undeclared, "mos_agents/market/tick.py", "import pandas"),
+    (undeclared, "mos_agents/market/tick.py", "from hypothesis import given"),
+    (unsafe, "mos_agents/runs.py", "import pickle"),
+    (unsafe, "mos_agents/runs.py", "def f():\n    from cloudpickle import loads"),
+    (unsafe, "mos_agents/runs.py", "eval('1')"),
+    (unsafe, "mos_agents/runs.py", "f = exec"),
+    (unsafe, "mos_agents/runs.py", "import builtins\nbuiltins.eval('1')"),
+    (unsafe, "mos_agents/runs.py", "import yaml\nyaml.load('a', Loader=yaml.SafeLoader)"),
+    (unsafe, "mos_agents/runs.py", "import yaml\nclass L(yaml.UnsafeLoader): pass"),
+    (unsafe, "mos_agents/runs.py", "import yaml as y\ny.unsafe_load('a')"),
+    (unsafe, "mos_agents/runs.py", "from yaml import full_load"),
+    (unsafe, "mos_agents/runs.py", "np.load('a', allow_pickle=True)"),
+    (unsafe, "mos_agents/runs.py", "np.load('a', allow_pickle=flag)"),
+]
+
+
+@pytest.mark.parametrize(("rule", "path", "source"), FAULTS)
+def test_the_rule_sees_the_fault(rule, path, source):
+    assert len(rule(Path(path), source)) == 1
+
+
+ALLOWED = [
+    ("mos_agents/market/tick.py", "from . import types\nfrom .types import State"),
+    ("mos_agents/market/__init__.py", "from .types import State"),
+    ("mos_agents/actors/ray_runtime.py", "import ray\nfrom mos_agents.scenarios import presets"),
+    ("mos_agents/report/figures.py", "import matplotlib\nfrom ..analysis import collusion"),
+    ("mos_agents/runs.py", "from mos_agents import __version__\nimport mos_agents.report"),
+    (
+        "mos_agents/runs.py",
+        "import yaml\nyaml.dump(yaml.safe_load('a'))\nclass L(yaml.SafeLoader): pass",
+    ),
+    ("mos_agents/runs.py", "import numpy as np\nnp.load('a', allow_pickle=False)"),
+    ("mos_agents/policies/torch.py", "model.eval()\nmodel.load('a')"),
+    ("envs/retail_v0.py", "def render():\n    from mos_agents.report import figures"),
+    ("envs/retail_v0.py", "import pettingzoo\nfrom mos_agents import rollout"),
+]
+
+
+@pytest.mark.parametrize(("path", "source"), ALLOWED)
+def test_the_rules_leave_honest_code_alone(path, source):
+    assert [c for rule in RULES for c in rule(Path(path), source)] == []
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    heavy = {"ray", "pettingzoo", "torch", "matplotlib"}
+    program = f"import sys, mos_agents; print(*sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
+
+
+# --- the lock -------------------------------------------------------------------------------------
+
+
+def locked() -> list[tuple[Requirement, list[str]]]:
+    """Each requirement of the lock with its hashes."""
+    text = re.sub(r"^ *#.*\n", "", LOCK, flags=re.MULTILINE).replace("\\\n", " ")
+    entries = [re.split(r"\s+--hash=", line.strip()) for line in text.splitlines()]
+    return [(Requirement(first), hashes) for first, *hashes in entries]
+
+
+def test_the_lock_names_no_url():
+    assert "/" not in LOCK  # nor a path of the machine it was written on
+    assert [line for line in LOCK.splitlines() if line.startswith("-")] == []  # nor an index
+
+
+def test_every_requirement_of_the_lock_is_pinned_and_hashed():
+    assert locked()
+    for requirement, hashes in locked():
+        assert re.fullmatch(r"==[0-9][^,*]*", str(requirement.specifier)), requirement
+        assert hashes, requirement
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in hashes), requirement
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_the_lock_holds_one_release_of_each_declared_package(python):
+    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+
+    def applies(marker: Marker | None) -> bool:
+        return marker is None or marker.evaluate(environment)
+
+    pins = [r for r, _ in locked() if applies(r.marker)]
+    for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]):
+        declared = Requirement(text)
+        name = canonicalize_name(declared.name)
+        versions = [next(iter(pin.specifier)).version for pin in pins if pin.name == name]
+        assert len(versions) == 1, declared
+        assert declared.specifier.contains(versions[0]), declared
