@@ -148,11 +148,16 @@ class Browsing:
         if not 1 <= low <= high:
             raise InputError(f"views={self.views!r} must be (least, most) with 1 <= least <= most")
 
+    def fits(self, market: Market) -> None:
+        if market.layout.choice != "within":
+            raise InputError(
+                f"choice={market.layout.choice!r} must be 'within' for browsing arrivals: sessions "
+                "view products and compare their sellers"
+            )
+
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
     ) -> tuple[Arrivals, Array]:
-        if market.layout.choice != "within":
-            raise InputError("arrivals=Browsing views products: use demand that chooses 'within'")
         sessions = self._sessions(state, shocks)
         visitors = shocks.uniforms("sessions", 2 * int(sessions.max(initial=0)))
         kinds = (self.views[0], self.views[1], self.contamination, self.scraper_views)

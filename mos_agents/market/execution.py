@@ -49,6 +49,7 @@ class Expected:
         sold = np.zeros_like(demand)
         elapsed = np.zeros((len(sold), layout.G))
         left = capacity.copy()
+        until = np.where(left > 0.0, 1.0, 0.0)  # share of the tick with something to sell
         rows = np.arange(len(sold))
         while rows.size:
             available = offered[rows] & (left[rows] > 0.0)
@@ -57,8 +58,10 @@ class Expected:
                 rows, shares, arrivals.mass, elapsed, left, sold,
                 layout.group_start, layout.group_listing,
             )  # fmt: skip
+            gone = available & (left[rows] <= 0.0)
+            until[rows] = np.where(gone, elapsed[rows][:, layout.group], until[rows])
             rows = rows[again]
-        return _posted(quotes, sold, demand, np.maximum(demand - sold, 0.0) * (left <= 0.0))
+        return _posted(quotes, sold, demand, demand * (1.0 - until))
 
 
 @dataclass(frozen=True)
@@ -302,7 +305,7 @@ def fill_orders(  # type: ignore[no-untyped-def]
                 share = np.floor(left / ties) if whole else left / ties
                 odd = left - share * ties if whole else 0.0
                 first_odd = np.int64(lot * ties)
-                rank, filled = 0, 0.0
+                rank, unfilled = 0, 0.0
                 for j in range(begin, end):
                     i = group_listing[j]
                     if side[e] == 0:
@@ -321,14 +324,14 @@ def fill_orders(  # type: ignore[no-untyped-def]
                     if first_choice:
                         demand[b, i] += wanted
                         lost[b, i] += wanted - units
-                    filled += units
+                    unfilled += wanted - units
                     if side[e] == 0:
                         sold[b, i] += units
                         ask_left[b, i] -= units
                     else:
                         bought[b, i] += units
                         bid_left[b, i] -= units
-                left -= filled
+                left = unfilled  # exactly 0 where nobody ran out, so that the walk ends
                 first_choice = False
     return sold, bought, demand, lost
 
@@ -345,7 +348,7 @@ def fill_mass(  # type: ignore[no-untyped-def]
         for g in range(group_start.shape[0] - 1):
             begin, end = group_start[g], group_start[g + 1]
             for s in range(2):
-                remaining, first_choice = 1.0, True
+                remaining, front, front_rate = 1.0, np.inf, 0.0
                 if mass[b, g, s] <= 0.0:
                     continue
                 while remaining > 0.0:
@@ -366,6 +369,9 @@ def fill_mass(  # type: ignore[no-untyped-def]
                     rate = mass[b, g, s] * min(1.0, np.exp(log_scale - kappa * best)) / ties
                     if rate <= 0.0:
                         break
+                    first_choice = front_rate == 0.0
+                    if first_choice:
+                        front, front_rate = best, rate
                     duration = remaining
                     for j in range(begin, end):
                         i = group_listing[j]
@@ -386,15 +392,15 @@ def fill_mass(  # type: ignore[no-untyped-def]
                         units = rate * duration
                         if units >= room * (1.0 - 1e-12):
                             units = room  # sold out to the last unit, so that the loop ends
+                            if best == front:
+                                lost[b, i] += front_rate * (remaining - duration)
                         if first_choice:
-                            demand[b, i] += rate * remaining
-                            lost[b, i] += max(rate * remaining - room, 0.0)
+                            demand[b, i] += rate
                         if s == 0:
                             sold[b, i] = ask_room[b, i] if units == room else sold[b, i] + units
                         else:
                             bought[b, i] = bid_room[b, i] if units == room else bought[b, i] + units
                     remaining -= duration
-                    first_choice = False
     return sold, bought, demand, lost
 
 

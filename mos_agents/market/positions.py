@@ -125,8 +125,9 @@ def book_trades(  # type: ignore[no-untyped-def]
                             orders[b, d, i] = on_order[b, d + 1, i]
                             coming += on_order[b, d + 1, i]
                         wanted = base_stock[i] - (units[b, i] + arriving) - coming
-                        orders[b, lead - 1, i] = max(wanted, 0.0)
-                    elif base_stock[i] > units[b, i]:
+                        if base_stock[i] > 0.0:  # a short position alone orders nothing
+                            orders[b, lead - 1, i] = max(wanted, 0.0)
+                    elif base_stock[i] > 0.0 and base_stock[i] > units[b, i]:
                         arriving = base_stock[i] - units[b, i]
                     if arriving > 0.0:
                         units[b, i] += arriving

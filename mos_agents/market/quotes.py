@@ -119,9 +119,13 @@ class PostedPrice(HouseRules):
         shape = (batch, market.layout.L)
         costs = np.broadcast_to(market.catalogue.cost, shape)
         wanted = np.broadcast_to(market.catalogue.reference_price, shape)
-        ask = np.clip(wanted, np.maximum(costs * (1.0 + self.min_margin), self.low), self.high)
+        floor = np.minimum(np.maximum(costs * (1.0 + self.min_margin), self.low), self.high)
+        ask = np.clip(wanted, floor, self.high)
         if self._steps:
-            ask = np.round(ask * self._steps) / self._steps
+            point = np.rint(ask * self._steps)
+            point += point < floor * self._steps - 1e-9 * point
+            point -= point > self.high * self._steps + 1e-9 * point
+            ask = point / self._steps
         none, size = np.zeros(shape), np.full(shape, self.size)
         return Quotes(none, none, np.ascontiguousarray(ask), size, market.none_moved(batch))
 
@@ -341,6 +345,9 @@ def post_two_sided(  # type: ignore[no-untyped-def]
                             reason = 3
                             break
                         low, high = low_point / steps, high_point / steps
+                    if not low < high:  # a spread too thin for the grid or for float64
+                        reason = 6
+                        break
                     bids[b, i], asks[b, i] = low, high
                     bid_sizes[b, i] = size if low > 0.0 else 0.0
                     ask_sizes[b, i] = size if high > 0.0 else 0.0

@@ -129,6 +129,23 @@ class JumpDiffusion:
 
 
 @dataclass(frozen=True)
+class UniformDraw:
+    """Drawn anew at every tick, uniform in [low, high]: the private worth of an auctioned item."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.low <= self.high < np.inf:
+            raise InputError(f"low={self.low!r}, high={self.high!r} must have 0 <= low <= high")
+
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+    ) -> Array:
+        return self.low + (self.high - self.low) * shocks.uniforms(purpose, levels.shape[1])
+
+
+@dataclass(frozen=True)
 class Shock:
     """A factor on the opening level from tick `at` on, for `duration` ticks (0: for good).
 
@@ -149,8 +166,6 @@ class Shock:
         coming = tick + 1
         hit = coming >= self.at and (self.duration == 0 or coming < self.at + self.duration)
         row = opening.copy()
-        if self.only and max(self.only) >= row.size:
-            raise InputError(f"only={self.only!r} must be columns 0 to {row.size - 1}")
         columns = list(self.only) if self.only else slice(None)
         if hit:
             row[columns] *= self.factor
@@ -176,8 +191,6 @@ class Replay:
         self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
     ) -> Array:
         row = self.path[min(tick + 1, len(self.path) - 1)]
-        if row.size not in (1, levels.shape[1]):
-            raise InputError(f"path has {row.size} series, needs 1 or {levels.shape[1]}")
         return np.ascontiguousarray(np.broadcast_to(row, levels.shape))
 
 
@@ -192,6 +205,22 @@ class Fundamentals:
     @property
     def sigma(self) -> float:
         return float(getattr(self.price, "sigma", 0.0))
+
+    @property
+    def relative(self) -> bool:
+        """Whether sigma is in shares of the price rather than in money."""
+        return bool(getattr(self.price, "relative", not isinstance(self.price, Brownian)))
+
+    def fits(self, market: Market) -> None:
+        for name, width in (("price", market.layout.K), ("cost", market.layout.L),
+                            ("demand", market.layout.G)):  # fmt: skip
+            process = getattr(self, name)
+            if isinstance(process, Shock) and process.only and max(process.only) >= width:
+                raise InputError(f"{name}.only={process.only!r} must be columns 0 to {width - 1}")
+            if isinstance(process, Replay) and process.path.shape[1] not in (1, width):
+                raise InputError(
+                    f"{name}.path has {process.path.shape[1]} series, needs 1 or {width}"
+                )
 
     def move(self, market: Market, state: State, shocks: Shocks) -> tuple[Array, Array, Array]:
         tick, dt = state.tick, market.dt

@@ -30,11 +30,13 @@ class Objective:
                 if not np.isfinite(weight):
                     raise InputError(f"weights: {name}={weight!r} must be a finite number")
 
-    def _table(self, market: Market) -> tuple[list[int], Array]:
+    def fits(self, market: Market) -> None:
         for name in self.by_participant:
             if name not in market.layout.participants:
                 raise InputError(f"by_participant: {name!r} is not one of the participants "
                                  f"{market.layout.participants}")  # fmt: skip
+
+    def _table(self, market: Market) -> tuple[list[int], Array]:
         rows = [self.by_participant.get(n, self.weights) for n in market.layout.participants]
         used = [m for m in METRICS if any(r.get(m) for r in rows)]
         return [metric(m) for m in used], np.array([[r.get(m, 0.0) for m in used] for r in rows])

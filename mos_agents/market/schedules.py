@@ -44,9 +44,14 @@ class Periodic:
         if self.offsets is not None and len(self.offsets) != len(self.periods):
             raise InputError(f"offsets={self.offsets!r} must have one entry per period")
 
-    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
+    def fits(self, market: Market) -> None:
         if len(self.periods) != market.layout.N:
-            raise InputError(f"periods={self.periods!r} must have one entry per participant")
+            raise InputError(
+                f"periods={self.periods!r} must have one entry for each of the "
+                f"{market.layout.N} participants"
+            )
+
+    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
         offsets = self.offsets or (0,) * len(self.periods)
         return ((tick - np.array(offsets)) % np.array(self.periods) == 0)[None, :]
 

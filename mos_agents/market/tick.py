@@ -83,6 +83,12 @@ class Market:
             raise InputError(f"dt={self.dt!r} must be > 0: the length of a tick")
         if self.horizon < 1:
             raise InputError(f"horizon={self.horizon!r} must be >= 1 ticks")
+        for part in (self.quotes, self.schedule, self.arrivals, self.execution, self.positions,
+                     self.reference, self.observations, self.rewards):  # fmt: skip
+            # A part that needs something of the others says so here, not in the first tick.
+            fits: Callable[[Market], None] | None = getattr(part, "fits", None)
+            if fits is not None:
+                fits(self)
 
     def with_parts(self, **parts: Any) -> Market:
         """The same market with other parts or parameters."""
@@ -131,6 +137,7 @@ class Market:
                 Seat(
                     name=name,
                     role=self.layout.roles[n],
+                    layout=self.layout,
                     number=n,
                     listings=own,
                     features=self.quotes.features,
@@ -142,6 +149,7 @@ class Market:
                     dt=self.dt,
                     horizon=self.horizon,
                     sigma=self.reference.sigma,
+                    sigma_relative=bool(getattr(self.reference, "relative", True)),
                     order_decay=float(getattr(self.execution, "kappa", np.nan)),
                     order_rate=order_rate(self),
                 )
@@ -172,6 +180,10 @@ class Market:
     def none_moved(self, batch: int) -> Array:
         """Ages of quotes before anybody moved. [B, N]"""
         return np.zeros((batch, self.layout.N))
+
+    @cached_property
+    def action_width(self) -> tuple[int]:
+        return (len(self.quotes.features),)
 
     @cached_property
     def everybody(self) -> NDArray[np.bool_]:
@@ -261,11 +273,13 @@ class Seat:
     """What a participant knows before it plays: its listings, its limits, what it will see.
 
     low, high: [L_n, A] limits of its actions. sigma, order_decay (kappa) and order_rate (orders
-    per unit of time and side) are the public parameters of a dealer market, NaN elsewhere.
+    per unit of time and side) are the public parameters of a dealer market, NaN elsewhere; sigma
+    is per square root of time, in shares of the price if `sigma_relative`, otherwise in money.
     """
 
     name: str
     role: str
+    layout: Layout
     number: int
     listings: slice
     features: tuple[str, ...]
@@ -277,6 +291,7 @@ class Seat:
     dt: float
     horizon: int
     sigma: float
+    sigma_relative: bool
     order_decay: float
     order_rate: float
 
@@ -288,6 +303,24 @@ class Seat:
             found[one.name] = slice(begin, begin + one.size)
             begin += one.size
         return found
+
+    @cached_property
+    def rivals(self) -> IntArray:
+        """[L_n, r] entries of `rival_ask` that compete with each own listing; -1 fills up rows.
+
+        Those are the offers of the same instrument; where nobody else offers it, all that the
+        tape shows.
+        """
+        shown = next((f.index for f in self.fields if f.name.startswith("rival_")), None)
+        if shown is None:
+            return np.empty((self.low.shape[0], 0), np.int64)
+        instrument = self.layout.instrument
+        rows = [np.flatnonzero(instrument[shown] == k) for k in instrument[self.listings]]
+        rows = [row if row.size else np.arange(shown.size) for row in rows]
+        table = np.full((len(rows), max(row.size for row in rows)), -1)
+        for own, row in enumerate(rows):
+            table[own, : row.size] = row
+        return table
 
     @property
     def size(self) -> int:
@@ -313,9 +346,9 @@ class Seat:
         """The action as an array [B, L_n, A], or QuoteRefused in one line."""
         try:
             array = np.asarray(action)
-        except ValueError:
+        except Exception:  # whatever a stranger's object raises when it is read
             raise QuoteRefused(
-                f"{self.name}: action is ragged; needs {self._shape(batch)}"
+                f"{self.name}: action is no array; needs {self._shape(batch)}"
             ) from None
         if array.dtype.kind not in "fiu":
             raise QuoteRefused(
@@ -357,6 +390,8 @@ def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
     What participants who are not on the move propose is not looked at. Refused actions leave the
     standing quote and are told in `info.refused`; they raise nothing and bend nobody else's tick.
     """
+    _check_shape(market, state, actions)
+    tape = _recorded(state)  # the quotes of the tick before: those of this one stand in `quotes`
     moved = market.schedule.moves(market, state.tick, shocks)
     quotes, refused = market.quotes.admit(market, state, actions, moved)
     state = state._replace(quotes=quotes)
@@ -367,7 +402,7 @@ def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
     reference, cost, demand_scale = market.reference.move(market, state, shocks)
     after = State(
         state.tick + 1, quotes, positions, reference, cost, demand_scale, excitation,
-        state.pnl_moments, _recorded(state), state.extra,
+        state.pnl_moments, tape, state.extra,
     )  # fmt: skip
     next_marks = market.positions.marks(market, after)
     layout = market.layout
@@ -383,6 +418,14 @@ def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
     reward = market.rewards.score(market, metrics)
     info = Info(quotes, arrivals, executions, flows, refused, moved)
     return Step(after, observation, reward, metrics, info)
+
+
+def _check_shape(market: Market, state: State, actions: Array) -> None:
+    """Compiled code does not look at bounds: an array of another shape would read foreign memory."""
+    if actions.shape[:2] != state.cost.shape or actions.shape[2:] != market.action_width:
+        wanted = (*state.cost.shape, *market.action_width)
+        raise InputError(f"actions of shape {actions.shape} must be {wanted} = (markets, listings, "
+                         f"{'/'.join(market.quotes.features)})")  # fmt: skip
 
 
 def _recorded(state: State) -> Array:

@@ -1,0 +1,317 @@
+"""How a choice from outside becomes an action: numbers within limits, or points of a price grid.
+
+Both kinds offer the same three verbs: `space` (what an agent may choose), `read` (the choices of
+all agents out of their dictionary) and `place` (into the actions of all participants). A choice
+that cannot be taken is refused in one line, before anything has happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from mos_agents.market.kernels import kernel
+from mos_agents.market.tick import Market, Seat
+from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused
+
+_FLOAT64 = np.dtype(np.float64)
+_INT64 = np.dtype(np.int64)
+
+
+class Numbers:
+    """Actions as numbers: a box of L_n * A, listing by listing, within the seat's limits.
+
+    Numbers of 32 bits are taken too: a limit rounded to 32 bits counts as the limit.
+    """
+
+    def __init__(self, market: Market, seats: Sequence[Seat], dtype: Any = np.float64) -> None:
+        self.dtype = np.dtype(dtype)
+        self._seats = {seat.name: seat for seat in seats}
+        self._features = market.seats[0].features
+        self._labels = [market.layout.instruments[k] for k in market.layout.instrument]
+        self.width, self._slots = _slots(seats, len(self._features))
+        self._plan = [(name, self._slots[name], (_length(s),)) for name, s in self._slots.items()]
+        self.low = np.concatenate([seat.low.ravel() for seat in seats])
+        self.high = np.concatenate([seat.high.ravel() for seat in seats])
+        first = [seat.listings.start * seat.low.shape[1] for seat in seats]
+        self._columns = np.concatenate(
+            [np.arange(f, f + seat.low.size) for f, seat in zip(first, seats, strict=True)]
+        ).astype(np.int64)
+
+    def blank(self, batch: int) -> Array:
+        """[B, width] room for choices."""
+        return np.zeros((batch, self.width))
+
+    def space(self, name: str) -> spaces.Box:
+        slot = self._slots[name]
+        low, high = self.low[slot].astype(self.dtype), self.high[slot].astype(self.dtype)
+        return spaces.Box(low, high, dtype=self.dtype.type)
+
+    def read(self, actions: Mapping[str, Any], row: Array) -> None:
+        """Choices of every agent into a row [width]; KeyError if one is missing."""
+        for name, slot, shape in self._plan:
+            action = actions[name]
+            if type(action) is not np.ndarray or (
+                action.dtype is not _FLOAT64 or action.shape != shape
+            ):
+                action = self._converted(name, action, shape)
+            row[slot] = action
+
+    def read_all(self, actions: Any, given: Array, shape: tuple[int, ...]) -> None:
+        """Choices of every agent from one array of `shape` into [B, width]."""
+        action = self._converted("actions", actions, shape)
+        given[:] = action.reshape(given.shape)
+
+    def place(self, given: Array, actions: Array) -> None:
+        """Choices [B, width] into everybody's actions [B, L, A], if all are within limits."""
+        flat = actions.reshape(len(actions), -1)
+        wrong = place_numbers(given, self.low, self.high, self._columns, flat)
+        if wrong >= 0:
+            raise QuoteRefused(self._complaint(given, wrong))
+
+    def _converted(self, name: str, action: Any, shape: tuple[int, ...]) -> Array:
+        array = _as_array(name, action, "fiu", "numbers", shape)
+        if array.dtype.itemsize < 8 and array.dtype.kind == "f":
+            whole = name == "actions"
+            low = self.low if whole else self.low[self._slots[name]]
+            high = self.high if whole else self.high[self._slots[name]]
+            wide = array.astype(np.float64).reshape(-1, low.size)
+            narrow = array.reshape(-1, low.size)
+            wide = np.where(narrow == low.astype(array.dtype), low, wide)
+            wide = np.where(narrow == high.astype(array.dtype), high, wide)
+            return wide.reshape(shape)
+        return array
+
+    def _complaint(self, given: Array, wrong: int) -> str:
+        market, column = divmod(wrong, self.width)
+        name, offset = _owner(self._slots, column)
+        listing, feature = divmod(offset, len(self._features))
+        instrument = self._labels[self._seats[name].listings.start + listing]
+        which = f"market {market}: " if len(given) > 1 else ""
+        return (
+            f"{which}{name}: action[{offset}] ({self._features[feature]} of {instrument}) = "
+            f"{given[market, column]:.17g} must be in [{self.low[column]:g}, "
+            f"{self.high[column]:g}]; clip actions to action_space({name!r})"
+        )
+
+
+class Grid:
+    """Actions as points of a grid: for each listing, one of its levels.
+
+    tables: for each listing from outside, in roster order, its grid [levels, A].
+    """
+
+    def __init__(self, market: Market, seats: Sequence[Seat], tables: Sequence[Array]) -> None:
+        self._seats = {seat.name: seat for seat in seats}
+        self._labels = [market.layout.instruments[k] for k in market.layout.instrument]
+        self.width, self._slots = _slots(seats, 1)
+        self.tables = list(tables)
+        self._count = np.array([len(t) for t in tables], dtype=np.int64)
+        n_features = tables[0].shape[1]
+        self._grid = np.zeros((self.width, int(self._count.max()), n_features))
+        for row, table in zip(self._grid, tables, strict=True):
+            row[: len(table)] = table
+        self._rows = np.concatenate(
+            [np.arange(seat.listings.start, seat.listings.stop) for seat in seats]
+        ).astype(np.int64)
+        self._plan: list[tuple[str, Any, Any, tuple[int, ...]]] = []
+        for name, slot in self._slots.items():
+            if _length(slot) == 1:
+                self._plan.append((name, slot.start, np.int64, ()))
+            else:
+                self._plan.append((name, slot, np.ndarray, (_length(slot),)))
+
+    def blank(self, batch: int) -> IntArray:
+        """[B, width] room for choices."""
+        return np.zeros((batch, self.width), dtype=np.int64)
+
+    def space(self, name: str) -> spaces.Discrete | spaces.MultiDiscrete:
+        count = self._count[self._slots[name]]
+        if count.size == 1:
+            return spaces.Discrete(int(count[0]))
+        return spaces.MultiDiscrete(count)
+
+    def table(self, name: str) -> list[Array]:
+        """The grids [levels, A] of an agent's listings."""
+        return self.tables[self._slots[name]]
+
+    def read(self, actions: Mapping[str, Any], row: IntArray) -> None:
+        """Choices of every agent into a row [width]; KeyError if one is missing."""
+        for name, slot, kind, shape in self._plan:
+            action = actions[name]
+            if type(action) is not kind or action.dtype is not _INT64 or action.shape != shape:
+                action = _as_array(name, action, "iu", "whole numbers", shape)
+            row[slot] = action
+
+    def read_all(self, actions: Any, given: IntArray, shape: tuple[int, ...]) -> None:
+        """Choices of every agent from one array of `shape` into [B, width]."""
+        given[:] = _as_array("actions", actions, "iu", "whole numbers", shape)
+
+    def place(self, given: IntArray, actions: Array) -> None:
+        """Choices [B, width] into everybody's actions [B, L, A], if all are on their grids."""
+        wrong = place_choices(given, self._count, self._rows, self._grid, actions)
+        if wrong >= 0:
+            market, column = divmod(wrong, self.width)
+            name, offset = _owner(self._slots, column)
+            instrument = self._labels[self._seats[name].listings.start + offset]
+            which = f"market {market}: " if len(given) > 1 else ""
+            raise QuoteRefused(
+                f"{which}{name}: action[{offset}] (level for {instrument}) = "
+                f"{given[market, column]} must be a level 0 to {self._count[column] - 1}; "
+                f"see action_space({name!r})"
+            )
+
+
+def price_grids(
+    market: Market, seats: Sequence[Seat], levels: Any, band: tuple[float, float], grid: Any
+) -> list[Array]:
+    """A grid [levels, A] for every listing of the seats.
+
+    Prices and bids: `levels` equally spaced from band[0] to band[1] times the listing's reference
+    price, cut to the limits of an action. Two-sided quotes: every offset with every spread, offsets
+    equally spaced within half the largest spread, spreads within their limits; `levels` may be a
+    pair then. A size, where actions name one, is the largest. `grid` gives your own: the prices
+    [levels] or points [levels, A] for all listings, or one such table per listing, or a mapping
+    from agents to either.
+    """
+    tables = []
+    for seat in seats:
+        own = grid.get(seat.name) if isinstance(grid, Mapping) else grid
+        if own is not None:
+            tables += _given_grid(seat, own)
+        elif "spread" in seat.features:
+            tables += [_two_sided_grid(seat, i, levels) for i in range(seat.action_shape[0])]
+        else:
+            tables += [_price_grid(seat, i, levels, band) for i in range(seat.action_shape[0])]
+    return tables
+
+
+def _price_grid(seat: Seat, i: int, levels: Any, band: tuple[float, float]) -> Array:
+    lowest, highest = band
+    if not 0.0 <= lowest < highest < np.inf:
+        raise InputError(f"band={band!r} must be (least, most) times the reference price, >= 0")
+    reference = float(seat.opening_price[i])
+    low, high = np.clip([lowest * reference, highest * reference], seat.low[i, 0], seat.high[i, 0])
+    return _with_size(seat, i, np.linspace(low, high, _count(levels))[:, None])
+
+
+def _two_sided_grid(seat: Seat, i: int, levels: Any) -> Array:
+    pair = levels if isinstance(levels, tuple | list) else (levels, levels)
+    if len(pair) != 2:
+        raise InputError(f"levels={levels!r} must be a whole number, or a pair: offsets, spreads")
+    reach = min(seat.high[i, 0], 0.5 * seat.high[i, 1])
+    offsets = np.linspace(-reach, reach, _count(pair[0]))
+    spreads = np.linspace(seat.low[i, 1], seat.high[i, 1], _count(pair[1]))
+    both = np.stack(np.meshgrid(offsets, spreads, indexing="ij"), axis=-1).reshape(-1, 2)
+    return _with_size(seat, i, both)
+
+
+def _with_size(seat: Seat, i: int, table: Array) -> Array:
+    if "size" not in seat.features:
+        return table
+    return np.column_stack([table, np.full(len(table), seat.high[i, -1])])
+
+
+def _given_grid(seat: Seat, grid: Any) -> list[Array]:
+    n_listings, n_features = seat.action_shape
+    try:
+        array = np.asarray(grid, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim >= 1 and n_features == 1 and array.shape[-1:] != (1,):
+        array = array[..., None]
+    if array.ndim == 2:
+        array = np.broadcast_to(array, (n_listings, *array.shape))
+    if array.ndim != 3 or array.shape[::2] != (n_listings, n_features) or array.shape[1] < 1:
+        raise InputError(
+            f"grid: {seat.name} needs [levels, {n_features}] numbers for all its listings, or "
+            f"[{n_listings}, levels, {n_features}]; numbers are {'/'.join(seat.features)}"
+        )
+    bad = ~((array >= seat.low[:, None]) & (array <= seat.high[:, None]))
+    if bad.any():
+        i, _, a = np.argwhere(bad)[0]
+        raise InputError(
+            f"grid: {seat.name} has {seat.features[a]}={array[bad][0]:g}, must be in "
+            f"[{seat.low[i, a]:g}, {seat.high[i, a]:g}]"
+        )
+    return list(array)
+
+
+def _count(levels: Any) -> int:
+    whole = isinstance(levels, int | np.integer) and not isinstance(levels, bool)
+    if not whole or not 2 <= levels <= 10_000:
+        raise InputError(f"levels={levels!r} must be a whole number in [2, 10000]")
+    return int(levels)
+
+
+def _slots(seats: Sequence[Seat], numbers: int) -> tuple[int, dict[str, slice]]:
+    slots, begin = {}, 0
+    for seat in seats:
+        end = begin + seat.action_shape[0] * numbers
+        slots[seat.name] = slice(begin, end)
+        begin = end
+    return begin, slots
+
+
+def _length(slot: slice) -> int:
+    return int(slot.stop - slot.start)
+
+
+def _owner(slots: Mapping[str, slice], column: int) -> tuple[str, int]:
+    for name, slot in slots.items():
+        if slot.start <= column < slot.stop:
+            return name, column - slot.start
+    raise AssertionError(column)
+
+
+def _as_array(name: str, action: Any, kinds: str, what: str, shape: tuple[int, ...]) -> Any:
+    """The choice as an array of `shape`, or QuoteRefused in one line."""
+    wanted = f"{what} of shape {shape}" if shape else "one whole number"
+    if action is None:
+        raise QuoteRefused(f"{name}: action=None must be {wanted}; sample one from action_space")
+    try:
+        array = np.asarray(action)
+    except ValueError:
+        raise QuoteRefused(f"{name}: action is ragged, must be {wanted}") from None
+    if array.dtype.kind not in kinds:
+        raise QuoteRefused(f"{name}: action of type {array.dtype} must be {wanted}; convert it")
+    if array.shape != shape:
+        raise QuoteRefused(f"{name}: action of shape {array.shape} must be {wanted}; reshape it")
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise QuoteRefused(f"{name}: action={int(array.max())} is too large; see action_space")
+    return array
+
+
+@kernel
+def place_numbers(given, low, high, columns, actions):  # type: ignore[no-untyped-def]
+    """Copy [B, C] to the columns of [B, L * A]; the place of the first outside its limits, or -1.
+
+    Nothing is copied if any is outside. NaN is outside.
+    """
+    batch, width = given.shape
+    for b in range(batch):
+        for c in range(width):
+            if not (low[c] <= given[b, c] <= high[c]):
+                return b * width + c
+    for b in range(batch):
+        for c in range(width):
+            actions[b, columns[c]] = given[b, c]
+    return -1
+
+
+@kernel
+def place_choices(given, count, rows, grid, actions):  # type: ignore[no-untyped-def]
+    """Copy the chosen points of the grids [C, levels, A] to rows of [B, L, A]; as above."""
+    batch, width = given.shape
+    for b in range(batch):
+        for c in range(width):
+            if not (0 <= given[b, c] < count[c]):
+                return b * width + c
+    for b in range(batch):
+        for c in range(width):
+            for a in range(grid.shape[2]):
+                actions[b, rows[c], a] = grid[c, given[b, c], a]
+    return -1

@@ -1,0 +1,319 @@
+"""A market to learn in: those who learn decide from outside, the others play their own policies.
+
+`MarketEnv` is a native PettingZoo `ParallelEnv` over one market (B = 1); all agents move at once.
+
+**Agents** are participants by name. **Observations** are what `seat.fields` lists, float64 unless
+`dtype="float32"`; true demand is in none of them. `spaces_table(agent)` prints what every index
+means. **Actions** are numbers in the order listing by listing, feature by feature ("continuous"),
+or one level of a price grid per listing ("discrete").
+
+**Chance.** `reset(seed=s)` starts the episode that `rollout.play` plays with seed s, bit for bit.
+`reset()` goes on to a seed that follows from the last one (`seating.next_seed`); the first, where
+none was given, comes from the machine's entropy. `env.episode_seed` names the present one.
+
+**End.** After `horizon` ticks all agents are truncated at once; nobody ever terminates earlier.
+
+**Infos**, per agent: `moved` (was on the move), `refused` (why the house did not take the quote,
+or ""), `reward_terms` (metric x weight; they sum to the reward), and, unless `reveal=False`,
+`true_demand` [L_n]: units that chose the own listings first, stock aside. That one is for the
+experimenter: whoever trains on it knows more than any participant may.
+
+**Errors.** An action that is missing, too many, of the wrong type or shape, NaN or outside its
+space raises `QuoteRefused` or `InputError` in one line; nothing has happened then, and `step` can be
+called again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from pettingzoo import ParallelEnv
+
+from envs import tables
+from envs.choices import Grid, Numbers, price_grids
+from envs.seating import Sitting, Source, Table, fresh_seed, give_out, next_seed
+from mos_agents.market.quotes import REASONS
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, InputError, Step
+
+Infos = dict[str, dict[str, Any]]
+RENDER_MODES = ("human", "rgb_array")
+REMEMBERED = 200  # ticks that a picture shows
+
+
+class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
+    """One market as a parallel environment. See the module's opening for what is in what.
+
+    market: a `Market`, or a `Scenario`, which also says what everybody plays by itself.
+    agents: who is controlled from outside; default see `seating.give_out`.
+    actions: "continuous" or "discrete"; for the latter `levels`, `band` and `grid` as in
+        `choices.price_grids`.
+    policies: {name: policy or {"kind": ...}} of the others, over the scenario's own.
+    horizon: ticks in an episode, in place of the market's. weights: of the objective, likewise.
+    number: which market of a seed this is; market m of a batch is the one with number=m.
+    seed: of the first episode, if `reset` names none.
+    reveal: False keeps the true demand out of the infos.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "name": "market_v0",
+        "render_modes": list(RENDER_MODES),
+        "is_parallelizable": True,
+        "render_fps": 10,
+    }
+
+    def __init__(
+        self,
+        market: Source,
+        agents: Sequence[str] | None = None,
+        *,
+        actions: str = "continuous",
+        levels: Any = 15,
+        band: tuple[float, float] = (0.6, 2.0),
+        grid: Any = None,
+        policies: Mapping[str, Any] | None = None,
+        horizon: int | None = None,
+        weights: Mapping[str, float] | None = None,
+        render_mode: str | None = None,
+        number: int = 0,
+        seed: int | None = None,
+        dtype: str = "float64",
+        reveal: bool = True,
+        name: str | None = None,
+    ) -> None:
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise InputError(f"render_mode={render_mode!r} must be None or one of {RENDER_MODES}")
+        if dtype not in ("float64", "float32"):
+            raise InputError(f"dtype={dtype!r} must be 'float64' or 'float32'")
+        table = give_out(market, agents, policies, horizon, weights)
+        self.table = table
+        self.metadata = {**type(self).metadata, "name": name or f"{table.market.name}_v0"}
+        self.render_mode = render_mode
+        self.possible_agents = list(table.names)
+        self.agents: list[str] = []
+        self.episode_seed: int | None = None
+        self._next_seed = seed
+        self._narrow = dtype == "float32"
+        self._reveal = reveal
+        self._sitting = Sitting(table, np.array([number]))
+        self._choices = made_choices(table, actions, levels, band, grid, dtype)
+        layout = table.market.layout
+        self._given = self._choices.blank(1)
+        self._actions = np.zeros((1, layout.L, table.market.seats[0].low.shape[1]))
+        self._views = [(s.name, s.columns, s.number, s.listings) for s in table.outside]
+        self._spaces = {s.name: _observation_box([s], dtype) for s in table.outside}
+        self._action_spaces = {n: self._choices.space(n) for n in table.names}
+        self.state_space = _observation_box(table.market.seats, dtype)
+        self._recent: deque[Step] = deque(maxlen=REMEMBERED)
+        self._shown: tuple[int | None, int] | None = None
+
+    # --- what PettingZoo asks for -----------------------------------------------------------------
+
+    def observation_space(self, agent: str) -> spaces.Box:
+        return self._spaces[self._known(agent)]
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        return self._action_spaces[self._known(agent)]
+
+    @property
+    def observation_spaces(self) -> dict[str, spaces.Box]:  # type: ignore[override]
+        return self._spaces
+
+    @property
+    def action_spaces(self) -> dict[str, spaces.Space[Any]]:  # type: ignore[override]
+        return self._action_spaces
+
+    def reset(
+        self, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, NDArray[Any]], Infos]:
+        """Start an episode; `options` are not used. A seed is a whole number >= 0."""
+        if seed is None:
+            seed = fresh_seed() if self._next_seed is None else self._next_seed
+        observation = self._sitting.start(seed)
+        self.episode_seed = int(seed)
+        self._next_seed = next_seed(self.episode_seed)
+        self.agents = self.possible_agents[:]
+        self._recent.clear()
+        self._shown = None
+        return self._observations(observation), {name: {} for name in self.agents}
+
+    def step(
+        self, actions: Mapping[str, Any]
+    ) -> tuple[
+        dict[str, NDArray[Any]], dict[str, float], dict[str, bool], dict[str, bool], Infos
+    ]:  # fmt: skip
+        """One tick of the market. Needs an action of every agent, and of nobody else."""
+        agents = self.agents
+        if not agents:
+            if actions:
+                raise InputError("step: the episode is over or not begun; call reset() first")
+            return {}, {}, {}, {}, {}
+        try:
+            self._choices.read(actions, self._given[0])
+        except (KeyError, TypeError):
+            raise InputError(self._who_is_missing(actions)) from None
+        if len(actions) != len(agents):
+            raise InputError(self._who_is_missing(actions))
+        self._choices.place(self._given, self._actions)
+        step = self._sitting.advance(self._actions)
+        over = step.state.tick >= self.table.market.horizon
+        if over:
+            self.agents = []
+        observations, infos = self._observations(step.observation), self._infos(step)
+        rewards = step.reward[0].tolist()
+        if self.render_mode is not None:
+            self._recent.append(step)
+            if self.render_mode == "human":
+                self.render()
+        return (
+            observations,
+            {name: rewards[n] for name, _, n, _ in self._views},
+            dict.fromkeys(agents, False),
+            dict.fromkeys(agents, over),
+            infos,
+        )
+
+    def state(self) -> NDArray[Any]:
+        """What everybody sees together, in roster order: those who play inside as well."""
+        self._begun()
+        row = self._sitting.observation[0]
+        return row.astype(np.float32) if self._narrow else row.copy()
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """ "rgb_array": a picture [height, width, 3]. "human": a table on the terminal, once a tick.
+
+        In the mode "human" each `step` prints by itself; no window is opened.
+        """
+        self._begun()
+        if self.render_mode is None:
+            raise InputError(f"render_mode=None: make the environment with one of {RENDER_MODES}")
+        from mos_agents.report import snapshot
+
+        state = self._sitting.state
+        if self.render_mode == "rgb_array":
+            return snapshot.picture(self.market, state, list(self._recent))
+        now = (self.episode_seed, state.tick)
+        if self._shown != now:
+            self._shown = now
+            snapshot.show(self.market, state, self._recent[-1] if self._recent else None)
+        return None
+
+    def close(self) -> None:
+        """Forget the pictures' past; there is no window and no file to close."""
+        self._recent.clear()
+
+    # --- what is more -----------------------------------------------------------------------------
+
+    @property
+    def market(self) -> Market:
+        return self.table.market
+
+    def spaces_table(self, agent: str) -> str:
+        """What every index of an agent's observation and action means, as text."""
+        return tables.table(tables.rows(self.market.seat(self._known(agent)), self._choices))
+
+    def price_grid(self, agent: str) -> list[Array]:
+        """The grids [levels, A] of an agent's listings, where actions are discrete."""
+        if not isinstance(self._choices, Grid):
+            raise InputError("actions='continuous' has no grid; make it with actions='discrete'")
+        return self._choices.table(self._known(agent))
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _observations(self, everything: Array) -> dict[str, NDArray[Any]]:
+        row: NDArray[Any] = everything[0]
+        if self._narrow:
+            row = row.astype(np.float32)
+        return {name: row[columns] for name, columns, _, _ in self._views}
+
+    def _infos(self, step: Step) -> Infos:
+        info = step.info
+        moved, refused = info.moved[0].tolist(), info.refused[0].tolist()
+        demand = info.executions.demand[0] if self._reveal else None
+        found = {}
+        for name, _, n, own in self._views:
+            reason = refused[n]
+            one: dict[str, Any] = {
+                "moved": moved[n],
+                "refused": REASONS[reason] if reason else "",
+                "reward_terms": RewardTerms(self.market, step.metrics, n),
+            }
+            if demand is not None:
+                one["true_demand"] = demand[own]
+            found[name] = one
+        return found
+
+    def _known(self, agent: str) -> str:
+        if agent not in self._spaces:
+            raise InputError(f"agent={agent!r} is not one of {self.possible_agents}")
+        return agent
+
+    def _begun(self) -> None:
+        if self.episode_seed is None:
+            raise InputError("the market has not begun; call reset() first")
+
+    def _who_is_missing(self, actions: Any) -> str:
+        if not isinstance(actions, Mapping):
+            return f"actions={actions!r:.60} must be a mapping from agents to their actions"
+        for name in self.agents:
+            if name not in actions:
+                return f"actions: {name!r} has none; every one of {self.agents} needs an action"
+        extra = [name for name in actions if name not in self.agents]
+        return f"actions: {extra[0]!r:.60} is not an agent; agents are {self.agents}"
+
+
+class RewardTerms(Mapping[str, float]):
+    """{metric: weight x metric}, computed when looked at: most steps of a training are not."""
+
+    __slots__ = ("_market", "_metrics", "_n", "_terms")
+
+    def __init__(self, market: Market, metrics: Array, n: int) -> None:
+        self._market, self._metrics, self._n = market, metrics, n
+        self._terms: dict[str, float] | None = None
+
+    def _made(self) -> dict[str, float]:
+        if self._terms is None:
+            broken = self._market.rewards.breakdown(self._market, self._metrics)
+            self._terms = {name: float(values[0, self._n]) for name, values in broken.items()}
+        return self._terms
+
+    def __getitem__(self, name: str) -> float:
+        return self._made()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made())
+
+    def __len__(self) -> int:
+        return len(self._made())
+
+    def __repr__(self) -> str:
+        return repr(self._made())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (self._made(),)  # another process gets the numbers, not the market
+
+
+def made_choices(
+    table: Table, actions: str, levels: Any, band: tuple[float, float], grid: Any, dtype: str
+) -> Numbers | Grid:
+    """How those outside choose."""
+    if actions == "continuous":
+        return Numbers(table.market, table.outside, dtype)
+    if actions == "discrete":
+        grids = price_grids(table.market, table.outside, levels, band, grid)
+        return Grid(table.market, table.outside, grids)
+    raise InputError(f"actions={actions!r} must be 'continuous' or 'discrete'")
+
+
+def _observation_box(seats: Sequence[Any], dtype: str) -> spaces.Box:
+    fields = [field for seat in seats for field in seat.fields]
+    sizes = [field.size for field in fields]
+    low = np.repeat([field.low for field in fields], sizes)
+    high = np.repeat([field.high for field in fields], sizes)
+    kind = np.dtype(dtype).type
+    return spaces.Box(low.astype(kind), high.astype(kind), dtype=kind)

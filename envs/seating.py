@@ -1,0 +1,192 @@
+"""Who plays from outside and who from inside: the seats of a market and one episode of it.
+
+An environment lends some seats of a market to learners outside. Whoever sits on the others plays
+its own policy, with the streams that carry its name, exactly as in `mos_agents.rollout.play`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mos_agents import scenarios
+from mos_agents.market.random import Streams, purpose_number
+from mos_agents.market.rewards import Objective
+from mos_agents.market.tick import Market, Seat, tick
+from mos_agents.market.types import Array, InputError, IntArray, State, Step
+from mos_agents.policies import Policy
+from mos_agents.policies.base import from_spec
+from mos_agents.policies.rules import Hold
+from mos_agents.scenarios import Scenario
+
+Source = Market | Scenario
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A market whose seats are given out: `outside` to learners, `inside` to policies."""
+
+    market: Market
+    outside: tuple[Seat, ...]
+    inside: tuple[Seat, ...]
+    policies: Mapping[str, Policy]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(seat.name for seat in self.outside)
+
+
+def give_out(
+    source: Source,
+    agents: Sequence[str] | None = None,
+    policies: Mapping[str, Any] | None = None,
+    horizon: int | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Table:
+    """The table of a market or scenario.
+
+    agents: who is played from outside. None: every participant of a bare market; of a scenario,
+        all but those whose own policy is to hold their opening price (and all, if all hold).
+    policies: what the others play, over what the scenario says for them.
+    horizon, weights: in place of the market's own episode length and of its objective's weights.
+    Raises InputError in one line.
+    """
+    market, own = _parts(source)
+    if horizon is not None:
+        if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+            raise InputError(f"horizon={horizon!r} must be a whole number >= 1: ticks an episode")
+        market = market.with_parts(horizon=int(horizon))
+    if weights is not None:
+        old = market.rewards
+        made = replace(old, weights=dict(weights)) if isinstance(old, Objective) else None
+        market = market.with_parts(rewards=made or Objective(dict(weights)))
+    played = {**own, **{k: from_spec(v) for k, v in (policies or {}).items()}}
+    for name in played:
+        _known(name, "policies", market)
+    chosen = _chosen(agents, market, own)
+    inside = tuple(seat for seat in market.seats if seat.name not in chosen)
+    for seat in inside:
+        if seat.name not in played:
+            raise InputError(
+                f"policies: {seat.name!r} plays inside and has none; give "
+                f"policies={{{seat.name!r}: ...}} or name it in agents"
+            )
+    outside = tuple(seat for seat in market.seats if seat.name in chosen)
+    return Table(market, outside, inside, {seat.name: played[seat.name] for seat in inside})
+
+
+def described(preset: str, scenario: Any, settings: Mapping[str, Any]) -> Scenario:
+    """The scenario asked for (a Scenario, a name or a path; None is `preset`), with changes.
+
+    `settings` go by their path with __ for the dot, as in `mos_agents.retail`; None leaves one be.
+    """
+    found = preset if scenario is None else scenario
+    made = found if isinstance(found, Scenario) else scenarios.load(found)
+    changes = [
+        f"{key.replace('__', '.')}={_as_yaml(value)}"
+        for key, value in settings.items()
+        if value is not None
+    ]
+    return scenarios.override(made, changes) if changes else made
+
+
+def next_seed(seed: int) -> int:
+    """The seed of the episode after one with this seed, when nobody names another."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(purpose_number("next episode"),))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def fresh_seed() -> int:
+    """A seed from the machine's entropy."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class Sitting:
+    """Episodes of the markets `numbers` at a table: the state, the luck, the memories inside."""
+
+    def __init__(self, table: Table, numbers: int | IntArray = 1) -> None:
+        self.table = table
+        self.market = table.market
+        self.numbers = np.arange(numbers) if isinstance(numbers, int) else np.asarray(numbers)
+        self.batch = len(self.numbers)
+        self._hosts = [(seat, table.policies[seat.name]) for seat in table.inside]
+
+    def start(self, seed: int) -> Array:
+        """Begin an episode; [B, sum of D_n] what everybody sees before the first tick."""
+        market = self.market
+        streams = Streams.of(seed, self.numbers)
+        memories = [policy.start(seat, self.batch) for seat, policy in self._hosts]
+        self._luck = [Streams.of(seed, self.numbers, seat.name) for seat, _ in self._hosts]
+        self._streams, self._memories = streams, memories
+        self.state: State = market.start(self.batch)
+        self.observation: Array = market.first_observation(self.state, streams.at(0))
+        return self.observation
+
+    def advance(self, actions: Array) -> Step:
+        """One tick. `actions` [B, L, A] holds those from outside; those from inside are added."""
+        now = self.state.tick
+        memories = self._memories
+        if self._hosts:
+            memories = []
+            for (seat, policy), memory, luck in zip(
+                self._hosts, self._memories, self._luck, strict=True
+            ):
+                action, memory = policy.act(
+                    seat, self.observation[:, seat.columns], memory, luck.at(now)
+                )
+                actions[:, seat.listings] = seat.checked(action, self.batch)
+                memories.append(memory)
+        step = tick(self.market, self.state, actions, self._streams.at(now))
+        self.state, self.observation, self._memories = step.state, step.observation, memories
+        return step
+
+
+def _parts(source: Any) -> tuple[Market, dict[str, Policy]]:
+    if isinstance(source, Market):
+        return source, {}
+    if isinstance(source, Scenario):
+        return source.market(), source.policies()
+    raise InputError(
+        f"market={source!r} must be a Market or a Scenario, such as scenarios.load('retail')"
+    )
+
+
+def _chosen(agents: Any, market: Market, own: Mapping[str, Policy]) -> set[str]:
+    names = market.layout.participants
+    selling = {seat.name for seat in market.seats if seat.action_shape[0]}
+    if agents is None:
+        return {n for n in selling if not isinstance(own.get(n), Hold)} or selling
+    if isinstance(agents, str) or not isinstance(agents, Sequence):
+        raise InputError(f"agents={agents!r} must be a list of names out of {_some(names)}")
+    if not agents:
+        raise InputError(f"agents=[] must name one or more of {_some(names)}")
+    for name in agents:
+        _known(name, "agents", market)
+        if name not in selling:
+            raise InputError(f"agents: {name!r} quotes nothing; name one of {_some(sorted(selling))}")
+    if len(set(agents)) != len(agents):
+        raise InputError(f"agents={list(agents)!r} must name each agent once")
+    return set(agents)
+
+
+def _known(name: Any, where: str, market: Market) -> None:
+    names = market.layout.participants
+    if name not in names:
+        near = difflib.get_close_matches(str(name), names, 1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"{where}: {name!r} is not a participant{hint}; there are {_some(names)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
+
+
+def _as_yaml(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6)
+    return text.removesuffix("\n").removesuffix("\n...").strip()

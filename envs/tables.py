@@ -1,0 +1,118 @@
+"""What every number of a space means, as a table that a person and a test can read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gymnasium import spaces
+
+from envs.choices import Grid, Numbers
+from mos_agents.market.tick import Seat
+
+HEADER = ("space", "index", "name", "meaning", "unit", "range")
+MEANINGS = {
+    "price": ("own price", "money per unit"),
+    "bid": ("own sealed bid", "money per unit"),
+    "offset": ("middle of the quotes less the mid price", "money per unit"),
+    "spread": ("ask less bid", "money per unit"),
+    "size": ("units behind the quote", "units"),
+}
+
+
+class Row(NamedTuple):
+    """A run of indices of one space."""
+
+    space: str
+    first: int
+    last: int
+    step: int
+    name: str
+    meaning: str
+    unit: str
+    low: float
+    high: float
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        index = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        if self.step > 1 and self.first < self.last:
+            index += f" by {self.step}"
+        shown = f"[{_bound(self.low)}, {_bound(self.high)}]"
+        return (self.space, index, self.name, self.meaning, self.unit, shown)
+
+
+def rows(seat: Seat, choices: Numbers | Grid) -> list[Row]:
+    """The rows of a seat's observation and of its action."""
+    found, begin = [], 0
+    for one in seat.fields:
+        end = begin + one.size
+        found.append(
+            Row("observation", begin, end - 1, 1, one.name, one.meaning, one.unit, one.low,
+                one.high)
+        )  # fmt: skip
+        begin = end
+    n_listings, n_features = seat.action_shape
+    if isinstance(choices, Grid):
+        counts = [len(table) for table in choices.table(seat.name)]
+        what = "/".join(seat.features)
+        return [*found, *_alike(
+            [Row("action", i, i, 1, "level", f"point of the grid of {what}", "level", 0, n - 1)
+             for i, n in enumerate(counts)]
+        )]  # fmt: skip
+    for j, feature in enumerate(seat.features):
+        meaning, unit = MEANINGS.get(feature, (feature, ""))
+        runs = [
+            Row("action", i * n_features + j, i * n_features + j, n_features, feature, meaning,
+                unit, float(seat.low[i, j]), float(seat.high[i, j]))
+            for i in range(n_listings)
+        ]  # fmt: skip
+        found += _alike(runs)
+    return found
+
+
+def table(rows_: Sequence[Row]) -> str:
+    """The rows as text, columns lined up."""
+    lines = [HEADER, *(row.cells for row in rows_)]
+    widths = [max(len(line[j]) for line in lines) for j in range(len(HEADER))]
+    shown = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    ]
+    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
+    return "\n".join([shown[0], rule, *shown[1:]])
+
+
+def parse(text: str) -> list[tuple[str, range, str, float, float]]:
+    """(space, indices, name, low, high) of every row of a table within `text`."""
+    found = []
+    for line in text.splitlines():
+        cells = [c.strip() for c in line.strip().strip("|").split("|")]
+        if len(cells) != len(HEADER) or cells[0] not in ("observation", "action"):
+            continue
+        run, _, step = cells[1].partition(" by ")
+        first, _, last = run.partition("-")
+        indices = range(int(first), int(last or first) + 1, int(step or 1))
+        low, high = (float(c) for c in cells[5].strip("[]").split(","))
+        found.append((cells[0], indices, cells[2], low, high))
+    return found
+
+
+def size(space: spaces.Space[Any]) -> int:
+    """How many numbers one member of the space has."""
+    return 1 if isinstance(space, spaces.Discrete) else int(space.shape[0])  # type: ignore[index]
+
+
+def _alike(runs: Sequence[Row]) -> list[Row]:
+    """Neighbouring rows that differ only in their index, as one."""
+    found: list[Row] = []
+    for row in runs:
+        if found and found[-1][3:] == row[3:]:
+            found[-1] = found[-1]._replace(last=row.last)
+        else:
+            found.append(row)
+    return found
+
+
+def _bound(value: float) -> str:
+    return "inf" if value == float("inf") else "-inf" if value == -float("inf") else f"{value:g}"

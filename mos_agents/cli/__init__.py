@@ -1,0 +1,54 @@
+"""`mos`: run a market from the command line, read about it, and compare runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from mos_agents.cli.commands import app
+from mos_agents.cli.playing import Interrupted
+from mos_agents.market.types import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point. Leaves by SystemExit: 0; 2 after one line about an error; 130 on Ctrl-C."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command and return its exit code; every error is one line on stderr."""
+    import click
+    import typer
+
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(list(arguments), prog_name="mos", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except InputError as error:
+        return _told(str(error))
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return stop.code
+    except BrokenPipeError:  # the reader has left, as in `mos scenarios | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return _told("interrupted", 130)
+    except OSError as error:
+        return _told(f"{error.filename or 'a file'}: {error.strerror or error}")
+    except Exception as error:
+        # Typer may carry a click of its own: its usage errors are told by what they can do.
+        if hasattr(error, "format_message"):
+            return _told(f"{error.format_message()} (mos --help tells the commands)")
+        raise
+
+
+def _told(message: str, code: int = 2) -> int:
+    line = " ".join(message.split())
+    print(f"mos: {line}", file=sys.stderr)
+    return code
+
+
+__all__ = ["app", "main", "run"]

@@ -1,0 +1,166 @@
+"""Play a scenario into a run folder, show how far it is, and leave in good order when stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from mos_agents import runs, scenarios
+from mos_agents.scenarios import Scenario
+
+Show = Callable[[int], None]
+"""Called with the number of ticks played."""
+
+
+class Interrupted(Exception):
+    """Somebody stopped the run; the message is one line and the exit code names the signal."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def resolve(
+    scenario: str, changes: list[str], ticks: int | None, markets: int | None, seed: int | None
+) -> Scenario:
+    """The scenario with the command's changes."""
+    given = {"ticks": ticks, "markets": markets, "seed": seed}
+    changes = [*changes, *(f"{key}={value}" for key, value in given.items() if value is not None)]
+    loaded = scenarios.load(scenario)
+    return scenarios.override(loaded, changes) if changes else loaded
+
+
+def play(
+    scenario: Scenario,
+    out: Path,
+    name: str | None = None,
+    record_markets: int | None = None,
+    every: int | None = None,
+) -> tuple[Path, str]:
+    """Play the scenario to its end; returns the run's folder and the hash of its trajectory.
+
+    Raises Interrupted on Ctrl-C or a request to end, with what was recorded on the disk.
+    """
+    from mos_agents.rollout import play as ticks_of
+
+    market, policies = scenario.market(), scenario.policies()
+    plan = runs.Plan.of(market.layout, scenario.ticks, scenario.markets, record_markets, every)
+    say(
+        f"{scenario.name}: {scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}, "
+        f"{plural(market.layout.N, 'participant')}, "
+        f"{plural(market.layout.K, 'instrument')}, seed {scenario.seed}"
+    )
+    say(f"recording {plan.told(scenario.markets)}")
+    steps = ticks_of(
+        market, policies, seed=scenario.seed, ticks=scenario.ticks, markets=scenario.markets
+    )
+    recording = runs.record(
+        market,
+        out,
+        scenario=scenario.name,
+        described=scenarios.dump(scenario),
+        seed=scenario.seed,
+        ticks=scenario.ticks,
+        markets=scenario.markets,
+        plan=plan,
+        name=name,
+    )
+    try:
+        with asked_to_stop() as asked, progress(scenario.ticks) as show:
+            for step in steps:
+                recording.add(step)
+                show(recording.ticks)
+                if asked:
+                    break
+        if asked and recording.ticks < scenario.ticks:
+            recording.flush()
+            raise stopped(recording, asked[0])
+        return recording.folder, recording.finish()
+    except KeyboardInterrupt:  # a second Ctrl-C: at once, with what the disk has
+        raise stopped(recording, signal.SIGINT) from None
+    except Exception:
+        if not recording.acknowledged:
+            recording.discard()
+        raise
+
+
+def stopped(recording: runs.Recording, number: int) -> Interrupted:
+    return Interrupted(
+        f"mos: stopped: the first {recording.acknowledged:,} of {recording.facts['ticks']:,} ticks "
+        f"are recorded in {shown(recording.folder)}; mos report {shown(recording.folder)} shows "
+        "them",
+        128 + number,
+    )
+
+
+@contextlib.contextmanager
+def asked_to_stop() -> Iterator[list[int]]:
+    """Collects the first Ctrl-C or SIGTERM, to be looked at between ticks; a second one is raised.
+
+    Where signals cannot be caught (outside the main thread) the list stays empty.
+    """
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    former = {}
+    with contextlib.suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            former[number] = signal.signal(number, ask)
+    try:
+        yield asked
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def progress(ticks: int) -> Iterator[Show]:
+    """A bar on a terminal; elsewhere a plain line now and then."""
+    if not sys.stdout.isatty():
+        yield plain(ticks)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("ticks"), BarColumn(40), MofNCompleteColumn(), Remaining(compact=True))
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("ticks", total=ticks)
+        bar.update(task, completed=0)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def plain(ticks: int, seconds: float = 5.0) -> Show:
+    """A line at most every `seconds`, and one at the end."""
+    last = [time.monotonic()]
+
+    def show(done: int) -> None:
+        if done == ticks or time.monotonic() - last[0] > seconds:
+            last[0] = time.monotonic()
+            say(f"tick {done:,} of {ticks:,}")
+
+    return show
+
+
+def say(line: str) -> None:
+    """A plain line on stdout."""
+    print(line, flush=True)
+
+
+def shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,17 @@
+"""What participants can do by themselves: rules of thumb, dealers' quotes, bids, exploration."""
+
+from mos_agents.policies import bidding, exploration, market_making, rules
+from mos_agents.policies.base import POLICIES, Policy, from_spec, make, register, to_spec
+
+__all__ = [
+    "POLICIES",
+    "Policy",
+    "from_spec",
+    "make",
+    "register",
+    "to_spec",
+    "bidding",
+    "exploration",
+    "market_making",
+    "rules",
+]

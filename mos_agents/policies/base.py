@@ -1,0 +1,219 @@
+"""How a participant decides: a policy turns what one seat sees into that seat's next quotes.
+
+A policy is a frozen set of parameters. What it remembers comes in and goes out; its luck comes
+from streams that carry its participant's name. It never meets the market's state.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+
+from mos_agents.market.random import Shocks
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, InputError, IntArray
+
+
+class Policy(Protocol):
+    """What the market's loop asks of a participant.
+
+    atomic: whether `propensity` is a probability (True) or a density (False).
+    """
+
+    kind: ClassVar[str]
+
+    @property
+    def atomic(self) -> bool: ...
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        """The memory before the first tick, for `batch` markets; InputError if ill-seated."""
+
+    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+        """The action [B, L_n, A] upon the own observation [B, D_n], and the memory after it."""
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+        """[B] probability or density of that action, given what was seen and remembered before."""
+
+
+P = TypeVar("P", bound=type)
+POLICIES: dict[str, type] = {}
+"""Every policy that a scenario can name."""
+
+
+def register(kind: str) -> Callable[[P], P]:
+    """Enter a policy under the name by which scenarios ask for it."""
+
+    def enter(policy: P) -> P:
+        policy.kind = kind  # type: ignore[attr-defined]
+        POLICIES[kind] = policy
+        return policy
+
+    return enter
+
+
+def make(kind: str, **parameters: Any) -> Policy:
+    """A policy by name. Raises InputError, in one line, for an unknown name or parameter."""
+    if kind not in POLICIES:
+        raise InputError(
+            f"kind={kind!r} is not a policy{_nearest(kind, POLICIES)}; "
+            f"policies are {', '.join(sorted(POLICIES))}"
+        )
+    cls = POLICIES[kind]
+    known = list(inspect.signature(cls).parameters)
+    for name in parameters:
+        if name not in known:
+            raise InputError(
+                f"{kind}.{name}={parameters[name]!r} is not a parameter{_nearest(name, known)}; "
+                f"parameters are {', '.join(known) or 'none'}"
+            )
+    for one in fields(cls) if is_dataclass(cls) else ():
+        required = one.init and one.default is MISSING and one.default_factory is MISSING
+        if required and one.name not in parameters:
+            raise InputError(f"{kind}.{one.name} is missing: {kind} cannot do without it")
+    policy: Policy = cls(**parameters)
+    return policy
+
+
+def from_spec(spec: Any) -> Policy:
+    """A policy from {"kind": ..., parameters}; a policy itself passes through."""
+    if isinstance(spec, Mapping):
+        if not isinstance(spec.get("kind"), str):
+            raise InputError(f'policy={dict(spec)!r} must name its kind: {{"kind": "hold"}}')
+        return make(**spec)
+    if not all(hasattr(spec, verb) for verb in ("start", "act", "propensity")):
+        raise InputError(
+            f'policy={spec!r} must be a policy or {{"kind": ..., parameters}}; '
+            f"kinds are {', '.join(sorted(POLICIES))}"
+        )
+    return spec  # type: ignore[no-any-return]
+
+
+def to_spec(policy: Any) -> dict[str, Any]:
+    """{"kind": ..., parameters}: what `from_spec` turns into the same policy."""
+    spec: dict[str, Any] = {"kind": policy.kind}
+    for one in fields(policy):
+        if one.init:
+            value = getattr(policy, one.name)
+            spec[one.name] = to_spec(value) if hasattr(value, "act") else value
+    return spec
+
+
+def _nearest(name: str, known: Any) -> str:
+    found = difflib.get_close_matches(str(name), list(known), n=1)
+    return f", did you mean {found[0]!r}?" if found else ""
+
+
+# --- checks and readings that policies share ------------------------------------------------------
+
+
+def check_number(policy: Any, name: str, low: float = -np.inf, high: float = np.inf) -> None:
+    """InputError unless the parameter is a finite number in [low, high]."""
+    value = getattr(policy, name)
+    real = isinstance(value, int | float | np.integer | np.floating)
+    if not real or isinstance(value, bool) or not np.isfinite(value) or not low <= value <= high:
+        if high < np.inf:
+            allowed = f"a number in [{low:g}, {high:g}]"
+        else:
+            allowed = f"a finite number >= {low:g}" if low > -np.inf else "a finite number"
+        raise InputError(f"{policy.kind}.{name}={value!r} must be {allowed}")
+
+
+def check_numbers(policy: Any, name: str, low: float = -np.inf) -> None:
+    """InputError unless the parameter is a finite number or a tuple of them, all >= low.
+
+    Lists become tuples, so that the policy stays a value.
+    """
+    value = getattr(policy, name)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    if array.ndim > 1 or not array.size or not np.isfinite(array).all() or array.min() < low:
+        floor = f" >= {low:g}" if low > -np.inf else ""
+        raise InputError(f"{policy.kind}.{name}={value!r} must be one finite number{floor} or one "
+                         "per listing")  # fmt: skip
+    if array.ndim:
+        object.__setattr__(policy, name, tuple(float(v) for v in array))
+
+
+def seated(policy: Any, seat: Seat, first: str, *needed: str) -> None:
+    """InputError unless the seat's actions begin with `first` and it sees the fields needed."""
+    if seat.features[0] != first:
+        raise InputError(
+            f"{seat.name}: policy {policy.kind} decides a {first}, but this participant's actions "
+            f"are {'/'.join(seat.features)}; give it a policy for those"
+        )
+    for name in needed:
+        if name not in seat.where:
+            raise InputError(
+                f"{seat.name}: policy {policy.kind} needs {name!r}, which is not observed here; "
+                f"seen are {', '.join(seat.where)}"
+            )
+
+
+def by_listing(policy: Any, seat: Seat, name: str) -> Array:
+    """[L_n] a parameter that is one number or one per listing."""
+    array = np.asarray(getattr(policy, name), dtype=np.float64)
+    if array.ndim and array.size != seat.action_shape[0]:
+        raise InputError(
+            f"{policy.kind}.{name} has {array.size} numbers, but {seat.name} has "
+            f"{seat.action_shape[0]} listings; give one, or one per listing"
+        )
+    return np.broadcast_to(array, seat.action_shape[:1])
+
+
+def quoted(seat: Seat, *columns: Array) -> Array:
+    """[B, L_n, A] an action from its columns [B, L_n], within limits; full size if it names one."""
+    if "size" in seat.features:
+        columns = (*columns, seat.high[:, -1])
+    return np.clip(np.stack(np.broadcast_arrays(*columns), axis=-1), seat.low, seat.high)
+
+
+def cheapest_rival(seat: Seat, observation: Array) -> Array:
+    """[B, L_n] lowest ask on the tape among open rivals of each own listing; infinity if none."""
+    table = seat.rivals
+    if not table.shape[1] or "rival_ask" not in seat.where:
+        return np.full((len(observation), seat.action_shape[0]), np.inf)
+    asks = seat.read(observation, "rival_ask")
+    is_open = seat.read(observation, "rival_open") > 0.0
+    shown = np.full((asks.shape[0], asks.shape[1] + 1), np.inf)  # the last column is nobody's: -1
+    shown[:, :-1] = np.where(is_open, asks, np.inf)
+    cheapest: Array = shown[:, table].min(axis=-1)
+    return cheapest
+
+
+def same(action: Array, own: Array) -> Any:
+    """[B] booleans: whether two actions are the same up to rounding in the last digits."""
+    close = np.abs(action - own) <= 1e-9 * np.maximum(1.0, np.abs(own))
+    return close.reshape(len(action), -1).all(axis=1)
+
+
+def uniform_choice(uniforms: Array, n: int) -> IntArray:
+    """Whole numbers 0..n-1, equally likely, from uniforms in [0, 1)."""
+    return np.minimum((uniforms * n).astype(np.int64), n - 1)
+
+
+@dataclass(frozen=True)
+class Deterministic:
+    """A policy whose action follows from the observation alone: subclasses write `decide`."""
+
+    kind: ClassVar[str]
+    atomic: ClassVar[bool] = True
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        """The action [B, L_n, A]."""
+        raise NotImplementedError
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        return None
+
+    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+        return self.decide(seat, observation), memory
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+        return same(action, self.decide(seat, observation)).astype(np.float64)

@@ -1,0 +1,186 @@
+"""Trying things out: prices drawn at random, now and then in place of a policy's own.
+
+A policy that explores can be evaluated against others from its own records alone, because every
+action had a known chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from mos_agents.market.random import Shocks
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import Policy, check_number, from_spec, register, uniform_choice
+
+Bound = float | tuple[float, ...] | None
+
+
+class Renamed(NamedTuple):
+    """Another's luck under purposes of one's own: a policy inside a policy draws apart from it."""
+
+    shocks: Shocks
+    prefix: str
+
+    def uniforms(self, purpose: str, n: int) -> Array:
+        return self.shocks.uniforms(self.prefix + purpose, n)
+
+    def normals(self, purpose: str, n: int) -> Array:
+        return self.shocks.normals(self.prefix + purpose, n)
+
+    def ragged(self, purpose: str, start: IntArray) -> Array:
+        return self.shocks.ragged(self.prefix + purpose, start)
+
+
+@register("uniform")
+@dataclass(frozen=True)
+class Uniform:
+    """Every action between `low` and `high` with equal chance, independently by listing.
+
+    low, high: one number, or one per feature of the action (such as offset and spread); None is
+        the limit of the action itself. With `relative`, shares of the opening price.
+    levels: draw from a grid of so many equal steps, ends included; None draws continuously.
+    """
+
+    kind: ClassVar[str]
+
+    levels: int | None = None
+    low: Bound = None
+    high: Bound = None
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        n = self.levels
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 2):
+            raise InputError(f"{self.kind}.levels={n!r} must be a whole number >= 2, or null")
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            if isinstance(value, list | tuple):
+                object.__setattr__(self, name, tuple(value))
+            try:
+                finite = value is None or np.isfinite(np.asarray(value, np.float64)).all()
+            except (TypeError, ValueError):
+                finite = False
+            if not finite:
+                raise InputError(
+                    f"{self.kind}.{name}={value!r} "
+                    "must be one finite number, one per feature, or null"
+                )
+
+    @property
+    def atomic(self) -> bool:
+        return self.levels is not None
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        low, high = self.bounds(seat)
+        if (low > high).any():
+            raise InputError(
+                f"{seat.name}: {self.kind}.low={self.low!r}, high={self.high!r} leave no action "
+                f"between {low.min():g} and {high.max():g}; limits are {seat.low.min():g} to "
+                f"{seat.high.max():g}"
+            )
+
+    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+        low, high = self.bounds(seat)
+        uniforms = shocks.uniforms("uniform", low.size).reshape(-1, *low.shape)
+        if self.levels is not None:
+            uniforms = uniform_choice(uniforms, self.levels) / (self.levels - 1)
+        return np.clip(low + uniforms * (high - low), low, high), memory
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+        low, high = self.bounds(seat)
+        width = high - low
+        free = width > 0.0  # a feature without width is fixed and has no part in the chance
+        slack = 1e-9 * np.maximum(1.0, np.abs(high)) if self.levels is not None else 0.0
+        possible = (action >= low - slack) & (action <= high + slack)
+        if self.levels is None:
+            chance = np.prod(1.0 / width[free])
+        else:
+            step = np.where(free, width, 1.0) / (self.levels - 1)
+            nearest = low + np.rint((action - low) / step) * step
+            possible &= np.abs(action - nearest) <= slack
+            chance = float(self.levels) ** -int(free.sum())
+        return np.where(possible.all(axis=(1, 2)), chance, 0.0)
+
+    def bounds(self, seat: Seat) -> tuple[Array, Array]:
+        """Lowest and highest action drawn, [L_n, A] each."""
+        scale = seat.opening_price[:, None] if self.relative else 1.0
+        low = (
+            seat.low if self.low is None else np.maximum(self._each(seat, "low") * scale, seat.low)
+        )
+        high = (
+            seat.high
+            if self.high is None
+            else np.minimum(self._each(seat, "high") * scale, seat.high)
+        )
+        return low, high
+
+    def grid(self, seat: Seat) -> Array:
+        """[levels, L_n, A] the points of the grid."""
+        if self.levels is None:
+            raise InputError(f"{self.kind}.levels=None: a continuous range has no grid; set levels")
+        low, high = self.bounds(seat)
+        return low + (np.arange(self.levels) / (self.levels - 1))[:, None, None] * (high - low)
+
+    def _each(self, seat: Seat, name: str) -> Array:
+        value = np.asarray(getattr(self, name), dtype=np.float64)
+        if value.ndim and value.shape != (seat.action_shape[1],):
+            raise InputError(
+                f"{seat.name}: {self.kind}.{name}={getattr(self, name)!r} must be one number "
+                f"or one for each of {'/'.join(seat.features)}"
+            )
+        return np.broadcast_to(value, seat.action_shape)
+
+
+@register("epsilon_greedy")
+@dataclass(frozen=True)
+class EpsilonGreedy:
+    """Follows `policy`, but with probability `epsilon` draws all its quotes from `Uniform`.
+
+    The chance of an action is (1 - epsilon) x the policy's + epsilon x the draw's. Where one is a
+    probability and the other a density (a fixed price, explored around continuously), the action
+    that the policy may choose has its probability and every other its density.
+    """
+
+    kind: ClassVar[str]
+
+    policy: Policy
+    epsilon: float = 0.1
+    levels: int | None = None
+    low: Bound = None
+    high: Bound = None
+    relative: bool = False
+    draw: Uniform = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_number(self, "epsilon", 0.0, 1.0)
+        object.__setattr__(self, "policy", from_spec(self.policy))
+        draw = Uniform(self.levels, self.low, self.high, self.relative)
+        object.__setattr__(self, "draw", draw)
+        object.__setattr__(self, "low", draw.low)
+        object.__setattr__(self, "high", draw.high)
+
+    @property
+    def atomic(self) -> bool:
+        return self.policy.atomic and self.draw.atomic
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        self.draw.start(seat, batch)
+        return self.policy.start(seat, batch)
+
+    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+        own, memory = self.policy.act(seat, observation, memory, Renamed(shocks, "inner/"))
+        drawn, _ = self.draw.act(seat, observation, None, shocks)
+        explores = shocks.uniforms("explore", 1) < self.epsilon
+        return np.where(explores[:, :, None], drawn, own), memory
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+        own = (1.0 - self.epsilon) * self.policy.propensity(seat, observation, action, memory)
+        drawn = self.epsilon * self.draw.propensity(seat, observation, action, None)
+        if self.policy.atomic == self.draw.atomic:
+            return own + drawn
+        atom, rest = (own, drawn) if self.policy.atomic else (drawn, own)
+        return np.where(atom > 0.0, atom, rest)

@@ -1,0 +1,160 @@
+"""How dealers quote: around the mid price, leaning against their own inventory.
+
+All three ignore other makers, as in the papers; what competition does to them is for the market to
+show. Quotes are an offset of the middle from the mid price, and a spread, brought within limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, InputError
+from mos_agents.policies.base import (
+    Deterministic,
+    by_listing,
+    check_number,
+    check_numbers,
+    quoted,
+    register,
+    seated,
+)
+
+
+@register("fixed_spread")
+@dataclass(frozen=True)
+class FixedSpread(Deterministic):
+    """The same `spread` around the mid price at all times, moved by `offset`.
+
+    spread: money, one number or one per listing.
+    """
+
+    spread: float | tuple[float, ...] = 0.1
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "spread", 0.0)
+        check_number(self, "offset")
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "offset")
+        by_listing(self, seat, "spread")
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        spread = np.broadcast_to(
+            by_listing(self, seat, "spread"), (len(observation), seat.action_shape[0])
+        )
+        return quoted(seat, np.full(spread.shape, self.offset), spread)
+
+
+@register("avellaneda_stoikov")
+@dataclass(frozen=True)
+class AvellanedaStoikov(Deterministic):
+    """Quotes of Avellaneda and Stoikov (2008), equations 3.16 to 3.18.
+
+    The middle of the quotes is s - q gamma sigma^2 (T - t), the spread
+    gamma sigma^2 (T - t) + (2 / gamma) ln(1 + gamma / kappa), q being the inventory in the asset.
+
+    gamma: absolute risk aversion, per unit of money.
+    sigma: money per square root of time; None takes the market's, times the mid price where that
+        is given in shares of it.
+    kappa: decay of the order flow per unit of money; None takes the market's.
+    horizon: T in units of time; None is the market's episode. After T, T - t is 0.
+    """
+
+    gamma: float = 0.1
+    sigma: float | None = None
+    kappa: float | None = None
+    horizon: float | None = None
+
+    def __post_init__(self) -> None:
+        check_number(self, "gamma", 1e-12)
+        _optional(self, "sigma", "kappa", "horizon")
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "offset", "inventory", "reference", "clock")
+        _known(self, seat, "kappa", seat.order_decay)
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        inventory = seat.read(observation, "inventory")
+        kappa = seat.order_decay if self.kappa is None else self.kappa
+        risk = self.gamma * variance(seat, observation, self.sigma) * self._left(seat, observation)
+        spread = risk + (2.0 / self.gamma) * np.log1p(self.gamma / kappa)
+        return quoted(seat, -inventory * risk, spread)
+
+    def _left(self, seat: Seat, observation: Array) -> Array:
+        """[B, 1] T - t."""
+        episode = seat.horizon * seat.dt
+        horizon = episode if self.horizon is None else self.horizon
+        return np.maximum(horizon - seat.read(observation, "clock") * episode, 0.0)
+
+
+@register("glft")
+@dataclass(frozen=True)
+class Glft(Deterministic):
+    """Stationary quotes of Gueant, Lehalle and Fernandez-Tapia (2013), for orders of `lot` units.
+
+    With gamma' = gamma lot and n = inventory / lot, the bid stands below the mid by
+    (1 / gamma') ln(1 + gamma' / kappa) + (2 n + 1) / 2 width, and the ask above it by the same with
+    (1 - 2 n), where width = sqrt(sigma^2 gamma' / (2 kappa A) (1 + gamma' / kappa)^(1 + kappa /
+    gamma')) (their section 4.3). This is the limit far from the end of the episode and from any
+    limit on inventory.
+
+    gamma, sigma, kappa: as in `avellaneda_stoikov`. rate: A, orders per unit of time and side that
+    trade at the mid price; None takes the market's.
+    """
+
+    gamma: float = 0.1
+    sigma: float | None = None
+    kappa: float | None = None
+    rate: float | None = None
+    lot: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "gamma", 1e-12)
+        check_number(self, "lot", 1e-12)
+        _optional(self, "sigma", "kappa", "rate")
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "offset", "inventory", "reference")
+        _known(self, seat, "kappa", seat.order_decay)
+        _known(self, seat, "rate", seat.order_rate)
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        kappa = seat.order_decay if self.kappa is None else self.kappa
+        rate = seat.order_rate if self.rate is None else self.rate
+        gamma = self.gamma * self.lot
+        # exp and log1p: the power itself loses its digits where gamma is small beside kappa.
+        growth = np.exp((1.0 + kappa / gamma) * np.log1p(gamma / kappa))
+        squared = variance(seat, observation, self.sigma)
+        width = np.sqrt(squared * gamma / (2.0 * kappa * rate) * growth)
+        lots = seat.read(observation, "inventory") / self.lot
+        return quoted(seat, -lots * width, (2.0 / gamma) * np.log1p(gamma / kappa) + width)
+
+
+def variance(seat: Seat, observation: Array, sigma: float | None) -> Array:
+    """[B, L_n] variance of the mid price per unit of time, in money squared."""
+    mid = seat.read(observation, "reference")
+    if sigma is not None:
+        return np.full(mid.shape, sigma * sigma)
+    money = seat.sigma * mid if seat.sigma_relative else np.full(mid.shape, seat.sigma)
+    return money * money
+
+
+def _optional(policy: Any, *names: str) -> None:
+    for name in names:
+        if getattr(policy, name) is not None:
+            check_number(policy, name, 0.0)
+        if name in ("kappa", "rate") and getattr(policy, name) == 0.0:
+            raise InputError(f"{policy.kind}.{name}=0.0 must be > 0, or null for the market's own")
+
+
+def _known(policy: Any, seat: Seat, name: str, market: float) -> None:
+    if getattr(policy, name) is None and not (np.isfinite(market) and market > 0.0):
+        raise InputError(
+            f"{seat.name}: {policy.kind}.{name} is not given and this market does not say it; "
+            f"set {name}"
+        )

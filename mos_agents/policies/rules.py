@@ -1,0 +1,282 @@
+"""Sellers' rules of thumb: fixed prices, mark-ups, random walks, followers and undercutters.
+
+What a rule proposes is a wish: the house rounds it, keeps it above the margin floor and within the
+largest change per tick. A rival without an open quote is not followed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from mos_agents.market.random import Shocks
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, InputError
+from mos_agents.policies.base import (
+    Deterministic,
+    by_listing,
+    cheapest_rival,
+    check_number,
+    check_numbers,
+    quoted,
+    register,
+    seated,
+)
+
+
+@register("hold")
+@dataclass(frozen=True)
+class Hold(Deterministic):
+    """Keeps the opening price."""
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "price")
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        return quoted(
+            seat, np.broadcast_to(seat.opening_price, (len(observation), *seat.low.shape[:1]))
+        )
+
+
+@register("fixed_price")
+@dataclass(frozen=True)
+class FixedPrice(Deterministic):
+    """Asks `price`, one number or one per listing, whatever happens."""
+
+    price: float | tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "price", 0.0)
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "price")
+        by_listing(self, seat, "price")
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        price = by_listing(self, seat, "price")
+        return quoted(seat, np.broadcast_to(price, (len(observation), price.size)))
+
+
+@register("cost_plus")
+@dataclass(frozen=True)
+class CostPlus(Deterministic):
+    """Own unit cost plus a share `margin` of it, plus `amount` of money."""
+
+    margin: float = 0.3
+    amount: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "margin", -1.0)
+        check_number(self, "amount")
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "price", "cost")
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        return quoted(seat, seat.read(observation, "cost") * (1.0 + self.margin) + self.amount)
+
+
+@register("static_markup")
+@dataclass(frozen=True)
+class StaticMarkup(Deterministic):
+    """The same mark-up at all times, over the own unit cost or over the reference price."""
+
+    markup: float = 0.1
+    over: str = "cost"
+
+    def __post_init__(self) -> None:
+        check_number(self, "markup", -1.0)
+        if self.over not in ("cost", "reference"):
+            raise InputError(f"static_markup.over={self.over!r} must be 'cost' or 'reference'")
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "price", self.over)
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        return quoted(seat, seat.read(observation, self.over) * (1.0 + self.markup))
+
+
+@register("reactive")
+@dataclass(frozen=True)
+class Reactive(Deterministic):
+    """The scripted competitor, against the cheapest of its rivals.
+
+    It moves the share `weight` of the way from its standing price to the cheapest rival's and stays
+    within the share `band` around the reference price. Undercut by more than the share `trigger` of
+    its own price, it starts a price war: it asks the share `cut` less than that rival.
+    """
+
+    weight: float = 0.3
+    band: float = 0.1
+    trigger: float = 0.15
+    cut: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("weight", "band", "trigger", "cut"):
+            check_number(self, name, 0.0, 1.0)
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "price", "own_ask", "reference")
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        own = seat.read(observation, "own_ask")
+        reference = seat.read(observation, "reference")
+        rival = cheapest_rival(seat, observation)
+        followed = np.where(np.isfinite(rival), rival, own)
+        calm = np.clip(
+            own + self.weight * (followed - own),
+            reference * (1.0 - self.band),
+            reference * (1.0 + self.band),
+        )
+        undercut = followed < own * (1.0 - self.trigger)
+        return quoted(seat, np.where(undercut, followed * (1.0 - self.cut), calm))
+
+
+@register("undercut")
+@dataclass(frozen=True)
+class Undercut(Deterministic):
+    """Below the cheapest open rival by a `share` of its price and an `amount` of money.
+
+    Never below cost x (1 + floor) where the own cost is seen; with no rival open, the reference
+    price.
+    """
+
+    share: float = 0.01
+    amount: float = 0.0
+    floor: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_number(self, "share", 0.0, 1.0)
+        check_number(self, "amount", 0.0)
+        check_number(self, "floor", -1.0)
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "price", "reference")
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        rival = cheapest_rival(seat, observation)
+        alone = np.isinf(rival)
+        below = np.where(alone, 0.0, rival) * (1.0 - self.share) - self.amount
+        price = np.where(alone, seat.read(observation, "reference"), below)
+        return quoted(seat, _above_cost(seat, observation, price, self.floor))
+
+
+@register("match_cheapest")
+@dataclass(frozen=True)
+class MatchCheapest(Deterministic):
+    """The cheapest open rival's price, never below cost x (1 + floor); alone, the reference."""
+
+    floor: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_number(self, "floor", -1.0)
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "price", "reference")
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        rival = cheapest_rival(seat, observation)
+        price = np.where(np.isinf(rival), seat.read(observation, "reference"), rival)
+        return quoted(seat, _above_cost(seat, observation, price, self.floor))
+
+
+def _above_cost(seat: Seat, observation: Array, price: Array, floor: float) -> Array:
+    if "cost" not in seat.where:
+        return price
+    return np.maximum(price, seat.read(observation, "cost") * (1.0 + floor))
+
+
+@dataclass(frozen=True)
+class LogStep:
+    """A price drawn log-normally around a centre, within the limits of the action.
+
+    Subclasses write `centre`: the mean of the log price [B, L_n]. The normal distribution is cut
+    off at the limits, not clipped: the price has a density everywhere, without lumps at the ends.
+    """
+
+    kind: ClassVar[str]
+    atomic: ClassVar[bool] = False
+
+    volatility: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_number(self, "volatility", 1e-9)
+
+    def centre(self, seat: Seat, observation: Array) -> Array:
+        raise NotImplementedError
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "price", "own_ask", "reference")
+
+    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+        centre, low, high = self._law(seat, observation)
+        uniforms = shocks.uniforms("step", centre.shape[1]) + 2.0**-54  # never 0: its quantile
+        z = np.clip(ndtri(ndtr(low) + uniforms * (ndtr(high) - ndtr(low))), low, high)
+        return quoted(seat, np.exp(centre + self.volatility * z)), memory
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+        centre, low, high = self._law(seat, observation)
+        price = np.maximum(action[:, :, 0], 1e-300)
+        z = (np.log(price) - centre) / self.volatility
+        log_density = -0.5 * z * z - np.log(np.sqrt(2.0 * np.pi) * self.volatility * price)
+        log_mass = np.log(ndtr(high) - ndtr(low))
+        possible = ((action >= seat.low) & (action <= seat.high)).all(axis=(1, 2))
+        if "size" in seat.features:
+            possible &= (action[:, :, -1] == seat.high[:, -1]).all(axis=1)
+        return np.where(possible, np.exp((log_density - log_mass).sum(axis=1)), 0.0)
+
+    def _law(self, seat: Seat, observation: Array) -> tuple[Array, Array, Array]:
+        """Mean of the log price, and the limits in standard deviations from it. [B, L_n] each.
+
+        A centre outside the limits is moved to the nearer one.
+        """
+        with np.errstate(divide="ignore"):  # a lowest price of 0 has no logarithm: no lower limit
+            low, high = np.log(seat.low[:, 0]), np.log(seat.high[:, 0])
+        centre = np.clip(self.centre(seat, observation), low, high)
+        return centre, (low - centre) / self.volatility, (high - centre) / self.volatility
+
+
+@register("random_walk")
+@dataclass(frozen=True)
+class RandomWalk(LogStep):
+    """The standing price moves by a normal percentage each tick: mean `drift`, sd `volatility`."""
+
+    volatility: float = 0.02
+    drift: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "drift")
+
+    def centre(self, seat: Seat, observation: Array) -> Array:
+        return _log(seat.read(observation, "own_ask")) + self.drift
+
+
+@register("mean_reverting")
+@dataclass(frozen=True)
+class MeanReverting(LogStep):
+    """A random walk that is drawn back to the reference price.
+
+    log p' = log p + drift + reversion (log reference - log p) + volatility z.
+    """
+
+    volatility: float = 0.02
+    drift: float = 0.0
+    reversion: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "drift")
+        check_number(self, "reversion", 0.0, 1.0)
+
+    def centre(self, seat: Seat, observation: Array) -> Array:
+        own = _log(seat.read(observation, "own_ask"))
+        reference = _log(seat.read(observation, "reference"))
+        return own + self.drift + self.reversion * (reference - own)
+
+
+def _log(prices: Array) -> Array:
+    return np.log(np.maximum(prices, 1e-12))

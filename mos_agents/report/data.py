@@ -1,0 +1,170 @@
+"""A run as arrays for drawing: recorded ticks T, recorded markets R, listings L, participants N."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from mos_agents.market.types import Array, IntArray
+from mos_agents.runs.reading import Run
+
+CELLS = 1_000_000
+"""Rows of listings that a report looks at; of a longer run, every n-th recorded tick."""
+
+LISTINGS = (
+    "bid", "bid_size", "ask", "ask_size", "sold", "sold_price", "bought", "bought_price", "lost",
+    "inventory", "cost", "reference",
+)  # fmt: skip
+PARTICIPANTS = (
+    "pnl", "reward", "spread_capture", "inventory_pnl", "holding_cost", "position_cost", "fees",
+)  # fmt: skip
+MOST_NAMED = 6
+"""Participants with a colour of their own; the others share a grey."""
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What the pictures are drawn from.
+
+    listings: columns [T, R, L]. participants: columns [T, R, N]. means: per-tick means over all
+    markets [every tick, N]. refusals: counts by participant and reason, in the recorded ticks.
+    """
+
+    run: Run
+    ticks: IntArray
+    listings: Mapping[str, Array]
+    participants: Mapping[str, Array]
+    means: Mapping[str, Array]
+    names: tuple[str, ...]
+    instruments: tuple[str, ...]
+    seller: IntArray
+    instrument: IntArray
+    refusals: Mapping[str, Mapping[str, int]]
+
+    @classmethod
+    def of(cls, run: Run) -> Data:
+        """Read the run; RunError where any part of it is damaged."""
+        market = run.facts["market"]
+        names, instruments = tuple(market["participants"]), tuple(market["instruments"])
+        seller, instrument = _listings_of(run, names, instruments)
+        rows = max(run.ticks // run.facts["every"], 1) * run.facts["recorded_markets"]
+        skip = max(1, -(-rows * max(len(seller), 1) // CELLS)) * run.facts["every"]
+        ticks, listings = _columns(run, "listings", LISTINGS, len(seller), skip)
+        _, participants = _columns(run, "participants", PARTICIPANTS, len(names), skip)
+        return cls(
+            run, ticks, listings, participants, _means(run, len(names)), names, instruments,
+            seller, instrument, _refusals(run),
+        )  # fmt: skip
+
+    @property
+    def kind(self) -> str:
+        """How participants quote: "posted", "dealers" or "auction"."""
+        actions = self.run.facts["market"]["actions"]
+        return "dealers" if "spread" in actions else "auction" if "bid" in actions else "posted"
+
+    @property
+    def R(self) -> int:
+        return int(self.listings["ask"].shape[1])
+
+    @property
+    def empty(self) -> bool:
+        return len(self.ticks) == 0
+
+    @cached_property
+    def units(self) -> Array:
+        """[T, R, L] units sold and bought."""
+        return self.listings["sold"] + self.listings["bought"]
+
+    @cached_property
+    def named(self) -> list[int]:
+        """Participants with a colour, in roster order: all, or the largest by units traded."""
+        if len(self.names) <= MOST_NAMED + 1:
+            return list(range(len(self.names)))
+        order = np.argsort(-self.means["units_traded"].sum(axis=0), kind="stable")
+        return sorted(int(n) for n in order[:MOST_NAMED])
+
+    @cached_property
+    def groups(self) -> list[tuple[str, list[int]]]:
+        """Who is drawn: the named participants, and the rest together."""
+        rest = [n for n in range(len(self.names)) if n not in self.named]
+        groups = [(self.names[n], [n]) for n in self.named]
+        return groups + ([(f"{len(rest)} others", rest)] if rest else [])
+
+    def by_seller(self, values: Array) -> Array:
+        """[T, R, N] sums over own listings of [T, R, L]."""
+        out = np.zeros((*values.shape[:2], len(self.names)))
+        for n in range(len(self.names)):
+            out[:, :, n] = values[:, :, self.seller == n].sum(axis=2)
+        return out
+
+    def by_group(self, values: Array) -> Array:
+        """[T, R, groups] sums over the members of [T, R, N]."""
+        return np.stack([values[:, :, members].sum(axis=2) for _, members in self.groups], axis=2)
+
+    def mean_by_seller(self, values: Array, weights: Array) -> Array:
+        """[T, R, N] weighted means over own listings; NaN without weight."""
+        top, bottom = self.by_seller(np.where(weights > 0, values, 0) * weights), self.by_seller(
+            weights
+        )
+        return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+
+    def total(self, column: str) -> Array:
+        """[N] sum over all ticks of the mean over all markets."""
+        return self.means[column].sum(axis=0)
+
+
+def _listings_of(
+    run: Run, names: tuple[str, ...], instruments: tuple[str, ...]
+) -> tuple[IntArray, IntArray]:
+    """Seller and instrument of every listing, from the first recorded tick."""
+    for chunk in run.chunks("listings", ["tick", "market", "participant", "instrument"]):
+        if chunk.height:
+            first = chunk.filter(
+                (pl.col("tick") == chunk["tick"][0]) & (pl.col("market") == chunk["market"][0])
+            )
+            where = {name: i for i, name in enumerate(names)}
+            what = {name: i for i, name in enumerate(instruments)}
+            return (
+                np.array([where[name] for name in first["participant"]]),
+                np.array([what[name] for name in first["instrument"]]),
+            )
+    return np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+
+def _columns(
+    run: Run, table: str, columns: tuple[str, ...], width: int, skip: int
+) -> tuple[IntArray, dict[str, Array]]:
+    """Ticks [T] and columns [T, R, width] of every `skip`-th tick."""
+    kept = []
+    for chunk in run.chunks(table, ["tick", *columns]):
+        kept.append(chunk.filter(pl.col("tick") % skip == 0))
+    frame = pl.concat(kept) if kept else pl.DataFrame({c: [] for c in ("tick", *columns)})
+    block = run.facts["recorded_markets"] * width
+    shape = (-1, run.facts["recorded_markets"], width)
+    ticks = frame["tick"].to_numpy()[:: max(block, 1)].astype(np.int64)
+    if not block:
+        return ticks, {c: np.zeros((0, 1, 0)) for c in columns}
+    return ticks, {c: frame[c].to_numpy().astype(float).reshape(shape) for c in columns}
+
+
+def _means(run: Run, width: int) -> dict[str, Array]:
+    table = run.aggregates()
+    return {
+        c: table[c].to_numpy().astype(float).reshape(-1, width)
+        for c in table.columns
+        if c not in ("tick", "participant")
+    }
+
+
+def _refusals(run: Run) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for chunk in run.chunks("participants", ["participant", "refused"]):
+        refused = chunk.filter(pl.col("refused") != "").group_by("participant", "refused").len()
+        for name, reason, count in refused.iter_rows():
+            reasons = found.setdefault(name, {})
+            reasons[reason] = reasons.get(reason, 0) + count
+    return found

@@ -1,0 +1,248 @@
+"""The pictures that every kind of market shares: lines with their band, shares, PnL and its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from mos_agents.market.types import Array, IntArray
+from mos_agents.report import style
+from mos_agents.report.data import Data
+
+BAND = 5
+"""Markets from which on a 5-95% band says more than nothing."""
+
+DENSE = 6_000
+"""Points of one picture above which lines or dots are drawn as an image inside it."""
+
+
+class Picture(NamedTuple):
+    """A drawing, what it is called, and what to look at."""
+
+    name: str
+    title: str
+    caption: str
+    svg: str
+    wide: bool
+    legend: tuple[tuple[str, str, str], ...] = ()  # (label, colour, "line"/"dash"/"dots"/"box")
+
+
+class Table(NamedTuple):
+    """A row per participant."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+class Story(NamedTuple):
+    """What the page tells about a run."""
+
+    sentences: tuple[str, ...]
+    table: Table
+    pictures: tuple[Picture, ...]
+
+
+def thin(ticks: IntArray, values: Array, points: int) -> tuple[Array, Array]:
+    """At most `points` ticks: the values at evenly spaced ticks, first and last among them."""
+    if len(ticks) <= points:
+        return ticks.astype(float), values
+    keep = np.unique(np.round(np.linspace(0, len(ticks) - 1, points)).astype(int))
+    return ticks[keep].astype(float), values[keep]
+
+
+def rolling(values: Array, window: int) -> Array:
+    """Means over the last `window` rows (fewer at the start); NaN rows are left out."""
+    good = np.isfinite(values)
+    sums = np.cumsum(np.where(good, values, 0.0), axis=0)
+    counts = np.cumsum(good, axis=0).astype(float)
+    sums[window:] = sums[window:] - sums[:-window].copy() if window < len(values) else sums[window:]
+    counts[window:] = (
+        counts[window:] - counts[:-window].copy() if window < len(values) else counts[window:]
+    )
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+
+
+def window_of(data: Data) -> int:
+    """Recorded ticks that a moving mean covers: a twenty-fifth of the run, at least 1."""
+    return max(1, len(data.ticks) // 25)
+
+
+def group_colours(data: Data) -> list[str]:
+    return style.colours(data.named, len(data.groups))
+
+
+def legend(data: Data, mark: str = "line") -> tuple[tuple[str, str, str], ...]:
+    pairs = zip(data.groups, group_colours(data), strict=True)
+    return tuple((name, colour, mark) for (name, _), colour in pairs)
+
+
+def lines(
+    axes: Axes, data: Data, values: Array, points: int, band: bool = True, **how: Any
+) -> None:
+    """A line per group of [T, R, groups]: the mean over markets, and where 90% of them lie."""
+    with np.errstate(invalid="ignore"):
+        middle = _nanmean(values)
+    x, y = thin(data.ticks, middle, points)
+    for g, colour in reversed(list(enumerate(group_colours(data)))):
+        axes.plot(x, y[:, g], color=colour, **how)
+    if band and data.R >= BAND:
+        with np.errstate(invalid="ignore"):
+            low, high = np.nanpercentile(values, (5, 95), axis=1)
+        few = min(points, 150)
+        for g, colour in enumerate(group_colours(data)):
+            x, bottom = thin(data.ticks, low[:, g], few)
+            _, top = thin(data.ticks, high[:, g], few)
+            axes.fill_between(x, bottom, top, color=colour, alpha=0.13, linewidth=0)
+    over_time(axes, data)
+
+
+def over_time(axes: Axes, data: Data, label: bool = True) -> None:
+    axes.set_xlim(data.ticks[0], max(data.ticks[-1], data.ticks[0] + 1))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    if label:
+        axes.set_xlabel("tick", labelpad=1)
+
+
+def plain(value: float) -> str:
+    """An axis figure: 12,000; 0.25; −3."""
+    if abs(value) >= 1e7:
+        return f"{value:.1e}".replace("-", "−")
+    text = f"{value:,.6f}".rstrip("0").rstrip(".")
+    return (text if text not in ("-0", "") else "0").replace("-", "−")
+
+
+def percents(axes: Axes) -> None:
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(round(100 * v, 6)) + "%"))
+
+
+def cumulative_pnl(data: Data, points: int, what: str = "PnL") -> Picture:
+    """What each participant has earned so far."""
+    figure, axes = style.canvas(style.HALF, 3.1)
+    every = data.run.facts["every"]
+    if data.R == data.run.facts["markets"] and every == 1 and len(data.ticks) == data.run.ticks:
+        totals = np.cumsum(data.by_group(data.participants["pnl"]), axis=0)
+        lines(axes[0, 0], data, totals, points)
+    else:  # of a large run, the means over all markets, which are kept at every tick
+        sums = np.cumsum(data.means["pnl"], axis=0)
+        x, y = thin(np.arange(len(sums)), sums, points)
+        for (_, members), colour in zip(data.groups, group_colours(data), strict=True):
+            axes[0, 0].plot(x, y[:, members].sum(axis=1), color=colour)
+        over_time(axes[0, 0], data)
+    axes[0, 0].axhline(0, color=style.SOFT, linewidth=0.6)
+    return Picture(
+        "pnl", f"Cumulative {what}",
+        f"{what} so far, in money{over_markets(data)}. Steady slopes are steady margins; a kink is "
+        "a change of regime.",
+        style.svg(figure, "pnl", f"Cumulative {what} per participant over time"), False,
+        legend(data),
+    )  # fmt: skip
+
+
+def parts_of_pnl(data: Data, first: str) -> Picture:
+    """A stacked bar per participant: earned to the right, paid to the left, the sum as a dot."""
+    parts = [
+        ("spread_capture", first, data.total("spread_capture")),
+        ("inventory_pnl", "inventory revaluation", data.total("inventory_pnl")),
+        ("holding_cost", "holding cost", -data.total("holding_cost")),
+        ("shortage", "shortage cost", data.total("holding_cost") - data.total("position_cost")),
+        ("fees", "fees", -data.total("fees")),
+    ]
+    groups, scale = data.groups, 1e-9 * max(np.abs(data.total("pnl")).max(), 1e-9)
+    parts = [p for p in parts if np.abs(p[2]).max() > scale] or parts[:1]
+    figure, grid = style.canvas(style.HALF, max(3.1, 0.28 * len(groups) + 0.9))
+    axes = grid[0, 0]
+    rows = np.arange(len(groups))[::-1]
+    above, below = np.zeros(len(groups)), np.zeros(len(groups))
+    for key, _, values in parts:
+        sums = np.array([values[members].sum() for _, members in groups])
+        begin = np.where(sums >= 0, above, below)
+        axes.barh(rows, sums, left=begin, height=0.56, color=style.PARTS[key], linewidth=0)
+        above, below = above + np.maximum(sums, 0), below + np.minimum(sums, 0)
+    net = np.array([data.total("pnl")[members].sum() for _, members in groups])
+    axes.scatter(net, rows, s=26, color=style.INK, zorder=3, linewidth=0)
+    axes.axvline(0, color=style.SOFT, linewidth=0.7)
+    axes.set_yticks(rows, [style.shortened(name, 22) for name, _ in groups])
+    axes.tick_params(axis="y", labelcolor=style.INK)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", visible=True)
+    axes.set_ylim(-0.6, len(groups) - 0.4)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
+    axes.set_xlabel("money", labelpad=1)
+    shown = tuple((label, style.PARTS[key], "box") for key, label, _ in parts)
+    return Picture(
+        "parts", "What the PnL is made of",
+        "Earnings to the right of zero, costs to the left; the dot is their sum, the PnL.",
+        style.svg(figure, "parts", "Parts of the PnL per participant"), False,
+        (*shown, ("PnL", style.INK, "dots")),
+    )  # fmt: skip
+
+
+def shares_over_time(data: Data, points: int, of: str = "units sold") -> Picture:
+    """Stacked shares of what was traded, as a moving mean."""
+    units = data.by_group(data.by_seller(data.units)).sum(axis=1)
+    window = window_of(data)
+    moving = rolling(units, window)
+    total = moving.sum(axis=1, keepdims=True)
+    shares = np.divide(moving, total, out=np.full_like(moving, np.nan), where=total > 0)
+    x, y = thin(data.ticks, shares, min(points, 250))
+    figure, grid = style.canvas(style.HALF, 3.1)
+    axes = grid[0, 0]
+    axes.stackplot(
+        x, np.nan_to_num(y.T), colors=group_colours(data), linewidth=0.6, edgecolor="white",
+        alpha=0.85,
+    )  # fmt: skip
+    over_time(axes, data)
+    axes.set_ylim(0, 1)
+    percents(axes)
+    return Picture(
+        "shares", f"Shares of {of}",
+        f"Each band is a participant's share of all {of}, a moving mean over {window} recorded "
+        f"tick{'s' * (window > 1)}{over_markets(data)}.",
+        style.svg(figure, "shares", f"Shares of {of} over time"), False, legend(data, "box"),
+    )  # fmt: skip
+
+
+def over_markets(data: Data) -> str:
+    """What a line means where there are several markets, as the end of a sentence."""
+    if data.R == 1:
+        return "" if data.run.facts["markets"] == 1 else ", in the first market"
+    band = "; the band holds 90% of them" if data.R >= BAND else ""
+    return f", mean over {data.R:,} markets{band}"
+
+
+def bars(
+    data: Data, name: str, heading: str, caption: str, values: Sequence[float],
+    label: str, form: Callable[[float], str] = plain,
+) -> Picture:  # fmt: skip
+    """A bar per group."""
+    figure, grid = style.canvas(style.HALF, max(2.2, 0.28 * len(data.groups) + 0.9))
+    axes = grid[0, 0]
+    rows = np.arange(len(data.groups))[::-1]
+    axes.barh(rows, values, height=0.56, color=group_colours(data), linewidth=0)
+    for row, value in zip(rows, values, strict=True):
+        axes.annotate(form(value), (value, row), xytext=(4, 0), textcoords="offset points",
+                      va="center", color=style.SOFT)  # fmt: skip
+    axes.set_yticks(rows, [style.shortened(n, 22) for n, _ in data.groups])
+    axes.tick_params(axis="y", labelcolor=style.INK)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", visible=True)
+    axes.margins(x=0.14)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
+    axes.set_xlabel(label, labelpad=1)
+    return Picture(name, heading, caption, style.svg(figure, name, heading), False)
+
+
+def _nanmean(values: Array) -> Array:
+    good = np.isfinite(values)
+    count = good.sum(axis=1)
+    total = np.where(good, values, 0.0).sum(axis=1)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)

@@ -1,0 +1,275 @@
+"""Letting a market run: every participant decides from what it sees itself, tick after tick.
+
+`play` is the one loop. `rollout` adds up what came of it, `compare_policies` sets policies against
+each other before the same luck, and `log_decisions` keeps what off-policy evaluation needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from mos_agents.market.metrics import METRICS, metric
+from mos_agents.market.random import Streams
+from mos_agents.market.tick import Market, Seat, refusals, tick
+from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, State, Step
+from mos_agents.policies.base import Policy
+
+# --- the loop -------------------------------------------------------------------------------------
+
+
+class Fault(NamedTuple):
+    """What went wrong inside a policy, and how often."""
+
+    participant: str
+    reason: str
+    first_tick: int
+    decisions: int  # markets times ticks in which the participant made no usable action
+
+
+class Turn(NamedTuple):
+    """One tick as the loop saw it: what was seen, what was done upon it, and what came of it."""
+
+    before: State
+    observation: Array  # [B, sum of D_n] before acting
+    memories: tuple[Any, ...]  # of each participant, before acting
+    actions: Array  # [B, L, A]; NaN where a policy failed
+    step: Step
+
+
+@dataclass(eq=False)
+class Table:
+    """The policies of all participants at the table, with their memories and their luck."""
+
+    seats: tuple[Seat, ...]
+    policies: tuple[Policy, ...]
+    memories: list[Any]
+    streams: tuple[Streams, ...]
+    batch: int
+    faults: dict[tuple[str, str], Fault] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, market: Market, policies: Mapping[str, Policy], seed: int, markets: int | IntArray
+    ) -> Table:
+        """Seat one policy at every participant's place; InputError if they do not fit."""
+        names = market.layout.participants
+        for name in policies:
+            if name not in names:
+                raise InputError(f"policies: {name!r} is not a participant; they are {names}")
+        missing = [name for name in names if name not in policies]
+        if missing:
+            raise InputError(f"policies: none for {missing}; give every participant one")
+        chosen = tuple(policies[name] for name in names)
+        streams = tuple(Streams.of(seed, markets, owner=name) for name in names)
+        batch = len(streams[0].markets)
+        memories = [p.start(seat, batch) for p, seat in zip(chosen, market.seats, strict=True)]
+        return cls(market.seats, chosen, memories, streams, batch)
+
+    def actions(self, observation: Array, at: int) -> Array:
+        """[B, L, A] everybody's actions. A policy that fails leaves NaN, which the market refuses.
+
+        Each policy gets a copy of its own part of the observations: it sees nobody else's and
+        spoils nobody else's.
+        """
+        parts = []
+        for n, seat in enumerate(self.seats):
+            own = seat.own(observation).copy()
+            try:
+                action, memory = self.policies[n].act(
+                    seat, own, self.memories[n], self.streams[n].at(at)
+                )
+                checked = seat.checked(action, self.batch)
+            except QuoteRefused as refusal:
+                checked = self._failed(seat, str(refusal), at)
+            except Exception as error:
+                checked = self._failed(seat, f"{type(error).__name__}: {error}", at)
+            else:
+                self.memories[n] = memory
+                missing = ~np.isfinite(checked).all(axis=(1, 2))
+                if missing.any():
+                    self._count(seat, "not a finite number", at, int(missing.sum()))
+            parts.append(checked)
+        return np.ascontiguousarray(np.concatenate(parts, axis=1))
+
+    def _failed(self, seat: Seat, reason: str, at: int) -> Array:
+        self._count(seat, reason, at, self.batch)
+        return np.full((self.batch, *seat.action_shape), np.nan)
+
+    def _count(self, seat: Seat, reason: str, at: int, decisions: int) -> None:
+        # Messages may hold anything, a counter even: after the first few kinds they are one.
+        if (seat.name, reason) not in self.faults and len(self.faults) >= 100:
+            reason = "other failures"
+        fault = self.faults.get((seat.name, reason), Fault(seat.name, reason, at, 0))
+        self.faults[seat.name, reason] = fault._replace(decisions=fault.decisions + decisions)
+
+
+def turns(
+    market: Market,
+    policies: Mapping[str, Policy],
+    *,
+    seed: int = 0,
+    ticks: int | None = None,
+    markets: int | IntArray = 1,
+    table: Table | None = None,
+) -> Iterator[Turn]:
+    """The loop with all that passes in it. Arguments as for `play`; `table` keeps the faults."""
+    ticks = market.horizon if ticks is None else ticks
+    if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
+        raise InputError(f"ticks={ticks!r} must be a whole number >= 1, or None for the horizon")
+    streams = Streams.of(seed, markets)
+    seated = Table.of(market, policies, seed, markets) if table is None else table
+    return _turns(market, seated, streams, int(ticks))
+
+
+def _turns(market: Market, table: Table, streams: Streams, ticks: int) -> Iterator[Turn]:
+    state = market.start(table.batch)
+    observation = market.first_observation(state, streams.at(0))
+    for at in range(ticks):
+        memories = tuple(table.memories)
+        actions = table.actions(observation, at)
+        step = tick(market, state, actions, streams.at(at))
+        yield Turn(state, observation, memories, actions, step)
+        state, observation = step.state, step.observation
+
+
+def play(
+    market: Market,
+    policies: Mapping[str, Policy],
+    *,
+    seed: int = 0,
+    ticks: int | None = None,
+    markets: int | IntArray = 1,
+) -> Iterator[Step]:
+    """The market's steps, one a tick, while every participant follows its policy.
+
+    markets: how many, or their numbers [B]; market m of a seed has the same luck in any company.
+    ticks: None plays the market's horizon.
+    A policy that raises, or returns no numbers of the right shape, loses that move: its standing
+    quote stays and the others go on. Raises InputError at once if a policy does not fit its seat.
+    """
+    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets)
+    return (turn.step for turn in looped)
+
+
+# --- what came of it ------------------------------------------------------------------------------
+
+SERIES: dict[str, Callable[[Turn], Array]] = {
+    "bid": lambda t: t.step.info.quotes.bid,
+    "ask": lambda t: t.step.info.quotes.ask,
+    "bid_size": lambda t: t.step.info.quotes.bid_size,
+    "ask_size": lambda t: t.step.info.quotes.ask_size,
+    "sold": lambda t: t.step.info.executions.sold,
+    "bought": lambda t: t.step.info.executions.bought,
+    "demand": lambda t: t.step.info.executions.demand,
+    "lost": lambda t: t.step.info.executions.lost,
+    "inventory": lambda t: t.step.state.positions.inventory,
+    "cash": lambda t: t.step.state.positions.cash,
+    "cost": lambda t: t.before.cost,
+    "reference": lambda t: t.before.reference,
+    "reward": lambda t: t.step.reward,
+    "metrics": lambda t: t.step.metrics,
+    "action": lambda t: t.actions,
+}
+"""What `rollout` can keep tick by tick. Costs and references are those at which the tick traded;
+inventory and cash are those after booking."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """The outcome of a play: totals over the ticks, by market and participant."""
+
+    market: str
+    participants: tuple[str, ...]
+    seed: int
+    ticks: int
+    markets: IntArray  # [B] market numbers
+    reward: Array  # [B, N] sums over ticks
+    metrics: Array  # [B, N, M] sums over ticks, columns METRICS
+    final: State
+    series: Mapping[str, Array] = field(default_factory=dict)  # [T, B, ...] each
+    refused: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+    def metric(self, name: str) -> Array:
+        """[B, N] a metric's sum over ticks; `reward` is understood as well."""
+        if name != "reward" and name not in METRICS:
+            raise InputError(f"metric={name!r} must be 'reward' or one of {METRICS}")
+        return self.reward if name == "reward" else self.metrics[:, :, metric(name)]
+
+    @property
+    def series_bytes(self) -> int:
+        """Memory that the series take."""
+        return sum(values.nbytes for values in self.series.values())
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.market}: {len(self.markets)} markets, {self.ticks} ticks, seed {self.seed}",
+            f"{'participant':<16}{'reward a tick':>14}{'pnl a tick':>14}{'units a tick':>14}",
+        ]
+        pnl, units = self.metric("pnl"), self.metric("units_traded")
+        for n, name in enumerate(self.participants):
+            means = (x[:, n].mean() / self.ticks for x in (self.reward, pnl, units))
+            lines.append(f"{name:<16}" + "".join(f"{x:>14.4f}" for x in means))
+        lines += [f"{f.participant}: {f.reason} ({f.decisions} decisions)" for f in self.faults]
+        return "\n".join(lines)
+
+
+def rollout(
+    market: Market,
+    policies: Mapping[str, Policy],
+    *,
+    seed: int = 0,
+    ticks: int | None = None,
+    markets: int | IntArray = 1,
+    series: Sequence[str] = (),
+    memory_limit: int = 2_000_000_000,
+) -> Rollout:
+    """Play, and add up. Arguments as for `play`.
+
+    series: names from SERIES to keep tick by tick, 8 bytes a number: 500 ticks of 1000 markets
+        with 30 listings take 120 MB a name. More than `memory_limit` bytes are refused at once.
+    """
+    for name in series:
+        if name not in SERIES:
+            raise InputError(f"series: {name!r} is not kept; those that can be are {list(SERIES)}")
+    length = market.horizon if ticks is None else ticks
+    table = Table.of(market, policies, seed, markets)
+    kept: dict[str, Array] = {}
+    reward = metrics = refused = np.zeros(0)
+    turn = None
+    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, table=table)
+    for at, turn in enumerate(looped):
+        if at == 0:
+            kept = _room(series, turn, length, memory_limit)
+            reward, metrics = np.zeros_like(turn.step.reward), np.zeros_like(turn.step.metrics)
+            refused = []
+        reward += turn.step.reward
+        metrics += turn.step.metrics
+        if turn.step.info.refused.any():
+            refused.append(turn.step.info.refused)
+        for name, values in kept.items():
+            values[at] = SERIES[name](turn)
+    assert turn is not None
+    counts = refusals(market, np.concatenate(refused)) if refused else {}
+    return Rollout(
+        market.name, market.layout.participants, int(seed), int(length),
+        table.streams[0].markets.astype(np.int64), reward, metrics, turn.step.state, kept, counts,
+        tuple(table.faults.values()),
+    )  # fmt: skip
+
+
+def _room(series: Sequence[str], turn: Turn, ticks: int, limit: int) -> dict[str, Array]:
+    """Empty arrays [T, B, ...] for the series, unless they are too large."""
+    shapes = {name: (ticks, *SERIES[name](turn).shape) for name in series}
+    needed = sum(8 * int(np.prod(shape)) for shape in shapes.values())
+    if needed > limit:
+        raise InputError(
+            f"series={list(series)} take {needed / 1e6:.0f} MB, over memory_limit="
+            f"{limit / 1e6:.0f} MB; keep fewer names, markets or ticks, or raise memory_limit"
+        )
+    return {name: np.empty(shape) for name, shape in shapes.items()}

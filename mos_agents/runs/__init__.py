@@ -1,0 +1,27 @@
+"""The laboratory's notebook: a folder per run, readable after any crash, and checked when read.
+
+`record` opens a folder and writes what a market does; `read` opens one and gives it back as tables.
+"""
+
+from mos_agents.runs.files import RunError
+from mos_agents.runs.hashing import TrajectoryHash
+from mos_agents.runs.names import checked_name, inside, locate, slug
+from mos_agents.runs.plan import Plan
+from mos_agents.runs.reading import Run, read
+from mos_agents.runs.recording import Recording, record
+from mos_agents.runs.tables import TABLES
+
+__all__ = [
+    "Plan",
+    "Recording",
+    "Run",
+    "RunError",
+    "TABLES",
+    "TrajectoryHash",
+    "checked_name",
+    "inside",
+    "locate",
+    "read",
+    "record",
+    "slug",
+]

@@ -1,0 +1,72 @@
+"""What a run may be called, and where its folder may lie: inside its root and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mos_agents.market.types import InputError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Starts with a letter or digit: a leading dot marks unfinished files, a leading dash options."""
+
+
+def checked_name(name: str) -> str:
+    """The name, or an InputError that says what a name may be."""
+    if not isinstance(name, str) or NAME.fullmatch(name) is None:
+        raise InputError(
+            f"run name {_short(name)} must be 1 to 100 of the characters A-Z a-z 0-9 . _ - and "
+            "start with a letter or digit, such as retail-s0-001"
+        )
+    return name
+
+
+def slug(text: str) -> str:
+    """A run name as near to the text as names allow."""
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
+    return kept[:60] or "run"
+
+
+def inside(root: Path | str, name: str) -> Path:
+    """The folder of a run below its root. A link in the run's place is refused, not followed."""
+    folder = Path(root).resolve() / checked_name(name)
+    if folder.is_symlink():
+        raise InputError(f"run {name} is a link: move the folder itself into {root}")
+    return folder
+
+
+def locate(given: str, root: Path | str) -> Path:
+    """The folder of an existing run, given by its name below `root` or by its path."""
+    if "\0" in given or not given:
+        raise InputError(f"run {_short(given)} must be the name or the path of a run folder")
+    path = Path(given)
+    named_by_path = "/" in given.rstrip("/") or path.is_absolute()
+    folder = inside(path.parent, path.name) if named_by_path else inside(root, given.rstrip("/"))
+    if not folder.is_dir():
+        where = path.parent if named_by_path else root
+        raise InputError(f"run {_short(path.name)} is not in {where}: {_present(Path(where))}")
+    return folder
+
+
+def names_in_turn(stem: str, root: Path) -> list[str]:
+    """Default names that are free, lowest first: retail-s0-001, retail-s0-002, ..."""
+    taken = [0]
+    if root.is_dir():
+        pattern = re.compile(re.escape(stem) + r"-(\d{3,9})")
+        found = (pattern.fullmatch(entry.name) for entry in root.iterdir())
+        taken += [int(match[1]) for match in found if match]
+    return [f"{stem}-{number:03d}" for number in range(max(taken) + 1, max(taken) + 100)]
+
+
+def _present(root: Path) -> str:
+    runs = sorted(p.name for p in root.iterdir() if NAME.fullmatch(p.name) and p.is_dir()) if (
+        root.is_dir()
+    ) else []  # fmt: skip
+    if not runs:
+        return "there are no runs there; `mos run` makes one, --out names another folder"
+    return f"there are {', '.join(runs[-5:])}" + (" and others" if len(runs) > 5 else "")
+
+
+def _short(name: object) -> str:
+    text = ascii(name)
+    return text if len(text) <= 60 else text[:57] + "..."

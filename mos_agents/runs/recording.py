@@ -1,0 +1,265 @@
+"""A run being written: rows gather in memory and reach the disk as whole parts, second by second.
+
+The folder appears at once with `run.json` and `scenario.yaml`. Every part of a table is a complete
+Parquet file. `aggregates` comes last of the three, so its newest part vouches for the others:
+whatever moment the process dies at, what is read back is every tick up to some tick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mos_agents import __version__
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, State, Step
+from mos_agents.runs.files import (
+    RunError,
+    digest,
+    sync_folder,
+    write_whole,
+    write_with_digest,
+)
+from mos_agents.runs.hashing import TrajectoryHash
+from mos_agents.runs.names import checked_name, inside, names_in_turn, slug
+from mos_agents.runs.plan import Plan
+from mos_agents.runs.tables import (
+    Row,
+    aggregate,
+    aggregates_table,
+    listings_table,
+    participants_table,
+    row,
+)
+
+SECONDS = 2.0
+"""What a crash may cost: parts are written at least this often."""
+
+VALUES = 4_000_000
+"""Buffered numbers (32 MB) after which a part is written whatever the clock says."""
+
+LIBRARIES = ("numpy", "numba", "scipy", "polars", "pyarrow")
+
+
+class Recording:
+    """A run folder under way. `record` makes one; add every step; `finish` seals it."""
+
+    def __init__(
+        self, folder: Path, facts: dict[str, Any], market: Market, plan: Plan, start: State
+    ) -> None:
+        self.folder, self.facts, self.market, self.plan = folder, facts, market, plan
+        self.ticks = 0  # taken in
+        self.acknowledged = 0  # ticks on the disk
+        self._before = start
+        self._hash = TrajectoryHash()
+        self._rows: list[Row] = []
+        self._means: list[Array] = []
+        self._values = 0
+        self._parts = 0
+        self._written = time.monotonic()
+
+    def add(self, step: Step) -> None:
+        """Take in one tick; from time to time, write a part.
+
+        Raises RunError where the disk takes no more: the ticks acknowledged so far stay readable.
+        """
+        if self.ticks == 0:  # compiling the kernels took its time before this
+            self._written = time.monotonic()
+        self._hash.add(step)
+        if self.ticks % self.plan.every == 0:
+            self._rows.append(row(self.market, self._before, step, self.plan.markets))
+            self._values += self._rows[-1].listings.size + self._rows[-1].participants.size
+        self._means.append(aggregate(self.market, step))
+        self._values += self._means[-1].size
+        self._before = step.state
+        self.ticks += 1
+        if self._values > VALUES or time.monotonic() - self._written > SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered as the next part of every table."""
+        if self._means:
+            with self._told():
+                for name, make in self._tables().items():
+                    write_with_digest(
+                        self.folder / name / f"part-{self._parts:06d}.parquet", parquet(make())
+                    )
+            self._parts += 1
+            self.acknowledged += len(self._means)
+            self._rows, self._means, self._values = [], [], 0
+        self._written = time.monotonic()
+
+    def finish(self) -> str:
+        """Write what is left, seal the run, and return the hash of its trajectory."""
+        self.flush()
+        self.facts |= {"finished": now(), "hash": self._hash.hexdigest(), "parts": self._parts}
+        with self._told():
+            write_whole(self.folder / "run.json", sealed(self.facts))
+        return self.facts["hash"]
+
+    def discard(self) -> None:
+        """Remove a folder that holds nothing worth keeping: no tick ever reached the disk."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _tables(self) -> dict[str, Callable[[], pa.Table]]:
+        """In the order of writing."""
+        first = self.acknowledged
+        return {
+            "listings": lambda: listings_table(self.market, self._rows),
+            "participants": lambda: participants_table(self.market, self._rows),
+            "aggregates": lambda: aggregates_table(self.market, first, self._means),
+        }
+
+    @contextlib.contextmanager
+    def _told(self) -> Any:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"{self.folder}: cannot be written: {error.strerror or error}; the first "
+                f"{self.acknowledged:,} ticks are recorded and readable; make room, or give "
+                "another folder with --out"
+            ) from None
+
+
+def record(
+    market: Market,
+    root: Path | str = "runs",
+    *,
+    scenario: str = "market",
+    described: str = "",
+    seed: int = 0,
+    ticks: int,
+    markets: int = 1,
+    plan: Plan | None = None,
+    name: str | None = None,
+) -> Recording:
+    """Open the folder of a new run below `root`; nothing that is there is ever overwritten.
+
+    described: the resolved scenario, as YAML. Without a `name`, the next free one is taken:
+    `<scenario>-s<seed>-001`. Raises RunError where the folder cannot be made.
+    """
+    root = Path(root)
+    plan = plan or Plan.of(market.layout, ticks, markets)
+    layout = market.layout
+    facts: dict[str, Any] = {
+        "name": "",
+        "scenario": scenario,
+        "seed": seed,
+        "ticks": ticks,
+        "markets": markets,
+        "recorded_markets": plan.markets,
+        "every": plan.every,
+        "started": now(),
+        "finished": None,
+        "hash": None,
+        "parts": None,
+        "versions": versions(),
+        "market": {
+            "participants": list(layout.participants),
+            "roles": list(layout.roles),
+            "instruments": list(layout.instruments),
+            "choice": layout.choice,
+            "actions": list(market.quotes.features),
+            "held": bool((~market.made_to_order).any()),
+            "mark": getattr(market.positions, "mark", "cost"),
+            "reserve": getattr(market.execution, "reserve", None),
+            "limit": finite(getattr(market.positions, "limit", None)),
+        },
+        "scenario_sha256": digest(described.encode()),
+    }
+    names = [checked_name(name)] if name else names_in_turn(f"{slug(scenario)}-s{seed}", root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        folder = appear(root, names, facts, described)
+    except OSError as error:
+        raise RunError(
+            f"{root}: a run folder cannot be made here: {error.strerror or error}; give another "
+            "folder with --out"
+        ) from None
+    return Recording(folder, facts, market, plan, market.start(markets))
+
+
+def appear(root: Path, names: list[str], facts: dict[str, Any], described: str) -> Path:
+    """Prepare the folder under a temporary name and rename it to the first free name."""
+    hidden = Path(tempfile.mkdtemp(prefix=".new-", suffix=".tmp", dir=root))
+    try:
+        for table in ("listings", "participants", "aggregates"):
+            (hidden / table).mkdir()
+        write_whole(hidden / "scenario.yaml", described.encode())
+        for name in names:
+            folder = inside(root, name)
+            if folder.exists():
+                continue
+            facts["name"] = name
+            write_whole(hidden / "run.json", sealed(facts))
+            os.chmod(hidden, 0o755)
+            try:
+                # Somebody else may have taken the name by now: renaming onto a run fails.
+                os.rename(hidden, folder)
+            except OSError:
+                if folder.exists():
+                    continue
+                raise
+            sync_folder(root)
+            return folder
+        raise RunError(
+            f"run {names[0]} is already in {root}: nothing is overwritten; give another --name"
+        )
+    finally:
+        if hidden.exists():
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def parquet(table: pa.Table) -> bytes:
+    """The table as a Parquet file. Names come back as text: no Arrow schema rides along."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", store_schema=False)
+    return buffer.getvalue()
+
+
+def sealed(facts: dict[str, Any]) -> bytes:
+    """`run.json` with a checksum of itself in its last field."""
+    body = {key: value for key, value in facts.items() if key != "sha256"}
+    body["sha256"] = digest(canonical(body))
+    return (json.dumps(body, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def canonical(body: dict[str, Any]) -> bytes:
+    """The text that the checksum of `run.json` is taken of."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
+def finite(value: float | None) -> float | None:
+    """JSON has no infinity: no limit is null."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def versions() -> dict[str, str]:
+    """Of everything that could change a bit of the trajectory."""
+    found = {"mos-agents": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[library] = version(library)
+    found["platform"] = f"{platform.system()} {platform.machine()}"
+    return found

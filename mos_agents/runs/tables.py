@@ -1,0 +1,157 @@
+"""The three tables of a run: every quote, every participant's tick, and the mean over all markets.
+
+`listings` holds the quotes that traded and the reference and cost at which they traded, and the
+inventory after booking; `participants` holds money and metrics; `aggregates` holds per-tick means
+over ALL markets of the run, also of those that are not recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from mos_agents.market.metrics import METRICS
+from mos_agents.market.quotes import REASONS
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, IntArray, State, Step
+
+LISTING_VALUES = (
+    "bid", "bid_size", "ask", "ask_size", "sold", "sold_price", "bought", "bought_price",
+    "demand", "lost", "exposure", "inventory", "cost", "reference",
+)  # fmt: skip
+PARTICIPANT_VALUES = ("cash", "reward", *METRICS)
+AGGREGATE_VALUES = (
+    "reward", "reward_p05", "reward_p95", *METRICS, "mean_ask", "mean_bid", "sold", "bought",
+    "lost", "refused",
+)  # fmt: skip
+
+TABLES = {
+    "listings": ("tick", "market", "participant", "instrument", *LISTING_VALUES),
+    "participants": ("tick", "market", "participant", *PARTICIPANT_VALUES, "moved", "refused"),
+    "aggregates": ("tick", "participant", *AGGREGATE_VALUES),
+}
+"""Columns of each table, in order. Written in this order, so that the last vouches for the rest."""
+
+
+class Row(NamedTuple):
+    """What is kept of one tick, for the recorded markets."""
+
+    tick: int
+    listings: Array  # [values, R, L]
+    participants: Array  # [values, R, N]
+    moved: IntArray  # [R, N]
+    refused: IntArray  # [R, N] index of the reason
+
+
+def row(market: Market, before: State, step: Step, kept: int) -> Row:
+    """The tick's rows for the first `kept` markets; `before` is the state that the tick met."""
+    info, layout = step.info, market.layout
+    quotes, executions = info.quotes, info.executions
+    first = slice(0, kept)
+    listings = np.stack([
+        quotes.bid[first], quotes.bid_size[first], quotes.ask[first], quotes.ask_size[first],
+        executions.sold[first], executions.sold_price[first], executions.bought[first],
+        executions.bought_price[first], executions.demand[first], executions.lost[first],
+        info.arrivals.exposure[first][:, layout.group], step.state.positions.inventory[first],
+        before.cost[first], market.marks_of_listings(before.reference[first]),
+    ])  # fmt: skip
+    participants = np.concatenate([
+        step.state.positions.cash[None, first], step.reward[None, first],
+        np.moveaxis(step.metrics[first], 2, 0),
+    ])  # fmt: skip
+    shape = participants.shape[1:]
+    moved = np.broadcast_to(info.moved[first] if len(info.moved) > 1 else info.moved, shape)
+    return Row(before.tick, listings, participants, moved, info.refused[first].copy())
+
+
+def aggregate(market: Market, step: Step) -> Array:
+    """[values, N] means over all markets of one tick; NaN where nobody quotes that side."""
+    quotes, executions, first = step.info.quotes, step.info.executions, market.layout.first
+    low, high = np.percentile(step.reward, (5.0, 95.0), axis=0)
+    sums = np.stack([executions.sold, executions.bought, executions.lost]).mean(axis=1)
+    return np.stack([
+        step.reward.mean(axis=0), low, high, *step.metrics.mean(axis=0).T,
+        _mean_price(quotes.ask, quotes.ask_size, first),
+        _mean_price(quotes.bid, quotes.bid_size, first),
+        *_by_participant(sums, first), (step.info.refused > 0).sum(axis=0),
+    ])  # fmt: skip
+
+
+def _mean_price(price: Array, size: Array, first: IntArray) -> Array:
+    """[N] mean over the markets and own listings that stand."""
+    stands = size > 0.0
+    total = _by_participant(np.where(stands, price, 0.0).sum(axis=0)[None], first)[0]
+    count = _by_participant(stands.sum(axis=0)[None].astype(float), first)[0]
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0.0)
+
+
+def _by_participant(values: Array, first: IntArray) -> Array:
+    """[..., N] sums over own listings of [..., L]; a participant without listings has 0."""
+    running = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    return running[:, first[1:]] - running[:, first[:-1]]
+
+
+def listings_table(market: Market, rows: Sequence[Row]) -> pa.Table:
+    """The listings part of the buffered ticks."""
+    layout = market.layout
+    values = np.array([r.listings for r in rows]).reshape(-1, len(LISTING_VALUES), *_shape(rows, 0))
+    ticks, markets, n = len(rows), values.shape[2], layout.L
+    columns = {
+        "tick": np.repeat([r.tick for r in rows], markets * n),
+        "market": np.tile(np.repeat(np.arange(markets, dtype=np.int32), n), ticks),
+        "participant": _named(layout.participants, np.tile(layout.seller, ticks * markets)),
+        "instrument": _named(layout.instruments, np.tile(layout.instrument, ticks * markets)),
+    }
+    return _table(columns, LISTING_VALUES, values)
+
+
+def participants_table(market: Market, rows: Sequence[Row]) -> pa.Table:
+    """The participants part of the buffered ticks."""
+    shape = _shape(rows, 1)
+    values = np.array([r.participants for r in rows]).reshape(-1, len(PARTICIPANT_VALUES), *shape)
+    ticks, markets, n = len(rows), values.shape[2], market.layout.N
+    columns = {
+        "tick": np.repeat([r.tick for r in rows], markets * n),
+        "market": np.tile(np.repeat(np.arange(markets, dtype=np.int32), n), ticks),
+        "participant": _named(market.layout.participants, np.tile(np.arange(n), ticks * markets)),
+    }
+    table = _table(columns, PARTICIPANT_VALUES, values)
+    moved = np.array([r.moved for r in rows], dtype=bool).ravel()
+    refused = np.array([r.refused for r in rows], dtype=np.int32).ravel()
+    reasons = ("", *REASONS[1:])
+    table = table.append_column("moved", pa.array(moved))
+    return table.append_column("refused", _named(reasons, refused))
+
+
+def aggregates_table(market: Market, first_tick: int, means: Sequence[Array]) -> pa.Table:
+    """The aggregates part of consecutive ticks from `first_tick` on."""
+    n = market.layout.N
+    values = np.array(means).reshape(-1, len(AGGREGATE_VALUES), 1, n)
+    columns = {
+        "tick": np.repeat(np.arange(first_tick, first_tick + len(means)), n),
+        "participant": _named(market.layout.participants, np.tile(np.arange(n), len(means))),
+    }
+    return _table(columns, AGGREGATE_VALUES, values)
+
+
+def _table(columns: dict[str, object], names: Sequence[str], values: Array) -> pa.Table:
+    """`values` is [ticks, values, markets, ...]."""
+    arrays = {name: pa.array(column) for name, column in columns.items()}
+    for i, name in enumerate(names):
+        arrays[name] = pa.array(np.ascontiguousarray(values[:, i]).ravel())
+    return pa.table(arrays)
+
+
+def _named(names: Sequence[str], index: IntArray) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(list(names)))
+
+
+def _shape(rows: Sequence[Row], which: int) -> tuple[int, int]:
+    """Markets and columns of the buffered rows; no rows at all make an empty part."""
+    if not rows:
+        return (0, 0)
+    shape = (rows[0].listings if which == 0 else rows[0].participants).shape
+    return shape[1], shape[2]

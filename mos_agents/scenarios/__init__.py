@@ -1,0 +1,51 @@
+"""Markets written down: typed, checked descriptions in YAML, and the presets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mos_agents.market.tick import Market
+from mos_agents.scenarios.files import dump, load, override, parse, presets
+from mos_agents.scenarios.schema import Scenario
+
+
+def retail(firms: int = 2, products: int = 10, **settings: Any) -> Market:
+    """Retail dynamic pricing: a platform and `firms` competitors sell `products` products.
+
+    Further settings by their path in the scenario, with __ for the dot:
+    `retail(firms=3, arrivals__sessions=50)`.
+    """
+    return preset("retail", firms=firms, products=products, **settings).market()
+
+
+def market_making(makers: int = 3, assets: int = 5, **settings: Any) -> Market:
+    """Market making: `makers` dealers quote `assets` assets two-sidedly. Settings as in `retail`."""
+    return preset("market_making", makers=makers, assets=assets, **settings).market()
+
+
+def auction(bidders: int = 3, items: int = 1, **settings: Any) -> Market:
+    """A sealed-bid auction of `items` items a tick. Settings as in `retail`."""
+    return preset("auction", bidders=bidders, items=items, **settings).market()
+
+
+def autos_1990(**settings: Any) -> Market:
+    """The US car market of 1990: 131 models of 20 firms. Settings as in `retail`."""
+    return preset("autos_1990", **settings).market()
+
+
+def preset(name: str, **settings: Any) -> Scenario:
+    """A preset with settings changed, by their path with __ for the dot."""
+    changes = [f"{key.replace('__', '.')}={_yaml(value)}" for key, value in settings.items()]
+    return override(load(name), changes)
+
+
+def _yaml(value: Any) -> str:
+    import yaml
+
+    return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
+
+
+__all__ = [
+    "Scenario", "auction", "autos_1990", "dump", "load", "market_making", "override", "parse",
+    "preset", "presets", "retail",
+]  # fmt: skip

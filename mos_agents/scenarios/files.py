@@ -1,0 +1,285 @@
+"""Scenario files: read safely, checked key by key, changed by `a.b=c`, written back in full."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from mos_agents.market.types import InputError
+from mos_agents.scenarios.schema import Scenario
+
+PRESETS = Path(__file__).parent / "presets"
+LARGEST = 1 << 20  # bytes of a scenario file
+SHORTHANDS = {
+    "firms": "participants.firm.count",
+    "makers": "participants.maker.count",
+    "bidders": "participants.bidder.count",
+    "products": "instruments",
+    "assets": "instruments",
+    "items": "instruments",
+}
+
+
+DEEPEST = 30  # levels of a scenario file
+
+
+class _Loader(yaml.CSafeLoader):
+    """Plain data only: no tags, no key twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    raise InputError(f"line {line}: {key.value!r} is there twice")
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _yaml(text: str) -> Any:
+    """Plain data from YAML text; aliases and deep nesting are refused before anything is built."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.AliasEvent):
+            line = event.start_mark.line + 1
+            raise InputError(f"line {line}: aliases (*) are not taken here")
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            line = event.start_mark.line + 1
+            raise InputError(f"line {line}: nested more than {DEEPEST} levels deep")
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def presets() -> list[str]:
+    """Names of the scenarios that ship with the package."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load(name_or_path: str | Path) -> Scenario:
+    """A preset by name, or a scenario file by path."""
+    name = str(name_or_path)
+    if name in presets():
+        return read(PRESETS / f"{name}.yaml", name)
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return read(path, name)
+    near = difflib.get_close_matches(name, presets(), 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise InputError(
+        f"scenario {name!r} is neither a preset ({', '.join(presets())}) nor a .yaml file{hint}"
+    )
+
+
+def read(path: Path, shown: str) -> Scenario:
+    """A scenario file, or InputError naming the file, the field and the remedy."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise InputError(f"{shown}: larger than {LARGEST} bytes; scenario files are short")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{shown}: is not UTF-8 text") from None
+    return parse(text, shown).beside(path.parent)
+
+
+def parse(text: str, shown: str = "scenario") -> Scenario:
+    """A scenario from YAML text."""
+    try:
+        data = _yaml(text)
+    except InputError as error:
+        raise InputError(f"{shown}: {error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or "is not YAML"
+        raise InputError(f"{shown}: {where}{str(problem).splitlines()[0]}") from None
+    except (RecursionError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{shown}: is not a scenario: {str(error)[:80]!r}") from None
+    return validate(data, shown)
+
+
+def validate(data: Any, shown: str = "scenario") -> Scenario:
+    """A scenario from plain data."""
+    if not isinstance(data, dict):
+        raise InputError(f"{shown}: must be keys and values, such as 'name: my_market'")
+    try:
+        return Scenario.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{shown}: {explain(error, data)}") from None
+    except RecursionError:
+        raise InputError(f"{shown}: is nested too deeply") from None
+
+
+def dump(scenario: Scenario) -> str:
+    """The scenario in full, every default written out, as YAML that `load` takes back."""
+    data = scenario.model_dump(mode="python")
+    return yaml.safe_dump(_plain(data), sort_keys=False, allow_unicode=True)
+
+
+def override(scenario: Scenario, changes: Sequence[str]) -> Scenario:
+    """The scenario with values changed by their path: `arrivals.sessions=50`, `firms=4`.
+
+    A list's items are addressed by number, or by their `name`. Values are YAML.
+    """
+    data = _plain(scenario.model_dump(mode="python"))
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals or not path.strip():
+            raise InputError(f"--set {change!r} must be KEY=VALUE, such as arrivals.sessions=50")
+        try:
+            value = _yaml(text)
+        except (yaml.YAMLError, InputError, ValueError):
+            raise InputError(f"--set {change!r}: the value is not YAML") from None
+        _set(data, path.strip(), value, change)
+    return validate(data, "--set")
+
+
+def _set(data: Any, path: str, value: Any, change: str) -> None:
+    keys = path.split(".")
+    if keys[0] in SHORTHANDS:
+        keys = SHORTHANDS[keys[0]].split(".") + keys[1:]
+    here = data
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(here, list):
+            names = [item.get("name") if isinstance(item, dict) else None for item in here]
+            if key in names:
+                index = names.index(key)
+            elif key.isdigit() and int(key) < len(here):
+                index = int(key)
+            else:
+                known = [n for n in names if n] or [f"0 to {len(here) - 1}"]
+                raise InputError(f"--set {change!r}: {key!r} is not there; there are {known}")
+            if last:
+                here[index] = value
+            else:
+                here = here[index]
+        elif isinstance(here, dict):
+            if last:
+                _put(here, key, value)
+            else:
+                if key not in here:
+                    raise InputError(f"--set {change!r}: {_unknown(key, list(here))}")
+                here = here[key]
+        else:
+            raise InputError(f"--set {change!r}: {'.'.join(keys[:depth])} has no parts")
+
+
+def _put(here: dict[str, Any], key: str, value: Any) -> None:
+    if key == "kind" and here.get("kind") != value:
+        # Another kind has other parameters: its own defaults, not the old kind's values.
+        here.clear()
+    elif isinstance(value, str) and isinstance(here.get(key), dict) and "kind" in here[key]:
+        value = {"kind": value}  # `arrivals=poisson` is short for `arrivals.kind=poisson`
+    here[key] = value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _unknown(key: Any, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(key), known, 1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(known)}"
+    return f"{str(key)[:60]!r} is not a key here; {hint}"
+
+
+def explain(error: ValidationError, data: Any) -> str:
+    """The first problem in one line: field, value, what is allowed."""
+    problems = error.errors(include_url=False)
+    problem = min(problems, key=lambda p: (p["type"] != "extra_forbidden", len(p["loc"])))
+    path, model = _walk(problem["loc"], data)
+    where = ".".join(path) or "scenario"
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        parent = ".".join(path[:-1])
+        known = list(model.model_fields) if model else []
+        return f"{parent + ': ' if parent else ''}{_unknown(path[-1] if path else '?', known)}"
+    if kind == "missing":
+        if isinstance(problem["loc"][-1], int):
+            return f"{where}={problem['input']!r}: has too few values"
+        return f"{where} is missing"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        kinds = _kinds(path, model)
+        given = problem["input"].get("kind") if isinstance(problem["input"], dict) else None
+        near = difflib.get_close_matches(str(given), kinds, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        shown = f"kind={given!r} is not known" if given is not None else "kind is missing"
+        return f"{where}: {shown}; kinds are {', '.join(kinds)}{hint}"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    value = repr(problem["input"])
+    if kind == "value_error" and isinstance(problem["input"], dict | list):
+        return f"{where}: {message}" if path else message
+    shown = value if len(value) <= 60 else value[:57] + "..."
+    return f"{where}={shown}: {message[0].lower()}{message[1:]}"
+
+
+def _walk(loc: Sequence[Any], data: Any) -> tuple[list[str], type[BaseModel] | None]:
+    """The path as the user wrote it (without pydantic's union tags), and the model around it."""
+    path: list[str] = []
+    model: type[BaseModel] | None = Scenario
+    here, owner = data, Scenario
+    entered = False  # a tag follows only on entering a union, and may be named like a parameter
+    for step in loc:
+        if entered and isinstance(here, dict) and here.get("kind") == step:
+            entered = False
+            continue
+        entered = True
+        if isinstance(here, dict) and step in here:
+            path.append(str(step))
+            here = here[step]
+        elif isinstance(here, list | tuple) and isinstance(step, int) and step < len(here):
+            path.append(str(step))
+            here = here[step]
+        elif isinstance(step, str) and isinstance(here, dict) and step not in here:
+            path.append(step)
+        else:
+            continue
+        if model is not None:
+            owner = model
+            model = _inner(model, path[-1], here)
+    return path, owner if owner is not None else model
+
+
+def _inner(model: type[BaseModel], name: str, value: Any) -> type[BaseModel] | None:
+    field = model.model_fields.get(name)
+    if field is None:
+        return model if name.isdigit() else None
+    kind = value.get("kind") if isinstance(value, dict) else None
+    for candidate in _models(field.annotation):
+        default = candidate.model_fields.get("kind")
+        if default is None or default.default == kind:
+            return candidate
+    return None
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Union, types.UnionType) or get_args(annotation):
+        return [m for a in get_args(annotation) for m in _models(a)]
+    return []
+
+
+def _kinds(path: Sequence[str], owner: type[BaseModel] | None) -> list[str]:
+    field = owner.model_fields.get(path[-1]) if owner and path else None
+    if field is None:
+        return []
+    return [m.model_fields["kind"].default for m in _models(field.annotation)]

@@ -1,0 +1,209 @@
+"""How a stage is written in a scenario file: `kind` and the parameters of its class.
+
+The models are made from the stages' own dataclasses, so that a parameter, its type and its default
+are stated once, in the class. A class of your own joins with one line in `KINDS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    create_model,
+    model_validator,
+)
+
+from mos_agents.market import (
+    arrivals,
+    demand,
+    execution,
+    observations,
+    positions,
+    quotes,
+    reference,
+    rewards,
+    schedules,
+)
+
+
+def _number(value: Any) -> Any:
+    # YAML reads `yes` as a boolean and '1e3' as a text; neither is meant as a number.
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError("must be a number, not .nan")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(_number)]
+
+KINDS: dict[str, dict[str, type]] = {
+    "quotes": {
+        "posted_price": quotes.PostedPrice,
+        "two_sided": quotes.TwoSided,
+        "sealed_bid": quotes.SealedBid,
+    },
+    "schedule": {
+        "simultaneous": schedules.Simultaneous,
+        "alternating": schedules.Alternating,
+        "periodic": schedules.Periodic,
+        "random": schedules.RandomMoves,
+    },
+    "arrivals": {
+        "fixed_mass": arrivals.FixedMass,
+        "poisson": arrivals.Poisson,
+        "hawkes": arrivals.Hawkes,
+        "browsing": arrivals.Browsing,
+    },
+    "demand": {
+        "logit": demand.Logit,
+        "elasticity": demand.Elasticity,
+        "linear": demand.Linear,
+        "cheapest": demand.Cheapest,
+    },
+    "execution": {
+        "expected": execution.Expected,
+        "sampled": execution.Sampled,
+        "fill_intensity": execution.FillIntensity,
+        "auction": execution.Auction,
+    },
+    "process": {
+        "constant": reference.Constant,
+        "geometric_brownian": reference.GeometricBrownian,
+        "brownian": reference.Brownian,
+        "ornstein_uhlenbeck": reference.OrnsteinUhlenbeck,
+        "jump_diffusion": reference.JumpDiffusion,
+        "uniform_draw": reference.UniformDraw,
+        "shock": reference.Shock,
+        "replay": reference.Replay,
+    },
+}
+
+
+class Part(BaseModel):
+    """A stage in a scenario file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _its_class_takes_it(self) -> Part:
+        # A recorded series is read when the market is built: only then is its folder known.
+        if not any(isinstance(value, ReplayFile) for _, value in self):
+            self.build()
+        return self
+
+    def build(self) -> Any:
+        """The stage itself."""
+        names = type(self).model_fields.keys() - {"kind"}
+        return self.stage_class()(**{n: _built(getattr(self, n)) for n in names})
+
+    @classmethod
+    def stage_class(cls) -> type:
+        raise NotImplementedError
+
+
+def _built(value: Any) -> Any:
+    return value.build() if isinstance(value, Part) else value
+
+
+def _plain(hint: Any) -> Any:
+    """The type of a parameter with booleans and texts kept out of numbers."""
+    if hint is float:
+        return Number
+    if hint is int:
+        return Whole
+    if hint is demand_protocol:
+        return Demand
+    if hint is reference.Process:
+        return ProcessPart
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is tuple:
+        return tuple[tuple(a if a is Ellipsis else _plain(a) for a in args)]  # type: ignore[misc]
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return dict[args[0], _plain(args[1])]  # type: ignore[misc,valid-type]
+    if args and type(None) in args:
+        return _plain(next(a for a in args if a is not type(None))) | None
+    return hint
+
+
+def part_model(stage: type, kind: str | None) -> type[Part]:
+    """The pydantic model of a stage's dataclass."""
+    hints = get_type_hints(stage)
+    fields: dict[str, Any] = {}
+    if kind is not None:
+        fields["kind"] = (Literal[kind], kind)
+    for one in dataclasses.fields(stage):
+        hint = _plain(hints[one.name])
+        if one.default is not dataclasses.MISSING:
+            fields[one.name] = (hint, one.default)
+        elif one.default_factory is not dataclasses.MISSING:
+            made = one.default_factory()
+            if hint is ProcessPart:
+                made = MODELS["process"]["constant"]()
+            fields[one.name] = (hint, made)
+        else:
+            fields[one.name] = (hint, ...)
+    model: type[Part] = create_model(
+        stage.__name__, __base__=Part, __doc__=stage.__doc__, **fields
+    )
+    model.stage_class = classmethod(lambda cls: stage)  # type: ignore[assignment,method-assign]
+    return model
+
+
+class ReplayFile(Part):
+    """A recorded price series: a column per instrument of a CSV or Parquet file."""
+
+    kind: Literal["replay"] = "replay"
+    path: str
+    columns: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _its_class_takes_it(self) -> ReplayFile:
+        return self  # the file is read when the market is built, beside its scenario
+
+    def build(self) -> Any:
+        from mos_agents.scenarios.tables import read_series
+
+        return reference.Replay(read_series(self.path, self.columns))
+
+
+def one_of(name: str) -> Any:
+    """A union of the kinds of a stage, told apart by `kind`."""
+    found = {
+        kind: ReplayFile if kind == "replay" else part_model(stage, kind)
+        for kind, stage in KINDS[name].items()
+    }
+    MODELS[name] = found
+    if len(found) == 1:
+        return next(iter(found.values()))
+    tagged = tuple(Annotated[model, Tag(kind)] for kind, model in found.items())
+    return Annotated[
+        Union[tagged],  # type: ignore[valid-type]  # noqa: UP007
+        Discriminator(lambda v: v.get("kind") if isinstance(v, dict) else getattr(v, "kind", None)),
+    ]
+
+
+demand_protocol = execution.Demand
+MODELS: dict[str, dict[str, type[Part]]] = {}
+Demand = one_of("demand")
+ProcessPart = one_of("process")
+Quotes = one_of("quotes")
+Schedule = one_of("schedule")
+Arrivals = one_of("arrivals")
+Execution = one_of("execution")
+Positions = part_model(positions.Ledger, None)
+Reference = part_model(reference.Fundamentals, None)
+Observations = part_model(observations.Book, None)
+Rewards = part_model(rewards.Objective, None)
+
+__all__ = ["KINDS", "MODELS", "Field", "Number", "Part", "Whole", "one_of", "part_model"]

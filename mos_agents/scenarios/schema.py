@@ -1,0 +1,242 @@
+"""A market and its participants, written down: what a scenario file says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from mos_agents import policies as policies_
+from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.tick import Market
+from mos_agents.market.types import InputError, Layout
+from mos_agents.policies import Policy
+from mos_agents.scenarios import parts
+from mos_agents.scenarios.parts import Number, Whole
+from mos_agents.scenarios.tables import BUILTIN, CatalogueTable, arrange, read_catalogue
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+MOST_LISTINGS = 200_000
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Participants(Strict):
+    """One participant, or `count` of them named name_1, name_2, ...; '*': a file's other sellers.
+
+    `policy` is what they play when nobody else plays for them; a list is dealt out in turn.
+    """
+
+    name: str = Field(pattern=r"^([A-Za-z0-9._-]{1,64}|\*)$")
+    role: Literal["platform", "firm", "maker", "bidder"] = "firm"
+    count: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
+    policy: dict[str, Any] | list[dict[str, Any]] = {"kind": "hold"}
+
+    @field_validator("policy")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        specs = value if isinstance(value, list) else [value]
+        if not specs:
+            raise ValueError("must name at least one policy")
+        for spec in specs:
+            make_policy(spec)
+        return value
+
+    def members(self, others: list[str]) -> list[tuple[str, Policy]]:
+        """Names and policies; `others` are the sellers that '*' stands for."""
+        if self.name == "*":
+            names = others
+        elif self.count is None:
+            names = [self.name]
+        else:
+            names = [f"{self.name}_{i + 1}" for i in range(self.count)]
+        specs = self.policy if isinstance(self.policy, list) else [self.policy]
+        return [(name, make_policy(specs[i % len(specs)])) for i, name in enumerate(names)]
+
+
+def make_policy(spec: dict[str, Any]) -> Policy:
+    """A policy from its kind and parameters."""
+    try:
+        return policies_.from_spec(spec)
+    except TypeError:
+        raise InputError(f"policy={spec!r} has a parameter of the wrong type") from None
+
+
+class Drawn(Strict):
+    """Costs, margins and qualities drawn per product, the same for all its sellers."""
+
+    kind: Literal["drawn"] = "drawn"
+    seed: Annotated[Whole, Field(ge=0)] = 0
+    cost: tuple[Number, Number] = (5.0, 50.0)
+    margin: tuple[Number, Number] = (0.2, 0.5)
+    quality: tuple[Number, Number] = (0.0, 1.0)
+    stock: Annotated[Number, Field(ge=0)] = 100.0
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Drawn:
+        for name, least in (("cost", 0.0), ("margin", -0.99), ("quality", -1e6)):
+            low, high = getattr(self, name)
+            if not least <= low <= high <= 1e6:
+                raise ValueError(f"{name}=[{low}, {high}] must be [least, most], {least} <= least")
+        return self
+
+    def catalogue(self, layout: Layout) -> Catalogue:
+        return Catalogue.drawn(
+            layout, self.seed, cost=self.cost, margin=self.margin, quality=self.quality,
+            stock=self.stock,
+        )  # fmt: skip
+
+
+class Same(Strict):
+    """Every listing alike: assets that open at the same mid price, symmetric firms."""
+
+    kind: Literal["same"] = "same"
+    cost: Annotated[Number, Field(ge=0, le=1e9)] = 0.0
+    reference_price: Annotated[Number, Field(gt=0, le=1e9)] = 100.0
+    quality: Annotated[Number, Field(ge=-1e9, le=1e9)] = 0.0
+    stock: Annotated[Number, Field(ge=0)] = 0.0
+
+    def catalogue(self, layout: Layout) -> Catalogue:
+        values = (self.cost, self.reference_price, self.quality, self.stock)
+        return Catalogue(*(np.full(layout.L, value) for value in values))
+
+
+class FromFile(Strict):
+    """Rows product, seller, cost, reference_price, quality, stock [, nest] of a CSV or Parquet."""
+
+    kind: Literal["file"] = "file"
+    path: str
+
+
+class Scenario(Strict):
+    """A market, its participants and how long they play. See `mos show retail` for an example."""
+
+    name: Name
+    description: str = Field(default="", max_length=2000)
+    ticks: Annotated[Whole, Field(ge=1, le=10**9)] = 500
+    markets: Annotated[Whole, Field(ge=1, le=10**6)] = 1
+    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
+    dt: Annotated[Number, Field(gt=0, le=1e6)] = 1.0
+    participants: list[Participants] = Field(min_length=1, max_length=10_000)
+    instruments: Annotated[Whole, Field(ge=1, le=MOST_LISTINGS)] | list[Name] | None = None
+    catalogue: Annotated[Drawn | Same | FromFile, Field(discriminator="kind")] = Drawn()
+    quotes: parts.Quotes = Field(default_factory=lambda: parts.MODELS["quotes"]["posted_price"]())
+    schedule: parts.Schedule = Field(
+        default_factory=lambda: parts.MODELS["schedule"]["simultaneous"]()
+    )
+    arrivals: parts.Arrivals = Field(
+        default_factory=lambda: parts.MODELS["arrivals"]["fixed_mass"]()
+    )
+    execution: parts.Execution
+    positions: parts.Positions = Field(default_factory=parts.Positions)  # type: ignore[valid-type]
+    reference: parts.Reference = Field(default_factory=parts.Reference)  # type: ignore[valid-type]
+    observations: parts.Observations = Field(  # type: ignore[valid-type]
+        default_factory=parts.Observations
+    )
+    rewards: parts.Rewards = Field(default_factory=parts.Rewards)  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Scenario:
+        names = [p.name for p in self.participants]
+        if len(set(names)) != len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise ValueError(f"participants: {twice!r} is there twice; give every one its own name")
+        if isinstance(self.catalogue, FromFile):
+            if self.instruments is not None:
+                raise ValueError("instruments: leave it out, the catalogue's file names them")
+            return self
+        if "*" in names:
+            raise ValueError("participants: '*' stands for a catalogue file's sellers; name them")
+        if self.instruments is None:
+            raise ValueError("instruments: is missing; give a number or a list of names")
+        listings = len(self._roster([])) * len(self._instruments())
+        if not 1 <= listings <= MOST_LISTINGS:
+            raise ValueError(
+                f"participants x instruments = {listings} must be in [1, {MOST_LISTINGS}]"
+            )
+        return self
+
+    def market(self) -> Market:
+        """The market, ready to start."""
+        execution = self.execution.build()
+        table = self._table()
+        roster = self._roster(table.seller if table else [])
+        names, roles = [m[0] for m in roster], [m[1] for m in roster]
+        if table:
+            layout, catalogue = arrange(table, names, roles, execution.choice)
+        else:
+            assert isinstance(self.catalogue, Drawn | Same)
+            layout = Layout.dense(names, self._instruments(), roles, execution.choice)
+            catalogue = self.catalogue.catalogue(layout)
+        return Market(
+            layout=layout,
+            catalogue=catalogue,
+            execution=execution,
+            quotes=self.quotes.build(),
+            schedule=self.schedule.build(),
+            arrivals=self.arrivals.build(),
+            positions=self.positions.build(),  # type: ignore[attr-defined]
+            reference=self.reference.build(),  # type: ignore[attr-defined]
+            observations=self.observations.build(),  # type: ignore[attr-defined]
+            rewards=self.rewards.build(),  # type: ignore[attr-defined]
+            dt=self.dt,
+            horizon=self.ticks,
+            name=self.name,
+        )
+
+    def policies(self) -> dict[str, Policy]:
+        """What every participant plays by itself, in roster order."""
+        table = self._table()
+        return {name: policy for name, _, policy in self._roster(table.seller if table else [])}
+
+    def _table(self) -> CatalogueTable | None:
+        if isinstance(self.catalogue, FromFile):
+            return read_catalogue(self.catalogue.path)
+        return None
+
+    def _instruments(self) -> list[str]:
+        if isinstance(self.instruments, list):
+            return self.instruments
+        kind = "asset" if self.quotes.kind == "two_sided" else "product"
+        kind = "item" if self.quotes.kind == "sealed_bid" else kind
+        return [f"{kind}_{i + 1}" for i in range(self.instruments or 0)]
+
+    def _roster(self, sellers: list[str]) -> list[tuple[str, str, Policy]]:
+        named = {p.name for p in self.participants}
+        others = [s for s in dict.fromkeys(sellers) if s not in named]
+        roster = [
+            (name, group.role, policy)
+            for group in self.participants
+            for name, policy in group.members(others)
+        ]
+        names = [m[0] for m in roster]
+        if not names:
+            raise InputError("participants: none; a market needs one or more")
+        if len(set(names)) != len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise InputError(f"participants: {twice!r} is there twice; give each its own name")
+        return roster
+
+    def beside(self, folder: Path) -> Scenario:
+        """The scenario with its files' relative paths seen from `folder`."""
+
+        def moved(path: str) -> str:
+            if path.startswith(BUILTIN) or Path(path).is_absolute():
+                return path
+            return str(folder / path)
+
+        changes: dict[str, Any] = {}
+        if isinstance(self.catalogue, FromFile):
+            changes["catalogue"] = FromFile(path=moved(self.catalogue.path))
+        processes = {}
+        for part in ("price", "cost", "demand"):
+            process = getattr(self.reference, part)
+            if isinstance(process, parts.ReplayFile):
+                processes[part] = process.model_copy(update={"path": moved(process.path)})
+        if processes:
+            changes["reference"] = self.reference.model_copy(update=processes)  # type: ignore[attr-defined]
+        return self.model_copy(update=changes) if changes else self
