@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from mos_agents.market.kernels import kernel
 from mos_agents.market.tick import Market, Seat
@@ -57,13 +58,22 @@ class Numbers:
             if type(action) is not np.ndarray or (
                 action.dtype is not _FLOAT64 or action.shape != shape
             ):
-                action = self._converted(name, action, shape)
+                array = _as_array(name, action, "fiu", "numbers", shape)
+                action = _widened(array, self.low[slot], self.high[slot])
             row[slot] = action
 
     def read_all(self, actions: Any, given: Array, shape: tuple[int, ...]) -> None:
-        """Choices of every agent from one array of `shape` into [B, width]."""
-        action = self._converted("actions", actions, shape)
-        given[:] = action.reshape(given.shape)
+        """Choices of all agents from one array of `shape` into [B, width]."""
+        array = _as_array("actions", actions, "fiu", "numbers", shape).reshape(given.shape)
+        given[:] = _widened(array, self.low, self.high)
+
+    def read_parts(self, actions: Mapping[str, Any], given: Array) -> None:
+        """Choices of every agent, [B, L_n, A] each, into [B, width]."""
+        for name, slot in self._slots.items():
+            shape = (len(given), _length(slot) // len(self._features), len(self._features))
+            array = _as_array(name, actions[name], "fiu", "numbers", shape)
+            wide = array.reshape(len(given), -1)
+            given[:, slot] = _widened(wide, self.low[slot], self.high[slot])
 
     def place(self, given: Array, actions: Array) -> None:
         """Choices [B, width] into everybody's actions [B, L, A], if all are within limits."""
@@ -71,19 +81,6 @@ class Numbers:
         wrong = place_numbers(given, self.low, self.high, self._columns, flat)
         if wrong >= 0:
             raise QuoteRefused(self._complaint(given, wrong))
-
-    def _converted(self, name: str, action: Any, shape: tuple[int, ...]) -> Array:
-        array = _as_array(name, action, "fiu", "numbers", shape)
-        if array.dtype.itemsize < 8 and array.dtype.kind == "f":
-            whole = name == "actions"
-            low = self.low if whole else self.low[self._slots[name]]
-            high = self.high if whole else self.high[self._slots[name]]
-            wide = array.astype(np.float64).reshape(-1, low.size)
-            narrow = array.reshape(-1, low.size)
-            wide = np.where(narrow == low.astype(array.dtype), low, wide)
-            wide = np.where(narrow == high.astype(array.dtype), high, wide)
-            return wide.reshape(shape)
-        return array
 
     def _complaint(self, given: Array, wrong: int) -> str:
         market, column = divmod(wrong, self.width)
@@ -128,7 +125,7 @@ class Grid:
         """[B, width] room for choices."""
         return np.zeros((batch, self.width), dtype=np.int64)
 
-    def space(self, name: str) -> spaces.Discrete | spaces.MultiDiscrete:
+    def space(self, name: str) -> spaces.Discrete[Any] | spaces.MultiDiscrete:
         count = self._count[self._slots[name]]
         if count.size == 1:
             return spaces.Discrete(int(count[0]))
@@ -147,8 +144,14 @@ class Grid:
             row[slot] = action
 
     def read_all(self, actions: Any, given: IntArray, shape: tuple[int, ...]) -> None:
-        """Choices of every agent from one array of `shape` into [B, width]."""
+        """Choices of all agents from one array of `shape` into [B, width]."""
         given[:] = _as_array("actions", actions, "iu", "whole numbers", shape)
+
+    def read_parts(self, actions: Mapping[str, Any], given: IntArray) -> None:
+        """Choices of every agent, [B, L_n] each, into [B, width]."""
+        for name, slot in self._slots.items():
+            shape = (len(given), _length(slot))
+            given[:, slot] = _as_array(name, actions[name], "iu", "whole numbers", shape)
 
     def place(self, given: IntArray, actions: Array) -> None:
         """Choices [B, width] into everybody's actions [B, L, A], if all are on their grids."""
@@ -283,6 +286,14 @@ def _as_array(name: str, action: Any, kinds: str, what: str, shape: tuple[int, .
     if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
         raise QuoteRefused(f"{name}: action={int(array.max())} is too large; see action_space")
     return array
+
+
+def _widened(array: NDArray[Any], low: Array, high: Array) -> Array:
+    """[..., C] in 64 bits; a limit that was rounded to fewer bits is the limit again."""
+    if array.dtype.kind != "f" or array.dtype.itemsize >= 8:
+        return array
+    wide: Array = np.where(array == low.astype(array.dtype), low, array.astype(np.float64))
+    return np.where(array == high.astype(array.dtype), high, wide)
 
 
 @kernel

@@ -19,34 +19,35 @@ or ""), `reward_terms` (metric x weight; they sum to the reward), and, unless `r
 experimenter: whoever trains on it knows more than any participant may.
 
 **Errors.** An action that is missing, too many, of the wrong type or shape, NaN or outside its
-space raises `QuoteRefused` or `InputError` in one line; nothing has happened then, and `step` can be
-called again.
+space raises `QuoteRefused` or `InputError` in one line; nothing has happened then, and `step` can
+be called again.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from envs import tables
+from envs import tables, text
 from envs.choices import Grid, Numbers, price_grids
-from envs.seating import Sitting, Source, Table, fresh_seed, give_out, next_seed
+from envs.seating import Episode, Seating, Source, fresh_seed, give_out, next_seed
 from mos_agents.market.quotes import REASONS
 from mos_agents.market.tick import Market
-from mos_agents.market.types import Array, InputError, Step
+from mos_agents.market.types import Array, InputError, IntArray, Step
+from mos_agents.rollout import Fault
 
 Infos = dict[str, dict[str, Any]]
 RENDER_MODES = ("human", "rgb_array")
 REMEMBERED = 200  # ticks that a picture shows
 
 
-class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
+class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     """One market as a parallel environment. See the module's opening for what is in what.
 
     market: a `Market`, or a `Scenario`, which also says what everybody plays by itself.
@@ -60,7 +61,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
     reveal: False keeps the true demand out of the infos.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+    metadata: dict[str, Any] = {
         "name": "market_v0",
         "render_modes": list(RENDER_MODES),
         "is_parallelizable": True,
@@ -90,27 +91,28 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
             raise InputError(f"render_mode={render_mode!r} must be None or one of {RENDER_MODES}")
         if dtype not in ("float64", "float32"):
             raise InputError(f"dtype={dtype!r} must be 'float64' or 'float32'")
-        table = give_out(market, agents, policies, horizon, weights)
-        self.table = table
-        self.metadata = {**type(self).metadata, "name": name or f"{table.market.name}_v0"}
+        seating = give_out(market, agents, policies, horizon, weights)
+        self.seating = seating
+        self.metadata = {**type(self).metadata, "name": name or f"{seating.market.name}_v0"}
         self.render_mode = render_mode
-        self.possible_agents = list(table.names)
+        self.possible_agents = list(seating.names)
         self.agents: list[str] = []
         self.episode_seed: int | None = None
-        self._next_seed = seed
+        self._next_seed = seed if seed is None else seeded(seed)
         self._narrow = dtype == "float32"
         self._reveal = reveal
-        self._sitting = Sitting(table, np.array([number]))
-        self._choices = made_choices(table, actions, levels, band, grid, dtype)
-        layout = table.market.layout
+        self._episode = Episode(seating, _numbered(number))
+        self._choices = made_choices(seating, actions, levels, band, grid, dtype)
         self._given = self._choices.blank(1)
-        self._actions = np.zeros((1, layout.L, table.market.seats[0].low.shape[1]))
-        self._views = [(s.name, s.columns, s.number, s.listings) for s in table.outside]
-        self._spaces = {s.name: _observation_box([s], dtype) for s in table.outside}
-        self._action_spaces = {n: self._choices.space(n) for n in table.names}
-        self.state_space = _observation_box(table.market.seats, dtype)
+        self._actions = blank_actions(seating.market, 1)
+        self._views = [(s.name, s.columns, s.number, s.listings) for s in seating.outside]
+        self._spaces = {s.name: _observation_box([s], dtype) for s in seating.outside}
+        self._action_spaces: dict[str, spaces.Space[Any]] = {
+            n: self._choices.space(n) for n in seating.names
+        }
+        self.state_space = _observation_box(seating.market.seats, dtype)
         self._recent: deque[Step] = deque(maxlen=REMEMBERED)
-        self._shown: tuple[int | None, int] | None = None
+        self._shown: tuple[int, int] | None = None
 
     # --- what PettingZoo asks for -----------------------------------------------------------------
 
@@ -121,11 +123,11 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
         return self._action_spaces[self._known(agent)]
 
     @property
-    def observation_spaces(self) -> dict[str, spaces.Box]:  # type: ignore[override]
+    def observation_spaces(self) -> dict[str, spaces.Box]:
         return self._spaces
 
     @property
-    def action_spaces(self) -> dict[str, spaces.Space[Any]]:  # type: ignore[override]
+    def action_spaces(self) -> dict[str, spaces.Space[Any]]:
         return self._action_spaces
 
     def reset(
@@ -134,8 +136,8 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
         """Start an episode; `options` are not used. A seed is a whole number >= 0."""
         if seed is None:
             seed = fresh_seed() if self._next_seed is None else self._next_seed
-        observation = self._sitting.start(seed)
-        self.episode_seed = int(seed)
+        self.episode_seed = seeded(seed)
+        observation = self._episode.start(self.episode_seed)
         self._next_seed = next_seed(self.episode_seed)
         self.agents = self.possible_agents[:]
         self._recent.clear()
@@ -153,15 +155,17 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
             if actions:
                 raise InputError("step: the episode is over or not begun; call reset() first")
             return {}, {}, {}, {}, {}
+        if type(actions) is not dict and not isinstance(actions, Mapping):
+            raise InputError(f"actions={actions!r:.60} must map agents to their actions")
         try:
             self._choices.read(actions, self._given[0])
-        except (KeyError, TypeError):
-            raise InputError(self._who_is_missing(actions)) from None
+        except KeyError:
+            raise InputError(self._miscounted(actions)) from None
         if len(actions) != len(agents):
-            raise InputError(self._who_is_missing(actions))
+            raise InputError(self._miscounted(actions))
         self._choices.place(self._given, self._actions)
-        step = self._sitting.advance(self._actions)
-        over = step.state.tick >= self.table.market.horizon
+        step = self._episode.advance(self._actions)
+        over = step.state.tick >= self.seating.market.horizon
         if over:
             self.agents = []
         observations, infos = self._observations(step.observation), self._infos(step)
@@ -181,27 +185,27 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
     def state(self) -> NDArray[Any]:
         """What everybody sees together, in roster order: those who play inside as well."""
         self._begun()
-        row = self._sitting.observation[0]
+        row = self._episode.observation[0]
         return row.astype(np.float32) if self._narrow else row.copy()
 
     def render(self) -> NDArray[np.uint8] | None:
-        """ "rgb_array": a picture [height, width, 3]. "human": a table on the terminal, once a tick.
+        """ "rgb_array": a picture [height, width, 3]. "human": a table on the terminal once a tick.
 
         In the mode "human" each `step` prints by itself; no window is opened.
         """
         self._begun()
         if self.render_mode is None:
             raise InputError(f"render_mode=None: make the environment with one of {RENDER_MODES}")
+        state = self._episode.state
+        if self.render_mode == "human":
+            now = (self.episode_seed or 0, state.tick)
+            if self._shown != now:
+                self._shown = now
+                text.show(self.market, state, self._recent[-1] if self._recent else None)
+            return None
         from mos_agents.report import snapshot
 
-        state = self._sitting.state
-        if self.render_mode == "rgb_array":
-            return snapshot.picture(self.market, state, list(self._recent))
-        now = (self.episode_seed, state.tick)
-        if self._shown != now:
-            self._shown = now
-            snapshot.show(self.market, state, self._recent[-1] if self._recent else None)
-        return None
+        return snapshot.picture(self.market, state, list(self._recent))
 
     def close(self) -> None:
         """Forget the pictures' past; there is no window and no file to close."""
@@ -211,11 +215,17 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
 
     @property
     def market(self) -> Market:
-        return self.table.market
+        return self.seating.market
 
     def spaces_table(self, agent: str) -> str:
         """What every index of an agent's observation and action means, as text."""
         return tables.table(tables.rows(self.market.seat(self._known(agent)), self._choices))
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What went wrong in policies that play inside, in this episode; they lost those moves."""
+        hosted = self._episode.hosted
+        return tuple(hosted.faults.values()) if hosted else ()
 
     def price_grid(self, agent: str) -> list[Array]:
         """The grids [levels, A] of an agent's listings, where actions are discrete."""
@@ -257,14 +267,12 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):
         if self.episode_seed is None:
             raise InputError("the market has not begun; call reset() first")
 
-    def _who_is_missing(self, actions: Any) -> str:
-        if not isinstance(actions, Mapping):
-            return f"actions={actions!r:.60} must be a mapping from agents to their actions"
+    def _miscounted(self, actions: Mapping[str, Any]) -> str:
         for name in self.agents:
             if name not in actions:
                 return f"actions: {name!r} has none; every one of {self.agents} needs an action"
-        extra = [name for name in actions if name not in self.agents]
-        return f"actions: {extra[0]!r:.60} is not an agent; agents are {self.agents}"
+        extra = next(name for name in actions if name not in self.agents)
+        return f"actions: {extra!r:.60} is no agent here, leave it out; agents are {self.agents}"
 
 
 class RewardTerms(Mapping[str, float]):
@@ -299,15 +307,33 @@ class RewardTerms(Mapping[str, float]):
 
 
 def made_choices(
-    table: Table, actions: str, levels: Any, band: tuple[float, float], grid: Any, dtype: str
+    seating: Seating, actions: str, levels: Any, band: tuple[float, float], grid: Any, dtype: str
 ) -> Numbers | Grid:
     """How those outside choose."""
     if actions == "continuous":
-        return Numbers(table.market, table.outside, dtype)
+        return Numbers(seating.market, seating.outside, dtype)
     if actions == "discrete":
-        grids = price_grids(table.market, table.outside, levels, band, grid)
-        return Grid(table.market, table.outside, grids)
+        grids = price_grids(seating.market, seating.outside, levels, band, grid)
+        return Grid(seating.market, seating.outside, grids)
     raise InputError(f"actions={actions!r} must be 'continuous' or 'discrete'")
+
+
+def blank_actions(market: Market, batch: int) -> Array:
+    """[B, L, A] room for everybody's actions."""
+    return np.zeros((batch, market.layout.L, len(market.seats[0].features)))
+
+
+def seeded(seed: Any) -> int:
+    """A seed, or InputError."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed={seed!r} must be a whole number >= 0, or None to go on")
+    return int(seed)
+
+
+def _numbered(number: Any) -> IntArray:
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
+        raise InputError(f"number={number!r} must be a whole number >= 0: which market of a seed")
+    return np.array([number])
 
 
 def _observation_box(seats: Sequence[Any], dtype: str) -> spaces.Box:

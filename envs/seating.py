@@ -22,13 +22,14 @@ from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies import Policy
 from mos_agents.policies.base import from_spec
 from mos_agents.policies.rules import Hold
+from mos_agents.rollout import Table
 from mos_agents.scenarios import Scenario
 
 Source = Market | Scenario
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Seating:
     """A market whose seats are given out: `outside` to learners, `inside` to policies."""
 
     market: Market
@@ -47,8 +48,8 @@ def give_out(
     policies: Mapping[str, Any] | None = None,
     horizon: int | None = None,
     weights: Mapping[str, float] | None = None,
-) -> Table:
-    """The table of a market or scenario.
+) -> Seating:
+    """Who sits where, in a market or scenario.
 
     agents: who is played from outside. None: every participant of a bare market; of a scenario,
         all but those whose own policy is to hold their opening price (and all, if all hold).
@@ -77,7 +78,7 @@ def give_out(
                 f"policies={{{seat.name!r}: ...}} or name it in agents"
             )
     outside = tuple(seat for seat in market.seats if seat.name in chosen)
-    return Table(market, outside, inside, {seat.name: played[seat.name] for seat in inside})
+    return Seating(market, outside, inside, {seat.name: played[seat.name] for seat in inside})
 
 
 def described(preset: str, scenario: Any, settings: Mapping[str, Any]) -> Scenario:
@@ -106,43 +107,37 @@ def fresh_seed() -> int:
     return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-class Sitting:
-    """Episodes of the markets `numbers` at a table: the state, the luck, the memories inside."""
+class Episode:
+    """An episode of the markets `numbers`: the state, the luck, and those who play inside."""
 
-    def __init__(self, table: Table, numbers: int | IntArray = 1) -> None:
-        self.table = table
-        self.market = table.market
-        self.numbers = np.arange(numbers) if isinstance(numbers, int) else np.asarray(numbers)
-        self.batch = len(self.numbers)
-        self._hosts = [(seat, table.policies[seat.name]) for seat in table.inside]
+    def __init__(self, seating: Seating, numbers: IntArray) -> None:
+        self.seating, self.market = seating, seating.market
+        self.numbers, self.batch = numbers, len(numbers)
+        self.hosted: Table | None = None
+        self._streams = Streams.of(0, numbers)  # raises if these are no market numbers
+        self._rows = np.concatenate(
+            [np.arange(s.listings.start, s.listings.stop) for s in seating.inside] or [np.empty(0)]
+        ).astype(np.int64)
 
     def start(self, seed: int) -> Array:
-        """Begin an episode; [B, sum of D_n] what everybody sees before the first tick."""
-        market = self.market
-        streams = Streams.of(seed, self.numbers)
-        memories = [policy.start(seat, self.batch) for seat, policy in self._hosts]
-        self._luck = [Streams.of(seed, self.numbers, seat.name) for seat, _ in self._hosts]
-        self._streams, self._memories = streams, memories
+        """Begin; [B, sum of D_n] what everybody sees before the first tick."""
+        market, inside = self.market, self.seating.inside
+        self._streams = Streams.of(seed, self.numbers)
+        policies = tuple(self.seating.policies[seat.name] for seat in inside)
+        memories = [p.start(s, self.batch) for p, s in zip(policies, inside, strict=True)]
+        luck = tuple(Streams.of(seed, self.numbers, seat.name) for seat in inside)
+        self.hosted = Table(inside, policies, memories, luck, self.batch) if inside else None
         self.state: State = market.start(self.batch)
-        self.observation: Array = market.first_observation(self.state, streams.at(0))
+        self.observation: Array = market.first_observation(self.state, self._streams.at(0))
         return self.observation
 
     def advance(self, actions: Array) -> Step:
         """One tick. `actions` [B, L, A] holds those from outside; those from inside are added."""
         now = self.state.tick
-        memories = self._memories
-        if self._hosts:
-            memories = []
-            for (seat, policy), memory, luck in zip(
-                self._hosts, self._memories, self._luck, strict=True
-            ):
-                action, memory = policy.act(
-                    seat, self.observation[:, seat.columns], memory, luck.at(now)
-                )
-                actions[:, seat.listings] = seat.checked(action, self.batch)
-                memories.append(memory)
+        if self.hosted is not None:
+            actions[:, self._rows] = self.hosted.actions(self.observation, now)
         step = tick(self.market, self.state, actions, self._streams.at(now))
-        self.state, self.observation, self._memories = step.state, step.observation, memories
+        self.state, self.observation = step.state, step.observation
         return step
 
 
@@ -168,7 +163,9 @@ def _chosen(agents: Any, market: Market, own: Mapping[str, Policy]) -> set[str]:
     for name in agents:
         _known(name, "agents", market)
         if name not in selling:
-            raise InputError(f"agents: {name!r} quotes nothing; name one of {_some(sorted(selling))}")
+            raise InputError(
+                f"agents: {name!r} quotes nothing; name one of {_some(sorted(selling))}"
+            )
     if len(set(agents)) != len(agents):
         raise InputError(f"agents={list(agents)!r} must name each agent once")
     return set(agents)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-from gymnasium import spaces
+from typing import NamedTuple
 
 from envs.choices import Grid, Numbers
 from mos_agents.market.tick import Seat
 
-HEADER = ("space", "index", "name", "meaning", "unit", "range")
+HEADER = ("index", "name", "range", "unit", "meaning")
 MEANINGS = {
     "price": ("own price", "money per unit"),
     "bid": ("own sealed bid", "money per unit"),
@@ -39,7 +38,7 @@ class Row(NamedTuple):
         if self.step > 1 and self.first < self.last:
             index += f" by {self.step}"
         shown = f"[{_bound(self.low)}, {_bound(self.high)}]"
-        return (self.space, index, self.name, self.meaning, self.unit, shown)
+        return (index, self.name, shown, self.unit, self.meaning)
 
 
 def rows(seat: Seat, choices: Numbers | Grid) -> list[Row]:
@@ -72,35 +71,34 @@ def rows(seat: Seat, choices: Numbers | Grid) -> list[Row]:
 
 
 def table(rows_: Sequence[Row]) -> str:
-    """The rows as text, columns lined up."""
-    lines = [HEADER, *(row.cells for row in rows_)]
-    widths = [max(len(line[j]) for line in lines) for j in range(len(HEADER))]
-    shown = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    ]
-    rule = "|" + "|".join("-" * (w + 2) for w in widths) + "|"
-    return "\n".join([shown[0], rule, *shown[1:]])
+    """The rows as text, columns lined up: the observation first, then the action."""
+    blocks = []
+    for space in ("observation", "action"):
+        lines = [HEADER, *(row.cells for row in rows_ if row.space == space)]
+        widths = [max(len(line[j]) for line in lines) for j in range(len(HEADER) - 1)]
+        shown = [
+            "  ".join([*(c.ljust(w) for c, w in zip(line, widths, strict=False)), line[-1]])
+            for line in lines
+        ]
+        blocks.append("\n".join([f"{space}:", *shown]))
+    return "\n\n".join(blocks)
 
 
 def parse(text: str) -> list[tuple[str, range, str, float, float]]:
-    """(space, indices, name, low, high) of every row of a table within `text`."""
-    found = []
+    """(space, indices, name, low, high) of every row of the table within `text`."""
+    found, space = [], ""
     for line in text.splitlines():
-        cells = [c.strip() for c in line.strip().strip("|").split("|")]
-        if len(cells) != len(HEADER) or cells[0] not in ("observation", "action"):
+        if line in ("observation:", "action:"):
+            space = line[:-1]
+        cells = re.split(r"  +", line.strip())
+        if not space or len(cells) != len(HEADER) or not cells[0][0].isdigit():
             continue
-        run, _, step = cells[1].partition(" by ")
+        run, _, step = cells[0].partition(" by ")
         first, _, last = run.partition("-")
         indices = range(int(first), int(last or first) + 1, int(step or 1))
-        low, high = (float(c) for c in cells[5].strip("[]").split(","))
-        found.append((cells[0], indices, cells[2], low, high))
+        low, high = (float(c) for c in cells[2].strip("[]").split(","))
+        found.append((space, indices, cells[1], low, high))
     return found
-
-
-def size(space: spaces.Space[Any]) -> int:
-    """How many numbers one member of the space has."""
-    return 1 if isinstance(space, spaces.Discrete) else int(space.shape[0])  # type: ignore[index]
 
 
 def _alike(runs: Sequence[Row]) -> list[Row]:

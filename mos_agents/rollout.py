@@ -273,3 +273,263 @@ def _room(series: Sequence[str], turn: Turn, ticks: int, limit: int) -> dict[str
             f"{limit / 1e6:.0f} MB; keep fewer names, markets or ticks, or raise memory_limit"
         )
     return {name: np.empty(shape) for name, shape in shapes.items()}
+
+
+# --- one policy against another -------------------------------------------------------------------
+
+
+class Compared(NamedTuple):
+    """One line of a comparison, in units of the metric per tick."""
+
+    candidate: str
+    participant: str
+    mean: float
+    low: float
+    high: float
+    difference: float  # to the baseline, before the same luck; NaN for the baseline itself
+    difference_low: float
+    difference_high: float
+    better: float  # share of replicates in which it is ahead of the baseline
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What the candidates earned before the same luck, with bootstrap intervals."""
+
+    metric: str
+    baseline: str
+    confidence: float
+    rows: tuple[Compared, ...]
+    values: Mapping[tuple[str, str], Array]  # (candidate, participant): [R] replicates
+    faults: Mapping[str, tuple[Fault, ...]]
+
+    def row(self, candidate: str, participant: str | None = None) -> Compared:
+        """The line of a candidate (and participant, where several are measured)."""
+        for row in self.rows:
+            if row.candidate == candidate and participant in (None, row.participant):
+                return row
+        raise InputError(f"candidate={candidate!r}, participant={participant!r} were not compared")
+
+    def __str__(self) -> str:
+        replicates = len(next(iter(self.values.values())))
+        wide = max([len("candidate"), *(len(r.candidate) for r in self.rows)])
+        broad = max([len("participant"), *(len(r.participant) for r in self.rows)])
+        head = (
+            f"{'candidate':<{wide}}  {'participant':<{broad}}  {'mean':>11}  {'interval':^25}  "
+            f"{'less ' + self.baseline:>18}  {'interval':^25}  {'ahead':>6}"
+        )
+        lines = [
+            f"{self.metric} per tick, {replicates} replicates, "
+            f"{100 * self.confidence:g}% bootstrap intervals",
+            head,
+        ]
+        for r in self.rows:
+            line = (
+                f"{r.candidate:<{wide}}  {r.participant:<{broad}}  {r.mean:>11.4f}  "
+                f"{_brackets(r.low, r.high)}"
+            )
+            if r.candidate != self.baseline:
+                line += (
+                    f"  {r.difference:>+18.4f}  {_brackets(r.difference_low, r.difference_high)}"
+                    f"  {100 * r.better:>5.1f}%"
+                )
+            lines.append(line)
+        for candidate, faults in self.faults.items():
+            lines += [
+                f"{candidate}: {f.participant}: {f.reason} ({f.decisions} decisions)"
+                for f in faults
+            ]
+        return "\n".join(lines)
+
+
+def _brackets(low: float, high: float) -> str:
+    return f"[{low:>11.4f}, {high:>10.4f}]"
+
+
+def compare_policies(
+    market: Market,
+    candidates: Mapping[str, Policy] | Mapping[str, Mapping[str, Policy]],
+    *,
+    participant: str | None = None,
+    others: Mapping[str, Policy] | None = None,
+    seeds: int | Sequence[int] = (0,),
+    markets: int | IntArray = 100,
+    ticks: int | None = None,
+    metric: str = "reward",
+    baseline: str | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> Comparison:
+    """Candidates' mean reward (or another metric) per tick, and their differences.
+
+    candidates: name -> policy of `participant`, with `others` for everybody else; or, without
+        `participant`, name -> a policy for every participant, all of whom are then measured.
+    seeds, markets: every market of every seed is one replicate. All candidates meet the same ones
+        (common random numbers), so differences are paired and vary less than the means.
+    baseline: whom the others are compared with; None is the first.
+    Intervals are bias-corrected and accelerated bootstrap intervals (Efron 1987) over replicates,
+    each at the stated confidence by itself.
+    """
+    if not candidates:
+        raise InputError("candidates={} must name at least one policy")
+    names = list(candidates)
+    baseline = names[0] if baseline is None else baseline
+    if baseline not in candidates:
+        raise InputError(f"baseline={baseline!r} must be one of the candidates {names}")
+    if not 0.0 < confidence < 1.0:
+        raise InputError(f"confidence={confidence!r} must be between 0 and 1, such as 0.95")
+    seeds = (seeds,) if isinstance(seeds, int | np.integer) else tuple(seeds)
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise InputError(f"seeds={seeds!r} must be distinct numbers, one or more")
+    if participant is not None:
+        market.seat(participant)
+    measured = market.layout.participants if participant is None else (participant,)
+    values: dict[tuple[str, str], Array] = {}
+    faults: dict[str, tuple[Fault, ...]] = {}
+    for name in names:
+        policies = _assignment(candidates[name], participant, others)
+        runs = [rollout(market, policies, seed=s, ticks=ticks, markets=markets) for s in seeds]
+        per_tick = np.concatenate([run.metric(metric) / run.ticks for run in runs])
+        for one in measured:
+            values[name, one] = per_tick[:, market.layout.participants.index(one)]
+        if found := tuple(fault for run in runs for fault in run.faults):
+            faults[name] = found
+    rows = tuple(
+        _compared(name, one, values, baseline, confidence, resamples)
+        for one in measured
+        for name in names
+    )
+    return Comparison(metric, baseline, confidence, rows, values, faults)
+
+
+def _assignment(
+    candidate: Any, participant: str | None, others: Mapping[str, Policy] | None
+) -> Mapping[str, Policy]:
+    if participant is None:
+        if not isinstance(candidate, Mapping):
+            raise InputError(
+                "candidates: each must give a policy to every participant; to compare policies of "
+                "one, name it: participant=..., others={...}"
+            )
+        return {**(others or {}), **candidate}
+    if isinstance(candidate, Mapping):
+        return {**(others or {}), **candidate}
+    return {**(others or {}), participant: candidate}
+
+
+def _compared(
+    name: str,
+    participant: str,
+    values: Mapping[tuple[str, str], Array],
+    baseline: str,
+    confidence: float,
+    resamples: int,
+) -> Compared:
+    own, base = values[name, participant], values[baseline, participant]
+    mean, low, high = mean_interval(own, confidence, resamples)
+    if name == baseline:
+        nan = float("nan")
+        return Compared(name, participant, mean, low, high, nan, nan, nan, nan)
+    gap = own - base
+    difference = mean_interval(gap, confidence, resamples)
+    return Compared(name, participant, mean, low, high, *difference, float((gap > 0.0).mean()))
+
+
+def mean_interval(
+    values: Array, confidence: float = 0.95, resamples: int = 2000
+) -> tuple[float, float, float]:
+    """Mean of [R] replicates and its bootstrap interval; without limits for a single replicate."""
+    mean = float(values.mean())
+    if values.size < 2:
+        return mean, -np.inf, np.inf
+    if np.ptp(values) <= 1e-12 * max(
+        1.0, abs(mean)
+    ):  # nothing varies: there is nothing to resample
+        return mean, mean, mean
+    found = stats.bootstrap(
+        (values,), np.mean, confidence_level=confidence, n_resamples=resamples, method="BCa",
+        rng=np.random.default_rng(0), batch=max(1, 10_000_000 // values.size),
+    ).confidence_interval  # fmt: skip
+    return mean, float(found.low), float(found.high)
+
+
+# --- a record for off-policy evaluation -----------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """What one participant saw and did, with the chance of it: E episodes (markets) of T ticks."""
+
+    seat: Seat
+    observation: Array  # [E, T, D_n] before acting
+    action: Array  # [E, T, L_n, A]
+    moved: Any  # [E, T] whether it was on the move; if not, its action had no effect
+    reward: Array  # [E, T]
+    behaviour: Array  # [E, T] probability or density under the policy that played; 1 if not moved
+    target: Mapping[str, Array]  # [E, T] the same under the policies to be evaluated
+    menu: Mapping[str, Array]  # [E, T, S] under them, of each action on the menu
+
+
+def log_decisions(
+    market: Market,
+    policies: Mapping[str, Policy],
+    participant: str,
+    *,
+    targets: Mapping[str, Policy] | None = None,
+    menu: Array | None = None,
+    seed: int = 0,
+    ticks: int | None = None,
+    markets: int | IntArray = 100,
+) -> Decisions:
+    """Play, and keep one participant's decisions with their propensities. Arguments as for `play`.
+
+    targets: policies whose chances of the same actions are asked for. They see the observations
+        that were made, and remember what they saw; one that remembers its own actions cannot be
+        evaluated from another's record.
+    menu: [S, L_n, A] actions whose chances under the targets are wanted too, to fit the values of
+        a doubly robust estimate.
+    Raises InputError if the participant's policy failed: its record would have no propensity.
+    """
+    seat, targets = market.seat(participant), dict(targets or {})
+    table = Table.of(market, policies, seed, markets)
+    policy = table.policies[seat.number]
+    memories = {name: target.start(seat, table.batch) for name, target in targets.items()}
+    kept: list[tuple[Any, ...]] = []
+    chances: dict[str, list[Array]] = {name: [] for name in targets}
+    menus: dict[str, list[Array]] = {name: [] for name in targets}
+    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, table=table)
+    for at, turn in enumerate(looped):
+        failed = next((f for f in table.faults.values() if f.participant == participant), None)
+        if failed is not None:
+            raise InputError(
+                f"{participant}: its policy failed at tick {failed.first_tick} ({failed.reason}); "
+                "a decision that was not made has no propensity"
+            )
+        own = seat.own(turn.observation).copy()
+        action = turn.actions[:, seat.listings]
+        moved = np.broadcast_to(turn.step.info.moved[:, seat.number], table.batch)
+        chance = policy.propensity(seat, own, action, turn.memories[seat.number])
+        reward = turn.step.reward[:, seat.number]
+        kept.append((own, action, moved, reward, np.where(moved, chance, 1.0)))
+        for name, target in targets.items():
+            memory = memories[name]
+            aimed = target.propensity(seat, own, action, memory)
+            chances[name].append(np.where(moved, aimed, 1.0))
+            if menu is not None:
+                menus[name].append(_chances(target, seat, own, menu, memory))
+            _, memories[name] = target.act(seat, own, memory, table.streams[seat.number].at(at))
+    stacked = [np.stack(values, axis=1) for values in zip(*kept, strict=True)]
+    return Decisions(
+        seat,
+        *stacked,
+        {name: np.stack(values, axis=1) for name, values in chances.items()},
+        {name: np.stack(values, axis=1) for name, values in menus.items() if values},
+    )
+
+
+def _chances(policy: Policy, seat: Seat, own: Array, menu: Array, memory: Any) -> Array:
+    """[B, S] chance of each action on the menu."""
+    shape = (len(own), *seat.action_shape)
+    return np.stack(
+        [policy.propensity(seat, own, np.broadcast_to(a, shape), memory) for a in menu], axis=1
+    )

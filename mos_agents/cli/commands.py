@@ -76,7 +76,7 @@ def run(
 @app.command()
 def demo(ticks: Ticks = None, seed: Seed = None, out: Out = Path("runs")) -> None:
     """A platform and two firms compete for shoppers: run it and write its report."""
-    _run(resolve("retail", [], ticks, None, seed), out)
+    _run(resolve("retail", [], ticks, None, seed), out, stem="demo")
 
 
 @app.command("scenarios")
@@ -135,8 +135,9 @@ def _run(
     record_markets: int | None = None,
     every: int | None = None,
     report: bool = True,
+    stem: str | None = None,
 ) -> None:
-    folder, trajectory = play(scenario, out, name, record_markets, every)
+    folder, trajectory = play(scenario, out, name, record_markets, every, stem)
     say(f"run     {shown(folder)}")
     say(f"hash    {trajectory}")
     if report:

@@ -41,6 +41,7 @@ def play(
     name: str | None = None,
     record_markets: int | None = None,
     every: int | None = None,
+    stem: str | None = None,
 ) -> tuple[Path, str]:
     """Play the scenario to its end; returns the run's folder and the hash of its trajectory.
 
@@ -69,6 +70,7 @@ def play(
         markets=scenario.markets,
         plan=plan,
         name=name,
+        stem=stem,
     )
     try:
         with asked_to_stop() as asked, progress(scenario.ticks) as show:

@@ -39,8 +39,8 @@ class FixedMass:
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
     ) -> tuple[Arrivals, Array]:
-        mass = state.demand_scale[:, :, None] * np.array([self.buy, self.sell])
-        return _in_bulk(mass), state.excitation
+        bulk = fixed_mass(state.demand_scale, self.buy, self.sell)
+        return Arrivals(*bulk, _NO_INDEX, _NO_INDEX, _NONE, _NONE), state.excitation
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,14 @@ class Poisson:
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
     ) -> tuple[Arrivals, Array]:
-        rates = state.demand_scale[:, :, None] * (np.array([self.buy, self.sell]) * market.dt)
-        uniforms = shocks.uniforms("arrivals", rates.shape[1] * 2).reshape(rates.shape)
-        return _in_bulk(poisson_counts(rates, uniforms)), state.excitation
+        scale = state.demand_scale
+        uniforms = shocks.uniforms("arrivals", scale.shape[1] * 2)
+        *bulk, large = poisson_mass(scale, uniforms, self.buy * market.dt, self.sell * market.dt)
+        if large:
+            rates = scale[:, :, None] * (np.array([self.buy, self.sell]) * market.dt)
+            mass = poisson_counts(rates, uniforms.reshape(rates.shape))
+            bulk = mass, mass.sum(-1), bulk[2]
+        return Arrivals(*bulk, _NO_INDEX, _NO_INDEX, _NONE, _NONE), state.excitation
 
 
 @dataclass(frozen=True)
@@ -159,20 +164,23 @@ class Browsing:
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
     ) -> tuple[Arrivals, Array]:
         sessions = self._sessions(state, shocks)
-        visitors = shocks.uniforms("sessions", 2 * int(sessions.max(initial=0)))
-        kinds = (self.views[0], self.views[1], self.contamination, self.scraper_views)
-        groups = market.layout.G
-        views, start = count_views(visitors, sessions, groups, *kinds)
-        mass, exposure, group, intent = browse(
+        visitors = shocks.uniforms("sessions", 2 * most(sessions))
+        groups, (least, largest) = state.demand_scale.shape[1], self.views
+        views, start = count_views(
+            visitors, sessions, groups, least, largest, self.contamination, self.scraper_views
+        )
+        mass, exposure, group, side, size, intent = browse(
             visitors, sessions, views, start, shocks.ragged("views", start), groups,
             self.contamination, self.scraper_intent,
         )  # fmt: skip
-        ones = np.ones(group.size)
-        sides = np.zeros(group.size, np.int64)
-        return Arrivals(mass, exposure, start, group, sides, ones, intent), state.excitation
+        return Arrivals(mass, exposure, start, group, side, size, intent), state.excitation
 
     def _sessions(self, state: State, shocks: Shocks) -> IntArray:
         """[B] whole numbers of sessions: the demand scale's mean over products moves them."""
+        if not self.poisson and self.sessions == int(self.sessions):
+            sessions: IntArray = usual_sessions(state.demand_scale, int(self.sessions))
+            if sessions.size:
+                return sessions
         mean = self.sessions * state.demand_scale.mean(axis=1)
         if self.poisson:
             counts = poisson_counts(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
@@ -180,7 +188,7 @@ class Browsing:
             counts = mean
         else:
             counts = whole(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
-        sessions: IntArray = counts.astype(np.int64)
+        sessions = counts.astype(np.int64)
         return sessions
 
 
@@ -202,39 +210,77 @@ def poisson_counts(rates: Array, uniforms: Array) -> Array:
 
 def one_by_one(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
     """Split bulk demand into single customers of one unit, buyers and sellers in turn."""
-    batch, groups, _ = arrivals.mass.shape
     counts = arrivals.mass
-    if (counts != np.floor(counts)).any():
-        parts = shocks.uniforms("parts", groups * 2).reshape(counts.shape)
+    if not all_whole(counts):
+        parts = shocks.uniforms("parts", counts.shape[1] * 2).reshape(counts.shape)
         counts = whole(counts, parts)
-    start, group, side = list_units(counts)
-    ones = np.ones(group.size)
+    start, group, side, ones = list_units(counts)
     return Arrivals(counts, arrivals.exposure, start, group, side, ones, ones)
 
 
-def _in_bulk(mass: Array) -> Arrivals:
-    start = np.zeros(mass.shape[0] + 1, np.int64)
-    return Arrivals(mass, mass.sum(-1), start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
+@kernel
+def fixed_mass(scale, buy, sell):  # type: ignore[no-untyped-def]
+    """Mass [B, G, 2], exposure [B, G] and start [B + 1] without single arrivals."""
+    batch, groups = scale.shape
+    mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
+    for b in range(batch):
+        for g in range(groups):
+            mass[b, g, 0], mass[b, g, 1] = scale[b, g] * buy, scale[b, g] * sell
+            exposure[b, g] = mass[b, g, 0] + mass[b, g, 1]
+    return mass, exposure, np.zeros(batch + 1, np.int64)
+
+
+@kernel
+def poisson_mass(scale, uniforms, buy, sell):  # type: ignore[no-untyped-def]
+    """As `fixed_mass` with Poisson numbers, and whether a rate was too large for that."""
+    batch, groups = scale.shape
+    mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
+    large, last, none = False, -1.0, 0.0
+    for b in range(batch):
+        for g in range(groups):
+            for s in range(2):
+                rate = scale[b, g] * (buy if s == 0 else sell)
+                if rate > 400.0:
+                    large = True
+                    continue
+                if rate != last:  # rates are mostly alike, and exponentials dear
+                    last, none = rate, np.exp(-rate)
+                mass[b, g, s] = _inverse(rate, none, uniforms[b, 2 * g + s])
+            exposure[b, g] = mass[b, g, 0] + mass[b, g, 1]
+    return mass, exposure, np.zeros(batch + 1, np.int64), large
 
 
 @kernel
 def _poisson_inverse(rates, uniforms, counts):  # type: ignore[no-untyped-def]
     for i in range(rates.shape[0]):
-        if rates[i] > 400.0:  # exp(-rate) would soon underflow
-            continue
-        k, probability = 0, np.exp(-rates[i])
-        cumulative = probability
-        # Rounding can leave the cumulative just below 1: the tail's end is where terms vanish.
-        while uniforms[i] >= cumulative and (k < rates[i] or probability > 1e-18):
-            k += 1
-            probability *= rates[i] / k
-            cumulative += probability
-        counts[i] = k
+        if rates[i] <= 400.0:  # beyond, exp(-rate) would soon underflow
+            counts[i] = _inverse(rates[i], np.exp(-rates[i]), uniforms[i])
+
+
+@kernel
+def _inverse(rate, none, uniform):  # type: ignore[no-untyped-def]
+    """The Poisson number at a quantile, given the probability of none."""
+    k, probability, cumulative = 0, none, none
+    # Rounding can leave the cumulative just below 1: the tail's end is where terms vanish.
+    while uniform >= cumulative and (k < rate or probability > 1e-18):
+        k += 1
+        probability *= rate / k
+        cumulative += probability
+    return k
+
+
+@kernel
+def all_whole(numbers):  # type: ignore[no-untyped-def]
+    """Whether every one of the numbers [B, G, 2] is whole."""
+    for number in numbers.flat:
+        if number != np.floor(number):
+            return False
+    return True
 
 
 @kernel
 def list_units(counts):  # type: ignore[no-untyped-def]
-    """Start [B + 1], group and side of each unit: group by group, sides in turn."""
+    """Start [B + 1], group, side and size 1 of each unit: group by group, sides in turn."""
     batch, groups = counts.shape[0], counts.shape[1]
     start = np.zeros(batch + 1, np.int64)
     for b in range(batch):
@@ -257,7 +303,7 @@ def list_units(counts):  # type: ignore[no-untyped-def]
                     group[e], side[e] = g, 1
                     sells -= 1.0
                     e += 1
-    return start, group, side
+    return start, group, side, np.ones(start[batch])
 
 
 @kernel
@@ -310,6 +356,24 @@ def hawkes_events(uniforms, excitation, scale, mu, alpha, beta, dt):  # type: ig
 
 
 @kernel
+def usual_sessions(scale, number):  # type: ignore[no-untyped-def]
+    """[B] the usual number of sessions, or nothing if a demand scale is not 1."""
+    for one in scale.flat:
+        if one != 1.0:
+            return np.empty(0, np.int64)
+    return np.full(scale.shape[0], number)
+
+
+@kernel
+def most(numbers):  # type: ignore[no-untyped-def]
+    """The largest of whole numbers, at least 0."""
+    found = 0
+    for number in numbers:
+        found = max(found, number)
+    return found
+
+
+@kernel
 def count_views(visitors, sessions, n_groups, least, most, contamination, factor):  # type: ignore[no-untyped-def]
     """Views of every session [B, most sessions], and where each market's views start [B + 1]."""
     batch = sessions.shape[0]
@@ -331,7 +395,7 @@ def count_views(visitors, sessions, n_groups, least, most, contamination, factor
 def browse(visitors, sessions, views, start, uniforms, n_groups, contamination, scraper_intent):  # type: ignore[no-untyped-def]
     """Which products each session views: distinct ones, all equally likely.
 
-    Returns mass [B, G, 2], exposure [B, G], and group and intent of every view.
+    Returns mass [B, G, 2], exposure [B, G], and group, side, size and intent of every view.
     """
     batch = sessions.shape[0]
     mass = np.zeros((batch, n_groups, 2))
@@ -355,4 +419,5 @@ def browse(visitors, sessions, views, start, uniforms, n_groups, contamination, 
                 mass[b, seen, 0] += wants
                 exposure[b, seen] += 1.0
                 e += 1
-    return mass, exposure, group, intent
+    size, side = np.ones(start[batch]), np.zeros(start[batch], np.int64)
+    return mass, exposure, group, side, size, intent

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mos_agents.market.arrivals import one_by_one
+from mos_agents.market.demand import Linear
 from mos_agents.market.kernels import kernel
 from mos_agents.market.random import Shocks
 from mos_agents.market.stages import Demand
@@ -70,6 +71,18 @@ class Sampled:
 
     demand: Demand
 
+    def fits(self, market: Market) -> None:
+        """Refuse demand of more than one unit an arrival, which no probability can express."""
+        demand = self.demand
+        if isinstance(demand, Linear):
+            most = int(np.diff(market.layout.group_start).max())
+            units = most * demand.intercept / (demand.own + (most - 1) * demand.cross)
+            if units > 1.0:
+                raise InputError(
+                    f"intercept={demand.intercept!r} lets an arrival buy up to {units:.3g} units: "
+                    "lower it (and raise the mass of arrivals), or use expected execution"
+                )
+
     @property
     def choice(self) -> str:
         return self.demand.choice
@@ -78,27 +91,24 @@ class Sampled:
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
     ) -> Executions:
         layout = market.layout
-        if not arrivals.group.size and arrivals.mass.any():
+        if not arrivals.group.size:
             arrivals = one_by_one(arrivals, shocks)
         uniforms = shocks.ragged("choices", arrivals.start)
-        left = np.minimum(quotes.ask_size, market.positions.room(market, state.positions)[0])
-        offered = quotes.ask_size > 0.0
+        left, offered = on_offer(
+            quotes.ask_size, market.positions.room(market, state.positions)[0]
+        )
         reference = market.marks_of_listings(state.reference)
         first = self.demand.shares(market, quotes.ask, offered, reference)
-        sold, demand, lost = np.zeros((3, *left.shape))
-        cursor = arrivals.start[:-1].copy()
-        rows, shares = np.arange(len(sold)), first
+        sold, demand, lost, nothing = np.zeros((4, *left.shape))
+        customers = (arrivals.start, arrivals.group, arrivals.side, arrivals.size,
+                     arrivals.intent, uniforms)  # fmt: skip
+        book = (left, sold, demand, lost, layout.group_start, layout.group_listing)
+        cursor, rows = serve_first(offered, first, *customers, *book)
         while rows.size:
             available = offered[rows] & (left[rows] > 0.0)
-            if shares is not first or (available != offered).any():
-                shares = self.demand.shares(market, quotes.ask[rows], available, reference[rows])
-            again = serve(
-                rows, shares, first, cursor, arrivals.start, arrivals.group, arrivals.side,
-                arrivals.size, arrivals.intent, uniforms, left, sold, demand, lost,
-                layout.group_start, layout.group_listing,
-            )  # fmt: skip
-            rows, shares = rows[again], sold  # anything but `first`: from here on, chosen anew
-        return _posted(quotes, sold, demand, lost)
+            shares = self.demand.shares(market, quotes.ask[rows], available, reference[rows])
+            rows = serve(rows, shares, first, cursor, *customers, *book)
+        return Executions(sold, quotes.ask, nothing, quotes.bid, demand, lost)
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,7 @@ class FillIntensity:
         if self.expected:
             sold, bought, demand, lost = fill_mass(arrivals.mass, *book)
         else:
-            if not arrivals.group.size and arrivals.mass.any():
+            if not arrivals.group.size:
                 arrivals = one_by_one(arrivals, shocks)
             sold, bought, demand, lost = fill_orders(
                 arrivals.start, arrivals.group, arrivals.side, arrivals.size,
@@ -170,7 +180,7 @@ class Auction:
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
     ) -> Executions:
-        if not arrivals.group.size and arrivals.mass.any():
+        if not arrivals.group.size:
             arrivals = one_by_one(arrivals, shocks)
         layout = market.layout
         room = np.minimum(quotes.bid_size, market.positions.room(market, state.positions)[1])
@@ -220,6 +230,56 @@ def sell_until_sold_out(rows, shares, mass, elapsed, left, sold, group_start, gr
 
 
 @kernel
+def on_offer(size, room):  # type: ignore[no-untyped-def]
+    """Units on offer, and who quotes at all. [B, L] each."""
+    left, offered = np.empty(size.shape), np.empty(size.shape, np.bool_)
+    for b in range(size.shape[0]):
+        for i in range(size.shape[1]):
+            left[b, i] = min(size[b, i], room[b, i])
+            offered[b, i] = size[b, i] > 0.0
+    return left, offered
+
+
+@kernel
+def serve_first(  # type: ignore[no-untyped-def]
+    offered, first, start, group, side, size, intent, uniforms, left, sold, demand, lost,
+    group_start, group_listing,
+):  # fmt: skip
+    """As `serve`, from the start of the tick and while everybody who quotes has stock.
+
+    Returns the cursor [B] and the markets that still have customers to come but somebody sold out.
+    """
+    batch, n_listings = offered.shape
+    cursor = start[:-1].copy()
+    again, n_again = np.empty(batch, np.int64), 0
+    for b in range(batch):
+        e, last = start[b], start[b + 1]
+        stocked = True
+        for i in range(n_listings):
+            stocked &= left[b, i] > 0.0 or not offered[b, i]
+        while stocked and e < last:
+            if side[e] == 0:
+                uniform, wants, low = uniforms[e], intent[e], 0.0
+                for j in range(group_start[group[e]], group_start[group[e] + 1]):
+                    i = group_listing[j]
+                    low += first[b, i] * wants
+                    if uniform < low:
+                        units = min(size[e], left[b, i])
+                        demand[b, i] += size[e]
+                        sold[b, i] += units
+                        left[b, i] -= units
+                        lost[b, i] += size[e] - units
+                        stocked = left[b, i] > 0.0
+                        break
+            e += 1
+        cursor[b] = e
+        if e < last:
+            again[n_again] = b
+            n_again += 1
+    return cursor, again[:n_again]
+
+
+@kernel
 def serve(  # type: ignore[no-untyped-def]
     rows, shares, first, cursor, start, group, side, size, intent, uniforms, left, sold, demand,
     lost, group_start, group_listing,
@@ -230,7 +290,7 @@ def serve(  # type: ignore[no-untyped-def]
     Returns which markets stopped at a stock-out with customers still to come. A customer whose
     seller runs out mid-order keeps the part that was filled and wants no more.
     """
-    again = np.zeros(rows.shape[0], np.bool_)
+    again, n_again = np.empty(rows.shape[0], np.int64), 0
     for r in range(rows.shape[0]):
         b = rows[r]
         e = cursor[b]
@@ -247,6 +307,8 @@ def serve(  # type: ignore[no-untyped-def]
                         wish = i
                     if taken < 0 and uniforms[e] < low_taken:
                         taken = i
+                    if wish >= 0 and taken >= 0:
+                        break
                 if wish >= 0:
                     demand[b, wish] += size[e]
                     if left[b, wish] <= 0.0:
@@ -259,11 +321,13 @@ def serve(  # type: ignore[no-untyped-def]
                         lost[b, wish] += size[e] - units
                     if left[b, taken] <= 0.0:
                         e += 1
-                        again[r] = e < start[b + 1]
+                        if e < start[b + 1]:
+                            again[n_again] = b
+                            n_again += 1
                         break
             e += 1
         cursor[b] = e
-    return again
+    return again[:n_again]
 
 
 @kernel

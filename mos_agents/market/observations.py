@@ -116,16 +116,13 @@ class Book:
         self, market: Market, state: State, arrivals: Arrivals, executions: Executions,
         shocks: Shocks,
     ) -> Array:  # fmt: skip
-        source, index = market.observation_plan
-        quotes = state.quotes
-        tape = state.tape[:, -1] if self.tape_delay else None
-        layout = market.layout
-        seen = gather(
-            source, index, quotes.ask, quotes.bid, executions.sold, executions.bought,
-            arrivals.exposure, state.positions.inventory, state.cost,
-            state.reference, market.premium, layout.instrument, state.positions.cash,
-            min(state.tick / market.horizon, 1.0), quotes.ask_size, quotes.bid_size,
-            state.tape if tape is not None else _no_tape(quotes.ask),
+        source, index, runs = market.observation_plan
+        quotes, positions = state.quotes, state.positions
+        seen: Array = gather(
+            source, index, runs, quotes.ask, quotes.bid, executions.sold, executions.bought,
+            arrivals.exposure, positions.inventory, state.cost, state.reference, market.premium,
+            market.layout.instrument, positions.cash, min(state.tick / market.horizon, 1.0),
+            quotes.ask_size, quotes.bid_size, state.tape, self.tape_delay,
         )  # fmt: skip
         if self.tape_noise > 0.0:
             noisy = np.flatnonzero((source == TAPE_ASK) | (source == TAPE_BID))
@@ -135,55 +132,64 @@ class Book:
         return seen
 
 
-def _no_tape(like: Array) -> Array:
-    return np.empty((like.shape[0], 0, 4, like.shape[1]))
-
-
 @kernel
 def gather(  # type: ignore[no-untyped-def]
-    source, index, ask, bid, sold, bought, exposure, inventory, cost, reference, premium,
-    instrument, cash, clock, ask_size, bid_size, tape,
+    source, index, runs, ask, bid, sold, bought, exposure, inventory, cost, reference, premium,
+    instrument, cash, clock, ask_size, bid_size, tape, lag,
 ):  # fmt: skip
     """[B, sum of D_n] observations: column c takes entry index[c] of source[c].
 
-    The tape is [B, delay, 4, L]: asks, bids, ask sizes and bid sizes, newest first; with no delay
-    the standing quotes are the tape.
+    Columns runs[r] to runs[r + 1] have one source. The tape is [B, delay, 4, L]: asks, bids, ask
+    sizes and bid sizes, newest first; with no lag the standing quotes are the tape.
     """
     batch, width = ask.shape[0], source.shape[0]
-    lag = tape.shape[1]
     out = np.empty((batch, width))
     for b in range(batch):
-        for c in range(width):
-            s, i = source[c], index[c]
-            if s == 0:
-                value = ask[b, i]
-            elif s == 1:
-                value = bid[b, i]
+        for r in range(runs.shape[0] - 1):
+            begin, end = runs[r], runs[r + 1]
+            s = source[begin]
+            if s == 0 or (s == 10 and lag == 0):
+                for c in range(begin, end):
+                    out[b, c] = ask[b, index[c]]
+            elif s == 1 or (s == 11 and lag == 0):
+                for c in range(begin, end):
+                    out[b, c] = bid[b, index[c]]
             elif s == 2:
-                value = sold[b, i]
+                for c in range(begin, end):
+                    out[b, c] = sold[b, index[c]]
             elif s == 3:
-                value = bought[b, i]
+                for c in range(begin, end):
+                    out[b, c] = bought[b, index[c]]
             elif s == 4:
-                value = exposure[b, i]
+                for c in range(begin, end):
+                    out[b, c] = exposure[b, index[c]]
             elif s == 5:
-                value = inventory[b, i]
+                for c in range(begin, end):
+                    out[b, c] = inventory[b, index[c]]
             elif s == 6:
-                value = cost[b, i]
+                for c in range(begin, end):
+                    out[b, c] = cost[b, index[c]]
             elif s == 7:
-                value = reference[b, instrument[i]] * premium[i]
+                for c in range(begin, end):
+                    out[b, c] = reference[b, instrument[index[c]]] * premium[index[c]]
             elif s == 8:
-                value = cash[b, i]
+                for c in range(begin, end):
+                    out[b, c] = cash[b, index[c]]
             elif s == 9:
-                value = clock
+                for c in range(begin, end):
+                    out[b, c] = clock
             elif s == 10:
-                value = tape[b, lag - 1, 0, i] if lag > 0 else ask[b, i]
+                for c in range(begin, end):
+                    out[b, c] = tape[b, lag - 1, 0, index[c]]
             elif s == 11:
-                value = tape[b, lag - 1, 1, i] if lag > 0 else bid[b, i]
+                for c in range(begin, end):
+                    out[b, c] = tape[b, lag - 1, 1, index[c]]
             else:
-                if lag > 0:
-                    size = tape[b, lag - 1, 2, i] + tape[b, lag - 1, 3, i]
-                else:
-                    size = ask_size[b, i] + bid_size[b, i]
-                value = 1.0 if size > 0.0 else 0.0
-            out[b, c] = value
+                for c in range(begin, end):
+                    i = index[c]
+                    if lag > 0:
+                        size = tape[b, lag - 1, 2, i] + tape[b, lag - 1, 3, i]
+                    else:
+                        size = ask_size[b, i] + bid_size[b, i]
+                    out[b, c] = 1.0 if size > 0.0 else 0.0
     return out

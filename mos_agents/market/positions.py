@@ -72,14 +72,19 @@ class Ledger:
 
     def book(self, market: Market, state: State, executions: Executions) -> tuple[Positions, Flows]:
         before, layout = state.positions, market.layout
-        booked = book_trades(
+        accounts, units, orders, world_cash, world_units = book_trades(
             before.cash, before.inventory, before.on_order, before.outside_cash,
             before.outside_units, state.cost, executions.sold, executions.sold_price,
             executions.bought, executions.bought_price, executions.lost, layout.first,
             layout.instrument, market.made_to_order, market.base_stocks, self.holding_cost,
             self.shortage_cost, self.commission, market.collector,
         )  # fmt: skip
-        return Positions(*booked[:5]), Flows(*booked[5:])
+        cash, revenue, spending, holding, shortage, fees = accounts
+        inventory, delivered = units
+        return (
+            Positions(cash, inventory, orders, world_cash, world_units),
+            Flows(revenue, spending, holding, shortage, fees, delivered),
+        )
 
 
 @kernel
@@ -91,16 +96,23 @@ def book_trades(  # type: ignore[no-untyped-def]
     """Positions and flows after the trades, deliveries and charges of one tick.
 
     Whatever a participant pays or receives, somebody else or the outside world receives or pays.
+    Returns accounts [6, B, N] (cash, then the flows in their order), units [2, B, L] (inventory,
+    delivered), and the orders and the outside world's accounts after the tick: few arrays, because
+    handing one back from compiled code costs more than filling it for a single market.
     """
     batch, n_participants = cash.shape
     lead = on_order.shape[1]
-    money, units = cash.copy(), inventory.copy()
+    accounts, goods = np.zeros((6, batch, n_participants)), np.zeros((2, *inventory.shape))
+    money, revenue, spending = accounts[0], accounts[1], accounts[2]
+    holding, shortage, fees = accounts[3], accounts[4], accounts[5]
+    units, delivered = goods[0], goods[1]
     orders = np.zeros_like(on_order)
     world_cash, world_units = outside_cash.copy(), outside_units.copy()
-    revenue, spending = np.zeros_like(cash), np.zeros_like(cash)
-    holding, shortage, fees = np.zeros_like(cash), np.zeros_like(cash), np.zeros_like(cash)
-    delivered = np.zeros_like(inventory)
     for b in range(batch):
+        for n in range(n_participants):
+            money[b, n] = cash[b, n]
+        for i in range(inventory.shape[1]):
+            units[b, i] = inventory[b, i]
         for n in range(n_participants):
             for i in range(first[n], first[n + 1]):
                 k = instrument[i]
@@ -142,5 +154,4 @@ def book_trades(  # type: ignore[no-untyped-def]
             change = revenue[b, n] - spending[b, n] - holding[b, n] - shortage[b, n] - fees[b, n]
             money[b, n] += change
             world_cash[b] -= change
-    return (money, units, orders, world_cash, world_units,
-            revenue, spending, holding, shortage, fees, delivered)  # fmt: skip
+    return accounts, goods, orders, world_cash, world_units

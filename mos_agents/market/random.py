@@ -79,15 +79,19 @@ class StreamShocks:
     tick: int
 
     def uniforms(self, purpose: str, n: int) -> Array:
-        return fill_rows(self.key, self.tick, self.markets, purpose_number(purpose), n)
+        out = np.empty((self.markets.size, n))
+        _fill_rows(self.key, self.tick, self.markets, _address(purpose), out)
+        return out
 
     def normals(self, purpose: str, n: int) -> Array:
         # Half a step away from 0 keeps the quantile finite; one uniform a normal keeps addresses.
-        normals: Array = ndtri(self.uniforms(purpose, n) + 0.5 * _TO_UNIT)
+        normals: Array = ndtri(np.maximum(self.uniforms(purpose, n), 0.5 * _TO_UNIT))
         return normals
 
     def ragged(self, purpose: str, start: IntArray) -> Array:
-        return fill_ragged(self.key, self.tick, self.markets, purpose_number(purpose), start)
+        out = np.empty(start[-1])
+        _fill_ragged(self.key, self.tick, self.markets, _address(purpose), start, out)
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,12 @@ def purpose_number(purpose: str) -> int:
     return int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
 
 
+@lru_cache(maxsize=4096)
+def _address(purpose: str) -> np.uint64:
+    """`purpose_number` as kernels take it."""
+    return np.uint64(purpose_number(purpose))
+
+
 def unit_rows(key: IntArray, tick: int, markets: IntArray, purpose: int, n: int) -> Array:
     """The plain twin of `fill_rows`: numpy's own generator, one per market. [B, n]."""
     rows = [
@@ -141,7 +151,7 @@ def unit_rows(key: IntArray, tick: int, markets: IntArray, purpose: int, n: int)
 def fill_rows(key: IntArray, tick: int, markets: IntArray, purpose: int, n: int) -> Array:
     """[B, n] uniforms of one purpose at one tick."""
     out = np.empty((len(markets), n))
-    _fill_rows(key, np.uint64(tick), markets, np.uint64(purpose), out)
+    _fill_rows(key, int(tick), markets, np.uint64(purpose), out)
     return out
 
 
@@ -150,7 +160,7 @@ def fill_ragged(
 ) -> Array:
     """Flat uniforms, market b in positions start[b]:start[b + 1]."""
     out = np.empty(int(start[-1]))
-    _fill_ragged(key, np.uint64(tick), markets, np.uint64(purpose), start, out)
+    _fill_ragged(key, int(tick), markets, np.uint64(purpose), start, out)
     return out
 
 
@@ -197,13 +207,14 @@ def _fill(key, tick, market, purpose, out, first, last):  # type: ignore[no-unty
 
 @kernel
 def _fill_rows(key, tick, markets, purpose, out):  # type: ignore[no-untyped-def]
-    n = out.shape[1]
+    n, at = out.shape[1], np.uint64(tick)
     flat = out.reshape(-1)
     for b in range(markets.shape[0]):
-        _fill(key, tick, markets[b], purpose, flat, b * n, (b + 1) * n)
+        _fill(key, at, markets[b], purpose, flat, b * n, (b + 1) * n)
 
 
 @kernel
 def _fill_ragged(key, tick, markets, purpose, start, out):  # type: ignore[no-untyped-def]
+    at = np.uint64(tick)
     for b in range(markets.shape[0]):
-        _fill(key, tick, markets[b], purpose, out, start[b], start[b + 1])
+        _fill(key, at, markets[b], purpose, out, start[b], start[b + 1])

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import METRICS, metric
-from mos_agents.market.types import Array, InputError
+from mos_agents.market.types import Array, InputError, IntArray
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
@@ -36,18 +37,31 @@ class Objective:
                 raise InputError(f"by_participant: {name!r} is not one of the participants "
                                  f"{market.layout.participants}")  # fmt: skip
 
-    def _table(self, market: Market) -> tuple[list[int], Array]:
+    def _table(self, market: Market) -> tuple[IntArray, Array]:
         rows = [self.by_participant.get(n, self.weights) for n in market.layout.participants]
         used = [m for m in METRICS if any(r.get(m) for r in rows)]
-        return [metric(m) for m in used], np.array([[r.get(m, 0.0) for m in used] for r in rows])
+        weights = np.array([[r.get(m, 0.0) for m in used] for r in rows], dtype=np.float64)
+        return np.array([metric(m) for m in used], dtype=np.int64), weights
 
     def score(self, market: Market, metrics: Array) -> Array:
         columns, weights = market.cached("objective", lambda: self._table(market))
-        reward = np.zeros(metrics.shape[:2])
-        for j, column in enumerate(columns):
-            reward += weights[:, j] * metrics[:, :, column]
+        reward: Array = weigh(metrics, columns, weights)
         return reward
 
     def breakdown(self, market: Market, metrics: Array) -> dict[str, Array]:
         columns, weights = self._table(market)
         return {METRICS[c]: weights[:, j] * metrics[:, :, c] for j, c in enumerate(columns)}
+
+
+@kernel
+def weigh(metrics, columns, weights):  # type: ignore[no-untyped-def]
+    """[B, N] sum of weights [N, J] x metrics [B, N, columns[J]], in the order of the columns."""
+    batch, n_participants = metrics.shape[0], metrics.shape[1]
+    reward = np.empty((batch, n_participants))
+    for b in range(batch):
+        for n in range(n_participants):
+            total = 0.0
+            for j in range(columns.shape[0]):
+                total += weights[n, j] * metrics[b, n, columns[j]]
+            reward[b, n] = total
+    return reward

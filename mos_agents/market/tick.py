@@ -250,11 +250,16 @@ class Market:
         return isinstance(self.quotes, SealedBid)
 
     @cached_property
-    def observation_plan(self) -> tuple[IntArray, IntArray]:
-        """For every column of the observations: its source and the index in it."""
+    def observation_plan(self) -> tuple[IntArray, IntArray, IntArray]:
+        """For every column of the observations its source and the index in it; where fields begin.
+
+        The last number of the third array is the width.
+        """
         fields = [f for seat in self.seats for f in seat.fields]
         source = np.concatenate([np.full(f.size, f.source) for f in fields])
-        return source.astype(np.int64), np.concatenate([f.index for f in fields]).astype(np.int64)
+        runs = np.cumsum([0, *(f.size for f in fields)])
+        index = np.concatenate([f.index for f in fields])
+        return source.astype(np.int64), index.astype(np.int64), runs.astype(np.int64)
 
     @cached_property
     def _reference_is_by_listing(self) -> bool:

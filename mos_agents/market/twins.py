@@ -44,7 +44,9 @@ def groups_of(market: Market) -> Iterator[list[int]]:
 # --- quotes ---------------------------------------------------------------------------------------
 
 
-def posted_price(rule: PostedPrice, price: float, standing: float, cost: float) -> tuple[float, int]:
+def posted_price(
+    rule: PostedPrice, price: float, standing: float, cost: float
+) -> tuple[float, int]:
     """The price that the house posts, and the rule that `price` breaks first (TAKEN: none)."""
     if not np.isfinite(price):
         return standing, NOT_FINITE
@@ -377,7 +379,7 @@ def fill_order(
 def _split(size: float, makers: list[Any], lot: float) -> dict[Any, float]:
     n = len(makers)
     if size != int(size):
-        return {m: size / n for m in makers}
+        return dict.fromkeys(makers, size / n)
     start = int(lot * n)
     favoured = {makers[(start + j) % n] for j in range(int(size) % n)}
     return {m: float(int(size) // n + (m in favoured)) for m in makers}
@@ -444,7 +446,9 @@ def auction_unit(
 # --- the books ------------------------------------------------------------------------------------
 
 
-def book(market: Market, state: State, executions: Executions) -> tuple[Positions, dict[str, Array]]:
+def book(
+    market: Market, state: State, executions: Executions
+) -> tuple[Positions, dict[str, Array]]:
     """Every payment and delivery of a tick, entered twice. Flows by name, [B, N]."""
     rule: Any = market.positions
     layout = market.layout
@@ -555,7 +559,7 @@ def observed(
     if delay:
         ask, bid, ask_size, bid_size = np.moveaxis(state.tape[:, delay - 1], 1, 0)
     else:
-        ask, bid, ask_size, bid_size = state.quotes[2], state.quotes[0], state.quotes[3], state.quotes[1]  # noqa: E501
+        bid, bid_size, ask, ask_size, _ = state.quotes
     everything: dict[str, Array] = {
         "own_ask": state.quotes.ask,
         "own_bid": state.quotes.bid,

@@ -145,8 +145,8 @@ def seated(policy: Any, seat: Seat, first: str, *needed: str) -> None:
     """InputError unless the seat's actions begin with `first` and it sees the fields needed."""
     if seat.features[0] != first:
         raise InputError(
-            f"{seat.name}: policy {policy.kind} decides a {first}, but this participant's actions "
-            f"are {'/'.join(seat.features)}; give it a policy for those"
+            f"{seat.name}: policy {policy.kind} decides the {first}, but this participant's "
+            f"actions are {'/'.join(seat.features)}; give it a policy for those"
         )
     for name in needed:
         if name not in seat.where:

@@ -107,8 +107,9 @@ class Data:
 
     def mean_by_seller(self, values: Array, weights: Array) -> Array:
         """[T, R, N] weighted means over own listings; NaN without weight."""
-        top, bottom = self.by_seller(np.where(weights > 0, values, 0) * weights), self.by_seller(
-            weights
+        top, bottom = (
+            self.by_seller(np.where(weights > 0, values, 0) * weights),
+            self.by_seller(weights),
         )
         return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
 

@@ -1,4 +1,4 @@
-"""The pictures that every kind of market shares: lines with their band, shares, PnL and its parts."""
+"""The pictures that all kinds of markets share: lines with a band, shares, PnL and its parts."""
 
 from __future__ import annotations
 
@@ -60,10 +60,8 @@ def rolling(values: Array, window: int) -> Array:
     good = np.isfinite(values)
     sums = np.cumsum(np.where(good, values, 0.0), axis=0)
     counts = np.cumsum(good, axis=0).astype(float)
-    sums[window:] = sums[window:] - sums[:-window].copy() if window < len(values) else sums[window:]
-    counts[window:] = (
-        counts[window:] - counts[:-window].copy() if window < len(values) else counts[window:]
-    )
+    sums[window:] = sums[window:] - sums[:-window]
+    counts[window:] = counts[window:] - counts[:-window]
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
@@ -74,6 +72,12 @@ def window_of(data: Data) -> int:
 
 def group_colours(data: Data) -> list[str]:
     return style.colours(data.named, len(data.groups))
+
+
+def colour_of(data: Data) -> dict[int, str]:
+    """A colour per participant."""
+    pairs = zip(data.groups, group_colours(data), strict=True)
+    return {member: colour for (_, members), colour in pairs for member in members}
 
 
 def legend(data: Data, mark: str = "line") -> tuple[tuple[str, str, str], ...]:
@@ -138,8 +142,8 @@ def cumulative_pnl(data: Data, points: int, what: str = "PnL") -> Picture:
     axes[0, 0].axhline(0, color=style.SOFT, linewidth=0.6)
     return Picture(
         "pnl", f"Cumulative {what}",
-        f"{what} so far, in money{over_markets(data)}. Steady slopes are steady margins; a kink is "
-        "a change of regime.",
+        f"{what[0].upper()}{what[1:]} so far, in money{over_markets(data)}. Steady slopes are "
+        "steady margins; a kink is a change of regime.",
         style.svg(figure, "pnl", f"Cumulative {what} per participant over time"), False,
         legend(data),
     )  # fmt: skip
@@ -205,17 +209,17 @@ def shares_over_time(data: Data, points: int, of: str = "units sold") -> Picture
     return Picture(
         "shares", f"Shares of {of}",
         f"Each band is a participant's share of all {of}, a moving mean over {window} recorded "
-        f"tick{'s' * (window > 1)}{over_markets(data)}.",
+        f"tick{'s' * (window > 1)}{over_markets(data, band=False)}.",
         style.svg(figure, "shares", f"Shares of {of} over time"), False, legend(data, "box"),
     )  # fmt: skip
 
 
-def over_markets(data: Data) -> str:
+def over_markets(data: Data, band: bool = True) -> str:
     """What a line means where there are several markets, as the end of a sentence."""
     if data.R == 1:
         return "" if data.run.facts["markets"] == 1 else ", in the first market"
-    band = "; the band holds 90% of them" if data.R >= BAND else ""
-    return f", mean over {data.R:,} markets{band}"
+    told = "; the band holds 90% of them" if band and data.R >= BAND else ""
+    return f", mean over {data.R:,} markets{told}"
 
 
 def bars(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from mos_agents.market.types import InputError, Layout
 
 ROWS = 2_000_000
-"""Listings rows that a run keeps unless told otherwise: about 100 MB and a minute of writing."""
+"""Listings rows that a run keeps unless told otherwise: some 30 MB and a few seconds of writing."""
 
 FEW_MARKETS = 20
 """Markets kept of a run that is too large to keep whole: enough for a 5-95% band."""
 
-LISTING_BYTES, PARTICIPANT_BYTES, AGGREGATE_BYTES = 48, 110, 140
-"""Compressed bytes a row, measured on the presets; prices on a grid compress further."""
+LISTING_BYTES, PARTICIPANT_BYTES, AGGREGATE_BYTES = 14, 60, 100
+"""Compressed bytes a row, about: 4 to 26, 29 to 85 and 75 to 108 over the presets."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Plan:
         """About how much the run will take on the disk."""
         seats = self.kept_ticks * self.markets * self.participants
         means = self.ticks * self.participants
-        overhead = 60_000
+        overhead = 20_000
         return (
             self.rows * LISTING_BYTES
             + seats * PARTICIPANT_BYTES

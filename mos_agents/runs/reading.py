@@ -60,9 +60,7 @@ class Run:
         """A whole table; RunError where any part of it is damaged."""
         chunks = list(self.chunks(table, columns))
         if not chunks:
-            wanted = TABLES[table] if columns is None else tuple(columns)
-            text = {"participant", "instrument"} | ({"refused"} & {*TABLES["participants"]})
-            return pl.DataFrame(schema={c: pl.String if c in text else pl.Float64 for c in wanted})
+            return pl.DataFrame(schema={c: _kind(table, c) for c in columns or TABLES[table]})
         return pl.concat(chunks)
 
     def chunks(
@@ -83,6 +81,16 @@ class Run:
         for table in TABLES:
             for _ in self.chunks(table):
                 pass
+
+
+def _kind(table: str, column: str) -> type[pl.DataType]:
+    """What a column holds where no part says it."""
+    if column in ("participant", "instrument") or (table, column) == ("participants", "refused"):
+        return pl.String
+    others: dict[str, type[pl.DataType]] = {
+        "tick": pl.Int64, "market": pl.Int32, "moved": pl.Boolean
+    }  # fmt: skip
+    return others.get(column, pl.Float64)
 
 
 def read(run: str | Path, root: str | Path = "runs") -> Run:

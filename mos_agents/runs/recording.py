@@ -148,11 +148,13 @@ def record(
     markets: int = 1,
     plan: Plan | None = None,
     name: str | None = None,
+    stem: str | None = None,
 ) -> Recording:
     """Open the folder of a new run below `root`; nothing that is there is ever overwritten.
 
     described: the resolved scenario, as YAML. Without a `name`, the next free one is taken:
-    `<scenario>-s<seed>-001`. Raises RunError where the folder cannot be made.
+    `<stem>-s<seed>-001`, where the stem is the scenario's name if none is given. Raises RunError
+    where the folder cannot be made.
     """
     root = Path(root)
     plan = plan or Plan.of(market.layout, ticks, markets)
@@ -183,7 +185,9 @@ def record(
         },
         "scenario_sha256": digest(described.encode()),
     }
-    names = [checked_name(name)] if name else names_in_turn(f"{slug(scenario)}-s{seed}", root)
+    names = (
+        [checked_name(name)] if name else names_in_turn(f"{slug(stem or scenario)}-s{seed}", root)
+    )
     try:
         root.mkdir(parents=True, exist_ok=True)
         folder = appear(root, names, facts, described)

@@ -80,6 +80,42 @@ def aggregate(market: Market, step: Step) -> Array:
     ])  # fmt: skip
 
 
+def combined_row(rows: Sequence[Row]) -> Row | None:
+    """One tick's rows of several shards, in the order of their markets."""
+    if not rows:
+        return None
+    if len(rows) == 1:
+        return rows[0]
+    return Row(
+        rows[0].tick,
+        np.concatenate([r.listings for r in rows], axis=1),
+        np.concatenate([r.participants for r in rows], axis=1),
+        np.concatenate([r.moved for r in rows]),
+        np.concatenate([r.refused for r in rows]),
+    )
+
+
+def combined_aggregate(
+    parts: Sequence[Array], sizes: Sequence[int], rewards: Sequence[Array]
+) -> Array:
+    """One tick's aggregates over shards of `sizes` markets, from theirs and all rewards [B, N].
+
+    Means of means may differ from the mean over the whole batch in the last place; mean prices
+    weigh shards by their markets, whoever quotes in them.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    values, weights = np.stack(parts), np.asarray(sizes, float)[:, None, None]
+    known = ~np.isnan(values)
+    total = (np.where(known, values, 0.0) * weights).sum(axis=0)
+    weight = (known * weights).sum(axis=0)
+    mean = np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0.0)
+    every = np.concatenate(rewards)
+    mean[:3] = np.stack([every.mean(axis=0), *np.percentile(every, (5.0, 95.0), axis=0)])
+    mean[-1] = values[:, -1].sum(axis=0)
+    return mean
+
+
 def _mean_price(price: Array, size: Array, first: IntArray) -> Array:
     """[N] mean over the markets and own listings that stand."""
     stands = size > 0.0

@@ -1,0 +1,71 @@
+"""Sealed-bid auctions: bidders who know only their own worth of an item bid against each other.
+
+At every tick each item goes to the highest bid of at least the reserve, at its price (first-price)
+or at the next bid (second-price, `execution__price="second"`); worths are private and drawn anew.
+`parallel_env()` gives the preset `auction`; any other scenario of sealed bids can be played by its
+name or path.
+
+What `bidder_1` sees and decides by default; `env.unwrapped.spaces_table("bidder_1")` prints it for
+any other configuration.
+
+observation:
+index  name        range        unit            meaning
+0      own_bid     [-inf, inf]  money per unit  own standing bid
+1      own_bought  [0, inf]     units           own units bought, last tick
+2      exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
+3      inventory   [-inf, inf]  units           own inventory
+4      cash        [-inf, inf]  money           own cash
+5      cost        [0, inf]     money per unit  own unit cost (a bidder's worth of the item)
+6      reference   [-inf, inf]  money per unit  reference or mid price
+7      clock       [0, 1]       1               share of the horizon that has passed
+
+action:
+index  name  range   unit            meaning
+0      bid   [0, 1]  money per unit  own sealed bid
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from envs.market_env import MarketEnv
+from envs.seating import described
+from mos_agents.scenarios import Scenario
+
+
+def parallel_env(
+    bidders: int | None = None,
+    items: int | list[str] | None = None,
+    *,
+    scenario: str | Scenario | None = None,
+    agents: Sequence[str] | None = None,
+    actions: str = "continuous",
+    levels: int = 21,
+    band: tuple[float, float] = (0.0, 2.0),
+    grid: Any = None,
+    horizon: int | None = None,
+    weights: Mapping[str, float] | None = None,
+    policies: Mapping[str, Any] | None = None,
+    render_mode: str | None = None,
+    number: int = 0,
+    seed: int | None = None,
+    dtype: str = "float64",
+    reveal: bool = True,
+    **settings: Any,
+) -> MarketEnv:
+    """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
+
+    bidders: how many. items: how many are auctioned at every tick, or their names.
+    scenario: a name, a path or a `Scenario`, in place of the preset `auction`.
+    levels, band: of the grid of bids, where actions are "discrete": so many bids, equally spaced
+        between these multiples of the item's reference price (the mean worth).
+    settings: anything else of the scenario, by its path with __ for the dot:
+        `parallel_env(execution__reserve=0.2)`.
+    """
+    source = described("auction", scenario, {"bidders": bidders, "items": items, **settings})
+    return MarketEnv(
+        source, agents, actions=actions, levels=levels, band=band, grid=grid, policies=policies,
+        horizon=horizon, weights=weights, render_mode=render_mode, number=number, seed=seed,
+        dtype=dtype, reveal=reveal, name="auction_v0",
+    )  # fmt: skip

@@ -1,0 +1,175 @@
+"""Many markets at once, arrays in and arrays out: the same environments without dictionaries.
+
+Row b of everything is market `numbers[b]` of the seed, bit for bit what `MarketEnv(number=...)`
+gives for it; those who play inside play in all markets at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from envs.market_env import blank_actions, made_choices, seeded
+from envs.seating import Episode, Source, fresh_seed, give_out, next_seed
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.rollout import Fault
+
+
+class BatchInfo(NamedTuple):
+    """What a step tells besides, for the N agents from outside and their L listings."""
+
+    moved: NDArray[np.bool_]  # [B, N] (or [1, N], the same in every market) who was on the move
+    refused: IntArray  # [B, N] 0 taken, else the index of the reason in quotes.REASONS
+    metrics: Array  # [B, N, M], columns METRICS
+    true_demand: Array | None  # [B, L] for the experimenter alone; None with reveal=False
+    last_observation: Array | None  # [B, D] of the episode that ended, if the next one has begun
+
+
+class BatchedMarket:
+    """B markets in lockstep.
+
+    observation: [B, D], the agents' own observations side by side; `columns[name]` is an agent's
+        part. actions: [B, L, A] numbers, or [B, L] levels where actions are discrete, of the
+        agents' listings side by side (`rows[name]`); or a mapping from agents to their parts.
+        reward: [B, N]. done: [B], all at once after `horizon` ticks. N agents in roster order.
+
+    markets: how many, or their numbers [B]. auto_reset: when an episode ends, `step` returns the
+        first observation of the next one (seed: `seating.next_seed`), and the last one in the info.
+    The other arguments are those of `MarketEnv`.
+    """
+
+    def __init__(
+        self,
+        market: Source,
+        markets: int | Sequence[int] | IntArray = 1,
+        *,
+        agents: Sequence[str] | None = None,
+        actions: str = "continuous",
+        levels: Any = 15,
+        band: tuple[float, float] = (0.6, 2.0),
+        grid: Any = None,
+        policies: Mapping[str, Any] | None = None,
+        horizon: int | None = None,
+        weights: Mapping[str, float] | None = None,
+        seed: int | None = None,
+        auto_reset: bool = False,
+        reveal: bool = True,
+    ) -> None:
+        seating = give_out(market, agents, policies, horizon, weights)
+        self.seating = seating
+        self.market: Market = seating.market
+        self.agents = seating.names
+        self.numbers = _numbers(markets)
+        self.episode_seed: int | None = None
+        self._next_seed = None if seed is None else seeded(seed)
+        self._auto_reset, self._reveal = auto_reset, reveal
+        self._episode = Episode(seating, self.numbers)
+        self._choices = made_choices(seating, actions, levels, band, grid, "float64")
+        self._given = self._choices.blank(self.batch)
+        self._actions = blank_actions(self.market, self.batch)
+        self._over = True
+        sizes = np.cumsum([0, *(seat.size for seat in seating.outside)]).tolist()
+        counts = np.cumsum([0, *(seat.action_shape[0] for seat in seating.outside)]).tolist()
+        self.columns = _parts(self.agents, sizes)
+        self.rows = _parts(self.agents, counts)
+        n_features = len(self.market.seats[0].features)
+        self.action_shape: tuple[int, ...] = (self.batch, counts[-1])
+        if actions == "continuous":
+            self.action_shape += (n_features,)
+        self._own_columns = _joined([seat.columns for seat in seating.outside])
+        self._own_listings = _joined([seat.listings for seat in seating.outside])
+        self._own_numbers = _joined([slice(s.number, s.number + 1) for s in seating.outside])
+
+    @property
+    def batch(self) -> int:
+        return len(self.numbers)
+
+    def action_space(self, agent: str) -> spaces.Space[Any]:
+        """What one agent may choose in one market, as `MarketEnv` has it."""
+        self.market.seat(agent)
+        return self._choices.space(agent)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What went wrong in policies that play inside, in this episode; they lost those moves."""
+        hosted = self._episode.hosted
+        return tuple(hosted.faults.values()) if hosted else ()
+
+    def reset(self, seed: int | None = None) -> Array:
+        """[B, D] the first observation; without a seed, of the episode after the last."""
+        if seed is None:
+            seed = fresh_seed() if self._next_seed is None else self._next_seed
+        self.episode_seed = seeded(seed)
+        observation = self._episode.start(self.episode_seed)
+        self._next_seed = next_seed(self.episode_seed)
+        self._over = False
+        return observation[:, self._own_columns]
+
+    def step(
+        self, actions: NDArray[Any] | Mapping[str, NDArray[Any]]
+    ) -> tuple[Array, Array, NDArray[np.bool_], BatchInfo]:
+        """(observation [B, D], reward [B, N], done [B], info) after one tick of every market.
+
+        Actions that cannot be taken raise QuoteRefused before anything has happened.
+        """
+        if self._over:
+            raise InputError("step: the episode is over or not begun; call reset() first")
+        if isinstance(actions, Mapping):
+            self._read_parts(actions)
+        else:
+            self._choices.read_all(actions, self._given, self.action_shape)
+        self._choices.place(self._given, self._actions)
+        step = self._episode.advance(self._actions)
+        self._over = step.state.tick >= self.market.horizon
+        observation = step.observation[:, self._own_columns]
+        last = None
+        reward = step.reward[:, self._own_numbers]
+        info = step.info
+        if self._over and self._auto_reset:
+            last, observation = observation, self.reset()
+            done = np.ones(self.batch, np.bool_)
+        else:
+            done = np.full(self.batch, self._over)
+        told = BatchInfo(
+            info.moved[:, self._own_numbers],
+            info.refused[:, self._own_numbers],
+            step.metrics[:, self._own_numbers],
+            info.executions.demand[:, self._own_listings] if self._reveal else None,
+            last,
+        )
+        return observation, reward, done, told
+
+    def _read_parts(self, actions: Mapping[str, Any]) -> None:
+        if set(actions) != set(self.agents):
+            wrong = set(actions) ^ set(self.agents)
+            raise InputError(
+                f"actions: {sorted(map(str, wrong))} must be there for exactly the agents "
+                f"{list(self.agents)}"
+            )
+        self._choices.read_parts(actions, self._given)
+
+
+def _numbers(markets: Any) -> IntArray:
+    if isinstance(markets, int | np.integer) and not isinstance(markets, bool) and markets >= 1:
+        return np.arange(int(markets))
+    array = np.asarray(markets)
+    if array.ndim != 1 or not array.size or array.dtype.kind not in "iu" or array.min() < 0:
+        raise InputError(f"markets={markets!r:.60} must be a number >= 1 or a list of such")
+    return array.astype(np.int64)
+
+
+def _parts(names: Sequence[str], edges: Sequence[int]) -> dict[str, slice]:
+    return {n: slice(a, b) for n, a, b in zip(names, edges[:-1], edges[1:], strict=True)}
+
+
+def _joined(slices: Sequence[slice]) -> slice | IntArray:
+    """One slice where they touch, else the indices."""
+    if all(a.stop == b.start for a, b in pairwise(slices)):
+        return slice(slices[0].start, slices[-1].stop)
+    return np.concatenate([np.arange(s.start, s.stop) for s in slices])

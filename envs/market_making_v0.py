@@ -1,0 +1,76 @@
+"""Market making: dealers quote bid and ask, live on the spread and bear the inventory.
+
+At every tick each agent sets, for each asset, the middle of its quotes relative to the mid price,
+and their spread; orders trade with the best quote first, the less likely the farther it is from
+the mid. `parallel_env()` gives the preset `market_making`; any other scenario of two-sided quotes
+can be played by its name or path.
+
+What `maker_1` sees and decides by default; `env.unwrapped.spaces_table("maker_1")` prints it for
+any other configuration.
+
+observation:
+index  name        range        unit            meaning
+0-4    own_ask     [0, inf]     money per unit  own standing ask
+5-9    own_sold    [0, inf]     units           own units sold, last tick
+10-14  own_bid     [-inf, inf]  money per unit  own standing bid
+15-19  own_bought  [0, inf]     units           own units bought, last tick
+20-24  exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
+25-29  inventory   [-inf, inf]  units           own inventory
+30     cash        [-inf, inf]  money           own cash
+31-35  cost        [0, inf]     money per unit  own unit cost (a bidder's worth of the item)
+36-40  reference   [-inf, inf]  money per unit  reference or mid price
+41-50  rival_ask   [0, inf]     money per unit  rivals' asks on the tape
+51-60  rival_bid   [-inf, inf]  money per unit  rivals' bids on the tape
+61-70  rival_open  [0, 1]       0 or 1          1 if the rival quotes (mask)
+71     clock       [0, 1]       1               share of the horizon that has passed
+
+action:
+index     name    range        unit            meaning
+0-8 by 2  offset  [-5, 5]      money per unit  middle of the quotes less the mid price
+1-9 by 2  spread  [0.01, 0.5]  money per unit  ask less bid
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from envs.market_env import MarketEnv
+from envs.seating import described
+from mos_agents.scenarios import Scenario
+
+
+def parallel_env(
+    makers: int | None = None,
+    assets: int | list[str] | None = None,
+    *,
+    scenario: str | Scenario | None = None,
+    agents: Sequence[str] | None = None,
+    actions: str = "continuous",
+    levels: int | tuple[int, int] = 5,
+    grid: Any = None,
+    horizon: int | None = None,
+    weights: Mapping[str, float] | None = None,
+    policies: Mapping[str, Any] | None = None,
+    render_mode: str | None = None,
+    number: int = 0,
+    seed: int | None = None,
+    dtype: str = "float64",
+    reveal: bool = True,
+    **settings: Any,
+) -> MarketEnv:
+    """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
+
+    makers: how many dealers. assets: how many, or their names.
+    scenario: a name, a path or a `Scenario`, in place of the preset `market_making`.
+    levels: of the grid, where actions are "discrete": so many offsets, equally spaced within half
+        the largest spread, each with so many spreads; or a pair (offsets, spreads).
+    settings: anything else of the scenario, by its path with __ for the dot:
+        `parallel_env(arrivals__mu=40.0)`.
+    """
+    source = described("market_making", scenario, {"makers": makers, "assets": assets, **settings})
+    return MarketEnv(
+        source, agents, actions=actions, levels=levels, grid=grid, policies=policies,
+        horizon=horizon, weights=weights, render_mode=render_mode, number=number, seed=seed,
+        dtype=dtype, reveal=reveal, name="market_making_v0",
+    )  # fmt: skip

@@ -1,0 +1,72 @@
+"""Retail pricing: a platform sells beside competitor firms, and each decides its own prices.
+
+At every tick all agents post a price for each of their products; shoppers browse a few products,
+compare the sellers and buy or leave. `parallel_env()` gives the preset `retail`; any scenario of
+posted prices can be played by its name or path, such as `parallel_env(scenario="autos_1990")`.
+
+What `firm_1` sees and decides by default; `env.unwrapped.spaces_table("firm_1")` prints it for
+any other configuration.
+
+observation:
+index   name        range        unit            meaning
+0-9     own_ask     [0, inf]     money per unit  own standing ask
+10-19   own_sold    [0, inf]     units           own units sold, last tick
+20-29   exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
+30-39   inventory   [-inf, inf]  units           own inventory
+40      cash        [-inf, inf]  money           own cash
+41-50   cost        [0, inf]     money per unit  own unit cost (a bidder's worth of the item)
+51-60   reference   [-inf, inf]  money per unit  reference or mid price
+61-80   rival_ask   [0, inf]     money per unit  rivals' asks on the tape
+81-100  rival_open  [0, 1]       0 or 1          1 if the rival quotes (mask)
+101     clock       [0, 1]       1               share of the horizon that has passed
+
+action:
+index  name   range         unit            meaning
+0-9    price  [0.01, 1000]  money per unit  own price
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from envs.market_env import MarketEnv
+from envs.seating import described
+from mos_agents.scenarios import Scenario
+
+
+def parallel_env(
+    firms: int | None = None,
+    products: int | list[str] | None = None,
+    *,
+    scenario: str | Scenario | None = None,
+    agents: Sequence[str] | None = None,
+    actions: str = "continuous",
+    levels: int = 15,
+    band: tuple[float, float] = (0.6, 2.0),
+    grid: Any = None,
+    horizon: int | None = None,
+    weights: Mapping[str, float] | None = None,
+    policies: Mapping[str, Any] | None = None,
+    render_mode: str | None = None,
+    number: int = 0,
+    seed: int | None = None,
+    dtype: str = "float64",
+    reveal: bool = True,
+    **settings: Any,
+) -> MarketEnv:
+    """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
+
+    firms: competitors beside the platform. products: how many, or their names.
+    scenario: a name, a path or a `Scenario`, in place of the preset `retail`.
+    levels, band: of the price grid, where actions are "discrete": so many prices, equally spaced
+        between these multiples of the product's reference price.
+    settings: anything else of the scenario, by its path with __ for the dot:
+        `parallel_env(arrivals__sessions=50)`.
+    """
+    source = described("retail", scenario, {"firms": firms, "products": products, **settings})
+    return MarketEnv(
+        source, agents, actions=actions, levels=levels, band=band, grid=grid, policies=policies,
+        horizon=horizon, weights=weights, render_mode=render_mode, number=number, seed=seed,
+        dtype=dtype, reveal=reveal, name="retail_v0",
+    )  # fmt: skip

@@ -1,0 +1,264 @@
+"""Driving a run of actors: shards advance side by side, and what they did is put together again.
+
+The driver hears summaries only. Shards run ahead of each other by at most one checkpoint; at each
+checkpoint everything before it is recorded first, so that whatever dies, nothing is lost or twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from mos_agents.actors.runtime import LocalRuntime
+from mos_agents.actors.shard import Progress, Shard, ShardPlan, Summary, markets_of
+from mos_agents.market.types import Array, InputError
+from mos_agents.runs.hashing import combined
+from mos_agents.runs.tables import Row, combined_aggregate, combined_row
+
+CHUNK_SECONDS = 0.3
+"""How long a shard works between two words to the driver."""
+
+
+class Shards(Protocol):
+    """Where shards live: in this process or on a cluster."""
+
+    def begin(self, plan: ShardPlan) -> Any: ...
+    def ask(self, handle: Any, verb: str, *arguments: Any) -> Any: ...
+    def wait(self, pending: Sequence[Any], seconds: float) -> list[Any]: ...
+    def result(self, reference: Any) -> Any: ...
+    def kill(self, handle: Any) -> None: ...
+
+
+class LocalShards:
+    """Shards in this process, one after the other."""
+
+    def __init__(self, order: Callable[[int], Sequence[int]] = range) -> None:
+        self._order = order
+
+    def begin(self, plan: ShardPlan) -> Shard:
+        return Shard(plan, LocalRuntime(self._order))
+
+    def ask(self, handle: Shard, verb: str, *arguments: Any) -> Any:
+        return _Done(getattr(handle, verb)(*arguments))
+
+    def wait(self, pending: Sequence[Any], seconds: float) -> list[Any]:
+        return list(pending)
+
+    def result(self, reference: Any) -> Any:
+        return reference.value
+
+    def kill(self, handle: Shard) -> None:
+        handle.close()
+
+
+@dataclass(eq=False)
+class _Done:
+    value: Any
+
+
+class Tick(NamedTuple):
+    """One tick of the whole batch, put together from its shards."""
+
+    tick: int
+    row: Row | None
+    means: Array
+
+
+@dataclass
+class Health:
+    """What the live view shows: per participant, and of the shards."""
+
+    tick: int = 0
+    ticks_per_second: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    withdrawn: tuple[str, ...] = ()
+    shard_restarts: int = 0
+
+
+@dataclass
+class Driver:
+    """A run of `ticks` ticks over shards; iterate over `run()` and record what it gives.
+
+    plan: the shard plan without its markets. recorded: how many markets, from the first, are
+    recorded. restarts: how many times a dead clearing house is brought back.
+    """
+
+    shards: Shards
+    plan: ShardPlan
+    ticks: int
+    markets: int
+    count: int = 1
+    checkpoint_every: int = 500
+    restarts: int = 3
+    died: type[BaseException] | tuple[type[BaseException], ...] = ()
+    health: Health = field(default_factory=Health)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= self.markets:
+            raise InputError(
+                f"shards={self.count} must be in [1, {self.markets}]: every shard needs a market; "
+                "raise --markets"
+            )
+        self._plans = [self._plan_of(s) for s in range(self.count)]
+        self._handles: list[Any] = [None] * self.count
+        self._progress: list[Progress | None] = [None] * self.count
+        self._waiting: list[dict[int, Summary]] = [{} for _ in range(self.count)]
+        self._lives = [0] * self.count
+        self._reached = [0] * self.count
+        self._chunk = [1] * self.count
+
+    @property
+    def hash(self) -> str:
+        """The hash of the trajectory so far."""
+        return combined(np.concatenate([p.digests for p in self._progress if p is not None]))
+
+    def run(self, recorded: int = 0) -> Iterator[Tick]:
+        """Every tick from `recorded` on, in order, each given once.
+
+        Before the generator goes on past a checkpoint, the caller must have put all ticks that it
+        was given on the disk (`checkpoint` is told by `Tick.tick + 1` being a multiple of
+        `checkpoint_every`).
+        """
+        try:
+            self._next = recorded
+            for s in range(self.count):
+                self._bring_up(s)
+            while self._next < self.ticks:
+                stop = min(
+                    (self._next // self.checkpoint_every + 1) * self.checkpoint_every, self.ticks
+                )
+                yield from self._until(stop)
+                self._all("checkpoint")
+            self._all("close")
+        finally:
+            for handle in self._handles:
+                if handle is not None:
+                    self.shards.kill(handle)
+
+    def _until(self, stop: int) -> Iterator[Tick]:
+        """Bring all shards to tick `stop`, handing out ticks as soon as all shards have them."""
+        pending: dict[Any, int] = {}
+        begun: dict[int, float] = {}
+        last, last_tick = time.monotonic(), self._next
+        yield from self._together()
+        while True:
+            for s in range(self.count):
+                if self._reached[s] < stop and s not in pending.values():
+                    ticks = min(self._chunk[s], stop - self._reached[s])
+                    begun[s] = time.monotonic()
+                    pending[self.shards.ask(self._handles[s], "advance", ticks)] = s
+            if not pending:
+                return
+            for reference in self.shards.wait(list(pending), 1.0):
+                s = pending.pop(reference)
+                try:
+                    progress = self.shards.result(reference)
+                except self.died:
+                    self._bring_back(s)
+                else:
+                    self._take(s, progress)
+                    self._pace(s, time.monotonic() - begun[s])
+            yield from self._together()
+            now = time.monotonic()
+            if now - last > 0.5:
+                self.health.ticks_per_second = (self._next - last_tick) / (now - last)
+                last, last_tick = now, self._next
+
+    def _pace(self, s: int, seconds: float) -> None:
+        if seconds < CHUNK_SECONDS / 2:
+            self._chunk[s] = min(self._chunk[s] * 2, 4096)
+        elif seconds > CHUNK_SECONDS * 2:
+            self._chunk[s] = max(self._chunk[s] // 2, 1)
+
+    def _together(self) -> Iterator[Tick]:
+        """The ticks that every shard has reported."""
+        while all(self._next in waiting for waiting in self._waiting):
+            parts = [waiting.pop(self._next) for waiting in self._waiting]
+            sizes = [len(plan.markets) for plan in self._plans]
+            rows = [part.row for part in parts if part.row is not None]
+            means = combined_aggregate(
+                [part.means for part in parts], sizes, [part.rewards for part in parts]
+            )
+            made = Tick(self._next, combined_row(rows), means)
+            self._next += 1
+            self.health.tick = self._next
+            yield made
+
+    def _take(self, s: int, progress: Progress) -> None:
+        first = progress.tick - len(progress.summaries)
+        for i, summary in enumerate(progress.summaries):
+            if first + i >= self._next:
+                self._waiting[s][first + i] = summary
+        self._reached[s], self._progress[s] = progress.tick, progress
+        health = self.health
+        health.seconds |= progress.seconds
+        health.counts = _summed([p.counts for p in self._progress if p is not None])
+        health.withdrawn = tuple(
+            sorted({name for p in self._progress if p is not None for name in p.withdrawn})
+        )
+
+    # --- shards' lives ----------------------------------------------------------------------------
+
+    def _bring_up(self, s: int) -> None:
+        self._handles[s] = self.shards.begin(self._plans[s])
+        self.shards.result(self.shards.ask(self._handles[s], "start"))
+        self._take(s, self.shards.result(self.shards.ask(self._handles[s], "caught_up")))
+        if self._reached[s] < self._next:
+            raise InputError(
+                f"shard {s}: its journal ends at tick {self._reached[s]:,}, before the recorded "
+                f"{self._next:,}: the journal is not this run's"
+            )
+
+    def _bring_back(self, s: int) -> None:
+        """A new clearing house for a shard whose own is gone: snapshot, journal, and on."""
+        if self.plan.folder is None:
+            raise InputError(
+                f"shard {s}: its clearing house died and keeps no journal; the run cannot go on"
+            )
+        while True:
+            self._lives[s] += 1
+            self.health.shard_restarts += 1
+            if self._lives[s] > self.restarts:
+                raise InputError(
+                    f"shard {s}: its clearing house died {self._lives[s]} times; "
+                    "resume the run when the cause is mended"
+                )
+            self.shards.kill(self._handles[s])
+            try:
+                self._bring_up(s)
+                return
+            except self.died:
+                continue
+
+    def _all(self, verb: str) -> None:
+        """Put the same question to all shards; the dead are brought back and asked again."""
+        asked = [(s, self.shards.ask(self._handles[s], verb)) for s in range(self.count)]
+        for s, reference in asked:
+            try:
+                self.shards.result(reference)
+            except self.died:
+                self._bring_back(s)
+                self.shards.result(self.shards.ask(self._handles[s], verb))
+
+    def _plan_of(self, s: int) -> ShardPlan:
+        numbers = markets_of(s, self.count, self.markets)
+        recorded = int(np.clip(self.plan.recorded - numbers[0], 0, numbers.size))
+        folder = None if self.plan.folder is None else f"{self.plan.folder}/shard-{s:04d}"
+        return replace(
+            self.plan, markets=tuple(int(m) for m in numbers), recorded=recorded, folder=folder
+        )
+
+
+def _summed(counts: Sequence[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+    total: dict[str, dict[str, int]] = {}
+    for one in counts:
+        for name, kinds in one.items():
+            there = total.setdefault(name, {})
+            for kind, number in kinds.items():
+                there[kind] = there.get(kind, 0) + number
+    return total

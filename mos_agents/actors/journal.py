@@ -1,0 +1,210 @@
+"""The clearing house's memory on disk: snapshots, and every tick's actions since the last one.
+
+A tick is a pure function of the state, the actions and the seed; so the actions that were admitted
+are all that a journal needs to hold. A record is on the disk (written, and forced there every
+second or so) before anybody learns that its tick was cleared. Snapshot plus journal give the state
+back bit for bit. No pickle: records are plain float64, snapshots are `.npz` read without objects.
+
+A record: length (8 bytes), tick (8), JSON note length (4), note, actions, digest (16). The digest
+covers the one before it, so a record that is changed, lost or moved breaks the chain. What a crash
+leaves half-written at the very end is dropped; anything else that does not fit is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.market.types import Array
+from mos_agents.runs.files import RunError, read_inside, sync_folder, write_all, write_with_digest
+from mos_agents.runs.files import read_with_digest as read_checked
+
+HEAD = struct.Struct("<QqI")
+DIGEST = 16
+SYNC_SECONDS = 1.0
+LARGEST_NOTE = 1 << 20
+
+
+class Record(NamedTuple):
+    """One cleared tick: the actions [B, L, A], and who had been withdrawn before it."""
+
+    tick: int
+    actions: Array
+    note: dict[str, Any]
+
+
+class Journal:
+    """The journal of one shard, in a folder of its own.
+
+    `audit` keeps every record from the first tick on; otherwise a snapshot lets go of what was
+    before it.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], audit: bool = False) -> None:
+        self.folder, self.shape, self.audit = folder, shape, audit
+        self._handle: int | None = None
+        self._chain = b""
+        self._end = 0
+        self._synced = time.monotonic()
+
+    def open(self, tick: int) -> None:
+        """Start a new segment whose first record will be `tick`."""
+        self.close()
+        path = self.folder / segment_name(tick)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._handle = os.open(path, flags, 0o644)
+        self._chain, self._end = first_digest(tick), 0
+        sync_folder(self.folder)
+
+    def append(self, tick: int, actions: Array, note: dict[str, Any]) -> None:
+        """Put a tick's record on the disk, whole; a record that does not fit leaves no trace.
+
+        Raises RunError where the disk takes no more.
+        """
+        assert self._handle is not None
+        data, digest = encoded(Record(tick, actions, note), self._chain)
+        try:
+            write_all(self._handle, data)
+        except OSError as error:
+            os.ftruncate(self._handle, self._end)
+            os.lseek(self._handle, self._end, os.SEEK_SET)
+            raise RunError(
+                f"{self.folder}: the journal cannot be written: {error.strerror or error}; the "
+                f"ticks before {tick:,} are safe; make room and resume"
+            ) from None
+        self._end += len(data)
+        self._chain = digest
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            os.fsync(self._handle)
+            self._synced = time.monotonic()
+
+    def snapshot(self, tick: int, arrays: dict[str, Any]) -> None:
+        """Put the state before `tick` on the disk, start a new segment, let go of the old."""
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        write_with_digest(self.folder / snapshot_name(tick), buffer.getvalue())
+        self.open(tick)
+        if not self.audit:
+            for path in self.folder.glob("*.log"):
+                if tick_of(path) < tick:
+                    path.unlink()
+        for path in self.folder.glob("snapshot-*"):
+            if path.name.removesuffix(".sha256") != snapshot_name(tick):
+                path.unlink()
+
+    @property
+    def is_open(self) -> bool:
+        return self._handle is not None
+
+    def close(self) -> None:
+        """Force everything to the disk."""
+        if self._handle is not None:
+            os.fsync(self._handle)
+            os.close(self._handle)
+            self._handle = None
+
+
+def encoded(record: Record, chain: bytes) -> tuple[bytes, bytes]:
+    """The record's bytes, and its digest, which the next one builds on."""
+    note = json.dumps(record.note, separators=(",", ":")).encode()
+    body = np.ascontiguousarray(record.actions, "<f8").tobytes()
+    length = HEAD.size + len(note) + len(body) + DIGEST
+    data = HEAD.pack(length, record.tick, len(note)) + note + body
+    digest = hashlib.blake2b(chain + data, digest_size=DIGEST).digest()
+    return data + digest, digest
+
+
+def records(folder: Path, shape: tuple[int, ...], since: int) -> Iterator[Record]:
+    """The records from tick `since` on, in order. Raises RunError at the first damaged byte."""
+    segments = sorted(folder.glob("*.log"), key=tick_of)
+    expected = since
+    for number, path in enumerate(segments):
+        last = number == len(segments) - 1
+        for record in segment(path, shape, last):
+            if record.tick < since:
+                continue
+            if record.tick != expected:
+                raise RunError(f"{path}: tick {record.tick} where {expected} should be: damaged")
+            expected += 1
+            yield record
+
+
+def segment(path: Path, shape: tuple[int, ...], last: bool) -> Iterator[Record]:
+    """The records of one segment; only the newest segment may end in the middle of a record."""
+    data = read_inside(path)
+    chain, position = first_digest(tick_of(path)), 0
+    body = int(np.prod(shape)) * 8
+    while position < len(data):
+        left = len(data) - position
+        if left < HEAD.size:
+            break
+        length, tick, note_length = HEAD.unpack_from(data, position)
+        if note_length > LARGEST_NOTE or length != HEAD.size + note_length + body + DIGEST:
+            raise RunError(f"{path}: damaged at byte {position}: not a record of this run")
+        if left < length:
+            break
+        whole = data[position : position + length - DIGEST]
+        digest = hashlib.blake2b(chain + whole, digest_size=DIGEST).digest()
+        if digest != data[position + length - DIGEST : position + length]:
+            raise RunError(f"{path}: damaged: the record at byte {position} fails its digest")
+        note = json.loads(whole[HEAD.size : HEAD.size + note_length])
+        actions = np.frombuffer(whole, "<f8", offset=HEAD.size + note_length).reshape(shape)
+        yield Record(tick, actions.astype(np.float64), note)
+        chain, position = digest, position + length
+    if position < len(data) and not last:
+        raise RunError(f"{path}: damaged: ends in the middle of a record")
+
+
+def mend_tail(folder: Path, shape: tuple[int, ...]) -> None:
+    """Cut off what a crash left half-written at the end of the newest segment."""
+    segments = sorted(folder.glob("*.log"), key=tick_of)
+    if segments:
+        whole = sum(len(encoded(r, b"")[0]) for r in segment(segments[-1], shape, True))
+        if whole < segments[-1].stat().st_size:
+            os.truncate(segments[-1], whole)
+
+
+def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """The newest snapshot: its tick and arrays; None where there is none.
+
+    Raises RunError where it is damaged: it is never silently passed over.
+    """
+    found = sorted(folder.glob("snapshot-*.npz"))
+    if not found:
+        return None
+    with np.load(io.BytesIO(read_checked(found[-1])), allow_pickle=False) as arrays:
+        return int(found[-1].stem.split("-")[1]), {name: arrays[name] for name in arrays.files}
+
+
+def complete(folder: Path) -> bool:
+    """Whether the journal goes back to the first tick."""
+    return (folder / segment_name(0)).exists()
+
+
+def first_digest(tick: int) -> bytes:
+    """What the first record of a segment builds on."""
+    return hashlib.blake2b(f"segment {tick}".encode(), digest_size=DIGEST).digest()
+
+
+def segment_name(tick: int) -> str:
+    return f"{tick:012d}.log"
+
+
+def snapshot_name(tick: int) -> str:
+    return f"snapshot-{tick:012d}.npz"
+
+
+def tick_of(path: Path) -> int:
+    """The first tick of a segment, from its name."""
+    if not path.stem.isdigit():
+        raise RunError(f"{path}: not a segment of a journal")
+    return int(path.stem)

@@ -1,0 +1,98 @@
+"""What participants and the clearing house say to each other: a call for quotes, and a reply.
+
+A call holds one participant's own observation and nothing of anybody else's. Every message names
+its run, tick, participant and incarnation, so that a message from another run, another tick or a
+participant's earlier life is told apart, and the same call twice gets the same reply.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.market.types import Array, InputError
+
+
+class MessageError(InputError):
+    """A message that does not belong here: another run, tick, participant or incarnation."""
+
+
+class Call(NamedTuple):
+    """The clearing house asks one participant for its quotes, in all markets of the shard."""
+
+    run: str
+    tick: int
+    participant: str
+    incarnation: int
+    observation: Array  # [B, D_n]
+    reward: Array  # [B] of the last tick
+
+
+class Reply(NamedTuple):
+    """A participant's action, or why there is none."""
+
+    run: str
+    tick: int
+    participant: str
+    incarnation: int
+    action: Array | None  # [B, L_n, A]
+    fault: str = ""
+
+
+def checked_reply(reply: Any, call: Call) -> Reply:
+    """The reply if it answers the call, or MessageError in one line."""
+    if not isinstance(reply, Reply):
+        raise MessageError(f"{call.participant}: answered with a {type(reply).__name__}, no reply")
+    for name in ("run", "tick", "participant", "incarnation"):
+        said, asked = getattr(reply, name), getattr(call, name)
+        if type(said) is not type(asked) or said != asked:
+            raise MessageError(
+                f"{call.participant}: reply with {name}={said!r} to a call with {name}={asked!r}"
+            )
+    if not isinstance(reply.fault, str):
+        raise MessageError(f"{call.participant}: reply with a fault that is not a text")
+    return reply
+
+
+# --- memories as plain arrays ---------------------------------------------------------------------
+
+
+def flatten(memory: Any) -> list[Array]:
+    """The arrays of a policy's memory (nested tuples, dicts, None), in a fixed order."""
+    if memory is None:
+        return []
+    if isinstance(memory, dict):
+        return [a for key in sorted(memory) for a in flatten(memory[key])]
+    if isinstance(memory, tuple | list):
+        return [a for part in memory for a in flatten(part)]
+    array = np.asarray(memory)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"memory holds {array.dtype}: a policy remembers numbers in arrays")
+    return [array]
+
+
+def restored(template: Any, arrays: list[Array]) -> Any:
+    """The memory shaped like `template` with these arrays; the inverse of `flatten`."""
+    left = list(arrays)
+    memory = _filled(template, left)
+    if left:
+        raise InputError(f"memory has {len(left)} arrays too many for this policy")
+    return memory
+
+
+def _filled(template: Any, left: list[Array]) -> Any:
+    if template is None:
+        return None
+    if isinstance(template, dict):
+        found = {key: _filled(template[key], left) for key in sorted(template)}
+        return {key: found[key] for key in template}
+    if isinstance(template, tuple):
+        parts = [_filled(part, left) for part in template]
+        return type(template)(*parts) if hasattr(template, "_fields") else tuple(parts)
+    if isinstance(template, list):
+        return [_filled(part, left) for part in template]
+    if not left:
+        raise InputError("memory has too few arrays for this policy")
+    array = left.pop(0)
+    return array if isinstance(template, np.ndarray) else type(template)(array)

@@ -1,0 +1,138 @@
+"""A participant as an actor: it holds its own policy and memory, and answers calls for quotes.
+
+Nothing here knows how messages travel. A participant has its seat, its policy and luck of its own;
+the market's state, its luck and the other participants never reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.actors.messages import Call, MessageError, Reply, flatten, restored
+from mos_agents.market.random import Streams
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, IntArray
+from mos_agents.policies.base import Policy
+
+
+class Snapshot(NamedTuple):
+    """A participant's memory after it decided on `tick`; tick -1 is before the first."""
+
+    tick: int
+    memory: list[Array]
+
+
+class Participant:
+    """One economic entity in all markets of a shard.
+
+    A tick is answered once: the same tick again gets the same reply, an older one is refused, and
+    a gap is an error (the participant would have missed what it should remember).
+    """
+
+    def __init__(
+        self, run: str, seat: Seat, policy: Policy, streams: Streams, incarnation: int = 0
+    ) -> None:
+        self.run, self.seat, self.policy, self.incarnation = run, seat, policy, incarnation
+        self.streams = streams
+        self._template = policy.start(seat, len(streams.markets))
+        self.memory = self._template
+        self.tick = -1
+        self._last: Reply | None = None
+
+    @classmethod
+    def of(
+        cls, run: str, seat: Seat, policy: Policy, seed: int, markets: IntArray, incarnation: int = 0
+    ) -> Participant:
+        """A participant with the luck that its name has under the seed."""
+        streams = Streams.of(seed, markets, owner=seat.name)
+        return cls(run, seat, policy, streams, incarnation)
+
+    def decide(self, call: Call) -> Reply:
+        """The reply to a call. Raises MessageError if the call is not for now, or not for us."""
+        self._addressed(call)
+        if call.tick == self.tick and self._last is not None:
+            return self._last
+        if call.tick <= self.tick:
+            raise MessageError(f"{self.seat.name}: tick {call.tick} is over, now is {self.tick}")
+        if call.tick != self.tick + 1:
+            raise MessageError(
+                f"{self.seat.name}: tick {call.tick} after {self.tick} leaves a gap; catch up first"
+            )
+        action, fault = self._act(call)
+        self.tick = call.tick
+        self._last = Reply(self.run, call.tick, self.seat.name, self.incarnation, action, fault)
+        return self._last
+
+    def catch_up(self, calls: Sequence[Call]) -> int:
+        """Live through past calls again, without answering; the tick reached."""
+        for call in calls:
+            if call.tick == self.tick + 1:
+                self._act(call)
+                self.tick, self._last = call.tick, None
+            elif call.tick > self.tick:
+                raise MessageError(f"{self.seat.name}: tick {call.tick} after {self.tick}: a gap")
+        return self.tick
+
+    def snapshot(self) -> Snapshot:
+        """The memory as plain arrays."""
+        return Snapshot(self.tick, flatten(self.memory))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot; the luck needs no restoring, it goes by tick."""
+        self.memory = restored(self._template, list(snapshot.memory))
+        self.tick, self._last = snapshot.tick, None
+
+    def _act(self, call: Call) -> tuple[Array | None, str]:
+        try:
+            action, memory = self.policy.act(
+                self.seat, np.array(call.observation), self.memory, self.streams.at(call.tick)
+            )
+            checked = self.seat.checked(action, len(self.streams.markets))
+        except Exception as error:  # a policy's failure costs it a move and nobody else
+            return None, f"{type(error).__name__}: {error}"[:200]
+        self.memory = memory
+        return checked, ""
+
+    def _addressed(self, call: Call) -> None:
+        for name, own in (
+            ("run", self.run),
+            ("participant", self.seat.name),
+            ("incarnation", self.incarnation),
+        ):
+            if getattr(call, name) != own:
+                raise MessageError(
+                    f"{self.seat.name}: call with {name}={getattr(call, name)!r}, but it is {own!r}"
+                )
+
+
+class Host:
+    """Several participants under one roof, for when actors are dearer than walls.
+
+    They share a process and its fate; each still sees its own calls only.
+    """
+
+    def __init__(self, participants: Sequence[Participant]) -> None:
+        self._of = {p.seat.name: p for p in participants}
+
+    def decide(self, calls: Sequence[Call]) -> list[Reply]:
+        """One reply a call, in order."""
+        return [self._of[call.participant].decide(call) for call in calls]
+
+    def catch_up(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            self._of[call.participant].catch_up([call])
+
+    def snapshot(self) -> dict[str, Snapshot]:
+        return {name: p.snapshot() for name, p in self._of.items()}
+
+    def restore(self, snapshots: dict[str, Snapshot]) -> None:
+        for name, snapshot in snapshots.items():
+            self._of[name].restore(snapshot)
+
+
+def hosted(parts: Sequence[tuple[Any, ...]]) -> Host:
+    """A host of participants from the arguments of `Participant.of`."""
+    return Host([Participant.of(*part) for part in parts])

@@ -1,0 +1,85 @@
+"""How actors are hosted and asked: the small interface that both runtimes have, and the local one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from mos_agents.actors.participant import Host, hosted
+
+
+class Answer(NamedTuple):
+    """What came back: a value, an error in one line, or nothing in time."""
+
+    value: Any = None
+    error: str = ""
+    late: bool = False
+    dead: bool = False
+    seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        return not (self.error or self.late or self.dead)
+
+
+class Runtime(Protocol):
+    """Where hosts of participants live."""
+
+    def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
+        """A new host; `parts` are the arguments of `Participant.of`. Returns its handle."""
+
+    def ask(
+        self, asks: Sequence[tuple[Any, str, tuple[Any, ...]]], deadline: float | None
+    ) -> list[Answer]:
+        """Put (handle, verb, arguments) to all hosts at once; their answers, in order.
+
+        What has not come back after `deadline` seconds is late.
+        """
+
+    def kill(self, handle: Any) -> None:
+        """End a host at once."""
+
+    def close(self) -> None:
+        """End them all."""
+
+
+class LocalRuntime:
+    """Hosts in this process, asked one after the other.
+
+    A deadline cannot cut short what runs in the same process: it is not looked at. `order` gives
+    the order in which hosts answer (for n hosts), which must make no difference.
+    """
+
+    def __init__(self, order: Callable[[int], Sequence[int]] = range) -> None:
+        self._order = order
+        self._hosts: list[Host | None] = []
+
+    def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> int:
+        self._hosts.append(hosted(parts))
+        return len(self._hosts) - 1
+
+    def ask(
+        self, asks: Sequence[tuple[Any, str, tuple[Any, ...]]], deadline: float | None
+    ) -> list[Answer]:
+        answers: list[Answer] = [Answer()] * len(asks)
+        for i in self._order(len(asks)):
+            handle, verb, arguments = asks[i]
+            host = self._hosts[handle]
+            begin = time.perf_counter()
+            if host is None:
+                answers[i] = Answer(dead=True, error="was killed")
+                continue
+            try:
+                value = getattr(host, verb)(*arguments)
+            except Exception as error:
+                answers[i] = Answer(error=f"{type(error).__name__}: {error}"[:300])
+            else:
+                answers[i] = Answer(value, seconds=time.perf_counter() - begin)
+        return answers
+
+    def kill(self, handle: Any) -> None:
+        self._hosts[handle] = None
+
+    def close(self) -> None:
+        self._hosts = [None] * len(self._hosts)

@@ -1,0 +1,1 @@
+"""What the records of a market say: estimates, tests and screens, each with its error rate."""

@@ -1,0 +1,309 @@
+"""What would another policy have earned? An answer from the record of the one that played.
+
+Every recorded action counts in proportion to how much likelier it was under the policy asked about
+(the target) than under the one that played (the behaviour). That needs the real chance of the
+action under both, and it works only where the behaviour now and then does what the target would do:
+where it hardly ever does, the answer is refused.
+
+Arrays are [E] for single decisions or [E, T] for E independent episodes of T ticks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mos_agents.analysis.statistics import bootstrap_interval, normal_interval
+from mos_agents.market.types import Array, InputError
+
+MINIMUM_ESS = 30.0  # below some thirty episodes' worth of weight no interval below is honest
+FAR = 5.0  # standard errors by which the mean ratio of a decision may miss 1
+
+
+class OverlapError(InputError):
+    """The record hardly shows what the target would do: no estimate can be had from it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The target's expected (discounted) reward per episode, with what it rests on.
+
+    effective: effective sample size (sum w)^2 / sum w^2 of the episodes' weights (Kish 1965).
+    largest: the largest share of one episode in the sum of weights. mean_weight: 1 but for chance.
+    """
+
+    method: str
+    value: float
+    standard_error: float
+    low: float
+    high: float
+    confidence: float
+    episodes: int
+    effective: float
+    largest: float
+    mean_weight: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.method}: {self.value:.6g}, {100 * self.confidence:g}% interval "
+            f"[{self.low:.6g}, {self.high:.6g}]; {self.episodes} episodes worth "
+            f"{self.effective:.1f}, largest weight {100 * self.largest:.1f}% of all"
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an estimate is made and when it is refused.
+
+    discount: of the reward, per tick.
+    interval: "normal" (from the spread of the episodes) or "bootstrap" (of whole episodes).
+    minimum_ess: smallest effective sample size; 0 refuses nothing.
+    """
+
+    discount: float = 1.0
+    confidence: float = 0.95
+    interval: str = "normal"
+    minimum_ess: float = MINIMUM_ESS
+    resamples: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.discount <= 1.0:
+            raise InputError(f"discount={self.discount!r} must be in [0, 1]")
+        if self.interval not in ("normal", "bootstrap"):
+            raise InputError(f"interval={self.interval!r} must be 'normal' or 'bootstrap'")
+        if not self.minimum_ess >= 0.0:
+            raise InputError(f"minimum_ess={self.minimum_ess!r} must be >= 0; 0 refuses nothing")
+
+
+def ips(reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings: Any) -> Estimate:
+    """Inverse propensity scoring, decision by decision (Precup, Sutton and Singh 2000).
+
+    The mean over episodes of sum_t discount^t w_t r_t, w_t being the product of target over
+    behaviour propensities up to t. Unbiased; its spread grows with that of the weights.
+    settings: fields of `Settings`.
+    """
+    rule = Settings(**settings)
+    rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
+    scores = (_discounts(rewards, rule) * weights * rewards).sum(axis=1)
+    return _of_means("IPS", scores, sizes, rule)
+
+
+def snips(reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings: Any) -> Estimate:
+    """Self-normalised: each tick's weights are divided by their sum (Swaminathan, Joachims 2015).
+
+    Slightly biased in small samples, steadier than `ips`, and unmoved by a constant in the reward.
+    """
+    rule = Settings(**settings)
+    rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
+    mean = weights.mean(axis=0)
+    if (mean == 0.0).any():
+        raise OverlapError("no recorded action is possible under the target: nothing to average")
+    discounts = _discounts(rewards, rule)
+    by_tick = (weights * rewards).mean(axis=0) / mean
+    value = float((discounts * by_tick).sum())
+    if rule.interval == "normal":
+        influence = (discounts * weights * (rewards - by_tick) / mean).sum(axis=1)
+        spread = normal_interval(value, influence, rule.confidence)
+    else:
+        ticks = rewards.shape[1]
+
+        def ratio(*columns: Array, axis: int = -1) -> Any:
+            means = [column.mean(axis=axis) for column in columns]
+            return sum(d * means[t] / means[ticks + t] for t, d in enumerate(discounts))
+
+        columns = (*(weights * rewards).T, *weights.T)
+        spread = bootstrap_interval(columns, ratio, rule.confidence, rule.resamples, rule.seed)
+    return Estimate("self-normalised IPS", value, *spread, rule.confidence, *sizes)
+
+
+def doubly_robust(
+    reward: ArrayLike,
+    behaviour: ArrayLike,
+    target: ArrayLike,
+    q: ArrayLike,
+    v: ArrayLike,
+    **settings: Any,
+) -> Estimate:
+    """A model of values, corrected by weighted surprises (Jiang and Li 2016, equation 10).
+
+    V = v(o_0) + sum_t discount^t w_t (r_t + discount v(o_{t+1}) - q(o_t, a_t)): right on average
+    whatever the model, and the better the model, the narrower. For single decisions this is the
+    estimator of Dudik, Langford and Li (2011).
+
+    q: [E, T] the model's reward from t on, given what was seen and done.
+    v: [E, T] its average over the target's actions, given what was seen (`fit_values` gives both).
+    """
+    rule = Settings(**settings)
+    rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
+    action_values, state_values = _like(rewards, q, "q"), _like(rewards, v, "v")
+    following = np.zeros_like(state_values)
+    following[:, :-1] = state_values[:, 1:]
+    surprise = rewards + rule.discount * following - action_values
+    scores = state_values[:, 0] + (_discounts(rewards, rule) * weights * surprise).sum(axis=1)
+    return _of_means("doubly robust", scores, sizes, rule)
+
+
+def fit_values(
+    reward: ArrayLike,
+    features: ArrayLike,
+    menu_features: ArrayLike,
+    menu_chances: ArrayLike,
+    *,
+    discount: float = 1.0,
+    folds: int = 5,
+    ridge: float = 1e-6,
+) -> tuple[Array, Array]:
+    """q and v [E, T] for `doubly_robust`: ridge regressions, tick by tick from the last one back.
+
+    An episode's values come from regressions on the other folds' episodes, as the estimate's
+    unbiasedness needs; fold f holds episodes f, f + folds, ...
+
+    features: [E, T, F] of what was seen and done. menu_features: [E, T, S, F] of what was seen and
+    each of S actions. menu_chances: [E, T, S] the target's probabilities of these.
+    """
+    rewards = _table(reward, "reward")
+    taken = _features(features, rewards.shape, 1, "features")
+    offered = _features(menu_features, rewards.shape, 2, "menu_features")
+    chances = _features(menu_chances, rewards.shape, 1, "menu_chances")
+    if offered.shape[2:] != (chances.shape[2], taken.shape[2]):
+        raise InputError(
+            f"menu_features has shape {offered.shape}, needs {chances.shape[2]} actions x "
+            f"{taken.shape[2]} features, as menu_chances and features have"
+        )
+    total = chances.sum(axis=2)
+    if (np.abs(total - 1.0) > 1e-6).any():
+        raise InputError(
+            f"menu_chances sum to {total.ravel()[np.abs(total - 1.0).argmax()]:g} somewhere, must "
+            "sum to 1: the menu has to hold every action that the target may choose, once"
+        )
+    if not 2 <= folds <= len(rewards):
+        raise InputError(f"folds={folds!r} must be 2 to the number of episodes, {len(rewards)}")
+    fold = np.arange(len(rewards)) % folds
+    q, v = np.zeros_like(rewards), np.zeros_like(rewards)
+    for f in range(folds):
+        other, own = fold != f, fold == f
+        following = np.zeros(len(rewards))
+        for t in range(rewards.shape[1] - 1, -1, -1):
+            outcome = rewards[other, t] + discount * following[other]
+            weights = _ridge(taken[other, t], outcome, ridge)
+            following = (chances[:, t] * (offered[:, t] @ weights)).sum(axis=1)
+            q[own, t] = taken[own, t] @ weights
+            v[own, t] = following[own]
+    return q, v
+
+
+def _ridge(features: Array, outcome: Array, ridge: float) -> Array:
+    penalty = ridge * len(features) * np.eye(features.shape[1])
+    solved: Array = np.linalg.solve(features.T @ features + penalty, features.T @ outcome)
+    return solved
+
+
+# --- weights, and whether to believe them ---------------------------------------------------------
+
+
+Sizes = tuple[int, float, float, float]
+
+
+def _weighed(
+    reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, rule: Settings
+) -> tuple[Array, Array, Sizes]:
+    """Rewards and cumulative weights [E, T], and what the estimate rests on."""
+    rewards = _table(reward, "reward")
+    played, aimed = _like(rewards, behaviour, "behaviour"), _like(rewards, target, "target")
+    if played.min() <= 0.0:
+        raise InputError(
+            f"behaviour={played.min():g} must be > 0: an action that was taken had some chance; "
+            "record the propensity of the policy that played"
+        )
+    if aimed.min() < 0.0:
+        raise InputError(f"target={aimed.min():g} must be >= 0: it is a probability or a density")
+    ratios = aimed / played
+    weights = np.cumprod(ratios, axis=1)
+    sizes = _sizes(weights[:, -1])
+    if rule.minimum_ess > 0.0:
+        _check_overlap(sizes, float(weights[:, -1].max()), ratios, rule.minimum_ess)
+    return rewards, weights, sizes
+
+
+def _sizes(weights: Array) -> Sizes:
+    """Episodes, effective sample size, largest share and mean of the episodes' weights [E]."""
+    total, squares = float(weights.sum()), float((weights**2).sum())
+    effective = total * total / squares if squares > 0.0 else 0.0
+    largest = float(weights.max()) / total if total > 0.0 else 1.0
+    return weights.size, effective, largest, total / weights.size
+
+
+def _check_overlap(sizes: Sizes, largest: float, ratios: Array, minimum: float) -> None:
+    """OverlapError if too few episodes carry the weight, or weight is missing altogether.
+
+    Given what came before, each decision's ratio has mean 1 under the behaviour: were it not for
+    actions that the behaviour never takes, and for propensities that are not the policies' own.
+    Single ratios are looked at because their products have tails too long for any such test.
+    """
+    episodes, effective, share, _ = sizes
+    facts = (
+        f"effective sample size {effective:.1f} of {episodes} episodes, largest weight "
+        f"{largest:.3g} ({100 * share:.1f}% of all)"
+    )
+    if effective < minimum:
+        raise OverlapError(
+            f"overlap: {facts}; at least {minimum:g} are needed: record more episodes, let the "
+            "behaviour explore more, evaluate a target nearer to it, or shorten the episodes"
+        )
+    mean = float(ratios.mean())
+    error = float(np.sqrt(((ratios - 1.0) ** 2).mean() / ratios.size))
+    if abs(mean - 1.0) > max(FAR * error, 1e-6):
+        raise OverlapError(
+            f"overlap: {facts}; target over behaviour averages {mean:.3g} and must be near 1: the "
+            "target does what the behaviour never does, or the propensities are not these "
+            "policies' own; let the behaviour explore all that the target may do, and check both"
+        )
+
+
+def _of_means(method: str, scores: Array, sizes: Sizes, rule: Settings) -> Estimate:
+    """The mean of the episodes' scores [E], with its interval."""
+    value = float(scores.mean())
+    if rule.interval == "normal":
+        spread = normal_interval(value, scores - value, rule.confidence)
+    else:
+        spread = bootstrap_interval((scores,), np.mean, rule.confidence, rule.resamples, rule.seed)
+    return Estimate(method, value, *spread, rule.confidence, *sizes)
+
+
+def _discounts(rewards: Array, rule: Settings) -> Array:
+    return rule.discount ** np.arange(rewards.shape[1], dtype=np.float64)
+
+
+def _table(values: ArrayLike, name: str) -> Array:
+    table = np.asarray(values, dtype=np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or not table.size:
+        raise InputError(f"{name} has shape {table.shape}, must be [episodes] or [episodes, ticks]")
+    if not np.isfinite(table).all():
+        raise InputError(
+            f"{name} has {int((~np.isfinite(table)).sum())} values that are not finite"
+        )
+    return table
+
+
+def _like(rewards: Array, values: ArrayLike, name: str) -> Array:
+    table = _table(values, name)
+    if table.shape != rewards.shape:
+        raise InputError(f"{name} has shape {table.shape}, must be {rewards.shape} like reward")
+    return table
+
+
+def _features(values: ArrayLike, leading: tuple[int, ...], further: int, name: str) -> Array:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim == 1 + further and leading[1] == 1:
+        array = array[:, None]
+    if array.ndim != 2 + further or array.shape[:2] != leading:
+        raise InputError(
+            f"{name} has shape {array.shape}, must begin with {leading} = (episodes, ticks) and "
+            f"have {further} more dimension{'s' if further > 1 else ''}"
+        )
+    return array

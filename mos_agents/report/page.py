@@ -1,0 +1,152 @@
+"""The page itself: a summary in sentences, a table, the pictures, and how to make the run again."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+
+from mos_agents.report import auctions, dealers, posted, style
+from mos_agents.report.data import Data
+from mos_agents.report.drawing import Picture, Story, Table
+
+STORIES = {"posted": posted.story, "dealers": dealers.story, "auction": auctions.story}
+
+
+def page(data: Data, points: int, pictures: bool = True) -> str:
+    """The whole HTML text. Every word that came from a scenario is escaped."""
+    with style.styled():
+        story = Story((), Table((), ()), ()) if data.empty else STORIES[data.kind](data, points)
+    if not pictures:
+        story = story._replace(pictures=())
+    style_sheet = (files("mos_agents.report") / "page.css").read_text()
+    return "\n".join([
+        "<!doctype html>", '<html lang="en">', "<head>", '<meta charset="utf-8">',
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "style-src 'unsafe-inline'; img-src data:\">",
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(data.run.name)}</title>", f"<style>\n{style_sheet}</style>", "</head>",
+        "<body>", "<main>", *header(data), *summary(data, story), *table(story.table),
+        *gallery(story.pictures), *provenance(data), "</main>", "</body>", "</html>", "",
+    ])  # fmt: skip
+
+
+def header(data: Data) -> list[str]:
+    facts = data.run.facts
+    items = [
+        ("scenario", str(facts["scenario"])),
+        ("participants", f"{len(data.names):,}"),
+        ("instruments", f"{len(data.instruments):,}"),
+        ("markets", f"{facts['markets']:,}"),
+        ("ticks", f"{data.run.ticks:,}"),
+        ("seed", str(facts["seed"])),
+    ]
+    cells = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in items)
+    lines = ["<header>", f"<h1>{escape(data.run.name)}</h1>"]
+    described = description(data.run.scenario)
+    if described:
+        lines.append(f'<p class="lead">{escape(described)}</p>')
+    return [*lines, f"<dl>{cells}</dl>", "</header>", *warnings(data)]
+
+
+def description(scenario: str) -> str:
+    """The scenario's own description."""
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(scenario)
+    except yaml.YAMLError:
+        return ""
+    return str(loaded.get("description") or "") if isinstance(loaded, dict) else ""
+
+
+def warnings(data: Data) -> list[str]:
+    facts, told = data.run.facts, []
+    if not data.run.finished:
+        told.append(
+            f"This run was interrupted: it shows the first {data.run.ticks:,} of "
+            f"{facts['ticks']:,} ticks."
+            if data.run.ticks
+            else "This run was interrupted before anything was recorded."
+        )
+    if facts["recorded_markets"] < facts["markets"] or facts["every"] > 1:
+        told.append(
+            f"Recorded are the first {facts['recorded_markets']:,} of {facts['markets']:,} markets"
+            f" at every {_nth(facts['every'])}tick; sums in the table and means of PnL are over "
+            "all markets and ticks."
+        )
+    return [f'<p class="note">{escape(line)}</p>' for line in told]
+
+
+def _nth(every: int) -> str:
+    return "" if every == 1 else f"{every:,}th " if every > 3 else {2: "2nd ", 3: "3rd "}[every]
+
+
+def summary(data: Data, story: Story) -> list[str]:
+    if not story.sentences:
+        return []
+    refused = {name: sum(reasons.values()) for name, reasons in data.refusals.items()}
+    sentences = list(story.sentences)
+    if refused:
+        worst = max(refused, key=lambda name: refused[name])
+        reason = max(data.refusals[worst], key=lambda r: data.refusals[worst][r])
+        sentences.append(
+            f"{sum(refused.values()):,} of the recorded quotes were refused, most of them from "
+            f"{worst} ({reason})."
+        )
+    else:
+        sentences.append("No quote was refused.")
+    text = " ".join(escape(sentence) for sentence in sentences)
+    return ["<section>", "<h2>In short</h2>", f'<p class="summary">{text}</p>', "</section>"]
+
+
+def table(table: Table) -> list[str]:
+    if not table.rows:
+        return []
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
+    rows = [
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+    ]
+    text = " text2" if len(table.head) > 1 and table.head[1] == "role" else ""
+    return [
+        "<section>", "<h2>Participants</h2>", f'<table class="numbers{text}">',
+        f"<thead><tr>{head}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>",
+        f'<p class="caption">{escape(table.note)}</p>', "</section>",
+    ]  # fmt: skip
+
+
+def gallery(pictures: tuple[Picture, ...]) -> list[str]:
+    return ['<section class="gallery">', *(figure(p) for p in pictures), "</section>"]
+
+
+def figure(picture: Picture) -> str:
+    marks = "".join(
+        f'<span><i class="{kind}" style="color:{colour}"></i>{escape(label)}</span>'
+        for label, colour, kind in picture.legend
+    )
+    legend = f'<div class="legend">{marks}</div>' if marks else ""
+    width = "wide" if picture.wide else "half"
+    return (
+        f'<figure class="{width}" id="{picture.name}"><h2>{escape(picture.title)}</h2>{legend}\n'
+        f"{picture.svg}\n<figcaption>{escape(picture.caption)}</figcaption></figure>"
+    )
+
+
+def provenance(data: Data) -> list[str]:
+    facts = data.run.facts
+    again = (
+        f"mos run scenario.yaml --seed {facts['seed']} --ticks {facts['ticks']} "
+        f"--markets {facts['markets']}"
+    )
+    rows = [
+        ("started", facts["started"]),
+        ("finished", facts["finished"] or "no: interrupted"),
+        ("hash of the trajectory", facts["hash"] or "none: interrupted"),
+        ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
+        ("to make it again", f"{again}, with the scenario.yaml of this folder"),
+    ]
+    cells = "".join(f"<tr><th>{k}</th><td>{escape(str(v))}</td></tr>" for k, v in rows)
+    return [
+        '<section class="provenance">', "<h2>How this run was made</h2>",
+        f'<table class="facts">{cells}</table>', "<h3>The scenario, with every default</h3>",
+        f"<pre>{escape(data.run.scenario)}</pre>", "</section>",
+    ]  # fmt: skip

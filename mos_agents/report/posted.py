@@ -1,0 +1,341 @@
+"""The story of sellers who post prices: who asked what over cost, who sold, and who ran out."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from mos_agents.market.types import Array
+from mos_agents.report import style
+from mos_agents.report.data import Data
+from mos_agents.report.drawing import (
+    DENSE,
+    Picture,
+    Story,
+    Table,
+    colour_of,
+    cumulative_pnl,
+    group_colours,
+    legend,
+    lines,
+    over_markets,
+    over_time,
+    parts_of_pnl,
+    percents,
+    rolling,
+    shares_over_time,
+    thin,
+    window_of,
+)
+from mos_agents.report.style import number, percent
+
+MOST_PANELS = 12
+
+ZOOM = 100
+"""Ticks that the close view of one product shows."""
+
+
+def story(data: Data, points: int) -> Story:
+    pictures = [prices(data, points), over_cost(data, points), shares_over_time(data, points),
+                cumulative_pnl(data, points), parts_of_pnl(data, "margin on sales")]  # fmt: skip
+    if len(data.instruments) > MOST_PANELS or not _rivals(data):
+        pictures.insert(1, against_cost(data))
+    if _rivals(data) and len(data.ticks) > ZOOM:
+        pictures.insert(1, close_by(data))
+    if data.run.facts["market"]["held"]:
+        pictures.append(stock(data, points))
+    if data.means["lost"].sum() > 0:
+        pictures.append(lost(data, points))
+    return Story(sentences(data), table(data), tuple(pictures))
+
+
+def _rivals(data: Data) -> bool:
+    """Whether several participants sell the same instrument."""
+    return len(data.seller) > len(set(data.instrument.tolist()))
+
+
+def _stands(data: Data) -> Array:
+    return (data.listings["ask_size"] > 0).astype(float)
+
+
+def markups(data: Data) -> Array:
+    """[T, R, N] mean price over cost of the own listings that stand, as a share of cost."""
+    ask, cost = data.listings["ask"], data.listings["cost"]
+    over = np.divide(ask, cost, out=np.full_like(ask, np.nan), where=cost > 0) - 1.0
+    return data.mean_by_seller(np.nan_to_num(over), _stands(data) * np.isfinite(over))
+
+
+def prices(data: Data, points: int) -> Picture:
+    """Prices by product where sellers compete product by product; else the mean by participant."""
+    if not _rivals(data) or len(data.names) > 8:
+        return mean_prices(data, points)
+    revenue = (data.listings["sold"] * data.listings["sold_price"]).sum(axis=(0, 1))
+    worth = np.bincount(data.instrument, revenue, len(data.instruments))
+    shown = sorted(np.argsort(-worth, kind="stable")[:MOST_PANELS].tolist())
+    columns = min(len(shown), 4 if len(shown) in (4, 7, 8, 11, 12) else 5 if len(shown) > 3 else 3)
+    rows = -(-len(shown) // columns)
+    figure, grid = style.canvas(style.WIDE, 0.35 + (3.2 if rows == 1 else 1.75 * rows), rows,
+                                columns, sharex=True)  # fmt: skip
+    crowd = len(shown) * len(data.names) * min(points, len(data.ticks)) > 4 * DENSE
+    fewer = max(60, 4 * DENSE // (len(shown) * len(data.names))) if crowd else points
+    palette = colour_of(data)
+    for axes, k in zip(grid.flat, shown, strict=False):
+        for i in np.flatnonzero(data.instrument == k)[::-1]:
+            ask = np.where(data.listings["ask_size"][:, 0, i] > 0, data.listings["ask"][:, 0, i],
+                           np.nan)  # fmt: skip
+            x, y = thin(data.ticks, ask, fewer)
+            axes.plot(x, y, color=palette[data.seller[i]], drawstyle="steps-post", linewidth=1)
+        first = int(np.flatnonzero(data.instrument == k)[0])
+        for column, dash in (("cost", (0, (4, 2))), ("reference", (0, (1, 1.6)))):
+            x, y = thin(data.ticks, data.listings[column][:, 0, first], fewer)
+            axes.plot(x, y, color=style.INK, linestyle=dash, linewidth=0.9, zorder=1)
+        style.title(axes, data.instruments[k])
+        over_time(axes, data, label=False)
+    for axes in grid.flat[len(shown) :]:
+        axes.set_visible(False)
+    for axes in grid[-1]:
+        axes.set_xlabel("tick", labelpad=1)
+    which = "" if len(shown) == len(data.instruments) else (
+        f" The {len(shown)} of {len(data.instruments)} products with the largest revenue."
+    )  # fmt: skip
+    where = ", in the first market" if data.run.facts["markets"] > 1 else ""
+    return Picture(
+        "prices", "Prices",
+        f"What each seller asks for each product{where}. Look for who moves first, who follows, "
+        f"and how near the prices come to cost.{which}",
+        style.svg(figure, "prices", "Prices per product and seller over time"), True,
+        (*legend(data), ("cost", style.INK, "dash"), ("reference price", style.INK, "dot")),
+    )  # fmt: skip
+
+
+def close_by(data: Data) -> Picture:
+    """The product with the largest revenue, where its prices moved the most."""
+    revenue = (data.listings["sold"] * data.listings["sold_price"]).sum(axis=(0, 1))
+    k = int(np.argmax(np.bincount(data.instrument, revenue, len(data.instruments))))
+    own = np.flatnonzero(data.instrument == k)
+    ask = data.listings["ask"][:, 0]
+    stir = np.abs(np.diff(ask[:, own], axis=0, prepend=ask[:1, own])).sum(axis=1)
+    begin = int(np.argmax(np.convolve(stir, np.ones(min(ZOOM, len(stir))), "valid")))
+    view = slice(begin, begin + ZOOM)
+    figure, grid = style.canvas(style.WIDE, 3.6)
+    one_product(grid[0, 0], data, k, view)
+    first, last = data.ticks[view][[0, -1]]
+    return Picture(
+        "close", f"{data.instruments[k]}, ticks {first:,} to {last:,}",
+        "The product with the largest revenue, where its prices moved the most"
+        + (", in the first market" if data.run.facts["markets"] > 1 else "")
+        + ". A dot is a tick with a sale, its area the units sold. Who is cheapest sells; who "
+        "follows whom can be read off from tick to tick.",
+        style.svg(figure, "close", "Prices of one product, close by"), True,
+        (*legend(data), ("cost", style.INK, "dash"), ("reference price", style.INK, "dot")),
+    )  # fmt: skip
+
+
+def one_product(axes: Axes, data: Data, k: int, view: slice, sales: bool = True) -> None:
+    """Prices of every seller of product k in the first market, its cost and reference price."""
+    ticks, palette = data.ticks[view], colour_of(data)
+    own = np.flatnonzero(data.instrument == k)
+    sold = data.listings["sold"][view, 0]
+    most = max(sold[:, own].max(), 1e-300)
+    for i in own[::-1]:
+        ask = data.listings["ask"][view, 0, i]
+        stands = data.listings["ask_size"][view, 0, i] > 0
+        colour = palette[int(data.seller[i])]
+        axes.plot(ticks, np.where(stands, ask, np.nan), color=colour, drawstyle="steps-mid")
+        traded = sold[:, i] > 0
+        if sales:
+            axes.scatter(ticks[traded], ask[traded], s=30 * sold[traded, i] / most, color=colour,
+                         linewidth=0.3, edgecolor="white", zorder=3)  # fmt: skip
+    for column, dash in (("cost", (0, (4, 2))), ("reference", (0, (1, 1.6)))):
+        axes.plot(ticks, data.listings[column][view, 0, own[0]], color=style.INK, linestyle=dash,
+                  linewidth=0.9, zorder=1)  # fmt: skip
+    over_time(axes, data)
+    axes.set_xlim(ticks[0] - 0.5, ticks[-1] + 0.5)
+
+
+def mean_prices(data: Data, points: int) -> Picture:
+    """Prices weighted by units sold, per participant: as differences where levels are far apart."""
+    sold = data.listings["sold"]
+    by = data.by_group(data.by_seller(sold))
+    money = data.by_group(data.by_seller(sold * data.listings["sold_price"]))
+    mean = np.divide(money, by, out=np.full_like(money, np.nan), where=by > 0)
+    figure, grid = style.canvas(style.WIDE, 3.4, 1, 2, width_ratios=(1.45, 1))
+    lines(grid[0, 0], data, mean, points)
+    grid[0, 0].set_title("mean price paid")
+    opening = mean[np.arange(len(mean)) == 0].mean(axis=1, keepdims=True)
+    lines(grid[0, 1], data, mean / opening - 1.0, points)
+    grid[0, 1].set_title("change since the first tick")
+    percents(grid[0, 1])
+    return Picture(
+        "prices", "Mean prices, weighted by units sold",
+        f"What a participant's customers paid on average{over_markets(data)}. The mean also moves "
+        "when customers change between its cheap and its dear products.",
+        style.svg(figure, "prices", "Mean prices per participant over time"), True, legend(data),
+    )  # fmt: skip
+
+
+def against_cost(data: Data) -> Picture:
+    """Every listing's mean price against its cost."""
+    ask, cost = data.listings["ask"].mean(axis=(0, 1)), data.listings["cost"].mean(axis=(0, 1))
+    sold = data.listings["sold"].mean(axis=(0, 1))
+    area = 12 + 150 * sold / max(sold.max(), 1e-300)
+    figure, grid = style.canvas(style.WIDE, 4.0, 1, 2)
+    left, right = grid[0]
+    order = np.argsort(-area)
+    member = {m: g for g, (_, ms) in enumerate(data.groups) for m in ms}
+    palette = group_colours(data)
+    tint = np.array([palette[member[int(n)]] for n in data.seller])
+    dense = len(order) > DENSE // 3
+    for axes, values in ((left, ask), (right, ask - cost)):
+        axes.scatter(cost[order], values[order], s=area[order], c=tint[order], alpha=0.75,
+                     linewidth=0.4, edgecolor="white", rasterized=dense)  # fmt: skip
+        axes.grid(axis="x", visible=True)
+        axes.set_xlabel("unit cost", labelpad=1)
+    top = max(ask.max(), cost.max()) * 1.04
+    left.plot([0, top], [0, top], color=style.SOFT, linewidth=0.8, linestyle=(0, (4, 2)))
+    left.set_xlim(0, None)
+    left.set_ylim(0, None)
+    right.set_xlim(0, None)
+    left.set_title("price against cost")
+    right.set_title("mark-up, in money")
+    return Picture(
+        "against-cost", "Price and cost of every product",
+        "A dot is a product at its mean price and cost; its area is the units sold. The dashed "
+        "line is price = cost. Products of one participant in one row earn one mark-up.",
+        style.svg(figure, "against-cost", "Price against unit cost of every product"), True,
+        legend(data, "dots"),
+    )  # fmt: skip
+
+
+def over_cost(data: Data, points: int) -> Picture:
+    """The mean mark-up of each participant."""
+    over, window = markups(data), window_of(data)
+    mean = np.stack([_mean_of(over[:, :, members]) for _, members in data.groups], axis=2)
+    figure, grid = style.canvas(style.HALF, 3.1)
+    lines(grid[0, 0], data, rolling(mean, min(window, 5)), points)
+    percents(grid[0, 0])
+    return Picture(
+        "over-cost", "Price over cost",
+        "The mean of price over unit cost of all products on offer"
+        f"{over_markets(data)}. Falling together is a price war; rising together is what "
+        "competition should prevent.",
+        style.svg(figure, "over-cost", "Mean price over cost per participant"), False, legend(data),
+    )  # fmt: skip
+
+
+def _mean_of(values: Array) -> Array:
+    """[T, R] mean over members, leaving out NaN."""
+    good = np.isfinite(values)
+    count = good.sum(axis=2)
+    total = np.where(good, values, 0).sum(axis=2)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def sold_out(data: Data) -> Array:
+    """[T, R, N] share of the own listings with nothing left in stock."""
+    empty = (data.listings["inventory"] <= 0).astype(float)
+    return data.by_seller(empty) / np.maximum(
+        np.bincount(data.seller, minlength=len(data.names)), 1
+    )
+
+
+def stock(data: Data, points: int) -> Picture:
+    share = sold_out(data)
+    rows = 2 if share.any() else 1
+    heights = {"height_ratios": (2.2, 1)} if rows == 2 else {}
+    figure, grid = style.canvas(style.HALF, 3.1, rows, 1, sharex=True, **heights)
+    lines(grid[0, 0], data, data.by_group(data.by_seller(data.listings["inventory"])), points)
+    told = "Nothing was ever sold out."
+    if rows == 2:
+        grid[0, 0].set_xlabel("")
+        grid[0, 0].set_title("units in stock")
+        out = np.stack([_mean_of(share[:, :, members]) for _, members in data.groups], axis=2)
+        lines(grid[1, 0], data, rolling(out, window_of(data)), points, band=False)
+        grid[1, 0].set_title("share of products sold out")
+        grid[1, 0].set_ylim(0, None)
+        percents(grid[1, 0])
+        told = (
+            "Below, the share of a seller's products with nothing left (moving mean): its "
+            "customers then go to the rivals or leave."
+        )
+    return Picture(
+        "stock", "Stock and stock-outs" if rows == 2 else "Stock",
+        f"Units held over all products{over_markets(data)}. {told}",
+        style.svg(figure, "stock", "Stock and stock-outs per participant"), False, legend(data),
+    )  # fmt: skip
+
+
+def lost(data: Data, points: int) -> Picture:
+    figure, grid = style.canvas(style.HALF, 3.1)
+    turned = np.cumsum(data.by_group(data.by_seller(data.listings["lost"])), axis=0)
+    lines(grid[0, 0], data, turned * data.run.facts["every"], points)
+    return Picture(
+        "lost", "Lost demand",
+        "Units that chose a seller first and were turned away because its stock was gone, so far"
+        f"{over_markets(data)}.",
+        style.svg(figure, "lost", "Cumulative lost demand per participant"), False, legend(data),
+    )  # fmt: skip
+
+
+def table(data: Data) -> Table:
+    units, sold_money = data.total("sold"), data.total("revenue")
+    whole = max(units.sum(), 1e-300)
+    over = np.nanmean(np.where(np.isfinite(m := markups(data)), m, np.nan), axis=(0, 1))
+    out = sold_out(data).mean(axis=(0, 1))
+    held = data.run.facts["market"]["held"]
+    head = ["participant", "role", "PnL", "revenue", "units sold", "share of units",
+            "price over cost"]  # fmt: skip
+    head += ["sold out", "units lost"] if held else ["units lost"]
+    rows = []
+    for n, name in enumerate(data.names):
+        row = [name, data.run.facts["market"]["roles"][n], number(data.total("pnl")[n]),
+               number(sold_money[n]), number(units[n]), percent(units[n] / whole),
+               percent(over[n])]  # fmt: skip
+        row += [percent(out[n])] if held else []
+        rows.append((*row, number(data.total("lost")[n]), number(data.total("refused")[n])))
+    note = "Sums over all ticks"
+    note += ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
+    note += "; sold out: share of products and ticks with nothing left" if held else ""
+    return Table((*head, "quotes refused"), tuple(rows), note + ".")
+
+
+def sentences(data: Data) -> tuple[str, ...]:
+    pnl, units = data.total("pnl"), data.total("sold")
+    best = int(np.argmax(pnl))
+    whole = max(units.sum(), 1e-300)
+    told = [
+        f"{data.names[best]} earned the most: a PnL of {number(pnl[best])}, "
+        f"{percent(pnl[best] / pnl.sum()) if (pnl > 0).all() and pnl.sum() else 'of all'} of what "
+        f"the {len(pnl)} participants earned together ({number(pnl.sum())})."
+        if len(pnl) > 1 and (pnl > 0).all()
+        else f"The PnL of {data.names[best]}, the highest, was {number(pnl[best])}."
+    ]
+    order = np.argsort(-units, kind="stable")[:3]
+    told.append(
+        "Of the units sold, "
+        + _listed([f"{data.names[n]} sold {percent(units[n] / whole)}" for n in order])
+        + "."
+    )
+    over = np.nanmean(markups(data), axis=(0, 1))
+    good = np.isfinite(over)
+    if good.any():
+        low, high = int(np.nanargmin(over)), int(np.nanargmax(over))
+        told.append(
+            f"Prices stood {percent(float(np.nanmean(over)))} over cost on average, between "
+            f"{percent(over[low])} ({data.names[low]}) and {percent(over[high])} "
+            f"({data.names[high]})."
+        )
+    gone = data.total("lost").sum()
+    if data.run.facts["market"]["held"]:
+        share = float(sold_out(data).mean())
+        told.append(
+            f"Products were sold out {percent(share)} of the time, and {number(gone)} units were "
+            f"turned away ({percent(gone / max(gone + whole, 1e-300))} of what was asked for)."
+            if gone > 0 or share > 0
+            else "Nothing was ever sold out."
+        )
+    return tuple(told)
+
+
+def _listed(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]

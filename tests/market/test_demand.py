@@ -1,0 +1,220 @@
+"""What customers choose at given prices: plain twins, closed forms, what any demand must obey."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mos_agents.market import twins
+from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
+from mos_agents.market.equilibrium import LogitMarket
+from mos_agents.market.execution import Expected
+from mos_agents.market.tick import Market
+from mos_agents.market.types import InputError, Layout
+
+MODELS = [
+    Logit(),
+    Logit(2.0, 3.0, 1.0, relative=False, outside=0.5, scale=0.25),
+    Logit(1.0, 1.5, nesting=0.6),
+    Elasticity(),
+    Elasticity(0.8, 1.3, 2.0),
+    Linear(20.0, 1.0, 0.5),
+    Linear(15.0, 2.0, 1.9),
+    Cheapest(),
+    Cheapest(12.0, 0.05),
+]
+ids = [f"{type(m).__name__}{j}" for j, m in enumerate(MODELS)]
+
+
+def market_of(demand: Any, n: int = 4, k: int = 2, rng: Any = None) -> Market:
+    rng = rng or np.random.default_rng(0)
+    layout = Layout.dense(
+        [f"s{i}" for i in range(n)], [f"p{j}" for j in range(k)], ["firm"] * n, demand.choice
+    )
+    size = layout.L
+    catalogue = Catalogue(
+        np.ones(size), rng.uniform(5.0, 15.0, size), rng.random(size), np.full(size, np.inf),
+        rng.integers(0, 3, size),
+    )  # fmt: skip
+    return Market(layout, catalogue, Expected(demand))
+
+
+def situation(market: Market, rng: np.random.Generator, rows: int = 3) -> tuple[Any, Any, Any]:
+    """Prices, availability and reference prices, with ties and sold-out sellers."""
+    shape = (rows, market.layout.L)
+    prices = rng.uniform(4.0, 18.0, shape)
+    prices = np.where(rng.random(shape) < 0.5, np.round(prices), prices)
+    return prices, rng.random(shape) < 0.8, np.tile(market.catalogue.reference_price, (rows, 1))
+
+
+def twin_shares(market: Market, prices: Any, available: Any, reference: Any) -> Any:
+    demand: Any = market.execution.demand
+    out = np.zeros(prices.shape)
+    for b in range(len(prices)):
+        for group in twins.groups_of(market):
+            own = [i for i in group if available[b, i]]
+            if not own:
+                continue
+            p, ref = prices[b, own], reference[b, own]
+            if isinstance(demand, Logit):
+                level = p / ref if demand.relative else p
+                utility = (
+                    demand.intercept - demand.price_coefficient * level
+                    + demand.quality_coefficient * market.catalogue.quality[own]
+                ) / demand.scale  # fmt: skip
+                nests = market.nests[own]
+                shares = twins.logit(utility, nests, demand.nesting, demand.outside / demand.scale)
+            elif isinstance(demand, Elasticity):
+                shares = twins.elasticity(
+                    p, ref, demand.base, demand.elasticity, demand.comparison
+                )
+            elif isinstance(demand, Linear):
+                shares = twins.linear(p, demand.intercept, demand.own, demand.cross)
+            else:
+                shares = twins.cheapest(p, demand.choke, demand.slope)
+            out[b, own] = shares
+    return out
+
+
+@pytest.mark.parametrize("choice", ["within", "across"])
+@pytest.mark.parametrize("demand", MODELS, ids=ids)
+def test_shares_are_those_of_the_plain_twin(demand, choice):
+    rng = np.random.default_rng(1)
+    demand = type(demand)(**{**demand.__dict__, "choice": choice})
+    for n, k in ((1, 1), (2, 1), (4, 2), (3, 3)):
+        market = market_of(demand, n, k, rng)
+        for _ in range(15):
+            case = situation(market, rng)
+            np.testing.assert_allclose(
+                demand.shares(market, *case), twin_shares(market, *case), rtol=1e-9, atol=1e-12
+            )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(MODELS), st.integers(0, 2**32), st.integers(1, 6))
+def test_any_demand_is_a_probability_for_offers_only_and_treats_sellers_alike(demand, seed, n):
+    rng = np.random.default_rng(seed)
+    market = market_of(demand, n, 1, rng)
+    prices, available, reference = situation(market, rng)
+    shares = demand.shares(market, prices, available, reference)
+    assert (shares >= 0.0).all()
+    assert not shares[~available].any()
+    if not isinstance(demand, Linear):  # which gives units, not probabilities
+        assert (shares.sum(1) <= 1.0 + 1e-12).all()
+    order = rng.permutation(n)
+    shuffled = market.with_parts(
+        catalogue=Catalogue(*(getattr(market.catalogue, f)[order] for f in
+                              ("cost", "reference_price", "quality", "stock", "nest")))
+    )  # fmt: skip
+    moved = demand.shares(shuffled, prices[:, order], available[:, order], reference[:, order])
+    np.testing.assert_allclose(moved, shares[:, order], rtol=1e-10, atol=1e-14)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(MODELS), st.integers(0, 2**32))
+def test_a_higher_price_never_brings_more_customers(demand, seed):
+    rng = np.random.default_rng(seed)
+    market = market_of(demand, 3, 1, rng)
+    prices, _, reference = situation(market, rng, 1)
+    everybody = np.ones(prices.shape, bool)
+    dearer = prices.copy()
+    dearer[0, 1] += 0.7
+    before = demand.shares(market, prices, everybody, reference)[0]
+    after = demand.shares(market, dearer, everybody, reference)[0]
+    assert after[1] <= before[1] + 1e-12
+    assert (after[[0, 2]] >= before[[0, 2]] - 1e-12).all() or isinstance(demand, Elasticity)
+
+
+@pytest.mark.parametrize("nesting", [0.0, 0.3, 0.9])
+def test_logit_demand_is_that_of_the_equilibrium_module(nesting):
+    demand = Logit(2.0, 1.7, 0.8, False, 0.4, 0.5, nesting, "across")
+    market = market_of(demand, 5, 2)
+    theirs = LogitMarket(
+        quality=(2.0 + 0.8 * market.catalogue.quality) / 0.5,
+        cost=market.catalogue.cost,
+        owner=market.layout.seller,
+        price_coefficient=1.7 / 0.5,
+        nest=market.catalogue.nest,
+        nesting=nesting,
+        outside_utility=0.4 / 0.5,
+    )
+    prices = np.random.default_rng(0).uniform(1.0, 4.0, (6, 10))
+    ours = demand.shares(market, prices, np.ones(prices.shape, bool), np.ones(prices.shape))
+    np.testing.assert_allclose(ours, theirs.shares(prices), rtol=1e-12)
+
+
+def test_logit_survives_utilities_that_would_overflow():
+    demand = Logit(0.0, 1.0, 0.0, relative=False, scale=1e-3)
+    market = market_of(demand, 2, 1)
+    prices = np.array([[1.0, 900.0], [-900.0, -900.0], [900.0, 900.0]])
+    shares = demand.shares(market, prices, np.ones((3, 2), bool), np.ones((3, 2)))
+    np.testing.assert_allclose(shares, [[0.0, 0.0], [0.5, 0.5], [0.0, 0.0]], atol=1e-300)
+
+
+def shares_of_one_product(demand: Any, prices: list[float], reference: float = 10.0) -> Any:
+    market = market_of(demand, len(prices), 1)
+    row = np.array([prices], dtype=float)
+    return demand.shares(market, row, np.ones(row.shape, bool), np.full(row.shape, reference))[0]
+
+
+@pytest.mark.parametrize("price", [6.0, 10.0, 25.0])
+def test_a_lone_seller_sells_to_three_in_ten_times_the_relative_price_to_minus_two(price):
+    found = shares_of_one_product(Elasticity(), [price])[0]
+    assert found == pytest.approx(min(0.3 * (price / 10.0) ** -2, 1.0))
+
+
+@pytest.mark.parametrize(("mine", "rival"), [(10.0, 8.0), (8.0, 10.0), (12.0, 12.0), (30.0, 6.0)])
+def test_own_visitors_follow_the_two_seller_formula(mine, rival):
+    """0.3 (p/ref)^-2 exp(-0.5 (p - rival) / ref) where the rival is cheaper."""
+    found = shares_of_one_product(Elasticity(), [mine, rival])
+
+    def own(p: float, q: float) -> float:
+        return 0.5 * min(0.3 * (p / 10) ** -2, 1.0) * np.exp(-0.5 * max(p - q, 0.0) / 10)
+
+    stays = np.array([own(mine, rival), own(rival, mine)])
+    if mine != rival:
+        dear = int(mine < rival)
+        assert found[dear] == pytest.approx(stays[dear])
+        lost = 0.5 * min(0.3 * (max(mine, rival) / 10) ** -2, 1.0) - stays[dear]
+        assert found[1 - dear] == pytest.approx(stays[1 - dear] + lost)
+    else:
+        assert found == pytest.approx(stays)
+
+
+def test_singh_vives_duopoly_by_hand():
+    """a = 10, b = 1, d = 0.5 at p = (4, 5): q = ((a - p) - d (a - p')) / (1 - d^2)."""
+    found = shares_of_one_product(Linear(10.0, 1.0, 0.5), [4.0, 5.0])
+    assert found == pytest.approx([(6.0 - 2.5) / 0.75, (5.0 - 3.0) / 0.75])
+
+
+def test_a_linear_seller_priced_out_leaves_a_monopoly():
+    found = shares_of_one_product(Linear(10.0, 1.0, 0.5), [4.0, 8.0])  # 2 - 3 < 0
+    assert found == pytest.approx([6.0, 0.0])
+
+
+def test_the_cheapest_take_all_and_equal_prices_share():
+    assert shares_of_one_product(Cheapest(), [3.0, 2.0, 2.0]).tolist() == [0.0, 0.5, 0.5]
+    assert shares_of_one_product(Cheapest(choke=2.5), [3.0]).tolist() == [0.0]
+    assert shares_of_one_product(Cheapest(slope=0.1), [3.0, 4.0]) == pytest.approx([0.7, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "field"),
+    [
+        (Logit, {"scale": 0.0}, "scale"),
+        (Logit, {"nesting": 1.0}, "nesting"),
+        (Logit, {"choice": "between"}, "choice"),
+        (Elasticity, {"base": 1.2}, "base"),
+        (Elasticity, {"elasticity": -1.0}, "elasticity"),
+        (Linear, {"cross": 1.0}, "cross"),
+        (Cheapest, {"choke": 0.0}, "choke"),
+    ],
+)
+def test_a_demand_that_makes_no_sense_is_refused_by_its_name(kind, wrong, field):
+    with pytest.raises(InputError, match=field):
+        kind(**wrong)

@@ -1,0 +1,109 @@
+"""Who sees what: the own book at once, the tape when it is due, and never the true demand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mos_agents.market import twins
+from mos_agents.market.observations import Book
+from mos_agents.market.random import Streams
+from mos_agents.market.tick import tick
+from mos_agents.market.types import InputError
+from tests.market.worlds import KINDS, auction, differentiated, play, retail
+
+
+@pytest.mark.parametrize("delay", [0, 1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_shows_what_the_plain_twin_shows(kind, delay):
+    market = KINDS[kind](observations=Book(tape_delay=delay))
+    for _, step in play(market, 8, 3):
+        for seat in market.seats:
+            seen = seat.own(step.observation)
+            for field in seat.fields:
+                wanted = twins.observed(
+                    market, step.state, step.info.arrivals, step.info.executions, field.name,
+                    seat.number, field.index,
+                )  # fmt: skip
+                np.testing.assert_array_equal(seat.read(seen, field.name), wanted, field.name)
+
+
+@pytest.mark.parametrize("delay", [0, 1, 2, 5])
+def test_the_tape_shows_rivals_quotes_of_exactly_so_many_ticks_ago(delay):
+    market = retail(2, 2, observations=Book(tape_delay=delay))
+    asks = [market.start(1).quotes.ask]
+    for t, (_, step) in enumerate(play(market, 12)):
+        asks.append(step.info.quotes.ask)
+        seat = market.seats[0]
+        seen = seat.read(seat.own(step.observation), "rival_ask")
+        if t + 1 >= delay:
+            assert np.array_equal(seen, asks[t + 1 - delay][:, 2:])
+        else:  # nothing has come yet
+            assert not seat.read(seat.own(step.observation), "rival_open").any()
+
+
+def test_own_quotes_are_never_late():
+    market = retail(2, 2, observations=Book(tape_delay=4))
+    for _, step in play(market, 6):
+        seat = market.seats[1]
+        own = seat.read(seat.own(step.observation), "own_ask")
+        assert np.array_equal(own, step.info.quotes.ask[:, 2:])
+
+
+def test_noise_is_on_rivals_prices_only_and_each_observer_has_its_own():
+    noisy = retail(3, 3, observations=Book(tape_noise=0.1))
+    plain = noisy.with_parts(observations=Book())
+    errors = {}
+    for (_, one), (_, other) in zip(play(noisy, 3, 400), play(plain, 3, 400), strict=True):
+        for seat in noisy.seats:
+            mine, true = seat.own(one.observation), seat.own(other.observation)
+            for field in seat.fields:
+                a, b = seat.read(mine, field.name), seat.read(true, field.name)
+                if field.name == "rival_ask":
+                    errors.setdefault(seat.name, []).append(np.log(a / b) / 0.1)
+                else:
+                    assert np.array_equal(a, b)
+    for error in errors.values():
+        assert stats.kstest(np.ravel(error), "norm").pvalue > 1e-3
+    first, second = (np.concatenate(e)[:, 3] for e in list(errors.values())[:2])
+    assert abs(np.corrcoef(first, second)[0, 1]) < 4.5 / np.sqrt(first.size)
+
+
+def test_what_nobody_may_see_changes_no_observation():
+    """Demand, and rivals' costs, stock, cash and sealed bids: hidden from everybody else."""
+    market = auction(3, 2)
+    state, luck = market.start(1), Streams.of(0, 1).at(0)
+    one = np.full((1, 6, 1), 10.0)  # all bids below the reserve: nothing is sold
+    two = one.copy()
+    two[0, 4:] = 15.0
+    first, second = (tick(market, state, a, luck) for a in (one, two))
+    for seat in market.seats[:2]:
+        assert np.array_equal(seat.own(first.observation), seat.own(second.observation))
+    richer = state._replace(
+        positions=state.positions._replace(cash=state.positions.cash + np.array([0.0, 0.0, 9.0])),
+        cost=state.cost + np.repeat([0.0, 5.0], [4, 2]),
+    )
+    third = tick(market, richer, one, luck)
+    for seat in market.seats[:2]:
+        assert np.array_equal(seat.own(first.observation), seat.own(third.observation))
+
+
+def test_hidden_rivals_and_costs_leave_the_fields():
+    names = [f.name for f in retail(2, 2, observations=Book(show_rivals=False)).seats[0].fields]
+    assert not [n for n in names if n.startswith("rival")]
+    names = [f.name for f in retail(2, 2, observations=Book(show_cost=False)).seats[0].fields]
+    assert "cost" not in names
+
+
+def test_rivals_are_those_of_the_same_product_or_of_the_whole_choice():
+    within = retail(3, 4).seats[1]
+    assert next(f.size for f in within.fields if f.name == "rival_ask") == 8
+    across = differentiated().seats[2]  # seven products of the others
+    assert next(f.size for f in across.fields if f.name == "rival_ask") == 7
+
+
+@pytest.mark.parametrize("wrong", [{"tape_delay": -1}, {"tape_delay": 1.5}, {"tape_noise": -0.1}])
+def test_a_view_that_makes_no_sense_is_refused_by_its_name(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        Book(**wrong)

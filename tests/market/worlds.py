@@ -1,0 +1,208 @@
+"""Markets of every kind for the tests, random play in them, and the bits of what comes out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mos_agents.market.arrivals import Browsing, FixedMass, Hawkes, Poisson
+from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.demand import Elasticity, Logit
+from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.positions import Ledger
+from mos_agents.market.quotes import SealedBid, TwoSided
+from mos_agents.market.random import Streams
+from mos_agents.market.reference import (
+    Fundamentals,
+    GeometricBrownian,
+    OrnsteinUhlenbeck,
+)
+from mos_agents.market.tick import Market, tick
+from mos_agents.market.types import Layout, State, Step
+
+
+def retail(n: int = 3, k: int = 4, stock: float = 20.0, **parts: Any) -> Market:
+    """Sellers of the same products, browsing customers, stock that is ordered anew."""
+    names = ["platform", *(f"firm_{i}" for i in range(1, n))]
+    layout = Layout.dense(names, [f"p{j}" for j in range(k)], ["platform"] + ["firm"] * (n - 1))
+    ledger = Ledger(base_stock=1.0, lead_time=1, holding_cost=0.002, commission=0.1)
+    defaults: dict[str, Any] = {
+        "execution": Sampled(Elasticity()),
+        "arrivals": Browsing(sessions=12.0),
+        "positions": ledger,
+        "reference": Fundamentals(demand=OrnsteinUhlenbeck(sigma=0.3)),
+    }
+    return Market(layout, Catalogue.drawn(layout, 0, stock=stock), **(defaults | parts))
+
+
+def makers(n: int = 3, k: int = 2, **parts: Any) -> Market:
+    """Market makers, self-exciting orders, mid prices in geometric Brownian motion."""
+    layout = Layout.dense(
+        [f"maker_{i}" for i in range(n)], [f"asset_{j}" for j in range(k)], ["maker"] * n
+    )
+    size = layout.L
+    flat = Catalogue(np.zeros(size), np.full(size, 100.0), np.zeros(size), np.zeros(size))
+    defaults: dict[str, Any] = {
+        "execution": FillIntensity(),
+        "quotes": TwoSided(),
+        "arrivals": Hawkes(mu=8.0),
+        "positions": Ledger(limit=60.0, short=True, mark="reference"),
+        "reference": Fundamentals(GeometricBrownian(sigma=0.02)),
+        "dt": 0.25,
+    }
+    return Market(layout, flat, **(defaults | parts))
+
+
+def auction(n: int = 4, k: int = 2, **parts: Any) -> Market:
+    """Bidders for single items; what they win is used at once for its private worth."""
+    layout = Layout.dense(
+        [f"bidder_{i}" for i in range(n)], [f"item_{j}" for j in range(k)], ["bidder"] * n
+    )
+    size = layout.L
+    worth = Catalogue(
+        np.linspace(10.0, 90.0, size), np.full(size, 50.0), np.zeros(size), np.full(size, np.inf)
+    )
+    defaults: dict[str, Any] = {
+        "execution": Auction("second", reserve=20.0),
+        "quotes": SealedBid(high=100.0),
+        "arrivals": Poisson(buy=0.0, sell=1.5),
+    }
+    return Market(layout, worth, **(defaults | parts))
+
+
+def differentiated(**parts: Any) -> Market:
+    """Nine products of three firms in three nests: one choice over the whole market."""
+    layout = Layout(
+        ("a", "b", "c"),
+        ("firm",) * 3,
+        tuple(f"p{j}" for j in range(9)),
+        np.array([0, 0, 0, 0, 1, 1, 1, 2, 2]),
+        np.arange(9),
+        "across",
+    )
+    rng = np.random.default_rng(5)
+    catalogue = Catalogue(
+        rng.uniform(1.0, 2.0, 9),
+        rng.uniform(2.0, 4.0, 9),
+        rng.random(9),
+        np.full(9, 30.0),
+        rng.integers(0, 3, 9),
+    )
+    demand = Logit(1.0, 1.5, relative=False, nesting=0.5, choice="across")
+    defaults: dict[str, Any] = {
+        "execution": Sampled(demand),
+        "arrivals": Poisson(buy=25.0),
+        "positions": Ledger(base_stock=1.0),
+        "reference": Fundamentals(cost=GeometricBrownian(sigma=0.05)),
+    }
+    return Market(layout, catalogue, **(defaults | parts))
+
+
+def expected(**parts: Any) -> Market:
+    """The repeated game of the literature: shares times mass, made to order."""
+    return retail(
+        **(
+            {
+                "stock": np.inf,
+                "execution": Expected(Logit()),
+                "arrivals": FixedMass(10.0),
+                "positions": Ledger(),
+            }
+            | parts
+        )
+    )
+
+
+KINDS = {
+    "retail": retail,
+    "makers": makers,
+    "auction": auction,
+    "differentiated": differentiated,
+    "expected": expected,
+}
+
+
+def random_actions(market: Market, rng: np.random.Generator, batch: int) -> Any:
+    """[B, L, A] uniform within the limits; posted prices near the reference price."""
+    low, high = market.quotes.limits(market)
+    if "price" in market.quotes.features:
+        reference = market.catalogue.reference_price
+        low = np.concatenate([0.8 * reference[:, None], low[:, 1:]], axis=1)
+        high = np.concatenate([1.3 * reference[:, None], high[:, 1:]], axis=1)
+    if "spread" in market.quotes.features:
+        low, high = low.copy(), high.copy()
+        low[:, 0], high[:, 0] = -0.2, 0.2
+    return low + (high - low) * rng.random((batch, *low.shape))
+
+
+def play(
+    market: Market, ticks: int, markets: Any = 1, seed: int = 0, frozen: bool = False
+) -> Iterator[tuple[State, Step]]:
+    """State before and step of each tick of random play that depends on the market number alone."""
+    numbers = np.arange(markets) if isinstance(markets, int) else np.asarray(markets)
+    luck = Streams.of(seed, numbers)
+    choices = Streams.of(seed, numbers, owner="everybody")
+    low_high = [random_actions(market, Corner(u), 1)[0] for u in (0.0, 1.0)]
+    state = market.start(len(numbers))
+    for t in range(ticks):
+        table = choices.at(t).uniforms("action", low_high[0].size)
+        table = table.reshape(len(numbers), *low_high[0].shape)
+        actions = low_high[0] + (low_high[1] - low_high[0]) * table
+        if frozen:
+            state, actions = read_only(state), read_only(actions)
+        step = tick(market, state, actions, luck.at(t))
+        yield state, step
+        state = step.state
+
+
+class Corner:
+    """Stands in for a generator whose every draw is the same number."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def random(self, shape: tuple[int, ...]) -> Any:
+        return np.full(shape, self.value)
+
+
+def arrays(value: Any) -> Iterator[Any]:
+    """All arrays in a record, depth first."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, dict):
+        for key in sorted(value):
+            yield from arrays(value[key])
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from arrays(one)
+    elif isinstance(value, int | float):
+        yield np.asarray(value)
+
+
+def bits(value: Any) -> str:
+    """A hash over every bit (NaN and the sign of zero included)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays(value):
+        digest.update(str((array.shape, array.dtype)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def read_only(value: Any) -> Any:
+    """A copy that cannot be written, as Ray delivers arrays."""
+    if isinstance(value, np.ndarray):
+        copy = value.copy()
+        copy.flags.writeable = False
+        return copy
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(read_only(v) for v in value))
+    return value
+
+
+def with_catalogue(market: Market, **columns: Any) -> Market:
+    """The same market with other columns of its catalogue."""
+    return market.with_parts(catalogue=replace(market.catalogue, **columns))

@@ -1,0 +1,65 @@
+"""Bids against the theory of auctions."""
+
+import numpy as np
+import pytest
+
+from mos_agents.policies import make
+from mos_agents.rollout import rollout
+from tests.policies.markets import auction, seen
+
+
+def bid(policy, worth, seat):
+    action, _ = policy.act(seat, seen(seat, cost=worth), policy.start(seat, 1), None)
+    return float(action[0, 0, 0])
+
+
+def test_shading_counts_the_bidders_of_the_market():
+    assert bid(make("shaded"), 0.9, auction(3).seats[0]) == pytest.approx(0.6)
+    assert bid(make("shaded"), 0.9, auction(2).seats[0]) == pytest.approx(0.45)
+    assert bid(make("shaded", bidders=10), 0.9, auction(2).seats[0]) == pytest.approx(0.81)
+    assert bid(make("shaded"), 0.9, auction(1).seats[0]) == 0.0
+    assert bid(make("truthful"), 0.9, auction(3).seats[0]) == 0.9
+
+
+def test_shading_to_a_reserve():
+    """n = 2, r = .5, v = .8: .4 + .25 / 1.6; at the reserve it bids the reserve itself."""
+    seat, policy = auction(2).seats[0], make("shaded", reserve=0.5)
+    assert bid(policy, 0.8, seat) == pytest.approx(0.4 + 0.25 / 1.6)
+    assert bid(policy, 0.5, seat) == pytest.approx(0.5)
+    assert bid(policy, 0.3, seat) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("n, reserve", [(2, 0.0), (3, 0.0), (3, 0.4), (6, 0.2)])
+def test_a_shaded_bid_is_the_best_reply_to_shaded_bids(n, reserve):
+    """Gain (v - b) P(all others bid less), over all bids b, when the others follow the policy."""
+    seat, policy = auction(n).seats[0], make("shaded", reserve=reserve)
+    worths = np.linspace(0.0, 1.0, 4001)
+    observation = np.repeat(seen(seat), worths.size, axis=0)
+    observation[:, seat.where["cost"]] = worths[:, None]
+    bids = policy.decide(seat, observation)[:, 0, 0]
+    for worth in (0.45, 0.7, 0.95):
+        own = bid(policy, worth, seat)
+        offers = np.linspace(reserve, worth, 2001)
+        wins = np.interp(offers, bids, worths) ** (n - 1)
+        best = ((worth - offers) * wins).max()
+        mine = (worth - own) * np.interp(own, bids, worths) ** (n - 1)
+        assert mine == pytest.approx(best, rel=1e-3)
+
+
+def test_first_and_second_price_auctions_raise_the_same_revenue():
+    """Uniform worths, three bidders: (n - 1) / (n + 1) = 1/2 either way, and 2/3 x 3/4 = 1/2."""
+    paid = {}
+    for price, kind in (("first", "shaded"), ("second", "truthful")):
+        market = auction(3, price)
+        policies = dict.fromkeys(market.layout.participants, make(kind))
+        run = rollout(market, policies, ticks=21, markets=2000, series=("bought", "bid", "reward"))
+        later = run.series["bought"][1:]  # worths are drawn from the second tick on
+        bids = run.series["bid"][1:]
+        ranked = np.sort(bids, axis=2)
+        paid[price] = ranked[..., -1 if price == "first" else -2].mean()
+        assert (later.sum(axis=2) == 1.0).all()
+        # The winner keeps the rest of the highest worth, 3/4 on average.
+        gain = run.series["reward"][1:].sum(axis=2).mean()
+        assert gain == pytest.approx(0.75 - 0.5, abs=0.005)
+    assert paid["first"] == pytest.approx(0.5, abs=0.005)
+    assert paid["second"] == pytest.approx(0.5, abs=0.005)

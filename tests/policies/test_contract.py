@@ -1,0 +1,263 @@
+"""What every registered policy keeps: shapes, limits, bits, and the propensity it states."""
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from mos_agents.market.random import Streams
+from mos_agents.market.types import InputError
+from mos_agents.policies import POLICIES, from_spec, make, to_spec
+from mos_agents.rollout import rollout, turns
+from tests.policies.markets import auction, dealers, shop
+
+SHOP, DEALERS, AUCTION = shop(), dealers(assets=2, ticks=30), auction()
+EXPLORING = {"kind": "epsilon_greedy", "epsilon": 0.3}
+
+CASES = {
+    "hold": (SHOP, {}),
+    "fixed_price": (SHOP, {"price": (12.0, 17.0)}),
+    "cost_plus": (SHOP, {}),
+    "static_markup": (SHOP, {}),
+    "static_markup over the reference": (SHOP, {"over": "reference"}),
+    "reactive": (SHOP, {}),
+    "undercut": (SHOP, {}),
+    "match_cheapest": (SHOP, {}),
+    "random_walk": (SHOP, {"volatility": 0.3, "drift": 0.01}),
+    "mean_reverting": (SHOP, {"volatility": 0.5}),
+    "random_walk with sizes": (shop(sized=True), {}),
+    "uniform": (SHOP, {}),
+    "uniform on a grid": (SHOP, {"levels": 4}),
+    "uniform of a dealer": (DEALERS, {"low": (-1.0, 0.1), "high": (1.0, 2.0)}),
+    "epsilon_greedy": (SHOP, {"policy": {"kind": "mean_reverting"}}),
+    "epsilon_greedy on a grid": (
+        SHOP,
+        {"policy": {"kind": "fixed_price", "price": 15.0}, "epsilon": 0.4, "levels": 3, "low": 10.0,
+         "high": 20.0},
+    ),
+    "epsilon_greedy around a fixed price": (
+        SHOP,
+        {"policy": {"kind": "hold"}, "epsilon": 0.4, "low": 0.8, "high": 1.2, "relative": True},
+    ),
+    "epsilon_greedy within epsilon_greedy": (
+        SHOP,
+        {"policy": {**EXPLORING, "policy": {"kind": "hold"}, "levels": 2, "low": 10.0, "high": 20},
+         "levels": 2, "low": 12.0, "high": 18.0, "epsilon": 0.4},
+    ),
+    "fixed_spread": (DEALERS, {"spread": 1.5}),
+    "avellaneda_stoikov": (DEALERS, {}),
+    "glft": (DEALERS, {}),
+    "truthful": (AUCTION, {}),
+    "shaded": (AUCTION, {"reserve": 0.2}),
+    "random_bid": (AUCTION, {"low": 0.2, "high": 0.9}),
+}  # fmt: skip
+
+
+def made(case):
+    market, parameters = CASES[case]
+    return market, make(case.split()[0], **parameters)
+
+
+def everybody(market, policy):
+    return dict.fromkeys(market.layout.participants, policy)
+
+
+def a_turn(case, markets=5, ticks=8):
+    market, policy = made(case)
+    *_, last = turns(market, everybody(market, policy), seed=3, ticks=ticks, markets=markets)
+    return market, policy, last
+
+
+def repeated(case, rows):
+    """Many markets that see the same: the policy, its seat, observation, memory and actions."""
+    market, policy, turn = a_turn(case, markets=1)
+    seat = market.seats[1]
+    observation = np.repeat(seat.own(turn.observation), rows, axis=0)
+    memory = policy.start(seat, rows)
+    shocks = Streams.of(9, rows, owner="someone").at(0)
+    action, _ = policy.act(seat, observation, memory, shocks)
+    return policy, seat, observation, memory, action
+
+
+def test_every_registered_policy_is_under_this_contract():
+    assert {case.split()[0] for case in CASES} == set(POLICIES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_actions_have_the_seats_shape_and_stay_within_its_limits(case):
+    market, policy = made(case)
+    low = np.concatenate([seat.low for seat in market.seats])
+    high = np.concatenate([seat.high for seat in market.seats])
+    for turn in turns(market, everybody(market, policy), seed=1, ticks=25, markets=6):
+        assert turn.actions.shape == (6, *low.shape)
+        assert ((turn.actions >= low) & (turn.actions <= high)).all()
+    played = rollout(market, everybody(market, policy), seed=1, ticks=25, markets=6)
+    assert played.faults == () and played.refused == {}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_market_has_the_same_bits_alone_and_in_any_company(case):
+    market, policy = made(case)
+    kept = {"series": ("action", "reward"), "seed": 0, "ticks": 12}
+    batch = rollout(market, everybody(market, policy), markets=7, **kept)
+    again = rollout(market, everybody(market, policy), markets=7, **kept)
+    company = rollout(market, everybody(market, policy), markets=np.array([5, 2]), **kept)
+    for name in kept["series"]:
+        assert np.array_equal(batch.series[name], again.series[name])
+        assert np.array_equal(batch.series[name][:, [5, 2]], company.series[name])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_that_a_policy_is_given_is_written_to(case):
+    market, policy, turn = a_turn(case)
+    seat = market.seats[0]
+    observation = seat.own(turn.observation).copy()
+    frozen = [observation, seat.low, seat.high, seat.opening_price]
+    before = [array.copy() for array in frozen]
+    writeable = [array.flags.writeable for array in frozen]
+    for array in frozen:
+        array.flags.writeable = False
+    memory = policy.start(seat, len(observation))
+    action, _ = policy.act(seat, observation, memory, Streams.of(0, 5).at(0))
+    action.flags.writeable = False
+    policy.propensity(seat, observation, action, memory)
+    for array, was, flag in zip(frozen, before, writeable, strict=True):
+        assert np.array_equal(array, was)
+        array.flags.writeable = flag
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_action_taken_had_a_chance_and_one_outside_the_limits_has_none(case):
+    market, policy, turn = a_turn(case)
+    for seat, memory in zip(market.seats, turn.memories, strict=True):
+        own, action = seat.own(turn.observation), turn.actions[:, seat.listings]
+        chance = policy.propensity(seat, own, action, memory)
+        assert chance.shape == (5,) and (chance > 0.0).all()
+        outside = action.copy()
+        outside[:, 0, 0] = seat.high[0, 0] + 1.0
+        assert (policy.propensity(seat, own, outside, memory) == 0.0).all()
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if made(c)[1].atomic])
+def test_a_stated_probability_is_the_frequency_of_the_action(case):
+    rows = 20_000
+    policy, seat, observation, memory, action = repeated(case, rows)
+    kinds, counts = np.unique(action.reshape(rows, -1), axis=0, return_counts=True)
+    shape = (len(kinds), *action.shape[1:])
+    stated = policy.propensity(seat, observation[: len(kinds)], kinds.reshape(shape), memory)
+    assert stated.sum() == pytest.approx(1.0, abs=1e-12)
+    error = np.sqrt(stated * (1.0 - stated) / rows)
+    assert (np.abs(counts / rows - stated) <= 4.5 * error + 1e-12).all()
+
+
+DENSE = {
+    "random_walk": (shop(products=1), {"volatility": 0.3}),
+    "a walk cut off at the limits": (shop(products=1), {"volatility": 2.0}),
+    "mean_reverting": (shop(products=1), {"volatility": 0.1, "reversion": 0.5}),
+    "uniform": (shop(products=1), {"low": 12.0}),
+    "random_bid": (AUCTION, {"low": 0.2, "high": 0.9}),
+    "epsilon_greedy": (
+        shop(products=1),
+        {"policy": {"kind": "random_walk", "volatility": 0.1}, "low": 0.5, "high": 1.5,
+         "relative": True, "epsilon": 0.5},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DENSE)
+def test_a_stated_density_integrates_to_one_and_is_the_law_of_the_action(case):
+    market, parameters = DENSE[case]
+    policy = make({"a walk cut off at the limits": "random_walk"}.get(case, case), **parameters)
+    *_, turn = turns(market, everybody(market, policy), seed=3, ticks=8)
+    seat, rows = market.seats[1], 4000
+    own = seat.own(turn.observation)
+    # Midpoints of cells: no cell edge falls on a jump of the density for longer than one cell.
+    edges = np.linspace(seat.low[0, 0], seat.high[0, 0], 200_001)
+    points = 0.5 * (edges[1:] + edges[:-1])
+    density = policy.propensity(
+        seat, np.repeat(own, points.size, axis=0), points[:, None, None], None
+    )
+    law = np.concatenate([[0.0], np.cumsum(density * np.diff(edges))])
+    assert law[-1] == pytest.approx(1.0, abs=1e-3)
+    memory, many = policy.start(seat, rows), np.repeat(own, rows, axis=0)
+    action, _ = policy.act(seat, many, memory, Streams.of(4, rows, owner="x").at(0))
+    found = stats.kstest(action[:, 0, 0], lambda p: np.interp(p, edges, law))
+    assert found.pvalue > 1e-3
+
+
+def test_the_density_over_two_listings_integrates_to_one():
+    market, policy = shop(products=2), make("random_walk", volatility=0.2)
+    *_, turn = turns(market, everybody(market, policy), seed=3, ticks=4)
+    seat = market.seats[0]
+    points = np.linspace(5.0, 40.0, 401)
+    grid = np.stack(np.meshgrid(points, points, indexing="ij"), axis=-1).reshape(-1, 2, 1)
+    own = np.repeat(seat.own(turn.observation), len(grid), axis=0)
+    density = policy.propensity(seat, own, grid, None).reshape(401, 401)
+    total = integrate.simpson(integrate.simpson(density, points), points)
+    assert total == pytest.approx(1.0, abs=1e-4)
+
+
+def test_an_atom_amid_a_density_has_its_probability():
+    """Hold with probability .6; with .4 uniform on [12, 18]^2: the square has density .4/36."""
+    policy, seat, observation, memory, action = repeated(
+        "epsilon_greedy around a fixed price", 4000
+    )
+    held = (action == 15.0).all(axis=(1, 2))
+    assert held.mean() == pytest.approx(0.6, abs=0.03)
+    stated = policy.propensity(seat, observation, action, memory)
+    assert stated[held] == pytest.approx(0.6)
+    assert stated[~held] == pytest.approx(0.4 / 36.0)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_policy_is_written_down_and_read_back(case):
+    _, policy = made(case)
+    assert from_spec(to_spec(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    "kind, parameters, told",
+    [
+        ("hald", {}, "did you mean 'hold'"),
+        ("glft", {"gama": 1.0}, "glft.gama=1.0 is not a parameter, did you mean 'gamma'"),
+        ("fixed_price", {}, "fixed_price.price is missing"),
+        ("fixed_price", {"price": "dear"}, "fixed_price.price='dear'"),
+        ("fixed_price", {"price": [1.0, float("nan")]}, "fixed_price.price"),
+        ("undercut", {"share": 2}, r"undercut.share=2 must be a number in \[0, 1\]"),
+        ("undercut", {"share": True}, "undercut.share=True"),
+        ("random_walk", {"volatility": 0.0}, "random_walk.volatility=0.0"),
+        ("static_markup", {"over": "luck"}, "must be 'cost' or 'reference'"),
+        ("glft", {"rate": 0.0}, "glft.rate=0.0 must be > 0"),
+        ("shaded", {"bidders": 0}, "shaded.bidders=0"),
+        ("random_bid", {"low": 1.0}, "must be below high"),
+        ("uniform", {"levels": 1}, "uniform.levels=1"),
+        ("uniform", {"low": "cheap"}, "uniform.low='cheap'"),
+        ("epsilon_greedy", {"policy": 3}, "must be a policy or"),
+        ("epsilon_greedy", {"policy": {"price": 3}}, "must name its kind"),
+        ("epsilon_greedy", {"policy": {"kind": "hold"}, "epsilon": 1.5}, "epsilon=1.5"),
+    ],
+)
+def test_a_wrong_name_or_parameter_is_told_in_one_line(kind, parameters, told):
+    with pytest.raises(InputError, match=told) as error:
+        make(kind, **parameters)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "market, kind, parameters, told",
+    [
+        (
+            DEALERS,
+            "hold",
+            {},
+            "decides the price, but this participant's actions are offset/spread",
+        ),
+        (SHOP, "glft", {}, "decides the offset"),
+        (SHOP, "truthful", {}, "decides the bid"),
+        (SHOP, "fixed_price", {"price": (1.0, 2.0, 3.0)}, "has 3 numbers, but firm_1 has 2"),
+        (SHOP, "uniform", {"low": 50.0}, "leave no action"),
+        (SHOP, "uniform", {"low": (5.0, 6.0)}, "one number or one for each of price"),
+    ],
+)
+def test_a_policy_in_the_wrong_seat_is_told_before_the_first_tick(market, kind, parameters, told):
+    with pytest.raises(InputError, match=told):
+        make(kind, **parameters).start(market.seats[0], 1)
