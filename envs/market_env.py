@@ -2,10 +2,11 @@
 
 `MarketEnv` is a native PettingZoo `ParallelEnv` over one market (B = 1); all agents move at once.
 
-**Agents** are participants by name. **Observations** are what `seat.fields` lists, float64 unless
-`dtype="float32"`; true demand is in none of them. `spaces_table(agent)` prints what every index
-means. **Actions** are numbers in the order listing by listing, feature by feature ("continuous"),
-or one level of a price grid per listing ("discrete").
+**Agents** are participants by name. **Observations** are what `seat.fields` lists, as float64,
+which keeps the bits of `rollout.play`; `dtype="float32"` is for clients that take nothing else.
+True demand is in none of them. `spaces_table(agent)` prints what every index means. **Actions** are
+numbers in the order listing by listing, feature by feature ("continuous"), or one level of a price
+grid per listing ("discrete").
 
 **Chance.** `reset(seed=s)` starts the episode that `rollout.play` plays with seed s, bit for bit.
 `reset()` goes on to a seed that follows from the last one (`seating.next_seed`); the first, where

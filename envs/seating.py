@@ -26,6 +26,9 @@ from mos_agents.rollout import Table
 from mos_agents.scenarios import Scenario
 
 Source = Market | Scenario
+MODULES = {
+    "posted_price": "retail_v0", "two_sided": "market_making_v0", "sealed_bid": "auction_v0"
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,16 @@ def described(preset: str, scenario: Any, settings: Mapping[str, Any]) -> Scenar
         for key, value in settings.items()
         if value is not None
     ]
-    return scenarios.override(made, changes) if changes else made
+    wanted, kind = scenarios.load(preset).quotes.kind, made.quotes.kind
+    if kind != wanted:
+        raise InputError(
+            f"scenario={made.name!r} has quotes of kind {kind!r}, this environment has {wanted!r}; "
+            f"use {MODULES.get(kind, 'market_env.MarketEnv')}"
+        )
+    try:
+        return scenarios.override(made, changes) if changes else made
+    except InputError as error:
+        raise InputError(str(error).replace("--set", "settings", 1)) from None
 
 
 def next_seed(seed: int) -> int:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from mos_agents.analysis.statistics import bootstrap_interval
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import Market, Seat, refusals, tick
@@ -239,26 +239,26 @@ def rollout(
             raise InputError(f"series: {name!r} is not kept; those that can be are {list(SERIES)}")
     length = market.horizon if ticks is None else ticks
     table = Table.of(market, policies, seed, markets)
+    reward = np.zeros((table.batch, market.layout.N))
+    metrics = np.zeros((*reward.shape, len(METRICS)))
     kept: dict[str, Array] = {}
-    reward = metrics = refused = np.zeros(0)
-    turn = None
+    refused: list[IntArray] = []
+    final = market.start(table.batch)
     looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, table=table)
     for at, turn in enumerate(looped):
         if at == 0:
             kept = _room(series, turn, length, memory_limit)
-            reward, metrics = np.zeros_like(turn.step.reward), np.zeros_like(turn.step.metrics)
-            refused = []
         reward += turn.step.reward
         metrics += turn.step.metrics
         if turn.step.info.refused.any():
             refused.append(turn.step.info.refused)
         for name, values in kept.items():
             values[at] = SERIES[name](turn)
-    assert turn is not None
+        final = turn.step.state
     counts = refusals(market, np.concatenate(refused)) if refused else {}
     return Rollout(
         market.name, market.layout.participants, int(seed), int(length),
-        table.streams[0].markets.astype(np.int64), reward, metrics, turn.step.state, kept, counts,
+        table.streams[0].markets.astype(np.int64), reward, metrics, final, kept, counts,
         tuple(table.faults.values()),
     )  # fmt: skip
 
@@ -439,18 +439,8 @@ def mean_interval(
     values: Array, confidence: float = 0.95, resamples: int = 2000
 ) -> tuple[float, float, float]:
     """Mean of [R] replicates and its bootstrap interval; without limits for a single replicate."""
-    mean = float(values.mean())
-    if values.size < 2:
-        return mean, -np.inf, np.inf
-    if np.ptp(values) <= 1e-12 * max(
-        1.0, abs(mean)
-    ):  # nothing varies: there is nothing to resample
-        return mean, mean, mean
-    found = stats.bootstrap(
-        (values,), np.mean, confidence_level=confidence, n_resamples=resamples, method="BCa",
-        rng=np.random.default_rng(0), batch=max(1, 10_000_000 // values.size),
-    ).confidence_interval  # fmt: skip
-    return mean, float(found.low), float(found.high)
+    _, low, high = bootstrap_interval((values,), np.mean, confidence, resamples, seed=0)
+    return float(values.mean()), low, high
 
 
 # --- a record for off-policy evaluation -----------------------------------------------------------
@@ -518,10 +508,16 @@ def log_decisions(
             if menu is not None:
                 menus[name].append(_chances(target, seat, own, menu, memory))
             _, memories[name] = target.act(seat, own, memory, table.streams[seat.number].at(at))
-    stacked = [np.stack(values, axis=1) for values in zip(*kept, strict=True)]
+    observation, acted, on_move, rewards, played = (
+        np.stack(values, axis=1) for values in zip(*kept, strict=True)
+    )
     return Decisions(
         seat,
-        *stacked,
+        observation,
+        acted,
+        on_move,
+        rewards,
+        played,
         {name: np.stack(values, axis=1) for name, values in chances.items()},
         {name: np.stack(values, axis=1) for name, values in menus.items() if values},
     )

@@ -17,7 +17,7 @@ def test_the_readme_has_examples() -> None:
 
 @pytest.mark.parametrize("block", range(len(BLOCKS)))
 def test_an_example_of_the_readme_runs(block: int) -> None:
-    exec(compile(BLOCKS[block], f"README example {block + 1}", "exec"), {"__name__": "readme"})
+    exec(compile(BLOCKS[block], f"README example {block + 1}", "exec"), {"__name__": "__main__"})
 
 
 def test_every_file_that_the_readme_links_to_exists() -> None:

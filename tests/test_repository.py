@@ -25,16 +25,19 @@ LOCK = (ROOT / "requirements.lock").read_text()
 CHAIN = ("market", "policies", "learners", "games", "actors", "rollout", "envs", "experiments")
 """Each part knows only what stands to its left."""
 
-RIM = {"runs", "cli"}
+RIM = {"cli"}
 """May know everything inside `mos_agents`."""
 
 KNOWS = {part: set(CHAIN[:i]) for i, part in enumerate(CHAIN)}
 KNOWS["scenarios"] = {"market", "policies"}
+KNOWS["runs"] = {"market"}
+KNOWS["actors"].add("runs")  # the journal is part of a run's folder
 KNOWS["analysis"] = {"market", "runs"}
 KNOWS["report"] = {"market", "runs", "analysis"}
 for part in ("actors", "rollout", "envs", "experiments"):
     KNOWS[part].add("scenarios")  # a scenario is what they are made from
 KNOWS["envs"].add("report")  # for a picture of the market, and then lazily: see LAZY
+KNOWS["rollout"].add("analysis")  # a comparison comes with its interval
 KNOWS["experiments"] |= {"runs", "analysis", "report"}
 KNOWS |= dict.fromkeys(RIM, (set(KNOWS) | RIM) - {"envs", "experiments"})
 
@@ -250,7 +253,7 @@ ALLOWED = [
     ("mos_agents/market/__init__.py", "from .types import State"),
     ("mos_agents/actors/ray_runtime.py", "import ray\nfrom mos_agents.scenarios import presets"),
     ("mos_agents/report/figures.py", "import matplotlib\nfrom ..analysis import collusion"),
-    ("mos_agents/runs.py", "from mos_agents import __version__\nimport mos_agents.report"),
+    ("mos_agents/cli.py", "from mos_agents import __version__\nimport mos_agents.report"),
     (
         "mos_agents/runs.py",
         "import yaml\nyaml.dump(yaml.safe_load('a'))\nclass L(yaml.SafeLoader): pass",

@@ -1,6 +1,6 @@
 """The one loop: who sees what, what a failing policy costs, and what comes out of a play."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from mos_agents.rollout import (
     mean_interval,
     play,
     rollout,
+    turns,
 )
 from tests.policies.markets import dealers, shop
 
@@ -56,11 +57,6 @@ class Broken:
 
 def raises(action):
     raise RuntimeError("a bug")
-
-
-def spoils(action):
-    action[...] = 12.0
-    return action
 
 
 FAILURES = {
@@ -127,19 +123,30 @@ def test_a_market_has_the_same_bits_alone_in_any_company_and_in_any_order():
     assert not np.array_equal(whole.reward, other.reward)
 
 
-def test_nobody_sees_or_spoils_anothers_observation():
-    widths = []
-
-    def look(action):
-        widths.append(action.shape)
+def test_a_policy_that_writes_into_what_it_sees_spoils_nothing_but_its_own_move():
+    def spoils(action):
+        action[...] = 12.0
         return action
 
-    spoiled = rollout(shop(), everybody(firm_1=Broken(spoils)), ticks=5, series=("action",))
-    honest = rollout(
-        shop(), everybody(firm_1=Broken(lambda a: np.full_like(a, 12.0))), ticks=5,
-        series=("action",),
-    )  # fmt: skip
-    assert np.array_equal(spoiled.series["action"], honest.series["action"])
+    market = shop()
+    (turn,) = turns(market, everybody(firm_1=Broken(spoils, at=0)), ticks=1, markets=2)
+    untouched = market.first_observation(market.start(2), Streams.of(0, 2).at(0))
+    assert (turn.actions[:, :2] == 12.0).all()
+    assert np.array_equal(turn.observation, untouched)
+
+
+def test_everybody_gets_its_own_observation_alone():
+    @dataclass(frozen=True)
+    class Looks(Broken):
+        def act(self, seat, observation, memory, shocks):
+            assert observation.base is None and observation.shape == (2, seat.size)
+            assert (seat.read(observation, "own_ask") == seat.opening_price).all()
+            return seat.read(observation, "own_ask")[..., None], memory
+
+    prices = shop().catalogue.reference_price + np.arange(6.0)
+    market = shop(quotes=PostedPrice())
+    market = market.with_parts(catalogue=replace(market.catalogue, reference_price=prices))
+    assert rollout(market, everybody(Looks(None)), ticks=1, markets=2).faults == ()
 
 
 @pytest.mark.parametrize("how", FAILURES)

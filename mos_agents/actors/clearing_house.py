@@ -7,7 +7,7 @@ again gets the last outcome, an older one is refused, and a gap is an error.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ class ClearingHouse:
     """One shard of markets.
 
     present: who takes part; those withdrawn for good have no quotes any more.
-    counts: per participant, how often it was late, failed, or was refused, in decisions (markets).
+    counts: per participant, how many of its decisions (one a market and tick) were absent, by the
+    reasons in ABSENT, or "refused" by the market.
     """
 
     def __init__(self, run: str, market: Market, seed: int, markets: IntArray) -> None:
@@ -56,43 +57,39 @@ class ClearingHouse:
             if seat.name not in self.withdrawn
         ]
 
-    def stacked(self, replies: Sequence[Reply | None], names: Sequence[str]) -> Array:
-        """[B, L, A] actions in roster order, whoever answered first; NaN where there is none."""
+    def stacked(self, replies: Mapping[str, Reply | str]) -> tuple[Array, dict[str, str]]:
+        """[B, L, A] actions in roster order, whoever answered first; and whose are absent, and why.
+
+        replies: by name, or one of ABSENT in the place of a reply. An absent action is NaN.
+        """
         batch = len(self.reward)
         shape = (batch, self.market.layout.L, len(self.market.quotes.features))
-        actions = np.full(shape, np.nan)
-        given: dict[str, Reply | None] = {}
-        for name, reply in zip(names, replies, strict=True):
-            if name in given:
-                raise MessageError(f"{name}: two replies to one call")
-            given[name] = reply
+        actions, absent = np.full(shape, np.nan), {}
         for seat in self.market.seats:
             if seat.name in self.withdrawn:
                 continue
-            reply = given.get(seat.name)
-            if reply is None:
-                self.counts[seat.name]["late"] += batch
-            elif reply.action is None:
-                self.counts[seat.name]["failed"] += batch
-            else:
-                try:
-                    actions[:, seat.listings] = seat.checked(reply.action, batch)
-                except QuoteRefused:
-                    self.counts[seat.name]["failed"] += batch
-        return actions
+            reply = replies[seat.name]
+            if isinstance(reply, str):
+                absent[seat.name] = reply
+                continue
+            try:
+                actions[:, seat.listings] = seat.checked(reply.action, batch)
+            except QuoteRefused:
+                absent[seat.name] = "failed"
+        return actions, absent
 
-    def clear(self, at: int, actions: Array) -> Step:
+    def clear(self, at: int, actions: Array, absent: Mapping[str, str]) -> Step:
         """Clear tick `at` with everybody's actions; the market moves on."""
         if at != self.tick:
             raise MessageError(f"tick {at} cannot be cleared, the market is at {self.tick}")
         state = self._without_the_withdrawn(self.state)
         step = tick(self.market, state, actions, self.streams.at(at))
+        refused = (step.info.refused > 0).sum(axis=0)
         for n, name in enumerate(self.market.layout.participants):
-            # Where there was no action at all, that has been counted under its own name.
-            there = ~np.isnan(actions[:, self.market.layout.own(n)]).all(axis=(1, 2))
-            refused = int(((step.info.refused[:, n] > 0) & there).sum())
-            if refused:
-                self.counts[name]["refused"] += refused
+            if name in absent:
+                self.counts[name][absent[name]] += len(actions)
+            elif refused[n] and name not in self.withdrawn:
+                self.counts[name]["refused"] += int(refused[n])
         self.state, self.observation, self.reward = step.state, step.observation, step.reward
         return step
 

@@ -239,11 +239,13 @@ class Driver:
         """Put the same question to all shards; the dead are brought back and asked again."""
         asked = [(s, self.shards.ask(self._handles[s], verb)) for s in range(self.count)]
         for s, reference in asked:
-            try:
-                self.shards.result(reference)
-            except self.died:
-                self._bring_back(s)
-                self.shards.result(self.shards.ask(self._handles[s], verb))
+            while True:
+                try:
+                    self.shards.result(reference)
+                    break
+                except self.died:
+                    self._bring_back(s)
+                    reference = self.shards.ask(self._handles[s], verb)
 
     def _plan_of(self, s: int) -> ShardPlan:
         numbers = markets_of(s, self.count, self.markets)

@@ -12,6 +12,7 @@ leaves half-written at the very end is dropped; anything else that does not fit 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -50,6 +51,8 @@ class Journal:
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], audit: bool = False) -> None:
+        with _told(folder, None):
+            folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.shape, self.audit = folder, shape, audit
         self._handle: int | None = None
         self._chain = b""
@@ -61,9 +64,10 @@ class Journal:
         self.close()
         path = self.folder / segment_name(tick)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._handle = os.open(path, flags, 0o644)
+        with _told(self.folder, tick):
+            self._handle = os.open(path, flags, 0o644)
+            sync_folder(self.folder)
         self._chain, self._end = first_digest(tick), 0
-        sync_folder(self.folder)
 
     def append(self, tick: int, actions: Array, note: dict[str, Any]) -> None:
         """Put a tick's record on the disk, whole; a record that does not fit leaves no trace.
@@ -72,26 +76,25 @@ class Journal:
         """
         assert self._handle is not None
         data, digest = encoded(Record(tick, actions, note), self._chain)
-        try:
-            write_all(self._handle, data)
-        except OSError as error:
-            os.ftruncate(self._handle, self._end)
-            os.lseek(self._handle, self._end, os.SEEK_SET)
-            raise RunError(
-                f"{self.folder}: the journal cannot be written: {error.strerror or error}; the "
-                f"ticks before {tick:,} are safe; make room and resume"
-            ) from None
+        with _told(self.folder, tick):
+            try:
+                write_all(self._handle, data)
+                if time.monotonic() - self._synced > SYNC_SECONDS:
+                    os.fsync(self._handle)
+                    self._synced = time.monotonic()
+            except OSError:
+                os.ftruncate(self._handle, self._end)
+                os.lseek(self._handle, self._end, os.SEEK_SET)
+                raise
         self._end += len(data)
         self._chain = digest
-        if time.monotonic() - self._synced > SYNC_SECONDS:
-            os.fsync(self._handle)
-            self._synced = time.monotonic()
 
     def snapshot(self, tick: int, arrays: dict[str, Any]) -> None:
         """Put the state before `tick` on the disk, start a new segment, let go of the old."""
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
-        write_with_digest(self.folder / snapshot_name(tick), buffer.getvalue())
+        with _told(self.folder, tick):
+            write_with_digest(self.folder / snapshot_name(tick), buffer.getvalue())
         self.open(tick)
         if not self.audit:
             for path in self.folder.glob("*.log"):
@@ -107,10 +110,26 @@ class Journal:
 
     def close(self) -> None:
         """Force everything to the disk."""
-        if self._handle is not None:
-            os.fsync(self._handle)
-            os.close(self._handle)
-            self._handle = None
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with _told(self.folder, None):
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
+
+
+@contextlib.contextmanager
+def _told(folder: Path, tick: int | None) -> Iterator[None]:
+    """An error of the disk becomes a RunError in one line."""
+    try:
+        yield
+    except OSError as error:
+        safe = "" if tick is None else f" the ticks before {tick:,} are safe;"
+        raise RunError(
+            f"{folder}: the journal cannot be written: {error.strerror or error};{safe} make room "
+            "and resume"
+        ) from None
 
 
 def encoded(record: Record, chain: bytes) -> tuple[bytes, bytes]:
@@ -170,7 +189,12 @@ def mend_tail(folder: Path, shape: tuple[int, ...]) -> None:
     if segments:
         whole = sum(len(encoded(r, b"")[0]) for r in segment(segments[-1], shape, True))
         if whole < segments[-1].stat().st_size:
-            os.truncate(segments[-1], whole)
+            handle = os.open(segments[-1], os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:  # on the disk before a newer segment is: only the newest may end half-written
+                os.ftruncate(handle, whole)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:

@@ -13,6 +13,10 @@ import numpy as np
 
 from mos_agents.market.types import Array, InputError
 
+ABSENT = ("late", "failed", "misaddressed")
+"""Why a participant may have no action: no answer in time, an error or nonsense in its place, or
+an answer to some other call."""
+
 
 class MessageError(InputError):
     """A message that does not belong here: another run, tick, participant or incarnation."""
@@ -42,17 +46,27 @@ class Reply(NamedTuple):
 
 def checked_reply(reply: Any, call: Call) -> Reply:
     """The reply if it answers the call, or MessageError in one line."""
-    if not isinstance(reply, Reply):
+    if type(reply) is not Reply:  # a subclass may lie about its fields
         raise MessageError(f"{call.participant}: answered with a {type(reply).__name__}, no reply")
     for name in ("run", "tick", "participant", "incarnation"):
         said, asked = getattr(reply, name), getattr(call, name)
         if type(said) is not type(asked) or said != asked:
             raise MessageError(
-                f"{call.participant}: reply with {name}={said!r} to a call with {name}={asked!r}"
+                f"{call.participant}: reply with {name}={told(said)}, asked was {asked!r}"
             )
     if not isinstance(reply.fault, str):
         raise MessageError(f"{call.participant}: reply with a fault that is not a text")
     return reply
+
+
+def told(thing: Any) -> str:
+    """One short line about a stranger's object or error, whatever it does when it is asked."""
+    try:
+        error = isinstance(thing, BaseException)
+        text = f"{type(thing).__name__}: {thing}" if error else repr(thing)
+        return " ".join(text.split())[:200]
+    except Exception:
+        return f"a {type(thing).__name__} that cannot be shown"
 
 
 # --- memories as plain arrays ---------------------------------------------------------------------

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.actors.messages import Call, MessageError, Reply, flatten, restored
+from mos_agents.actors.messages import Call, MessageError, Reply, flatten, restored, told
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import Seat
-from mos_agents.market.types import Array, IntArray
+from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy
 
 
@@ -23,6 +23,23 @@ class Snapshot(NamedTuple):
 
     tick: int
     memory: list[Array]
+
+
+def checked_memories(value: Any, names: Sequence[str], tick: int) -> dict[str, Snapshot]:
+    """What a host gave as its participants' memories after `tick`, or MessageError.
+
+    Nothing but plain arrays of numbers may come near the disk.
+    """
+    if type(value) is not dict or set(map(type, value)) - {str} or set(value) != set(names):
+        raise MessageError(f"{', '.join(names)}: memories of others, or none")
+    for name, snapshot in value.items():
+        if type(snapshot) is not Snapshot or type(snapshot.memory) is not list:
+            raise MessageError(f"{name}: gave a {type(snapshot).__name__} as its memory")
+        if type(snapshot.tick) is not int or snapshot.tick != tick:
+            raise MessageError(f"{name}: gave its memory of another tick than {tick}")
+        if any(type(a) is not np.ndarray or a.dtype.kind not in "fiub" for a in snapshot.memory):
+            raise MessageError(f"{name}: remembers something else than numbers in arrays")
+    return value
 
 
 class Participant:
@@ -35,20 +52,14 @@ class Participant:
     def __init__(
         self, run: str, seat: Seat, policy: Policy, streams: Streams, incarnation: int = 0
     ) -> None:
+        """`streams` is all the luck of this participant and of nobody else: the run's seed, from
+        which everybody's follows, stays with the clearing house."""
         self.run, self.seat, self.policy, self.incarnation = run, seat, policy, incarnation
         self.streams = streams
         self._template = policy.start(seat, len(streams.markets))
         self.memory = self._template
         self.tick = -1
         self._last: Reply | None = None
-
-    @classmethod
-    def of(
-        cls, run: str, seat: Seat, policy: Policy, seed: int, markets: IntArray, incarnation: int = 0
-    ) -> Participant:
-        """A participant with the luck that its name has under the seed."""
-        streams = Streams.of(seed, markets, owner=seat.name)
-        return cls(run, seat, policy, streams, incarnation)
 
     def decide(self, call: Call) -> Reply:
         """The reply to a call. Raises MessageError if the call is not for now, or not for us."""
@@ -77,12 +88,13 @@ class Participant:
         return self.tick
 
     def snapshot(self) -> Snapshot:
-        """The memory as plain arrays."""
-        return Snapshot(self.tick, flatten(self.memory))
+        """The memory as plain arrays, which later decisions do not touch."""
+        return Snapshot(self.tick, [array.copy() for array in flatten(self.memory)])
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot; the luck needs no restoring, it goes by tick."""
-        self.memory = restored(self._template, list(snapshot.memory))
+        # Copies: what came in a message may be read-only, and a policy may write to its own.
+        self.memory = restored(self._template, [array.copy() for array in snapshot.memory])
         self.tick, self._last = snapshot.tick, None
 
     def _act(self, call: Call) -> tuple[Array | None, str]:
@@ -91,8 +103,8 @@ class Participant:
                 self.seat, np.array(call.observation), self.memory, self.streams.at(call.tick)
             )
             checked = self.seat.checked(action, len(self.streams.markets))
-        except Exception as error:  # a policy's failure costs it a move and nobody else
-            return None, f"{type(error).__name__}: {error}"[:200]
+        except (Exception, SystemExit) as error:  # a failure costs it a move, and nobody else
+            return None, told(error)
         self.memory = memory
         return checked, ""
 
@@ -117,6 +129,12 @@ class Host:
     def __init__(self, participants: Sequence[Participant]) -> None:
         self._of = {p.seat.name: p for p in participants}
 
+    def awake(self) -> list[str]:
+        """Who is here. A first draw makes sure that no tick waits for anything to be compiled."""
+        for participant in self._of.values():
+            participant.streams.at(0).uniforms("awake", 1)
+        return list(self._of)
+
     def decide(self, calls: Sequence[Call]) -> list[Reply]:
         """One reply a call, in order."""
         return [self._of[call.participant].decide(call) for call in calls]
@@ -134,5 +152,5 @@ class Host:
 
 
 def hosted(parts: Sequence[tuple[Any, ...]]) -> Host:
-    """A host of participants from the arguments of `Participant.of`."""
-    return Host([Participant.of(*part) for part in parts])
+    """A host of participants from the arguments of `Participant`."""
+    return Host([Participant(*part) for part in parts])

@@ -17,10 +17,12 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from mos_agents.actors.messages import told
 from mos_agents.actors.participant import hosted
 from mos_agents.actors.runtime import Answer
 from mos_agents.actors.shard import Progress, Shard, ShardPlan
 from mos_agents.market.types import InputError
+from mos_agents.runs.files import RunError
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -61,8 +63,9 @@ def cluster(
                 **options,
             )
         except (ConnectionError, RayError, RuntimeError, ValueError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise InputError(f"address={address!r}: no Ray cluster answers: {first[:200]}") from None
+            raise InputError(
+                f"address={address!r}: no Ray cluster answers: {told(error)}"
+            ) from None
         yield address or "local"
     finally:
         with contextlib.suppress(Exception):
@@ -101,6 +104,10 @@ class RayRuntime:
         references = [getattr(handle, verb).remote(*args) for handle, verb, args in asks]
         return answers(references, deadline)
 
+    def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
+        with contextlib.suppress(RayError):
+            getattr(handle, verb).remote(*arguments)
+
     def kill(self, handle: Any) -> None:
         with contextlib.suppress(Exception):
             ray.kill(handle)
@@ -116,7 +123,7 @@ def answers(references: Sequence[Any], deadline: float | None) -> list[Answer]:
     """What comes back of each reference: a value, an error, a death, or nothing in time."""
     begin = time.monotonic()
     try:  # the way it goes nearly always: one call for all
-        return [Answer(v, seconds=s) for v, s in ray.get(list(references), timeout=deadline)]
+        return [_timed(found) for found in ray.get(list(references), timeout=deadline)]
     except (GetTimeoutError, RayError):
         pass
     left = None if deadline is None else max(0.0, deadline - (time.monotonic() - begin))
@@ -127,14 +134,20 @@ def answers(references: Sequence[Any], deadline: float | None) -> list[Answer]:
 
 def _answer(reference: Any) -> Answer:
     try:
-        value, seconds = ray.get(reference, timeout=5.0)
+        return _timed(ray.get(reference, timeout=5.0))
     except RayTaskError as error:
-        return Answer(error=str(error.cause or error).strip().splitlines()[-1][:300])
+        return Answer(error=told(error.cause or error))
     except RayActorError:
         return Answer(dead=True, error="died")
     except (GetTimeoutError, RayError) as error:
-        return Answer(dead=True, error=str(error).strip().splitlines()[0][:300])
-    return Answer(value, seconds=seconds)
+        return Answer(dead=True, error=told(error))
+
+
+def _timed(found: Any) -> Answer:
+    """What a host's verb gave, and the seconds that it says it took."""
+    if type(found) is tuple and len(found) == 2 and type(found[1]) is float:
+        return Answer(found[0], seconds=found[1])
+    return Answer(error=f"answered with a {type(found).__name__}")
 
 
 class _HostActor:
@@ -142,6 +155,9 @@ class _HostActor:
 
     def __init__(self, parts: list[tuple[Any, ...]]) -> None:
         self._host = hosted(parts)
+
+    def awake(self) -> tuple[Any, float]:
+        return self._host.awake(), 0.0
 
     def decide(self, calls: Any) -> tuple[Any, float]:
         begin = time.perf_counter()
@@ -218,10 +234,11 @@ class RayShards:
         except RayTaskError as error:
             cause = error.cause
             if isinstance(cause, InputError):
-                raise InputError(str(cause)) from None
+                kind = RunError if isinstance(cause, RunError) else InputError
+                raise kind(str(cause)) from None
             raise
         except RayActorError as error:
-            raise ActorDied(str(error).strip().splitlines()[0]) from None
+            raise ActorDied(told(error)) from None
 
     def kill(self, handle: Any) -> None:
         with contextlib.suppress(Exception):

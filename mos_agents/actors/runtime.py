@@ -1,4 +1,4 @@
-"""How actors are hosted and asked: the small interface that both runtimes have, and the local one."""
+"""How actors are hosted and asked: a small interface, and the runtime within this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from mos_agents.actors.messages import told
 from mos_agents.actors.participant import Host, hosted
 
 
@@ -27,7 +28,7 @@ class Runtime(Protocol):
     """Where hosts of participants live."""
 
     def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
-        """A new host; `parts` are the arguments of `Participant.of`. Returns its handle."""
+        """A new host; `parts` are the arguments of `Participant`. Returns its handle."""
 
     def ask(
         self, asks: Sequence[tuple[Any, str, tuple[Any, ...]]], deadline: float | None
@@ -36,6 +37,9 @@ class Runtime(Protocol):
 
         What has not come back after `deadline` seconds is late.
         """
+
+    def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
+        """Put it to one host, and wait for nothing. What is asked later is answered later."""
 
     def kill(self, handle: Any) -> None:
         """End a host at once."""
@@ -73,10 +77,13 @@ class LocalRuntime:
             try:
                 value = getattr(host, verb)(*arguments)
             except Exception as error:
-                answers[i] = Answer(error=f"{type(error).__name__}: {error}"[:300])
+                answers[i] = Answer(error=told(error))
             else:
                 answers[i] = Answer(value, seconds=time.perf_counter() - begin)
         return answers
+
+    def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
+        self.ask([(handle, verb, arguments)], None)
 
     def kill(self, handle: Any) -> None:
         self._hosts[handle] = None

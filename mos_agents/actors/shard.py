@@ -8,6 +8,7 @@ stays away is started anew from its last snapshot and lives through its own past
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ from mos_agents import scenarios
 from mos_agents.actors.clearing_house import ClearingHouse
 from mos_agents.actors.journal import Journal, mend_tail, newest_snapshot, records
 from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply, flatten, restored
-from mos_agents.actors.participant import Snapshot
-from mos_agents.actors.runtime import Runtime
+from mos_agents.actors.participant import Snapshot, checked_memories
+from mos_agents.actors.runtime import Answer, Runtime
+from mos_agents.market.random import Streams
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.tables import Row, aggregate, row
@@ -31,9 +33,10 @@ class ShardPlan:
     """What a shard needs to begin, or to begin again: plain values only.
 
     scenario: resolved, as YAML. markets: the numbers of its markets. hosts: how many actors hold
-    the participants (0: one each). deadline: seconds a tick waits for a reply (None: for ever).
-    patience: late ticks in a row before a participant is started anew. restarts: new lives a host
-    gets. keep_calls: megabytes of past calls kept for that.
+    the participants (0: one each). deadline: seconds a tick waits for replies (None: for ever).
+    patience: ticks in a row without a reply before a host is started anew. restarts: new lives a
+    host gets. starting: seconds in which a new life may be late without running out of patience.
+    keep_calls: megabytes of past calls kept for new lives.
     folder: where snapshots and journal go (None: nowhere, and nothing survives the process).
     """
 
@@ -45,6 +48,7 @@ class ShardPlan:
     deadline: float | None = None
     patience: int = 3
     restarts: int = 3
+    starting: float = 30.0
     keep_calls: float = 64.0
     folder: str | None = None
     audit: bool = False
@@ -52,7 +56,7 @@ class ShardPlan:
     every: int = 1
 
     def __post_init__(self) -> None:
-        for name, low in (("hosts", 0), ("patience", 1), ("restarts", 0)):
+        for name, low in (("hosts", 0), ("patience", 1), ("restarts", 0), ("starting", 0.0)):
             if getattr(self, name) < low:
                 raise InputError(f"{name}={getattr(self, name)!r} must be >= {low}")
         if self.deadline is not None and not self.deadline > 0.0:
@@ -87,27 +91,45 @@ class Shard:
         self.market, self.policies = scenario.market(), scenario.policies()
         self.markets = np.array(plan.markets)
         self.house = ClearingHouse(plan.run, self.market, plan.seed, self.markets)
+        for seat in self.market.seats:  # an ill-seated policy is told at once, not by its actor
+            self.policies[seat.name].start(seat, 1)
         self._roster = self._housing()
-        self._incarnation = {name: 0 for name in self.market.layout.participants}
+        self._incarnation = dict.fromkeys(self.market.layout.participants, 0)
         self._lives = [0] * len(self._roster)
         self._misses = [0] * len(self._roster)
+        self._mute = [0] * len(self._roster)
+        self._born: list[float | None] = [None] * len(self._roster)
         self._handles: list[Any] = [None] * len(self._roster)
         self._snapshots: dict[str, Snapshot] = {}
         self._past: list[list[Call]] = []
         self._seconds: dict[str, float] = {}
-        shape = (len(self.markets), self.market.layout.L, len(self.market.quotes.features))
+        self._replayed: list[Summary] = []
+        self._shape = (len(self.markets), self.market.layout.L, len(self.market.quotes.features))
         self.journal: Journal | None = None
         if plan.folder is not None:
-            Path(plan.folder).mkdir(parents=True, exist_ok=True)
-            self.journal = Journal(Path(plan.folder), shape, plan.audit)
-        self._shape = shape
+            self.journal = Journal(Path(plan.folder), self._shape, plan.audit)
 
     def start(self) -> int:
         """Bring up the hosts, and go on from the disk if there is something; the next tick."""
-        for i in range(len(self._roster)):
-            self._raise(i)
         if self.journal is not None:
-            self._recover()
+            found = newest_snapshot(self.journal.folder)
+            if found is not None:
+                self._return_to(*found)
+        for i in self._present():
+            self._raise(i)  # they start while the journal is read
+        if self.journal is not None:
+            self._replay(self.journal)
+        for i in self._present():
+            bad = self._remember(i, self._past)
+            if bad is not None and not bad.dead:
+                raise InputError(f"{', '.join(self._roster[i])}: cannot go on: {bad.error}")
+            if bad is not None:
+                self._again(i, self._past)
+        # Ticks have a deadline, but the first one does not run before everybody has had its time.
+        limit = None if self.plan.deadline is None else self.plan.starting
+        self.runtime.ask([(self._handles[i], "awake", ()) for i in self._present()], limit)
+        if self.journal is not None:
+            self.journal.open(self.house.tick)  # a new life writes a segment of its own
         return self.house.tick
 
     def advance(self, ticks: int) -> Progress:
@@ -133,12 +155,11 @@ class Shard:
         house = self.house
         calls = house.calls(self._incarnation)
         self._past.append(calls)
-        replies = self._replies(calls)
-        actions = house.stacked(replies, [call.participant for call in calls])
+        actions, absent = house.stacked(self._replies(calls))
         at, state = house.tick, house.state
         if self.journal is not None:
-            self.journal.append(at, actions, self._note())
-        step = house.clear(at, actions)
+            self.journal.append(at, actions, self._note(absent))
+        step = house.clear(at, actions, absent)
         self.digest.add(step)
         self._keep_house()
         return self._summary(state, step)
@@ -148,39 +169,51 @@ class Shard:
         kept = row(self.market, before, step, self.plan.recorded) if recorded else None
         return Summary(kept, aggregate(self.market, step), step.reward)
 
-    def _replies(self, calls: Sequence[Call]) -> list[Reply | None]:
-        """One reply a call, or None; hosts that do not answer are mended."""
+    def _replies(self, calls: Sequence[Call]) -> dict[str, Reply | str]:
+        """By name, the reply to each call or why there is none; the dead are started anew."""
         by_name = {call.participant: call for call in calls}
-        groups = [[by_name[n] for n in names if n in by_name] for names in self._roster]
-        asked = [i for i, group in enumerate(groups) if group]
-        answers = self.runtime.ask(
-            [(self._handles[i], "decide", (groups[i],)) for i in asked], self.plan.deadline
-        )
-        replies: dict[str, Reply] = {}
-        for i, answer in zip(asked, answers, strict=True):
-            if answer.dead and self._again(i):
-                # The tick's own call is the last of the past ones: ask it anew.
-                fresh = [
-                    call._replace(incarnation=self._incarnation[call.participant])
-                    for call in groups[i]
-                ]
-                answer = self.runtime.ask(
-                    [(self._handles[i], "decide", (fresh,))], self.plan.deadline
-                )[0]
-                groups[i] = fresh
-            self._misses[i] = 0 if answer.good else self._misses[i] + 1
-            if answer.good:
-                for call, reply in zip(groups[i], _listed(answer.value, groups[i]), strict=True):
-                    self._seconds[call.participant] = max(
-                        answer.seconds, self._seconds.get(call.participant, 0.0)
-                    )
-                    try:
-                        replies[call.participant] = checked_reply(reply, call)
-                    except MessageError:
-                        self.house.counts[call.participant]["misaddressed"] += 1
-            elif self._misses[i] >= self.plan.patience:
-                self._again(i)
-        return [replies.get(call.participant) for call in calls]
+        replies: dict[str, Reply | str] = {}
+        begin, waiting = time.monotonic(), self._present()
+        while waiting:
+            asked = [self._renamed([by_name[n] for n in self._roster[i]]) for i in waiting]
+            left = self.plan.deadline
+            if left is not None:
+                left = max(0.0, left - (time.monotonic() - begin))
+            asks = [(self._handles[i], "decide", (group,)) for i, group in zip(waiting, asked)]
+            answers = self.runtime.ask(asks, left)
+            dead = []
+            for i, group, answer in zip(waiting, asked, answers, strict=True):
+                if answer.dead:
+                    dead.append(i)
+                else:
+                    self._heard(i, group, answer, replies)
+            # The tick's own call is the last of the past ones: a new life is asked it anew.
+            waiting = [i for i in dead if self._again(i, self._past[:-1])]
+        return replies
+
+    def _heard(
+        self, i: int, calls: Sequence[Call], answer: Answer, replies: dict[str, Reply | str]
+    ) -> None:
+        """Take a host's answer for what it is; one that is no good too often is started anew."""
+        if answer.good:
+            given = _listed(answer.value, calls)
+            for call, reply in zip(calls, given, strict=True):
+                try:
+                    replies[call.participant] = checked_reply(reply, call)
+                except MessageError:
+                    replies[call.participant] = "misaddressed"
+                seconds = max(answer.seconds, self._seconds.get(call.participant, 0.0))
+                self._seconds[call.participant] = seconds
+            self._born[i] = None
+        else:
+            replies |= {c.participant: "late" if answer.late else "failed" for c in calls}
+        good = all(isinstance(replies[call.participant], Reply) for call in calls)
+        if good or (answer.late and self._is_starting(i)):
+            self._misses[i] = 0
+            return
+        self._misses[i] += 1
+        if self._misses[i] >= self.plan.patience:
+            self._again(i, self._past)
 
     # --- lives ------------------------------------------------------------------------------------
 
@@ -190,43 +223,59 @@ class Shard:
         hosts = min(self.plan.hosts or len(names), len(names))
         return [names[i::hosts] for i in range(hosts)]
 
+    def _present(self) -> list[int]:
+        """The hosts whose participants take part; those of one host are withdrawn together."""
+        return [i for i, names in enumerate(self._roster) if not self.house.withdrawn & set(names)]
+
+    def _is_starting(self, i: int) -> bool:
+        born = self._born[i]
+        return born is not None and time.monotonic() - born < self.plan.starting
+
     def _raise(self, i: int) -> None:
+        """A host with its participants' seats, policies and luck: nothing of anybody else's."""
         parts = [
-            (self.plan.run, self.market.seat(name), self.policies[name], self.plan.seed,
-             self.markets, self._incarnation[name])
+            (self.plan.run, self.market.seat(name), self.policies[name],
+             Streams.of(self.plan.seed, self.markets, owner=name), self._incarnation[name])
             for name in self._roster[i]
         ]  # fmt: skip
         self._handles[i] = self.runtime.host(parts, f"host-{i}")
+        self._born[i], self._misses[i], self._mute[i] = time.monotonic(), 0, 0
 
-    def _again(self, i: int) -> bool:
+    def _again(self, i: int, past: Sequence[Sequence[Call]]) -> bool:
         """A new life for a host, or its participants' withdrawal. Whether it lives."""
         self.runtime.kill(self._handles[i])
-        self._misses[i] = 0
         while self._lives[i] < self.plan.restarts:
             self._lives[i] += 1
             for name in self._roster[i]:
                 self._incarnation[name] += 1
                 self.house.counts[name]["restarted"] += 1
             self._raise(i)
-            if self._remember(i):
+            if self._remember(i, past) is None:
                 return True
             self.runtime.kill(self._handles[i])
         for name in self._roster[i]:
             self.house.withdraw(name)
         return False
 
-    def _remember(self, i: int) -> bool:
-        """Give a new life its memory back: the last snapshot, and the calls since then."""
+    def _remember(self, i: int, past: Sequence[Sequence[Call]]) -> Answer | None:
+        """Give a new life its memory back: the last snapshot, and the calls since then.
+
+        The answer that was no good, if any. With a deadline nobody waits for it: a life that has
+        not caught up is late, and one that cannot fails its next call.
+        """
         own = set(self._roster[i])
-        kept = {n: s for n, s in self._snapshots.items() if n in own}
-        limit = None if self.plan.deadline is None else max(30.0, 10.0 * self.plan.deadline)
-        asks: list[tuple[Any, str, tuple[Any, ...]]] = []
-        if kept:
-            asks.append((self._handles[i], "restore", (kept,)))
-        past = [c for calls in self._past[:-1] for c in calls if c.participant in own]
-        if past:
-            asks.append((self._handles[i], "catch_up", (self._renamed(past),)))
-        return all(self.runtime.ask([ask], limit)[0].good for ask in asks)
+        kept = {name: s for name, s in self._snapshots.items() if name in own}
+        calls = self._renamed([c for calls in past for c in calls if c.participant in own])
+        for verb, argument in (("restore", kept), ("catch_up", calls)):
+            if not argument:
+                continue
+            if self.plan.deadline is not None:
+                self.runtime.tell(self._handles[i], verb, argument)
+                continue
+            answer = self.runtime.ask([(self._handles[i], verb, (argument,))], None)[0]
+            if not answer.good:
+                return answer
+        return None
 
     def _renamed(self, calls: Sequence[Call]) -> list[Call]:
         return [c._replace(incarnation=self._incarnation[c.participant]) for c in calls]
@@ -236,27 +285,30 @@ class Shard:
     def _keep_house(self) -> None:
         """Let go of past calls when they grow: the participants' memories take their place."""
         size = sum(c.observation.nbytes for c in self._past[-1]) * len(self._past)
-        if size > self.plan.keep_calls * 2**20:
+        away = any(self._misses[i] or self._born[i] is not None for i in self._present())
+        if size > self.plan.keep_calls * 2**20 and not away:
             self._remember_all()
 
     def _remember_all(self) -> bool:
         """Ask everybody for their memories as of now; whether all gave them."""
         if not self._past and self._snapshots:
             return True
-        present = [
-            i for i in range(len(self._roster)) if set(self._roster[i]) - self.house.withdrawn
-        ]
-        asks: list[tuple[Any, str, tuple[Any, ...]]] = [
-            (self._handles[i], "snapshot", ()) for i in present
-        ]
-        answers = self.runtime.ask(asks, self.plan.deadline)
-        if not all(answer.good for answer in answers):
-            return False  # somebody is away: the older memories and the calls since still serve
-        memories = {name: s for answer in answers for name, s in answer.value.items()}
-        if any(s.tick != self.house.tick - 1 for s in memories.values()):
-            return False
-        self._snapshots, self._past = memories, []
-        return True
+        present, memories = self._present(), {}
+        asks = [(self._handles[i], "snapshot", ()) for i in present]
+        whole = True
+        for i, answer in zip(present, self.runtime.ask(asks, self.plan.deadline), strict=True):
+            try:
+                if not answer.good:
+                    raise MessageError(answer.error)
+                memories |= checked_memories(answer.value, self._roster[i], self.house.tick - 1)
+            except MessageError:
+                whole = False  # the older memories and the calls since still serve
+                self._mute[i] += not (answer.late or answer.dead)
+                if self._mute[i] >= self.plan.patience:
+                    self._again(i, self._past)
+        if whole:
+            self._snapshots, self._past = memories, []
+        return whole
 
     def checkpoint(self) -> int:
         """Put the state before the next tick on the disk; the journal before it may go.
@@ -268,13 +320,18 @@ class Shard:
             self.journal.snapshot(self.house.tick, self._arrays())
         return self.house.tick
 
-    def _note(self) -> dict[str, Any]:
-        return {"withdrawn": sorted(self.house.withdrawn)} if self.house.withdrawn else {}
+    def _note(self, absent: dict[str, str]) -> dict[str, Any]:
+        """What a record says beside the actions: absences at this tick, lives and losses so far."""
+        counts = self.house.counts
+        restarted = {name: c["restarted"] for name, c in counts.items() if c["restarted"]}
+        withdrawn = sorted(self.house.withdrawn)
+        told = {"absent": absent, "restarted": restarted, "withdrawn": withdrawn}
+        return {name: what for name, what in told.items() if what}
 
     def _arrays(self) -> dict[str, Any]:
         house = self.house
-        arrays: dict[str, Any] = {f"state_{i}": a for i, a in enumerate(flatten(tuple(house.state)))}
-        arrays |= {
+        state = flatten(tuple(house.state))
+        arrays: dict[str, Any] = {f"state_{i}": array for i, array in enumerate(state)} | {
             "observation": house.observation,
             "reward": house.reward,
             "digests": self.digest.digests,
@@ -283,6 +340,7 @@ class Shard:
                 "withdrawn": sorted(house.withdrawn),
                 "counts": {name: dict(c) for name, c in house.counts.items()},
                 "incarnations": self._incarnation,
+                "remembered": sorted(self._snapshots),
             })),
         }  # fmt: skip
         for n, name in enumerate(self.market.layout.participants):
@@ -291,38 +349,20 @@ class Shard:
                     arrays[f"memory_{n}_{j}"] = array
         return arrays
 
-    def _recover(self) -> None:
-        """The state of the newest snapshot, and the journal's ticks since then, lived again."""
-        assert self.journal is not None
-        self._replayed: list[Summary] = []
-        found = newest_snapshot(self.journal.folder)
-        if found is not None:
-            self._return_to(*found)
-        since = self.house.tick
-        mend_tail(self.journal.folder, self._shape)
-        for record in records(self.journal.folder, self._shape, since):
+    def _replay(self, journal: Journal) -> None:
+        """Live the journal's ticks since the snapshot again."""
+        mend_tail(journal.folder, self._shape)
+        house = self.house
+        for record in records(journal.folder, self._shape, house.tick):
             for name in record.note.get("withdrawn", ()):
-                self.house.withdraw(name)
-            calls = self.house.calls(self._incarnation)
-            self._past.append(calls)
-            state = self.house.state
-            step = self.house.clear(record.tick, record.actions)
+                house.withdraw(name)
+            for name, lives in record.note.get("restarted", {}).items():
+                house.counts[name]["restarted"] = lives
+            self._past.append(house.calls(self._incarnation))
+            state = house.state
+            step = house.clear(record.tick, record.actions, record.note.get("absent", {}))
             self.digest.add(step)
             self._replayed.append(self._summary(state, step))
-        for i in range(len(self._roster)):
-            own = set(self._roster[i])
-            asks: list[tuple[Any, str, tuple[Any, ...]]] = []
-            kept = {n: s for n, s in self._snapshots.items() if n in own}
-            if kept:
-                asks.append((self._handles[i], "restore", (kept,)))
-            past = [c for calls in self._past for c in calls if c.participant in own]
-            if past:
-                asks.append((self._handles[i], "catch_up", (past,)))
-            for ask in asks:
-                answer = self.runtime.ask([ask], None)[0]
-                if not answer.good:
-                    raise InputError(f"{', '.join(own)}: cannot go on: {answer.error}")
-        self.journal.open(self.house.tick)  # a new life writes a segment of its own
 
     def _return_to(self, tick: int, arrays: dict[str, Any]) -> None:
         note = json.loads(str(arrays["note"]))
@@ -337,14 +377,13 @@ class Shard:
             house.withdraw(name)
         for name, counts in note["counts"].items():
             house.counts[name].update(counts)
+        self._incarnation = {name: life + 1 for name, life in note["incarnations"].items()}
         self.digest = TrajectoryHash(arrays["digests"])
         for n, name in enumerate(self.market.layout.participants):
-            memory = []
-            while f"memory_{n}_{len(memory)}" in arrays:
-                memory.append(arrays[f"memory_{n}_{len(memory)}"])
-            self._snapshots[name] = Snapshot(tick - 1, memory)
-
-    _replayed: list[Summary] = []
+            if name in note["remembered"]:
+                count = sum(key.startswith(f"memory_{n}_") for key in arrays)
+                memory = [arrays[f"memory_{n}_{j}"] for j in range(count)]
+                self._snapshots[name] = Snapshot(tick - 1, memory)
 
     def _progress(self, summaries: list[Summary]) -> Progress:
         return Progress(
@@ -359,7 +398,7 @@ class Shard:
 
 def _listed(value: Any, calls: Sequence[Call]) -> list[Any]:
     """A host's replies; anything but a list of the right length is no reply to any call."""
-    return list(value) if isinstance(value, list) and len(value) == len(calls) else [None] * len(calls)
+    return value if type(value) is list and len(value) == len(calls) else [None] * len(calls)
 
 
 def markets_of(shard: int, shards: int, markets: int) -> IntArray:

@@ -117,7 +117,7 @@ def snips(reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings
 
         columns = (*(weights * rewards).T, *weights.T)
         spread = bootstrap_interval(columns, ratio, rule.confidence, rule.resamples, rule.seed)
-    return Estimate("self-normalised IPS", value, *spread, rule.confidence, *sizes)
+    return _estimate("self-normalised IPS", value, spread, sizes, rule)
 
 
 def doubly_robust(
@@ -190,7 +190,7 @@ def fit_values(
         for t in range(rewards.shape[1] - 1, -1, -1):
             outcome = rewards[other, t] + discount * following[other]
             weights = _ridge(taken[other, t], outcome, ridge)
-            following = (chances[:, t] * (offered[:, t] @ weights)).sum(axis=1)
+            following = np.einsum("es,esf,f->e", chances[:, t], offered[:, t], weights)
             q[own, t] = taken[own, t] @ weights
             v[own, t] = following[own]
     return q, v
@@ -198,14 +198,14 @@ def fit_values(
 
 def _ridge(features: Array, outcome: Array, ridge: float) -> Array:
     penalty = ridge * len(features) * np.eye(features.shape[1])
-    solved: Array = np.linalg.solve(features.T @ features + penalty, features.T @ outcome)
-    return solved
+    solved = np.linalg.solve(features.T @ features + penalty, features.T @ outcome)
+    return np.asarray(solved, dtype=np.float64)
 
 
 # --- weights, and whether to believe them ---------------------------------------------------------
 
 
-Sizes = tuple[int, float, float, float]
+Sizes = tuple[int, float, float, float]  # of `Estimate`: episodes to mean_weight
 
 
 def _weighed(
@@ -222,7 +222,7 @@ def _weighed(
     if aimed.min() < 0.0:
         raise InputError(f"target={aimed.min():g} must be >= 0: it is a probability or a density")
     ratios = aimed / played
-    weights = np.cumprod(ratios, axis=1)
+    weights: Array = np.cumprod(ratios, axis=1, dtype=np.float64)
     sizes = _sizes(weights[:, -1])
     if rule.minimum_ess > 0.0:
         _check_overlap(sizes, float(weights[:, -1].max()), ratios, rule.minimum_ess)
@@ -271,7 +271,14 @@ def _of_means(method: str, scores: Array, sizes: Sizes, rule: Settings) -> Estim
         spread = normal_interval(value, scores - value, rule.confidence)
     else:
         spread = bootstrap_interval((scores,), np.mean, rule.confidence, rule.resamples, rule.seed)
-    return Estimate(method, value, *spread, rule.confidence, *sizes)
+    return _estimate(method, value, spread, sizes, rule)
+
+
+def _estimate(
+    method: str, value: float, spread: tuple[float, float, float], sizes: Sizes, rule: Settings
+) -> Estimate:
+    error, low, high = spread
+    return Estimate(method, value, error, low, high, rule.confidence, *sizes)
 
 
 def _discounts(rewards: Array, rule: Settings) -> Array:

@@ -48,6 +48,9 @@ def bootstrap_interval(
     check_confidence(confidence)
     if columns[0].size < 2:
         return float("inf"), float("-inf"), float("inf")
+    if all(np.ptp(column) <= 1e-12 * max(1.0, abs(float(column[0]))) for column in columns):
+        value = float(statistic(*columns, axis=-1))  # nothing varies: nothing to resample
+        return 0.0, value, value
     found = stats.bootstrap(
         columns, statistic, paired=True, vectorized=True, confidence_level=confidence,
         n_resamples=resamples, method="BCa", rng=np.random.default_rng(seed),

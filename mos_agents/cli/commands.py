@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,12 +20,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-THEIRS = "the scenario's"
+
+def whole(text: str) -> int:
+    """A whole number as typed."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} must be a whole number") from None
+
+
+THEIRS, BY_SIZE = "the scenario's", "by size"
+WHOLE: dict[str, Any] = {"parser": whole, "metavar": "N"}
 Out = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
-Ticks = Annotated[int | None, typer.Option(help="Ticks to play.", show_default="the scenario's")]
-Seed = Annotated[
-    int | None, typer.Option(help="Seed of all chance.", show_default="the scenario's")
-]
+Ticks = Annotated[int | None, typer.Option(help="Ticks to play.", show_default=THEIRS, **WHOLE)]
+Seed = Annotated[int | None, typer.Option(help="Seed of all chance.", show_default=THEIRS, **WHOLE)]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name or path of a run folder.")]
 
 
@@ -49,7 +57,7 @@ def run(
     scenario: Annotated[str, typer.Argument(help="A preset's name or a scenario file.")],
     ticks: Ticks = None,
     markets: Annotated[
-        int | None, typer.Option(help="Independent copies.", show_default=THEIRS)
+        int | None, typer.Option(help="Independent copies.", show_default=THEIRS, **WHOLE)
     ] = None,
     seed: Seed = None,
     changes: Annotated[
@@ -61,10 +69,11 @@ def run(
         str | None, typer.Option(help="Name of the run.", show_default="the next free one")
     ] = None,
     record_markets: Annotated[
-        int | None, typer.Option(help="Record the first N markets.", show_default="by size")
+        int | None,
+        typer.Option(help="Record the first N markets.", show_default=BY_SIZE, **WHOLE),
     ] = None,
     every: Annotated[
-        int | None, typer.Option(help="Record every N-th tick.", show_default="by size")
+        int | None, typer.Option(help="Record every N-th tick.", show_default=BY_SIZE, **WHOLE)
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
 ) -> None:

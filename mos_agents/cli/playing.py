@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from mos_agents import runs, scenarios
+from mos_agents.market import kernels
 from mos_agents.scenarios import Scenario
 
 Show = Callable[[int], None]
@@ -57,6 +59,8 @@ def play(
         f"{plural(market.layout.K, 'instrument')}, seed {scenario.seed}"
     )
     say(f"recording {plan.told(scenario.markets)}")
+    if not compiled():
+        say("compiling the market's kernels: up to a minute, once")
     steps = ticks_of(
         market, policies, seed=scenario.seed, ticks=scenario.ticks, markets=scenario.markets
     )
@@ -89,6 +93,12 @@ def play(
         if not recording.acknowledged:
             recording.discard()
         raise
+
+
+def compiled() -> bool:
+    """Whether machine code of an earlier run lies beside the kernels."""
+    folder = Path(kernels.__file__).parent / "__pycache__"
+    return any(folder.glob("*.nbi")) or "NUMBA_CACHE_DIR" in os.environ
 
 
 def stopped(recording: runs.Recording, number: int) -> Interrupted:

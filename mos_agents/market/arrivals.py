@@ -169,7 +169,7 @@ class Browsing:
         views, start = count_views(
             visitors, sessions, groups, least, largest, self.contamination, self.scraper_views
         )
-        mass, exposure, group, side, size, intent = browse(
+        mass, exposure, (group, side), (size, intent) = browse(
             visitors, sessions, views, start, shocks.ragged("views", start), groups,
             self.contamination, self.scraper_intent,
         )  # fmt: skip
@@ -235,19 +235,39 @@ def poisson_mass(scale, uniforms, buy, sell):  # type: ignore[no-untyped-def]
     """As `fixed_mass` with Poisson numbers, and whether a rate was too large for that."""
     batch, groups = scale.shape
     mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
-    large, last, none = False, -1.0, 0.0
+    # Rates are mostly alike: the quantiles of the last one are kept, and counted without a branch.
+    table, length, last, large = np.empty(64), 0, -1.0, False
     for b in range(batch):
         for g in range(groups):
             for s in range(2):
-                rate = scale[b, g] * (buy if s == 0 else sell)
+                rate, uniform = scale[b, g] * (buy if s == 0 else sell), uniforms[b, 2 * g + s]
                 if rate > 400.0:
                     large = True
                     continue
-                if rate != last:  # rates are mostly alike, and exponentials dear
-                    last, none = rate, np.exp(-rate)
-                mass[b, g, s] = _inverse(rate, none, uniforms[b, 2 * g + s])
+                if rate > 8.0:
+                    mass[b, g, s] = _inverse(rate, np.exp(-rate), uniform)
+                    continue
+                if rate != last:
+                    last, length = rate, _quantiles(rate, table)
+                count = 0
+                for k in range(length):
+                    count += uniform >= table[k]
+                mass[b, g, s] = count
             exposure[b, g] = mass[b, g, 0] + mass[b, g, 1]
     return mass, exposure, np.zeros(batch + 1, np.int64), large
+
+
+@kernel
+def _quantiles(rate, table):  # type: ignore[no-untyped-def]
+    """Fill in the cumulative Poisson probabilities that `_inverse` would meet; how many."""
+    probability = cumulative = np.exp(-rate)
+    k = 0
+    while k < rate or probability > 1e-18:
+        table[k] = cumulative
+        k += 1
+        probability *= rate / k
+        cumulative += probability
+    return k
 
 
 @kernel
@@ -293,16 +313,12 @@ def list_units(counts):  # type: ignore[no-untyped-def]
     for b in range(batch):
         e = start[b]
         for g in range(groups):
-            buys, sells = counts[b, g, 0], counts[b, g, 1]
-            while buys > 0.0 or sells > 0.0:
-                if buys > 0.0:
-                    group[e], side[e] = g, 0
-                    buys -= 1.0
-                    e += 1
-                if sells > 0.0:
-                    group[e], side[e] = g, 1
-                    sells -= 1.0
-                    e += 1
+            buys, sells = np.int64(counts[b, g, 0]), np.int64(counts[b, g, 1])
+            in_turn, rest = 2 * min(buys, sells), 1 if sells > buys else 0
+            for unit in range(buys + sells):
+                group[e] = g
+                side[e] = unit & 1 if unit < in_turn else rest
+                e += 1
     return start, group, side, np.ones(start[batch])
 
 
@@ -395,13 +411,13 @@ def count_views(visitors, sessions, n_groups, least, most, contamination, factor
 def browse(visitors, sessions, views, start, uniforms, n_groups, contamination, scraper_intent):  # type: ignore[no-untyped-def]
     """Which products each session views: distinct ones, all equally likely.
 
-    Returns mass [B, G, 2], exposure [B, G], and group, side, size and intent of every view.
+    Returns mass [B, G, 2], exposure [B, G], group and side [2, E], size and intent [2, E].
     """
     batch = sessions.shape[0]
     mass = np.zeros((batch, n_groups, 2))
     exposure = np.zeros((batch, n_groups))
-    group = np.empty(start[batch], np.int64)
-    intent = np.empty(start[batch])
+    whom, how = np.zeros((2, start[batch]), np.int64), np.ones((2, start[batch]))
+    group, intent = whom[0], how[1]
     deck = np.arange(n_groups)
     for b in range(batch):
         e = start[b]
@@ -419,5 +435,4 @@ def browse(visitors, sessions, views, start, uniforms, n_groups, contamination, 
                 mass[b, seen, 0] += wants
                 exposure[b, seen] += 1.0
                 e += 1
-    size, side = np.ones(start[batch]), np.zeros(start[batch], np.int64)
-    return mass, exposure, group, side, size, intent
+    return mass, exposure, whom, how

@@ -94,9 +94,7 @@ class Sampled:
         if not arrivals.group.size:
             arrivals = one_by_one(arrivals, shocks)
         uniforms = shocks.ragged("choices", arrivals.start)
-        left, offered = on_offer(
-            quotes.ask_size, market.positions.room(market, state.positions)[0]
-        )
+        left, offered = on_offer(quotes.ask_size, market.positions.room(market, state.positions)[0])
         reference = market.marks_of_listings(state.reference)
         first = self.demand.shares(market, quotes.ask, offered, reference)
         sold, demand, lost, nothing = np.zeros((4, *left.shape))
@@ -139,11 +137,9 @@ class FillIntensity:
     ) -> Executions:
         layout = market.layout
         sellable, buyable = market.positions.room(market, state.positions)
-        ask_room = np.minimum(quotes.ask_size, sellable)
-        bid_room = np.minimum(quotes.bid_size, buyable)
         mid = market.marks_of_listings(state.reference)
         log_scale = np.log(self.scale * (1.0 + self.volatility_boost * market.reference.sigma))
-        book = (quotes.bid, quotes.ask, mid, bid_room, ask_room,
+        book = (quotes.bid, quotes.ask, mid, quotes.bid_size, quotes.ask_size, buyable, sellable,
                 layout.group_start, layout.group_listing, self.kappa, log_scale)  # fmt: skip
         if self.expected:
             sold, bought, demand, lost = fill_mass(arrivals.mass, *book)
@@ -332,82 +328,93 @@ def serve(  # type: ignore[no-untyped-def]
 
 @kernel
 def fill_orders(  # type: ignore[no-untyped-def]
-    start, group, side, size, uniforms, bid, ask, mid, bid_room, ask_room, group_start,
-    group_listing, kappa, log_scale,
+    start, group, side, size, uniforms, bid, ask, mid, bid_size, ask_size, buyable, sellable,
+    group_start, group_listing, kappa, log_scale,
 ):  # fmt: skip
-    """Walk every order through the book, in time order. Returns sold, bought, demand, lost."""
-    shape = bid.shape
-    sold, bought = np.zeros(shape), np.zeros(shape)
-    demand, lost = np.zeros(shape), np.zeros(shape)
-    ask_left, bid_left = ask_room.copy(), bid_room.copy()
-    for b in range(shape[0]):
+    """Walk every order through the book, in time order.
+
+    Returns sold, bought, demand and lost, [4, B, L].
+    """
+    batch, n_listings = bid.shape
+    traded = np.zeros((4, batch, n_listings))
+    demand, lost = traded[2], traded[3]
+    rooms, distances = np.empty((2, batch, n_listings)), np.empty((2, batch, n_listings))
+    for b in range(batch):
+        for i in range(n_listings):
+            rooms[0, b, i] = min(ask_size[b, i], sellable[b, i])
+            rooms[1, b, i] = min(bid_size[b, i], buyable[b, i])
+            distances[0, b, i] = ask[b, i] - mid[b, i]
+            distances[1, b, i] = mid[b, i] - bid[b, i]
+    rooms_left = rooms.copy()
+    for b in range(batch):
         for e in range(start[b], start[b + 1]):
             # The farthest distance at which this order still trades.
             reach = (log_scale - np.log(max(uniforms[e], 1e-300))) / kappa
-            left, first_choice = size[e], True
-            # Lots for odd units come from the same uniform's fine digits.
-            lot = uniforms[e] * 65536.0 - np.floor(uniforms[e] * 65536.0)
+            left, first_choice, s = size[e], True, side[e]
             begin, end = group_start[group[e]], group_start[group[e] + 1]
             while left > 0.0:
-                best, ties = np.inf, 0
+                best, ties, alone = np.inf, 0, -1
                 for j in range(begin, end):
                     i = group_listing[j]
-                    if side[e] == 0:
-                        room, distance = ask_left[b, i], ask[b, i] - mid[b, i]
-                    else:
-                        room, distance = bid_left[b, i], mid[b, i] - bid[b, i]
-                    if first_choice:  # room aside: would-be demand counts sold-out quotes as well
-                        room = ask_room[b, i] if side[e] == 0 else bid_room[b, i]
+                    # Room aside at first: would-be demand counts sold-out quotes as well.
+                    room = rooms[s, b, i] if first_choice else rooms_left[s, b, i]
                     if room > 0.0:
-                        if distance < best:
-                            best, ties = distance, 1
-                        elif distance == best:
+                        if distances[s, b, i] < best:
+                            best, ties, alone = distances[s, b, i], 1, i
+                        elif distances[s, b, i] == best:
                             ties += 1
                 if ties == 0 or best > reach:
                     break
+                if ties == 1:  # the usual case, and the arithmetic of sharing is dear
+                    units = min(left, rooms_left[s, b, alone])
+                    if first_choice:
+                        demand[b, alone] += left
+                        lost[b, alone] += left - units
+                    traded[s, b, alone] += units
+                    rooms_left[s, b, alone] -= units
+                    left, first_choice = left - units, False
+                    continue
                 whole = left == np.floor(left)
                 share = np.floor(left / ties) if whole else left / ties
                 odd = left - share * ties if whole else 0.0
+                # Lots for odd units come from the same uniform's fine digits.
+                lot = uniforms[e] * 65536.0 - np.floor(uniforms[e] * 65536.0)
                 first_odd = np.int64(lot * ties)
                 rank, unfilled = 0, 0.0
                 for j in range(begin, end):
                     i = group_listing[j]
-                    if side[e] == 0:
-                        room, distance = ask_left[b, i], ask[b, i] - mid[b, i]
-                        shown = ask_room[b, i]
-                    else:
-                        room, distance = bid_left[b, i], mid[b, i] - bid[b, i]
-                        shown = bid_room[b, i]
-                    if distance != best or (shown if first_choice else room) <= 0.0:
+                    shown = rooms[s, b, i] if first_choice else rooms_left[s, b, i]
+                    if distances[s, b, i] != best or shown <= 0.0:
                         continue
                     wanted = share
                     if (rank - first_odd) % ties < odd:
                         wanted += 1.0
                     rank += 1
-                    units = min(wanted, room)
+                    units = min(wanted, rooms_left[s, b, i])
                     if first_choice:
                         demand[b, i] += wanted
                         lost[b, i] += wanted - units
                     unfilled += wanted - units
-                    if side[e] == 0:
-                        sold[b, i] += units
-                        ask_left[b, i] -= units
-                    else:
-                        bought[b, i] += units
-                        bid_left[b, i] -= units
+                    traded[s, b, i] += units
+                    rooms_left[s, b, i] -= units
                 left = unfilled  # exactly 0 where nobody ran out, so that the walk ends
                 first_choice = False
-    return sold, bought, demand, lost
+    return traded
 
 
 @kernel
 def fill_mass(  # type: ignore[no-untyped-def]
-    mass, bid, ask, mid, bid_room, ask_room, group_start, group_listing, kappa, log_scale
-):
-    """Expected fills of a mass of orders: the best quote trades alone until its size is gone."""
+    mass, bid, ask, mid, bid_size, ask_size, buyable, sellable, group_start, group_listing, kappa,
+    log_scale,
+):  # fmt: skip
+    """Expected fills of a mass of orders: the best quote trades alone until its size is gone.
+
+    Returns sold, bought, demand and lost, [4, B, L].
+    """
     shape = bid.shape
-    sold, bought = np.zeros(shape), np.zeros(shape)
-    demand, lost = np.zeros(shape), np.zeros(shape)
+    traded = np.zeros((4, *shape))
+    sold, bought, demand, lost = traded[0], traded[1], traded[2], traded[3]
+    ask_room, bid_room = np.minimum(ask_size, sellable), np.minimum(bid_size, buyable)
     for b in range(shape[0]):
         for g in range(group_start.shape[0] - 1):
             begin, end = group_start[g], group_start[g + 1]
@@ -465,7 +472,7 @@ def fill_mass(  # type: ignore[no-untyped-def]
                         else:
                             bought[b, i] = bid_room[b, i] if units == room else bought[b, i] + units
                     remaining -= duration
-    return sold, bought, demand, lost
+    return traded
 
 
 @kernel

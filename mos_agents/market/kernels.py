@@ -2,6 +2,10 @@
 
 Numba's fast-math stays off: it would let the same market give other bits in a batch of another
 size. Compiled code is cached beside the sources; the first call on a new machine takes seconds.
+
+What costs in a kernel, as measured: for a single market each array handed back (0.35 us) and in
+(0.06 us); for many, branches that chance decides, and asking every index whether it is negative
+(loops over listings therefore count in uint64).
 """
 
 from __future__ import annotations

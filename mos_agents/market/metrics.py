@@ -36,18 +36,18 @@ def account(  # type: ignore[no-untyped-def]
     lost, cost, inventory, mark, next_mark, exposure, first, group, made_to_order, moments, sigma,
     memory,
 ):  # fmt: skip
-    """Metrics [B, N, M] and the next PnL moments [B, N, 2].
+    """Metrics [B, N, M] and the next PnL moments [B, N, 2]; `sigma` is [L].
 
     The identity behind it: pnl = spread capture + inventory pnl - holding - shortage - fees, where
     deliveries count at the mark less what they cost.
     """
     batch, n_participants = revenue.shape
-    metrics = np.zeros((batch, n_participants, N_METRICS))
-    after = moments.copy()
+    metrics = np.empty((batch, n_participants, N_METRICS))
+    after = np.empty_like(moments)
     for b in range(batch):
         for n in range(n_participants):
             capture = revaluation = opportunity = units = risk = looks = sales = 0.0
-            for i in range(first[n], first[n + 1]):
+            for i in range(np.uint64(first[n]), np.uint64(first[n + 1])):
                 mark_now = cost[b, i] if made_to_order[i] else mark[b, i]
                 capture += sold[b, i] * (sold_price[b, i] - mark_now)
                 capture += bought[b, i] * (mark_now - bought_price[b, i])
@@ -55,7 +55,7 @@ def account(  # type: ignore[no-untyped-def]
                 revaluation += inventory[b, i] * (next_mark[b, i] - mark[b, i])
                 opportunity += lost[b, i] * abs(sold_price[b, i] - mark_now)
                 units += sold[b, i] + bought[b, i]
-                risk += 0.5 * (sigma * inventory[b, i]) ** 2
+                risk += 0.5 * (sigma[i] * inventory[b, i]) ** 2
                 looks += exposure[b, group[i]]
                 sales += sold[b, i]
             costs = holding[b, n] + shortage[b, n]
@@ -64,10 +64,12 @@ def account(  # type: ignore[no-untyped-def]
             gap = pnl - moments[b, n, 0]
             after[b, n, 0] = moments[b, n, 0] + (1.0 - memory) * gap
             after[b, n, 1] = memory * (moments[b, n, 1] + (1.0 - memory) * gap * gap)
-            row = metrics[b, n]
-            row[0], row[1], row[2], row[3] = pnl, revenue[b, n], spending[b, n], units
-            row[4], row[5], row[6], row[7] = costs, opportunity, capture, revaluation
-            row[8], row[9], row[10] = fees[b, n], after[b, n, 1] ** 0.5, risk
-            row[11] = sales / looks if looks > 0.0 else 0.0
-            row[12] = holding[b, n]
+            # Not through a view of the row: making one costs as much as all of the above.
+            metrics[b, n, 0], metrics[b, n, 1] = pnl, revenue[b, n]
+            metrics[b, n, 2], metrics[b, n, 3] = spending[b, n], units
+            metrics[b, n, 4], metrics[b, n, 5] = costs, opportunity
+            metrics[b, n, 6], metrics[b, n, 7], metrics[b, n, 8] = capture, revaluation, fees[b, n]
+            metrics[b, n, 9], metrics[b, n, 10] = after[b, n, 1] ** 0.5, risk
+            metrics[b, n, 11] = sales / looks if looks > 0.0 else 0.0
+            metrics[b, n, 12] = holding[b, n]
     return metrics, after

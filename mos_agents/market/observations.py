@@ -77,8 +77,9 @@ class Book:
             found.append(ObservationField(name, meaning, unit, low, high, source, index, labels))
 
         money = "money per unit"
+        lowest = -inf if bids else 0.0  # quotes around a mid price may fall below 0 with it
         if asks:
-            add("own_ask", "own standing ask", money, 0, inf, ASK, own, mine)
+            add("own_ask", "own standing ask", money, lowest, inf, ASK, own, mine)
             add("own_sold", "own units sold, last tick", "units", 0, inf, SOLD, own, mine)
         if bids:
             add("own_bid", "own standing bid", money, -inf, inf, BID, own, mine)
@@ -102,7 +103,8 @@ class Book:
                 for i in rivals
             )
             if rivals.size and asks:
-                add("rival_ask", "rivals' asks on the tape", money, 0, inf, TAPE_ASK, rivals, names)
+                add("rival_ask", "rivals' asks on the tape", money, lowest, inf, TAPE_ASK, rivals,
+                    names)
             if rivals.size and bids and not market.sealed:
                 add("rival_bid", "rivals' bids on the tape", money, -inf, inf, TAPE_BID, rivals,
                     names)  # fmt: skip
@@ -122,74 +124,88 @@ class Book:
             source, index, runs, quotes.ask, quotes.bid, executions.sold, executions.bought,
             arrivals.exposure, positions.inventory, state.cost, state.reference, market.premium,
             market.layout.instrument, positions.cash, min(state.tick / market.horizon, 1.0),
-            quotes.ask_size, quotes.bid_size, state.tape, self.tape_delay,
+            quotes.ask_size, quotes.bid_size, state.tape,
         )  # fmt: skip
         if self.tape_noise > 0.0:
             noisy = np.flatnonzero((source == TAPE_ASK) | (source == TAPE_BID))
             if noisy.size:
-                errors = shocks.normals("tape", noisy.size)
+                errors = shocks.normals("tape" if state.tick else "first tape", noisy.size)
                 seen[:, noisy] *= np.exp(self.tape_noise * errors)
         return seen
 
 
 @kernel
+def _copy(out, table, index, begin, end, first, last):  # type: ignore[no-untyped-def]
+    if end - begin == 1:  # a loop of one costs twice its content
+        i = index[begin]
+        for b in range(first, last):
+            out[b, begin] = table[b, i]
+        return
+    for b in range(first, last):
+        for c in range(begin, end):
+            out[b, c] = table[b, index[c]]
+
+
+@kernel
+def _copy_tape(out, tape, row, index, begin, end, first, last):  # type: ignore[no-untyped-def]
+    for b in range(first, last):
+        for c in range(begin, end):
+            out[b, c] = tape[b, tape.shape[1] - 1, row, index[c]]
+
+
+@kernel
 def gather(  # type: ignore[no-untyped-def]
     source, index, runs, ask, bid, sold, bought, exposure, inventory, cost, reference, premium,
-    instrument, cash, clock, ask_size, bid_size, tape, lag,
+    instrument, cash, clock, ask_size, bid_size, tape,
 ):  # fmt: skip
     """[B, sum of D_n] observations: column c takes entry index[c] of source[c].
 
     Columns runs[r] to runs[r + 1] have one source. The tape is [B, delay, 4, L]: asks, bids, ask
-    sizes and bid sizes, newest first; with no lag the standing quotes are the tape.
+    sizes and bid sizes, newest first; with no delay the standing quotes are the tape. Markets go
+    by in blocks small enough for the cache, and within a block source by source.
     """
-    batch, width = ask.shape[0], source.shape[0]
-    out = np.empty((batch, width))
-    for b in range(batch):
+    batch, lagged = ask.shape[0], tape.shape[1] > 0
+    out = np.empty((batch, source.shape[0]))
+    for first in range(0, batch, 32):
+        last = min(first + 32, batch)
         for r in range(runs.shape[0] - 1):
             begin, end = runs[r], runs[r + 1]
             s = source[begin]
-            if s == 0 or (s == 10 and lag == 0):
-                for c in range(begin, end):
-                    out[b, c] = ask[b, index[c]]
-            elif s == 1 or (s == 11 and lag == 0):
-                for c in range(begin, end):
-                    out[b, c] = bid[b, index[c]]
+            if s == 0 or (s == 10 and not lagged):
+                _copy(out, ask, index, begin, end, first, last)
+            elif s == 1 or (s == 11 and not lagged):
+                _copy(out, bid, index, begin, end, first, last)
             elif s == 2:
-                for c in range(begin, end):
-                    out[b, c] = sold[b, index[c]]
+                _copy(out, sold, index, begin, end, first, last)
             elif s == 3:
-                for c in range(begin, end):
-                    out[b, c] = bought[b, index[c]]
+                _copy(out, bought, index, begin, end, first, last)
             elif s == 4:
-                for c in range(begin, end):
-                    out[b, c] = exposure[b, index[c]]
+                _copy(out, exposure, index, begin, end, first, last)
             elif s == 5:
-                for c in range(begin, end):
-                    out[b, c] = inventory[b, index[c]]
+                _copy(out, inventory, index, begin, end, first, last)
             elif s == 6:
-                for c in range(begin, end):
-                    out[b, c] = cost[b, index[c]]
+                _copy(out, cost, index, begin, end, first, last)
             elif s == 7:
-                for c in range(begin, end):
-                    out[b, c] = reference[b, instrument[index[c]]] * premium[index[c]]
+                for b in range(first, last):
+                    for c in range(begin, end):
+                        i = index[c]
+                        out[b, c] = reference[b, instrument[i]] * premium[i]
             elif s == 8:
-                for c in range(begin, end):
-                    out[b, c] = cash[b, index[c]]
+                _copy(out, cash, index, begin, end, first, last)
             elif s == 9:
-                for c in range(begin, end):
-                    out[b, c] = clock
+                for b in range(first, last):
+                    out[b, begin:end] = clock
             elif s == 10:
-                for c in range(begin, end):
-                    out[b, c] = tape[b, lag - 1, 0, index[c]]
+                _copy_tape(out, tape, 0, index, begin, end, first, last)
             elif s == 11:
-                for c in range(begin, end):
-                    out[b, c] = tape[b, lag - 1, 1, index[c]]
+                _copy_tape(out, tape, 1, index, begin, end, first, last)
             else:
-                for c in range(begin, end):
-                    i = index[c]
-                    if lag > 0:
-                        size = tape[b, lag - 1, 2, i] + tape[b, lag - 1, 3, i]
-                    else:
-                        size = ask_size[b, i] + bid_size[b, i]
-                    out[b, c] = 1.0 if size > 0.0 else 0.0
+                for b in range(first, last):
+                    for c in range(begin, end):
+                        i = index[c]
+                        if lagged:
+                            size = tape[b, -1, 2, i] + tape[b, -1, 3, i]
+                        else:
+                            size = ask_size[b, i] + bid_size[b, i]
+                        out[b, c] = 1.0 if size > 0.0 else 0.0
     return out

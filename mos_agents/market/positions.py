@@ -114,7 +114,8 @@ def book_trades(  # type: ignore[no-untyped-def]
         for i in range(inventory.shape[1]):
             units[b, i] = inventory[b, i]
         for n in range(n_participants):
-            for i in range(first[n], first[n + 1]):
+            received = paid = kept = missed = 0.0
+            for i in range(np.uint64(first[n]), np.uint64(first[n + 1])):
                 k = instrument[i]
                 income = sold[b, i] * sold_price[b, i]
                 outlay = bought[b, i] * bought_price[b, i]
@@ -146,10 +147,12 @@ def book_trades(  # type: ignore[no-untyped-def]
                         world_units[b, k] -= arriving
                         delivered[b, i] = arriving
                         outlay += arriving * cost[b, i]
-                    holding[b, n] += holding_cost * abs(units[b, i])
-                shortage[b, n] += shortage_cost * lost[b, i]
-                revenue[b, n] += income
-                spending[b, n] += outlay
+                    kept += holding_cost * abs(units[b, i])
+                missed += shortage_cost * lost[b, i]
+                received += income
+                paid += outlay
+            revenue[b, n], spending[b, n] = received, paid
+            holding[b, n], shortage[b, n] = kept, missed
         for n in range(n_participants):
             change = revenue[b, n] - spending[b, n] - holding[b, n] - shortage[b, n] - fees[b, n]
             money[b, n] += change

@@ -243,7 +243,7 @@ def post_prices(  # type: ignore[no-untyped-def]
     for b in range(batch):
         for n in range(n_participants):
             ages[b, n] = age[b, n] + 1.0
-            begin, end = first[n], first[n + 1]
+            begin, end = np.uint64(first[n]), np.uint64(first[n + 1])
             if moves[b if moves.shape[0] > 1 else 0, n]:
                 reason = 0
                 for i in range(begin, end):
@@ -308,7 +308,7 @@ def post_two_sided(  # type: ignore[no-untyped-def]
     for b in range(batch):
         for n in range(n_participants):
             ages[b, n] = age[b, n] + 1.0
-            begin, end = first[n], first[n + 1]
+            begin, end = np.uint64(first[n]), np.uint64(first[n + 1])
             if moves[b if moves.shape[0] > 1 else 0, n]:
                 reason = 0
                 for i in range(begin, end):

@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from llvmlite import ir
@@ -70,8 +70,7 @@ class Streams:
         return StreamShocks(self.key, self.markets, tick)
 
 
-@dataclass(frozen=True, slots=True)
-class StreamShocks:
+class StreamShocks(NamedTuple):
     """The luck of one tick, computed from its address when asked for."""
 
     key: IntArray
@@ -89,9 +88,10 @@ class StreamShocks:
         return normals
 
     def ragged(self, purpose: str, start: IntArray) -> Array:
-        out = np.empty(start[-1])
+        total = int(start[-1])
+        out = np.empty(total + 3)
         _fill_ragged(self.key, self.tick, self.markets, _address(purpose), start, out)
-        return out
+        return out[:total]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +159,10 @@ def fill_ragged(
     key: IntArray, tick: int, markets: IntArray, purpose: int, start: IntArray
 ) -> Array:
     """Flat uniforms, market b in positions start[b]:start[b + 1]."""
-    out = np.empty(int(start[-1]))
+    total = int(start[-1])
+    out = np.empty(total + 3)
     _fill_ragged(key, int(tick), markets, np.uint64(purpose), start, out)
-    return out
+    return out[:total]
 
 
 @intrinsic
@@ -177,7 +178,8 @@ def _high_product(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @kernel
-def _fill(key, tick, market, purpose, out, first, last):  # type: ignore[no-untyped-def]
+def _fill(key, tick, market, purpose, out, first, last, room):  # type: ignore[no-untyped-def]
+    """Uniforms into out[first:last]; what lies from there to `room` may be overwritten."""
     m0, m1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
     w0, w1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
     shift, unit, one = np.uint64(11), 1.0 / 9007199254740992.0, np.uint64(1)
@@ -193,7 +195,7 @@ def _fill(key, tick, market, purpose, out, first, last):  # type: ignore[no-unty
             k0 += w0
             k1 += w1
         out[position] = np.float64(c0 >> shift) * unit
-        if position + 3 < last:
+        if position + 3 < room:
             out[position + 1] = np.float64(c1 >> shift) * unit
             out[position + 2] = np.float64(c2 >> shift) * unit
             out[position + 3] = np.float64(c3 >> shift) * unit
@@ -210,11 +212,14 @@ def _fill_rows(key, tick, markets, purpose, out):  # type: ignore[no-untyped-def
     n, at = out.shape[1], np.uint64(tick)
     flat = out.reshape(-1)
     for b in range(markets.shape[0]):
-        _fill(key, at, markets[b], purpose, flat, b * n, (b + 1) * n)
+        _fill(key, at, markets[b], purpose, flat, b * n, (b + 1) * n, (b + 1) * n)
 
 
 @kernel
 def _fill_ragged(key, tick, markets, purpose, start, out):  # type: ignore[no-untyped-def]
+    """Whole blocks are written, so that uneven rows have no branch to guess wrong: the excess falls
+    to the next market, which comes later; behind the last, `out` has three places to spare.
+    """
     at = np.uint64(tick)
     for b in range(markets.shape[0]):
-        _fill(key, at, markets[b], purpose, out, start[b], start[b + 1])
+        _fill(key, at, markets[b], purpose, out, start[b], start[b + 1], start[b + 1] + 3)

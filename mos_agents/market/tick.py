@@ -99,6 +99,7 @@ class Market:
         layout = self.layout
         rows = np.ones((batch, 1))
         opening = getattr(self.arrivals, "opening_excitation", 0.0)
+        opening = opening(self) if callable(opening) else opening
         return State(
             tick=0,
             quotes=self.quotes.opening(self, batch),
@@ -133,6 +134,8 @@ class Market:
             fields = self.observations.fields(self, n)
             size = sum(f.size for f in fields)
             own = self.layout.own(n)
+            place = self.home(n)
+            unused = len(self.quotes.features) - len(place.quotes.features)
             seats.append(
                 Seat(
                     name=name,
@@ -140,7 +143,7 @@ class Market:
                     layout=self.layout,
                     number=n,
                     listings=own,
-                    features=self.quotes.features,
+                    features=(*place.quotes.features, *("unused",) * unused),
                     low=low[own],
                     high=high[own],
                     opening_price=self.catalogue.reference_price[own],
@@ -148,14 +151,19 @@ class Market:
                     columns=slice(begin, begin + size),
                     dt=self.dt,
                     horizon=self.horizon,
-                    sigma=self.reference.sigma,
-                    sigma_relative=bool(getattr(self.reference, "relative", True)),
-                    order_decay=float(getattr(self.execution, "kappa", np.nan)),
-                    order_rate=order_rate(self),
+                    sigma=place.reference.sigma,
+                    sigma_relative=bool(getattr(place.reference, "relative", True)),
+                    order_decay=float(getattr(place.execution, "kappa", np.nan)),
+                    order_rate=order_rate(place),
                 )
             )
             begin += size
         return tuple(seats)
+
+    def home(self, n: int) -> Market:
+        """The market whose rules hold for participant n: this one, or the part it trades in."""
+        home: Callable[[Market, int], Market] | None = getattr(self.quotes, "home", None)
+        return self if home is None else home(self, n)
 
     def seat(self, name: str) -> Seat:
         """The seat of a participant by name."""
@@ -239,11 +247,21 @@ class Market:
 
     @cached_property
     def asks(self) -> bool:
-        return "price" in self.quotes.features or "spread" in self.quotes.features
+        return bool(self._quoted & {"price", "spread"})
 
     @cached_property
     def bids(self) -> bool:
-        return "bid" in self.quotes.features or "spread" in self.quotes.features
+        return bool(self._quoted & {"bid", "spread"})
+
+    @cached_property
+    def _quoted(self) -> set[str]:
+        return {word for name in self.quotes.features for word in name.split("/")}
+
+    @cached_property
+    def sigmas(self) -> Array:
+        """[L] volatility of the price of what each listing trades."""
+        by_listing: Callable[[Market], Array] | None = getattr(self.reference, "sigmas", None)
+        return by_listing(self) if by_listing else np.full(self.layout.L, self.reference.sigma)
 
     @cached_property
     def sealed(self) -> bool:
@@ -380,9 +398,11 @@ class Seat:
 def order_rate(market: Market) -> float:
     """Orders per unit of time, instrument and side that makers may count on; NaN if unknown."""
     arrivals = market.arrivals
-    scale = float(getattr(market.execution, "scale", 1.0))
-    if hasattr(arrivals, "opening_excitation"):
-        return float(arrivals.mu + arrivals.opening_excitation) * scale
+    boost = float(getattr(market.execution, "volatility_boost", 0.0)) * market.reference.sigma
+    scale = float(getattr(market.execution, "scale", 1.0)) * (1.0 + boost)
+    if hasattr(arrivals, "mu"):
+        excitation = float(getattr(arrivals, "opening_excitation", 0.0))
+        return (float(arrivals.mu) + excitation) * scale
     if hasattr(arrivals, "buy"):
         rate = float(arrivals.buy)
         return rate * scale / market.dt if isinstance(arrivals, FixedMass) else rate * scale
@@ -399,7 +419,7 @@ def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
     tape = _recorded(state)  # the quotes of the tick before: those of this one stand in `quotes`
     moved = market.schedule.moves(market, state.tick, shocks)
     quotes, refused = market.quotes.admit(market, state, actions, moved)
-    state = state._replace(quotes=quotes)
+    state = State(state.tick, quotes, *state[2:])
     arrivals, excitation = market.arrivals.arrive(market, state, quotes, shocks)
     executions = market.execution.execute(market, state, quotes, arrivals, shocks)
     positions, flows = market.positions.book(market, state, executions)
@@ -416,9 +436,9 @@ def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
         executions.sold, executions.sold_price, executions.bought, executions.bought_price,
         executions.lost, state.cost, positions.inventory, marks, next_marks, arrivals.exposure,
         layout.first, layout.group, market.made_to_order, state.pnl_moments,
-        market.reference.sigma, metrics_.MEMORY,
+        market.sigmas, metrics_.MEMORY,
     )  # fmt: skip
-    after = after._replace(pnl_moments=moments)
+    after = State(*after[:7], moments, *after[8:])  # several times faster than _replace
     observation = market.observations.observe(market, after, arrivals, executions, shocks)
     reward = market.rewards.score(market, metrics)
     info = Info(quotes, arrivals, executions, flows, refused, moved)
@@ -426,7 +446,7 @@ def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
 
 
 def _check_shape(market: Market, state: State, actions: Array) -> None:
-    """Compiled code does not look at bounds: an array of another shape would read foreign memory."""
+    """Compiled code does not look at bounds: another shape would have it read foreign memory."""
     if actions.shape[:2] != state.cost.shape or actions.shape[2:] != market.action_width:
         wanted = (*state.cost.shape, *market.action_width)
         raise InputError(f"actions of shape {actions.shape} must be {wanted} = (markets, listings, "

@@ -143,7 +143,7 @@ def _listing(
     bad_size = NOT_FINITE if rule.sized and not np.isfinite(size) else TAKEN
     bad_size = OUTSIDE if not bad_size and not 0.0 <= size <= rule.size else bad_size
     if isinstance(rule, TwoSided):
-        bid, ask, broken = two_sided(rule, *map(float, actions[b, i, :2]), mid[b, i])
+        bid, ask, broken = two_sided(rule, actions[b, i, 0], actions[b, i, 1], mid[b, i])
         broken = _worse(bad_size, broken)
         return bid, size * (bid > 0.0), ask, size * (ask > 0.0), broken
     price = float(actions[b, i, 0])
@@ -457,13 +457,13 @@ def book(
              for k in ("revenue", "spending", "holding", "shortage", "fees")}  # fmt: skip
     platform = layout.roles.index("platform") if "platform" in layout.roles else None
 
-    def pay(b: int, n: int, kind: str, amount: float) -> None:
+    def pay(b: int, n: int, kind: str, amount: Any) -> None:
         sign = 1.0 if kind == "revenue" else -1.0
         flows[kind][b, n] += amount
         after.cash[b, n] += sign * amount
         after.outside_cash[b] -= sign * amount
 
-    def hand_over(b: int, i: int, amount: float) -> None:
+    def hand_over(b: int, i: int, amount: Any) -> None:
         after.inventory[b, i] -= amount
         after.outside_units[b, layout.instrument[i]] += amount
 
@@ -502,7 +502,8 @@ def worth(market: Market, state: State) -> Array:
     """[B, N] cash and inventory at its mark."""
     held = state.positions.inventory * market.positions.marks(market, state)
     total = state.positions.cash.copy()
-    np.add.at(total, (slice(None), market.layout.seller), held)
+    for i, n in enumerate(market.layout.seller):
+        total[:, n] += held[:, i]
     return total
 
 
@@ -535,7 +536,7 @@ def metrics(
         )
         found["inventory_pnl"][:, n] += after.positions.inventory[:, i] * (later - mark)[:, i]
         found["inventory_risk"][:, n] += (
-            (market.reference.sigma * after.positions.inventory[:, i]) ** 2 / 2
+            (market.sigmas[i] * after.positions.inventory[:, i]) ** 2 / 2
         )  # fmt: skip
     found["pnl"] = worth(market, after) - worth(market, before)
     found["revenue"], found["cost"] = flows["revenue"], flows["spending"]

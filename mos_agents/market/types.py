@@ -187,6 +187,17 @@ class Layout:
             choice,
         )
 
+    def only(self, instruments: Sequence[str]) -> tuple[Layout, IntArray]:
+        """The layout of some instruments, with the whole roster; and its listings in this one."""
+        names = tuple(name for name in self.instruments if name in instruments)
+        number = np.array([names.index(k) if k in names else -1 for k in self.instruments])
+        listings = np.flatnonzero(number[self.instrument] >= 0)
+        inside = Layout(
+            self.participants, self.roles, names, self.seller[listings],
+            number[self.instrument[listings]], self.choice,
+        )  # fmt: skip
+        return inside, listings
+
     def own(self, n: int) -> slice:
         """Participant n's listings."""
         return slice(int(self.first[n]), int(self.first[n + 1]))

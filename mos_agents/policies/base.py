@@ -171,7 +171,8 @@ def quoted(seat: Seat, *columns: Array) -> Array:
     """[B, L_n, A] an action from its columns [B, L_n], within limits; full size if it names one."""
     if "size" in seat.features:
         columns = (*columns, seat.high[:, -1])
-    return np.clip(np.stack(np.broadcast_arrays(*columns), axis=-1), seat.low, seat.high)
+    action: Array = np.stack(np.broadcast_arrays(*columns), axis=-1)
+    return np.clip(action, seat.low, seat.high)
 
 
 def cheapest_rival(seat: Seat, observation: Array) -> Array:
@@ -216,4 +217,5 @@ class Deterministic:
         return self.decide(seat, observation), memory
 
     def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
-        return same(action, self.decide(seat, observation)).astype(np.float64)
+        own: Array = same(action, self.decide(seat, observation)).astype(np.float64)
+        return own

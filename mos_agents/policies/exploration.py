@@ -61,7 +61,7 @@ class Uniform:
             if isinstance(value, list | tuple):
                 object.__setattr__(self, name, tuple(value))
             try:
-                finite = value is None or np.isfinite(np.asarray(value, np.float64)).all()
+                finite = value is None or bool(np.isfinite(np.asarray(value, np.float64)).all())
             except (TypeError, ValueError):
                 finite = False
             if not finite:
@@ -97,7 +97,7 @@ class Uniform:
         slack = 1e-9 * np.maximum(1.0, np.abs(high)) if self.levels is not None else 0.0
         possible = (action >= low - slack) & (action <= high + slack)
         if self.levels is None:
-            chance = np.prod(1.0 / width[free])
+            chance = float(np.prod(1.0 / width[free]))
         else:
             step = np.where(free, width, 1.0) / (self.levels - 1)
             nearest = low + np.rint((action - low) / step) * step

@@ -13,6 +13,7 @@ from mos_agents.report.drawing import (
     Table,
     cumulative_pnl,
     group_colours,
+    listed,
     over_time,
     rolling,
     shares_over_time,
@@ -166,13 +167,13 @@ def table(data: Data) -> Table:
     ratio = np.divide(bids, worth, out=np.full_like(bids, np.nan), where=worth > 0)
     won, money = data.total("bought"), data.total("cost")
     rows = []
-    for n, name in enumerate(data.names):
+    for n in listed(data):
         own = ratio[:, :, data.seller == n]
         prices = data.listings["bought"] * data.listings["bought_price"]
         units = data.listings["bought"][:, :, data.seller == n].sum()
         mean = prices[:, :, data.seller == n].sum() / units if units else float("nan")
         rows.append((
-            name, number(data.total("pnl")[n]), number(won[n]),
+            data.names[n], number(data.total("pnl")[n]), number(won[n]),
             percent(won[n] / max(won.sum(), 1e-300)), number(money[n]), number(mean),
             percent(float(np.nanmean(own)) if np.isfinite(own).any() else float("nan")),
             number(data.total("refused")[n]),

@@ -16,6 +16,7 @@ from mos_agents.report.drawing import (
     group_colours,
     legend,
     lines,
+    listed,
     over_markets,
     over_time,
     parts_of_pnl,
@@ -239,12 +240,12 @@ def table(data: Data) -> Table:
     held /= np.maximum(np.bincount(data.seller, minlength=len(data.names)), 1)
     rows = tuple(
         (
-            name, number(data.total("pnl")[n]), number(data.total("spread_capture")[n]),
+            data.names[n], number(data.total("pnl")[n]), number(data.total("spread_capture")[n]),
             number(data.total("inventory_pnl")[n]), number(units[n]),
             percent(units[n] / max(units.sum(), 1e-300)), number(wide[n]), number(held[n]),
             number(data.total("lost")[n]), number(data.total("refused")[n]),
         )
-        for n, name in enumerate(data.names)
+        for n in listed(data)
     )  # fmt: skip
     head = ("maker", "PnL", "spread capture", "inventory PnL", "units traded", "share of units",
             "mean spread", "mean |inventory|", "units turned away", "quotes refused")  # fmt: skip

@@ -66,8 +66,15 @@ def rolling(values: Array, window: int) -> Array:
 
 
 def window_of(data: Data) -> int:
-    """Recorded ticks that a moving mean covers: a twenty-fifth of the run, at least 1."""
-    return max(1, len(data.ticks) // 25)
+    """Recorded ticks that a moving mean covers: a twenty-fifth of the run, at least 5."""
+    return max(min(5, len(data.ticks)), len(data.ticks) // 25)
+
+
+def listed(data: Data) -> list[int]:
+    """Participants in the order of the table: the roster's, or by PnL where they are many."""
+    if len(data.names) <= 8:
+        return list(range(len(data.names)))
+    return [int(n) for n in np.argsort(-data.total("pnl"), kind="stable")]
 
 
 def group_colours(data: Data) -> list[str]:
@@ -107,6 +114,9 @@ def lines(
 
 def over_time(axes: Axes, data: Data, label: bool = True) -> None:
     axes.set_xlim(data.ticks[0], max(data.ticks[-1], data.ticks[0] + 1))
+    low, high = axes.get_ylim()
+    if high - low < 1e-3 * abs(high):  # a constant: no noise of the last digits is blown up
+        axes.set_ylim(low - 0.05 * abs(high), high + 0.05 * abs(high))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from html import escape
 from importlib.resources import files
 
@@ -14,7 +15,9 @@ STORIES = {"posted": posted.story, "dealers": dealers.story, "auction": auctions
 
 def page(data: Data, points: int, pictures: bool = True) -> str:
     """The whole HTML text. Every word that came from a scenario is escaped."""
-    with style.styled():
+    with style.styled(), warnings.catch_warnings():
+        # In a tick without quotes or trades a mean is of nothing: the picture has a gap there.
+        warnings.simplefilter("ignore", RuntimeWarning)
         story = Story((), Table((), ()), ()) if data.empty else STORIES[data.kind](data, points)
     if not pictures:
         story = story._replace(pictures=())

@@ -18,6 +18,7 @@ from mos_agents.report.drawing import (
     group_colours,
     legend,
     lines,
+    listed,
     over_markets,
     over_time,
     parts_of_pnl,
@@ -158,20 +159,29 @@ def mean_prices(data: Data, points: int) -> Picture:
     sold = data.listings["sold"]
     by = data.by_group(data.by_seller(sold))
     money = data.by_group(data.by_seller(sold * data.listings["sold_price"]))
+    # Where few units are sampled a tick, what happens to be sold would drown the prices.
+    window = window_of(data) if _rivals(data) else 1
+    money, by = rolling(money, window), rolling(by, window)
     mean = np.divide(money, by, out=np.full_like(money, np.nan), where=by > 0)
     figure, grid = style.canvas(style.WIDE, 3.4, 1, 2, width_ratios=(1.45, 1))
     lines(grid[0, 0], data, mean, points)
     grid[0, 0].set_title("mean price paid")
-    opening = mean[np.arange(len(mean)) == 0].mean(axis=1, keepdims=True)
+    first = np.isfinite(mean).argmax(axis=0)
+    opening = np.take_along_axis(mean, first[None], axis=0)
     lines(grid[0, 1], data, mean / opening - 1.0, points)
     grid[0, 1].set_title("change since the first tick")
     percents(grid[0, 1])
     return Picture(
         "prices", "Mean prices, weighted by units sold",
-        f"What a participant's customers paid on average{over_markets(data)}. The mean also moves "
+        f"What a participant's customers paid on average{_moving(window)}{over_markets(data)}. The "
+        "mean also moves "
         "when customers change between its cheap and its dear products.",
         style.svg(figure, "prices", "Mean prices per participant over time"), True, legend(data),
     )  # fmt: skip
+
+
+def _moving(window: int) -> str:
+    return "" if window == 1 else f", a moving mean over {window} recorded ticks"
 
 
 def against_cost(data: Data) -> Picture:
@@ -287,8 +297,8 @@ def table(data: Data) -> Table:
             "price over cost"]  # fmt: skip
     head += ["sold out", "units lost"] if held else ["units lost"]
     rows = []
-    for n, name in enumerate(data.names):
-        row = [name, data.run.facts["market"]["roles"][n], number(data.total("pnl")[n]),
+    for n in listed(data):
+        row = [data.names[n], data.run.facts["market"]["roles"][n], number(data.total("pnl")[n]),
                number(sold_money[n]), number(units[n]), percent(units[n] / whole),
                percent(over[n])]  # fmt: skip
         row += [percent(out[n])] if held else []

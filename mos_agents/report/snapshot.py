@@ -98,6 +98,7 @@ def _quotes(market: Market, state: State, steps: Sequence[Step]) -> tuple[Array,
     quotes = [step.info.quotes for step in steps] or [state.quotes]
     asks = np.stack([np.where(q.ask_size[0] > 0.0, q.ask[0], np.nan) for q in quotes])
     bids = np.stack([np.where(q.bid_size[0] > 0.0, q.bid[0], np.nan) for q in quotes])
+    # Where the past is cut off, the mark before its first tick is gone: the next one stands in.
     first = steps[0].state.tick == 1 if steps else True
     opening = market.opening_reference if first else steps[0].state.reference[0]
     before = np.stack([opening, *(step.state.reference[0] for step in steps[:-1])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,12 +91,14 @@ def styled() -> Any:
 def svg(figure: Figure, name: str, told: str) -> str:
     """The figure as an SVG element of the page; `told` describes it to who cannot see it."""
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": name}):
+    with matplotlib.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
+        # Letters that this machine has no font for are drawn by the reader's browser.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(buffer, format="svg", transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r' id="[a-zA-Z0-9]+_\d+"', "", text)  # numbered afresh in every figure
+    text = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", text)  # numbered afresh in every figure
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
     # The page's own type: a list of fonts in every label would say it a hundred times.

@@ -37,7 +37,7 @@ def inside(root: Path | str, name: str) -> Path:
 
 def locate(given: str, root: Path | str) -> Path:
     """The folder of an existing run, given by its name below `root` or by its path."""
-    if "\0" in given or not given:
+    if "\0" in given or not Path(given).name:
         raise InputError(f"run {_short(given)} must be the name or the path of a run folder")
     path = Path(given)
     named_by_path = "/" in given.rstrip("/") or path.is_absolute()

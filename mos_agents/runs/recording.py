@@ -185,9 +185,9 @@ def record(
         },
         "scenario_sha256": digest(described.encode()),
     }
-    names = (
-        [checked_name(name)] if name else names_in_turn(f"{slug(stem or scenario)}-s{seed}", root)
-    )
+    names = [name] if name is not None else names_in_turn(f"{slug(stem or scenario)}-s{seed}", root)
+    for one in names:
+        checked_name(one)
     try:
         root.mkdir(parents=True, exist_ok=True)
         folder = appear(root, names, facts, described)

@@ -47,13 +47,12 @@ def _yaml(text: str) -> Any:
     """Plain data from YAML text; aliases and deep nesting are refused before anything is built."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
             raise InputError(f"line {line}: aliases (*) are not taken here")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            line = event.start_mark.line + 1
             raise InputError(f"line {line}: nested more than {DEEPEST} levels deep")
     loader = _Loader(text)
     try:
@@ -235,7 +234,8 @@ def _walk(loc: Sequence[Any], data: Any) -> tuple[list[str], type[BaseModel] | N
     """The path as the user wrote it (without pydantic's union tags), and the model around it."""
     path: list[str] = []
     model: type[BaseModel] | None = Scenario
-    here, owner = data, Scenario
+    here: Any = data
+    owner: type[BaseModel] = Scenario
     entered = False  # a tag follows only on entering a union, and may be named like a parameter
     for step in loc:
         if entered and isinstance(here, dict) and here.get("kind") == step:

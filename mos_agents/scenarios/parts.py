@@ -32,6 +32,7 @@ from mos_agents.market import (
     reference,
     rewards,
     schedules,
+    stages,
 )
 
 
@@ -122,7 +123,7 @@ def _plain(hint: Any) -> Any:
         return Number
     if hint is int:
         return Whole
-    if hint is demand_protocol:
+    if hint is stages.Demand:
         return Demand
     if hint is reference.Process:
         return ProcessPart
@@ -188,12 +189,11 @@ def one_of(name: str) -> Any:
         return next(iter(found.values()))
     tagged = tuple(Annotated[model, Tag(kind)] for kind, model in found.items())
     return Annotated[
-        Union[tagged],  # type: ignore[valid-type]  # noqa: UP007
+        Union[tagged],  # noqa: UP007
         Discriminator(lambda v: v.get("kind") if isinstance(v, dict) else getattr(v, "kind", None)),
     ]
 
 
-demand_protocol = execution.Demand
 MODELS: dict[str, dict[str, type[Part]]] = {}
 Demand = one_of("demand")
 ProcessPart = one_of("process")

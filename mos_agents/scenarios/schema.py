@@ -208,7 +208,7 @@ class Scenario(Strict):
     def _roster(self, sellers: list[str]) -> list[tuple[str, str, Policy]]:
         named = {p.name for p in self.participants}
         others = [s for s in dict.fromkeys(sellers) if s not in named]
-        roster = [
+        roster: list[tuple[str, str, Policy]] = [
             (name, group.role, policy)
             for group in self.participants
             for name, policy in group.members(others)

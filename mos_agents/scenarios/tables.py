@@ -118,8 +118,11 @@ def arrange(table: CatalogueTable, roster: Sequence[str], roles: Sequence[str],
     nest = None
     if table.nest:
         nest = np.unique(np.array(table.nest), return_inverse=True)[1][order]
-    rows = (table.cost, table.reference_price, table.quality, table.stock)
-    return layout, Catalogue(*(column[order] for column in rows), nest)
+    catalogue = Catalogue(
+        table.cost[order], table.reference_price[order], table.quality[order],
+        table.stock[order], nest,
+    )  # fmt: skip
+    return layout, catalogue
 
 
 def read_series(path: str, columns: Sequence[str]) -> Array:

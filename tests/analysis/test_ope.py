@@ -322,3 +322,16 @@ def test_values_are_fitted_on_other_episodes_than_their_own():
     )
     assert q[:, 0] == pytest.approx((reward.sum() - reward) / 9)
     assert np.allclose(q, v)
+
+
+def test_fitted_values_hold_what_comes_later_discounted():
+    """Rewards 1 and then 2, or 1 and then 4, by the second action; the target takes the latter."""
+    second = np.tile([0, 1], 10)
+    reward = np.stack([np.ones(20), 2.0 + 2.0 * second], axis=1)
+    taken = np.stack([np.tile([1.0, 0.0], (20, 1)), np.eye(2)[second]], axis=1)
+    menu = np.broadcast_to(np.eye(2), (20, 2, 2, 2))
+    chances = np.broadcast_to([[1.0, 0.0], [0.0, 1.0]], (20, 2, 2))
+    q, v = fit_values(reward, taken, menu, chances, discount=0.5, folds=3, ridge=1e-12)
+    assert v == pytest.approx(np.tile([1.0 + 0.5 * 4.0, 4.0], (20, 1)), abs=1e-6)
+    assert q[:, 0] == pytest.approx(np.full(20, 3.0), abs=1e-6)
+    assert q[:, 1] == pytest.approx(reward[:, 1], abs=1e-6)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import pickle
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from envs import auction_v0, market_making_v0, retail_v0, seating, tables
 from envs.market_env import MarketEnv
 from mos_agents import policies, scenarios
 from mos_agents.market.types import InputError, QuoteRefused
-from mos_agents.rollout import play
+from mos_agents.rollout import play, turns
 from tests.contracts.environments import EnvironmentSuite, same, sample, seeded_sampler
 
 CASES = {
@@ -94,19 +95,33 @@ def test_a_run_with_gaps_is_read_back_index_by_index():
 # --- the same bits as play ------------------------------------------------------------------------
 
 
-def steps_of_play(env, policies_, seed, ticks):
-    return list(play(env.market, policies_, seed=seed, ticks=ticks, markets=1))
+NOISY = scenarios.override(
+    scenarios.load("retail"),
+    ["observations.tape_noise=0.3", "schedule=random"],
+)
 
 
-@pytest.mark.parametrize("preset", scenarios.presets())
+def test_the_first_observation_is_the_one_that_play_begins_with():
+    env = MarketEnv(NOISY)
+    env.reset(seed=5)
+    first = next(turns(env.market, NOISY.policies(), seed=5)).observation
+    assert env.state().tobytes() == first[0].tobytes()
+    other = MarketEnv(NOISY, number=1)
+    other.reset(seed=5)
+    assert env.state().tobytes() != other.state().tobytes()  # there is noise to agree on
+
+
+@pytest.mark.parametrize(
+    "preset", [*scenarios.presets(), NOISY], ids=lambda p: getattr(p, "name", p)
+)
 @pytest.mark.parametrize("seed", [0, 7])
 def test_outside_agents_who_do_what_their_policies_would_meet_what_play_meets(preset, seed):
-    scenario = scenarios.load(preset)
+    scenario = scenarios.load(preset) if isinstance(preset, str) else preset
     own, ticks = scenario.policies(), 12
     names = list(own)
     for agents in (names, names[:1], names[-1:], names[:1] + names[2:3]):
         env = MarketEnv(scenario, agents, horizon=ticks)
-        wanted = steps_of_play(env, own, seed, ticks)
+        wanted = list(play(env.market, own, seed=seed, ticks=ticks, markets=1))
         observations, _ = env.reset(seed=seed)
         seats = {name: env.market.seat(name) for name in agents}
         memories = {name: own[name].start(seats[name], 1) for name in agents}
@@ -266,6 +281,16 @@ def test_the_message_names_agent_field_value_limits_and_remedy():
     )
 
 
+def test_infos_travel_to_another_process_as_plain_numbers():
+    env = retail_v0.parallel_env(products=1)
+    env.reset(seed=0)
+    *_, infos = env.step(sample(env))
+    sent = pickle.dumps(infos)
+    terms = pickle.loads(sent)["firm_1"]["reward_terms"]
+    assert type(terms) is dict and terms == dict(infos["firm_1"]["reward_terms"]) and any(terms)
+    assert len(sent) < 2000 and any(terms.values())
+
+
 # --- what can be set ------------------------------------------------------------------------------
 
 
@@ -300,6 +325,7 @@ def test_by_default_everybody_learns_who_does_not_just_hold_a_price():
         ({"policies": {"firm_9": {"kind": "hold"}}}, "firm_9"),
         ({"agents": ["platform"], "policies": {"firm_1": {"kind": "hodl"}}}, "hodl"),
         ({"scenario": "retial"}, "retail"),
+        ({"scenario": "market_making"}, "use market_making_v0"),
         ({"frims": 3}, "frims"),
         ({"firms": -1}, "firms|count"),
     ],

@@ -70,9 +70,7 @@ def twin_shares(market: Market, prices: Any, available: Any, reference: Any) -> 
                 nests = market.nests[own]
                 shares = twins.logit(utility, nests, demand.nesting, demand.outside / demand.scale)
             elif isinstance(demand, Elasticity):
-                shares = twins.elasticity(
-                    p, ref, demand.base, demand.elasticity, demand.comparison
-                )
+                shares = twins.elasticity(p, ref, demand.base, demand.elasticity, demand.comparison)
             elif isinstance(demand, Linear):
                 shares = twins.linear(p, demand.intercept, demand.own, demand.cross)
             else:

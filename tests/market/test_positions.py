@@ -56,8 +56,7 @@ def test_every_entry_is_that_of_the_plain_twin(make, seed, base_stock, lead_time
     state = state._replace(
         cost=state.cost * rng.uniform(0.5, 1.5, state.cost.shape),
         positions=state.positions._replace(
-            on_order=rng.poisson(2.0, state.positions.on_order.shape)
-            * ~market.made_to_order * 1.0,
+            on_order=rng.poisson(2.0, state.positions.on_order.shape) * ~market.made_to_order * 1.0,
             inventory=rng.integers(-9, 30, state.cost.shape) * ~market.made_to_order * 1.0,
         ),
     )

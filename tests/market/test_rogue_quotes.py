@@ -52,7 +52,8 @@ def stages() -> dict[str, tuple[Market, Any, Any]]:
         elif name == "sides":
             lawful = np.tile([0.0, 0.1, 4.0], (MARKETS, 6, 1))
         else:
-            lawful = np.tile(np.stack([np.arange(30.0, 36.0), np.ones(6)], axis=-1), (MARKETS, 1, 1))
+            bids = np.stack([np.arange(30.0, 36.0), np.ones(6)], axis=-1)
+            lawful = np.tile(bids, (MARKETS, 1, 1))
         for t in range(6):
             step = tick(market, state, lawful, Streams.of(5, MARKETS).at(t))
             assert not step.info.refused.any()
@@ -177,6 +178,8 @@ SHAPES: list[tuple[str, Bend]] = [
     ("an object that raises", lambda r, a: Trap()),
     ("a list of objects that raise", lambda r, a: [Trap(), Trap()]),
 ]
+
+
 def felt(step: Any) -> str:
     """All of a step but the record of the refusal itself."""
     return bits((step.state, step.observation, step.reward, step.metrics,

@@ -52,6 +52,8 @@ def test_undercut_by_more_than_a_trigger_the_reactive_rival_starts_a_war():
     )
     assert at_the_trigger == [pytest.approx(9.55)]
     assert beyond == [pytest.approx(0.8 * 8.49)]
+    # What counts is its own price, not the reference: 9 undercuts 12 by a quarter.
+    assert price(make("reactive"), own_ask=12.0, rival_ask=9.0) == [pytest.approx(7.2)]
 
 
 def test_undercutting_leaves_the_floor_alone():
@@ -118,7 +120,9 @@ def test_a_rule_that_needs_the_cost_is_not_seated_where_costs_are_hidden():
 def test_a_cost_shock_is_passed_on_by_a_markup_and_not_by_a_held_price():
     market = shop(2, 1, reference=Fundamentals(cost=Shock(at=3, factor=1.1)))
     policies = {"firm_1": make("static_markup", markup=0.5), "firm_2": make("hold")}
-    asks = rollout(market, policies, ticks=6, series=("ask",)).series["ask"][:, 0]
+    run = rollout(market, policies, ticks=6, series=("ask", "cost"))
+    asks, costs = run.series["ask"][:, 0], run.series["cost"][:, 0]
+    assert asks[:, 0] == pytest.approx(1.5 * costs[:, 0])  # costs at which the tick traded
     assert asks[:, 0] == pytest.approx([15, 15, 15, 16.5, 16.5, 16.5])
     assert (asks[:, 1] == 15.0).all()
 

@@ -1,0 +1,202 @@
+"""Shops and dealers in one market: each part trades as it would alone, on shared books."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mos_agents.market.arrivals import Browsing, Hawkes, Poisson
+from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.demand import Elasticity, Logit
+from mos_agents.market.execution import Expected, FillIntensity, Sampled
+from mos_agents.market.observations import Book
+from mos_agents.market.positions import Ledger
+from mos_agents.market.quotes import TAKEN, PostedPrice, SealedBid, TwoSided
+from mos_agents.market.random import Streams
+from mos_agents.market.reference import Fundamentals, GeometricBrownian, OrnsteinUhlenbeck
+from mos_agents.market.side_by_side import Part, PartLuck, side_by_side
+from mos_agents.market.tick import Market, tick
+from mos_agents.market.types import InputError, Layout
+from tests.market.test_positions import check_books
+from tests.market.worlds import bits, play, random_actions, read_only
+
+LEDGER = Ledger(limit=100.0, short=True, mark="reference", holding_cost=0.01)
+FRUIT = Part(("apples", "pears"), PostedPrice(), Browsing(9.0), Sampled(Elasticity()),
+             Fundamentals(demand=OrnsteinUhlenbeck(sigma=0.2)))  # fmt: skip
+STOCKS = Part(("asset", "bond"), TwoSided(), Hawkes(5.0), FillIntensity(),
+              Fundamentals(GeometricBrownian(sigma=0.02)))  # fmt: skip
+# The instruments of the parts stand mixed in the layout, and so do the listings.
+INSTRUMENTS = ("apples", "asset", "pears", "bond")
+NAMES = ("platform", "firm", "maker_1", "maker_2")
+PAIRS = [(0, 0), (0, 2), (1, 0), (1, 2), (2, 1), (2, 3), (3, 1), (3, 3)]
+
+
+def catalogue_of(instrument):
+    assets = np.isin(np.asarray(instrument), (1, 3))
+    return Catalogue(
+        np.where(assets, 0.0, 10.0), np.where(assets, 100.0, 14.0), np.zeros(assets.size),
+        np.where(assets, 0.0, 40.0),
+    )  # fmt: skip
+
+
+def both(pairs=PAIRS, parts=(FRUIT, STOCKS), **others):
+    seller, instrument = np.array(pairs).T
+    layout = Layout(NAMES, ("platform", "firm", "maker", "maker"), INSTRUMENTS, seller, instrument)
+    shared = {"positions": LEDGER, "dt": 0.5} | others
+    return side_by_side(layout, catalogue_of(instrument), parts, **shared)
+
+
+def alone(part, names, roles, which):
+    """A market of one part and its own participants, built without the other."""
+    layout = Layout.dense(names, part.instruments, roles)
+    catalogue = catalogue_of(np.array(which)[layout.instrument])
+    return Market(
+        layout, catalogue, part.execution, part.quotes, arrivals=part.arrivals,
+        reference=part.reference, positions=LEDGER, dt=0.5,
+    )  # fmt: skip
+
+
+SHOP = alone(FRUIT, NAMES[:2], ("platform", "firm"), (0, 2))
+DEALERS = alone(STOCKS, NAMES[2:], ("maker", "maker"), (1, 3))
+HOMES = [(SHOP, FRUIT, slice(0, 2), slice(0, 4)), (DEALERS, STOCKS, slice(2, 4), slice(4, 8))]
+
+
+@pytest.mark.parametrize("home", [0, 1], ids=["shop", "dealers"])
+def test_each_part_has_the_same_bits_as_it_has_alone(home):
+    market = both()
+    single, part, people, listings = HOMES[home]
+    batch, rng = 6, np.random.default_rng(0)
+    luck, state, lone = Streams.of(3, batch), market.start(batch), single.start(batch)
+    traded = 0.0
+    for t in range(40):
+        actions = np.zeros((batch, 8, 2))
+        for one, _, _, own in HOMES:
+            lawful = random_actions(one, rng, batch)
+            actions[:, own, : lawful.shape[2]] = lawful
+        width = len(part.quotes.features)
+        step = tick(market, state, actions, luck.at(t))
+        other = tick(single, lone, np.ascontiguousarray(actions[:, listings, :width]),
+                     PartLuck(luck.at(t), part.name))  # fmt: skip
+        for ours, theirs in (
+            (step.info.executions, other.info.executions),
+            (step.info.quotes[:4], other.info.quotes[:4]),
+        ):
+            for a, b in zip(ours, theirs, strict=True):
+                assert np.array_equal(a[:, listings], b)
+        assert np.array_equal(step.info.refused[:, people], other.info.refused)
+        held, theirs = step.state.positions, other.state.positions
+        assert np.array_equal(held.cash[:, people], theirs.cash)
+        assert np.array_equal(held.inventory[:, listings], theirs.inventory)
+        assert np.array_equal(step.metrics[:, people], other.metrics)
+        assert np.array_equal(step.reward[:, people], other.reward)
+        traded += step.metrics[:, people, 3].sum()
+        state, lone = step.state, other.state
+    assert traded > 100.0
+
+
+def test_books_balance_over_both_parts():
+    market = both()
+    rng, state = np.random.default_rng(1), market.start(4)
+    for t in range(50):
+        step = tick(market, state, random_actions(SIDES, rng, 4), Streams.of(0, 4).at(t))
+        check_books(market, state, step, whole=True)
+        state = step.state
+
+
+class SIDES:
+    """Random actions for both parts: prices near 14, offsets and spreads."""
+
+    class catalogue:
+        reference_price = np.full(8, 14.0)
+
+    class quotes:
+        features = ("other",)
+
+        @staticmethod
+        def limits(market):
+            rows = np.array([[[12.0, 0.0], [17.0, 0.0]]] * 4 + [[[-0.2, 0.05], [0.2, 0.5]]] * 4)
+            return rows[:, 0], rows[:, 1]
+
+
+def test_numbers_that_a_narrower_part_does_not_need_are_ignored():
+    market = both()
+    low, high = market.quotes.limits(market)
+    assert not low[:4, 1].any() and not high[:4, 1].any()
+    state, luck = market.start(2), Streams.of(0, 2).at(0)
+    actions = random_actions(SIDES, np.random.default_rng(0), 2)
+    other = actions.copy()
+    other[:, :4, 1] = np.nan
+    assert bits(tick(market, state, actions, luck)) == bits(tick(market, state, other, luck))
+
+
+def test_the_luck_of_one_part_says_nothing_about_the_others():
+    luck = Streams.of(0, 500).at(0)
+    a, b = (PartLuck(luck, p.name).uniforms("choices", 20).ravel() for p in (FRUIT, STOCKS))
+    assert abs(np.corrcoef(a, b)[0, 1]) < 4.5 / np.sqrt(a.size)
+
+
+@pytest.mark.parametrize("on_refusal", ["stand", "withdraw"])
+@pytest.mark.parametrize("bad", [0, 1])
+def test_who_quotes_in_both_parts_is_refused_in_both_or_in_none(bad, on_refusal):
+    pairs = [(0, 0), (0, 1), (1, 0), (2, 1), (3, 2), (3, 3)]  # the platform makes a market too
+    parts = (
+        Part(FRUIT.instruments, PostedPrice(on_refusal=on_refusal), Poisson(3.0),
+             Expected(Logit())),
+        Part(STOCKS.instruments, TwoSided(on_refusal=on_refusal), Hawkes(5.0), FillIntensity()),
+    )  # fmt: skip
+    market = both(pairs, parts)
+    state, luck = market.start(2), Streams.of(0, 2).at(0)
+    actions = np.array([[14.5, 0.0], [0.1, 0.2], [15.0, 0.0], [0.0, 0.3], [14.9, 0.0], [0.1, 0.2]])
+    actions = np.tile(actions, (2, 1, 1))
+    calm = tick(market, state, actions, luck)
+    assert (calm.info.refused == TAKEN).all() and not calm.info.quotes.age.any()
+    actions[1, bad, 0] = np.nan
+    step = tick(market, state, actions, luck)
+    assert (step.info.refused != TAKEN).tolist() == [[False] * 4, [True, False, False, False]]
+    quotes = step.info.quotes
+    assert quotes.age.tolist() == [[0.0] * 4, [1.0, 0.0, 0.0, 0.0]]
+    assert np.array_equal(quotes.ask[1, :2], state.quotes.ask[1, :2])
+    stays = state.quotes.ask_size[1, :2] if on_refusal == "stand" else np.zeros(2)
+    assert np.array_equal(quotes.ask_size[1, :2], stays)
+    for name in ("ask", "bid", "ask_size", "bid_size"):
+        ours, theirs = getattr(quotes, name), getattr(calm.info.quotes, name)
+        assert np.array_equal(ours[0], theirs[0]) and np.array_equal(ours[1, 2:], theirs[1, 2:])
+
+
+def test_a_seat_knows_the_rules_of_its_own_part():
+    market = both()
+    maker, firm = market.seat("maker_1"), market.seat("firm")
+    assert maker.features == ("offset", "spread")
+    assert firm.features == ("price", "unused")
+    lone = DEALERS.seat("maker_1")
+    assert (maker.sigma, maker.order_decay, maker.order_rate) == (0.02, 1.5, lone.order_rate)
+    assert firm.sigma == 0.0
+    assert np.array_equal(maker.low, lone.low) and np.array_equal(maker.high, lone.high)
+    names = [f.name for f in maker.fields]
+    assert "rival_bid" in names and "rival_ask" in names
+
+
+def test_a_market_of_parts_obeys_the_rules_of_any_market():
+    """The same bits in any batch and with read-only inputs; the tape and its noise are shared."""
+    market = both(observations=Book(tape_delay=2, tape_noise=0.05))
+    few = [bits((s.reward[[1]], s.observation[[1]])) for _, s in play(market, 6, [4, 7, 2])]
+    alone_ = [bits((s.reward, s.observation)) for _, s in play(market, 6, [7])]
+    assert few == alone_
+    plain = [bits(pair) for pair in play(market, 4, 3)]
+    assert plain == [bits(pair) for pair in play(market, 4, 3, frozen=True)]
+    read_only(market.start(1))
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ((FRUIT,), "each instrument"),
+        ((FRUIT, STOCKS, STOCKS), "each instrument"),
+        ((FRUIT, Part(("asset", "bond"), SealedBid(), Poisson(), FillIntensity())), "sealed"),
+        ((FRUIT, Part(("asset", "bond"), TwoSided(), Poisson(), Sampled(Logit(choice="across")))),
+         "choice"),
+    ],
+)  # fmt: skip
+def test_parts_that_make_no_market_are_refused(parts, told):
+    with pytest.raises(InputError, match=told):
+        both(parts=parts).seats  # noqa: B018
