@@ -185,6 +185,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys, "--version") == f"mos-agents {__version__}\n"
 
 
+def test_mos_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys) == told(capsys, "--help")
+
+
 @pytest.mark.parametrize("command", ["run", "demo", "scenarios", "show", "check", "report",
                                      "compare"])  # fmt: skip
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,9 +67,7 @@ class Arguments:
             if not 0.0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name}={getattr(self, name)!r} must be a number > 0")
         if self.paths < 2:
-            raise InputError(
-                f"paths={self.paths!r} must be >= 2: one path does not scatter"
-            )
+            raise InputError(f"paths={self.paths!r} must be >= 2: one path does not scatter")
         if self.seed < 0:
             raise InputError(f"seed={self.seed!r} must be >= 0")
 

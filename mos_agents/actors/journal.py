@@ -95,14 +95,14 @@ class Journal:
         np.savez(buffer, **arrays)
         with _told(self.folder, tick):
             write_with_digest(self.folder / snapshot_name(tick), buffer.getvalue())
-        self.open(tick)
-        if not self.audit:
-            for path in self.folder.glob("*.log"):
-                if tick_of(path) < tick:
+            self.open(tick)
+            if not self.audit:
+                for path in self.folder.glob("*.log"):
+                    if tick_of(path) < tick:
+                        path.unlink()
+            for path in self.folder.glob("snapshot-*"):
+                if path.name.removesuffix(".sha256") != snapshot_name(tick):
                     path.unlink()
-        for path in self.folder.glob("snapshot-*"):
-            if path.name.removesuffix(".sha256") != snapshot_name(tick):
-                path.unlink()
 
     @property
     def is_open(self) -> bool:

@@ -137,11 +137,16 @@ class Host:
 
     def decide(self, calls: Sequence[Call]) -> list[Reply]:
         """One reply a call, in order."""
-        return [self._of[call.participant].decide(call) for call in calls]
+        return [self._called(call).decide(call) for call in calls]
 
     def catch_up(self, calls: Sequence[Call]) -> None:
         for call in calls:
-            self._of[call.participant].catch_up([call])
+            self._called(call).catch_up([call])
+
+    def _called(self, call: Call) -> Participant:
+        if call.participant not in self._of:
+            raise MessageError(f"{call.participant!r} does not live here, but {list(self._of)}")
+        return self._of[call.participant]
 
     def snapshot(self) -> dict[str, Snapshot]:
         return {name: p.snapshot() for name, p in self._of.items()}

@@ -180,9 +180,11 @@ class _ShardActor:
     """A clearing house in a process of its own, which owns the hosts of its participants."""
 
     def __init__(self, plan: ShardPlan) -> None:
-        self._shard = Shard(plan, RayRuntime())
+        self._plan = plan
 
     def start(self) -> int:
+        # Not in the constructor: an error there would look like the actor's death.
+        self._shard = Shard(self._plan, RayRuntime())
         return self._shard.start()
 
     def caught_up(self) -> Progress:

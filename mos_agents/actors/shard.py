@@ -18,12 +18,20 @@ import numpy as np
 
 from mos_agents import scenarios
 from mos_agents.actors.clearing_house import ClearingHouse
-from mos_agents.actors.journal import Journal, mend_tail, newest_snapshot, records
+from mos_agents.actors.journal import (
+    Journal,
+    Record,
+    complete,
+    mend_tail,
+    newest_snapshot,
+    records,
+)
 from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply, flatten, restored
 from mos_agents.actors.participant import Snapshot, checked_memories
 from mos_agents.actors.runtime import Answer, Runtime
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
+from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.tables import Row, aggregate, row
 
@@ -179,7 +187,10 @@ class Shard:
             left = self.plan.deadline
             if left is not None:
                 left = max(0.0, left - (time.monotonic() - begin))
-            asks = [(self._handles[i], "decide", (group,)) for i, group in zip(waiting, asked)]
+            asks = [
+                (self._handles[i], "decide", (group,))
+                for i, group in zip(waiting, asked, strict=True)
+            ]
             answers = self.runtime.ask(asks, left)
             dead = []
             for i, group, answer in zip(waiting, asked, answers, strict=True):
@@ -352,17 +363,39 @@ class Shard:
     def _replay(self, journal: Journal) -> None:
         """Live the journal's ticks since the snapshot again."""
         mend_tail(journal.folder, self._shape)
-        house = self.house
-        for record in records(journal.folder, self._shape, house.tick):
-            for name in record.note.get("withdrawn", ()):
-                house.withdraw(name)
-            for name, lives in record.note.get("restarted", {}).items():
-                house.counts[name]["restarted"] = lives
-            self._past.append(house.calls(self._incarnation))
-            state = house.state
-            step = house.clear(record.tick, record.actions, record.note.get("absent", {}))
-            self.digest.add(step)
-            self._replayed.append(self._summary(state, step))
+        for record in records(journal.folder, self._shape, self.house.tick):
+            self._past.append(self.house.calls(self._incarnation))
+            state = self.house.state
+            self._replayed.append(self._summary(state, self._clear_again(record)))
+
+    def _clear_again(self, record: Record) -> Step:
+        """A tick from its record: what was withdrawn or absent then is so again."""
+        house, note = self.house, record.note
+        for name in note.get("withdrawn", ()):
+            house.withdraw(name)
+        for name, lives in note.get("restarted", {}).items():
+            house.counts[name]["restarted"] = lives
+        step = house.clear(record.tick, record.actions, note.get("absent", {}))
+        self.digest.add(step)
+        return step
+
+    def replay(self) -> tuple[int, int]:
+        """Clear all that the journal holds again, without anybody's asking: first and last tick.
+
+        From the first tick if the journal goes back to it, else from the newest snapshot.
+        Raises RunError where either is damaged or missing.
+        """
+        assert self.journal is not None
+        folder = self.journal.folder
+        if not complete(folder):
+            found = newest_snapshot(folder)
+            if found is None:
+                raise RunError(f"{folder}: holds neither the first tick nor a snapshot: damaged")
+            self._return_to(*found)
+        first = self.house.tick
+        for record in records(folder, self._shape, first):
+            self._clear_again(record)
+        return first, self.house.tick
 
     def _return_to(self, tick: int, arrays: dict[str, Any]) -> None:
         note = json.loads(str(arrays["note"]))

@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
 
     command = typer.main.get_command(app)
     try:
-        result = command.main(list(arguments), prog_name="mos", standalone_mode=False)
+        result = command.main(list(arguments) or ["--help"], prog_name="mos", standalone_mode=False)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except InputError as error:

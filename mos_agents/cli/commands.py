@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,11 +10,11 @@ import typer
 
 from mos_agents import __version__, runs, scenarios
 from mos_agents.cli import comparing
-from mos_agents.cli.playing import play, plural, resolve, say, shown
+from mos_agents.cli.playing import go_on, play, played_again, plural, resolve, say, shown
+from mos_agents.market.types import InputError
 
 app = typer.Typer(
     help="A laboratory for markets whose participants are independent and learn.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -29,6 +30,7 @@ def whole(text: str) -> int:
         raise typer.BadParameter(f"{text!r} must be a whole number") from None
 
 
+BACKENDS = ("local", "actors", "ray")
 THEIRS, BY_SIZE = "the scenario's", "by size"
 WHOLE: dict[str, Any] = {"parser": whole, "metavar": "N"}
 Out = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
@@ -54,7 +56,9 @@ def _main(
 
 @app.command()
 def run(
-    scenario: Annotated[str, typer.Argument(help="A preset's name or a scenario file.")],
+    scenario: Annotated[
+        str | None, typer.Argument(help="A preset's name or a scenario file.", show_default=False)
+    ] = None,
     ticks: Ticks = None,
     markets: Annotated[
         int | None, typer.Option(help="Independent copies.", show_default=THEIRS, **WHOLE)
@@ -69,17 +73,83 @@ def run(
         str | None, typer.Option(help="Name of the run.", show_default="the next free one")
     ] = None,
     record_markets: Annotated[
-        int | None,
-        typer.Option(help="Record the first N markets.", show_default=BY_SIZE, **WHOLE),
+        int | None, typer.Option(help="Record the first N markets.", show_default=BY_SIZE, **WHOLE)
     ] = None,
     every: Annotated[
         int | None, typer.Option(help="Record every N-th tick.", show_default=BY_SIZE, **WHOLE)
     ] = None,
     report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(help="local: one loop. actors: actors in this process. ray: on Ray.")
+    ] = "local",
+    shards: Annotated[
+        int | None, typer.Option(help="Clearing houses; each has its markets.", **WHOLE)
+    ] = None,
+    hosts: Annotated[
+        int | None,
+        typer.Option(help="Actors that hold the participants.", show_default="one each", **WHOLE),
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option(help="Seconds a tick waits for quotes.", show_default="for ever")
+    ] = None,
+    audit: Annotated[bool, typer.Option(help="Keep the whole journal, for mos verify.")] = False,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to join.", show_default="one of its own")
+    ] = None,
+    dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard.")] = False,
+    insecure: Annotated[bool, typer.Option(help="Join a cluster without a token.")] = False,
 ) -> None:
     """Play a scenario, record it in a run folder, and write its report."""
-    resolved = resolve(scenario, changes or [], ticks, markets, seed)
-    _run(resolved, out, name, record_markets, every, report)
+    if (scenario is None) == (resume is None):
+        raise InputError("run: give a scenario, or --resume RUN, and not both")
+    if backend not in BACKENDS:
+        raise InputError(f"backend={backend!r} must be one of {', '.join(BACKENDS)}")
+    where: dict[str, Any] = {"address": address, "dashboard": dashboard, "insecure": insecure}
+    if resume is not None:
+        _resume(runs.read(resume, out), where, report)
+        return
+    resolved = resolve(scenario or "", changes or [], ticks, markets, seed)
+    how: dict[str, Any] = {"shards": shards, "hosts": hosts, "deadline": deadline, "audit": audit}
+    how = {name: value for name, value in how.items() if value is not None}
+    if backend == "local":
+        given = [f"--{k}" for k, v in (how | where).items() if v not in (None, False)]
+        if given:
+            raise InputError(f"{given[0]} is for actors: add --backend ray")
+        _run(resolved, out, name, record_markets, every, report)
+        return
+    from mos_agents.cli import acting
+
+    plan = acting.Acting(backend=backend, **how, **where)
+    recording = acting.open_recording(resolved, out, plan, name, record_markets, every)
+    _finished(*acting.play(recording, resolved, plan), report)
+
+
+@app.command()
+def verify(run: RunName, out: Out = Path("runs")) -> None:
+    """Play a finished run again, from its journal or its seed, and compare the hash."""
+    kept = runs.read(run, out)
+    kept.check()
+    if not kept.finished:
+        raise runs.RunError(f"{kept.folder}: not finished; mos run --resume {kept.name} goes on")
+    if kept.facts.get("actors"):
+        from mos_agents.cli import acting
+
+        again = acting.verify(kept)
+        first, last, found = again
+        reach = "the whole journal" if first == 0 else f"the journal from tick {first:,} on"
+    else:
+        found, last = played_again(kept)
+        reach = "the scenario and its seed"
+    if last != kept.facts["ticks"] or found != kept.facts["hash"]:
+        raise runs.RunError(
+            f"{kept.folder}: {reach} led to tick {last:,} and hash {found}, the run says tick "
+            f"{kept.facts['ticks']:,} and hash {kept.facts['hash']}: damaged, or made on another "
+            "platform or version"
+        )
+    say(f"{kept.name}: {reach} led to the same hash {found}")
 
 
 @app.command()
@@ -146,7 +216,20 @@ def _run(
     report: bool = True,
     stem: str | None = None,
 ) -> None:
-    folder, trajectory = play(scenario, out, name, record_markets, every, stem)
+    _finished(*play(scenario, out, name, record_markets, every, stem), report)
+
+
+def _resume(run: runs.Run, where: dict[str, Any], report: bool) -> None:
+    if run.facts.get("actors"):
+        from mos_agents.cli import acting
+
+        kept = acting.Acting(**run.facts["actors"])
+        _finished(*acting.resume(run, replace(kept, **where)), report)
+    else:
+        _finished(*go_on(run), report)
+
+
+def _finished(folder: Path, trajectory: str, report: bool) -> None:
     say(f"run     {shown(folder)}")
     say(f"hash    {trajectory}")
     if report:

@@ -13,6 +13,7 @@ from types import FrameType
 
 from mos_agents import runs, scenarios
 from mos_agents.market import kernels
+from mos_agents.market.types import Step
 from mos_agents.scenarios import Scenario
 
 Show = Callable[[int], None]
@@ -49,9 +50,7 @@ def play(
 
     Raises Interrupted on Ctrl-C or a request to end, with what was recorded on the disk.
     """
-    from mos_agents.rollout import play as ticks_of
-
-    market, policies = scenario.market(), scenario.policies()
+    market = scenario.market()
     plan = runs.Plan.of(market.layout, scenario.ticks, scenario.markets, record_markets, every)
     say(
         f"{scenario.name}: {scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}, "
@@ -61,9 +60,7 @@ def play(
     say(f"recording {plan.told(scenario.markets)}")
     if not compiled():
         say("compiling the market's kernels: up to a minute, once")
-    steps = ticks_of(
-        market, policies, seed=scenario.seed, ticks=scenario.ticks, markets=scenario.markets
-    )
+    steps = _steps(scenario)  # refuses an ill-seated policy before there is a folder
     recording = runs.record(
         market,
         out,
@@ -76,14 +73,47 @@ def play(
         name=name,
         stem=stem,
     )
+    return _to_the_end(recording, steps)
+
+
+def go_on(run: runs.Run) -> tuple[Path, str]:
+    """Go on with an interrupted run: the ticks it has are played again, and only the rest added."""
+    scenario = scenarios.parse(run.scenario)
+    recording = runs.resume(run, scenario.market())
+    say(f"{run.name}: going on from tick {recording.ticks:,} of {scenario.ticks:,}")
+    return _to_the_end(recording, _steps(scenario))
+
+
+def played_again(run: runs.Run) -> tuple[str, int]:
+    """The hash and length of a run played anew from its scenario and seed."""
+    scenario = scenarios.parse(run.scenario)
+    trajectory, ticks = runs.TrajectoryHash(), 0
+    with progress(scenario.ticks) as show:
+        for step in _steps(scenario):
+            trajectory.add(step)
+            ticks += 1
+            show(ticks)
+    return trajectory.hexdigest(), ticks
+
+
+def _steps(scenario: Scenario) -> Iterator[Step]:
+    from mos_agents.rollout import play as ticks_of
+
+    return ticks_of(
+        scenario.market(), scenario.policies(), seed=scenario.seed, ticks=scenario.ticks,
+        markets=scenario.markets,
+    )  # fmt: skip
+
+
+def _to_the_end(recording: runs.Recording, steps: Iterator[Step]) -> tuple[Path, str]:
     try:
-        with asked_to_stop() as asked, progress(scenario.ticks) as show:
+        with asked_to_stop() as asked, progress(recording.facts["ticks"]) as show:
             for step in steps:
                 recording.add(step)
-                show(recording.ticks)
+                show(recording.seen)
                 if asked:
                     break
-        if asked and recording.ticks < scenario.ticks:
+        if asked and recording.ticks < recording.facts["ticks"]:
             recording.flush()
             raise stopped(recording, asked[0])
         return recording.folder, recording.finish()
@@ -102,10 +132,11 @@ def compiled() -> bool:
 
 
 def stopped(recording: runs.Recording, number: int) -> Interrupted:
+    """Where the run stands, and how to go on."""
     return Interrupted(
         f"mos: stopped: the first {recording.acknowledged:,} of {recording.facts['ticks']:,} ticks "
-        f"are recorded in {shown(recording.folder)}; mos report {shown(recording.folder)} shows "
-        "them",
+        f"are recorded in {shown(recording.folder)}; mos run --resume {shown(recording.folder)} "
+        "goes on",
         128 + number,
     )
 

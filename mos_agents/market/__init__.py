@@ -1,1 +1,1 @@
-"""The economics of the laboratory: quotes, arrivals, execution, positions; pure arrays throughout."""
+"""The economics of the laboratory: quotes, arrivals, execution, positions; in pure arrays."""

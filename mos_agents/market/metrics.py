@@ -13,7 +13,7 @@ METRICS = (
     "units_traded",  # units sold and bought
     "position_cost",  # money: holding and shortage costs
     "lost_opportunity",  # money: margin on the units turned away
-    "spread_capture",  # money: trades against the mark, sum of sold (ask - mark), bought (mark - bid)
+    "spread_capture",  # money: sum of sold (ask - mark) and bought (mark - bid)
     "inventory_pnl",  # money: revaluation of what is held, from mark to next mark
     "fees",  # money: commission paid; negative if received
     "volatility",  # money: running standard deviation of pnl per tick

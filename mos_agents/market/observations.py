@@ -103,8 +103,16 @@ class Book:
                 for i in rivals
             )
             if rivals.size and asks:
-                add("rival_ask", "rivals' asks on the tape", money, lowest, inf, TAPE_ASK, rivals,
-                    names)
+                add(
+                    "rival_ask",
+                    "rivals' asks on the tape",
+                    money,
+                    lowest,
+                    inf,
+                    TAPE_ASK,
+                    rivals,
+                    names,
+                )
             if rivals.size and bids and not market.sealed:
                 add("rival_bid", "rivals' bids on the tape", money, -inf, inf, TAPE_BID, rivals,
                     names)  # fmt: skip

@@ -234,7 +234,7 @@ def post_prices(  # type: ignore[no-untyped-def]
     steps, house_size, refuse, withdraw, max_age,
 ):  # fmt: skip
     """Posted prices and their sizes [B, L], ages [B, N], refusals [B, N]."""
-    batch, n_listings = standing.shape
+    batch = standing.shape[0]
     n_participants = first.shape[0] - 1
     sized = actions.shape[2] == 2
     prices, sizes = standing.copy(), standing_size.copy()

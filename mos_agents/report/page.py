@@ -48,7 +48,7 @@ def header(data: Data) -> list[str]:
     described = description(data.run.scenario)
     if described:
         lines.append(f'<p class="lead">{escape(described)}</p>')
-    return [*lines, f"<dl>{cells}</dl>", "</header>", *warnings(data)]
+    return [*lines, f"<dl>{cells}</dl>", "</header>", *notes(data)]
 
 
 def description(scenario: str) -> str:
@@ -62,7 +62,7 @@ def description(scenario: str) -> str:
     return str(loaded.get("description") or "") if isinstance(loaded, dict) else ""
 
 
-def warnings(data: Data) -> list[str]:
+def notes(data: Data) -> list[str]:
     facts, told = data.run.facts, []
     if not data.run.finished:
         told.append(

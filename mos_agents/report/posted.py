@@ -164,16 +164,17 @@ def mean_prices(data: Data, points: int) -> Picture:
     money, by = rolling(money, window), rolling(by, window)
     mean = np.divide(money, by, out=np.full_like(money, np.nan), where=by > 0)
     figure, grid = style.canvas(style.WIDE, 3.4, 1, 2, width_ratios=(1.45, 1))
-    lines(grid[0, 0], data, mean, points)
+    lines(grid[0, 0], data, mean, points, band=window == 1)
     grid[0, 0].set_title("mean price paid")
     first = np.isfinite(mean).argmax(axis=0)
     opening = np.take_along_axis(mean, first[None], axis=0)
-    lines(grid[0, 1], data, mean / opening - 1.0, points)
+    lines(grid[0, 1], data, mean / opening - 1.0, points, band=window == 1)
     grid[0, 1].set_title("change since the first tick")
     percents(grid[0, 1])
     return Picture(
         "prices", "Mean prices, weighted by units sold",
-        f"What a participant's customers paid on average{_moving(window)}{over_markets(data)}. The "
+        f"What a participant's customers paid on average{_moving(window)}"
+        f"{over_markets(data, band=window == 1)}. The "
         "mean also moves "
         "when customers change between its cheap and its dear products.",
         style.svg(figure, "prices", "Mean prices per participant over time"), True, legend(data),

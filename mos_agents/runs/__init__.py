@@ -9,6 +9,7 @@ from mos_agents.runs.names import checked_name, inside, locate, slug
 from mos_agents.runs.plan import Plan
 from mos_agents.runs.reading import Run, read
 from mos_agents.runs.recording import Recording, record
+from mos_agents.runs.resuming import resume
 from mos_agents.runs.tables import TABLES
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "locate",
     "read",
     "record",
+    "resume",
     "slug",
 ]

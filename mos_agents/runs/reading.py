@@ -71,7 +71,8 @@ class Run:
             path = self.folder / table / f"part-{part:06d}.parquet"
             data = read_with_digest(path)
             try:
-                yield pl.read_parquet(io.BytesIO(data), columns=columns, use_pyarrow=False)
+                wanted = None if columns is None else list(columns)
+                yield pl.read_parquet(io.BytesIO(data), columns=wanted, use_pyarrow=False)
             except pl.exceptions.PolarsError as error:
                 told = str(error).splitlines()[0]
                 raise RunError(f"{path}: cannot be read as Parquet: {told}") from None

@@ -63,6 +63,7 @@ class Recording:
         self, folder: Path, facts: dict[str, Any], market: Market, plan: Plan, start: State
     ) -> None:
         self.folder, self.facts, self.market, self.plan = folder, facts, market, plan
+        self.seen = 0  # steps added
         self.ticks = 0  # taken in
         self.acknowledged = 0  # ticks on the disk
         self._before = start
@@ -78,16 +79,31 @@ class Recording:
 
         Raises RunError where the disk takes no more: the ticks acknowledged so far stay readable.
         """
-        if self.ticks == 0:  # compiling the kernels took its time before this
+        if self.seen == 0:  # compiling the kernels took its time before this
             self._written = time.monotonic()
         self._hash.add(step)
-        if self.ticks % self.plan.every == 0:
-            self._rows.append(row(self.market, self._before, step, self.plan.markets))
-            self._values += self._rows[-1].listings.size + self._rows[-1].participants.size
-        self._means.append(aggregate(self.market, step))
-        self._values += self._means[-1].size
+        due = self.seen % self.plan.every == 0
+        kept = row(self.market, self._before, step, self.plan.markets) if due else None
         self._before = step.state
+        self.seen += 1
+        if self.seen > self.ticks:  # a resumed run passes over what it has
+            self.take(kept, aggregate(self.market, step))
+            self.write_if_due()
+
+    def take(self, kept: Row | None, means: Array) -> None:
+        """Take in one tick as its rows (of a tick that is recorded) and its aggregates."""
+        if kept is not None:
+            self._rows.append(kept)
+            self._values += kept.listings.size + kept.participants.size
+        self._means.append(means)
+        self._values += means.size
         self.ticks += 1
+
+    def write_if_due(self) -> None:
+        """Write a part if enough has gathered, or enough time has passed.
+
+        Raises RunError where the disk takes no more: the ticks acknowledged so far stay readable.
+        """
         if self._values > VALUES or time.monotonic() - self._written > SECONDS:
             self.flush()
 
@@ -104,13 +120,22 @@ class Recording:
             self._rows, self._means, self._values = [], [], 0
         self._written = time.monotonic()
 
-    def finish(self) -> str:
-        """Write what is left, seal the run, and return the hash of its trajectory."""
+    def finish(self, trajectory: str | None = None, **facts: Any) -> str:
+        """Write what is left, seal the run, and return the hash of its trajectory.
+
+        trajectory: the hash, where the steps were taken elsewhere. facts: more for `run.json`.
+        """
         self.flush()
-        self.facts |= {"finished": now(), "hash": self._hash.hexdigest(), "parts": self._parts}
+        trajectory = trajectory or self._hash.hexdigest()
+        self.facts |= {"finished": now(), "hash": trajectory, "parts": self._parts, **facts}
         with self._told():
             write_whole(self.folder / "run.json", sealed(self.facts))
-        return self.facts["hash"]
+        return trajectory
+
+    def go_on_from(self, ticks: int, parts: int) -> None:
+        """Continue a run that has so many ticks in so many parts on the disk."""
+        self.ticks = self.acknowledged = ticks
+        self._parts = parts
 
     def discard(self) -> None:
         """Remove a folder that holds nothing worth keeping: no tick ever reached the disk."""
@@ -149,9 +174,11 @@ def record(
     plan: Plan | None = None,
     name: str | None = None,
     stem: str | None = None,
+    actors: dict[str, Any] | None = None,
 ) -> Recording:
     """Open the folder of a new run below `root`; nothing that is there is ever overwritten.
 
+    actors: how its participants were hosted, for `run.json`.
     described: the resolved scenario, as YAML. Without a `name`, the next free one is taken:
     `<stem>-s<seed>-001`, where the stem is the scenario's name if none is given. Raises RunError
     where the folder cannot be made.
@@ -172,6 +199,7 @@ def record(
         "hash": None,
         "parts": None,
         "versions": versions(),
+        "actors": actors,
         "market": {
             "participants": list(layout.participants),
             "roles": list(layout.roles),

@@ -19,7 +19,7 @@ def retail(firms: int = 2, products: int = 10, **settings: Any) -> Market:
 
 
 def market_making(makers: int = 3, assets: int = 5, **settings: Any) -> Market:
-    """Market making: `makers` dealers quote `assets` assets two-sidedly. Settings as in `retail`."""
+    """Market making: `makers` dealers quote `assets` assets. Settings as in `retail`."""
     return preset("market_making", makers=makers, assets=assets, **settings).market()
 
 

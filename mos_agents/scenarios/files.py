@@ -91,7 +91,7 @@ def read(path: Path, shown: str) -> Scenario:
         raise InputError(f"{shown}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InputError(f"{shown}: is not UTF-8 text") from None
-    return parse(text, shown).beside(path.parent)
+    return parse(text, shown).beside(path.resolve().parent)
 
 
 def parse(text: str, shown: str = "scenario") -> Scenario:

@@ -154,9 +154,7 @@ def part_model(stage: type, kind: str | None) -> type[Part]:
             fields[one.name] = (hint, made)
         else:
             fields[one.name] = (hint, ...)
-    model: type[Part] = create_model(
-        stage.__name__, __base__=Part, __doc__=stage.__doc__, **fields
-    )
+    model: type[Part] = create_model(stage.__name__, __base__=Part, __doc__=stage.__doc__, **fields)
     model.stage_class = classmethod(lambda cls: stage)  # type: ignore[assignment,method-assign]
     return model
 

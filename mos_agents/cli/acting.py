@@ -1,0 +1,218 @@
+"""Play a scenario with its participants as actors, show their health, and leave it resumable."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mos_agents import runs, scenarios
+from mos_agents.actors.driver import Driver, Health, LocalShards
+from mos_agents.actors.replay import Replayed, replay
+from mos_agents.actors.shard import ShardPlan
+from mos_agents.cli.playing import asked_to_stop, plural, say, stopped
+from mos_agents.market.types import InputError
+from mos_agents.scenarios import Scenario
+
+JOURNAL = "shards"
+"""Where in a run's folder its shards keep snapshots and journals."""
+
+
+@dataclass(frozen=True)
+class Acting:
+    """How participants are hosted. address, dashboard, insecure: of the Ray cluster.
+
+    shards: clearing houses. hosts: actors per shard that hold the participants; 0: one each.
+    deadline: seconds that a tick waits for quotes; None: for ever. audit: keep the whole journal.
+    """
+
+    backend: str = "ray"
+    shards: int = 1
+    hosts: int = 0
+    deadline: float | None = None
+    patience: int = 3
+    restarts: int = 3
+    checkpoint_every: int = 500
+    audit: bool = False
+    address: str | None = None
+    dashboard: bool = False
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        if self.backend not in ("actors", "ray"):
+            raise InputError(f"backend={self.backend!r} must be 'local', 'actors' or 'ray'")
+        if self.checkpoint_every < 1:
+            raise InputError(f"checkpoint_every={self.checkpoint_every} must be >= 1 ticks")
+
+    def told(self) -> dict[str, Any]:
+        """What `run.json` keeps: all but where the cluster was."""
+        kept = asdict(self)
+        for name in ("address", "dashboard", "insecure"):
+            del kept[name]
+        return kept
+
+
+def open_recording(
+    scenario: Scenario,
+    out: Path,
+    acting: Acting,
+    name: str | None,
+    record_markets: int | None,
+    every: int | None,
+) -> runs.Recording:
+    """The folder of a new run of actors."""
+    market = scenario.market()
+    plan = runs.Plan.of(market.layout, scenario.ticks, scenario.markets, record_markets, every)
+    say(
+        f"{scenario.name}: {scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}, "
+        f"{plural(market.layout.N, 'participant')} as actors, "
+        f"{plural(acting.shards, 'shard')}, seed {scenario.seed}"
+    )
+    say(f"recording {plan.told(scenario.markets)}")
+    Driver(LocalShards(), shard_plan(acting, scenario, Path(), plan), 1, scenario.markets,
+           acting.shards)  # refuses what does not fit before there is a folder  # fmt: skip
+    return runs.record(
+        market, out, scenario=scenario.name, described=scenarios.dump(scenario),
+        seed=scenario.seed, ticks=scenario.ticks, markets=scenario.markets, plan=plan, name=name,
+        actors=acting.told(),
+    )  # fmt: skip
+
+
+def shard_plan(acting: Acting, scenario: Scenario, folder: Path, plan: runs.Plan) -> ShardPlan:
+    """What every shard of the run begins from."""
+    return ShardPlan(
+        run=folder.name,
+        scenario=scenarios.dump(scenario),
+        seed=scenario.seed,
+        markets=(0,),
+        hosts=acting.hosts,
+        deadline=acting.deadline,
+        patience=acting.patience,
+        restarts=acting.restarts,
+        folder=str(folder.resolve() / JOURNAL),
+        audit=acting.audit,
+        recorded=plan.markets,
+        every=plan.every,
+    )
+
+
+def play(recording: runs.Recording, scenario: Scenario, acting: Acting) -> tuple[Path, str]:
+    """Play from where the recording stands to the end; the run's folder and its hash."""
+    plan = shard_plan(acting, scenario, recording.folder, recording.plan)
+    with hosting(acting) as (shards, died), asked_to_stop() as asked:
+        driver = Driver(
+            shards, plan, scenario.ticks, scenario.markets, acting.shards,
+            acting.checkpoint_every, acting.restarts, died,
+        )  # fmt: skip
+        stopper = None
+        with live(scenario.ticks, driver.health) as show:
+            for made in driver.run(recording.ticks):
+                recording.take(made.row, made.means)
+                recording.write_if_due()
+                if (made.tick + 1) % acting.checkpoint_every == 0:
+                    recording.flush()  # what a checkpoint lets go of is on the disk before it
+                show()
+                if asked and recording.ticks < scenario.ticks:
+                    recording.flush()
+                    stopper = stopped(recording, asked[0])
+                    break
+            show(True)
+        if stopper is not None:
+            raise stopper
+        health = driver.health
+        trouble = {name: counts for name, counts in health.counts.items() if counts}
+        trajectory = recording.finish(
+            driver.hash, trouble=trouble, withdrawn=list(health.withdrawn)
+        )
+    for line in told(health):
+        say(line)
+    return recording.folder, trajectory
+
+
+@contextlib.contextmanager
+def hosting(acting: Acting) -> Iterator[tuple[Any, Any]]:
+    """Where the shards live, and the error that tells that one has died."""
+    if acting.backend == "actors":
+        yield LocalShards(), ()
+        return
+    from mos_agents.actors.ray_runtime import ActorDied, RayShards, cluster
+
+    say(f"Ray: {'joining ' + acting.address if acting.address else 'starting a local cluster'}")
+    with cluster(acting.address, dashboard=acting.dashboard, insecure=acting.insecure):
+        yield RayShards(), (ActorDied,)
+
+
+def resume(run: runs.Run, acting: Acting) -> tuple[Path, str]:
+    """Go on with an interrupted run of actors."""
+    scenario = scenarios.parse(run.scenario)
+    recording = runs.resume(run, scenario.market())
+    say(f"{run.name}: going on from tick {recording.ticks:,} of {scenario.ticks:,}")
+    return play(recording, scenario, acting)
+
+
+def verify(run: runs.Run) -> Replayed:
+    """Clear a run of actors again from its journal."""
+    scenario = scenarios.parse(run.scenario)
+    acting = Acting(**run.facts["actors"])
+    plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
+    return replay(shard_plan(acting, scenario, run.folder, plan), scenario.markets, acting.shards)
+
+
+def told(health: Health) -> Iterator[str]:
+    """Who gave trouble, a line each."""
+    for name, counts in sorted(health.counts.items()):
+        if counts:
+            what = ", ".join(f"{number:,} {kind}" for kind, number in sorted(counts.items()))
+            end = "; withdrawn" if name in health.withdrawn else ""
+            yield f"trouble {name}: {what} (decisions, one a market and tick){end}"
+    if health.shard_restarts:
+        yield f"trouble {plural(health.shard_restarts, 'clearing house')} brought back"
+
+
+@contextlib.contextmanager
+def live(ticks: int, health: Health) -> Iterator[Any]:
+    """A table on a terminal; elsewhere a plain line now and then."""
+    if not sys.stdout.isatty():
+        last = [time.monotonic()]
+
+        def line(end: bool = False) -> None:
+            if end or time.monotonic() - last[0] > 5.0:
+                last[0] = time.monotonic()
+                say(f"tick {health.tick:,} of {ticks:,}, {health.ticks_per_second:,.0f} a second")
+
+        yield line
+        return
+    from rich.live import Live
+
+    with Live(table(ticks, health), refresh_per_second=4, transient=True) as view:
+        last = [0.0]
+
+        def show(end: bool = False) -> None:
+            if end or time.monotonic() - last[0] > 0.25:
+                last[0] = time.monotonic()
+                view.update(table(ticks, health))
+
+        yield show
+
+
+def table(ticks: int, health: Health) -> Any:
+    """Ticks, speed, and per participant: latency, faults, restarts."""
+    from rich.table import Table
+
+    made = Table(title=f"tick {health.tick:,} of {ticks:,}   "
+                 f"{health.ticks_per_second:,.0f} ticks a second")  # fmt: skip
+    for heading in ("participant", "latency ms", "late", "failed", "refused", "restarts"):
+        made.add_column(heading, justify="left" if heading == "participant" else "right")
+    names = sorted(set(health.seconds) | set(health.counts))
+    for name in names[:30]:
+        counts = health.counts.get(name, {})
+        cells = [f"{counts.get(kind, 0):,}" for kind in ("late", "failed", "refused", "restarted")]
+        gone = " (withdrawn)" if name in health.withdrawn else ""
+        made.add_row(name + gone, f"{1000 * health.seconds.get(name, 0.0):.2f}", *cells)
+    if len(names) > 30:
+        made.add_row(f"and {len(names) - 30} more", "", "", "", "", "")
+    return made

@@ -1,0 +1,171 @@
+"""A message that does not belong here is refused; a memory survives being written down."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from mos_agents.actors.messages import (
+    Call,
+    MessageError,
+    Reply,
+    checked_reply,
+    flatten,
+    restored,
+    told,
+)
+from mos_agents.market.random import Streams
+from mos_agents.market.types import InputError
+from mos_agents.policies import POLICIES, make
+from tests.actors.worlds import PARTICIPANTS, Recalls
+from tests.policies.markets import shop
+from tests.policies.test_contract import CASES
+
+CALL = Call("run", 7, "firm_1", 2, np.zeros((3, 4)), np.zeros(3))
+REPLY = Reply("run", 7, "firm_1", 2, np.ones((3, 2, 1)))
+
+
+class Liar(Reply):
+    """Says what is wanted until it is asked twice."""
+
+    @property
+    def participant(self):
+        return "firm_1"
+
+
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError("no picture")
+
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+
+def test_a_reply_to_the_call_is_taken_as_it_is():
+    assert checked_reply(REPLY, CALL) is REPLY
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"run": "another-run"}, {"run": b"run"}, {"run": None}, {"run": Unshowable()},
+        {"tick": 6}, {"tick": 8}, {"tick": -1}, {"tick": 7.0}, {"tick": True}, {"tick": "7"},
+        {"tick": np.int64(7)}, {"tick": Unshowable()},
+        {"participant": "firm_2"}, {"participant": "platform"}, {"participant": "firm_1 "},
+        {"participant": "fırm_1"}, {"participant": ""}, {"participant": np.str_("firm_1")},
+        {"participant": ["firm_1"]}, {"participant": Unshowable()},
+        {"incarnation": 1}, {"incarnation": 3}, {"incarnation": 2.0}, {"incarnation": None},
+        {"fault": None}, {"fault": 3}, {"fault": Unshowable()}, {"fault": b"bytes"},
+    ],
+    ids=lambda wrong: str({k: type(v).__name__ + " " + told(v) for k, v in wrong.items()}),
+)  # fmt: skip
+def test_a_reply_to_anything_but_the_call_is_refused_in_one_line(wrong):
+    with pytest.raises(MessageError) as refusal:
+        checked_reply(REPLY._replace(**wrong), CALL)
+    assert "\n" not in str(refusal.value) and "firm_1" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [None, 3, "reply", {}, tuple(REPLY), [REPLY], CALL, Reply, Liar(*REPLY), Unshowable(),
+     np.ones(3), REPLY._asdict()],
+    ids=lambda thing: type(thing).__name__,
+)  # fmt: skip
+def test_what_is_no_reply_is_refused(thing):
+    with pytest.raises(MessageError):
+        checked_reply(thing, CALL)
+
+
+@pytest.mark.parametrize("nasty", [Unshowable(), "a\nb", "x" * 5000, ValueError(), OSError("\n")])
+def test_whatever_a_stranger_says_is_told_in_one_short_line(nasty):
+    assert len(told(nasty)) <= 200 and "\n" not in told(nasty)
+
+
+# --- memories -------------------------------------------------------------------------------------
+
+
+def assert_same(one, other):
+    assert type(one) is type(other)
+    if isinstance(one, dict):
+        assert list(one) == list(other)
+        for key in one:
+            assert_same(one[key], other[key])
+    elif isinstance(one, tuple | list):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            assert_same(a, b)
+    elif one is not None:
+        a, b = np.asarray(one), np.asarray(other)
+        assert a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def lived(policy, market, ticks):
+    """A seat's memory after some ticks of looking at the same market."""
+    seat = market.seats[0]
+    observation = seat.own(market.first_observation(market.start(4), Streams.of(0, 4).at(0)))
+    memory = policy.start(seat, 4)
+    for at in range(ticks):
+        shocks = Streams.of(1, 4, owner=seat.name).at(at)
+        _, memory = policy.act(seat, observation.copy(), memory, shocks)
+    return policy.start(seat, 4), memory
+
+
+REMEMBERING = {**{case: CASES[case] for case in CASES}, **{k: (shop(), {}) for k in PARTICIPANTS}}
+
+
+@pytest.mark.parametrize("ticks", [0, 1, 5])
+@pytest.mark.parametrize("case", REMEMBERING)
+def test_every_policys_memory_is_written_down_and_restored_to_the_bit(case, ticks, strangers):
+    market, parameters = REMEMBERING[case]
+    template, memory = lived(make(case.split()[0], **parameters), market, ticks)
+    assert_same(restored(template, flatten(memory)), memory)
+
+
+def test_every_registered_policy_is_among_those_whose_memory_was_tried():
+    assert {case.split()[0] for case in REMEMBERING} >= set(POLICIES)
+
+
+ARRAYS = some.builds(
+    lambda shape, kind: (np.arange(np.prod(shape)) - 1.5).reshape(shape).astype(kind),
+    some.lists(some.integers(0, 3), max_size=3).map(tuple),
+    some.sampled_from(["f8", "f4", "i8", "u4", "?"]),
+)
+MEMORIES = some.recursive(
+    some.none() | ARRAYS | some.integers(-9, 9) | some.floats(allow_nan=False) | some.booleans(),
+    lambda part: (
+        some.lists(part, max_size=3)
+        | some.lists(part, max_size=3).map(tuple)
+        | some.dictionaries(some.text(max_size=3), part, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(MEMORIES)
+def test_flatten_and_restored_are_inverse(memory):
+    assert_same(restored(memory, flatten(memory)), memory)
+
+
+@given(MEMORIES)
+def test_a_memory_with_an_array_too_many_or_too_few_is_refused(memory):
+    arrays = flatten(memory)
+    with pytest.raises(InputError, match="too many"):
+        restored(memory, [*arrays, np.zeros(1)])
+    if arrays:
+        with pytest.raises(InputError, match="too few"):
+            restored(memory, arrays[:-1])
+
+
+@pytest.mark.parametrize(
+    "thing", ["text", b"bytes", object(), np.array([object()]), 1j, {1, 2}, lambda: 0]
+)
+def test_a_memory_of_anything_but_numbers_is_refused(thing):
+    with pytest.raises(InputError):
+        flatten((np.zeros(2), {"a": thing}))
+
+
+def test_the_participants_of_these_tests_remember_something():
+    _, memory = lived(Recalls(), shop(), 3)
+    assert memory["count"] == 3 and len(flatten(memory)) == 4

@@ -1,0 +1,211 @@
+"""A participant answers a tick once, and comes back from its memory as if it had never been away."""
+
+import numpy as np
+import pytest
+
+from mos_agents.actors.messages import Call, MessageError
+from mos_agents.actors.participant import Host, Participant, Snapshot, checked_memories
+from mos_agents.market.random import Streams
+from mos_agents.policies import make
+from mos_agents.rollout import turns
+from tests.actors.worlds import PARTICIPANTS
+from tests.policies.markets import shop
+from tests.policies.test_contract import CASES
+
+BATCH = 4
+EVERYBODY = {**CASES, **{kind: (shop(), {}) for kind in ("recalls", "writes_over")}}
+
+
+def bits(reply):
+    return reply.action.tobytes(), reply.action.shape, reply[:4], reply.fault
+
+
+@pytest.fixture(params=EVERYBODY)
+def play(request, strangers):
+    """A maker of equal participants, and the calls that it gets in a market where all are alike."""
+    market, parameters = EVERYBODY[request.param]
+    policy, seat = make(request.param.split()[0], **parameters), market.seats[0]
+    everybody = dict.fromkeys(market.layout.participants, policy)
+    calls = [
+        Call("run", turn.before.tick, seat.name, 0, seat.own(turn.observation).copy(),
+             turn.step.reward[:, 0])
+        for turn in turns(market, everybody, seed=5, ticks=9, markets=BATCH)
+    ]  # fmt: skip
+
+    def born(incarnation=0):
+        streams = Streams.of(5, BATCH, owner=seat.name)
+        return Participant("run", seat, policy, streams, incarnation)
+
+    return born, calls
+
+
+def test_the_same_tick_gets_the_same_reply(play):
+    born, calls = play
+    one, other = born(), born()
+    for call in calls:
+        first = one.decide(call)
+        assert one.decide(call) is first
+        assert one.decide(call._replace(observation=call.observation * 2.0)) is first
+        assert bits(other.decide(call)) == bits(first) and first.fault == ""
+
+
+def test_an_older_tick_is_refused_and_a_gap_is_an_error(play):
+    born, calls = play
+    one = born()
+    with pytest.raises(MessageError, match="gap"):
+        one.decide(calls[1])
+    for call in calls[:4]:
+        one.decide(call)
+    before = one.snapshot()
+    for wrong, why in ((calls[2], "is over"), (calls[0], "is over"), (calls[5], "gap")):
+        with pytest.raises(MessageError, match=why):
+            one.decide(wrong)
+    with pytest.raises(MessageError, match="gap"):
+        one.catch_up([calls[6]])
+    after = one.snapshot()
+    assert after.tick == before.tick == 3
+    assert [a.tobytes() for a in after.memory] == [a.tobytes() for a in before.memory]
+
+
+@pytest.mark.parametrize(
+    "forged", [{"run": "other"}, {"participant": "firm_2"}, {"incarnation": 1}, {"incarnation": -1}]
+)
+def test_a_call_to_another_run_name_or_life_is_refused_and_leaves_no_trace(play, forged):
+    born, calls = play
+    one, other = born(), born()
+    one.decide(calls[0])
+    other.decide(calls[0])
+    with pytest.raises(MessageError, match=next(iter(forged))):
+        one.decide(calls[1]._replace(**forged))
+    assert bits(one.decide(calls[1])) == bits(other.decide(calls[1]))
+
+
+@pytest.mark.parametrize("at", [0, 1, 4, 8])
+@pytest.mark.parametrize("kept", [None, 0, 3])
+def test_a_new_life_with_snapshot_and_past_calls_goes_on_with_the_same_bits(play, at, kept):
+    born, calls = play
+    one, later = born(), born(incarnation=3)
+    kept = None if kept is None or kept >= at else kept
+    for call in calls[:at]:
+        one.decide(call)
+        if call.tick == kept:
+            later.restore(one.snapshot())
+    past = [c._replace(incarnation=3) for c in calls[:at]]
+    assert later.catch_up(past) == at - 1
+    for call in calls[at:]:
+        expected, found = one.decide(call), later.decide(call._replace(incarnation=3))
+        assert bits(found)[:2] == bits(expected)[:2] and found.incarnation == 3
+    memories = one.snapshot().memory, later.snapshot().memory
+    assert [a.tobytes() for a in memories[0]] == [a.tobytes() for a in memories[1]]
+
+
+def test_a_snapshot_stays_as_it_was_when_the_participant_goes_on(play):
+    born, calls = play
+    one = born()
+    one.decide(calls[0])
+    kept = one.snapshot()
+    before = [a.tobytes() for a in kept.memory]
+    for array in kept.memory:
+        array.flags.writeable = False  # as what comes in a message may be
+    other = born()
+    other.restore(kept)
+    for call in calls[1:]:
+        assert bits(one.decide(call)) == bits(other.decide(call))
+    assert [a.tobytes() for a in kept.memory] == before
+
+
+# --- policies that fail ---------------------------------------------------------------------------
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise RuntimeError("nor can it be told")
+
+
+FAILURES = [
+    ValueError(),
+    RuntimeError("two\nlines"),
+    Unspeakable(),
+    SystemExit(1),
+    OSError("x" * 999),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda f: type(f).__name__)
+def test_a_policy_that_fails_costs_a_move_and_is_told_in_one_line(failure, strangers):
+    market, policy = shop(), make("recalls")
+    seat = market.seats[0]
+    one = Participant("run", seat, policy, Streams.of(0, BATCH, owner=seat.name))
+    observation = seat.own(
+        market.first_observation(market.start(BATCH), Streams.of(0, BATCH).at(0))
+    )
+    calls = [Call("run", t, seat.name, 0, observation, np.zeros(BATCH)) for t in range(3)]
+    one.decide(calls[0])
+    before = [a.tobytes() for a in one.snapshot().memory]
+
+    def fails(*_):
+        raise failure
+
+    object.__setattr__(policy, "act", fails)
+    reply = one.decide(calls[1])
+    assert reply.action is None and reply.fault and "\n" not in reply.fault
+    assert len(reply.fault) <= 200
+    object.__delattr__(policy, "act")
+    assert [a.tobytes() for a in one.snapshot().memory] == before
+    assert one.decide(calls[2]).fault == ""
+
+
+# --- hosts ----------------------------------------------------------------------------------------
+
+
+def a_host(names=("firm_1", "firm_2")):
+    market = shop()
+    policy = PARTICIPANTS["recalls"]()
+    return market, Host(
+        [Participant("run", market.seat(n), policy, Streams.of(0, BATCH, owner=n)) for n in names]
+    )
+
+
+def test_participants_under_one_roof_answer_as_they_would_alone():
+    market, host = a_host()
+    observation = market.first_observation(market.start(BATCH), Streams.of(0, BATCH).at(0))
+    calls = [
+        Call("run", 0, n, 0, market.seat(n).own(observation), np.zeros(BATCH))
+        for n in ("firm_2", "firm_1")
+    ]
+    together = host.decide(calls)
+    alone = [a_host((c.participant,))[1].decide([c])[0] for c in calls]
+    assert [bits(r) for r in together] == [bits(r) for r in alone]
+    with pytest.raises(MessageError, match="does not live here"):
+        host.decide([calls[0]._replace(participant="firm_3")])
+
+
+GOOD = [np.zeros(3)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, [], {}, 7, {"firm_1": Snapshot(4, GOOD)},
+        {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(4, GOOD), "firm_3": Snapshot(4, GOOD)},
+        {"firm_1": Snapshot(4, GOOD), "firm_3": Snapshot(4, GOOD)},
+        {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(3, GOOD)},
+        {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(4.0, GOOD)},
+        {"firm_1": Snapshot(4, GOOD), "firm_2": (4, GOOD)},
+        {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(4, tuple(GOOD))},
+        {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(4, [np.array([object()])])},
+        {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(4, [np.array(["text"])])},
+        {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(4, [3.0])},
+        {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(4, [np.zeros(2).view(np.recarray)])},
+        {"firm_1": Snapshot(4, GOOD), 2: Snapshot(4, GOOD)},
+    ],
+)  # fmt: skip
+def test_a_host_cannot_put_anything_but_its_own_numbers_on_the_disk(value):
+    with pytest.raises(MessageError):
+        checked_memories(value, ["firm_1", "firm_2"], 4)
+
+
+def test_plain_memories_of_the_right_tick_are_taken():
+    _, host = a_host()
+    value = host.snapshot()
+    assert checked_memories(value, ["firm_1", "firm_2"], -1) is value
