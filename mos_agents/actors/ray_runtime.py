@@ -7,6 +7,7 @@ processes know, without usage statistics or dashboard, or an existing one by its
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import time
@@ -58,7 +59,7 @@ def cluster(
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
-                logging_level="error",
+                logging_level=logging.ERROR,
                 configure_logging=True,
                 **options,
             )
@@ -80,7 +81,7 @@ def cluster(
 
 def _look_at_environment() -> None:
     # Ray reads mode and token once, when it is imported; a later change must be made known to it.
-    from ray._raylet import AuthenticationTokenLoader, Config
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
@@ -164,13 +165,15 @@ class _HostActor:
         return self._host.decide(calls), time.perf_counter() - begin
 
     def catch_up(self, calls: Any) -> tuple[Any, float]:
-        return self._host.catch_up(calls), 0.0
+        self._host.catch_up(calls)
+        return None, 0.0
 
     def snapshot(self) -> tuple[Any, float]:
         return self._host.snapshot(), 0.0
 
     def restore(self, snapshots: Any) -> tuple[Any, float]:
-        return self._host.restore(snapshots), 0.0
+        self._host.restore(snapshots)
+        return None, 0.0
 
     def where(self) -> tuple[Any, float]:
         return (ray.get_runtime_context().get_node_id(), os.getpid()), 0.0

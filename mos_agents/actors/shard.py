@@ -304,7 +304,8 @@ class Shard:
         """Ask everybody for their memories as of now; whether all gave them."""
         if not self._past and self._snapshots:
             return True
-        present, memories = self._present(), {}
+        present = self._present()
+        memories: dict[str, Snapshot] = {}
         asks = [(self._handles[i], "snapshot", ()) for i in present]
         whole = True
         for i, answer in zip(present, self.runtime.ask(asks, self.plan.deadline), strict=True):
