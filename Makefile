@@ -1,7 +1,8 @@
 # Each target makes the environment first if it is missing or out of date.
 PYTHON ?= python3
 DEMO_ARGS ?=
-TEST_ARGS ?= -q -n 2
+# Tests that share a cluster stay on one of the two processes.
+TEST_ARGS ?= -q -n 2 --dist loadgroup
 # For example LOCK_ARGS=--upgrade for the newest releases; without it the lock keeps its pins.
 LOCK_ARGS ?=
 
@@ -20,7 +21,7 @@ SUPPORTED = $(shell $(PYTHON) -c \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help .venv demo test lint types bench lock clean
+.PHONY: help .venv demo test chaos lint types bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ demo: $(READY)  ## run the demonstration; DEMO_ARGS="--ticks 50" for a short one
 
 test: $(READY)  ## run the tests on two processes
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+chaos: $(READY)  ## kill processes of real clusters for a quarter of an hour
+	$(BIN)/python -m pytest -q -s -m chaos tests/actors
 
 lint: $(READY)  ## check the code's style and format
 	$(BIN)/ruff check .

@@ -14,8 +14,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from envs.acting import episode
 from envs.market_env import blank_actions, made_choices, seeded
-from envs.seating import Episode, Source, fresh_seed, give_out, next_seed
+from envs.seating import Source, fresh_seed, give_out, next_seed
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.rollout import Fault
@@ -60,6 +61,8 @@ class BatchedMarket:
         seed: int | None = None,
         auto_reset: bool = False,
         reveal: bool = True,
+        runtime: str = "local",
+        deadline: float | None = None,
     ) -> None:
         seating = give_out(market, agents, policies, horizon, weights)
         self.seating = seating
@@ -69,7 +72,7 @@ class BatchedMarket:
         self.episode_seed: int | None = None
         self._next_seed = None if seed is None else seeded(seed)
         self._auto_reset, self._reveal = auto_reset, reveal
-        self._episode = Episode(seating, self.numbers)
+        self._episode = episode(seating, self.numbers, runtime, deadline)
         self._choices = made_choices(seating, actions, levels, band, grid, "float64")
         self._given = self._choices.blank(self.batch)
         self._actions = blank_actions(self.market, self.batch)
@@ -98,8 +101,11 @@ class BatchedMarket:
     @property
     def faults(self) -> tuple[Fault, ...]:
         """What went wrong in policies that play inside, in this episode; they lost those moves."""
-        hosted = self._episode.hosted
-        return tuple(hosted.faults.values()) if hosted else ()
+        return self._episode.faults
+
+    def close(self) -> None:
+        """End the actors, if there are any; `reset` begins anew."""
+        self._episode.close()
 
     def reset(self, seed: int | None = None) -> Array:
         """[B, D] the first observation; without a seed, of the episode after the last."""

@@ -193,7 +193,10 @@ def price_grids(
 
 
 def _price_grid(seat: Seat, i: int, levels: Any, band: tuple[float, float]) -> Array:
-    lowest, highest = band
+    try:
+        lowest, highest = (float(end) for end in band)
+    except (TypeError, ValueError):
+        lowest = highest = np.nan
     if not 0.0 <= lowest < highest < np.inf:
         raise InputError(f"band={band!r} must be (least, most) times the reference price, >= 0")
     reference = float(seat.opening_price[i])

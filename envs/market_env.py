@@ -36,8 +36,9 @@ from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from envs import tables, text
+from envs.acting import episode
 from envs.choices import Grid, Numbers, price_grids
-from envs.seating import Episode, Seating, Source, fresh_seed, give_out, next_seed
+from envs.seating import Seating, Source, fresh_seed, give_out, next_seed
 from mos_agents.market.quotes import REASONS
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, Step
@@ -60,6 +61,9 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     number: which market of a seed this is; market m of a batch is the one with number=m.
     seed: of the first episode, if `reset` names none.
     reveal: False keeps the true demand out of the infos.
+    runtime: "local" plays everything in this process; with "actors" or "ray" those inside are
+        actors, here or on a Ray cluster, with the same bits; `close` ends them.
+    deadline: seconds that a tick waits for actors inside (None: for ever).
     """
 
     metadata: dict[str, Any] = {
@@ -86,6 +90,8 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         seed: int | None = None,
         dtype: str = "float64",
         reveal: bool = True,
+        runtime: str = "local",
+        deadline: float | None = None,
         name: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
@@ -102,7 +108,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         self._next_seed = seed if seed is None else seeded(seed)
         self._narrow = dtype == "float32"
         self._reveal = reveal
-        self._episode = Episode(seating, _numbered(number))
+        self._episode = episode(seating, _numbered(number), runtime, deadline)
         self._choices = made_choices(seating, actions, levels, band, grid, dtype)
         self._given = self._choices.blank(1)
         self._actions = blank_actions(seating.market, 1)
@@ -209,8 +215,9 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         return snapshot.picture(self.market, state, list(self._recent))
 
     def close(self) -> None:
-        """Forget the pictures' past; there is no window and no file to close."""
+        """Forget the pictures' past and end the actors, if there are any; `reset` begins anew."""
         self._recent.clear()
+        self._episode.close()
 
     # --- what is more -----------------------------------------------------------------------------
 
@@ -225,8 +232,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     @property
     def faults(self) -> tuple[Fault, ...]:
         """What went wrong in policies that play inside, in this episode; they lost those moves."""
-        hosted = self._episode.hosted
-        return tuple(hosted.faults.values()) if hosted else ()
+        return self._episode.faults
 
     def price_grid(self, agent: str) -> list[Array]:
         """The grids [levels, A] of an agent's listings, where actions are discrete."""
@@ -243,7 +249,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         return {name: row[columns] for name, columns, _, _ in self._views}
 
     def _infos(self, step: Step) -> Infos:
-        info = step.info
+        info, market = step.info, self.seating.market
         moved, refused = info.moved[0].tolist(), info.refused[0].tolist()
         demand = info.executions.demand[0] if self._reveal else None
         found = {}
@@ -252,7 +258,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
             one: dict[str, Any] = {
                 "moved": moved[n],
                 "refused": REASONS[reason] if reason else "",
-                "reward_terms": RewardTerms(self.market, step.metrics, n),
+                "reward_terms": RewardTerms(market, step.metrics, n),
             }
             if demand is not None:
                 one["true_demand"] = demand[own]

@@ -57,6 +57,8 @@ def parallel_env(
     seed: int | None = None,
     dtype: str = "float64",
     reveal: bool = True,
+    runtime: str = "local",
+    deadline: float | None = None,
     **settings: Any,
 ) -> MarketEnv:
     """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
@@ -72,5 +74,5 @@ def parallel_env(
     return MarketEnv(
         source, agents, actions=actions, levels=levels, grid=grid, policies=policies,
         horizon=horizon, weights=weights, render_mode=render_mode, number=number, seed=seed,
-        dtype=dtype, reveal=reveal, name="market_making_v0",
+        dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline, name="market_making_v0",
     )  # fmt: skip

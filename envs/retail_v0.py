@@ -53,6 +53,8 @@ def parallel_env(
     seed: int | None = None,
     dtype: str = "float64",
     reveal: bool = True,
+    runtime: str = "local",
+    deadline: float | None = None,
     **settings: Any,
 ) -> MarketEnv:
     """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
@@ -68,5 +70,5 @@ def parallel_env(
     return MarketEnv(
         source, agents, actions=actions, levels=levels, band=band, grid=grid, policies=policies,
         horizon=horizon, weights=weights, render_mode=render_mode, number=number, seed=seed,
-        dtype=dtype, reveal=reveal, name="retail_v0",
+        dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline, name="retail_v0",
     )  # fmt: skip

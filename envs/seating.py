@@ -22,7 +22,7 @@ from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies import Policy
 from mos_agents.policies.base import from_spec
 from mos_agents.policies.rules import Hold
-from mos_agents.rollout import Table
+from mos_agents.rollout import Fault, Table
 from mos_agents.scenarios import Scenario
 
 Source = Market | Scenario
@@ -142,6 +142,14 @@ class Episode:
         self.state: State = market.start(self.batch)
         self.observation: Array = market.first_observation(self.state, self._streams.at(0))
         return self.observation
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What went wrong in policies that play inside, in this episode; they lost those moves."""
+        return tuple(self.hosted.faults.values()) if self.hosted else ()
+
+    def close(self) -> None:
+        """Nothing to end: everything lives in this process."""
 
     def advance(self, actions: Array) -> Step:
         """One tick. `actions` [B, L, A] holds those from outside; those from inside are added."""

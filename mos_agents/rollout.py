@@ -6,18 +6,18 @@ each other before the same luck, and `log_decisions` keeps what off-policy evalu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.analysis.statistics import bootstrap_interval
+from mos_agents.analysis.statistics import bootstrap_interval, check_confidence, check_resamples
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import Market, Seat, refusals, tick
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, State, Step
-from mos_agents.policies.base import Policy
+from mos_agents.policies.base import Policy, from_spec
 
 # --- the loop -------------------------------------------------------------------------------------
 
@@ -57,6 +57,10 @@ class Table:
         cls, market: Market, policies: Mapping[str, Policy], seed: int, markets: int | IntArray
     ) -> Table:
         """Seat one policy at every participant's place; InputError if they do not fit."""
+        if not isinstance(market, Market):
+            raise InputError(f"market={market!r:.60} must be a Market: mos_agents.retail(), say")
+        if not isinstance(policies, Mapping):
+            raise InputError(f"policies={policies!r:.60} must map participants to their policies")
         names = market.layout.participants
         for name in policies:
             if name not in names:
@@ -64,7 +68,7 @@ class Table:
         missing = [name for name in names if name not in policies]
         if missing:
             raise InputError(f"policies: none for {missing}; give every participant one")
-        chosen = tuple(policies[name] for name in names)
+        chosen = tuple(_policy(name, policies[name]) for name in names)
         streams = tuple(Streams.of(seed, markets, owner=name) for name in names)
         batch = len(streams[0].markets)
         memories = [p.start(seat, batch) for p, seat in zip(chosen, market.seats, strict=True)]
@@ -108,6 +112,17 @@ class Table:
         self.faults[seat.name, reason] = fault._replace(decisions=fault.decisions + decisions)
 
 
+def _policy(name: str, given: Any) -> Policy:
+    """A policy, or one from its {"kind": ...}."""
+    if not all(hasattr(given, verb) for verb in ("start", "act")):
+        try:
+            return from_spec(given)
+        except InputError as error:
+            raise InputError(f"policies: {name}: {error}") from None
+    policy: Policy = given
+    return policy
+
+
 def turns(
     market: Market,
     policies: Mapping[str, Policy],
@@ -118,11 +133,11 @@ def turns(
     table: Table | None = None,
 ) -> Iterator[Turn]:
     """The loop with all that passes in it. Arguments as for `play`; `table` keeps the faults."""
+    seated = Table.of(market, policies, seed, markets) if table is None else table
     ticks = market.horizon if ticks is None else ticks
     if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
         raise InputError(f"ticks={ticks!r} must be a whole number >= 1, or None for the horizon")
     streams = Streams.of(seed, markets)
-    seated = Table.of(market, policies, seed, markets) if table is None else table
     return _turns(market, seated, streams, int(ticks))
 
 
@@ -208,7 +223,8 @@ class Rollout:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.market}: {len(self.markets)} markets, {self.ticks} ticks, seed {self.seed}",
+            f"{self.market}: {_counted(len(self.markets), 'market')}, "
+            f"{_counted(self.ticks, 'tick')}, seed {self.seed}",
             f"{'participant':<16}{'reward a tick':>14}{'pnl a tick':>14}{'units a tick':>14}",
         ]
         pnl, units = self.metric("pnl"), self.metric("units_traded")
@@ -237,8 +253,8 @@ def rollout(
     for name in series:
         if name not in SERIES:
             raise InputError(f"series: {name!r} is not kept; those that can be are {list(SERIES)}")
-    length = market.horizon if ticks is None else ticks
     table = Table.of(market, policies, seed, markets)
+    length = market.horizon if ticks is None else ticks
     reward = np.zeros((table.batch, market.layout.N))
     metrics = np.zeros((*reward.shape, len(METRICS)))
     kept: dict[str, Array] = {}
@@ -319,7 +335,7 @@ class Comparison:
             f"{'less ' + self.baseline:>18}  {'interval':^25}  {'ahead':>6}"
         )
         lines = [
-            f"{self.metric} per tick, {replicates} replicates, "
+            f"{self.metric} per tick, {_counted(replicates, 'replicate')}, "
             f"{100 * self.confidence:g}% bootstrap intervals",
             head,
         ]
@@ -340,6 +356,10 @@ class Comparison:
                 for f in faults
             ]
         return "\n".join(lines)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _brackets(low: float, high: float) -> str:
@@ -376,9 +396,13 @@ def compare_policies(
     baseline = names[0] if baseline is None else baseline
     if baseline not in candidates:
         raise InputError(f"baseline={baseline!r} must be one of the candidates {names}")
-    if not 0.0 < confidence < 1.0:
-        raise InputError(f"confidence={confidence!r} must be between 0 and 1, such as 0.95")
-    seeds = (seeds,) if isinstance(seeds, int | np.integer) else tuple(seeds)
+    check_confidence(confidence)
+    check_resamples(resamples)
+    if np.ndim(markets) == 1 and len(np.unique(markets)) != len(markets):  # type: ignore[arg-type]
+        raise InputError(f"markets={markets!r:.60} must be distinct: the same one is no replicate")
+    if isinstance(seeds, int | np.integer):
+        seeds = (int(seeds),)
+    seeds = tuple(seeds) if isinstance(seeds, Iterable) else ()
     if not seeds or len(set(seeds)) != len(seeds):
         raise InputError(f"seeds={seeds!r} must be distinct numbers, one or more")
     if participant is not None:
@@ -480,8 +504,16 @@ def log_decisions(
         a doubly robust estimate.
     Raises InputError if the participant's policy failed: its record would have no propensity.
     """
-    seat, targets = market.seat(participant), dict(targets or {})
     table = Table.of(market, policies, seed, markets)
+    seat = market.seat(participant)
+    targets = {name: _policy(name, target) for name, target in (targets or {}).items()}
+    if menu is not None:
+        menu = np.asarray(menu, dtype=np.float64)
+        if menu.ndim != 3 or menu.shape[1:] != seat.action_shape:
+            raise InputError(
+                f"menu has shape {menu.shape}, must be (actions, {seat.action_shape[0]}, "
+                f"{seat.action_shape[1]}) = (actions, listings, {'/'.join(seat.features)})"
+            )
     policy = table.policies[seat.number]
     memories = {name: target.start(seat, table.batch) for name, target in targets.items()}
     kept: list[tuple[Any, ...]] = []

@@ -222,6 +222,7 @@ ERRORS = [
     (["report", "/"], "/", ""),
     (["compare", "absent", "absent"], "absent", "runs"),
     (["compare", "absent"], "RUN", ""),
+    (["run", "retail", "--set", "positions.lead_time=1000000000000"], "memory", "fewer"),
 ]  # fmt: skip
 
 
@@ -334,3 +335,28 @@ def test_a_terminal_gets_a_progress_bar_and_a_file_plain_lines(
     assert "6/6" in text
     assert "tick 6 of 6" not in text
     assert "hash" in text
+
+
+def test_a_run_whose_catalogue_has_changed_is_neither_resumed_nor_verified(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    goods = here / "goods.csv"
+    goods.write_text("product,seller,cost,reference_price,quality,stock\ntea,a,1,2,0,\n")
+    Path("shop.yaml").write_text(
+        "name: shop\nticks: 6\nparticipants: [{name: '*'}]\n"
+        "catalogue: {kind: file, path: goods.csv}\n"
+        "execution: {kind: expected, demand: {kind: logit}}\n"
+    )
+    told(capsys, "run", "shop.yaml", "--no-report", "--name", "first")
+    told(capsys, "verify", "first")
+    scenario = scenarios.load("shop.yaml")
+    recording = runs.record(
+        scenario.market(), "runs", scenario="shop", described=scenarios.dump(scenario), ticks=6,
+        name="second", inputs=scenario.inputs(),
+    )  # fmt: skip
+    recording.flush()
+    goods.write_text(goods.read_text().replace("a,1,", "a,1.5,"))
+    assert "goods.csv" in refused(capsys, "verify", "first")
+    assert "restore it" in refused(capsys, "run", "--resume", "second")
+    goods.unlink()
+    assert "goods.csv" in refused(capsys, "run", "--resume", "second")

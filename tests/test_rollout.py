@@ -193,6 +193,8 @@ def test_a_policy_with_endless_kinds_of_failure_does_not_fill_the_memory():
         ({"policies": {"firm_1": WALK}}, r"none for \['firm_2', 'firm_3'\]"),
         ({"policies": everybody(firm_9=WALK)}, "'firm_9' is not a participant"),
         ({"policies": everybody(make("glft"))}, "glft decides the offset"),
+        ({"policies": None}, "policies=None must map"),
+        ({"policies": everybody(firm_2="hold")}, "firm_2: policy='hold' must be a policy or"),
         ({"ticks": 0}, "ticks=0 must be a whole number >= 1"),
         ({"ticks": 2.5}, "ticks=2.5"),
         ({"markets": 0}, "markets=0"),
@@ -202,6 +204,22 @@ def test_a_policy_with_endless_kinds_of_failure_does_not_fill_the_memory():
 def test_a_wrong_use_of_play_is_told_at_once(arguments, told):
     with pytest.raises(InputError, match=told):
         play(shop(), **{"policies": everybody(), **arguments})
+
+
+def test_a_policy_may_be_given_as_its_kind_and_parameters():
+    written = everybody({"kind": "random_walk", "volatility": 0.05})
+    first, second = (rollout(shop(), p, ticks=3) for p in (written, everybody()))
+    np.testing.assert_array_equal(first.reward, second.reward)
+
+
+def test_a_market_by_name_is_refused():
+    with pytest.raises(InputError, match="market='retail' must be a Market"):
+        rollout("retail", everybody(), ticks=1)
+
+
+def test_a_menu_of_another_shape_is_refused():
+    with pytest.raises(InputError, match=r"menu has shape \(3,\)"):
+        log_decisions(shop(), everybody(), "firm_1", menu=np.ones(3), ticks=1)
 
 
 # --- totals and series ----------------------------------------------------------------------------
@@ -311,6 +329,10 @@ def test_a_failing_candidate_is_named_in_the_table():
         ({"participant": "firm_7"}, "'firm_7' is not one of"),
         ({"participant": None}, "each must give a policy to every participant"),
         ({"metric": "wealth"}, "metric='wealth'"),
+        ({"confidence": "x"}, "confidence='x' must be between 0 and 1"),
+        ({"resamples": 0}, "resamples=0 must be a whole number >= 10"),
+        ({"seeds": None}, "must be distinct numbers"),
+        ({"markets": [3, 3]}, "must be distinct: the same one is no replicate"),
     ],
 )
 def test_a_wrong_comparison_is_told_in_one_line(arguments, told):

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from experiments.benchmarks.timing import Line
 
-BENCHMARKS = ("makers", "retail", "environments")
+BENCHMARKS = ("makers", "retail", "environments", "actors")
 
 
 def rate(value: float) -> str:
@@ -28,7 +28,8 @@ def rate(value: float) -> str:
 
 def drawn(lines: Sequence[Line], runs: int) -> Table:
     table = Table(
-        title=f"per CPU second of one core; medians of {runs} interleaved runs", expand=False
+        title=f"per CPU second of one core (Ray: of the clock); medians of {runs} interleaved runs",
+        expand=False,
     )
     for column in ("what", "beside"):
         table.add_column(column, overflow="fold")

@@ -12,7 +12,8 @@ Work = Callable[[], int]  # does some units of work and says how many
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table. Rates are units of work per CPU second of one core."""
+    """One line of the table. Rates are units of work per CPU second of one core; over Ray, per
+    second of the clock, since many processes work at once."""
 
     name: str
     unit: str

@@ -129,6 +129,10 @@ class Host:
     def __init__(self, participants: Sequence[Participant]) -> None:
         self._of = {p.seat.name: p for p in participants}
 
+    def begin(self, parts: Sequence[tuple[Any, ...]]) -> None:
+        """Another run: other participants take the place of these."""
+        self._of = {p.seat.name: p for p in (Participant(*part) for part in parts)}
+
     def awake(self) -> list[str]:
         """Who is here. A first draw makes sure that no tick waits for anything to be compiled."""
         for participant in self._of.values():

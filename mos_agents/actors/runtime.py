@@ -25,7 +25,12 @@ class Answer(NamedTuple):
 
 
 class Runtime(Protocol):
-    """Where hosts of participants live."""
+    """Where hosts of participants live.
+
+    meanwhile: what may be done between asking hosts and waiting for them, if they work elsewhere.
+    """
+
+    meanwhile: Callable[[], None]
 
     def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
         """A new host; `parts` are the arguments of `Participant`. Returns its handle."""
@@ -48,6 +53,10 @@ class Runtime(Protocol):
         """End them all."""
 
 
+def nothing() -> None:
+    """Nothing to do meanwhile."""
+
+
 class LocalRuntime:
     """Hosts in this process, asked one after the other.
 
@@ -58,6 +67,7 @@ class LocalRuntime:
     def __init__(self, order: Callable[[int], Sequence[int]] = range) -> None:
         self._order = order
         self._hosts: list[Host | None] = []
+        self.meanwhile = nothing  # there is no meanwhile in one process
 
     def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> int:
         self._hosts.append(hosted(parts))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,9 @@ from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply,
 from mos_agents.actors.participant import Snapshot, checked_memories
 from mos_agents.actors.runtime import Answer, Runtime
 from mos_agents.market.random import Streams
+from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
+from mos_agents.policies.base import Policy
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.tables import Row, aggregate, row
@@ -93,14 +95,23 @@ class Progress(NamedTuple):
 class Shard:
     """The markets of one shard, their clearing house, and the hosts of their participants."""
 
-    def __init__(self, plan: ShardPlan, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        plan: ShardPlan,
+        runtime: Runtime,
+        made: tuple[Market, Mapping[str, Policy]] | None = None,
+    ) -> None:
+        """`made`: market and policies in place of the plan's scenario; who has no policy there has
+        no host."""
         self.plan, self.runtime, self.digest = plan, runtime, TrajectoryHash()
-        scenario = scenarios.parse(plan.scenario)
-        self.market, self.policies = scenario.market(), scenario.policies()
+        if made is None:
+            scenario = scenarios.parse(plan.scenario)
+            made = scenario.market(), scenario.policies()
+        self.market, self.policies = made
         self.markets = np.array(plan.markets)
         self.house = ClearingHouse(plan.run, self.market, plan.seed, self.markets)
-        for seat in self.market.seats:  # an ill-seated policy is told at once, not by its actor
-            self.policies[seat.name].start(seat, 1)
+        for name, policy in self.policies.items():  # told at once, not by its actor
+            policy.start(self.market.seat(name), 1)
         self._roster = self._housing()
         self._incarnation = dict.fromkeys(self.market.layout.participants, 0)
         self._lives = [0] * len(self._roster)
@@ -112,6 +123,9 @@ class Shard:
         self._past: list[list[Call]] = []
         self._seconds: dict[str, float] = {}
         self._replayed: list[Summary] = []
+        self._written: list[Summary] = []
+        self._unwritten: tuple[State, Step] | None = None
+        runtime.meanwhile = self._write_up
         self._shape = (len(self.markets), self.market.layout.L, len(self.market.quotes.features))
         self.journal: Journal | None = None
         if plan.folder is not None:
@@ -142,9 +156,11 @@ class Shard:
 
     def advance(self, ticks: int) -> Progress:
         """Clear so many ticks."""
-        self._seconds = {}
-        summaries = [self._tick() for _ in range(ticks)]
-        return self._progress(summaries)
+        self._seconds, self._written = {}, []
+        for _ in range(ticks):
+            self._tick()
+        self._write_up()
+        return self._progress(self._written)
 
     def caught_up(self) -> Progress:
         """What recovery brought back: the ticks replayed since the snapshot."""
@@ -159,18 +175,25 @@ class Shard:
 
     # --- one tick ---------------------------------------------------------------------------------
 
-    def _tick(self) -> Summary:
+    def _tick(self) -> None:
         house = self.house
         calls = house.calls(self._incarnation)
         self._past.append(calls)
         actions, absent = house.stacked(self._replies(calls))
+        self._write_up()
         at, state = house.tick, house.state
         if self.journal is not None:
             self.journal.append(at, actions, self._note(absent))
-        step = house.clear(at, actions, absent)
-        self.digest.add(step)
+        self._unwritten = state, house.clear(at, actions, absent)
         self._keep_house()
-        return self._summary(state, step)
+
+    def _write_up(self) -> None:
+        """Digest and summary of the last tick. Nobody waits for them: a runtime whose hosts work
+        elsewhere has them made while those decide upon the next tick."""
+        if self._unwritten is not None:
+            (before, step), self._unwritten = self._unwritten, None
+            self.digest.add(step)
+            self._written.append(self._summary(before, step))
 
     def _summary(self, before: State, step: Step) -> Summary:
         recorded = self.plan.recorded and before.tick % self.plan.every == 0
@@ -230,7 +253,7 @@ class Shard:
 
     def _housing(self) -> list[list[str]]:
         """Who lives with whom: participants dealt out over the hosts in roster order."""
-        names = list(self.market.layout.participants)
+        names = [name for name in self.market.layout.participants if name in self.policies]
         hosts = min(self.plan.hosts or len(names), len(names))
         return [names[i::hosts] for i in range(hosts)]
 

@@ -10,13 +10,19 @@ Arrays are [E] for single decisions or [E, T] for E independent episodes of T ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mos_agents.analysis.statistics import bootstrap_interval, normal_interval
+from mos_agents.analysis.statistics import (
+    bootstrap_interval,
+    check_confidence,
+    check_resamples,
+    normal_interval,
+)
 from mos_agents.market.types import Array, InputError
 
 MINIMUM_ESS = 30.0  # below some thirty episodes' worth of weight no interval below is honest
@@ -70,9 +76,25 @@ class Settings:
     resamples: int = 2000
     seed: int = 0
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Settings:
+        """Settings by name; InputError for a name that is none."""
+        known = [one.name for one in fields(cls)]
+        for name in settings:
+            if name not in known:
+                raise InputError(f"{name}={settings[name]!r} is not a setting; they are {known}")
+        return cls(**settings)
+
     def __post_init__(self) -> None:
+        for name in ("discount", "minimum_ess"):
+            if not isinstance(getattr(self, name), float | int | np.number):
+                raise InputError(f"{name}={getattr(self, name)!r} must be a number")
         if not 0.0 <= self.discount <= 1.0:
             raise InputError(f"discount={self.discount!r} must be in [0, 1]")
+        check_confidence(self.confidence)
+        check_resamples(self.resamples)
+        if not isinstance(self.seed, int | np.integer) or self.seed < 0:
+            raise InputError(f"seed={self.seed!r} must be a whole number >= 0")
         if self.interval not in ("normal", "bootstrap"):
             raise InputError(f"interval={self.interval!r} must be 'normal' or 'bootstrap'")
         if not self.minimum_ess >= 0.0:
@@ -86,7 +108,7 @@ def ips(reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings: 
     behaviour propensities up to t. Unbiased; its spread grows with that of the weights.
     settings: fields of `Settings`.
     """
-    rule = Settings(**settings)
+    rule = Settings.of(settings)
     rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
     scores = (_discounts(rewards, rule) * weights * rewards).sum(axis=1)
     return _of_means("IPS", scores, sizes, rule)
@@ -97,7 +119,7 @@ def snips(reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings
 
     Slightly biased in small samples, steadier than `ips`, and unmoved by a constant in the reward.
     """
-    rule = Settings(**settings)
+    rule = Settings.of(settings)
     rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
     mean = weights.mean(axis=0)
     if (mean == 0.0).any():
@@ -137,7 +159,7 @@ def doubly_robust(
     q: [E, T] the model's reward from t on, given what was seen and done.
     v: [E, T] its average over the target's actions, given what was seen (`fit_values` gives both).
     """
-    rule = Settings(**settings)
+    rule = Settings.of(settings)
     rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
     action_values, state_values = _like(rewards, q, "q"), _like(rewards, v, "v")
     following = np.zeros_like(state_values)
@@ -180,7 +202,13 @@ def fit_values(
             f"menu_chances sum to {total.ravel()[np.abs(total - 1.0).argmax()]:g} somewhere, must "
             "sum to 1: the menu has to hold every action that the target may choose, once"
         )
-    if not 2 <= folds <= len(rewards):
+    if (chances < 0.0).any():
+        raise InputError(f"menu_chances={chances.min():g} must be >= 0: they are probabilities")
+    if not 0.0 <= discount <= 1.0:
+        raise InputError(f"discount={discount!r} must be in [0, 1]")
+    if not 0.0 <= ridge < np.inf:
+        raise InputError(f"ridge={ridge!r} must be >= 0")
+    if not isinstance(folds, int | np.integer) or not 2 <= folds <= len(rewards):
         raise InputError(f"folds={folds!r} must be 2 to the number of episodes, {len(rewards)}")
     fold = np.arange(len(rewards)) % folds
     q, v = np.zeros_like(rewards), np.zeros_like(rewards)
@@ -198,7 +226,12 @@ def fit_values(
 
 def _ridge(features: Array, outcome: Array, ridge: float) -> Array:
     penalty = ridge * len(features) * np.eye(features.shape[1])
-    solved = np.linalg.solve(features.T @ features + penalty, features.T @ outcome)
+    try:
+        solved = np.linalg.solve(features.T @ features + penalty, features.T @ outcome)
+    except np.linalg.LinAlgError:
+        raise InputError(
+            f"ridge={ridge!r}: some features follow from others; leave them out, or raise ridge"
+        ) from None
     return np.asarray(solved, dtype=np.float64)
 
 
@@ -221,8 +254,14 @@ def _weighed(
         )
     if aimed.min() < 0.0:
         raise InputError(f"target={aimed.min():g} must be >= 0: it is a probability or a density")
-    ratios = aimed / played
-    weights: Array = np.cumprod(ratios, axis=1, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        ratios = aimed / played
+        weights: Array = np.cumprod(ratios, axis=1, dtype=np.float64)
+    if not weights.max() < 1e150:  # squared it would be infinite; not a number is no weight either
+        raise OverlapError(
+            f"overlap: the largest weight is {weights.max():.3g}: propensities of target and "
+            "behaviour are too far apart, or not in the same units; check both"
+        )
     sizes = _sizes(weights[:, -1])
     if rule.minimum_ess > 0.0:
         _check_overlap(sizes, float(weights[:, -1].max()), ratios, rule.minimum_ess)
@@ -286,7 +325,7 @@ def _discounts(rewards: Array, rule: Settings) -> Array:
 
 
 def _table(values: ArrayLike, name: str) -> Array:
-    table = np.asarray(values, dtype=np.float64)
+    table = _numbers(values, name)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or not table.size:
         raise InputError(f"{name} has shape {table.shape}, must be [episodes] or [episodes, ticks]")
@@ -305,7 +344,7 @@ def _like(rewards: Array, values: ArrayLike, name: str) -> Array:
 
 
 def _features(values: ArrayLike, leading: tuple[int, ...], further: int, name: str) -> Array:
-    array = np.asarray(values, dtype=np.float64)
+    array = _numbers(values, name)
     if array.ndim == 1 + further and leading[1] == 1:
         array = array[:, None]
     if array.ndim != 2 + further or array.shape[:2] != leading:
@@ -313,4 +352,15 @@ def _features(values: ArrayLike, leading: tuple[int, ...], further: int, name: s
             f"{name} has shape {array.shape}, must begin with {leading} = (episodes, ticks) and "
             f"have {further} more dimension{'s' if further > 1 else ''}"
         )
+    if not np.isfinite(array).all():
+        raise InputError(
+            f"{name} has {int((~np.isfinite(array)).sum())} values that are not finite"
+        )
     return array
+
+
+def _numbers(values: ArrayLike, name: str) -> Array:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} must be an array of numbers, all rows alike") from None

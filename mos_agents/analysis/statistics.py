@@ -13,8 +13,15 @@ from mos_agents.market.types import Array, InputError
 
 def check_confidence(confidence: float) -> None:
     """InputError unless the confidence lies strictly between 0 and 1."""
-    if not 0.0 < confidence < 1.0:
+    if not isinstance(confidence, float | int | np.number) or not 0.0 < confidence < 1.0:
         raise InputError(f"confidence={confidence!r} must be between 0 and 1, such as 0.95")
+
+
+def check_resamples(resamples: int) -> None:
+    """InputError unless there are enough resamples to have quantiles."""
+    whole = isinstance(resamples, int | np.integer) and not isinstance(resamples, bool)
+    if not whole or resamples < 10:
+        raise InputError(f"resamples={resamples!r} must be a whole number >= 10, such as 2000")
 
 
 def normal_interval(
@@ -46,6 +53,7 @@ def bootstrap_interval(
     (Efron 1987); a statistic that does not vary has the limits of its one value.
     """
     check_confidence(confidence)
+    check_resamples(resamples)
     if columns[0].size < 2:
         return float("inf"), float("-inf"), float("inf")
     if all(np.ptp(column) <= 1e-12 * max(1.0, abs(float(column[0]))) for column in columns):

@@ -36,6 +36,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except (KeyboardInterrupt, click.exceptions.Abort):
         return _told("interrupted", 130)
+    except MemoryError as error:
+        return _told(f"not enough memory ({error}); play fewer markets or instruments")
     except OSError as error:
         return _told(f"{error.filename or 'a file'}: {error.strerror or error}")
     except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, Health, LocalShards
 from mos_agents.actors.replay import Replayed, replay
 from mos_agents.actors.shard import ShardPlan
-from mos_agents.cli.playing import asked_to_stop, plural, say, stopped
+from mos_agents.cli.playing import asked_to_stop, plural, say, scenario_of, stopped
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
 
@@ -73,12 +73,19 @@ def open_recording(
         f"{plural(acting.shards, 'shard')}, seed {scenario.seed}"
     )
     say(f"recording {plan.told(scenario.markets)}")
-    Driver(LocalShards(), shard_plan(acting, scenario, Path(), plan), 1, scenario.markets,
-           acting.shards)  # refuses what does not fit before there is a folder  # fmt: skip
     return runs.record(
         market, out, scenario=scenario.name, described=scenarios.dump(scenario),
         seed=scenario.seed, ticks=scenario.ticks, markets=scenario.markets, plan=plan, name=name,
-        actors=acting.told(),
+        actors=acting.told(), inputs=scenario.inputs(),
+    )  # fmt: skip
+
+
+def check_fits(scenario: Scenario, acting: Acting) -> None:
+    """InputError if the scenario cannot be sharded and hosted so; before anything is started."""
+    plan = runs.Plan.of(scenario.market().layout, scenario.ticks, scenario.markets)
+    Driver(
+        LocalShards(), shard_plan(acting, scenario, Path(), plan), 1, scenario.markets,
+        acting.shards,
     )  # fmt: skip
 
 
@@ -100,10 +107,17 @@ def shard_plan(acting: Acting, scenario: Scenario, folder: Path, plan: runs.Plan
     )
 
 
-def play(recording: runs.Recording, scenario: Scenario, acting: Acting) -> tuple[Path, str]:
-    """Play from where the recording stands to the end; the run's folder and its hash."""
-    plan = shard_plan(acting, scenario, recording.folder, recording.plan)
+def play(
+    opened: Callable[[], runs.Recording], scenario: Scenario, acting: Acting
+) -> tuple[Path, str]:
+    """Play from where the recording stands to the end; the run's folder and its hash.
+
+    The recording is opened once there is a place for the actors: a cluster that refuses us leaves
+    no folder behind.
+    """
     with hosting(acting) as (shards, died), asked_to_stop() as asked:
+        recording = opened()
+        plan = shard_plan(acting, scenario, recording.folder, recording.plan)
         driver = Driver(
             shards, plan, scenario.ticks, scenario.markets, acting.shards,
             acting.checkpoint_every, acting.restarts, died,
@@ -148,15 +162,19 @@ def hosting(acting: Acting) -> Iterator[tuple[Any, Any]]:
 
 def resume(run: runs.Run, acting: Acting) -> tuple[Path, str]:
     """Go on with an interrupted run of actors."""
-    scenario = scenarios.parse(run.scenario)
-    recording = runs.resume(run, scenario.market())
-    say(f"{run.name}: going on from tick {recording.ticks:,} of {scenario.ticks:,}")
-    return play(recording, scenario, acting)
+    scenario = scenario_of(run)
+
+    def opened() -> runs.Recording:
+        recording = runs.resume(run, scenario.market())
+        say(f"{run.name}: going on from tick {recording.ticks:,} of {scenario.ticks:,}")
+        return recording
+
+    return play(opened, scenario, acting)
 
 
 def verify(run: runs.Run) -> Replayed:
     """Clear a run of actors again from its journal."""
-    scenario = scenarios.parse(run.scenario)
+    scenario = scenario_of(run)
     acting = Acting(**run.facts["actors"])
     plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
     return replay(shard_plan(acting, scenario, run.folder, plan), scenario.markets, acting.shards)

@@ -104,7 +104,7 @@ def run(
 ) -> None:
     """Play a scenario, record it in a run folder, and write its report."""
     if (scenario is None) == (resume is None):
-        raise InputError("run: give a scenario, or --resume RUN, and not both")
+        raise InputError("give a scenario, or --resume RUN, and not both; see mos run --help")
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r} must be one of {', '.join(BACKENDS)}")
     where: dict[str, Any] = {"address": address, "dashboard": dashboard, "insecure": insecure}
@@ -123,8 +123,15 @@ def run(
     from mos_agents.cli import acting
 
     plan = acting.Acting(backend=backend, **how, **where)
-    recording = acting.open_recording(resolved, out, plan, name, record_markets, every)
-    _finished(*acting.play(recording, resolved, plan), report)
+    acting.check_fits(resolved, plan)
+    _finished(
+        *acting.play(
+            lambda: acting.open_recording(resolved, out, plan, name, record_markets, every),
+            resolved,
+            plan,
+        ),
+        report,
+    )
 
 
 @app.command()

@@ -72,13 +72,25 @@ def play(
         plan=plan,
         name=name,
         stem=stem,
+        inputs=scenario.inputs(),
     )
     return _to_the_end(recording, steps)
 
 
+def scenario_of(run: runs.Run) -> Scenario:
+    """The scenario that a run was made from; RunError where a file that it reads has changed."""
+    scenario = scenarios.parse(run.scenario, f"{run.folder}/scenario.yaml")
+    for path, kept in run.facts.get("inputs", {}).items():
+        if scenarios.digest_of(path) != kept:
+            raise runs.RunError(
+                f"{path}: is not what {run.name} was made from; restore it, or make the run again"
+            )
+    return scenario
+
+
 def go_on(run: runs.Run) -> tuple[Path, str]:
     """Go on with an interrupted run: the ticks it has are played again, and only the rest added."""
-    scenario = scenarios.parse(run.scenario)
+    scenario = scenario_of(run)
     recording = runs.resume(run, scenario.market())
     say(f"{run.name}: going on from tick {recording.ticks:,} of {scenario.ticks:,}")
     return _to_the_end(recording, _steps(scenario))
@@ -86,7 +98,7 @@ def go_on(run: runs.Run) -> tuple[Path, str]:
 
 def played_again(run: runs.Run) -> tuple[str, int]:
     """The hash and length of a run played anew from its scenario and seed."""
-    scenario = scenarios.parse(run.scenario)
+    scenario = scenario_of(run)
     trajectory, ticks = runs.TrajectoryHash(), 0
     with progress(scenario.ticks) as show:
         for step in _steps(scenario):

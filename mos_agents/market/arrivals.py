@@ -39,8 +39,9 @@ class FixedMass:
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
     ) -> tuple[Arrivals, Array]:
-        bulk = fixed_mass(state.demand_scale, self.buy, self.sell)
-        return Arrivals(*bulk, _NO_INDEX, _NO_INDEX, _NONE, _NONE), state.excitation
+        mass, looks, start = fixed_mass(state.demand_scale, self.buy, self.sell)
+        bulk = Arrivals(mass, looks, start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
+        return bulk, state.excitation
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,14 @@ class Poisson:
     ) -> tuple[Arrivals, Array]:
         scale = state.demand_scale
         uniforms = shocks.uniforms("arrivals", scale.shape[1] * 2)
-        *bulk, large = poisson_mass(scale, uniforms, self.buy * market.dt, self.sell * market.dt)
+        buy, sell = self.buy * market.dt, self.sell * market.dt
+        mass, looks, start, large = poisson_mass(scale, uniforms, buy, sell)
         if large:
-            rates = scale[:, :, None] * (np.array([self.buy, self.sell]) * market.dt)
+            rates = scale[:, :, None] * np.array([buy, sell])
             mass = poisson_counts(rates, uniforms.reshape(rates.shape))
-            bulk = mass, mass.sum(-1), bulk[2]
-        return Arrivals(*bulk, _NO_INDEX, _NO_INDEX, _NONE, _NONE), state.excitation
+            looks = mass.sum(-1)
+        bulk = Arrivals(mass, looks, start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
+        return bulk, state.excitation
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,14 @@ class Hawkes:
     def opening_excitation(self) -> float:
         """Stationary mean of the intensity above mu."""
         return self.mu / (1.0 - self.alpha / self.beta) - self.mu
+
+    def fits(self, market: Market) -> None:
+        events = market.dt * self.mu / (1.0 - self.alpha / self.beta) * market.layout.G * 2
+        if events > 1e6:
+            raise InputError(
+                f"mu={self.mu!r} makes {events:.3g} orders a tick and market, at most 1e6 are "
+                "played: lower mu or dt, or draw alpha away from beta"
+            )
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
@@ -163,24 +174,30 @@ class Browsing:
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
     ) -> tuple[Arrivals, Array]:
-        sessions = self._sessions(state, shocks)
-        visitors = shocks.uniforms("sessions", 2 * most(sessions))
-        groups, (least, largest) = state.demand_scale.shape[1], self.views
-        views, start = count_views(
-            visitors, sessions, groups, least, largest, self.contamination, self.scraper_views
-        )
-        mass, exposure, (group, side), (size, intent) = browse(
-            visitors, sessions, views, start, shocks.ragged("views", start), groups,
-            self.contamination, self.scraper_intent,
+        batch, groups = state.demand_scale.shape
+        largest_crowd = int(self.sessions)
+        if not self.poisson and self.sessions == largest_crowd and all_ones(state.demand_scale):
+            name = ("sessions", batch, largest_crowd)
+            sessions = market.cached(name, lambda: np.full(batch, largest_crowd))
+        else:
+            sessions = self._sessions(state, shocks)
+            largest_crowd = int(sessions.max(initial=0))
+        visitors = shocks.uniforms("sessions", 2 * largest_crowd)
+        start = np.empty(batch + 1, np.int64)
+        least, most = self.views
+        rule = (groups, least, most, self.contamination, self.scraper_views)
+        total = count_views(visitors, sessions, start, *rule)
+        mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
+        group, intent = np.empty(total, np.int64), np.empty(total)
+        browse(
+            visitors, sessions, start, shocks.ragged("views", start), mass, exposure, group, intent,
+            *rule, self.scraper_intent,
         )  # fmt: skip
+        side, size = single_buyers(total)
         return Arrivals(mass, exposure, start, group, side, size, intent), state.excitation
 
     def _sessions(self, state: State, shocks: Shocks) -> IntArray:
         """[B] whole numbers of sessions: the demand scale's mean over products moves them."""
-        if not self.poisson and self.sessions == int(self.sessions):
-            sessions: IntArray = usual_sessions(state.demand_scale, int(self.sessions))
-            if sessions.size:
-                return sessions
         mean = self.sessions * state.demand_scale.mean(axis=1)
         if self.poisson:
             counts = poisson_counts(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
@@ -208,14 +225,39 @@ def poisson_counts(rates: Array, uniforms: Array) -> Array:
     return counts
 
 
+def in_units(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
+    """Bulk demand in whole units, with `start` where each market's would stand in a list of all."""
+    mass = arrivals.mass
+    start = np.empty(len(mass) + 1, np.int64)
+    if not count_units(mass, start):
+        parts = shocks.uniforms("parts", mass.shape[1] * 2).reshape(mass.shape)
+        mass = whole(mass, parts)
+        count_units(mass, start)
+    return Arrivals(mass, arrivals.exposure, start, *arrivals[3:])
+
+
 def one_by_one(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
     """Split bulk demand into single customers of one unit, buyers and sellers in turn."""
-    counts = arrivals.mass
-    if not all_whole(counts):
-        parts = shocks.uniforms("parts", counts.shape[1] * 2).reshape(counts.shape)
-        counts = whole(counts, parts)
-    start, group, side, ones = list_units(counts)
-    return Arrivals(counts, arrivals.exposure, start, group, side, ones, ones)
+    mass, exposure, start = in_units(arrivals, shocks)[:3]
+    group, side = np.empty((2, int(start[-1])), np.int64)
+    list_units(mass, start, group, side)
+    ones = np.ones(group.size)
+    return Arrivals(mass, exposure, start, group, side, ones, ones)
+
+
+class _Crowd:
+    """Sides and sizes of buyers of one unit each, however many come: all alike, so made once."""
+
+    side, size = np.zeros(0, np.int64), np.ones(0)
+
+
+def single_buyers(number: int) -> tuple[IntArray, Array]:
+    """Side BUY and size 1 of so many buyers; read-only, as everybody gets the same ones."""
+    if _Crowd.size.size < number:
+        side, size = np.zeros(2 * number, np.int64), np.ones(2 * number)
+        side.flags.writeable = size.flags.writeable = False
+        _Crowd.side, _Crowd.size = side, size
+    return _Crowd.side[:number], _Crowd.size[:number]
 
 
 @kernel
@@ -290,36 +332,37 @@ def _inverse(rate, none, uniform):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def all_whole(numbers):  # type: ignore[no-untyped-def]
-    """Whether every one of the numbers [B, G, 2] is whole."""
-    for number in numbers.flat:
-        if number != np.floor(number):
-            return False
+def count_units(mass, start):  # type: ignore[no-untyped-def]
+    """Where each market's units start, into start [B + 1]; False if a mass is not whole."""
+    start[0] = 0
+    for b in range(mass.shape[0]):
+        total = 0.0
+        for g in range(np.uint64(mass.shape[1])):
+            buys, sells = mass[b, g, 0], mass[b, g, 1]
+            if buys != np.floor(buys) or sells != np.floor(sells):
+                return False
+            total += buys + sells
+        start[b + 1] = start[b] + np.int64(total)
     return True
 
 
 @kernel
-def list_units(counts):  # type: ignore[no-untyped-def]
-    """Start [B + 1], group, side and size 1 of each unit: group by group, sides in turn."""
-    batch, groups = counts.shape[0], counts.shape[1]
-    start = np.zeros(batch + 1, np.int64)
-    for b in range(batch):
-        total = 0.0
-        for g in range(groups):
-            total += counts[b, g, 0] + counts[b, g, 1]
-        start[b + 1] = start[b] + np.int64(total)
-    group = np.empty(start[batch], np.int64)
-    side = np.empty(start[batch], np.int64)
-    for b in range(batch):
-        e = start[b]
-        for g in range(groups):
-            buys, sells = np.int64(counts[b, g, 0]), np.int64(counts[b, g, 1])
-            in_turn, rest = 2 * min(buys, sells), 1 if sells > buys else 0
-            for unit in range(buys + sells):
-                group[e] = g
-                side[e] = unit & 1 if unit < in_turn else rest
-                e += 1
-    return start, group, side, np.ones(start[batch])
+def units_of(mass, b, group, side, e):  # type: ignore[no-untyped-def]
+    """List market b's units from place e on: group by group, sides in turn."""
+    for g in range(mass.shape[1]):
+        buys, sells = np.int64(mass[b, g, 0]), np.int64(mass[b, g, 1])
+        in_turn, rest = 2 * min(buys, sells), 1 if sells > buys else 0
+        for unit in range(buys + sells):
+            group[e] = g
+            side[e] = unit & 1 if unit < in_turn else rest
+            e += 1
+
+
+@kernel
+def list_units(mass, start, group, side):  # type: ignore[no-untyped-def]
+    """Group and side of each unit of all markets."""
+    for b in range(mass.shape[0]):
+        units_of(mass, b, group, side, start[b])
 
 
 @kernel
@@ -372,67 +415,62 @@ def hawkes_events(uniforms, excitation, scale, mu, alpha, beta, dt):  # type: ig
 
 
 @kernel
-def usual_sessions(scale, number):  # type: ignore[no-untyped-def]
-    """[B] the usual number of sessions, or nothing if a demand scale is not 1."""
-    for one in scale.flat:
-        if one != 1.0:
-            return np.empty(0, np.int64)
-    return np.full(scale.shape[0], number)
+def all_ones(numbers):  # type: ignore[no-untyped-def]
+    """Whether every one of the numbers is 1."""
+    for number in numbers.flat:
+        if number != 1.0:
+            return False
+    return True
 
 
 @kernel
-def most(numbers):  # type: ignore[no-untyped-def]
-    """The largest of whole numbers, at least 0."""
-    found = 0
-    for number in numbers:
-        found = max(found, number)
-    return found
+def _views(visitors, b, s, n_groups, least, most, contamination, factor):  # type: ignore[no-untyped-def]
+    """How many products a session views."""
+    wanted = least + np.int64(visitors[b, 2 * s + 1] * (most - least + 1))
+    if visitors[b, 2 * s] < contamination:
+        wanted = np.int64(np.rint(wanted * factor))
+    return min(wanted, n_groups)
 
 
 @kernel
-def count_views(visitors, sessions, n_groups, least, most, contamination, factor):  # type: ignore[no-untyped-def]
-    """Views of every session [B, most sessions], and where each market's views start [B + 1]."""
-    batch = sessions.shape[0]
-    views = np.zeros((batch, visitors.shape[1] // 2), np.int64)
-    start = np.zeros(batch + 1, np.int64)
-    for b in range(batch):
-        total = 0
+def count_views(  # type: ignore[no-untyped-def]
+    visitors, sessions, start, n_groups, least, most, contamination, factor
+):
+    """Where each market's views start, into start [B + 1]; returns how many there are."""
+    total = 0
+    start[0] = 0
+    for b in range(sessions.shape[0]):
         for s in range(sessions[b]):
-            wanted = least + np.int64(visitors[b, 2 * s + 1] * (most - least + 1))
-            if visitors[b, 2 * s] < contamination:
-                wanted = np.int64(np.rint(wanted * factor))
-            views[b, s] = min(wanted, n_groups)
-            total += views[b, s]
-        start[b + 1] = start[b] + total
-    return views, start
+            total += _views(visitors, b, s, n_groups, least, most, contamination, factor)
+        start[b + 1] = total
+    return total
 
 
 @kernel
-def browse(visitors, sessions, views, start, uniforms, n_groups, contamination, scraper_intent):  # type: ignore[no-untyped-def]
+def browse(  # type: ignore[no-untyped-def]
+    visitors, sessions, start, uniforms, mass, exposure, group, intent, n_groups, least, most,
+    contamination, factor, scraper_intent,
+):  # fmt: skip
     """Which products each session views: distinct ones, all equally likely.
 
-    Returns mass [B, G, 2], exposure [B, G], group and side [2, E], size and intent [2, E].
+    Fills in mass [B, G, 2], exposure [B, G], and the views' group and intent [E].
     """
-    batch = sessions.shape[0]
-    mass = np.zeros((batch, n_groups, 2))
-    exposure = np.zeros((batch, n_groups))
-    whom, how = np.zeros((2, start[batch]), np.int64), np.ones((2, start[batch]))
-    group, intent = whom[0], how[1]
-    deck = np.arange(n_groups)
-    for b in range(batch):
-        e = start[b]
-        for i in range(n_groups):
-            deck[i] = i
+    deck = np.empty(n_groups, np.uint64)
+    for b in range(sessions.shape[0]):
+        e = np.uint64(start[b])
+        for g in range(np.uint64(n_groups)):
+            deck[g] = g
+            mass[b, g, 0] = mass[b, g, 1] = exposure[b, g] = 0.0
         for s in range(sessions[b]):
             wants = scraper_intent if visitors[b, 2 * s] < contamination else 1.0
+            views = _views(visitors, b, s, n_groups, least, most, contamination, factor)
             # A partial shuffle from any order of the deck: no need to put it back in order.
-            for i in range(views[b, s]):
-                j = i + np.int64(uniforms[e] * (n_groups - i))
+            for i in range(np.uint64(views)):
+                j = i + np.uint64(uniforms[e] * (n_groups - np.int64(i)))
                 seen = deck[j]
                 deck[j] = deck[i]
                 deck[i] = seen
                 group[e], intent[e] = seen, wants
                 mass[b, seen, 0] += wants
                 exposure[b, seen] += 1.0
-                e += 1
-    return mass, exposure, whom, how
+                e += np.uint64(1)

@@ -199,9 +199,10 @@ def elasticity_shares(  # type: ignore[no-untyped-def]
     out = np.zeros(prices.shape)
     for b in range(prices.shape[0]):
         for g in range(group_start.shape[0] - 1):
+            begin, end = np.uint64(group_start[g]), np.uint64(group_start[g + 1])
             sellers, cheapest, ties = 0, np.inf, 0
-            for j in range(group_start[g], group_start[g + 1]):
-                i = group_listing[j]
+            for j in range(begin, end):
+                i = np.uint64(group_listing[j])
                 if available[b, i]:
                     sellers += 1
                     if prices[b, i] < cheapest:
@@ -209,8 +210,8 @@ def elasticity_shares(  # type: ignore[no-untyped-def]
                     elif prices[b, i] == cheapest:
                         ties += 1
             diverted = 0.0
-            for j in range(group_start[g], group_start[g + 1]):
-                i = group_listing[j]
+            for j in range(begin, end):
+                i = np.uint64(group_listing[j])
                 if available[b, i]:
                     ratio = prices[b, i] / reference[b, i]
                     if elasticity == 2.0:  # the default, several times faster than a power
@@ -224,8 +225,8 @@ def elasticity_shares(  # type: ignore[no-untyped-def]
                         wants *= stays
                     out[b, i] = wants
             if diverted > 0.0:
-                for j in range(group_start[g], group_start[g + 1]):
-                    i = group_listing[j]
+                for j in range(begin, end):
+                    i = np.uint64(group_listing[j])
                     if available[b, i] and prices[b, i] == cheapest:
                         out[b, i] += diverted / ties
     return out

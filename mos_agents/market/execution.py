@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mos_agents.market.arrivals import one_by_one
+from mos_agents.market.arrivals import in_units, one_by_one, units_of
 from mos_agents.market.demand import Linear
 from mos_agents.market.kernels import kernel
 from mos_agents.market.random import Shocks
@@ -31,6 +31,9 @@ class Expected:
     """
 
     demand: Demand
+
+    def fits(self, market: Market) -> None:
+        _needs_quotes(market, "price", "posted prices")
 
     @property
     def choice(self) -> str:
@@ -73,6 +76,7 @@ class Sampled:
 
     def fits(self, market: Market) -> None:
         """Refuse demand of more than one unit an arrival, which no probability can express."""
+        _needs_quotes(market, "price", "posted prices")
         demand = self.demand
         if isinstance(demand, Linear):
             most = int(np.diff(market.layout.group_start).max())
@@ -94,19 +98,27 @@ class Sampled:
         if not arrivals.group.size:
             arrivals = one_by_one(arrivals, shocks)
         uniforms = shocks.ragged("choices", arrivals.start)
-        left, offered = on_offer(quotes.ask_size, market.positions.room(market, state.positions)[0])
+        room = market.positions.room(market, state.positions)[0]
+        offered = quotes.ask_size > 0.0
         reference = market.marks_of_listings(state.reference)
         first = self.demand.shares(market, quotes.ask, offered, reference)
-        sold, demand, lost, nothing = np.zeros((4, *left.shape))
+        books = np.empty((5, *room.shape))
         customers = (arrivals.start, arrivals.group, arrivals.side, arrivals.size,
                      arrivals.intent, uniforms)  # fmt: skip
-        book = (left, sold, demand, lost, layout.group_start, layout.group_listing)
-        cursor, rows = serve_first(offered, first, *customers, *book)
-        while rows.size:
-            available = offered[rows] & (left[rows] > 0.0)
-            shares = self.demand.shares(market, quotes.ask[rows], available, reference[rows])
-            rows = serve(rows, shares, first, cursor, *customers, *book)
-        return Executions(sold, quotes.ask, nothing, quotes.bid, demand, lost)
+        groups = layout.group_start, layout.group_listing
+        unfinished = np.empty((2, len(room)), np.int64)
+        stopped = serve_first(
+            offered, quotes.ask_size, room, first, *customers, books, unfinished, *groups
+        )
+        left, sold, bought, demand, lost = books
+        if stopped:
+            cursor, rows = unfinished[0], unfinished[1, :stopped]
+            while rows.size:
+                available = offered[rows] & (left[rows] > 0.0)
+                shares = self.demand.shares(market, quotes.ask[rows], available, reference[rows])
+                rows = serve(rows, shares, first, cursor, *customers, left, sold, demand, lost,
+                             *groups)  # fmt: skip
+        return Executions(sold, quotes.ask, bought, quotes.bid, demand, lost)
 
 
 @dataclass(frozen=True)
@@ -132,25 +144,33 @@ class FillIntensity:
         if self.volatility_boost < 0.0:
             raise InputError(f"volatility_boost={self.volatility_boost!r} must be >= 0")
 
+    def fits(self, market: Market) -> None:
+        _needs_quotes(market, "spread", "two-sided quotes")
+
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
     ) -> Executions:
         layout = market.layout
         sellable, buyable = market.positions.room(market, state.positions)
         mid = market.marks_of_listings(state.reference)
-        log_scale = np.log(self.scale * (1.0 + self.volatility_boost * market.reference.sigma))
+        name = ("log scale", self.scale, self.volatility_boost)
+        log_scale = market.cached(name, lambda: self._log_scale(market.reference.sigma))
         book = (quotes.bid, quotes.ask, mid, quotes.bid_size, quotes.ask_size, buyable, sellable,
                 layout.group_start, layout.group_listing, self.kappa, log_scale)  # fmt: skip
         if self.expected:
             sold, bought, demand, lost = fill_mass(arrivals.mass, *book)
         else:
             if not arrivals.group.size:
-                arrivals = one_by_one(arrivals, shocks)
-            sold, bought, demand, lost = fill_orders(
-                arrivals.start, arrivals.group, arrivals.side, arrivals.size,
-                shocks.ragged("choices", arrivals.start), *book,
+                arrivals = in_units(arrivals, shocks)
+            sold, bought, demand, lost = traded = np.empty((4, *mid.shape))
+            fill_orders(
+                traded, arrivals.mass, arrivals.start, arrivals.group, arrivals.side,
+                arrivals.size, shocks.ragged("choices", arrivals.start), *book,
             )  # fmt: skip
         return Executions(sold, quotes.ask, bought, quotes.bid, demand, lost)
+
+    def _log_scale(self, sigma: float) -> float:
+        return float(np.log(self.scale * (1.0 + self.volatility_boost * sigma)))
 
 
 @dataclass(frozen=True)
@@ -173,6 +193,9 @@ class Auction:
         if not 0.0 <= self.reserve < np.inf:
             raise InputError(f"reserve={self.reserve!r} must be >= 0")
 
+    def fits(self, market: Market) -> None:
+        _needs_quotes(market, "bid", "sealed bids")
+
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
     ) -> Executions:
@@ -186,6 +209,14 @@ class Auction:
             layout.group_start, layout.group_listing, self.reserve, self.price == "second",
         )  # fmt: skip
         return Executions(np.zeros_like(bought), quotes.ask, bought, price, demand, lost)
+
+
+def _needs_quotes(market: Market, feature: str, kind: str) -> None:
+    if feature not in market.quotes.features:
+        raise InputError(
+            f"execution of {kind} cannot trade quotes of {'/'.join(market.quotes.features)}: "
+            "give quotes and execution of the same kind"
+        )
 
 
 def _posted(quotes: Quotes, sold: Array, demand: Array, lost: Array) -> Executions:
@@ -226,53 +257,59 @@ def sell_until_sold_out(rows, shares, mass, elapsed, left, sold, group_start, gr
 
 
 @kernel
-def on_offer(size, room):  # type: ignore[no-untyped-def]
-    """Units on offer, and who quotes at all. [B, L] each."""
-    left, offered = np.empty(size.shape), np.empty(size.shape, np.bool_)
-    for b in range(size.shape[0]):
-        for i in range(size.shape[1]):
-            left[b, i] = min(size[b, i], room[b, i])
-            offered[b, i] = size[b, i] > 0.0
-    return left, offered
-
-
-@kernel
 def serve_first(  # type: ignore[no-untyped-def]
-    offered, first, start, group, side, size, intent, uniforms, left, sold, demand, lost,
+    offered, ask_size, room, first, start, group, side, size, intent, uniforms, books, unfinished,
     group_start, group_listing,
 ):  # fmt: skip
     """As `serve`, from the start of the tick and while everybody who quotes has stock.
 
-    Returns the cursor [B] and the markets that still have customers to come but somebody sold out.
+    Fills in books [5, B, L]: left, sold, bought (nothing), demand and lost. Returns how many
+    markets still have customers to come but somebody sold out; unfinished [2, B] gets every
+    market's cursor, and then which those are.
     """
     batch, n_listings = offered.shape
-    cursor = start[:-1].copy()
-    again, n_again = np.empty(batch, np.int64), 0
+    n_groups = group_start.shape[0] - 1
+    left, sold, bought, demand, lost = books[0], books[1], books[2], books[3], books[4]
+    n_unfinished = 0
+    # Most views end in no purchase, and one comparison with a group's total chance tells: rounding
+    # is monotone, so that nobody of intent 1 or less would find a seller below it.
+    total = np.empty(n_groups)
     for b in range(batch):
-        e, last = start[b], start[b + 1]
         stocked = True
-        for i in range(n_listings):
-            stocked &= left[b, i] > 0.0 or not offered[b, i]
+        for j in range(np.uint64(n_listings)):
+            left[b, j] = min(ask_size[b, j], room[b, j])
+            sold[b, j] = bought[b, j] = demand[b, j] = lost[b, j] = 0.0
+            stocked &= left[b, j] > 0.0 or not offered[b, j]
+        for k in range(n_groups):
+            low = 0.0
+            for j in range(np.uint64(group_start[k]), np.uint64(group_start[k + 1])):
+                low += first[b, np.uint64(group_listing[j])]
+            total[k] = low
+        e, last = np.uint64(start[b]), np.uint64(start[b + 1])
         while stocked and e < last:
-            if side[e] == 0:
-                uniform, wants, low = uniforms[e], intent[e], 0.0
-                for j in range(group_start[group[e]], group_start[group[e] + 1]):
-                    i = group_listing[j]
-                    low += first[b, i] * wants
-                    if uniform < low:
-                        units = min(size[e], left[b, i])
-                        demand[b, i] += size[e]
-                        sold[b, i] += units
-                        left[b, i] -= units
-                        lost[b, i] += size[e] - units
-                        stocked = left[b, i] > 0.0
-                        break
-            e += 1
-        cursor[b] = e
+            uniform, wants, g = uniforms[e], intent[e], np.uint64(group[e])
+            if (wants <= 1.0 and uniform >= total[g]) or side[e] != 0:
+                e += np.uint64(1)
+                continue
+            begin, end = np.uint64(group_start[g]), np.uint64(group_start[g + np.uint64(1)])
+            low = 0.0
+            for j in range(begin, end):
+                i = np.uint64(group_listing[j])
+                low += first[b, i] * wants
+                if uniform < low:
+                    units = min(size[e], left[b, i])
+                    demand[b, i] += size[e]
+                    sold[b, i] += units
+                    left[b, i] -= units
+                    lost[b, i] += size[e] - units
+                    stocked = left[b, i] > 0.0
+                    break
+            e += np.uint64(1)
+        unfinished[0, b] = e
         if e < last:
-            again[n_again] = b
-            n_again += 1
-    return cursor, again[:n_again]
+            unfinished[1, n_unfinished] = b
+            n_unfinished += 1
+    return n_unfinished
 
 
 @kernel
@@ -328,78 +365,87 @@ def serve(  # type: ignore[no-untyped-def]
 
 @kernel
 def fill_orders(  # type: ignore[no-untyped-def]
-    start, group, side, size, uniforms, bid, ask, mid, bid_size, ask_size, buyable, sellable,
-    group_start, group_listing, kappa, log_scale,
+    traded, mass, start, group, side, size, uniforms, bid, ask, mid, bid_size, ask_size, buyable,
+    sellable, group_start, group_listing, kappa, log_scale,
 ):  # fmt: skip
     """Walk every order through the book, in time order.
 
-    Returns sold, bought, demand and lost, [4, B, L].
+    Fills in sold, bought, demand and lost, [4, B, L]. Without single orders (`group` empty) the
+    mass comes unit by unit, as `arrivals.one_by_one` lists it.
     """
     batch, n_listings = bid.shape
-    traded = np.zeros((4, batch, n_listings))
     demand, lost = traded[2], traded[3]
-    rooms, distances = np.empty((2, batch, n_listings)), np.empty((2, batch, n_listings))
+    rooms, rooms_left = np.empty((2, n_listings)), np.empty((2, n_listings))
+    distances = np.empty((2, n_listings))
+    in_bulk, most = group.shape[0] == 0, 0
+    if in_bulk:
+        for b in range(batch):
+            most = max(most, start[b + 1] - start[b])
+        group, side = np.empty(most, np.int64), np.empty(most, np.int64)
     for b in range(batch):
-        for i in range(n_listings):
-            rooms[0, b, i] = min(ask_size[b, i], sellable[b, i])
-            rooms[1, b, i] = min(bid_size[b, i], buyable[b, i])
-            distances[0, b, i] = ask[b, i] - mid[b, i]
-            distances[1, b, i] = mid[b, i] - bid[b, i]
-    rooms_left = rooms.copy()
-    for b in range(batch):
-        for e in range(start[b], start[b + 1]):
+        for j in range(np.uint64(n_listings)):
+            traded[0, b, j] = traded[1, b, j] = demand[b, j] = lost[b, j] = 0.0
+            rooms[0, j] = rooms_left[0, j] = min(ask_size[b, j], sellable[b, j])
+            rooms[1, j] = rooms_left[1, j] = min(bid_size[b, j], buyable[b, j])
+            distances[0, j] = ask[b, j] - mid[b, j]
+            distances[1, j] = mid[b, j] - bid[b, j]
+        if in_bulk:
+            units_of(mass, b, group, side, 0)
+        for order in range(start[b], start[b + 1]):
+            uniform, left, e = uniforms[order], 1.0, order - start[b]
+            if not in_bulk:
+                left, e = size[order], order
+            first_choice, s, g = True, np.uint64(side[e]), np.uint64(group[e])
             # The farthest distance at which this order still trades.
-            reach = (log_scale - np.log(max(uniforms[e], 1e-300))) / kappa
-            left, first_choice, s = size[e], True, side[e]
-            begin, end = group_start[group[e]], group_start[group[e] + 1]
+            reach = (log_scale - np.log(max(uniform, 1e-300))) / kappa
+            begin, end = np.uint64(group_start[g]), np.uint64(group_start[g + np.uint64(1)])
             while left > 0.0:
-                best, ties, alone = np.inf, 0, -1
+                best, ties, alone = np.inf, 0, np.uint64(0)
                 for j in range(begin, end):
-                    i = group_listing[j]
+                    i = np.uint64(group_listing[j])
                     # Room aside at first: would-be demand counts sold-out quotes as well.
-                    room = rooms[s, b, i] if first_choice else rooms_left[s, b, i]
+                    room = rooms[s, i] if first_choice else rooms_left[s, i]
                     if room > 0.0:
-                        if distances[s, b, i] < best:
-                            best, ties, alone = distances[s, b, i], 1, i
-                        elif distances[s, b, i] == best:
+                        if distances[s, i] < best:
+                            best, ties, alone = distances[s, i], 1, i
+                        elif distances[s, i] == best:
                             ties += 1
                 if ties == 0 or best > reach:
                     break
                 if ties == 1:  # the usual case, and the arithmetic of sharing is dear
-                    units = min(left, rooms_left[s, b, alone])
+                    units = min(left, rooms_left[s, alone])
                     if first_choice:
                         demand[b, alone] += left
                         lost[b, alone] += left - units
                     traded[s, b, alone] += units
-                    rooms_left[s, b, alone] -= units
+                    rooms_left[s, alone] -= units
                     left, first_choice = left - units, False
                     continue
                 whole = left == np.floor(left)
                 share = np.floor(left / ties) if whole else left / ties
                 odd = left - share * ties if whole else 0.0
                 # Lots for odd units come from the same uniform's fine digits.
-                lot = uniforms[e] * 65536.0 - np.floor(uniforms[e] * 65536.0)
+                lot = uniform * 65536.0 - np.floor(uniform * 65536.0)
                 first_odd = np.int64(lot * ties)
                 rank, unfilled = 0, 0.0
                 for j in range(begin, end):
-                    i = group_listing[j]
-                    shown = rooms[s, b, i] if first_choice else rooms_left[s, b, i]
-                    if distances[s, b, i] != best or shown <= 0.0:
+                    i = np.uint64(group_listing[j])
+                    shown = rooms[s, i] if first_choice else rooms_left[s, i]
+                    if distances[s, i] != best or shown <= 0.0:
                         continue
                     wanted = share
                     if (rank - first_odd) % ties < odd:
                         wanted += 1.0
                     rank += 1
-                    units = min(wanted, rooms_left[s, b, i])
+                    units = min(wanted, rooms_left[s, i])
                     if first_choice:
                         demand[b, i] += wanted
                         lost[b, i] += wanted - units
                     unfilled += wanted - units
                     traded[s, b, i] += units
-                    rooms_left[s, b, i] -= units
+                    rooms_left[s, i] -= units
                 left = unfilled  # exactly 0 where nobody ran out, so that the walk ends
                 first_choice = False
-    return traded
 
 
 @kernel

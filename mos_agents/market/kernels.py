@@ -5,7 +5,8 @@ size. Compiled code is cached beside the sources; the first call on a new machin
 
 What costs in a kernel, as measured: for a single market each array handed back (0.35 us) and in
 (0.06 us); for many, branches that chance decides, and asking every index whether it is negative
-(loops over listings therefore count in uint64).
+(loops over listings therefore count in uint64). For a thousand markets it is also fresh memory:
+what a tick frees should be what the next one gets.
 """
 
 from __future__ import annotations
@@ -14,8 +15,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# The C library hands free memory back to the system beyond twice the largest block freed so far,
+# and a tick's few MB would then be fetched page by page at every tick: a fifth of its time. A block
+# of 24 MiB, never touched, settles that (where the library works otherwise, nothing happens).
+np.empty(3 << 20)
 
 
 def kernel(function: F) -> F:

@@ -32,18 +32,16 @@ def metric(name: str) -> int:
 
 @kernel
 def account(  # type: ignore[no-untyped-def]
-    revenue, spending, holding, shortage, fees, delivered, sold, sold_price, bought, bought_price,
-    lost, cost, inventory, mark, next_mark, exposure, first, group, made_to_order, moments, sigma,
-    memory,
+    metrics, after, revenue, spending, holding, shortage, fees, delivered, sold, sold_price, bought,
+    bought_price, lost, cost, inventory, mark, next_mark, exposure, first, group, made_to_order,
+    moments, sigma, memory,
 ):  # fmt: skip
-    """Metrics [B, N, M] and the next PnL moments [B, N, 2]; `sigma` is [L].
+    """Fill in metrics [B, N, M] and the PnL moments after the tick [B, N, 2]; `sigma` is [L].
 
     The identity behind it: pnl = spread capture + inventory pnl - holding - shortage - fees, where
     deliveries count at the mark less what they cost.
     """
     batch, n_participants = revenue.shape
-    metrics = np.empty((batch, n_participants, N_METRICS))
-    after = np.empty_like(moments)
     for b in range(batch):
         for n in range(n_participants):
             capture = revaluation = opportunity = units = risk = looks = sales = 0.0
@@ -56,7 +54,7 @@ def account(  # type: ignore[no-untyped-def]
                 opportunity += lost[b, i] * abs(sold_price[b, i] - mark_now)
                 units += sold[b, i] + bought[b, i]
                 risk += 0.5 * (sigma[i] * inventory[b, i]) ** 2
-                looks += exposure[b, group[i]]
+                looks += exposure[b, np.uint64(group[i])]
                 sales += sold[b, i]
             costs = holding[b, n] + shortage[b, n]
             pnl = capture + revaluation - costs - fees[b, n]
@@ -72,4 +70,3 @@ def account(  # type: ignore[no-untyped-def]
             metrics[b, n, 9], metrics[b, n, 10] = after[b, n, 1] ** 0.5, risk
             metrics[b, n, 11] = sales / looks if looks > 0.0 else 0.0
             metrics[b, n, 12] = holding[b, n]
-    return metrics, after

@@ -5,6 +5,7 @@ True demand is nobody's to observe: it stands only in the step's info.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,7 +28,7 @@ class ObservationField(NamedTuple):
     low: float
     high: float
     source: int  # row of SOURCES
-    index: IntArray  # which listings, instruments, participants
+    index: IntArray  # type: ignore[assignment]  # which listings, instruments, participants
     labels: tuple[str, ...]
 
     @property
@@ -103,16 +104,8 @@ class Book:
                 for i in rivals
             )
             if rivals.size and asks:
-                add(
-                    "rival_ask",
-                    "rivals' asks on the tape",
-                    money,
-                    lowest,
-                    inf,
-                    TAPE_ASK,
-                    rivals,
-                    names,
-                )
+                add("rival_ask", "rivals' asks on the tape", money, lowest, inf, TAPE_ASK, rivals,
+                    names)  # fmt: skip
             if rivals.size and bids and not market.sealed:
                 add("rival_bid", "rivals' bids on the tape", money, -inf, inf, TAPE_BID, rivals,
                     names)  # fmt: skip
@@ -126,94 +119,116 @@ class Book:
         self, market: Market, state: State, arrivals: Arrivals, executions: Executions,
         shocks: Shocks,
     ) -> Array:  # fmt: skip
-        source, index, runs = market.observation_plan
         quotes, positions = state.quotes, state.positions
-        seen: Array = gather(
-            source, index, runs, quotes.ask, quotes.bid, executions.sold, executions.bought,
-            arrivals.exposure, positions.inventory, state.cost, state.reference, market.premium,
-            market.layout.instrument, positions.cash, min(state.tick / market.horizon, 1.0),
-            quotes.ask_size, quotes.bid_size, state.tape,
+        seen = np.empty((len(state.cost), market.observation_width))
+        gather(
+            seen, market.observation_plan, quotes.ask, quotes.bid, executions.sold,
+            executions.bought, arrivals.exposure, positions.inventory, state.cost, state.reference,
+            market.premium, market.layout.instrument, positions.cash,
+            min(state.tick / market.horizon, 1.0), quotes.ask_size, quotes.bid_size, state.tape,
         )  # fmt: skip
         if self.tape_noise > 0.0:
-            noisy = np.flatnonzero((source == TAPE_ASK) | (source == TAPE_BID))
+            noisy = market.tape_columns
             if noisy.size:
                 errors = shocks.normals("tape" if state.tick else "first tape", noisy.size)
                 seen[:, noisy] *= np.exp(self.tape_noise * errors)
         return seen
 
 
+def plan(fields: Sequence[ObservationField]) -> IntArray:
+    """[R, 4] the fields as runs of neighbouring numbers: source, first index, length, column."""
+    runs: list[list[int]] = []
+    column = 0
+    for one in fields:
+        for number, index in enumerate(one.index.tolist()):
+            if number and index == runs[-1][1] + runs[-1][2]:
+                runs[-1][2] += 1
+            else:
+                runs.append([one.source, index, 1, column])
+            column += 1
+    return np.array(runs, dtype=np.int64).reshape(-1, 4)
+
+
 @kernel
-def _copy(out, table, index, begin, end, first, last):  # type: ignore[no-untyped-def]
-    if end - begin == 1:  # a loop of one costs twice its content
-        i = index[begin]
-        for b in range(first, last):
-            out[b, begin] = table[b, i]
+def _copy(out, table, run, begin, end):  # type: ignore[no-untyped-def]
+    i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
+    if n == 1:  # a loop of one costs twice its content
+        for b in range(begin, end):
+            out[b, column] = table[b, i]
         return
-    for b in range(first, last):
-        for c in range(begin, end):
-            out[b, c] = table[b, index[c]]
+    for b in range(begin, end):
+        for j in range(n):
+            out[b, column + j] = table[b, i + j]
 
 
 @kernel
-def _copy_tape(out, tape, row, index, begin, end, first, last):  # type: ignore[no-untyped-def]
-    for b in range(first, last):
-        for c in range(begin, end):
-            out[b, c] = tape[b, tape.shape[1] - 1, row, index[c]]
+def _copy_tape(out, tape, row, run, begin, end):  # type: ignore[no-untyped-def]
+    i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
+    for b in range(begin, end):
+        for j in range(n):
+            out[b, column + j] = tape[b, tape.shape[1] - 1, row, i + j]
+
+
+@kernel
+def _copy_reference(out, reference, premium, instrument, run, begin, end):  # type: ignore[no-untyped-def]
+    i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
+    for b in range(begin, end):
+        for j in range(n):
+            out[b, column + j] = reference[b, np.uint64(instrument[i + j])] * premium[i + j]
+
+
+@kernel
+def _copy_open(out, ask_size, bid_size, tape, lagged, run, begin, end):  # type: ignore[no-untyped-def]
+    i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
+    for b in range(begin, end):
+        for j in range(n):
+            if lagged:
+                size = tape[b, -1, 2, i + j] + tape[b, -1, 3, i + j]
+            else:
+                size = ask_size[b, i + j] + bid_size[b, i + j]
+            out[b, column + j] = 1.0 if size > 0.0 else 0.0
 
 
 @kernel
 def gather(  # type: ignore[no-untyped-def]
-    source, index, runs, ask, bid, sold, bought, exposure, inventory, cost, reference, premium,
-    instrument, cash, clock, ask_size, bid_size, tape,
+    out, runs, ask, bid, sold, bought, exposure, inventory, cost, reference, premium, instrument,
+    cash, clock, ask_size, bid_size, tape,
 ):  # fmt: skip
-    """[B, sum of D_n] observations: column c takes entry index[c] of source[c].
+    """Fill in observations [B, sum of D_n], run by run of the `plan`.
 
-    Columns runs[r] to runs[r + 1] have one source. The tape is [B, delay, 4, L]: asks, bids, ask
-    sizes and bid sizes, newest first; with no delay the standing quotes are the tape. Markets go
-    by in blocks small enough for the cache, and within a block source by source.
+    The tape is [B, delay, 4, L]: asks, bids, ask sizes and bid sizes, newest first; with no delay
+    the standing quotes are the tape. Markets go by in blocks small enough for the cache.
     """
-    batch, lagged = ask.shape[0], tape.shape[1] > 0
-    out = np.empty((batch, source.shape[0]))
-    for first in range(0, batch, 32):
-        last = min(first + 32, batch)
-        for r in range(runs.shape[0] - 1):
-            begin, end = runs[r], runs[r + 1]
-            s = source[begin]
+    batch, lagged = np.uint64(out.shape[0]), tape.shape[1] > 0
+    for begin in range(np.uint64(0), batch, np.uint64(32)):
+        end = min(begin + np.uint64(32), batch)
+        for r in range(runs.shape[0]):
+            run = runs[r]
+            s = run[0]
             if s == 0 or (s == 10 and not lagged):
-                _copy(out, ask, index, begin, end, first, last)
+                _copy(out, ask, run, begin, end)
             elif s == 1 or (s == 11 and not lagged):
-                _copy(out, bid, index, begin, end, first, last)
+                _copy(out, bid, run, begin, end)
             elif s == 2:
-                _copy(out, sold, index, begin, end, first, last)
+                _copy(out, sold, run, begin, end)
             elif s == 3:
-                _copy(out, bought, index, begin, end, first, last)
+                _copy(out, bought, run, begin, end)
             elif s == 4:
-                _copy(out, exposure, index, begin, end, first, last)
+                _copy(out, exposure, run, begin, end)
             elif s == 5:
-                _copy(out, inventory, index, begin, end, first, last)
+                _copy(out, inventory, run, begin, end)
             elif s == 6:
-                _copy(out, cost, index, begin, end, first, last)
+                _copy(out, cost, run, begin, end)
             elif s == 7:
-                for b in range(first, last):
-                    for c in range(begin, end):
-                        i = index[c]
-                        out[b, c] = reference[b, instrument[i]] * premium[i]
+                _copy_reference(out, reference, premium, instrument, run, begin, end)
             elif s == 8:
-                _copy(out, cash, index, begin, end, first, last)
+                _copy(out, cash, run, begin, end)
             elif s == 9:
-                for b in range(first, last):
-                    out[b, begin:end] = clock
+                for b in range(begin, end):
+                    out[b, np.uint64(run[3])] = clock
             elif s == 10:
-                _copy_tape(out, tape, 0, index, begin, end, first, last)
+                _copy_tape(out, tape, 0, run, begin, end)
             elif s == 11:
-                _copy_tape(out, tape, 1, index, begin, end, first, last)
+                _copy_tape(out, tape, 1, run, begin, end)
             else:
-                for b in range(first, last):
-                    for c in range(begin, end):
-                        i = index[c]
-                        if lagged:
-                            size = tape[b, -1, 2, i] + tape[b, -1, 3, i]
-                        else:
-                            size = ask_size[b, i] + bid_size[b, i]
-                        out[b, c] = 1.0 if size > 0.0 else 0.0
-    return out
+                _copy_open(out, ask_size, bid_size, tape, lagged, run, begin, end)

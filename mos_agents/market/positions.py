@@ -21,7 +21,8 @@ class Ledger:
     Where the catalogue's stock is infinite, nothing is held: units sold are sourced at cost, and
     units bought are used at once for their worth. Otherwise inventory moves with the trades.
 
-    limit: largest inventory; with `short`, also the largest short position.
+    limit: largest inventory that bids may build up, whatever is supplied; with `short`, also the
+        largest short position.
     base_stock: stock that orders restore every tick, as a multiple of the opening stock; 0 never
         orders. Orders arrive after `lead_time` ticks and are paid at cost on delivery.
     holding_cost: money per unit (long or short) and tick. shortage_cost: per unit turned away.
@@ -44,6 +45,8 @@ class Ledger:
         for name in ("base_stock", "lead_time", "holding_cost", "shortage_cost"):
             if not 0.0 <= getattr(self, name) < np.inf:
                 raise InputError(f"{name}={getattr(self, name)!r} must be >= 0")
+        if not np.isfinite(self.endowment):
+            raise InputError(f"endowment={self.endowment!r} must be a finite sum of money")
         if not self.limit > 0.0:
             raise InputError(f"limit={self.limit!r} must be > 0 units")
         if not 0.0 <= self.commission < 1.0:
@@ -64,59 +67,74 @@ class Ledger:
         )
 
     def room(self, market: Market, positions: Positions) -> tuple[Array, Array]:
+        held = positions.inventory
+        if market.unlimited:
+            return held, market.cached(("no limit", len(held)), lambda: _endless(held.shape))
         lower, upper = market.position_limits
-        return positions.inventory - lower, upper - positions.inventory
+        return held - lower, upper - held
 
     def marks(self, market: Market, state: State) -> Array:
         return state.cost if self.mark == "cost" else market.marks_of_listings(state.reference)
 
     def book(self, market: Market, state: State, executions: Executions) -> tuple[Positions, Flows]:
         before, layout = state.positions, market.layout
-        accounts, units, orders, world_cash, world_units = book_trades(
-            before.cash, before.inventory, before.on_order, before.outside_cash,
-            before.outside_units, state.cost, executions.sold, executions.sold_price,
-            executions.bought, executions.bought_price, executions.lost, layout.first,
-            layout.instrument, market.made_to_order, market.base_stocks, self.holding_cost,
-            self.shortage_cost, self.commission, market.collector,
+        accounts, goods = np.empty((6, *before.cash.shape)), np.empty((2, *before.inventory.shape))
+        orders = np.empty(before.on_order.shape)
+        world_cash = np.empty(before.outside_cash.shape)
+        world_units = np.empty(before.outside_units.shape)
+        book_trades(
+            accounts, goods, orders, world_cash, world_units, before.cash, before.inventory,
+            before.on_order, before.outside_cash, before.outside_units, state.cost,
+            executions.sold, executions.sold_price, executions.bought, executions.bought_price,
+            executions.lost, layout.first, layout.instrument, market.made_to_order,
+            market.base_stocks, self.holding_cost, self.shortage_cost, self.commission,
+            market.collector,
         )  # fmt: skip
         cash, revenue, spending, holding, shortage, fees = accounts
-        inventory, delivered = units
+        inventory, delivered = goods
         return (
             Positions(cash, inventory, orders, world_cash, world_units),
             Flows(revenue, spending, holding, shortage, fees, delivered),
         )
 
 
+def _endless(shape: tuple[int, ...]) -> Array:
+    endless = np.full(shape, np.inf)
+    endless.flags.writeable = False  # everybody gets the same one
+    return endless
+
+
 @kernel
 def book_trades(  # type: ignore[no-untyped-def]
-    cash, inventory, on_order, outside_cash, outside_units, cost, sold, sold_price, bought,
-    bought_price, lost, first, instrument, made_to_order, base_stock, holding_cost, shortage_cost,
-    commission, collector,
+    accounts, goods, orders, world_cash, world_units, cash, inventory, on_order, outside_cash,
+    outside_units, cost, sold, sold_price, bought, bought_price, lost, first, instrument,
+    made_to_order, base_stock, holding_cost, shortage_cost, commission, collector,
 ):  # fmt: skip
     """Positions and flows after the trades, deliveries and charges of one tick.
 
     Whatever a participant pays or receives, somebody else or the outside world receives or pays.
-    Returns accounts [6, B, N] (cash, then the flows in their order), units [2, B, L] (inventory,
-    delivered), and the orders and the outside world's accounts after the tick: few arrays, because
-    handing one back from compiled code costs more than filling it for a single market.
+    Fills in accounts [6, B, N] (cash, then the flows in their order), goods [2, B, L] (inventory,
+    delivered), and the orders and the outside world's accounts after the tick.
     """
     batch, n_participants = cash.shape
-    lead = on_order.shape[1]
-    accounts, goods = np.zeros((6, batch, n_participants)), np.zeros((2, *inventory.shape))
+    lead = np.uint64(on_order.shape[1])
     money, revenue, spending = accounts[0], accounts[1], accounts[2]
     holding, shortage, fees = accounts[3], accounts[4], accounts[5]
     units, delivered = goods[0], goods[1]
-    orders = np.zeros_like(on_order)
-    world_cash, world_units = outside_cash.copy(), outside_units.copy()
     for b in range(batch):
         for n in range(n_participants):
-            money[b, n] = cash[b, n]
-        for i in range(inventory.shape[1]):
-            units[b, i] = inventory[b, i]
+            money[b, n], fees[b, n] = cash[b, n], 0.0
+        for i in range(np.uint64(inventory.shape[1])):
+            units[b, i], delivered[b, i] = inventory[b, i], 0.0
+            for d in range(lead):
+                orders[b, d, i] = 0.0
+        for j in range(np.uint64(outside_units.shape[1])):
+            world_units[b, j] = outside_units[b, j]
+        world_cash[b] = outside_cash[b]
         for n in range(n_participants):
             received = paid = kept = missed = 0.0
             for i in range(np.uint64(first[n]), np.uint64(first[n + 1])):
-                k = instrument[i]
+                k = np.uint64(instrument[i])
                 income = sold[b, i] * sold_price[b, i]
                 outlay = bought[b, i] * bought_price[b, i]
                 if commission > 0.0 and collector >= 0 and n != collector:
@@ -134,19 +152,18 @@ def book_trades(  # type: ignore[no-untyped-def]
                     if lead > 0:
                         arriving = on_order[b, 0, i]
                         coming = 0.0
-                        for d in range(lead - 1):
-                            orders[b, d, i] = on_order[b, d + 1, i]
-                            coming += on_order[b, d + 1, i]
+                        for d in range(np.uint64(1), lead):
+                            orders[b, d - np.uint64(1), i] = on_order[b, d, i]
+                            coming += on_order[b, d, i]
                         wanted = base_stock[i] - (units[b, i] + arriving) - coming
                         if base_stock[i] > 0.0:  # a short position alone orders nothing
-                            orders[b, lead - 1, i] = max(wanted, 0.0)
+                            orders[b, lead - np.uint64(1), i] = max(wanted, 0.0)
                     elif base_stock[i] > 0.0 and base_stock[i] > units[b, i]:
                         arriving = base_stock[i] - units[b, i]
-                    if arriving > 0.0:
-                        units[b, i] += arriving
-                        world_units[b, k] -= arriving
-                        delivered[b, i] = arriving
-                        outlay += arriving * cost[b, i]
+                    units[b, i] += arriving
+                    world_units[b, k] -= arriving
+                    delivered[b, i] = arriving
+                    outlay += arriving * cost[b, i]
                     kept += holding_cost * abs(units[b, i])
                 missed += shortage_cost * lost[b, i]
                 received += income
@@ -157,4 +174,3 @@ def book_trades(  # type: ignore[no-untyped-def]
             change = revenue[b, n] - spending[b, n] - holding[b, n] - shortage[b, n] - fees[b, n]
             money[b, n] += change
             world_cash[b] -= change
-    return accounts, goods, orders, world_cash, world_units

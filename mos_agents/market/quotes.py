@@ -8,6 +8,7 @@ largest change, tick size) bring the price to the nearest allowed one, or refuse
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,13 +73,19 @@ class HouseRules:
             np.ascontiguousarray(np.broadcast_to(table[:, 1], shape)),
         )
 
-    @property
+    @cached_property
     def _steps(self) -> float:
         """Grid points per unit of money: dividing by it lands on decimals exactly; 0 is no grid."""
         if self.tick_size == 0.0:
             return 0.0
         steps = 1.0 / self.tick_size
         return float(round(steps)) if abs(steps - round(steps)) < 1e-9 * steps else steps
+
+    @cached_property
+    def _conduct(self) -> tuple[float, float, bool, bool, int]:
+        """What the compiled rules need: steps, house_size, refuse, withdraw, max_age."""
+        refuse, withdraw = self.conduct == "refuse", self.on_refusal == "withdraw"
+        return self._steps, self.size, refuse, withdraw, self.max_age
 
     @property
     def _features(self) -> tuple[str, ...]:
@@ -133,11 +140,11 @@ class PostedPrice(HouseRules):
         self, market: Market, state: State, actions: Array, moves: Any
     ) -> tuple[Quotes, IntArray]:
         standing = state.quotes
-        ask, size, age, refused = post_prices(
-            standing.ask, standing.ask_size, standing.age, state.cost, actions, moves,
+        (ask, size), age, refused = blank = _blank(2, standing)
+        post_prices(
+            *blank, standing.ask, standing.ask_size, standing.age, state.cost, actions, moves,
             market.layout.first, self.min_margin, self.max_relative_change, self.low, self.high,
-            self._steps, self.size, self.conduct == "refuse", self.on_refusal == "withdraw",
-            self.max_age,
+            *self._conduct,
         )  # fmt: skip
         return Quotes(standing.bid, standing.bid_size, ask, size, age), refused
 
@@ -182,13 +189,13 @@ class TwoSided(HouseRules):
         self, market: Market, state: State, actions: Array, moves: Any
     ) -> tuple[Quotes, IntArray]:
         standing = state.quotes
-        made = post_two_sided(
-            standing.bid, standing.bid_size, standing.ask, standing.ask_size, standing.age,
+        (bid, bid_size, ask, ask_size), age, refused = blank = _blank(4, standing)
+        post_two_sided(
+            *blank, standing.bid, standing.bid_size, standing.ask, standing.ask_size, standing.age,
             market.marks_of_listings(state.reference), actions, moves, market.layout.first,
-            self.min_spread, self.max_spread, self.max_offset, self._steps, self.size,
-            self.conduct == "refuse", self.on_refusal == "withdraw", self.max_age,
+            self.min_spread, self.max_spread, self.max_offset, *self._conduct,
         )  # fmt: skip
-        return Quotes(*made[:-1]), made[-1]
+        return Quotes(bid, bid_size, ask, ask_size, age), refused
 
 
 @dataclass(frozen=True)
@@ -220,30 +227,40 @@ class SealedBid(HouseRules):
     ) -> tuple[Quotes, IntArray]:
         # A sealed bid is a posted price on the other side, without a floor or a largest change.
         standing = state.quotes
-        bid, size, age, refused = post_prices(
-            standing.bid, standing.bid_size, standing.age, state.cost, actions, moves,
+        (bid, size), age, refused = blank = _blank(2, standing)
+        post_prices(
+            *blank, standing.bid, standing.bid_size, standing.age, state.cost, actions, moves,
             market.layout.first, -1.0, np.inf, self.low, self.high, self._steps, self.size,
             self.conduct == "refuse", self.on_refusal == "withdraw", self.max_age,
         )  # fmt: skip
         return Quotes(bid, size, standing.ask, standing.ask_size, age), refused
 
 
+def _blank(n: int, standing: Quotes) -> tuple[Array, Array, IntArray]:
+    """Room for n arrays [B, L], for ages and for refusals [B, N]."""
+    return (
+        np.empty((n, *standing.bid.shape)),
+        np.empty(standing.age.shape),
+        np.empty(standing.age.shape, np.int64),
+    )
+
+
 @kernel
 def post_prices(  # type: ignore[no-untyped-def]
-    standing, standing_size, age, cost, actions, moves, first, min_margin, max_change, low, high,
-    steps, house_size, refuse, withdraw, max_age,
+    posted, ages, refused, standing, standing_size, age, cost, actions, moves, first, min_margin,
+    max_change, low, high, steps, house_size, refuse, withdraw, max_age,
 ):  # fmt: skip
-    """Posted prices and their sizes [B, L], ages [B, N], refusals [B, N]."""
+    """Fill in posted prices and their sizes [2, B, L], ages [B, N], refusals [B, N]."""
     batch = standing.shape[0]
     n_participants = first.shape[0] - 1
     sized = actions.shape[2] == 2
-    prices, sizes = standing.copy(), standing_size.copy()
-    ages = np.empty((batch, n_participants))
-    refused = np.zeros((batch, n_participants), np.int64)
+    prices, sizes = posted[0], posted[1]
     for b in range(batch):
         for n in range(n_participants):
-            ages[b, n] = age[b, n] + 1.0
+            ages[b, n], refused[b, n] = age[b, n] + 1.0, 0
             begin, end = np.uint64(first[n]), np.uint64(first[n + 1])
+            for i in range(begin, end):
+                prices[b, i], sizes[b, i] = standing[b, i], standing_size[b, i]
             if moves[b if moves.shape[0] > 1 else 0, n]:
                 reason = 0
                 for i in range(begin, end):
@@ -290,25 +307,25 @@ def post_prices(  # type: ignore[no-untyped-def]
             if max_age > 0 and ages[b, n] > max_age:
                 for i in range(begin, end):
                     sizes[b, i] = 0.0
-    return prices, sizes, ages, refused
 
 
 @kernel
 def post_two_sided(  # type: ignore[no-untyped-def]
-    bid, bid_size, ask, ask_size, age, mid, actions, moves, first, min_spread, max_spread,
-    max_offset, steps, house_size, refuse, withdraw, max_age,
+    posted, ages, refused, bid, bid_size, ask, ask_size, age, mid, actions, moves, first,
+    min_spread, max_spread, max_offset, steps, house_size, refuse, withdraw, max_age,
 ):  # fmt: skip
-    """Bids, asks and sizes [B, L], ages [B, N], refusals [B, N]."""
+    """Fill in bids, their sizes, asks, theirs [4, B, L], ages [B, N], refusals [B, N]."""
     batch = bid.shape[0]
     n_participants = first.shape[0] - 1
     sized = actions.shape[2] == 3
-    bids, bid_sizes, asks, ask_sizes = bid.copy(), bid_size.copy(), ask.copy(), ask_size.copy()
-    ages = np.empty((batch, n_participants))
-    refused = np.zeros((batch, n_participants), np.int64)
+    bids, bid_sizes, asks, ask_sizes = posted[0], posted[1], posted[2], posted[3]
     for b in range(batch):
         for n in range(n_participants):
-            ages[b, n] = age[b, n] + 1.0
+            ages[b, n], refused[b, n] = age[b, n] + 1.0, 0
             begin, end = np.uint64(first[n]), np.uint64(first[n + 1])
+            for i in range(begin, end):
+                bids[b, i], bid_sizes[b, i] = bid[b, i], bid_size[b, i]
+                asks[b, i], ask_sizes[b, i] = ask[b, i], ask_size[b, i]
             if moves[b if moves.shape[0] > 1 else 0, n]:
                 reason = 0
                 for i in range(begin, end):
@@ -362,4 +379,3 @@ def post_two_sided(  # type: ignore[no-untyped-def]
             if max_age > 0 and ages[b, n] > max_age:
                 for i in range(begin, end):
                     bid_sizes[b, i] = ask_sizes[b, i] = 0.0
-    return bids, bid_sizes, asks, ask_sizes, ages, refused

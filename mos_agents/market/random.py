@@ -60,7 +60,8 @@ class Streams:
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise InputError(f"seed={seed!r} must be a whole number >= 0: any such number will do")
         numbers = np.arange(markets) if isinstance(markets, int) else np.asarray(markets)
-        if numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 0:
+        whole = numbers.dtype.kind in "iu" and not isinstance(markets, bool)
+        if not whole or numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 0:
             raise InputError(f"markets={markets!r} must be a number >= 1 or a list of numbers >= 0")
         sequence = np.random.SeedSequence(int(seed), spawn_key=(purpose_number(owner),))
         return cls(sequence.generate_state(2, np.uint64), numbers.astype(np.uint64))
@@ -166,15 +167,17 @@ def fill_ragged(
 
 
 @intrinsic
-def _high_product(typingctx: Any, a: Any, b: Any) -> Any:
-    """The upper 64 bits of a 64 x 64 bit product, which numba has no word for."""
+def _product(typingctx: Any, a: Any, b: Any) -> Any:
+    """The upper and the lower 64 bits of a 64 x 64 bit product, which numba has no word for."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        wide = ir.IntType(128)
+        wide, word = ir.IntType(128), ir.IntType(64)
         product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
-        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
+        upper = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), word)
+        halves = (upper, builder.trunc(product, word))
+        return context.make_tuple(builder, signature.return_type, halves)
 
-    return types.uint64(types.uint64, types.uint64), codegen
+    return types.UniTuple(types.uint64, 2)(types.uint64, types.uint64), codegen
 
 
 @kernel
@@ -189,8 +192,8 @@ def _fill(key, tick, market, purpose, out, first, last, room):  # type: ignore[n
         c0, c1, c2, c3 = block, tick, market, purpose
         k0, k1 = key[0], key[1]
         for _ in range(10):
-            h0, l0 = _high_product(m0, c0), m0 * c0
-            h1, l1 = _high_product(m1, c2), m1 * c2
+            h0, l0 = _product(m0, c0)
+            h1, l1 = _product(m1, c2)
             c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
             k0 += w0
             k1 += w1

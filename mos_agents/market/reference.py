@@ -6,11 +6,12 @@ A process has one verb, `step`: levels [B, M] now to levels [B, M] at the next t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import sqrt
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mos_agents.market.random import Shocks
+from mos_agents.market.random import HandMade, Shocks
 from mos_agents.market.types import Array, InputError, State
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Brownian:
         self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
     ) -> Array:
         normals = shocks.normals(purpose, levels.shape[1])
-        return levels + (self.mu * dt) + (self.sigma * np.sqrt(dt)) * normals
+        return levels + (self.mu * dt) + (self.sigma * sqrt(dt)) * normals
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,10 @@ class Shock:
     def __post_init__(self) -> None:
         _check(self, "at", "factor", "duration")
 
+    def opening(self, levels: Array) -> Array:
+        """[M] levels before the first tick: a shock at tick 0 is there from the start."""
+        return self.step(levels, levels, -1, 1.0, HandMade({}), "")
+
     def step(
         self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
     ) -> Array:
@@ -174,9 +179,14 @@ class Shock:
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """A recorded path [T, M], row t at tick t; the last row stays once the path is over."""
+    """A recorded path [T, M], row t at tick t.
+
+    hold: the last row stays once the path is over; otherwise a path shorter than the episode is
+        refused.
+    """
 
     path: Array = field(repr=False)
+    hold: bool = False
 
     def __post_init__(self) -> None:
         path = np.ascontiguousarray(self.path, dtype=np.float64)
@@ -186,6 +196,10 @@ class Replay:
         if path.min() <= 0.0:
             raise InputError(f"path has a value {path.min():g}: prices must be > 0")
         object.__setattr__(self, "path", path)
+
+    def opening(self, levels: Array) -> Array:
+        """[M] levels before the first tick."""
+        return np.ascontiguousarray(np.broadcast_to(self.path[0], levels.shape))
 
     def step(
         self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
@@ -217,10 +231,28 @@ class Fundamentals:
             process = getattr(self, name)
             if isinstance(process, Shock) and process.only and max(process.only) >= width:
                 raise InputError(f"{name}.only={process.only!r} must be columns 0 to {width - 1}")
-            if isinstance(process, Replay) and process.path.shape[1] not in (1, width):
-                raise InputError(
-                    f"{name}.path has {process.path.shape[1]} series, needs 1 or {width}"
-                )
+            if isinstance(process, Replay):
+                rows, series = process.path.shape
+                if series not in (1, width):
+                    raise InputError(f"{name}.path has {series} series, needs 1 or {width}")
+                if rows < market.horizon and not process.hold:
+                    raise InputError(
+                        f"{name}.path has {rows} rows for {market.horizon} ticks: give more rows, "
+                        f"or ticks={rows}, or hold=true to stay at the last row"
+                    )
+
+    def first_levels(self, market: Market) -> tuple[Array, Array, Array]:
+        """Levels before the first tick: reference prices [K], costs [L], demand scales [G]."""
+
+        def of(process: Process, levels: Array) -> Array:
+            first = getattr(process, "opening", None)
+            return levels if first is None else first(levels)
+
+        return (
+            of(self.price, market.opening_reference),
+            of(self.cost, market.catalogue.cost),
+            of(self.demand, market.opening_demand),
+        )
 
     def move(self, market: Market, state: State, shocks: Shocks) -> tuple[Array, Array, Array]:
         tick, dt = state.tick, market.dt

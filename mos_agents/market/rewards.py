@@ -45,7 +45,8 @@ class Objective:
 
     def score(self, market: Market, metrics: Array) -> Array:
         columns, weights = market.cached("objective", lambda: self._table(market))
-        reward: Array = weigh(metrics, columns, weights)
+        reward = np.empty(metrics.shape[:2])
+        weigh(reward, metrics, columns, weights)
         return reward
 
     def breakdown(self, market: Market, metrics: Array) -> dict[str, Array]:
@@ -54,14 +55,12 @@ class Objective:
 
 
 @kernel
-def weigh(metrics, columns, weights):  # type: ignore[no-untyped-def]
-    """[B, N] sum of weights [N, J] x metrics [B, N, columns[J]], in the order of the columns."""
+def weigh(reward, metrics, columns, weights):  # type: ignore[no-untyped-def]
+    """Fill in rewards [B, N]: the sum of weights [N, J] x metrics [B, N, columns[J]] in order."""
     batch, n_participants = metrics.shape[0], metrics.shape[1]
-    reward = np.empty((batch, n_participants))
     for b in range(batch):
         for n in range(n_participants):
             total = 0.0
             for j in range(columns.shape[0]):
                 total += weights[n, j] * metrics[b, n, columns[j]]
             reward[b, n] = total
-    return reward

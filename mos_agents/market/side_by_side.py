@@ -237,6 +237,18 @@ class SideBySide:
             sigmas[place.listings] = place.part.reference.sigma
         return sigmas
 
+    def first_levels(self, market: Market) -> tuple[Array, Array, Array]:
+        """Levels before the first tick, each part's from its own rule."""
+        reference, cost = market.opening_reference.copy(), market.catalogue.cost.copy()
+        demand = market.opening_demand.copy()
+        for place in self.places(market):
+            first = getattr(place.part.reference, "first_levels", None)
+            if first is not None:
+                parts = first(place.market)
+                reference[place.instruments], cost[place.listings] = parts[0], parts[1]
+                demand[place.instruments] = parts[2]
+        return reference, cost, demand
+
     def move(self, market: Market, state: State, shocks: Shocks) -> tuple[Array, Array, Array]:
         places = self.places(market)
         made = [p.part.reference.move(p.market, p.state(state), p.luck(shocks)) for p in places]

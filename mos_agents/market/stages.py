@@ -109,6 +109,8 @@ class ReferenceRule(Protocol):
     def move(self, market: Market, state: State, shocks: Shocks) -> tuple[Array, Array, Array]:
         """Next reference prices [B, K], costs [B, L] and demand scales [B, G]."""
 
+    # A rule may also have `first_levels(market)`: [K], [L] and [G] before the first tick.
+
     @property
     def sigma(self) -> float:
         """Volatility of the reference price, in its own process's units, for inventory risk."""

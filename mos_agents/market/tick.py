@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market import metrics as metrics_
+from mos_agents.market import observations as observations_
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.observations import Book, ObservationField
@@ -67,7 +68,7 @@ class Market:
     dt: float = 1.0
     horizon: int = 500
     name: str = "market"
-    _cache: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    _cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.execution.choice != self.layout.choice:
@@ -100,13 +101,19 @@ class Market:
         rows = np.ones((batch, 1))
         opening = getattr(self.arrivals, "opening_excitation", 0.0)
         opening = opening(self) if callable(opening) else opening
+        fundamentals = getattr(self.reference, "first_levels", None)
+        reference, cost, demand = (
+            (self.opening_reference, self.catalogue.cost, self.opening_demand)
+            if fundamentals is None
+            else fundamentals(self)
+        )
         return State(
             tick=0,
             quotes=self.quotes.opening(self, batch),
             positions=self.positions.opening(self, batch),
-            reference=rows * self.opening_reference,
-            cost=rows * self.catalogue.cost,
-            demand_scale=rows * self.opening_demand,
+            reference=rows * reference,
+            cost=rows * cost,
+            demand_scale=rows * demand,
             excitation=np.full((batch, layout.G, 2), opening),
             pnl_moments=np.zeros((batch, layout.N, 2)),
             tape=np.zeros((batch, self.observations.delay, 4, layout.L)),
@@ -179,7 +186,7 @@ class Market:
         marks: Array = reference[:, self.layout.instrument]
         return marks if self._no_premium else marks * self.premium
 
-    def cached(self, name: str, make: Callable[[], Any]) -> Any:
+    def cached(self, name: Hashable, make: Callable[[], Any]) -> Any:
         """Something that depends on the market alone, made once."""
         if name not in self._cache:
             self._cache[name] = make()
@@ -190,8 +197,8 @@ class Market:
         return np.zeros((batch, self.layout.N))
 
     @cached_property
-    def action_width(self) -> tuple[int]:
-        return (len(self.quotes.features),)
+    def action_width(self) -> int:
+        return len(self.quotes.features)
 
     @cached_property
     def everybody(self) -> NDArray[np.bool_]:
@@ -240,6 +247,12 @@ class Market:
         return lower, np.where(held, limit, np.inf)
 
     @cached_property
+    def unlimited(self) -> bool:
+        """Whether stock is all that limits trades: no short positions, no largest inventory."""
+        lower, upper = self.position_limits
+        return bool((lower == 0.0).all() and np.isposinf(upper).all())
+
+    @cached_property
     def collector(self) -> int:
         """Who receives commissions: the first platform, or -1."""
         roles = self.layout.roles
@@ -268,16 +281,24 @@ class Market:
         return isinstance(self.quotes, SealedBid)
 
     @cached_property
-    def observation_plan(self) -> tuple[IntArray, IntArray, IntArray]:
-        """For every column of the observations its source and the index in it; where fields begin.
+    def _observed(self) -> tuple[ObservationField, ...]:
+        return tuple(field for seat in self.seats for field in seat.fields)
 
-        The last number of the third array is the width.
-        """
-        fields = [f for seat in self.seats for f in seat.fields]
-        source = np.concatenate([np.full(f.size, f.source) for f in fields])
-        runs = np.cumsum([0, *(f.size for f in fields)])
-        index = np.concatenate([f.index for f in fields])
-        return source.astype(np.int64), index.astype(np.int64), runs.astype(np.int64)
+    @cached_property
+    def observation_plan(self) -> IntArray:
+        """Everybody's observations as runs to copy; see `observations.plan`."""
+        return observations_.plan(self._observed)
+
+    @cached_property
+    def observation_width(self) -> int:
+        return sum(field.size for field in self._observed)
+
+    @cached_property
+    def tape_columns(self) -> IntArray:
+        """Columns of everybody's observations that hold rivals' prices."""
+        prices = (observations_.TAPE_ASK, observations_.TAPE_BID)
+        shown = [np.full(field.size, field.source in prices) for field in self._observed]
+        return np.flatnonzero(np.concatenate(shown))
 
     @cached_property
     def _reference_is_by_listing(self) -> bool:
@@ -419,26 +440,25 @@ def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
     tape = _recorded(state)  # the quotes of the tick before: those of this one stand in `quotes`
     moved = market.schedule.moves(market, state.tick, shocks)
     quotes, refused = market.quotes.admit(market, state, actions, moved)
-    state = State(state.tick, quotes, *state[2:])
+    state = State(state.tick, quotes, *state[2:])  # several times faster than _replace
     arrivals, excitation = market.arrivals.arrive(market, state, quotes, shocks)
     executions = market.execution.execute(market, state, quotes, arrivals, shocks)
     positions, flows = market.positions.book(market, state, executions)
     marks = market.positions.marks(market, state)
     reference, cost, demand_scale = market.reference.move(market, state, shocks)
+    moments = np.empty(state.pnl_moments.shape)  # filled in with the metrics, below
     after = State(
-        state.tick + 1, quotes, positions, reference, cost, demand_scale, excitation,
-        state.pnl_moments, tape, state.extra,
+        state.tick + 1, quotes, positions, reference, cost, demand_scale, excitation, moments, tape,
+        state.extra,
     )  # fmt: skip
     next_marks = market.positions.marks(market, after)
     layout = market.layout
-    metrics, moments = metrics_.account(
-        flows.revenue, flows.spending, flows.holding, flows.shortage, flows.fees, flows.delivered,
-        executions.sold, executions.sold_price, executions.bought, executions.bought_price,
-        executions.lost, state.cost, positions.inventory, marks, next_marks, arrivals.exposure,
-        layout.first, layout.group, market.made_to_order, state.pnl_moments,
-        market.sigmas, metrics_.MEMORY,
+    metrics = np.empty((*moments.shape[:2], metrics_.N_METRICS))
+    metrics_.account(
+        metrics, moments, *flows, *executions[:4], executions.lost, state.cost,
+        positions.inventory, marks, next_marks, arrivals.exposure, layout.first, layout.group,
+        market.made_to_order, state.pnl_moments, market.sigmas, metrics_.MEMORY,
     )  # fmt: skip
-    after = State(*after[:7], moments, *after[8:])  # several times faster than _replace
     observation = market.observations.observe(market, after, arrivals, executions, shocks)
     reward = market.rewards.score(market, metrics)
     info = Info(quotes, arrivals, executions, flows, refused, moved)
@@ -447,8 +467,8 @@ def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
 
 def _check_shape(market: Market, state: State, actions: Array) -> None:
     """Compiled code does not look at bounds: another shape would have it read foreign memory."""
-    if actions.shape[:2] != state.cost.shape or actions.shape[2:] != market.action_width:
-        wanted = (*state.cost.shape, *market.action_width)
+    wanted = (*state.cost.shape, market.action_width)
+    if actions.shape != wanted:
         raise InputError(f"actions of shape {actions.shape} must be {wanted} = (markets, listings, "
                          f"{'/'.join(market.quotes.features)})")  # fmt: skip
 

@@ -58,7 +58,7 @@ def register(kind: str) -> Callable[[P], P]:
 
 def make(kind: str, **parameters: Any) -> Policy:
     """A policy by name. Raises InputError, in one line, for an unknown name or parameter."""
-    if kind not in POLICIES:
+    if not isinstance(kind, str) or kind not in POLICIES:
         raise InputError(
             f"kind={kind!r} is not a policy{_nearest(kind, POLICIES)}; "
             f"policies are {', '.join(sorted(POLICIES))}"

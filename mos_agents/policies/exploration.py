@@ -56,6 +56,8 @@ class Uniform:
         n = self.levels
         if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 2):
             raise InputError(f"{self.kind}.levels={n!r} must be a whole number >= 2, or null")
+        if not isinstance(self.relative, bool):
+            raise InputError(f"{self.kind}.relative={self.relative!r} must be true or false")
         for name in ("low", "high"):
             value = getattr(self, name)
             if isinstance(value, list | tuple):

@@ -70,6 +70,13 @@ class Data:
     def R(self) -> int:
         return int(self.listings["ask"].shape[1])
 
+    @cached_property
+    def held(self) -> Array:
+        """[L] 1 where units are held in stock, 0 where they are made to order."""
+        stocked = np.ones(len(self.seller))
+        stocked[self.run.facts["market"].get("made_to_order", [])] = 0.0
+        return stocked
+
     @property
     def empty(self) -> bool:
         return len(self.ticks) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -86,10 +89,9 @@ def prices(data: Data, points: int) -> Picture:
                            np.nan)  # fmt: skip
             x, y = thin(data.ticks, ask, fewer)
             axes.plot(x, y, color=palette[data.seller[i]], drawstyle="steps-post", linewidth=1)
-        first = int(np.flatnonzero(data.instrument == k)[0])
-        for column, dash in (("cost", (0, (4, 2))), ("reference", (0, (1, 1.6)))):
-            x, y = thin(data.ticks, data.listings[column][:, 0, first], fewer)
-            axes.plot(x, y, color=style.INK, linestyle=dash, linewidth=0.9, zorder=1)
+        for values, colour, dash in levels(data, k):
+            x, y = thin(data.ticks, values, fewer)
+            axes.plot(x, y, color=colour, linestyle=dash, linewidth=0.9, zorder=1)
         style.title(axes, data.instruments[k])
         over_time(axes, data, label=False)
     for axes in grid.flat[len(shown) :]:
@@ -107,6 +109,19 @@ def prices(data: Data, points: int) -> Picture:
         style.svg(figure, "prices", "Prices per product and seller over time"), True,
         (*legend(data), ("cost", style.INK, "dash"), ("reference price", style.INK, "dot")),
     )  # fmt: skip
+
+
+def levels(data: Data, k: int) -> Iterator[tuple[Array, str, Any]]:
+    """Costs and reference prices [T] of product k in the first market, with colour and dashes.
+
+    One line where all its sellers have the same; else each seller's in the seller's colour.
+    """
+    own, palette = np.flatnonzero(data.instrument == k), colour_of(data)
+    for column, dash in (("cost", (0, (4, 2))), ("reference", (0, (1, 1.6)))):
+        values = data.listings[column][:, 0]
+        alike = bool((values[:, own] == values[:, own[:1]]).all())
+        for i in own[:1] if alike else own:
+            yield values[:, i], style.INK if alike else palette[int(data.seller[i])], dash
 
 
 def close_by(data: Data) -> Picture:
@@ -147,9 +162,8 @@ def one_product(axes: Axes, data: Data, k: int, view: slice, sales: bool = True)
         if sales:
             axes.scatter(ticks[traded], ask[traded], s=30 * sold[traded, i] / most, color=colour,
                          linewidth=0.3, edgecolor="white", zorder=3)  # fmt: skip
-    for column, dash in (("cost", (0, (4, 2))), ("reference", (0, (1, 1.6)))):
-        axes.plot(ticks, data.listings[column][view, 0, own[0]], color=style.INK, linestyle=dash,
-                  linewidth=0.9, zorder=1)  # fmt: skip
+    for values, colour, dash in levels(data, k):
+        axes.plot(ticks, values[view], color=colour, linestyle=dash, linewidth=0.9, zorder=1)
     over_time(axes, data)
     axes.set_xlim(ticks[0] - 0.5, ticks[-1] + 0.5)
 
@@ -243,16 +257,14 @@ def _mean_of(values: Array) -> Array:
 
 
 def sold_out(data: Data) -> Array:
-    """[T, R, N] share of the own listings with nothing left in stock."""
+    """[T, R, N] share of the own listings held in stock of which nothing is left; else NaN."""
     empty = (data.listings["inventory"] <= 0).astype(float)
-    return data.by_seller(empty) / np.maximum(
-        np.bincount(data.seller, minlength=len(data.names)), 1
-    )
+    return data.mean_by_seller(empty, np.broadcast_to(data.held, empty.shape))
 
 
 def stock(data: Data, points: int) -> Picture:
     share = sold_out(data)
-    rows = 2 if share.any() else 1
+    rows = 2 if np.nan_to_num(share).any() else 1
     heights = {"height_ratios": (2.2, 1)} if rows == 2 else {}
     figure, grid = style.canvas(style.HALF, 3.1, rows, 1, sharex=True, **heights)
     lines(grid[0, 0], data, data.by_group(data.by_seller(data.listings["inventory"])), points)
@@ -266,7 +278,7 @@ def stock(data: Data, points: int) -> Picture:
         grid[1, 0].set_ylim(0, None)
         percents(grid[1, 0])
         told = (
-            "Below, the share of a seller's products with nothing left (moving mean): its "
+            "Below, the share of a seller's stocked products with nothing left (moving mean): its "
             "customers then go to the rivals or leave."
         )
     return Picture(
@@ -292,7 +304,7 @@ def table(data: Data) -> Table:
     units, sold_money = data.total("sold"), data.total("revenue")
     whole = max(units.sum(), 1e-300)
     over = np.nanmean(np.where(np.isfinite(m := markups(data)), m, np.nan), axis=(0, 1))
-    out = sold_out(data).mean(axis=(0, 1))
+    out = sold_out(data).mean(axis=(0, 1))  # NaN where all is made to order
     held = data.run.facts["market"]["held"]
     head = ["participant", "role", "PnL", "revenue", "units sold", "share of units",
             "price over cost"]  # fmt: skip
@@ -306,7 +318,7 @@ def table(data: Data) -> Table:
         rows.append((*row, number(data.total("lost")[n]), number(data.total("refused")[n])))
     note = "Sums over all ticks"
     note += ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
-    note += "; sold out: share of products and ticks with nothing left" if held else ""
+    note += "; sold out: share of products in stock and ticks with nothing left" if held else ""
     return Table((*head, "quotes refused"), tuple(rows), note + ".")
 
 
@@ -338,9 +350,10 @@ def sentences(data: Data) -> tuple[str, ...]:
         )
     gone = data.total("lost").sum()
     if data.run.facts["market"]["held"]:
-        share = float(sold_out(data).mean())
+        empty = data.listings["inventory"][:, :, data.held > 0] <= 0
+        share = float(empty.mean())
         told.append(
-            f"Products were sold out {percent(share)} of the time, and {number(gone)} units were "
+            f"What is stocked was sold out {percent(share)} of the time; {number(gone)} units were "
             f"turned away ({percent(gone / max(gone + whole, 1e-300))} of what was asked for)."
             if gone > 0 or share > 0
             else "Nothing was ever sold out."

@@ -103,7 +103,8 @@ def svg(figure: Figure, name: str, told: str) -> str:
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
     # The page's own type: a list of fonts in every label would say it a hundred times.
     text = re.sub(r"(font: [^\"';]*?px) [^;\"]*", r"\1 x", text)
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
+    # Shorter coordinates, in tags alone: a figure in a label keeps its digits.
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag[0]), text)
     text = re.sub(r"\s*\n\s*", "\n", text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert size is not None

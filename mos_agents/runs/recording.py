@@ -22,8 +22,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from mos_agents import __version__
 from mos_agents.market.tick import Market
@@ -175,10 +177,12 @@ def record(
     name: str | None = None,
     stem: str | None = None,
     actors: dict[str, Any] | None = None,
+    inputs: dict[str, str] | None = None,
 ) -> Recording:
     """Open the folder of a new run below `root`; nothing that is there is ever overwritten.
 
-    actors: how its participants were hosted, for `run.json`.
+    actors: how its participants were hosted, for `run.json`. inputs: SHA-256 by path of the files
+    that the scenario is read from.
     described: the resolved scenario, as YAML. Without a `name`, the next free one is taken:
     `<stem>-s<seed>-001`, where the stem is the scenario's name if none is given. Raises RunError
     where the folder cannot be made.
@@ -200,6 +204,7 @@ def record(
         "parts": None,
         "versions": versions(),
         "actors": actors,
+        "inputs": inputs or {},
         "market": {
             "participants": list(layout.participants),
             "roles": list(layout.roles),
@@ -207,12 +212,14 @@ def record(
             "choice": layout.choice,
             "actions": list(market.quotes.features),
             "held": bool((~market.made_to_order).any()),
+            "made_to_order": _mixed(market.made_to_order),
             "mark": getattr(market.positions, "mark", "cost"),
             "reserve": getattr(market.execution, "reserve", None),
             "limit": finite(getattr(market.positions, "limit", None)),
         },
         "scenario_sha256": digest(described.encode()),
     }
+    opening = market.start(markets)  # before there is a folder: it may not fit in memory
     names = [name] if name is not None else names_in_turn(f"{slug(stem or scenario)}-s{seed}", root)
     for one in names:
         checked_name(one)
@@ -224,7 +231,7 @@ def record(
             f"{root}: a run folder cannot be made here: {error.strerror or error}; give another "
             "folder with --out"
         ) from None
-    return Recording(folder, facts, market, plan, market.start(markets))
+    return Recording(folder, facts, market, plan, opening)
 
 
 def appear(root: Path, names: list[str], facts: dict[str, Any], described: str) -> Path:
@@ -275,6 +282,11 @@ def sealed(facts: dict[str, Any]) -> bytes:
 def canonical(body: dict[str, Any]) -> bytes:
     """The text that the checksum of `run.json` is taken of."""
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _mixed(made_to_order: NDArray[np.bool_]) -> list[int]:
+    """Which listings are made to order, where others are held in stock."""
+    return [] if made_to_order.all() else [int(i) for i in np.flatnonzero(made_to_order)]
 
 
 def finite(value: float | None) -> float | None:

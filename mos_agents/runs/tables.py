@@ -70,7 +70,7 @@ def row(market: Market, before: State, step: Step, kept: int) -> Row:
 def aggregate(market: Market, step: Step) -> Array:
     """[values, N] means over all markets of one tick; NaN where nobody quotes that side."""
     quotes, executions, first = step.info.quotes, step.info.executions, market.layout.first
-    low, high = np.percentile(step.reward, (5.0, 95.0), axis=0)
+    low, high = _quantiles(step.reward, (0.05, 0.95))
     sums = np.stack([executions.sold, executions.bought, executions.lost]).mean(axis=1)
     return np.stack([
         step.reward.mean(axis=0), low, high, *step.metrics.mean(axis=0).T,
@@ -114,6 +114,20 @@ def combined_aggregate(
     mean[:3] = np.stack([every.mean(axis=0), *np.percentile(every, (5.0, 95.0), axis=0)])
     mean[-1] = values[:, -1].sum(axis=0)
     return mean
+
+
+def _quantiles(values: Array, shares: Sequence[float]) -> list[Array]:
+    """np.quantile(values, shares, axis=0) to the bit, of finite numbers, in a fraction of the time:
+    its many checks cost more than clearing a small market."""
+    ordered = np.sort(values, axis=0)
+    last, found = len(ordered) - 1, []
+    for share in shares:
+        below = int(share * last)
+        part = share * last - below
+        one, two = ordered[below], ordered[min(below + 1, last)]
+        apart = two - one
+        found.append(one + apart * part if part < 0.5 else two - apart * (1.0 - part))
+    return found
 
 
 def _mean_price(price: Array, size: Array, first: IntArray) -> Array:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mos_agents.market.tick import Market
-from mos_agents.scenarios.files import dump, load, override, parse, presets
+from mos_agents.scenarios.files import dump, inline, load, override, parse, presets
 from mos_agents.scenarios.schema import Scenario
+from mos_agents.scenarios.tables import digest_of
 
 
 def retail(firms: int = 2, products: int = 10, **settings: Any) -> Market:
@@ -35,17 +36,11 @@ def autos_1990(**settings: Any) -> Market:
 
 def preset(name: str, **settings: Any) -> Scenario:
     """A preset with settings changed, by their path with __ for the dot."""
-    changes = [f"{key.replace('__', '.')}={_yaml(value)}" for key, value in settings.items()]
+    changes = [f"{key.replace('__', '.')}={inline(value)}" for key, value in settings.items()]
     return override(load(name), changes)
 
 
-def _yaml(value: Any) -> str:
-    import yaml
-
-    return yaml.safe_dump(value, default_flow_style=True).removesuffix("\n...\n").strip()
-
-
 __all__ = [
-    "Scenario", "auction", "autos_1990", "dump", "load", "market_making", "override", "parse",
-    "preset", "presets", "retail",
+    "Scenario", "auction", "autos_1990", "digest_of", "dump", "inline", "load", "market_making",
+    "override", "parse", "preset", "presets", "retail",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,16 @@ class _Loader(yaml.CSafeLoader):
                     raise InputError(f"line {line}: {key.value!r} is there twice")
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    """What the loader takes back as it was."""
+
+
+# PyYAML takes 1e6 for a text: its numbers need a point and a sign, as in 1.0e+6. People's do not.
+_SCIENTIFIC = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", _SCIENTIFIC, list("-+.0123456789"))
 
 
 def _yaml(text: str) -> Any:
@@ -125,7 +136,13 @@ def validate(data: Any, shown: str = "scenario") -> Scenario:
 def dump(scenario: Scenario) -> str:
     """The scenario in full, every default written out, as YAML that `load` takes back."""
     data = scenario.model_dump(mode="python")
-    return yaml.safe_dump(_plain(data), sort_keys=False, allow_unicode=True)
+    return yaml.dump(_plain(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+def inline(value: Any) -> str:
+    """A value as YAML on one line, as `override` takes it back."""
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**6)
+    return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
 def override(scenario: Scenario, changes: Sequence[str]) -> Scenario:
@@ -202,7 +219,7 @@ def _unknown(key: Any, known: Sequence[str]) -> str:
 
 def explain(error: ValidationError, data: Any) -> str:
     """The first problem in one line: field, value, what is allowed."""
-    problems = error.errors(include_url=False)
+    problems = _of_the_kind_given(error.errors(include_url=False))
     problem = min(problems, key=lambda p: (p["type"] != "extra_forbidden", len(p["loc"])))
     path, model = _walk(problem["loc"], data)
     where = ".".join(path) or "scenario"
@@ -228,6 +245,15 @@ def explain(error: ValidationError, data: Any) -> str:
         return f"{where}: {message}" if path else message
     shown = value if len(value) <= 60 else value[:57] + "..."
     return f"{where}={shown}: {message[0].lower()}{message[1:]}"
+
+
+def _of_the_kind_given(problems: Sequence[Any]) -> Sequence[Any]:
+    """Without "not a number" where a list was given that could be one, and the reverse."""
+    kept = [p for p in problems if not (
+        (p["type"] in ("int_type", "float_type") and isinstance(p["input"], list | tuple))
+        or (p["type"] == "list_type" and not isinstance(p["input"], str | dict))
+    )]  # fmt: skip
+    return kept or problems
 
 
 def _walk(loc: Sequence[Any], data: Any) -> tuple[list[str], type[BaseModel] | None]:

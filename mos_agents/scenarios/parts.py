@@ -45,7 +45,19 @@ def _number(value: Any) -> Any:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_number)]
+LARGEST, SMALLEST = 1e15, 1e-15
+
+
+def _measured(value: Any) -> Any:
+    # Products and squares of such numbers stay finite; infinity is for what has no limit.
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        size = abs(value)
+        if LARGEST < size < math.inf or 0.0 < size < SMALLEST:
+            raise ValueError(f"must be 0, or {SMALLEST:g} to {LARGEST:g} in size")
+    return _number(value)
+
+
+Number = Annotated[float, BeforeValidator(_measured)]
 Whole = Annotated[int, BeforeValidator(_number)]
 
 KINDS: dict[str, dict[str, type]] = {
@@ -165,6 +177,7 @@ class ReplayFile(Part):
     kind: Literal["replay"] = "replay"
     path: str
     columns: tuple[str, ...] = ()
+    hold: bool = False
 
     @model_validator(mode="after")
     def _its_class_takes_it(self) -> ReplayFile:
@@ -173,7 +186,7 @@ class ReplayFile(Part):
     def build(self) -> Any:
         from mos_agents.scenarios.tables import read_series
 
-        return reference.Replay(read_series(self.path, self.columns))
+        return reference.Replay(read_series(self.path, self.columns), self.hold)
 
 
 def one_of(name: str) -> Any:

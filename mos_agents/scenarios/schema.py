@@ -22,7 +22,13 @@ from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import Policy
 from mos_agents.scenarios import parts
 from mos_agents.scenarios.parts import Number, Whole
-from mos_agents.scenarios.tables import BUILTIN, CatalogueTable, arrange, read_catalogue
+from mos_agents.scenarios.tables import (
+    BUILTIN,
+    CatalogueTable,
+    arrange,
+    digest_of,
+    read_catalogue,
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 MOST_LISTINGS = 200_000
@@ -227,6 +233,13 @@ class Scenario(Strict):
             twice = next(n for n in names if names.count(n) > 1)
             raise InputError(f"participants: {twice!r} is there twice; give each its own name")
         return roster
+
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of every file that the scenario is read from, by its path."""
+        paths = [self.catalogue.path] if isinstance(self.catalogue, FromFile) else []
+        processes = (getattr(self.reference, part) for part in ("price", "cost", "demand"))
+        paths += [p.path for p in processes if isinstance(p, parts.ReplayFile)]
+        return {path: digest_of(path) for path in paths}
 
     def beside(self, folder: Path) -> Scenario:
         """The scenario with its files' relative paths seen from `folder`."""

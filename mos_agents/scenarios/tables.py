@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -58,6 +59,15 @@ def read_table(path: str) -> pl.DataFrame:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"path={str(path)!r} cannot be read: {first}") from None
     raise InputError(f"path={str(path)!r} must end in .csv or .parquet")
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 of a file's bytes: whether it is still the one that a run was made from."""
+    try:
+        with resolve(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"path={path!r} cannot be read: {error.strerror}") from None
 
 
 def read_catalogue(path: str) -> CatalogueTable:

@@ -3,6 +3,7 @@
 import pytest
 
 from mos_agents.actors import shard
+from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.policies import POLICIES
 from tests.actors.worlds import PARTICIPANTS, parse
 
@@ -17,3 +18,26 @@ def strangers(monkeypatch):
     """Participants of the tests' own, by name, for the duration of one test."""
     for kind, cls in PARTICIPANTS.items():
         monkeypatch.setitem(POLICIES, kind, cls)
+
+
+@pytest.fixture(scope="session")
+def own_cluster():
+    """One cluster of this process's own for all tests: bringing one up takes seconds."""
+    from mos_agents.actors.ray_runtime import cluster
+
+    with cluster():
+        yield
+
+
+@pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.xdist_group("ray"))])
+def runtime(request):
+    """Each runtime in turn: they keep one contract."""
+    if request.param == "local":
+        made = LocalRuntime()
+    else:
+        request.getfixturevalue("own_cluster")
+        from mos_agents.actors.ray_runtime import RayRuntime
+
+        made = RayRuntime()
+    yield made
+    made.close()

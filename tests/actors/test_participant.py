@@ -1,4 +1,4 @@
-"""A participant answers a tick once, and comes back from its memory as if it had never been away."""
+"""A participant answers a tick once, and comes back from its memory as if never away."""
 
 import numpy as np
 import pytest

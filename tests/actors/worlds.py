@@ -116,8 +116,9 @@ class Recalls:
     atomic = False
 
     def start(self, seat, batch):
-        return {"seen": np.zeros((batch, *seat.action_shape)), "count": 0,
-                "deep": (None, [np.zeros(batch, np.int32)], np.zeros((batch, 2), bool))}  # fmt: skip
+        looks, up = np.zeros(batch, np.int32), np.zeros((batch, 2), bool)
+        seen = np.zeros((batch, *seat.action_shape))
+        return {"seen": seen, "count": 0, "deep": (None, [looks], up)}
 
     def act(self, seat, observation, memory, shocks):
         own = seat.read(observation, "own_ask")[:, :, None]

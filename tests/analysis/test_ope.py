@@ -301,6 +301,10 @@ def test_a_density_is_evaluated_from_another_density():
         ({"discount": 1.5}, "discount=1.5"),
         ({"confidence": 95.0}, "confidence=95.0 must be between 0 and 1"),
         ({"interval": "exact"}, "interval='exact'"),
+        ({"target": np.full(40, 1e300), "behaviour": np.full(40, 1e-300)}, "largest weight is inf"),
+        ({"reward": [[1.0, 2.0], [3.0]]}, "reward must be an array of numbers"),
+        ({"discout": 1.0}, "discout=1.0 is not a setting"),
+        ({"resamples": 0}, "resamples=0"),
     ],
 )
 def test_records_that_cannot_be_are_told_in_one_line(changes, told):
@@ -312,6 +316,24 @@ def test_records_that_cannot_be_are_told_in_one_line(changes, told):
 def test_a_menu_that_misses_what_the_target_may_do_is_refused():
     with pytest.raises(InputError, match=r"menu_chances sum to 0\.5 somewhere"):
         fit_values(np.ones(10), np.ones((10, 1)), np.ones((10, 2, 1)), np.full((10, 2), 0.25))
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"ridge": -1.0}, "ridge=-1.0"),
+        ({"folds": 2.5}, "folds=2.5"),
+        ({"discount": 5}, "discount=5"),
+    ],
+)
+def test_values_that_cannot_be_fitted_are_told_in_one_line(changes, told):
+    arrays = (np.ones(10), np.ones((10, 1)), np.ones((10, 2, 1)), np.full((10, 2), 0.5))
+    with pytest.raises(InputError, match=told):
+        fit_values(*arrays, **changes)
+    with pytest.raises(InputError, match="some features follow from others"):
+        fit_values(arrays[0], np.ones((10, 2)), np.ones((10, 2, 2)), arrays[3], ridge=0.0)
+    with pytest.raises(InputError, match="features has 10 values that are not finite"):
+        fit_values(arrays[0], np.full((10, 1), np.nan), *arrays[2:])
 
 
 def test_values_are_fitted_on_other_episodes_than_their_own():

@@ -430,3 +430,9 @@ def test_nothing_is_drawn_without_a_render_mode_or_before_reset():
     env.reset(seed=0)
     with pytest.raises(InputError, match="render_mode"):
         env.render()
+
+
+@pytest.mark.parametrize("band", ["x", (2.0, 1.0), (1.0,), (0.5, np.nan)])
+def test_a_band_that_is_none_is_told_in_one_line(band):
+    with pytest.raises(InputError, match="band="):
+        retail_v0.parallel_env(firms=1, products=1, actions="discrete", band=band)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mos_agents.market.arrivals import list_units, poisson_counts, poisson_mass
+from mos_agents.market.arrivals import count_units, list_units, poisson_counts, poisson_mass
 
 
 @pytest.mark.parametrize("rate", [0.0, 1e-3, 0.7, 7.9, 8.0, 8.1, 399.0])
@@ -25,8 +25,10 @@ def test_a_rate_too_large_for_the_table_is_told():
 
 def test_units_come_group_by_group_with_sides_in_turn_and_the_longer_side_last():
     counts = np.array([[[3.0, 1.0], [0.0, 2.0]], [[0.0, 0.0], [1.0, 3.0]]])
-    start, group, side, size = list_units(counts)
+    start, (group, side) = np.empty(3, int), np.empty((2, 10), int)
+    assert count_units(counts, start)
+    list_units(counts, start, group, side)
     assert start.tolist() == [0, 6, 10]
     assert group.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
     assert side.tolist() == [0, 1, 0, 0, 1, 1, 0, 1, 1, 1]
-    assert size.tolist() == [1.0] * 10
+    assert not count_units(counts + 0.5, start)

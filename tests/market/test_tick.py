@@ -7,16 +7,17 @@ import pytest
 from scipy import stats
 
 from mos_agents.market.arrivals import FixedMass, Poisson
+from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
-from mos_agents.market.execution import Expected, FillIntensity, Sampled
+from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
 from mos_agents.market.observations import Book
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.random import HandMade, Streams
-from mos_agents.market.reference import Brownian, Fundamentals
+from mos_agents.market.reference import Brownian, Fundamentals, Replay, Shock
 from mos_agents.market.schedules import RandomMoves
-from mos_agents.market.tick import tick
-from mos_agents.market.types import Arrivals, InputError
+from mos_agents.market.tick import Market, tick
+from mos_agents.market.types import Arrivals, InputError, Layout
 from tests.market.worlds import KINDS, arrays, bits, makers, play, random_actions, read_only, retail
 
 NOISY = {"schedule": RandomMoves(0.7), "observations": Book(tape_delay=2, tape_noise=0.05)}
@@ -193,3 +194,40 @@ def test_parts_that_do_not_fit_together_are_refused_by_name():
 
 def test_read_only_copies_are_really_read_only():
     assert not any(a.flags.writeable for a in arrays(read_only(retail().start(2))) if a.ndim)
+
+
+def replayed(path, horizon=3, hold=False):
+    layout = Layout.dense(["a"], ["x"], ["maker"])
+    catalogue = Catalogue(np.zeros(1), np.full(1, 100.0), np.zeros(1), np.zeros(1))
+    return Market(
+        layout, catalogue, FillIntensity(), quotes=TwoSided(tick_size=0.0), horizon=horizon,
+        positions=Ledger(short=True, mark="reference"),
+        reference=Fundamentals(price=Replay(np.array(path), hold)),
+    )  # fmt: skip
+
+
+def test_a_replayed_series_is_met_from_its_first_row_on():
+    market = replayed([50.0, 49.0, 48.0])
+    state, seen = market.start(1), []
+    for at in range(3):
+        seen.append(float(state.reference[0, 0]))
+        step = tick(market, state, np.array([[[0.0, 0.1]]]), Streams.of(0).at(at))
+        state = step.state
+    assert seen == [50.0, 49.0, 48.0]
+
+
+def test_a_series_shorter_than_the_episode_is_refused_unless_it_holds():
+    with pytest.raises(InputError, match=r"price.path has 2 rows for 3 ticks"):
+        replayed([50.0, 49.0])
+    assert replayed([50.0, 49.0], hold=True).start(1).reference[0, 0] == 50.0
+
+
+def test_a_shock_at_the_first_tick_is_there_from_the_start():
+    market = replayed([50.0] * 3).with_parts(reference=Fundamentals(price=Shock(at=0, factor=2.0)))
+    assert market.start(1).reference[0, 0] == 200.0
+
+
+@pytest.mark.parametrize("execution", [Auction(), Sampled(Logit()), Expected(Logit())])
+def test_quotes_and_execution_of_different_kinds_are_refused(execution):
+    with pytest.raises(InputError, match="give quotes and execution of the same kind"):
+        replayed([50.0] * 3).with_parts(execution=execution)

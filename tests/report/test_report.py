@@ -13,13 +13,16 @@ import pytest
 from mos_agents import report, runs, scenarios
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity
-from mos_agents.market.execution import Sampled
+from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import InputError, Layout
+from mos_agents.policies import make
+from mos_agents.report import style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import rolling, thin
 from mos_agents.report.picture import apart, draw
+from mos_agents.report.posted import levels, sold_out
 from mos_agents.report.style import number, percent
 from mos_agents.rollout import play
 from mos_agents.runs import Plan, Run
@@ -121,8 +124,8 @@ def outside_references(text: str) -> list[str]:
         if name.startswith("on")
         or any(not u.startswith("#") for u in re.findall(r"url\(\s*[\"']?([^)\"']*)", value))
     ]
-    for style in re.findall(r"<style[^>]*>(.*?)</style>", text, re.DOTALL):
-        found += re.findall(r"@import[^;]*|url\([^)]*\)", style)
+    for sheet in re.findall(r"<style[^>]*>(.*?)</style>", text, re.DOTALL):
+        found += re.findall(r"@import[^;]*|url\([^)]*\)", sheet)
     forbidden = {"script", "iframe", "object", "embed", "link", "base", "form", "img"}
     return found + sorted(forbidden & set(outline.tags))
 
@@ -170,6 +173,53 @@ def test_every_picture_is_well_formed(tmp_path: Path) -> None:
     ids = re.findall(r'id="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', text)) <= set(ids)
+
+
+def test_figures_and_names_in_a_picture_keep_their_digits() -> None:
+    with style.styled():
+        figure, grid = style.canvas(style.HALF, 2.0)
+        grid[0, 0].set_title("bolt 1.23456")
+        grid[0, 0].set_yticks([0.0025], ["0.0025"])
+        grid[0, 0].plot([0.1234567, 0.7654321], [0.001, 0.004])
+        text = style.svg(figure, "one", "one")
+    assert ">0.0025<" in text
+    assert ">bolt 1.23456<" in text
+    assert not re.search(r' d="[^"]*\.\d{3}', text)  # coordinates are shortened
+
+
+def test_what_is_made_to_order_is_never_called_sold_out(tmp_path: Path) -> None:
+    layout = Layout.dense(("one", "two"), ("a", "b"), ["firm", "firm"])
+    stock = np.array([np.inf, 0.0, 5.0, np.inf])
+    market = Market(
+        layout, Catalogue(np.ones(4), np.full(4, 2.0), np.zeros(4), stock), Expected(Elasticity())
+    )
+    recording = runs.record(market, tmp_path, ticks=3)
+    for step in play(market, {"one": make("hold"), "two": make("hold")}, ticks=3):
+        recording.add(step)
+    recording.finish()
+    data = Data.of(runs.read(recording.folder))
+    assert data.held.tolist() == [0.0, 1.0, 1.0, 0.0]
+    left = data.listings["inventory"][:, 0, 2]
+    np.testing.assert_array_equal(sold_out(data)[:, 0, 0], 1.0)  # of its stocked product alone
+    np.testing.assert_array_equal(sold_out(data)[:, 0, 1], left <= 0)
+
+
+def test_sellers_with_costs_of_their_own_each_have_a_line(tmp_path: Path) -> None:
+    layout = Layout.dense(("one", "two"), ("a", "b"), ["firm", "firm"])
+    cost = np.array([1.0, 1.0, 2.0, 1.0])
+    market = Market(
+        layout, Catalogue(cost, np.full(4, 3.0), np.zeros(4), np.full(4, 9.0)),
+        Expected(Elasticity()),
+    )  # fmt: skip
+    recording = runs.record(market, tmp_path, ticks=2)
+    for step in play(market, {"one": make("hold"), "two": make("hold")}, ticks=2):
+        recording.add(step)
+    recording.finish()
+    data = Data.of(runs.read(recording.folder))
+    assert [float(v[0]) for v, _, _ in levels(data, 0)] == [1.0, 2.0, 3.0]
+    assert [(float(v[0]), c) for v, c, _ in levels(data, 1)] == [
+        (1.0, style.INK), (3.0, style.INK)
+    ]  # fmt: skip
 
 
 def test_hostile_words_stay_words(tmp_path: Path) -> None:

@@ -49,7 +49,22 @@ MISTAKES = [
     ("ticks", "must be KEY=VALUE"),
     ("ticks=[", "the value is not YAML"),
     ("name.first=x", "name has no parts"),
+    ("instruments=[a, 'b c']", "instruments.1='b c'"),
+    ("instruments=2.5", "instruments=2.5"),
+    ("positions.holding_cost=1e308", "holding_cost=1e+308: must be 0, or 1e-15 to 1e+15"),
+    ("quotes.tick_size=1e-320", "tick_size=1e-320: must be 0, or 1e-15 to 1e+15"),
 ]
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e-6", 1e-6), ("2E3", 2e3), (".5e+1", 5.0)])
+def test_numbers_may_be_written_with_an_exponent(text: str, value: float) -> None:
+    assert scenarios.override(scenarios.load("retail"), [f"dt={text}"]).dt == value
+
+
+def test_a_name_that_looks_like_a_number_stays_a_name() -> None:
+    scenario = scenarios.override(scenarios.load("retail"), ["name='1e6'"])
+    assert scenarios.parse(scenarios.dump(scenario)).name == "1e6"
+    assert scenarios.preset("retail", instruments=["1e6", "a"]).instruments == ["1e6", "a"]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -176,6 +191,7 @@ def test_paths_in_a_scenario_file_are_seen_from_its_folder(tmp_path: Path) -> No
         tmp_path,
         'name: shop\nparticipants: [{name: "*"}]\ncatalogue: {kind: file, path: goods.csv}\n'
         "execution: {kind: expected, demand: {kind: logit}}\n"
+        "ticks: 3\n"
         "reference: {price: {kind: replay, path: prices.csv, columns: [tea]}}\n",
         "shop.yaml",
     )

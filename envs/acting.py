@@ -1,0 +1,90 @@
+"""An episode whose clearing house and inside participants are actors, here or on a Ray cluster.
+
+The same surface as `seating.Episode`, and the same bits. Those outside quote through the
+environment; those inside live apart from it, and get their own observations and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from envs.seating import Episode, Seating
+from mos_agents.actors.lent import Lent, Loan
+from mos_agents.actors.runtime import LocalRuntime
+from mos_agents.market.random import Streams
+from mos_agents.market.types import Array, InputError, IntArray, State, Step
+from mos_agents.rollout import Fault
+
+RUNTIMES = ("local", "actors", "ray")
+
+
+class Desk(Protocol):
+    """Where a loan is served: `mos_agents.actors.lent.Lent`, or the same far away."""
+
+    def begin(self, seed: int) -> tuple[Any, Array]: ...
+    def advance(self, actions: Array) -> Step: ...
+    def troubles(self) -> list[Any]: ...
+    def close(self) -> None: ...
+
+
+class ActingEpisode:
+    """An episode over actors. Its processes start with the first episode and end with `close`."""
+
+    def __init__(
+        self, seating: Seating, numbers: IntArray, runtime: str, deadline: float | None
+    ) -> None:
+        Streams.of(0, numbers)  # raises if these are no market numbers
+        self.seating, self.market = seating, seating.market
+        self.numbers, self.batch = numbers, len(numbers)
+        self._runtime = runtime
+        self._loan = Loan(
+            seating.market, dict(seating.policies), tuple(int(n) for n in numbers), deadline
+        )
+        self._desk: Desk | None = None
+
+    def start(self, seed: int) -> Array:
+        """Begin; [B, sum of D_n] what everybody sees before the first tick."""
+        if self._desk is None:
+            self._desk = self._opened()
+        self.state: State
+        self.state, self.observation = self._desk.begin(seed)
+        return self.observation
+
+    def advance(self, actions: Array) -> Step:
+        """One tick. `actions` [B, L, A] holds those from outside; those inside are asked."""
+        if self._desk is None:
+            raise InputError("the environment is closed; call reset() first")
+        step = self._desk.advance(actions)
+        self.state, self.observation = step.state, step.observation
+        return step
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What went wrong inside, in this episode."""
+        return tuple(Fault(*one) for one in self._desk.troubles()) if self._desk else ()
+
+    def close(self) -> None:
+        """End the actors, and the cluster if it was started for them."""
+        desk, self._desk = self._desk, None
+        if desk is not None:
+            desk.close()
+
+    def _opened(self) -> Desk:
+        if self._runtime == "actors":
+            return Lent(self._loan, LocalRuntime())
+        from mos_agents.actors.ray_runtime import RayLent
+
+        return RayLent(self._loan)
+
+
+def episode(
+    seating: Seating, numbers: IntArray, runtime: str = "local", deadline: float | None = None
+) -> Episode | ActingEpisode:
+    """The markets `numbers` over the runtime asked for."""
+    if runtime not in RUNTIMES:
+        raise InputError(f"runtime={runtime!r} must be one of {', '.join(RUNTIMES)}")
+    if runtime == "local":
+        if deadline is not None:
+            raise InputError(f"deadline={deadline!r}: only actors can be late; add runtime='ray'")
+        return Episode(seating, numbers)
+    return ActingEpisode(seating, numbers, runtime, deadline)

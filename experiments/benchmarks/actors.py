@@ -1,0 +1,322 @@
+"""Participants as actors on Ray, beside a bare Ray fan-out with the same messages and no market.
+
+The fan-out is driven as the clearing house drives: from inside one actor, which sends every other
+one an array of an observation's size, waits for arrays of an action's size, and does nothing with
+them. So the ratio is what the market costs on top of Ray: calls, checks, quotes, clearing, journal,
+digest, summaries. Times are on the wall, since the work is in other processes.
+
+`python -m experiments.benchmarks.actors --flat 5000` plays one run and looks at the memory and the
+open files of all its processes; `--table` measures how a tick grows with participants, markets and
+shards (the page CLUSTER.md is made from it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import psutil
+
+from experiments.benchmarks.timing import Line
+from mos_agents import scenarios
+from mos_agents.actors.clearing_house import ClearingHouse
+from mos_agents.actors.driver import Driver
+from mos_agents.actors.messages import Reply
+from mos_agents.actors.ray_runtime import ACTOR, ActorDied, RayShards, cluster, ray
+from mos_agents.actors.shard import ShardPlan, markets_of
+from mos_agents.market.types import Array
+
+# Of the extra "dev": an installation that only plays markets does without it.
+
+SECONDS = 1.0
+"""How long one turn of a benchmark takes, about."""
+
+GOAL = 0.8
+
+
+def plan_of(participants: int, markets: int, folder: str | None = None) -> ShardPlan:
+    """Competing sellers of one product."""
+    scenario = scenarios.preset("retail", firms=participants - 1, products=1)
+    return ShardPlan(
+        "benchmark", scenarios.dump(scenario), 0, tuple(range(markets)), folder=folder, recorded=1
+    )
+
+
+class Sizes(NamedTuple):
+    """Shapes of what goes to each participant and of what comes back."""
+
+    observations: list[tuple[int, ...]]
+    actions: list[tuple[int, ...]]
+
+    @classmethod
+    def of(cls, plan: ShardPlan) -> Sizes:
+        market, batch = scenarios.parse(plan.scenario).market(), len(plan.markets)
+        return cls(
+            [(batch, seat.size + 1) for seat in market.seats],  # the observation and the reward
+            [(batch, *seat.action_shape) for seat in market.seats],
+        )
+
+
+class Echo:
+    """Takes an array and gives one back."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.back: Array = np.zeros(shape)
+
+    def answer(self, array: Array) -> Array:
+        return self.back
+
+    def pid(self) -> int:
+        return os.getpid()
+
+
+class Centre:
+    """Owns the echoes and asks them all, tick after tick."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        echo = ray.remote(**ACTOR)(Echo)
+        self.echoes = [echo.remote(shape) for shape in sizes.actions]
+        self.arrays = [np.zeros(shape) for shape in sizes.observations]
+
+    def pids(self) -> list[int]:
+        return list(ray.get([echo.pid.remote() for echo in self.echoes]))
+
+    def advance(self, ticks: int) -> int:
+        for _ in range(ticks):
+            pairs = zip(self.echoes, self.arrays, strict=True)
+            ray.get([echo.answer.remote(array) for echo, array in pairs])
+        return ticks
+
+
+class Side(NamedTuple):
+    """One of the two that are compared."""
+
+    advance: Callable[[int], Any]
+    end: Callable[[], None]
+    startup: float
+    memory: float  # MB that one participant's process has to itself
+
+
+def ours(plan: ShardPlan) -> Side:
+    before, begin = workers("_HostActor"), time.perf_counter()
+    shards = RayShards()
+    handle = shards.begin(plan)
+    shards.result(shards.ask(handle, "start"))
+    startup = time.perf_counter() - begin
+
+    def advance(ticks: int) -> None:
+        shards.result(shards.ask(handle, "advance", ticks))
+
+    def end() -> None:
+        shards.result(shards.ask(handle, "close"))
+        shards.kill(handle)
+
+    advance(3)
+    return Side(advance, end, startup, own_memory(workers("_HostActor") - before))
+
+
+def bare(plan: ShardPlan) -> Side:
+    begin = time.perf_counter()
+    centre = ray.remote(**ACTOR)(Centre).remote(Sizes.of(plan))
+    pids = ray.get(centre.pids.remote())
+    startup = time.perf_counter() - begin
+
+    def advance(ticks: int) -> None:
+        ray.get(centre.advance.remote(ticks))
+
+    advance(3)
+    return Side(advance, lambda: ray.kill(centre), startup, own_memory(pids))
+
+
+def interleaved(sides: Sequence[Side], runs: int) -> list[list[float]]:
+    """Ticks per second of each, turn by turn."""
+    ticks = []
+    for side in sides:
+        begin = time.perf_counter()
+        side.advance(50)
+        ticks.append(max(10, int(50 * SECONDS / (time.perf_counter() - begin))))
+    found: list[list[float]] = [[] for _ in sides]
+    for _ in range(runs):
+        for i, side in enumerate(sides):
+            begin = time.perf_counter()
+            side.advance(ticks[i])
+            found[i].append(ticks[i] / (time.perf_counter() - begin))
+    return found
+
+
+def run(runs: int) -> list[Line]:
+    lines = []
+    for participants in (2, 4):
+        for markets in (1, 1024):
+            with cluster(), tempfile.TemporaryDirectory() as folder:
+                plan = plan_of(participants, markets, folder)
+                sides = ours(plan), bare(plan)
+                rates = [median(found) for found in interleaved(sides, runs)]
+                for side in sides:
+                    side.end()
+            name = f"{participants} actors, {markets} markets"
+            other = "bare Ray fan-out, same messages"
+            lines.append(Line(f"Ray runtime, {name}", "ticks", rates[0], other, rates[1], GOAL))
+            if markets == 1:
+                one, two = sides
+                lines += [
+                    Line(f"start-up, {name}", "s", one.startup, other, two.startup, None),
+                    Line(f"memory of one of {name}", "MB", one.memory, other, two.memory, None),
+                ]
+    return lines
+
+
+# --- looking at processes -------------------------------------------------------------------------
+
+
+def family() -> list[Any]:
+    """This process and all that it started."""
+    return [psutil.Process(), *psutil.Process().children(recursive=True)]
+
+
+def workers(kind: str) -> set[int]:
+    """The processes of actors of a kind."""
+    found = set()
+    for process in family():
+        try:
+            if process.cmdline()[0].startswith(f"ray::{kind}"):
+                found.add(process.pid)
+        except (psutil.Error, IndexError):
+            continue
+    return found
+
+
+def own_memory(pids: Sequence[int] | set[int]) -> float:
+    """Mean MB that nobody shares, per process."""
+    return float(np.mean([psutil.Process(pid).memory_full_info().uss for pid in pids])) / 2**20
+
+
+def footprint() -> dict[str, tuple[int, float, int]]:
+    """By kind of process: how many, MB resident in all, open descriptors in all."""
+    found: dict[str, tuple[int, float, int]] = {}
+    for process in family():
+        try:
+            name = process.cmdline()[0].split("/")[-1].split(".")[0]
+            memory, files = process.memory_info().rss / 2**20, process.num_fds()
+        except (psutil.Error, IndexError):
+            continue
+        count, megabytes, descriptors = found.get(name, (0, 0.0, 0))
+        found[name] = count + 1, megabytes + memory, descriptors + files
+    return found
+
+
+def flat(ticks: int) -> None:
+    """One run of a platform and two firms over Ray; memory and descriptors as it goes on."""
+    with cluster(), tempfile.TemporaryDirectory() as folder:
+        plan = replace(plan_of(3, 1, folder), markets=(0,))
+        driver = Driver(RayShards(), plan, ticks, 1, died=ActorDied)
+        looks = []
+        for tick in driver.run():
+            if (tick.tick + 1) % max(1, ticks // 5) == 0 or tick.tick == ticks // 10:
+                looks.append((tick.tick + 1, footprint()))
+    for at, found in looks:
+        memory, files = (sum(one[i] for one in found.values()) for i in (1, 2))
+        print(f"tick {at:>7,}: {memory:8.1f} MB resident, {files} descriptors")
+    (begun, first), (ended, last) = looks[0], looks[-1]
+    print(f"MB per 10,000 ticks between tick {begun:,} and {ended:,}, by process:")
+    for name, (count, memory, files) in sorted(last.items()):
+        former = first.get(name, (0, 0.0, 0))
+        slope = (memory - former[1]) / (ended - begun) * 10_000
+        print(f"  {name:<28} {count} {slope:+8.2f} MB, {files - former[2]:+d} descriptors")
+
+
+# --- how a tick grows -----------------------------------------------------------------------------
+
+
+class Cost(NamedTuple):
+    participants: int
+    markets: int
+    shards: int
+    messages: int
+    kilobytes: float
+    milliseconds: float
+
+
+def costs(seconds: float = 1.5) -> Iterator[Cost]:
+    """Messages, bytes and seconds of a tick of the whole batch."""
+    with cluster():
+        for participants in (2, 4, 8):
+            for markets in (1, 64, 1024):
+                for count in (1, 2):
+                    if count <= markets:
+                        yield _cost(participants, markets, count, seconds)
+
+
+def _cost(participants: int, markets: int, count: int, seconds: float) -> Cost:
+    with tempfile.TemporaryDirectory() as folder:
+        plan = plan_of(participants, markets, folder)
+        parts = [tuple(int(m) for m in markets_of(s, count, markets)) for s in range(count)]
+        shards = RayShards()
+        handles = [
+            shards.begin(replace(plan, markets=part, folder=f"{folder}/{s}"))
+            for s, part in enumerate(parts)
+        ]
+        for handle in handles:
+            shards.result(shards.ask(handle, "start"))
+
+        def advance(ticks: int) -> float:
+            begin = time.perf_counter()
+            for asked in [shards.ask(handle, "advance", ticks) for handle in handles]:
+                shards.result(asked)
+            return (time.perf_counter() - begin) / ticks
+
+        advance(20)
+        ticks = max(10, int(seconds / 3 / advance(30)))
+        taken = median(advance(ticks) for _ in range(3))
+        for handle in handles:
+            shards.kill(handle)
+    size = sum(_bytes(plan, part) for part in parts)
+    return Cost(participants, markets, count, 2 * participants * count, size / 1e3, 1e3 * taken)
+
+
+def _bytes(plan: ShardPlan, markets: tuple[int, ...]) -> int:
+    """What the messages of one tick weigh as they are sent."""
+    market = scenarios.parse(plan.scenario).market()
+    house = ClearingHouse(plan.run, market, 0, np.array(markets))
+    total = 0
+    for call, seat in zip(
+        house.calls(dict.fromkeys(market.layout.participants, 0)), market.seats, strict=True
+    ):
+        action = np.zeros((len(markets), *seat.action_shape))
+        reply = Reply(call.run, call.tick, call.participant, 0, action, "")
+        total += len(ray.cloudpickle.dumps([call], 5)) + len(
+            ray.cloudpickle.dumps(([reply], 0.0), 5)
+        )
+    return total
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.actors")
+    parser.add_argument("--flat", type=int, metavar="TICKS", help="memory over so many ticks")
+    parser.add_argument("--table", action="store_true", help="how a tick grows")
+    given = parser.parse_args(arguments)
+    if given.flat:
+        flat(given.flat)
+    if given.table:
+        print("| participants | markets | shards | messages | kB | ms | market ticks a second |")
+        print("| ---: " * 7 + "|")
+        for one in costs():
+            rate = one.markets / one.milliseconds * 1e3
+            print(
+                f"| {one.participants} | {one.markets:,} | {one.shards} | {one.messages} "
+                f"| {one.kilobytes:,.1f} | {one.milliseconds:.2f} | {rate:,.0f} |",
+                flush=True,
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""A market lent out: some seats quote from outside, tick by tick, the others are actors.
+
+This is what stands behind an environment: whoever calls gives the quotes of those outside and gets
+the step; the participants inside are called, heard and mended as in any other shard. No journal:
+an episode that breaks begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.actors.messages import Reply
+from mos_agents.actors.runtime import Answer, Runtime, nothing
+from mos_agents.actors.shard import Shard, ShardPlan
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, InputError, Step
+from mos_agents.policies.base import Policy
+
+SLOW_TO_BEGIN = 10.0
+"""Seconds after which a host that does not begin another episode gives way to a new one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loan:
+    """What is lent: a market, the policies of those inside, and which markets of a seed.
+
+    deadline: seconds that a tick waits for those inside (None: for ever).
+    hosts: how many actors hold them (0: one each).
+    """
+
+    market: Market
+    policies: Mapping[str, Policy]
+    markets: tuple[int, ...]
+    deadline: float | None = None
+    hosts: int = 0
+
+    def __post_init__(self) -> None:
+        self.plan("", 0)  # what does not fit is refused here
+
+    def plan(self, run: str, seed: int) -> ShardPlan:
+        return ShardPlan(
+            run, "", seed, self.markets, hosts=self.hosts, deadline=self.deadline, keep_calls=16.0
+        )
+
+
+class Trouble(NamedTuple):
+    """What went wrong with a participant inside, and how often."""
+
+    participant: str
+    reason: str
+    first_tick: int
+    decisions: int  # markets times ticks without a usable action
+
+
+class Lent:
+    """The clearing house of a loan, and the hosts of those who play inside."""
+
+    def __init__(self, loan: Loan, runtime: Runtime) -> None:
+        self.loan, self._hosts = loan, Lasting(runtime)
+        self._episodes = 0
+        self._shard: LentShard | None = None
+
+    def begin(self, seed: int) -> tuple[Any, Array]:
+        """Begin an episode: the state, and [B, sum of D_n] what everybody sees before tick 0."""
+        self._episodes += 1  # a reply that is still under way from the last one is told apart
+        self._shard = LentShard(self.loan, f"episode {self._episodes}", seed, self._hosts)
+        self._shard.start()
+        return self._shard.house.state, self._shard.house.observation
+
+    def advance(self, actions: Array) -> Step:
+        """Clear a tick with the actions [B, L, A] of those outside; the other rows are not read."""
+        return self._begun().step(actions)
+
+    def troubles(self) -> list[Trouble]:
+        """What went wrong inside since the episode began."""
+        return list(self._begun().troubles.values())
+
+    def close(self) -> None:
+        """End the hosts."""
+        self._shard = None
+        self._hosts.close()
+
+    def _begun(self) -> LentShard:
+        if self._shard is None:
+            raise InputError("the market has not begun; call reset() first")
+        return self._shard
+
+
+class LentShard(Shard):
+    """One episode of a loan."""
+
+    def __init__(self, loan: Loan, run: str, seed: int, runtime: Runtime) -> None:
+        super().__init__(loan.plan(run, seed), runtime, (loan.market, loan.policies))
+        self._outside = [s for s in loan.market.seats if s.name not in loan.policies]
+        self.troubles: dict[tuple[str, str], Trouble] = {}
+
+    def step(self, actions: Array) -> Step:
+        """One tick with the actions of those outside."""
+        house = self.house
+        calls = [c for c in house.calls(self._incarnation) if c.participant in self.policies]
+        self._past.append(calls)
+        replies = self._replies(calls)
+        self._tell_apart(replies)
+        for seat in self._outside:
+            own = actions[:, seat.listings]
+            replies[seat.name] = Reply(self.plan.run, house.tick, seat.name, 0, own)
+        everybody, absent = house.stacked(replies)
+        step = house.clear(house.tick, everybody, absent)
+        self._keep_house()
+        return step
+
+    def _tell_apart(self, replies: Mapping[str, Reply | str]) -> None:
+        """Count who said nothing usable, and why."""
+        batch = len(self.markets)
+        for name in self.policies:
+            reply = replies.get(name, "withdrawn")
+            if isinstance(reply, str):
+                self._count(name, reply, batch)
+            elif reply.action is None:
+                self._count(name, reply.fault, batch)
+            elif not (fine := np.isfinite(reply.action).reshape(batch, -1).all(axis=1)).all():
+                self._count(name, "not a finite number", int(batch - fine.sum()))
+
+    def _count(self, name: str, reason: str, decisions: int) -> None:
+        # Messages may hold anything, a counter even: after the first few kinds they are one.
+        if (name, reason) not in self.troubles and len(self.troubles) >= 100:
+            reason = "other failures"
+        one = self.troubles.get((name, reason), Trouble(name, reason, self.house.tick, 0))
+        self.troubles[name, reason] = one._replace(decisions=one.decisions + decisions)
+
+
+class Lasting:
+    """A runtime whose hosts outlive an episode: the next one begins in the same processes."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.meanwhile = nothing
+        self._living: dict[str, Any] = {}
+
+    def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
+        if name in self._living:
+            asked = (self._living[name], "begin", (list(parts),))
+            if self._runtime.ask([asked], SLOW_TO_BEGIN)[0].good:
+                return self._living[name]
+            self.kill(self._living[name])
+        self._living[name] = self._runtime.host(parts, name)
+        return self._living[name]
+
+    def ask(
+        self, asks: Sequence[tuple[Any, str, tuple[Any, ...]]], deadline: float | None
+    ) -> list[Answer]:
+        return self._runtime.ask(asks, deadline) if asks else []
+
+    def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
+        self._runtime.tell(handle, verb, *arguments)
+
+    def kill(self, handle: Any) -> None:
+        self._runtime.kill(handle)
+        self._living = {name: one for name, one in self._living.items() if one != handle}
+
+    def close(self) -> None:
+        self._runtime.close()
+        self._living = {}

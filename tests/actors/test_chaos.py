@@ -1,0 +1,122 @@
+"""A hundred killed participants, fifty killed clearing houses and drivers: `make chaos`."""
+
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from itertools import pairwise
+
+import pytest
+
+from mos_agents.actors.driver import Driver
+from mos_agents.actors.ray_runtime import ActorDied, RayShards
+from tests.actors.processes import descendants, titled
+from tests.actors.worlds import SHOP, plan_of, undisturbed
+
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("ray")]
+
+TICKS = 4000
+
+
+def disturbed(folder, title, rng, kills):
+    """One run in which processes are killed every second or so; seconds to recover from each."""
+    plan = plan_of(SHOP, folder=str(folder), restarts=10**6)
+    made = Driver(RayShards(), plan, TICKS, 2, checkpoint_every=500, died=ActorDied, restarts=10**6)
+    done, killed, arrived = threading.Event(), [], []
+
+    def kill():
+        while len(killed) < kills and not done.wait(rng.uniform(1.0, 5.0)):
+            victims = titled(title)
+            if victims:
+                os.kill(rng.choice(victims), signal.SIGKILL)
+                killed.append(time.monotonic())
+
+    run = made.run()
+    assert next(run).tick == 0
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        given = [0]
+        for tick in run:
+            given.append(tick.tick)
+            arrived.append(time.monotonic())
+            time.sleep(0.002)  # give the killer its time
+    finally:
+        done.set()
+        killer.join()
+    assert given == list(range(TICKS))
+    return made.hash, [longest(arrived, a, b) for a, b in pairwise([*killed, float("inf")])]
+
+
+def longest(arrived, begin, end):
+    """The longest time without a tick between two moments."""
+    inside = [begin, *(t for t in arrived if begin <= t <= end)]
+    return max((b - a for a, b in pairwise(inside)), default=0.0)
+
+
+@pytest.mark.parametrize(("title", "kills"), [("ray::_HostActor", 100), ("ray::_ShardActor", 30)])
+def test_killed_processes_leave_no_trace_in_the_hash(title, kills, own_cluster, tmp_path):
+    rng, expected, seconds, runs = random.Random(title), undisturbed(SHOP, TICKS, 2), [], 0
+    while len(seconds) < kills:
+        found, more = disturbed(tmp_path / str(runs), title, rng, kills - len(seconds))
+        assert found == expected
+        seconds, runs = seconds + more, runs + 1
+    table(title, runs, seconds)
+
+
+def table(title, runs, seconds):
+    seconds = sorted(seconds)
+    print(
+        f"\n{'killed':<18}{'kills':>6}{'runs':>6}{'median s':>10}{'9 in 10 s':>11}{'longest s':>11}"
+    )
+    print(f"{title.removeprefix('ray::'):<18}{len(seconds):>6}{runs:>6}"
+          f"{statistics.median(seconds):>10.2f}{seconds[int(0.9 * len(seconds))]:>11.2f}"
+          f"{seconds[-1]:>11.2f}")  # fmt: skip
+
+
+DRIVER = """
+import sys
+from mos_agents.actors.ray_runtime import ActorDied, RayShards, cluster
+from tests.actors.worlds import SHOP, driver
+folder, recorded, ticks = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+with cluster():
+    made = driver(SHOP, ticks, 2, RayShards(), folder=folder, checkpoint_every=100, died=ActorDied)
+    for tick in made.run(recorded=recorded):
+        print("tick", tick.tick, flush=True)
+    print("hash", made.hash, flush=True)
+"""
+
+
+def test_a_killed_driver_is_resumed_and_nothing_that_it_gave_is_given_twice(tmp_path):
+    """Twenty drivers, each a process with a cluster of its own, killed at random; then one ends."""
+    rng, recorded, begun = random.Random(0), [], []
+    ticks, found = 20_000, None
+    for trial in range(21):
+        begin = time.monotonic()
+        line = [sys.executable, "-c", DRIVER, str(tmp_path), str(len(recorded)), str(ticks)]
+        process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        stop = len(recorded) + rng.randint(1, 600)
+        for text in process.stdout:
+            if text.startswith("tick "):
+                if len(begun) == trial:
+                    begun.append(time.monotonic() - begin)
+                recorded.append(int(text.split()[1]))
+                if trial < 20 and len(recorded) == stop:
+                    below = descendants(process.pid)
+                    os.kill(process.pid, signal.SIGKILL)
+            elif text.startswith("hash "):
+                found = text.split()[1]
+        process.wait()
+        if trial < 20:
+            until = time.monotonic() + 60.0
+            while left := [p for p in below if os.path.exists(f"/proc/{p}")]:
+                assert time.monotonic() < until, f"left by a killed driver: {left}"
+                time.sleep(0.1)
+    assert recorded == list(range(ticks)) and found == undisturbed(SHOP, ticks, 2)
+    table("driver", len(begun), begun)

@@ -1,0 +1,131 @@
+"""A cluster of two nodes: shards are spread, a node may be lost, and nobody is let in unasked."""
+
+import secrets
+import time
+
+import psutil
+import pytest
+
+from mos_agents import scenarios
+from mos_agents.actors import ray_runtime
+from mos_agents.actors.driver import Driver
+from mos_agents.actors.ray_runtime import ActorDied, RayShards
+from mos_agents.market.types import InputError
+from tests.actors.worlds import plan_of, undisturbed
+
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+MAKERS = scenarios.load("market_making")
+TOKEN = secrets.token_hex(32)
+
+
+def up(monkeypatch, mode, nodes):
+    """A cluster of so many nodes on this machine."""
+    for name, value in (
+        ray_runtime.QUIET | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": TOKEN}
+    ).items():
+        monkeypatch.setenv(name, value)
+    ray_runtime._look_at_environment()
+    small = {"num_cpus": 2, "object_store_memory": 100 * 2**20}
+    made = cluster_utils.Cluster(
+        initialize_head=True, head_node_args=small | {"include_dashboard": False}
+    )
+    for _ in range(nodes - 1):
+        made.add_node(**small)
+    return made
+
+
+@pytest.fixture(scope="module")
+def two_nodes():
+    with pytest.MonkeyPatch.context() as patch:
+        made = up(patch, "token", 2)
+        yield made
+        made.shutdown()
+
+
+def living(node, kind):
+    """The processes of actors of a kind on a node."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    found = []
+    for process in raylet.children(recursive=True):
+        try:
+            if process.cmdline()[0].startswith(f"ray::{kind}"):
+                found.append(process.pid)
+        except (psutil.Error, IndexError):
+            continue
+    return found
+
+
+def lose(node):
+    """End a node as when its machine fails: everything on it at once."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    for process in [raylet, *raylet.children(recursive=True)]:
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"RAY_AUTH_MODE": "disabled"}, "asks for a token and this session shows none"),
+        ({"RAY_AUTH_TOKEN": "x" * 64}, "does not take this session's token"),
+    ],
+)
+def test_without_the_clusters_token_nobody_joins_and_is_told_so_soon(
+    environment, told, two_nodes, monkeypatch
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    begin = time.monotonic()
+    with (
+        pytest.raises(InputError, match=told) as caught,
+        ray_runtime.cluster(two_nodes.address, insecure=True),
+    ):
+        pass
+    assert "\n" not in str(caught.value) and time.monotonic() - begin < 10.0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense", "a b:80"])
+def test_an_address_where_no_cluster_is_gives_one_line_soon(address):
+    begin = time.monotonic()
+    with (
+        pytest.raises(InputError, match=f"^address='{address}'") as caught,
+        ray_runtime.cluster(address),
+    ):
+        pass
+    assert "\n" not in str(caught.value) and time.monotonic() - begin < 10.0
+
+
+def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_path):
+    ticks, markets = 400, 4
+    with ray_runtime.cluster(two_nodes.address):
+        plan = plan_of(MAKERS, folder=str(tmp_path), restarts=10)
+        driver = Driver(
+            RayShards(), plan, ticks, markets, 2, checkpoint_every=50, restarts=10, died=ActorDied
+        )
+        given = []
+        for tick in driver.run():
+            given.append(tick.tick)
+            if tick.tick == 120:
+                nodes = [two_nodes.head_node, *two_nodes.worker_nodes]
+                assert [len(living(node, "_ShardActor")) for node in nodes] == [1, 1]
+                assert sum(len(living(node, "_HostActor")) for node in nodes) == 6
+                lose(nodes[1])
+        assert given == list(range(ticks))
+        assert driver.health.shard_restarts >= 1
+        assert driver.hash == undisturbed(MAKERS, ticks, markets)
+
+
+def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_wanted(monkeypatch):
+    open_to_all = up(monkeypatch, "disabled", 1)
+    try:
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+        with (
+            pytest.raises(InputError, match="lets anybody in") as caught,
+            ray_runtime.cluster(open_to_all.address),
+        ):
+            pass
+        assert "\n" not in str(caught.value)
+        monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+        with ray_runtime.cluster(open_to_all.address, insecure=True) as address:
+            assert address == open_to_all.address
+    finally:
+        open_to_all.shutdown()

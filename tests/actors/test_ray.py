@@ -1,0 +1,248 @@
+"""Over a real cluster: the same bits, also when processes are killed; nobody waits for a sleeper;
+nothing is left running; nothing answers without the token."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from mos_agents import scenarios
+from mos_agents.actors.ray_runtime import ActorDied, RayRuntime, RayShards
+from tests.actors.processes import asked_without_a_token, descendants, listening, titled
+from tests.actors.worlds import SHOP, driven, driver, one_shard, undisturbed, with_policy
+
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("own_cluster")]
+
+TICKS, MARKETS = 30, 4
+
+
+@pytest.mark.parametrize(
+    ("preset", "count", "hosts"),
+    [
+        ("retail", 1, 0),
+        ("market_making", 2, 1),
+        pytest.param("retail", 2, 2, marks=pytest.mark.chaos),
+    ],
+)
+def test_a_run_over_ray_has_the_hash_of_the_loop(preset, count, hosts, tmp_path):
+    scenario = scenarios.load(preset)
+    made = driven(scenario, TICKS, MARKETS, RayShards(), count=count, hosts=hosts,
+                  folder=str(tmp_path), checkpoint_every=20, died=ActorDied)  # fmt: skip
+    assert made.hash == undisturbed(scenario, TICKS, MARKETS)
+    assert not made.health.counts and made.health.shard_restarts == 0
+    assert set(made.health.seconds) == set(scenario.policies())
+    gone("ray::_HostActor"), gone("ray::_ShardActor")
+
+
+def gone(title, seconds=20.0):
+    """Wait until no process of that title is left."""
+    until = time.monotonic() + seconds
+    while left := titled(title):
+        assert time.monotonic() < until, f"still running: {left}"
+        time.sleep(0.05)
+
+
+def killed(folder, title, at, seed, ticks=300):
+    """The driver of a run in which a process is killed by SIGKILL after tick `at` was given, and
+    the longest time that it gave no tick since then."""
+    made = driver(SHOP, ticks, 2, RayShards(), folder=str(folder), checkpoint_every=100,
+                  died=ActorDied)  # fmt: skip
+    last, longest = None, 0.0
+    for tick in made.run():
+        if last is not None:
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        if tick.tick == at:
+            os.kill(random.Random(seed).choice(titled(title)), signal.SIGKILL)
+            last = time.monotonic()
+    return made, longest
+
+
+@pytest.mark.parametrize(
+    ("title", "at"),
+    [("ray::_HostActor", 14), ("ray::_ShardActor", 14), ("ray::_ShardActor", 150)],
+    ids=["participant", "clearing house", "clearing house after a checkpoint"],
+)
+def test_a_killed_process_comes_back_and_the_hash_is_the_same(title, at, tmp_path):
+    made, seconds = killed(tmp_path, title, at, seed=at)
+    assert made.hash == undisturbed(SHOP, 300, 2)
+    participants = sum(c.get("restarted", 0) for c in made.health.counts.values())
+    expected = (1, 0) if title == "ray::_HostActor" else (0, 1)
+    assert (participants, made.health.shard_restarts) == expected
+    print(f"{title} killed at tick {at}: no tick for {seconds:.2f} s")
+    assert seconds < 30.0
+
+
+@pytest.mark.chaos
+def test_kills_in_the_middle_of_ticks_change_nothing(tmp_path):
+    """A second thread kills while ticks run: a host, then the clearing house."""
+    made = driver(SHOP, 3000, 2, RayShards(), folder=str(tmp_path), checkpoint_every=500,
+                  died=ActorDied)  # fmt: skip
+    done = threading.Event()
+
+    def kill():
+        for title in ("ray::_HostActor", "ray::_ShardActor"):
+            if not done.wait(0.7) and (victims := titled(title)):
+                os.kill(victims[0], signal.SIGKILL)
+
+    run = made.run()
+    next(run)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    given = [0, *(tick.tick for tick in run)]
+    done.set()
+    killer.join()
+    assert given == list(range(3000)) and made.hash == undisturbed(SHOP, 3000, 2)
+    assert made.health.shard_restarts == 1
+
+
+DEADLINE = 0.3
+
+
+@pytest.mark.parametrize(
+    "how", ["sleeps", pytest.param("loops", marks=pytest.mark.chaos), "is stopped"]
+)
+def test_nobody_waits_longer_than_the_deadline_for_one_that_hangs(how, strangers):
+    """Late, then withdrawn after `patience` (the stopped one has another life first, and is stopped
+    in that, too); the others' ticks go on."""
+    lives = 2 if how == "is stopped" else 1
+    stalls = with_policy("firm_1", {"kind": "stalls", "loops": how == "loops"})
+    runtime = RayRuntime()
+    shard = one_shard(SHOP if how == "is stopped" else stalls, runtime, deadline=DEADLINE,
+                      restarts=lives - 1, patience=3)  # fmt: skip
+    try:
+        shard.start()
+        shard.advance(5)
+        host, stopped, late = shard._roster.index(["firm_1"]), set(), []
+        while "firm_1" not in shard.house.withdrawn:
+            handle = shard._handles[host]
+            if how == "is stopped" and shard._born[host] is None and handle not in stopped:
+                answer = runtime.ask([(handle, "where", ())], 20.0)[0]
+                os.kill(answer.value[1], signal.SIGSTOP)
+                stopped.add(handle)
+            begin = time.monotonic()
+            shard.advance(1)
+            late.append(time.monotonic() - begin)
+            assert sum(late) < 60.0
+        begin = time.monotonic()
+        progress = shard.advance(5)
+        after = (time.monotonic() - begin) / 5
+        assert progress.withdrawn == ("firm_1",)
+        counts = progress.counts["firm_1"]
+        assert counts.get("restarted", 0) == lives - 1 and counts["late"] >= 3 * 2 * lives
+        middle, worst = sorted(late)[len(late) // 2], max(late)
+        print(f"{how}: {len(late)} of {middle:.3f} s (median), {worst:.3f} s (longest), "
+              f"deadline {DEADLINE} s, {after:.3f} s after the withdrawal")  # fmt: skip
+        assert middle < DEADLINE + 0.1 and worst < DEADLINE + 2.0
+    finally:
+        shard.close()
+    gone("ray::_HostActor")
+
+
+def test_what_listens_refuses_whoever_has_no_token():
+    """All that listens in a run of its own, and why.
+
+    The cluster's table (`gcs_server`), the node's manager and its store of objects (`raylet`) and
+    every worker listen by gRPC, on every interface: that is how Ray's processes talk to each other.
+    All of them ask for the token before they look at a request. The agent for runtime environments
+    listens by HTTP on the node's own address. The driver listens nowhere.
+    """
+    import ray
+
+    shard = one_shard(SHOP, RayRuntime())
+    shard.start()
+    below = descendants()
+    sockets = listening([os.getpid(), *below])
+    assert not [s for s in sockets if s[0] == os.getpid()]
+    requests = {
+        "gcs_server": ["/ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
+                       "/ray.rpc.InternalKVGcsService/InternalKVKeys"],
+        "raylet": ["/ray.rpc.NodeManagerService/GetNodeStats",
+                   "/ray.rpc.ObjectManagerService/Pull"],
+        "ray::": ["/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
+                  "/ray.rpc.CoreWorkerService/PushTask"],
+    }  # fmt: skip
+    token, met = os.environ["RAY_AUTH_TOKEN"], set()
+    for pid, address, port in sockets:
+        title = below[pid].split()[0]
+        if "Agent" in title:
+            answer = plain_http(address, port)
+            assert answer.startswith((b"HTTP/1.1 401", b"HTTP/1.1 403", b"HTTP/1.1 404")), answer
+            continue
+        known = next(name for name in requests if name in title)
+        refused = 0
+        for path in requests[known]:
+            for wrong in (None, "wrong", token[:-1] + "x"):
+                answer = asked_without_a_token(address, port, path, wrong)
+                # 16 is UNAUTHENTICATED; 12 is a service that does not live at this port.
+                assert b"grpc-status\x020" not in answer and b"grpc-status\x010" not in answer
+                refused += b"grpc-status\x0216" in answer
+        if refused:
+            met.add(known)
+        assert refused in (0, 3, 6)
+    assert met == set(requests)
+    gcs = ray.get_runtime_context().gcs_address.rsplit(":", 1)
+    answer = asked_without_a_token(gcs[0], int(gcs[1]), requests["gcs_server"][0], token)
+    assert b"grpc-status\x0216" not in answer and b"Authentication" not in answer
+    shard.close()
+
+
+def plain_http(address, port):
+    import socket
+
+    host = "127.0.0.1" if address == "0.0.0.0" else address
+    with socket.create_connection((host, port), 3.0) as line:
+        line.settimeout(3.0)
+        body = b"{}"
+        line.sendall(b"POST /get_or_create_runtime_env HTTP/1.1\r\nHost: here\r\n"
+                     b"Content-Length: 2\r\nConnection: close\r\n\r\n" + body)  # fmt: skip
+        return line.recv(4096)
+
+
+JOIN = """
+import sys
+from mos_agents.actors.ray_runtime import cluster
+with cluster(sys.argv[1]):
+    print("in")
+"""
+
+
+def test_a_wrong_token_does_not_get_into_the_cluster():
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+    answer = subprocess.run(
+        [sys.executable, "-c", JOIN, address], env=environment, capture_output=True, text=True,
+        timeout=90,
+    )  # fmt: skip
+    assert answer.returncode != 0 and "in\n" not in answer.stdout
+    assert "InputError" in answer.stderr
+
+
+ALONE = """
+import sys
+from mos_agents.actors.ray_runtime import ActorDied, RayShards, cluster
+from tests.actors.processes import descendants
+from tests.actors.worlds import SHOP, driven
+with cluster():
+    driven(SHOP, 20, 2, RayShards(), died=ActorDied)
+    print("below", *descendants())
+"""
+
+
+def test_nothing_is_left_running_after_a_run():
+    answer = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=120
+    )
+    assert answer.returncode == 0, answer.stderr
+    pids = [int(p) for p in answer.stdout.rpartition("below")[2].split()]
+    assert len(pids) >= 3  # the table, the node, its workers
+    until = time.monotonic() + 15.0
+    while left := [p for p in pids if os.path.exists(f"/proc/{p}")]:
+        assert time.monotonic() < until, f"still running: {left}"
+        time.sleep(0.1)

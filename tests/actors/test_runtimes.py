@@ -1,0 +1,87 @@
+"""The contract of a runtime, over each of them: what is hosted, asked, told, killed and closed."""
+
+import numpy as np
+import pytest
+
+from mos_agents.actors.messages import Call, Reply
+from mos_agents.market.random import Streams
+from tests.actors.worlds import Recalls, one_shard, undisturbed, with_policy
+from tests.policies.markets import shop
+
+BATCH, MARKET = 3, shop()
+
+
+def parts(name):
+    streams = Streams.of(0, BATCH, owner=name)
+    return (("run", MARKET.seat(name), Recalls(), streams, 0),)
+
+
+def calls(name, at):
+    observation = MARKET.first_observation(MARKET.start(BATCH), Streams.of(0, BATCH).at(0))
+    return ([Call("run", at, name, 0, MARKET.seat(name).own(observation), np.zeros(BATCH))],)
+
+
+def test_a_runtime_keeps_its_contract(runtime):
+    names = ("firm_1", "firm_2", "firm_3")
+    handles = {name: runtime.host(parts(name), name) for name in names}
+
+    def asked(verb, *arguments, of=names, deadline=None):
+        return runtime.ask([(handles[n], verb, arguments) for n in of], deadline)
+
+    # Answers come in the order of the questions, from those who were asked.
+    assert [answer.value for answer in asked("awake")] == [[name] for name in names]
+    first = runtime.ask([(handles[n], "decide", calls(n, 0)) for n in reversed(names)], 60.0)
+    assert all(answer.good and answer.seconds >= 0.0 for answer in first)
+    replies = {answer.value[0].participant: answer.value[0] for answer in first}
+    assert list(replies) == list(reversed(names))
+    assert all(type(reply) is Reply and reply.fault == "" for reply in replies.values())
+    # The same tick again is the same reply.
+    again = runtime.ask([(handles["firm_1"], "decide", calls("firm_1", 0))], None)[0].value[0]
+    assert again.action.tobytes() == replies["firm_1"].action.tobytes()
+    # An error is told in one line, beside the good answers of others, and nobody dies of it.
+    wrong, right = runtime.ask(
+        [(handles["firm_1"], "decide", calls("firm_1", 5)),
+         (handles["firm_2"], "decide", calls("firm_2", 1))], None,
+    )  # fmt: skip
+    assert "gap" in wrong.error and "\n" not in wrong.error and not (wrong.dead or wrong.late)
+    assert right.good and right.value[0].tick == 1
+    forged = runtime.ask([(handles["firm_1"], "decide", calls("firm_2", 2))], None)[0]
+    assert "does not live here" in forged.error
+    # What is told is done before what is asked later, and its failure is nobody's.
+    runtime.tell(handles["firm_3"], "catch_up", *[calls("firm_3", 1)[0] + calls("firm_3", 2)[0]])
+    runtime.tell(handles["firm_3"], "catch_up", "nonsense")
+    assert asked("decide", *calls("firm_3", 3), of=["firm_3"])[0].value[0].tick == 3
+    # A snapshot goes into another host, which then answers alike.
+    kept = asked("snapshot", of=["firm_3"])[0].value
+    other = runtime.host(parts("firm_3"), "other")
+    assert runtime.ask([(other, "restore", (kept,))], None)[0].good
+    both = runtime.ask(
+        [(h, "decide", calls("firm_3", 4)) for h in (handles["firm_3"], other)], None
+    )
+    assert both[0].value[0].action.tobytes() == both[1].value[0].action.tobytes()
+    # The killed are dead, the others live; nothing is asked of nobody.
+    runtime.kill(handles["firm_1"])
+    runtime.kill(handles["firm_1"])
+    dead, alive, _ = asked("awake")
+    assert dead.dead and not dead.good and alive.good
+    runtime.tell(handles["firm_1"], "awake")
+    assert runtime.ask([], None) == [] and runtime.ask([], 1.0) == []
+    runtime.close()
+    assert all(answer.dead for answer in asked("awake"))
+    runtime.close()
+
+
+@pytest.mark.parametrize("hosts", [2])
+def test_participants_with_memories_play_the_same_over_each_runtime(runtime, hosts, strangers):
+    scenario = with_policy("firm_1", "recalls", with_policy("platform", "writes_over"))
+    shard = one_shard(scenario, runtime, hosts=hosts)
+    shard.start()
+    shard.advance(7)
+    for handle in list(shard._handles):
+        runtime.kill(handle)
+    shard._remember_all()
+    shard.advance(7)
+    shard._remember_all()
+    runtime.kill(shard._handles[-1])
+    shard.advance(3)
+    assert shard.digest.hexdigest() == undisturbed(scenario, 17, 3)
