@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from mos_agents.market.demand import Logit
-from mos_agents.market.execution import Expected
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.reference import Brownian, GeometricBrownian
 from mos_agents.market.types import InputError
@@ -160,9 +158,15 @@ def test_quotes_beyond_the_limits_are_brought_to_them():
     assert 0.5 * (ask - bid) == -5.0  # the largest offset
 
 
+class Fills:
+    """An execution of somebody's own, which has no kappa to tell."""
+
+    choice = "within"
+
+
 @pytest.mark.parametrize("kind, missing", [("avellaneda_stoikov", "kappa"), ("glft", "kappa")])
 def test_a_market_that_does_not_say_its_order_flow_is_told_to_the_maker(kind, missing):
-    silent = dealers(makers=1).with_parts(execution=Expected(Logit()))
+    silent = dealers(makers=1).with_parts(execution=Fills())
     with pytest.raises(InputError, match=f"{kind}.{missing} is not given"):
         make(kind).start(silent.seats[0], 1)
     make(kind, kappa=1.5, **({"rate": 140.0} if kind == "glft" else {})).start(silent.seats[0], 1)
