@@ -1,0 +1,27 @@
+"""Letting a market run.
+
+`play` is the one loop. `rollout` adds up what came of it, `compare_policies` sets policies against
+each other before the same luck, and `log_decisions` keeps what off-policy evaluation needs.
+"""
+
+from mos_agents.rollout.comparing import Compared, Comparison, compare_policies, mean_interval
+from mos_agents.rollout.decisions import Decisions, log_decisions
+from mos_agents.rollout.loop import Fault, Table, Turn, play, turns
+from mos_agents.rollout.outcome import SERIES, Rollout, rollout
+
+__all__ = [
+    "SERIES",
+    "Compared",
+    "Comparison",
+    "Decisions",
+    "Fault",
+    "Rollout",
+    "Table",
+    "Turn",
+    "compare_policies",
+    "log_decisions",
+    "mean_interval",
+    "play",
+    "rollout",
+    "turns",
+]

@@ -1,0 +1,185 @@
+"""One policy against another, before the same luck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.analysis.statistics import bootstrap_interval, check_confidence, check_resamples
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import Policy
+from mos_agents.rollout.loop import Fault
+from mos_agents.rollout.outcome import counted, rollout
+
+
+class Compared(NamedTuple):
+    """One line of a comparison, in units of the metric per tick."""
+
+    candidate: str
+    participant: str
+    mean: float
+    low: float
+    high: float
+    difference: float  # to the baseline, before the same luck; NaN for the baseline itself
+    difference_low: float
+    difference_high: float
+    better: float  # share of replicates in which it is ahead of the baseline
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What the candidates earned before the same luck, with bootstrap intervals."""
+
+    metric: str
+    baseline: str
+    confidence: float
+    rows: tuple[Compared, ...]
+    values: Mapping[tuple[str, str], Array]  # (candidate, participant): [R] replicates
+    faults: Mapping[str, tuple[Fault, ...]]
+
+    def row(self, candidate: str, participant: str | None = None) -> Compared:
+        """The line of a candidate (and participant, where several are measured)."""
+        for row in self.rows:
+            if row.candidate == candidate and participant in (None, row.participant):
+                return row
+        raise InputError(f"candidate={candidate!r}, participant={participant!r} were not compared")
+
+    def __str__(self) -> str:
+        replicates = len(next(iter(self.values.values())))
+        wide = max([len("candidate"), *(len(r.candidate) for r in self.rows)])
+        broad = max([len("participant"), *(len(r.participant) for r in self.rows)])
+        head = (
+            f"{'candidate':<{wide}}  {'participant':<{broad}}  {'mean':>11}  {'interval':^25}  "
+            f"{'less ' + self.baseline:>18}  {'interval':^25}  {'ahead':>6}"
+        )
+        lines = [
+            f"{self.metric} per tick, {counted(replicates, 'replicate')}, "
+            f"{100 * self.confidence:g}% bootstrap intervals",
+            head,
+        ]
+        for r in self.rows:
+            line = (
+                f"{r.candidate:<{wide}}  {r.participant:<{broad}}  {r.mean:>11.4f}  "
+                f"{_brackets(r.low, r.high)}"
+            )
+            if r.candidate != self.baseline:
+                line += (
+                    f"  {r.difference:>+18.4f}  {_brackets(r.difference_low, r.difference_high)}"
+                    f"  {100 * r.better:>5.1f}%"
+                )
+            lines.append(line)
+        for candidate, faults in self.faults.items():
+            lines += [
+                f"{candidate}: {f.participant}: {f.reason} ({f.decisions} decisions)"
+                for f in faults
+            ]
+        return "\n".join(lines)
+
+
+def _brackets(low: float, high: float) -> str:
+    return f"[{low:>11.4f}, {high:>10.4f}]"
+
+
+def compare_policies(
+    market: Market,
+    candidates: Mapping[str, Policy] | Mapping[str, Mapping[str, Policy]],
+    *,
+    participant: str | None = None,
+    others: Mapping[str, Policy] | None = None,
+    seeds: int | Sequence[int] = (0,),
+    markets: int | IntArray = 100,
+    ticks: int | None = None,
+    metric: str = "reward",
+    baseline: str | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> Comparison:
+    """Candidates' mean reward (or another metric) per tick, and their differences.
+
+    candidates: name -> policy of `participant`, with `others` for everybody else; or, without
+        `participant`, name -> a policy for every participant, all of whom are then measured.
+    seeds, markets: every market of every seed is one replicate. All candidates meet the same ones
+        (common random numbers), so differences are paired and vary less than the means.
+    baseline: whom the others are compared with; None is the first.
+    Intervals are bias-corrected and accelerated bootstrap intervals (Efron 1987) over replicates,
+    each at the stated confidence by itself.
+    """
+    if not candidates:
+        raise InputError("candidates={} must name at least one policy")
+    names = list(candidates)
+    baseline = names[0] if baseline is None else baseline
+    if baseline not in candidates:
+        raise InputError(f"baseline={baseline!r} must be one of the candidates {names}")
+    check_confidence(confidence)
+    check_resamples(resamples)
+    if np.ndim(markets) == 1 and len(np.unique(markets)) != len(markets):  # type: ignore[arg-type]
+        raise InputError(f"markets={markets!r:.60} must be distinct: the same one is no replicate")
+    if isinstance(seeds, int | np.integer):
+        seeds = (int(seeds),)
+    seeds = tuple(seeds) if isinstance(seeds, Iterable) else ()
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise InputError(f"seeds={seeds!r} must be distinct numbers, one or more")
+    if participant is not None:
+        market.seat(participant)
+    measured = market.layout.participants if participant is None else (participant,)
+    values: dict[tuple[str, str], Array] = {}
+    faults: dict[str, tuple[Fault, ...]] = {}
+    for name in names:
+        policies = _assignment(candidates[name], participant, others)
+        runs = [rollout(market, policies, seed=s, ticks=ticks, markets=markets) for s in seeds]
+        per_tick = np.concatenate([run.metric(metric) / run.ticks for run in runs])
+        for one in measured:
+            values[name, one] = per_tick[:, market.layout.participants.index(one)]
+        if found := tuple(fault for run in runs for fault in run.faults):
+            faults[name] = found
+    rows = tuple(
+        _compared(name, one, values, baseline, confidence, resamples)
+        for one in measured
+        for name in names
+    )
+    return Comparison(metric, baseline, confidence, rows, values, faults)
+
+
+def _assignment(
+    candidate: Any, participant: str | None, others: Mapping[str, Policy] | None
+) -> Mapping[str, Policy]:
+    if participant is None:
+        if not isinstance(candidate, Mapping):
+            raise InputError(
+                "candidates: each must give a policy to every participant; to compare policies of "
+                "one, name it: participant=..., others={...}"
+            )
+        return {**(others or {}), **candidate}
+    if isinstance(candidate, Mapping):
+        return {**(others or {}), **candidate}
+    return {**(others or {}), participant: candidate}
+
+
+def _compared(
+    name: str,
+    participant: str,
+    values: Mapping[tuple[str, str], Array],
+    baseline: str,
+    confidence: float,
+    resamples: int,
+) -> Compared:
+    own, base = values[name, participant], values[baseline, participant]
+    mean, low, high = mean_interval(own, confidence, resamples)
+    if name == baseline:
+        nan = float("nan")
+        return Compared(name, participant, mean, low, high, nan, nan, nan, nan)
+    gap = own - base
+    difference = mean_interval(gap, confidence, resamples)
+    return Compared(name, participant, mean, low, high, *difference, float((gap > 0.0).mean()))
+
+
+def mean_interval(
+    values: Array, confidence: float = 0.95, resamples: int = 2000
+) -> tuple[float, float, float]:
+    """Mean of [R] replicates and its bootstrap interval; without limits for a single replicate."""
+    _, low, high = bootstrap_interval((values,), np.mean, confidence, resamples, seed=0)
+    return float(values.mean()), low, high

@@ -1,0 +1,107 @@
+"""A record for off-policy evaluation: what one participant saw and did, and the chance of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mos_agents.market.tick import Market, Seat
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import Policy
+from mos_agents.rollout.loop import Table, as_policy, turns
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """What one participant saw and did, with the chance of it: E episodes (markets) of T ticks."""
+
+    seat: Seat
+    observation: Array  # [E, T, D_n] before acting
+    action: Array  # [E, T, L_n, A]
+    moved: Any  # [E, T] whether it was on the move; if not, its action had no effect
+    reward: Array  # [E, T]
+    behaviour: Array  # [E, T] probability or density under the policy that played; 1 if not moved
+    target: Mapping[str, Array]  # [E, T] the same under the policies to be evaluated
+    menu: Mapping[str, Array]  # [E, T, S] under them, of each action on the menu
+
+
+def log_decisions(
+    market: Market,
+    policies: Mapping[str, Policy],
+    participant: str,
+    *,
+    targets: Mapping[str, Policy] | None = None,
+    menu: Array | None = None,
+    seed: int = 0,
+    ticks: int | None = None,
+    markets: int | IntArray = 100,
+) -> Decisions:
+    """Play, and keep one participant's decisions with their propensities. Arguments as for `play`.
+
+    targets: policies whose chances of the same actions are asked for. They see the observations
+        that were made, and remember what they saw; one that remembers its own actions cannot be
+        evaluated from another's record.
+    menu: [S, L_n, A] actions whose chances under the targets are wanted too, to fit the values of
+        a doubly robust estimate.
+    Raises InputError if the participant's policy failed: its record would have no propensity.
+    """
+    table = Table.of(market, policies, seed, markets)
+    seat = market.seat(participant)
+    targets = {name: as_policy(name, target) for name, target in (targets or {}).items()}
+    if menu is not None:
+        menu = np.asarray(menu, dtype=np.float64)
+        if menu.ndim != 3 or menu.shape[1:] != seat.action_shape:
+            raise InputError(
+                f"menu has shape {menu.shape}, must be (actions, {seat.action_shape[0]}, "
+                f"{seat.action_shape[1]}) = (actions, listings, {'/'.join(seat.features)})"
+            )
+    policy = table.policies[seat.number]
+    memories = {name: target.start(seat, table.batch) for name, target in targets.items()}
+    kept: list[tuple[Any, ...]] = []
+    chances: dict[str, list[Array]] = {name: [] for name in targets}
+    menus: dict[str, list[Array]] = {name: [] for name in targets}
+    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, table=table)
+    for at, turn in enumerate(looped):
+        failed = next((f for f in table.faults.values() if f.participant == participant), None)
+        if failed is not None:
+            raise InputError(
+                f"{participant}: its policy failed at tick {failed.first_tick} ({failed.reason}); "
+                "a decision that was not made has no propensity"
+            )
+        own = seat.own(turn.observation).copy()
+        action = turn.actions[:, seat.listings]
+        moved = np.broadcast_to(turn.step.info.moved[:, seat.number], table.batch)
+        chance = policy.propensity(seat, own, action, turn.memories[seat.number])
+        reward = turn.step.reward[:, seat.number]
+        kept.append((own, action, moved, reward, np.where(moved, chance, 1.0)))
+        for name, target in targets.items():
+            memory = memories[name]
+            aimed = target.propensity(seat, own, action, memory)
+            chances[name].append(np.where(moved, aimed, 1.0))
+            if menu is not None:
+                menus[name].append(_chances(target, seat, own, menu, memory))
+            _, memories[name] = target.act(seat, own, memory, table.streams[seat.number].at(at))
+    observation, acted, on_move, rewards, played = (
+        np.stack(values, axis=1) for values in zip(*kept, strict=True)
+    )
+    return Decisions(
+        seat,
+        observation,
+        acted,
+        on_move,
+        rewards,
+        played,
+        {name: np.stack(values, axis=1) for name, values in chances.items()},
+        {name: np.stack(values, axis=1) for name, values in menus.items() if values},
+    )
+
+
+def _chances(policy: Policy, seat: Seat, own: Array, menu: Array, memory: Any) -> Array:
+    """[B, S] chance of each action on the menu."""
+    shape = (len(own), *seat.action_shape)
+    return np.stack(
+        [policy.propensity(seat, own, np.broadcast_to(a, shape), memory) for a in menu], axis=1
+    )

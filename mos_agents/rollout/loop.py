@@ -1,0 +1,163 @@
+"""The one loop: every participant decides from what it sees itself, tick after tick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.market.random import Streams
+from mos_agents.market.tick import Market, Seat, tick
+from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, State, Step
+from mos_agents.policies.base import Policy, from_spec
+
+
+class Fault(NamedTuple):
+    """What went wrong inside a policy, and how often."""
+
+    participant: str
+    reason: str
+    first_tick: int
+    decisions: int  # markets times ticks in which the participant made no usable action
+
+
+class Turn(NamedTuple):
+    """One tick as the loop saw it: what was seen, what was done upon it, and what came of it."""
+
+    before: State
+    observation: Array  # [B, sum of D_n] before acting
+    memories: tuple[Any, ...]  # of each participant, before acting
+    actions: Array  # [B, L, A]; NaN where a policy failed
+    step: Step
+
+
+@dataclass(eq=False)
+class Table:
+    """The policies of all participants at the table, with their memories and their luck."""
+
+    seats: tuple[Seat, ...]
+    policies: tuple[Policy, ...]
+    memories: list[Any]
+    streams: tuple[Streams, ...]
+    batch: int
+    faults: dict[tuple[str, str], Fault] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, market: Market, policies: Mapping[str, Policy], seed: int, markets: int | IntArray
+    ) -> Table:
+        """Seat one policy at every participant's place; InputError if they do not fit."""
+        if not isinstance(market, Market):
+            raise InputError(f"market={market!r:.60} must be a Market: mos_agents.retail(), say")
+        if not isinstance(policies, Mapping):
+            raise InputError(f"policies={policies!r:.60} must map participants to their policies")
+        names = market.layout.participants
+        for name in policies:
+            if name not in names:
+                raise InputError(f"policies: {name!r} is not a participant; they are {names}")
+        missing = [name for name in names if name not in policies]
+        if missing:
+            raise InputError(f"policies: none for {missing}; give every participant one")
+        chosen = tuple(as_policy(name, policies[name]) for name in names)
+        streams = tuple(Streams.of(seed, markets, owner=name) for name in names)
+        batch = len(streams[0].markets)
+        memories = [p.start(seat, batch) for p, seat in zip(chosen, market.seats, strict=True)]
+        return cls(market.seats, chosen, memories, streams, batch)
+
+    def actions(self, observation: Array, at: int) -> Array:
+        """[B, L, A] everybody's actions. A policy that fails leaves NaN, which the market refuses.
+
+        Each policy gets a copy of its own part of the observations: it sees nobody else's and
+        spoils nobody else's.
+        """
+        parts = []
+        for n, seat in enumerate(self.seats):
+            own = seat.own(observation).copy()
+            try:
+                action, memory = self.policies[n].act(
+                    seat, own, self.memories[n], self.streams[n].at(at)
+                )
+                checked = seat.checked(action, self.batch)
+            except QuoteRefused as refusal:
+                checked = self._failed(seat, str(refusal), at)
+            except Exception as error:
+                checked = self._failed(seat, f"{type(error).__name__}: {error}", at)
+            else:
+                self.memories[n] = memory
+                missing = ~np.isfinite(checked).all(axis=(1, 2))
+                if missing.any():
+                    self._count(seat, "not a finite number", at, int(missing.sum()))
+            parts.append(checked)
+        return np.ascontiguousarray(np.concatenate(parts, axis=1))
+
+    def _failed(self, seat: Seat, reason: str, at: int) -> Array:
+        self._count(seat, reason, at, self.batch)
+        return np.full((self.batch, *seat.action_shape), np.nan)
+
+    def _count(self, seat: Seat, reason: str, at: int, decisions: int) -> None:
+        # Messages may hold anything, a counter even: after the first few kinds they are one.
+        if (seat.name, reason) not in self.faults and len(self.faults) >= 100:
+            reason = "other failures"
+        fault = self.faults.get((seat.name, reason), Fault(seat.name, reason, at, 0))
+        self.faults[seat.name, reason] = fault._replace(decisions=fault.decisions + decisions)
+
+
+def as_policy(name: str, given: Any) -> Policy:
+    """A policy, or one from its {"kind": ...}."""
+    if not all(hasattr(given, verb) for verb in ("start", "act")):
+        try:
+            return from_spec(given)
+        except InputError as error:
+            raise InputError(f"policies: {name}: {error}") from None
+    policy: Policy = given
+    return policy
+
+
+def turns(
+    market: Market,
+    policies: Mapping[str, Policy],
+    *,
+    seed: int = 0,
+    ticks: int | None = None,
+    markets: int | IntArray = 1,
+    table: Table | None = None,
+) -> Iterator[Turn]:
+    """The loop with all that passes in it. Arguments as for `play`; `table` keeps the faults."""
+    seated = Table.of(market, policies, seed, markets) if table is None else table
+    ticks = market.horizon if ticks is None else ticks
+    if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
+        raise InputError(f"ticks={ticks!r} must be a whole number >= 1, or None for the horizon")
+    streams = Streams.of(seed, markets)
+    return _turns(market, seated, streams, int(ticks))
+
+
+def _turns(market: Market, table: Table, streams: Streams, ticks: int) -> Iterator[Turn]:
+    state = market.start(table.batch)
+    observation = market.first_observation(state, streams.at(0))
+    for at in range(ticks):
+        memories = tuple(table.memories)
+        actions = table.actions(observation, at)
+        step = tick(market, state, actions, streams.at(at))
+        yield Turn(state, observation, memories, actions, step)
+        state, observation = step.state, step.observation
+
+
+def play(
+    market: Market,
+    policies: Mapping[str, Policy],
+    *,
+    seed: int = 0,
+    ticks: int | None = None,
+    markets: int | IntArray = 1,
+) -> Iterator[Step]:
+    """The market's steps, one a tick, while every participant follows its policy.
+
+    markets: how many, or their numbers [B]; market m of a seed has the same luck in any company.
+    ticks: None plays the market's horizon.
+    A policy that raises, or returns no numbers of the right shape, loses that move: its standing
+    quote stays and the others go on. Raises InputError at once if a policy does not fit its seat.
+    """
+    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets)
+    return (turn.step for turn in looped)
