@@ -13,7 +13,7 @@ from mos_agents.actors.lent import Lent, Loan
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
-from mos_agents.rollout import Fault
+from mos_agents.policies.faults import Fault
 
 RUNTIMES = ("local", "actors", "ray")
 
@@ -23,7 +23,7 @@ class Desk(Protocol):
 
     def begin(self, seed: int) -> tuple[Any, Array]: ...
     def advance(self, actions: Array) -> Step: ...
-    def troubles(self) -> list[Any]: ...
+    def faults(self) -> list[Fault]: ...
     def close(self) -> None: ...
 
 
@@ -61,7 +61,7 @@ class ActingEpisode:
     @property
     def faults(self) -> tuple[Fault, ...]:
         """What went wrong inside, in this episode."""
-        return tuple(Fault(*one) for one in self._desk.troubles()) if self._desk else ()
+        return tuple(self._desk.faults()) if self._desk else ()
 
     def close(self) -> None:
         """End the actors, and the cluster if it was started for them."""

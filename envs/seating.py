@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mos_agents import scenarios
 from mos_agents.market.random import Streams, purpose_number
@@ -92,7 +91,7 @@ def described(preset: str, scenario: Any, settings: Mapping[str, Any]) -> Scenar
     found = preset if scenario is None else scenario
     made = found if isinstance(found, Scenario) else scenarios.load(found)
     changes = [
-        f"{key.replace('__', '.')}={_as_yaml(value)}"
+        f"{key.replace('__', '.')}={scenarios.inline(value)}"
         for key, value in settings.items()
         if value is not None
     ]
@@ -202,8 +201,3 @@ def _known(name: Any, where: str, market: Market) -> None:
 def _some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"
-
-
-def _as_yaml(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6)
-    return text.removesuffix("\n").removesuffix("\n...").strip()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from mos_agents.actors.runtime import LocalRuntime
-from mos_agents.actors.shard import Progress, Shard, ShardPlan, Summary, markets_of
+from mos_agents.actors.shard import Progress, Shard, ShardPlan, Summary
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.hashing import combined
 from mos_agents.runs.tables import Row, combined_aggregate, combined_row
@@ -104,7 +104,7 @@ class Driver:
                 f"shards={self.count} must be in [1, {self.markets}]: every shard needs a market; "
                 "raise --markets"
             )
-        self._plans = [self._plan_of(s) for s in range(self.count)]
+        self._plans = [self.plan.part(s, self.count, self.markets) for s in range(self.count)]
         self._handles: list[Any] = [None] * self.count
         self._progress: list[Progress | None] = [None] * self.count
         self._waiting: list[dict[int, Summary]] = [{} for _ in range(self.count)]
@@ -247,14 +247,6 @@ class Driver:
                 except self.died:
                     self._bring_back(s)
                     reference = self.shards.ask(self._handles[s], verb)
-
-    def _plan_of(self, s: int) -> ShardPlan:
-        numbers = markets_of(s, self.count, self.markets)
-        recorded = int(np.clip(self.plan.recorded - numbers[0], 0, numbers.size))
-        folder = None if self.plan.folder is None else f"{self.plan.folder}/shard-{s:04d}"
-        return replace(
-            self.plan, markets=tuple(int(m) for m in numbers), recorded=recorded, folder=folder
-        )
 
 
 def _summed(counts: Sequence[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, Step
 from mos_agents.policies.base import Policy
+from mos_agents.policies.faults import Fault, Faults, count
 
 SLOW_TO_BEGIN = 10.0
 """Seconds after which a host that does not begin another episode gives way to a new one."""
@@ -47,15 +48,6 @@ class Loan:
         )
 
 
-class Trouble(NamedTuple):
-    """What went wrong with a participant inside, and how often."""
-
-    participant: str
-    reason: str
-    first_tick: int
-    decisions: int  # markets times ticks without a usable action
-
-
 class Lent:
     """The clearing house of a loan, and the hosts of those who play inside."""
 
@@ -75,9 +67,9 @@ class Lent:
         """Clear a tick with the actions [B, L, A] of those outside; the other rows are not read."""
         return self._begun().step(actions)
 
-    def troubles(self) -> list[Trouble]:
+    def faults(self) -> list[Fault]:
         """What went wrong inside since the episode began."""
-        return list(self._begun().troubles.values())
+        return list(self._begun().faults.values())
 
     def close(self) -> None:
         """End the hosts."""
@@ -96,7 +88,7 @@ class LentShard(Shard):
     def __init__(self, loan: Loan, run: str, seed: int, runtime: Runtime) -> None:
         super().__init__(loan.plan(run, seed), runtime, (loan.market, loan.policies))
         self._outside = [s for s in loan.market.seats if s.name not in loan.policies]
-        self.troubles: dict[tuple[str, str], Trouble] = {}
+        self.faults: Faults = {}
 
     def step(self, actions: Array) -> Step:
         """One tick with the actions of those outside."""
@@ -119,18 +111,17 @@ class LentShard(Shard):
         for name in self.policies:
             reply = replies.get(name, "withdrawn")
             if isinstance(reply, str):
-                self._count(name, reply, batch)
+                count(self.faults, name, reply, self.house.tick, batch)
             elif reply.action is None:
-                self._count(name, reply.fault, batch)
+                count(self.faults, name, reply.fault, self.house.tick, batch)
             elif not (fine := np.isfinite(reply.action).reshape(batch, -1).all(axis=1)).all():
-                self._count(name, "not a finite number", int(batch - fine.sum()))
-
-    def _count(self, name: str, reason: str, decisions: int) -> None:
-        # Messages may hold anything, a counter even: after the first few kinds they are one.
-        if (name, reason) not in self.troubles and len(self.troubles) >= 100:
-            reason = "other failures"
-        one = self.troubles.get((name, reason), Trouble(name, reason, self.house.tick, 0))
-        self.troubles[name, reason] = one._replace(decisions=one.decisions + decisions)
+                count(
+                    self.faults,
+                    name,
+                    "not a finite number",
+                    self.house.tick,
+                    int(batch - fine.sum()),
+                )
 
 
 class Lasting:

@@ -30,12 +30,13 @@ from ray.exceptions import (
 from ray.exceptions import AuthenticationError as RayAuthenticationError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from mos_agents.actors.lent import Lent, Loan, Trouble
+from mos_agents.actors.lent import Lent, Loan
 from mos_agents.actors.messages import told
 from mos_agents.actors.participant import hosted
 from mos_agents.actors.runtime import Answer, nothing
 from mos_agents.actors.shard import Progress, Shard, ShardPlan
 from mos_agents.market.types import Array, InputError, Step
+from mos_agents.policies.faults import Fault
 from mos_agents.runs.files import RunError
 
 QUIET = {
@@ -376,8 +377,8 @@ class _LentActor:
     def advance(self, actions: Array) -> Step:
         return self._lent.advance(actions)
 
-    def troubles(self) -> list[Trouble]:
-        return self._lent.troubles()
+    def faults(self) -> list[Fault]:
+        return self._lent.faults()
 
     def close(self) -> None:
         self._lent.close()
@@ -408,8 +409,8 @@ class RayLent:
     def advance(self, actions: Array) -> Step:
         return self._told("advance", actions)
 
-    def troubles(self) -> list[Trouble]:
-        return self._told("troubles")
+    def faults(self) -> list[Fault]:
+        return self._told("faults")
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

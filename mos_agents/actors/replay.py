@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from mos_agents.actors.runtime import LocalRuntime
-from mos_agents.actors.shard import Shard, ShardPlan, markets_of
+from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import Digests, combined
 
@@ -26,7 +25,7 @@ def replay(plan: ShardPlan, markets: int, count: int) -> Replayed:
     """Clear every shard again from the first tick if the journal goes back to it, else from the
     newest snapshot. Raises RunError where journal or snapshot is damaged or missing.
     """
-    found = [_shard(plan, s, count, markets) for s in range(count)]
+    found = [_shard(plan.part(s, count, markets)) for s in range(count)]
     reached = {last for _, last, _ in found}
     if len(reached) > 1:
         raise RunError(f"{plan.folder}: the shards' journals end at different ticks: damaged")
@@ -34,11 +33,9 @@ def replay(plan: ShardPlan, markets: int, count: int) -> Replayed:
     return Replayed(min(first for first, _, _ in found), reached.pop(), combined(digests))
 
 
-def _shard(plan: ShardPlan, s: int, count: int, markets: int) -> tuple[int, int, Digests]:
-    folder = f"{plan.folder}/shard-{s:04d}"
-    if not Path(folder).is_dir():
-        raise RunError(f"{folder}: missing; without its journal the run cannot be verified")
-    numbers = tuple(int(m) for m in markets_of(s, count, markets))
-    shard = Shard(replace(plan, markets=numbers, folder=folder), LocalRuntime())
+def _shard(plan: ShardPlan) -> tuple[int, int, Digests]:
+    if plan.folder is None or not Path(plan.folder).is_dir():
+        raise RunError(f"{plan.folder}: missing; without its journal the run cannot be verified")
+    shard = Shard(plan, LocalRuntime())
     first, last = shard.replay()
     return first, last, shard.digest.digests

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,6 +71,15 @@ class ShardPlan:
                 raise InputError(f"{name}={getattr(self, name)!r} must be >= {low}")
         if self.deadline is not None and not self.deadline > 0.0:
             raise InputError(f"deadline={self.deadline!r} must be > 0 seconds")
+
+    def part(self, shard: int, shards: int, markets: int) -> ShardPlan:
+        """The plan of one shard of a run of so many markets, in a folder of its own."""
+        numbers = markets_of(shard, shards, markets)
+        recorded = int(np.clip(self.recorded - numbers[0], 0, numbers.size))
+        folder = None if self.folder is None else f"{self.folder}/shard-{shard:04d}"
+        return replace(
+            self, markets=tuple(int(m) for m in numbers), recorded=recorded, folder=folder
+        )
 
 
 class Summary(NamedTuple):

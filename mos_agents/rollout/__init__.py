@@ -4,9 +4,10 @@
 each other before the same luck, and `log_decisions` keeps what off-policy evaluation needs.
 """
 
+from mos_agents.policies.faults import Fault
 from mos_agents.rollout.comparing import Compared, Comparison, compare_policies, mean_interval
 from mos_agents.rollout.decisions import Decisions, log_decisions
-from mos_agents.rollout.loop import Fault, Table, Turn, play, turns
+from mos_agents.rollout.loop import Table, Turn, play, turns
 from mos_agents.rollout.outcome import SERIES, Rollout, rollout
 
 __all__ = [

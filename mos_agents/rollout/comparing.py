@@ -12,7 +12,7 @@ from mos_agents.analysis.statistics import bootstrap_interval, check_confidence,
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
-from mos_agents.rollout.loop import Fault
+from mos_agents.policies.faults import Fault
 from mos_agents.rollout.outcome import counted, rollout
 
 

@@ -12,15 +12,7 @@ from mos_agents.market.random import Streams
 from mos_agents.market.tick import Market, Seat, tick
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, State, Step
 from mos_agents.policies.base import Policy, from_spec
-
-
-class Fault(NamedTuple):
-    """What went wrong inside a policy, and how often."""
-
-    participant: str
-    reason: str
-    first_tick: int
-    decisions: int  # markets times ticks in which the participant made no usable action
+from mos_agents.policies.faults import Faults, count
 
 
 class Turn(NamedTuple):
@@ -42,7 +34,7 @@ class Table:
     memories: list[Any]
     streams: tuple[Streams, ...]
     batch: int
-    faults: dict[tuple[str, str], Fault] = field(default_factory=dict)
+    faults: Faults = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -88,20 +80,13 @@ class Table:
                 self.memories[n] = memory
                 missing = ~np.isfinite(checked).all(axis=(1, 2))
                 if missing.any():
-                    self._count(seat, "not a finite number", at, int(missing.sum()))
+                    count(self.faults, seat.name, "not a finite number", at, int(missing.sum()))
             parts.append(checked)
         return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
     def _failed(self, seat: Seat, reason: str, at: int) -> Array:
-        self._count(seat, reason, at, self.batch)
+        count(self.faults, seat.name, reason, at, self.batch)
         return np.full((self.batch, *seat.action_shape), np.nan)
-
-    def _count(self, seat: Seat, reason: str, at: int, decisions: int) -> None:
-        # Messages may hold anything, a counter even: after the first few kinds they are one.
-        if (seat.name, reason) not in self.faults and len(self.faults) >= 100:
-            reason = "other failures"
-        fault = self.faults.get((seat.name, reason), Fault(seat.name, reason, at, 0))
-        self.faults[seat.name, reason] = fault._replace(decisions=fault.decisions + decisions)
 
 
 def as_policy(name: str, given: Any) -> Policy:

@@ -11,7 +11,8 @@ from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.tick import Market, refusals
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies.base import Policy
-from mos_agents.rollout.loop import Fault, Table, Turn, turns
+from mos_agents.policies.faults import Fault
+from mos_agents.rollout.loop import Table, Turn, turns
 
 SERIES: dict[str, Callable[[Turn], Array]] = {
     "bid": lambda t: t.step.info.quotes.bid,
