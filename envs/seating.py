@@ -140,6 +140,7 @@ class Episode:
         self.hosted = Table(inside, policies, memories, luck, self.batch) if inside else None
         self.state: State = market.start(self.batch)
         self.observation: Array = market.first_observation(self.state, self._streams.at(0))
+        self._reward = np.zeros((self.batch, market.layout.N))
         return self.observation
 
     @property
@@ -154,9 +155,10 @@ class Episode:
         """One tick. `actions` [B, L, A] holds those from outside; those from inside are added."""
         now = self.state.tick
         if self.hosted is not None:
+            self.hosted.hear(self.observation, self._reward, now)
             actions[:, self._rows] = self.hosted.actions(self.observation, now)
         step = tick(self.market, self.state, actions, self._streams.at(now))
-        self.state, self.observation = step.state, step.observation
+        self.state, self.observation, self._reward = step.state, step.observation, step.reward
         return step
 
 

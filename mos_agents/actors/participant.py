@@ -15,7 +15,7 @@ from mos_agents.actors.messages import Call, MessageError, Reply, flatten, resto
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import Seat
 from mos_agents.market.types import Array
-from mos_agents.policies.base import Policy
+from mos_agents.policies.base import Policy, heard
 
 
 class Snapshot(NamedTuple):
@@ -98,9 +98,14 @@ class Participant:
         self.tick, self._last = snapshot.tick, None
 
     def _act(self, call: Call) -> tuple[Array | None, str]:
+        shocks = self.streams.at(call.tick)
         try:
+            memory = heard(
+                self.policy, self.seat, np.array(call.observation), np.array(call.reward),
+                self.memory, shocks,
+            )  # fmt: skip
             action, memory = self.policy.act(
-                self.seat, np.array(call.observation), self.memory, self.streams.at(call.tick)
+                self.seat, np.array(call.observation), memory, shocks
             )
             checked = self.seat.checked(action, len(self.streams.markets))
         except (Exception, SystemExit) as error:  # a failure costs it a move, and nobody else

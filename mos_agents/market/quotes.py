@@ -96,8 +96,8 @@ class HouseRules:
 class PostedPrice(HouseRules):
     """A seller's price, taken or left.
 
-    At least `min_margin` over cost, changed by at most the share `max_relative_change` per move,
-    inside [low, high], rounded to the tick size. A cost shock may lift the floor faster than the
+    At least `min_margin` over cost, changed by at most the share `max_relative_change` per move
+    (infinity: freely), inside [low, high], rounded to the tick size. A cost shock may lift the floor faster than the
     largest change allows: the floor wins.
     """
 
@@ -273,10 +273,12 @@ def post_prices(  # type: ignore[no-untyped-def]
                         reason = 2
                         break
                     floor = min(max(low, cost[b, i] * (1.0 + min_margin)), high)
-                    near = min(
-                        max(price, standing[b, i] * (1.0 - max_change)),
-                        standing[b, i] * (1.0 + max_change),
-                    )
+                    near = price
+                    if max_change < np.inf:
+                        near = min(
+                            max(price, standing[b, i] * (1.0 - max_change)),
+                            standing[b, i] * (1.0 + max_change),
+                        )
                     lawful = max(near, floor)
                     if steps > 0.0:
                         # A hair of slack: a floor that is itself on the grid is not rounded away.

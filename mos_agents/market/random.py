@@ -27,6 +27,8 @@ from scipy.special import ndtri
 from mos_agents.market.kernels import kernel
 from mos_agents.market.types import Array, InputError, IntArray
 
+PAGE = 4
+"""Ticks on a page: a block of the generator has four words, one for each."""
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53, as numpy's `random`
 
 
@@ -38,6 +40,9 @@ class Shocks(Protocol):
 
     def normals(self, purpose: str, n: int) -> Array:
         """[B, n] standard normals."""
+
+    def paged(self, purpose: str, n: int) -> Array:
+        """[B, n] uniforms of which `PAGE` ticks share one page: the cheap way to draw a few."""
 
     def ragged(self, purpose: str, start: IntArray) -> Array:
         """Flat uniforms: market b owns positions start[b] to start[b + 1]; start is [B + 1]."""
@@ -88,6 +93,10 @@ class StreamShocks(NamedTuple):
         normals: Array = ndtri(np.maximum(self.uniforms(purpose, n), 0.5 * _TO_UNIT))
         return normals
 
+    def paged(self, purpose: str, n: int) -> Array:
+        page = StreamShocks(self.key, self.markets, self.tick // PAGE)
+        return page.uniforms(purpose, PAGE * n)[:, self.tick % PAGE :: PAGE]
+
     def ragged(self, purpose: str, start: IntArray) -> Array:
         total = int(start[-1])
         out = np.empty(total + 3)
@@ -112,6 +121,9 @@ class HandMade:
         return np.ascontiguousarray(table[:, :n])
 
     def normals(self, purpose: str, n: int) -> Array:
+        return self.uniforms(purpose, n)
+
+    def paged(self, purpose: str, n: int) -> Array:
         return self.uniforms(purpose, n)
 
     def ragged(self, purpose: str, start: IntArray) -> Array:
@@ -181,32 +193,42 @@ def _product(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @kernel
-def _fill(key, tick, market, purpose, out, first, last, room):  # type: ignore[no-untyped-def]
-    """Uniforms into out[first:last]; what lies from there to `room` may be overwritten."""
+def block(key, count, tick, market, purpose):  # type: ignore[no-untyped-def]
+    """The `count`-th block (from 1) of a stream: four uniforms. For loops that have no array."""
     m0, m1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
     w0, w1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
-    shift, unit, one = np.uint64(11), 1.0 / 9007199254740992.0, np.uint64(1)
-    position, block = first, np.uint64(0)
+    shift, unit = np.uint64(11), 1.0 / 9007199254740992.0
+    c0, c1, c2, c3 = count, tick, market, purpose
+    k0, k1 = key[0], key[1]
+    for _ in range(10):
+        h0, l0 = _product(m0, c0)
+        h1, l1 = _product(m1, c2)
+        c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
+        k0 += w0
+        k1 += w1
+    return (
+        np.float64(c0 >> shift) * unit, np.float64(c1 >> shift) * unit,
+        np.float64(c2 >> shift) * unit, np.float64(c3 >> shift) * unit,
+    )  # fmt: skip
+
+
+@kernel
+def _fill(key, tick, market, purpose, out, first, last, room):  # type: ignore[no-untyped-def]
+    """Uniforms into out[first:last]; what lies from there to `room` may be overwritten."""
+    position, count, one = first, np.uint64(0), np.uint64(1)
     while position < last:
-        block += one
-        c0, c1, c2, c3 = block, tick, market, purpose
-        k0, k1 = key[0], key[1]
-        for _ in range(10):
-            h0, l0 = _product(m0, c0)
-            h1, l1 = _product(m1, c2)
-            c0, c1, c2, c3 = h1 ^ c1 ^ k0, l1, h0 ^ c3 ^ k1, l0
-            k0 += w0
-            k1 += w1
-        out[position] = np.float64(c0 >> shift) * unit
+        count += one
+        u0, u1, u2, u3 = block(key, count, tick, market, purpose)
+        out[position] = u0
         if position + 3 < room:
-            out[position + 1] = np.float64(c1 >> shift) * unit
-            out[position + 2] = np.float64(c2 >> shift) * unit
-            out[position + 3] = np.float64(c3 >> shift) * unit
+            out[position + 1] = u1
+            out[position + 2] = u2
+            out[position + 3] = u3
         else:
             if position + 1 < last:
-                out[position + 1] = np.float64(c1 >> shift) * unit
+                out[position + 1] = u1
             if position + 2 < last:
-                out[position + 2] = np.float64(c2 >> shift) * unit
+                out[position + 2] = u2
         position += 4
 
 

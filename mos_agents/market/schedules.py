@@ -22,6 +22,9 @@ class Simultaneous:
     def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
         return market.everybody
 
+    def turn(self, market: Market, n: int) -> tuple[int, int]:
+        return 1, 0
+
 
 @dataclass(frozen=True)
 class Alternating:
@@ -29,6 +32,9 @@ class Alternating:
 
     def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
         return (np.arange(market.layout.N) == tick % market.layout.N)[None, :]
+
+    def turn(self, market: Market, n: int) -> tuple[int, int]:
+        return market.layout.N, n
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,9 @@ class Periodic:
         offsets = self.offsets or (0,) * len(self.periods)
         return ((tick - np.array(offsets)) % np.array(self.periods) == 0)[None, :]
 
+    def turn(self, market: Market, n: int) -> tuple[int, int]:
+        return self.periods[n], self.offsets[n] if self.offsets else 0
+
 
 @dataclass(frozen=True)
 class RandomMoves:
@@ -69,3 +78,6 @@ class RandomMoves:
     def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
         moves: NDArray[np.bool_] = shocks.uniforms("moves", market.layout.N) < self.probability
         return moves
+
+    def turn(self, market: Market, n: int) -> tuple[int, int]:
+        return 0, 0

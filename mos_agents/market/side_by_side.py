@@ -65,6 +65,9 @@ class PartLuck:
     def normals(self, purpose: str, n: int) -> Array:
         return self.shocks.normals(f"{self.part}/{purpose}", n)
 
+    def paged(self, purpose: str, n: int) -> Array:
+        return self.shocks.paged(f"{self.part}/{purpose}", n)
+
     def ragged(self, purpose: str, start: IntArray) -> Array:
         return self.shocks.ragged(f"{self.part}/{purpose}", start)
 

@@ -31,6 +31,12 @@ class Schedule(Protocol):
     def moves(self, market: Market, tick: int, shocks: Shocks) -> Any:
         """[B, N] booleans (or [1, N], the same in every market)."""
 
+    def turn(self, market: Market, n: int) -> tuple[int, int]:
+        """(period, offset): participant n moves at the ticks t with (t - offset) % period == 0.
+
+        (0, 0) where nobody can tell beforehand.
+        """
+
 
 class QuoteRule(Protocol):
     """The house's rules for quotes: what is taken, what is brought within limits, what refused."""

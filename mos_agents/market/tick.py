@@ -162,6 +162,7 @@ class Market:
                     sigma_relative=bool(getattr(place.reference, "relative", True)),
                     order_decay=float(getattr(place.execution, "kappa", np.nan)),
                     order_rate=order_rate(place),
+                    turn=turn(self, n),
                 )
             )
             begin += size
@@ -319,6 +320,8 @@ class Seat:
     low, high: [L_n, A] limits of its actions. sigma, order_decay (kappa) and order_rate (orders
     per unit of time and side) are the public parameters of a dealer market, NaN elsewhere; sigma
     is per square root of time, in shares of the price if `sigma_relative`, otherwise in money.
+    turn: (period, offset), the participant moves at the ticks t with (t - offset) % period == 0;
+        (0, 0) where that cannot be told beforehand.
     """
 
     name: str
@@ -338,6 +341,7 @@ class Seat:
     sigma_relative: bool
     order_decay: float
     order_rate: float
+    turn: tuple[int, int]
 
     @cached_property
     def where(self) -> dict[str, slice]:
@@ -414,6 +418,12 @@ class Seat:
     def _shape(self, batch: int) -> str:
         listings, features = self.action_shape
         return f"({batch}, {listings}, {features}) = (markets, listings, {'/'.join(self.features)})"
+
+
+def turn(market: Market, n: int) -> tuple[int, int]:
+    """When participant n moves, as far as its schedule tells."""
+    told: Callable[[Market, int], tuple[int, int]] | None = getattr(market.schedule, "turn", None)
+    return (0, 0) if told is None else told(market, n)
 
 
 def order_rate(market: Market) -> float:

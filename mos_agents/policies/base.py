@@ -40,6 +40,18 @@ class Policy(Protocol):
         """[B] probability or density of that action, given what was seen and remembered before."""
 
 
+def heard(
+    policy: Policy, seat: Seat, observation: Array, reward: Array, memory: Any, shocks: Shocks
+) -> Any:
+    """The memory after the last tick's reward [B] has been heard: a learner's, or as it was.
+
+    Every loop calls this before `act`, with what the participant sees now. A learner may write to
+    the arrays of its own memory: it is nobody else's, and whoever keeps it copies it.
+    """
+    learn = getattr(policy, "learn", None)
+    return memory if learn is None else learn(seat, observation, reward, memory, shocks)
+
+
 P = TypeVar("P", bound=type)
 POLICIES: dict[str, type] = {}
 """Every policy that a scenario can name."""

@@ -14,7 +14,14 @@ import numpy as np
 from mos_agents.market.random import Shocks
 from mos_agents.market.tick import Seat
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.policies.base import Policy, check_number, from_spec, register, uniform_choice
+from mos_agents.policies.base import (
+    Policy,
+    check_number,
+    from_spec,
+    heard,
+    register,
+    uniform_choice,
+)
 
 Bound = float | tuple[float, ...] | None
 
@@ -30,6 +37,9 @@ class Renamed(NamedTuple):
 
     def normals(self, purpose: str, n: int) -> Array:
         return self.shocks.normals(self.prefix + purpose, n)
+
+    def paged(self, purpose: str, n: int) -> Array:
+        return self.shocks.paged(self.prefix + purpose, n)
 
     def ragged(self, purpose: str, start: IntArray) -> Array:
         return self.shocks.ragged(self.prefix + purpose, start)
@@ -172,6 +182,11 @@ class EpsilonGreedy:
     def start(self, seat: Seat, batch: int) -> Any:
         self.draw.start(seat, batch)
         return self.policy.start(seat, batch)
+
+    def learn(
+        self, seat: Seat, observation: Array, reward: Array, memory: Any, shocks: Shocks
+    ) -> Any:
+        return heard(self.policy, seat, observation, reward, memory, Renamed(shocks, "inner/"))
 
     def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
         own, memory = self.policy.act(seat, observation, memory, Renamed(shocks, "inner/"))

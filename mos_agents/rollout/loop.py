@@ -11,7 +11,7 @@ import numpy as np
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import Market, Seat, tick
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, State, Step
-from mos_agents.policies.base import Policy, from_spec
+from mos_agents.policies.base import Policy, from_spec, heard
 from mos_agents.policies.faults import Faults, count
 
 
@@ -35,6 +35,7 @@ class Table:
     streams: tuple[Streams, ...]
     batch: int
     faults: Faults = field(default_factory=dict)
+    _absent: dict[int, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -58,6 +59,23 @@ class Table:
         memories = [p.start(seat, batch) for p, seat in zip(chosen, market.seats, strict=True)]
         return cls(market.seats, chosen, memories, streams, batch)
 
+    def hear(self, observation: Array, reward: Array, at: int) -> None:
+        """Learners hear of the last tick's rewards [B, N], each of its own; to call before `actions`.
+
+        One that fails at learning loses its move, as one that fails at acting does.
+        """
+        for n, seat in enumerate(self.seats):
+            if not hasattr(self.policies[n], "learn"):
+                continue
+            own = seat.own(observation).copy()
+            try:
+                self.memories[n] = heard(
+                    self.policies[n], seat, own, reward[:, seat.number].copy(), self.memories[n],
+                    self.streams[n].at(at),
+                )  # fmt: skip
+            except Exception as error:
+                self._absent[n] = f"{type(error).__name__}: {error}"
+
     def actions(self, observation: Array, at: int) -> Array:
         """[B, L, A] everybody's actions. A policy that fails leaves NaN, which the market refuses.
 
@@ -67,6 +85,9 @@ class Table:
         parts = []
         for n, seat in enumerate(self.seats):
             own = seat.own(observation).copy()
+            if n in self._absent:
+                parts.append(self._failed(seat, self._absent.pop(n), at))
+                continue
             try:
                 action, memory = self.policies[n].act(
                     seat, own, self.memories[n], self.streams[n].at(at)
@@ -121,12 +142,14 @@ def turns(
 def _turns(market: Market, table: Table, streams: Streams, ticks: int) -> Iterator[Turn]:
     state = market.start(table.batch)
     observation = market.first_observation(state, streams.at(0))
+    reward = np.zeros((table.batch, market.layout.N))
     for at in range(ticks):
+        table.hear(observation, reward, at)
         memories = tuple(table.memories)
         actions = table.actions(observation, at)
         step = tick(market, state, actions, streams.at(at))
         yield Turn(state, observation, memories, actions, step)
-        state, observation = step.state, step.observation
+        state, observation, reward = step.state, step.observation, step.reward
 
 
 def play(

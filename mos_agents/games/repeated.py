@@ -1,0 +1,208 @@
+"""The repeated game in one compiled loop: tabular learners meet for millions of periods.
+
+The same game as tick by tick, and the same bits: payoffs come from the market (`StageGame`), tables
+are corrected by the learners' own functions (`learners.q_learning`), and luck has the same
+addresses (participant, session, tick). A *session* is one market of the batch from first to last
+tick: session s of a seed is the same in any company and in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.games.stage_game import StageGame
+from mos_agents.learners.q_learning import (
+    QLearning,
+    correct,
+    greedy_levels,
+    settled,
+    value,
+)
+from mos_agents.market.kernels import kernel
+from mos_agents.market.random import Streams, block, purpose_number
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, InputError, IntArray
+
+WINDOW = 100_000
+"""Periods without a change of any greedy price after which a session has converged."""
+
+
+@dataclass(frozen=True, eq=False)
+class RepeatedGame:
+    """A stage game, who plays it, and when they move."""
+
+    stage: StageGame
+    learners: tuple[QLearning, ...]
+
+    @classmethod
+    def of(cls, market: Market, learners: Mapping[str, QLearning]) -> RepeatedGame:
+        """The repeated game of the market's participants named; the others keep their prices.
+
+        Raises InputError in one line where the market or a learner cannot be played so.
+        """
+        for name, one in learners.items():
+            if type(one) is not QLearning:
+                raise InputError(
+                    f"{name}: {getattr(one, 'kind', one)!r} is not played in the compiled game, "
+                    "q_learning is; play it tick by tick with mos_agents.rollout"
+                )
+        stage = StageGame.of(market, learners)
+        made = cls(stage, tuple(learners[name] for name in stage.players))
+        for name in stage.players:
+            if market.seat(name).turn[0] == 0:
+                raise InputError(
+                    "schedule: random moves are played tick by tick only; use simultaneous, "
+                    "alternating or periodic ones"
+                )
+            made.learners[stage.players.index(name)].start(market.seat(name), 1)
+        return made
+
+    @property
+    def n(self) -> int:
+        return self.stage.n
+
+    def states(self, player: int) -> int:
+        """Situations that a player tells apart."""
+        return int(self.stage.state_counts[player]) ** self.learners[player].periods
+
+    def start(self, seed: int, session: int) -> Session:
+        """A session before its first period."""
+        stage, n = self.stage, self.n
+        rows = np.array([self.states(i) for i in range(n)], np.int64)
+        begin = np.concatenate(([0], rows.cumsum()))
+        q = np.full((int(begin[-1]), int(stage.sizes.max())), -np.inf)
+        for i, learner in enumerate(self.learners):
+            part = q[begin[i] : begin[i + 1], : stage.sizes[i]]
+            part[:] = learner.first_table(int(rows[i]))
+            if learner.initial_spread > 0.0:
+                luck = Streams.of(seed, np.array([session]), owner=stage.players[i]).at(0)
+                drawn = luck.uniforms("first table", part.size)
+                part[:] += learner.initial_spread * drawn.reshape(part.shape)
+        whole, money = np.zeros(n, np.int64), np.zeros(n)
+        return Session(
+            q, greedy_levels(q), stage.first_levels.copy(), whole - 1, money.copy(), money + 1.0,
+            whole.copy(), stage.first_states.copy(), whole.copy(),
+            np.array([learner.epsilon for learner in self.learners]), np.zeros(1, np.int64),
+        )  # fmt: skip
+
+    def advance(
+        self,
+        state: Session,
+        seed: int,
+        session: int,
+        periods: int,
+        window: int = 0,
+        trace: IntArray | None = None,
+    ) -> int:
+        """Play on, in place, to the period `periods` in all, or until converged; periods played.
+
+        window: stop once no greedy level has changed for so many periods; 0 plays to the end.
+        trace: [T, n] filled with the levels that stand in the first T periods of this call.
+        """
+        stage, n = self.stage, self.n
+        rows = np.concatenate(([0], np.cumsum([self.states(i) for i in range(n)]))).astype(np.int64)
+        seats = [stage.market.seat(name) for name in stage.players]
+        numbers = {name: np.array([getattr(one, name) for one in self.learners])
+                   for name in ("alpha", "delta", "decay", "epsilon_floor", "periods")}  # fmt: skip
+        turns = np.array([seat.turn for seat in seats], np.int64)
+        keys = np.stack([Streams.of(seed, 1, owner=name).key for name in stage.players])
+        full = np.array([one.payoffs is not None for one in self.learners])
+        together = bool((turns == [1, 0]).all() and not full.any() and
+                        (numbers["periods"] == 1).all())  # fmt: skip
+        _play(
+            stage.payoffs, stage.states, stage.strides, stage.sizes, stage.state_counts, rows,
+            numbers["alpha"], numbers["delta"], numbers["decay"], numbers["epsilon_floor"],
+            numbers["periods"], turns, full, together, keys, np.uint64(session),
+            np.uint64(purpose_number("explore")), np.uint64(purpose_number("try")), *state,
+            periods, window, np.empty((0, n), np.int64) if trace is None else trace,
+        )  # fmt: skip
+        return int(state.clock[0])
+
+
+class Session(NamedTuple):
+    """Where a session stands. Rows of `q` and `best` are the players' states, one after another."""
+
+    q: Array  # [R, m] tables; -infinity where a player has fewer levels than others
+    best: IntArray  # [R] greedy levels; -1 where several are best
+    level: IntArray  # [n] the levels that stand
+    row: IntArray  # [n] row of the last move
+    gain: Array  # [n]
+    power: Array  # [n]
+    changed: IntArray  # [n] period at which a greedy level last changed
+    now: IntArray  # [n] the situation that the last period left
+    before: IntArray  # [n] the situation one period earlier
+    epsilon: Array  # [n]
+    clock: IntArray  # [1]
+
+
+@kernel
+def _play(  # type: ignore[no-untyped-def]
+    pay, states, strides, sizes, counts, rows, alpha, delta, decay, floor, memory, turns, full,
+    together, keys, session, explore, attempt, q, best, level, row, gain, power, changed, now,
+    before, epsilon, clock, periods, window, trace,
+):  # fmt: skip
+    """Play the session on; see `RepeatedGame.advance`."""
+    n = sizes.shape[0]
+    one, four = np.uint64(1), np.uint64(4)
+    page = np.empty((n, 4))
+    profile = 0
+    for i in range(n):
+        profile += level[i] * strides[i]
+    last = changed.max()
+    start = clock[0]
+    for t in range(start, periods):
+        word = t & 3
+        if word == 0 or t == start:
+            for i in range(n):
+                u0, u1, u2, u3 = block(keys[i], one, np.uint64(t) // four, session, explore)
+                page[i, 0], page[i, 1], page[i, 2], page[i, 3] = u0, u1, u2, u3
+        was = profile
+        for i in range(n):
+            if full[i] and t > 0:
+                top = value(q, best, rows[i])
+                base = was - level[i] * strides[i]
+                for a in range(sizes[i]):
+                    target = pay[base + a * strides[i], i] + delta[i] * top
+                    if correct(q, best, rows[i], a, target, alpha[i]):
+                        changed[i] = last = t
+            if not together and (t - turns[i, 1]) % turns[i, 0] != 0:
+                continue
+            r = rows[i] + now[i]
+            if memory[i] == 2:
+                r = rows[i] + now[i] * counts[i] + before[i]
+            if row[i] >= 0 and not full[i]:
+                target = gain[i] + power[i] * value(q, best, r)
+                if correct(q, best, row[i], level[i], target, alpha[i]):
+                    changed[i] = last = t
+            tries = page[i, word] < epsilon[i]
+            if tries or best[r] < 0:
+                u0, u1, u2, u3 = block(keys[i], one, np.uint64(t), session, attempt)
+                if best[r] < 0:
+                    best[r] = settled(q, r, u1)
+                    changed[i] = last = t
+                a = min(int(u0 * sizes[i]), sizes[i] - 1) if tries else best[r]
+            else:
+                a = best[r]
+            profile += (a - level[i]) * strides[i]
+            row[i], level[i] = r, a
+            gain[i], power[i] = 0.0, 1.0
+        for i in range(n):
+            before[i] = now[i]
+            now[i] = states[i, profile]
+            gain[i] += power[i] * pay[profile, i]
+            power[i] *= delta[i]
+            epsilon[i] = max(epsilon[i] * decay[i], floor[i])
+        if t - start < trace.shape[0]:
+            for i in range(n):
+                trace[t - start, i] = level[i]
+        if window > 0 and t - last >= window:
+            clock[0] = t + 1
+            return
+    clock[0] = max(start, periods)
+
+
+__all__ = ["RepeatedGame", "Session", "WINDOW"]

@@ -1,0 +1,219 @@
+"""The finite game that is played at every tick: what each combination of prices earns everybody.
+
+The payoffs are not computed by a formula of their own: every combination of levels is put to the
+market as one market of a batch, and `tick`, the market's own loop, says what it pays. A market
+qualifies if one tick tells all: what it pays must not depend on chance, on the tick or on what
+stood before. That is tested, not assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mos_agents.learners.levels import Levels
+from mos_agents.market.random import Streams
+from mos_agents.market.schedules import Simultaneous
+from mos_agents.market.tick import Market, Seat, tick
+from mos_agents.market.types import Array, InputError, IntArray
+
+MOST_PROFILES = 4_000_000
+CHUNK = 8192
+"""Profiles put to the market at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class StageGame:
+    """n players, m_i levels each, and what every combination of levels (a *profile*) pays.
+
+    Profiles are numbered with the players' levels as digits, the first player's the most
+    significant: P = product of the m_i.
+    """
+
+    market: Market
+    players: tuple[str, ...]
+    learners: tuple[Levels, ...]
+    payoffs: Array  # [P, n] reward per tick
+    prices: Array  # [P, n] mean of the prices that the player asks
+    states: IntArray  # [n, P] the situation that a player sees after the profile
+    first_states: IntArray  # [n] what it sees before the first tick
+    first_levels: IntArray  # [n] the levels nearest to the opening quotes
+
+    @classmethod
+    def of(cls, market: Market, learners: Mapping[str, Levels]) -> StageGame:
+        """The stage game among these participants; the others keep their opening prices.
+
+        Raises InputError where a tick does not tell all, or two levels are the same to the house.
+        """
+        players, chosen, seats = _seated(market, learners)
+        still = market.with_parts(schedule=Simultaneous())
+        sizes = [lv.grid.size for lv in chosen]
+        count = int(np.prod([float(m) for m in sizes]))
+        if count > MOST_PROFILES:
+            raise InputError(
+                f"levels: {' x '.join(map(str, sizes))} combinations are more than "
+                f"{MOST_PROFILES:,}; use fewer levels or players"
+            )
+        n = len(players)
+        payoffs, prices = np.empty((count, n)), np.empty((count, n))
+        states = np.empty((n, count), np.int64)
+        for begin in range(0, count, CHUNK):
+            part = slice(begin, min(begin + CHUNK, count))
+            numbers = np.arange(part.start, part.stop)
+            levels = np.stack(np.unravel_index(numbers, sizes), axis=1)
+            _put(still, seats, chosen, levels, payoffs[part], prices[part], states[:, part])
+        state = market.start(1)
+        first = market.first_observation(state, Streams.of(0, 1).at(0))
+        first_states, first_levels = np.empty(n, np.int64), np.empty(n, np.int64)
+        for i, (seat, lv) in enumerate(zip(seats, chosen, strict=True)):
+            own = seat.own(first)
+            ask = seat.read(own, "own_ask")
+            first_states[i] = lv.encode(seat, own, lv.opening_rivals(seat, own))[0, 0]
+            first_levels[i] = lv.level_of(seat, own, ask)[0, 0]
+            if not _moves_first(seat) and not np.array_equal(
+                lv.priced(seat, own, first_levels[i].reshape(1, 1))[:, :, 0], ask
+            ):
+                raise InputError(
+                    f"{seat.name}: opens at {ask[0].round(6).tolist()} and moves later than tick 0;"
+                    " its opening price (catalogue.reference_price) must be one of its levels"
+                )
+        return cls(market, players, chosen, payoffs, prices, states, first_states, first_levels)
+
+    @property
+    def n(self) -> int:
+        return len(self.players)
+
+    @cached_property
+    def sizes(self) -> IntArray:
+        """[n] levels of each player."""
+        return np.array([lv.grid.size for lv in self.learners], dtype=np.int64)
+
+    @cached_property
+    def strides(self) -> IntArray:
+        """[n] what one level up adds to a profile's number."""
+        after = np.concatenate((self.sizes[1:], [1]))
+        return after[::-1].cumprod()[::-1].astype(np.int64)
+
+    @cached_property
+    def state_counts(self) -> IntArray:
+        """[n] situations that one period can leave each player in."""
+        seats = [self.market.seat(name) for name in self.players]
+        return np.array(
+            [lv.states_now(seat) for lv, seat in zip(self.learners, seats, strict=True)], np.int64
+        )
+
+    def levels(self, profile: Any) -> IntArray:
+        """[..., n] the levels of profiles."""
+        return np.stack(np.unravel_index(np.asarray(profile), self.sizes), axis=-1)
+
+    def profile(self, levels: Any) -> IntArray:
+        """[...] the numbers of profiles given by levels [..., n]."""
+        return np.asarray(levels) @ self.strides
+
+    def own(self, player: int) -> Array:
+        """[m_i, P / m_i] a player's payoffs by own level and by what the others do."""
+        table = self.payoffs[:, player].reshape(self.sizes)
+        return np.moveaxis(table, player, 0).reshape(self.sizes[player], -1)
+
+    def best_replies(self) -> Any:
+        """[n, P] whether a player's level is a best reply to the others', in the stage game."""
+        found = []
+        for i in range(self.n):
+            table = self.payoffs[:, i].reshape(self.sizes)
+            found.append((table == table.max(axis=i, keepdims=True)).reshape(-1))
+        return np.stack(found)
+
+    def pure_nash(self) -> IntArray:
+        """The profiles that are equilibria of the stage game in pure strategies; may be none."""
+        return np.flatnonzero(self.best_replies().all(axis=0))
+
+    def joint_maximum(self) -> int:
+        """The first profile at which the players' payoffs sum to the most."""
+        return int(self.payoffs.sum(axis=1).argmax())
+
+    def uniform_rivals(self, player: int) -> Array:
+        """[m_i] a player's mean payoff at each own level, rivals drawing levels uniformly."""
+        return self.own(player).mean(axis=1)
+
+
+def _seated(
+    market: Market, learners: Mapping[str, Levels]
+) -> tuple[tuple[str, ...], tuple[Levels, ...], tuple[Seat, ...]]:
+    for name, one in learners.items():
+        market.seat(name)
+        if not isinstance(one, Levels):
+            raise InputError(f"{name}: {one!r:.60} has no levels; a finite game is for learners")
+    players = tuple(name for name in market.layout.participants if name in learners)
+    if not players:
+        raise InputError("learners={} must name one or more participants")
+    chosen = tuple(learners[name] for name in players)
+    seats = tuple(market.seat(name) for name in players)
+    for seat, lv in zip(seats, chosen, strict=True):
+        lv.check_seat(seat)
+        if lv.heads(seat) != 1:
+            raise InputError(
+                f"{seat.name}: has {lv.heads(seat)} listings and a choice for each; the finite "
+                "game needs one choice a player: set scope='firm'"
+            )
+    return players, chosen, seats
+
+
+def _moves_first(seat: Seat) -> bool:
+    period, offset = seat.turn
+    return period > 0 and -offset % period == 0
+
+
+def _put(
+    market: Market, seats: tuple[Seat, ...], learners: tuple[Levels, ...], levels: IntArray,
+    payoffs: Array, prices: Array, states: IntArray,
+) -> None:  # fmt: skip
+    """Put profiles [R, n] to the market, and again in other company, and fill in what they pay."""
+    batch = len(levels)
+    streams = Streams.of(0, batch)
+    state = market.start(batch)
+    first = market.first_observation(state, streams.at(0))
+    actions = np.ascontiguousarray(
+        np.broadcast_to(_opening(market), (batch, market.layout.L, market.action_width))
+    ).copy()
+    for i, (seat, lv) in enumerate(zip(seats, learners, strict=True)):
+        actions[:, seat.listings] = lv.priced(seat, seat.own(first), levels[:, i : i + 1])
+    step = tick(market, state, actions, streams.at(0))
+    numbers = [seat.number for seat in seats]
+    payoffs[:] = step.reward[:, numbers]
+    for i, (seat, lv) in enumerate(zip(seats, learners, strict=True)):
+        own = seat.own(step.observation)
+        opening = lv.opening_rivals(seat, seat.own(first))
+        asked = seat.read(own, "own_ask")
+        prices[:, i] = asked.mean(axis=1)
+        states[i] = lv.encode(seat, own, opening)[:, 0]
+        wrong = lv.level_of(seat, own, asked)[:, 0] != levels[:, i]
+        if wrong.any():
+            at = int(np.flatnonzero(wrong)[0])
+            wanted = lv.grid[levels[at, i]]
+            raise InputError(
+                f"{seat.name}: the house turns level {wanted:.6g} into another price "
+                f"({asked[at, 0]:.6g}): set quotes.tick_size=0, quotes.min_margin=-0.99 and "
+                "quotes.max_relative_change=.inf, or levels that its rules allow"
+            )
+    # Once more from where other profiles have been, at another tick and with other luck.
+    shifted = np.roll(np.arange(batch), batch // 2)
+    other = tick(market, step.state, actions[shifted], Streams.of(1, batch).at(1))
+    if not np.array_equal(other.reward[:, numbers], payoffs[shifted]):
+        gap = float(np.abs(other.reward[:, numbers] - payoffs[shifted]).max())
+        raise InputError(
+            f"{market.name}: what a profile pays changes from tick to tick (by up to {gap:.3g}); "
+            "a finite game needs expected execution, goods made to order (stock=.inf), constant "
+            "references, arrivals of fixed mass and rewards without memory (no volatility)"
+        )
+
+
+def _opening(market: Market) -> Array:
+    """[L, A] everybody's opening price as an action."""
+    low, high = market.quotes.limits(market)
+    action = high.copy()
+    action[:, 0] = market.catalogue.reference_price
+    return np.clip(action, low, high)

@@ -1,0 +1,267 @@
+"""The prices among which a learner chooses, and how it reads what it sees on the same scale.
+
+A tabular learner knows its market as numbered situations (*states*) and numbered prices (*levels*).
+This module turns an observation into the number of a state, and the number of a level into a price.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import check_number, check_numbers, quoted, seated
+
+SCALES = ("money", "cost", "opening")
+SCOPES = ("listing", "firm")
+SIGHTS = ("all", "rivals", "cheapest", "mean", "own", "nothing")
+MOST_STATES = 5_000_000
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A finite choice of prices.
+
+    prices: the levels, rising; or, where None, `levels` equal steps from `low` to `high`.
+    relative_to: what a level multiplies: "money" (a level is a price), the own unit "cost", or the
+        "opening" price of each listing.
+    scope: "listing" learns for each listing by itself, from that listing's own profit and against
+        the offers of the same product; "firm" has one lever, a level that all own listings share,
+        and learns from the participant's reward.
+    sees: what tells states apart: "all" (own level and each rival's), "rivals" (each rival's),
+        "cheapest" (own, and the cheapest rival's), "mean" (own, and the rivals' mean), "own",
+        or "nothing" (one state, as bandits have).
+    periods: how many past periods a state holds, 1 or 2.
+    rival_prices: levels on which rivals' prices are read: None reads them on the own ones; a list
+        of lists gives one for each rival, in roster order.
+    """
+
+    kind: ClassVar[str]
+    atomic: ClassVar[bool] = True
+
+    prices: tuple[float, ...] | None = None
+    low: float = 0.8
+    high: float = 1.3
+    levels: int = 11
+    relative_to: str = "opening"
+    scope: str = "listing"
+    sees: str = "all"
+    periods: int = 1
+    rival_prices: tuple[tuple[float, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("relative_to", SCALES), ("scope", SCOPES), ("sees", SIGHTS)):
+            if getattr(self, name) not in allowed:
+                told = ", ".join(repr(one) for one in allowed)
+                raise InputError(f"{self.kind}.{name}={getattr(self, name)!r} must be one of {told}")
+        if isinstance(self.periods, bool) or self.periods not in (1, 2):
+            raise InputError(f"{self.kind}.periods={self.periods!r} must be 1 or 2 past periods")
+        if self.prices is not None:
+            check_numbers(self, "prices", 0.0)
+            grid = np.atleast_1d(np.asarray(self.prices))
+            if grid.size < 2 or not (np.diff(grid) > 0.0).all():
+                raise InputError(
+                    f"{self.kind}.prices={self.prices!r} must be two or more prices, rising: "
+                    "with one there is nothing to learn"
+                )
+        n = self.levels
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 2 <= n <= 10_000:
+            raise InputError(
+                f"{self.kind}.levels={n!r} must be a whole number of prices in [2, 10000]"
+            )
+        check_number(self, "low", 0.0)
+        check_number(self, "high", 0.0)
+        if self.prices is None and not self.low < self.high:
+            raise InputError(f"{self.kind}.low={self.low!r} must be below high={self.high!r}")
+        if self.rival_prices is not None:
+            self._check_rival_prices()
+
+    def _check_rival_prices(self) -> None:
+        try:
+            rows = tuple(tuple(float(v) for v in row) for row in self.rival_prices or ())
+        except (TypeError, ValueError):
+            rows = ()
+        fine = all(len(row) > 1 and (np.diff(row) > 0.0).all() for row in rows)
+        if not rows or not fine or not all(np.isfinite(row).all() for row in rows):
+            raise InputError(
+                f"{self.kind}.rival_prices={self.rival_prices!r} must be a list of rising prices "
+                "for each rival, or null to read them on the own ones"
+            )
+        object.__setattr__(self, "rival_prices", rows)
+
+    # --- what there is to choose ------------------------------------------------------------------
+
+    @property
+    def grid(self) -> Array:
+        """[m] the levels."""
+        if self.prices is not None:
+            return np.asarray(self.prices, dtype=np.float64)
+        return self.low + np.arange(self.levels) / (self.levels - 1) * (self.high - self.low)
+
+    def heads(self, seat: Seat) -> int:
+        """How many choices are learnt side by side: H, one a listing or one for the firm."""
+        return 1 if self.scope == "firm" else seat.action_shape[0]
+
+    def check_seat(self, seat: Seat) -> None:
+        """InputError unless the learner fits its place."""
+        seated(self, seat, "price")
+        if seat.action_shape[0] == 0:
+            raise InputError(f"{seat.name}: {self.kind} has nothing to price here")
+        if self.relative_to == "cost" or self.scope == "listing":
+            seated(self, seat, "price", "cost")
+        if self.sees in ("all", "rivals", "cheapest", "mean") and self.rivals(seat) == 0:
+            raise InputError(
+                f"{seat.name}: {self.kind}.sees={self.sees!r}, but no rival is seen here; "
+                "set sees='own', or show the tape (observations.show_rivals)"
+            )
+        if self.rival_prices is not None and len(self.rival_prices) != self.rivals(seat):
+            raise InputError(
+                f"{seat.name}: {self.kind}.rival_prices has {len(self.rival_prices)} lists, but "
+                f"{self.rivals(seat)} rivals are seen; give one for each"
+            )
+        if (count := self.states(seat)) > MOST_STATES:
+            raise InputError(
+                f"{seat.name}: {self.kind} would tell {count:,} states apart, at most "
+                f"{MOST_STATES:,} are possible; set sees='cheapest' or fewer levels"
+            )
+
+    def priced(self, seat: Seat, observation: Array, level: IntArray) -> Array:
+        """[B, L_n, A] the action that asks level [B, H] of every head."""
+        return quoted(seat, self.grid[level] * self._scale(seat, observation))
+
+    def _scale(self, seat: Seat, observation: Array) -> Array:
+        """[B, L_n] or [L_n] what the levels multiply."""
+        if self.relative_to == "money":
+            return np.ones(seat.action_shape[0])
+        if self.relative_to == "opening":
+            return seat.opening_price
+        return np.maximum(seat.read(observation, "cost"), 1e-12)
+
+    def level_of(self, seat: Seat, observation: Array, price: Array) -> IntArray:
+        """[B, H] the level nearest to own prices [B, L_n] (a firm's: to their mean)."""
+        ratio = price / self._scale(seat, observation)
+        return nearest(self.grid, ratio.mean(axis=1, keepdims=True) if self.scope == "firm" else ratio)
+
+    def profit(self, seat: Seat, observation: Array, reward: Array) -> Array:
+        """[B, H] what each head earned in the last tick: its own profit, or the firm's reward."""
+        if self.scope == "firm" or seat.action_shape[0] == 1:
+            return reward[:, None]
+        margin = seat.read(observation, "own_ask") - seat.read(observation, "cost")
+        earned: Array = margin * seat.read(observation, "own_sold")
+        return earned
+
+    # --- what there is to see ---------------------------------------------------------------------
+
+    def rivals(self, seat: Seat) -> int:
+        """How many rivals one head tells apart: offers of the product, or firms."""
+        return len(self._rival_columns(seat))
+
+    def _rival_columns(self, seat: Seat) -> list[tuple[int, IntArray]]:
+        """(participant, columns of the tape): [H, r] one offer a head, or [r] all of a firm's."""
+        shown = next((f.index for f in seat.fields if f.name == "rival_ask"), None)
+        if shown is None:
+            return []
+        sellers = seat.layout.seller[shown]
+        if self.scope == "firm":
+            return [(int(n), np.flatnonzero(sellers == n)) for n in np.unique(sellers)]
+        table = seat.rivals
+        if (table < 0).any():
+            raise InputError(
+                f"{seat.name}: {self.kind} meets more rivals in one product than in another; "
+                "set scope='firm', or sees='own'"
+            )
+        return [(int(sellers[table[0, r]]), table[:, r]) for r in range(table.shape[1])]
+
+    def states_now(self, seat: Seat) -> int:
+        """How many situations one period can leave."""
+        own = self.grid.size
+        if self.sees == "nothing":
+            return 1
+        if self.sees == "own":
+            return own
+        if self.sees in ("cheapest", "mean"):
+            return own * own
+        count = own if self.sees == "all" else 1
+        for grid in self._rival_grids(seat):
+            count *= grid.size
+        return count
+
+    def states(self, seat: Seat) -> int:
+        """S, the situations that a head tells apart."""
+        return int(self.states_now(seat)) ** self.periods
+
+    def _rival_grids(self, seat: Seat) -> list[Array]:
+        if self.rival_prices is None:
+            return [self.grid] * self.rivals(seat)
+        return [np.asarray(row) for row in self.rival_prices]
+
+    def encode(self, seat: Seat, observation: Array, opening: Array | None = None) -> IntArray:
+        """[B, H] the number of the present situation, from the own observation [B, D_n].
+
+        Levels are the digits, in roster order, the first participant's the most significant.
+        `opening` [B, r]: what rivals asked at first (means by firm), for levels relative to it.
+        """
+        batch, heads = len(observation), self.heads(seat)
+        if self.sees == "nothing":
+            return np.zeros((batch, heads), np.int64)
+        own = self.level_of(seat, observation, seat.read(observation, "own_ask"))
+        if self.sees == "own":
+            return own
+        ratios = self.rival_ratios(seat, observation, opening)
+        if self.sees in ("cheapest", "mean"):
+            seen = ratios.min(axis=0) if self.sees == "cheapest" else ratios.mean(axis=0)
+            return own * self.grid.size + nearest(self.grid, seen)
+        digits = [
+            (number, grid.size, nearest(grid, ratio))
+            for (number, _), grid, ratio in zip(
+                self._rival_columns(seat), self._rival_grids(seat), ratios, strict=True
+            )
+        ]
+        if self.sees == "all":
+            digits.append((seat.number, self.grid.size, own))
+        state = np.zeros((batch, heads), np.int64)
+        for _, radix, digit in sorted(digits, key=lambda one: one[0]):
+            state = state * radix + digit
+        return state
+
+    def rival_ratios(self, seat: Seat, observation: Array, opening: Array | None) -> Array:
+        """[r, B, H] rivals' prices on the scale of the levels; closed offers count as dearest."""
+        asks = seat.read(observation, "rival_ask")
+        is_open = seat.read(observation, "rival_open") > 0.0
+        scale = np.broadcast_to(self._scale(seat, observation), (len(asks), seat.action_shape[0]))
+        rows = []
+        for r, (_, columns) in enumerate(self._rival_columns(seat)):
+            if self.scope == "firm":
+                ratio = asks[:, columns].mean(axis=1, keepdims=True)
+                if self.relative_to == "opening" and opening is not None:
+                    ratio = ratio / opening[:, r : r + 1]
+                elif self.relative_to != "money":
+                    ratio = ratio / scale.mean(axis=1, keepdims=True)
+                rows.append(np.where(is_open[:, columns].any(axis=1)[:, None], ratio, np.inf))
+            else:
+                ratio = asks[:, columns] / scale
+                rows.append(np.where(is_open[:, columns], ratio, np.inf))
+        return np.stack(rows)
+
+    def opening_rivals(self, seat: Seat, observation: Array) -> Array:
+        """[B, r] what each rival firm asks now, on average; empty where nobody needs to know."""
+        if self.scope != "firm" or self.relative_to != "opening" or self.rivals(seat) == 0:
+            return np.empty((len(observation), 0))
+        asks = seat.read(observation, "rival_ask")
+        return np.stack(
+            [asks[:, columns].mean(axis=1) for _, columns in self._rival_columns(seat)], axis=1
+        )
+
+
+def nearest(grid: Array, values: Array) -> IntArray:
+    """The number of the nearest level (the lower one of two as near); infinity is the highest."""
+    midpoints = 0.5 * (grid[1:] + grid[:-1])
+    return np.searchsorted(midpoints, values, side="left").astype(np.int64)
+
+
+def in_unit(learner: Any, name: str) -> None:
+    """InputError unless the learner's parameter is a number in [0, 1]."""
+    check_number(learner, name, 0.0, 1.0)

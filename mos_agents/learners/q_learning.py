@@ -1,0 +1,359 @@
+"""Tabular Q-learning: a seller that keeps, for every situation, what each price is worth to it.
+
+After each of its moves it corrects one number by what came of it (Watkins 1989), and mostly asks
+the price that looks best. Defaults are the baseline of Calvano, Calzolari, Denicolò and Pastorello
+(AER 110(10), 2020): alpha .15, delta .95, exploration exp(-4e-6 t), a memory of one period.
+
+The functions compiled here play single rows; `learn` and `act` below play them tick by tick in any
+market, and `mos_agents.games` plays the same functions for millions of periods in one loop.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.learners.levels import Levels, in_unit
+from mos_agents.market.kernels import kernel
+from mos_agents.market.random import Shocks
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import check_number, check_numbers, register, same, uniform_choice
+
+
+class QMemory(NamedTuple):
+    """What a Q-learner remembers in B markets, with H heads and S states each.
+
+    A head's rows lie together: row (b H + h) S + s is state s of head h in market b.
+    """
+
+    q: Array  # [B H S, m] what each level is worth
+    best: IntArray  # [B H S] the greedy level; -1 where several are best and none is chosen yet
+    row: IntArray  # [B, H] row of the last move; -1 before the first
+    level: IntArray  # [B, H] level of the last move
+    gain: Array  # [B, H] discounted rewards since then
+    power: Array  # [B, H] discount of the next reward
+    changed: IntArray  # [B, H] tick at which a greedy level last changed
+    before: IntArray  # [B, H] the situation one period ago
+    opening: Array  # [B, r] what rival firms asked at first
+    clock: IntArray  # [1] ticks lived
+    epsilon: Array  # [1] chance of exploring at the next tick
+
+
+@register("q_learning")
+@dataclass(frozen=True)
+class QLearning(Levels):
+    """Q-learning with epsilon-greedy exploration.
+
+    alpha: learning rate. delta: discount factor per tick. epsilon: chance to explore at tick 0, an
+    action drawn uniformly; it falls as exp(-beta t), to no less than epsilon_floor.
+    initial: the first table, one number or one for each level; initial_spread: a uniform draw from
+        [0, initial_spread) on top of each entry.
+    payoffs: own profits by own level (rows) and state of the rivals (columns). With them every
+        level is corrected at every move, by what it would have earned ("synchronous" learning,
+        Asker, Fershtman and Pakes 2022); None corrects the level played.
+
+    Where moves alternate, the rewards between two own moves are discounted and summed
+    (Klein 2021, eq. 4). Where nobody knows whose turn it is (random moves), the level corrected is
+    the one that stood. Ties among best levels are broken at random when they are first met.
+    """
+
+    alpha: float = 0.15
+    delta: float = 0.95
+    epsilon: float = 1.0
+    beta: float = 4e-6
+    epsilon_floor: float = 0.0
+    initial: float | tuple[float, ...] = 0.0
+    initial_spread: float = 0.0
+    payoffs: tuple[tuple[float, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("alpha", "delta", "epsilon", "epsilon_floor"):
+            in_unit(self, name)
+        if self.alpha == 0.0:
+            raise InputError(f"{self.kind}.alpha=0 must be in (0, 1]: with 0 nothing is learnt")
+        check_number(self, "beta", 0.0)
+        check_number(self, "initial_spread", 0.0)
+        check_numbers(self, "initial")
+        if np.ndim(self.initial) and len(self.initial) != self.grid.size:  # type: ignore[arg-type]
+            raise InputError(
+                f"{self.kind}.initial has {np.size(self.initial)} numbers, but there are "
+                f"{self.grid.size} levels; give one, or one for each"
+            )
+        if self.payoffs is not None:
+            self._check_payoffs()
+
+    def _check_payoffs(self) -> None:
+        try:
+            table = np.asarray(self.payoffs, dtype=np.float64)
+        except (TypeError, ValueError):
+            table = np.empty(0)
+        if table.ndim != 2 or len(table) != self.grid.size or not np.isfinite(table).all():
+            raise InputError(
+                f"{self.kind}.payoffs must be a table of {self.grid.size} rows (own levels) with a "
+                "finite profit for each situation of the rivals"
+            )
+        object.__setattr__(self, "payoffs", tuple(tuple(row) for row in table.tolist()))
+
+    @property
+    def decay(self) -> float:
+        """What the chance to explore is multiplied by, tick after tick."""
+        return math.exp(-self.beta)
+
+    def first_table(self, rows: int) -> Array:
+        """[rows, m] the table before anything is drawn on top."""
+        return np.tile(np.broadcast_to(np.asarray(self.initial), self.grid.shape), (rows, 1))
+
+    def start(self, seat: Seat, batch: int) -> QMemory:
+        self.check_seat(seat)
+        if self.payoffs is not None and (self.sees != "nothing" or seat.turn != (1, 0)):
+            raise InputError(
+                f"{seat.name}: {self.kind}.payoffs is for learners without states "
+                "(sees='nothing') that move at every tick"
+            )
+        heads, states = self.heads(seat), self.states(seat)
+        q = self.first_table(batch * heads * states)
+        whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
+        return QMemory(
+            q, greedy_levels(q), whole - 1, whole, money, money + 1.0, whole.copy(), whole.copy(),
+            np.zeros((batch, self.rivals(seat) if self._needs_opening else 0)),
+            np.zeros(1, np.int64), np.array([self.epsilon]),
+        )  # fmt: skip
+
+    @property
+    def _needs_opening(self) -> bool:
+        return self.scope == "firm" and self.relative_to == "opening" and self.sees in (
+            "all", "rivals", "cheapest", "mean",
+        )  # fmt: skip
+
+    def _rows(self, seat: Seat, observation: Array, memory: QMemory) -> tuple[IntArray, IntArray]:
+        """[B, H] the rows of the table for the situation now, and the situation itself."""
+        now = self.encode(seat, observation, memory.opening if self._needs_opening else None)
+        state = now if self.periods == 1 else now * self.states_now(seat) + memory.before
+        return np.arange(now.size).reshape(now.shape) * self.states(seat) + state, now
+
+    def learn(
+        self, seat: Seat, observation: Array, reward: Array, memory: QMemory, shocks: Shocks
+    ) -> QMemory:
+        """Correct the table by the last tick's reward; its arrays are written to."""
+        at = int(memory.clock[0])
+        if at == 0:
+            memory = self._begun(seat, observation, memory, shocks)
+        rows, _ = self._rows(seat, observation, memory)
+        turn = on_turn(seat.turn, at)
+        level = memory.level
+        if seat.turn[0] == 0 and at:  # what stood in the last tick, whether we moved or not
+            level = self.level_of(seat, observation, seat.read(observation, "own_ask"))
+        draws = shocks.uniforms("try", 2 * rows.shape[1])[:, 1::2]
+        if self.payoffs is not None:
+            self._correct_all(seat, observation, memory, at)
+        else:
+            hear_rows(
+                memory.q, memory.best, memory.row, level, memory.gain, memory.power,
+                memory.changed, np.ascontiguousarray(self.profit(seat, observation, reward)), rows,
+                turn, self.alpha, self.delta, at,
+            )  # fmt: skip
+        if turn:
+            settle_rows(memory.q, memory.best, rows, draws, memory.changed, at)
+        return memory
+
+    def _begun(
+        self, seat: Seat, observation: Array, memory: QMemory, shocks: Shocks
+    ) -> QMemory:
+        if self._needs_opening:
+            memory = memory._replace(opening=self.opening_rivals(seat, observation))
+        if self.initial_spread > 0.0:
+            batch = len(observation)
+            drawn = shocks.uniforms("first table", memory.q.size // batch)
+            memory.q[:] += self.initial_spread * drawn.reshape(memory.q.shape)
+            memory.best[:] = greedy_levels(memory.q)
+        return memory
+
+    def _correct_all(self, seat: Seat, observation: Array, memory: QMemory, at: int) -> None:
+        """Synchronous learning: every level, by what it would have earned against what rivals did.
+
+        For [H = 1] heads without states; the row of each market is the market's number.
+        """
+        if at == 0:
+            return
+        table = np.asarray(self.payoffs)
+        ratios = self.rival_ratios(seat, observation, None)
+        column = np.zeros(len(observation), np.int64)
+        for grid, ratio in zip(self._rival_grids(seat), ratios, strict=True):
+            column = column * grid.size + nearest_level(grid, ratio[:, 0])
+        if table.shape[1] <= column.max():
+            raise InputError(f"{seat.name}: {self.kind}.payoffs has too few situations of rivals")
+        correct_all_rows(
+            memory.q, memory.best, np.ascontiguousarray(table.T), column, memory.changed,
+            self.alpha, self.delta, at,
+        )  # fmt: skip
+
+    def act(
+        self, seat: Seat, observation: Array, memory: QMemory, shocks: Shocks
+    ) -> tuple[Array, QMemory]:
+        at = int(memory.clock[0])
+        rows, now = self._rows(seat, observation, memory)
+        epsilon = memory.epsilon * self.decay
+        np.maximum(epsilon, self.epsilon_floor, out=epsilon)
+        after = memory._replace(clock=memory.clock + 1, epsilon=epsilon, before=now)
+        if not on_turn(seat.turn, at):
+            return self.priced(seat, observation, memory.level), after
+        draws = shocks.uniforms("try", 2 * rows.shape[1])
+        greedy = self._greedy(memory, rows, draws[:, 1::2])
+        tries = shocks.paged("explore", rows.shape[1]) < memory.epsilon[0]
+        level = np.where(tries, uniform_choice(draws[:, ::2], self.grid.size), greedy)
+        fresh = np.zeros(rows.shape)
+        after = after._replace(row=rows, level=level, gain=fresh, power=fresh + 1.0)
+        return self.priced(seat, observation, level), after
+
+    def _greedy(self, memory: QMemory, rows: IntArray, draws: Array) -> IntArray:
+        """[B, H] the best level in the situation; one of several at random."""
+        best = memory.best[rows].astype(np.int64)
+        for b, h in np.argwhere(best < 0):
+            best[b, h] = settled(memory.q, rows[b, h], draws[b, h])
+        return best
+
+    def propensity(
+        self, seat: Seat, observation: Array, action: Array, memory: QMemory
+    ) -> Array:
+        rows, _ = self._rows(seat, observation, memory)
+        level = self.level_of(seat, observation, action[:, :, 0])
+        q = memory.q[rows]  # [B, H, m]
+        top = q == q.max(axis=2, keepdims=True)
+        best = memory.best[rows]
+        chosen = np.where(
+            best[:, :, None] >= 0, np.arange(q.shape[2]) == best[:, :, None], top / top.sum(2)[..., None]
+        )
+        chances = memory.epsilon[0] / q.shape[2] + (1.0 - memory.epsilon[0]) * chosen
+        on_level = same(action, self.priced(seat, observation, level))
+        found: Array = np.take_along_axis(chances, level[:, :, None], axis=2)[:, :, 0].prod(axis=1)
+        return np.where(on_level, found, 0.0)
+
+
+def on_turn(turn: tuple[int, int], at: int) -> bool:
+    """Whether a seat moves at this tick; always, where that cannot be told beforehand."""
+    period, offset = turn
+    return period == 0 or (at - offset) % period == 0
+
+
+def greedy_levels(q: Array) -> IntArray:
+    """[R] the best level of each row of a table [R, m]; -1 where several are as good."""
+    top = q == q.max(axis=1, keepdims=True)
+    return np.where(top.sum(axis=1) == 1, top.argmax(axis=1), -1).astype(np.int32)
+
+
+def nearest_level(grid: Array, values: Array) -> IntArray:
+    from mos_agents.learners.levels import nearest
+
+    return nearest(grid, values)
+
+
+# --- one row of a table: what the loop tick by tick and the compiled game share --------------------
+
+
+@kernel
+def value(q, best, row):  # type: ignore[no-untyped-def]
+    """What the best level of a row is worth."""
+    level = best[row]
+    if level >= 0:
+        return q[row, level]
+    top = q[row, 0]
+    for a in range(1, q.shape[1]):
+        top = max(top, q[row, a])
+    return top
+
+
+@kernel
+def rank(q, best, row):  # type: ignore[no-untyped-def]
+    """Find the best level of a row anew; -1 if there are several."""
+    top, found = q[row, 0], 0
+    for a in range(1, q.shape[1]):
+        if q[row, a] > top:
+            top, found = q[row, a], a
+        elif q[row, a] == top:
+            found = -1
+    best[row] = found
+
+
+@kernel
+def correct(q, best, row, level, target, alpha):  # type: ignore[no-untyped-def]
+    """Move one entry towards its target; whether the greedy level of the row changed."""
+    old = q[row, level]
+    new = (1.0 - alpha) * old + alpha * target
+    q[row, level] = new
+    first = best[row]
+    if first == level:
+        if new >= old:
+            return False
+        rank(q, best, row)
+    elif first >= 0:
+        top = q[row, first]
+        if new < top:
+            return False
+        best[row] = level if new > top else -1
+    else:
+        rank(q, best, row)
+    return best[row] != first
+
+
+@kernel
+def settled(q, row, uniform):  # type: ignore[no-untyped-def]
+    """One of the best levels of a row, each with equal chance."""
+    top, ties = q[row, 0], 1
+    for a in range(1, q.shape[1]):
+        if q[row, a] > top:
+            top, ties = q[row, a], 1
+        elif q[row, a] == top:
+            ties += 1
+    left = min(int(uniform * ties), ties - 1)
+    for a in range(q.shape[1]):
+        if q[row, a] == top:
+            if left == 0:
+                return a
+            left -= 1
+    return 0  # not reached
+
+
+# --- many rows ------------------------------------------------------------------------------------
+
+
+@kernel
+def hear_rows(  # type: ignore[no-untyped-def]
+    q, best, row, level, gain, power, changed, reward, rows, turn, alpha, delta, at
+):
+    """Add up rewards [B, H]; whoever is on the move corrects its last move's entry."""
+    for b in range(row.shape[0]):
+        for h in range(row.shape[1]):
+            if row[b, h] < 0:
+                continue
+            gain[b, h] += power[b, h] * reward[b, h]
+            power[b, h] *= delta
+            if turn:
+                target = gain[b, h] + power[b, h] * value(q, best, rows[b, h])
+                if correct(q, best, row[b, h], level[b, h], target, alpha):
+                    changed[b, h] = at
+
+
+@kernel
+def settle_rows(q, best, rows, draws, changed, at):  # type: ignore[no-untyped-def]
+    """Break ties in the situations met."""
+    for b in range(rows.shape[0]):
+        for h in range(rows.shape[1]):
+            if best[rows[b, h]] < 0:
+                best[rows[b, h]] = settled(q, rows[b, h], draws[b, h])
+                changed[b, h] = at
+
+
+@kernel
+def correct_all_rows(q, best, payoffs, column, changed, alpha, delta, at):  # type: ignore[no-untyped-def]
+    """Synchronous correction of the one row of each market; payoffs is [situations, m]."""
+    for b in range(column.shape[0]):
+        top = value(q, best, b)
+        for a in range(q.shape[1]):
+            target = payoffs[column[b], a] + delta * top
+            if correct(q, best, b, a, target, alpha):
+                changed[b, 0] = at
