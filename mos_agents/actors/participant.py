@@ -104,9 +104,7 @@ class Participant:
                 self.policy, self.seat, np.array(call.observation), np.array(call.reward),
                 self.memory, shocks,
             )  # fmt: skip
-            action, memory = self.policy.act(
-                self.seat, np.array(call.observation), memory, shocks
-            )
+            action, memory = self.policy.act(self.seat, np.array(call.observation), memory, shocks)
             checked = self.seat.checked(action, len(self.streams.markets))
         except (Exception, SystemExit) as error:  # a failure costs it a move, and nobody else
             return None, told(error)

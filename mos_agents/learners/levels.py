@@ -56,7 +56,9 @@ class Levels:
         for name, allowed in (("relative_to", SCALES), ("scope", SCOPES), ("sees", SIGHTS)):
             if getattr(self, name) not in allowed:
                 told = ", ".join(repr(one) for one in allowed)
-                raise InputError(f"{self.kind}.{name}={getattr(self, name)!r} must be one of {told}")
+                raise InputError(
+                    f"{self.kind}.{name}={getattr(self, name)!r} must be one of {told}"
+                )
         if isinstance(self.periods, bool) or self.periods not in (1, 2):
             raise InputError(f"{self.kind}.periods={self.periods!r} must be 1 or 2 past periods")
         if self.prices is not None:
@@ -143,7 +145,9 @@ class Levels:
     def level_of(self, seat: Seat, observation: Array, price: Array) -> IntArray:
         """[B, H] the level nearest to own prices [B, L_n] (a firm's: to their mean)."""
         ratio = price / self._scale(seat, observation)
-        return nearest(self.grid, ratio.mean(axis=1, keepdims=True) if self.scope == "firm" else ratio)
+        return nearest(
+            self.grid, ratio.mean(axis=1, keepdims=True) if self.scope == "firm" else ratio
+        )
 
     def profit(self, seat: Seat, observation: Array, reward: Array) -> Array:
         """[B, H] what each head earned in the last tick: its own profit, or the firm's reward."""

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mos_agents.learners.levels import Levels, in_unit
-from mos_agents.market.kernels import kernel
+from mos_agents.learners.levels import Levels, in_unit, nearest
+from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.random import Shocks
 from mos_agents.market.tick import Seat
 from mos_agents.market.types import Array, InputError, IntArray
@@ -161,9 +161,7 @@ class QLearning(Levels):
             settle_rows(memory.q, memory.best, rows, draws, memory.changed, at)
         return memory
 
-    def _begun(
-        self, seat: Seat, observation: Array, memory: QMemory, shocks: Shocks
-    ) -> QMemory:
+    def _begun(self, seat: Seat, observation: Array, memory: QMemory, shocks: Shocks) -> QMemory:
         if self._needs_opening:
             memory = memory._replace(opening=self.opening_rivals(seat, observation))
         if self.initial_spread > 0.0:
@@ -184,7 +182,7 @@ class QLearning(Levels):
         ratios = self.rival_ratios(seat, observation, None)
         column = np.zeros(len(observation), np.int64)
         for grid, ratio in zip(self._rival_grids(seat), ratios, strict=True):
-            column = column * grid.size + nearest_level(grid, ratio[:, 0])
+            column = column * grid.size + nearest(grid, ratio[:, 0])
         if table.shape[1] <= column.max():
             raise InputError(f"{seat.name}: {self.kind}.payoffs has too few situations of rivals")
         correct_all_rows(
@@ -217,16 +215,16 @@ class QLearning(Levels):
             best[b, h] = settled(memory.q, rows[b, h], draws[b, h])
         return best
 
-    def propensity(
-        self, seat: Seat, observation: Array, action: Array, memory: QMemory
-    ) -> Array:
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: QMemory) -> Array:
         rows, _ = self._rows(seat, observation, memory)
         level = self.level_of(seat, observation, action[:, :, 0])
         q = memory.q[rows]  # [B, H, m]
         top = q == q.max(axis=2, keepdims=True)
         best = memory.best[rows]
         chosen = np.where(
-            best[:, :, None] >= 0, np.arange(q.shape[2]) == best[:, :, None], top / top.sum(2)[..., None]
+            best[:, :, None] >= 0,
+            np.arange(q.shape[2]) == best[:, :, None],
+            top / top.sum(2)[..., None],
         )
         chances = memory.epsilon[0] / q.shape[2] + (1.0 - memory.epsilon[0]) * chosen
         on_level = same(action, self.priced(seat, observation, level))
@@ -246,58 +244,59 @@ def greedy_levels(q: Array) -> IntArray:
     return np.where(top.sum(axis=1) == 1, top.argmax(axis=1), -1).astype(np.int32)
 
 
-def nearest_level(grid: Array, values: Array) -> IntArray:
-    from mos_agents.learners.levels import nearest
-
-    return nearest(grid, values)
-
-
 # --- one row of a table: what the loop tick by tick and the compiled game share --------------------
 
 
-@kernel
+# Indices are unsigned: a signed one is asked at every access whether it counts from the end.
+
+
+@inlined
 def value(q, best, row):  # type: ignore[no-untyped-def]
     """What the best level of a row is worth."""
-    level = best[row]
+    r = np.uint64(row)
+    level = best[r]
     if level >= 0:
-        return q[row, level]
-    top = q[row, 0]
-    for a in range(1, q.shape[1]):
-        top = max(top, q[row, a])
+        return q[r, np.uint64(level)]
+    top = q[r, 0]
+    for a in range(np.uint64(1), np.uint64(q.shape[1])):
+        top = max(top, q[r, a])
     return top
 
 
 @kernel
 def rank(q, best, row):  # type: ignore[no-untyped-def]
     """Find the best level of a row anew; -1 if there are several."""
-    top, found = q[row, 0], 0
+    r = np.uint64(row)
+    top, found = q[r, 0], 0
     for a in range(1, q.shape[1]):
-        if q[row, a] > top:
-            top, found = q[row, a], a
-        elif q[row, a] == top:
+        worth = q[r, np.uint64(a)]
+        if worth > top:
+            top, found = worth, a
+        elif worth == top:
             found = -1
-    best[row] = found
+    best[r] = found
 
 
-@kernel
+@inlined
 def correct(q, best, row, level, target, alpha):  # type: ignore[no-untyped-def]
     """Move one entry towards its target; whether the greedy level of the row changed."""
-    old = q[row, level]
+    r, a = np.uint64(row), np.uint64(level)
+    old = q[r, a]
     new = (1.0 - alpha) * old + alpha * target
-    q[row, level] = new
-    first = best[row]
+    q[r, a] = new
+    first = best[r]
     if first == level:
         if new >= old:
             return False
         rank(q, best, row)
     elif first >= 0:
-        top = q[row, first]
+        top = q[r, np.uint64(first)]
         if new < top:
             return False
-        best[row] = level if new > top else -1
+        best[r] = level if new > top else -1
     else:
         rank(q, best, row)
-    return best[row] != first
+    return best[r] != first
 
 
 @kernel

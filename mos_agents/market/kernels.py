@@ -29,3 +29,15 @@ def kernel(function: F) -> F:
     """Compile `function` on first use and cache the machine code on disk."""
     compiled: F = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
     return compiled
+
+
+def inlined(function: F) -> F:
+    """A kernel that is written into its callers before they are compiled.
+
+    For what a loop of a few nanoseconds does: a call that hands arrays over counts their users up
+    and down, which costs more than the work. Everything else leaves that to the compiler.
+    """
+    compiled: F = numba.njit(
+        cache=True, error_model="numpy", nogil=True, forceinline=True, _nrt=False
+    )(function)
+    return compiled
