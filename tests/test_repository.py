@@ -31,6 +31,7 @@ RIM = {"cli"}
 KNOWS = {part: set(CHAIN[:i]) for i, part in enumerate(CHAIN)}
 KNOWS["scenarios"] = {"market", "policies"}
 KNOWS["runs"] = {"market"}
+KNOWS["games"].add("runs")  # long plays leave finished sessions in a folder
 KNOWS["actors"].add("runs")  # the journal is part of a run's folder
 KNOWS["analysis"] = {"market", "runs"}
 KNOWS["report"] = {"market", "runs", "analysis"}

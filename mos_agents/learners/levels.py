@@ -234,7 +234,7 @@ class Levels:
     def rival_ratios(self, seat: Seat, observation: Array, opening: Array | None) -> Array:
         """[r, B, H] rivals' prices on the scale of the levels; closed offers count as dearest."""
         asks = seat.read(observation, "rival_ask")
-        is_open = seat.read(observation, "rival_open") > 0.0
+        is_open: Any = seat.read(observation, "rival_open") > 0.0
         scale = np.broadcast_to(self._scale(seat, observation), (len(asks), seat.action_shape[0]))
         rows = []
         for r, (_, columns) in enumerate(self._rival_columns(seat)):

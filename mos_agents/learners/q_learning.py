@@ -244,7 +244,7 @@ def greedy_levels(q: Array) -> IntArray:
     return np.where(top.sum(axis=1) == 1, top.argmax(axis=1), -1).astype(np.int32)
 
 
-# --- one row of a table: what the loop tick by tick and the compiled game share --------------------
+# --- one row of a table: for the loop tick by tick and for the compiled game ---------------------
 
 
 # Indices are unsigned: a signed one is asked at every access whether it counts from the end.

@@ -97,8 +97,8 @@ class PostedPrice(HouseRules):
     """A seller's price, taken or left.
 
     At least `min_margin` over cost, changed by at most the share `max_relative_change` per move
-    (infinity: freely), inside [low, high], rounded to the tick size. A cost shock may lift the floor faster than the
-    largest change allows: the floor wins.
+    (infinity: freely), inside [low, high], rounded to the tick size. A cost shock may lift the
+    floor faster than the largest change allows: the floor wins.
     """
 
     min_margin: float = 0.05

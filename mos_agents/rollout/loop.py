@@ -60,7 +60,7 @@ class Table:
         return cls(market.seats, chosen, memories, streams, batch)
 
     def hear(self, observation: Array, reward: Array, at: int) -> None:
-        """Learners hear of the last tick's rewards [B, N], each of its own; to call before `actions`.
+        """Learners hear of the last tick's rewards [B, N], each of its own, before `actions`.
 
         One that fails at learning loses its move, as one that fails at acting does.
         """

@@ -1,0 +1,258 @@
+"""Many sessions of a repeated game: over cores, over a cluster, and on from where it was stopped.
+
+A session is one learning run from its first period until its greedy prices no longer change. What
+is kept of it is how it ended: the greedy strategies, and where the play stood.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mos_agents.games.repeated import WINDOW, RepeatedGame
+from mos_agents.learners.q_learning import settled
+from mos_agents.market.random import Streams
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.runs.files import RunError, read_with_digest, write_with_digest
+
+LONGEST = 1_000_000_000
+"""Periods after which a session that has not converged is given up, unless told otherwise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """How sessions ended. S sessions in the order asked for, n players, R rows of all their states.
+
+    Strategies: `best[s, first[i] + x]` is the level that player i asks in situation x.
+    """
+
+    session: IntArray  # [S] their numbers
+    periods: IntArray  # [S] periods played, the window of no change included
+    converged: Any  # [S] whether no greedy level changed for the window
+    best: IntArray  # [S, R] greedy levels, ties broken
+    level: IntArray  # [S, n] the levels that stood at the end
+    now: IntArray  # [S, n] the situation at the end
+    before: IntArray  # [S, n] the situation one period earlier
+    late: Array  # [S, n] mean reward per period over the last `tail` periods; NaN if not asked for
+
+    def __len__(self) -> int:
+        return len(self.session)
+
+    def part(self, which: Any) -> Played:
+        """Some of the sessions: a slice, numbers or booleans."""
+        return Played(*(getattr(self, one.name)[which] for one in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Played]) -> Played:
+        """Several parts, one after another."""
+        return cls(*(np.concatenate([getattr(p, one.name) for p in parts]) for one in fields(cls)))
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Some sessions of a game, for one worker; its numbers are those of `play_sessions`."""
+
+    game: RepeatedGame
+    seed: int
+    sessions: tuple[int, ...]
+    periods: int
+    window: int
+    tail: int
+
+    def __call__(self) -> Played:
+        return Played.joined([self._one(session) for session in self.sessions])
+
+    def _one(self, session: int) -> Played:
+        game, n = self.game, self.game.n
+        state = game.start(self.seed, session)
+        late = np.full(n, np.nan)
+        if self.window:
+            game.advance(state, self.seed, session, self.periods, self.window)
+        if self.tail:
+            end = self.periods if not self.window else int(state.clock[0]) + self.tail
+            game.advance(state, self.seed, session, end - self.tail)
+            trace = np.empty((self.tail, n), np.int64)
+            game.advance(state, self.seed, session, end, trace=trace)
+            late = game.stage.payoffs[trace @ game.stage.strides].mean(axis=0)
+        elif not self.window:
+            game.advance(state, self.seed, session, self.periods)
+        clock = int(state.clock[0])
+        still = clock - int(state.changed.max())
+        best = state.best.astype(np.int16)
+        open_rows = np.flatnonzero(best < 0)
+        if open_rows.size:  # situations never met since their values came to be the same
+            luck = Streams.of(self.seed, np.array([session]), owner="ties left").at(0)
+            draws = luck.uniforms("ties", best.size)[0]
+            for row in open_rows:
+                best[row] = settled(state.q, row, draws[row])
+        one = lambda value: np.asarray(value)[None]  # noqa: E731
+        return Played(
+            one(session), one(clock), one(bool(self.window and still >= self.window)), one(best),
+            one(state.level), one(state.now), one(state.before), one(late),
+        )  # fmt: skip
+
+
+class Workers(Protocol):
+    """Where tasks are worked off: threads of this process, or a cluster."""
+
+    def work(self, tasks: Iterable[tuple[int, Task]]) -> Iterator[tuple[int, Played]]:
+        """Results with the numbers of their tasks, in the order in which they are done."""
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Tasks on the cores of this machine: the compiled loop lets go of Python's lock."""
+
+    count: int = 2
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or self.count < 1:
+            raise InputError(f"workers={self.count!r} must be a whole number >= 1")
+
+    def work(self, tasks: Iterable[tuple[int, Task]]) -> Iterator[tuple[int, Played]]:
+        waiting = iter(tasks)
+        with ThreadPoolExecutor(self.count) as pool:
+            running: dict[Future[Played], int] = {}
+            try:
+                while True:
+                    for number, task in itertools.islice(waiting, self.count - len(running)):
+                        running[pool.submit(task)] = number
+                    if not running:
+                        return
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for one in done:
+                        yield running.pop(one), one.result()
+            finally:
+                for one in running:
+                    one.cancel()
+
+
+def play_sessions(
+    game: RepeatedGame,
+    *,
+    seed: int = 0,
+    sessions: int | Sequence[int] = 100,
+    periods: int = LONGEST,
+    window: int = WINDOW,
+    tail: int = 0,
+    workers: Workers | int = 2,
+    folder: Path | None = None,
+    per_task: int = 10,
+    progress: Callable[[int, int], None] | None = None,
+) -> Played:
+    """Play sessions to their ends; how they ended, in the order of their numbers as given.
+
+    sessions: how many (0, 1, ...), or their numbers. Each is the same in any company.
+    periods: the most that a session plays. window: it ends once no greedy level has changed for so
+        many; 0 plays `periods` in all.
+    tail: so many more periods (with window=0: the last ones) over which rewards are averaged.
+    folder: finished tasks are kept there, each whole or not at all, and not played again.
+    progress: called with sessions done and sessions in all.
+    """
+    numbers = _checked(sessions, seed, periods, window, tail, per_task)
+    tasks = {
+        number: Task(game, int(seed), numbers[begin : begin + per_task], periods, window, tail)
+        for number, begin in enumerate(range(0, len(numbers), per_task))
+    }
+    store = None if folder is None else Store(folder, tasks[0])
+    found: dict[int, Played] = {}
+    if store is not None:
+        for number, task in tasks.items():
+            if (kept := store.read(task)) is not None:
+                found[number] = kept
+    done = sum(len(part) for part in found.values())
+    if progress is not None:
+        progress(done, len(numbers))
+    left = [(number, task) for number, task in tasks.items() if number not in found]
+    crew = Threads(workers) if isinstance(workers, int) else workers
+    for number, part in crew.work(left):
+        if store is not None:
+            store.write(tasks[number], part)
+        found[number] = part
+        done += len(part)
+        if progress is not None:
+            progress(done, len(numbers))
+    return Played.joined([found[number] for number in tasks])
+
+
+def _checked(
+    sessions: int | Sequence[int], seed: int, periods: int, window: int, tail: int, per_task: int
+) -> tuple[int, ...]:
+    Streams.of(seed, 1)
+    for name, number, least in (
+        ("periods", periods, 1), ("window", window, 0), ("tail", tail, 0), ("per_task", per_task, 1)
+    ):  # fmt: skip
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
+            raise InputError(f"{name}={number!r} must be a whole number >= {least}")
+    if tail > periods:
+        raise InputError(f"tail={tail} must be at most periods={periods}")
+    whole = isinstance(sessions, int | np.integer) and not isinstance(sessions, bool)
+    listed: Any = range(int(sessions)) if whole else sessions  # type: ignore[arg-type]
+    numbers = tuple(int(s) for s in listed)
+    if not numbers or min(numbers) < 0 or len(set(numbers)) != len(numbers):
+        raise InputError(
+            f"sessions={sessions!r:.60} must be a number >= 1, or distinct session numbers >= 0"
+        )
+    return numbers
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of finished tasks: an .npz each, with its digest; `game.txt` says of which game."""
+
+    folder: Path
+    task: Task
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mark, name = fingerprint(self.task), self.folder / "game.txt"
+        if not name.exists():
+            if any(self.folder.iterdir()):
+                raise RunError(f"{self.folder}: holds other files; give an empty or a new folder")
+            write_with_digest(name, mark.encode())
+        elif read_with_digest(name).decode() != mark:
+            raise RunError(
+                f"{self.folder}: holds sessions of another game, seed or length; give another "
+                "folder, or the same settings to go on"
+            )
+
+    def _path(self, task: Task) -> Path:
+        named = hashlib.sha256(repr(task.sessions).encode()).hexdigest()[:12]
+        return self.folder / f"sessions-{task.sessions[0]:06d}-{named}.npz"
+
+    def read(self, task: Task) -> Played | None:
+        """The task's result if it is there; RunError if it is damaged."""
+        path = self._path(task)
+        if not path.exists():
+            return None
+        with np.load(io.BytesIO(read_with_digest(path)), allow_pickle=False) as arrays:
+            return Played(*(arrays[one.name] for one in fields(Played)))
+
+    def write(self, task: Task, played: Played) -> None:
+        held = io.BytesIO()
+        np.savez(held, **{one.name: getattr(played, one.name) for one in fields(Played)})
+        write_with_digest(self._path(task), held.getvalue())
+
+
+def fingerprint(task: Task) -> str:
+    """What makes two plays the same: payoffs, situations, learners, turns, seed and length."""
+    stage = task.game.stage
+    digest = hashlib.sha256()
+    for array in (stage.payoffs, stage.states, stage.first_states, stage.first_levels):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    seats = [stage.market.seat(name) for name in stage.players]
+    told = [
+        "mos-agents sessions, form 1", digest.hexdigest(),
+        *(f"{seat.name} {seat.turn} {learner!r}"
+          for seat, learner in zip(seats, task.game.learners, strict=True)),
+        f"seed {task.seed} periods {task.periods} window {task.window} tail {task.tail}",
+    ]  # fmt: skip
+    return "\n".join(told) + "\n"

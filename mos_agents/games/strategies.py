@@ -1,0 +1,337 @@
+"""What the sellers have come to do: greedy strategies played out, and judged by what they forgo.
+
+Once exploration is off, everybody's price follows from the last prices. Such play ends in a cycle;
+what is earned on the cycle, what a deviation from it would bring, and what the best reply to the
+others' strategies would earn are all exact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.games.sessions import Played
+from mos_agents.market.kernels import kernel
+from mos_agents.market.types import Array, InputError, IntArray
+
+MOST_STEPS = 10_000_000
+"""Steps within which play must have come round."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cycles:
+    """The limit cycles of S sessions; `profile[start[s] : start[s + 1]]` is one turn of session s.
+
+    Lengths are in ticks: where moves alternate, a price held by both is a cycle of length 1.
+    """
+
+    length: IntArray  # [S]
+    start: IntArray  # [S + 1]
+    profile: IntArray  # [sum of lengths]
+    before: IntArray  # [sum of lengths] the profile one tick earlier
+    phase: IntArray  # [sum of lengths] tick modulo the schedule's length
+
+    def mean(self, values: Array) -> Array:
+        """[S, ...] means over each session's cycle of values by profile [P, ...]."""
+        totals = np.add.reduceat(values[self.profile], self.start[:-1], axis=0)
+        counts: Array = totals / self.length.reshape(-1, *[1] * (totals.ndim - 1))
+        return counts
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """A repeated game whose players no longer learn nor explore."""
+
+    game: RepeatedGame
+    played: Played
+
+    @property
+    def phases(self) -> int:
+        """Ticks after which the schedule repeats itself."""
+        seats = [self.game.stage.market.seat(name) for name in self.game.stage.players]
+        return math.lcm(*(seat.turn[0] for seat in seats))
+
+    def _tables(self) -> Any:
+        game, stage = self.game, self.game.stage
+        seats = [stage.market.seat(name) for name in stage.players]
+        rows = np.concatenate(([0], np.cumsum([game.states(i) for i in range(game.n)])))
+        return (
+            stage.states, stage.strides, stage.sizes, stage.state_counts, rows.astype(np.int64),
+            np.array([one.periods for one in game.learners], np.int64),
+            np.array([seat.turn for seat in seats], np.int64),
+        )  # fmt: skip
+
+    def cycles(self) -> Cycles:
+        """Where play ends up from where each session stood."""
+        stage, played, phases = self.game.stage, self.played, self.phases
+        profile = played.level @ stage.strides
+        before = self._profile_before(profile)
+        parts = []
+        for s in range(len(played)):
+            found = cycle(
+                played.best[s], int(profile[s]), int(before[s]), int(played.periods[s]),
+                phases, MOST_STEPS, *self._tables(),
+            )  # fmt: skip
+            if len(found) == 0:
+                raise InputError(f"session {played.session[s]}: no cycle in {MOST_STEPS:,} ticks")
+            parts.append(found)
+        length = np.array([len(p) for p in parts])
+        whole = np.concatenate(parts)
+        start = np.concatenate(([0], length.cumsum()))
+        return Cycles(length, start, whole[:, 0], whole[:, 1], whole[:, 2])
+
+    def _profile_before(self, profile: IntArray) -> IntArray:
+        """The profile before the last one, as far as anybody remembers it."""
+        before = profile.copy()
+        if all(one.periods == 1 for one in self.game.learners):
+            return before  # nobody does
+        stage = self.game.stage
+        for s in range(len(self.played)):
+            fits = (stage.states == self.played.before[s][:, None]).all(axis=0)
+            if fits.any():
+                before[s] = int(np.flatnonzero(fits)[0])
+        return before
+
+    def paths(
+        self, cycles: Cycles, ticks: int, forced: IntArray | None = None, at: IntArray | None = None
+    ) -> IntArray:
+        """[D, ticks] profiles played on from points of the cycles, by default from all of them.
+
+        at: [D] positions in `cycles.profile`: the profile that stood before the first tick.
+        forced: [D, ticks, n] levels that a player asks whatever its strategy says; -1 leaves it.
+        """
+        points = np.arange(len(cycles.profile)) if at is None else np.asarray(at)
+        session = np.searchsorted(cycles.start, points, side="right") - 1
+        out = np.empty((len(points), ticks), np.int64)
+        none = np.full((1, 1, self.game.n), -1, np.int64)
+        follow(
+            out, self.played.best, session, cycles.profile[points], cycles.before[points],
+            cycles.phase[points], none if forced is None else forced, *self._tables(),
+        )  # fmt: skip
+        return out
+
+    # --- is it an equilibrium? --------------------------------------------------------------------
+
+    def values(
+        self, player: int, session: int, best_reply: bool, tolerance: float = 1e-12
+    ) -> Array:
+        """[P, phases] discounted rewards to come, while a profile stands before a phase's tick.
+
+        With `best_reply` those of the best reply to the others' strategies (value iteration), else
+        those of the player's own strategy. The error is at most `tolerance` times the largest.
+        """
+        if any(one.periods != 1 for one in self.game.learners):
+            raise InputError("exact values are for memories of one period; set periods=1")
+        stage, learner = self.game.stage, self.game.learners[player]
+        if not learner.delta < 1.0:
+            raise InputError(f"delta={learner.delta} must be < 1: the sum of rewards is not finite")
+        successors, own = moves(
+            self.played.best[session], player, self.phases, len(stage.payoffs), *self._tables()
+        )
+        return evaluate(
+            successors, own, np.ascontiguousarray(stage.payoffs[:, player]), learner.delta,
+            best_reply, tolerance,
+        )  # fmt: skip
+
+    def judged(self, cycles: Cycles) -> Judgement:
+        """Both equilibrium tests for every session and player, on the limit cycle."""
+        stage, n, S = self.game.stage, self.game.n, len(self.played)
+        one_shot, loss, gap = (np.zeros((S, n)) for _ in range(3))
+        for s in range(S):
+            on = slice(cycles.start[s], cycles.start[s + 1])
+            profile, phase = cycles.profile[on], cycles.phase[on]
+            for i in range(n):
+                delta, pay = self.game.learners[i].delta, stage.payoffs[:, i]
+                successors, own = moves(
+                    self.played.best[s], i, self.phases, len(pay), *self._tables()
+                )
+                arguments = (successors, own, np.ascontiguousarray(pay), delta)
+                follows = evaluate(*arguments, False, 1e-12)
+                best = evaluate(*arguments, True, 1e-12)
+                stands = follows[profile, phase]
+                after = successors[profile, phase]  # [T, m]
+                next_phase = (phase + 1) % self.phases
+                once = (pay[after] + delta * follows[after, next_phase[:, None]]).max(axis=1)
+                scale = max(1e-300, np.abs(follows).max())
+                one_shot[s, i] = ((once - stands) / scale).max()
+                gap[s, i] = (best[profile, phase] - stands).mean()
+                base = np.abs(best[profile, phase]).mean()
+                loss[s, i] = gap[s, i] / base if base > 0.0 else 0.0
+        return Judgement(one_shot, loss, gap)
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """How far sessions are from equilibrium on their limit cycles. [S, n] each.
+
+    one_shot: the largest gain from deviating once and then following the own strategy again,
+        relative to the largest value. loss: value forgone against the exact best reply, relative
+        to it. gap: the same in money; its sum over players is NashConv.
+    """
+
+    one_shot: Array
+    loss: Array
+    gap: Array
+
+    def one_shot_nash(self, tolerance: float = 1e-9) -> Any:
+        """[S] whether no player gains by deviating once."""
+        return (self.one_shot <= tolerance).all(axis=1)
+
+    def exact_nash(self, tolerance: float = 1e-9) -> Any:
+        """[S] whether everybody plays a best reply to the others' strategies."""
+        return (self.loss <= tolerance).all(axis=1)
+
+    @property
+    def nash_conv(self) -> Array:
+        """[S] NashConv, the sum over players of what the best reply would add."""
+        total: Array = self.gap.sum(axis=1)
+        return total
+
+
+# --- play without learning ------------------------------------------------------------------------
+
+
+@kernel
+def step(best, profile, before, t, states, strides, sizes, counts, rows, memory, turns, forced):  # type: ignore[no-untyped-def]
+    """The profile after tick t; forced is [n], -1 leaves a player to its strategy."""
+    after = profile
+    for i in range(sizes.shape[0]):
+        if (t - turns[i, 1]) % turns[i, 0] != 0:
+            continue
+        level = forced[i]
+        if level < 0:
+            row = rows[i] + states[i, profile]
+            if memory[i] == 2:
+                row = rows[i] + states[i, profile] * counts[i] + states[i, before]
+            level = best[row]
+        after += (level - (profile // strides[i]) % sizes[i]) * strides[i]
+    return after
+
+
+@kernel
+def cycle(  # type: ignore[no-untyped-def]
+    best, profile, before, t, phases, most, states, strides, sizes, counts, rows, memory, turns
+):  # fmt: skip
+    """[length, 3] profile, profile before and phase around the limit cycle (Brent 1980); or empty.
+
+    A point of the cycle is what stands before the tick t, and t modulo the phases.
+    """
+    free = np.full(sizes.shape[0], -1)
+    deep = memory.max() == 2
+    x, w, slow_x, slow_w, slow_t = profile, before, profile, before, t
+    power, length = 1, 0
+    for _ in range(most):
+        x, w, t = (
+            step(best, x, w, t, states, strides, sizes, counts, rows, memory, turns, free),
+            x,
+            t + 1,
+        )
+        length += 1
+        if x == slow_x and (w == slow_w or not deep) and (t - slow_t) % phases == 0:
+            break
+        if length == power:
+            slow_x, slow_w, slow_t = x, w, t
+            power, length = 2 * power, 0
+    else:
+        return np.empty((0, 3), np.int64)
+    found = np.empty((length, 3), np.int64)
+    for k in range(length):
+        found[k, 0], found[k, 1], found[k, 2] = x, w, t % phases
+        x, w, t = (
+            step(best, x, w, t, states, strides, sizes, counts, rows, memory, turns, free),
+            x,
+            t + 1,
+        )
+    # Where moves alternate, prices that all stand still come round at once.
+    still = True
+    for k in range(length):
+        still = still and found[k, 0] == found[0, 0]
+    return found[:1] if still else found
+
+
+@kernel
+def follow(  # type: ignore[no-untyped-def]
+    out, best, session, profile, before, phase, forced, states, strides, sizes, counts, rows,
+    memory, turns,
+):  # fmt: skip
+    """Fill in paths [D, T] from [D] starting points."""
+    free = np.full(sizes.shape[0], -1)
+    for d in range(out.shape[0]):
+        x, w = profile[d], before[d]
+        for k in range(out.shape[1]):
+            pressed = forced[d, k] if d < forced.shape[0] and k < forced.shape[1] else free
+            x, w = step(
+                best[session[d]], x, w, phase[d] + k, states, strides, sizes, counts, rows, memory,
+                turns, pressed,
+            ), x  # fmt: skip
+            out[d, k] = x
+
+
+@kernel
+def moves(  # type: ignore[no-untyped-def]
+    best, player, phases, n_profiles, states, strides, sizes, counts, rows, memory, turns
+):
+    """Where each profile can lead: successors [P, phases, m] by own level, and own [P, phases].
+
+    Where the player is not on the move, every level leads to the same profile.
+    """
+    m = sizes[player]
+    successors = np.empty((n_profiles, phases, m), np.int64)
+    own = np.empty((n_profiles, phases), np.int64)
+    forced = np.full(sizes.shape[0], -1)
+    for x in range(n_profiles):
+        for t in range(phases):
+            forced[player] = -1
+            after = step(best, x, x, t, states, strides, sizes, counts, rows, memory, turns, forced)
+            chosen = (after // strides[player]) % m
+            own[x, t] = chosen
+            turn = (t - turns[player, 1]) % turns[player, 0] == 0
+            for a in range(m):
+                successors[x, t, a] = after + ((a - chosen) * strides[player] if turn else 0)
+    return successors, own
+
+
+@kernel
+def evaluate(successors, own, pay, delta, best_reply, tolerance):  # type: ignore[no-untyped-def]
+    """[P, phases] values: of the own strategy, or of the best reply to the others'.
+
+    Policies are improved and evaluated in turn, in place, until no value moves by more than the
+    tolerance (modified policy iteration, Puterman and Shin 1978).
+    """
+    n_profiles, phases, m = successors.shape
+    values = np.zeros((n_profiles, phases))
+    choice = own.copy()
+    reach = tolerance * (np.abs(pay).max() / (1.0 - delta) + 1e-300) * (1.0 - delta)
+    while True:
+        moved = 0.0
+        if best_reply:
+            for x in range(n_profiles):
+                for t in range(phases):
+                    later = (t + 1) % phases
+                    top, at = -np.inf, choice[x, t]
+                    for a in range(m):
+                        y = successors[x, t, a]
+                        worth = pay[y] + delta * values[y, later]
+                        if worth > top:
+                            top, at = worth, a
+                    choice[x, t] = at
+                    moved = max(moved, abs(top - values[x, t]))
+                    values[x, t] = top
+            if moved <= reach:
+                return values
+        for _ in range(50):
+            swept = 0.0
+            for x in range(n_profiles):
+                for t in range(phases):
+                    y = successors[x, t, choice[x, t]]
+                    worth = pay[y] + delta * values[y, (t + 1) % phases]
+                    swept = max(swept, abs(worth - values[x, t]))
+                    values[x, t] = worth
+            if swept <= reach:
+                break
+        if not best_reply and swept <= reach:
+            return values
