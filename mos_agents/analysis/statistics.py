@@ -1,14 +1,25 @@
-"""How sure an estimate is: intervals from the spread of independent episodes."""
+"""How sure an estimate is: intervals from the spread of independent episodes or sessions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from mos_agents.market.types import Array, InputError
+
+
+class Interval(NamedTuple):
+    """An estimate with its confidence limits and its standard error (nan where none is made)."""
+
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
 
 
 def check_confidence(confidence: float) -> None:
@@ -46,25 +57,199 @@ def bootstrap_interval(
     confidence: float,
     resamples: int,
     seed: int,
+    paired: bool = True,
+    method: str = "BCa",
 ) -> tuple[float, float, float]:
     """Standard error and limits of a statistic of columns [E], by resampling whole episodes.
 
     The statistic takes the columns and `axis`. The limits are bias-corrected and accelerated
-    (Efron 1987); a statistic that does not vary has the limits of its one value.
+    (Efron 1987), or those of another method of `scipy.stats.bootstrap`; a statistic that does not
+    vary has the limits of its one value. Columns that are not `paired` are groups of episodes of
+    their own, [E1], [E2], each resampled by itself.
     """
     check_confidence(confidence)
     check_resamples(resamples)
-    if columns[0].size < 2:
+    if min(column.size for column in columns) < 2:
         return float("inf"), float("-inf"), float("inf")
     if all(np.ptp(column) <= 1e-12 * max(1.0, abs(float(column[0]))) for column in columns):
         value = float(statistic(*columns, axis=-1))  # nothing varies: nothing to resample
         return 0.0, value, value
     found = stats.bootstrap(
-        columns, statistic, paired=True, vectorized=True, confidence_level=confidence,
-        n_resamples=resamples, method="BCa", rng=np.random.default_rng(seed),
-        batch=max(1, 5_000_000 // (columns[0].size * len(columns))),
+        columns, statistic, paired=paired, vectorized=True, confidence_level=confidence,
+        n_resamples=resamples, method=method, rng=np.random.default_rng(seed),
+        batch=max(1, 5_000_000 // sum(column.size for column in columns)),
     )  # fmt: skip
     low, high = (float(x) for x in found.confidence_interval)
     if np.isnan(low) or np.isnan(high):
         low = high = float(statistic(*columns, axis=-1))
     return float(found.standard_error), low, high
+
+
+# --- over sessions --------------------------------------------------------------------------------
+
+
+def mean_interval(
+    values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """The mean over sessions of values [S], by the bootstrap (bias-corrected and accelerated)."""
+    sample = _sample(values, "values")
+    return _interval((sample,), np.mean, confidence, resamples, seed)
+
+
+def share_interval(
+    flags: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """The share of sessions with a property, flags [S] bool, by the bootstrap.
+
+    Where all sessions agree there is nothing to resample, and "0 of 50, surely 0" would be wrong:
+    the limits are then those of Clopper and Pearson.
+    """
+    sample = _flags(flags)
+    found = _interval((sample,), np.mean, confidence, resamples, seed)
+    if 0.0 < found.estimate < 1.0:
+        return found
+    low, high = clopper_pearson(int(sample.sum()), sample.size, confidence)
+    return Interval(found.estimate, low, high, float("nan"))
+
+
+def quantile_interval(
+    values: ArrayLike,
+    quantile: float,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """A quantile over sessions of values [S], by the percentile bootstrap.
+
+    Not accelerated: the jackknife, from which the acceleration comes, fails for quantiles
+    (Efron and Tibshirani 1993, section 11.6). Extreme quantiles of few sessions are not covered.
+    """
+    if not isinstance(quantile, float | int | np.number) or not 0.0 < quantile < 1.0:
+        raise InputError(f"quantile={quantile!r} must be between 0 and 1; the median is 0.5")
+
+    def statistic(sample: Array, axis: int = -1) -> Any:
+        return np.quantile(sample, quantile, axis=axis)
+
+    sample = _sample(values, "values")
+    return _interval((sample,), statistic, confidence, resamples, seed, method="percentile")
+
+
+def difference_interval(
+    first: ArrayLike,
+    second: ArrayLike,
+    statistic: Callable[..., Any] = np.mean,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    paired: bool = False,
+) -> Interval:
+    """statistic(first) - statistic(second) over two groups of sessions [S1], [S2].
+
+    The groups are independent, unless `paired`: then session s of both had the same luck (common
+    random numbers), and sessions are resampled together. The statistic takes `axis`; np.mean also
+    compares shares (flags as numbers). By the percentile bootstrap for other statistics than the
+    mean, whose acceleration may not exist.
+    """
+    columns = _sample(first, "first"), _sample(second, "second")
+    if paired and columns[0].size != columns[1].size:
+        raise InputError(
+            f"first and second have {columns[0].size} and {columns[1].size} sessions; paired ones "
+            "need as many of each"
+        )
+
+    def difference(a: Array, b: Array, axis: int = -1) -> Any:
+        return statistic(a, axis=axis) - statistic(b, axis=axis)
+
+    method = "BCa" if statistic is np.mean else "percentile"
+    return _interval(columns, difference, confidence, resamples, seed, paired, method)
+
+
+def clopper_pearson(
+    successes: int, trials: int, confidence: float = 0.95, side: str = "both"
+) -> tuple[float, float]:
+    """Exact limits of a share (Clopper and Pearson 1934): never covered less than promised.
+
+    side: "both", or "upper" or "lower" for a one-sided limit of the whole confidence, the other
+    limit being 0 or 1. For a false-alarm rate ask for the upper one.
+    """
+    check_confidence(confidence)
+    for name, value in (("trials", trials), ("successes", successes)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise InputError(f"{name}={value!r} must be a whole number")
+    if not 0 <= successes <= trials or trials < 1:
+        raise InputError(f"successes={successes!r} of trials={trials!r}: need 0 <= s <= t, t >= 1")
+    if side not in ("both", "upper", "lower"):
+        raise InputError(f"side={side!r} must be 'both', 'upper' or 'lower'")
+    tail = 0.5 * (1.0 - confidence) if side == "both" else 1.0 - confidence
+    low, high = 0.0, 1.0
+    if side != "upper" and successes > 0:
+        low = float(stats.beta.ppf(tail, successes, trials - successes + 1))
+    if side != "lower" and successes < trials:
+        high = float(stats.beta.isf(tail, successes + 1, trials - successes))
+    return low, high
+
+
+@dataclass(frozen=True, eq=False)
+class Survival:
+    """How long things last when some were not seen to end (Kaplan and Meier 1958).
+
+    time: [J] the distinct durations at which one ended. share: [J] the share lasting longer.
+    median: the first time at which the share is at most a half; None if it never is. mean: the
+    area under the curve up to the longest duration seen.
+    """
+
+    time: Array
+    share: Array
+    median: float | None
+    mean: float
+
+
+def survival(durations: ArrayLike, ended: ArrayLike) -> Survival:
+    """The product-limit estimate from durations [E] > 0 and whether each was seen to end [E]."""
+    length = _sample(durations, "durations")
+    over = np.asarray(ended, dtype=bool)
+    if over.shape != length.shape or (length <= 0.0).any():
+        raise InputError(
+            f"durations must be > 0, and ended one flag for each: shapes {length.shape}, "
+            f"{over.shape}, shortest {length.min():g}"
+        )
+    time = np.unique(length[over])
+    ends = np.array([(length[over] == t).sum() for t in time])
+    # One that is cut off at t was still there at t.
+    there = np.array([(length >= t).sum() for t in time])
+    share = np.cumprod(1.0 - ends / np.maximum(there, 1))
+    steps = np.concatenate([[0.0], time, [length.max()]])
+    mean = float((np.diff(steps) * np.concatenate([[1.0], share])).sum())
+    half = np.flatnonzero(share <= 0.5 + 1e-12)
+    return Survival(time, share, float(time[half[0]]) if half.size else None, mean)
+
+
+def _interval(
+    columns: tuple[Array, ...],
+    statistic: Callable[..., Any],
+    confidence: float,
+    resamples: int,
+    seed: int,
+    paired: bool = True,
+    method: str = "BCa",
+) -> Interval:
+    error, low, high = bootstrap_interval(
+        columns, statistic, confidence, resamples, seed, paired, method
+    )
+    return Interval(float(statistic(*columns, axis=-1)), low, high, error)
+
+
+def _sample(values: ArrayLike, name: str) -> Array:
+    sample = np.asarray(values, dtype=np.float64)
+    if sample.ndim != 1 or sample.size == 0 or not np.isfinite(sample).all():
+        raise InputError(
+            f"{name} has shape {sample.shape}, needs one finite number per session, [sessions]"
+        )
+    return sample
+
+
+def _flags(flags: ArrayLike) -> Array:
+    array = np.asarray(flags)
+    if array.ndim != 1 or array.size == 0 or not np.isin(array, (0, 1)).all():
+        raise InputError(f"flags of shape {array.shape} must be True or False, one per session")
+    return array.astype(np.float64)

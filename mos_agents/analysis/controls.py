@@ -1,0 +1,144 @@
+"""Markets without collusion and without price wars, on which every screen has to stay silent.
+
+What moves in them is chance alone, firm by firm. A screen that sounds here sounds for the wrong
+reason (`screens.false_alarm_rate` counts how often). Learners that cannot collude (discount 0,
+nothing to reason with) are controls as well, and come as arrays from where they are played.
+
+All functions draw from a generator of their own, `numpy.random.default_rng(seed)`, and return
+prices [T, S, N].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mos_agents.analysis.paths import finite, number, paths, per_firm, whole
+from mos_agents.market.types import Array, InputError, IntArray
+
+
+def random_prices(grid: ArrayLike, ticks: int, sessions: int, firms: int, seed: int) -> Array:
+    """Every price drawn anew from the grid [m], all with equal chance: firms that know nothing."""
+    prices = finite(grid, "grid")
+    if prices.ndim != 1 or prices.size < 2:
+        raise InputError(f"grid has shape {prices.shape}, needs two prices or more, [m]")
+    rng, shape = _draw(seed, ticks, sessions, firms)
+    return prices[rng.integers(prices.size, size=shape)]
+
+
+def nash_with_noise(
+    p_n: ArrayLike, spread: float, ticks: int, sessions: int, firms: int, seed: int
+) -> Array:
+    """Nash prices p_n with independent normal noise: competitors with an unsteady hand.
+
+    spread: standard deviation, money. Prices are kept above a hundredth of the Nash price.
+    """
+    nash = per_firm(p_n, "p_n", firms)
+    number(spread, "spread", 0.0)
+    rng, shape = _draw(seed, ticks, sessions, firms)
+    return np.maximum(nash + spread * rng.standard_normal(shape), 0.01 * nash)
+
+
+def random_walks(
+    start: ArrayLike,
+    spread: float,
+    low: float,
+    high: float,
+    ticks: int,
+    sessions: int,
+    firms: int,
+    seed: int,
+) -> Array:
+    """Independent normal random walks, thrown back at `low` and `high`; steps of sd `spread`."""
+    first = per_firm(start, "start", firms)
+    number(spread, "spread", 0.0)
+    if not low < high or (first < low).any() or (first > high).any():
+        raise InputError(f"start={first.tolist()} must lie in low={low!r} to high={high!r}")
+    rng, shape = _draw(seed, ticks, sessions, firms)
+    steps = spread * rng.standard_normal(shape)
+    steps[0] = 0.0
+    # A walk between two mirrors is a free walk, folded.
+    free = (first - low + np.cumsum(steps, axis=0)) % (2.0 * (high - low))
+    return low + np.minimum(free, 2.0 * (high - low) - free)
+
+
+def autoregressive(
+    p_n: ArrayLike,
+    spread: float,
+    memory: float,
+    ticks: int,
+    sessions: int,
+    firms: int,
+    seed: int,
+) -> Array:
+    """Nash prices with noise that fades: x_t = memory x_{t-1} + noise, stationary, sd `spread`."""
+    nash = per_firm(p_n, "p_n", firms)
+    number(spread, "spread", 0.0)
+    number(memory, "memory", 0.0, 0.9999)
+    rng, shape = _draw(seed, ticks, sessions, firms)
+    noise = rng.standard_normal(shape)
+    out = np.empty(shape)
+    out[0] = noise[0]
+    for t in range(1, ticks):
+        out[t] = memory * out[t - 1] + np.sqrt(1.0 - memory**2) * noise[t]
+    return np.maximum(nash + spread * out, 0.01 * nash)
+
+
+def repaired(prices: ArrayLike, seed: int) -> Array:
+    """Firms of different sessions put together: each has its own path, and none answers another.
+
+    Firm i of session s takes the path of firm i of another session, and no two firms of a new
+    session come from the same old one (sessions >= firms). What sessions have in common by the
+    clock, such as a cost shock at tick 500, they keep in common.
+    """
+    price = paths(prices, "prices")
+    _, sessions, firms = price.shape
+    if sessions < firms:
+        raise InputError(f"prices of {sessions} sessions: at least {firms} are needed to mix firms")
+    order = np.random.default_rng(_seed(seed)).permutation(sessions)
+    place = np.argsort(order)
+    out = np.empty_like(price)
+    for i in range(firms):
+        out[:, :, i] = price[:, order[(place + i) % sessions], i]
+    return out
+
+
+def shifted(prices: ArrayLike, rng: np.random.Generator) -> Array:
+    """Each firm's path turned round in time by its own random number of ticks, session by session.
+
+    A firm keeps its path (all but one seam) and loses its place in time among the others: what is
+    left of falling together is chance. Firm 0 stays.
+    """
+    price = paths(prices, "prices")
+    ticks, sessions, firms = price.shape
+    out = np.empty_like(price)
+    out[:, :, 0] = price[:, :, 0]
+    for i in range(1, firms):
+        by = rng.integers(ticks, size=sessions)
+        turned = (np.arange(ticks)[:, None] + by) % ticks
+        out[:, :, i] = np.take_along_axis(price[:, :, i], turned, axis=0)
+    return out
+
+
+def time_shuffled(prices: ArrayLike, seed: int) -> Array:
+    """Each session's ticks in random order, all firms together: the same prices, no history.
+
+    Not a reference for price wars: a war of 100 ticks falls apart into dozens of short ones.
+    """
+    price = paths(prices, "prices")
+    rng = np.random.default_rng(_seed(seed))
+    order: IntArray = rng.permuted(
+        np.broadcast_to(np.arange(price.shape[0])[:, None], price.shape[:2]), axis=0
+    )
+    return np.take_along_axis(price, order[:, :, None], axis=0)
+
+
+def _seed(seed: int) -> int:
+    return whole(seed, "seed", 0)
+
+
+def _draw(
+    seed: int, ticks: int, sessions: int, firms: int
+) -> tuple[np.random.Generator, tuple[int, int, int]]:
+    shape = whole(ticks, "ticks", 1), whole(sessions, "sessions", 1), whole(firms, "firms", 1)
+    return np.random.default_rng(_seed(seed)), shape

@@ -1,0 +1,64 @@
+"""The compiled measures once more, slowly, from what they say: the tests compare the two."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mos_agents.analysis.price_wars import SLACK, Definition, Episode
+from mos_agents.market.types import Array
+
+
+def shortest_period(path: Array, repeats: int, least: int) -> tuple[int, int]:
+    """Period and start of the limit cycle of one path [T, N]; (0, T) for none."""
+    ticks = len(path)
+    for period in range(1, ticks):
+        start = ticks - period
+        while start > 0 and (path[start - 1] == path[start - 1 + period]).all():
+            start -= 1
+        if ticks - start >= max(repeats * period, least):
+            return period, start
+    return 0, ticks
+
+
+def price_wars(prices: Array, gap: float, rule: Definition, session: int = 0) -> list[Episode]:
+    """The price wars of one session [T, N] whose p_M - p_N averages `gap`."""
+    mean = prices.mean(axis=1)
+    cuts = np.zeros(prices.shape, dtype=bool)
+    cuts[1:] = prices[1:] < prices[:-1] * (1.0 - rule.min_cut)
+    found: list[Episode] = []
+    since, need, t = 0, rule.level, 1
+    while t < len(mean):
+        before = mean[since : max(t - rule.window + 1, 0)][-rule.level :]
+        lately = cuts[max(t - rule.window + 1, 0) : t + 1]
+        enough = before.size >= need and lately.any(axis=0).sum() >= rule.firms
+        if not enough or mean[t] > before.mean() - (rule.depth - SLACK) * gap:
+            t += 1
+            continue
+        level = float(before.mean())
+        end, recovered = _end(mean[t + 1 :] - level, gap, rule)
+        last = len(mean) if end is None else t + 1 + end
+        cut = t - len(lately) + 1 + int(lately.any(axis=1).argmax())
+        depth = float(level - mean[t:last].min()) / gap
+        found.append(
+            Episode(
+                session, t, None if end is None else last, last - t, depth, level, cut,
+                tuple(np.flatnonzero(cuts[cut]).tolist()), recovered,
+            )
+        )  # fmt: skip
+        if end is None:
+            break
+        since, need = last, min(rule.level, rule.recovery) if recovered else rule.level
+        t = last + rule.recovery if recovered else last + 1
+    return found
+
+
+def _end(fall: Array, gap: float, rule: Definition) -> tuple[int | None, bool]:
+    """When a war is over, in ticks after the one that follows its onset, and whether it is back."""
+    reach = (rule.band + SLACK) * gap
+    near = fall >= -reach if rule.above else np.abs(fall) <= reach
+    for u in range(len(near)):
+        if u + 1 >= rule.recovery and near[u + 1 - rule.recovery : u + 1].all():
+            return u + 1 - rule.recovery, True
+        if rule.longest is not None and not near[u] and u + 1 >= rule.longest:
+            return u, False
+    return None, False

@@ -1,0 +1,112 @@
+"""How often price wars break out, how deep they go, how long they last: one line for a table.
+
+A war that was still on when the record ended has lasted *at least* so long. Leaving such wars out,
+or taking their length for the whole, makes wars look short; the product-limit estimate (Kaplan and
+Meier 1958) uses both kinds for what they say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mos_agents.analysis.paths import whole
+from mos_agents.analysis.price_wars import PriceWars
+from mos_agents.analysis.statistics import Interval, bootstrap_interval, survival
+from mos_agents.market.types import Array, InputError, IntArray
+
+
+@dataclass(frozen=True)
+class WarTable:
+    """A summary of price wars over sessions.
+
+    per_1000_ticks: episodes per 1000 ticks of a session, with its interval over sessions.
+    per_1000_at_risk: the same per 1000 ticks at which a war could begin: the hazard.
+    share_with: of sessions with a war. share_of_time: of all ticks at war, late ticks included.
+    recovered, settled, censored: episodes by how they ended (the last: the record did).
+    median_duration: ticks, by product limit; None if fewer than half of the wars were seen to end.
+    mean_duration: the area under the product-limit curve up to `horizon`, the longest duration
+    seen: a lower bound if `censored` > 0 and the longest war was cut off, else the mean.
+    median_duration_finished: of ended wars alone. It is too low whenever `censored` > 0.
+    mean_depth, deepest: in units of p_M - p_N; a war cut off may have gone deeper.
+    first_cutter_share: [N] share of wars that the firm began, a tie shared equally.
+    tied: the share of wars whose first cut was made by several firms in one tick.
+    Durations, depths and the last two are None where there was no war.
+    """
+
+    episodes: int
+    per_1000_ticks: Interval
+    per_1000_at_risk: float
+    share_with: float
+    share_of_time: float
+    recovered: int
+    settled: int
+    censored: int
+    median_duration: float | None
+    mean_duration: float | None
+    horizon: int | None
+    median_duration_finished: float | None
+    mean_depth: float | None
+    deepest: float | None
+    first_cutter_share: tuple[float, ...] | None
+    tied: float | None
+
+
+def war_table(
+    wars: PriceWars, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> WarTable:
+    """The summary of the episodes found; the interval is over sessions, by the bootstrap."""
+    counts = wars.counts
+    frequency = bootstrap_interval(
+        (1000.0 * counts / wars.ticks,), np.mean, confidence, resamples, seed
+    )
+    rate = float(1000.0 * counts.mean() / wars.ticks)
+    risk = int(wars.at_risk.sum())
+    median = mean = horizon = finished = depth = deepest = starters = tied = None
+    if len(wars):
+        curve = survival(wars.duration, ~wars.censored)
+        median, mean, horizon = curve.median, curve.mean, int(wars.duration.max())
+        if not wars.censored.all():
+            finished = float(np.median(wars.duration[~wars.censored]))
+        depth, deepest = float(wars.depth.mean()), float(wars.depth.max())
+        number = wars.first_cutters.sum(axis=1)
+        starters = tuple((wars.first_cutters / number[:, None]).mean(axis=0).tolist())
+        tied = float((number > 1).mean())
+    return WarTable(
+        episodes=len(wars),
+        per_1000_ticks=Interval(rate, frequency[1], frequency[2], frequency[0]),
+        per_1000_at_risk=float("nan") if risk == 0 else 1000.0 * len(wars) / risk,
+        share_with=float((counts > 0).mean()),
+        share_of_time=float(wars.duration.sum() / (wars.ticks * wars.sessions)),
+        recovered=int(wars.recovered.sum()),
+        settled=int((~wars.recovered & ~wars.censored).sum()),
+        censored=int(wars.censored.sum()),
+        median_duration=median,
+        mean_duration=mean,
+        horizon=horizon,
+        median_duration_finished=finished,
+        mean_depth=depth,
+        deepest=deepest,
+        first_cutter_share=starters,
+        tied=tied,
+    )
+
+
+def severity(wars: PriceWars) -> Array:
+    """Each session's sum over its wars of depth squared times duration, [S]; 0 without a war.
+
+    The same cuts add up to the same fall of the mean price whenever they are made; squares are
+    larger when firms cut together. `screens.coordination` compares this number.
+    """
+    weight = wars.depth**2 * wars.duration
+    return np.bincount(wars.session, weight, wars.sessions).astype(np.float64)
+
+
+def within(wars: PriceWars, begin: int, end: int) -> IntArray:
+    """[S] bool: did a war of the session start at a tick in [begin, end)?"""
+    whole(begin, "begin", 0)
+    if not begin < end <= wars.ticks:
+        raise InputError(f"begin={begin!r}, end={end!r} must be a window within {wars.ticks} ticks")
+    inside = (wars.onset >= begin) & (wars.onset < end)
+    return np.bincount(wars.session[inside], minlength=wars.sessions) > 0
