@@ -46,7 +46,7 @@ LAZY = {("envs", "report")}
 """Who may import what only inside a function: drawing loads matplotlib."""
 
 HOMES = {
-    "ray": ("mos_agents/actors/ray_runtime.py",),
+    "ray": ("mos_agents/actors/ray_runtime.py", "mos_agents/actors/ray_workers.py"),
     "matplotlib": ("mos_agents/report",),
     "pettingzoo": ("envs", "experiments"),
 }

@@ -1,0 +1,333 @@
+"""Two sellers' Q-learning against each other: do they come to ask more than competition would?
+
+Calvano, Calzolari, Denicolò and Pastorello, "Artificial Intelligence, Algorithmic Pricing, and
+Collusion", American Economic Review 110(10), 2020. `mos replicate calvano_2020`; what was found,
+and where this departs from the paper, stands in README.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from experiments.replication import Effort, Finding, Findings, Published, check_numbers
+from mos_agents.analysis.impulse import (
+    Deviation,
+    Return,
+    profitability,
+    punishment,
+    response,
+)
+from mos_agents.games.deviations import deviate
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.games.sessions import LONGEST, WINDOW, Played, play_sessions
+from mos_agents.games.stage_game import StageGame
+from mos_agents.games.strategies import Cycles, Frozen
+from mos_agents.learners import QLearning
+from mos_agents.market.arrivals import FixedMass
+from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.demand import Logit
+from mos_agents.market.equilibrium import LogitMarket
+from mos_agents.market.execution import Expected
+from mos_agents.market.quotes import PostedPrice
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, InputError, Layout
+
+TITLE = "Q-learning sellers in a logit market (Calvano et al., AER 2020)"
+SOURCE = "Calvano et al. 2020"
+PAPER_SESSIONS = 1000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The paper's baseline. quality (a) and cost (c): one number, or one for each of the n firms.
+
+    mu, quality, cost, outside (a_0): money. levels: m prices on [p_N - xi (p_M - p_N),
+    p_M + xi (p_M - p_N)], each firm's own. memory: periods that a state holds. window: periods
+    without a change of any greedy price after which a session has converged.
+    """
+
+    n: int = 2
+    alpha: float = 0.15
+    beta: float = 4e-6
+    delta: float = 0.95
+    mu: float = 0.25
+    quality: float | tuple[float, ...] = 2.0
+    cost: float | tuple[float, ...] = 1.0
+    outside: float = 0.0
+    levels: int = 15
+    xi: float = 0.1
+    memory: int = 1
+    sessions: int = PAPER_SESSIONS
+    seed: int = 0
+    periods: int = LONGEST
+    window: int = WINDOW
+
+    def __post_init__(self) -> None:
+        check_numbers(self, {
+            "n": (int, 1, 6), "alpha": (float, 1e-12, 1.0), "beta": (float, 0.0, 1.0),
+            "delta": (float, 0.0, 0.9999), "mu": (float, 1e-3, 1e3), "outside": (float, -1e3, 1e3),
+            "levels": (int, 2, 1000), "xi": (float, 0.0, 10.0), "memory": (int, 0, 2),
+            "sessions": (int, 1, 10**6), "seed": (int, 0, 2**63 - 1),
+            "periods": (int, 1, 10**12), "window": (int, 1, 10**12),
+        })  # fmt: skip
+        if self.beta == 0.0 and self.periods == LONGEST:
+            raise InputError("beta=0 explores for ever: set periods, or beta > 0")
+        for name in ("quality", "cost"):
+            self.each(name)
+
+    def each(self, name: str) -> Array:
+        """[n] a setting that is one number or one a firm."""
+        try:
+            values = np.asarray(getattr(self, name), dtype=np.float64)
+        except (TypeError, ValueError):
+            values = np.array([np.nan, np.nan, np.nan])
+        if values.ndim > 1 or values.size not in (1, self.n) or not np.isfinite(values).all():
+            raise InputError(
+                f"{name}={getattr(self, name)!r} must be one finite number, or one for each of the "
+                f"{self.n} firms"
+            )
+        return np.broadcast_to(values, (self.n,)).copy()
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmarks:
+    """Bertrand-Nash and joint-profit prices and profits per firm, [n] each."""
+
+    nash_price: Array
+    joint_price: Array
+    nash_profit: Array
+    joint_profit: Array
+
+
+def benchmarks(s: Settings) -> Benchmarks:
+    """Prices and profits of theory. Raises EquilibriumError where there are none."""
+    place = LogitMarket.from_scale(
+        s.each("quality"), s.each("cost"), np.arange(s.n), s.mu, outside_utility=s.outside
+    )
+    nash, joint = place.bertrand_nash(), place.joint_profit()
+    return Benchmarks(nash.prices, joint.prices, nash.profits, joint.profits)
+
+
+def market(s: Settings) -> Market:
+    """One product of each firm; a unit of consumers chooses among them, or buys nothing."""
+    names = [f"firm_{i + 1}" for i in range(s.n)]
+    opening = benchmarks(s).nash_price
+    return Market(
+        layout=Layout.dense(names, ["product"], ["firm"] * s.n),
+        catalogue=Catalogue(s.each("cost"), opening, s.each("quality"), np.full(s.n, np.inf)),
+        execution=Expected(
+            Logit(
+                intercept=0.0, price_coefficient=1.0, quality_coefficient=1.0, relative=False,
+                outside=s.outside, scale=s.mu,
+            )
+        ),
+        quotes=PostedPrice(
+            tick_size=0.0, min_margin=-0.999, max_relative_change=np.inf, low=0.0, high=1e6
+        ),
+        arrivals=FixedMass(1.0),
+        name="calvano_2020",
+    )  # fmt: skip
+
+
+def learners(s: Settings, place: Market) -> dict[str, QLearning]:
+    """The firms' algorithms: every firm reads all prices on the grids of their owners."""
+    b = benchmarks(s)
+    reach = s.xi * (b.joint_price - b.nash_price)
+    low, high = b.nash_price - reach, b.joint_price + reach
+    grids = low[:, None] + np.arange(s.levels) / (s.levels - 1) * (high - low)[:, None]
+    if not (np.diff(grids, axis=1) > 0.0).all() or (grids < 0.0).any():
+        raise InputError(
+            f"xi={s.xi!r}: prices from {low.round(4).tolist()} to {high.round(4).tolist()} are no "
+            "grid of rising prices >= 0; give another xi or more firms"
+        )
+    names = place.layout.participants
+
+    def bare(i: int, **more: Any) -> QLearning:
+        others = tuple(tuple(grids[j].tolist()) for j in range(s.n) if j != i)
+        return QLearning(
+            prices=tuple(grids[i].tolist()), relative_to="money", rival_prices=others or None,
+            sees="nothing" if s.memory == 0 else "all" if s.n > 1 else "own",
+            periods=max(s.memory, 1), alpha=s.alpha, beta=s.beta, delta=s.delta, **more,
+        )  # fmt: skip
+
+    stage = StageGame.of(place, {name: bare(i) for i, name in enumerate(names)})
+    return {
+        name: bare(i, initial=tuple((stage.uniform_rivals(i) / (1.0 - s.delta)).tolist()))
+        for i, name in enumerate(names)
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Everything that a play came to."""
+
+    settings: Settings
+    game: RepeatedGame
+    played: Played
+    frozen: Frozen
+    cycles: Cycles
+    benchmarks: Benchmarks
+
+    @property
+    def profit_gain(self) -> Array:
+        """[S] Delta, averaged over firms: (mean profit - Nash) / (joint profit - Nash)."""
+        b = self.benchmarks
+        earned = self.cycles.mean(self.game.stage.payoffs).mean(axis=1)
+        nash, joint = b.nash_profit.mean(), b.joint_profit.mean()
+        gain: Array = (earned - nash) / (joint - nash)
+        return gain
+
+
+def played(s: Settings, effort: Effort) -> Outcome:
+    """The sessions of these settings, played to their ends."""
+    place = market(s)
+    game = RepeatedGame.of(place, learners(s, place))
+    sessions = play_sessions(
+        game, seed=s.seed, sessions=s.sessions, periods=s.periods, window=s.window,
+        workers=effort.workers, folder=effort.folder, progress=effort.told("sessions"),
+        per_task=10 if s.sessions >= 100 else 1,
+    )  # fmt: skip
+    frozen = Frozen(game, sessions)
+    return Outcome(s, game, sessions, frozen, frozen.cycles(), benchmarks(s))
+
+
+# --- what the paper reports -----------------------------------------------------------------------
+
+
+def published(s: Settings) -> dict[str, Published]:
+    """The paper's figures for these settings; none where it reports no such play."""
+    base = replace(Settings(), sessions=s.sessions, seed=s.seed)
+    found: dict[str, Published] = {}
+
+    def says(quantity: str, value: float, where: str, half: float) -> None:
+        found[quantity] = Published(value, f"{SOURCE}, {where}", half)
+
+    if s == base:
+        says("profit_gain", 0.849, "baseline", 0.0005)
+        says("profit_gain_sd", 0.112, "baseline", 0.0005)
+        says("cycle_length_1_share", 0.643, "baseline", 0.0005)
+        says("cycle_length_2_share", 0.238, "baseline", 0.0005)
+        says("unprofitable_deviation_share", 0.936, "baseline, one-period deviations", 0.0005)
+        says("one_shot_nash_share", 0.505, "baseline, equilibrium play", 0.0005)
+        says("punishment_length", 6.0, "impulse response: 5 to 7 periods", 1.0)
+        says("rival_cut_at_2", 0.127, "impulse response", 0.0005)
+        found["periods_to_convergence"] = Published(
+            1.77e6, "an independent measurement; the paper says more than 1.5 million", 5e3
+        )
+    elif s == replace(base, n=3):
+        says("profit_gain", 0.643, "n = 3", 0.0005)
+    elif s == replace(base, n=3, alpha=0.05, beta=2.4e-7):
+        says("profit_gain", 0.750, "n = 3, alpha .05, beta 2.4e-7", 0.0005)
+    elif s in (replace(base, cost=(1.0, 0.5)), replace(base, cost=(0.5, 1.0))):
+        says("profit_gain", 0.759, "c_2 = .5", 0.0005)
+    prices = {2: (1.472927, 1.924981), 3: (1.370163, 2.0), 4: (1.331461, 2.054411)}
+    profits = {2: (0.222927, 0.337490), 3: (0.120163, 0.25), 4: (0.081461, 0.201103)}
+    same = Settings(n=s.n)
+    if s.n in prices and all(
+        getattr(s, k) == getattr(same, k) for k in ("mu", "quality", "cost", "outside")
+    ):
+        for name, values in (("price", prices), ("profit", profits)):
+            for kind, value in zip(("nash", "joint"), values[s.n], strict=True):
+                says(f"{kind}_{name}", value, "first-order conditions", 5e-7)
+    return found
+
+
+def replicate(s: Settings, effort: Effort) -> list[Finding]:
+    """Play, and put every quantity beside the paper's."""
+    outcome = played(s, effort)
+    found = Findings(published(s), PAPER_SESSIONS)
+    b, cycles, sessions = outcome.benchmarks, outcome.cycles, outcome.played
+    for name in ("nash_price", "joint_price", "nash_profit", "joint_profit"):
+        values = getattr(b, name)
+        if np.ptp(values) <= 1e-9:
+            found.exact(name, values[0])
+        else:
+            for i, value in enumerate(values):
+                found.exact(f"{name}.firm_{i + 1}", value)
+    gain = outcome.profit_gain
+    found.mean("profit_gain", gain)
+    found.deviation("profit_gain_sd", gain)
+    found.share("cycle_length_1_share", cycles.length == 1)
+    found.share("cycle_length_2_share", cycles.length == 2)
+    found.share("converged_share", sessions.converged)
+    found.mean(
+        "periods_to_convergence", (sessions.periods - s.window)[np.asarray(sessions.converged)]
+    )
+    mean_price = cycles.mean(outcome.game.stage.prices).mean(axis=1)
+    found.mean("mean_price", mean_price)
+    found.mean("rpdi", (mean_price - b.nash_price.mean()) / np.mean(b.joint_price - b.nash_price))
+    if s.memory == 1 and s.n > 1:
+        judged = outcome.frozen.judged(cycles)
+        found.share("one_shot_nash_share", judged.one_shot_nash())
+        found.share("exact_nash_share", judged.exact_nash())
+        found.mean("best_reply_loss", judged.loss.mean(axis=1))
+    if s.n > 1:
+        deviations(outcome, found)
+    return found.all()
+
+
+def deviations(outcome: Outcome, found: Findings) -> None:
+    """One firm cuts to its static best reply for one period; and, the other way, asks more."""
+    sessions = len(outcome.played)
+    for to, prefix in (("best_reply", ""), ("up", "up_")):
+        made = [punished(outcome, i, to) for i in range(outcome.settings.n)]
+        rows = {key: np.concatenate([one[key] for one in made]) for key in made[0]}
+        if not len(rows["session"]):
+            continue
+
+        def by_session(values: Array, rows: dict[str, Array] = rows) -> Array:
+            """[S, ...] one value a session: the mean over deviators and points of the cycle."""
+            out = np.zeros((sessions, *values.shape[1:]))
+            weight = rows["weight"].reshape(-1, *[1] * (values.ndim - 1))
+            np.add.at(out, rows["session"], weight * values)
+            total = np.bincount(rows["session"], rows["weight"], sessions)
+            total = np.where(total > 0.0, total, np.nan)
+            return out / total.reshape(-1, *[1] * (values.ndim - 1))
+
+        found.mean(f"{prefix}unprofitable_deviation_share", by_session(rows["unprofitable"]))
+        reaction = by_session(rows["reaction"])  # [S, tau]
+        reaction = reaction[np.isfinite(reaction).all(axis=1)]
+        length = punishment_length(reaction.mean(axis=0))
+        luck = np.random.default_rng(outcome.settings.seed)
+        again = [
+            punishment_length(reaction[luck.integers(0, len(reaction), len(reaction))].mean(axis=0))
+            for _ in range(200)
+        ]
+        found.estimate(f"{prefix}punishment_length", length, float(np.std(again)), len(reaction))
+        found.mean(f"{prefix}rival_cut_at_2", -reaction[:, 1])
+        found.mean(f"{prefix}periods_away", by_session(rows["length"]))
+        found.mean(f"{prefix}returned_share", by_session(rows["returned"]))
+
+
+def punishment_length(reaction: Array, tolerance: float = 0.01) -> int:
+    """Periods in which the rivals' mean price change [tau] is a cut of more than `tolerance`.
+
+    Counted as in the paper's figure of the average response: from tau = 2, the first in which
+    rivals can answer, until the cut is first within the tolerance.
+    """
+    back = np.flatnonzero(reaction[1:] >= -tolerance)
+    return int(back[0]) if back.size else len(reaction) - 1
+
+
+def punished(outcome: Outcome, player: int, to: str) -> dict[str, Array]:
+    """What came of forcing one firm, a row for each deviation."""
+    paths = deviate(outcome.frozen, outcome.cycles, player, to=to)
+    names = ("weight", "unprofitable", "length", "returned")
+    if not paths.session.size:
+        nothing = dict.fromkeys(names, np.empty(0))
+        return nothing | {"session": np.empty(0, np.int64), "reaction": np.empty((0, 30))}
+    pair = Deviation(
+        paths.prices, paths.undeviated_prices, paths.profits, paths.undeviated_profits,
+        paths.shock, player,
+    )  # fmt: skip
+    back = punishment(pair, Return(to="cycle"))
+    gain = profitability(pair, outcome.settings.delta)
+    return {
+        "session": paths.session, "weight": paths.weight,
+        "unprofitable": gain.unprofitable.astype(float), "length": back.length.astype(float),
+        "returned": back.returned.astype(float),
+        "reaction": response(pair).rivals[paths.shock : paths.shock + 30].T,
+    }  # fmt: skip

@@ -1,0 +1,237 @@
+"""Published figures against ours: what every replication is made of, and the command that runs it.
+
+An experiment is a folder with a `run.py` that has `TITLE`, a frozen dataclass `Settings` and
+`replicate(settings, effort)`, which gives findings. `mos replicate NAME` runs it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from scipy import stats
+
+from mos_agents.analysis.statistics import clopper_pearson
+from mos_agents.games.sessions import Threads, Workers
+from mos_agents.market.types import Array, InputError
+
+EXPERIMENTS = {
+    "calvano_2020": "experiments.calvano_2020.run",
+}
+"""What can be replicated, by the name of its folder."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One quantity: what was published, what came out here, and whether that is within error.
+
+    `published`, `within` and `source` are None where the paper has no such figure.
+    """
+
+    quantity: str
+    published: float | None
+    ours: float
+    ci95: tuple[float, float]
+    within: bool | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published figure: its value, its source, the half unit of its last printed digit, and its
+    own standard error (None: that of ours, scaled to the paper's number of sessions)."""
+
+    value: float
+    source: str
+    rounding: float = 0.0
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How an experiment is worked off: where, and who is told of the progress."""
+
+    workers: Workers = field(default_factory=lambda: Threads(2))
+    folder: Path | None = None
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None
+
+    def told(self, what: str) -> Callable[[int, int], None]:
+        """The progress of one part."""
+        return lambda done, of: self.progress(what, done, of)
+
+    def store(self, part: str) -> Path | None:
+        """Where a part keeps its finished sessions."""
+        return None if self.folder is None else self.folder / part
+
+
+class Findings:
+    """Collects findings, and judges them together: one in twenty *tables* may be off by luck.
+
+    With J published figures each is held to the two-sided level .05 / J (Bonferroni).
+    """
+
+    def __init__(self, published: dict[str, Published], paper_sessions: int) -> None:
+        self._published, self._paper = published, paper_sessions
+        self._rows: list[tuple[str, float, float, float]] = []
+        self._intervals: dict[str, tuple[float, float]] = {}
+
+    def mean(self, quantity: str, values: Any) -> None:
+        """The mean of one value a session."""
+        values = np.asarray(values, dtype=np.float64)
+        values = values[np.isfinite(values)]
+        if values.size == 0:
+            return
+        sd = float(values.std(ddof=1)) if values.size > 1 else math.nan
+        self._rows.append((quantity, float(values.mean()), sd, values.size))
+
+    def share(self, quantity: str, holds: Any) -> None:
+        """The share of sessions in which something holds."""
+        holds = np.asarray(holds, dtype=np.float64)
+        p = float(holds.mean())
+        self._intervals[quantity] = clopper_pearson(int(holds.sum()), holds.size)
+        # Where it never (or always) holds, the spread is that of one more session that differs.
+        smooth = (holds.sum() + 0.5) / (holds.size + 1.0)
+        self._rows.append((quantity, p, math.sqrt(smooth * (1.0 - smooth)), holds.size))
+
+    def deviation(self, quantity: str, values: Array) -> None:
+        """The standard deviation over sessions; its own scatter by the fourth moment."""
+        if values.size < 2:
+            return
+        sd = float(values.std(ddof=1))
+        gaps = values - values.mean()
+        spread = float((gaps**2).mean())
+        kurtosis = float((gaps**4).mean()) / spread**2 if spread > 0.0 else 1.0
+        scatter = sd * math.sqrt(max(kurtosis - 1.0, 0.0) / 4.0)
+        self._rows.append((quantity, sd, scatter, values.size))
+
+    def quantile(self, quantity: str, values: Array, at: float) -> None:
+        """A quantile over sessions; its scatter from the order statistics around it."""
+        ours = float(np.quantile(values, at))
+        reach = math.sqrt(at * (1.0 - at) / values.size)
+        low, high = np.quantile(values, [max(at - reach, 0.0), min(at + reach, 1.0)])
+        scatter = 0.5 * float(high - low) * math.sqrt(values.size)
+        self._rows.append((quantity, ours, scatter, values.size))
+
+    def estimate(self, quantity: str, value: float, error: float, count: int) -> None:
+        """A figure with its own standard error, from so many sessions."""
+        self._rows.append((quantity, float(value), error * math.sqrt(count), count))
+
+    def exact(self, quantity: str, value: float) -> None:
+        """A figure that does not scatter."""
+        self._rows.append((quantity, float(value), 0.0, 1))
+
+    def all(self) -> list[Finding]:
+        """The findings, in the order of their coming."""
+        judged = sum(row[0] in self._published for row in self._rows)
+        limit = float(stats.norm.ppf(1.0 - 0.025 / max(judged, 1)))
+        return [self._judged(*row, limit) for row in self._rows]
+
+    def _judged(
+        self, quantity: str, ours: float, scatter: float, count: float, limit: float
+    ) -> Finding:
+        error = scatter / math.sqrt(count)
+        interval = self._intervals.get(quantity, (ours - 1.96 * error, ours + 1.96 * error))
+        published = self._published.get(quantity)
+        if published is None:
+            return Finding(quantity, None, ours, interval)
+        theirs = scatter / math.sqrt(self._paper) if published.error is None else published.error
+        beyond = max(abs(ours - published.value) - published.rounding, 0.0)
+        within = bool(beyond <= limit * math.hypot(error, theirs) + 1e-12)
+        return Finding(quantity, published.value, ours, interval, within, published.source)
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def titles() -> dict[str, str]:
+    """What can be replicated, with its title."""
+    return {name: import_module(module).TITLE for name, module in EXPERIMENTS.items()}
+
+
+def replicate(
+    name: str, changes: Sequence[str] = (), effort: Effort | None = None, **numbers: Any
+) -> tuple[Any, list[Finding]]:
+    """The settings and the findings of an experiment.
+
+    changes: "k=v" texts; numbers: settings by name, left out where None.
+    Raises InputError, in one line, for an unknown experiment, setting or value.
+    """
+    if name not in EXPERIMENTS:
+        raise InputError(f"{name!r} is no experiment; there are {', '.join(EXPERIMENTS)}")
+    module = import_module(EXPERIMENTS[name])
+    made = changed(module.Settings(), changes)
+    given = {key: value for key, value in numbers.items() if value is not None}
+    made = _replaced(made, given)
+    findings: list[Finding] = module.replicate(made, effort or Effort())
+    return made, findings
+
+
+def changed(settings: Any, changes: Sequence[str]) -> Any:
+    """The settings after changes of the form k=v, values as in YAML."""
+    values: dict[str, Any] = {}
+    for change in changes:
+        key, mark, text = change.partition("=")
+        if not mark:
+            raise InputError(f"--set {change!r} must have the form name=value")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"--set {change!r}: the value cannot be read") from None
+        if isinstance(value, str):
+            try:  # YAML takes 4e-6 for a text
+                value = float(value)
+            except ValueError:
+                pass
+        values[key.strip()] = tuple(value) if isinstance(value, list) else value
+    return _replaced(settings, values)
+
+
+def _replaced(settings: Any, values: dict[str, Any]) -> Any:
+    known = [one.name for one in fields(settings)]
+    for key, value in values.items():
+        if key not in known:
+            raise InputError(f"{key}={value!r} is no setting here; settings are {', '.join(known)}")
+    try:
+        return replace(settings, **values)
+    except TypeError as error:
+        raise InputError(f"{', '.join(values)}: {error}") from None
+
+
+def check_numbers(settings: Any, rules: dict[str, tuple[type, float, float]]) -> None:
+    """InputError unless each setting is a number of its type within its limits, both included."""
+    for name, (kind, low, high) in rules.items():
+        value = getattr(settings, name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        fine = whole or (kind is float and isinstance(value, float) and math.isfinite(value))
+        if not fine or not low <= value <= high:
+            what = "a whole number" if kind is int else "a number"
+            raise InputError(f"{name}={value!r} must be {what} in [{low:g}, {high:g}]")
+
+
+def table(findings: Sequence[Finding]) -> list[tuple[str, str, str, str, str, str]]:
+    """Rows of texts: quantity, published, ours, 95% interval, within, source."""
+    rows = []
+    for one in findings:
+        low, high = one.ci95
+        rows.append((
+            one.quantity,
+            "-" if one.published is None else f"{one.published:.6g}",
+            f"{one.ours:.6g}",
+            f"[{low:.4g}, {high:.4g}]" if low < high else "exact",
+            {None: "-", True: "yes", False: "NO"}[one.within],
+            one.source or "-",
+        ))  # fmt: skip
+    return rows
+
+
+def as_json(name: str, settings: Any, findings: Sequence[Finding]) -> str:
+    """The form that all experiments write: the settings, and a record a quantity."""
+    told = {"experiment": name, "settings": asdict(settings)}
+    return json.dumps(told | {"results": [asdict(one) for one in findings]}, indent=2) + "\n"
