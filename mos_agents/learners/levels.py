@@ -7,6 +7,7 @@ This module turns an observation into the number of a state, and the number of a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,7 +97,7 @@ class Levels:
 
     # --- what there is to choose ------------------------------------------------------------------
 
-    @property
+    @cached_property
     def grid(self) -> Array:
         """[m] the levels."""
         if self.prices is not None:
@@ -137,7 +138,8 @@ class Levels:
     def _scale(self, seat: Seat, observation: Array) -> Array:
         """[B, L_n] or [L_n] what the levels multiply."""
         if self.relative_to == "money":
-            return np.ones(seat.action_shape[0])
+            ones: Array = seat.cached("ones", lambda: np.ones(seat.action_shape[0]))
+            return ones
         if self.relative_to == "opening":
             return seat.opening_price
         return np.maximum(seat.read(observation, "cost"), 1e-12)
@@ -164,7 +166,13 @@ class Levels:
         return len(self._rival_columns(seat))
 
     def _rival_columns(self, seat: Seat) -> list[tuple[int, IntArray]]:
-        """(participant, columns of the tape): [H, r] one offer a head, or [r] all of a firm's."""
+        """Each rival and its columns of the tape: [H], an offer a head, or all that a firm has."""
+        found: list[tuple[int, IntArray]] = seat.cached(
+            ("rival columns", self.scope), lambda: self._find_rivals(seat)
+        )
+        return found
+
+    def _find_rivals(self, seat: Seat) -> list[tuple[int, IntArray]]:
         shown = next((f.index for f in seat.fields if f.name == "rival_ask"), None)
         if shown is None:
             return []
@@ -200,7 +208,11 @@ class Levels:
     def _rival_grids(self, seat: Seat) -> list[Array]:
         if self.rival_prices is None:
             return [self.grid] * self.rivals(seat)
-        return [np.asarray(row) for row in self.rival_prices]
+        return self._rival_levels
+
+    @cached_property
+    def _rival_levels(self) -> list[Array]:
+        return [np.asarray(row) for row in self.rival_prices or ()]
 
     def encode(self, seat: Seat, observation: Array, opening: Array | None = None) -> IntArray:
         """[B, H] the number of the present situation, from the own observation [B, D_n].
@@ -235,7 +247,7 @@ class Levels:
         """[r, B, H] rivals' prices on the scale of the levels; closed offers count as dearest."""
         asks = seat.read(observation, "rival_ask")
         is_open: Any = seat.read(observation, "rival_open") > 0.0
-        scale = np.broadcast_to(self._scale(seat, observation), (len(asks), seat.action_shape[0]))
+        scale = np.atleast_2d(self._scale(seat, observation))
         rows = []
         for r, (_, columns) in enumerate(self._rival_columns(seat)):
             if self.scope == "firm":
@@ -262,8 +274,8 @@ class Levels:
 
 def nearest(grid: Array, values: Array) -> IntArray:
     """The number of the nearest level (the lower one of two as near); infinity is the highest."""
-    midpoints = 0.5 * (grid[1:] + grid[:-1])
-    return np.searchsorted(midpoints, values, side="left").astype(np.int64)
+    found: IntArray = (0.5 * (grid[1:] + grid[:-1])).searchsorted(values)
+    return found
 
 
 def in_unit(learner: Any, name: str) -> None:

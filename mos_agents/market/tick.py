@@ -342,6 +342,13 @@ class Seat:
     order_decay: float
     order_rate: float
     turn: tuple[int, int]
+    _cache: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def cached(self, name: Hashable, make: Callable[[], Any]) -> Any:
+        """Something that depends on the seat alone, made once."""
+        if name not in self._cache:
+            self._cache[name] = make()
+        return self._cache[name]
 
     @cached_property
     def where(self) -> dict[str, slice]:
