@@ -370,6 +370,24 @@ class Seat:
             table[own, : row.size] = row
         return table
 
+    @cached_property
+    def rival_firms(self) -> list[tuple[int, IntArray]]:
+        """(participant, its entries of `rival_ask`), in roster order; none where none are seen."""
+        shown = next((f.index for f in self.fields if f.name == "rival_ask"), None)
+        if shown is None:
+            return []
+        sellers = self.layout.seller[shown]
+        return [(int(n), np.flatnonzero(sellers == n)) for n in np.unique(sellers)]
+
+    @cached_property
+    def rival_offers(self) -> list[tuple[int, IntArray]]:
+        """(participant, its entry [L_n] of `rival_ask` for each own listing); see `rivals`."""
+        shown = next((f.index for f in self.fields if f.name == "rival_ask"), None)
+        if shown is None:
+            return []
+        sellers, table = self.layout.seller[shown], self.rivals
+        return [(int(sellers[table[0, r]]), table[:, r]) for r in range(table.shape[1])]
+
     @property
     def size(self) -> int:
         """D_n, the length of the own observation."""
