@@ -99,10 +99,13 @@ class Levels:
 
     @cached_property
     def grid(self) -> Array:
-        """[m] the levels."""
+        """[m] the levels; made once and shared, so nobody may write to it."""
         if self.prices is not None:
-            return np.asarray(self.prices, dtype=np.float64)
-        return self.low + np.arange(self.levels) / (self.levels - 1) * (self.high - self.low)
+            grid = np.array(self.prices, dtype=np.float64)
+        else:
+            grid = self.low + np.arange(self.levels) / (self.levels - 1) * (self.high - self.low)
+        grid.flags.writeable = False
+        return grid
 
     def heads(self, seat: Seat) -> int:
         """How many choices are learnt side by side: H, one a listing or one for the firm."""
@@ -138,8 +141,7 @@ class Levels:
     def _scale(self, seat: Seat, observation: Array) -> Array:
         """[B, L_n] or [L_n] what the levels multiply."""
         if self.relative_to == "money":
-            ones: Array = seat.cached("ones", lambda: np.ones(seat.action_shape[0]))
-            return ones
+            return np.ones(seat.action_shape[0])
         if self.relative_to == "opening":
             return seat.opening_price
         return np.maximum(seat.read(observation, "cost"), 1e-12)
@@ -166,26 +168,15 @@ class Levels:
         return len(self._rival_columns(seat))
 
     def _rival_columns(self, seat: Seat) -> list[tuple[int, IntArray]]:
-        """Each rival and its columns of the tape: [H], an offer a head, or all that a firm has."""
-        found: list[tuple[int, IntArray]] = seat.cached(
-            ("rival columns", self.scope), lambda: self._find_rivals(seat)
-        )
-        return found
-
-    def _find_rivals(self, seat: Seat) -> list[tuple[int, IntArray]]:
-        shown = next((f.index for f in seat.fields if f.name == "rival_ask"), None)
-        if shown is None:
-            return []
-        sellers = seat.layout.seller[shown]
+        """(participant, columns of the tape): [H] one offer a head, or [r] all of a firm's."""
         if self.scope == "firm":
-            return [(int(n), np.flatnonzero(sellers == n)) for n in np.unique(sellers)]
-        table = seat.rivals
-        if (table < 0).any():
+            return seat.rival_firms
+        if (seat.rivals < 0).any():
             raise InputError(
                 f"{seat.name}: {self.kind} meets more rivals in one product than in another; "
                 "set scope='firm', or sees='own'"
             )
-        return [(int(sellers[table[0, r]]), table[:, r]) for r in range(table.shape[1])]
+        return seat.rival_offers
 
     def states_now(self, seat: Seat) -> int:
         """How many situations one period can leave."""
@@ -247,19 +238,22 @@ class Levels:
         """[r, B, H] rivals' prices on the scale of the levels; closed offers count as dearest."""
         asks = seat.read(observation, "rival_ask")
         is_open: Any = seat.read(observation, "rival_open") > 0.0
+        if self.scope == "listing":
+            columns = np.array([one for _, one in self._rival_columns(seat)])  # [r, H]
+            scale = self._scale(seat, observation)
+            # One gather for all rivals: this is where a learner in a market spends its time.
+            ratios = np.where(is_open[:, columns], asks[:, columns] / scale[..., None, :], np.inf)
+            found: Array = ratios.transpose(1, 0, 2)
+            return found
         scale = np.atleast_2d(self._scale(seat, observation))
         rows = []
         for r, (_, columns) in enumerate(self._rival_columns(seat)):
-            if self.scope == "firm":
-                ratio = asks[:, columns].mean(axis=1, keepdims=True)
-                if self.relative_to == "opening" and opening is not None:
-                    ratio = ratio / opening[:, r : r + 1]
-                elif self.relative_to != "money":
-                    ratio = ratio / scale.mean(axis=1, keepdims=True)
-                rows.append(np.where(is_open[:, columns].any(axis=1)[:, None], ratio, np.inf))
-            else:
-                ratio = asks[:, columns] / scale
-                rows.append(np.where(is_open[:, columns], ratio, np.inf))
+            ratio = asks[:, columns].mean(axis=1, keepdims=True)
+            if self.relative_to == "opening" and opening is not None:
+                ratio = ratio / opening[:, r : r + 1]
+            elif self.relative_to != "money":
+                ratio = ratio / scale.mean(axis=1, keepdims=True)
+            rows.append(np.where(is_open[:, columns].any(axis=1)[:, None], ratio, np.inf))
         return np.stack(rows)
 
     def opening_rivals(self, seat: Seat, observation: Array) -> Array:

@@ -342,13 +342,6 @@ class Seat:
     order_decay: float
     order_rate: float
     turn: tuple[int, int]
-    _cache: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
-
-    def cached(self, name: Hashable, make: Callable[[], Any]) -> Any:
-        """Something that depends on the seat alone, made once."""
-        if name not in self._cache:
-            self._cache[name] = make()
-        return self._cache[name]
 
     @cached_property
     def where(self) -> dict[str, slice]:
@@ -376,6 +369,24 @@ class Seat:
         for own, row in enumerate(rows):
             table[own, : row.size] = row
         return table
+
+    @cached_property
+    def rival_firms(self) -> list[tuple[int, IntArray]]:
+        """(participant, its entries of `rival_ask`), in roster order; none where none are seen."""
+        shown = next((f.index for f in self.fields if f.name == "rival_ask"), None)
+        if shown is None:
+            return []
+        sellers = self.layout.seller[shown]
+        return [(int(n), np.flatnonzero(sellers == n)) for n in np.unique(sellers)]
+
+    @cached_property
+    def rival_offers(self) -> list[tuple[int, IntArray]]:
+        """(participant, its entry [L_n] of `rival_ask` for each own listing); see `rivals`."""
+        shown = next((f.index for f in self.fields if f.name == "rival_ask"), None)
+        if shown is None:
+            return []
+        sellers, table = self.layout.seller[shown], self.rivals
+        return [(int(sellers[table[0, r]]), table[:, r]) for r in range(table.shape[1])]
 
     @property
     def size(self) -> int:
