@@ -172,7 +172,10 @@ def _play(  # type: ignore[no-untyped-def]
     keys, session, explore, attempt, q, best, level, row, gain, power, changed, now, before,
     epsilon, clock, periods, window, trace, page,
 ):  # fmt: skip
-    """Play a session on, whatever the number of players and the schedule."""
+    """Play a session on, whatever the number of players and the schedule.
+
+    page: [n, 4] room for draws; an inlined kernel makes no arrays of its own.
+    """
     n = sizes.shape[0]
     profile, last, start = 0, 0, clock[0]
     for i in range(n):
@@ -249,9 +252,9 @@ def _play_pair(  # type: ignore[no-untyped-def]
     while t < periods:
         word = t & 3
         if word == 0 or t == start:
-            page = np.uint64(t >> 2)
-            u0, u1, u2, u3 = block(first, np.uint64(1), page, session, explore)
-            v0, v1, v2, v3 = block(second, np.uint64(1), page, session, explore)
+            at = np.uint64(t >> 2)
+            u0, u1, u2, u3 = block(first, np.uint64(1), at, session, explore)
+            v0, v1, v2, v3 = block(second, np.uint64(1), at, session, explore)
             for _ in range(word):
                 u0, u1, u2, v0, v1, v2 = u1, u2, u3, v1, v2, v3
         row_before, level_before = row_1, level_1
