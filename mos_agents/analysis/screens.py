@@ -192,13 +192,13 @@ class PriceWar:
 
     level: largest p-value of `coordination` that sounds; 1 sounds at any episode (the definition
     taken literally: prices at random are then full of wars). The false-alarm rate on unconnected
-    firms is at most `level`; .025 leaves room for 1000 controls to show that it is below .05.
+    firms is about `level`; .02 leaves room for 1000 controls to show that it is below .05.
     begin, end: only wars that start at ticks in [begin, end); None: the last.
     """
 
     definition: Definition = field(default_factory=Definition)
-    level: float = 0.025
-    copies: int = 39
+    level: float = 0.02
+    copies: int = 49
     seed: int = 0
     begin: int = 0
     end: int | None = None
