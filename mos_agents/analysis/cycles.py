@@ -200,8 +200,8 @@ def period_estimate(
     are most alike: the largest local maximum of their autocorrelation, or its divisor if that
     does nearly as well (.9). Differences are used so that a trend or a random walk has no period.
     The maximum must be at least `alike` and pass Bartlett's (1946) bound for lags that mean
-    nothing, with the `error` shared among the lags looked at. It finds saw teeth well, since their steep rises must meet;
-    a period so long that two rounds are not seen is not found.
+    nothing, with the `error` shared among the lags looked at. It finds saw teeth well, since their
+    steep rises must meet; a period so long that two rounds are not seen is not found.
     """
     prices = _series(series)
     columns = prices.reshape(len(prices), -1)
