@@ -25,10 +25,10 @@ def experiment(answer=(1.8, 1.9), own=1.6, ticks=20, firms=2, sessions=1, **chan
     prices[SHOCK, :, 0] = own
     for k, price in enumerate(answer):
         prices[SHOCK + 1 + k] = price
-    given = dict(
-        prices=prices, undeviated_prices=alone, profits=prices - 1.0,
-        undeviated_profits=alone - 1.0, shock=SHOCK,
-    )  # fmt: skip
+    given = {
+        "prices": prices, "undeviated_prices": alone, "profits": prices - 1.0,
+        "undeviated_profits": alone - 1.0, "shock": SHOCK,
+    }  # fmt: skip
     return Deviation(**(given | changes))
 
 
