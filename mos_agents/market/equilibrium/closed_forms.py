@@ -62,19 +62,21 @@ def homogeneous_nash(game: StageGame) -> Array | None:
     """
     demand = game.demand
     assert isinstance(demand, Cheapest)
-    seller, prices = game.market.layout.seller, game.floor.copy()
+    seller = game.market.layout.seller
+    # A platform that sells gives up its commission on a rival's sale: a unit costs it more, too.
+    floors = np.clip(game.cost / (1.0 - game.commission), game.low, game.high)
+    prices = floors.copy()
     for group in _groups(game):
-        floors = game.floor[group]
-        first = group[floors.argmin()]
+        first = group[floors[group].argmin()]
         rivals = group[seller[group] != seller[first]]
-        second = game.floor[rivals].min() if rivals.size else np.inf
-        if game.floor[first] == second or game.floor[first] > demand.choke:
+        second = floors[rivals].min() if rivals.size else np.inf
+        if floors[first] == second or floors[first] > demand.choke:
             continue
         monopoly = _monopoly(game, demand, first, game.worth_of_a_unit[first])
         if monopoly >= second:
             return None
         own = group[seller[group] == seller[first]]
-        prices[own] = np.where(game.floor[own] == game.floor[first], monopoly, game.high[own])
+        prices[own] = np.where(floors[own] == floors[first], monopoly, game.high[own])
     return prices
 
 

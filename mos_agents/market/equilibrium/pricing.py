@@ -238,7 +238,7 @@ def _joint_proposals(game: StageGame) -> Iterator[_Proposal]:
 def _climbed(game: StageGame) -> Array:
     """The best, group by group, of what is reached from several starts."""
     best: Array | None = None
-    for begin in (np.clip(game.reference, game.floor, game.high), game.floor, game.high):
+    for begin in (np.clip(game.reference, game.floor, game.high), game.high):
         reached = respond(game, EVERYBODY, together(game, EVERYBODY, begin))
         if best is None:
             best = reached

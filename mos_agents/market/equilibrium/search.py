@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from mos_agents.market.equilibrium.stage import EVERYBODY, StageGame
@@ -22,7 +23,7 @@ __all__ = ["respond", "together"]
 PEAKS = 3
 """How many of the highest peaks of the coarse search are narrowed down."""
 
-_FRACTIONS = np.linspace(0.0, 1.0, 17)
+_FRACTIONS = np.linspace(0.0, 1.0, 33)
 _STENCIL = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
 
 
@@ -177,45 +178,66 @@ def _peak(value: Callable[[Array], Array], grid: Array) -> tuple[Array, Array]:
     padded = np.pad(found, ((1, 1), (0, 0)), constant_values=-np.inf)
     is_peak = (found >= padded[:-2]) & (found >= padded[2:])
     order = np.argsort(-np.where(is_peak, found, -np.inf), axis=0, kind="stable")[:PEAKS]
-    left = np.take_along_axis(grid, np.maximum(order - 1, 0), 0)
-    right = np.take_along_axis(grid, np.minimum(order + 1, length - 1), 0)
-    best, most = np.take_along_axis(grid, order, 0), np.take_along_axis(found, order, 0)
-    last = len(_FRACTIONS) - 1
-    for _ in range(11):
-        trials = left + (right - left) * _FRACTIONS[:, None, None]
-        values = value(trials.reshape(-1, groups)).reshape(trials.shape)
-        at = values.argmax(0)[None]
-        top, here = np.take_along_axis(values, at, 0)[0], np.take_along_axis(trials, at, 0)[0]
-        best, most = np.where(top > most, here, best), np.maximum(top, most)
-        left = np.take_along_axis(trials, np.maximum(at - 1, 0), 0)[0]
-        right = np.take_along_axis(trials, np.minimum(at + 1, last), 0)[0]
-    winner = most.argmax(0)[None]
-    best, most = (np.take_along_axis(a, winner, 0)[0] for a in (best, most))
-    return _on_the_top(value, best, most, grid[0], grid[-1])
+    columns = np.arange(groups)
+    around = [grid[np.clip(order + d, 0, length - 1), columns] for d in (-1, 0, 1)]
+    bracket = (around[0], around[2], around[1], found[order, columns])
+    for _ in range(5):
+        bracket = _narrowed(value, *bracket)
+    winner = bracket[3].argmax(0)
+    left, right, best, most = (part[winner, columns] for part in bracket)
+    best, most, smooth = _on_the_top(value, best, most, grid[0], grid[-1])
+    if not smooth.all():  # kinks and edges are narrowed down to the end
+        bracket = (left[None], right[None], best[None], most[None])
+        for _ in range(4):
+            bracket = _narrowed(value, *bracket)
+        best = np.where(smooth, best, bracket[2][0])
+        most = np.where(smooth, most, bracket[3][0])
+    return best, most
+
+
+def _narrowed(
+    value: Callable[[Array], Array], left: Array, right: Array, best: Array, most: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Brackets around peaks, with the best point and value so far, a sixteenth as wide. [P, G]."""
+    peaks, groups = left.shape
+    trials = left + (right - left) * _FRACTIONS[:, None, None]
+    values = value(trials.reshape(-1, groups)).reshape(trials.shape)
+    at = values.argmax(0)
+    rows, columns = np.arange(peaks)[:, None], np.arange(groups)
+    top = values[at, rows, columns]
+    return (
+        trials[np.maximum(at - 1, 0), rows, columns],
+        trials[np.minimum(at + 1, len(_FRACTIONS) - 1), rows, columns],
+        np.where(top > most, trials[at, rows, columns], best),
+        np.maximum(top, most),
+    )
 
 
 def _on_the_top(
     value: Callable[[Array], Array], best: Array, most: Array, low: Array, high: Array
-) -> tuple[Array, Array]:
-    """Newton's steps on the slope: comparing values finds a smooth peak only to half the digits."""
-    step = 1e-4 * best
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Newton's steps on the slope: comparing values finds a smooth peak only to half the digits.
+
+    Returns where [G], the value there, and whether the peak is smooth so that this succeeded.
+    """
+    trial, step = best, 1e-4 * best
+    smooth = np.ones(best.shape, np.bool_)
     for _ in range(4):
-        inside = (best - 2.0 * step > low) & (best + 2.0 * step < high) & (step > 0.0)
+        inside = (trial - 2.0 * step > low) & (trial + 2.0 * step < high) & (step > 0.0)
         step = np.where(inside, step, 0.0)
-        a, b, c, d, e = value(best + _STENCIL[:, None] * step)
+        a, b, c, d, e = value(trial + _STENCIL[:, None] * step)
+        # At a kink the step before led off the top, which shows at once in the value.
+        smooth &= inside & (c >= most - 1e-13 * np.abs(most))
+        best, most = np.where(smooth, trial, best), np.where(smooth, np.maximum(c, most), most)
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = (8.0 * (d - b) - (e - a)) / (12.0 * step)
             bend = (16.0 * (b + d) - a - e - 30.0 * c) / (12.0 * step**2)
-            trial = best - slope / bend
             wanted = np.sqrt(1e-7 * np.abs(most / bend))
-        usable = inside & (bend < 0.0) & (np.abs(trial - best) < 2.0 * step)
-        trial = np.where(usable, trial, best)
-        reached = value(trial[None])[0]
-        # At a kink the step leads off the top, which shows at once in the value.
-        kept = usable & (reached >= most - 1e-13 * np.abs(most))
-        best, most = np.where(kept, trial, best), np.where(kept, np.maximum(reached, most), most)
-        step = np.where(usable, np.clip(wanted, 1e-6 * best, 1e-2 * best), step)
-    return best, most
+            following = best - slope / bend
+        smooth &= (bend < 0.0) & (np.abs(following - best) < 2.0 * step)
+        trial = np.where(smooth, following, best)
+        step = np.where(smooth, np.clip(wanted, 1e-6 * best, 1e-2 * best), 0.0)
+    return best, most, smooth
 
 
 def _better(game: StageGame, n: int, prices: Array, moved: Array) -> Array:

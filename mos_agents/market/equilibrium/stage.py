@@ -64,6 +64,7 @@ class StageGame:
     cost, reference, mass: [L] unit cost, reference price, and units wanted in the listing's group.
     low, high: [L] lowest and highest price. of_price, of_cost: [N + 1, L] what a participant gets
     of the price of a unit sold, and how much of its cost it bears; the last row is everybody.
+    commission: share of the price that goes to the platform, 0 where there is none.
     """
 
     market: Market
@@ -75,6 +76,7 @@ class StageGame:
     high: Array
     of_price: Array
     of_cost: Array
+    commission: float
 
     @classmethod
     def of(cls, market: Market, bounded: bool = True) -> StageGame:
@@ -188,13 +190,13 @@ def _made(market: Market, bounded: bool) -> StageGame:
     own = layout.seller == np.arange(layout.N)[:, None]
     of_price, of_cost = np.ones((2, layout.N + 1, layout.L))
     of_price[:-1] = of_cost[:-1] = own
-    commission = float(getattr(market.positions, "commission", 0.0))
     collector = market.collector
-    if commission > 0.0 and collector >= 0:
+    commission = float(getattr(market.positions, "commission", 0.0)) if collector >= 0 else 0.0
+    if commission > 0.0:
         others = layout.seller != collector
         of_price[:-1, others] *= 1.0 - commission
         of_price[collector, others] = commission
     return StageGame(
         market, demand, cost, market.marks_of_listings(opening.reference)[0], mass[layout.group],
-        low, high, of_price, of_cost,
+        low, high, of_price, of_cost, commission,
     )  # fmt: skip
