@@ -21,15 +21,22 @@ def page(data: Data, points: int, pictures: bool = True) -> str:
         story = Story((), Table((), ()), ()) if data.empty else STORIES[data.kind](data, points)
     if not pictures:
         story = story._replace(pictures=())
+    return document(data.run.name, [
+        *header(data), *summary(data, story), *table(story.table), *gallery(story.pictures),
+        *provenance(data),
+    ])  # fmt: skip
+
+
+def document(title: str, body: list[str]) -> str:
+    """A page that asks for nothing from outside, around its parts."""
     style_sheet = (files("mos_agents.report") / "page.css").read_text()
     return "\n".join([
         "<!doctype html>", '<html lang="en">', "<head>", '<meta charset="utf-8">',
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; img-src data:\">",
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(data.run.name)}</title>", f"<style>\n{style_sheet}</style>", "</head>",
-        "<body>", "<main>", *header(data), *summary(data, story), *table(story.table),
-        *gallery(story.pictures), *provenance(data), "</main>", "</body>", "</html>", "",
+        f"<title>{escape(title)}</title>", f"<style>\n{style_sheet}</style>", "</head>",
+        "<body>", "<main>", *body, "</main>", "</body>", "</html>", "",
     ])  # fmt: skip
 
 
@@ -102,7 +109,7 @@ def summary(data: Data, story: Story) -> list[str]:
     return ["<section>", "<h2>In short</h2>", f'<p class="summary">{text}</p>', "</section>"]
 
 
-def table(table: Table) -> list[str]:
+def table(table: Table, heading: str = "Participants") -> list[str]:
     if not table.rows:
         return []
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
@@ -111,7 +118,7 @@ def table(table: Table) -> list[str]:
     ]
     text = " text2" if len(table.head) > 1 and table.head[1] == "role" else ""
     return [
-        "<section>", "<h2>Participants</h2>", f'<table class="numbers{text}">',
+        "<section>", f"<h2>{escape(heading)}</h2>", f'<table class="numbers{text}">',
         f"<thead><tr>{head}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>",
         f'<p class="caption">{escape(table.note)}</p>', "</section>",
     ]  # fmt: skip

@@ -1,0 +1,328 @@
+"""The demonstration: sellers who learn by themselves, a price war between them, and the controls.
+
+The market of Calvano et al. (2020), preset `pricing_game`, is played by Q-learners for as many
+sessions as asked for; beside them the same learners without a future (delta = 0), and the same
+sessions with their firms put together at random.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mos_agents import __version__, runs, scenarios
+from mos_agents.analysis.collusion import profit_gain
+from mos_agents.analysis.controls import repaired
+from mos_agents.analysis.impulse import Deviation, Return, profitability, punishment, response
+from mos_agents.analysis.price_wars import Definition, PriceWars, episodes
+from mos_agents.analysis.statistics import Interval, mean_interval
+from mos_agents.games.deviations import deviate
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.games.sessions import Threads, play_sessions
+from mos_agents.games.strategies import Cycles, Frozen
+from mos_agents.learners import QLearning
+from mos_agents.market.equilibrium import PriceBenchmarks, benchmarks
+from mos_agents.market.types import Array, InputError
+from mos_agents.report.learning import Learning
+
+PRESET = "pricing_game"
+BLOCKS = 240
+"""Means shown of a whole session."""
+STRETCH = 20_000
+"""Periods per session in which price wars are counted, and where they begin: while a firm still
+tries a price once in twenty moves."""
+TRIES = 0.05
+CLOSE = 120
+"""Periods of the close-up."""
+LEAD, AFTER = 3, 17
+WARS = Definition(level=5)
+"""Price wars as everywhere, but for the pre-shock mean: tries come every ten periods here, so that
+five before the cuts are what they fell from."""
+
+Told = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One way to learn: the sessions and what was measured of them, a value a session."""
+
+    name: str
+    game: RepeatedGame
+    frozen: Frozen
+    cycles: Cycles
+    prices: Array  # [T, S, n] while prices are still tried
+    gain: Array  # [S] profit gain
+    away: Array  # [S] periods that prices are away after a forced cut; NaN where nobody could cut
+    unprofitable: Array  # [S] share of forced cuts that did not pay; likewise
+    deviator: Array  # [T, S] relative price changes
+    rivals: Array  # [T, S]
+
+
+def demonstrate(sessions: int, seed: int, out: Path, workers: int, told: Told) -> Path:
+    """Play, measure and write `report.html`, `demo.svg` and `results.json` into a new folder."""
+    if isinstance(sessions, bool) or sessions < 2:
+        raise InputError(f"sessions={sessions!r} must be a whole number >= 2: one does not scatter")
+    began = time.monotonic()
+    scenario = scenarios.load(PRESET)
+    market = scenario.market()
+    learners: dict[str, Any] = dict(scenario.policies())
+    theory = benchmarks(market)
+    patient = group("learners", market, learners, theory, sessions, seed, workers, told)
+    myopic = {
+        name: replace(one, delta=0.0, initial=tuple((1.0 - one.delta) * v for v in one.initial))
+        for name, one in learners.items()
+    }
+    without = group("no future", market, myopic, theory, sessions, seed, workers, told)
+    folder = new_folder(out, seed)
+    made, figures = story(patient, without, theory, seed, time.monotonic() - began)
+    from mos_agents.report import learning as page
+
+    runs.files.write_whole(folder / "results.json", (json.dumps(figures, indent=2) + "\n").encode())
+    page.picture(made, folder / "demo.svg")
+    runs.files.write_whole(folder / "report.html", page.html(made).encode())
+    return folder
+
+
+def new_folder(out: Path, seed: int) -> Path:
+    """demo-s0-001, or the next number that is free."""
+    out.mkdir(parents=True, exist_ok=True)
+    for number in range(1, 100_000):
+        folder = out / f"demo-s{seed}-{number:03d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise InputError(f"{out}: holds too many demos; remove some")
+
+
+def group(
+    name: str, market: Any, learners: dict[str, QLearning], theory: PriceBenchmarks,
+    sessions: int, seed: int, workers: int, told: Told,
+) -> Group:  # fmt: skip
+    """Play one way to learn to the end of its learning, and force a cut on what was learnt."""
+    game = RepeatedGame.of(market, learners)
+    played = play_sessions(
+        game, seed=seed, sessions=sessions, workers=Threads(workers), per_task=1,
+        progress=lambda done, of: told(name, done, of),
+    )  # fmt: skip
+    frozen = Frozen(game, played)
+    cycles = frozen.cycles()
+    gain = profit_gain(cycles.mean(game.stage.payoffs), theory.pi_N, theory.pi_M)
+    prices = np.stack([tried(game, seed, s) for s in range(sessions)], axis=1)
+    made = [cut(frozen, cycles, i) for i in range(game.n)]
+    weight = sum(one["weight"] for one in made)
+    weight = np.where(weight > 0.0, weight, np.nan)
+    total = {key: sum(one[key] for one in made) / weight for key in made[0] if key != "weight"}
+    return Group(
+        name, game, frozen, cycles, prices, gain, total["away"], total["unprofitable"],
+        total["deviator"], total["rivals"],
+    )  # fmt: skip
+
+
+def tried(game: RepeatedGame, seed: int, session: int) -> Array:
+    """[T, n] prices of a session from where firms still try others once in twenty moves."""
+    learner = game.learners[0]
+    begin = max(0, int(np.log(learner.epsilon / TRIES) / learner.beta)) if learner.beta else 0
+    state = game.start(seed, session)
+    game.advance(state, seed, session, begin)
+    trace = np.empty((STRETCH, game.n), np.int64)
+    game.advance(state, seed, session, begin + STRETCH, trace=trace)
+    prices: Array = game.stage.prices[game.stage.profile(trace)]
+    return prices
+
+
+def cut(frozen: Frozen, cycles: Cycles, player: int) -> dict[str, Array]:
+    """Sums over the deviations of each session, weighted so that a session counts once."""
+    paths = deviate(frozen, cycles, player, lead=LEAD + 20, ticks=200)
+    S = len(frozen.played)
+    found = {key: np.zeros(S) for key in ("weight", "away", "unprofitable")}
+    found |= {key: np.zeros((LEAD + AFTER, S)) for key in ("deviator", "rivals")}
+    if not paths.session.size:
+        return found
+    pair = Deviation(
+        paths.prices, paths.undeviated_prices, paths.profits, paths.undeviated_profits,
+        paths.shock, player,
+    )  # fmt: skip
+    answer = response(pair)
+    shown = slice(paths.shock - LEAD, paths.shock + AFTER)
+    delta = frozen.game.learners[player].delta
+    values = {
+        "weight": np.ones(len(paths.session)),
+        "away": punishment(pair, Return(to="cycle")).length,
+        "unprofitable": profitability(pair, delta).unprofitable,
+        "deviator": answer.deviator[shown],
+        "rivals": answer.rivals[shown],
+    }
+    for key, value in values.items():
+        np.add.at(found[key].T, paths.session, (value * paths.weight).T)
+    return found
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+
+def wars_of(prices: Array, theory: PriceBenchmarks) -> tuple[PriceWars, Array]:
+    """The price wars, and how many per 1000 periods in each session."""
+    found = episodes(prices, theory.p_N, theory.p_M, WARS)
+    return found, 1000.0 * found.counts / len(prices)
+
+
+def interval(values: Array) -> Interval:
+    known = values[np.isfinite(values)]
+    return mean_interval(known) if known.size > 1 else Interval(*(4 * [float("nan")]))
+
+
+def spoken(one: Interval, digits: int = 2, unit: str = "") -> str:
+    """0.85 (95% interval 0.83 to 0.87)."""
+    if not np.isfinite(one.estimate):
+        return "none"
+    scale = 100.0 if unit == "%" else 1.0
+    value, low, high = (f"{scale * x:.{digits}f}{unit}" for x in one[:3])
+    return f"{value} ({low} to {high})"
+
+
+def story(
+    patient: Group, without: Group, theory: PriceBenchmarks, seed: int, seconds: float
+) -> tuple[Learning, dict[str, Any]]:
+    """The page's content, and the figures behind it."""
+    S = len(patient.gain)
+    wars, rate = wars_of(patient.prices, theory)
+    _, apart = wars_of(repaired(patient.prices, seed), theory)
+    _, rate_without = wars_of(without.prices, theory)
+    nash, joint = float(theory.p_N.mean()), float(theory.p_M.mean())
+    figures = {
+        "profit_gain": interval(patient.gain), "profit_gain_no_future": interval(without.gain),
+        "unprofitable_cut_share": interval(patient.unprofitable),
+        "unprofitable_cut_share_no_future": interval(without.unprofitable),
+        "periods_away": interval(patient.away), "periods_away_no_future": interval(without.away),
+        "wars_per_1000_periods": interval(rate), "wars_per_1000_periods_repaired": interval(apart),
+        "wars_per_1000_periods_no_future": interval(rate_without),
+        "war_excess_over_repaired": interval(rate - apart),
+        "war_duration": interval(wars.duration[~wars.censored].astype(float)),
+        "war_depth": interval(wars.depth),
+    }  # fmt: skip
+    shown = int(np.argmax(rate))
+    rows, close, ends = close_up(patient.prices[:, shown], wars, shown)
+    begin = max(0, int(np.log(patient.game.learners[0].epsilon / TRIES)
+                       / patient.game.learners[0].beta))  # fmt: skip
+    period, path = whole_session(patient.game, seed, shown, int(patient.frozen.played.periods[shown]))
+    scatter = 1.96 * np.nanstd(patient.rivals, axis=1, ddof=1) / np.sqrt(S)
+    middle = np.nanmean(patient.rivals, axis=1)
+    return Learning(
+        title="Two sellers who learn",
+        verdict=verdict(figures, S),
+        lead="Nobody told these sellers to follow, to punish or to make peace: each is a Q-learner "
+        "of its own that sees last period's prices and its own profit, in the logit market of "
+        "Calvano, Calzolari, Denicolò and Pastorello (2020).",
+        firms=patient.game.stage.players,
+        nash=nash, joint=joint, period=period, path=path,
+        close_from=begin + rows, close=close, wars=ends,
+        response={
+            "learners": means(patient), "no future": means(without),
+        },
+        band=np.stack([middle - scatter, middle + scatter], axis=1),
+        shock=LEAD,
+        head=("", "profit gain", "cuts that do not pay", "periods away after a cut",
+              "price wars per 1000 periods"),
+        rows=(
+            ("learners", *(spoken(figures[k], d, u) for k, d, u in (
+                ("profit_gain", 2, ""), ("unprofitable_cut_share", 0, "%"),
+                ("periods_away", 1, ""), ("wars_per_1000_periods", 2, "")))),
+            ("learners without a future", *(spoken(figures[k + "_no_future"], d, u) for k, d, u in (
+                ("profit_gain", 2, ""), ("unprofitable_cut_share", 0, "%"),
+                ("periods_away", 1, ""), ("wars_per_1000_periods", 2, "")))),
+            ("firms of different sessions", "–", "–", "–",
+             spoken(figures["wars_per_1000_periods_repaired"], 2)),
+        ),
+        note=f"Means over {S:,} sessions with 95% intervals. Profit gain: 0 is competition, 1 joint "
+        "profit. Wars are counted while firms still try a price once in twenty moves; those between "
+        "firms of different sessions, who never met, are what chance alone makes.",
+        facts=(
+            ("to make it again", f"mos demo --sessions {S} --seed {seed}"),
+            ("market and learners", f"mos show {PRESET}"),
+            ("seconds", f"{seconds:.0f}"),
+            ("versions", f"mos-agents {__version__}, numpy {np.__version__}, "
+             f"Python {platform.python_version()}"),
+        ),
+    ), {  # fmt: skip
+        "sessions": S, "seed": seed,
+        "results": [
+            {"quantity": name, "published": None, "ours": one.estimate,
+             "ci95": [one.low, one.high], "within": None, "source": None}
+            for name, one in figures.items()
+        ],
+    }  # fmt: skip
+
+
+def verdict(figures: dict[str, Interval], sessions: int) -> str:
+    """One plain sentence, with its uncertainty and the controls."""
+    gain, other = figures["profit_gain"], figures["profit_gain_no_future"]
+    kept = (
+        "came to ask more than competition would" if gain.low > 0.0 else
+        "did not come to ask more than competition would"
+    )  # fmt: skip
+    paid = figures["unprofitable_cut_share"]
+    excess = figures["war_excess_over_repaired"]
+    wars, apart = figures["wars_per_1000_periods"], figures["wars_per_1000_periods_repaired"]
+    fought = (
+        f"price wars broke out {spoken(wars)} times per 1000 periods, more than the {spoken(apart)} "
+        "between firms that never met" if excess.low > 0.0 else
+        f"price wars broke out {spoken(wars)} times per 1000 periods, no more than between firms "
+        f"that never met ({spoken(apart)})"
+    )  # fmt: skip
+    return (
+        f"In {sessions:,} sessions two sellers who learn {kept}: a profit gain of {spoken(gain)}, "
+        f"where 0 is competition and 1 joint profit, against {spoken(other)} for the same learners "
+        f"without a future; a forced price cut was answered by {spoken(figures['periods_away'], 1)} "
+        f"periods of lower prices and did not pay in {spoken(paid, 0, '%')} of cases; and while "
+        f"prices were still being tried, {fought}. (In brackets: 95% intervals.)"
+    )
+
+
+def means(one: Group) -> Array:
+    """[T, 2] mean changes of who deviates and of the rivals; 0 where nobody could deviate."""
+    if not np.isfinite(one.rivals).any():
+        return np.zeros((LEAD + AFTER, 2))
+    return np.stack([np.nanmean(one.deviator, axis=1), np.nanmean(one.rivals, axis=1)], axis=1)
+
+
+def close_up(
+    prices: Array, wars: PriceWars, session: int
+) -> tuple[int, Array, tuple[tuple[int, int], ...]]:
+    """The stretch of a session with the most ticks at war that begins and ends in peace."""
+    own = wars.session == session
+    spans = list(zip(wars.onset[own], wars.onset[own] + wars.duration[own], strict=True))
+    busy = np.zeros(len(prices))
+    for first, end in spans:
+        busy[first:end] = 1.0
+    total = np.concatenate(([0.0], np.cumsum(busy)))
+    starts = np.arange(len(prices) - CLOSE)
+    at_war = total[starts + CLOSE] - total[starts]
+    calm = (busy[starts] == 0.0) & (busy[starts + CLOSE - 1] == 0.0) & (at_war <= CLOSE / 3)
+    begin = int(starts[np.argmax(np.where(calm, at_war, -1.0))])
+    inside = tuple(
+        (int(a - begin), int(b - begin)) for a, b in spans if begin <= a and b <= begin + CLOSE
+    )
+    return begin, prices[begin : begin + CLOSE], inside
+
+
+def whole_session(
+    game: RepeatedGame, seed: int, session: int, periods: int
+) -> tuple[Array, Array]:
+    """Middles of the blocks [P], and mean prices over them [P, n]."""
+    length = max(1, periods // BLOCKS)
+    state = game.start(seed, session)
+    trace = np.empty((length, game.n), np.int64)
+    path = []
+    for block in range(periods // length):
+        game.advance(state, seed, session, (block + 1) * length, trace=trace)
+        path.append(game.stage.prices[game.stage.profile(trace)].mean(axis=0))
+    return (np.arange(len(path)) + 0.5) * length, np.array(path)
