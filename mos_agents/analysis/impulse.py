@@ -187,8 +187,7 @@ def punishment(deviation: Deviation, back: Return | None = None) -> Punishment:
 
     def close(other: Array) -> IntArray:
         distance = np.abs(deviation.prices[first:] - other) / level
-        near: IntArray = ((distance <= back.tolerance * (1.0 + 1e-9)) | ~counts).all(axis=2)
-        return near
+        return np.all((distance <= back.tolerance * (1.0 + 1e-9)) | ~counts, axis=2)
 
     if back.to == "path":
         near = close(deviation.undeviated_prices[first:])
