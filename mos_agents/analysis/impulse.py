@@ -14,7 +14,6 @@ back after some periods. tau counts as there: tau = 1 is the first forced tick.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -188,8 +187,7 @@ def punishment(deviation: Deviation, back: Return | None = None) -> Punishment:
 
     def close(other: Array) -> IntArray:
         distance = np.abs(deviation.prices[first:] - other) / level
-        near: Any = ((distance <= back.tolerance * (1.0 + 1e-9)) | ~counts).all(axis=2)
-        return near
+        return np.all((distance <= back.tolerance * (1.0 + 1e-9)) | ~counts, axis=2)
 
     if back.to == "path":
         near = close(deviation.undeviated_prices[first:])

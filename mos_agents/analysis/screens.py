@@ -107,8 +107,9 @@ class CollusivePricing:
         means of `batches` stretches of time, by Student's t: ticks are not independent, long
         stretches nearly are. confidence: one-sided.
     reaction: rivals' smallest relative cut at tau = 2. discount, tail: of `profitability`.
-    A deviation downwards is asked for, with the same customers in both runs: without them the
-    reaction is mostly luck. Profits alone would flag firms that price at random.
+    A deviation downwards is asked for, with the same luck in both runs: of firms that price at
+    random none is then flagged, but more than a quarter if their luck after the shock is not the
+    same. Profits alone would flag them all.
     """
 
     threshold: float = 0.25

@@ -177,6 +177,15 @@ def test_firms_that_price_at_random_earn_much_and_are_not_flagged():
     assert found.at_most(0.05), str(found)
 
 
+def test_without_the_same_luck_in_both_runs_chance_passes_for_punishment():
+    prices = CONTROLS["random"]
+    alone, other = prices[:30], prices[100:130].copy()
+    other[:5] = alone[:5]
+    other[5, :, 0] = CHEAPEST_REPLY
+    pair = Deviation(other, alone, MARKET.profits(other), MARKET.profits(alone), shock=5)
+    assert CollusivePricing()(of(prices, pair)).mean() > 0.2
+
+
 def test_myopic_firms_answer_a_cut_with_a_cut_and_are_not_flagged():
     def reply(tau, prices):
         menu = np.stack([GRID, np.full(15, prices[tau, 0, 0])], axis=1)  # the deviator's last price
