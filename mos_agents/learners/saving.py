@@ -69,9 +69,12 @@ def read(path: str | Path) -> dict[str, Array]:
         raise InputError(str(error)) from None
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            return {_name(key): file[key] for key in file.files}
+            found = {_name(key): file[key] for key in file.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{target}: holds no learner's memory: {str(error)[:80]!r}") from None
+    if not all(isinstance(array, np.ndarray) for array in found.values()):
+        raise InputError(f"{target}: holds no learner's memory, but something else than arrays")
+    return found
 
 
 def named(memory: Any, prefix: str = "") -> Iterator[tuple[str, Array]]:

@@ -63,9 +63,7 @@ def test_a_learner_learns_acts_within_limits_and_nothing_is_refused(kind, place)
     market, policies = placed(kind, place)
     done = rollout(market, policies, ticks=40, markets=3, series=("action",))
     assert done.faults == () and done.refused == {}
-    low, high = (
-        np.concatenate([getattr(s, end) for s in market.seats]) for end in ("low", "high")
-    )
+    low, high = (np.concatenate([getattr(s, end) for s in market.seats]) for end in ("low", "high"))
     assert ((done.series["action"] >= low) & (done.series["action"] <= high)).all()
     _, table = played(market, policies, ticks=40)
     for seat, policy, memory in zip(market.seats, table.policies, table.memories, strict=True):
@@ -181,7 +179,7 @@ def test_a_seat_shows_a_learner_nothing_private_of_others(kind):
 
 
 def all_actions(policy, seat, observation):
-    """Every combination of the heads' levels: actions [m^H, L_n, A] for one market's observation."""
+    """Every combination of the heads' levels, as actions [m^H, L_n, A] of one market."""
     heads, count = policy.heads(seat), policy.grid.size
     levels = np.stack(np.meshgrid(*[np.arange(count)] * heads, indexing="ij"), -1)
     levels = levels.reshape(-1, heads)

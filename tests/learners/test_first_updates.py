@@ -117,7 +117,9 @@ def test_ucb1_tries_every_level_once_and_then_the_highest_bound():
     chosen, memory = lived(policy, [(1, 0, 0.6), (1, 4, 0.6), (0, 5)])
     assert chosen == [1, 0]  # level 1 by luck, level 0 because it is the only one left
     index = policy.index(memory.tables, np.zeros((1, 1), np.int64))[0, 0]
-    assert index == pytest.approx([0.5 + math.sqrt(2 * math.log(2)), 0.4 + math.sqrt(2 * math.log(2))])
+    assert index == pytest.approx(
+        [0.5 + math.sqrt(2 * math.log(2)), 0.4 + math.sqrt(2 * math.log(2))]
+    )
     assert chances(policy, memory) == [1.0, 0.0]
     chosen, memory = lived(policy, [(1, 0, 0.6), (1, 4, 0.6), (0, 5, 0.6), (0, 5)])
     index = policy.index(memory.tables, np.zeros((1, 1), np.int64))[0, 0]

@@ -7,41 +7,42 @@ import pytest
 
 from mos_agents.learners import Frozen
 from mos_agents.learners.base import Moves
-from mos_agents.market.types import InputError
+from mos_agents.market.demand import Cheapest
 from mos_agents.policies import make
 from mos_agents.rollout import Table, turns
 from tests.learners.worlds import KINDS, PRICES, Follows, duopoly, learner, payoffs, played
+from tests.policies.markets import shop
 
-RIVAL = 3  # it asks PRICES[3] = 16
+RIVAL = 2  # it asks PRICES[2] = 13.5
 MARKETS = 5
 
 SUITED = {
-    "q_learning": {"delta": 0.5, "beta": 5e-3, "sees": "own", "epsilon": 1.0},
-    "sarsa": {"delta": 0.5, "beta": 5e-3, "sees": "own", "epsilon": 1.0},
+    "q_learning": {"alpha": 0.5, "delta": 0.5, "beta": 3e-3, "sees": "own", "epsilon": 1.0},
+    "sarsa": {"alpha": 0.5, "delta": 0.5, "beta": 3e-3, "sees": "own", "epsilon": 1.0},
     "boltzmann": {"delta": 0.5, "sees": "own", "temperature": 50.0, "beta": 5e-3,
                   "temperature_floor": 0.5},
     "wolf_phc": {"delta": 0.5, "epsilon": 0.5, "beta": 2e-3, "epsilon_floor": 0.05},
     "bandit_epsilon_greedy": {"epsilon": 0.3},
-    "ucb1": {"reward_low": 0.0, "reward_high": 60.0, "confidence": 0.5},
-    "exp3": {"reward_low": 0.0, "reward_high": 60.0, "gamma": 0.2},
+    "ucb1": {"reward_low": 0.0, "reward_high": 30.0, "confidence": 0.5},
+    "exp3": {"reward_low": 0.0, "reward_high": 30.0, "gamma": 0.2},
     "thompson": {"noise": 5.0},
-    "hedge": {"reward_low": 0.0, "reward_high": 60.0},
+    "hedge": {"reward_low": 0.0, "reward_high": 30.0},
 }  # fmt: skip
 
 
 def test_the_duopoly_has_one_best_reply_that_is_no_end_of_the_scale():
     table = payoffs()
-    assert 0.0 < table.min() and table.max() < 60.0
+    assert 0.0 < table.min() and table[:, RIVAL].max() < 30.0
     best = np.argsort(table[:, RIVAL])
     assert 0 < best[-1] < len(PRICES) - 1
-    assert table[best[-1], RIVAL] > 1.03 * table[best[-2], RIVAL]
+    assert table[best[-1], RIVAL] > 1.1 * table[best[-2], RIVAL]
 
 
 def priced(kind, **parameters):
     return learner(kind, **{"prices": PRICES, "relative_to": "money"} | parameters)
 
 
-def taught(kind, ticks=2500, rival=None, market=None, **parameters):
+def taught(kind, ticks=2000, rival=None, market=None, **parameters):
     """The learner, and its memory after a play against the rival."""
     policy = priced(kind, **SUITED[kind] | parameters)
     market = market or duopoly()
@@ -74,23 +75,24 @@ def regret_of(levels, table, rivals):
     return (against.sum(axis=1).max() - earned) / (table.max() - table.min())
 
 
-BLOCKS = tuple(np.repeat([0, 4] * 8, [2**k for k in range(16)])[:4000].tolist())
+BERTRAND = duopoly(demand=Cheapest())
+"""All buy where it is cheapest: against 13.5 the best price is 12, and against 20 it is 16."""
+
+BLOCKS = tuple(np.repeat([2, 4] * 8, [2**k for k in range(16)])[:4000].tolist())
 """A rival that changes sides each time its last price has been there for half of all time: whoever
 follows what was best so far is always late."""
 
 
 def played_levels(policy, rival, ticks, markets):
     policies = {"firm_1": policy, "firm_2": Follows(rival)}
-    kept = [
-        t.actions[:, 0, 0] for t in turns(duopoly(), policies, ticks=ticks, markets=markets)
-    ]
+    kept = [t.actions[:, 0, 0] for t in turns(BERTRAND, policies, ticks=ticks, markets=markets)]
     return np.searchsorted(PRICES, np.array(kept))
 
 
 @pytest.mark.parametrize("rival", [(RIVAL,), BLOCKS], ids=["fixed", "adversarial"])
 def test_hedge_with_full_information_keeps_the_bound_of_its_theorem(rival):
     """Mean regret over markets, less than 2 sqrt(T ln m / 2) + sqrt(ln m / 8), at all times."""
-    ticks, markets, table = 1500, 20, payoffs()
+    ticks, markets, table = 1500, 20, payoffs(BERTRAND)
     policy = priced("hedge", payoffs=tuple(map(tuple, table)))
     levels = played_levels(policy, rival, ticks, markets)
     rivals = np.resize(rival, ticks)
@@ -107,7 +109,7 @@ def test_hedge_with_full_information_keeps_the_bound_of_its_theorem(rival):
 @pytest.mark.parametrize("kind", ["exp3", "hedge"])
 @pytest.mark.parametrize("rival", [(RIVAL,), BLOCKS], ids=["fixed", "adversarial"])
 def test_the_average_regret_of_weights_by_chance_falls_away(kind, rival):
-    ticks, markets, table = 4000, 10, payoffs()
+    ticks, markets, table = 4000, 10, payoffs(BERTRAND)
     bounds = {"reward_low": float(table.min()), "reward_high": float(table.max())}
     # The learning rate of theorem 3.1's corollary for this horizon; hedge needs none.
     gamma = {"exp3": {"gamma": math.sqrt(5 * math.log(5) / ((math.e - 1) * ticks))}}
@@ -120,7 +122,7 @@ def test_the_average_regret_of_weights_by_chance_falls_away(kind, rival):
         bound = 4 * math.sqrt(5 * ticks * math.log(5)) + (2 * root + 1) * math.log(2 / 0.1)
     assert regret.mean() < bound
     early = regret_of(levels[:250], table, np.resize(rival, ticks)[:250]).mean() / 250
-    assert regret.mean() / ticks < max(0.5 * early, 0.02) and regret.mean() / ticks < 0.06
+    assert regret.mean() / ticks < 0.5 * early
 
 
 @pytest.mark.parametrize("kind", ["exp3", "hedge"])
@@ -164,15 +166,10 @@ def test_who_follows_the_best_so_far_has_regret_against_that_adversary():
 
 def test_a_payoff_table_serves_every_head_and_is_read_at_the_rivals_level():
     """Two products, the same table: each head's losses come from its own product's rival."""
-    from tests.policies.markets import shop
-
     market = shop(sellers=2, products=2)
     table = ((0.0, 1.0, 2.0),) * 2 + ((2.0, 2.0, 2.0),)
     policy = learner("hedge", prices=(11.0, 13.0, 15.0), relative_to="money", payoffs=table,
                      reward_low=None, reward_high=None)  # fmt: skip
-    policies = {"firm_1": policy, "firm_2": make("fixed_price", price=(11.0, 15.0))}
-    _, seated = played(market, policies, ticks=2, markets=3)
-    memory = seated.memories[0]
     market_seat = market.seats[0]
     observation = market.first_observation(market.start(3), None)
     own = market_seat.own(observation).copy()
@@ -181,8 +178,3 @@ def test_a_payoff_table_serves_every_head_and_is_read_at_the_rivals_level():
     memory = policy.learn(market_seat, own, np.zeros(3), memory, None)
     losses = memory.tables.loss.reshape(3, 2, 3)
     assert (losses[:, 0] == [1.0, 1.0, 0.0]).all() and (losses[:, 1] == [0.0, 0.0, 0.0]).all()
-
-
-def test_a_frozen_learner_needs_a_memory():
-    with pytest.raises(InputError, match=r"frozen.path is missing"):
-        Frozen(priced("sarsa")).start(duopoly().seats[0], 1)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mos_agents.learners.saving import filled, named
+from mos_agents.market.demand import Logit
+from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
 from mos_agents.policies import make
@@ -102,9 +104,14 @@ def repeated(policy, seat, memory, rows):
 PRICES = (11.0, 12.0, 13.5, 16.0, 20.0)
 
 
-def duopoly(**parts):
-    """Two sellers of one product, logit demand, customers as expected, nothing else moves."""
-    return shop(sellers=2, products=1, reference=Fundamentals(), **parts)
+def duopoly(demand=None, **parts):
+    """Two sellers of one product, customers as expected, nothing else moves and any price goes."""
+    quotes = PostedPrice(
+        low=5.0, high=40.0, tick_size=0.0, min_margin=-0.99, max_relative_change=np.inf
+    )
+    demand = demand or Logit(intercept=6.0, price_coefficient=6.0)
+    parts = {"reference": Fundamentals(), "quotes": quotes, "demand": demand} | parts
+    return shop(sellers=2, products=1, **parts)
 
 
 def payoffs(market=None):
