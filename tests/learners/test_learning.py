@@ -1,4 +1,4 @@
-"""Every learner finds the best price against a rival that stands still, and weights have no regret."""
+"""Every learner finds the best price against a rival that stands still; weights have no regret."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A memory on disk is whole or refused in one line; a frozen learner plays it and learns nothing."""
+"""A memory on disk is whole or refused; a frozen learner plays it and learns nothing."""
 
 import hashlib
 import io
