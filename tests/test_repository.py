@@ -29,9 +29,10 @@ RIM = {"cli"}
 """May know everything inside `mos_agents`."""
 
 KNOWS = {part: set(CHAIN[:i]) for i, part in enumerate(CHAIN)}
-KNOWS["scenarios"] = {"market", "policies"}
 KNOWS["runs"] = {"market"}
 KNOWS["games"].add("runs")  # long plays leave finished sessions in a folder
+KNOWS["learners"].add("runs")  # a memory on disk is written and checked as a run's files are
+KNOWS["scenarios"] = {"market", "policies", "learners"}  # a scenario names both by their kinds
 KNOWS["actors"].add("runs")  # the journal is part of a run's folder
 KNOWS["analysis"] = {"market", "runs"}
 KNOWS["report"] = {"market", "runs", "analysis"}

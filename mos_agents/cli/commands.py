@@ -10,7 +10,17 @@ import typer
 
 from mos_agents import __version__, runs, scenarios
 from mos_agents.cli import comparing
-from mos_agents.cli.playing import go_on, play, played_again, plural, resolve, say, shown
+from mos_agents.cli.playing import (
+    compiled,
+    go_on,
+    play,
+    played_again,
+    plural,
+    resolve,
+    say,
+    shown,
+    stages,
+)
 from mos_agents.market.types import InputError
 
 app = typer.Typer(
@@ -160,9 +170,23 @@ def verify(run: RunName, out: Out = Path("runs")) -> None:
 
 
 @app.command()
-def demo(ticks: Ticks = None, seed: Seed = None, out: Out = Path("runs")) -> None:
-    """A platform and two firms compete for shoppers: run it and write its report."""
-    _run(resolve("retail", [], ticks, None, seed), out, stem="demo")
+def demo(
+    sessions: Annotated[
+        int, typer.Option(help="Learning runs, of the learners and of each control.", **WHOLE)
+    ] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of all chance.", **WHOLE)] = 0,
+    out: Out = Path("runs"),
+    workers: Annotated[int, typer.Option(help="Cores to use.", **WHOLE)] = 2,
+) -> None:
+    """Two sellers learn to price: their price wars, what a cut costs, and the controls beside."""
+    from mos_agents.cli.demo import demonstrate  # draws with matplotlib: only where it is needed
+
+    if not compiled():
+        say("compiling the market's kernels: up to a minute, once")
+    with stages() as told:
+        folder, sentence = demonstrate(sessions, seed, out, workers, told)
+    say(sentence)
+    say(f"report  {shown(folder / 'report.html')}")
 
 
 @app.command("scenarios")

@@ -65,8 +65,8 @@ class Group:
     rivals: Array  # [T, S]
 
 
-def demonstrate(sessions: int, seed: int, out: Path, workers: int, told: Told) -> Path:
-    """Play, measure and write `report.html`, `demo.svg` and `results.json` into a new folder."""
+def demonstrate(sessions: int, seed: int, out: Path, workers: int, told: Told) -> tuple[Path, str]:
+    """The new folder with `report.html`, `demo.svg` and `results.json`, and the verdict."""
     if isinstance(sessions, bool) or sessions < 2:
         raise InputError(f"sessions={sessions!r} must be a whole number >= 2: one does not scatter")
     began = time.monotonic()
@@ -87,7 +87,7 @@ def demonstrate(sessions: int, seed: int, out: Path, workers: int, told: Told) -
     runs.files.write_whole(folder / "results.json", (json.dumps(figures, indent=2) + "\n").encode())
     page.picture(made, folder / "demo.svg")
     runs.files.write_whole(folder / "report.html", page.html(made).encode())
-    return folder
+    return folder, made.verdict
 
 
 def new_folder(out: Path, seed: int) -> Path:
@@ -130,13 +130,18 @@ def group(
 def tried(game: RepeatedGame, seed: int, session: int) -> Array:
     """[T, n] prices of a session from where firms still try others once in twenty moves."""
     learner = game.learners[0]
-    begin = max(0, int(np.log(learner.epsilon / TRIES) / learner.beta)) if learner.beta else 0
+    begin = first_tried(learner)
     state = game.start(seed, session)
     game.advance(state, seed, session, begin)
     trace = np.empty((STRETCH, game.n), np.int64)
     game.advance(state, seed, session, begin + STRETCH, trace=trace)
     prices: Array = game.stage.prices[game.stage.profile(trace)]
     return prices
+
+
+def first_tried(learner: QLearning) -> int:
+    """The period from which on a firm tries prices less than `TRIES` of the time."""
+    return max(0, int(np.log(learner.epsilon / TRIES) / learner.beta)) if learner.beta else 0
 
 
 def cut(frozen: Frozen, cycles: Cycles, player: int) -> dict[str, Array]:
@@ -189,77 +194,116 @@ def spoken(one: Interval, digits: int = 2, unit: str = "") -> str:
     return f"{value} ({low} to {high})"
 
 
+def figures_of(
+    patient: Group, without: Group, theory: PriceBenchmarks, seed: int
+) -> tuple[dict[str, Interval], PriceWars, Array]:
+    """Every figure with its interval; the learners' price wars, and how many in each session."""
+    wars, rate = wars_of(patient.prices, theory)
+    _, apart = wars_of(repaired(patient.prices, seed), theory)
+    _, rate_without = wars_of(without.prices, theory)
+    found = {
+        "profit_gain": patient.gain, "profit_gain_no_future": without.gain,
+        "unprofitable_cut_share": patient.unprofitable,
+        "unprofitable_cut_share_no_future": without.unprofitable,
+        "periods_away": patient.away, "periods_away_no_future": without.away,
+        "wars_per_1000_periods": rate, "wars_per_1000_periods_repaired": apart,
+        "wars_per_1000_periods_no_future": rate_without, "war_excess_over_repaired": rate - apart,
+        "war_duration": wars.duration[~wars.censored].astype(float), "war_depth": wars.depth,
+    }  # fmt: skip
+    return {name: interval(values) for name, values in found.items()}, wars, rate
+
+
+def as_records(figures: dict[str, Interval], sessions: int, seed: int) -> dict[str, Any]:
+    """The form that all experiments write."""
+    results = [
+        {"quantity": name, "published": None, "ours": finite(one.estimate),
+         "ci95": [finite(one.low), finite(one.high)], "within": None, "source": None}
+        for name, one in figures.items()
+    ]  # fmt: skip
+    return {"experiment": "demo", "settings": {"sessions": sessions, "seed": seed},
+            "results": results}  # fmt: skip
+
+
+def finite(value: float) -> float | None:
+    """JSON has no word for what is not a number."""
+    return value if np.isfinite(value) else None
+
+
 def story(
     patient: Group, without: Group, theory: PriceBenchmarks, seed: int, seconds: float
 ) -> tuple[Learning, dict[str, Any]]:
     """The page's content, and the figures behind it."""
-    S = len(patient.gain)
-    wars, rate = wars_of(patient.prices, theory)
-    _, apart = wars_of(repaired(patient.prices, seed), theory)
-    _, rate_without = wars_of(without.prices, theory)
-    nash, joint = float(theory.p_N.mean()), float(theory.p_M.mean())
-    figures = {
-        "profit_gain": interval(patient.gain), "profit_gain_no_future": interval(without.gain),
-        "unprofitable_cut_share": interval(patient.unprofitable),
-        "unprofitable_cut_share_no_future": interval(without.unprofitable),
-        "periods_away": interval(patient.away), "periods_away_no_future": interval(without.away),
-        "wars_per_1000_periods": interval(rate), "wars_per_1000_periods_repaired": interval(apart),
-        "wars_per_1000_periods_no_future": interval(rate_without),
-        "war_excess_over_repaired": interval(rate - apart),
-        "war_duration": interval(wars.duration[~wars.censored].astype(float)),
-        "war_depth": interval(wars.depth),
-    }  # fmt: skip
+    sessions, game = len(patient.gain), patient.game
+    figures, wars, rate = figures_of(patient, without, theory, seed)
     shown = int(np.argmax(rate))
-    rows, close, ends = close_up(patient.prices[:, shown], wars, shown)
-    begin = max(0, int(np.log(patient.game.learners[0].epsilon / TRIES)
-                       / patient.game.learners[0].beta))  # fmt: skip
-    period, path = whole_session(patient.game, seed, shown, int(patient.frozen.played.periods[shown]))
-    scatter = 1.96 * np.nanstd(patient.rivals, axis=1, ddof=1) / np.sqrt(S)
+    begin, close, spans = close_up(patient.prices[:, shown], wars, shown)
+    period, path = whole_session(game, seed, shown, int(patient.frozen.played.periods[shown]))
     middle = np.nanmean(patient.rivals, axis=1)
-    return Learning(
+    scatter = 1.96 * np.nanstd(patient.rivals, axis=1, ddof=1) / np.sqrt(sessions)
+    made = Learning(
         title="Two sellers who learn",
-        verdict=verdict(figures, S),
+        verdict=verdict(figures, sessions),
         lead="Nobody told these sellers to follow, to punish or to make peace: each is a Q-learner "
         "of its own that sees last period's prices and its own profit, in the logit market of "
         "Calvano, Calzolari, Denicolò and Pastorello (2020).",
-        firms=patient.game.stage.players,
-        nash=nash, joint=joint, period=period, path=path,
-        close_from=begin + rows, close=close, wars=ends,
-        response={
-            "learners": means(patient), "no future": means(without),
-        },
+        firms=game.stage.players,
+        nash=float(theory.p_N.mean()),
+        joint=float(theory.p_M.mean()),
+        period=period,
+        path=path,
+        close_from=first_tried(game.learners[0]) + begin,
+        close=close,
+        wars=spans,
+        response={"learners": means(patient), "no future": means(without)},
         band=np.stack([middle - scatter, middle + scatter], axis=1),
         shock=LEAD,
-        head=("", "profit gain", "cuts that do not pay", "periods away after a cut",
-              "price wars per 1000 periods"),
-        rows=(
-            ("learners", *(spoken(figures[k], d, u) for k, d, u in (
-                ("profit_gain", 2, ""), ("unprofitable_cut_share", 0, "%"),
-                ("periods_away", 1, ""), ("wars_per_1000_periods", 2, "")))),
-            ("learners without a future", *(spoken(figures[k + "_no_future"], d, u) for k, d, u in (
-                ("profit_gain", 2, ""), ("unprofitable_cut_share", 0, "%"),
-                ("periods_away", 1, ""), ("wars_per_1000_periods", 2, "")))),
-            ("firms of different sessions", "–", "–", "–",
-             spoken(figures["wars_per_1000_periods_repaired"], 2)),
-        ),
-        note=f"Means over {S:,} sessions with 95% intervals. Profit gain: 0 is competition, 1 joint "
-        "profit. Wars are counted while firms still try a price once in twenty moves; those between "
-        "firms of different sessions, who never met, are what chance alone makes.",
+        head=HEAD,
+        rows=controls(figures),
+        note=f"Means over {sessions:,} sessions with 95% intervals. Profit gain: 0 is competition, "
+        f"1 joint profit; on this grid of prices {on_grid(game, theory)}. Wars are counted while "
+        "firms still try a price once in twenty moves; those between firms of different sessions, "
+        "who never met, are what chance alone makes.",
         facts=(
-            ("to make it again", f"mos demo --sessions {S} --seed {seed}"),
+            ("to make it again", f"mos demo --sessions {sessions} --seed {seed}"),
             ("market and learners", f"mos show {PRESET}"),
             ("seconds", f"{seconds:.0f}"),
             ("versions", f"mos-agents {__version__}, numpy {np.__version__}, "
              f"Python {platform.python_version()}"),
         ),
-    ), {  # fmt: skip
-        "sessions": S, "seed": seed,
-        "results": [
-            {"quantity": name, "published": None, "ours": one.estimate,
-             "ci95": [one.low, one.high], "within": None, "source": None}
-            for name, one in figures.items()
-        ],
-    }  # fmt: skip
+    )  # fmt: skip
+    return made, as_records(figures, sessions, seed)
+
+
+HEAD = ("", "profit gain", "cuts that do not pay", "periods away after a cut",
+        "price wars per 1000 periods")  # fmt: skip
+
+
+def controls(figures: dict[str, Interval]) -> tuple[tuple[str, ...], ...]:
+    """A row for the learners and one for each control."""
+
+    def row(name: str, suffix: str) -> tuple[str, ...]:
+        return (
+            name,
+            spoken(figures["profit_gain" + suffix]),
+            spoken(figures["unprofitable_cut_share" + suffix], 0, "%"),
+            spoken(figures["periods_away" + suffix], 1),
+            spoken(figures["wars_per_1000_periods" + suffix]),
+        )
+
+    apart = spoken(figures["wars_per_1000_periods_repaired"])
+    return (
+        row("learners", ""), row("learners without a future", "_no_future"),
+        ("firms of different sessions", "–", "–", "–", apart),
+    )  # fmt: skip
+
+
+def on_grid(game: RepeatedGame, theory: PriceBenchmarks) -> str:
+    """What the static equilibria of the finite game earn, as profit gains."""
+    gains = profit_gain(game.stage.payoffs[game.stage.pure_nash()], theory.pi_N, theory.pi_M)
+    if gains.size == 0:
+        return "no prices are a static equilibrium"
+    low, high = f"{gains.min():.2f}", f"{gains.max():.2f}"
+    return f"static equilibria have {low}" + (f" to {high}" if low != high else "")
 
 
 def verdict(figures: dict[str, Interval], sessions: int) -> str:
@@ -270,19 +314,19 @@ def verdict(figures: dict[str, Interval], sessions: int) -> str:
         "did not come to ask more than competition would"
     )  # fmt: skip
     paid = figures["unprofitable_cut_share"]
-    excess = figures["war_excess_over_repaired"]
+    excess, away = figures["war_excess_over_repaired"], spoken(figures["periods_away"], 1)
     wars, apart = figures["wars_per_1000_periods"], figures["wars_per_1000_periods_repaired"]
     fought = (
-        f"price wars broke out {spoken(wars)} times per 1000 periods, more than the {spoken(apart)} "
-        "between firms that never met" if excess.low > 0.0 else
+        f"price wars broke out {spoken(wars)} times per 1000 periods, more than the "
+        f"{spoken(apart)} between firms that never met" if excess.low > 0.0 else
         f"price wars broke out {spoken(wars)} times per 1000 periods, no more than between firms "
         f"that never met ({spoken(apart)})"
     )  # fmt: skip
     return (
         f"In {sessions:,} sessions two sellers who learn {kept}: a profit gain of {spoken(gain)}, "
         f"where 0 is competition and 1 joint profit, against {spoken(other)} for the same learners "
-        f"without a future; a forced price cut was answered by {spoken(figures['periods_away'], 1)} "
-        f"periods of lower prices and did not pay in {spoken(paid, 0, '%')} of cases; and while "
+        f"without a future; a forced price cut was answered by {away} periods "
+        f"of lower prices and did not pay in {spoken(paid, 0, '%')} of cases; and while "
         f"prices were still being tried, {fought}. (In brackets: 95% intervals.)"
     )
 
@@ -314,9 +358,7 @@ def close_up(
     return begin, prices[begin : begin + CLOSE], inside
 
 
-def whole_session(
-    game: RepeatedGame, seed: int, session: int, periods: int
-) -> tuple[Array, Array]:
+def whole_session(game: RepeatedGame, seed: int, session: int, periods: int) -> tuple[Array, Array]:
     """Middles of the blocks [P], and mean prices over them [P, n]."""
     length = max(1, periods // BLOCKS)
     state = game.start(seed, session)
@@ -325,4 +367,5 @@ def whole_session(
     for block in range(periods // length):
         game.advance(state, seed, session, (block + 1) * length, trace=trace)
         path.append(game.stage.prices[game.stage.profile(trace)].mean(axis=0))
-    return (np.arange(len(path)) + 0.5) * length, np.array(path)
+    middles = np.asarray((np.arange(len(path)) + 0.5) * length, dtype=np.float64)
+    return middles, np.array(path)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from mos_agents import runs, scenarios
 from mos_agents.market import kernels
@@ -191,6 +192,35 @@ def progress(ticks: int) -> Iterator[Show]:
         task = bar.add_task("ticks", total=ticks)
         bar.update(task, completed=0)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each part of a longer work, told as (part, done, of); elsewhere plain lines."""
+    if not sys.stdout.isatty():
+        last: dict[str, float] = {}
+
+        def line(part: str, done: int, of: int) -> None:
+            now = time.monotonic()
+            if done == of or now - last.get(part, 0.0) > 5.0:
+                last[part] = now
+                say(f"{part}: {done:,} of {of:,}")
+
+        yield line
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn("{task.description}"), BarColumn(40), MofNCompleteColumn())
+    with Progress(*columns, Remaining(compact=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(part: str, done: int, of: int) -> None:
+            if part not in tasks:
+                tasks[part] = bar.add_task(part, total=of)
+            bar.update(tasks[part], completed=done)
+
+        yield show
 
 
 def plain(ticks: int, seconds: float = 5.0) -> Show:

@@ -5,6 +5,36 @@ of the last tick's reward before `act` chooses again. It has its own observation
 its own memory, and shares none of them.
 """
 
+from mos_agents.learners.boltzmann import Boltzmann
+from mos_agents.learners.epsilon_greedy_bandit import EpsilonGreedyBandit
+from mos_agents.learners.exp3 import Exp3
+from mos_agents.learners.frozen import Frozen
+from mos_agents.learners.hedge import Hedge
 from mos_agents.learners.q_learning import QLearning
+from mos_agents.learners.sarsa import Sarsa
+from mos_agents.learners.saving import load, save
+from mos_agents.learners.thompson import Thompson
+from mos_agents.learners.ucb import UCB1
+from mos_agents.learners.wolf import WolfPHC
 
-__all__ = ["QLearning"]
+LEARNERS = (
+    "q_learning", "sarsa", "boltzmann", "wolf_phc", "bandit_epsilon_greedy", "ucb1", "exp3",
+    "thompson", "hedge",
+)  # fmt: skip
+"""The kinds by which scenarios name the learners; `frozen` plays what one of them has learnt."""
+
+__all__ = [
+    "LEARNERS",
+    "Boltzmann",
+    "EpsilonGreedyBandit",
+    "Exp3",
+    "Frozen",
+    "Hedge",
+    "QLearning",
+    "Sarsa",
+    "Thompson",
+    "UCB1",
+    "WolfPHC",
+    "load",
+    "save",
+]

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from mos_agents import learners  # noqa: F401 - scenarios name them by kind
 from mos_agents import policies as policies_
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.tick import Market

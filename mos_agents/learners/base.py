@@ -1,0 +1,270 @@
+"""What learners share: whose turn it is, what the last move has earned, how the next one is drawn.
+
+A learner of this kind states three things: the tables it keeps, how a move that is over corrects
+them, and the chance of each level now. Its moves are drawn from those chances and from nothing
+else, so that the propensity it states is the chance with which it acted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.learners.levels import Levels
+from mos_agents.market.random import Shocks
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import check_number, check_numbers
+
+
+class Memory(NamedTuple):
+    """What a learner remembers in B markets, with H heads (choices side by side) and S states each.
+
+    Tables have rows; row (b H + h) S + s is state s of head h in market b.
+    """
+
+    tables: Any  # the learner's own arrays, by row
+    row: IntArray  # [B, H] row of the last move; -1 before the first
+    level: IntArray  # [B, H] level of the last move
+    gain: Array  # [B, H] discounted rewards since then
+    power: Array  # [B, H] discount of the next reward
+    ticks: IntArray  # [B, H] ticks since then
+    before: IntArray  # [B, H] the situation one period ago
+    opening: Array  # [B, r] what rival firms asked at first
+    clock: IntArray  # [1] ticks lived
+
+
+class Moves(NamedTuple):
+    """Own moves that are over, n of them, each of another head: arrays [n]."""
+
+    row: IntArray  # where it was made
+    level: IntArray  # the level that stood
+    proposed: IntArray  # the level proposed: another one only where turns are not known
+    gain: Array  # discounted rewards while it stood
+    power: Array  # discount of what comes next
+    ticks: IntArray  # how long it stood
+    after: IntArray  # the row of the situation that it led to
+
+    @property
+    def mean(self) -> Array:
+        """[n] reward per tick while the level stood, where nothing is discounted."""
+        return self.gain / self.ticks
+
+
+@dataclass(frozen=True)
+class Learner(Levels):
+    """A learner by rows. Subclasses write `tables`, `correct`, `chances` and `settled`."""
+
+    @property
+    def discount(self) -> float:
+        """Discount factor per tick of the rewards between two own moves."""
+        return 1.0
+
+    def tables(self, batch: int, heads: int, states: int) -> Any:
+        """The tables before anything is learnt: a NamedTuple of arrays."""
+        raise NotImplementedError
+
+    def correct(self, tables: Any, moves: Moves) -> None:
+        """Learn from moves that are over, writing to the tables."""
+        raise NotImplementedError
+
+    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+        """[B, H, m] the chance of each level in the rows [B, H] at tick `at`."""
+        raise NotImplementedError
+
+    def settled(self, tables: Any, rows: IntArray) -> Array:
+        """[B, H, m] the same with nothing tried out: what has been learnt, as a mixed strategy."""
+        raise NotImplementedError
+
+    def choose(self, tables: Any, rows: IntArray, at: int, shocks: Shocks) -> IntArray:
+        """[B, H] levels drawn with `chances`."""
+        return drawn(self.chances(tables, rows, at), shocks.uniforms("choose", rows.shape[1]))
+
+    def start(self, seat: Seat, batch: int) -> Memory:
+        self.check_seat(seat)
+        heads, states = self.heads(seat), self.states(seat)
+        whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
+        return Memory(
+            self.tables(batch, heads, states), whole - 1, whole, money, money + 1.0, whole.copy(),
+            whole.copy(), np.zeros((batch, needed_openings(self, seat))), np.zeros(1, np.int64),
+        )  # fmt: skip
+
+    def learn(
+        self, seat: Seat, observation: Array, reward: Array, memory: Memory, shocks: Shocks
+    ) -> Memory:
+        """Add up the last tick's reward; on the own turn, learn from the move that is now over."""
+        at = int(memory.clock[0])
+        if at == 0 and memory.opening.shape[1]:
+            memory = memory._replace(opening=self.opening_rivals(seat, observation))
+        made = memory.row >= 0
+        if not made.any():
+            return memory
+        earned = np.broadcast_to(self.profit(seat, observation, reward), made.shape)
+        memory.gain[made] += memory.power[made] * earned[made]
+        memory.power[made] *= self.discount
+        memory.ticks[made] += 1
+        if on_turn(seat.turn, at):
+            after, _ = situation(self, seat, observation, memory.before, memory.opening)
+            stood = self.stood(seat, observation, memory)
+            over = (memory.row, stood, memory.level, memory.gain, memory.power, memory.ticks, after)
+            self.correct(memory.tables, Moves(*(part[made] for part in over)))
+        return memory
+
+    def stood(self, seat: Seat, observation: Array, memory: Memory) -> IntArray:
+        """[B, H] the level in force in the last tick: the last move's, or, where turns are not
+        known, what the own quote says."""
+        if seat.turn[0] > 0:
+            return memory.level
+        return self.level_of(seat, observation, seat.read(observation, "own_ask"))
+
+    def act(
+        self, seat: Seat, observation: Array, memory: Memory, shocks: Shocks
+    ) -> tuple[Array, Memory]:
+        at = int(memory.clock[0])
+        rows, now = situation(self, seat, observation, memory.before, memory.opening)
+        after = memory._replace(clock=memory.clock + 1, before=now)
+        if not on_turn(seat.turn, at):
+            return self.priced(seat, observation, memory.level), after
+        level = self.choose(memory.tables, rows, at, shocks)
+        money = np.zeros(rows.shape)
+        after = after._replace(
+            row=rows, level=level, gain=money, power=money + 1.0, ticks=np.zeros_like(rows)
+        )
+        return self.priced(seat, observation, level), after
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Memory) -> Array:
+        at = int(memory.clock[0])
+        if on_turn(seat.turn, at):
+            rows, _ = situation(self, seat, observation, memory.before, memory.opening)
+            chances = self.chances(memory.tables, rows, at)
+        else:  # who is not on the move repeats itself
+            chances = (memory.level[:, :, None] == np.arange(self.grid.size)).astype(np.float64)
+        return chance_of(self, seat, observation, action, chances)
+
+
+# --- turns and situations -------------------------------------------------------------------------
+
+
+def on_turn(turn: tuple[int, int], at: int) -> bool:
+    """Whether a seat moves at this tick; always, where that cannot be told beforehand."""
+    period, offset = turn
+    return period == 0 or (at - offset) % period == 0
+
+
+def needed_openings(levels: Levels, seat: Seat) -> int:
+    """How many rivals' opening prices have to be remembered to read their levels."""
+    relative = levels.scope == "firm" and levels.relative_to == "opening"
+    return levels.rivals(seat) if relative and levels.sees not in ("own", "nothing") else 0
+
+
+def situation(
+    levels: Levels, seat: Seat, observation: Array, before: IntArray, opening: Array
+) -> tuple[IntArray, IntArray]:
+    """[B, H] the rows of the tables for the situation now, and the situation of this period."""
+    now = levels.encode(seat, observation, opening if opening.shape[1] else None)
+    state = now if levels.periods == 1 else now * levels.states_now(seat) + before
+    return np.arange(now.size).reshape(now.shape) * levels.states(seat) + state, now
+
+
+# --- chances --------------------------------------------------------------------------------------
+
+
+def falling(first: float, beta: float, least: float, at: int) -> float:
+    """What begins at `first` and falls as exp(-beta t), to no less than `least`."""
+    return max(first * math.exp(-beta * at), least)
+
+
+def best_of(worth: Array) -> Array:
+    """[..., m] chances that fall on the best level alone; on several as good, in equal parts."""
+    top = worth == worth.max(axis=-1, keepdims=True)
+    return top / top.sum(axis=-1, keepdims=True)
+
+
+def softmax(logits: Array) -> Array:
+    """[..., m] exp(logits) over their sum, without overflow. Sums run in order: the same bits in
+    a batch of any size."""
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return weights / weights.cumsum(axis=-1)[..., -1:]
+
+
+def explored(chances: Array, epsilon: float) -> Array:
+    """Chances of one that with probability epsilon draws any level."""
+    return epsilon / chances.shape[-1] + (1.0 - epsilon) * chances
+
+
+def drawn(chances: Array, uniforms: Array) -> IntArray:
+    """[B, H] levels with these chances [B, H, m], from uniforms [B, H]."""
+    until = chances.cumsum(axis=-1)
+    passed = until <= (uniforms[:, :, None] * until[:, :, -1:])
+    return np.minimum(passed.sum(axis=-1), chances.shape[-1] - 1)
+
+
+def chance_of(
+    levels: Levels, seat: Seat, observation: Array, action: Array, chances: Array
+) -> Array:
+    """[B] the chance of an action [B, L_n, A] when heads choose levels with chances [B, H, m].
+
+    Several levels may come to one price (beyond the limits of the quotes): their chances add up.
+    """
+    batch, heads, count = chances.shape
+    found = np.zeros((batch, heads))
+    for a in range(count):
+        own = levels.priced(seat, observation, np.full((batch, heads), a))
+        asked: Any = (np.abs(action - own) <= 1e-9 * np.maximum(1.0, np.abs(own))).all(axis=2)
+        if heads == 1:  # one lever for all listings
+            asked = asked.all(axis=1, keepdims=True)
+        found += np.where(asked, chances[:, :, a], 0.0)
+    product: Array = found.prod(axis=1)
+    return product
+
+
+# --- parameters that several learners have --------------------------------------------------------
+
+
+def check_rate(learner: Any, name: str) -> None:
+    """InputError unless the learning rate is in (0, 1]."""
+    check_number(learner, name, 0.0, 1.0)
+    if getattr(learner, name) == 0.0:
+        raise InputError(f"{learner.kind}.{name}=0 must be in (0, 1]: with 0 nothing is learnt")
+
+
+def check_exploration(learner: Any) -> None:
+    """InputError unless epsilon, beta and epsilon_floor can be a falling chance to explore."""
+    for name, high in (("epsilon", 1.0), ("epsilon_floor", 1.0), ("beta", np.inf)):
+        check_number(learner, name, 0.0, high)
+
+
+def check_initial(learner: Any) -> None:
+    """InputError unless `initial` is one number or one for each level."""
+    check_numbers(learner, "initial")
+    if np.ndim(learner.initial) and len(learner.initial) != learner.grid.size:
+        raise InputError(
+            f"{learner.kind}.initial has {len(learner.initial)} numbers, but there are "
+            f"{learner.grid.size} levels; give one, or one for each"
+        )
+
+
+def first_values(initial: float | tuple[float, ...], rows: int, levels: int) -> Array:
+    """[rows, m] a table that says the same in every row."""
+    return np.tile(np.broadcast_to(np.asarray(initial, np.float64), (levels,)), (rows, 1))
+
+
+def check_rewards(learner: Any) -> None:
+    """InputError unless reward_low < reward_high."""
+    check_number(learner, "reward_low")
+    check_number(learner, "reward_high")
+    low, high = learner.reward_low, learner.reward_high
+    if not low < high:
+        raise InputError(
+            f"{learner.kind}.reward_low={low!r} must be below reward_high={high!r}: the least and "
+            "the most that a tick may earn"
+        )
+
+
+def scaled(reward: Array, low: float, high: float) -> Array:
+    """Rewards as shares of the way from `low` to `high`; what lies beyond counts as the bound."""
+    share: Array = np.clip((reward - low) / (high - low), 0.0, 1.0)
+    return share

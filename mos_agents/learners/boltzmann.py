@@ -1,0 +1,81 @@
+"""Boltzmann Q-learning: a seller that tries a price the oftener, the more it seems to be worth.
+
+The table is corrected as in Q-learning (Watkins 1989); the chance of a level is
+
+    exp(Q(s, a) / T_t) / sum over b of exp(Q(s, b) / T_t),
+
+with a temperature that falls, as sellers have it in Waltman and Kaymak (JEDC 32, 2008): hot, all
+levels are alike; cold, the best one alone is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from mos_agents.learners.base import (
+    Learner,
+    Moves,
+    best_of,
+    check_initial,
+    check_rate,
+    falling,
+    first_values,
+    softmax,
+)
+from mos_agents.learners.levels import in_unit
+from mos_agents.market.types import Array, IntArray
+from mos_agents.policies.base import check_number, register
+
+COLDEST = 1e-9
+
+
+class Worths(NamedTuple):
+    q: Array  # [B H S, m] what each level is worth
+
+
+@register("boltzmann")
+@dataclass(frozen=True)
+class Boltzmann(Learner):
+    """Q-learning with softmax exploration.
+
+    alpha: learning rate. delta: discount factor per tick. temperature: T at tick 0, in the unit of
+    Q (money); it falls as exp(-beta t), to no less than temperature_floor. initial: the first
+    table, one number or one for each level.
+    """
+
+    alpha: float = 0.15
+    delta: float = 0.95
+    temperature: float = 10.0
+    beta: float = 1e-3
+    temperature_floor: float = 1e-3
+    initial: float | tuple[float, ...] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rate(self, "alpha")
+        in_unit(self, "delta")
+        check_number(self, "temperature", COLDEST)
+        check_number(self, "temperature_floor", COLDEST)
+        check_number(self, "beta", 0.0)
+        check_initial(self)
+
+    @property
+    def discount(self) -> float:
+        return self.delta
+
+    def tables(self, batch: int, heads: int, states: int) -> Worths:
+        return Worths(first_values(self.initial, batch * heads * states, self.grid.size))
+
+    def correct(self, tables: Worths, moves: Moves) -> None:
+        q, at = tables.q, (moves.row, moves.level)
+        target = moves.gain + moves.power * q[moves.after].max(axis=1)
+        q[at] = (1.0 - self.alpha) * q[at] + self.alpha * target
+
+    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+        temperature = falling(self.temperature, self.beta, self.temperature_floor, at)
+        q = tables.q[rows]
+        return softmax((q - q.max(axis=-1, keepdims=True)) / temperature)
+
+    def settled(self, tables: Any, rows: IntArray) -> Array:
+        return best_of(tables.q[rows])

@@ -1,0 +1,77 @@
+"""The simplest bandit: ask the price that has earned most on average, and at times any other.
+
+Sutton and Barto (2018), ch. 2: sample means (eq. 2.3), or a constant step (eq. 2.5), which forgets
+the past and so follows rivals that change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.learners.base import (
+    Learner,
+    Moves,
+    best_of,
+    check_exploration,
+    check_initial,
+    check_rate,
+    explored,
+    falling,
+    first_values,
+)
+from mos_agents.market.types import Array, IntArray
+from mos_agents.policies.base import register
+
+
+class Means(NamedTuple):
+    mean: Array  # [B H S, m] reward per tick of each level
+    trials: IntArray  # [B H S, m] moves it stands on
+
+
+@register("bandit_epsilon_greedy")
+@dataclass(frozen=True)
+class EpsilonGreedyBandit(Learner):
+    """A bandit with epsilon-greedy exploration.
+
+    step: weight of the newest reward; None weighs all alike (sample means). epsilon: chance to draw
+    any level at tick 0; it falls as exp(-beta t), to no less than epsilon_floor. initial: what
+    levels are thought to earn before they are tried, one number or one for each; a high one has
+    all of them tried (sample means forget it at the first try).
+
+    The reward of a move is the mean per tick while it stood. If it `sees` anything, every situation
+    has a bandit of its own.
+    """
+
+    sees: str = "nothing"
+    step: float | None = None
+    epsilon: float = 0.1
+    beta: float = 0.0
+    epsilon_floor: float = 0.0
+    initial: float | tuple[float, ...] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.step is not None:
+            check_rate(self, "step")
+        check_exploration(self)
+        check_initial(self)
+
+    def tables(self, batch: int, heads: int, states: int) -> Means:
+        mean = first_values(self.initial, batch * heads * states, self.grid.size)
+        return Means(mean, np.zeros(mean.shape, np.int64))
+
+    def correct(self, tables: Means, moves: Moves) -> None:
+        at = moves.row, moves.level
+        tables.trials[at] += 1
+        step = 1.0 / tables.trials[at] if self.step is None else self.step
+        tables.mean[at] += step * (moves.mean - tables.mean[at])
+
+    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+        epsilon = falling(self.epsilon, self.beta, self.epsilon_floor, at)
+        return explored(self.settled(tables, rows), epsilon)
+
+    def settled(self, tables: Any, rows: IntArray) -> Array:
+        return best_of(tables.mean[rows])

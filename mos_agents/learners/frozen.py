@@ -1,0 +1,178 @@
+"""A learner that has stopped learning: it plays what it knows, tries nothing out, hears no reward.
+
+For evaluation against others, and for impulse tests: what does it do if someone undercuts it?
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from mos_agents.learners import saving
+from mos_agents.learners.base import (
+    Learner,
+    best_of,
+    chance_of,
+    drawn,
+    needed_openings,
+    on_turn,
+    situation,
+)
+from mos_agents.learners.q_learning import QLearning
+from mos_agents.market.random import Shocks
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import from_spec, register
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A memory in hand. Two are the same if they are one."""
+
+    memory: Any
+
+
+class FrozenMemory(NamedTuple):
+    """What was learnt, and where the play stands."""
+
+    learnt: Any  # a learner's memory, of which only the tables are read
+    level: IntArray  # [B, H] level of the last move
+    before: IntArray  # [B, H] the situation one period ago
+    opening: Array  # [B, r] what rival firms asked at first
+    clock: IntArray  # [1] ticks lived
+
+
+@register("frozen")
+@dataclass(frozen=True)
+class Frozen:
+    """Plays a learner's memory greedily: the best level of each situation, several best with equal
+    chance. For learners of chances (exp3, hedge, wolf_phc) the best level is the likeliest.
+
+    policy: the learner, with the parameters it learnt with. path: a file that `learners.save`
+    wrote; in Python, `Frozen.of(policy, memory)` does without. market: the one whose memory is
+    played in all markets; None plays each its own, or one that was saved alone in all.
+    mixed: draw levels with the chances learnt, in place of the likeliest (only for learners of
+    chances; for the others both are the same).
+    """
+
+    kind: ClassVar[str]
+    atomic: ClassVar[bool] = True
+
+    policy: Any
+    path: str | None = None
+    market: int | None = None
+    mixed: bool = False
+    held: Held | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", from_spec(self.policy))
+        if not isinstance(self.policy, Learner | QLearning):
+            raise InputError(
+                f"{self.kind}.policy={self.policy!r:.60} must be a learner; others have nothing "
+                "to unlearn"
+            )
+        if self.path is not None and not isinstance(self.path, str):
+            raise InputError(f"{self.kind}.path={self.path!r} must be the path of a .npz file")
+        whole = isinstance(self.market, int | np.integer) and not isinstance(self.market, bool)
+        if self.market is not None and (not whole or self.market < 0):
+            raise InputError(f"{self.kind}.market={self.market!r} must be a number >= 0, or null")
+        if not isinstance(self.mixed, bool):
+            raise InputError(f"{self.kind}.mixed={self.mixed!r} must be true or false")
+
+    @classmethod
+    def of(
+        cls, policy: Learner | QLearning, memory: Any, market: int | None = None,
+        mixed: bool = False,
+    ) -> Frozen:  # fmt: skip
+        """The policy with a memory that is in hand; it is copied."""
+        made = cls(policy, market=market, mixed=mixed)
+        arrays = {name: array.copy() for name, array in saving.named(memory)}
+        object.__setattr__(made, "held", Held(saving.filled(memory, arrays)))
+        return made
+
+    def start(self, seat: Seat, batch: int) -> FrozenMemory:
+        # Learners of payoff tables move at every tick; frozen ones need no payoffs.
+        template = self.policy.start(seat, batch)
+        whole = np.zeros((batch, self.policy.heads(seat)), np.int64)
+        opening = np.zeros((batch, needed_openings(self.policy, seat)))
+        learnt = self._learnt(seat, batch, template)
+        return FrozenMemory(learnt, whole, whole.copy(), opening, np.zeros(1, np.int64))
+
+    def _learnt(self, seat: Seat, batch: int, template: Any) -> Any:
+        """The memory for so many markets, from the file or from the hand."""
+        if self.held is not None:
+            arrays = dict(saving.named(self.held.memory))
+        elif self.path is not None:
+            arrays = saving.read(self.path)
+        else:
+            raise InputError(
+                f"{self.kind}.path is missing: name a file of learners.save, or use Frozen.of"
+            )
+        one = dict(saving.named(self.policy.start(seat, 1)))
+        wanted = dict(saving.named(template))
+        shown = f"{self.kind}: {self.path or 'the memory in hand'}"
+        if arrays.keys() != wanted.keys():
+            raise InputError(f"{shown} is the memory of another kind than {self.policy.kind}")
+        found = {}
+        for name, array in arrays.items():
+            found[name] = self._for_all(shown, name, array, one[name], wanted[name])
+        return saving.filled(template, found)
+
+    def _for_all(self, shown: str, name: str, array: Array, one: Array, wanted: Array) -> Array:
+        """A saved array as these markets need it: the rows of a market lie together."""
+        fits = array.dtype == wanted.dtype and array.shape[1:] == one.shape[1:]
+        if fits and one.shape == wanted.shape and one.shape == array.shape:
+            return array.copy()
+        rows = len(one)
+        if self.market is not None:
+            array = array[self.market * rows : (self.market + 1) * rows]
+        if fits and array.shape == one.shape and rows:
+            return np.tile(array, (len(wanted) // rows, *(1,) * (array.ndim - 1)))
+        if not fits or array.shape != wanted.shape:
+            raise InputError(
+                f"{shown}: {name} has shape {array.shape}, but {wanted.shape} is needed here; "
+                "give the learner's own parameters, seat and number of markets, or the market "
+                "to be played in all"
+            )
+        return array.copy()
+
+    def act(
+        self, seat: Seat, observation: Array, memory: FrozenMemory, shocks: Shocks
+    ) -> tuple[Array, FrozenMemory]:
+        at = int(memory.clock[0])
+        memory = self._opened(seat, observation, memory)
+        rows, now = situation(self.policy, seat, observation, memory.before, memory.opening)
+        after = memory._replace(clock=memory.clock + 1, before=now)
+        if on_turn(seat.turn, at):
+            chances = self._chances(memory, rows)
+            level = drawn(chances, shocks.uniforms("choose", rows.shape[1]))
+            after = after._replace(level=level)
+        return self.policy.priced(seat, observation, after.level), after
+
+    def propensity(
+        self, seat: Seat, observation: Array, action: Array, memory: FrozenMemory
+    ) -> Array:
+        memory = self._opened(seat, observation, memory)
+        if on_turn(seat.turn, int(memory.clock[0])):
+            rows, _ = situation(self.policy, seat, observation, memory.before, memory.opening)
+            chances = self._chances(memory, rows)
+        else:
+            levels = np.arange(self.policy.grid.size)
+            chances = (memory.level[:, :, None] == levels).astype(np.float64)
+        return chance_of(self.policy, seat, observation, action, chances)
+
+    def _opened(self, seat: Seat, observation: Array, memory: FrozenMemory) -> FrozenMemory:
+        if memory.clock[0] > 0 or not memory.opening.shape[1]:
+            return memory
+        return memory._replace(opening=self.policy.opening_rivals(seat, observation))
+
+    def _chances(self, memory: FrozenMemory, rows: IntArray) -> Array:
+        learnt = memory.learnt
+        if isinstance(self.policy, QLearning):
+            best, levels = learnt.best[rows][..., None], np.arange(self.policy.grid.size)
+            top: Array = best_of(learnt.q[rows])
+            return np.where(best >= 0, (best == levels).astype(np.float64), top)
+        settled = self.policy.settled(learnt.tables, rows)
+        return settled if self.mixed else best_of(settled)

@@ -1,0 +1,153 @@
+"""Hedge: a seller whose chances of prices are weighted by all they would have earned so far.
+
+With w_a = exp(-eta_t x (losses of level a so far)), the losses being 1 less the reward in [0, 1]:
+
+- where a payoff table is given, every level's loss is known at every move: Hedge (Freund and
+  Schapire, J. Computer and System Sciences 55, 1997) with eta_t = sqrt(8 ln m / t); the regret
+  after T moves is at most 2 sqrt(T ln m / 2) + sqrt(ln m / 8) (Cesa-Bianchi and Lugosi, Prediction,
+  Learning, and Games, 2006, theorem 2.3);
+- otherwise only the level played has a reward, and its loss counts as loss / (p_a + gamma_t), the
+  others' as 0: Exp3-IX (Neu, NIPS 2015) with eta_t = 2 gamma_t = sqrt(ln m / (m t)). It was chosen
+  over Exp3.P because it needs neither the horizon nor uniform draws, and over plain importance
+  weights because its regret is small with high probability, not in the mean alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.learners.base import Learner, Memory, Moves, check_rewards, scaled, softmax
+from mos_agents.learners.levels import nearest
+from mos_agents.market.random import Shocks
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import register
+
+
+class Losses(NamedTuple):
+    loss: Array  # [B H S, m] losses so far, or their estimates
+    rounds: IntArray  # [B H S] moves learnt from
+
+
+@register("hedge")
+@dataclass(frozen=True)
+class Hedge(Learner):
+    """Multiplicative weights, with full information or by importance weights.
+
+    payoffs: own profits by own level (rows) and by the rivals' levels (columns; the rivals' digits
+        in roster order, the first rival's the most significant). For learners without states that
+        move at every tick, and see their rivals.
+    reward_low, reward_high: what a tick earns at least and at most; rewards are scaled by them into
+        [0, 1], and what lies beyond counts as the bound. None takes the table's least and greatest.
+
+    The reward of a move is the mean per tick while it stood. Where nobody knows whose turn it is,
+    only ticks in which the level proposed is the one that stood are learnt from, as in `exp3`.
+    """
+
+    sees: str = "nothing"
+    reward_low: float | None = None
+    reward_high: float | None = None
+    payoffs: tuple[tuple[float, ...], ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.payoffs is not None:
+            table = self._table()
+            for name, bound in (("reward_low", table.min()), ("reward_high", table.max())):
+                if getattr(self, name) is None:
+                    object.__setattr__(self, name, float(bound))
+        for name in ("reward_low", "reward_high"):
+            if getattr(self, name) is None:
+                raise InputError(
+                    f"{self.kind}.{name} is missing: without payoffs, say what a tick earns at "
+                    "least and at most"
+                )
+        check_rewards(self)
+
+    def _table(self) -> Array:
+        try:
+            table = np.asarray(self.payoffs, dtype=np.float64)
+        except (TypeError, ValueError):
+            table = np.empty(0)
+        fits = table.ndim == 2 and len(table) == self.grid.size and table.size > 0
+        if not fits or not np.isfinite(table).all():
+            raise InputError(
+                f"{self.kind}.payoffs must be a table of {self.grid.size} rows (own levels) with a "
+                "finite profit for each situation of the rivals"
+            )
+        object.__setattr__(self, "payoffs", tuple(tuple(row) for row in table.tolist()))
+        return table
+
+    def start(self, seat: Seat, batch: int) -> Memory:
+        memory = super().start(seat, batch)
+        if self.payoffs is not None:
+            if self.sees != "nothing" or seat.turn != (1, 0):
+                raise InputError(
+                    f"{seat.name}: {self.kind}.payoffs is for learners without states "
+                    "(sees='nothing') that move at every tick"
+                )
+            columns, wanted = len(self.payoffs[0]), math.prod(g.size for g in self._grids(seat))
+            if columns != wanted:
+                raise InputError(
+                    f"{seat.name}: {self.kind}.payoffs has {columns} columns, but the rivals seen "
+                    f"have {wanted} combinations of levels"
+                )
+            if self.scope == "firm" and self.relative_to == "opening":
+                memory = memory._replace(opening=np.zeros((batch, self.rivals(seat))))
+        return memory
+
+    def _grids(self, seat: Seat) -> list[Array]:
+        """The levels on which each rival's prices are read."""
+        if self.rival_prices is None:
+            return [self.grid] * self.rivals(seat)
+        return [np.asarray(row) for row in self.rival_prices]
+
+    def tables(self, batch: int, heads: int, states: int) -> Losses:
+        rows = batch * heads * states
+        return Losses(np.zeros((rows, self.grid.size)), np.zeros(rows, np.int64))
+
+    def learn(
+        self, seat: Seat, observation: Array, reward: Array, memory: Memory, shocks: Shocks
+    ) -> Memory:
+        if self.payoffs is None or memory.clock[0] == 0:
+            return super().learn(seat, observation, reward, memory, shocks)
+        column = np.zeros(memory.row.shape, np.int64)  # what the rivals did in the last tick
+        grids = self._grids(seat)
+        opening = memory.opening if memory.opening.shape[1] else None
+        ratios = self.rival_ratios(seat, observation, opening) if grids else ()
+        for grid, ratio in zip(grids, ratios, strict=True):
+            column = column * grid.size + nearest(grid, ratio)
+        earned = np.asarray(self.payoffs)[:, column.ravel()].T
+        memory.tables.loss[:] += 1.0 - self._scaled(earned)
+        memory.tables.rounds[:] += 1
+        return memory
+
+    def correct(self, tables: Losses, moves: Moves) -> None:
+        told = moves.level == moves.proposed
+        row, level = moves.row[told], moves.level[told]
+        # The row has not changed since the draw: its chances still are those of the draw.
+        chance = self.settled(tables, row)[np.arange(row.size), level]
+        implicit = 0.5 * self._rate(tables.rounds[row])
+        tables.loss[row, level] += (1.0 - self._scaled(moves.mean[told])) / (chance + implicit)
+        tables.rounds[row] += 1
+
+    def _scaled(self, reward: Array) -> Array:
+        assert self.reward_low is not None and self.reward_high is not None
+        return scaled(reward, self.reward_low, self.reward_high)
+
+    def _rate(self, rounds: IntArray) -> Array:
+        """eta of the move that follows so many rounds."""
+        count = self.grid.size
+        factor = 8.0 if self.payoffs is not None else 1.0 / count
+        rate: Array = np.sqrt(factor * math.log(count) / (rounds + 1.0))
+        return rate
+
+    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+        return self.settled(tables, rows)
+
+    def settled(self, tables: Any, rows: IntArray) -> Array:
+        return softmax(-self._rate(tables.rounds[rows])[..., None] * tables.loss[rows])

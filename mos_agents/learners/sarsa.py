@@ -1,0 +1,110 @@
+"""SARSA: a seller that judges a price by what it goes on to do itself, its experiments included.
+
+On-policy temporal differences (Rummery and Niranjan 1994; Sutton and Barto 2018, sec. 6.4):
+
+    Q(s, a) <- (1 - alpha) Q(s, a) + alpha (r + delta Q(s', a')),
+
+where a' is the level really chosen in s'. Q-learning has the best level's worth in its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.learners.base import (
+    Learner,
+    Memory,
+    Moves,
+    best_of,
+    check_exploration,
+    check_initial,
+    check_rate,
+    explored,
+    falling,
+    first_values,
+)
+from mos_agents.learners.levels import in_unit
+from mos_agents.market.random import Shocks
+from mos_agents.market.tick import Seat
+from mos_agents.market.types import Array, IntArray
+from mos_agents.policies.base import register
+
+
+class SarsaTables(NamedTuple):
+    """Worths, and the move that still waits for the one after it: none where row is -1."""
+
+    q: Array  # [B H S, m]
+    row: IntArray  # [B H]
+    level: IntArray  # [B H]
+    gain: Array  # [B H]
+    power: Array  # [B H]
+
+
+@register("sarsa")
+@dataclass(frozen=True)
+class Sarsa(Learner):
+    """SARSA with epsilon-greedy exploration.
+
+    alpha: learning rate. delta: discount factor per tick. epsilon: chance to draw any level at
+    tick 0; it falls as exp(-beta t), to no less than epsilon_floor. initial: the first table, one
+    number or one for each level. Of several best levels one is drawn at each choice.
+
+    As in the textbook's algorithm, a' is chosen by the table before (s, a) is corrected: the
+    correction of a move is made when the reward of the next one is heard, before any other choice.
+    """
+
+    alpha: float = 0.15
+    delta: float = 0.95
+    epsilon: float = 1.0
+    beta: float = 4e-6
+    epsilon_floor: float = 0.0
+    initial: float | tuple[float, ...] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rate(self, "alpha")
+        in_unit(self, "delta")
+        check_exploration(self)
+        check_initial(self)
+
+    @property
+    def discount(self) -> float:
+        return self.delta
+
+    def tables(self, batch: int, heads: int, states: int) -> SarsaTables:
+        q = first_values(self.initial, batch * heads * states, self.grid.size)
+        none = np.full(batch * heads, -1, np.int64)
+        money = np.zeros(batch * heads)
+        return SarsaTables(q, none, none.copy(), money, money.copy())
+
+    def learn(
+        self, seat: Seat, observation: Array, reward: Array, memory: Memory, shocks: Shocks
+    ) -> Memory:
+        stood = self.stood(seat, observation, memory)
+        self._correct_waiting(memory.tables, memory.row.ravel(), stood.ravel())
+        return super().learn(seat, observation, reward, memory, shocks)
+
+    def _correct_waiting(self, tables: SarsaTables, row: IntArray, level: IntArray) -> None:
+        """Correct the moves that waited, now that the next ones [B H] are known."""
+        waits = tables.row >= 0
+        at = tables.row[waits], tables.level[waits]
+        follows = tables.q[row[waits], level[waits]]
+        target = tables.gain[waits] + tables.power[waits] * follows
+        tables.q[at] = (1.0 - self.alpha) * tables.q[at] + self.alpha * target
+        tables.row[:] = -1
+
+    def correct(self, tables: SarsaTables, moves: Moves) -> None:
+        """Let the moves wait for the ones after them."""
+        head = moves.row // (len(tables.q) // tables.row.size)
+        tables.row[head], tables.level[head] = moves.row, moves.level
+        tables.gain[head], tables.power[head] = moves.gain, moves.power
+
+    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+        epsilon = falling(self.epsilon, self.beta, self.epsilon_floor, at)
+        return explored(self.settled(tables, rows), epsilon)
+
+    def settled(self, tables: Any, rows: IntArray) -> Array:
+        return best_of(tables.q[rows])

@@ -1,0 +1,135 @@
+"""What a learner has learnt, on disk: a file that is whole or refused, and the same bit for bit.
+
+A memory is nested tuples of arrays. It is kept as one .npz file of plain arrays, each under its
+path in the memory (`tables.q`, `clock`), with its SHA-256 beside it; nothing in it can run.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mos_agents.market.types import Array, InputError
+from mos_agents.runs.files import RunError, read_with_digest, write_with_digest
+
+
+def save(path: str | Path, memory: Any) -> None:
+    """Write a learner's memory to `path` (.npz), at once or not at all.
+
+    Raises InputError in one line where the memory holds something else than numbers in arrays, or
+    the file cannot be written.
+    """
+    target = _checked(path)
+    held = dict(named(memory))
+    if not held:
+        raise InputError(f"{target}: this policy remembers nothing; there is nothing to save")
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{_key(name): array for name, array in held.items()})
+    try:
+        write_with_digest(target, buffer.getvalue())
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def load(path: str | Path, template: Any) -> Any:
+    """The memory at `path`, in the shape of `template`: what the policy's `start` gives.
+
+    Raises InputError in one line where the file is not there, is damaged, or is the memory of
+    another policy, seat or number of markets.
+    """
+    arrays = read(path)
+    wanted = dict(named(template))
+    for name in wanted.keys() ^ arrays.keys():
+        fault = "lacks" if name in wanted else "has too much:"
+        raise InputError(f"{path}: {fault} {name!r}; it is the memory of another kind of policy")
+    for name, array in wanted.items():
+        found = arrays[name]
+        if found.shape != array.shape or found.dtype != array.dtype:
+            raise InputError(
+                f"{path}: {name} is {found.dtype} {found.shape}, but {array.dtype} {array.shape} "
+                "is needed here; load it with the parameters, seat and number of markets that it "
+                "was saved with"
+            )
+    return filled(template, arrays)
+
+
+def read(path: str | Path) -> dict[str, Array]:
+    """The arrays of a saved memory by their paths; InputError in one line if it is damaged."""
+    target = _checked(path)
+    if not target.exists():
+        raise InputError(f"{target}: is not there; learners.save(path, memory) writes one")
+    try:
+        data = read_with_digest(target)
+    except RunError as error:
+        raise InputError(str(error)) from None
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            found = {_name(key): file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{target}: holds no learner's memory: {str(error)[:80]!r}") from None
+    if not all(isinstance(array, np.ndarray) for array in found.values()):
+        raise InputError(f"{target}: holds no learner's memory, but something else than arrays")
+    return found
+
+
+def named(memory: Any, prefix: str = "") -> Iterator[tuple[str, Array]]:
+    """(path, array) of everything in a memory, in a fixed order."""
+    for name, part in _parts(memory):
+        path = f"{prefix}.{name}" if prefix else name
+        if isinstance(part, tuple | list | dict):
+            yield from named(part, path)
+        elif part is not None:
+            array = np.asarray(part)
+            if array.dtype.kind not in "fiub":
+                raise InputError(f"memory: {path} holds {array.dtype}, must be numbers in arrays")
+            yield path, array
+
+
+def filled(template: Any, arrays: dict[str, Array], prefix: str = "") -> Any:
+    """A memory like `template` with these arrays in it, by their paths."""
+    parts: dict[str, Any] = {}
+    for name, part in _parts(template):
+        path = f"{prefix}.{name}" if prefix else name
+        if isinstance(part, tuple | list | dict):
+            parts[name] = filled(part, arrays, path)
+        elif part is None or isinstance(part, np.ndarray):
+            parts[name] = None if part is None else arrays[path]
+        else:
+            parts[name] = type(part)(arrays[path])
+    if isinstance(template, dict):
+        return {key: parts[str(key)] for key in template}
+    if hasattr(template, "_fields"):
+        return type(template)(**parts)
+    return type(template)(parts.values())
+
+
+def _parts(memory: Any) -> list[tuple[str, Any]]:
+    if memory is None:
+        return []
+    if isinstance(memory, dict):
+        return [(str(key), memory[key]) for key in sorted(memory)]
+    if isinstance(memory, tuple | list):
+        names = getattr(memory, "_fields", range(len(memory)))
+        return [(str(name), part) for name, part in zip(names, memory, strict=True)]
+    raise InputError(f"memory={memory!r:.60} must be a tuple of arrays, as policies remember them")
+
+
+# `savez` has parameters of its own, and `np.load` drops a name's ending `.npy`.
+def _key(name: str) -> str:
+    return f"memory/{name}"
+
+
+def _name(key: str) -> str:
+    return key.removeprefix("memory/")
+
+
+def _checked(path: str | Path) -> Path:
+    target = Path(path)
+    if target.suffix != ".npz":
+        raise InputError(f"{target}: a learner's memory is kept in a file that ends in .npz")
+    return target

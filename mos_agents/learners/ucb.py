@@ -1,0 +1,74 @@
+"""UCB1: ask the price that could be the best one, as far as the trials so far can tell.
+
+Auer, Cesa-Bianchi and Fischer (Machine Learning 47, 2002), fig. 1: every level once, then the one
+with the greatest
+
+    mean_a + sqrt(2 ln n / n_a),
+
+rewards being scaled into [0, 1], n the trials of all levels and n_a those of level a.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.learners.base import Learner, Moves, best_of, check_rewards, scaled
+from mos_agents.market.types import Array, IntArray
+from mos_agents.policies.base import check_number, register
+
+
+class Trials(NamedTuple):
+    mean: Array  # [B H S, m] scaled reward per tick of each level
+    trials: IntArray  # [B H S, m] moves it stands on
+
+
+@register("ucb1")
+@dataclass(frozen=True)
+class UCB1(Learner):
+    """Upper confidence bounds.
+
+    reward_low, reward_high: what a tick earns at least and at most; rewards are scaled by them into
+    [0, 1], and what lies beyond counts as the bound. confidence: the 2 of the formula.
+
+    The reward of a move is the mean per tick while it stood. Levels not yet tried, and others that
+    are as good, are drawn with equal chance. If it `sees` anything, every situation has a bandit
+    of its own.
+    """
+
+    sees: str = "nothing"
+    reward_low: float = 0.0
+    reward_high: float = field(kw_only=True)
+    confidence: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rewards(self)
+        check_number(self, "confidence", 0.0)
+
+    def tables(self, batch: int, heads: int, states: int) -> Trials:
+        shape = batch * heads * states, self.grid.size
+        return Trials(np.zeros(shape), np.zeros(shape, np.int64))
+
+    def correct(self, tables: Trials, moves: Moves) -> None:
+        at = moves.row, moves.level
+        reward = scaled(moves.mean, self.reward_low, self.reward_high)
+        tables.trials[at] += 1
+        tables.mean[at] += (reward - tables.mean[at]) / tables.trials[at]
+
+    def index(self, tables: Trials, rows: IntArray) -> Array:
+        """[B, H, m] the upper confidence bounds; infinite where a level was never tried."""
+        count = tables.trials[rows]
+        trials = np.maximum(count.sum(axis=-1, keepdims=True), 1)
+        width = np.sqrt(self.confidence * np.log(trials) / np.maximum(count, 1))
+        return np.where(count == 0, np.inf, tables.mean[rows] + width)
+
+    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+        return best_of(self.index(tables, rows))
+
+    def settled(self, tables: Any, rows: IntArray) -> Array:
+        # What was never tried is nobody's best; where nothing was, all levels are alike.
+        tried = tables.trials[rows] > 0
+        return best_of(np.where(tried, tables.mean[rows], -1.0))

@@ -1,0 +1,105 @@
+"""WoLF-PHC: a seller with a mixed strategy, who learns fast while losing and slowly while winning.
+
+Bowling and Veloso (Artificial Intelligence 136, 2002), "Win or Learn Fast" policy hill-climbing:
+beside the worths Q, kept as in Q-learning, each situation has a strategy pi and the average of the
+strategies so far. After each move pi climbs towards the best level, by `win` in all where it earns
+more than the average strategy would, and by `lose` where it does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.learners.base import (
+    Learner,
+    Moves,
+    check_exploration,
+    check_initial,
+    check_rate,
+    explored,
+    falling,
+    first_values,
+)
+from mos_agents.learners.levels import in_unit
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import register
+
+
+class Strategies(NamedTuple):
+    q: Array  # [B H S, m] what each level is worth
+    now: Array  # [B H S, m] pi, the chance of each level
+    average: Array  # [B H S, m] the mean of the strategies so far
+    visits: IntArray  # [B H S] moves made there
+
+
+@register("wolf_phc")
+@dataclass(frozen=True)
+class WolfPHC(Learner):
+    """Policy hill-climbing with a variable learning rate.
+
+    alpha: learning rate of Q. delta: discount factor per tick. win, lose: steps of the strategy,
+    win <= lose. epsilon: chance to draw any level at tick 0, beside the strategy; it falls as
+    exp(-beta t), to no less than epsilon_floor. initial: the first Q, one number or one for each
+    level. Of several best levels the strategy climbs towards the lowest.
+    """
+
+    alpha: float = 0.15
+    delta: float = 0.95
+    win: float = 0.01
+    lose: float = 0.04
+    epsilon: float = 0.1
+    beta: float = 0.0
+    epsilon_floor: float = 0.0
+    initial: float | tuple[float, ...] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("alpha", "win", "lose"):
+            check_rate(self, name)
+        in_unit(self, "delta")
+        if self.win > self.lose:
+            raise InputError(
+                f"{self.kind}.win={self.win!r} must be at most lose={self.lose!r}: who wins is to "
+                "learn more slowly"
+            )
+        check_exploration(self)
+        check_initial(self)
+
+    @property
+    def discount(self) -> float:
+        return self.delta
+
+    def tables(self, batch: int, heads: int, states: int) -> Strategies:
+        rows, count = batch * heads * states, self.grid.size
+        alike = np.full((rows, count), 1.0 / count)
+        q = first_values(self.initial, rows, count)
+        return Strategies(q, alike, alike.copy(), np.zeros(rows, np.int64))
+
+    def correct(self, tables: Strategies, moves: Moves) -> None:
+        q, row, at = tables.q, moves.row, (moves.row, moves.level)
+        target = moves.gain + moves.power * q[moves.after].max(axis=1)
+        q[at] = (1.0 - self.alpha) * q[at] + self.alpha * target
+        worth, now = q[row], tables.now[row]
+        tables.visits[row] += 1
+        average = tables.average[row]
+        average += (now - average) / tables.visits[row, None]
+        tables.average[row] = average
+        winning = (now * worth).sum(axis=1) > (average * worth).sum(axis=1)
+        step = np.where(winning, self.win, self.lose)[:, None]
+        best = worth.argmax(axis=1)
+        given = np.minimum(now, step / (worth.shape[1] - 1))
+        given[np.arange(row.size), best] = 0.0
+        now -= given
+        now[np.arange(row.size), best] += given.sum(axis=1)
+        tables.now[row] = now
+
+    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+        epsilon = falling(self.epsilon, self.beta, self.epsilon_floor, at)
+        return explored(self.settled(tables, rows), epsilon)
+
+    def settled(self, tables: Any, rows: IntArray) -> Array:
+        now = tables.now[rows]
+        return now / now.cumsum(axis=-1)[..., -1:]  # small errors do not add up to another chance

@@ -1,0 +1,89 @@
+"""Learners as actors: the hash of the loop, and after a kill the very table they would have had."""
+
+import os
+import random
+import signal
+
+import pytest
+
+from mos_agents.actors.messages import flatten
+from mos_agents.actors.runtime import LocalRuntime
+from mos_agents.rollout import Table, turns
+from tests.actors.worlds import driven, one_shard, undisturbed, with_policy
+from tests.learners.worlds import KINDS
+
+TICKS, MARKETS = 40, 3
+
+
+def shop_with(kind):
+    """The shop where both firms learn, each for itself."""
+    spec = {"kind": kind, "levels": 3, "sees": "cheapest", **KINDS[kind]}
+    return with_policy("firm_2", spec, with_policy("firm_1", spec))
+
+
+def looped(scenario, ticks=TICKS):
+    """The memories that the loop in one process comes to, by name."""
+    market = scenario.market()
+    table = Table.of(market, scenario.policies(), scenario.seed, MARKETS)
+    for _ in turns(market, scenario.policies(), seed=scenario.seed, ticks=ticks,
+                   markets=MARKETS, table=table):  # fmt: skip
+        pass
+    return {
+        seat.name: [array.tobytes() for array in flatten(memory)]
+        for seat, memory in zip(market.seats, table.memories, strict=True)
+    }
+
+
+def remembered(shard):
+    """The memories that the participants of a shard have now, by name."""
+    assert shard._remember_all()
+    return {name: [a.tobytes() for a in s.memory] for name, s in shard._snapshots.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_learners_have_the_hash_of_the_loop_over_any_shards_and_hosts(kind):
+    scenario = shop_with(kind)
+    expected = undisturbed(scenario, 20, MARKETS)
+    for count, hosts in ((1, 0), (3, 2)):
+        made = driven(scenario, 20, MARKETS, count=count, hosts=hosts)
+        assert made.hash == expected and not made.health.counts
+
+
+@pytest.mark.parametrize("checkpoint", [False, True], ids=["from the start", "from a snapshot"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_learner_killed_at_a_random_tick_ends_with_the_same_table(kind, checkpoint):
+    scenario, rng = shop_with(kind), random.Random(f"{kind}{checkpoint}")
+    runtime = LocalRuntime()
+    shard = one_shard(scenario, runtime, MARKETS)
+    shard.start()
+    done = 0
+    for at in sorted(rng.sample(range(1, TICKS), 2)):
+        shard.advance(at - done)
+        done = at
+        if checkpoint and rng.random() < 0.7:
+            shard._remember_all()
+        runtime.kill(shard._handles[shard._roster.index([rng.choice(["firm_1", "firm_2"])])])
+    progress = shard.advance(TICKS - done)
+    assert sum(c.get("restarted", 0) for c in progress.counts.values()) == 2
+    assert shard.digest.hexdigest() == undisturbed(scenario, TICKS, MARKETS)
+    assert remembered(shard) == looped(scenario)
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("own_cluster")
+def test_over_ray_a_killed_learner_ends_with_the_same_table():
+    from mos_agents.actors.ray_runtime import RayRuntime
+
+    scenario, runtime = shop_with("sarsa"), RayRuntime()
+    shard = one_shard(scenario, runtime, MARKETS)
+    try:
+        shard.start()
+        shard.advance(17)
+        victim = shard._handles[shard._roster.index(["firm_1"])]
+        os.kill(runtime.ask([(victim, "where", ())], 20.0)[0].value[1], signal.SIGKILL)
+        progress = shard.advance(TICKS - 17)
+        assert progress.counts["firm_1"]["restarted"] == 1
+        assert shard.digest.hexdigest() == undisturbed(scenario, TICKS, MARKETS)
+        assert remembered(shard) == looped(scenario)
+    finally:
+        shard.close()

@@ -1,0 +1,349 @@
+"""What every learner keeps: bits, memories, propensities, turns, and its distance from others."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mos_agents.actors.messages import Call, flatten
+from mos_agents.actors.participant import Participant
+from mos_agents.learners import LEARNERS, load, save
+from mos_agents.learners.saving import named
+from mos_agents.market.random import Streams
+from mos_agents.market.types import InputError
+from mos_agents.policies import POLICIES, from_spec, make, to_spec
+from mos_agents.policies.base import heard
+from mos_agents.rollout import rollout
+from tests.learners.worlds import (
+    KINDS,
+    PLACES,
+    bits,
+    copied,
+    duopoly,
+    learner,
+    market_of,
+    placed,
+    played,
+    repeated,
+)
+from tests.policies.markets import dealers, shop
+
+everywhere = pytest.mark.parametrize(
+    ("kind", "place"), [(kind, place) for kind in KINDS for place in PLACES]
+)
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def test_every_learner_is_under_this_contract():
+    assert set(KINDS) == set(LEARNERS)
+    assert {kind for kind, cls in POLICIES.items() if hasattr(cls, "learn")} == {
+        *LEARNERS, "epsilon_greedy",
+    }  # fmt: skip
+
+
+@everywhere
+def test_the_same_seed_gives_the_same_bits_and_a_market_has_them_in_any_company(kind, place):
+    market, policies = placed(kind, place)
+    batch, table = played(market, policies, 16, 7)
+    again, same = played(market, policies, 16, 7)
+    alone, single = played(market, policies, 16, np.array([5]))
+    for one, other, lone in zip(batch, again, alone, strict=True):
+        assert one.actions.tobytes() == other.actions.tobytes()
+        assert one.actions[5].tobytes() == lone.actions[0].tobytes()
+        assert one.step.reward[5].tobytes() == lone.step.reward[0].tobytes()
+    for seat, policy, memory in zip(market.seats, table.policies, table.memories, strict=True):
+        assert bits(memory) == bits(same.memories[seat.number])
+        assert bits(market_of(policy, seat, memory, 7, 5)) == bits(single.memories[seat.number])
+    other, _ = played(market, policies, 16, 7, seed=4)
+    assert any((a.actions != b.actions).any() for a, b in zip(batch, other, strict=True))
+
+
+@everywhere
+def test_a_learner_learns_acts_within_limits_and_nothing_is_refused(kind, place):
+    market, policies = placed(kind, place)
+    done = rollout(market, policies, ticks=40, markets=3, series=("action",))
+    assert done.faults == () and done.refused == {}
+    low, high = (np.concatenate([getattr(s, end) for s in market.seats]) for end in ("low", "high"))
+    assert ((done.series["action"] >= low) & (done.series["action"] <= high)).all()
+    _, table = played(market, policies, ticks=40)
+    for seat, policy, memory in zip(market.seats, table.policies, table.memories, strict=True):
+        learnt, fresh = tables(memory), tables(policy.start(seat, 4))
+        assert any((learnt[name] != fresh[name]).any() for name in learnt)
+
+
+def tables(memory):
+    return {name: a for name, a in named(memory) if name == "q" or name.startswith("tables.")}
+
+
+def calls(market, turns, n=0):
+    """What participant n of a play heard and saw, as an actor is told it."""
+    seat, told = market.seats[n], np.zeros(len(turns[0].observation))
+    for turn in turns:
+        yield Call("run", turn.before.tick, seat.name, 0, seat.own(turn.observation).copy(), told)
+        told = turn.step.reward[:, n].copy()
+
+
+@everywhere
+def test_a_snapshot_put_back_in_the_middle_goes_on_to_the_same_bits(kind, place):
+    market, policies = placed(kind, place)
+    turns, table = played(market, policies)
+
+    def born():
+        streams = Streams.of(3, 4, owner=market.seats[0].name)
+        return Participant("run", market.seats[0], table.policies[0], streams)
+
+    first, second, third = born(), born(), born()
+    for call in calls(market, turns):
+        reply = first.decide(call)
+        assert reply.fault == ""
+        assert reply.action.tobytes() == turns[call.tick].actions[:, market.layout.own(0)].tobytes()
+        if call.tick == 13:
+            snapshot = first.snapshot()
+            second.restore(snapshot)
+        elif call.tick > 13:
+            assert second.decide(call).action.tobytes() == reply.action.tobytes()
+    third.restore(snapshot)  # what was learnt since did not reach the snapshot
+    third.catch_up([c for c in calls(market, turns) if c.tick > 13])
+    assert bits(first.memory) == bits(second.memory) == bits(third.memory)
+    assert bits(first.memory) == bits(table.memories[0])
+
+
+@every_kind
+def test_a_memory_comes_back_from_disk_bit_for_bit_and_goes_on(kind, tmp_path):
+    market, policies = placed(kind, "states of a firm, two periods")
+    _, table = played(market, policies)
+    seat, policy, memory = market.seats[0], table.policies[0], table.memories[0]
+    save(tmp_path / "memory.npz", memory)
+    back = load(tmp_path / "memory.npz", policy.start(seat, 4))
+    assert type(back) is type(memory) and bits(back) == bits(memory)
+    observation = np.tile(seat.own(market.first_observation(market.start(1), None)), (4, 1))
+    shocks = Streams.of(8, 4).at(30)
+    for held in (back, memory):
+        heard(policy, seat, observation, np.arange(4.0), held, shocks)
+    ours, theirs = (policy.act(seat, observation, m, shocks) for m in (back, memory))
+    assert ours[0].tobytes() == theirs[0].tobytes() and bits(ours[1]) == bits(theirs[1])
+
+
+@every_kind
+def test_two_learners_of_a_kind_share_neither_luck_nor_memory(kind):
+    market = shop(sellers=2, products=2)
+    policy = learner(kind, levels=9)
+    turns, table = played(market, dict.fromkeys(("firm_1", "firm_2"), policy))
+    one, two = (turn_levels(turns, market, n) for n in (0, 1))
+    assert (one[0] != two[0]).any()  # the first move is luck alone
+    for ours in flatten(table.memories[0]):
+        assert not any(np.shares_memory(ours, theirs) for theirs in flatten(table.memories[1]))
+    assert bits(table.memories[0]) != bits(table.memories[1])
+
+
+def turn_levels(turns, market, n):
+    return np.stack([turn.actions[:, market.layout.own(n), 0] for turn in turns])
+
+
+@every_kind
+def test_what_a_rival_keeps_to_itself_changes_nothing_for_a_learner(kind):
+    """The rival's cost and so its profit, cash and worths are others; its prices are the same."""
+
+    def against(cost):
+        market = shop(sellers=2, products=2)
+        costs = market.catalogue.cost.copy()
+        costs[market.layout.own(1)] = cost
+        market = market.with_parts(catalogue=replace(market.catalogue, cost=costs))
+        rival = make("fixed_price", price=14.0)
+        policy = learner(kind, sees="cheapest", relative_to="cost", low=1.1, high=1.9)
+        return played(market, {"firm_1": policy, "firm_2": rival})
+
+    (dear, dear_table), (cheap, cheap_table) = against(13.0), against(2.0)
+    assert (dear[5].step.reward[:, 1] != cheap[5].step.reward[:, 1]).all()
+    for one, other in zip(dear, cheap, strict=True):
+        assert one.actions[:, :2].tobytes() == other.actions[:, :2].tobytes()
+    assert bits(dear_table.memories[0]) == bits(cheap_table.memories[0])
+
+
+@every_kind
+def test_a_seat_shows_a_learner_nothing_private_of_others(kind):
+    market, _ = placed(kind, "states")
+    private = {"own_sold", "own_ask", "exposure", "inventory", "cash", "cost"}
+    for seat in market.seats:
+        own = set(range(*seat.listings.indices(market.layout.L)))
+        for field in seat.fields:
+            if field.name in private - {"cash", "exposure"}:
+                assert set(field.index) <= own
+        assert list(next(f for f in seat.fields if f.name == "cash").index) == [seat.number]
+        assert {f.name for f in seat.fields} <= private | {
+            "reference", "rival_ask", "rival_open", "clock",
+        }  # fmt: skip
+
+
+# --- propensities ---------------------------------------------------------------------------------
+
+
+def all_actions(policy, seat, observation):
+    """Every combination of the heads' levels, as actions [m^H, L_n, A] of one market."""
+    heads, count = policy.heads(seat), policy.grid.size
+    levels = np.stack(np.meshgrid(*[np.arange(count)] * heads, indexing="ij"), -1)
+    levels = levels.reshape(-1, heads)
+    return policy.priced(seat, np.repeat(observation, len(levels), axis=0), levels)
+
+
+@pytest.mark.parametrize("place", [p for p in PLACES if p != "ten products"])
+@every_kind
+def test_propensities_sum_to_one_and_are_the_frequencies_of_the_actions(kind, place):
+    market, policies = placed(kind, place)
+    turns, table = played(market, policies, ticks=12, markets=1)
+    policy, rows = table.policies[1], 20_000
+    seat, at = market.seats[1], next(t for t in (11, 10, 9) if moves(market, t))
+    own, memory = seat.own(turns[at].observation), turns[at].memories[1]
+    actions = all_actions(policy, seat, own)
+    seen = np.repeat(own, len(actions), axis=0)
+    stated = policy.propensity(seat, seen, actions, repeated(policy, seat, memory, len(actions)))
+    assert stated.sum() == pytest.approx(1.0, abs=1e-12)
+    many = repeated(policy, seat, memory, rows)
+    before = bits(many)
+    shocks = Streams.of(9, rows, owner="someone").at(at)
+    drawn, _ = policy.act(seat, np.repeat(own, rows, axis=0), many, shocks)
+    assert bits(many) == before  # to act leaves alone what propensity reads
+    found = np.array([(drawn == action).all(axis=(1, 2)).mean() for action in actions])
+    assert found.sum() == pytest.approx(1.0)
+    error = np.sqrt(stated * (1.0 - stated) / rows)
+    assert (np.abs(found - stated) <= 4.5 * error + 1e-9).all(), (found, stated)
+
+
+def moves(market, at):
+    period, offset = market.seats[1].turn
+    return period == 0 or (at - offset) % period == 0
+
+
+@everywhere
+def test_what_was_done_had_a_chance_and_what_is_no_level_has_none(kind, place):
+    market, policies = placed(kind, place)
+    turns, table = played(market, policies, ticks=10, markets=2)
+    for turn in turns:
+        for seat, policy in zip(market.seats, table.policies, strict=True):
+            own, memory = seat.own(turn.observation), turn.memories[seat.number]
+            action = turn.actions[:, seat.listings]
+            if turn.step.info.moved[:, seat.number].all():
+                assert (policy.propensity(seat, own, action, memory) > 0.0).all()
+                odd = action + 1e-3
+                assert (policy.propensity(seat, own, odd, memory) == 0.0).all()
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "q_learning"])
+def test_levels_that_the_limits_make_one_price_have_one_chance_together(kind):
+    market = duopoly()  # prices of at most 40
+    policy = learner(kind, prices=(20.0, 41.0, 50.0), relative_to="money", levels=3)
+    seat = market.seats[0]
+    own = seat.own(market.first_observation(market.start(1), None))
+    memory = policy.start(seat, 1)
+    chance = [
+        policy.propensity(seat, own, np.full((1, 1, 1), price), memory)[0] for price in (20.0, 40.0)
+    ]
+    assert chance == pytest.approx([1 / 3, 2 / 3], abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "q_learning"])
+def test_off_its_turn_a_learner_repeats_itself_for_certain(kind):
+    market, policies = placed(kind, "periodic")
+    turns, table = played(market, policies, markets=2)
+    seat, policy = market.seats[0], table.policies[0]
+    for at, turn in enumerate(turns):
+        own, action = seat.own(turn.observation), turn.actions[:, seat.listings]
+        if at % 2:
+            assert (policy.propensity(seat, own, action, turn.memories[0]) == 1.0).all()
+            ratio = action[:, :, 0] / turns[at - 1].actions[:, seat.listings, 0]
+            assert np.allclose(ratio, 1.0)
+
+
+# --- scopes, seats and parameters -----------------------------------------------------------------
+
+
+@every_kind
+def test_a_firm_moves_all_its_listings_by_one_level_and_listings_move_apart(kind):
+    market = shop(sellers=2, products=10)
+    for scope, kinds in (("firm", 1), ("listing", 2)):
+        policy = learner(kind, scope=scope)
+        turns, table = played(market, dict.fromkeys(("firm_1", "firm_2"), policy), markets=1)
+        seat = market.seats[0]
+        ratios = [np.unique((t.actions[0, seat.listings, 0] / 15.0).round(9)).size for t in turns]
+        assert (max(ratios) == 1) if kinds == 1 else (max(ratios) >= 2)
+        assert table.memories[0].level.shape == (1, 1 if scope == "firm" else 10)
+
+
+@everywhere
+def test_a_learner_is_written_down_and_read_back(kind, place):
+    _, policies = placed(kind, place)
+    policy = policies["firm_1"]
+    assert from_spec(to_spec(policy)) == policy
+
+
+TABLE = [[1.0, 2.0], [0.0, 3.0], [2.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "told"),
+    [
+        ("sarsa", {"alpha": 0.0}, r"sarsa.alpha=0 must be in \(0, 1\]"),
+        ("sarsa", {"delta": 1.5}, "sarsa.delta=1.5"),
+        ("sarsa", {"epsilon": -0.1}, "sarsa.epsilon=-0.1"),
+        ("sarsa", {"beta": -1.0}, "sarsa.beta=-1.0"),
+        ("sarsa", {"initial": (1.0, 2.0)}, "sarsa.initial has 2 numbers, but there are 3"),
+        ("sarsa", {"sees": "costs"}, "sarsa.sees='costs'"),
+        ("boltzmann", {"temperature": 0.0}, "boltzmann.temperature=0.0"),
+        ("boltzmann", {"temperature_floor": 0.0}, "boltzmann.temperature_floor=0.0"),
+        ("boltzmann", {"temprature": 1.0}, "did you mean 'temperature'"),
+        ("bandit_epsilon_greedy", {"step": 0.0}, "bandit_epsilon_greedy.step=0"),
+        ("bandit_epsilon_greedy", {"step": 2.0}, "bandit_epsilon_greedy.step=2.0"),
+        ("ucb1", {"reward_high": -1.0}, "ucb1.reward_low=0.0 must be below reward_high=-1.0"),
+        ("ucb1", {"confidence": -1.0}, "ucb1.confidence=-1.0"),
+        ("exp3", {"gamma": 0.0}, "exp3.gamma=0"),
+        ("exp3", {"reward_high": float("inf")}, "exp3.reward_high=inf"),
+        ("thompson", {"noise": 0.0}, "thompson.noise=0 must be > 0"),
+        ("thompson", {"prior_sd": -1.0}, "thompson.prior_sd=-1.0"),
+        ("wolf_phc", {"win": 0.2, "lose": 0.1}, "wolf_phc.win=0.2 must be at most lose=0.1"),
+        ("wolf_phc", {"lose": 0.0}, "wolf_phc.lose=0"),
+        ("hedge", {"reward_low": None}, "hedge.reward_low is missing"),
+        ("hedge", {"payoffs": TABLE[:2]}, "hedge.payoffs must be a table of 3 rows"),
+        ("hedge", {"payoffs": [[1.0], [2.0, 3.0], [1.0]]}, "hedge.payoffs must be a table"),
+        ("hedge", {"payoffs": "a table"}, "hedge.payoffs must be a table"),
+    ],
+)  # fmt: skip
+def test_a_wrong_parameter_is_told_in_one_line(kind, parameters, told):
+    with pytest.raises(InputError, match=told) as error:
+        learner(kind, **parameters)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["ucb1", "exp3"])
+def test_bounds_of_rewards_have_to_be_given(kind):
+    with pytest.raises(InputError, match=f"{kind}.reward_high is missing"):
+        make(kind)
+
+
+@every_kind
+def test_a_learner_in_the_wrong_seat_is_told_before_the_first_tick(kind):
+    with pytest.raises(InputError, match=f"policy {kind} decides the price"):
+        learner(kind).start(dealers().seats[0], 1)
+    with pytest.raises(InputError, match="no rival is seen here"):
+        learner(kind, sees="rivals").start(shop(sellers=1).seats[0], 1)
+
+
+@pytest.mark.parametrize(
+    ("place", "parameters", "told"),
+    [
+        ("two products", {}, "has 2 columns, but the rivals seen have 3"),
+        ("alternating", {}, "that move at every tick"),
+        ("two products", {"sees": "own"}, "that move at every tick"),
+    ],
+)
+def test_a_payoff_table_that_does_not_fit_the_seat_is_told(place, parameters, told):
+    market, _ = PLACES[place]
+    with pytest.raises(InputError, match=told):
+        learner("hedge", payoffs=TABLE, **parameters).start(market.seats[0], 1)
+
+
+def test_copies_are_of_this_test_alone():
+    """The helper that the tests above rely on does copy."""
+    memory = learner("sarsa").start(duopoly().seats[0], 2)
+    twin = copied(memory)
+    twin.tables.q[:] = 7.0
+    assert (memory.tables.q == 0.0).all() and bits(twin) != bits(memory)
