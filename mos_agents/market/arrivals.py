@@ -347,22 +347,23 @@ def count_units(mass, start):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def units_of(mass, b, group, side, e):  # type: ignore[no-untyped-def]
-    """List market b's units from place e on: group by group, sides in turn."""
-    for g in range(mass.shape[1]):
-        buys, sells = np.int64(mass[b, g, 0]), np.int64(mass[b, g, 1])
-        in_turn, rest = 2 * min(buys, sells), 1 if sells > buys else 0
-        for unit in range(buys + sells):
-            group[e] = g
-            side[e] = unit & 1 if unit < in_turn else rest
-            e += 1
+def units_of(mass, b, g):  # type: ignore[no-untyped-def]
+    """How many units a group has, how many of them take turns (buyers first), the rest's side."""
+    buys, sells = np.int64(mass[b, g, 0]), np.int64(mass[b, g, 1])
+    return buys + sells, 2 * min(buys, sells), 1 if sells > buys else 0
 
 
 @kernel
 def list_units(mass, start, group, side):  # type: ignore[no-untyped-def]
-    """Group and side of each unit of all markets."""
+    """Group and side of each unit of all markets, group by group."""
     for b in range(mass.shape[0]):
-        units_of(mass, b, group, side, start[b])
+        e = start[b]
+        for g in range(mass.shape[1]):
+            number, in_turn, rest = units_of(mass, b, g)
+            for unit in range(number):
+                group[e] = g
+                side[e] = unit & 1 if unit < in_turn else rest
+                e += 1
 
 
 @kernel
