@@ -83,7 +83,8 @@ class Ledger:
         world_cash = np.empty(before.outside_cash.shape)
         world_units = np.empty(before.outside_units.shape)
         book_trades(
-            accounts, goods, orders, world_cash, world_units, before.cash, before.inventory,
+            0, len(before.cash), accounts, goods, orders, world_cash, world_units, before.cash,
+            before.inventory,
             before.on_order, before.outside_cash, before.outside_units, state.cost,
             executions.sold, executions.sold_price, executions.bought, executions.bought_price,
             executions.lost, layout.first, layout.instrument, market.made_to_order,
@@ -106,71 +107,71 @@ def _endless(shape: tuple[int, ...]) -> Array:
 
 @kernel
 def book_trades(  # type: ignore[no-untyped-def]
-    accounts, goods, orders, world_cash, world_units, cash, inventory, on_order, outside_cash,
-    outside_units, cost, sold, sold_price, bought, bought_price, lost, first, instrument,
-    made_to_order, base_stock, holding_cost, shortage_cost, commission, collector,
+    begin, end, accounts, goods, orders, world_cash, world_units, cash, inventory, on_order,
+    outside_cash, outside_units, cost, sold, sold_price, bought, bought_price, lost, first,
+    instrument, made_to_order, base_stock, holding_cost, shortage_cost, commission, collector,
 ):  # fmt: skip
     """Positions and flows after the trades, deliveries and charges of one tick.
 
     Whatever a participant pays or receives, somebody else or the outside world receives or pays.
     Fills in accounts [6, B, N] (cash, then the flows in their order), goods [2, B, L] (inventory,
-    delivered), and the orders and the outside world's accounts after the tick.
+    delivered), and the orders and the outside world's accounts after the tick, for the markets
+    from `begin` to `end`.
     """
-    batch, n_participants = cash.shape
-    lead = np.uint64(on_order.shape[1])
-    money, revenue, spending = accounts[0], accounts[1], accounts[2]
-    holding, shortage, fees = accounts[3], accounts[4], accounts[5]
-    units, delivered = goods[0], goods[1]
-    for b in range(batch):
+    n_participants, n_instruments = np.uint64(cash.shape[1]), np.uint64(outside_units.shape[1])
+    lead, one = np.uint64(on_order.shape[1]), np.uint64(1)
+    charged = commission > 0.0 and collector >= 0
+    for b in range(np.uint64(begin), np.uint64(end)):
+        for k in range(n_instruments):
+            world_units[b, k] = outside_units[b, k]
+        collected = 0.0
         for n in range(n_participants):
-            money[b, n], fees[b, n] = cash[b, n], 0.0
-        for i in range(np.uint64(inventory.shape[1])):
-            units[b, i], delivered[b, i] = inventory[b, i], 0.0
-            for d in range(lead):
-                orders[b, d, i] = 0.0
-        for j in range(np.uint64(outside_units.shape[1])):
-            world_units[b, j] = outside_units[b, j]
-        world_cash[b] = outside_cash[b]
-        for n in range(n_participants):
-            received = paid = kept = missed = 0.0
-            for i in range(np.uint64(first[n]), np.uint64(first[n + 1])):
-                k = np.uint64(instrument[i])
+            received = paid = kept = missed = fees = 0.0
+            for i in range(np.uint64(first[n]), np.uint64(first[n + one])):
+                units, arriving = inventory[b, i], 0.0
                 income = sold[b, i] * sold_price[b, i]
                 outlay = bought[b, i] * bought_price[b, i]
-                if commission > 0.0 and collector >= 0 and n != collector:
-                    fees[b, n] += commission * income
-                    fees[b, collector] -= commission * income
+                if charged and n != collector:
+                    fees += commission * income
+                    collected -= commission * income
                 if made_to_order[i]:
                     # Bought from and sold to the outside at cost: inventory and units stay.
                     income += bought[b, i] * cost[b, i]
                     outlay += sold[b, i] * cost[b, i]
+                    for d in range(lead):
+                        orders[b, d, i] = 0.0
                 else:
                     net = sold[b, i] - bought[b, i]
-                    units[b, i] -= net
+                    k, wish = np.uint64(instrument[i]), base_stock[i]
+                    units -= net
                     world_units[b, k] += net
-                    arriving = 0.0
                     if lead > 0:
                         arriving = on_order[b, 0, i]
                         coming = 0.0
-                        for d in range(np.uint64(1), lead):
-                            orders[b, d - np.uint64(1), i] = on_order[b, d, i]
+                        for d in range(one, lead):
+                            orders[b, d - one, i] = on_order[b, d, i]
                             coming += on_order[b, d, i]
-                        wanted = base_stock[i] - (units[b, i] + arriving) - coming
-                        if base_stock[i] > 0.0:  # a short position alone orders nothing
-                            orders[b, lead - np.uint64(1), i] = max(wanted, 0.0)
-                    elif base_stock[i] > 0.0 and base_stock[i] > units[b, i]:
-                        arriving = base_stock[i] - units[b, i]
-                    units[b, i] += arriving
+                        wanted = wish - (units + arriving) - coming
+                        # A short position alone orders nothing.
+                        orders[b, lead - one, i] = max(wanted, 0.0) if wish > 0.0 else 0.0
+                    elif wish > 0.0 and wish > units:
+                        arriving = wish - units
+                    units += arriving
                     world_units[b, k] -= arriving
-                    delivered[b, i] = arriving
                     outlay += arriving * cost[b, i]
-                    kept += holding_cost * abs(units[b, i])
+                    kept += holding_cost * abs(units)
+                goods[0, b, i], goods[1, b, i] = units, arriving
                 missed += shortage_cost * lost[b, i]
                 received += income
                 paid += outlay
-            revenue[b, n], spending[b, n] = received, paid
-            holding[b, n], shortage[b, n] = kept, missed
+            accounts[1, b, n], accounts[2, b, n], accounts[3, b, n] = received, paid, kept
+            accounts[4, b, n], accounts[5, b, n] = missed, fees
+        if charged:
+            accounts[5, b, collector] = collected
+        world = outside_cash[b]
         for n in range(n_participants):
-            change = revenue[b, n] - spending[b, n] - holding[b, n] - shortage[b, n] - fees[b, n]
-            money[b, n] += change
-            world_cash[b] -= change
+            change = accounts[1, b, n] - accounts[2, b, n] - accounts[3, b, n]
+            change = change - accounts[4, b, n] - accounts[5, b, n]
+            accounts[0, b, n] = cash[b, n] + change
+            world -= change
+        world_cash[b] = world
