@@ -41,11 +41,11 @@ def account(  # type: ignore[no-untyped-def]
     The identity behind it: pnl = spread capture + inventory pnl - holding - shortage - fees, where
     deliveries count at the mark less what they cost.
     """
-    batch, n_participants = revenue.shape
+    batch, n_participants = np.uint64(revenue.shape[0]), np.uint64(revenue.shape[1])
     for b in range(batch):
         for n in range(n_participants):
             capture = revaluation = opportunity = units = risk = looks = sales = 0.0
-            for i in range(np.uint64(first[n]), np.uint64(first[n + 1])):
+            for i in range(np.uint64(first[n]), np.uint64(first[n + np.uint64(1)])):
                 mark_now = cost[b, i] if made_to_order[i] else mark[b, i]
                 capture += sold[b, i] * (sold_price[b, i] - mark_now)
                 capture += bought[b, i] * (mark_now - bought_price[b, i])

@@ -78,18 +78,11 @@ class Ledger:
 
     def book(self, market: Market, state: State, executions: Executions) -> tuple[Positions, Flows]:
         before, layout = state.positions, market.layout
-        accounts, goods = np.empty((6, *before.cash.shape)), np.empty((2, *before.inventory.shape))
-        orders = np.empty(before.on_order.shape)
-        world_cash = np.empty(before.outside_cash.shape)
-        world_units = np.empty(before.outside_units.shape)
+        accounts, goods, orders, world_cash, world_units = books = blank_books(before)
         book_trades(
-            0, len(before.cash), accounts, goods, orders, world_cash, world_units, before.cash,
-            before.inventory,
-            before.on_order, before.outside_cash, before.outside_units, state.cost,
-            executions.sold, executions.sold_price, executions.bought, executions.bought_price,
-            executions.lost, layout.first, layout.instrument, market.made_to_order,
-            market.base_stocks, self.holding_cost, self.shortage_cost, self.commission,
-            market.collector,
+            *books, *before, state.cost, *executions[:4], executions.lost, layout.first,
+            layout.instrument, market.made_to_order, market.base_stocks,
+            self.holding_cost, self.shortage_cost, self.commission, market.collector,
         )  # fmt: skip
         cash, revenue, spending, holding, shortage, fees = accounts
         inventory, delivered = goods
@@ -97,6 +90,17 @@ class Ledger:
             Positions(cash, inventory, orders, world_cash, world_units),
             Flows(revenue, spending, holding, shortage, fees, delivered),
         )
+
+
+def blank_books(before: Positions) -> tuple[Array, Array, Array, Array, Array]:
+    """Room for accounts [6, B, N], goods [2, B, L], orders, the world's cash and its units."""
+    return (
+        np.empty((6, *before.cash.shape)),
+        np.empty((2, *before.inventory.shape)),
+        np.empty(before.on_order.shape),
+        np.empty(before.outside_cash.shape),
+        np.empty(before.outside_units.shape),
+    )
 
 
 def _endless(shape: tuple[int, ...]) -> Array:
@@ -107,21 +111,21 @@ def _endless(shape: tuple[int, ...]) -> Array:
 
 @kernel
 def book_trades(  # type: ignore[no-untyped-def]
-    begin, end, accounts, goods, orders, world_cash, world_units, cash, inventory, on_order,
-    outside_cash, outside_units, cost, sold, sold_price, bought, bought_price, lost, first,
-    instrument, made_to_order, base_stock, holding_cost, shortage_cost, commission, collector,
+    accounts, goods, orders, world_cash, world_units, cash, inventory, on_order, outside_cash,
+    outside_units, cost, sold, sold_price, bought, bought_price, lost, first, instrument,
+    made_to_order, base_stock, holding_cost, shortage_cost, commission, collector,
 ):  # fmt: skip
     """Positions and flows after the trades, deliveries and charges of one tick.
 
     Whatever a participant pays or receives, somebody else or the outside world receives or pays.
     Fills in accounts [6, B, N] (cash, then the flows in their order), goods [2, B, L] (inventory,
-    delivered), and the orders and the outside world's accounts after the tick, for the markets
-    from `begin` to `end`.
+    delivered), and the orders and the outside world's accounts after the tick.
     """
-    n_participants, n_instruments = np.uint64(cash.shape[1]), np.uint64(outside_units.shape[1])
+    batch, n_participants = np.uint64(cash.shape[0]), np.uint64(cash.shape[1])
+    n_instruments = np.uint64(outside_units.shape[1])
     lead, one = np.uint64(on_order.shape[1]), np.uint64(1)
     charged = commission > 0.0 and collector >= 0
-    for b in range(np.uint64(begin), np.uint64(end)):
+    for b in range(batch):
         for k in range(n_instruments):
             world_units[b, k] = outside_units[b, k]
         collected = 0.0
