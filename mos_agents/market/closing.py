@@ -1,8 +1,9 @@
 """The end of a tick: what was traded goes into the books, is counted, rewarded and shown.
 
-The stages do it one after the other. Where all of them are the house's own, one compiled pass
-calls their loops, so that a single market pays for one crossing from Python instead of four. There
-is no second set of rules: the pass consists of the stages' own loops, and the tests compare both.
+The stages do it one after the other. Where all of them are the house's own and markets are few,
+one compiled pass calls their loops: a single market then pays for one crossing from Python instead
+of four. There is no second set of rules: the pass consists of the stages' own loops, and the tests
+compare both.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from mos_agents.market.types import Array, Arrivals, Executions, Flows, Position
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
 
+FEW = 16  # markets; with more of them the crossings no longer count
+
 
 class Closed(NamedTuple):
     """What a tick came to."""
@@ -38,8 +41,8 @@ def close(
     tape: Array, shocks: Shocks,
 ) -> Closed:  # fmt: skip
     """Close the tick. `state` is the one before it with the new quotes in it."""
-    one_pass: bool = market.cached("one pass", lambda: _in_one_pass(market))
-    closed = close_in_one_pass if one_pass else close_by_stages
+    few = len(state.cost) <= FEW and market.cached("one pass", lambda: _in_one_pass(market))
+    closed = close_in_one_pass if few else close_by_stages
     return closed(market, state, arrivals, executions, excitation, tape, shocks)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mos_agents.market.kernels import kernel
+from mos_agents.market.kernels import flat, kernel
 from mos_agents.market.types import Array, Executions, Flows, InputError, Positions, State
 
 if TYPE_CHECKING:
@@ -122,60 +122,71 @@ def book_trades(  # type: ignore[no-untyped-def]
     delivered), and the orders and the outside world's accounts after the tick.
     """
     batch, n_participants = np.uint64(cash.shape[0]), np.uint64(cash.shape[1])
-    n_instruments = np.uint64(outside_units.shape[1])
+    n_listings, n_instruments = np.uint64(inventory.shape[1]), np.uint64(outside_units.shape[1])
     lead, one = np.uint64(on_order.shape[1]), np.uint64(1)
     charged = commission > 0.0 and collector >= 0
+    # Tables as one long row each: one place p serves all that is [B, N], one place i all [B, L].
+    accounts, goods, cash, inventory = flat(accounts), flat(goods), flat(cash), flat(inventory)
+    cost, sold, sold_price, bought = flat(cost), flat(sold), flat(sold_price), flat(bought)
+    bought_price, lost = flat(bought_price), flat(lost)
+    plane = batch * n_participants
+    revenue, spending = plane, np.uint64(2) * plane
+    holding, shortage, fees = np.uint64(3) * plane, np.uint64(4) * plane, np.uint64(5) * plane
+    deliveries = batch * n_listings
     for b in range(batch):
         for k in range(n_instruments):
             world_units[b, k] = outside_units[b, k]
         collected = 0.0
         for n in range(n_participants):
-            received = paid = kept = missed = fees = 0.0
-            for i in range(np.uint64(first[n]), np.uint64(first[n + one])):
-                units, arriving = inventory[b, i], 0.0
-                income = sold[b, i] * sold_price[b, i]
-                outlay = bought[b, i] * bought_price[b, i]
+            received = paid = kept = missed = commissions = 0.0
+            for j in range(np.uint64(first[n]), np.uint64(first[n + one])):
+                i = b * n_listings + j
+                units, arriving = inventory[i], 0.0
+                income = sold[i] * sold_price[i]
+                outlay = bought[i] * bought_price[i]
                 if charged and n != collector:
-                    fees += commission * income
+                    commissions += commission * income
                     collected -= commission * income
-                if made_to_order[i]:
+                if made_to_order[j]:
                     # Bought from and sold to the outside at cost: inventory and units stay.
-                    income += bought[b, i] * cost[b, i]
-                    outlay += sold[b, i] * cost[b, i]
+                    income += bought[i] * cost[i]
+                    outlay += sold[i] * cost[i]
                     for d in range(lead):
-                        orders[b, d, i] = 0.0
+                        orders[b, d, j] = 0.0
                 else:
-                    net = sold[b, i] - bought[b, i]
-                    k, wish = np.uint64(instrument[i]), base_stock[i]
+                    net = sold[i] - bought[i]
+                    k, wish = np.uint64(instrument[j]), base_stock[j]
                     units -= net
                     world_units[b, k] += net
                     if lead > 0:
-                        arriving = on_order[b, 0, i]
+                        arriving = on_order[b, 0, j]
                         coming = 0.0
                         for d in range(one, lead):
-                            orders[b, d - one, i] = on_order[b, d, i]
-                            coming += on_order[b, d, i]
+                            orders[b, d - one, j] = on_order[b, d, j]
+                            coming += on_order[b, d, j]
                         wanted = wish - (units + arriving) - coming
                         # A short position alone orders nothing.
-                        orders[b, lead - one, i] = max(wanted, 0.0) if wish > 0.0 else 0.0
+                        orders[b, lead - one, j] = max(wanted, 0.0) if wish > 0.0 else 0.0
                     elif wish > 0.0 and wish > units:
                         arriving = wish - units
                     units += arriving
                     world_units[b, k] -= arriving
-                    outlay += arriving * cost[b, i]
+                    outlay += arriving * cost[i]
                     kept += holding_cost * abs(units)
-                goods[0, b, i], goods[1, b, i] = units, arriving
-                missed += shortage_cost * lost[b, i]
+                goods[i], goods[i + deliveries] = units, arriving
+                missed += shortage_cost * lost[i]
                 received += income
                 paid += outlay
-            accounts[1, b, n], accounts[2, b, n], accounts[3, b, n] = received, paid, kept
-            accounts[4, b, n], accounts[5, b, n] = missed, fees
+            p = b * n_participants + n
+            accounts[p + revenue], accounts[p + spending] = received, paid
+            accounts[p + holding], accounts[p + shortage] = kept, missed
+            accounts[p + fees] = commissions
         if charged:
-            accounts[5, b, collector] = collected
+            accounts[b * n_participants + np.uint64(collector) + fees] = collected
         world = outside_cash[b]
-        for n in range(n_participants):
-            change = accounts[1, b, n] - accounts[2, b, n] - accounts[3, b, n]
-            change = change - accounts[4, b, n] - accounts[5, b, n]
-            accounts[0, b, n] = cash[b, n] + change
+        for p in range(b * n_participants, (b + one) * n_participants):
+            change = accounts[p + revenue] - accounts[p + spending] - accounts[p + holding]
+            change = change - accounts[p + shortage] - accounts[p + fees]
+            accounts[p] = cash[p] + change
             world -= change
         world_cash[b] = world

@@ -109,6 +109,11 @@ def source(
     return shocks.ragged(purpose, start), _NO_KEY, 0, _NO_KEY, _NOWHERE
 
 
+def given(table: Array) -> tuple[Array, IntArray, int, IntArray, np.uint64]:
+    """A `source` of numbers that are there already, [B, n]."""
+    return table.ravel(), _NO_KEY, 0, _NO_KEY, _NOWHERE
+
+
 def has_addresses(shocks: Shocks) -> bool:
     """Whether `source` can do without `start`."""
     return type(shocks) is StreamShocks

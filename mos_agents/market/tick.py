@@ -183,7 +183,7 @@ class Market:
         """[B, L] reference price of every listing from those of the instruments [B, K]."""
         if self._reference_is_by_listing:
             return reference
-        marks: Array = reference[:, self.layout.instrument]
+        marks: Array = reference.take(self.layout.instrument, axis=1)
         return marks if self._no_premium else marks * self.premium
 
     def cached(self, name: Hashable, make: Callable[[], Any]) -> Any:
