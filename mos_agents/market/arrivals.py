@@ -471,7 +471,8 @@ def browse(  # type: ignore[no-untyped-def]
     """
     deck = np.empty(n_groups, np.uint64)
     crowd = sessions.max() if sessions.shape[0] else 0
-    visitors, uniforms = np.empty(2 * crowd + 3), np.empty(crowd * n_groups + 3)
+    widest = min(n_groups, max(most, np.int64(np.rint(most * factor))))
+    visitors, uniforms = np.empty(2 * crowd + 3), np.empty(crowd * widest + 3)
     e = np.uint64(0)
     start[0] = 0
     for b in range(sessions.shape[0]):

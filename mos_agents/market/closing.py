@@ -8,7 +8,7 @@ compare both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mos_agents.market.observations import Book, gather
 from mos_agents.market.positions import Ledger, blank_books, book_trades
 from mos_agents.market.random import Shocks
 from mos_agents.market.rewards import Objective, weigh
-from mos_agents.market.types import Array, Arrivals, Executions, Flows, Positions, Quotes, State
+from mos_agents.market.types import Array, Arrivals, Executions, Flows, Positions, State
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
@@ -83,28 +83,24 @@ def close_in_one_pass(
     tape: Array, shocks: Shocks,
 ) -> Closed:  # fmt: skip
     """The same where the ledger, the book and the objective are the house's own."""
-    rule, view, goal = market.positions, market.observations, market.rewards
-    assert isinstance(rule, Ledger) and isinstance(view, Book) and isinstance(goal, Objective)
+    assert type(market.positions) is Ledger and type(market.observations) is Book
+    constants = market.cached("closing", lambda: _constants(market))
     tick, quotes, before, mid, cost, _, _, moments, _, extra = state
     next_mid, next_cost, demand_scale = market.reference.move(market, state, shocks)
-    marks, next_marks = (cost, next_cost) if rule.mark == "cost" else (
-        market.marks_of_listings(mid), market.marks_of_listings(next_mid)
-    )  # fmt: skip
-    layout = market.layout
+    if market.positions.mark == "cost":
+        marks, next_marks = cost, next_cost
+    else:
+        marks, next_marks = market.marks_of_listings(mid), market.marks_of_listings(next_mid)
     accounts, goods, orders, world_cash, world_units = books = blank_books(before)
     next_moments = np.empty(moments.shape)
     metrics = np.empty((*moments.shape[:2], N_METRICS))
     reward = np.empty(before.cash.shape)
     seen = np.empty((len(cost), market.observation_width))
-    columns, weights = goal.table(market)
     close_markets(
         *books, next_moments, metrics, reward, seen, *before, cost, *executions[:4],
         executions.lost, marks, arrivals.exposure, moments, quotes.ask, quotes.bid,
         quotes.ask_size, quotes.bid_size, tape, next_mid, next_cost, next_marks,
-        min((tick + 1) / market.horizon, 1.0), layout.first, layout.instrument, layout.group,
-        market.made_to_order, market.base_stocks, market.sigmas, market.premium,
-        market.observation_plan, columns, weights, rule.holding_cost, rule.shortage_cost,
-        rule.commission, market.collector, MEMORY,
+        min((tick + 1) / market.horizon, 1.0), *constants,
     )  # fmt: skip
     cash, revenue, spending, holding, shortage, fees = accounts
     inventory, delivered = goods
@@ -113,7 +109,19 @@ def close_in_one_pass(
         next_cost, demand_scale, excitation, next_moments, tape, extra,
     )  # fmt: skip
     flows = Flows(revenue, spending, holding, shortage, fees, delivered)
-    return Closed(after, flows, metrics, reward, view.blurred(market, tick + 1, seen, shocks))
+    observation = market.observations.blurred(market, tick + 1, seen, shocks)
+    return Closed(after, flows, metrics, reward, observation)
+
+
+def _constants(market: Market) -> tuple[Any, ...]:
+    """The last arguments of `close_markets`, which no tick changes."""
+    rule, goal, layout = market.positions, market.rewards, market.layout
+    assert isinstance(rule, Ledger) and isinstance(goal, Objective)
+    return (
+        layout.first, layout.instrument, layout.group, market.made_to_order, market.base_stocks,
+        market.sigmas, market.premium, market.observation_plan, *goal.table(market),
+        rule.holding_cost, rule.shortage_cost, rule.commission, market.collector, MEMORY,
+    )  # fmt: skip
 
 
 @kernel

@@ -263,9 +263,9 @@ def serve_first(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """As `serve`, from the start of the tick and while everybody who quotes has stock.
 
-    The last five are the `source` of the uniforms. Fills in books [5, B, L]: left, sold, bought (nothing), demand and lost. Returns how many
-    markets still have customers to come but somebody sold out; unfinished [2, B] gets every
-    market's cursor, and then which those are.
+    The last five are the `source` of the uniforms. Fills in books [5, B, L]: left, sold, bought
+    (nothing), demand and lost. Returns how many markets still have customers to come but somebody
+    sold out; unfinished [2, B] gets every market's cursor, and then which those are.
     """
     batch, n_listings = offered.shape
     n_groups = group_start.shape[0] - 1

@@ -155,9 +155,9 @@ def book_trades(  # type: ignore[no-untyped-def]
                         orders[b, d, j] = 0.0
                 else:
                     net = sold[i] - bought[i]
-                    k, wish = np.uint64(instrument[j]), base_stock[j]
+                    own, wish = np.uint64(instrument[j]), base_stock[j]
                     units -= net
-                    world_units[b, k] += net
+                    world_units[b, own] += net
                     if lead > 0:
                         arriving = on_order[b, 0, j]
                         coming = 0.0
@@ -170,7 +170,7 @@ def book_trades(  # type: ignore[no-untyped-def]
                     elif wish > 0.0 and wish > units:
                         arriving = wish - units
                     units += arriving
-                    world_units[b, k] -= arriving
+                    world_units[b, own] -= arriving
                     outlay += arriving * cost[i]
                     kept += holding_cost * abs(units)
                 goods[i], goods[i + deliveries] = units, arriving
@@ -184,9 +184,9 @@ def book_trades(  # type: ignore[no-untyped-def]
         if charged:
             accounts[b * n_participants + np.uint64(collector) + fees] = collected
         world = outside_cash[b]
-        for p in range(b * n_participants, (b + one) * n_participants):
-            change = accounts[p + revenue] - accounts[p + spending] - accounts[p + holding]
-            change = change - accounts[p + shortage] - accounts[p + fees]
-            accounts[p] = cash[p] + change
+        for row in range(b * n_participants, (b + one) * n_participants):
+            change = accounts[row + revenue] - accounts[row + spending] - accounts[row + holding]
+            change = change - accounts[row + shortage] - accounts[row + fees]
+            accounts[row] = cash[row] + change
             world -= change
         world_cash[b] = world
