@@ -176,7 +176,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         if over:
             self.agents = []
         observations, infos = self._observations(step.observation), self._infos(step)
-        rewards = step.reward[0].tolist()
+        rewards = step.reward.tolist()[0]
         if self.render_mode is not None:
             self._recent.append(step)
             if self.render_mode == "human":
@@ -250,7 +250,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     def _infos(self, step: Step) -> Infos:
         info, market = step.info, self.seating.market
-        moved, refused = info.moved[0].tolist(), info.refused[0].tolist()
+        moved, refused = info.moved.tolist()[0], info.refused.tolist()[0]
         demand = info.executions.demand[0] if self._reveal else None
         found = {}
         for name, _, n, own in self._views:

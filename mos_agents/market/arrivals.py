@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import pdtrik
 
 from mos_agents.market.kernels import kernel
-from mos_agents.market.random import Shocks
+from mos_agents.market.random import Shocks, given, has_addresses, source, take
 from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
@@ -190,26 +190,33 @@ class Browsing:
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
     ) -> tuple[Arrivals, Array]:
         batch, groups = state.demand_scale.shape
-        largest_crowd = int(self.sessions)
-        if not self.poisson and self.sessions == largest_crowd and all_ones(state.demand_scale):
-            name = ("sessions", batch, largest_crowd)
-            sessions = market.cached(name, lambda: np.full(batch, largest_crowd))
+        crowd = int(self.sessions)
+        if not self.poisson and self.sessions == crowd and all_ones(state.demand_scale):
+            name = ("sessions", batch, crowd)
+            sessions, everybody = market.cached(name, lambda: np.full(batch, crowd)), batch * crowd
         else:
             sessions = self._sessions(state, shocks)
-            largest_crowd = int(sessions.max(initial=0))
-        visitors = shocks.uniforms("sessions", 2 * largest_crowd)
-        start = np.empty(batch + 1, np.int64)
+            crowd, everybody = int(sessions.max(initial=0)), int(sessions.sum())
         least, most = self.views
         rule = (groups, least, most, self.contamination, self.scraper_views)
-        total = count_views(visitors, sessions, start, *rule)
+        start = np.empty(batch + 1, np.int64)
+        # Room for as many views as there could be: what is not used is never touched.
+        room = everybody * min(groups, max(most, round(most * self.scraper_views)))
+        if has_addresses(shocks):
+            visitors, views = source(shocks, "sessions", start), source(shocks, "views", start)
+        else:
+            table = shocks.uniforms("sessions", 2 * crowd)
+            room = count_views(table, sessions, start, *rule)
+            visitors, views = given(table), source(shocks, "views", start)
         mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
-        group, intent = np.empty(total, np.int64), np.empty(total)
-        browse(
-            visitors, sessions, start, shocks.ragged("views", start), mass, exposure, group, intent,
-            *rule, self.scraper_intent,
+        group, intent = np.empty(room, np.int64), np.empty(room)
+        total = browse(
+            sessions, start, mass, exposure, group, intent, *rule, self.scraper_intent, *visitors,
+            views[0], views[-1],
         )  # fmt: skip
         side, size = single_buyers(total)
-        return Arrivals(mass, exposure, start, group, side, size, intent), state.excitation
+        arrivals = Arrivals(mass, exposure, start, group[:total], side, size, intent[:total])
+        return arrivals, state.excitation
 
     def mean_mass(self, market: Market, scale: Array) -> Array:
         # Scrapers count by their intent, as they do in `Arrivals.mass`.
@@ -304,7 +311,8 @@ def poisson_mass(scale, uniforms, buy, sell):  # type: ignore[no-untyped-def]
     """As `fixed_mass` with Poisson numbers, and whether a rate was too large for that."""
     batch, groups = scale.shape
     mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
-    # Rates are mostly alike: the quantiles of the last one are kept, and counted without a branch.
+    # Rates are mostly alike: the quantiles of the last one are kept, and counted without a branch,
+    # the rarer ones only where all of the first are passed.
     table, length, last, large = np.empty(64), 0, -1.0, False
     for b in range(batch):
         for g in range(groups):
@@ -319,8 +327,11 @@ def poisson_mass(scale, uniforms, buy, sell):  # type: ignore[no-untyped-def]
                 if rate != last:
                     last, length = rate, _quantiles(rate, table)
                 count = 0
-                for k in range(length):
+                for k in range(min(length, 4)):
                     count += uniform >= table[k]
+                if count == 4:
+                    for k in range(4, length):
+                        count += uniform >= table[k]
                 mass[b, g, s] = count
             exposure[b, g] = mass[b, g, 0] + mass[b, g, 1]
     return mass, exposure, np.zeros(batch + 1, np.int64), large
@@ -374,22 +385,23 @@ def count_units(mass, start):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def units_of(mass, b, group, side, e):  # type: ignore[no-untyped-def]
-    """List market b's units from place e on: group by group, sides in turn."""
-    for g in range(mass.shape[1]):
-        buys, sells = np.int64(mass[b, g, 0]), np.int64(mass[b, g, 1])
-        in_turn, rest = 2 * min(buys, sells), 1 if sells > buys else 0
-        for unit in range(buys + sells):
-            group[e] = g
-            side[e] = unit & 1 if unit < in_turn else rest
-            e += 1
+def units_of(mass, b, g):  # type: ignore[no-untyped-def]
+    """How many units a group has, how many of them take turns (buyers first), the rest's side."""
+    buys, sells = np.int64(mass[b, g, 0]), np.int64(mass[b, g, 1])
+    return buys + sells, 2 * min(buys, sells), 1 if sells > buys else 0
 
 
 @kernel
 def list_units(mass, start, group, side):  # type: ignore[no-untyped-def]
-    """Group and side of each unit of all markets."""
+    """Group and side of each unit of all markets, group by group."""
     for b in range(mass.shape[0]):
-        units_of(mass, b, group, side, start[b])
+        e = start[b]
+        for g in range(mass.shape[1]):
+            number, in_turn, rest = units_of(mass, b, g)
+            for unit in range(number):
+                group[e] = g
+                side[e] = unit & 1 if unit < in_turn else rest
+                e += 1
 
 
 @kernel
@@ -451,10 +463,10 @@ def all_ones(numbers):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _views(visitors, b, s, n_groups, least, most, contamination, factor):  # type: ignore[no-untyped-def]
-    """How many products a session views."""
-    wanted = least + np.int64(visitors[b, 2 * s + 1] * (most - least + 1))
-    if visitors[b, 2 * s] < contamination:
+def _views(visitors, s, n_groups, least, most, contamination, factor):  # type: ignore[no-untyped-def]
+    """How many products a session views, by its place in the market's row of visitors."""
+    wanted = least + np.int64(visitors[2 * s + 1] * (most - least + 1))
+    if visitors[2 * s] < contamination:
         wanted = np.int64(np.rint(wanted * factor))
     return min(wanted, n_groups)
 
@@ -468,36 +480,52 @@ def count_views(  # type: ignore[no-untyped-def]
     start[0] = 0
     for b in range(sessions.shape[0]):
         for s in range(sessions[b]):
-            total += _views(visitors, b, s, n_groups, least, most, contamination, factor)
+            total += _views(visitors[b], s, n_groups, least, most, contamination, factor)
         start[b + 1] = total
     return total
 
 
 @kernel
 def browse(  # type: ignore[no-untyped-def]
-    visitors, sessions, start, uniforms, mass, exposure, group, intent, n_groups, least, most,
-    contamination, factor, scraper_intent,
+    sessions, start, mass, exposure, group, intent, n_groups, least, most, contamination, factor,
+    scraper_intent, given, key, tick, markets, purpose, views_given, views_purpose,
 ):  # fmt: skip
-    """Which products each session views: distinct ones, all equally likely.
+    """Who comes and which products each session views: distinct ones, all equally likely.
 
-    Fills in mass [B, G, 2], exposure [B, G], and the views' group and intent [E].
+    Fills in start [B + 1], mass [B, G, 2], exposure [B, G], and the views' group and intent;
+    returns how many views there are. The last seven are the `source` of the sessions, two numbers
+    each, and what differs in that of the views, one number each.
     """
     deck = np.empty(n_groups, np.uint64)
+    crowd = sessions.max() if sessions.shape[0] else 0
+    widest = min(n_groups, max(most, np.int64(np.rint(most * factor))))
+    visitors, uniforms = np.empty(2 * crowd + 3), np.empty(crowd * widest + 3)
+    e = np.uint64(0)
+    start[0] = 0
     for b in range(sessions.shape[0]):
-        e = np.uint64(start[b])
+        n = sessions[b]
+        take(visitors, b, 2 * n, 2 * crowd * b, given, key, tick, markets, purpose)
         for g in range(np.uint64(n_groups)):
             deck[g] = g
             mass[b, g, 0] = mass[b, g, 1] = exposure[b, g] = 0.0
-        for s in range(sessions[b]):
-            wants = scraper_intent if visitors[b, 2 * s] < contamination else 1.0
-            views = _views(visitors, b, s, n_groups, least, most, contamination, factor)
+        total = 0
+        for s in range(n):
+            total += _views(visitors, s, n_groups, least, most, contamination, factor)
+        take(uniforms, b, total, start[b], views_given, key, tick, markets, views_purpose)
+        start[b + 1] = start[b] + total
+        draw = np.uint64(0)
+        for s in range(n):
+            wants = scraper_intent if visitors[2 * s] < contamination else 1.0
+            views = _views(visitors, s, n_groups, least, most, contamination, factor)
             # A partial shuffle from any order of the deck: no need to put it back in order.
             for i in range(np.uint64(views)):
-                j = i + np.uint64(uniforms[e] * (n_groups - np.int64(i)))
+                j = i + np.uint64(uniforms[draw] * (n_groups - np.int64(i)))
                 seen = deck[j]
                 deck[j] = deck[i]
                 deck[i] = seen
                 group[e], intent[e] = seen, wants
                 mass[b, seen, 0] += wants
                 exposure[b, seen] += 1.0
+                draw += np.uint64(1)
                 e += np.uint64(1)
+    return start[sessions.shape[0]]

@@ -14,7 +14,7 @@ import numpy as np
 from mos_agents.market.arrivals import in_units, one_by_one, units_of
 from mos_agents.market.demand import Linear
 from mos_agents.market.kernels import kernel
-from mos_agents.market.random import Shocks
+from mos_agents.market.random import Shocks, longest, source, take
 from mos_agents.market.stages import Demand
 from mos_agents.market.types import Array, Arrivals, Executions, InputError, Quotes, State
 
@@ -97,21 +97,21 @@ class Sampled:
         layout = market.layout
         if not arrivals.group.size:
             arrivals = one_by_one(arrivals, shocks)
-        uniforms = shocks.ragged("choices", arrivals.start)
         room = market.positions.room(market, state.positions)[0]
         offered = quotes.ask_size > 0.0
         reference = market.marks_of_listings(state.reference)
         first = self.demand.shares(market, quotes.ask, offered, reference)
         books = np.empty((5, *room.shape))
-        customers = (arrivals.start, arrivals.group, arrivals.side, arrivals.size,
-                     arrivals.intent, uniforms)  # fmt: skip
+        start, group, side, size, intent = arrivals[2:]
         groups = layout.group_start, layout.group_listing
         unfinished = np.empty((2, len(room)), np.int64)
         stopped = serve_first(
-            offered, quotes.ask_size, room, first, *customers, books, unfinished, *groups
-        )
+            offered, quotes.ask_size, room, first, start, group, side, size, intent, books,
+            unfinished, *groups, *source(shocks, "choices", start),
+        )  # fmt: skip
         left, sold, bought, demand, lost = books
         if stopped:
+            customers = start, group, side, size, intent, shocks.ragged("choices", start)
             cursor, rows = unfinished[0], unfinished[1, :stopped]
             while rows.size:
                 available = offered[rows] & (left[rows] > 0.0)
@@ -258,14 +258,14 @@ def sell_until_sold_out(rows, shares, mass, elapsed, left, sold, group_start, gr
 
 @kernel
 def serve_first(  # type: ignore[no-untyped-def]
-    offered, ask_size, room, first, start, group, side, size, intent, uniforms, books, unfinished,
-    group_start, group_listing,
+    offered, ask_size, room, first, start, group, side, size, intent, books, unfinished,
+    group_start, group_listing, given, key, tick, markets, purpose,
 ):  # fmt: skip
     """As `serve`, from the start of the tick and while everybody who quotes has stock.
 
-    Fills in books [5, B, L]: left, sold, bought (nothing), demand and lost. Returns how many
-    markets still have customers to come but somebody sold out; unfinished [2, B] gets every
-    market's cursor, and then which those are.
+    The last five are the `source` of the uniforms. Fills in books [5, B, L]: left, sold, bought
+    (nothing), demand and lost. Returns how many markets still have customers to come but somebody
+    sold out; unfinished [2, B] gets every market's cursor, and then which those are.
     """
     batch, n_listings = offered.shape
     n_groups = group_start.shape[0] - 1
@@ -273,9 +273,10 @@ def serve_first(  # type: ignore[no-untyped-def]
     n_unfinished = 0
     # Most views end in no purchase, and one comparison with a group's total chance tells: rounding
     # is monotone, so that nobody of intent 1 or less would find a seller below it.
-    total = np.empty(n_groups)
+    total, uniforms = np.empty(n_groups), np.empty(longest(start) + 3)
     for b in range(batch):
-        stocked = True
+        stocked, begun = True, np.uint64(start[b])
+        take(uniforms, b, start[b + 1] - start[b], start[b], given, key, tick, markets, purpose)
         for j in range(np.uint64(n_listings)):
             left[b, j] = min(ask_size[b, j], room[b, j])
             sold[b, j] = bought[b, j] = demand[b, j] = lost[b, j] = 0.0
@@ -285,9 +286,9 @@ def serve_first(  # type: ignore[no-untyped-def]
             for j in range(np.uint64(group_start[k]), np.uint64(group_start[k + 1])):
                 low += first[b, np.uint64(group_listing[j])]
             total[k] = low
-        e, last = np.uint64(start[b]), np.uint64(start[b + 1])
+        e, last = begun, np.uint64(start[b + 1])
         while stocked and e < last:
-            uniform, wants, g = uniforms[e], intent[e], np.uint64(group[e])
+            uniform, wants, g = uniforms[e - begun], intent[e], np.uint64(group[e])
             if (wants <= 1.0 and uniform >= total[g]) or side[e] != 0:
                 e += np.uint64(1)
                 continue
@@ -371,17 +372,13 @@ def fill_orders(  # type: ignore[no-untyped-def]
     """Walk every order through the book, in time order.
 
     Fills in sold, bought, demand and lost, [4, B, L]. Without single orders (`group` empty) the
-    mass comes unit by unit, as `arrivals.one_by_one` lists it.
+    mass comes unit by unit, in the order of `arrivals.one_by_one`.
     """
     batch, n_listings = bid.shape
     demand, lost = traded[2], traded[3]
     rooms, rooms_left = np.empty((2, n_listings)), np.empty((2, n_listings))
     distances = np.empty((2, n_listings))
-    in_bulk, most = group.shape[0] == 0, 0
-    if in_bulk:
-        for b in range(batch):
-            most = max(most, start[b + 1] - start[b])
-        group, side = np.empty(most, np.int64), np.empty(most, np.int64)
+    in_bulk = group.shape[0] == 0
     for b in range(batch):
         for j in range(np.uint64(n_listings)):
             traded[0, b, j] = traded[1, b, j] = demand[b, j] = lost[b, j] = 0.0
@@ -389,13 +386,19 @@ def fill_orders(  # type: ignore[no-untyped-def]
             rooms[1, j] = rooms_left[1, j] = min(bid_size[b, j], buyable[b, j])
             distances[0, j] = ask[b, j] - mid[b, j]
             distances[1, j] = mid[b, j] - bid[b, j]
+        g, unit, units_here, in_turn, rest = np.uint64(0), 0, 0, 0, 0
         if in_bulk:
-            units_of(mass, b, group, side, 0)
+            units_here, in_turn, rest = units_of(mass, b, g)
         for order in range(start[b], start[b + 1]):
-            uniform, left, e = uniforms[order], 1.0, order - start[b]
-            if not in_bulk:
-                left, e = size[order], order
-            first_choice, s, g = True, np.uint64(side[e]), np.uint64(group[e])
+            uniform, left, first_choice = uniforms[order], 1.0, True
+            if in_bulk:
+                while unit == units_here:
+                    g, unit = g + np.uint64(1), 0
+                    units_here, in_turn, rest = units_of(mass, b, g)
+                s = np.uint64(unit & 1 if unit < in_turn else rest)
+                unit += 1
+            else:
+                left, s, g = size[order], np.uint64(side[order]), np.uint64(group[order])
             # The farthest distance at which this order still trades.
             reach = (log_scale - np.log(max(uniform, 1e-300))) / kappa
             begin, end = np.uint64(group_start[g]), np.uint64(group_start[g + np.uint64(1)])

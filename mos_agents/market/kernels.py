@@ -41,3 +41,12 @@ def inlined(function: F) -> F:
         cache=True, error_model="numpy", nogil=True, forceinline=True, _nrt=False
     )(function)
     return compiled
+
+
+@kernel
+def flat(table):  # type: ignore[no-untyped-def]
+    """A table's numbers in one row, so that many tables of one shape share one index.
+
+    Nothing is copied, unless a stage of somebody's own handed over columns of a larger table.
+    """
+    return np.ascontiguousarray(table).reshape(-1)

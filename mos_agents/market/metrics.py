@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mos_agents.market.kernels import kernel
+from mos_agents.market.kernels import flat, kernel
 
 METRICS = (
     "pnl",  # money: change of cash plus inventory at its mark
@@ -41,32 +41,44 @@ def account(  # type: ignore[no-untyped-def]
     The identity behind it: pnl = spread capture + inventory pnl - holding - shortage - fees, where
     deliveries count at the mark less what they cost.
     """
-    batch, n_participants = revenue.shape
+    batch, n_participants = np.uint64(revenue.shape[0]), np.uint64(revenue.shape[1])
+    n_listings, one = np.uint64(cost.shape[1]), np.uint64(1)
+    # Tables as one long row each: one place p serves all that is [B, N], one place i all [B, L].
+    revenue, spending, holding = flat(revenue), flat(spending), flat(holding)
+    shortage, fees, delivered, sold = flat(shortage), flat(fees), flat(delivered), flat(sold)
+    sold_price, bought, bought_price = flat(sold_price), flat(bought), flat(bought_price)
+    lost, cost, inventory, mark = flat(lost), flat(cost), flat(inventory), flat(mark)
+    next_mark, metrics, moments, after = flat(next_mark), flat(metrics), flat(moments), flat(after)
+    width = np.uint64(N_METRICS)
     for b in range(batch):
         for n in range(n_participants):
             capture = revaluation = opportunity = units = risk = looks = sales = 0.0
-            for i in range(np.uint64(first[n]), np.uint64(first[n + 1])):
-                mark_now = cost[b, i] if made_to_order[i] else mark[b, i]
-                capture += sold[b, i] * (sold_price[b, i] - mark_now)
-                capture += bought[b, i] * (mark_now - bought_price[b, i])
-                capture += delivered[b, i] * (mark_now - cost[b, i])
-                revaluation += inventory[b, i] * (next_mark[b, i] - mark[b, i])
-                opportunity += lost[b, i] * abs(sold_price[b, i] - mark_now)
-                units += sold[b, i] + bought[b, i]
-                risk += 0.5 * (sigma[i] * inventory[b, i]) ** 2
-                looks += exposure[b, np.uint64(group[i])]
-                sales += sold[b, i]
-            costs = holding[b, n] + shortage[b, n]
-            pnl = capture + revaluation - costs - fees[b, n]
+            for j in range(np.uint64(first[n]), np.uint64(first[n + one])):
+                i = b * n_listings + j
+                mark_now = cost[i] if made_to_order[j] else mark[i]
+                capture += sold[i] * (sold_price[i] - mark_now)
+                capture += bought[i] * (mark_now - bought_price[i])
+                capture += delivered[i] * (mark_now - cost[i])
+                revaluation += inventory[i] * (next_mark[i] - mark[i])
+                opportunity += lost[i] * abs(sold_price[i] - mark_now)
+                units += sold[i] + bought[i]
+                risk += 0.5 * (sigma[j] * inventory[i]) ** 2
+                looks += exposure[b, np.uint64(group[j])]
+                sales += sold[i]
+            p = b * n_participants + n
+            costs = holding[p] + shortage[p]
+            pnl = capture + revaluation - costs - fees[p]
             # West's (1979) running mean and variance with fading memory.
-            gap = pnl - moments[b, n, 0]
-            after[b, n, 0] = moments[b, n, 0] + (1.0 - memory) * gap
-            after[b, n, 1] = memory * (moments[b, n, 1] + (1.0 - memory) * gap * gap)
+            mean, variance = np.uint64(2) * p, np.uint64(2) * p + one
+            gap = pnl - moments[mean]
+            after[mean] = moments[mean] + (1.0 - memory) * gap
+            after[variance] = memory * (moments[variance] + (1.0 - memory) * gap * gap)
             # Not through a view of the row: making one costs as much as all of the above.
-            metrics[b, n, 0], metrics[b, n, 1] = pnl, revenue[b, n]
-            metrics[b, n, 2], metrics[b, n, 3] = spending[b, n], units
-            metrics[b, n, 4], metrics[b, n, 5] = costs, opportunity
-            metrics[b, n, 6], metrics[b, n, 7], metrics[b, n, 8] = capture, revaluation, fees[b, n]
-            metrics[b, n, 9], metrics[b, n, 10] = after[b, n, 1] ** 0.5, risk
-            metrics[b, n, 11] = sales / looks if looks > 0.0 else 0.0
-            metrics[b, n, 12] = holding[b, n]
+            m = p * width
+            metrics[m], metrics[m + one], metrics[m + np.uint64(2)] = pnl, revenue[p], spending[p]
+            metrics[m + np.uint64(3)], metrics[m + np.uint64(4)] = units, costs
+            metrics[m + np.uint64(5)], metrics[m + np.uint64(6)] = opportunity, capture
+            metrics[m + np.uint64(7)], metrics[m + np.uint64(8)] = revaluation, fees[p]
+            metrics[m + np.uint64(9)], metrics[m + np.uint64(10)] = after[variance] ** 0.5, risk
+            metrics[m + np.uint64(11)] = sales / looks if looks > 0.0 else 0.0
+            metrics[m + np.uint64(12)] = holding[p]

@@ -39,6 +39,7 @@ class ObservationField(NamedTuple):
 # Where a number comes from, by the code in `gather`.
 (ASK, BID, SOLD, BOUGHT, EXPOSURE, INVENTORY, COST, REFERENCE, CASH, CLOCK, TAPE_ASK, TAPE_BID,
  TAPE_OPEN, SIZE) = range(14)  # fmt: skip
+_NOBODYS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,14 @@ class Book:
             market.premium, market.layout.instrument, positions.cash,
             min(state.tick / market.horizon, 1.0), quotes.ask_size, quotes.bid_size, state.tape,
         )  # fmt: skip
-        if self.tape_noise > 0.0:
-            noisy = market.tape_columns
-            if noisy.size:
-                errors = shocks.normals("tape" if state.tick else "first tape", noisy.size)
-                seen[:, noisy] *= np.exp(self.tape_noise * errors)
+        return self.blurred(market, state.tick, seen, shocks)
+
+    def blurred(self, market: Market, tick: int, seen: Array, shocks: Shocks) -> Array:
+        """The observations with the tape's errors in them; `seen` is spent."""
+        noisy = market.tape_columns if self.tape_noise > 0.0 else _NOBODYS
+        if noisy.size:
+            errors = shocks.normals("tape" if tick else "first tape", noisy.size)
+            seen[:, noisy] *= np.exp(self.tape_noise * errors)
         return seen
 
 

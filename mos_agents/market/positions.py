@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mos_agents.market.kernels import kernel
+from mos_agents.market.kernels import flat, kernel
 from mos_agents.market.types import Array, Executions, Flows, InputError, Positions, State
 
 if TYPE_CHECKING:
@@ -78,17 +78,11 @@ class Ledger:
 
     def book(self, market: Market, state: State, executions: Executions) -> tuple[Positions, Flows]:
         before, layout = state.positions, market.layout
-        accounts, goods = np.empty((6, *before.cash.shape)), np.empty((2, *before.inventory.shape))
-        orders = np.empty(before.on_order.shape)
-        world_cash = np.empty(before.outside_cash.shape)
-        world_units = np.empty(before.outside_units.shape)
+        accounts, goods, orders, world_cash, world_units = books = blank_books(before)
         book_trades(
-            accounts, goods, orders, world_cash, world_units, before.cash, before.inventory,
-            before.on_order, before.outside_cash, before.outside_units, state.cost,
-            executions.sold, executions.sold_price, executions.bought, executions.bought_price,
-            executions.lost, layout.first, layout.instrument, market.made_to_order,
-            market.base_stocks, self.holding_cost, self.shortage_cost, self.commission,
-            market.collector,
+            *books, *before, state.cost, *executions[:4], executions.lost, layout.first,
+            layout.instrument, market.made_to_order, market.base_stocks,
+            self.holding_cost, self.shortage_cost, self.commission, market.collector,
         )  # fmt: skip
         cash, revenue, spending, holding, shortage, fees = accounts
         inventory, delivered = goods
@@ -96,6 +90,17 @@ class Ledger:
             Positions(cash, inventory, orders, world_cash, world_units),
             Flows(revenue, spending, holding, shortage, fees, delivered),
         )
+
+
+def blank_books(before: Positions) -> tuple[Array, Array, Array, Array, Array]:
+    """Room for accounts [6, B, N], goods [2, B, L], orders, the world's cash and its units."""
+    return (
+        np.empty((6, *before.cash.shape)),
+        np.empty((2, *before.inventory.shape)),
+        np.empty(before.on_order.shape),
+        np.empty(before.outside_cash.shape),
+        np.empty(before.outside_units.shape),
+    )
 
 
 def _endless(shape: tuple[int, ...]) -> Array:
@@ -116,61 +121,72 @@ def book_trades(  # type: ignore[no-untyped-def]
     Fills in accounts [6, B, N] (cash, then the flows in their order), goods [2, B, L] (inventory,
     delivered), and the orders and the outside world's accounts after the tick.
     """
-    batch, n_participants = cash.shape
-    lead = np.uint64(on_order.shape[1])
-    money, revenue, spending = accounts[0], accounts[1], accounts[2]
-    holding, shortage, fees = accounts[3], accounts[4], accounts[5]
-    units, delivered = goods[0], goods[1]
+    batch, n_participants = np.uint64(cash.shape[0]), np.uint64(cash.shape[1])
+    n_listings, n_instruments = np.uint64(inventory.shape[1]), np.uint64(outside_units.shape[1])
+    lead, one = np.uint64(on_order.shape[1]), np.uint64(1)
+    charged = commission > 0.0 and collector >= 0
+    # Tables as one long row each: one place p serves all that is [B, N], one place i all [B, L].
+    accounts, goods, cash, inventory = flat(accounts), flat(goods), flat(cash), flat(inventory)
+    cost, sold, sold_price, bought = flat(cost), flat(sold), flat(sold_price), flat(bought)
+    bought_price, lost = flat(bought_price), flat(lost)
+    plane = batch * n_participants
+    revenue, spending = plane, np.uint64(2) * plane
+    holding, shortage, fees = np.uint64(3) * plane, np.uint64(4) * plane, np.uint64(5) * plane
+    deliveries = batch * n_listings
     for b in range(batch):
+        for k in range(n_instruments):
+            world_units[b, k] = outside_units[b, k]
+        collected = 0.0
         for n in range(n_participants):
-            money[b, n], fees[b, n] = cash[b, n], 0.0
-        for i in range(np.uint64(inventory.shape[1])):
-            units[b, i], delivered[b, i] = inventory[b, i], 0.0
-            for d in range(lead):
-                orders[b, d, i] = 0.0
-        for j in range(np.uint64(outside_units.shape[1])):
-            world_units[b, j] = outside_units[b, j]
-        world_cash[b] = outside_cash[b]
-        for n in range(n_participants):
-            received = paid = kept = missed = 0.0
-            for i in range(np.uint64(first[n]), np.uint64(first[n + 1])):
-                k = np.uint64(instrument[i])
-                income = sold[b, i] * sold_price[b, i]
-                outlay = bought[b, i] * bought_price[b, i]
-                if commission > 0.0 and collector >= 0 and n != collector:
-                    fees[b, n] += commission * income
-                    fees[b, collector] -= commission * income
-                if made_to_order[i]:
+            received = paid = kept = missed = commissions = 0.0
+            for j in range(np.uint64(first[n]), np.uint64(first[n + one])):
+                i = b * n_listings + j
+                units, arriving = inventory[i], 0.0
+                income = sold[i] * sold_price[i]
+                outlay = bought[i] * bought_price[i]
+                if charged and n != collector:
+                    commissions += commission * income
+                    collected -= commission * income
+                if made_to_order[j]:
                     # Bought from and sold to the outside at cost: inventory and units stay.
-                    income += bought[b, i] * cost[b, i]
-                    outlay += sold[b, i] * cost[b, i]
+                    income += bought[i] * cost[i]
+                    outlay += sold[i] * cost[i]
+                    for d in range(lead):
+                        orders[b, d, j] = 0.0
                 else:
-                    net = sold[b, i] - bought[b, i]
-                    units[b, i] -= net
-                    world_units[b, k] += net
-                    arriving = 0.0
+                    net = sold[i] - bought[i]
+                    own, wish = np.uint64(instrument[j]), base_stock[j]
+                    units -= net
+                    world_units[b, own] += net
                     if lead > 0:
-                        arriving = on_order[b, 0, i]
+                        arriving = on_order[b, 0, j]
                         coming = 0.0
-                        for d in range(np.uint64(1), lead):
-                            orders[b, d - np.uint64(1), i] = on_order[b, d, i]
-                            coming += on_order[b, d, i]
-                        wanted = base_stock[i] - (units[b, i] + arriving) - coming
-                        if base_stock[i] > 0.0:  # a short position alone orders nothing
-                            orders[b, lead - np.uint64(1), i] = max(wanted, 0.0)
-                    elif base_stock[i] > 0.0 and base_stock[i] > units[b, i]:
-                        arriving = base_stock[i] - units[b, i]
-                    units[b, i] += arriving
-                    world_units[b, k] -= arriving
-                    delivered[b, i] = arriving
-                    outlay += arriving * cost[b, i]
-                    kept += holding_cost * abs(units[b, i])
-                missed += shortage_cost * lost[b, i]
+                        for d in range(one, lead):
+                            orders[b, d - one, j] = on_order[b, d, j]
+                            coming += on_order[b, d, j]
+                        wanted = wish - (units + arriving) - coming
+                        # A short position alone orders nothing.
+                        orders[b, lead - one, j] = max(wanted, 0.0) if wish > 0.0 else 0.0
+                    elif wish > 0.0 and wish > units:
+                        arriving = wish - units
+                    units += arriving
+                    world_units[b, own] -= arriving
+                    outlay += arriving * cost[i]
+                    kept += holding_cost * abs(units)
+                goods[i], goods[i + deliveries] = units, arriving
+                missed += shortage_cost * lost[i]
                 received += income
                 paid += outlay
-            revenue[b, n], spending[b, n] = received, paid
-            holding[b, n], shortage[b, n] = kept, missed
-        for n in range(n_participants):
-            change = revenue[b, n] - spending[b, n] - holding[b, n] - shortage[b, n] - fees[b, n]
-            money[b, n] += change
-            world_cash[b] -= change
+            p = b * n_participants + n
+            accounts[p + revenue], accounts[p + spending] = received, paid
+            accounts[p + holding], accounts[p + shortage] = kept, missed
+            accounts[p + fees] = commissions
+        if charged:
+            accounts[b * n_participants + np.uint64(collector) + fees] = collected
+        world = outside_cash[b]
+        for row in range(b * n_participants, (b + one) * n_participants):
+            change = accounts[row + revenue] - accounts[row + spending] - accounts[row + holding]
+            change = change - accounts[row + shortage] - accounts[row + fees]
+            accounts[row] = cash[row] + change
+            world -= change
+        world_cash[b] = world

@@ -30,6 +30,7 @@ from mos_agents.market.types import Array, InputError, IntArray
 PAGE = 4
 """Ticks on a page: a block of the generator has four words, one for each."""
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53, as numpy's `random`
+_NOTHING, _NO_KEY, _NOWHERE = np.empty(0), np.empty(0, np.uint64), np.uint64(0)
 
 
 class Shocks(Protocol):
@@ -102,6 +103,29 @@ class StreamShocks(NamedTuple):
         out = np.empty(total + 3)
         _fill_ragged(self.key, self.tick, self.markets, _address(purpose), start, out)
         return out[:total]
+
+
+def source(
+    shocks: Shocks, purpose: str, start: IntArray
+) -> tuple[Array, IntArray, int, IntArray, np.uint64]:
+    """What `take` needs to hand out a ragged stream, `start` being known by then.
+
+    Luck that has addresses gives its address, and the kernel draws each market's numbers where it
+    uses them; any other luck is asked for all of its numbers now.
+    """
+    if type(shocks) is StreamShocks:
+        return _NOTHING, shocks.key, shocks.tick, shocks.markets, _address(purpose)
+    return shocks.ragged(purpose, start), _NO_KEY, 0, _NO_KEY, _NOWHERE
+
+
+def given(table: Array) -> tuple[Array, IntArray, int, IntArray, np.uint64]:
+    """A `source` of numbers that are there already, [B, n]."""
+    return table.ravel(), _NO_KEY, 0, _NO_KEY, _NOWHERE
+
+
+def has_addresses(shocks: Shocks) -> bool:
+    """Whether `source` can do without `start`."""
+    return type(shocks) is StreamShocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,3 +272,25 @@ def _fill_ragged(key, tick, markets, purpose, start, out):  # type: ignore[no-un
     at = np.uint64(tick)
     for b in range(markets.shape[0]):
         _fill(key, at, markets[b], purpose, out, start[b], start[b + 1], start[b + 1] + 3)
+
+
+@kernel
+def take(numbers, b, n, first, given, key, tick, markets, purpose):  # type: ignore[no-untyped-def]
+    """Market b's n uniforms into `numbers`, which has room for n + 3, from a `source`.
+
+    Where they are `given` they start at `first`; otherwise they are drawn.
+    """
+    if key.shape[0] > 0:
+        _fill(key, np.uint64(tick), markets[b], purpose, numbers, 0, n, n + 3)
+    else:
+        for i in range(n):
+            numbers[i] = given[first + i]
+
+
+@kernel
+def longest(start):  # type: ignore[no-untyped-def]
+    """The most that any market has, of what start [B + 1] counts."""
+    most = 0
+    for b in range(start.shape[0] - 1):
+        most = max(most, start[b + 1] - start[b])
+    return most

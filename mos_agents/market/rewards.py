@@ -43,10 +43,14 @@ class Objective:
         weights = np.array([[r.get(m, 0.0) for m in used] for r in rows], dtype=np.float64)
         return np.array([metric(m) for m in used], dtype=np.int64), weights
 
+    def table(self, market: Market) -> tuple[IntArray, Array]:
+        """Columns [J] of the metrics that count, and their weights [N, J]."""
+        found: tuple[IntArray, Array] = market.cached("objective", lambda: self._table(market))
+        return found
+
     def score(self, market: Market, metrics: Array) -> Array:
-        columns, weights = market.cached("objective", lambda: self._table(market))
         reward = np.empty(metrics.shape[:2])
-        weigh(reward, metrics, columns, weights)
+        weigh(reward, metrics, *self.table(market))
         return reward
 
     def breakdown(self, market: Market, metrics: Array) -> dict[str, Array]:
@@ -57,10 +61,9 @@ class Objective:
 @kernel
 def weigh(reward, metrics, columns, weights):  # type: ignore[no-untyped-def]
     """Fill in rewards [B, N]: the sum of weights [N, J] x metrics [B, N, columns[J]] in order."""
-    batch, n_participants = metrics.shape[0], metrics.shape[1]
-    for b in range(batch):
-        for n in range(n_participants):
+    for b in range(np.uint64(metrics.shape[0])):
+        for n in range(np.uint64(metrics.shape[1])):
             total = 0.0
-            for j in range(columns.shape[0]):
-                total += weights[n, j] * metrics[b, n, columns[j]]
+            for j in range(np.uint64(columns.shape[0])):
+                total += weights[n, j] * metrics[b, n, np.uint64(columns[j])]
             reward[b, n] = total

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mos_agents.market import metrics as metrics_
 from mos_agents.market import observations as observations_
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.closing import close
 from mos_agents.market.observations import Book, ObservationField
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid
@@ -184,7 +184,7 @@ class Market:
         """[B, L] reference price of every listing from those of the instruments [B, K]."""
         if self._reference_is_by_listing:
             return reference
-        marks: Array = reference[:, self.layout.instrument]
+        marks: Array = reference.take(self.layout.instrument, axis=1)
         return marks if self._no_premium else marks * self.premium
 
     def cached(self, name: Hashable, make: Callable[[], Any]) -> Any:
@@ -471,24 +471,9 @@ def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
     state = State(state.tick, quotes, *state[2:])  # several times faster than _replace
     arrivals, excitation = market.arrivals.arrive(market, state, quotes, shocks)
     executions = market.execution.execute(market, state, quotes, arrivals, shocks)
-    positions, flows = market.positions.book(market, state, executions)
-    marks = market.positions.marks(market, state)
-    reference, cost, demand_scale = market.reference.move(market, state, shocks)
-    moments = np.empty(state.pnl_moments.shape)  # filled in with the metrics, below
-    after = State(
-        state.tick + 1, quotes, positions, reference, cost, demand_scale, excitation, moments, tape,
-        state.extra,
-    )  # fmt: skip
-    next_marks = market.positions.marks(market, after)
-    layout = market.layout
-    metrics = np.empty((*moments.shape[:2], metrics_.N_METRICS))
-    metrics_.account(
-        metrics, moments, *flows, *executions[:4], executions.lost, state.cost,
-        positions.inventory, marks, next_marks, arrivals.exposure, layout.first, layout.group,
-        market.made_to_order, state.pnl_moments, market.sigmas, metrics_.MEMORY,
-    )  # fmt: skip
-    observation = market.observations.observe(market, after, arrivals, executions, shocks)
-    reward = market.rewards.score(market, metrics)
+    after, flows, metrics, reward, observation = close(
+        market, state, arrivals, executions, excitation, tape, shocks
+    )
     info = Info(quotes, arrivals, executions, flows, refused, moved)
     return Step(after, observation, reward, metrics, info)
 

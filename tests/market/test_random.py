@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,9 @@ from mos_agents.market.random import (
     fill_rows,
     unit_rows,
 )
+from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
+from tests.market.worlds import KINDS, bits, random_actions
 
 words = st.integers(0, 2**64 - 1)
 
@@ -112,3 +116,29 @@ def test_hand_made_luck_gives_what_is_written_down_and_nothing_else():
         luck.uniforms("x", 3)
     with pytest.raises(InputError, match="needs 4"):
         luck.ragged("flat", np.array([0, 4]))
+
+
+class Asked(NamedTuple):
+    """The same luck, but by asking: nobody may draw from its addresses."""
+
+    luck: StreamShocks
+
+    def uniforms(self, purpose, n):
+        return self.luck.uniforms(purpose, n)
+
+    def normals(self, purpose, n):
+        return self.luck.normals(purpose, n)
+
+    def ragged(self, purpose, start):
+        return self.luck.ragged(purpose, start)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_luck_drawn_where_it_is_used_is_the_luck_that_is_handed_over(kind):
+    market = KINDS[kind]()
+    state, rng = market.start(6), np.random.default_rng(1)
+    for t in range(8):
+        actions, luck = random_actions(market, rng, 6), Streams.of(2, 6).at(t)
+        drawn, asked = (tick(market, state, actions, source) for source in (luck, Asked(luck)))
+        assert bits(drawn) == bits(asked)
+        state = drawn.state

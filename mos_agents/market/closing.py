@@ -1,0 +1,150 @@
+"""The end of a tick: what was traded goes into the books, is counted, rewarded and shown.
+
+The stages do it one after the other. Where all of them are the house's own and markets are few,
+one compiled pass calls their loops: a single market then pays for one crossing from Python instead
+of four. There is no second set of rules: the pass consists of the stages' own loops, and the tests
+compare both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mos_agents.market.kernels import kernel
+from mos_agents.market.metrics import MEMORY, N_METRICS, account
+from mos_agents.market.observations import Book, gather
+from mos_agents.market.positions import Ledger, blank_books, book_trades
+from mos_agents.market.random import Shocks
+from mos_agents.market.rewards import Objective, weigh
+from mos_agents.market.types import Array, Arrivals, Executions, Flows, Positions, State
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+FEW = 16  # markets; with more of them the crossings no longer count
+
+
+class Closed(NamedTuple):
+    """What a tick came to."""
+
+    state: State  # before the next tick
+    flows: Flows
+    metrics: Array  # [B, N, M]
+    reward: Array  # [B, N]
+    observation: Array  # [B, sum of D_n]
+
+
+def close(
+    market: Market, state: State, arrivals: Arrivals, executions: Executions, excitation: Array,
+    tape: Array, shocks: Shocks,
+) -> Closed:  # fmt: skip
+    """Close the tick. `state` is the one before it with the new quotes in it."""
+    few = len(state.cost) <= FEW and market.cached("one pass", lambda: _in_one_pass(market))
+    closed = close_in_one_pass if few else close_by_stages
+    return closed(market, state, arrivals, executions, excitation, tape, shocks)
+
+
+def _in_one_pass(market: Market) -> bool:
+    """Whether books, observations and rewards are the house's own, and not something of that kind:
+    a subclass may have changed anything.
+    """
+    own = Ledger, Book, Objective
+    parts = market.positions, market.observations, market.rewards
+    return all(type(part) is kind for part, kind in zip(parts, own, strict=True))
+
+
+def close_by_stages(
+    market: Market, state: State, arrivals: Arrivals, executions: Executions, excitation: Array,
+    tape: Array, shocks: Shocks,
+) -> Closed:  # fmt: skip
+    """Books, metrics, observations and rewards by whatever stages the market has."""
+    positions, flows = market.positions.book(market, state, executions)
+    reference, cost, demand_scale = market.reference.move(market, state, shocks)
+    moments = np.empty(state.pnl_moments.shape)
+    after = State(
+        state.tick + 1, state.quotes, positions, reference, cost, demand_scale, excitation, moments,
+        tape, state.extra,
+    )  # fmt: skip
+    metrics = np.empty((*moments.shape[:2], N_METRICS))
+    account(
+        metrics, moments, *flows, *executions[:4], executions.lost, state.cost,
+        positions.inventory, market.positions.marks(market, state),
+        market.positions.marks(market, after), arrivals.exposure, market.layout.first,
+        market.layout.group, market.made_to_order, state.pnl_moments, market.sigmas, MEMORY,
+    )  # fmt: skip
+    observation = market.observations.observe(market, after, arrivals, executions, shocks)
+    return Closed(after, flows, metrics, market.rewards.score(market, metrics), observation)
+
+
+def close_in_one_pass(
+    market: Market, state: State, arrivals: Arrivals, executions: Executions, excitation: Array,
+    tape: Array, shocks: Shocks,
+) -> Closed:  # fmt: skip
+    """The same where the ledger, the book and the objective are the house's own."""
+    assert type(market.positions) is Ledger and type(market.observations) is Book
+    constants = market.cached("closing", lambda: _constants(market))
+    tick, quotes, before, mid, cost, _, _, moments, _, extra = state
+    next_mid, next_cost, demand_scale = market.reference.move(market, state, shocks)
+    if market.positions.mark == "cost":
+        marks, next_marks = cost, next_cost
+    else:
+        marks, next_marks = market.marks_of_listings(mid), market.marks_of_listings(next_mid)
+    accounts, goods, orders, world_cash, world_units = books = blank_books(before)
+    next_moments = np.empty(moments.shape)
+    metrics = np.empty((*moments.shape[:2], N_METRICS))
+    reward = np.empty(before.cash.shape)
+    seen = np.empty((len(cost), market.observation_width))
+    close_markets(
+        *books, next_moments, metrics, reward, seen, *before, cost, *executions[:4],
+        executions.lost, marks, arrivals.exposure, moments, quotes.ask, quotes.bid,
+        quotes.ask_size, quotes.bid_size, tape, next_mid, next_cost, next_marks,
+        min((tick + 1) / market.horizon, 1.0), *constants,
+    )  # fmt: skip
+    cash, revenue, spending, holding, shortage, fees = accounts
+    inventory, delivered = goods
+    after = State(
+        tick + 1, quotes, Positions(cash, inventory, orders, world_cash, world_units), next_mid,
+        next_cost, demand_scale, excitation, next_moments, tape, extra,
+    )  # fmt: skip
+    flows = Flows(revenue, spending, holding, shortage, fees, delivered)
+    observation = market.observations.blurred(market, tick + 1, seen, shocks)
+    return Closed(after, flows, metrics, reward, observation)
+
+
+def _constants(market: Market) -> tuple[Any, ...]:
+    """The last arguments of `close_markets`, which no tick changes."""
+    rule, goal, layout = market.positions, market.rewards, market.layout
+    assert isinstance(rule, Ledger) and isinstance(goal, Objective)
+    return (
+        layout.first, layout.instrument, layout.group, market.made_to_order, market.base_stocks,
+        market.sigmas, market.premium, market.observation_plan, *goal.table(market),
+        rule.holding_cost, rule.shortage_cost, rule.commission, market.collector, MEMORY,
+    )  # fmt: skip
+
+
+@kernel
+def close_markets(  # type: ignore[no-untyped-def]
+    accounts, goods, orders, world_cash, world_units, next_moments, metrics, reward, seen, cash,
+    inventory, on_order, outside_cash, outside_units, cost, sold, sold_price, bought, bought_price,
+    lost, mark, exposure, moments, ask, bid, ask_size, bid_size, tape, next_mid, next_cost,
+    next_mark, clock, first, instrument, group, made_to_order, base_stock, sigma, premium, runs,
+    columns, weights, holding_cost, shortage_cost, commission, collector, memory,
+):  # fmt: skip
+    """Fill in books, moments, metrics, rewards and observations."""
+    book_trades(
+        accounts, goods, orders, world_cash, world_units, cash, inventory, on_order, outside_cash,
+        outside_units, cost, sold, sold_price, bought, bought_price, lost, first, instrument,
+        made_to_order, base_stock, holding_cost, shortage_cost, commission, collector,
+    )  # fmt: skip
+    account(
+        metrics, next_moments, accounts[1], accounts[2], accounts[3], accounts[4], accounts[5],
+        goods[1], sold, sold_price, bought, bought_price, lost, cost, goods[0], mark, next_mark,
+        exposure, first, group, made_to_order, moments, sigma, memory,
+    )  # fmt: skip
+    weigh(reward, metrics, columns, weights)
+    gather(
+        seen, runs, ask, bid, sold, bought, exposure, goods[0], next_cost, next_mid, premium,
+        instrument, accounts[0], clock, ask_size, bid_size, tape,
+    )  # fmt: skip
