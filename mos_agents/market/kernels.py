@@ -34,8 +34,9 @@ def kernel(function: F) -> F:
 def inlined(function: F) -> F:
     """A kernel that is written into its callers before they are compiled.
 
-    For what a loop of a few nanoseconds does: a call that hands arrays over counts their users up
-    and down, which costs more than the work. Everything else leaves that to the compiler.
+    For loops of a few nanoseconds: a call that hands arrays on counts their users up and down,
+    which costs more than such a loop's work. Without that count (`_nrt`, numba's own word for it)
+    a kernel can make no array.
     """
     compiled: F = numba.njit(
         cache=True, error_model="numpy", nogil=True, forceinline=True, _nrt=False

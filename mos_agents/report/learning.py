@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from mos_agents.market.types import Array, InputError
 from mos_agents.report import style
@@ -177,6 +178,8 @@ def draw_response(axes: Axes, made: Learning) -> None:
         axes.plot(tau, 100 * values[:, 1], color=style.PALETTE[0], linestyle=dashes, marker=".")
     axes.axhline(0, color=style.SOFT, linewidth=0.6)
     axes.set_xlabel("tau, periods from the cut on", labelpad=1)
+    axes.set_xlim(tau[0], tau[-1])
+    axes.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     axes.yaxis.set_major_formatter(lambda value, _: plain(value) + "%")
 
 
