@@ -175,7 +175,9 @@ def direct(n: int, own: float = 1.0, cross: float = 0.5) -> Any:
     return np.linalg.inv((own - cross) * np.eye(n) + cross)
 
 
-@pytest.mark.parametrize("cost", [[2.0, 3.0], [2.0, 3.0, 4.0], [1.0, 1.0, 1.0]])
+@pytest.mark.parametrize(
+    "cost", [[2.0, 3.0], [2.0, 3.0, 4.0], [1.0, 1.0, 1.0], np.linspace(2.0, 2.3, 12)], ids=len
+)
 def test_singh_vives_prices_solve_the_linear_first_order_conditions(cost):
     """q_i + (p_i - c_i) dq_i/dp_i = 0 is linear in prices; a joint owner charges (a + c_i)/2."""
     cost = np.array(cost)
@@ -189,6 +191,7 @@ def test_singh_vives_prices_solve_the_linear_first_order_conditions(cost):
     np.testing.assert_allclose(found.p_N, expected, rtol=1e-9)
     np.testing.assert_allclose(found.pi_N, 7.0 * (expected - cost) * (slopes @ (10.0 - expected)))
     np.testing.assert_allclose(found.p_M, (10.0 + cost) / 2.0, rtol=1e-7)
+    assert found.pi_N.min() > 0.0 and found.pi_M.min() > 0.0  # everybody sells, as assumed
 
 
 def test_symmetric_duopoly_by_hand():
@@ -204,6 +207,16 @@ def test_an_efficient_firm_prices_its_rival_just_out_of_the_market():
     found = bertrand_nash(market_of(Linear(10.0, 1.0, 0.5), [2.0, 7.9]))
     np.testing.assert_allclose(found.prices, [5.8, 7.9], rtol=1e-8)
     np.testing.assert_allclose(found.profits, [3.8 * 4.2, 0.0], atol=1e-6)
+
+
+def test_a_joint_owner_drops_the_product_that_costs_too_much():
+    """At c = 7 its demand is zero at the joint optimum of the rest, where the profit is flat."""
+    cost = np.array([2.0, 2.5, 3.0, 7.0])
+    found = joint_profit(market_of(Linear(10.0, 1.0, 0.5), cost))
+    margins = (10.0 - cost[:3]) / 2.0
+    np.testing.assert_allclose(found.prices[:3], cost[:3] + margins, rtol=1e-6)
+    np.testing.assert_allclose(found.profits[:3], margins * (direct(3) @ margins), rtol=1e-6)
+    assert found.profits[3] == 0.0
 
 
 @pytest.mark.parametrize("demand", [Linear(10.0, 1.0, 0.5, "across"), Unknown(
