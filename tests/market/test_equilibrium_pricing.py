@@ -204,7 +204,7 @@ def test_symmetric_duopoly_by_hand():
 
 def test_an_efficient_firm_prices_its_rival_just_out_of_the_market():
     """c = (2, 7.9): at p_1 = 10 - 2.1/.5 = 5.8 firm 2 sells nothing at cost; demand has a kink."""
-    found = bertrand_nash(market_of(Linear(10.0, 1.0, 0.5), [2.0, 7.9]))
+    found = bertrand_nash(market_of(Linear(10.0, 1.0, 0.5), [2.0, 7.9]), bounded=False)
     np.testing.assert_allclose(found.prices, [5.8, 7.9], rtol=1e-8)
     np.testing.assert_allclose(found.profits, [3.8 * 4.2, 0.0], atol=1e-6)
 
@@ -386,6 +386,7 @@ def test_commission_is_a_higher_cost_to_a_firm_and_income_to_the_platform():
         layout, catalogue, Expected(CALVANO_DEMAND), FREE, positions=Ledger(commission=0.2)
     )
     found = benchmarks(market)
+    assert found.nash.method == found.joint.method == "logit"
     plain = market_of(CALVANO_DEMAND, [1.25, 1.25], reference=1.5)
     np.testing.assert_allclose(found.p_N, bertrand_nash(plain).prices, rtol=1e-9)
     sold = bertrand_nash(plain).profits / (found.p_N - 1.25)
@@ -465,8 +466,11 @@ def test_a_best_response_in_the_linear_duopoly_is_that_of_the_formula():
 
 
 def test_who_cannot_earn_anything_asks_its_cost():
-    own, profit = best_response(market_of(Cheapest(), [2.0, 3.0]), [2.5, 9.0], 1)
-    assert own == [3.0] and profit == 0.0
+    """Any price above 2.5 earns nothing as well, whether or not the house has a margin floor."""
+    market = market_of(Cheapest(), [2.0, 3.0])
+    for bounded in (False, True):
+        own, profit = best_response(market, [2.5, 9.0], 1, bounded)
+        assert own == [3.0] and profit == 0.0
 
 
 def test_false_prices_from_a_formula_are_caught_by_the_search(monkeypatch):
