@@ -11,10 +11,10 @@ GRID = np.linspace(0.0, 10.0, 41)[:, None]
 
 
 def test_a_smooth_top_is_found_to_ten_digits():
-    """x exp(-x/3) is highest at 3; comparing values alone would stop at eight digits."""
-    best, most = peak(lambda x: x * np.exp(-x / 3.0), GRID)
-    assert best[0] == pytest.approx(3.0, rel=1e-10)
-    assert most[0] == pytest.approx(3.0 / np.e, rel=1e-14)
+    """x exp(-x/pi) is highest at pi; comparing values alone would stop at eight digits."""
+    best, most = peak(lambda x: x * np.exp(-x / np.pi), GRID)
+    assert best[0] == pytest.approx(np.pi, rel=1e-10)
+    assert most[0] == pytest.approx(np.pi / np.e, rel=1e-14)
 
 
 def test_the_top_of_a_kink_and_the_edge_of_a_cliff_are_found():
