@@ -175,7 +175,9 @@ def direct(n: int, own: float = 1.0, cross: float = 0.5) -> Any:
     return np.linalg.inv((own - cross) * np.eye(n) + cross)
 
 
-@pytest.mark.parametrize("cost", [[2.0, 3.0], [2.0, 3.0, 4.0], [1.0, 1.0, 1.0]])
+@pytest.mark.parametrize(
+    "cost", [[2.0, 3.0], [2.0, 3.0, 4.0], [1.0, 1.0, 1.0], np.linspace(2.0, 2.3, 12)], ids=len
+)
 def test_singh_vives_prices_solve_the_linear_first_order_conditions(cost):
     """q_i + (p_i - c_i) dq_i/dp_i = 0 is linear in prices; a joint owner charges (a + c_i)/2."""
     cost = np.array(cost)
@@ -189,6 +191,7 @@ def test_singh_vives_prices_solve_the_linear_first_order_conditions(cost):
     np.testing.assert_allclose(found.p_N, expected, rtol=1e-9)
     np.testing.assert_allclose(found.pi_N, 7.0 * (expected - cost) * (slopes @ (10.0 - expected)))
     np.testing.assert_allclose(found.p_M, (10.0 + cost) / 2.0, rtol=1e-7)
+    assert found.pi_N.min() > 0.0 and found.pi_M.min() > 0.0  # everybody sells, as assumed
 
 
 def test_symmetric_duopoly_by_hand():
@@ -201,9 +204,19 @@ def test_symmetric_duopoly_by_hand():
 
 def test_an_efficient_firm_prices_its_rival_just_out_of_the_market():
     """c = (2, 7.9): at p_1 = 10 - 2.1/.5 = 5.8 firm 2 sells nothing at cost; demand has a kink."""
-    found = bertrand_nash(market_of(Linear(10.0, 1.0, 0.5), [2.0, 7.9]))
+    found = bertrand_nash(market_of(Linear(10.0, 1.0, 0.5), [2.0, 7.9]), bounded=False)
     np.testing.assert_allclose(found.prices, [5.8, 7.9], rtol=1e-8)
     np.testing.assert_allclose(found.profits, [3.8 * 4.2, 0.0], atol=1e-6)
+
+
+def test_a_joint_owner_drops_the_product_that_costs_too_much():
+    """At c = 7 its demand is zero at the joint optimum of the rest, where the profit is flat."""
+    cost = np.array([2.0, 2.5, 3.0, 7.0])
+    found = joint_profit(market_of(Linear(10.0, 1.0, 0.5), cost))
+    margins = (10.0 - cost[:3]) / 2.0
+    np.testing.assert_allclose(found.prices[:3], cost[:3] + margins, rtol=1e-6)
+    np.testing.assert_allclose(found.profits[:3], margins * (direct(3) @ margins), rtol=1e-6)
+    assert found.profits[3] == 0.0
 
 
 @pytest.mark.parametrize("demand", [Linear(10.0, 1.0, 0.5, "across"), Unknown(
@@ -373,6 +386,7 @@ def test_commission_is_a_higher_cost_to_a_firm_and_income_to_the_platform():
         layout, catalogue, Expected(CALVANO_DEMAND), FREE, positions=Ledger(commission=0.2)
     )
     found = benchmarks(market)
+    assert found.nash.method == found.joint.method == "logit"
     plain = market_of(CALVANO_DEMAND, [1.25, 1.25], reference=1.5)
     np.testing.assert_allclose(found.p_N, bertrand_nash(plain).prices, rtol=1e-9)
     sold = bertrand_nash(plain).profits / (found.p_N - 1.25)
@@ -452,8 +466,11 @@ def test_a_best_response_in_the_linear_duopoly_is_that_of_the_formula():
 
 
 def test_who_cannot_earn_anything_asks_its_cost():
-    own, profit = best_response(market_of(Cheapest(), [2.0, 3.0]), [2.5, 9.0], 1)
-    assert own == [3.0] and profit == 0.0
+    """Any price above 2.5 earns nothing as well, whether or not the house has a margin floor."""
+    market = market_of(Cheapest(), [2.0, 3.0])
+    for bounded in (False, True):
+        own, profit = best_response(market, [2.5, 9.0], 1, bounded)
+        assert own == [3.0] and profit == 0.0
 
 
 def test_false_prices_from_a_formula_are_caught_by_the_search(monkeypatch):

@@ -145,7 +145,7 @@ def bertrand_nash(
         raise EquilibriumError(
             "no equilibrium in pure strategies: the cheapest seller takes all, and the one with "
             "the lowest cost wants the largest price below its rival's, which does not exist",
-            float("inf"),
+            _regret(game, game.floor),
             "give the sellers equal costs or floors, or solve the game on a finite price grid",
         )
     return _first_within(game, _nash_proposals(game, row), _regret, tolerance)

@@ -9,22 +9,17 @@ row of trial prices holds one trial for every group.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from mos_agents.market.equilibrium.peaks import peak
 from mos_agents.market.equilibrium.stage import EVERYBODY, StageGame
 from mos_agents.market.types import Array, IntArray
 
 __all__ = ["respond", "together"]
 
-PEAKS = 3
-"""How many of the highest peaks of the coarse search are narrowed down."""
-
-_FRACTIONS = np.linspace(0.0, 1.0, 33)
-_STENCIL = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+MOST_AT_ONCE = 64
+"""Listings up to which second derivatives are worth their price."""
 
 
 def respond(game: StageGame, n: int, prices: Array, sweeps: int = 50) -> Array:
@@ -52,28 +47,91 @@ def respond(game: StageGame, n: int, prices: Array, sweeps: int = 50) -> Array:
 
 def local(game: StageGame, n: int, prices: Array) -> Array:
     """[L] prices with participant n's own moved uphill from where they are, all at once."""
+    reached = _newton(game, n, prices)
+    if reached is None:
+        climbed = _better(game, n, prices, _uphill(game, n, prices))
+        reached = _newton(game, n, climbed)
+        return climbed if reached is None else reached
+    return reached
+
+
+def _uphill(game: StageGame, n: int, prices: Array) -> Array:
+    """[L] prices at the end of a quasi-Newton climb within the bounds, to half the digits."""
     own = game.own(n)
+    unit = max(abs(float(game.by_group(n, prices[None]).sum())), 1e-300)
 
     def loss_and_slope(trial: Array) -> tuple[float, Array]:
-        steps = 1e-4 * np.maximum(trial, 1e-3 * game.reference[own])
-        rows = np.repeat(prices[None], 4 * own.size + 1, axis=0)
-        rows[:, own] = trial
-        for k, far in enumerate((-2.0, -1.0, 1.0, 2.0)):
-            rows[np.arange(own.size) * 4 + k, own] += far * steps
-        value = game.by_group(n, rows).sum(-1)
-        a, b, c, d = value[:-1].reshape(-1, 4).T
-        slope = (8.0 * (c - b) - (d - a)) / (12.0 * steps)
-        return -float(value[-1]) / unit, -slope / unit
+        now = prices.copy()
+        now[own] = trial
+        return -float(game.by_group(n, now[None]).sum()) / unit, -_slope(game, n, now, own) / unit
 
-    unit = max(abs(float(game.by_group(n, prices[None]).sum())), 1e-300)
     found = minimize(
         loss_and_slope, prices[own], jac=True, method="L-BFGS-B",
-        bounds=np.stack([game.low[own], game.high[own]], -1),
-        options={"ftol": 0.0, "gtol": 1e-13, "maxiter": 200, "maxcor": 20},
+        bounds=np.stack([game.low[own], game.high[own]], -1), options={"maxiter": 200},
     )  # fmt: skip
     moved = prices.copy()
     moved[own] = np.clip(found.x, game.low[own], game.high[own])
-    return _better(game, n, prices, moved)
+    return moved
+
+
+def _newton(game: StageGame, n: int, prices: Array) -> Array | None:
+    """[L] prices after Newton's steps in all of participant n's that are not at a bound.
+
+    None where that is no maximum near by: the profit curves upwards, or the steps are long or lead
+    downhill, as they do at kinks.
+    """
+    own = game.own(n)
+    free = own[(prices[own] > 1.001 * game.low[own]) & (prices[own] < 0.999 * game.high[own])]
+    if not 0 < free.size <= MOST_AT_ONCE:
+        return None
+    most = float(game.by_group(n, prices[None]).sum())
+    for _ in range(6):
+        slope, bend = _slope(game, n, prices, free), _bend(game, n, prices, free)
+        if not np.isfinite(bend).all():
+            return None
+        curvatures = np.linalg.eigvalsh(bend)
+        if curvatures[-1] >= 1e-12 * curvatures[0]:  # the least is negative, and so must all be
+            return None
+        step = np.linalg.solve(bend, -slope)
+        moved = prices.copy()
+        moved[free] += step
+        inside = (moved >= game.low) & (moved <= game.high)
+        value = float(game.by_group(n, moved[None]).sum())
+        if not inside.all() or (np.abs(step) > 0.2 * prices[free]).any():
+            return None
+        if value < most - 1e-13 * abs(most):
+            return None
+        prices, most = moved, max(value, most)
+        if (np.abs(step) <= 1e-12 * prices[free]).all():
+            break
+    return prices
+
+
+def _slope(game: StageGame, n: int, prices: Array, own: IntArray) -> Array:
+    """Derivatives of participant n's profit in the prices of some listings, of fourth order."""
+    steps = 1e-4 * np.maximum(prices[own], 1e-3 * game.reference[own])
+    rows = np.repeat(prices[None], 4 * own.size, axis=0)
+    for k, far in enumerate((-2.0, -1.0, 1.0, 2.0)):
+        rows[np.arange(own.size) * 4 + k, own] += far * steps
+    a, b, c, d = game.by_group(n, rows).sum(-1).reshape(-1, 4).T
+    slopes: Array = (8.0 * (c - b) - (d - a)) / (12.0 * steps)
+    return slopes
+
+
+def _bend(game: StageGame, n: int, prices: Array, own: IntArray) -> Array:
+    """Second derivatives of participant n's profit in the prices of some listings."""
+    size = own.size
+    steps = 1e-4 * np.maximum(prices[own], 1e-3 * game.reference[own])
+    i, j = np.triu_indices(size)
+    rows = np.repeat(prices[None], 4 * i.size, axis=0)
+    for k, (first, second) in enumerate(((1, 1), (1, -1), (-1, 1), (-1, -1))):
+        at = np.arange(i.size) * 4 + k
+        np.add.at(rows, (at, own[i]), first * steps[i])
+        np.add.at(rows, (at, own[j]), second * steps[j])
+    a, b, c, d = game.by_group(n, rows).sum(-1).reshape(-1, 4).T
+    table = np.empty((size, size))
+    table[i, j] = table[j, i] = (a - b - c + d) / (4.0 * steps[i] * steps[j])
+    return table
 
 
 def together(game: StageGame, n: int, prices: Array) -> Array:
@@ -110,7 +168,7 @@ def _in_step(game: StageGame, n: int, prices: Array, each: Array, grid: Array) -
         rows[:, own] = row(t)
         return game.by_group(n, rows)
 
-    best, _ = _peak(value, grid)
+    best, _ = peak(value, grid)
     moved = prices.copy()
     moved[own] = row(best)
     return _better(game, n, prices, moved)
@@ -127,7 +185,7 @@ def _one_price(game: StageGame, n: int, prices: Array, listings: IntArray) -> Ar
         return game.by_group(n, rows)
 
     grid = _grid(game, prices, listings)
-    best, most = _peak(value, grid)
+    best, most = peak(value, grid)
     if n != EVERYBODY:
         # Whoever cannot earn anything asks what covers its cost, as is usual where that is said.
         idle = np.flatnonzero((most <= 0.0) & (listings >= 0))
@@ -169,75 +227,6 @@ def _rivals(game: StageGame, prices: Array) -> list[Array]:
     filled = np.where(np.isnan(table), table[0], table)
     filled = np.where(np.isnan(filled), 0.0, filled)  # a group without listings
     return [filled, filled * (1.0 - 1e-9), filled * (1.0 + 1e-9)]
-
-
-def _peak(value: Callable[[Array], Array], grid: Array) -> tuple[Array, Array]:
-    """[G] where each group's value is largest, and that value; grid [T, G] rises along T."""
-    length, groups = grid.shape
-    found = value(grid)
-    padded = np.pad(found, ((1, 1), (0, 0)), constant_values=-np.inf)
-    is_peak = (found >= padded[:-2]) & (found >= padded[2:])
-    order = np.argsort(-np.where(is_peak, found, -np.inf), axis=0, kind="stable")[:PEAKS]
-    columns = np.arange(groups)
-    around = [grid[np.clip(order + d, 0, length - 1), columns] for d in (-1, 0, 1)]
-    bracket = (around[0], around[2], around[1], found[order, columns])
-    for _ in range(5):
-        bracket = _narrowed(value, *bracket)
-    winner = bracket[3].argmax(0)
-    left, right, best, most = (part[winner, columns] for part in bracket)
-    best, most, smooth = _on_the_top(value, best, most, grid[0], grid[-1])
-    if not smooth.all():  # kinks and edges are narrowed down to the end
-        bracket = (left[None], right[None], best[None], most[None])
-        for _ in range(4):
-            bracket = _narrowed(value, *bracket)
-        best = np.where(smooth, best, bracket[2][0])
-        most = np.where(smooth, most, bracket[3][0])
-    return best, most
-
-
-def _narrowed(
-    value: Callable[[Array], Array], left: Array, right: Array, best: Array, most: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Brackets around peaks, with the best point and value so far, a sixteenth as wide. [P, G]."""
-    peaks, groups = left.shape
-    trials = left + (right - left) * _FRACTIONS[:, None, None]
-    values = value(trials.reshape(-1, groups)).reshape(trials.shape)
-    at = values.argmax(0)
-    rows, columns = np.arange(peaks)[:, None], np.arange(groups)
-    top = values[at, rows, columns]
-    return (
-        trials[np.maximum(at - 1, 0), rows, columns],
-        trials[np.minimum(at + 1, len(_FRACTIONS) - 1), rows, columns],
-        np.where(top > most, trials[at, rows, columns], best),
-        np.maximum(top, most),
-    )
-
-
-def _on_the_top(
-    value: Callable[[Array], Array], best: Array, most: Array, low: Array, high: Array
-) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Newton's steps on the slope: comparing values finds a smooth peak only to half the digits.
-
-    Returns where [G], the value there, and whether the peak is smooth so that this succeeded.
-    """
-    trial, step = best, 1e-4 * best
-    smooth = np.ones(best.shape, np.bool_)
-    for _ in range(4):
-        inside = (trial - 2.0 * step > low) & (trial + 2.0 * step < high) & (step > 0.0)
-        step = np.where(inside, step, 0.0)
-        a, b, c, d, e = value(trial + _STENCIL[:, None] * step)
-        # At a kink the step before led off the top, which shows at once in the value.
-        smooth &= inside & (c >= most - 1e-13 * np.abs(most))
-        best, most = np.where(smooth, trial, best), np.where(smooth, np.maximum(c, most), most)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = (8.0 * (d - b) - (e - a)) / (12.0 * step)
-            bend = (16.0 * (b + d) - a - e - 30.0 * c) / (12.0 * step**2)
-            wanted = np.sqrt(1e-7 * np.abs(most / bend))
-            following = best - slope / bend
-        smooth &= (bend < 0.0) & (np.abs(following - best) < 2.0 * step)
-        trial = np.where(smooth, following, best)
-        step = np.where(smooth, np.clip(wanted, 1e-6 * best, 1e-2 * best), 0.0)
-    return best, most, smooth
 
 
 def _better(game: StageGame, n: int, prices: Array, moved: Array) -> Array:
