@@ -165,8 +165,14 @@ def situation(
 ) -> tuple[IntArray, IntArray]:
     """[B, H] the rows of the tables for the situation now, and the situation of this period."""
     now = levels.encode(seat, observation, opening if opening.shape[1] else None)
+    return rows_of(levels, seat, now, before), now
+
+
+def rows_of(levels: Levels, seat: Seat, now: IntArray, before: IntArray) -> IntArray:
+    """[B, H] the rows of the tables for the situation now, given that of the period before."""
     state = now if levels.periods == 1 else now * levels.states_now(seat) + before
-    return np.arange(now.size).reshape(now.shape) * levels.states(seat) + state, now
+    rows: IntArray = np.arange(now.size).reshape(now.shape) * levels.states(seat) + state
+    return rows
 
 
 # --- chances --------------------------------------------------------------------------------------

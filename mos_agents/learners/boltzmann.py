@@ -23,7 +23,6 @@ from mos_agents.learners.base import (
     first_values,
     softmax,
 )
-from mos_agents.learners.levels import in_unit
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import check_number, register
 
@@ -54,7 +53,7 @@ class Boltzmann(Learner):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rate(self, "alpha")
-        in_unit(self, "delta")
+        check_number(self, "delta", 0.0, 1.0)
         check_number(self, "temperature", COLDEST)
         check_number(self, "temperature_floor", COLDEST)
         check_number(self, "beta", 0.0)

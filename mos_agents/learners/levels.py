@@ -249,7 +249,7 @@ class Levels:
         rows = []
         for r, (_, columns) in enumerate(self._rival_columns(seat)):
             ratio = asks[:, columns].mean(axis=1, keepdims=True)
-            if self.relative_to == "opening" and opening is not None:
+            if self.relative_to == "opening" and opening is not None and opening.shape[1]:
                 ratio = ratio / opening[:, r : r + 1]
             elif self.relative_to != "money":
                 ratio = ratio / scale.mean(axis=1, keepdims=True)
@@ -270,8 +270,3 @@ def nearest(grid: Array, values: Array) -> IntArray:
     """The number of the nearest level (the lower one of two as near); infinity is the highest."""
     found: IntArray = (0.5 * (grid[1:] + grid[:-1])).searchsorted(values)
     return found
-
-
-def in_unit(learner: Any, name: str) -> None:
-    """InputError unless the learner's parameter is a number in [0, 1]."""
-    check_number(learner, name, 0.0, 1.0)

@@ -16,12 +16,25 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mos_agents.learners.levels import Levels, in_unit, nearest
+from mos_agents.learners.base import (
+    best_of,
+    chance_of,
+    check_exploration,
+    check_initial,
+    check_rate,
+    explored,
+    first_values,
+    needed_openings,
+    on_turn,
+    rows_of,
+    situation,
+)
+from mos_agents.learners.levels import Levels, nearest
 from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.random import Shocks
 from mos_agents.market.tick import Seat
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.policies.base import check_number, check_numbers, register, same, uniform_choice
+from mos_agents.policies.base import check_number, register, uniform_choice
 
 
 class QMemory(NamedTuple):
@@ -74,18 +87,11 @@ class QLearning(Levels):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("alpha", "delta", "epsilon", "epsilon_floor"):
-            in_unit(self, name)
-        if self.alpha == 0.0:
-            raise InputError(f"{self.kind}.alpha=0 must be in (0, 1]: with 0 nothing is learnt")
-        check_number(self, "beta", 0.0)
+        check_rate(self, "alpha")
+        check_number(self, "delta", 0.0, 1.0)
+        check_exploration(self)
+        check_initial(self)
         check_number(self, "initial_spread", 0.0)
-        check_numbers(self, "initial")
-        if np.ndim(self.initial) and len(self.initial) != self.grid.size:  # type: ignore[arg-type]
-            raise InputError(
-                f"{self.kind}.initial has {np.size(self.initial)} numbers, but there are "
-                f"{self.grid.size} levels; give one, or one for each"
-            )
         if self.payoffs is not None:
             self._check_payoffs()
 
@@ -108,14 +114,15 @@ class QLearning(Levels):
 
     def first_table(self, rows: int) -> Array:
         """[rows, m] the table before anything is drawn on top."""
-        return np.tile(np.broadcast_to(np.asarray(self.initial), self.grid.shape), (rows, 1))
+        return first_values(self.initial, rows, self.grid.size)
 
     def start(self, seat: Seat, batch: int) -> QMemory:
         self.check_seat(seat)
-        if self.payoffs is not None and (self.sees != "nothing" or seat.turn != (1, 0)):
+        stateless = self.sees == "nothing" and seat.turn == (1, 0) and self.heads(seat) == 1
+        if self.payoffs is not None and not stateless:
             raise InputError(
-                f"{seat.name}: {self.kind}.payoffs is for learners without states "
-                "(sees='nothing') that move at every tick"
+                f"{seat.name}: {self.kind}.payoffs is for learners of one price without states "
+                "(sees='nothing', and scope='firm' for several listings) that move at every tick"
             )
         heads, states = self.heads(seat), self.states(seat)
         q = self.first_table(batch * heads * states)
@@ -123,24 +130,15 @@ class QLearning(Levels):
         return QMemory(
             q, greedy_levels(q), whole - 1, whole, money, money + 1.0, whole.copy(), whole,
             whole,
-            np.zeros((batch, self.rivals(seat) if self._needs_opening else 0)),
+            np.zeros((batch, needed_openings(self, seat))),
             np.zeros(1, np.int64), np.full(1, -1), np.array([self.epsilon]),
-        )  # fmt: skip
-
-    @property
-    def _needs_opening(self) -> bool:
-        return self.scope == "firm" and self.relative_to == "opening" and self.sees in (
-            "all", "rivals", "cheapest", "mean",
         )  # fmt: skip
 
     def _rows(self, seat: Seat, observation: Array, memory: QMemory) -> tuple[IntArray, IntArray]:
         """[B, H] the rows of the table for the situation now, and the situation itself."""
-        if memory.heard[0] == memory.clock[0]:
-            now = memory.now
-        else:
-            now = self.encode(seat, observation, memory.opening if self._needs_opening else None)
-        state = now if self.periods == 1 else now * self.states_now(seat) + memory.before
-        return np.arange(now.size).reshape(now.shape) * self.states(seat) + state, now
+        if memory.heard[0] != memory.clock[0]:
+            return situation(self, seat, observation, memory.before, memory.opening)
+        return rows_of(self, seat, memory.now, memory.before), memory.now
 
     def learn(
         self, seat: Seat, observation: Array, reward: Array, memory: QMemory, shocks: Shocks
@@ -168,7 +166,7 @@ class QLearning(Levels):
         return memory._replace(now=now, heard=memory.clock)
 
     def _begun(self, seat: Seat, observation: Array, memory: QMemory, shocks: Shocks) -> QMemory:
-        if self._needs_opening:
+        if memory.opening.shape[1]:
             memory = memory._replace(opening=self.opening_rivals(seat, observation))
         if self.initial_spread > 0.0:
             batch = len(observation)
@@ -185,7 +183,7 @@ class QLearning(Levels):
         if at == 0:
             return
         table = np.asarray(self.payoffs)
-        ratios = self.rival_ratios(seat, observation, None)
+        ratios = self.rival_ratios(seat, observation, memory.opening)
         column = np.zeros(len(observation), np.int64)
         for grid, ratio in zip(self._rival_grids(seat), ratios, strict=True):
             column = column * grid.size + nearest(grid, ratio[:, 0])
@@ -222,26 +220,14 @@ class QLearning(Levels):
         return best
 
     def propensity(self, seat: Seat, observation: Array, action: Array, memory: QMemory) -> Array:
-        rows, _ = self._rows(seat, observation, memory)
-        level = self.level_of(seat, observation, action[:, :, 0])
-        q = memory.q[rows]  # [B, H, m]
-        top = q == q.max(axis=2, keepdims=True)
-        best = memory.best[rows]
-        chosen = np.where(
-            best[:, :, None] >= 0,
-            np.arange(q.shape[2]) == best[:, :, None],
-            top / top.sum(2)[..., None],
-        )
-        chances = memory.epsilon[0] / q.shape[2] + (1.0 - memory.epsilon[0]) * chosen
-        on_level = same(action, self.priced(seat, observation, level))
-        found: Array = np.take_along_axis(chances, level[:, :, None], axis=2)[:, :, 0].prod(axis=1)
-        return np.where(on_level, found, 0.0)
-
-
-def on_turn(turn: tuple[int, int], at: int) -> bool:
-    """Whether a seat moves at this tick; always, where that cannot be told beforehand."""
-    period, offset = turn
-    return period == 0 or (at - offset) % period == 0
+        if on_turn(seat.turn, int(memory.clock[0])):
+            rows, _ = self._rows(seat, observation, memory)
+            best, levels = memory.best[rows][:, :, None], np.arange(self.grid.size)
+            greedy = np.where(best >= 0, levels == best, best_of(memory.q[rows]))
+            chances = explored(greedy, float(memory.epsilon[0]))
+        else:  # who is not on the move repeats itself
+            chances = (memory.level[:, :, None] == np.arange(self.grid.size)).astype(np.float64)
+        return chance_of(self, seat, observation, action, chances)
 
 
 def greedy_levels(q: Array) -> IntArray:

@@ -26,11 +26,10 @@ from mos_agents.learners.base import (
     falling,
     first_values,
 )
-from mos_agents.learners.levels import in_unit
 from mos_agents.market.random import Shocks
 from mos_agents.market.tick import Seat
 from mos_agents.market.types import Array, IntArray
-from mos_agents.policies.base import register
+from mos_agents.policies.base import check_number, register
 
 
 class SarsaTables(NamedTuple):
@@ -66,7 +65,7 @@ class Sarsa(Learner):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rate(self, "alpha")
-        in_unit(self, "delta")
+        check_number(self, "delta", 0.0, 1.0)
         check_exploration(self)
         check_initial(self)
 

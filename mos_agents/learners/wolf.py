@@ -23,9 +23,8 @@ from mos_agents.learners.base import (
     falling,
     first_values,
 )
-from mos_agents.learners.levels import in_unit
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.policies.base import register
+from mos_agents.policies.base import check_number, register
 
 
 class Strategies(NamedTuple):
@@ -59,7 +58,7 @@ class WolfPHC(Learner):
         super().__post_init__()
         for name in ("alpha", "win", "lose"):
             check_rate(self, name)
-        in_unit(self, "delta")
+        check_number(self, "delta", 0.0, 1.0)
         if self.win > self.lose:
             raise InputError(
                 f"{self.kind}.win={self.win!r} must be at most lose={self.lose!r}: who wins is to "

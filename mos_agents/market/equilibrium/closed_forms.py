@@ -6,13 +6,13 @@ import numpy as np
 
 from mos_agents.market.demand import Cheapest, Logit
 from mos_agents.market.equilibrium.logit import LogitMarket
-from mos_agents.market.equilibrium.stage import EVERYBODY, StageGame
+from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame
 from mos_agents.market.types import Array, IntArray
 
 __all__ = ["homogeneous_joint", "homogeneous_nash", "logit_prices"]
 
 
-def logit_prices(game: StageGame, joint: bool, start: Array | None) -> Array | None:
+def logit_prices(game: PriceGame, joint: bool, start: Array | None) -> Array | None:
     """[L] Bertrand-Nash or joint-profit prices of a logit market, group by group.
 
     None where the fixed point of `LogitMarket` does not apply: the demand is not logit, the price
@@ -52,7 +52,7 @@ def logit_prices(game: StageGame, joint: bool, start: Array | None) -> Array | N
     return prices if inside.all() else None
 
 
-def homogeneous_nash(game: StageGame) -> Array | None:
+def homogeneous_nash(game: PriceGame) -> Array | None:
     """[L] Bertrand's prices where the cheapest takes all, or None where there are none.
 
     The two lowest floors (unit cost, or the lowest price allowed) of different sellers decide. If
@@ -80,7 +80,7 @@ def homogeneous_nash(game: StageGame) -> Array | None:
     return prices
 
 
-def homogeneous_joint(game: StageGame) -> Array:
+def homogeneous_joint(game: PriceGame) -> Array:
     """[L] the monopoly price for the listings that earn most at theirs, the rest out of the way.
 
     What is better not sold at all stands at its highest price.
@@ -98,7 +98,7 @@ def homogeneous_joint(game: StageGame) -> Array:
     return prices
 
 
-def _monopoly(game: StageGame, demand: Cheapest, listing: int, cost: float) -> float:
+def _monopoly(game: PriceGame, demand: Cheapest, listing: int, cost: float) -> float:
     """The price of a lone seller: (1/slope + c)/2 or the choke price, within the bounds."""
     wanted = min(demand.choke, game.high[listing])
     if demand.slope > 0.0:
@@ -106,14 +106,14 @@ def _monopoly(game: StageGame, demand: Cheapest, listing: int, cost: float) -> f
     return float(np.clip(wanted, game.low[listing], game.high[listing]))
 
 
-def _groups(game: StageGame) -> list[IntArray]:
+def _groups(game: PriceGame) -> list[IntArray]:
     """The listings of each group that has any."""
     layout = game.market.layout
     parts = np.split(layout.group_listing, layout.group_start[1:-1])
     return [part for part in parts if part.size]
 
 
-def _collects_from_rivals(game: StageGame, group: IntArray) -> bool:
+def _collects_from_rivals(game: PriceGame, group: IntArray) -> bool:
     """Whether some seller in the group also earns on others' sales there."""
     shares = game.of_price[:EVERYBODY, group]
     owned = game.market.layout.seller[group] == np.arange(len(shares))[:, None]

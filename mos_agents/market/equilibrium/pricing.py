@@ -24,7 +24,7 @@ from mos_agents.market.equilibrium.closed_forms import (
 )
 from mos_agents.market.equilibrium.logit import EquilibriumError
 from mos_agents.market.equilibrium.search import respond, together
-from mos_agents.market.equilibrium.stage import EVERYBODY, StageGame, checked_prices
+from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame, checked_prices
 from mos_agents.market.types import Array, InputError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def best_response(
     Raises InputError for a market without posted prices or demand model, prices of another shape,
     and a participant who is not there or sells nothing.
     """
-    game = StageGame.of(market, bounded)
+    game = PriceGame.of(market, bounded)
     row = checked_prices(market, prices, "prices")
     n = _number(market, participant)
     own = market.layout.own(n)
@@ -138,7 +138,7 @@ def bertrand_nash(
     sellers of homogeneous goods with unequal costs, or several sellers and shoppers who compare.
     Raises InputError for a market without posted prices or demand model.
     """
-    game = StageGame.of(market, bounded)
+    game = PriceGame.of(market, bounded)
     row = None if start is None else checked_prices(market, start, "start")
     _check_tolerance(tolerance)
     if type(game.demand) is Cheapest and homogeneous_nash(game) is None:
@@ -158,15 +158,15 @@ def joint_profit(market: Market, tolerance: float = 1e-9, bounded: bool = True) 
     those of `bertrand_nash`; the residual is what one listing, or the listings of a choice group in
     step, could still add.
     """
-    game = StageGame.of(market, bounded)
+    game = PriceGame.of(market, bounded)
     _check_tolerance(tolerance)
     return _first_within(game, _joint_proposals(game), _joint_regret, tolerance)
 
 
 def _first_within(
-    game: StageGame,
+    game: PriceGame,
     proposals: Iterator[_Proposal],
-    regret: Callable[[StageGame, Array], float],
+    regret: Callable[[PriceGame, Array], float],
     tolerance: float,
 ) -> MarketPrices:
     """The first proposal that leaves at most `tolerance` to gain."""
@@ -194,7 +194,7 @@ def _first_within(
     )
 
 
-def _nash_proposals(game: StageGame, start: Array | None) -> Iterator[_Proposal]:
+def _nash_proposals(game: PriceGame, start: Array | None) -> Iterator[_Proposal]:
     yield "logit", lambda: logit_prices(game, False, start)
     if type(game.demand) is Cheapest:
         yield "homogeneous goods", lambda: homogeneous_nash(game)
@@ -207,7 +207,7 @@ def _nash_proposals(game: StageGame, start: Array | None) -> Iterator[_Proposal]
             yield "best responses", lambda b=begin, t=in_turn: _repeated(game, b, t)  # type: ignore[misc]
 
 
-def _repeated(game: StageGame, prices: Array, in_turn: bool) -> Array:
+def _repeated(game: PriceGame, prices: Array, in_turn: bool) -> Array:
     """Best responses to best responses until nobody moves, or until that stalls."""
     least, since = np.inf, 0
     size = np.maximum(game.floor, 1e-3 * game.reference)
@@ -228,14 +228,14 @@ def _repeated(game: StageGame, prices: Array, in_turn: bool) -> Array:
     return prices
 
 
-def _joint_proposals(game: StageGame) -> Iterator[_Proposal]:
+def _joint_proposals(game: PriceGame) -> Iterator[_Proposal]:
     yield "logit", lambda: logit_prices(game, True, None)
     if type(game.demand) is Cheapest:
         yield "homogeneous goods", lambda: homogeneous_joint(game)
     yield "best responses", lambda: _climbed(game)
 
 
-def _climbed(game: StageGame) -> Array:
+def _climbed(game: PriceGame) -> Array:
     """The best, group by group, of what is reached from several starts."""
     best: Array | None = None
     for begin in (np.clip(game.reference, game.floor, game.high), game.high):
@@ -248,14 +248,14 @@ def _climbed(game: StageGame) -> Array:
     return best
 
 
-def _regret(game: StageGame, prices: Array) -> float:
+def _regret(game: PriceGame, prices: Array) -> float:
     """The largest gain of a participant that answers best, relative to its profit."""
     now = game.profits(prices)
     gains = np.array([game.profits(respond(game, n, prices))[n] - now[n] for n in game.sellers])
     return _relative(game, prices, gains, now[game.sellers])
 
 
-def _joint_regret(game: StageGame, prices: Array) -> float:
+def _joint_regret(game: PriceGame, prices: Array) -> float:
     """What moves of one listing, or of a group's in step, could still add to the total."""
     now = game.profits(prices).sum()
     moved = respond(game, EVERYBODY, together(game, EVERYBODY, prices), sweeps=1)
@@ -263,7 +263,7 @@ def _joint_regret(game: StageGame, prices: Array) -> float:
     return _relative(game, prices, np.array([gain]), np.array([now]))
 
 
-def _relative(game: StageGame, prices: Array, gains: Array, profits: Array) -> float:
+def _relative(game: PriceGame, prices: Array, gains: Array, profits: Array) -> float:
     turnover = float((game.quantities(prices[None])[0] * prices).sum())
     worth = np.maximum(np.abs(profits), 1e-6 * turnover)
     gains = np.maximum(gains, 0.0)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from mos_agents.market.equilibrium.peaks import peak
-from mos_agents.market.equilibrium.stage import EVERYBODY, StageGame
+from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame
 from mos_agents.market.types import Array, IntArray
 
 __all__ = ["respond", "together"]
@@ -22,7 +22,7 @@ MOST_AT_ONCE = 64
 """Listings up to which second derivatives are worth their price."""
 
 
-def respond(game: StageGame, n: int, prices: Array, sweeps: int = 50) -> Array:
+def respond(game: PriceGame, n: int, prices: Array, sweeps: int = 50) -> Array:
     """[L] prices with participant n's own (or EVERYBODY's) where its profit is largest.
 
     With one listing a group this is a search over its whole range, whatever its price was. With
@@ -45,7 +45,7 @@ def respond(game: StageGame, n: int, prices: Array, sweeps: int = 50) -> Array:
     return best
 
 
-def local(game: StageGame, n: int, prices: Array) -> Array:
+def local(game: PriceGame, n: int, prices: Array) -> Array:
     """[L] prices with participant n's own moved uphill from where they are, all at once."""
     reached = _newton(game, n, prices)
     if reached is None:
@@ -55,7 +55,7 @@ def local(game: StageGame, n: int, prices: Array) -> Array:
     return reached
 
 
-def _uphill(game: StageGame, n: int, prices: Array) -> Array:
+def _uphill(game: PriceGame, n: int, prices: Array) -> Array:
     """[L] prices at the end of a quasi-Newton climb within the bounds, to half the digits."""
     own = game.own(n)
     unit = max(abs(float(game.by_group(n, prices[None]).sum())), 1e-300)
@@ -74,7 +74,7 @@ def _uphill(game: StageGame, n: int, prices: Array) -> Array:
     return moved
 
 
-def _newton(game: StageGame, n: int, prices: Array) -> Array | None:
+def _newton(game: PriceGame, n: int, prices: Array) -> Array | None:
     """[L] prices after Newton's steps in all of participant n's that are not at a bound.
 
     None where that is no maximum near by: the profit curves upwards, or the steps are long or lead
@@ -107,7 +107,7 @@ def _newton(game: StageGame, n: int, prices: Array) -> Array | None:
     return prices
 
 
-def _slope(game: StageGame, n: int, prices: Array, own: IntArray) -> Array:
+def _slope(game: PriceGame, n: int, prices: Array, own: IntArray) -> Array:
     """Derivatives of participant n's profit in the prices of some listings, of fourth order."""
     steps = 1e-4 * np.maximum(prices[own], 1e-3 * game.reference[own])
     rows = np.repeat(prices[None], 4 * own.size, axis=0)
@@ -118,7 +118,7 @@ def _slope(game: StageGame, n: int, prices: Array, own: IntArray) -> Array:
     return slopes
 
 
-def _bend(game: StageGame, n: int, prices: Array, own: IntArray) -> Array:
+def _bend(game: PriceGame, n: int, prices: Array, own: IntArray) -> Array:
     """Second derivatives of participant n's profit in the prices of some listings."""
     size = own.size
     steps = 1e-4 * np.maximum(prices[own], 1e-3 * game.reference[own])
@@ -134,7 +134,7 @@ def _bend(game: StageGame, n: int, prices: Array, own: IntArray) -> Array:
     return table
 
 
-def together(game: StageGame, n: int, prices: Array) -> Array:
+def together(game: PriceGame, n: int, prices: Array) -> Array:
     """[L] prices after moves of participant n's (or EVERYBODY's) listings of a group in step.
 
     Tried are one price for all, one mark-up for all, and the present prices up or down by a factor:
@@ -155,7 +155,7 @@ def together(game: StageGame, n: int, prices: Array) -> Array:
     return prices
 
 
-def _in_step(game: StageGame, n: int, prices: Array, each: Array, grid: Array) -> Array:
+def _in_step(game: PriceGame, n: int, prices: Array, each: Array, grid: Array) -> Array:
     """[L] prices with participant n's own at the best common multiple of `each` in every group."""
     own = game.own(n)
     group = game.market.layout.group[own]
@@ -174,7 +174,7 @@ def _in_step(game: StageGame, n: int, prices: Array, each: Array, grid: Array) -
     return _better(game, n, prices, moved)
 
 
-def _one_price(game: StageGame, n: int, prices: Array, listings: IntArray) -> Array:
+def _one_price(game: PriceGame, n: int, prices: Array, listings: IntArray) -> Array:
     """[L] prices with one listing a group (-1 for none) at its best over the whole range."""
     groups = np.flatnonzero(listings >= 0)
     own = listings[groups]
@@ -199,7 +199,7 @@ def _one_price(game: StageGame, n: int, prices: Array, listings: IntArray) -> Ar
     return moved
 
 
-def _grid(game: StageGame, prices: Array, listings: IntArray) -> Array:
+def _grid(game: PriceGame, prices: Array, listings: IntArray) -> Array:
     """[T, G] trial prices in rising order: even, geometric, and at and around rivals' prices."""
     columns = np.maximum(listings, 0)
     low, high = game.low[columns], game.high[columns]
@@ -214,7 +214,7 @@ def _grid(game: StageGame, prices: Array, listings: IntArray) -> Array:
     return grid
 
 
-def _rivals(game: StageGame, prices: Array) -> list[Array]:
+def _rivals(game: PriceGame, prices: Array) -> list[Array]:
     """[r, G] the prices in each group, and those just below and above them: kinks and cliffs."""
     layout = game.market.layout
     counts = np.diff(layout.group_start)
@@ -229,7 +229,7 @@ def _rivals(game: StageGame, prices: Array) -> list[Array]:
     return [filled, filled * (1.0 - 1e-9), filled * (1.0 + 1e-9)]
 
 
-def _better(game: StageGame, n: int, prices: Array, moved: Array) -> Array:
+def _better(game: PriceGame, n: int, prices: Array, moved: Array) -> Array:
     """Group by group, the one of two price vectors [L] that earns participant n more."""
     value = game.by_group(n, np.stack([prices, moved]))
     gains = value[1] > value[0]

@@ -20,7 +20,7 @@ from mos_agents.market.types import Array, InputError, IntArray
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
 
-__all__ = ["StageGame", "checked_prices", "stage_profits"]
+__all__ = ["PriceGame", "checked_prices", "stage_profits"]
 
 EVERYBODY = -1
 """In place of a participant's number: all of them together."""
@@ -35,7 +35,7 @@ def stage_profits(market: Market, prices: Array) -> Array:
     Raises InputError for a market without posted prices, without a demand model, or whose arrivals
     have no mean, and for prices that are not finite or of another shape.
     """
-    game = StageGame.of(market)
+    game = PriceGame.of(market)
     rows = checked_prices(market, prices, "prices", rows=True)
     sold = game.quantities(rows)
     return np.stack([game.earned(n, rows, sold).sum(-1) for n in range(market.layout.N)], axis=-1)
@@ -58,7 +58,7 @@ def checked_prices(market: Market, prices: Array, name: str, rows: bool = False)
 
 
 @dataclass(frozen=True, eq=False)
-class StageGame:
+class PriceGame:
     """The market before its first tick, seen as a game in prices.
 
     cost, reference, mass: [L] unit cost, reference price, and units wanted in the listing's group.
@@ -79,9 +79,9 @@ class StageGame:
     commission: float
 
     @classmethod
-    def of(cls, market: Market, bounded: bool = True) -> StageGame:
+    def of(cls, market: Market, bounded: bool = True) -> PriceGame:
         """The game of a market; `bounded` keeps prices above the house's margin floor."""
-        game: StageGame = market.cached(("stage game", bounded), lambda: _made(market, bounded))
+        game: PriceGame = market.cached(("stage game", bounded), lambda: _made(market, bounded))
         return game
 
     def quantities(self, prices: Array) -> Array:
@@ -157,7 +157,7 @@ class StageGame:
         return (layout.group[:, None] == np.arange(layout.G)).astype(np.float64)
 
 
-def _made(market: Market, bounded: bool) -> StageGame:
+def _made(market: Market, bounded: bool) -> PriceGame:
     layout = market.layout
     if "price" not in market.quotes.features:
         raise InputError(
@@ -196,7 +196,7 @@ def _made(market: Market, bounded: bool) -> StageGame:
         others = layout.seller != collector
         of_price[:-1, others] *= 1.0 - commission
         of_price[collector, others] = commission
-    return StageGame(
+    return PriceGame(
         market, demand, cost, market.marks_of_listings(opening.reference)[0], mass[layout.group],
         low, high, of_price, of_cost, commission,
     )  # fmt: skip
