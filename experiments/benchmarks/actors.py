@@ -45,9 +45,8 @@ GOAL = 0.8
 def plan_of(participants: int, markets: int, folder: str | None = None) -> ShardPlan:
     """Competing sellers of one product."""
     scenario = scenarios.preset("retail", firms=participants - 1, products=1)
-    return ShardPlan(
-        "benchmark", scenarios.dump(scenario), 0, tuple(range(markets)), folder=folder, recorded=1
-    )
+    plan = ShardPlan("benchmark", scenarios.dump(scenario), 0, (0,), folder=folder, recorded=1)
+    return plan.part(0, 1, markets)
 
 
 class Sizes(NamedTuple):

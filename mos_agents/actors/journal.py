@@ -134,7 +134,7 @@ def _told(folder: Path, tick: int | None) -> Iterator[None]:
 
 def encoded(record: Record, chain: bytes) -> tuple[bytes, bytes]:
     """The record's bytes, and its digest, which the next one builds on."""
-    note = json.dumps(record.note, separators=(",", ":")).encode()
+    note = json.dumps(record.note, separators=(",", ":")).encode() if record.note else b"{}"
     body = np.ascontiguousarray(record.actions, "<f8").tobytes()
     length = HEAD.size + len(note) + len(body) + DIGEST
     data = HEAD.pack(length, record.tick, len(note)) + note + body
