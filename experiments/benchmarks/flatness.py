@@ -1,6 +1,6 @@
 """Whether memory and open files stay flat over a long run of actors, process by process.
 
-    python -m experiments.benchmarks.flatness [--ticks 100000] [--backend ray|inside]
+    python -m experiments.benchmarks.flatness [--ticks 100000] [--backend ray|inside] [--minutes M]
 
 `ray`: a platform and two firms, an actor each, one clearing house with a journal and a checkpoint
 every 500 ticks, as `mos run` has it. `inside`: the loop in this process. Not part of `make bench`:
@@ -17,7 +17,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -84,7 +84,7 @@ def _numbered(kind: str) -> Iterator[str]:
     yield from (f"{kind} {i}" for i in range(2, 10_000))
 
 
-def over_ray(ticks: int) -> Iterator[Moment]:
+def over_ray(ticks: int) -> Generator[Moment]:
     """A run of actors, looked at as it goes on."""
     with cluster(), tempfile.TemporaryDirectory() as folder:
         plan = replace(plan_of(3, 1, folder), folder=folder)
@@ -94,7 +94,7 @@ def over_ray(ticks: int) -> Iterator[Moment]:
                 yield Moment(made.tick + 1, time.monotonic() - begin, looked())
 
 
-def inside(ticks: int) -> Iterator[Moment]:
+def inside(ticks: int) -> Generator[Moment]:
     """The loop in this process, with the hash of every tick."""
     scenario, digest = scenarios.preset("retail", firms=2, products=1), TrajectoryHash()
     begin, steps = time.monotonic(), play(scenario.market(), scenario.policies(), seed=0,
@@ -160,18 +160,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.flatness")
     parser.add_argument("--ticks", type=int, default=100_000, help="how long the run is")
     parser.add_argument("--backend", choices=("ray", "inside"), default="ray")
+    parser.add_argument("--minutes", type=float, help="end then, however far it has come")
     given = parser.parse_args(arguments)
     if given.ticks < LOOKS:
         parser.error(f"--ticks={given.ticks} must be >= {LOOKS}: that is how often one looks")
     runs: dict[str, Any] = {"ray": over_ray, "inside": inside}
     moments: list[Moment] = []
-    for moment in runs[given.backend](given.ticks):
+    going = runs[given.backend](given.ticks)
+    for moment in going:
         moments.append(moment)
         if len(moments) % (LOOKS // 8) == 0:
             whole = sum(look.megabytes for look in moment.looks.values())
             files = sum(look.files for look in moment.looks.values())
-            print(f"tick {moment.tick:>10,} {moment.seconds:7.1f} s: {whole:8.1f} MB, {files} files",
-                  flush=True)  # fmt: skip
+            at = f"tick {moment.tick:>10,} {moment.seconds:7.1f} s"
+            print(f"{at}: {whole:8.1f} MB, {files} files", flush=True)
+        if given.minutes is not None and moment.seconds > 60.0 * given.minutes:
+            going.close()
+            break
     told(moments)
     return 0
 

@@ -18,6 +18,7 @@ from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.types import Array
 
 LENGTH = struct.Struct("<I")
+NUMBER = np.dtype("<f8")
 
 INLINE = 96_000
 """What Ray sends along with a call, an argument: 100 kB less some wrapping. Whatever is larger goes
@@ -81,27 +82,30 @@ def replies_in(block: bytes) -> tuple[list[Reply], float]:
 def _block(heading: Any, arrays: Sequence[Array]) -> bytes:
     text = json.dumps(heading).encode()
     text += b" " * (-(len(text) + LENGTH.size) % 8)  # the numbers then lie where processors read
-    parts = [np.ascontiguousarray(array, "<f8").data for array in arrays]
+    parts = [np.ascontiguousarray(array, NUMBER).data for array in arrays]
     return b"".join([LENGTH.pack(len(text)), text, *parts])
 
 
-def _opened(block: bytes) -> tuple[Any, memoryview]:
+def _opened(block: bytes) -> tuple[Any, Array]:
     (length,) = LENGTH.unpack_from(block)
     begin = LENGTH.size + length
-    return json.loads(block[LENGTH.size : begin]), memoryview(block)[begin:]
+    heading = json.loads(block[LENGTH.size : begin])
+    if len(block) == begin:  # numpy takes nothing for an error
+        return heading, np.empty(0)
+    return heading, np.frombuffer(block, NUMBER, offset=begin)
 
 
-def _arrays(numbers: memoryview, shapes: Sequence[Sequence[int]]) -> list[Array]:
+def _arrays(numbers: Array, shapes: Sequence[Sequence[int]]) -> list[Array]:
     """The arrays that lie one behind the other in `numbers`, and nothing else."""
-    found, flat, at = [], np.frombuffer(numbers, "<f8"), 0
+    found, at = [], 0
     for shape in shapes:
-        if any(type(n) is not int or n < 0 for n in shape):
-            raise ValueError(f"no shape: {shape!r}")
         size = 1
         for n in shape:
+            if type(n) is not int or n < 0:
+                raise ValueError(f"no shape: {shape!r}")
             size *= n
-        found.append(flat[at : at + size].reshape(tuple(shape)))
+        found.append(numbers[at : at + size].reshape(shape))
         at += size
-    if at != flat.size:
-        raise ValueError(f"{flat.size} numbers where {at} were announced")
+    if at != numbers.size:
+        raise ValueError(f"{numbers.size} numbers where {at} were announced")
     return found

@@ -1,4 +1,4 @@
-"""Messages as plain bytes: what comes out is what went in, and a stranger's block is only refused."""
+"""Messages as plain bytes: what comes out is what went in; a stranger's block is refused."""
 
 import pickle
 import random
