@@ -1,6 +1,7 @@
 """Whether memory and open files stay flat over a long run of actors, process by process.
 
     python -m experiments.benchmarks.flatness [--ticks 100000] [--backend ray|inside] [--minutes M]
+        [--markets B]
 
 `ray`: a platform and two firms, an actor each, one clearing house with a journal and a checkpoint
 every 500 ticks, as `mos run` has it. `inside`: the loop in this process. Not part of `make bench`:
@@ -14,10 +15,11 @@ left is that of Theil and Sen, the median of all pairs, with its distribution-fr
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -39,7 +41,6 @@ GOAL = 1.0
 """MB an hour."""
 
 WHO = {
-    "python": "driver",
     "ray::_ShardActor": "clearing house",
     "ray::_HostActor": "participant",
     "gcs_server": "Ray: table",
@@ -64,41 +65,35 @@ class Moment(NamedTuple):
 
 
 def looked() -> Looks:
-    """Every process of the run by name and, where there are several, number."""
+    """Every process of the run, by what it is and its number; what else Ray starts is a helper."""
     found: Looks = {}
-    for process in sorted(family(), key=lambda p: p.pid):
+    for process in family():
         try:
-            title = process.cmdline()[0].split("/")[-1].split(".")[0].split("(")[0].strip()
+            title = process.cmdline()[0].split("/")[-1]
             look = Look(process.memory_full_info().uss / 2**20, process.num_fds())
         except (psutil.Error, IndexError):
             continue
-        kind = next((who for begin, who in WHO.items() if title.startswith(begin)), None)
-        if kind is not None:
-            name = next(n for n in _numbered(kind) if n not in found)
-            found[name] = look
+        kind = next((who for begin, who in WHO.items() if title.startswith(begin)), "Ray: helper")
+        found["driver" if process.pid == os.getpid() else f"{kind} {process.pid}"] = look
     return found
 
 
-def _numbered(kind: str) -> Iterator[str]:
-    yield kind
-    yield from (f"{kind} {i}" for i in range(2, 10_000))
-
-
-def over_ray(ticks: int) -> Generator[Moment]:
+def over_ray(ticks: int, markets: int) -> Generator[Moment]:
     """A run of actors, looked at as it goes on."""
     with cluster(), tempfile.TemporaryDirectory() as folder:
         plan = replace(plan_of(3, 1, folder), folder=folder)
-        driver, begin = Driver(RayShards(), plan, ticks, 1, died=ActorDied), time.monotonic()
+        driver = Driver(RayShards(), plan, ticks, markets, died=ActorDied)
+        begin = time.monotonic()
         for made in driver.run():
             if (made.tick + 1) % max(1, ticks // LOOKS) == 0:
                 yield Moment(made.tick + 1, time.monotonic() - begin, looked())
 
 
-def inside(ticks: int) -> Generator[Moment]:
+def inside(ticks: int, markets: int) -> Generator[Moment]:
     """The loop in this process, with the hash of every tick."""
     scenario, digest = scenarios.preset("retail", firms=2, products=1), TrajectoryHash()
     begin, steps = time.monotonic(), play(scenario.market(), scenario.policies(), seed=0,
-                                          ticks=ticks, markets=1)  # fmt: skip
+                                          ticks=ticks, markets=markets)  # fmt: skip
     for tick, step in enumerate(steps):
         digest.add(step)
         if (tick + 1) % max(1, ticks // LOOKS) == 0:
@@ -149,7 +144,7 @@ def told(moments: Sequence[Moment]) -> None:
     )
     print("| process | MB then | MB at the end | MB an hour | 95 % | MB in 100,000 ticks | files |")
     print("| --- " + "| ---: " * 6 + "|")
-    for name, one in trends(moments).items():
+    for name, one in sorted(trends(moments).items()):
         print(
             f"| {name} | {one.first:.1f} | {one.last:.1f} | {one.slope:+.2f} "
             f"| {one.low:+.2f} to {one.high:+.2f} | {one.slope_by_ticks:+.3f} | {one.files:+d} |"
@@ -160,13 +155,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.flatness")
     parser.add_argument("--ticks", type=int, default=100_000, help="how long the run is")
     parser.add_argument("--backend", choices=("ray", "inside"), default="ray")
+    parser.add_argument("--markets", type=int, default=1, help="how many side by side")
     parser.add_argument("--minutes", type=float, help="end then, however far it has come")
     given = parser.parse_args(arguments)
     if given.ticks < LOOKS:
         parser.error(f"--ticks={given.ticks} must be >= {LOOKS}: that is how often one looks")
     runs: dict[str, Any] = {"ray": over_ray, "inside": inside}
     moments: list[Moment] = []
-    going = runs[given.backend](given.ticks)
+    going = runs[given.backend](given.ticks, given.markets)
     for moment in going:
         moments.append(moment)
         if len(moments) % (LOOKS // 8) == 0:
