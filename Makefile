@@ -21,7 +21,7 @@ SUPPORTED = $(shell $(PYTHON) -c \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help .venv demo test chaos lint types bench lock clean
+.PHONY: help .venv demo test chaos matrix lint types bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test: $(READY)  ## run the tests on two processes
 
 chaos: $(READY)  ## kill processes of real clusters for a quarter of an hour
 	$(BIN)/python -m pytest -q -s -m chaos tests/actors
+
+matrix: $(READY)  ## compare the hash of every preset, seed and layout over a real cluster
+	$(BIN)/python -m pytest -q -s -m matrix tests/actors
 
 lint: $(READY)  ## check the code's style and format
 	$(BIN)/ruff check .

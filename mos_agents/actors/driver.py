@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from mos_agents.actors.runtime import LocalRuntime
-from mos_agents.actors.shard import Progress, Shard, ShardPlan, Summary
+from mos_agents.actors.shard import Shard, ShardPlan
+from mos_agents.actors.summaries import Progress, Summary
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.hashing import combined
 from mos_agents.runs.tables import Row, combined_aggregate, combined_row
@@ -183,7 +184,9 @@ class Driver:
             sizes = [len(plan.markets) for plan in self._plans]
             rows = [part.row for part in parts if part.row is not None]
             means = combined_aggregate(
-                [part.means for part in parts], sizes, [part.rewards for part in parts]
+                [part.means for part in parts],
+                sizes,
+                [part.rewards for part in parts if part.rewards is not None],
             )
             made = Tick(self._next, combined_row(rows), means)
             self._next += 1

@@ -76,16 +76,16 @@ class Journal:
         """
         assert self._handle is not None
         data, digest = encoded(Record(tick, actions, note), self._chain)
-        with _told(self.folder, tick):
-            try:
-                write_all(self._handle, data)
-                if time.monotonic() - self._synced > SYNC_SECONDS:
-                    os.fsync(self._handle)
-                    self._synced = time.monotonic()
-            except OSError:
+        try:
+            write_all(self._handle, data)
+            if time.monotonic() - self._synced > SYNC_SECONDS:
+                os.fsync(self._handle)
+                self._synced = time.monotonic()
+        except OSError as error:
+            with _told(self.folder, tick):
                 os.ftruncate(self._handle, self._end)
                 os.lseek(self._handle, self._end, os.SEEK_SET)
-                raise
+                raise error
         self._end += len(data)
         self._chain = digest
 
@@ -134,7 +134,7 @@ def _told(folder: Path, tick: int | None) -> Iterator[None]:
 
 def encoded(record: Record, chain: bytes) -> tuple[bytes, bytes]:
     """The record's bytes, and its digest, which the next one builds on."""
-    note = json.dumps(record.note, separators=(",", ":")).encode()
+    note = json.dumps(record.note, separators=(",", ":")).encode() if record.note else b"{}"
     body = np.ascontiguousarray(record.actions, "<f8").tobytes()
     length = HEAD.size + len(note) + len(body) + DIGEST
     data = HEAD.pack(length, record.tick, len(note)) + note + body

@@ -30,11 +30,13 @@ from ray.exceptions import (
 from ray.exceptions import AuthenticationError as RayAuthenticationError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from mos_agents.actors import wire
 from mos_agents.actors.lent import Lent, Loan
-from mos_agents.actors.messages import told
+from mos_agents.actors.messages import MessageError, told
 from mos_agents.actors.participant import hosted
 from mos_agents.actors.runtime import Answer, nothing
-from mos_agents.actors.shard import Progress, Shard, ShardPlan
+from mos_agents.actors.shard import Shard, ShardPlan
+from mos_agents.actors.summaries import Progress
 from mos_agents.market.types import Array, InputError, Step
 from mos_agents.policies.faults import Fault
 from mos_agents.runs.files import RunError
@@ -196,7 +198,12 @@ class RayRuntime:
     def ask(
         self, asks: Sequence[tuple[Any, str, tuple[Any, ...]]], deadline: float | None
     ) -> list[Answer]:
-        references = [getattr(handle, verb).remote(*args) for handle, verb, args in asks]
+        references = [
+            handle.decide.remote(*wire.pieces(wire.packed_calls(*args)))
+            if verb == "decide"
+            else getattr(handle, verb).remote(*args)
+            for handle, verb, args in asks
+        ]
         self.meanwhile()
         return answers(references, deadline)
 
@@ -252,7 +259,13 @@ def _answer(reference: Any) -> Answer:
 
 
 def _timed(found: Any) -> Answer:
-    """What a host's verb gave, and the seconds that it says it took."""
+    """What a host's verb gave, and the seconds that it says it took; of replies, a block."""
+    if type(found) is bytes:
+        try:
+            replies, seconds = wire.replies_in(found)
+        except MessageError as error:
+            return Answer(error=told(error))
+        return Answer(replies, seconds=seconds)
     if type(found) is tuple and len(found) == 2 and type(found[1]) is float:
         return Answer(found[0], seconds=found[1])
     return Answer(error=f"answered with a {type(found).__name__}")
@@ -271,9 +284,10 @@ class _HostActor:
     def awake(self) -> tuple[Any, float]:
         return self._host.awake(), 0.0
 
-    def decide(self, calls: Any) -> tuple[Any, float]:
+    def decide(self, *pieces: bytes) -> bytes:
         begin = time.perf_counter()
-        return self._host.decide(calls), time.perf_counter() - begin
+        replies = self._host.decide(wire.calls_in(b"".join(pieces)))
+        return wire.packed_replies(replies, time.perf_counter() - begin)
 
     def catch_up(self, calls: Any) -> tuple[Any, float]:
         self._host.catch_up(calls)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -29,13 +29,20 @@ from mos_agents.actors.journal import (
 from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply, flatten, restored
 from mos_agents.actors.participant import Snapshot, checked_memories
 from mos_agents.actors.runtime import Answer, Runtime
+from mos_agents.actors.summaries import Progress, Summaries, Summary
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies.base import Policy
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import TrajectoryHash
-from mos_agents.runs.tables import Row, aggregate, row
+from mos_agents.runs.tables import aggregate, row
+
+CALL_BYTES = 600
+"""What a call kept takes besides its observation: objects around two small arrays."""
+
+TOGETHER = 64
+"""How many markets' ticks are written up together."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class ShardPlan:
     host gets. starting: seconds in which a new life may be late without running out of patience.
     keep_calls: megabytes of past calls kept for new lives.
     folder: where snapshots and journal go (None: nowhere, and nothing survives the process).
+    rewards: whether the driver gets all rewards of all ticks (quantiles over several shards).
     """
 
     run: str
@@ -64,6 +72,7 @@ class ShardPlan:
     audit: bool = False
     recorded: int = 0
     every: int = 1
+    rewards: bool = True
 
     def __post_init__(self) -> None:
         for name, low in (("hosts", 0), ("patience", 1), ("restarts", 0), ("starting", 0.0)):
@@ -78,27 +87,9 @@ class ShardPlan:
         recorded = int(np.clip(self.recorded - numbers[0], 0, numbers.size))
         folder = None if self.folder is None else f"{self.folder}/shard-{shard:04d}"
         return replace(
-            self, markets=tuple(int(m) for m in numbers), recorded=recorded, folder=folder
-        )
-
-
-class Summary(NamedTuple):
-    """What is recorded of a tick: rows of the recorded markets, and means over all of the shard."""
-
-    row: Row | None
-    means: Array  # [values, N]
-    rewards: Array  # [B, N], for quantiles over shards
-
-
-class Progress(NamedTuple):
-    """What the driver learns of some ticks: what to record, and who gave trouble."""
-
-    tick: int  # next to be cleared
-    summaries: list[Summary]  # one a tick
-    digests: Any  # [B, 2]
-    counts: dict[str, dict[str, int]]
-    seconds: dict[str, float]  # latency of the slowest reply, by participant
-    withdrawn: tuple[str, ...]
+            self, markets=tuple(int(m) for m in numbers), recorded=recorded, folder=folder,
+            rewards=shards > 1,
+        )  # fmt: skip
 
 
 class Shard:
@@ -131,9 +122,9 @@ class Shard:
         self._snapshots: dict[str, Snapshot] = {}
         self._past: list[list[Call]] = []
         self._seconds: dict[str, float] = {}
-        self._replayed: list[Summary] = []
-        self._written: list[Summary] = []
-        self._unwritten: tuple[State, Step] | None = None
+        self._replayed = Summaries()
+        self._written = Summaries()
+        self._unwritten: list[tuple[State, Step]] = []
         runtime.meanwhile = self._write_up
         self._shape = (len(self.markets), self.market.layout.L, len(self.market.quotes.features))
         self.journal: Journal | None = None
@@ -165,15 +156,15 @@ class Shard:
 
     def advance(self, ticks: int) -> Progress:
         """Clear so many ticks."""
-        self._seconds, self._written = {}, []
+        self._seconds, self._written = {}, Summaries()
         for _ in range(ticks):
             self._tick()
-        self._write_up()
+        self._write_up(least=1)
         return self._progress(self._written)
 
     def caught_up(self) -> Progress:
         """What recovery brought back: the ticks replayed since the snapshot."""
-        summaries, self._replayed = self._replayed, []
+        summaries, self._replayed = self._replayed, Summaries()
         return self._progress(summaries)
 
     def close(self) -> None:
@@ -193,21 +184,28 @@ class Shard:
         at, state = house.tick, house.state
         if self.journal is not None:
             self.journal.append(at, actions, self._note(absent))
-        self._unwritten = state, house.clear(at, actions, absent)
+        self._unwritten.append((state, house.clear(at, actions, absent)))
         self._keep_house()
 
-    def _write_up(self) -> None:
-        """Digest and summary of the last tick. Nobody waits for them: a runtime whose hosts work
-        elsewhere has them made while those decide upon the next tick."""
-        if self._unwritten is not None:
-            (before, step), self._unwritten = self._unwritten, None
+    def _write_up(self, least: int | None = None) -> None:
+        """Digests and summaries of the last ticks. Nobody waits for them: a runtime whose hosts
+        work elsewhere has them made while those decide upon the next tick.
+
+        least: of so many ticks or not yet; several ticks of a few markets take hardly longer than
+        one, as what they need is then at hand.
+        """
+        if len(self._unwritten) < (least or max(1, TOGETHER // len(self.markets))):
+            return
+        for before, step in self._unwritten:
             self.digest.add(step)
             self._written.append(self._summary(before, step))
+        self._unwritten.clear()
 
     def _summary(self, before: State, step: Step) -> Summary:
         recorded = self.plan.recorded and before.tick % self.plan.every == 0
         kept = row(self.market, before, step, self.plan.recorded) if recorded else None
-        return Summary(kept, aggregate(self.market, step), step.reward)
+        rewards = step.reward if self.plan.rewards else None
+        return Summary(kept, aggregate(self.market, step), rewards)
 
     def _replies(self, calls: Sequence[Call]) -> dict[str, Reply | str]:
         """By name, the reply to each call or why there is none; the dead are started anew."""
@@ -327,9 +325,11 @@ class Shard:
 
     def _keep_house(self) -> None:
         """Let go of past calls when they grow: the participants' memories take their place."""
-        size = sum(c.observation.nbytes for c in self._past[-1]) * len(self._past)
-        away = any(self._misses[i] or self._born[i] is not None for i in self._present())
-        if size > self.plan.keep_calls * 2**20 and not away:
+        calls = self._past[-1]
+        size = sum(c.observation.nbytes + CALL_BYTES for c in calls) * len(self._past)
+        if size <= self.plan.keep_calls * 2**20:
+            return
+        if not any(self._misses[i] or self._born[i] is not None for i in self._present()):
             self._remember_all()
 
     def _remember_all(self) -> bool:
@@ -451,7 +451,7 @@ class Shard:
                 memory = [arrays[f"memory_{n}_{j}"] for j in range(count)]
                 self._snapshots[name] = Snapshot(tick - 1, memory)
 
-    def _progress(self, summaries: list[Summary]) -> Progress:
+    def _progress(self, summaries: Summaries) -> Progress:
         return Progress(
             self.house.tick,
             summaries,
