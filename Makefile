@@ -44,7 +44,7 @@ $(READY): $(LOCKED) pyproject.toml
 	@$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
-demo: $(READY)  ## run the demonstration; DEMO_ARGS="--ticks 50" for a short one
+demo: $(READY)  ## run the demonstration; DEMO_ARGS="--sessions 10" for a short one
 	$(BIN)/mos demo $(DEMO_ARGS)
 
 test: $(READY)  ## run the tests on two processes

@@ -89,16 +89,20 @@ def test_the_same_command_gives_the_same_hash_in_another_process(
     assert hash_in(done.stdout) == hash_in(told(capsys, *command))
 
 
-@pytest.mark.parametrize("preset", ["retail", "market_making", "auction", "autos_1990"])
+@pytest.mark.parametrize(
+    "preset", ["retail", "market_making", "auction", "autos_1990", "pricing_game"]
+)
 def test_every_preset_runs_and_reports(preset: str, capsys: pytest.CaptureFixture[str]) -> None:
     told(capsys, "run", preset, "--ticks", "5", "--markets", "2")
     assert (Path("runs") / f"{preset}-s0-001" / "report.html").stat().st_size > 20_000
 
 
 def test_the_demo_ends_with_the_path_of_its_report(capsys: pytest.CaptureFixture[str]) -> None:
-    path = told(capsys, "demo", "--ticks", "4", "--seed", "9").splitlines()[-1].split()[-1]
-    assert path == "runs/demo-s9-001/report.html"
-    assert Path(path).exists()
+    *_, verdict, last = told(capsys, "demo", "--sessions", "2", "--seed", "9").splitlines()
+    assert last == "report  runs/demo-s9-001/report.html"
+    assert verdict.startswith("In 2 sessions two sellers who learn ")
+    folder = Path("runs/demo-s9-001")
+    assert {p.name for p in folder.iterdir()} == {"report.html", "demo.svg", "results.json"}
 
 
 def test_options_reach_the_run(capsys: pytest.CaptureFixture[str], here: Path) -> None:
@@ -201,6 +205,7 @@ ERRORS = [
     (["run", "retial"], "retial", "retail"),
     (["run", "nowhere.yaml"], "nowhere.yaml", ""),
     (["run", "retail", "--ticks", "0"], "ticks", "0"),
+    (["demo", "--sessions", "1"], "sessions", "1"),
     (["run", "retail", "--ticks", "many"], "many", "ticks"),
     (["run", "retail", "--markets", "0"], "markets", "0"),
     (["run", "retail", "--seed", "-1"], "seed", "-1"),

@@ -1,4 +1,4 @@
-"""How fast the compiled repeated game is: the Calvano baseline against a bare loop of its own.
+"""How fast the compiled repeated game is: Calvano's and Klein's baselines against bare loops.
 
 The floor is what cannot be left out: two tables, two draws from a cheap generator (xorshift) where
 exploring, one correction a player, the best price of the row kept up to date, and the check for
@@ -9,7 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from experiments.benchmarks.timing import Line, Work, rates
+from experiments.calvano_2020 import run as calvano
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.learners import QLearning
+from mos_agents.learners.q_learning import greedy_levels
+from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.demand import Cheapest
+from mos_agents.market.execution import Expected
 from mos_agents.market.kernels import kernel
+from mos_agents.market.quotes import PostedPrice
+from mos_agents.market.schedules import Alternating
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Layout
 
 
 @kernel
@@ -73,3 +85,136 @@ def floor(pay1, pay2, q1, q2, best1, best2, seed, alpha, delta, decay, periods, 
         if t - last >= window:
             return t + 1
     return periods
+
+
+@kernel
+def floor_in_turn(pay, q1, q2, best1, best2, seed, alpha, delta, decay, periods):  # type: ignore[no-untyped-def]
+    """Two players who move in turn and see the other's price (Klein 2021); the periods played."""
+    m = q1.shape[1]
+    x = np.uint64(seed * 2 + 1) * np.uint64(0x9E3779B97F4A7C15)
+    unit = 1.0 / 9007199254740992.0
+    epsilon, a1, a2 = 1.0, m // 2, m // 2
+    s1, s2, gain1, gain2 = -1, -1, 0.0, 0.0
+    for t in range(periods):
+        x ^= x << np.uint64(13)
+        x ^= x >> np.uint64(7)
+        x ^= x << np.uint64(17)
+        tries = np.float64(x >> np.uint64(11)) * unit < epsilon
+        if tries:
+            x ^= x << np.uint64(13)
+            x ^= x >> np.uint64(7)
+            x ^= x << np.uint64(17)
+        level = np.int64(np.float64(x >> np.uint64(11)) * unit * m)
+        if t & 1 == 0:
+            if s1 >= 0:
+                target = gain1 + delta * delta * q1[a2, best1[a2]]
+                new = (1.0 - alpha) * q1[s1, a1] + alpha * target
+                old, q1[s1, a1] = q1[s1, a1], new
+                top = best1[s1]
+                if a1 == top:
+                    if new < old:
+                        for a in range(m):
+                            if q1[s1, a] > q1[s1, top]:
+                                top = a
+                elif new > q1[s1, top]:
+                    top = a1
+                best1[s1] = top
+            s1, gain1 = a2, 0.0
+            a1 = level if tries else best1[a2]
+            gain1, gain2 = pay[a1, a2], gain2 + delta * pay[a2, a1]
+        else:
+            if s2 >= 0:
+                target = gain2 + delta * delta * q2[a1, best2[a1]]
+                new = (1.0 - alpha) * q2[s2, a2] + alpha * target
+                old, q2[s2, a2] = q2[s2, a2], new
+                top = best2[s2]
+                if a2 == top:
+                    if new < old:
+                        for a in range(m):
+                            if q2[s2, a] > q2[s2, top]:
+                                top = a
+                elif new > q2[s2, top]:
+                    top = a2
+                best2[s2] = top
+            s2, gain2 = a1, 0.0
+            a2 = level if tries else best2[a1]
+            gain2, gain1 = pay[a2, a1], gain1 + delta * pay[a1, a2]
+        epsilon *= decay
+    return periods
+
+
+PERIODS = 2_000_000
+
+
+def together() -> tuple[Work, Work]:
+    """The Calvano baseline: ours, and the floor; each call plays another session."""
+    settings = calvano.Settings()
+    market = calvano.market(settings)
+    learners = calvano.learners(settings, market)
+    game = RepeatedGame.of(market, learners)
+    one = game.learners[0]
+    pay = [np.ascontiguousarray(game.stage.payoffs[:, i]) for i in range(2)]
+    numbers = [iter(range(10**9)) for _ in range(2)]
+
+    def ours() -> int:
+        session = next(numbers[0])
+        state = game.start(0, session)
+        return game.advance(state, 0, session, PERIODS, settings.window)
+
+    def others() -> int:
+        tables = [one.first_table(game.states(0)) for _ in range(2)]
+        best = [greedy_levels(table) for table in tables]
+        played: int = floor(
+            *pay, *tables, *best, next(numbers[1]), one.alpha, one.delta, one.decay, PERIODS,
+            settings.window,
+        )  # fmt: skip
+        return played
+
+    return ours, others
+
+
+def in_turn(k: int) -> tuple[Work, Work]:
+    """Klein's game with prices 0, 1/k, ..., 1."""
+    grid = tuple(i / k for i in range(k + 1))
+    beta = np.log(1e3) / 250_000
+    learner = QLearning(
+        prices=grid, relative_to="money", sees="rivals", alpha=0.3, delta=0.95, beta=beta
+    )
+    firms = ("firm_1", "firm_2")
+    market = Market(
+        layout=Layout.dense(firms, ["good"], ["firm"] * 2),
+        catalogue=Catalogue(np.zeros(2), np.full(2, grid[k // 2]), np.zeros(2), np.full(2, np.inf)),
+        execution=Expected(Cheapest(slope=1.0)),
+        quotes=PostedPrice(
+            tick_size=0.0, min_margin=-0.999, max_relative_change=np.inf, low=0.0
+        ),
+        schedule=Alternating(),
+    )  # fmt: skip
+    game = RepeatedGame.of(market, dict.fromkeys(firms, learner))
+    pay = np.ascontiguousarray(game.stage.own(0))
+    numbers = [iter(range(10**9)) for _ in range(2)]
+
+    def ours() -> int:
+        session = next(numbers[0])
+        return game.advance(game.start(0, session), 0, session, 500_000)
+
+    def others() -> int:
+        tables = [np.zeros((k + 1, k + 1)) for _ in range(2)]
+        best = [np.zeros(k + 1, np.int32) for _ in range(2)]
+        played: int = floor_in_turn(
+            pay, *tables, *best, next(numbers[1]), 0.3, 0.95, learner.decay, 500_000
+        )
+        return played
+
+    return ours, others
+
+
+def run(runs: int) -> list[Line]:
+    lines = []
+    games = {"Calvano baseline": together()} | {f"Klein, k = {k}": in_turn(k) for k in (6, 12, 24)}
+    for name, (ours, others) in games.items():
+        found = rates({"ours": ours, "others": others}, runs)
+        lines.append(
+            Line(name, "periods", found["ours"], "a bare loop (a floor)", found["others"], 0.6)
+        )
+    return lines

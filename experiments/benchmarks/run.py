@@ -15,7 +15,7 @@ from rich.table import Table
 
 from experiments.benchmarks.timing import Line
 
-BENCHMARKS = ("makers", "retail", "environments", "actors")
+BENCHMARKS = ("makers", "retail", "environments", "games", "actors")
 
 
 def rate(value: float) -> str:

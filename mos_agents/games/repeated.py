@@ -14,16 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mos_agents.games import loops
 from mos_agents.games.stage_game import StageGame
-from mos_agents.learners.q_learning import (
-    QLearning,
-    correct,
-    greedy_levels,
-    settled,
-    value,
-)
-from mos_agents.market.kernels import inlined
-from mos_agents.market.random import Streams, block, purpose_number
+from mos_agents.learners.q_learning import QLearning, greedy_levels
+from mos_agents.market.random import Streams, purpose_number
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 
@@ -112,12 +106,13 @@ class RepeatedGame:
         turns = np.array([seat.turn for seat in seats], np.int64)
         keys = np.stack([Streams.of(seed, 1, owner=name).key for name in stage.players])
         full = np.array([one.payoffs is not None for one in self.learners])
-        pair = (
-            n == 2
-            and not full.any()
-            and bool((turns == [1, 0]).all() and (numbers["periods"] == 1).all())
-        )
-        (_play_pair if pair else _play)(
+        two = n == 2 and not full.any() and bool((numbers["periods"] == 1).all())
+        play = loops.play
+        if two and (turns == [[1, 0], [1, 0]]).all():
+            play = loops.play_pair
+        elif two and (turns == [[2, 0], [2, 1]]).all():
+            play = loops.play_in_turn
+        play(
             stage.payoffs, stage.states, stage.strides, stage.sizes, stage.state_counts, rows,
             numbers["alpha"], numbers["delta"], numbers["decay"], numbers["epsilon_floor"],
             numbers["periods"], turns, full, keys, np.uint64(session),
@@ -142,153 +137,6 @@ class Session(NamedTuple):
     before: IntArray  # [n] the situation one period earlier
     epsilon: Array  # [n]
     clock: IntArray  # [1]
-
-
-@inlined
-def move(  # type: ignore[no-untyped-def]
-    q, best, row, level, gain, power, r, alpha, tries, levels, key, t, session, attempt
-):
-    """One player's turn in situation r: correct the last move's entry, then choose.
-
-    The level chosen, and whether a greedy level changed.
-    """
-    changed = False
-    if row >= 0:
-        changed = correct(q, best, row, level, gain + power * value(q, best, r), alpha)
-    first = best[np.uint64(r)]
-    if tries or first < 0:
-        u0, u1, _, _ = block(key, np.uint64(1), np.uint64(t), session, attempt)
-        if first < 0:
-            first = best[r] = settled(q, r, u1)
-            changed = True
-        if tries:
-            return min(int(u0 * levels), levels - 1), changed
-    return np.int64(first), changed
-
-
-@inlined
-def _play(  # type: ignore[no-untyped-def]
-    pay, states, strides, sizes, counts, rows, alpha, delta, decay, floor, memory, turns, full,
-    keys, session, explore, attempt, q, best, level, row, gain, power, changed, now, before,
-    epsilon, clock, periods, window, trace, page,
-):  # fmt: skip
-    """Play a session on, whatever the number of players and the schedule.
-
-    page: [n, 4] room for draws; an inlined kernel makes no arrays of its own.
-    """
-    n = sizes.shape[0]
-    profile, last, start = 0, 0, clock[0]
-    for i in range(n):
-        profile += level[i] * strides[i]
-        last = max(last, changed[i])
-    for t in range(start, periods):
-        word = t & 3
-        if word == 0 or t == start:
-            for i in range(n):
-                key = (keys[i, 0], keys[i, 1])
-                u0, u1, u2, u3 = block(key, np.uint64(1), np.uint64(t >> 2), session, explore)
-                page[i, 0], page[i, 1], page[i, 2], page[i, 3] = u0, u1, u2, u3
-        was = profile
-        for i in range(n):
-            if full[i] and t > 0:
-                top = value(q, best, rows[i])
-                base = was - level[i] * strides[i]
-                for a in range(sizes[i]):
-                    target = pay[base + a * strides[i], i] + delta[i] * top
-                    if correct(q, best, rows[i], a, target, alpha[i]):
-                        changed[i] = last = t
-            if (t - turns[i, 1]) % turns[i, 0] != 0:
-                continue
-            r = rows[i] + now[i]
-            if memory[i] == 2:
-                r = rows[i] + now[i] * counts[i] + before[i]
-            a, new = move(
-                q, best, -1 if full[i] else row[i], level[i], gain[i], power[i], r, alpha[i],
-                page[i, word] < epsilon[i], sizes[i], (keys[i, 0], keys[i, 1]), t, session,
-                attempt,
-            )  # fmt: skip
-            if new:
-                changed[i] = last = t
-            profile += (a - level[i]) * strides[i]
-            row[i], level[i], gain[i], power[i] = r, a, 0.0, 1.0
-        for i in range(n):
-            before[i], now[i] = now[i], states[i, profile]
-            gain[i] += power[i] * pay[profile, i]
-            power[i] *= delta[i]
-            epsilon[i] = max(epsilon[i] * decay[i], floor[i])
-        if t - start < trace.shape[0]:
-            for i in range(n):
-                trace[t - start, i] = level[i]
-        if window > 0 and t - last >= window:
-            clock[0] = t + 1
-            return
-    clock[0] = max(start, periods)
-
-
-@inlined
-def _play_pair(  # type: ignore[no-untyped-def]
-    pay, states, strides, sizes, counts, rows, alpha, delta, decay, floor, memory, turns, full,
-    keys, session, explore, attempt, q, best, level, row, gain, power, changed, now, before,
-    epsilon, clock, periods, window, trace, page,
-):  # fmt: skip
-    """`_play` for two who always move together and remember one period: several times faster.
-
-    What changes every period stands in variables, not in arrays; the moves are the same function.
-    """
-    first, second = (keys[0, 0], keys[0, 1]), (keys[1, 0], keys[1, 1])
-    stride, begin = strides[0], rows[1]
-    alpha_1, alpha_2, delta_1, delta_2 = alpha[0], alpha[1], delta[0], delta[1]
-    decay_1, decay_2, floor_1, floor_2 = decay[0], decay[1], floor[0], floor[1]
-    epsilon_1, epsilon_2 = epsilon[0], epsilon[1]
-    size_1, size_2 = sizes[0], sizes[1]
-    level_1, level_2, row_1, row_2 = level[0], level[1], row[0], row[1]
-    gain_1, gain_2, power_1, power_2 = gain[0], gain[1], power[0], power[1]
-    now_1, now_2, was_1, was_2 = now[0], now[1], before[0], before[1]
-    changed_1, changed_2, start = changed[0], changed[1], clock[0]
-    last = max(changed_1, changed_2)
-    u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = 0.0
-    recorded = trace.shape[0]
-    t = start
-    while t < periods:
-        word = t & 3
-        if word == 0 or t == start:
-            at = np.uint64(t >> 2)
-            u0, u1, u2, u3 = block(first, np.uint64(1), at, session, explore)
-            v0, v1, v2, v3 = block(second, np.uint64(1), at, session, explore)
-            for _ in range(word):
-                u0, u1, u2, v0, v1, v2 = u1, u2, u3, v1, v2, v3
-        row_before, level_before = row_1, level_1
-        row_1 = now_1
-        level_1, new = move(
-            q, best, row_before, level_before, gain_1, power_1, row_1, alpha_1, u0 < epsilon_1,
-            size_1, first, t, session, attempt,
-        )  # fmt: skip
-        if new:
-            changed_1 = last = t
-        row_before, level_before = row_2, level_2
-        row_2 = begin + now_2
-        level_2, new = move(
-            q, best, row_before, level_before, gain_2, power_2, row_2, alpha_2, v0 < epsilon_2,
-            size_2, second, t, session, attempt,
-        )  # fmt: skip
-        if new:
-            changed_2 = last = t
-        profile = np.uint64(level_1 * stride + level_2)
-        was_1, was_2 = now_1, now_2
-        now_1, now_2 = states[0, profile], states[1, profile]
-        gain_1, gain_2, power_1, power_2 = pay[profile, 0], pay[profile, 1], delta_1, delta_2
-        epsilon_1, epsilon_2 = max(epsilon_1 * decay_1, floor_1), max(epsilon_2 * decay_2, floor_2)
-        u0, u1, u2, v0, v1, v2 = u1, u2, u3, v1, v2, v3
-        if t - start < recorded:
-            trace[t - start, 0], trace[t - start, 1] = level_1, level_2
-        t += 1
-        if window > 0 and t - last > window:
-            break
-    level[0], level[1], row[0], row[1] = level_1, level_2, row_1, row_2
-    gain[0], gain[1], power[0], power[1] = gain_1, gain_2, power_1, power_2
-    changed[0], changed[1], now[0], now[1] = changed_1, changed_2, now_1, now_2
-    before[0], before[1], epsilon[0], epsilon[1] = was_1, was_2, epsilon_1, epsilon_2
-    clock[0] = t
 
 
 __all__ = ["RepeatedGame", "Session", "WINDOW"]

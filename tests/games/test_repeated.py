@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mos_agents
-from mos_agents.games import repeated
+from mos_agents.games import loops
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.stage_game import StageGame
 from mos_agents.learners import QLearning
@@ -139,16 +139,34 @@ def test_a_session_in_pieces_is_the_session_in_one():
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("window", [0, 300])
-def test_the_quick_loop_of_a_pair_is_the_general_one(monkeypatch, window):
-    market = logit(2)
+@pytest.mark.parametrize("window", [0, 30])
+@pytest.mark.parametrize("loop", ["play_pair", "play_in_turn"])
+def test_the_quick_loops_of_a_pair_are_the_general_one(monkeypatch, loop, window):
+    in_turn = loop == "play_in_turn"
+    market = logit(2, opening=1.6, schedule=Alternating()) if in_turn else logit(2)
     game = RepeatedGame.of(market, calvano(market))
     quickly, generally = game.start(0, 2), game.start(0, 2)
-    end = game.advance(quickly, 0, 2, 40_000, window)
-    monkeypatch.setattr(repeated, "_play_pair", repeated._play)
-    assert game.advance(generally, 0, 2, 40_000, window) == end
-    assert (end < 40_000) == (window > 0)
+    seen, wanted = np.empty((2, 500, 2), np.int64)
+    game.advance(quickly, 0, 2, 1001)  # from the middle of a page, and by either of the two
+    most = 2_000_000 if window else 20_000
+    end = game.advance(quickly, 0, 2, most, window, seen)
+    monkeypatch.setattr(loops, loop, loops.play)
+    game.advance(generally, 0, 2, 1001)
+    assert game.advance(generally, 0, 2, most, window, wanted) == end
+    assert (end < most) == (window > 0)
+    np.testing.assert_array_equal(seen, wanted)
     for one, other in zip(quickly, generally, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_session_in_turn_in_pieces_is_the_session_in_one():
+    market = logit(2, opening=1.6, schedule=Alternating())
+    game = RepeatedGame.of(market, calvano(market))
+    whole, pieces = game.start(1, 4), game.start(1, 4)
+    game.advance(whole, 1, 4, 2000)
+    for end in (1, 2, 3, 4, 5, 8, 9, 11, 14, 50, 51, 1234, 2000):
+        game.advance(pieces, 1, 4, end)
+    for one, other in zip(whole, pieces, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
