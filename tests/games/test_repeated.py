@@ -146,7 +146,7 @@ def test_the_quick_loops_of_a_pair_are_the_general_one(monkeypatch, loop, window
     market = logit(2, opening=1.6, schedule=Alternating()) if in_turn else logit(2)
     game = RepeatedGame.of(market, calvano(market))
     quickly, generally = game.start(0, 2), game.start(0, 2)
-    seen, wanted = np.empty((2, 500, 2), np.int64)
+    seen, wanted = np.full((2, 500, 2), -1)
     game.advance(quickly, 0, 2, 1001)  # from the middle of a page, and by either of the two
     most = 2_000_000 if window else 20_000
     end = game.advance(quickly, 0, 2, most, window, seen)
