@@ -95,6 +95,17 @@ class Findings:
         sd = float(values.std(ddof=1)) if values.size > 1 else math.nan
         self._rows.append((quantity, float(values.mean()), sd, values.size))
 
+    def ratio(self, quantity: str, parts: Any, wholes: Any) -> None:
+        """A mean over cases of which a session has several: sum of parts [S] / sum of wholes [S].
+
+        Cases of one session are alike, so it is sessions that scatter (Cochran 1977, eq. 6.13).
+        """
+        parts, wholes = np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)
+        value = float(parts.sum() / wholes.sum())
+        gaps = (parts - value * wholes) / wholes.mean()
+        sd = float(gaps.std(ddof=1)) if parts.size > 1 else math.nan
+        self._rows.append((quantity, value, sd, parts.size))
+
     def share(self, quantity: str, holds: Any) -> None:
         """The share of sessions in which something holds."""
         holds = np.asarray(holds, dtype=np.float64)

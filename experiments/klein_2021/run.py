@@ -120,13 +120,16 @@ class Outcome:
     cycles: Cycles
 
     def at_joint_maximum(self) -> Array:
-        """[S] whether both ask, for ever, the price at which their profits sum to the most."""
+        """[S] whether both ask, for ever, one price at which their profits sum to the most."""
         stage = self.game.stage
-        prices = stage.prices[stage.joint_maximum()]
-        best = stage.payoffs.sum(axis=1)[self.cycles.profile]
-        top = best >= best.max(initial=stage.payoffs.sum(axis=1).max()) - 1e-12
-        both = (stage.prices[self.cycles.profile] == prices.max()).all(axis=1) & top
-        whole: Array = np.logical_and.reduceat(both, self.cycles.start[:-1])
+        total = stage.payoffs.sum(axis=1)
+        one_price = np.ptp(stage.prices, axis=1) == 0.0
+        there = one_price & (total >= total.max() - 1e-12)
+        return self.everywhere(there)
+
+    def everywhere(self, holds: Array) -> Array:
+        """[S] whether something that holds of profiles [P] holds all along the cycle."""
+        whole: Array = np.logical_and.reduceat(holds[self.cycles.profile], self.cycles.start[:-1])
         return whole
 
     def saw_tooth(self) -> Array:
@@ -137,11 +140,9 @@ class Outcome:
         at = self.cycles.start[:-1]
         path = self.frozen.paths(self.cycles, LOOKED_AT, at=at)  # [S, T]
         prices = np.moveaxis(self.game.stage.prices[path], 0, 1)  # [T, S, n]
-        found = []
-        for phase in range(2):  # the first firm to move may differ by session
-            found.append(edgeworth(prices[phase:], SawTooth(every=2)).found)
-        moved = (self.cycles.phase[at][:, None] - np.arange(2)) % 2  # [S, n] looks until own move
-        by_firm = np.where(moved == 0, found[0], found[1])
+        found = [edgeworth(prices[first:], SawTooth(every=2)).found for first in range(2)]
+        waits = (np.arange(2) - self.cycles.phase[at][:, None]) % 2  # [S, n] periods to the move
+        by_firm = np.where(waits == 0, found[0], found[1])
         whole: Array = by_firm.all(axis=1)
         return whole
 
@@ -157,3 +158,36 @@ def played(s: Settings, effort: Effort) -> Outcome:
     )  # fmt: skip
     frozen = Frozen(game, sessions)
     return Outcome(s, game, sessions, frozen, frozen.cycles())
+
+
+# --- what the paper reports -----------------------------------------------------------------------
+
+
+def published(s: Settings) -> dict[str, Published]:
+    """The paper's figures for these settings; none where it reports no such play."""
+    if s != replace(Settings(), sessions=s.sessions, seed=s.seed):
+        return {}
+    return {
+        "profit": Published(0.108, f"{SOURCE}, k = 6", 0.0005),
+        "exact_nash_share": Published(0.667, f"{SOURCE}, k = 6", 0.0005),
+        "joint_maximum_share": Published(0.241, f"{SOURCE}, k = 6: 241 of 1000 runs"),
+    }
+
+
+def replicate(s: Settings, effort: Effort) -> list[Finding]:
+    """Play, and put every quantity beside the paper's."""
+    outcome = played(s, effort)
+    found = Findings(published(s), PAPER_SESSIONS)
+    stage, cycles = outcome.game.stage, outcome.cycles
+    found.exact("joint_profit", stage.payoffs.sum(axis=1).max() / 2.0)
+    found.mean("profit", outcome.played.late.mean(axis=1))
+    judged = outcome.frozen.judged(cycles)
+    found.share("exact_nash_share", judged.exact_nash())
+    found.share("one_shot_nash_share", judged.one_shot_nash())
+    found.mean("best_reply_loss", judged.loss.mean(axis=1))
+    found.share("joint_maximum_share", outcome.at_joint_maximum())
+    found.share("edgeworth_share", outcome.saw_tooth())
+    found.share("constant_price_share", cycles.length == 1)
+    found.mean("cycle_length", cycles.length)
+    found.mean("market_price", cycles.mean(stage.prices.min(axis=1)))
+    return found.all()
