@@ -33,7 +33,7 @@ from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.execution import Expected
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.tick import Market
-from mos_agents.market.types import Array, InputError, Layout
+from mos_agents.market.types import Array, InputError, IntArray, Layout
 
 TITLE = "Q-learning sellers in a logit market (Calvano et al., AER 2020)"
 SOURCE = "Calvano et al. 2020"
@@ -317,22 +317,31 @@ def punishment_length(reaction: Array, tolerance: float = 0.01) -> int:
     return int(back[0]) if back.size else len(reaction) - 1
 
 
-def punished(outcome: Outcome, player: int, to: str) -> dict[str, Array]:
-    """What came of forcing one firm, a row for each deviation."""
+def deviation(outcome: Outcome, player: int, to: str) -> tuple[Deviation | None, IntArray]:
+    """Forcing one firm for a period, from every point of every cycle; and of which session each.
+
+    None where the firm asks that price everywhere already.
+    """
     paths = deviate(outcome.frozen, outcome.cycles, player, to=to)
-    names = ("unprofitable", "length", "returned")
     if not paths.session.size:
-        nothing = dict.fromkeys(names, np.empty(0))
-        return nothing | {"session": np.empty(0, np.int64), "reaction": np.empty((0, 30))}
+        return None, paths.session
     pair = Deviation(
         paths.prices, paths.undeviated_prices, paths.profits, paths.undeviated_profits,
         paths.shock, player,
     )  # fmt: skip
+    return pair, paths.session
+
+
+def punished(outcome: Outcome, player: int, to: str) -> dict[str, Array]:
+    """What came of forcing one firm, a row for each deviation."""
+    pair, session = deviation(outcome, player, to)
+    if pair is None:
+        nothing = dict.fromkeys(("unprofitable", "length", "returned"), np.empty(0))
+        return nothing | {"session": np.empty(0, np.int64), "reaction": np.empty((0, 30))}
     back = punishment(pair, Return(to="cycle"))
     gain = profitability(pair, outcome.settings.delta)
     return {
-        "session": paths.session,
-        "unprofitable": gain.unprofitable.astype(float), "length": back.length.astype(float),
-        "returned": back.returned.astype(float),
-        "reaction": response(pair).rivals[paths.shock : paths.shock + 30].T,
+        "session": session, "unprofitable": gain.unprofitable.astype(float),
+        "length": back.length.astype(float), "returned": back.returned.astype(float),
+        "reaction": response(pair).rivals[pair.shock : pair.shock + 30].T,
     }  # fmt: skip
