@@ -1,7 +1,8 @@
 """Published figures against ours: what every replication is made of, and the command that runs it.
 
-An experiment is a folder with a `run.py` that has `TITLE`, a frozen dataclass `Settings` and
-`replicate(settings, effort)`, which gives findings. `mos replicate NAME` runs it.
+An experiment is a folder with a `run.py` that has `TITLE`, a frozen dataclass `Settings` (with
+`seed`, and `sessions` or what `COUNT` names) and `replicate(settings, effort)`, which gives
+findings. `mos replicate NAME` runs it. One that keeps no finished sessions says `KEEPS = False`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from mos_agents.market.types import Array, InputError
 
 EXPERIMENTS = {
     "calvano_2020": "experiments.calvano_2020.run",
+    "klein_2021": "experiments.klein_2021.run",
+    "asker_fershtman_pakes_2022": "experiments.asker_fershtman_pakes_2022.run",
+    "avellaneda_stoikov_2008": "experiments.avellaneda_stoikov_2008.run",
 }
 """What can be replicated, by the name of its folder."""
 
@@ -91,6 +95,17 @@ class Findings:
         sd = float(values.std(ddof=1)) if values.size > 1 else math.nan
         self._rows.append((quantity, float(values.mean()), sd, values.size))
 
+    def ratio(self, quantity: str, parts: Any, wholes: Any) -> None:
+        """A mean over cases of which a session has several: sum of parts [S] / sum of wholes [S].
+
+        Cases of one session are alike, so it is sessions that scatter (Cochran 1977, eq. 6.13).
+        """
+        parts, wholes = np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)
+        value = float(parts.sum() / wholes.sum())
+        gaps = (parts - value * wholes) / wholes.mean()
+        sd = float(gaps.std(ddof=1)) if parts.size > 1 else math.nan
+        self._rows.append((quantity, value, sd, parts.size))
+
     def share(self, quantity: str, holds: Any) -> None:
         """The share of sessions in which something holds."""
         holds = np.asarray(holds, dtype=np.float64)
@@ -155,25 +170,40 @@ def titles() -> dict[str, str]:
     return {name: import_module(module).TITLE for name, module in EXPERIMENTS.items()}
 
 
-def replicate(
-    name: str, changes: Sequence[str] = (), effort: Effort | None = None, **numbers: Any
-) -> tuple[Any, list[Finding]]:
-    """The settings and the findings of an experiment.
+def settings(
+    name: str,
+    changes: Sequence[str] = (),
+    *,
+    sessions: int | None = None,
+    seed: int | None = None,
+    keeps: bool = False,
+) -> Any:
+    """The settings of an experiment after changes ("k=v" texts), checked before anything is played.
 
-    changes: "k=v" texts; numbers: settings by name, left out where None.
+    keeps: whether finished sessions are to be kept in a folder.
     Raises InputError, in one line, for an unknown experiment, setting or value.
     """
+    module = _module(name)
+    if keeps and not getattr(module, "KEEPS", True):
+        raise InputError(f"{name} keeps no sessions in a folder: it takes seconds; leave it out")
+    given = {getattr(module, "COUNT", "sessions"): sessions, "seed": seed}
+    made = changed(module.Settings(), changes)
+    return _replaced(made, {key: value for key, value in given.items() if value is not None})
+
+
+def played(name: str, settings: Any, effort: Effort | None = None) -> list[Finding]:
+    """The findings of an experiment under these settings."""
+    findings: list[Finding] = _module(name).replicate(settings, effort or Effort())
+    return findings
+
+
+def _module(name: str) -> Any:
     if name not in EXPERIMENTS:
         raise InputError(f"{name!r} is no experiment; there are {', '.join(EXPERIMENTS)}")
-    module = import_module(EXPERIMENTS[name])
-    made = changed(module.Settings(), changes)
-    given = {key: value for key, value in numbers.items() if value is not None}
-    made = _replaced(made, given)
-    findings: list[Finding] = module.replicate(made, effort or Effort())
-    return made, findings
+    return import_module(EXPERIMENTS[name])
 
 
-def changed(settings: Any, changes: Sequence[str]) -> Any:
+def changed(before: Any, changes: Sequence[str]) -> Any:
     """The settings after changes of the form k=v, values as in YAML."""
     values: dict[str, Any] = {}
     for change in changes:
@@ -190,16 +220,16 @@ def changed(settings: Any, changes: Sequence[str]) -> Any:
             except ValueError:
                 pass
         values[key.strip()] = tuple(value) if isinstance(value, list) else value
-    return _replaced(settings, values)
+    return _replaced(before, values)
 
 
-def _replaced(settings: Any, values: dict[str, Any]) -> Any:
-    known = [one.name for one in fields(settings)]
+def _replaced(before: Any, values: dict[str, Any]) -> Any:
+    known = [one.name for one in fields(before)]
     for key, value in values.items():
         if key not in known:
             raise InputError(f"{key}={value!r} is no setting here; settings are {', '.join(known)}")
     try:
-        return replace(settings, **values)
+        return replace(before, **values)
     except TypeError as error:
         raise InputError(f"{', '.join(values)}: {error}") from None
 

@@ -41,10 +41,11 @@ for part in ("actors", "rollout", "envs", "experiments"):
 KNOWS["envs"].add("report")  # for a picture of the market, and then lazily: see LAZY
 KNOWS["rollout"].add("analysis")  # a comparison comes with its interval
 KNOWS["experiments"] |= {"runs", "analysis", "report"}
-KNOWS |= dict.fromkeys(RIM, (set(KNOWS) | RIM) - {"envs", "experiments"})
+KNOWS |= dict.fromkeys(RIM, (set(KNOWS) | RIM) - {"envs"})
 
-LAZY = {("envs", "report")}
-"""Who may import what only inside a function: drawing loads matplotlib."""
+LAZY = {("envs", "report"), ("cli", "experiments")}
+"""Who may import what only inside a function: drawing loads matplotlib, and experiments are asked
+for by one command, from a checkout that has them."""
 
 HOMES = {
     "ray": ("mos_agents/actors/ray_runtime.py", "mos_agents/actors/ray_workers.py"),
@@ -224,6 +225,7 @@ FAULTS = [
     (against_the_order, "mos_agents/rollout.py", "from . import runs"),
     (against_the_order, "mos_agents/cli.py", "from envs import retail_v0"),
     (against_the_order, "mos_agents/runs.py", "import experiments"),
+    (against_the_order, "mos_agents/cli/replicating.py", "from experiments import replication"),
     (against_the_order, "mos_agents/scenarios/presets.py", "from mos_agents.games import play"),
     (against_the_order, "mos_agents/analysis/liquidity.py", "from mos_agents import report"),
     (against_the_order, "mos_agents/report/page.py", "import mos_agents.rollout"),
@@ -268,6 +270,7 @@ ALLOWED = [
     ("mos_agents/runs.py", "import numpy as np\nnp.load('a', allow_pickle=False)"),
     ("mos_agents/policies/torch.py", "model.eval()\nmodel.load('a')"),
     ("envs/retail_v0.py", "def render():\n    from mos_agents.report import figures"),
+    ("mos_agents/cli/replicating.py", "def f():\n    from experiments import replication"),
     ("envs/retail_v0.py", "import pettingzoo\nfrom mos_agents import rollout"),
 ]
 

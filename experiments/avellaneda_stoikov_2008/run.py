@@ -1,8 +1,9 @@
 """A dealer who leans against its inventory, and one who does not, before the same luck.
 
 Avellaneda and Stoikov, "High-frequency trading in a limit order book", Quantitative Finance 8(3),
-2008, section 3.3. `python -m experiments.avellaneda_stoikov_2008.run --help`; what was found and
-where this departs from the paper stands in README.md.
+2008, section 3.3. `mos replicate avellaneda_stoikov_2008`, or by itself
+`python -m experiments.avellaneda_stoikov_2008.run --help`; what was found and where this departs
+from the paper stands in README.md.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.replication import Effort, Finding
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.execution import FillIntensity
@@ -29,6 +31,11 @@ from mos_agents.market.types import Array, InputError, Layout
 from mos_agents.policies.base import Policy
 from mos_agents.policies.market_making import AvellanedaStoikov, FixedSpread
 from mos_agents.rollout import rollout
+from mos_agents.runs.files import write_whole
+
+NAME = "avellaneda_stoikov_2008"
+TITLE = "A dealer who leans against its inventory (Avellaneda and Stoikov, QF 2008)"
+COUNT, KEEPS = "paths", False  # `mos replicate --sessions` means paths; none are kept in a folder
 
 MAKER = "maker_1"
 STRATEGIES = ("inventory", "symmetric")
@@ -63,6 +70,10 @@ class Arguments:
     rate: float = 140.0
 
     def __post_init__(self) -> None:
+        for name in ("paths", "seed"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InputError(f"{name}={value!r} must be a whole number")
         for name in ("gamma", "mid", "horizon", "dt", "sigma", "kappa", "rate"):
             if not 0.0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name}={getattr(self, name)!r} must be a number > 0")
@@ -74,6 +85,9 @@ class Arguments:
     @property
     def ticks(self) -> int:
         return round(self.horizon / self.dt)
+
+
+Settings = Arguments
 
 
 @dataclass(frozen=True)
@@ -101,7 +115,7 @@ def market(a: Arguments) -> Market:
         positions=Ledger(short=True, mark="reference"),
         dt=a.dt,
         horizon=a.ticks,
-        name="avellaneda_stoikov_2008",
+        name=NAME,
     )
 
 
@@ -120,7 +134,12 @@ def policies(a: Arguments) -> dict[str, Policy]:
     }
 
 
-def simulate(a: Arguments, policy: Policy, at_once: int = AT_ONCE) -> Paths:
+def simulate(
+    a: Arguments,
+    policy: Policy,
+    at_once: int = AT_ONCE,
+    told: Callable[[int], None] = lambda paths: None,
+) -> Paths:
     """Path p of a seed is market p of it, whatever else is simulated, for every strategy."""
     place, profit, q, spreads = market(a), [], [], []
     for first in range(0, a.paths, at_once):
@@ -133,6 +152,7 @@ def simulate(a: Arguments, policy: Policy, at_once: int = AT_ONCE) -> Paths:
         profit.append(final.positions.cash[:, 0] + held * final.reference[:, 0])
         q.append(held)
         spreads.append((played.series["ask"] - played.series["bid"]).mean() * numbers.size)
+        told(numbers.size)
     return Paths(float(np.sum(spreads)) / a.paths, np.concatenate(profit), np.concatenate(q))
 
 
@@ -151,13 +171,15 @@ def estimates(paths: Paths) -> list[tuple[float, float]]:
     return found
 
 
-def results(a: Arguments, at_once: int = AT_ONCE) -> list[dict[str, Any]]:
+def results(
+    a: Arguments, at_once: int = AT_ONCE, told: Callable[[int], None] = lambda paths: None
+) -> list[dict[str, Any]]:
     """One record a quantity, strategy by strategy; see README.md for the columns."""
     table = next((g for g in PUBLISHED if math.isclose(g, a.gamma)), None)
     as_published = table is not None and a == Arguments(table, a.paths, a.seed)
     records = []
     for strategy, policy in policies(a).items():
-        rows = zip(QUANTITIES, estimates(simulate(a, policy, at_once)), DIGITS, strict=True)
+        rows = zip(QUANTITIES, estimates(simulate(a, policy, at_once, told)), DIGITS, strict=True)
         for i, (name, (ours, deviation), digits) in enumerate(rows):
             error = deviation / math.sqrt(a.paths)
             record: dict[str, Any] = {
@@ -180,6 +202,23 @@ def results(a: Arguments, at_once: int = AT_ONCE) -> list[dict[str, Any]]:
                 }  # fmt: skip
             records.append(record)
     return records
+
+
+def replicate(a: Arguments, effort: Effort) -> list[Finding]:
+    """The same records as findings, for `mos replicate`."""
+    done, whole = 0, a.paths * len(STRATEGIES)
+
+    def told(paths: int) -> None:
+        nonlocal done
+        done += paths
+        effort.progress("paths", done, whole)
+
+    effort.progress("paths", 0, whole)
+    return [
+        Finding(r["quantity"], r["published"], r["ours"], tuple(r["ci95"]), r["within"],
+                r["source"] and f"Avellaneda and Stoikov 2008, {r['source']}")
+        for r in results(a, told=told)
+    ]  # fmt: skip
 
 
 def table(a: Arguments, records: Sequence[Mapping[str, Any]]) -> str:
@@ -214,8 +253,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         a = Arguments(given.gamma, given.paths, given.seed)
         records = results(a)
         if given.json is not None:
-            written = {"arguments": asdict(a), "results": records}
-            given.json.write_text(json.dumps(written, indent=2) + "\n")
+            written = {"experiment": NAME, "settings": asdict(a), "results": records}
+            write_whole(given.json, (json.dumps(written, indent=2) + "\n").encode())
     except (InputError, OSError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

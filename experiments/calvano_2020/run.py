@@ -33,7 +33,7 @@ from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.execution import Expected
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.tick import Market
-from mos_agents.market.types import Array, InputError, Layout
+from mos_agents.market.types import Array, InputError, IntArray, Layout
 
 TITLE = "Q-learning sellers in a logit market (Calvano et al., AER 2020)"
 SOURCE = "Calvano et al. 2020"
@@ -270,36 +270,41 @@ def replicate(s: Settings, effort: Effort) -> list[Finding]:
 
 
 def deviations(outcome: Outcome, found: Findings) -> None:
-    """One firm cuts to its static best reply for one period; and, the other way, asks more."""
-    sessions = len(outcome.played)
+    """One firm cuts to its static best reply for one period; and, the other way, asks more.
+
+    A case is a firm and a point of its session's cycle; where the firm asks that price already,
+    nothing happens, and the case counts as one without a loss and without a reaction.
+    """
+    sessions, firms = len(outcome.played), outcome.settings.n
+    cases = (firms * outcome.cycles.length).astype(np.float64)
     for to, prefix in (("best_reply", ""), ("up", "up_")):
-        made = [punished(outcome, i, to) for i in range(outcome.settings.n)]
+        made = [punished(outcome, i, to) for i in range(firms)]
         rows = {key: np.concatenate([one[key] for one in made]) for key in made[0]}
-        if not len(rows["session"]):
+        at = rows["session"]
+        if not len(at):
             continue
 
-        def by_session(values: Array, rows: dict[str, Array] = rows) -> Array:
-            """[S, ...] one value a session: the mean over deviators and points of the cycle."""
+        def total(values: Array, at: Array = at) -> Array:
+            """[S, ...] sums over each session's deviations."""
             out = np.zeros((sessions, *values.shape[1:]))
-            weight = rows["weight"].reshape(-1, *[1] * (values.ndim - 1))
-            np.add.at(out, rows["session"], weight * values)
-            total = np.bincount(rows["session"], rows["weight"], sessions)
-            total = np.where(total > 0.0, total, np.nan)
-            return out / total.reshape(-1, *[1] * (values.ndim - 1))
+            np.add.at(out, at, values)
+            return out
 
-        found.mean(f"{prefix}unprofitable_deviation_share", by_session(rows["unprofitable"]))
-        reaction = by_session(rows["reaction"])  # [S, tau]
-        reaction = reaction[np.isfinite(reaction).all(axis=1)]
-        length = punishment_length(reaction.mean(axis=0))
+        reaction = total(rows["reaction"])  # [S, tau]
+        found.ratio(f"{prefix}unprofitable_deviation_share", total(rows["unprofitable"]), cases)
+        found.ratio(f"{prefix}rival_cut_at_2", -reaction[:, 1], cases)
         luck = np.random.default_rng(outcome.settings.seed)
-        again = [
-            punishment_length(reaction[luck.integers(0, len(reaction), len(reaction))].mean(axis=0))
-            for _ in range(200)
-        ]
-        found.estimate(f"{prefix}punishment_length", length, float(np.std(again)), len(reaction))
-        found.mean(f"{prefix}rival_cut_at_2", -reaction[:, 1])
-        found.mean(f"{prefix}periods_away", by_session(rows["length"]))
-        found.mean(f"{prefix}returned_share", by_session(rows["returned"]))
+        again = []
+        for _ in range(200):
+            drawn = luck.integers(0, sessions, sessions)
+            again.append(punishment_length(reaction[drawn].sum(axis=0) / cases[drawn].sum()))
+        length = punishment_length(reaction.sum(axis=0) / cases.sum())
+        found.estimate(f"{prefix}punishment_length", length, float(np.std(again)), sessions)
+        made_here = np.bincount(at, minlength=sessions)
+        some = made_here > 0
+        for name, of in (("unprofitable", "unprofitable_by_session"), ("length", "periods_away"),
+                         ("returned", "returned_share")):  # fmt: skip
+            found.mean(f"{prefix}{of}", total(rows[name])[some] / made_here[some])
 
 
 def punishment_length(reaction: Array, tolerance: float = 0.01) -> int:
@@ -312,22 +317,31 @@ def punishment_length(reaction: Array, tolerance: float = 0.01) -> int:
     return int(back[0]) if back.size else len(reaction) - 1
 
 
-def punished(outcome: Outcome, player: int, to: str) -> dict[str, Array]:
-    """What came of forcing one firm, a row for each deviation."""
+def deviation(outcome: Outcome, player: int, to: str) -> tuple[Deviation | None, IntArray]:
+    """Forcing one firm for a period, from every point of every cycle; and of which session each.
+
+    None where the firm asks that price everywhere already.
+    """
     paths = deviate(outcome.frozen, outcome.cycles, player, to=to)
-    names = ("weight", "unprofitable", "length", "returned")
     if not paths.session.size:
-        nothing = dict.fromkeys(names, np.empty(0))
-        return nothing | {"session": np.empty(0, np.int64), "reaction": np.empty((0, 30))}
+        return None, paths.session
     pair = Deviation(
         paths.prices, paths.undeviated_prices, paths.profits, paths.undeviated_profits,
         paths.shock, player,
     )  # fmt: skip
+    return pair, paths.session
+
+
+def punished(outcome: Outcome, player: int, to: str) -> dict[str, Array]:
+    """What came of forcing one firm, a row for each deviation."""
+    pair, session = deviation(outcome, player, to)
+    if pair is None:
+        nothing = dict.fromkeys(("unprofitable", "length", "returned"), np.empty(0))
+        return nothing | {"session": np.empty(0, np.int64), "reaction": np.empty((0, 30))}
     back = punishment(pair, Return(to="cycle"))
     gain = profitability(pair, outcome.settings.delta)
     return {
-        "session": paths.session, "weight": paths.weight,
-        "unprofitable": gain.unprofitable.astype(float), "length": back.length.astype(float),
-        "returned": back.returned.astype(float),
-        "reaction": response(pair).rivals[paths.shock : paths.shock + 30].T,
+        "session": session, "unprofitable": gain.unprofitable.astype(float),
+        "length": back.length.astype(float), "returned": back.returned.astype(float),
+        "reaction": response(pair).rivals[pair.shock : pair.shock + 30].T,
     }  # fmt: skip

@@ -238,6 +238,52 @@ def compare(
         say(line)
 
 
+@app.command()
+def replicate(
+    name: Annotated[
+        str | None, typer.Argument(help="An experiment; --list tells which.", show_default=False)
+    ] = None,
+    sessions: Annotated[
+        int | None, typer.Option(help="Sessions to play.", show_default="the paper's", **WHOLE)
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A=B", help="Change a setting; may be given often."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of all chance.", show_default="0", **WHOLE)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads.", show_default="one a core", **WHOLE)
+    ] = None,
+    backend: Annotated[
+        str, typer.Option(help="local: threads of this machine. ray: tasks on Ray.")
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to join.", show_default="one of its own")
+    ] = None,
+    insecure: Annotated[bool, typer.Option(help="Join a cluster that demands no token.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep finished sessions there; go on from those it has.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
+    list_them: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,
+) -> None:
+    """Play a published experiment, and put its figures beside ours."""
+    from mos_agents.cli import replicating
+
+    if list_them or name is None:
+        if not list_them:
+            raise InputError("which experiment? mos replicate --list tells them")
+        replicating.listed()
+        return
+    order = replicating.Order(
+        name, sessions, tuple(changes or ()), seed, workers, backend, address, insecure, folder,
+        json,
+    )  # fmt: skip
+    raise typer.Exit(replicating.replicate(order))
+
+
 def _run(
     scenario: scenarios.Scenario,
     out: Path,

@@ -1,0 +1,1 @@
+"""Asker, Fershtman and Pakes (2022), replicated: see README.md."""

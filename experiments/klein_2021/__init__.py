@@ -1,0 +1,1 @@
+"""Klein (2021), replicated: see README.md."""

@@ -1,0 +1,76 @@
+"""Figures of replications: a table of colours over two parameters, and prices after a deviation."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mos_agents.market.types import Array, InputError
+from mos_agents.report.style import INK, PALETTE, SOFT, canvas, styled
+from mos_agents.runs.files import write_whole
+
+FORMS = ("png", "svg")
+
+
+def checked(path: Path) -> Path:
+    """The path; InputError unless a figure can be written there."""
+    if path.suffix.lstrip(".") not in FORMS:
+        raise InputError(f"{path}: a figure's name ends in .{' or .'.join(FORMS)}")
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.resolve().parent}; make it first")
+    return path
+
+
+def heat_map(
+    values: Array, rows: Sequence[float], columns: Sequence[float], title: str, axes: Sequence[str]
+) -> Any:
+    """A figure of values [rows, columns], each written in its cell; axes: the names of x and y."""
+    with styled():
+        figure, places = canvas(1.6 + 1.05 * len(columns), 1.5 + 0.62 * len(rows))
+        ax = places[0, 0]
+        spread = float(np.nanmax(values) - np.nanmin(values)) or 1.0
+        low = float(np.nanmin(values))
+        ax.imshow(values, cmap="cividis", origin="lower", aspect="auto")
+        for (i, j), value in np.ndenumerate(values):
+            dark = (value - low) / spread < 0.55
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if dark else INK)
+        ax.set_xticks(range(len(columns)), [f"{x:.3g}" for x in columns])
+        ax.set_yticks(range(len(rows)), [f"{x:.3g}" for x in rows])
+        ax.grid(False)
+        ax.set(xlabel=axes[0], ylabel=axes[1], title=title)
+    return figure
+
+
+def responses(panels: Mapping[str, Mapping[str, Array]], ylabel: str) -> Any:
+    """A panel a title: lines [T] by name from the period before the shock, which is period 1."""
+    with styled():
+        figure, places = canvas(4.6 * len(panels), 3.2, 1, len(panels), sharey=True)
+        for ax, (title, lines) in zip(places[0], panels.items(), strict=True):
+            ax.axhline(0.0, color=SOFT, linewidth=0.6)
+            for (name, line), colour in zip(lines.items(), PALETTE, strict=False):
+                ax.plot(
+                    np.arange(len(line)), 100.0 * line, color=colour, marker="o", markersize=2.6,
+                    label=name,
+                )  # fmt: skip
+            ax.set(title=title, xlabel="period (1: the deviation)")
+            ax.legend(frameon=False)
+        places[0, 0].set_ylabel(ylabel)
+    return figure
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure, whole or not at all; the same figure gives the same bytes."""
+    held = io.BytesIO()
+    form = path.suffix.lstrip(".")
+    with styled():
+        import matplotlib
+
+        matplotlib.rcParams["svg.hashsalt"] = path.stem
+        # A file stands alone, on any background.
+        date = {"Date": None} if form == "svg" else {"Software": None}
+        figure.savefig(held, format=form, facecolor="white", metadata=date)
+    write_whole(path, held.getvalue())

@@ -1,0 +1,209 @@
+"""What replications are made of: the rule for `within`, intervals, settings and their errors."""
+
+import json
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments import replication
+from experiments.replication import (
+    EXPERIMENTS,
+    Finding,
+    Findings,
+    Published,
+    as_json,
+    changed,
+    check_numbers,
+    settings,
+    table,
+    titles,
+)
+from mos_agents.market.types import InputError
+
+
+def one(published, add, paper_sessions=1000):
+    """The only finding of a table of one figure."""
+    found = Findings({"x": published}, paper_sessions)
+    add(found)
+    (finding,) = found.all()
+    return finding
+
+
+def test_a_mean_is_within_where_it_is_1_96_of_both_errors_away_and_not_beyond():
+    values = np.tile([0.0, 2.0], 200)  # mean 1, sd 1.00125, error .05006
+    error = values.std(ddof=1) / math.sqrt(400)
+    both = 1.959964 * math.hypot(error, values.std(ddof=1) / math.sqrt(100))
+    for gap, within in ((0.99 * both, True), (1.01 * both, False)):
+        finding = one(Published(1.0 + gap, "here"), lambda f: f.mean("x", values), 100)
+        assert (finding.ours, finding.within, finding.source) == (1.0, within, "here")
+    assert finding.ci95 == pytest.approx((1.0 - 1.96 * error, 1.0 + 1.96 * error))
+
+
+def test_the_rounding_of_a_printed_figure_is_no_distance():
+    for published, within in ((0.1084, True), (0.1096, False)):
+        finding = one(Published(published, "s", 0.0005), lambda f: f.exact("x", 0.108))
+        assert finding.within is within and finding.ci95 == (0.108, 0.108)
+
+
+def test_of_several_figures_each_is_held_to_its_share_of_the_error():
+    # Five figures of error 1 each, theirs exact: the limit is that of .05 / 5, 2.576.
+    names = "abcde"
+    for gap, within in ((2.57, True), (2.58, False)):
+        found = Findings({n: Published(gap, "s", error=0.0) for n in names}, 1)
+        for name in names:
+            found.estimate(name, 0.0, 1.0, 10)
+        assert {f.within for f in found.all()} == {within}
+
+
+def test_a_share_has_the_interval_of_clopper_and_pearson():
+    finding = one(Published(0.5, "s"), lambda f: f.share("x", np.arange(20) < 4))
+    low, high = stats.beta.ppf(0.025, 4, 17), stats.beta.ppf(0.975, 5, 16)
+    assert finding.ours == 0.2
+    assert finding.ci95 == pytest.approx((low, high))
+    never = one(Published(0.01, "s"), lambda f: f.share("x", np.zeros(20)))
+    assert never.ci95[0] == 0.0 and never.ci95[1] == pytest.approx(1 - 0.025 ** (1 / 20))
+    assert never.within is True  # one in a hundred is not told from none of twenty
+
+
+def test_a_figure_that_nobody_published_is_not_judged():
+    found = Findings({}, 1000)
+    found.mean("x", [1.0, 2.0, math.nan])
+    assert found.all() == [Finding("x", None, 1.5, found.all()[0].ci95, None, None)]
+
+
+def test_a_quantile_of_a_uniform_sample_has_its_order_statistics_error():
+    values = np.linspace(0.0, 1.0, 10_001)
+    finding = one(Published(0.25, "s"), lambda f: f.quantile("x", values, 0.25))
+    half = 1.96 * math.sqrt(0.25 * 0.75 / 10_001)
+    assert finding.ci95 == pytest.approx((0.25 - half, 0.25 + half), abs=2e-4)
+
+
+def test_cases_of_one_session_count_as_one_draw():
+    # Ten sessions of four cases each that agree: as certain as ten cases, not forty.
+    parts = 4.0 * (np.arange(10) < 5)
+    finding = one(Published(0.5, "s"), lambda f: f.ratio("x", parts, np.full(10, 4.0)))
+    error = np.std([0.5, -0.5] * 5, ddof=1) / math.sqrt(10)
+    assert finding.ours == 0.5
+    assert finding.ci95 == pytest.approx((0.5 - 1.96 * error, 0.5 + 1.96 * error))
+
+
+def test_a_standard_deviations_own_error_is_that_of_normal_draws():
+    values = np.random.default_rng(1).normal(0.0, 2.0, 200_000)
+    finding = one(Published(2.0, "s"), lambda f: f.deviation("x", values))
+    half = 1.96 * 2.0 / math.sqrt(2 * 200_000)
+    assert finding.ci95[1] - finding.ours == pytest.approx(half, rel=0.02)
+
+
+@dataclass(frozen=True)
+class Some:
+    n: int = 2
+    beta: float = 4e-6
+    cost: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self):
+        check_numbers(self, {"n": (int, 1, 6), "beta": (float, 0.0, 1.0)})
+
+
+def test_settings_are_changed_by_texts():
+    assert changed(Some(), []) == Some()
+    made = changed(Some(), ["n=3", " beta = 2.4e-7", "cost=[1, 0.5]"])
+    assert made == Some(3, 2.4e-7, (1, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("n", "--set 'n' must have the form name=value"),
+        ("m=3", "m=3 is no setting here; settings are n, beta, cost"),
+        ("n=2.5", "n=2.5 must be a whole number in [1, 6]"),
+        ("n=true", "n=True must be a whole number in [1, 6]"),
+        ("n=7", "n=7 must be a whole number in [1, 6]"),
+        ("beta=x", "beta='x' must be a number in [0, 1]"),
+        ("beta=.nan", "beta=nan must be a number in [0, 1]"),
+        ("n=[1", "--set 'n=[1': the value cannot be read"),
+    ],
+)
+def test_a_wrong_change_is_one_line(change, told):
+    with pytest.raises(InputError) as error:
+        changed(Some(), [change])
+    assert str(error.value) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("nobody_1999", [], "'nobody_1999' is no experiment; there are calvano_2020, klein_2021"),
+        ("calvano_2020", ["alpha=2"], "alpha=2 must be a number in [1e-12, 1]"),
+        ("calvano_2020", ["alpha=0"], "alpha=0 must be a number in [1e-12, 1]"),
+        ("calvano_2020", ["levels=1"], "levels=1 must be a whole number in [2, 1000]"),
+        ("calvano_2020", ["cost=[1,2,3]"], "cost=(1, 2, 3) must be one finite number, or one for"),
+        ("calvano_2020", ["beta=0"], "beta=0 explores for ever"),
+        ("klein_2021", ["k=1"], "k=1 must be a whole number in [2, 500]"),
+        ("klein_2021", ["periods=100"], "tail=1000 must be at most periods=100"),
+        ("asker_fershtman_pakes_2022", ["updating=no"], "updating=False must be asynchronous, syn"),
+        ("asker_fershtman_pakes_2022", ["low=11"], "low=11 must be below high=10.0"),
+        ("avellaneda_stoikov_2008", ["paths=1.5"], "paths=1.5 must be a whole number"),
+        ("avellaneda_stoikov_2008", ["gamma=-1"], "gamma=-1 must be a number > 0"),
+        ("avellaneda_stoikov_2008", ["gamma=x"], "gamma: '<' not supported"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_replicated_is_refused_before_anything_is_played(name, changes, told):
+    with pytest.raises(InputError) as error:
+        settings(name, changes)
+    assert str(error.value).startswith(told)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["xi=9", "n=3"], "are no grid of rising prices >= 0; give another xi"),
+        (["mu=100", "cost=500"], "market"),
+    ],
+)
+def test_a_market_without_a_grid_or_an_equilibrium_is_one_line(changes, told):
+    from experiments.calvano_2020 import run
+
+    made = settings("calvano_2020", changes, sessions=1)
+    with pytest.raises(InputError) as error:
+        run.learners(made, run.market(made))
+    assert "\n" not in str(error.value)
+    assert told in str(error.value)
+
+
+def test_sessions_seed_and_seed_zero_reach_the_settings():
+    made = settings("calvano_2020", ["seed=5"], sessions=7, seed=0)
+    assert (made.sessions, made.seed) == (7, 0)
+    assert settings("avellaneda_stoikov_2008", sessions=50).paths == 50
+    with pytest.raises(InputError, match="keeps no sessions in a folder"):
+        settings("avellaneda_stoikov_2008", keeps=True)
+
+
+def test_every_experiment_has_a_title_a_folder_a_readme_and_the_papers_settings():
+    for name, title in titles().items():
+        module = replication._module(name)
+        assert title and "\n" not in title
+        assert EXPERIMENTS[name] == f"experiments.{name}.run"
+        assert settings(name) == module.Settings()
+
+
+def test_the_file_has_the_form_of_all_experiments():
+    findings = [
+        Finding("a", 1.0, 1.5, (1.0, 2.0), True, "Table 1"),
+        Finding("b", None, 2.0, (2.0, 2.0)),
+    ]
+    read = json.loads(as_json("name", Some(), findings))
+    assert read["experiment"] == "name"
+    assert read["settings"] == {"n": 2, "beta": 4e-6, "cost": 1.0}
+    assert read["results"][0] == {
+        "quantity": "a", "published": 1.0, "ours": 1.5, "ci95": [1.0, 2.0], "within": True,
+        "source": "Table 1",
+    }  # fmt: skip
+    assert read["results"][1]["within"] is None
+    assert table(findings) == [
+        ("a", "1", "1.5", "[1, 2]", "yes", "Table 1"),
+        ("b", "-", "2", "exact", "-", "-"),
+    ]

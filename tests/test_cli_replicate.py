@@ -1,0 +1,176 @@
+"""`mos replicate`: the table, the file, one line for what is wrong, and on from where it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mos_agents.cli import run
+from tests.test_runs import ROOT
+
+QUICK = ["--set", "levels=5", "--set", "beta=2e-3", "--set", "window=2000"]
+CALVANO = ["replicate", "calvano_2020", *QUICK, "--sessions", "12"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def results(file: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(Path(file).read_text())["results"]
+    return found
+
+
+def test_the_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["replicate", "--list"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == [
+        "calvano_2020", "klein_2021", "asker_fershtman_pakes_2022", "avellaneda_stoikov_2008",
+    ]  # fmt: skip
+
+
+def test_it_prints_progress_a_table_and_its_speed_and_writes_the_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([*CALVANO, "--json", "found.json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "sessions 12 of 12" in lines
+    heading = next(line for line in lines if line.startswith("quantity"))
+    assert heading.split()[:3] == ["quantity", "published", "ours"]
+    nash = next(line for line in lines if line.startswith("nash_price"))
+    assert nash.split()[1:5] == ["1.47293", "1.47293", "exact", "yes"]
+    assert "written found.json" in lines
+    assert re.fullmatch(r"\d+\.\d seconds, 12 sessions played \(.*/s\)", lines[-1])
+    names = [one["quantity"] for one in results("found.json")]
+    for name in (
+        "profit_gain", "profit_gain_sd", "cycle_length_1_share", "cycle_length_2_share",
+        "periods_to_convergence", "punishment_length", "unprofitable_deviation_share",
+        "one_shot_nash_share", "exact_nash_share",
+    ):  # fmt: skip
+        assert name in names
+
+
+def test_a_missed_figure_is_exit_code_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from experiments.calvano_2020 import run as experiment
+    from experiments.replication import Published
+
+    wrong = {"nash_price": Published(1.5, "nowhere")}
+    monkeypatch.setattr(experiment, "published", lambda s: wrong)
+    assert run(CALVANO) == 1
+    out = capsys.readouterr().out
+    assert "not within sampling error of what was published: nash_price" in out
+    assert re.search(r"nash_price +1\.5 +1\.47293 +exact +NO +nowhere", out)
+
+
+def test_the_folder_of_fewer_sessions_serves_more_and_gives_the_same_figures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([*CALVANO, "--folder", "kept", "--json", "a.json"]) == 0
+    assert run([*CALVANO, "--folder", "kept", "--workers", "1", "--json", "b.json"]) == 0
+    assert "0 sessions played (0/s), 12 were there" in capsys.readouterr().out
+    assert run([*CALVANO, "--json", "c.json"]) == 0
+    assert Path("a.json").read_text() == Path("b.json").read_text() == Path("c.json").read_text()
+
+
+ERRORS = [
+    (["replicate"], "which experiment"),
+    (["replicate", "nobody"], "'nobody' is no experiment; there are calvano_2020"),
+    ([*CALVANO, "--set", "alpha=2"], "alpha=2 must be a number in"),
+    ([*CALVANO, "--set", "levels=1"], "levels=1 must be a whole number in [2, 1000]"),
+    ([*CALVANO, "--set", "learner=sarsa"], "learner='sarsa' is no setting here"),
+    ([*CALVANO, "--set", "n=3", "--set", "xi=9"], "no grid of rising prices"),
+    ([*CALVANO, "--sessions", "0"], "sessions=0"),
+    ([*CALVANO, "--sessions", "x"], "'x' must be a whole number"),
+    ([*CALVANO, "--seed", "-1"], "seed=-1"),
+    ([*CALVANO, "--workers", "0"], "workers=0"),
+    ([*CALVANO, "--backend", "cloud"], "must be 'local' or 'ray'"),
+    ([*CALVANO, "--address", "a:1"], "add --backend ray"),
+    ([*CALVANO, "--backend", "ray", "--workers", "2"], "--workers is for this machine"),
+    ([*CALVANO, "--backend", "ray", "--address", "127.0.0.1:9"], "127.0.0.1:9"),
+    ([*CALVANO, "--json", "absent/found.json"], "there is no folder"),
+    ([*CALVANO, "--json", "."], "is a folder"),
+    ([*CALVANO, "--folder", "absent/kept"], "there is no folder"),
+    (["replicate", "avellaneda_stoikov_2008", "--folder", "kept"], "keeps no sessions"),
+    (["replicate", "avellaneda_stoikov_2008", "--sessions", "1"], "paths=1 must be >= 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "told"), ERRORS, ids=lambda a: str(a)[-40:])
+def test_a_wrong_order_is_one_line_and_leaves_nothing(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    assert run(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mos: ") and error.count("\n") == 1
+    assert told in error
+    assert list(here.iterdir()) == []
+
+
+def test_a_folder_of_another_game_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*CALVANO, "--folder", "kept"]) == 0
+    assert run([*CALVANO, "--folder", "kept", "--seed", "1"]) == 2
+    assert "holds sessions of another game" in capsys.readouterr().err
+
+
+def stopped(number: int) -> str:
+    """Start a long replication, and stop it once a task is kept; what it says."""
+    command = [
+        sys.executable, "-m", "mos_agents.cli", "replicate", "calvano_2020", "--set", "levels=5",
+        "--set", "beta=1e-4", "--sessions", "400", "--folder", "kept",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
+    )
+    deadline = time.monotonic() + 240.0
+    while not list(Path("kept").glob("*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=240)
+    assert process.returncode == 128 + number, error
+    return error
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on() -> None:
+    said = stopped(signal.SIGINT)
+    kept = len(list(Path("kept").glob("*.npz")))
+    assert 0 < kept < 40
+    assert said == (
+        f"mos: stopped: {10 * kept} of 400 sessions kept in kept; the same command goes on from "
+        "there\n"
+    )
+
+
+@pytest.mark.xdist_group("ray")
+def test_a_cluster_finds_the_same_bits_and_finishes_what_was_begun_here(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([*CALVANO, "--folder", "kept", "--json", "local.json"]) == 0
+    whole = sorted(Path("kept").glob("*.npz"))
+    for path in whole[::2]:  # half of the sessions are to be played again
+        path.unlink()
+    for more in (["--folder", "kept"], []):
+        # In a process of its own: this one may be on a cluster of other tests.
+        done = subprocess.run(
+            [sys.executable, "-m", "mos_agents.cli", *CALVANO, "--backend", "ray", *more,
+             "--json", "ray.json"],
+            env=environment(), capture_output=True, text=True, timeout=400, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert Path("ray.json").read_text() == Path("local.json").read_text()
+    assert sorted(Path("kept").glob("*.npz")) == whole
