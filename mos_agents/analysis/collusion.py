@@ -173,7 +173,7 @@ def consumer_surplus(
     demand: Callable[[Array], Array],
     prices: ArrayLike,
     reach: ArrayLike = np.inf,
-    tolerance: float = 1e-8,
+    tolerance: float = 1e-6,
 ) -> Array:
     """What buyers would give at most to keep prices from rising together until nobody buys.
 

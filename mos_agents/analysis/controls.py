@@ -120,6 +120,22 @@ def shifted(prices: ArrayLike, rng: np.random.Generator) -> Array:
     return out
 
 
+def strangers(prices: ArrayLike, own: ArrayLike, rng: np.random.Generator) -> Array:
+    """Firm 0 of the sessions `own` [R] among firms of other sessions, drawn at random: [T, R, N].
+
+    Everybody stays at the same tick: what all sessions go through together, they still do.
+    """
+    price = paths(prices, "prices", 1)
+    sessions = price.shape[1]
+    if sessions < 2:
+        raise InputError("prices of 1 session: firms of other sessions are needed")
+    row = np.asarray(own, dtype=np.int64)
+    out = price[:, row]
+    for i in range(1, price.shape[2]):
+        out[:, :, i] = price[:, (row + rng.integers(1, sessions, size=row.size)) % sessions, i]
+    return out
+
+
 def time_shuffled(prices: ArrayLike, seed: int) -> Array:
     """Each session's ticks in random order, all firms together: the same prices, no history.
 

@@ -131,13 +131,15 @@ class SawTooth:
     firm's own moves are compared (a price that stands still at every second tick has a median
     change of 0). longest: longest period looked for, in looks; by default a third of them.
     least_period: the period must be above 1 look, so 2. error: the chance that a series of
-    unconnected changes is given a period.
+    unconnected changes is given a period. alike: least autocorrelation of changes at the period;
+    below a half, a few large jumps at chance distances pass for a rhythm.
     """
 
     every: int = 1
     longest: int | None = None
     least_period: int = 2
     error: float = 0.01
+    alike: float = 0.5
 
     def __post_init__(self) -> None:
         whole(self.every, "every", 1)
@@ -145,6 +147,7 @@ class SawTooth:
         if self.longest is not None:
             whole(self.longest, "longest", self.least_period)
         number(self.error, "error", 0.0, 0.5, open_low=True)
+        number(self.alike, "alike", 0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,21 +185,23 @@ def edgeworth(series: ArrayLike, definition: SawTooth | None = None) -> Edgewort
     median = np.median(change, axis=0)
     columns = prices.reshape(len(prices), -1)
     period = limit_cycle(columns).period
-    estimated = period_estimate(columns, definition.longest, definition.error)
+    estimated = period_estimate(columns, definition.longest, definition.error, definition.alike)
     period = np.where(period > 0, period, estimated).reshape(prices.shape[1:])
     found = (median < 0.0) & (rise > fall) & (period >= definition.least_period)
     return EdgeworthTest(median, rise, fall, period * definition.every, found)
 
 
-def period_estimate(series: ArrayLike, longest: int | None = None, error: float = 0.01) -> IntArray:
+def period_estimate(
+    series: ArrayLike, longest: int | None = None, error: float = 0.01, alike: float = 0.5
+) -> IntArray:
     """The period of each noisy series in ticks, 0 for none; series [T, ...], result [...].
 
     The lag, from 2 to `longest` (by default a third of the ticks), at which the first differences
     are most alike: the largest local maximum of their autocorrelation, or its divisor if that
     does nearly as well (.9). Differences are used so that a trend or a random walk has no period.
-    The maximum must pass Bartlett's (1946) bound for lags that mean nothing, with the `error`
-    shared among the lags looked at. It finds saw teeth well, since their steep rises must meet;
-    a period so long that two rounds are not seen is not found.
+    The maximum must be at least `alike` and pass Bartlett's (1946) bound for lags that mean
+    nothing, with the `error` shared among the lags looked at. It finds saw teeth well, since their
+    steep rises must meet; a period so long that two rounds are not seen is not found.
     """
     prices = _series(series)
     columns = prices.reshape(len(prices), -1)
@@ -220,7 +225,9 @@ def period_estimate(series: ArrayLike, longest: int | None = None, error: float 
     bound = stats.norm.isf(error / lags.size) * np.sqrt(
         (1.0 + 2.0 * spread[lags - 1]) / (length - lags)[:, None]
     )
-    peak = (r[lags] >= r[lags - 1]) & (r[lags] >= r[lags + 1]) & (r[lags] > bound)
+    peak = (
+        (r[lags] >= r[lags - 1]) & (r[lags] >= r[lags + 1]) & (r[lags] > np.maximum(bound, alike))
+    )
     for j in np.flatnonzero(alive & peak.any(axis=0)):
         height = np.where(peak[:, j], r[lags, j], -np.inf)
         best = int(lags[height.argmax()])

@@ -189,7 +189,7 @@ def punishment(deviation: Deviation, back: Return | None = None) -> Punishment:
     def close(other: Array) -> IntArray:
         distance = np.abs(deviation.prices[first:] - other) / level
         near: Any = ((distance <= back.tolerance * (1.0 + 1e-9)) | ~counts).all(axis=2)
-        return near  # type: ignore[no-any-return]
+        return near
 
     if back.to == "path":
         near = close(deviation.undeviated_prices[first:])

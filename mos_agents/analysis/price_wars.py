@@ -80,9 +80,11 @@ class Episode(NamedTuple):
 
     onset: the tick at which the definition is first met. end: the first tick back, None if the
     record ends before. duration: ticks from onset to end, or seen so far. depth: the largest fall
-    below the level, in units of p_M - p_N. level: the pre-shock mean price. first_cut: the tick of
-    the earliest cut among those that set the war off; first_cutters: who cut then, several if
-    they tie. recovered: back at its level; with an end but not recovered it settled below.
+    below the level, in units of p_M - p_N. level: the pre-shock mean price. area, squares: sums
+    over the war's ticks of the fall below the level and of its square, in units of p_M - p_N
+    (area / duration is the average depth). first_cut: the tick of the earliest cut among those
+    that set the war off; first_cutters: who cut then, several if they tie. recovered: back at its
+    level; with an end but not recovered it settled below.
     """
 
     session: int
@@ -91,6 +93,8 @@ class Episode(NamedTuple):
     duration: int
     depth: float
     level: float
+    area: float
+    squares: float
     first_cut: int
     first_cutters: tuple[int, ...]
     recovered: bool
@@ -111,6 +115,8 @@ class PriceWars:
     duration: IntArray
     depth: Array
     level: Array
+    area: Array
+    squares: Array
     first_cut: IntArray
     first_cutters: IntArray
     recovered: IntArray
@@ -136,7 +142,8 @@ class PriceWars:
             yield Episode(
                 int(self.session[e]), int(self.onset[e]),
                 None if self.end[e] < 0 else int(self.end[e]), int(self.duration[e]),
-                float(self.depth[e]), float(self.level[e]), int(self.first_cut[e]),
+                float(self.depth[e]), float(self.level[e]), float(self.area[e]),
+                float(self.squares[e]), int(self.first_cut[e]),
                 tuple(np.flatnonzero(self.first_cutters[e]).tolist()), bool(self.recovered[e]),
             )  # fmt: skip
 
@@ -178,7 +185,7 @@ def episodes(
         rows = np.ascontiguousarray(np.swapaxes(price[:, begin : begin + step], 0, 1))
         while True:
             table = np.empty((capacity, 6), dtype=np.int64)
-            values = np.empty((capacity, 2))
+            values = np.empty((capacity, 4))
             first = np.zeros((capacity, firms), dtype=np.bool_)
             found = find_episodes(
                 rows, gap[begin : begin + step], d.depth, d.band, d.firms, d.window, d.recovery,
@@ -195,7 +202,8 @@ def episodes(
     table, values = np.concatenate(whole_numbers), np.concatenate(numbers)
     return PriceWars(
         session=table[:, 0], onset=table[:, 1], end=table[:, 2], duration=table[:, 3],
-        depth=values[:, 0], level=values[:, 1], first_cut=table[:, 4],
+        depth=values[:, 0], level=values[:, 1], area=values[:, 2], squares=values[:, 3],
+        first_cut=table[:, 4],
         first_cutters=np.concatenate(cutters), recovered=table[:, 5] == 1, at_risk=at_risk,
         ticks=ticks, sessions=sessions,
     )  # fmt: skip
@@ -230,8 +238,8 @@ def find_episodes(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Fill the tables with the episodes of [S, T, N] paths; returns how many there are.
 
-    table: [E, 6] session, onset, end, duration, first cut, recovered. values: [E, 2] depth, level.
-    first: [E, N]. Episodes beyond E are counted and not written.
+    table: [E, 6] session, onset, end, duration, first cut, recovered. values: [E, 4]
+    depth, level, area, squares. first: [E, N]. Episodes beyond E are counted and not written.
     """
     sessions, ticks, n = prices.shape
     mean = np.empty(ticks)
@@ -247,7 +255,7 @@ def find_episodes(  # type: ignore[no-untyped-def]
         last_cut[:] = -window - 1
         at_risk[s] = 0
         floor, need = 0, level  # where the pre-shock mean may begin; ticks that it needs
-        at_war, onset, base, deepest, calm = False, 0, 0.0, 0.0, 0
+        at_war, onset, base, calm = False, 0, 0.0, 0
         for t in range(1, ticks):
             for i in range(n):
                 if prices[s, t, i] < prices[s, t - 1, i] * (1.0 - min_cut):
@@ -270,7 +278,7 @@ def find_episodes(  # type: ignore[no-untyped-def]
                 base /= length
                 if mean[t] > base - depth * gaps[s] + slack:
                     continue
-                at_war, onset, deepest, calm = True, t, base - mean[t], 0
+                at_war, onset, calm = True, t, 0
                 if count < table.shape[0]:
                     found = False
                     for u in range(max(1, t - window + 1), t + 1):
@@ -287,29 +295,35 @@ def find_episodes(  # type: ignore[no-untyped-def]
                 calm = calm + 1 if near else 0
                 recovered = calm == recovery
                 settled = longest > 0 and calm == 0 and t - onset >= longest
-                if not recovered and not settled:
-                    deepest = max(deepest, base - mean[t])
-                else:
+                if recovered or settled:
                     end = t - recovery + 1 if recovered else t
-                    write(
-                        table, values, count, s, onset, end, end - onset, recovered,
-                        deepest / gaps[s], base,
+                    measure(
+                        table, values, count, s, onset, end, end - onset, recovered, base,
+                        gaps[s], mean,
                     )  # fmt: skip
                     count += 1
                     floor, need = end, min(level, recovery) if recovered else level
                     at_war = False
         if at_war:
-            write(
-                table, values, count, s, onset, -1, ticks - onset, False, deepest / gaps[s], base
+            measure(
+                table, values, count, s, onset, -1, ticks - onset, False, base, gaps[s], mean
             )  # fmt: skip
             count += 1
     return count
 
 
 @kernel
-def write(table, values, e, session, onset, end, duration, recovered, depth, level):  # type: ignore[no-untyped-def]
+def measure(  # type: ignore[no-untyped-def]
+    table, values, e, session, onset, end, duration, recovered, base, gap, mean
+):
     """One episode into the tables of `find_episodes`, if there is room."""
     if e < table.shape[0]:
         table[e, 0], table[e, 1], table[e, 2] = session, onset, end
         table[e, 3], table[e, 5] = duration, recovered
-        values[e, 0], values[e, 1] = depth, level
+        values[e, :] = 0.0
+        values[e, 1] = base
+        for t in range(onset, onset + duration):
+            fall = (base - mean[t]) / gap
+            values[e, 0] = max(values[e, 0], fall)
+            values[e, 2] += fall
+            values[e, 3] += fall * fall

@@ -38,10 +38,11 @@ def price_wars(prices: Array, gap: float, rule: Definition, session: int = 0) ->
         end, recovered = _end(mean[t + 1 :] - level, gap, rule)
         last = len(mean) if end is None else t + 1 + end
         cut = t - len(lately) + 1 + int(lately.any(axis=1).argmax())
-        depth = float(level - mean[t:last].min()) / gap
+        fall = (level - mean[t:last]) / gap
         found.append(
             Episode(
-                session, t, None if end is None else last, last - t, depth, level, cut,
+                session, t, None if end is None else last, last - t, float(fall.max()), level,
+                float(fall.sum()), float((fall**2).sum()), cut,
                 tuple(np.flatnonzero(cuts[cut]).tolist()), recovered,
             )
         )  # fmt: skip

@@ -94,13 +94,12 @@ def war_table(
 
 
 def severity(wars: PriceWars) -> Array:
-    """Each session's sum over its wars of depth squared times duration, [S]; 0 without a war.
+    """Each session's sum of squared falls over its ticks at war, [S]; 0 without a war.
 
     The same cuts add up to the same fall of the mean price whenever they are made; squares are
     larger when firms cut together. `screens.coordination` compares this number.
     """
-    weight = wars.depth**2 * wars.duration
-    return np.bincount(wars.session, weight, wars.sessions).astype(np.float64)
+    return np.bincount(wars.session, wars.squares, wars.sessions).astype(np.float64)
 
 
 def within(wars: PriceWars, begin: int, end: int) -> IntArray:

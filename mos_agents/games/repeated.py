@@ -50,15 +50,16 @@ class RepeatedGame:
                     f"{name}: {getattr(one, 'kind', one)!r} is not played in the compiled game, "
                     "q_learning is; play it tick by tick with mos_agents.rollout"
                 )
-        stage = StageGame.of(market, learners)
-        made = cls(stage, tuple(learners[name] for name in stage.players))
-        for name in stage.players:
+        for name in learners:
             if market.seat(name).turn[0] == 0:
                 raise InputError(
                     "schedule: random moves are played tick by tick only; use simultaneous, "
                     "alternating or periodic ones"
                 )
-            made.learners[stage.players.index(name)].start(market.seat(name), 1)
+        stage = StageGame.of(market, learners)
+        made = cls(stage, tuple(learners[name] for name in stage.players))
+        for name, learner in zip(stage.players, made.learners, strict=True):
+            learner.start(market.seat(name), 1)
         return made
 
     @property
@@ -122,7 +123,7 @@ class RepeatedGame:
             numbers["periods"], turns, full, keys, np.uint64(session),
             np.uint64(purpose_number("explore")), np.uint64(purpose_number("try")), *state,
             max(periods, int(state.clock[0])), window,
-            np.empty((0, n), np.int64) if trace is None else trace,
+            np.empty((0, n), np.int64) if trace is None else trace, np.empty((n, 4)),
         )  # fmt: skip
         return int(state.clock[0])
 
@@ -169,13 +170,17 @@ def move(  # type: ignore[no-untyped-def]
 def _play(  # type: ignore[no-untyped-def]
     pay, states, strides, sizes, counts, rows, alpha, delta, decay, floor, memory, turns, full,
     keys, session, explore, attempt, q, best, level, row, gain, power, changed, now, before,
-    epsilon, clock, periods, window, trace,
+    epsilon, clock, periods, window, trace, page,
 ):  # fmt: skip
-    """Play a session on, whatever the number of players and the schedule."""
+    """Play a session on, whatever the number of players and the schedule.
+
+    page: [n, 4] room for draws; an inlined kernel makes no arrays of its own.
+    """
     n = sizes.shape[0]
-    page = np.empty((n, 4))
-    profile = (level * strides).sum()
-    last, start = changed.max(), clock[0]
+    profile, last, start = 0, 0, clock[0]
+    for i in range(n):
+        profile += level[i] * strides[i]
+        last = max(last, changed[i])
     for t in range(start, periods):
         word = t & 3
         if word == 0 or t == start:
@@ -212,7 +217,8 @@ def _play(  # type: ignore[no-untyped-def]
             power[i] *= delta[i]
             epsilon[i] = max(epsilon[i] * decay[i], floor[i])
         if t - start < trace.shape[0]:
-            trace[t - start] = level
+            for i in range(n):
+                trace[t - start, i] = level[i]
         if window > 0 and t - last >= window:
             clock[0] = t + 1
             return
@@ -223,7 +229,7 @@ def _play(  # type: ignore[no-untyped-def]
 def _play_pair(  # type: ignore[no-untyped-def]
     pay, states, strides, sizes, counts, rows, alpha, delta, decay, floor, memory, turns, full,
     keys, session, explore, attempt, q, best, level, row, gain, power, changed, now, before,
-    epsilon, clock, periods, window, trace,
+    epsilon, clock, periods, window, trace, page,
 ):  # fmt: skip
     """`_play` for two who always move together and remember one period: several times faster.
 
@@ -246,9 +252,9 @@ def _play_pair(  # type: ignore[no-untyped-def]
     while t < periods:
         word = t & 3
         if word == 0 or t == start:
-            page = np.uint64(t >> 2)
-            u0, u1, u2, u3 = block(first, np.uint64(1), page, session, explore)
-            v0, v1, v2, v3 = block(second, np.uint64(1), page, session, explore)
+            at = np.uint64(t >> 2)
+            u0, u1, u2, u3 = block(first, np.uint64(1), at, session, explore)
+            v0, v1, v2, v3 = block(second, np.uint64(1), at, session, explore)
             for _ in range(word):
                 u0, u1, u2, v0, v1, v2 = u1, u2, u3, v1, v2, v3
         row_before, level_before = row_1, level_1

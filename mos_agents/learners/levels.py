@@ -199,7 +199,11 @@ class Levels:
     def _rival_grids(self, seat: Seat) -> list[Array]:
         if self.rival_prices is None:
             return [self.grid] * self.rivals(seat)
-        return [np.asarray(row) for row in self.rival_prices]
+        return self._rival_levels
+
+    @cached_property
+    def _rival_levels(self) -> list[Array]:
+        return [np.asarray(row) for row in self.rival_prices or ()]
 
     def encode(self, seat: Seat, observation: Array, opening: Array | None = None) -> IntArray:
         """[B, H] the number of the present situation, from the own observation [B, D_n].
@@ -241,7 +245,7 @@ class Levels:
             ratios = np.where(is_open[:, columns], asks[:, columns] / scale[..., None, :], np.inf)
             found: Array = ratios.transpose(1, 0, 2)
             return found
-        scale = np.broadcast_to(self._scale(seat, observation), (len(asks), seat.action_shape[0]))
+        scale = np.atleast_2d(self._scale(seat, observation))
         rows = []
         for r, (_, columns) in enumerate(self._rival_columns(seat)):
             ratio = asks[:, columns].mean(axis=1, keepdims=True)
@@ -264,8 +268,8 @@ class Levels:
 
 def nearest(grid: Array, values: Array) -> IntArray:
     """The number of the nearest level (the lower one of two as near); infinity is the highest."""
-    midpoints = 0.5 * (grid[1:] + grid[:-1])
-    return np.searchsorted(midpoints, values, side="left").astype(np.int64)
+    found: IntArray = (0.5 * (grid[1:] + grid[:-1])).searchsorted(values)
+    return found
 
 
 def in_unit(learner: Any, name: str) -> None:

@@ -37,9 +37,11 @@ class QMemory(NamedTuple):
     gain: Array  # [B, H] discounted rewards since then
     power: Array  # [B, H] discount of the next reward
     changed: IntArray  # [B, H] tick at which a greedy level last changed
+    now: IntArray  # [B, H] the situation as `learn` read it at the tick `heard`
     before: IntArray  # [B, H] the situation one period ago
     opening: Array  # [B, r] what rival firms asked at first
     clock: IntArray  # [1] ticks lived
+    heard: IntArray  # [1] the tick of `now`; -1 before the first
     epsilon: Array  # [1] chance of exploring at the next tick
 
 
@@ -119,9 +121,10 @@ class QLearning(Levels):
         q = self.first_table(batch * heads * states)
         whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
         return QMemory(
-            q, greedy_levels(q), whole - 1, whole, money, money + 1.0, whole.copy(), whole.copy(),
+            q, greedy_levels(q), whole - 1, whole, money, money + 1.0, whole.copy(), whole,
+            whole,
             np.zeros((batch, self.rivals(seat) if self._needs_opening else 0)),
-            np.zeros(1, np.int64), np.array([self.epsilon]),
+            np.zeros(1, np.int64), np.full(1, -1), np.array([self.epsilon]),
         )  # fmt: skip
 
     @property
@@ -132,7 +135,10 @@ class QLearning(Levels):
 
     def _rows(self, seat: Seat, observation: Array, memory: QMemory) -> tuple[IntArray, IntArray]:
         """[B, H] the rows of the table for the situation now, and the situation itself."""
-        now = self.encode(seat, observation, memory.opening if self._needs_opening else None)
+        if memory.heard[0] == memory.clock[0]:
+            now = memory.now
+        else:
+            now = self.encode(seat, observation, memory.opening if self._needs_opening else None)
         state = now if self.periods == 1 else now * self.states_now(seat) + memory.before
         return np.arange(now.size).reshape(now.shape) * self.states(seat) + state, now
 
@@ -143,12 +149,11 @@ class QLearning(Levels):
         at = int(memory.clock[0])
         if at == 0:
             memory = self._begun(seat, observation, memory, shocks)
-        rows, _ = self._rows(seat, observation, memory)
+        rows, now = self._rows(seat, observation, memory)
         turn = on_turn(seat.turn, at)
         level = memory.level
         if seat.turn[0] == 0 and at:  # what stood in the last tick, whether we moved or not
             level = self.level_of(seat, observation, seat.read(observation, "own_ask"))
-        draws = shocks.uniforms("try", 2 * rows.shape[1])[:, 1::2]
         if self.payoffs is not None:
             self._correct_all(seat, observation, memory, at)
         else:
@@ -157,9 +162,10 @@ class QLearning(Levels):
                 memory.changed, np.ascontiguousarray(self.profit(seat, observation, reward)), rows,
                 turn, self.alpha, self.delta, at,
             )  # fmt: skip
-        if turn:
+        if turn and (memory.best[rows] < 0).any():
+            draws = shocks.uniforms("try", 2 * rows.shape[1])[:, 1::2]
             settle_rows(memory.q, memory.best, rows, draws, memory.changed, at)
-        return memory
+        return memory._replace(now=now, heard=memory.clock)
 
     def _begun(self, seat: Seat, observation: Array, memory: QMemory, shocks: Shocks) -> QMemory:
         if self._needs_opening:

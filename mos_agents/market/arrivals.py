@@ -15,6 +15,9 @@ from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quote
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
 
+# Every process also knows its mean, for benchmarks of theory: `mean_mass(market, scale)` is [G],
+# the units that buyers want in a tick on average at demand scales [G].
+
 _NONE = np.empty(0)
 _NO_INDEX = np.empty(0, np.int64)
 
@@ -43,6 +46,9 @@ class FixedMass:
         bulk = Arrivals(mass, looks, start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
         return bulk, state.excitation
 
+    def mean_mass(self, market: Market, scale: Array) -> Array:
+        return self.buy * scale
+
 
 @dataclass(frozen=True)
 class Poisson:
@@ -68,6 +74,9 @@ class Poisson:
             looks = mass.sum(-1)
         bulk = Arrivals(mass, looks, start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
         return bulk, state.excitation
+
+    def mean_mass(self, market: Market, scale: Array) -> Array:
+        return self.buy * market.dt * scale
 
 
 @dataclass(frozen=True)
@@ -137,6 +146,12 @@ class Hawkes:
         )  # fmt: skip
         return arrivals, excitation
 
+    def mean_mass(self, market: Market, scale: Array) -> Array:
+        # In the stationary state; an exponential size rounded up to whole lots is geometric.
+        lots = self.lot / -np.expm1(-self.lot / self.mean_size) if self.lot else self.mean_size
+        rate = self.mu / (1.0 - self.alpha / self.beta)
+        return rate * market.dt * lots * scale
+
 
 @dataclass(frozen=True)
 class Browsing:
@@ -195,6 +210,18 @@ class Browsing:
         )  # fmt: skip
         side, size = single_buyers(total)
         return Arrivals(mass, exposure, start, group, side, size, intent), state.excitation
+
+    def mean_mass(self, market: Market, scale: Array) -> Array:
+        # Scrapers count by their intent, as they do in `Arrivals.mass`.
+        least, most = self.views
+        looks = np.arange(least, most + 1)
+        customers = np.minimum(looks, scale.size).mean()
+        scrapers = np.minimum(np.rint(looks * self.scraper_views), scale.size).mean()
+        per_session = (
+            1.0 - self.contamination
+        ) * customers + self.contamination * self.scraper_intent * scrapers
+        sessions = self.sessions * scale.mean()
+        return np.full(scale.size, sessions * per_session / scale.size)
 
     def _sessions(self, state: State, shocks: Shocks) -> IntArray:
         """[B] whole numbers of sessions: the demand scale's mean over products moves them."""

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-import mos_agents.market.equilibrium as equilibrium
+import mos_agents.scenarios as scenarios
 from mos_agents.market.equilibrium import LogitMarket
 
-DATA = Path(equilibrium.__file__).parents[1] / "scenarios" / "data"
+DATA = Path(scenarios.__file__).parent / "data"
 
 
 def parameter(name: str) -> float:

@@ -1,0 +1,287 @@
+"""Bertrand-Nash and joint-profit prices of a market, whatever its demand model, with proof.
+
+What a solver returns is only a proposal. Before it is handed out, every seller's best response is
+searched over the whole range of its prices; the most that anybody could still gain is the
+`residual`, and prices that leave more than the tolerance are an error, not a result. Where the
+demand is logit or homogeneous the proposal comes from theory, otherwise from best responses that
+are repeated until nobody moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mos_agents.market.demand import Cheapest
+from mos_agents.market.equilibrium.closed_forms import (
+    homogeneous_joint,
+    homogeneous_nash,
+    logit_prices,
+)
+from mos_agents.market.equilibrium.logit import EquilibriumError
+from mos_agents.market.equilibrium.search import respond, together
+from mos_agents.market.equilibrium.stage import EVERYBODY, StageGame, checked_prices
+from mos_agents.market.types import Array, InputError
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+__all__ = [
+    "MarketPrices",
+    "PriceBenchmarks",
+    "benchmarks",
+    "bertrand_nash",
+    "best_response",
+    "joint_profit",
+]
+
+ROUNDS = 200
+"""Rounds of best responses from one start; a search that stalls ends sooner."""
+
+PATIENCE = 20
+"""Rounds without half the smallest movement so far, after which a search has stalled."""
+
+_Proposal = tuple[str, Callable[[], Array | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class MarketPrices:
+    """Prices that solve a market's pricing problem, and what they earn.
+
+    prices: [L] money. profits: [N] money per tick, expected. residual: the most that a participant
+    could still gain alone (for joint profit: all could gain together), relative to its profit; to a
+    millionth of the market's turnover where the profit is smaller. method: how they were found,
+    "logit", "homogeneous goods" or "best responses". at_limit: [L] booleans, prices that stand at
+    the lowest or highest price allowed.
+    """
+
+    prices: Array
+    profits: Array
+    residual: float
+    method: str
+    at_limit: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class PriceBenchmarks:
+    """The competitive and the collusive benchmark of a market, for measures of profit gain."""
+
+    nash: MarketPrices
+    joint: MarketPrices
+
+    @property
+    def p_N(self) -> Array:
+        """[L] Bertrand-Nash prices."""
+        return self.nash.prices
+
+    @property
+    def p_M(self) -> Array:
+        """[L] joint-profit prices."""
+        return self.joint.prices
+
+    @property
+    def pi_N(self) -> Array:
+        """[N] expected profits per tick at Bertrand-Nash prices."""
+        return self.nash.profits
+
+    @property
+    def pi_M(self) -> Array:
+        """[N] each participant's own expected profit per tick at joint-profit prices."""
+        return self.joint.profits
+
+
+def benchmarks(market: Market, tolerance: float = 1e-9, bounded: bool = True) -> PriceBenchmarks:
+    """Both benchmarks of a market; arguments and errors are those of `bertrand_nash`."""
+    return PriceBenchmarks(
+        bertrand_nash(market, None, tolerance, bounded), joint_profit(market, tolerance, bounded)
+    )
+
+
+def best_response(
+    market: Market, prices: Array, participant: int | str, bounded: bool = True
+) -> tuple[Array, float]:
+    """A participant's most profitable prices [L_n], others' at `prices` [L], and its profit.
+
+    Whatever the profit's peaks and kinks: every price is searched over its whole range. Prices stay
+    within the quotes' limits and, if `bounded`, above the margin floor. With one listing a choice
+    group the participant's own entries of `prices` do not matter; with several the search starts
+    from them. Who cannot earn anything asks its cost, or its floor if that is higher.
+
+    Raises InputError for a market without posted prices or demand model, prices of another shape,
+    and a participant who is not there or sells nothing.
+    """
+    game = StageGame.of(market, bounded)
+    row = checked_prices(market, prices, "prices")
+    n = _number(market, participant)
+    own = market.layout.own(n)
+    if own.start == own.stop:
+        raise InputError(f"participant {market.layout.participants[n]!r} sells nothing")
+    best = respond(game, n, row)
+    return best[own], float(game.profits(best)[n])
+
+
+def bertrand_nash(
+    market: Market, start: Array | None = None, tolerance: float = 1e-9, bounded: bool = True
+) -> MarketPrices:
+    """Prices at which no participant gains by changing its own, others' given.
+
+    The market is the static game of `stage_profits`; prices are continuous, within the quotes'
+    limits and, if `bounded`, above the margin floor. `start` [L] is where the search begins;
+    without it, reference prices and floors. There may be other equilibria than the one returned.
+
+    Raises EquilibriumError, with the smallest residual seen, where no prices leave every
+    participant less than `tolerance` to gain, as where no equilibrium in pure strategies exists:
+    sellers of homogeneous goods with unequal costs, or several sellers and shoppers who compare.
+    Raises InputError for a market without posted prices or demand model.
+    """
+    game = StageGame.of(market, bounded)
+    row = None if start is None else checked_prices(market, start, "start")
+    _check_tolerance(tolerance)
+    if type(game.demand) is Cheapest and homogeneous_nash(game) is None:
+        raise EquilibriumError(
+            "no equilibrium in pure strategies: the cheapest seller takes all, and the one with "
+            "the lowest cost wants the largest price below its rival's, which does not exist",
+            float("inf"),
+            "give the sellers equal costs or floors, or solve the game on a finite price grid",
+        )
+    return _first_within(game, _nash_proposals(game, row), _regret, tolerance)
+
+
+def joint_profit(market: Market, tolerance: float = 1e-9, bounded: bool = True) -> MarketPrices:
+    """Prices that maximise the sum of all participants' profits; `profits` are each one's own.
+
+    What is better not sold stands at a price at which nobody buys it. Arguments and errors are
+    those of `bertrand_nash`; the residual is what one listing, or the listings of a choice group in
+    step, could still add.
+    """
+    game = StageGame.of(market, bounded)
+    _check_tolerance(tolerance)
+    return _first_within(game, _joint_proposals(game), _joint_regret, tolerance)
+
+
+def _first_within(
+    game: StageGame,
+    proposals: Iterator[_Proposal],
+    regret: Callable[[StageGame, Array], float],
+    tolerance: float,
+) -> MarketPrices:
+    """The first proposal that leaves at most `tolerance` to gain."""
+    smallest = float("inf")
+    for method, propose in proposals:
+        try:
+            prices = propose()
+        except EquilibriumError:  # another method may still find them
+            continue
+        if prices is None:
+            continue
+        residual = regret(game, prices)
+        smallest = min(smallest, residual)
+        if residual <= tolerance:
+            at_limit = (prices <= game.low) | (prices >= game.high)
+            return MarketPrices(prices, game.profits(prices), residual, method, at_limit)
+    raise EquilibriumError(
+        "no prices found from which no participant gains alone, and perhaps there are none in "
+        "pure strategies"
+        if regret is _regret
+        else "no prices found that maximise the joint profit",
+        smallest,
+        "start from other prices, allow a larger tolerance, or solve the game on a finite price "
+        "grid",
+    )
+
+
+def _nash_proposals(game: StageGame, start: Array | None) -> Iterator[_Proposal]:
+    yield "logit", lambda: logit_prices(game, False, start)
+    if type(game.demand) is Cheapest:
+        yield "homogeneous goods", lambda: homogeneous_nash(game)
+        return
+    opening = np.clip(game.reference, game.floor, game.high)
+    starts = [opening, game.floor] if start is None else [np.clip(start, game.low, game.high)]
+    # At once first: that keeps equal sellers equal. In turn where that overshoots.
+    for in_turn in (False, True):
+        for begin in starts:
+            yield "best responses", lambda b=begin, t=in_turn: _repeated(game, b, t)  # type: ignore[misc]
+
+
+def _repeated(game: StageGame, prices: Array, in_turn: bool) -> Array:
+    """Best responses to best responses until nobody moves, or until that stalls."""
+    least, since = np.inf, 0
+    size = np.maximum(game.floor, 1e-3 * game.reference)
+    for _ in range(ROUNDS):
+        following = prices.copy()
+        for n in game.sellers:
+            own = game.own(n)
+            given = following if in_turn else prices
+            following[own] = respond(game, n, given)[own]
+        movement = float(np.abs((following - prices) / np.maximum(size, prices)).max())
+        prices = following
+        if movement <= 1e-11:
+            break
+        since = 0 if movement <= 0.5 * least else since + 1
+        least = min(least, movement) if since else movement
+        if since >= PATIENCE:
+            break
+    return prices
+
+
+def _joint_proposals(game: StageGame) -> Iterator[_Proposal]:
+    yield "logit", lambda: logit_prices(game, True, None)
+    if type(game.demand) is Cheapest:
+        yield "homogeneous goods", lambda: homogeneous_joint(game)
+    yield "best responses", lambda: _climbed(game)
+
+
+def _climbed(game: StageGame) -> Array:
+    """The best, group by group, of what is reached from several starts."""
+    best: Array | None = None
+    for begin in (np.clip(game.reference, game.floor, game.high), game.high):
+        reached = respond(game, EVERYBODY, together(game, EVERYBODY, begin))
+        if best is None:
+            best = reached
+        value = game.by_group(EVERYBODY, np.stack([best, reached]))
+        best = np.where((value[1] > value[0])[game.market.layout.group], reached, best)
+    assert best is not None
+    return best
+
+
+def _regret(game: StageGame, prices: Array) -> float:
+    """The largest gain of a participant that answers best, relative to its profit."""
+    now = game.profits(prices)
+    gains = np.array([game.profits(respond(game, n, prices))[n] - now[n] for n in game.sellers])
+    return _relative(game, prices, gains, now[game.sellers])
+
+
+def _joint_regret(game: StageGame, prices: Array) -> float:
+    """What moves of one listing, or of a group's in step, could still add to the total."""
+    now = game.profits(prices).sum()
+    moved = respond(game, EVERYBODY, together(game, EVERYBODY, prices), sweeps=1)
+    gain = game.profits(moved).sum() - now
+    return _relative(game, prices, np.array([gain]), np.array([now]))
+
+
+def _relative(game: StageGame, prices: Array, gains: Array, profits: Array) -> float:
+    turnover = float((game.quantities(prices[None])[0] * prices).sum())
+    worth = np.maximum(np.abs(profits), 1e-6 * turnover)
+    gains = np.maximum(gains, 0.0)
+    relative = np.divide(gains, worth, out=np.where(gains > 0.0, np.inf, 0.0), where=worth > 0.0)
+    return float(relative.max())
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not 0.0 < tolerance < np.inf:
+        raise InputError(f"tolerance={tolerance!r} must be > 0: the largest relative gain left")
+
+
+def _number(market: Market, participant: int | str) -> int:
+    names = market.layout.participants
+    if isinstance(participant, str):
+        if participant in names:
+            return names.index(participant)
+    elif isinstance(participant, int | np.integer) and not isinstance(participant, bool):
+        if 0 <= participant < len(names):
+            return int(participant)
+    raise InputError(f"participant={participant!r} must be one of {names} or 0 to {len(names) - 1}")

@@ -1,0 +1,191 @@
+"""Two ways to play, one result: the compiled game has the bits of the play tick by tick."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import mos_agents
+from mos_agents.games import repeated
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.games.stage_game import StageGame
+from mos_agents.learners import QLearning
+from mos_agents.market.quotes import PostedPrice
+from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
+from mos_agents.market.types import InputError
+from mos_agents.rollout.loop import Table, turns
+from tests.games.worlds import bertrand, everybody, logit, quick
+
+SIXTHS = tuple(k / 6 for k in range(7))
+
+
+def tick_by_tick(market, learners, seed, sessions, ticks):
+    """The learners' memories after so many ticks of the market's own loop, and who asked what."""
+    others = {n: {"kind": "hold"} for n in market.layout.participants if n not in learners}
+    table = Table.of(market, {**learners, **others}, seed, np.array(sessions))
+    players = [n for n in market.layout.participants if n in learners]
+    numbers = [market.layout.participants.index(n) for n in players]
+    levels = np.empty((ticks, len(sessions), len(players)), np.int64)
+    looped = turns(market, table_policies(table), seed=seed, ticks=ticks,
+                   markets=np.array(sessions), table=table)  # fmt: skip
+    for t, turn in enumerate(looped):
+        for i, n in enumerate(numbers):
+            seat = market.seats[n]
+            own = seat.own(turn.step.observation)
+            asks = seat.read(own, "own_ask")
+            levels[t, :, i] = table.policies[n].level_of(seat, own, asks)[:, 0]
+    assert not table.faults
+    return [table.memories[n] for n in numbers], levels
+
+
+def table_policies(table):
+    return {seat.name: p for seat, p in zip(table.seats, table.policies, strict=True)}
+
+
+def compare(market, learners, ticks, seed=0, sessions=(0, 5)):
+    game = RepeatedGame.of(market, learners)
+    memories, levels = tick_by_tick(market, learners, seed, sessions, ticks)
+    for b, session in enumerate(sessions):
+        state = game.start(seed, session)
+        trace = np.empty((ticks, game.n), np.int64)
+        game.advance(state, seed, session, ticks, trace=trace)
+        np.testing.assert_array_equal(trace, levels[:, b])
+        begin = 0
+        for i, memory in enumerate(memories):
+            rows, m = game.states(i), int(game.stage.sizes[i])
+            own = slice(b * rows, (b + 1) * rows)
+            np.testing.assert_array_equal(state.q[begin : begin + rows, :m], memory.q[own])
+            np.testing.assert_array_equal(state.best[begin : begin + rows], memory.best[own])
+            assert state.epsilon[i] == memory.epsilon[0]
+            begin += rows
+
+
+def calvano(market, **changes):
+    learner = quick(**{"beta": 4e-4} | changes)
+    stage = StageGame.of(market, everybody(market, learner))
+    first = tuple((stage.uniform_rivals(0) / (1.0 - learner.delta)).tolist())
+    return everybody(market, replace(learner, initial=first))
+
+
+def test_the_first_ten_thousand_periods_of_both_ways_are_bit_identical():
+    market = logit(2)
+    compare(market, calvano(market), 10_000)
+
+
+VARIANTS = {
+    "three firms": lambda: (m := logit(3), calvano(m)),
+    "one firm": lambda: (m := logit(1), calvano(m, sees="own")),
+    "memory of two periods": lambda: (m := logit(2), calvano(m, periods=2)),
+    "no memory": lambda: (m := logit(2), calvano(m, sees="nothing")),
+    "each with its own costs and grid": lambda: (
+        logit(2, cost=np.array([1.0, 0.5])),
+        {
+            "firm_1": quick(rival_prices=((1.2, 1.5, 1.8),)),
+            "firm_2": quick(prices=(1.2, 1.5, 1.8), rival_prices=(quick().prices,), alpha=0.4),
+        },
+    ),
+    "alternating moves": lambda: (
+        m := bertrand(schedule=Alternating()),
+        everybody(m, QLearning(prices=SIXTHS, relative_to="money", sees="rivals", beta=3e-3)),
+    ),
+    "everybody at its own pace": lambda: (
+        m := logit(2, opening=1.6, schedule=Periodic((1, 3), (0, 1))),
+        calvano(m),
+    ),
+    "a table drawn at random": lambda: (
+        m := bertrand(),
+        everybody(
+            m,
+            QLearning(prices=SIXTHS, relative_to="money", sees="nothing", epsilon=0.0, delta=0.0,
+                      initial=1.0, initial_spread=1.0),
+        ),
+    ),
+    "synchronous learning": lambda: (
+        m := bertrand(),
+        {
+            n: QLearning(prices=SIXTHS, relative_to="money", sees="nothing", delta=0.3, beta=1e-2,
+                         payoffs=tuple(map(tuple, StageGame.of(m, everybody(
+                             m, QLearning(prices=SIXTHS, relative_to="money", sees="nothing")
+                         )).own(0).tolist())))
+            for n in m.layout.participants
+        },
+    ),
+    "levers of firms with many products": lambda: (
+        mos_agents.autos_1990().with_parts(
+            quotes=PostedPrice(tick_size=0.0, min_margin=-0.9, max_relative_change=np.inf)
+        ),
+        dict.fromkeys(
+            ("toyota", "honda"),
+            QLearning(low=0.9, high=1.1, levels=3, scope="firm", sees="own", beta=1e-2),
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_both_ways_are_bit_identical_with(name):
+    market, learners = VARIANTS[name]()
+    compare(market, learners, 600, seed=3)
+
+
+def test_a_session_in_pieces_is_the_session_in_one():
+    market = logit(2)
+    game = RepeatedGame.of(market, calvano(market))
+    whole, pieces = game.start(1, 4), game.start(1, 4)
+    game.advance(whole, 1, 4, 5000)
+    for end in (1, 2, 3, 50, 51, 1234, 5000):
+        game.advance(pieces, 1, 4, end)
+    for one, other in zip(whole, pieces, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("window", [0, 300])
+def test_the_quick_loop_of_a_pair_is_the_general_one(monkeypatch, window):
+    market = logit(2)
+    game = RepeatedGame.of(market, calvano(market))
+    quickly, generally = game.start(0, 2), game.start(0, 2)
+    end = game.advance(quickly, 0, 2, 40_000, window)
+    monkeypatch.setattr(repeated, "_play_pair", repeated._play)
+    assert game.advance(generally, 0, 2, 40_000, window) == end
+    assert (end < 40_000) == (window > 0)
+    for one, other in zip(quickly, generally, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_session_has_converged_when_no_greedy_level_changed_for_the_window():
+    market = logit(2)
+    game = RepeatedGame.of(market, calvano(market))
+    state = game.start(0, 0)
+    end = game.advance(state, 0, 0, 1_000_000, 3000)
+    assert end - 1 - int(state.changed.max()) == 3000
+    again = game.start(0, 0)
+    game.advance(again, 0, 0, int(state.changed.max()))
+    before = again.best.copy()
+    game.advance(again, 0, 0, int(state.changed.max()) + 1)
+    assert not np.array_equal(before, again.best)
+    np.testing.assert_array_equal(again.best, state.best)
+
+
+def test_a_patient_pair_explores_as_often_as_the_schedule_says():
+    market = logit(2)
+    game = RepeatedGame.of(market, everybody(market, quick(epsilon=0.3, beta=0.0)))
+    state = game.start(0, 0)
+    trace = np.empty((200_000, 2), np.int64)
+    game.advance(state, 0, 0, 200_000, trace=trace)
+    common = np.array([np.bincount(trace[150_000:, i], minlength=4).max() for i in range(2)])
+    # The greedy level shows at 1 - .3 + .3 / 4 if it stands; other levels at .075 each.
+    rare = np.array([np.bincount(trace[150_000:, i], minlength=4).min() for i in range(2)])
+    assert (rare / 50_000 > 0.07).all() and (common / 50_000 < 0.80).all()
+
+
+def test_random_moves_are_refused_in_the_compiled_game():
+    market = logit(2, schedule=RandomMoves())
+    with pytest.raises(InputError, match="tick by tick only"):
+        RepeatedGame.of(market, everybody(market, quick()))
+
+
+def test_who_moves_later_must_open_on_its_grid():
+    market = bertrand(opening=0.51, schedule=Alternating())
+    learner = QLearning(prices=SIXTHS, relative_to="money", sees="rivals")
+    with pytest.raises(InputError, match="must be one of its levels"):
+        RepeatedGame.of(market, everybody(market, learner))
