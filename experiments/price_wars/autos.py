@@ -66,9 +66,7 @@ def game_of(a: Autos) -> RepeatedGame:
     return RepeatedGame.of(
         place,
         {
-            name: replace(
-                bare, initial=tuple((stage.uniform_rivals(i) / (1.0 - a.delta)).tolist())
-            )
+            name: replace(bare, initial=tuple((stage.uniform_rivals(i) / (1.0 - a.delta)).tolist()))
             for i, name in enumerate(names)
         },
     )

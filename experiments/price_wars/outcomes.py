@@ -227,7 +227,7 @@ class Force:
     """What came of forcing the last firm: means over sessions with 95% intervals.
 
     rivals: their relative price change over the ten ticks after force begins. away: ticks after
-    the force until every price is back on the path left alone (rivals' alone, where force is for
+    the force until every price is back in the cycle left alone (rivals' alone, where force is for
     good), of those that came back; returned: share that did within the record. unprofitable: share
     of paths in which the firm earned less for it, discounted at delta. gain: discounted, of what
     it would have earned. forced_paths: those in which the force changed a price at all.
@@ -272,7 +272,8 @@ def forces(lived: Lived, plan: Plan, delta: float) -> dict[str, Force]:
             return mean_interval(each)
 
         answer = response(pair)
-        back = punishment(pair, Return(who="rivals" if length is None else "all"))
+        # Learnt prices often go round in a cycle, and come back to it out of step.
+        back = punishment(pair, Return(to="cycle", who="rivals" if length is None else "all"))
         worth = profitability(pair, delta)
         came = np.asarray(back.returned)
         found[name] = Force(

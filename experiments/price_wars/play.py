@@ -240,9 +240,7 @@ def forced(
             end = span if length is None else shock + length * period
             everybody[-1] = Forced(still[-1], direction * plan.steps, shock, end)
             memories[-1] = (memories[-1], None, 0)
-        again = replace(
-            table, policies=tuple(everybody), memories=memories, faults={}, _absent={}
-        )
+        again = replace(table, policies=tuple(everybody), memories=memories, faults={}, _absent={})
         paths = span_of(place, again, copy.copy(now), plan, ticks, span)
         found[name], found[f"{name}_margin"] = paths
     found["alone_margin"] = found["alone_margin"][: plan.lead + plan.after]

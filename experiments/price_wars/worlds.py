@@ -221,7 +221,8 @@ def replies_in_turn(game: StageGame, start: int, most: int = 100_000) -> Any:
         path.append(profile)
         stride, size = int(game.strides[player]), int(game.sizes[player])
         base = profile - (profile // stride) % size * stride
-        profile = base + int(game.payoffs[base + np.arange(size) * stride, player].argmax()) * stride
+        replies = base + np.arange(size) * stride
+        profile = int(replies[game.payoffs[replies, player].argmax()])
     raise InputError(f"best replies in turn do not come round within {most} steps")
 
 
