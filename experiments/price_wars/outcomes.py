@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.price_wars.play import FORCES, Lived, Plan
+from experiments.price_wars.worlds import Condition
 from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.controls import (
     nash_with_noise,
@@ -123,7 +124,7 @@ def outcome(lived: Lived) -> Outcome:
 
 @dataclass(frozen=True)
 class Effect:
-    """A quantity in a world, in the base, and the difference with its interval over sessions.
+    """A quantity in a world, in the one it is compared with, and the difference with its interval.
 
     ci95 is the bootstrap's, sessions paired by number (the same seed and luck). distinct: whether
     Student's interval at the level .05 / comparisons leaves 0 out, so that in a table without any
@@ -133,6 +134,7 @@ class Effect:
     condition: str
     factor: str
     label: str
+    against: str
     quantity: str
     base: float
     ours: float
@@ -142,17 +144,17 @@ class Effect:
 
 
 def effect(
-    name: str, factor: str, label: str, quantity: str, ours: Array, base: Array, comparisons: int
+    name: str, told: Condition, quantity: str, ours: Array, base: Array, comparisons: int
 ) -> Effect:
-    """The difference of a quantity [B] between a world and the base, session by session."""
+    """The difference of a quantity [B] between two worlds, session by session."""
     found = difference_interval(ours, base, paired=True)
     gap = ours - base
     _, low, high = normal_interval(
         float(gap.mean()), gap - gap.mean(), 1.0 - 0.05 / max(comparisons, 1)
     )
     return Effect(
-        name, factor, label, quantity, float(base.mean()), float(ours.mean()), found.estimate,
-        (found.low, found.high), bool(low > 0.0 or high < 0.0),
+        name, told.factor, told.label, told.against, quantity, float(base.mean()),
+        float(ours.mean()), found.estimate, (found.low, found.high), bool(low > 0.0 or high < 0.0),
     )  # fmt: skip
 
 
@@ -166,6 +168,19 @@ def wars_told(wars: PriceWars) -> dict[str, Any]:
     table["per_1000_ticks"] = found[0]
     table["ci95"] = [found[1], found[2]]
     return table
+
+
+def onsets(lived: Lived, wars: PriceWars) -> dict[str, float]:
+    """Wars per 1000 ticks of a path that began before, during and after the time of a cost shock.
+
+    Of every world, shocked or not: the base tells what those ticks are like without one.
+    """
+    ticks, learning = len(lived["prices"]), int(lived["learning"])
+    at = 3 * ticks // 4
+    edges = [0, at - learning, at + max(ticks // 10, 1) - learning, ticks - learning]
+    counts = np.histogram(wars.onset, edges)[0]
+    rates = 1000.0 * counts / (np.diff(edges) * wars.sessions)
+    return dict(zip(("before", "during", "after"), rates.tolist(), strict=True))
 
 
 # --- controls -------------------------------------------------------------------------------------

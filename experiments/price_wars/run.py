@@ -31,6 +31,7 @@ from experiments.price_wars.outcomes import (
     effect,
     forces,
     frozen_wars,
+    onsets,
     outcome,
     wars_told,
 )
@@ -69,7 +70,9 @@ class Settings:
     def chosen(self) -> dict[str, Condition]:
         """The conditions that are played, the base first."""
         known = conditions(self.base)
-        names = [n for n in known if n == "base" or not self.only or n in self.only]
+        wanted = {"base", *(self.only or known)}
+        wanted |= {known[name].against for name in wanted}
+        names = [name for name in known if name in wanted]
         return {name: known[name] for name in names}
 
 
@@ -102,11 +105,11 @@ def study(s: Settings, folder: Path | None = None, tell: Tell = lambda text: Non
     lived = {name: lived[name] for name in chosen}
     tell("measuring")
     outcomes = {name: outcome(one) for name, one in lived.items()}
-    base, others = outcomes["base"], [name for name in chosen if name != "base"]
+    others = [name for name in chosen if name != "base"]
     effects = [
         effect(
-            name, chosen[name].factor, chosen[name].label, quantity.name,
-            outcomes[name].by_session[quantity.name], base.by_session[quantity.name], len(others),
+            name, chosen[name], quantity.name, outcomes[name].by_session[quantity.name],
+            outcomes[chosen[name].against].by_session[quantity.name], len(others),
         )
         for quantity in QUANTITIES
         for name in others
@@ -201,6 +204,8 @@ def as_json(found: Study) -> str:
             name: yardstick(one.world.stage_game())._asdict() for name, one in s.chosen.items()
         },
         "controls": [asdict(one) for one in found.controls],
+        "onsets": {name: onsets(one, found.outcomes[name].wars)
+                   for name, one in found.lived.items()},
         "frozen": dict(found.frozen),
         "autos": dict(found.autos),
     }  # fmt: skip
@@ -226,7 +231,7 @@ def table(found: Study) -> str:
     effects = {(e.condition, e.quantity): e for e in found.effects}
     lines = [
         f"{found.settings.plan.sessions} sessions of {found.settings.plan.ticks} ticks, seed "
-        f"{found.settings.plan.seed}; * differs from the base (5% in the whole column)",
+        f"{found.settings.plan.seed}; * differs from what it is compared with (5% a column)",
         f"{'condition':<31}" + "".join(f"{name:>15}" for name in names),
     ]
     for name, one in found.settings.chosen.items():

@@ -230,19 +230,25 @@ def replies_in_turn(game: StageGame, start: int, most: int = 100_000) -> Any:
 
 
 class Condition(NamedTuple):
-    """A world with the factor that it is about, and whether firms are tested by force in it."""
+    """A world with the factor that it is about, and whether firms are tested by force in it.
+
+    against: the condition from which it differs in one thing, and with which it is compared.
+    """
 
     factor: str
     label: str
     world: World
     impulse: bool = False
+    against: str = "base"
 
 
 def conditions(base: World) -> Mapping[str, Condition]:
-    """Every condition by name; "base" is what each of the others is compared with."""
+    """Every condition by name; most are compared with "base"."""
 
-    def other(factor: str, label: str, impulse: bool = False, **changes: Any) -> Condition:
-        return Condition(factor, label, replace(base, **changes), impulse)
+    def other(
+        factor: str, label: str, impulse: bool = False, against: str = "base", **changes: Any
+    ) -> Condition:
+        return Condition(factor, label, replace(base, **changes), impulse, against)
 
     n = base.sellers
     slow = (1, *[4] * (n - 1)), (1, *[8] * (n - 1))
@@ -278,14 +284,22 @@ def conditions(base: World) -> Mapping[str, Condition]:
         "alpha_03": other("learning", "alpha .03", alpha=0.03),
         "trembles": other("learning", "explore 1% for ever", trembles=0.01),
         "longer": other("learning", "three times as long", length=3),
-        # together
         "firm_lever": other("lever", "one lever a firm", scope="firm"),
+        # together: against the condition without the second change
         "firm_lever_2000": other(
-            "lever", "one lever, overstock (2000)", scope="firm", stock=2000.0
+            "together", "one lever: overstock", against="firm_lever", scope="firm", stock=2000.0
         ),
-        "expected_myopic": other("together", "no chance, myopic", noise="expected", delta=0.0),
+        "expected_myopic": other(
+            "together", "without chance: myopic", against="expected", noise="expected", delta=0.0
+        ),
         "two_expected": other(
-            "together", "2 sellers, no chance", True, firms=1, noise="expected"
+            "together", "2 sellers: without chance", True, "firms_1", firms=1, noise="expected"
+        ),
+        "trembles_myopic": other(
+            "together", "explore 1%: myopic", against="trembles", trembles=0.01, delta=0.0
+        ),
+        "trembles_blind": other(
+            "together", "explore 1%: see only own", against="trembles", trembles=0.01, sees="own"
         ),
     }  # fmt: skip
 

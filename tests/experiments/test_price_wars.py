@@ -11,7 +11,14 @@ from experiments.price_wars import play
 from experiments.price_wars.outcomes import DEFINITION, effect, forces, outcome
 from experiments.price_wars.play import FORCES, Plan, kept, live
 from experiments.price_wars.run import Settings, as_json, main, study
-from experiments.price_wars.worlds import World, buyers, conditions, replies_in_turn, yardstick
+from experiments.price_wars.worlds import (
+    Condition,
+    World,
+    buyers,
+    conditions,
+    replies_in_turn,
+    yardstick,
+)
 from mos_agents.games.stage_game import StageGame
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import quoted
@@ -187,12 +194,13 @@ def test_buyers_are_those_who_look_less_the_scrapers_who_only_look():
 
 
 def test_a_difference_is_distinct_where_there_is_one_and_not_where_there_is_none():
+    told = Condition("f", "l", World())
     luck = np.random.default_rng(0).standard_normal((2, 30))
-    none = effect("a", "f", "l", "wars", luck[0], luck[1], 30)
+    none = effect("a", told, "wars", luck[0], luck[1], 30)
     assert not none.distinct and none.ci95[0] < 0.0 < none.ci95[1]
-    some = effect("a", "f", "l", "wars", luck[0] + 3.0, luck[1], 30)
+    some = effect("a", told, "wars", luck[0] + 3.0, luck[1], 30)
     assert some.distinct and some.ci95[0] > 0.0
-    paired = effect("a", "f", "l", "wars", luck[0] + 0.1, luck[0], 30)
+    paired = effect("a", told, "wars", luck[0] + 0.1, luck[0], 30)
     assert paired.distinct  # the same luck on both sides cancels
 
 
