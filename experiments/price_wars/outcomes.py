@@ -33,6 +33,7 @@ from mos_agents.analysis.price_wars import Definition, PriceWars, episodes
 from mos_agents.analysis.screens import PriceWar, Sessions, false_alarm_rate
 from mos_agents.analysis.statistics import (
     Interval,
+    clopper_pearson,
     difference_interval,
     mean_interval,
     normal_interval,
@@ -75,8 +76,19 @@ class Outcome:
     edgeworth: float
 
     def interval(self, name: str) -> Interval:
-        """A quantity's mean over sessions."""
-        return mean_interval(self.by_session[name])
+        """A quantity's mean over sessions.
+
+        Where there was nothing at all to resample, "0, surely 0" would be wrong: for wars the upper
+        limit is then Poisson's, for the share of paths Clopper and Pearson's.
+        """
+        values = self.by_session[name]
+        wars = self.wars_learning if name == "wars_learning" else self.wars
+        if name == "together" and not values.any():
+            return Interval(0.0, *clopper_pearson(0, wars.sessions), float("nan"))
+        if name in ("wars", "wars_learning") and not values.any():
+            exposure = wars.sessions * wars.ticks / 1000.0
+            return Interval(0.0, 0.0, float(-np.log(0.025)) / exposure, float("nan"))
+        return mean_interval(values)
 
 
 def benchmarks(lived: Lived) -> Benchmarks:
@@ -147,8 +159,12 @@ def effect(
     name: str, told: Condition, quantity: str, ours: Array, base: Array, comparisons: int
 ) -> Effect:
     """The difference of a quantity [B] between two worlds, session by session."""
-    found = difference_interval(ours, base, paired=True)
     gap = ours - base
+    found = (
+        difference_interval(ours, base, paired=True)
+        if np.ptp(gap) > 0.0
+        else Interval(float(gap[0]), float(gap[0]), float(gap[0]), 0.0)  # nothing to resample
+    )
     _, low, high = normal_interval(
         float(gap.mean()), gap - gap.mean(), 1.0 - 0.05 / max(comparisons, 1)
     )
@@ -286,6 +302,16 @@ def forces(lived: Lived, plan: Plan, delta: float) -> dict[str, Force]:
                 return Interval(float(each.mean()), -np.inf, np.inf, np.inf)
             return mean_interval(each)
 
+        def share(values: Any, over: Any = over, sessions: int = np.unique(session).size) -> Any:
+            """The mean over sessions of flags, which may be all alike."""
+            found = over(values)
+            if found.low < found.high:
+                return found
+            return Interval(
+                found.estimate, *clopper_pearson(round(found.estimate * sessions), sessions),
+                float("nan"),
+            )  # fmt: skip
+
         answer = response(pair)
         # Learnt prices often go round in a cycle, and come back to it out of step.
         back = punishment(pair, Return(to="cycle", who="rivals" if length is None else "all"))
@@ -294,7 +320,7 @@ def forces(lived: Lived, plan: Plan, delta: float) -> dict[str, Force]:
         found[name] = Force(
             name, int(hit.size), over(answer.rivals[shock + 1 : shock + 11].mean(axis=0)),
             over(back.length[came], session[came]) if came.any() else None,
-            float(came.mean()), over(worth.unprofitable), over(np.nan_to_num(worth.relative)),
+            float(came.mean()), share(worth.unprofitable), over(np.nan_to_num(worth.relative)),
             np.stack([answer.deviator[shock - 5 :].mean(axis=1),
                       answer.rivals[shock - 5 :].mean(axis=1)]),
         )  # fmt: skip
