@@ -1,0 +1,293 @@
+"""A world lived through: prices of every tick, what was earned, and what force brings about.
+
+Learners explore for the first `learnt` share of the ticks; then exploration is switched off, while
+they go on learning from what they earn. After the last tick they are frozen (no learning either),
+and in two more runs from the same state, before the same customers, one firm is forced away from
+its price: downwards and upwards, for a tick and for good.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from experiments.price_wars.worlds import World, decay_of, yardstick
+from mos_agents.market.random import Shocks, Streams
+from mos_agents.market.tick import Market, Seat, tick
+from mos_agents.market.types import Array, InputError, IntArray, State
+from mos_agents.policies import Policy
+from mos_agents.rollout.loop import Table
+from mos_agents.runs.files import read_with_digest, write_with_digest
+
+FORMAT = 1
+CENTS = 100.0  # the house's tick size is a hundredth: prices are whole numbers of it
+
+FORCES = {"down_once": (-1, 1), "down_for_good": (-1, None), "up_once": (1, 1),
+          "up_for_good": (1, None)}  # fmt: skip
+"""Direction and ticks of force; None is to the end."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often a world is lived through.
+
+    sessions: B independent markets. ticks: of a world of length 1. learnt: share of them with
+    exploration. lead: frozen ticks before the force, after: from it on; rest: frozen ticks of the
+    run left alone. steps: levels by which a firm is forced.
+    """
+
+    sessions: int = 32
+    ticks: int = 5000
+    seed: int = 0
+    learnt: float = 0.7
+    lead: int = 60
+    after: int = 120
+    rest: int = 300
+    steps: int = 2
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("sessions", 2, 100_000), ("ticks", 100, 10**8), ("seed", 0, 2**63 - 1),
+            ("lead", 1, 10**6), ("after", 3, 10**6), ("rest", 1, 10**6), ("steps", 1, 1000),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if not whole or not low <= value <= high:
+                raise InputError(f"{name}={value!r} must be a whole number in [{low}, {high}]")
+        if not isinstance(self.learnt, float) or not 0.05 <= self.learnt <= 0.95:
+            raise InputError(f"learnt={self.learnt!r} must be in [0.05, 0.95]")
+        if self.rest < self.lead + self.after:
+            raise InputError(
+                f"rest={self.rest!r} must be at least lead + after = {self.lead + self.after}: the "
+                "run left alone is what the forced ones are compared with"
+            )
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What is kept of a world: arrays by name (see `live`), and the world's yardstick."""
+
+    arrays: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
+    def paths(self, name: str) -> Array:
+        """[T, S, N] money: a product of a session is one of the S paths, session by session."""
+        cents = self.arrays[name]  # [T, B, N, K]
+        ticks, batch, sellers, products = cents.shape
+        moved = np.moveaxis(cents, 3, 2).reshape(ticks, batch * products, sellers)
+        return moved / (CENTS if cents.dtype == np.uint16 else 1.0)
+
+
+def live(world: World, plan: Plan, impulse: bool) -> Lived:
+    """Play the sessions of a world.
+
+    Arrays: `prices` [T, B, N, K] cents at every tick; `margin`, `sold`, `lost`, `paid` [2, B, N]
+    means a tick while exploring and afterwards (gross margin in money a product, units, units
+    turned away, money taken); `pnl` [2, B, N] money. With `impulse` also `alone` [rest, B, N, K]
+    cents of the frozen run, `alone_margin` [lead + after, ...] money, and for each of `FORCES`
+    `NAME` and `NAME_margin` [lead + after, B, N, K]; `shock`, the row of the first forced tick, and
+    `period`, the ticks that one of the firm's moves stands.
+    """
+    ticks = plan.ticks * world.length
+    learning = int(plan.learnt * ticks)
+    place, game = world.market(ticks), world.stage_game()
+    policies = world.policies(place, decay_of(learning), game)
+    table = Table.of(place, policies, plan.seed, plan.sessions)
+    streams = Streams.of(plan.seed, plan.sessions)
+    sellers, products = place.layout.N, place.layout.K
+    prices = np.empty((ticks, plan.sessions, place.layout.L), np.uint16)
+    sums = np.zeros((5, 2, plan.sessions, sellers))
+    world_now = Now(place.start(plan.sessions), np.empty(0), np.zeros((plan.sessions, sellers)))
+    world_now.observation = place.first_observation(world_now.state, streams.at(0))
+    for at in range(ticks):
+        if at == learning and world.play == "learn":
+            exploration_off(table, world.trembles)
+        step = world_now.on(place, table, streams, at)
+        prices[at] = np.rint(step.info.quotes.ask * CENTS)
+        late = int(at >= learning)
+        done = step.info.executions
+        gross = (done.sold_price - world_now.cost) * done.sold
+        by_seller = (plan.sessions, sellers, products)
+        for row, values in enumerate(
+            (gross, done.sold, done.lost, done.sold * done.sold_price)
+        ):  # fmt: skip
+            sums[row, late] += values.reshape(by_seller).mean(axis=2)
+        sums[4, late] += step.metrics[:, :, 0]
+    if table.faults:
+        raise InputError(f"learners failed: {dict(table.faults)!r:.200}")
+    spans = np.array([max(learning, 1), max(ticks - learning, 1)])[:, None, None]
+    margin, sold, lost, paid, pnl = sums / spans
+    arrays: dict[str, Any] = {
+        "prices": prices.reshape(ticks, plan.sessions, sellers, products),
+        "margin": margin, "sold": sold, "lost": lost, "paid": paid, "pnl": pnl,
+        "yardstick": np.array(yardstick(game)[:4]),
+        "pure": np.array(yardstick(game).kind == "pure"),
+        "learning": np.array(learning),
+    }  # fmt: skip
+    if impulse:
+        arrays |= forced(world, plan, place, table, world_now, ticks)
+    return Lived(arrays)
+
+
+@dataclass
+class Now:
+    """Where a play stands: the market's state, what is seen, and what was earned last."""
+
+    state: State
+    observation: Array
+    reward: Array
+    cost: Any = None  # of the tick just played
+
+    def on(self, place: Market, table: Table, streams: Streams, at: int) -> Any:
+        """One tick further, everybody hearing and deciding as in `rollout`."""
+        table.hear(self.observation, self.reward, at)
+        actions = table.actions(self.observation, at)
+        step = tick(place, self.state, actions, streams.at(at))
+        self.cost = self.state.cost
+        self.state, self.observation, self.reward = step.state, step.observation, step.reward
+        return step
+
+
+def exploration_off(table: Table, floor: float = 0.0) -> None:
+    """From now on nobody explores more than the floor says."""
+    for memory in table.memories:
+        if hasattr(memory, "epsilon"):
+            memory.epsilon[:] = floor
+
+
+# --- frozen, and forced ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What has been learnt, played without learning (it has no `learn`) and without exploring."""
+
+    kind: ClassVar[str] = "frozen_learner"
+    atomic: ClassVar[bool] = True
+    learner: Any
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        return self.learner.start(seat, batch)
+
+    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+        action, after = self.learner.act(seat, observation, memory, shocks)
+        return action, after
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+        found: Array = self.learner.propensity(seat, observation, action, memory)
+        return found
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A firm that asks so many levels more (or less) than stood at the shock; then as it likes.
+
+    Its own strategy goes on behind the force, so that afterwards it acts on what it sees then.
+    """
+
+    kind: ClassVar[str] = "forced_learner"
+    atomic: ClassVar[bool] = True
+    inner: Frozen
+    levels: int
+    begin: int
+    end: int
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        return self.inner.start(seat, batch), None, 0
+
+    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+        inside, wanted, at = memory
+        action, inside = self.inner.act(seat, observation, inside, shocks)
+        if at == self.begin:
+            learner = self.inner.learner
+            level = learner.level_of(seat, observation, seat.read(observation, "own_ask"))
+            top = learner.grid.size - 1
+            wanted = learner.priced(seat, observation, np.clip(level + self.levels, 0, top))
+        if self.begin <= at < self.end:
+            action = wanted
+        return action, (inside, wanted, at + 1)
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+        raise NotImplementedError("force is no choice")
+
+
+def forced(
+    world: World, plan: Plan, place: Market, table: Table, now: Now, ticks: int
+) -> dict[str, Any]:
+    """The frozen run left alone, and the runs in which the last firm is forced."""
+    exploration_off(table)
+    still = [Frozen(policy) for policy in table.policies]
+    period, offset = place.seats[-1].turn
+    shock = plan.lead + (offset - ticks - plan.lead) % period  # its first move after the lead
+    found: dict[str, Any] = {"shock": np.array(shock), "period": np.array(period)}
+    for name, (direction, length) in {"alone": (0, 0), **FORCES}.items():
+        span = plan.rest if name == "alone" else plan.lead + plan.after
+        everybody: list[Policy] = list(still)
+        memories = copy.deepcopy(table.memories)
+        if name != "alone":
+            end = span if length is None else shock + length * period
+            everybody[-1] = Forced(still[-1], direction * plan.steps, shock, end)
+            memories[-1] = (memories[-1], None, 0)
+        again = replace(table, policies=tuple(everybody), memories=memories, faults={}, _absent={})
+        paths = span_of(place, again, copy.copy(now), plan, ticks, span)
+        found[name], found[f"{name}_margin"] = paths
+    found["alone_margin"] = found["alone_margin"][: plan.lead + plan.after]
+    return found
+
+
+def span_of(
+    place: Market, table: Table, now: Now, plan: Plan, ticks: int, span: int
+) -> tuple[IntArray, Array]:
+    """Prices in cents and gross margins [span, B, N, K] from where a play stands."""
+    streams = Streams.of(plan.seed, plan.sessions)
+    shape = (plan.sessions, place.layout.N, place.layout.K)
+    prices, margins = np.empty((span, *shape), np.uint16), np.empty((span, *shape))
+    for row in range(span):
+        step = now.on(place, table, streams, ticks + row)
+        done = step.info.executions
+        prices[row] = np.rint(step.info.quotes.ask * CENTS).reshape(shape)
+        margins[row] = ((done.sold_price - now.cost) * done.sold).reshape(shape)
+    if table.faults:
+        raise InputError(f"a frozen learner failed: {dict(table.faults)!r:.200}")
+    return prices, margins
+
+
+# --- kept in a folder -----------------------------------------------------------------------------
+
+
+def key(world: World, plan: Plan, impulse: bool) -> str:
+    """Everything on which a play depends, as text."""
+    told = {"format": FORMAT, "world": asdict(world), "plan": asdict(plan), "impulse": impulse}
+    return json.dumps(told, sort_keys=True)
+
+
+def kept(folder: Path | None, name: str, world: World, plan: Plan, impulse: bool) -> Lived:
+    """The play from the folder, if it is there; else it is played, and kept if there is a folder.
+
+    Raises RunError where a kept file is damaged.
+    """
+    if folder is None:
+        return live(world, plan, impulse)
+    text = key(world, plan, impulse)
+    path = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
+    if path.exists():
+        with np.load(io.BytesIO(read_with_digest(path)), allow_pickle=False) as stored:
+            return Lived({one: stored[one] for one in stored.files if one != "key"})
+    lived = live(world, plan, impulse)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, key=np.array(text), **lived.arrays)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_with_digest(path, buffer.getvalue())
+    return lived

@@ -1,0 +1,296 @@
+"""How often do price wars break out among sellers that all learn, and what makes them?
+
+    python -m experiments.price_wars.run --json FILE --out DIR [--quick]
+
+plays every condition (finished ones are kept in DIR and not played again), compares each with the
+base, puts the controls beside it, and draws what was found. Method and findings: README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from experiments.price_wars import autos as autos_
+from experiments.price_wars.outcomes import (
+    QUANTITIES,
+    Control,
+    Effect,
+    Force,
+    Outcome,
+    controls,
+    effect,
+    forces,
+    frozen_wars,
+    onsets,
+    outcome,
+    wars_told,
+)
+from experiments.price_wars.pictures import draw
+from experiments.price_wars.play import Lived, Plan, kept
+from experiments.price_wars.worlds import QUICK, Condition, World, conditions, yardstick
+from mos_agents.market.types import InputError
+
+TITLE = "Price wars among learning sellers in the retail market and in US cars of 1990"
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The study. plan: sessions and ticks of each retail condition; base: the world that the others
+    differ from in one thing (see `worlds.conditions`); only: names of conditions to play, with the
+    base; none: all. autos: the car market, None to leave it out. workers: processes.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    base: World = field(default_factory=World)
+    only: tuple[str, ...] = ()
+    autos: autos_.Autos | None = field(default_factory=autos_.Autos)
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        known = conditions(self.base)
+        for name in self.only:
+            if name not in known:
+                raise InputError(f"only: {name!r} is no condition; there are {', '.join(known)}")
+        if isinstance(self.workers, bool) or not 1 <= self.workers <= 1024:
+            raise InputError(f"workers={self.workers!r} must be a whole number in [1, 1024]")
+
+    @property
+    def chosen(self) -> dict[str, Condition]:
+        """The conditions that are played, the base first."""
+        known = conditions(self.base)
+        wanted = {"base", *(self.only or known)}
+        wanted |= {known[name].against for name in wanted}
+        names = [name for name in known if name in wanted]
+        return {name: known[name] for name in names}
+
+
+def quick(seed: int = 0, learner: str = "q_learning") -> Settings:
+    """Six conditions in about a minute: too few sessions to find much, enough to see it work."""
+    return Settings(
+        Plan(sessions=12, ticks=2000, seed=seed), World(learner=learner), QUICK,
+        autos_.Autos(sessions=8, periods=30_000, seed=seed),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that was found."""
+
+    settings: Settings
+    lived: Mapping[str, Lived]
+    outcomes: Mapping[str, Outcome]
+    effects: Sequence[Effect]
+    controls: Sequence[Control]
+    forces: Mapping[str, Mapping[str, Force]]
+    frozen: Mapping[str, Mapping[str, Any]]
+    autos: Mapping[str, Mapping[str, Any]]
+
+
+def study(s: Settings, folder: Path | None = None, tell: Tell = lambda text: None) -> Study:
+    """Play what is not in the folder yet, and measure everything."""
+    chosen = s.chosen
+    lived = dict(played(s, folder, tell))
+    lived = {name: lived[name] for name in chosen}
+    tell("measuring")
+    outcomes = {name: outcome(one) for name, one in lived.items()}
+    others = [name for name in chosen if name != "base"]
+    effects = [
+        effect(
+            name, chosen[name], quantity.name, outcomes[name].by_session[quantity.name],
+            outcomes[chosen[name].against].by_session[quantity.name], len(others),
+        )
+        for quantity in QUANTITIES
+        for name in others
+    ]  # fmt: skip
+    still = {name: (chosen[name].label, lived[name])
+             for name in others if chosen[name].factor == "control"}  # fmt: skip
+    pressed = {name: forces(one, s.plan, chosen[name].world.delta)
+               for name, one in lived.items() if "alone" in one}  # fmt: skip
+    cars = {} if s.autos is None else autos_.conditions(s.autos)
+    return Study(
+        s, lived, outcomes, effects, controls(lived["base"], still, s.plan.seed), pressed,
+        {name: frozen_wars(one) for name, one in lived.items() if "alone" in one},
+        {name: autos_.measured(one, s.workers) for name, one in cars.items()},
+    )  # fmt: skip
+
+
+def played(s: Settings, folder: Path | None, tell: Tell) -> Iterator[tuple[str, Lived]]:
+    """Every condition, as it is finished; one process plays one condition at a time."""
+    chosen, began = s.chosen, time.monotonic()
+    if s.workers == 1:
+        for done, (name, one) in enumerate(chosen.items(), 1):
+            yield name, kept(folder, name, one.world, s.plan, one.impulse)
+            tell(f"{done}/{len(chosen)} {name} ({time.monotonic() - began:.0f} s)")
+        return
+    with ProcessPoolExecutor(s.workers, mp_context=get_context("spawn")) as crew:
+        # The long ones first, so that nobody waits for one at the end.
+        order = sorted(chosen, key=lambda name: -chosen[name].world.length)
+        waiting = {
+            crew.submit(kept, folder, name, chosen[name].world, s.plan, chosen[name].impulse): name
+            for name in order
+        }
+        try:
+            for done, one in enumerate(as_completed(waiting), 1):
+                yield waiting[one], one.result()
+                told = f"{time.monotonic() - began:.0f} s"
+                tell(f"{done}/{len(chosen)} {waiting[one]} ({told})")
+        except BaseException:
+            crew.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+# --- told -----------------------------------------------------------------------------------------
+
+
+def results(found: Study) -> list[dict[str, Any]]:
+    """A record a quantity, in the form of all experiments; nothing here was published before."""
+    rows: list[dict[str, Any]] = []
+
+    def say(quantity: str, ours: float, low: float, high: float, **more: Any) -> None:
+        rows.append({
+            "quantity": quantity, "published": None, "ours": _plain(ours),
+            "ci95": [_plain(low), _plain(high)], "within": None, "source": None, **more,
+        })  # fmt: skip
+
+    for name, one in found.outcomes.items():
+        for quantity in QUANTITIES:
+            value = one.interval(quantity.name)
+            say(f"{quantity.name}.{name}", value.estimate, value.low, value.high)
+        say(f"edgeworth.{name}", one.edgeworth, math.nan, math.nan)
+    for this in found.effects:
+        say(
+            f"effect.{this.quantity}.{this.condition}", this.difference, *this.ci95,
+            distinct=this.distinct,
+        )  # fmt: skip
+    for name, tried in found.forces.items():
+        for force in tried.values():
+            for part in ("rivals", "unprofitable", "gain", "away"):
+                value = getattr(force, part)
+                if value is not None:
+                    say(f"force.{force.name}.{part}.{name}", *value[:3])
+    for name, cars in found.autos.items():
+        for part in ("learning", "learnt"):
+            for key in ("wars_per_1000", "mean_level", "profit_gain"):
+                value = cars[part][key]
+                say(f"{name}.{part}.{key}", value["mean"], *value["ci95"])
+    return rows
+
+
+def as_json(found: Study) -> str:
+    """Everything, as JSON."""
+    s = found.settings
+    told = {
+        "experiment": "price_wars",
+        "settings": {"plan": asdict(s.plan), "base": asdict(s.base),
+                     "autos": None if s.autos is None else asdict(s.autos)},
+        "results": results(found),
+        "wars": {
+            name: {"after": wars_told(one.wars), "learning": wars_told(one.wars_learning)}
+            for name, one in found.outcomes.items()
+        },
+        "yardsticks": {
+            name: yardstick(one.world.stage_game())._asdict() for name, one in s.chosen.items()
+        },
+        "controls": [asdict(one) for one in found.controls],
+        "onsets": {name: onsets(one, found.outcomes[name].wars)
+                   for name, one in found.lived.items()},
+        "frozen": dict(found.frozen),
+        "autos": dict(found.autos),
+    }  # fmt: skip
+    return json.dumps(_finite(told), indent=1) + "\n"
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity and no nan: null instead."""
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return _plain(value) if isinstance(value, float) else value
+
+
+def table(found: Study) -> str:
+    """The conditions beside the base, as text."""
+    names = ("wars", "wars_learning", "together", "rpdi", "profit_gain")
+    effects = {(e.condition, e.quantity): e for e in found.effects}
+    lines = [
+        f"{found.settings.plan.sessions} sessions of {found.settings.plan.ticks} ticks, seed "
+        f"{found.settings.plan.seed}; * differs from what it is compared with (5% a column)",
+        f"{'condition':<31}" + "".join(f"{name:>15}" for name in names),
+    ]
+    for name, one in found.settings.chosen.items():
+        cells = []
+        for quantity in names:
+            value = float(found.outcomes[name].by_session[quantity].mean())
+            known = effects.get((name, quantity))
+            cells.append(f"{value:>14.3f}{'*' if known is not None and known.distinct else ' '}")
+        lines.append(f"{one.label:<31}" + "".join(cells))
+    lines += ["", f"{'control':<48}{'wars':>9}{'alarms':>9}{'at most':>9}"]
+    lines += [f"{c.told:<48}{c.wars:>9.3f}{c.alarms:>9.3f}{c.upper:>9.3f}" for c in found.controls]
+    for name, cars in found.autos.items():
+        wars, gain = (cars["learnt"][key]["mean"] for key in ("wars_per_1000", "profit_gain"))
+        lines.append(f"{name}: {wars:.3f} wars per 1000 ticks once learnt, profit gain {gain:.3f}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 0 done, 2 an argument cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.price_wars.run", description=TITLE)
+    whole = {"type": int, "default": None}
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="keep plays and pictures there")
+    parser.add_argument("--quick", action="store_true", help="a small version, about a minute")
+    parser.add_argument("--sessions", **whole, help="of each condition")
+    parser.add_argument("--ticks", **whole, help="of each session")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--learner", default=World.learner, help="kind of the sellers' policy")
+    parser.add_argument("--only", default="", help="names of conditions, with commas between")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    given = parser.parse_args(arguments)
+    try:
+        s = settings_of(given)
+        found = study(s, given.out, lambda text: print(text, file=sys.stderr, flush=True))
+        if given.json is not None:
+            given.json.write_text(as_json(found))
+        if given.out is not None:
+            for path in draw(found, given.out):
+                print(path, file=sys.stderr)
+    except (InputError, OSError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    print(table(found))
+    return 0
+
+
+def settings_of(given: argparse.Namespace) -> Settings:
+    """Settings from the command line's arguments."""
+    s = quick() if given.quick else Settings()
+    changes = {k: v for k in ("sessions", "ticks") if (v := getattr(given, k)) is not None}
+    only = tuple(one for one in given.only.split(",") if one)
+    return Settings(
+        replace(s.plan, seed=given.seed, **changes),
+        World(learner=given.learner),
+        only or s.only,
+        None if s.autos is None else replace(s.autos, seed=given.seed),
+        given.workers,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
