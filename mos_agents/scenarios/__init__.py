@@ -34,6 +34,11 @@ def autos_1990(**settings: Any) -> Market:
     return preset("autos_1990", **settings).market()
 
 
+def pricing_game(**settings: Any) -> Market:
+    """Two firms of Calvano et al. (2020); its policies are learners. Settings as in `retail`."""
+    return preset("pricing_game", **settings).market()
+
+
 def preset(name: str, **settings: Any) -> Scenario:
     """A preset with settings changed, by their path with __ for the dot."""
     changes = [f"{key.replace('__', '.')}={inline(value)}" for key, value in settings.items()]
@@ -42,5 +47,5 @@ def preset(name: str, **settings: Any) -> Scenario:
 
 __all__ = [
     "Scenario", "auction", "autos_1990", "digest_of", "dump", "inline", "load", "market_making",
-    "override", "parse", "preset", "presets", "retail",
+    "override", "parse", "preset", "presets", "pricing_game", "retail",
 ]  # fmt: skip
