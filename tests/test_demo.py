@@ -1,0 +1,82 @@
+"""The demonstration: its page stands alone, and its verdict says what its figures say."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mos_agents.analysis.price_wars import episodes
+from mos_agents.analysis.statistics import Interval
+from mos_agents.cli.demo import CLOSE, WARS, close_up, demonstrate, verdict
+from mos_agents.market.types import InputError
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    return demonstrate(4, 0, tmp_path_factory.mktemp("runs"), 2, lambda part, done, of: None)
+
+
+def results(folder: Path) -> dict:
+    told = json.loads((folder / "results.json").read_text())
+    return {one["quantity"]: one for one in told["results"]}
+
+
+def test_the_page_asks_for_nothing_from_outside_and_shows_what_was_promised(shown):
+    folder, sentence = shown
+    page = (folder / "report.html").read_text()
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!\#|data:)|url\((?!\#)|@import""", page)
+    assert "default-src 'none'" in page and len(page) < 2_000_000
+    for word in ("Nash", "joint profit", "price war", "learners without a future", sentence[:40]):
+        assert word in page
+
+
+def test_the_same_seed_has_the_same_figures_and_another_folder(shown, tmp_path):
+    folder, sentence = shown
+    again, repeated = demonstrate(4, 0, tmp_path, 1, lambda part, done, of: None)
+    assert again.name == folder.name == "demo-s0-001" and repeated == sentence
+    assert results(again) == results(folder)
+    other, _ = demonstrate(2, 5, tmp_path, 1, lambda part, done, of: None)
+    assert other.name == "demo-s5-001"
+
+
+def test_learners_gain_more_than_learners_without_a_future(shown):
+    found = results(shown[0])
+    assert found["profit_gain"]["ours"] > 0.6 > found["profit_gain_no_future"]["ours"]
+    assert found["unprofitable_cut_share"]["ours"] > 0.7
+    for one in found.values():
+        low, high = one["ci95"]
+        assert low is None or low <= one["ours"] <= high
+
+
+def test_the_verdict_says_so_where_nothing_is_found():
+    def said(**changes):
+        flat = dict.fromkeys(
+            ("profit_gain", "profit_gain_no_future", "unprofitable_cut_share", "periods_away",
+             "wars_per_1000_periods", "wars_per_1000_periods_repaired", "fell_together_share"),
+            Interval(0.0, -0.1, 0.1, 0.05),
+        )  # fmt: skip
+        return verdict(flat | changes, 10)
+
+    assert "did not come to ask more" in said() and "no more than chance" in said()
+    assert "came to ask more" in said(profit_gain=Interval(0.8, 0.7, 0.9, 0.05))
+    together = said(fell_together_share=Interval(0.5, 0.4, 0.6, 0.05))
+    assert "no more than chance" not in together and "50% (40% to 60%)" in together
+    nobody = Interval(*(4 * [float("nan")]))
+    assert "none" in said(periods_away=nobody, unprofitable_cut_share=nobody)
+
+
+def test_the_close_up_begins_and_ends_in_peace_around_a_planted_war():
+    prices = np.full((1000, 1, 2), 1.9)
+    prices[500:508, 0, :] = 1.5
+    wars = episodes(prices, 1.47, 1.92, WARS)
+    begin, stretch, spans = close_up(prices[:, 0], wars, 0)
+    assert len(stretch) == CLOSE and begin < 500 < 508 < begin + CLOSE
+    assert spans == ((500 - begin, 508 - begin),)
+
+
+def test_one_session_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match="sessions=1"):
+        demonstrate(1, 0, tmp_path / "runs", 1, lambda part, done, of: None)
+    assert not (tmp_path / "runs").exists()
