@@ -15,7 +15,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mos_agents.market.kernels import kernel
-from mos_agents.market.tick import Market, Seat
+from mos_agents.market.seat import Seat
+from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused
 
 _FLOAT64 = np.dtype(np.float64)

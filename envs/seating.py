@@ -16,7 +16,8 @@ import numpy as np
 from mos_agents import scenarios
 from mos_agents.market.random import Streams, purpose_number
 from mos_agents.market.rewards import Objective
-from mos_agents.market.tick import Market, Seat, tick
+from mos_agents.market.seat import Seat
+from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies import Policy
 from mos_agents.policies.base import from_spec

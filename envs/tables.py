@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from envs.choices import Grid, Numbers
-from mos_agents.market.tick import Seat
+from mos_agents.market.seat import Seat
 
 HEADER = ("index", "name", "range", "unit", "meaning")
 MEANINGS = {

@@ -20,7 +20,8 @@ import numpy as np
 
 from experiments.price_wars.worlds import World, decay_of, yardstick
 from mos_agents.market.random import Shocks, Streams
-from mos_agents.market.tick import Market, Seat, tick
+from mos_agents.market.seat import Seat
+from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies import Policy
 from mos_agents.rollout.loop import Table

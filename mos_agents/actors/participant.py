@@ -13,7 +13,7 @@ import numpy as np
 
 from mos_agents.actors.messages import Call, MessageError, Reply, flatten, restored, told
 from mos_agents.market.random import Streams
-from mos_agents.market.tick import Seat
+from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy, heard
 

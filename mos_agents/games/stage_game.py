@@ -18,7 +18,8 @@ import numpy as np
 from mos_agents.learners.levels import Levels
 from mos_agents.market.random import Streams
 from mos_agents.market.schedules import Simultaneous
-from mos_agents.market.tick import Market, Seat, tick
+from mos_agents.market.seat import Seat
+from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray
 
 MOST_PROFILES = 4_000_000

@@ -15,7 +15,7 @@ import numpy as np
 
 from mos_agents.learners.levels import Levels
 from mos_agents.market.random import Shocks
-from mos_agents.market.tick import Seat
+from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, check_numbers
 

@@ -22,7 +22,7 @@ from mos_agents.learners.base import (
 )
 from mos_agents.learners.q_learning import QLearning
 from mos_agents.market.random import Shocks
-from mos_agents.market.tick import Seat
+from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import from_spec, register
 

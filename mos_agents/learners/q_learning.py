@@ -32,7 +32,7 @@ from mos_agents.learners.base import (
 from mos_agents.learners.levels import Levels, nearest
 from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.random import Shocks
-from mos_agents.market.tick import Seat
+from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, register, uniform_choice
 

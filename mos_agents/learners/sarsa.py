@@ -27,7 +27,7 @@ from mos_agents.learners.base import (
     first_values,
 )
 from mos_agents.market.random import Shocks
-from mos_agents.market.tick import Seat
+from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import check_number, register
 

@@ -24,6 +24,7 @@ from mos_agents.market.random import Shocks, Streams
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import Simultaneous
+from mos_agents.market.seat import Seat
 from mos_agents.market.stages import (
     ArrivalProcess,
     ExecutionRule,
@@ -42,7 +43,6 @@ from mos_agents.market.types import (
     InputError,
     IntArray,
     Layout,
-    QuoteRefused,
     State,
     Step,
 )
@@ -313,131 +313,6 @@ class Market:
         return bool((self.premium == 1.0).all())
 
 
-@dataclass(frozen=True)
-class Seat:
-    """What a participant knows before it plays: its listings, its limits, what it will see.
-
-    low, high: [L_n, A] limits of its actions. sigma, order_decay (kappa) and order_rate (orders
-    per unit of time and side) are the public parameters of a dealer market, NaN elsewhere; sigma
-    is per square root of time, in shares of the price if `sigma_relative`, otherwise in money.
-    turn: (period, offset), the participant moves at the ticks t with (t - offset) % period == 0;
-        (0, 0) where that cannot be told beforehand.
-    """
-
-    name: str
-    role: str
-    layout: Layout
-    number: int
-    listings: slice
-    features: tuple[str, ...]
-    low: Array
-    high: Array
-    opening_price: Array
-    fields: tuple[ObservationField, ...]
-    columns: slice
-    dt: float
-    horizon: int
-    sigma: float
-    sigma_relative: bool
-    order_decay: float
-    order_rate: float
-    turn: tuple[int, int]
-
-    @cached_property
-    def where(self) -> dict[str, slice]:
-        """Columns of each field within the own observation."""
-        found, begin = {}, 0
-        for one in self.fields:
-            found[one.name] = slice(begin, begin + one.size)
-            begin += one.size
-        return found
-
-    @cached_property
-    def rivals(self) -> IntArray:
-        """[L_n, r] entries of `rival_ask` that compete with each own listing; -1 fills up rows.
-
-        Those are the offers of the same instrument; where nobody else offers it, all that the
-        tape shows.
-        """
-        shown = next((f.index for f in self.fields if f.name.startswith("rival_")), None)
-        if shown is None:
-            return np.empty((self.low.shape[0], 0), np.int64)
-        instrument = self.layout.instrument
-        rows = [np.flatnonzero(instrument[shown] == k) for k in instrument[self.listings]]
-        rows = [row if row.size else np.arange(shown.size) for row in rows]
-        table = np.full((len(rows), max(row.size for row in rows)), -1)
-        for own, row in enumerate(rows):
-            table[own, : row.size] = row
-        return table
-
-    @cached_property
-    def rival_firms(self) -> list[tuple[int, IntArray]]:
-        """(participant, its entries of `rival_ask`), in roster order; none where none are seen."""
-        shown = next((f.index for f in self.fields if f.name == "rival_ask"), None)
-        if shown is None:
-            return []
-        sellers = self.layout.seller[shown]
-        return [(int(n), np.flatnonzero(sellers == n)) for n in np.unique(sellers)]
-
-    @cached_property
-    def rival_offers(self) -> list[tuple[int, IntArray]]:
-        """(participant, its entry [L_n] of `rival_ask` for each own listing); see `rivals`."""
-        shown = next((f.index for f in self.fields if f.name == "rival_ask"), None)
-        if shown is None:
-            return []
-        sellers, table = self.layout.seller[shown], self.rivals
-        return [(int(sellers[table[0, r]]), table[:, r]) for r in range(table.shape[1])]
-
-    @property
-    def size(self) -> int:
-        """D_n, the length of the own observation."""
-        return self.columns.stop - self.columns.start
-
-    @property
-    def action_shape(self) -> tuple[int, int]:
-        """(L_n, A)."""
-        return self.low.shape[0], self.low.shape[1]
-
-    def own(self, observation: Array) -> Array:
-        """[B, D_n] own part of everybody's observations [B, sum of D_n]."""
-        return observation[:, self.columns]
-
-    def read(self, own_observation: Array, name: str) -> Array:
-        """[B, size] one field of the own observation."""
-        if name not in self.where:
-            raise InputError(f"field {name!r} is not observed here; fields are {list(self.where)}")
-        return own_observation[:, self.where[name]]
-
-    def checked(self, action: Any, batch: int) -> Array:
-        """The action as an array [B, L_n, A], or QuoteRefused in one line."""
-        try:
-            array = np.asarray(action)
-        except Exception:  # whatever a stranger's object raises when it is read
-            raise QuoteRefused(
-                f"{self.name}: action is no array; needs {self._shape(batch)}"
-            ) from None
-        if array.dtype.kind not in "fiu":
-            raise QuoteRefused(
-                f"{self.name}: action of type {array.dtype} must be numbers of shape "
-                f"{self._shape(batch)}"
-            )
-        wanted = (batch, *self.action_shape)
-        if array.shape != wanted:
-            if array.shape in ((batch, self.action_shape[0]), self.action_shape) and (
-                array.size == np.prod(wanted)
-            ):
-                array = array.reshape(wanted)
-            else:
-                raise QuoteRefused(
-                    f"{self.name}: action of shape {array.shape} must be {self._shape(batch)}"
-                )
-        return array.astype(np.float64, copy=False)
-
-    def _shape(self, batch: int) -> str:
-        listings, features = self.action_shape
-        return f"({batch}, {listings}, {features}) = (markets, listings, {'/'.join(self.features)})"
-
-
 def turn(market: Market, n: int) -> tuple[int, int]:
     """When participant n moves, as far as its schedule tells."""
     told: Callable[[Market, int], tuple[int, int]] | None = getattr(market.schedule, "turn", None)
@@ -506,4 +381,4 @@ def refusals(market: Market, refused: IntArray) -> dict[str, dict[str, int]]:
     return found
 
 
-__all__ = ["Market", "Seat", "Streams", "refusals", "tick"]
+__all__ = ["Market", "Streams", "refusals", "tick"]

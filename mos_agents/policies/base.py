@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from mos_agents.market.random import Shocks
-from mos_agents.market.tick import Seat
+from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mos_agents.market.random import Shocks
-from mos_agents.market.tick import Seat
+from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import Deterministic, check_number, quoted, register, same, seated
 

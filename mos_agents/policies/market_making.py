@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mos_agents.market.tick import Seat
+from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import (
     Deterministic,

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mos_agents.market.tick import Market, Seat
+from mos_agents.market.seat import Seat
+from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
 from mos_agents.rollout.loop import Table, as_policy, turns

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.market.random import Streams
-from mos_agents.market.tick import Market, Seat, tick
+from mos_agents.market.seat import Seat
+from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, State, Step
 from mos_agents.policies.base import Policy, from_spec, heard
 from mos_agents.policies.faults import Faults, count

@@ -16,7 +16,8 @@ from mos_agents.actors.messages import Call
 from mos_agents.actors.participant import Snapshot
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.random import Streams
-from mos_agents.market.tick import Market, Seat
+from mos_agents.market.seat import Seat
+from mos_agents.market.tick import Market
 from tests.actors.worlds import SHOP, Stalls, one_shard, parse, undisturbed, with_policy
 from tests.policies.markets import auction, dealers, shop
 

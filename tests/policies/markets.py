@@ -10,8 +10,9 @@ from mos_agents.market.observations import Book
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals, GeometricBrownian
+from mos_agents.market.seat import Seat
 from mos_agents.market.stages import Demand
-from mos_agents.market.tick import Market, Seat
+from mos_agents.market.tick import Market
 from mos_agents.market.types import Layout
 
 
