@@ -182,7 +182,7 @@ def results(found: Study) -> list[dict[str, Any]]:
                     say(f"force.{force.name}.{part}.{name}", *value[:3])
     for name, cars in found.autos.items():
         for part in ("learning", "learnt"):
-            for key in ("wars_per_1000", "mean_level", "profit_gain"):
+            for key in ("wars_per_1000", "with_a_war", "mean_level", "profit_gain"):
                 value = cars[part][key]
                 say(f"{name}.{part}.{key}", value["mean"], *value["ci95"])
     return rows
