@@ -19,7 +19,7 @@ from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import Deviation, profitability, response
 from mos_agents.analysis.price_wars import episodes
 from mos_agents.analysis.screens import Sessions
-from mos_agents.analysis.statistics import mean_interval
+from mos_agents.analysis.statistics import mean_interval, share_interval
 from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
@@ -111,6 +111,7 @@ def measured(a: Autos, workers: int = 2) -> dict[str, Any]:
         earned = stage.payoffs[profiles].mean(axis=(1, 2))
         told[name] = {
             "wars_per_1000": _told(1000.0 * wars.counts / wars.ticks),
+            "with_a_war": _shared(wars.counts > 0),
             "together": float(SCREEN(Sessions(prices, known)).mean()),
             "mean_level": _told(prices.mean(axis=(0, 2))),
             "profit_gain": _told(
@@ -150,6 +151,12 @@ def _forced(a: Autos, frozen: Frozen, cycles: Cycles, to: str) -> dict[str, Any]
         ),
         "unprofitable": over(profitability(pair, a.delta).unprofitable.astype(np.float64)),
     }
+
+
+def _shared(flags: Any) -> dict[str, Any]:
+    """The share of sessions; where all agree, with the limits of Clopper and Pearson."""
+    found = share_interval(flags)
+    return {"mean": found.estimate, "ci95": [found.low, found.high]}
 
 
 def _told(values: Array) -> dict[str, Any]:

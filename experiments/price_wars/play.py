@@ -184,6 +184,8 @@ class Frozen:
 
     def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
         action, after = self.learner.act(seat, observation, memory, shocks)
+        if hasattr(after, "epsilon"):  # a learner with a floor of exploration goes back to it
+            after = after._replace(epsilon=np.zeros_like(after.epsilon))
         return action, after
 
     def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:

@@ -142,10 +142,10 @@ def played(s: Settings, folder: Path | None, tell: Tell) -> Iterator[tuple[str, 
             for name in order
         }
         try:
-            for done, one in enumerate(as_completed(waiting), 1):
-                yield waiting[one], one.result()
+            for done, ready in enumerate(as_completed(waiting), 1):
+                yield waiting[ready], ready.result()
                 told = f"{time.monotonic() - began:.0f} s"
-                tell(f"{done}/{len(chosen)} {waiting[one]} ({told})")
+                tell(f"{done}/{len(chosen)} {waiting[ready]} ({told})")
         except BaseException:
             crew.shutdown(wait=False, cancel_futures=True)
             raise
@@ -182,7 +182,7 @@ def results(found: Study) -> list[dict[str, Any]]:
                     say(f"force.{force.name}.{part}.{name}", *value[:3])
     for name, cars in found.autos.items():
         for part in ("learning", "learnt"):
-            for key in ("wars_per_1000", "mean_level", "profit_gain"):
+            for key in ("wars_per_1000", "with_a_war", "mean_level", "profit_gain"):
                 value = cars[part][key]
                 say(f"{name}.{part}.{key}", value["mean"], *value["ci95"])
     return rows
@@ -252,12 +252,11 @@ def table(found: Study) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 done, 2 an argument cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m experiments.price_wars.run", description=TITLE)
-    whole = {"type": int, "default": None}
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--out", type=Path, metavar="DIR", help="keep plays and pictures there")
     parser.add_argument("--quick", action="store_true", help="a small version, about a minute")
-    parser.add_argument("--sessions", **whole, help="of each condition")
-    parser.add_argument("--ticks", **whole, help="of each session")
+    parser.add_argument("--sessions", type=int, help="of each condition")
+    parser.add_argument("--ticks", type=int, help="of each session")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--learner", default=World.learner, help="kind of the sellers' policy")
     parser.add_argument("--only", default="", help="names of conditions, with commas between")

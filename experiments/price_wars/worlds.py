@@ -105,9 +105,8 @@ class World:
             quotes__max_relative_change=100.0,
         )  # fmt: skip
         if self.noise == "expected":
-            place = place.with_parts(
-                arrivals=FixedMass(buyers(place)), execution=Expected(place.execution.demand)
-            )
+            demand = place.execution.demand  # type: ignore[attr-defined]
+            place = place.with_parts(arrivals=FixedMass(buyers(place)), execution=Expected(demand))
         if self.pace:
             place = place.with_parts(schedule=Periodic(self.pace, self.offsets or None))
         if self.cost_factor != 1.0:
@@ -211,7 +210,9 @@ def replies_in_turn(game: StageGame, start: int, most: int = 100_000) -> Any:
 
     Equal best replies: the lowest price.
     """
-    profile, seen, path = start, {}, []
+    profile = start
+    seen: dict[tuple[int, int], int] = {}
+    path: list[int] = []
     for step in range(most):
         player = step % game.n
         key = profile, player

@@ -133,14 +133,19 @@ def test_force_falls_on_the_first_move_where_sellers_move_in_turn():
     assert not moved[:shock].any()
 
 
-def test_frozen_learners_answer_alike_to_the_same_situation(base):
-    """Nobody learns and nobody explores: the same prices are followed by the same prices."""
-    paths = base.paths("alone")
+def test_frozen_learners_answer_alike_to_the_same_situation():
+    """Nobody learns and nobody explores, even who did until then: the same prices are followed by
+    the same prices. At a learning rate of .9 every sale would turn the table over."""
+    lived = live(World(alpha=0.9, trembles=0.5), SMALL, impulse=True)
+    paths = np.concatenate([lived.paths("prices")[-1:], lived.paths("alone")])
+    repeated = 0
     for s in range(paths.shape[1]):
         followed = {}
         for t in range(len(paths) - 1):
             now, after = tuple(paths[t, s]), tuple(paths[t + 1, s])
+            repeated += now in followed
             assert followed.setdefault(now, after) == after
+    assert repeated > 100
 
 
 def test_what_force_did_is_told_with_its_interval(base):
