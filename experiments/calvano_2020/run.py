@@ -86,8 +86,8 @@ class Settings:
             values = np.array([np.nan, np.nan, np.nan])
         if values.ndim > 1 or values.size not in (1, self.n) or not (np.abs(values) <= 1e6).all():
             raise InputError(
-                f"{name}={getattr(self, name)!r} must be one number in [-1e6, 1e6], or one for each "
-                f"of the {self.n} firms"
+                f"{name}={getattr(self, name)!r} must be one number in [-1e6, 1e6], or one "
+                f"for each of the {self.n} firms"
             )
         return np.broadcast_to(values, (self.n,)).copy()
 

@@ -139,7 +139,7 @@ def test_a_wrong_change_is_one_line(change, told):
         ("calvano_2020", ["alpha=2"], "alpha=2 must be a number in [1e-12, 1]"),
         ("calvano_2020", ["alpha=0"], "alpha=0 must be a number in [1e-12, 1]"),
         ("calvano_2020", ["levels=1"], "levels=1 must be a whole number in [2, 1000]"),
-        ("calvano_2020", ["cost=[1,2,3]"], "cost=(1, 2, 3) must be one number in [-1e6, 1e6], or one"),
+        ("calvano_2020", ["cost=[1,2,3]"], "cost=(1, 2, 3) must be one number in [-1e6, 1e6]"),
         ("calvano_2020", ["beta=0"], "beta=0 explores for ever"),
         ("klein_2021", ["k=1"], "k=1 must be a whole number in [2, 500]"),
         ("klein_2021", ["periods=100"], "tail=1000 must be at most periods=100"),
