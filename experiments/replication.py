@@ -129,9 +129,9 @@ class Findings:
     def quantile(self, quantity: str, values: Array, at: float) -> None:
         """A quantile over sessions; its scatter from the order statistics around it."""
         ours = float(np.quantile(values, at))
-        reach = math.sqrt(at * (1.0 - at) / values.size)
+        reach = 1.96 * math.sqrt(at * (1.0 - at) / values.size)
         low, high = np.quantile(values, [max(at - reach, 0.0), min(at + reach, 1.0)])
-        scatter = 0.5 * float(high - low) * math.sqrt(values.size)
+        scatter = float(high - low) / (2.0 * 1.96) * math.sqrt(values.size)
         self._rows.append((quantity, ours, scatter, values.size))
 
     def estimate(self, quantity: str, value: float, error: float, count: int) -> None:

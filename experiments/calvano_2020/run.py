@@ -29,7 +29,7 @@ from mos_agents.learners import QLearning
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
-from mos_agents.market.equilibrium import LogitMarket
+from mos_agents.market.equilibrium import EquilibriumError, LogitMarket
 from mos_agents.market.execution import Expected
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.tick import Market
@@ -84,10 +84,10 @@ class Settings:
             values = np.asarray(getattr(self, name), dtype=np.float64)
         except (TypeError, ValueError):
             values = np.array([np.nan, np.nan, np.nan])
-        if values.ndim > 1 or values.size not in (1, self.n) or not np.isfinite(values).all():
+        if values.ndim > 1 or values.size not in (1, self.n) or not (np.abs(values) <= 1e6).all():
             raise InputError(
-                f"{name}={getattr(self, name)!r} must be one finite number, or one for each of the "
-                f"{self.n} firms"
+                f"{name}={getattr(self, name)!r} must be one number in [-1e6, 1e6], or one "
+                f"for each of the {self.n} firms"
             )
         return np.broadcast_to(values, (self.n,)).copy()
 
@@ -103,11 +103,14 @@ class Benchmarks:
 
 
 def benchmarks(s: Settings) -> Benchmarks:
-    """Prices and profits of theory. Raises EquilibriumError where there are none."""
+    """Prices and profits of theory. Raises InputError, in one line, where none are found."""
     place = LogitMarket.from_scale(
         s.each("quality"), s.each("cost"), np.arange(s.n), s.mu, outside_utility=s.outside
     )
-    nash, joint = place.bertrand_nash(), place.joint_profit()
+    try:
+        nash, joint = place.bertrand_nash(), place.joint_profit()
+    except EquilibriumError as error:
+        raise InputError(f"no equilibrium for these settings: {error}") from None
     return Benchmarks(nash.prices, joint.prices, nash.profits, joint.profits)
 
 

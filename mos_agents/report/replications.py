@@ -57,7 +57,8 @@ def responses(panels: Mapping[str, Mapping[str, Array]], ylabel: str) -> Any:
                     label=name,
                 )  # fmt: skip
             ax.set(title=title, xlabel="period (1: the deviation)")
-            ax.legend(frameon=False)
+            ax.set_xticks(range(0, max(map(len, lines.values())), 5))
+            ax.legend(frameon=False, loc="lower right")
         places[0, 0].set_ylabel(ylabel)
     return figure
 

@@ -139,7 +139,7 @@ def test_a_wrong_change_is_one_line(change, told):
         ("calvano_2020", ["alpha=2"], "alpha=2 must be a number in [1e-12, 1]"),
         ("calvano_2020", ["alpha=0"], "alpha=0 must be a number in [1e-12, 1]"),
         ("calvano_2020", ["levels=1"], "levels=1 must be a whole number in [2, 1000]"),
-        ("calvano_2020", ["cost=[1,2,3]"], "cost=(1, 2, 3) must be one finite number, or one for"),
+        ("calvano_2020", ["cost=[1,2,3]"], "cost=(1, 2, 3) must be one number in [-1e6, 1e6]"),
         ("calvano_2020", ["beta=0"], "beta=0 explores for ever"),
         ("klein_2021", ["k=1"], "k=1 must be a whole number in [2, 500]"),
         ("klein_2021", ["periods=100"], "tail=1000 must be at most periods=100"),
@@ -161,7 +161,7 @@ def test_what_cannot_be_replicated_is_refused_before_anything_is_played(name, ch
     ("changes", "told"),
     [
         (["xi=9", "n=3"], "are no grid of rising prices >= 0; give another xi"),
-        (["mu=100", "cost=500"], "market"),
+        (["quality=1e6"], "no equilibrium for these settings: no prices solve the first-order"),
     ],
 )
 def test_a_market_without_a_grid_or_an_equilibrium_is_one_line(changes, told):
