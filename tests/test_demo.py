@@ -54,7 +54,7 @@ def test_the_verdict_says_so_where_nothing_is_found():
     def said(**changes):
         flat = dict.fromkeys(
             ("profit_gain", "profit_gain_no_future", "unprofitable_cut_share", "periods_away",
-             "wars_per_1000_periods", "wars_per_1000_periods_repaired", "fell_together_share"),
+             "wars_per_1000_periods", "wars_per_1000_periods_no_future", "fell_together_share"),
             Interval(0.0, -0.1, 0.1, 0.05),
         )  # fmt: skip
         return verdict(flat | changes, 10)

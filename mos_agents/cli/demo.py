@@ -36,10 +36,10 @@ from mos_agents.report.learning import Learning
 PRESET = "pricing_game"
 BLOCKS = 240
 """Means shown of a whole session."""
-STRETCH = 5_000
+STRETCH = 10_000
 """Periods per session in which price wars are counted, and where they begin: while a firm still
-tries a price once in twenty moves."""
-TRIES = 0.05
+tries a price once in a hundred moves."""
+TRIES = 0.01
 CHANCE = 0.05
 """Share of sessions that would be said to fall together if nobody answered anybody."""
 CLOSE = 120
@@ -131,7 +131,7 @@ def group(
 
 
 def tried(game: RepeatedGame, seed: int, session: int) -> Array:
-    """[T, n] prices of a session from where firms still try others once in twenty moves."""
+    """[T, n] prices of a session from where firms still try others once in a hundred moves."""
     learner = game.learners[0]
     begin = first_tried(learner)
     state = game.start(seed, session)
@@ -197,6 +197,14 @@ def spoken(one: Interval, digits: int = 2, unit: str = "") -> str:
     return f"{value} ({low} to {high})"
 
 
+def shown_session(one: Group, rate: Array) -> int:
+    """Of the sessions that had price wars and came to rest at one price, that nearest the median
+    profit gain; of all, where there is none."""
+    likely = np.flatnonzero((rate > 0.0) & (one.cycles.length == 1))
+    likely = likely if likely.size else np.arange(rate.size)
+    return int(likely[np.abs(one.gain[likely] - np.median(one.gain)).argmin()])
+
+
 def figures_of(
     patient: Group, without: Group, theory: PriceBenchmarks, seed: int
 ) -> tuple[dict[str, Interval], PriceWars, Array]:
@@ -220,9 +228,10 @@ def figures_of(
 
 
 def together(prices: Array, theory: PriceBenchmarks, seed: int) -> Interval:
-    """The share of sessions whose wars are worse, at the level `CHANCE`, than among strangers."""
+    """The share of sessions whose wars are worse, at the level `CHANCE`, than those of the same
+    paths moved against each other in time, after which the firms no longer meet."""
     worse = coordination(
-        prices, theory.p_N, theory.p_M, WARS, copies=99, seed=seed, enough=10, reference="repair"
+        prices, theory.p_N, theory.p_M, WARS, copies=99, seed=seed, enough=10, reference="shift"
     )
     return share_interval(worse <= CHANCE)
 
@@ -249,8 +258,7 @@ def story(
     """The page's content, and the figures behind it."""
     sessions, game = len(patient.gain), patient.game
     figures, wars, rate = figures_of(patient, without, theory, seed)
-    fought = np.flatnonzero(rate > 0.0)  # shown is the session in the middle of those with wars
-    shown = int(fought[np.argsort(rate[fought])[fought.size // 2]]) if fought.size else 0
+    shown = shown_session(patient, rate)
     begin, close, spans = close_up(patient.prices[:, shown], wars, shown)
     period, path = whole_session(game, seed, shown, int(patient.frozen.played.periods[shown]))
     middle = np.nanmean(patient.rivals, axis=1)
@@ -276,8 +284,10 @@ def story(
         rows=controls(figures),
         note=f"Means over {sessions:,} sessions with 95% intervals. Profit gain: 0 is competition, "
         f"1 joint profit; on this grid of prices {on_grid(game, theory)}. Wars are counted while "
-        "firms still try a price once in twenty moves. A session falls together where its wars are "
-        "worse than nineteen in twenty mixtures of firms of different sessions, who never met.",
+        "firms still try a price once in a hundred moves. Firms of different sessions never met: "
+        "wars between them are unrest that overlaps. A session falls together where its wars are "
+        "worse than in nineteen of twenty copies with its firms' paths moved against each other in "
+        "time.",
         facts=(
             ("to make it again", f"mos demo --sessions {sessions} --seed {seed}"),
             ("market and learners", f"mos show {PRESET}"),
@@ -331,10 +341,11 @@ def verdict(figures: dict[str, Interval], sessions: int) -> str:
     )  # fmt: skip
     paid = figures["unprofitable_cut_share"]
     away, wars = spoken(figures["periods_away"], 1), spoken(figures["wars_per_1000_periods"])
-    fell = figures["fell_together_share"]
+    calm, fell = figures["wars_per_1000_periods_no_future"], figures["fell_together_share"]
     fought = (
-        f"price wars broke out {wars} times per 1000 periods, and in {spoken(fell, 0, '%')} of "
-        "sessions they were worse than among firms that never met, where chance alone makes 5%"
+        f"price wars broke out {wars} times per 1000 periods, against {spoken(calm)} among the "
+        f"learners without a future, and in {spoken(fell, 0, '%')} of sessions prices fell together "
+        "by more than chance, which alone makes 5%"
         + ("" if fell.low > CHANCE else ": no more than chance")
     )
     return (

@@ -85,7 +85,7 @@ def picture(made: Learning, path: Path) -> Path:
         draw_response(grid[0, 1], made)
         grid[0, 1].set_title("Answer to one forced cut")
         draw_close(below, made)
-        below.set_title("Late in the learning: one price tried, a price war, and back")
+        below.set_title("Late in the learning, period by period: price wars shaded")
         if path.suffix == ".png":
             path.write_bytes(style.png(drawn))
         else:
@@ -98,8 +98,9 @@ def learning(made: Learning) -> Picture:
     draw_path(grid[0, 0], made)
     return Picture(
         "learning", "Prices over a session",
-        "Means over blocks of periods in one session, from random prices to the strategies that "
-        "no longer change. Dashed: the price of competition (Bertrand-Nash) below, that of joint "
+        "Means over blocks of periods in one session (of those with price wars that came to rest, "
+        "the one nearest the median profit gain), from random prices to the strategies that no "
+        "longer change. Dashed: the price of competition (Bertrand-Nash) below, that of joint "
         "profit above.",
         style.svg(drawn, "learning", "Prices of the firms over a session of learning"), True,
         legend(made),

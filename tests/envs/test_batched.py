@@ -14,6 +14,7 @@ SUBSETS = {
     "market_making": ["maker_1", "maker_3"],
     "auction": ["bidder_2"],
     "autos_1990": ["toyota", "yugo"],
+    "pricing_game": ["firm_2"],
 }
 
 
