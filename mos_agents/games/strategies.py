@@ -26,20 +26,22 @@ MOST_STEPS = 10_000_000
 class Cycles:
     """The limit cycles of S sessions; `profile[start[s] : start[s + 1]]` is one turn of session s.
 
-    Lengths are in ticks: where moves alternate, a price held by both is a cycle of length 1.
+    Lengths are in ticks: where moves alternate, a price held by both is a cycle of length 1. Its
+    points still are those of a whole turn of the schedule, so that everybody is on the move once.
     """
 
     length: IntArray  # [S]
     start: IntArray  # [S + 1]
-    profile: IntArray  # [sum of lengths]
-    before: IntArray  # [sum of lengths] the profile one tick earlier
-    phase: IntArray  # [sum of lengths] tick modulo the schedule's length
+    profile: IntArray  # [points of all cycles]
+    before: IntArray  # [points of all cycles] the profile one tick earlier
+    phase: IntArray  # [points of all cycles] tick modulo the schedule's length
 
     def mean(self, values: Array) -> Array:
         """[S, ...] means over each session's cycle of values by profile [P, ...]."""
         totals = np.add.reduceat(values[self.profile], self.start[:-1], axis=0)
-        counts: Array = totals / self.length.reshape(-1, *[1] * (totals.ndim - 1))
-        return counts
+        points = np.diff(self.start).reshape(-1, *[1] * (totals.ndim - 1))
+        means: Array = totals / points
+        return means
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +81,12 @@ class Frozen:
             if len(found) == 0:
                 raise InputError(f"session {played.session[s]}: no cycle in {MOST_STEPS:,} ticks")
             parts.append(found)
-        length = np.array([len(p) for p in parts])
+        points = np.array([len(p) for p in parts])
+        # Where moves alternate, prices that all stand still come round at once.
+        still = np.array([(p[:, 0] == p[0, 0]).all() for p in parts])
+        length = np.where(still, 1, points)
         whole = np.concatenate(parts)
-        start = np.concatenate(([0], length.cumsum()))
+        start = np.concatenate(([0], points.cumsum()))
         return Cycles(length, start, whole[:, 0], whole[:, 1], whole[:, 2])
 
     def _profile_before(self, profile: IntArray) -> IntArray:
@@ -246,11 +251,7 @@ def cycle(  # type: ignore[no-untyped-def]
             x,
             t + 1,
         )
-    # Where moves alternate, prices that all stand still come round at once.
-    still = True
-    for k in range(length):
-        still = still and found[k, 0] == found[0, 0]
-    return found[:1] if still else found
+    return found
 
 
 @kernel

@@ -83,9 +83,28 @@ def test_prices_that_stand_still_are_a_cycle_of_one_also_where_moves_alternate()
     frozen = Frozen(game, played(game, [[0, 1], [0, 1]], [1, 1]))
     assert frozen.phases == 2
     cycles = frozen.cycles()
-    assert cycles.length.tolist() == [1] and cycles.profile.tolist() == [3]
+    assert cycles.length.tolist() == [1]
+    assert cycles.profile.tolist() == [3, 3] and sorted(cycles.phase.tolist()) == [0, 1]
+    np.testing.assert_allclose(cycles.mean(game.stage.payoffs), [[0.125, 0.125]])
     # Undercutting earns .1875 now and, the rival following, .09375 until the own next move.
     assert frozen.judged(cycles).exact_nash().all()
+
+
+@pytest.mark.parametrize("tempted", [0, 1])
+def test_where_moves_alternate_both_are_tempted_to_leave_a_price_that_stands_still(tempted):
+    # Against a rival that asks high whatever happens, low once earns .1875 twice in place of .125;
+    # against one that follows it does not pay. Who is on the move next must not matter. The largest
+    # value is that of standing low for a tick before the own move: 1.25 + .0625.
+    game = two_prices(schedule=Alternating())
+    strategies = [[0, 1], [0, 1]]
+    strategies[1 - tempted] = [1, 1]
+    frozen = Frozen(game, played(game, strategies, [1, 1]))
+    cycles = frozen.cycles()
+    judged = frozen.judged(cycles)
+    np.testing.assert_allclose(judged.one_shot[0, tempted], 0.0625 * 1.9 / 1.3125, rtol=1e-9)
+    assert judged.one_shot[0, 1 - tempted] <= 1e-12
+    for player in range(2):
+        assert deviate(frozen, cycles, player, to=0, lead=2, ticks=4).session.tolist() == [0]
 
 
 def test_alternating_undercutters_saw_tooth():
