@@ -344,8 +344,8 @@ def verdict(figures: dict[str, Interval], sessions: int) -> str:
     calm, fell = figures["wars_per_1000_periods_no_future"], figures["fell_together_share"]
     fought = (
         f"price wars broke out {wars} times per 1000 periods, against {spoken(calm)} among the "
-        f"learners without a future, and in {spoken(fell, 0, '%')} of sessions prices fell together "
-        "by more than chance, which alone makes 5%"
+        f"learners without a future, and in {spoken(fell, 0, '%')} of sessions prices fell "
+        "together by more than chance, which alone makes 5%"
         + ("" if fell.low > CHANCE else ": no more than chance")
     )
     return (
