@@ -36,7 +36,8 @@ EXPERIMENTS = {
 class Finding:
     """One quantity: what was published, what came out here, and whether that is within error.
 
-    `published`, `within` and `source` are None where the paper has no such figure.
+    `published`, `within` and `source` are None where the paper has no such figure. One session does
+    not scatter: its interval is NaN (null in JSON), and nothing is said of `within`.
     """
 
     quantity: str
@@ -158,7 +159,8 @@ class Findings:
             return Finding(quantity, None, ours, interval)
         theirs = scatter / math.sqrt(self._paper) if published.error is None else published.error
         beyond = max(abs(ours - published.value) - published.rounding, 0.0)
-        within = bool(beyond <= limit * math.hypot(error, theirs) + 1e-12)
+        reach = limit * math.hypot(error, theirs) + 1e-12
+        within = None if math.isnan(reach) else bool(beyond <= reach)
         return Finding(quantity, published.value, ours, interval, within, published.source)
 
 
@@ -254,7 +256,7 @@ def table(findings: Sequence[Finding]) -> list[tuple[str, str, str, str, str, st
             one.quantity,
             "-" if one.published is None else f"{one.published:.6g}",
             f"{one.ours:.6g}",
-            f"[{low:.4g}, {high:.4g}]" if low < high else "exact",
+            "-" if math.isnan(low) else f"[{low:.4g}, {high:.4g}]" if low < high else "exact",
             {None: "-", True: "yes", False: "NO"}[one.within],
             one.source or "-",
         ))  # fmt: skip
@@ -264,4 +266,7 @@ def table(findings: Sequence[Finding]) -> list[tuple[str, str, str, str, str, st
 def as_json(name: str, settings: Any, findings: Sequence[Finding]) -> str:
     """The form that all experiments write: the settings, and a record a quantity."""
     told = {"experiment": name, "settings": asdict(settings)}
-    return json.dumps(told | {"results": [asdict(one) for one in findings]}, indent=2) + "\n"
+    rows = [asdict(one) for one in findings]
+    for row in rows:  # JSON has no word for what is not a number
+        row["ci95"] = [None if math.isnan(bound) else bound for bound in row["ci95"]]
+    return json.dumps(told | {"results": rows}, indent=2, allow_nan=False) + "\n"

@@ -277,6 +277,25 @@ def test_a_damaged_run_is_refused_by_report_and_compare(
 # --- stopping -------------------------------------------------------------------------------------
 
 
+def test_a_demo_that_cannot_be_kept_is_refused_before_it_is_played(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    (here / "file").write_text("")
+    assert "file/below" in refused(capsys, "demo", "--out", "file/below")
+    assert capsys.readouterr().out == ""
+
+
+def test_ctrl_c_is_one_line_where_a_command_keeps_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mos_agents.cli.demo.demonstrate", pressed)
+    assert run(["demo"]) == 130
+    assert capsys.readouterr().err == "mos: interrupted\n"
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_ends_in_one_line_and_what_it_recorded_is_readable(
     number: int, code: int, here: Path, capsys: pytest.CaptureFixture[str]

@@ -82,7 +82,7 @@ class Settings:
         """[n] a setting that is one number or one a firm."""
         try:
             values = np.asarray(getattr(self, name), dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             values = np.array([np.nan, np.nan, np.nan])
         if values.ndim > 1 or values.size not in (1, self.n) or not (np.abs(values) <= 1e6).all():
             raise InputError(

@@ -100,11 +100,13 @@ class Participant:
     def _act(self, call: Call) -> tuple[Array | None, str]:
         shocks = self.streams.at(call.tick)
         try:
-            memory = heard(
+            self.memory = heard(  # what was heard stays, also where acting upon it fails
                 self.policy, self.seat, np.array(call.observation), np.array(call.reward),
                 self.memory, shocks,
             )  # fmt: skip
-            action, memory = self.policy.act(self.seat, np.array(call.observation), memory, shocks)
+            action, memory = self.policy.act(
+                self.seat, np.array(call.observation), self.memory, shocks
+            )
             checked = self.seat.checked(action, len(self.streams.markets))
         except (Exception, SystemExit) as error:  # a failure costs it a move, and nobody else
             return None, told(error)

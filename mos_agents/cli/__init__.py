@@ -10,6 +10,9 @@ from mos_agents.cli.commands import app
 from mos_agents.cli.playing import Interrupted
 from mos_agents.market.types import InputError
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C: 128 and the number of the signal."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point. Leaves by SystemExit: 0; 2 after one line about an error; 130 on Ctrl-C."""
@@ -25,6 +28,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = command.main(list(arguments) or ["--help"], prog_name="mos", standalone_mode=False)
         sys.stdout.flush()
+        if result == INTERRUPTED:  # click says nothing of its own where it catches Ctrl-C
+            return _told("interrupted", INTERRUPTED)
         return result if isinstance(result, int) else 0
     except InputError as error:
         return _told(str(error))
@@ -35,7 +40,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, click.exceptions.Abort):
-        return _told("interrupted", 130)
+        return _told("interrupted", INTERRUPTED)
     except MemoryError as error:
         return _told(f"not enough memory ({error}); play fewer markets or instruments")
     except OSError as error:

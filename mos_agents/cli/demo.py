@@ -8,6 +8,7 @@ sessions with their firms put together at random.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -72,6 +73,7 @@ def demonstrate(sessions: int, seed: int, out: Path, workers: int, told: Told) -
     """The new folder with `report.html`, `demo.svg` and `results.json`, and the verdict."""
     if isinstance(sessions, bool) or sessions < 2:
         raise InputError(f"sessions={sessions!r} must be a whole number >= 2: one does not scatter")
+    check_place(out)
     began = time.monotonic()
     scenario = scenarios.load(PRESET)
     market = scenario.market()
@@ -93,9 +95,21 @@ def demonstrate(sessions: int, seed: int, out: Path, workers: int, told: Told) -
     return folder, made.verdict
 
 
+def check_place(out: Path) -> None:
+    """InputError unless folders can be made in `out`: told before the play, not after it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{out}: no demo can be kept here: {error.strerror or error}; give another folder "
+            "with --out"
+        ) from None
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise InputError(f"{out}: cannot be written to; give another folder with --out")
+
+
 def new_folder(out: Path, seed: int) -> Path:
     """demo-s0-001, or the next number that is free."""
-    out.mkdir(parents=True, exist_ok=True)
     for number in range(1, 100_000):
         folder = out / f"demo-s{seed}-{number:03d}"
         try:

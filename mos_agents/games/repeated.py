@@ -54,6 +54,12 @@ class RepeatedGame:
         made = cls(stage, tuple(learners[name] for name in stage.players))
         for name, learner in zip(stage.players, made.learners, strict=True):
             learner.start(market.seat(name), 1)
+            i = stage.players.index(name)
+            if learner.payoffs is not None and not np.array_equal(learner.payoffs, stage.own(i)):
+                raise InputError(
+                    f"{name}: q_learning.payoffs are not what this market pays; the compiled game "
+                    "knows its own only: give StageGame.own, or play tick by tick"
+                )
         return made
 
     @property

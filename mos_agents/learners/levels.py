@@ -20,6 +20,8 @@ SCALES = ("money", "cost", "opening")
 SCOPES = ("listing", "firm")
 SIGHTS = ("all", "rivals", "cheapest", "mean", "own", "nothing")
 MOST_STATES = 5_000_000
+MOST_ENTRIES = 100_000_000
+"""Numbers in the table of one seat in one market: 800 MB."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,11 @@ class Levels:
             raise InputError(
                 f"{seat.name}: {self.kind} would tell {count:,} states apart, at most "
                 f"{MOST_STATES:,} are possible; set sees='cheapest' or fewer levels"
+            )
+        if (entries := count * self.grid.size * self.heads(seat)) > MOST_ENTRIES:
+            raise InputError(
+                f"{seat.name}: {self.kind} would keep a table of {entries:,} numbers, at most "
+                f"{MOST_ENTRIES:,} are possible; set sees='cheapest' or fewer levels"
             )
 
     def priced(self, seat: Seat, observation: Array, level: IntArray) -> Array:

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+import mos_agents
 from mos_agents.actors.messages import Call, MessageError
 from mos_agents.actors.participant import Host, Participant, Snapshot, checked_memories
 from mos_agents.market.random import Streams
 from mos_agents.policies import make
-from mos_agents.rollout import turns
+from mos_agents.rollout import Table, turns
 from tests.actors.worlds import PARTICIPANTS
 from tests.policies.markets import shop
 from tests.policies.test_contract import CASES
@@ -209,3 +210,34 @@ def test_plain_memories_of_the_right_tick_are_taken():
     _, host = a_host()
     value = host.snapshot()
     assert checked_memories(value, ["firm_1", "firm_2"], -1) is value
+
+
+class Stumbling:
+    """Counts the rewards that it hears; at odd ticks it fails at acting."""
+
+    def start(self, seat, batch):
+        return (np.zeros(1),)
+
+    def learn(self, seat, observation, reward, memory, shocks):
+        return (memory[0] + 1.0,)
+
+    def act(self, seat, observation, memory, shocks):
+        if memory[0][0] % 2.0 == 0.0:
+            raise ValueError("stumbled")
+        return np.full((len(observation), *seat.action_shape), 10.0), memory
+
+
+def test_what_was_heard_is_remembered_as_in_the_loop_where_acting_upon_it_fails():
+    market = mos_agents.retail()
+    seat, policies = (
+        market.seats[0],
+        {name: {"kind": "hold"} for name in market.layout.participants},
+    )
+    policies[seat.name] = Stumbling()
+    looped = Table.of(market, policies, 0, BATCH)
+    for _ in turns(market, policies, ticks=5, markets=BATCH, table=looped):
+        pass
+    actor = Participant("run", seat, Stumbling(), Streams.of(0, BATCH, owner=seat.name))
+    for at in range(5):
+        actor.decide(Call("run", at, seat.name, 0, np.zeros((2, seat.size)), np.zeros(2)))
+    assert actor.memory[0].tolist() == looped.memories[0][0].tolist() == [5.0]

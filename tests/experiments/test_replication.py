@@ -97,6 +97,14 @@ def test_a_standard_deviations_own_error_is_that_of_normal_draws():
     assert finding.ci95[1] - finding.ours == pytest.approx(half, rel=0.02)
 
 
+def test_one_session_does_not_scatter_and_is_not_judged():
+    finding = one(Published(0.5, "s"), lambda f: f.mean("x", [2.0]))
+    assert finding.within is None and np.isnan(finding.ci95).all()
+    assert table([finding])[0][3:5] == ("-", "-")
+    (row,) = json.loads(as_json("some", Some(), [finding]), parse_constant=pytest.fail)["results"]
+    assert row["ci95"] == [None, None] and row["within"] is None and row["ours"] == 2.0
+
+
 @dataclass(frozen=True)
 class Some:
     n: int = 2

@@ -207,3 +207,13 @@ def test_who_moves_later_must_open_on_its_grid():
     learner = QLearning(prices=SIXTHS, relative_to="money", sees="rivals")
     with pytest.raises(InputError, match="must be one of its levels"):
         RepeatedGame.of(market, everybody(market, learner))
+
+
+@pytest.mark.parametrize("wrong", [lambda t: t * 0.0, lambda t: t[:, :2]])
+def test_what_every_level_would_have_earned_must_be_what_the_market_pays(wrong):
+    market = bertrand()
+    bare = QLearning(prices=SIXTHS, relative_to="money", sees="nothing")
+    own = StageGame.of(market, everybody(market, bare)).own(0)
+    RepeatedGame.of(market, everybody(market, replace(bare, payoffs=own)))
+    with pytest.raises(InputError, match="payoffs are not what this market pays"):
+        RepeatedGame.of(market, everybody(market, replace(bare, payoffs=wrong(own))))

@@ -327,6 +327,15 @@ def test_a_learner_in_the_wrong_seat_is_told_before_the_first_tick(kind):
         learner(kind, sees="rivals").start(shop(sellers=1).seats[0], 1)
 
 
+@every_kind
+def test_a_table_that_no_memory_holds_is_refused_before_it_is_made(kind):
+    # 1000 x 1000 situations are few enough, but each has 1000 numbers.
+    given = learner(kind, low=0.8, high=1.2, levels=1000, prices=None, sees="all")
+    with pytest.raises(InputError, match="would keep a table of 1,000,000,000 numbers") as error:
+        given.start(duopoly().seats[0], 1)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("place", "parameters", "told"),
     [
