@@ -55,6 +55,9 @@ ACTOR: dict[str, Any] = {
 }
 """How every actor of ours is started."""
 
+CLOSING_SECONDS = 5.0
+"""How long the end of a runtime waits for its hosts to be gone."""
+
 CONNECT_SECONDS = 5
 """How long a cluster may take to answer at all."""
 
@@ -223,8 +226,16 @@ class RayRuntime:
                     os.kill(pid, signal.SIGKILL)
 
     def close(self) -> None:
-        for handle in list(self._where):
+        """End every host. Ray only asks them to end: nobody is left here who would still answer."""
+        handles = list(self._where)
+        for handle in handles:
             self.kill(handle)
+        until = time.monotonic() + CLOSING_SECONDS
+        for handle in handles:
+            with contextlib.suppress(RayError):
+                while time.monotonic() < until:
+                    ray.get(handle.awake.remote(), timeout=1.0)
+                    time.sleep(0.02)
 
 
 def _is_stopped(pid: int) -> bool:
