@@ -52,9 +52,8 @@ class RepeatedGame:
                 )
         stage = StageGame.of(market, learners)
         made = cls(stage, tuple(learners[name] for name in stage.players))
-        for name, learner in zip(stage.players, made.learners, strict=True):
+        for i, (name, learner) in enumerate(zip(stage.players, made.learners, strict=True)):
             learner.start(market.seat(name), 1)
-            i = stage.players.index(name)
             if learner.payoffs is not None and not np.array_equal(learner.payoffs, stage.own(i)):
                 raise InputError(
                     f"{name}: q_learning.payoffs are not what this market pays; the compiled game "
