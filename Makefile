@@ -10,6 +10,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
+TRAINING := $(VENV)/.training
+
+# Which build of PyTorch (CPU, CUDA, ...) is the machine's choice, so it is held by its version and
+# not by a hash: TORCH="torch==2.13.0 --index-url ..." takes it from elsewhere.
+TORCH ?= $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
+# PyTorch and what only its CUDA build needs.
+CUDA := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile \
+	nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
+	nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
 
 # A Debian without python3-venv has no ensurepip: the environment then starts without pip, and the
 # interpreter's own pip installs into it.
@@ -21,10 +31,10 @@ SUPPORTED = $(shell $(PYTHON) -c \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help .venv demo test chaos matrix lint types bench lock clean
+.PHONY: help .venv train-env demo test train-test chaos matrix lint types bench bench-train lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 chooses the interpreter of a new environment"
 
 .venv: $(READY)  ## the environment: the locked packages and this project, editable
@@ -44,11 +54,23 @@ $(READY): $(LOCKED) pyproject.toml
 	@$(PIP) install --quiet --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 
+train-env: $(TRAINING)  ## the same environment with what training needs: PyTorch, RLlib and the rest
+
+# The lock is complete, so pip resolves nothing; PyTorch comes last and finds the rest in place.
+$(TRAINING): $(READY) requirements-train.lock
+	@echo "installing the locked packages for training"
+	@$(PIP) install --quiet --require-hashes --no-deps --only-binary :all: -r requirements-train.lock
+	@$(PIP) install --quiet $(TORCH)
+	@touch $@
+
 demo: $(READY)  ## run the demonstration; DEMO_ARGS="--sessions 10" for a short one
 	$(BIN)/mos demo $(DEMO_ARGS)
 
 test: $(READY)  ## run the tests on two processes
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+train-test: $(TRAINING)  ## run the tests of training, which need PyTorch
+	$(BIN)/python -m pytest -q -m train tests
 
 chaos: $(READY)  ## kill processes of real clusters for a quarter of an hour
 	$(BIN)/python -m pytest -q -s -m chaos tests/actors
@@ -66,10 +88,16 @@ types: $(READY)  ## check the types
 bench: $(READY)  ## run the benchmarks
 	$(BIN)/python -m experiments.benchmarks.run
 
+bench-train: $(TRAINING)  ## run the benchmark of training
+	$(BIN)/python -m experiments.benchmarks.training
+
 # Any environment with uv will do, also one that is older than the pyproject.toml just edited.
-lock: | $(BIN)/uv  ## write requirements.lock anew from pyproject.toml
+lock: | $(BIN)/uv  ## write both locks anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet $(LOCK_ARGS) -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra train --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet $(LOCK_ARGS) \
+		--constraint requirements.lock $(CUDA:%=--no-emit-package %) -o requirements-train.lock
 
 $(BIN)/uv:
 	$(MAKE) $(READY)
