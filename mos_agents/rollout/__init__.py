@@ -1,12 +1,14 @@
 """Letting a market run.
 
 `play` is the one loop. `rollout` adds up what came of it, `compare_policies` sets policies against
-each other before the same luck, and `log_decisions` keeps what off-policy evaluation needs.
+each other before the same luck, `forced_deviation` makes a firm change its price and keeps what the
+others do, and `log_decisions` keeps what off-policy evaluation needs.
 """
 
 from mos_agents.policies.faults import Fault
 from mos_agents.rollout.comparing import Compared, Comparison, compare_policies, mean_interval
 from mos_agents.rollout.decisions import Decisions, log_decisions
+from mos_agents.rollout.forcing import forced_deviation
 from mos_agents.rollout.loop import Table, Turn, play, turns
 from mos_agents.rollout.outcome import SERIES, Rollout, rollout
 
@@ -20,6 +22,7 @@ __all__ = [
     "Table",
     "Turn",
     "compare_policies",
+    "forced_deviation",
     "log_decisions",
     "mean_interval",
     "play",

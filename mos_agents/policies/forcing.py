@@ -1,0 +1,91 @@
+"""Another's policy, forced to a price for a while: how one asks what the others would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from mos_agents.market.random import Shocks
+from mos_agents.market.seat import Seat
+from mos_agents.market.types import Array, InputError
+from mos_agents.policies.base import Policy, heard, quoted, same, seated
+
+
+class ForcedMemory(NamedTuple):
+    """The policy's own memory, and the ticks lived [1]."""
+
+    inner: Any
+    clock: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Forced:
+    """Plays `policy`, except that from tick `start_at` on it asks `price` for `ticks` ticks.
+
+    price: money; one number, one per listing [L_n], or one per market and listing [B, L_n].
+    ticks: None is for good. The policy decides at those ticks as well, and remembers and learns as
+    ever; what it wanted to ask is not asked. Only for participants who post prices.
+    """
+
+    kind: ClassVar[str] = "forced"
+
+    policy: Policy
+    price: Any
+    start_at: int
+    ticks: int | None = 1
+
+    def __post_init__(self) -> None:
+        price = np.asarray(self.price, dtype=np.float64)
+        if price.ndim > 2 or not price.size or not np.isfinite(price).all():
+            raise InputError(f"forced.price={self.price!r:.60} must be finite, at most [B, L_n]")
+        object.__setattr__(self, "price", price)
+        for name, low in (("start_at", 0), ("ticks", 1)):
+            value = getattr(self, name)
+            if name == "ticks" and value is None:
+                continue
+            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+            if not whole or value < low:
+                raise InputError(f"forced.{name}={value!r} must be a whole number >= {low}")
+
+    @property
+    def atomic(self) -> bool:
+        return self.policy.atomic
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "price")
+        try:
+            np.broadcast_to(self.price, (batch, seat.action_shape[0]))
+        except ValueError:
+            raise InputError(
+                f"forced.price has shape {self.price.shape}, but {seat.name} has "
+                f"{seat.action_shape[0]} listings in {batch} markets; give one number, or one per "
+                "listing, or one per market and listing"
+            ) from None
+        return ForcedMemory(self.policy.start(seat, batch), np.zeros(1, np.int64))
+
+    def learn(
+        self, seat: Seat, observation: Array, reward: Array, memory: Any, shocks: Shocks
+    ) -> Any:
+        inner = heard(self.policy, seat, observation, reward, memory.inner, shocks)
+        return memory._replace(inner=inner)
+
+    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+        own, inner = self.policy.act(seat, observation, memory.inner, shocks)
+        action = self._asked(seat, len(observation)) if self._forces(memory) else own
+        return action, ForcedMemory(inner, memory.clock + 1)
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+        if self._forces(memory):
+            asked = self._asked(seat, len(observation))
+            chance: Array = same(action, asked).astype(np.float64)
+            return chance
+        return self.policy.propensity(seat, observation, action, memory.inner)
+
+    def _forces(self, memory: ForcedMemory) -> bool:
+        since = int(memory.clock[0]) - self.start_at
+        return since >= 0 and (self.ticks is None or since < self.ticks)
+
+    def _asked(self, seat: Seat, batch: int) -> Array:
+        return quoted(seat, np.broadcast_to(self.price, (batch, seat.action_shape[0])))
