@@ -236,7 +236,7 @@ FAULTS = [
     (away_from_home, "mos_agents/cli.py", "def f():\n    from ray.util import get_node_ip_address"),
     (away_from_home, "envs/retail_v0.py", "import matplotlib.pyplot as plt"),
     (away_from_home, "mos_agents/policies/rules.py", "from pettingzoo import ParallelEnv"),
-    (undeclared, "mos_agents/market/tick.py", "import pandas"),
+    (undeclared, "mos_agents/market/tick.py", "import seaborn"),
     (undeclared, "mos_agents/market/tick.py", "from hypothesis import given"),
     (unsafe, "mos_agents/runs.py", "import pickle"),
     (unsafe, "mos_agents/runs.py", "def f():\n    from cloudpickle import loads"),
