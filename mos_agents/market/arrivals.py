@@ -496,36 +496,43 @@ def browse(  # type: ignore[no-untyped-def]
     returns how many views there are. The last seven are the `source` of the sessions, two numbers
     each, and what differs in that of the views, one number each.
     """
-    deck = np.empty(n_groups, np.uint64)
+    one, groups = np.uint64(1), np.uint64(n_groups)
+    deck, wished, seen_by = np.empty(n_groups, np.uint64), np.empty(n_groups), np.empty(n_groups)
     crowd = sessions.max() if sessions.shape[0] else 0
     widest = min(n_groups, max(most, np.int64(np.rint(most * factor))))
     visitors, uniforms = np.empty(2 * crowd + 3), np.empty(crowd * widest + 3)
+    viewed = np.empty(crowd, np.int64)
     e = np.uint64(0)
     start[0] = 0
-    for b in range(sessions.shape[0]):
+    for b in range(np.uint64(sessions.shape[0])):
         n = sessions[b]
-        take(visitors, b, 2 * n, 2 * crowd * b, given, key, tick, markets, purpose)
-        for g in range(np.uint64(n_groups)):
+        take(visitors, b, 2 * n, 2 * crowd * np.int64(b), given, key, tick, markets, purpose)
+        for g in range(groups):
             deck[g] = g
-            mass[b, g, 0] = mass[b, g, 1] = exposure[b, g] = 0.0
+            wished[g] = seen_by[g] = 0.0
         total = 0
-        for s in range(n):
-            total += _views(visitors, s, n_groups, least, most, contamination, factor)
+        for s in range(np.uint64(n)):
+            viewed[s] = _views(visitors, s, n_groups, least, most, contamination, factor)
+            total += viewed[s]
         take(uniforms, b, total, start[b], views_given, key, tick, markets, views_purpose)
-        start[b + 1] = start[b] + total
+        start[b + one] = start[b] + total
         draw = np.uint64(0)
-        for s in range(n):
-            wants = scraper_intent if visitors[2 * s] < contamination else 1.0
-            views = _views(visitors, s, n_groups, least, most, contamination, factor)
+        for s in range(np.uint64(n)):
+            wants = scraper_intent if visitors[s + s] < contamination else 1.0
+            left = float(n_groups)
             # A partial shuffle from any order of the deck: no need to put it back in order.
-            for i in range(np.uint64(views)):
-                j = i + np.uint64(uniforms[draw] * (n_groups - np.int64(i)))
+            for i in range(np.uint64(viewed[s])):
+                j = i + np.uint64(np.int64(uniforms[draw] * left))
                 seen = deck[j]
                 deck[j] = deck[i]
                 deck[i] = seen
                 group[e], intent[e] = seen, wants
-                mass[b, seen, 0] += wants
-                exposure[b, seen] += 1.0
-                draw += np.uint64(1)
-                e += np.uint64(1)
+                wished[seen] += wants
+                seen_by[seen] += 1.0
+                left -= 1.0
+                draw += one
+                e += one
+        for g in range(groups):
+            mass[b, g, 0] = mass[b, g, 1] = wished[g]
+            exposure[b, g] = seen_by[g]
     return start[sessions.shape[0]]

@@ -62,39 +62,44 @@ def serve_first(  # type: ignore[no-untyped-def]
     n_unfinished = 0
     # Most views end in no purchase, and one comparison with a group's total chance tells: rounding
     # is monotone, so that nobody of intent 1 or less would find a seller below it.
-    total, uniforms = np.empty(n_groups), np.empty(longest(start) + 3)
-    for b in range(batch):
-        stocked, begun = True, np.uint64(start[b])
-        take(uniforms, b, start[b + 1] - start[b], start[b], given, key, tick, markets, purpose)
+    # Those who may buy are first put together without a branch, which would be hard to foretell.
+    crowd, one = longest(start), np.uint64(1)
+    total, uniforms, may_buy = np.empty(n_groups), np.empty(crowd + 3), np.empty(crowd, np.uint64)
+    for b in range(np.uint64(batch)):
+        stocked, begun, last = True, np.uint64(start[b]), np.uint64(start[b + one])
+        take(uniforms, b, start[b + one] - start[b], start[b], given, key, tick, markets, purpose)
         for j in range(np.uint64(n_listings)):
             left[b, j] = min(ask_size[b, j], room[b, j])
             sold[b, j] = bought[b, j] = demand[b, j] = lost[b, j] = 0.0
             stocked &= left[b, j] > 0.0 or not offered[b, j]
-        for k in range(n_groups):
+        for k in range(np.uint64(n_groups)):
             low = 0.0
-            for j in range(np.uint64(group_start[k]), np.uint64(group_start[k + 1])):
+            for j in range(np.uint64(group_start[k]), np.uint64(group_start[k + one])):
                 low += first[b, np.uint64(group_listing[j])]
             total[k] = low
-        e, last = begun, np.uint64(start[b + 1])
-        while stocked and e < last:
-            uniform, wants, g = uniforms[e - begun], intent[e], np.uint64(group[e])
-            if (wants <= 1.0 and uniform >= total[g]) or side[e] != 0:
-                e += np.uint64(1)
-                continue
-            begin, end = np.uint64(group_start[g]), np.uint64(group_start[g + np.uint64(1)])
-            low = 0.0
-            for j in range(begin, end):
+        n_may = np.uint64(0)
+        for e in range(begun, last):
+            may_buy[n_may] = e
+            buys = (uniforms[e - begun] < total[np.uint64(group[e])]) | (intent[e] > 1.0)
+            n_may += np.uint64(buys & (side[e] == 0))
+        e = last if stocked else begun
+        for c in range(n_may):
+            if not stocked:
+                break
+            at = may_buy[c]
+            g, wants, uniform, low = np.uint64(group[at]), intent[at], uniforms[at - begun], 0.0
+            for j in range(np.uint64(group_start[g]), np.uint64(group_start[g + one])):
                 i = np.uint64(group_listing[j])
                 low += first[b, i] * wants
                 if uniform < low:
-                    units = min(size[e], left[b, i])
-                    demand[b, i] += size[e]
+                    units = min(size[at], left[b, i])
+                    demand[b, i] += size[at]
                     sold[b, i] += units
                     left[b, i] -= units
-                    lost[b, i] += size[e] - units
-                    stocked = left[b, i] > 0.0
+                    lost[b, i] += size[at] - units
+                    if not left[b, i] > 0.0:
+                        stocked, e = False, at + one
                     break
-            e += np.uint64(1)
         unfinished[0, b] = e
         if e < last:
             unfinished[1, n_unfinished] = b
