@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("mos_agents", "envs", "experiments")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LOCK = (ROOT / "requirements.lock").read_text()
+LOCKS = {
+    name: (ROOT / name).read_text() for name in ("requirements.lock", "requirements-train.lock")
+}
 
 CHAIN = ("market", "policies", "learners", "games", "actors", "rollout", "envs", "experiments")
 """Each part knows only what stands to its left."""
@@ -289,40 +290,70 @@ def test_importing_the_package_loads_no_heavy_library():
     assert done.stdout.split() == []
 
 
-# --- the lock -------------------------------------------------------------------------------------
+# --- the locks ------------------------------------------------------------------------------------
 
 
-def locked() -> list[tuple[Requirement, list[str]]]:
-    """Each requirement of the lock with its hashes."""
-    text = re.sub(r"^ *#.*\n", "", LOCK, flags=re.MULTILINE).replace("\\\n", " ")
-    entries = [re.split(r"\s+--hash=", line.strip()) for line in text.splitlines()]
+def locked(name: str) -> list[tuple[Requirement, list[str]]]:
+    """Each requirement of a lock with its hashes."""
+    text = re.sub(r"^ *#.*\n", "", LOCKS[name], flags=re.MULTILINE).replace("\\\n", " ")
+    lines = [line for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]
+    entries = [re.split(r"\s+--hash=", line) for line in lines]
     return [(Requirement(first), hashes) for first, *hashes in entries]
 
 
-def test_the_lock_names_no_url():
-    assert "/" not in LOCK  # nor a path of the machine it was written on
-    assert [line for line in LOCK.splitlines() if line.startswith("-")] == []  # nor an index
+def pins(name: str, python: str) -> dict[str, list[str]]:
+    """What a lock installs under a release of Python on Linux: versions by package."""
+    environment = {
+        "python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"
+    }  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for one, _ in locked(name):
+        if one.marker is None or one.marker.evaluate(environment):
+            found.setdefault(one.name, []).append(next(iter(one.specifier)).version)
+    return found
 
 
-def test_every_requirement_of_the_lock_is_pinned_and_hashed():
-    assert locked()
-    for requirement, hashes in locked():
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_names_no_url(name):
+    assert "/" not in LOCKS[name]  # nor a path of the machine it was written on
+    assert [line for line in LOCKS[name].splitlines() if line.startswith("-")] == []  # nor an index
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_requirement_of_a_lock_is_pinned_and_hashed(name):
+    assert locked(name)
+    for requirement, hashes in locked(name):
         assert re.fullmatch(r"==[0-9][^,*]*", str(requirement.specifier)), requirement
         assert hashes, requirement
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in hashes), requirement
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
-def test_the_lock_holds_one_release_of_each_declared_package(python):
-    environment = {"python_version": python, "python_full_version": f"{python}.0"}
+def test_the_locks_hold_one_release_of_each_declared_package(python):
+    extras = PROJECT["optional-dependencies"]
+    plain = (*PROJECT["dependencies"], *extras["dev"])
+    for name, texts in (
+        ("requirements.lock", plain),
+        ("requirements-train.lock", (*plain, *extras["train"])),
+    ):
+        held = pins(name, python)
+        for declared in map(Requirement, texts):
+            if declared.name == "torch":
+                continue
+            versions = held[canonicalize_name(declared.name)]
+            assert len(versions) == 1, declared
+            assert declared.specifier.contains(versions[0]), declared
 
-    def applies(marker: Marker | None) -> bool:
-        return marker is None or marker.evaluate(environment)
 
-    pins = [r for r, _ in locked() if applies(r.marker)]
-    for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]):
-        declared = Requirement(text)
-        name = canonicalize_name(declared.name)
-        versions = [next(iter(pin.specifier)).version for pin in pins if pin.name == name]
-        assert len(versions) == 1, declared
-        assert declared.specifier.contains(versions[0]), declared
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_training_installs_into_the_same_environment_and_moves_no_package_of_it(python):
+    plain, training = pins("requirements.lock", python), pins("requirements-train.lock", python)
+    assert {name: training.get(name) for name in plain} == plain
+
+
+def test_which_build_of_pytorch_is_left_to_the_machine():
+    cuda = re.compile(r"torch|triton|cuda-.*|nvidia-.*")
+    assert [r.name for r, _ in locked("requirements-train.lock") if cuda.fullmatch(r.name)] == []
+    (torch,) = (r for t in PROJECT["optional-dependencies"]["train"]
+                if (r := Requirement(t)).name == "torch")  # fmt: skip
+    assert re.fullmatch(r"==[0-9.]+", str(torch.specifier))

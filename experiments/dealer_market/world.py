@@ -1,0 +1,91 @@
+"""The dealer market of the study: one asset, self-exciting order flow, makers who share it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mos_agents import scenarios
+from mos_agents.market.seat import Seat
+from mos_agents.market.types import Array, InputError
+from mos_agents.policies.base import Deterministic, check_number, quoted, register, seated
+from mos_agents.scenarios import Scenario
+
+
+@dataclass(frozen=True)
+class World:
+    """Makers of one asset whose mid price is an arithmetic Brownian motion.
+
+    makers: how many share the flow. gamma: risk aversion, per money: a maker's reward of a tick is
+    its profit less gamma / 2 (sigma q)^2 dt. sigma: money per square root of time. mu, alpha, beta:
+    Hawkes flow, orders per unit of time and side. size: mean units an order. kappa: decay of an
+    order's willingness to trade, per money. ticks: of an episode; dt: time a tick.
+    """
+
+    makers: int = 2
+    gamma: float = 0.001
+    sigma: float = 2.0
+    mu: float = 20.0
+    alpha: float = 0.5
+    beta: float = 1.0
+    size: float = 10.0
+    kappa: float = 1.5
+    ticks: int = 200
+    dt: float = 0.01
+
+    def __post_init__(self) -> None:
+        if isinstance(self.makers, bool) or not 1 <= self.makers <= 16:
+            raise InputError(f"makers={self.makers!r} must be a whole number in [1, 16]")
+        if not 0.0 <= self.gamma < np.inf:
+            raise InputError(f"gamma={self.gamma!r} must be a number >= 0")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The makers."""
+        return tuple(f"maker_{i + 1}" for i in range(self.makers))
+
+    def scenario(self) -> Scenario:
+        """The market as a scenario; everybody plays Avellaneda and Stoikov's quotes in it."""
+        changes = {
+            "name": "dealer_market", "ticks": self.ticks, "dt": self.dt, "instruments": 1,
+            "makers": self.makers, "catalogue.reference_price": 100.0,
+            "quotes.max_spread": 4.0, "quotes.max_offset": 2.0, "quotes.size": 1000.0,
+            "arrivals.mu": self.mu, "arrivals.alpha": self.alpha, "arrivals.beta": self.beta,
+            "arrivals.mean_size": self.size, "execution.kappa": self.kappa,
+            "execution.volatility_boost": 0.0, "positions.limit": 2000.0,
+        }  # fmt: skip
+        settings = [f"{key}={scenarios.inline(value)}" for key, value in changes.items()]
+        made = scenarios.override(scenarios.load("market_making"), settings)
+        told: dict[str, Any] = made.model_dump()
+        told["reference"]["price"] = {"kind": "brownian", "sigma": self.sigma}
+        told["rewards"]["weights"] = {"pnl": 1.0, "inventory_risk": -self.gamma * self.dt}
+        for one in told["participants"]:
+            one["policy"] = {"kind": "avellaneda_stoikov", "gamma": max(self.gamma, 1e-12)}
+        return Scenario.model_validate(told)
+
+
+@register("leaning")
+@dataclass(frozen=True)
+class Leaning(Deterministic):
+    """A spread around a middle that leans against the inventory: offset = -lean x inventory.
+
+    spread: money. lean: money per unit held. The optimum among these, found by search, is the
+    yardstick for a maker alone: in the infinite horizon the optimal quotes are near to it (Gueant,
+    Lehalle and Fernandez-Tapia 2013).
+    """
+
+    spread: float = 1.0
+    lean: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "spread", 0.0)
+        check_number(self, "lean", 0.0)
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        seated(self, seat, "offset", "inventory")
+
+    def decide(self, seat: Seat, observation: Array) -> Array:
+        inventory = seat.read(observation, "inventory")
+        return quoted(seat, -self.lean * inventory, np.full(inventory.shape, self.spread))
