@@ -15,8 +15,10 @@ import numpy as np
 
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played
+from mos_agents.learners.frozen import Frozen as FrozenPolicy
 from mos_agents.market.kernels import kernel
 from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.policies.base import Policy
 
 MOST_STEPS = 10_000_000
 """Steps within which play must have come round."""
@@ -88,6 +90,27 @@ class Frozen:
         whole = np.concatenate(parts)
         start = np.concatenate(([0], points.cumsum()))
         return Cycles(length, start, whole[:, 0], whole[:, 1], whole[:, 2])
+
+    def policies(self) -> dict[str, Policy]:
+        """The strategies as policies by player's name, for any loop, environment or measure.
+
+        Of a batch of S markets, market s plays session s. They begin at the market's opening
+        prices, not where the sessions stood, so that play may end in another cycle.
+        """
+        found: dict[str, Policy] = {}
+        begin = 0
+        for i, (name, learner) in enumerate(
+            zip(self.game.stage.players, self.game.learners, strict=True)
+        ):
+            memory = learner.start(self.game.stage.market.seat(name), len(self.played))
+            best = self.played.best[:, begin : begin + self.game.states(i)].reshape(-1)
+            q = np.zeros_like(memory.q)
+            q[np.arange(best.size), best] = 1.0
+            found[name] = FrozenPolicy.of(
+                learner, memory._replace(q=q, best=best.astype(memory.best.dtype))
+            )
+            begin += self.game.states(i)
+        return found
 
     def _profile_before(self, profile: IntArray) -> IntArray:
         """The profile before the last one, as far as anybody remembers it."""

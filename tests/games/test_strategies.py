@@ -10,6 +10,8 @@ from mos_agents.games.strategies import Frozen
 from mos_agents.learners import QLearning
 from mos_agents.market.schedules import Alternating
 from mos_agents.market.types import InputError
+from mos_agents.rollout import rollout
+from mos_agents.scenarios import load
 from tests.games.worlds import bertrand, everybody, logit, played, quick
 
 LOW, HIGH = 0.25, 0.5
@@ -200,3 +202,19 @@ def test_deviations_that_make_no_sense_are_refused_in_one_line(wrong):
     with pytest.raises(InputError) as refusal:
         deviate(frozen, frozen.cycles(), **given)
     assert "\n" not in str(refusal.value)
+
+
+def test_strategies_as_policies_play_the_same_paths_in_the_market_itself():
+    scenario = load("pricing_game")
+    game = RepeatedGame.of(scenario.market(), scenario.policies())
+    frozen = Frozen(game, play_sessions(game, seed=3, sessions=4, periods=20_000, window=0))
+    played = rollout(scenario.market(), frozen.policies(), ticks=30, markets=4, series=("ask",))
+    best, stage = frozen.played.best, game.stage
+    levels = np.tile(stage.first_levels, (4, 1))
+    begin = np.concatenate(([0], np.cumsum([game.states(i) for i in range(game.n)])))
+    for t in range(30):
+        states = stage.states[:, levels @ stage.strides]
+        if t == 0:
+            states = np.tile(stage.first_states[:, None], 4)
+        levels = np.stack([best[np.arange(4), begin[i] + states[i]] for i in range(game.n)], axis=1)
+        np.testing.assert_allclose(played.series["ask"][t], stage.prices[levels @ stage.strides])
