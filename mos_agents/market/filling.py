@@ -82,7 +82,7 @@ def serve_first(  # type: ignore[no-untyped-def]
             may_buy[n_may] = e
             buys = (uniforms[e - begun] < total[np.uint64(group[e])]) | (intent[e] > 1.0)
             n_may += np.uint64(buys & (side[e] == 0))
-        e = last if stocked else begun
+        cursor = last if stocked else begun
         for c in range(n_may):
             if not stocked:
                 break
@@ -98,10 +98,10 @@ def serve_first(  # type: ignore[no-untyped-def]
                     left[b, i] -= units
                     lost[b, i] += size[at] - units
                     if not left[b, i] > 0.0:
-                        stocked, e = False, at + one
+                        stocked, cursor = False, at + one
                     break
-        unfinished[0, b] = e
-        if e < last:
+        unfinished[0, b] = cursor
+        if cursor < last:
             unfinished[1, n_unfinished] = b
             n_unfinished += 1
     return n_unfinished
