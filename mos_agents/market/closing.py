@@ -109,7 +109,7 @@ def close_in_one_pass(
         next_cost, demand_scale, excitation, next_moments, tape, extra,
     )  # fmt: skip
     flows = Flows(revenue, spending, holding, shortage, fees, delivered)
-    observation = market.observations.blurred(market, tick + 1, seen, shocks)
+    observation = market.observations.told(market, tick + 1, seen, shocks)
     return Closed(after, flows, metrics, reward, observation)
 
 

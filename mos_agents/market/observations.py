@@ -39,6 +39,7 @@ class ObservationField(NamedTuple):
 # Where a number comes from, by the code in `gather`.
 (ASK, BID, SOLD, BOUGHT, EXPOSURE, INVENTORY, COST, REFERENCE, CASH, CLOCK, TAPE_ASK, TAPE_BID,
  TAPE_OPEN, SIZE) = range(14)  # fmt: skip
+PRICES = (ASK, BID, COST, TAPE_ASK, TAPE_BID)
 _NOBODYS = np.empty(0, np.int64)
 
 
@@ -50,12 +51,15 @@ class Book:
     tape_noise: relative error of the rivals' prices seen, drawn anew for each observer and tick.
     show_rivals: False hides the tape altogether.
     show_cost: False hides the own unit cost (or private worth).
+    relative: asks, bids and the cost are told as distances from the instrument's reference price
+        (`own_ask_gap` and so on): what a network needs where that price wanders.
     """
 
     tape_delay: int = 0
     tape_noise: float = 0.0
     show_rivals: bool = True
     show_cost: bool = True
+    relative: bool = False
 
     def __post_init__(self) -> None:
         if self.tape_delay < 0 or self.tape_delay != int(self.tape_delay):
@@ -76,6 +80,8 @@ class Book:
 
         def add(name: str, meaning: str, unit: str, low: float, high: float, source: int,
                 index: IntArray, labels: tuple[str, ...]) -> None:  # fmt: skip
+            if self.relative and source in PRICES:
+                name, meaning, low = f"{name}_gap", f"{meaning}, less the reference", -inf
             found.append(ObservationField(name, meaning, unit, low, high, source, index, labels))
 
         money = "money per unit"
@@ -100,6 +106,14 @@ class Book:
                  and (layout.choice == "across" or layout.instrument[i] in layout.instrument[own])],
                 dtype=np.int64,
             )  # fmt: skip
+            if (
+                self.relative
+                and not np.isin(layout.instrument[rivals], layout.instrument[own]).all()
+            ):
+                raise InputError(
+                    f"relative=True: {layout.participants[n]!r} sees offers of goods that it does "
+                    "not trade, and no reference price of theirs; leave it false"
+                )
             names = tuple(
                 f"{layout.participants[layout.seller[i]]}.{layout.instruments[layout.instrument[i]]}"
                 for i in rivals
@@ -128,15 +142,35 @@ class Book:
             market.premium, market.layout.instrument, positions.cash,
             min(state.tick / market.horizon, 1.0), quotes.ask_size, quotes.bid_size, state.tape,
         )  # fmt: skip
-        return self.blurred(market, state.tick, seen, shocks)
+        return self.told(market, state.tick, seen, shocks)
 
-    def blurred(self, market: Market, tick: int, seen: Array, shocks: Shocks) -> Array:
-        """The observations with the tape's errors in them; `seen` is spent."""
+    def told(self, market: Market, tick: int, seen: Array, shocks: Shocks) -> Array:
+        """The observations with the tape's errors in them, as they are told; `seen` is spent."""
         noisy = market.tape_columns if self.tape_noise > 0.0 else _NOBODYS
         if noisy.size:
             errors = shocks.normals("tape" if tick else "first tape", noisy.size)
             seen[:, noisy] *= np.exp(self.tape_noise * errors)
+        if self.relative:
+            prices, references = market.cached("gaps", lambda: _gaps(market))
+            seen[:, prices] -= seen[:, references]
         return seen
+
+
+def _gaps(market: Market) -> tuple[IntArray, IntArray]:
+    """Columns of everybody's observations that hold prices, and those of their references."""
+    prices: list[int] = []
+    references: list[int] = []
+    instrument = market.layout.instrument
+    for seat in market.seats:
+        (shown,) = (one for one in seat.fields if one.source == REFERENCE)
+        first = seat.columns.start + seat.where[shown.name].start
+        column = {int(k): first + i for i, k in enumerate(instrument[shown.index])}
+        for one in seat.fields:
+            if one.source in PRICES:
+                begin = seat.columns.start + seat.where[one.name].start
+                prices += range(begin, begin + one.size)
+                references += [column[int(k)] for k in instrument[one.index]]
+    return np.array(prices, np.int64), np.array(references, np.int64)
 
 
 def plan(fields: Sequence[ObservationField]) -> IntArray:

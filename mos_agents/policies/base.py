@@ -191,14 +191,15 @@ def quoted(seat: Seat, *columns: Array) -> Array:
 def cheapest_rival(seat: Seat, observation: Array) -> Array:
     """[B, L_n] lowest ask on the tape among open rivals of each own listing; infinity if none."""
     table = seat.rivals
-    if not table.shape[1] or "rival_ask" not in seat.where:
+    name = "rival_ask_gap" if "rival_ask_gap" in seat.where else "rival_ask"
+    if not table.shape[1] or name not in seat.where:
         return np.full((len(observation), seat.action_shape[0]), np.inf)
-    asks = seat.read(observation, "rival_ask")
+    asks = seat.read(observation, name)
     is_open = seat.read(observation, "rival_open") > 0.0
     shown = np.full((asks.shape[0], asks.shape[1] + 1), np.inf)  # the last column is nobody's: -1
     shown[:, :-1] = np.where(is_open, asks, np.inf)
     cheapest: Array = shown[:, table].min(axis=-1)
-    return cheapest
+    return cheapest + seat.read(observation, "reference") if name == "rival_ask_gap" else cheapest
 
 
 def same(action: Array, own: Array) -> Any:

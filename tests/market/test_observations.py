@@ -11,7 +11,8 @@ from mos_agents.market.observations import Book
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
-from tests.market.worlds import KINDS, auction, differentiated, play, retail
+from mos_agents.policies.base import cheapest_rival
+from tests.market.worlds import KINDS, auction, differentiated, makers, play, retail
 
 
 @pytest.mark.parametrize("delay", [0, 1, 3])
@@ -107,3 +108,36 @@ def test_rivals_are_those_of_the_same_product_or_of_the_whole_choice():
 def test_a_view_that_makes_no_sense_is_refused_by_its_name(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         Book(**wrong)
+
+
+@pytest.mark.parametrize("batch", [3, 40])
+def test_relative_prices_are_the_prices_less_the_reference_of_the_same_instrument(batch):
+    near = makers(3, 2, observations=Book(tape_noise=0.05, relative=True))
+    plain = near.with_parts(observations=Book(tape_noise=0.05))
+    for (_, one), (_, other) in zip(play(near, 4, batch), play(plain, 4, batch), strict=True):
+        for told, known in zip(near.seats, plain.seats, strict=True):
+            mine, true = told.own(one.observation), known.own(other.observation)
+            mid = known.read(true, "reference")  # [B, 2], one an asset
+            for field in told.fields:
+                name = field.name.removesuffix("_gap")
+                price = known.read(true, name)
+                gap = price - np.tile(mid, price.shape[1] // 2) if name != field.name else price
+                assert np.array_equal(told.read(mine, field.name), gap), field.name
+            assert {"own_ask_gap", "own_bid_gap", "rival_ask_gap", "rival_bid_gap"} <= {
+                field.name for field in told.fields
+            }
+
+
+def test_whoever_reads_the_cheapest_rival_reads_it_from_distances_as_well():
+    plain, near = retail(3, 2), retail(3, 2, observations=Book(relative=True))
+    state, luck = plain.start(5), Streams.of(0, 5).at(0)
+    seen = [
+        cheapest_rival(m.seats[1], m.seats[1].own(m.first_observation(state, luck)))
+        for m in (plain, near)
+    ]
+    np.testing.assert_allclose(*seen, rtol=1e-14)
+
+
+def test_relative_prices_of_goods_that_one_does_not_trade_are_refused():
+    with pytest.raises(InputError, match=r"relative=True: .* sees offers of goods"):
+        differentiated(observations=Book(relative=True)).seat("firm_1")
