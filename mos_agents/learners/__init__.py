@@ -10,10 +10,13 @@ from mos_agents.learners.epsilon_greedy_bandit import EpsilonGreedyBandit
 from mos_agents.learners.exp3 import Exp3
 from mos_agents.learners.frozen import Frozen
 from mos_agents.learners.hedge import Hedge
+from mos_agents.learners.network import Categorical, Gaussian, Layer, Network, QValues, Signature
+from mos_agents.learners.network_files import load_network, save_network
 from mos_agents.learners.q_learning import QLearning
 from mos_agents.learners.sarsa import Sarsa
 from mos_agents.learners.saving import load, save
 from mos_agents.learners.thompson import Thompson
+from mos_agents.learners.trained import TrainedNetwork
 from mos_agents.learners.ucb import UCB1
 from mos_agents.learners.wolf import WolfPHC
 
@@ -21,20 +24,30 @@ LEARNERS = (
     "q_learning", "sarsa", "boltzmann", "wolf_phc", "bandit_epsilon_greedy", "ucb1", "exp3",
     "thompson", "hedge",
 )  # fmt: skip
-"""The kinds by which scenarios name the learners; `frozen` plays what one of them has learnt."""
+"""The kinds by which scenarios name the learners; `frozen` plays what one of them has learnt,
+and `network` what another library's learner has."""
 
 __all__ = [
     "LEARNERS",
     "Boltzmann",
+    "Categorical",
     "EpsilonGreedyBandit",
     "Exp3",
     "Frozen",
+    "Gaussian",
     "Hedge",
+    "Layer",
+    "Network",
     "QLearning",
+    "QValues",
     "Sarsa",
+    "Signature",
     "Thompson",
+    "TrainedNetwork",
     "UCB1",
     "WolfPHC",
     "load",
+    "load_network",
     "save",
+    "save_network",
 ]

@@ -7,8 +7,9 @@ path in the memory (`tables.q`, `clock`), with its SHA-256 beside it; nothing in
 from __future__ import annotations
 
 import io
+import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,12 @@ def save(path: str | Path, memory: Any) -> None:
     Raises InputError in one line where the memory holds something else than numbers in arrays, or
     the file cannot be written.
     """
-    target = _checked(path)
+    target = checked(path)
     held = dict(named(memory))
     if not held:
         raise InputError(f"{target}: this policy remembers nothing; there is nothing to save")
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{_key(name): array for name, array in held.items()})
     try:
-        write_with_digest(target, buffer.getvalue())
+        write_with_digest(target, packed(held))
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
 
@@ -60,21 +59,53 @@ def load(path: str | Path, template: Any) -> Any:
 
 def read(path: str | Path) -> dict[str, Array]:
     """The arrays of a saved memory by their paths; InputError in one line if it is damaged."""
-    target = _checked(path)
+    target = checked(path)
     if not target.exists():
         raise InputError(f"{target}: is not there; learners.save(path, memory) writes one")
     try:
         data = read_with_digest(target)
     except RunError as error:
         raise InputError(str(error)) from None
+    return unpacked(data, str(target), "learner's memory")
+
+
+def packed(arrays: Mapping[str, Array]) -> bytes:
+    """Arrays by their names as the bytes of an .npz file; the same arrays, the same bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **{_key(name): array for name, array in arrays.items()})
+    return buffer.getvalue()
+
+
+def unpacked(data: bytes, shown: str, what: str) -> dict[str, Array]:
+    """The arrays in the bytes of an .npz file; InputError in one line if these are none.
+
+    Nothing larger than the file itself is unpacked: entries must be stored as they are, and an
+    array must be as long as its heading says.
+    """
     try:
+        _check_sizes(data)
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             found = {_name(key): file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{target}: holds no learner's memory: {str(error)[:80]!r}") from None
+    except (ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+        told = str(error)[:80].replace("\n", " ")
+        raise InputError(f"{shown}: holds no {what}: {told!r}") from None
     if not all(isinstance(array, np.ndarray) for array in found.values()):
-        raise InputError(f"{target}: holds no learner's memory, but something else than arrays")
+        raise InputError(f"{shown}: holds no {what}, but something else than arrays")
     return found
+
+
+def _check_sizes(data: bytes) -> None:
+    """ValueError unless every array is as long as its heading says, before any is made."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{entry.filename} is compressed")
+            with archive.open(entry) as file:
+                if np.lib.format.read_magic(file) != (1, 0):
+                    raise ValueError(f"{entry.filename} has a heading of another version")
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+                if entry.file_size - file.tell() != math.prod(shape) * dtype.itemsize:
+                    raise ValueError(f"{entry.filename} is not as long as its heading says")
 
 
 def named(memory: Any, prefix: str = "") -> Iterator[tuple[str, Array]]:
@@ -128,7 +159,8 @@ def _name(key: str) -> str:
     return key.removeprefix("memory/")
 
 
-def _checked(path: str | Path) -> Path:
+def checked(path: str | Path) -> Path:
+    """The path, if it ends in .npz; InputError otherwise."""
     target = Path(path)
     if target.suffix != ".npz":
         raise InputError(f"{target}: a learner's memory is kept in a file that ends in .npz")
