@@ -93,7 +93,7 @@ def shard_plan(acting: Acting, scenario: Scenario, folder: Path, plan: runs.Plan
     """What every shard of the run begins from."""
     return ShardPlan(
         run=folder.name,
-        scenario=scenarios.dump(scenario),
+        scenario=scenarios.dump(scenario.portable()),
         seed=scenario.seed,
         markets=(0,),
         hosts=acting.hosts,

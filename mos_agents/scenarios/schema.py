@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,14 +16,13 @@ from pydantic import (
     model_validator,
 )
 
-from mos_agents import learners  # noqa: F401 - scenarios name them by kind
-from mos_agents import policies as policies_
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import Policy
 from mos_agents.scenarios import parts
 from mos_agents.scenarios.parts import Number, Whole
+from mos_agents.scenarios.policy_files import each, make_policy, packed, with_paths
 from mos_agents.scenarios.tables import (
     BUILTIN,
     CatalogueTable,
@@ -70,14 +70,6 @@ class Participants(Strict):
             names = [f"{self.name}_{i + 1}" for i in range(self.count)]
         specs = self.policy if isinstance(self.policy, list) else [self.policy]
         return [(name, make_policy(specs[i % len(specs)])) for i, name in enumerate(names)]
-
-
-def make_policy(spec: dict[str, Any]) -> Policy:
-    """A policy from its kind and parameters."""
-    try:
-        return policies_.from_spec(spec)
-    except TypeError:
-        raise InputError(f"policy={spec!r} has a parameter of the wrong type") from None
 
 
 class Drawn(Strict):
@@ -240,6 +232,12 @@ class Scenario(Strict):
         paths = [self.catalogue.path] if isinstance(self.catalogue, FromFile) else []
         processes = (getattr(self.reference, part) for part in ("price", "cost", "demand"))
         paths += [p.path for p in processes if isinstance(p, parts.ReplayFile)]
+
+        def noted(path: str) -> str:
+            paths.append(path)
+            return path
+
+        self._with_policies(lambda spec: with_paths(spec, noted))
         return {path: digest_of(path) for path in paths}
 
     def beside(self, folder: Path) -> Scenario:
@@ -260,4 +258,19 @@ class Scenario(Strict):
                 processes[part] = process.model_copy(update={"path": moved(process.path)})
         if processes:
             changes["reference"] = self.reference.model_copy(update=processes)  # type: ignore[attr-defined]
-        return self.model_copy(update=changes) if changes else self
+        made = self.model_copy(update=changes) if changes else self
+        return made._with_policies(lambda spec: with_paths(spec, moved))
+
+    def portable(self) -> Scenario:
+        """The scenario with trained networks in place of their files' paths: for a machine that
+        does not share the disk. Raises InputError where a file does not hold one."""
+        return self._with_policies(packed)
+
+    def _with_policies(self, change: Callable[[Any], Any]) -> Scenario:
+        """The scenario with every policy changed so; itself if nothing changes."""
+        groups = [
+            group.model_copy(update={"policy": each(group.policy, change)})
+            for group in self.participants
+        ]
+        same = groups == self.participants
+        return self if same else self.model_copy(update={"participants": groups})

@@ -1,0 +1,44 @@
+"""What participants of a scenario play: policies by kind, and the files that these read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mos_agents import learners, policies
+from mos_agents.market.types import InputError
+from mos_agents.policies import Policy
+
+
+def make_policy(spec: dict[str, Any]) -> Policy:
+    """A policy from its kind and parameters."""
+    try:
+        return policies.from_spec(spec)
+    except TypeError:
+        raise InputError(f"policy={spec!r} has a parameter of the wrong type") from None
+
+
+def each(specs: Any, change: Callable[[Any], Any]) -> Any:
+    """One policy's parameters changed, or those of every policy of a list."""
+    return [change(one) for one in specs] if isinstance(specs, list) else change(specs)
+
+
+def with_paths(spec: Any, change: Callable[[str], str]) -> Any:
+    """A policy's parameters with the `path` of its file changed; policies within it likewise."""
+    if not isinstance(spec, dict):
+        return spec
+    made = {key: with_paths(value, change) for key, value in spec.items()}
+    if isinstance(made.get("path"), str):
+        made["path"] = change(made["path"])
+    return made
+
+
+def packed(spec: Any) -> Any:
+    """A policy's parameters with a trained network itself where they name its file."""
+    if not isinstance(spec, dict):
+        return spec
+    if spec.get("kind") == learners.TrainedNetwork.kind:
+        made = make_policy(spec)
+        assert isinstance(made, learners.TrainedNetwork)
+        return policies.to_spec(made.portable())
+    return {key: packed(value) for key, value in spec.items()}
