@@ -120,6 +120,12 @@ class Gaussian:
         """[L_n, A] the lowest and the highest that can be asked."""
         return self.low, self.high
 
+    def placed(self, unit: Array) -> Array:
+        """[B, L_n, A] the action for numbers [B, L_n * A] between -1 and 1; others are cut."""
+        cut = np.clip(unit, -1.0, 1.0).reshape(len(unit), *self.low.shape)
+        action: Array = self.low + (cut + 1.0) * (0.5 * (self.high - self.low))
+        return np.clip(action, self.low, self.high)
+
     def check(self, seat: Signature) -> None:
         """InputError unless the head decides for such a seat."""
         shape = (seat.listings, len(seat.features))

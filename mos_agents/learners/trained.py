@@ -139,12 +139,7 @@ def normal(head: Gaussian, outputs: Array) -> tuple[Array, Array]:
 
 def quoted(head: Gaussian, draw: Array) -> Array:
     """[B, L_n, A] the action that a draw [B, L_n * A] stands for."""
-    unit = np.tanh(draw) if head.squash == "tanh" else np.clip(draw, -1.0, 1.0)
-    unit = unit.reshape(len(draw), *head.low.shape)
-    action: Array = np.clip(
-        head.low + (unit + 1.0) * (0.5 * (head.high - head.low)), head.low, head.high
-    )
-    return action
+    return head.placed(np.tanh(draw) if head.squash == "tanh" else draw)
 
 
 def chance_of_points(head: Categorical, chances: Array, action: Array) -> Array:

@@ -1,0 +1,262 @@
+"""One participant against hosted rivals: a market as a plain Gymnasium environment.
+
+`gymnasium_env(scenario, "firm_1")` is one market; `gymnasium_vector_env(scenario, "firm_1", 64)` is
+a batch of 64, arrays in and arrays out, for libraries that train on vectorised environments.
+Everybody else plays inside, by the scenario or by `policies`. `reset(seed=s)` begins the episode
+that `MarketEnv` and `rollout.play` play with that seed, bit for bit.
+
+**Actions.** "discrete": a level of a price grid for each listing. "continuous": numbers in [-1, 1],
+listing by listing and feature by feature, which stand for `band` times the reference price (a
+dealer's whole range of offsets and spreads): the range that the grid would span. `unit=False` asks
+for the numbers themselves, within the seat's limits, as `MarketEnv` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from envs.batched import BatchedMarket
+from envs.choices import price_grids
+from envs.market_env import RENDER_MODES, MarketEnv
+from envs.seating import Source, give_out
+from mos_agents.learners import Categorical, Gaussian, QValues
+from mos_agents.market.seat import Seat
+from mos_agents.market.types import Array, InputError
+
+BAND = (0.6, 2.0)
+
+
+class Choice:
+    """How one participant's choices are read: its seat, its grid, its range.
+
+    levels: `Grid` tables [L_n, m, A] (None unless discrete). unit: the range for [-1, 1] (None
+    where numbers are taken as they are).
+    """
+
+    def __init__(
+        self, source: Source, agent: str, actions: str, levels: Any, band: tuple[float, float],
+        grid: Any, unit: bool, settings: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        seating = give_out(
+            source, [agent], settings.get("policies"), settings.get("horizon"),
+            settings.get("weights"),
+        )  # fmt: skip
+        self.seat: Seat = seating.outside[0]
+        self.table: Array | None = None
+        self.range: Gaussian | None = None
+        if actions == "discrete" or unit:
+            points = np.stack(price_grids(seating.market, [self.seat], levels, band, grid))
+            if actions == "discrete":
+                self.table = points
+            else:
+                self.range = Gaussian(points.min(axis=1), points.max(axis=1))
+
+    def space(self, inside: spaces.Space[Any], dtype: str) -> spaces.Space[Any]:
+        """The action space of one market."""
+        if self.range is None:
+            return inside
+        kind = np.dtype(dtype).type
+        return spaces.Box(-1.0, 1.0, (self.range.low.size,), kind)
+
+    def placed(self, action: Any, batch: int) -> Any:
+        """[B, L_n * A] numbers as the market takes them; anything else is passed on as it is."""
+        if self.range is None:
+            return action
+        array = np.asarray(action)
+        wanted = (batch, self.range.low.size)
+        if array.dtype.kind not in "fiu" or array.size != batch * wanted[1]:
+            raise InputError(
+                f"{self.seat.name}: action of type {array.dtype} and shape {array.shape} must be "
+                f"numbers in [-1, 1] of shape {wanted if batch > 1 else wanted[1:]}"
+            )
+        if not (np.abs(array) <= 1.0).all():
+            raise InputError(f"{self.seat.name}: action={array!r:.60} must be in [-1, 1]; clip it")
+        return self.range.placed(array.astype(np.float64).reshape(wanted)).reshape(wanted)
+
+    def head(
+        self, *, values: bool = False, squash: str = "clip", log_std: Any = None
+    ) -> Categorical | Gaussian:
+        """The head of a `Network` that was trained with these actions.
+
+        values: of discrete actions, whether the network gives their worths instead of logits.
+        squash, log_std: of numbers, see `Gaussian`.
+        """
+        if self.table is not None:
+            return (QValues if values else Categorical)(self.table)
+        ends = self.range or self.seat
+        return Gaussian(ends.low, ends.high, squash, log_std)
+
+
+class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
+    """One market, one participant from outside. See the module's opening.
+
+    agent: whom the actions are for. levels, band, grid: of the price grid, as in
+    `choices.price_grids`. Further settings are those of `MarketEnv` (policies, horizon, weights,
+    number, seed, dtype, reveal, render_mode, runtime, deadline).
+    The episode ends by truncation after `horizon` ticks. `env.choice.seat` is the agent's seat.
+    """
+
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 10}
+
+    def __init__(
+        self,
+        source: Source,
+        agent: str,
+        *,
+        actions: str = "continuous",
+        levels: Any = 15,
+        band: tuple[float, float] = BAND,
+        grid: Any = None,
+        unit: bool = True,
+        dtype: str = "float64",
+        **settings: Any,
+    ) -> None:
+        self.agent = agent
+        self.choice = Choice(source, agent, actions, levels, band, grid, unit, settings)
+        self.market_env = MarketEnv(
+            source, [agent], actions=actions, levels=levels, band=band, grid=grid, dtype=dtype,
+            **settings,
+        )  # fmt: skip
+        self.render_mode = self.market_env.render_mode
+        self.observation_space = self.market_env.observation_space(agent)
+        self.action_space = self.choice.space(self.market_env.action_space(agent), dtype)
+
+    @property
+    def seat(self) -> Seat:
+        """Where the agent sits: what its observations and actions mean."""
+        return self.choice.seat
+
+    @property
+    def episode_seed(self) -> int | None:
+        """The seed of the present episode."""
+        return self.market_env.episode_seed
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Begin an episode. The market's luck comes from `seed` alone, not from `np_random`."""
+        super().reset(seed=seed)
+        observations, infos = self.market_env.reset(seed, options)
+        return observations[self.agent], infos[self.agent]
+
+    def step(self, action: Any) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
+        """One tick; an action that cannot be taken raises in one line and changes nothing."""
+        placed = self.choice.placed(action, 1)
+        if self.choice.range is not None:
+            placed = placed[0]
+        seen, reward, ended, cut, infos = self.market_env.step({self.agent: placed})
+        name = self.agent
+        if name not in reward:  # over: `MarketEnv.step` without agents says nothing
+            raise InputError("step: the episode is over or not begun; call reset() first")
+        return seen[name], reward[name], ended[name], cut[name], infos[name]
+
+    def render(self) -> Any:
+        """As `MarketEnv.render`."""
+        return self.market_env.render()
+
+    def close(self) -> None:
+        self.market_env.close()
+
+
+class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
+    """B markets, one participant of each from outside: `BatchedMarket` as a Gymnasium `VectorEnv`.
+
+    Row b is market b of the seed. All markets end together; the next episode begins in the same
+    step (`AutoresetMode.SAME_STEP`), and the last observations are `infos["final_obs"]` [B, D].
+    """
+
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+
+    def __init__(
+        self,
+        source: Source,
+        agent: str,
+        num_envs: int,
+        *,
+        actions: str = "continuous",
+        levels: Any = 15,
+        band: tuple[float, float] = BAND,
+        grid: Any = None,
+        unit: bool = True,
+        dtype: str = "float64",
+        **settings: Any,
+    ) -> None:
+        self.agent, self.num_envs = agent, num_envs
+        self.choice = Choice(source, agent, actions, levels, band, grid, unit, settings)
+        self.batched = BatchedMarket(
+            source, num_envs, agents=[agent], actions=actions, levels=levels, band=band, grid=grid,
+            auto_reset=True, **{"reveal": False, **settings},
+        )  # fmt: skip
+        one = SingleAgentEnv(
+            source, agent, actions=actions, levels=levels, band=band, grid=grid, unit=unit,
+            dtype=dtype, **settings,
+        )  # fmt: skip
+        self.single_observation_space = one.observation_space
+        self.single_action_space = one.action_space
+        self.observation_space = batch_space(one.observation_space, num_envs)
+        self.action_space = batch_space(one.action_space, num_envs)
+        self._dtype = np.dtype(dtype)
+
+    @property
+    def seat(self) -> Seat:
+        """Where the agent sits: what its observations and actions mean."""
+        return self.choice.seat
+
+    def reset(
+        self, *, seed: Any = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Begin all markets' episodes, with one seed for the batch."""
+        if seed is not None and not isinstance(seed, int | np.integer):
+            raise InputError(f"seed={seed!r:.60} must be one whole number for all markets, or None")
+        return self._narrowed(self.batched.reset(None if seed is None else int(seed))), {}
+
+    def step(
+        self, actions: Any
+    ) -> tuple[
+        NDArray[Any], Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+    ]:  # fmt: skip
+        placed = np.asarray(self.choice.placed(actions, self.num_envs))
+        if placed.size == np.prod(self.batched.action_shape):
+            placed = placed.reshape(self.batched.action_shape)
+        seen, reward, done, told = self.batched.step(placed)
+        infos: dict[str, Any] = {}
+        if told.last_observation is not None:
+            everybody = np.ones(self.num_envs, np.bool_)
+            infos = {"final_obs": self._narrowed(told.last_observation), "_final_obs": everybody}
+        return self._narrowed(seen), reward[:, 0], np.zeros_like(done), done, infos
+
+    def _narrowed(self, seen: Array) -> NDArray[Any]:
+        return seen.astype(self._dtype, copy=False)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        self.batched.close()
+
+
+def gymnasium_env(scenario: Any, agent: str, **settings: Any) -> SingleAgentEnv:
+    """A market as a Gymnasium environment. scenario: a `Scenario`, `Market`, preset's name or path.
+
+    Settings are those of `SingleAgentEnv`; who is not `agent` plays the scenario's own policies,
+    or `policies`.
+    """
+    return SingleAgentEnv(_source(scenario), agent, **settings)
+
+
+def gymnasium_vector_env(
+    scenario: Any, agent: str, num_envs: int = 64, **settings: Any
+) -> MarketVectorEnv:
+    """A batch of markets as a Gymnasium `VectorEnv`; otherwise as `gymnasium_env`."""
+    return MarketVectorEnv(_source(scenario), agent, num_envs, **settings)
+
+
+def _source(scenario: Any) -> Source:
+    from mos_agents import scenarios
+
+    return scenarios.load(scenario) if isinstance(scenario, str) else scenario
