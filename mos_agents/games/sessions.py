@@ -21,7 +21,7 @@ from mos_agents.games.repeated import WINDOW, RepeatedGame
 from mos_agents.learners.q_learning import settled
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.runs.files import RunError, read_with_digest, write_with_digest
+from mos_agents.runs.files import RunError, claim, read_with_digest, write_with_digest
 
 LONGEST = 1_000_000_000
 """Periods after which a session that has not converged is given up, unless told otherwise."""
@@ -212,13 +212,8 @@ class Store:
     task: Task
 
     def __post_init__(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        mark, name = fingerprint(self.task), self.folder / "game.txt"
-        if not name.exists():
-            if any(self.folder.iterdir()):
-                raise RunError(f"{self.folder}: holds other files; give an empty or a new folder")
-            write_with_digest(name, mark.encode())
-        elif read_with_digest(name).decode() != mark:
+        mark = fingerprint(self.task)
+        if claim(self.folder, "game.txt", mark) != mark:
             raise RunError(
                 f"{self.folder}: holds sessions of another game, seed or length; give another "
                 "folder, or the same settings to go on"

@@ -1,11 +1,14 @@
 """Sessions over cores and clusters: the same in any company, kept when done, never mixed up."""
 
+import os
+
 import numpy as np
 import pytest
 
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, Threads, play_sessions
 from mos_agents.market.types import InputError
+from mos_agents.runs import files
 from mos_agents.runs.files import RunError
 from tests.games.worlds import everybody, logit, quick
 
@@ -84,6 +87,49 @@ def test_finished_tasks_are_kept_and_not_played_again(game, whole, tmp_path):
     )  # fmt: skip
     assert seen[0] == (10, 25) and seen[-1] == (25, 25)
     assert same(found, whole)
+
+
+class Cut(BaseException):
+    """The process ends here."""
+
+
+class Machine:
+    """`os` until the power is cut: from the call numbered `at` on, nothing happens any more."""
+
+    def __init__(self, at: int):
+        self.left = at
+
+    def __getattr__(self, name):
+        real = getattr(os, name)
+        if name not in ("open", "write", "fsync", "close", "replace", "unlink"):
+            return real
+
+        def call(*given):
+            self.left -= 1
+            if self.left < 0:
+                raise Cut
+            return real(*given)
+
+        return call
+
+
+def test_wherever_the_play_is_cut_the_folder_is_whole_or_goes_on(game, tmp_path, monkeypatch):
+    wanted = play_sessions(game, sessions=2, per_task=1, workers=1, **LENGTH)
+    cuts, ended = 0, False
+    while not ended:
+        folder = tmp_path / str(cuts)
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "os", Machine(cuts))
+            try:
+                play_sessions(game, sessions=2, folder=folder, per_task=1, workers=1, **LENGTH)
+                ended = True
+            except Cut:
+                cuts += 1
+        found = play_sessions(game, sessions=2, folder=folder, per_task=1, workers=1, **LENGTH)
+        assert same(found, wanted)
+    # Three files and their digests, each opened, written, forced, closed and renamed, and the
+    # folder opened, forced and closed after each.
+    assert cuts == 6 * 8
 
 
 def test_a_folder_of_another_play_is_refused(game, tmp_path):
