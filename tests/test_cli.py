@@ -296,6 +296,33 @@ def test_ctrl_c_is_one_line_where_a_command_keeps_nothing(
     assert capsys.readouterr().err == "mos: interrupted\n"
 
 
+PRESSED = """
+import os, signal, sys
+
+class Pressed:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:  # as a library might
+                raise ImportError(name)
+
+sys.meta_path.insert(0, Pressed())
+sys.argv = ["mos", "--version"]
+import runpy
+runpy.run_module("mos_agents.cli", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["mos_agents.cli.commands", "numpy", "numba", "typer"])
+def test_ctrl_c_while_the_libraries_are_loaded_is_one_line(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PRESSED.format(module=module)], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "mos: interrupted\n")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_ends_in_one_line_and_what_it_recorded_is_readable(
     number: int, code: int, here: Path, capsys: pytest.CaptureFixture[str]

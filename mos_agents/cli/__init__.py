@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
-from mos_agents.cli.commands import app
-from mos_agents.cli.playing import Interrupted
-from mos_agents.market.types import InputError
+# The commands load numpy, numba and more: `run` does that, so that Ctrl-C is caught meanwhile.
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of the signal."""
@@ -16,13 +17,40 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point. Leaves by SystemExit: 0; 2 after one line about an error; 130 on Ctrl-C."""
+    with leaving_at_once():
+        import mos_agents.cli.commands  # noqa: F401
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+@contextlib.contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Ctrl-C is one line and the end, with nothing put in order: for while nothing is begun.
+
+    A library in the middle of its loading may catch KeyboardInterrupt, or make another error of it.
+    """
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"mos: interrupted\n")
+        os._exit(INTERRUPTED)
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Carry out a command and return its exit code; every error is one line on stderr."""
     import click
     import typer
+
+    from mos_agents.cli.commands import app
+    from mos_agents.cli.playing import Interrupted
+    from mos_agents.market.types import InputError
 
     command = typer.main.get_command(app)
     try:
@@ -58,4 +86,4 @@ def _told(message: str, code: int = 2) -> int:
     return code
 
 
-__all__ = ["app", "main", "run"]
+__all__ = ["main", "run"]
