@@ -74,16 +74,11 @@ class Task:
         game, n = self.game, self.game.n
         state = game.start(self.seed, session)
         late = np.full(n, np.nan)
-        if self.window:
-            game.advance(state, self.seed, session, self.periods, self.window)
+        game.advance(state, self.seed, session, self.periods - self.tail, self.window)
         if self.tail:
-            end = self.periods if not self.window else int(state.clock[0]) + self.tail
-            game.advance(state, self.seed, session, end - self.tail)
             trace = np.empty((self.tail, n), np.int64)
-            game.advance(state, self.seed, session, end, trace=trace)
+            game.advance(state, self.seed, session, self.periods, trace=trace)
             late = game.stage.payoffs[trace @ game.stage.strides].mean(axis=0)
-        elif not self.window:
-            game.advance(state, self.seed, session, self.periods)
         clock = int(state.clock[0])
         still = clock - int(state.changed.max())
         best = state.best.astype(np.int16)
@@ -153,7 +148,7 @@ def play_sessions(
     sessions: how many (0, 1, ...), or their numbers. Each is the same in any company.
     periods: the most that a session plays. window: it ends once no greedy level has changed for so
         many; 0 plays `periods` in all.
-    tail: so many more periods (with window=0: the last ones) over which rewards are averaged.
+    tail: rewards are averaged over so many last periods of plays of one length (window=0).
     folder: finished tasks are kept there, each whole or not at all, and not played again.
     progress: called with sessions done and sessions in all.
     """
@@ -194,6 +189,11 @@ def _checked(
             raise InputError(f"{name}={number!r} must be a whole number >= {least}")
     if tail > periods:
         raise InputError(f"tail={tail} must be at most periods={periods}")
+    if tail and window:
+        raise InputError(
+            f"tail={tail} is for plays of one length: set window=0, or leave tail out and average "
+            "over the limit cycles"
+        )
     whole = isinstance(sessions, int | np.integer) and not isinstance(sessions, bool)
     listed: Any = range(int(sessions)) if whole else sessions  # type: ignore[arg-type]
     numbers = tuple(int(s) for s in listed)

@@ -163,7 +163,7 @@ def test_a_folder_with_other_files_is_left_alone(game, tmp_path):
 @pytest.mark.parametrize(
     "wrong",
     [{"sessions": 0}, {"sessions": [1, 1]}, {"sessions": [-1]}, {"periods": 0}, {"window": -1},
-     {"tail": -1}, {"seed": -1}, {"per_task": 0}, {"workers": 0}, {"tail": 30_000}],
+     {"tail": -1}, {"seed": -1}, {"per_task": 0}, {"workers": 0}, {"tail": 30_000}, {"tail": 400}],
 )  # fmt: skip
 def test_what_cannot_be_played_is_refused_in_one_line(game, wrong):
     with pytest.raises(InputError) as refusal:
