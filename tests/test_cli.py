@@ -285,6 +285,13 @@ def test_a_demo_that_cannot_be_kept_is_refused_before_it_is_played(
     assert capsys.readouterr().out == ""
 
 
+def test_a_market_without_equilibrium_is_one_line_in_any_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mos_agents.cli.demo.PRESET", "retail")  # three sellers, shoppers compare
+    assert "perhaps there are none in pure strategies" in refused(capsys, "demo")
+
+
 def test_ctrl_c_is_one_line_where_a_command_keeps_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,7 +29,7 @@ from mos_agents.learners import QLearning
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
-from mos_agents.market.equilibrium import EquilibriumError, LogitMarket
+from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.execution import Expected
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.tick import Market
@@ -103,14 +103,11 @@ class Benchmarks:
 
 
 def benchmarks(s: Settings) -> Benchmarks:
-    """Prices and profits of theory. Raises InputError, in one line, where none are found."""
+    """Prices and profits of theory. Raises EquilibriumError, in one line, where none are found."""
     place = LogitMarket.from_scale(
         s.each("quality"), s.each("cost"), np.arange(s.n), s.mu, outside_utility=s.outside
     )
-    try:
-        nash, joint = place.bertrand_nash(), place.joint_profit()
-    except EquilibriumError as error:
-        raise InputError(f"no equilibrium for these settings: {error}") from None
+    nash, joint = place.bertrand_nash(), place.joint_profit()
     return Benchmarks(nash.prices, joint.prices, nash.profits, joint.profits)
 
 

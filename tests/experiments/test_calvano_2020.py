@@ -142,6 +142,14 @@ def test_figures_are_drawn_and_the_same_command_draws_the_same_bytes(tmp_path, c
     assert capsys.readouterr().err.endswith("r.pdf: a figure's name ends in .png or .svg\n")
 
 
+@pytest.mark.parametrize("drawn", [figure, heat_map])
+def test_a_figure_of_a_market_without_equilibrium_is_refused_in_one_line(drawn, tmp_path, capsys):
+    assert drawn.main(["--set", "quality=1e6", "--out", str(tmp_path / "r.png")]) == 2
+    error = capsys.readouterr().err
+    assert "no equilibrium found" in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_heat_map_has_a_cell_for_each_alpha_and_beta(tmp_path, monkeypatch, capsys):
     quick = heat_map.Grid((0.1, 0.2), (1e-3, 2e-3), 2, Settings(levels=4, window=2000))
     monkeypatch.setattr(heat_map.Grid, "of", classmethod(lambda cls, *a: quick))

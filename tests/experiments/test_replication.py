@@ -169,7 +169,7 @@ def test_what_cannot_be_replicated_is_refused_before_anything_is_played(name, ch
     ("changes", "told"),
     [
         (["xi=9", "n=3"], "are no grid of rising prices >= 0; give another xi"),
-        (["quality=1e6"], "no equilibrium for these settings: no prices solve the first-order"),
+        (["quality=1e6"], "no equilibrium found: no prices solve the first-order conditions"),
     ],
 )
 def test_a_market_without_a_grid_or_an_equilibrium_is_one_line(changes, told):

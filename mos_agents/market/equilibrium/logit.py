@@ -29,6 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mos_agents.market.types import InputError
+
 __all__ = ["EquilibriumError", "LogitMarket", "PriceSolution", "mean_utilities"]
 
 Floats = NDArray[np.float64]
@@ -38,8 +40,8 @@ NEWTON_BELOW = 0.1
 """The relative residual below which Newton steps are tried on top of the fixed point."""
 
 
-class EquilibriumError(ArithmeticError):
-    """No prices were found that satisfy the first-order conditions.
+class EquilibriumError(InputError):
+    """The market given has no equilibrium, or none was found.
 
     `residual` is the largest violation that remained, in the unit of `PriceSolution.residual`
     (nan where it could not be computed), and `remedy` says what to change.
@@ -367,7 +369,8 @@ class LogitMarket:
             gap, shares, within = following_gap or self._zeta_gap(prices)
         if not residual <= tolerance:
             raise EquilibriumError(
-                f"no prices solve the first-order conditions after {iteration} steps",
+                f"no equilibrium found: no prices solve the first-order conditions after {iteration} "
+                "steps",
                 residual,
                 "start from other prices, allow more iterations or a larger tolerance, and check "
                 "that the outside option has a share that is not negligible",
