@@ -236,15 +236,29 @@ def _replaced(before: Any, values: dict[str, Any]) -> Any:
         raise InputError(f"{', '.join(values)}: {error}") from None
 
 
-def check_numbers(settings: Any, rules: dict[str, tuple[type, float, float]]) -> None:
-    """InputError unless each setting is a number of its type within its limits, both included."""
+def check_numbers(
+    settings: Any, rules: dict[str, tuple[type, float, float]], above: Sequence[str] = ()
+) -> None:
+    """InputError unless each setting is a number of its type within its limits, both included.
+
+    above: names of those that have to be more than their lower limit.
+    """
     for name, (kind, low, high) in rules.items():
-        value = getattr(settings, name)
+        value, open_ = getattr(settings, name), name in above
         whole = isinstance(value, int) and not isinstance(value, bool)
         fine = whole or (kind is float and isinstance(value, float) and math.isfinite(value))
-        if not fine or not low <= value <= high:
+        if not fine or not low <= value <= high or (open_ and value == low):
             what = "a whole number" if kind is int else "a number"
-            raise InputError(f"{name}={value!r} must be {what} in [{low:g}, {high:g}]")
+            if high == math.inf:
+                allowed = f"{what} {'>' if open_ else '>='} {low:g}"
+            else:
+                allowed = f"{what} in {'(' if open_ else '['}{low:g}, {high:g}]"
+            raise InputError(f"{name}={value!r} must be {allowed}")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a setting is a number: true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def table(findings: Sequence[Finding]) -> list[tuple[str, str, str, str, str, str]]:

@@ -63,14 +63,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_numbers(self, {
-            "n": (int, 1, 6), "cost": (float, 0.0, 1e6), "choke": (float, 1e-6, 1e6),
+            "n": (int, 1, 6), "cost": (float, 0.0, 1e6), "choke": (float, 0.0, 1e6),
             "levels": (int, 2, 2000), "low": (float, 0.0, 1e6), "high": (float, 0.0, 1e6),
-            "alpha": (float, 1e-12, 1.0), "delta": (float, 0.0, 0.9999),
+            "alpha": (float, 0.0, 1.0), "delta": (float, 0.0, 0.9999),
             "epsilon": (float, 0.0, 1.0), "beta": (float, 0.0, 1e3),
             "initial": (float, -1e6, 1e6), "initial_spread": (float, 0.0, 1e6),
             "periods": (int, 1, 10**10), "window": (int, 1, 10**9),
             "sessions": (int, 1, 10**6), "seed": (int, 0, 2**63 - 1),
-        })  # fmt: skip
+        }, above=("alpha", "choke"))  # fmt: skip
         if not self.low < self.high:
             raise InputError(f"low={self.low!r} must be below high={self.high!r}")
         if self.updating not in (*UPDATING, "both"):

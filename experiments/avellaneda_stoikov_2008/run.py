@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.replication import Effort, Finding
+from experiments.replication import Effort, Finding, check_numbers
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.execution import FillIntensity
@@ -70,17 +70,15 @@ class Arguments:
     rate: float = 140.0
 
     def __post_init__(self) -> None:
-        for name in ("paths", "seed"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise InputError(f"{name}={value!r} must be a whole number")
-        for name in ("gamma", "mid", "horizon", "dt", "sigma", "kappa", "rate"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise InputError(f"{name}={getattr(self, name)!r} must be a number > 0")
+        numbers = ("gamma", "mid", "horizon", "dt", "sigma", "kappa", "rate")
+        check_numbers(
+            self,
+            {"paths": (int, -math.inf, math.inf), "seed": (int, 0, 2**63 - 1)}
+            | dict.fromkeys(numbers, (float, 0.0, math.inf)),
+            above=numbers,
+        )
         if self.paths < 2:
             raise InputError(f"paths={self.paths!r} must be >= 2: one path does not scatter")
-        if self.seed < 0:
-            raise InputError(f"seed={self.seed!r} must be >= 0")
 
     @property
     def ticks(self) -> int:

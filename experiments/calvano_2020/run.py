@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.replication import Effort, Finding, Findings, Published, check_numbers
+from experiments.replication import Effort, Finding, Findings, Published, check_numbers, is_number
 from mos_agents.analysis.impulse import (
     Deviation,
     Return,
@@ -66,13 +66,18 @@ class Settings:
     window: int = WINDOW
 
     def __post_init__(self) -> None:
+        if self.n == 1 and not isinstance(self.n, bool):
+            raise InputError(
+                "n=1: a monopolist's Nash price is its joint-profit price, so there is no grid from "
+                "one to the other and no profit gain; set n >= 2"
+            )
         check_numbers(self, {
-            "n": (int, 1, 6), "alpha": (float, 1e-12, 1.0), "beta": (float, 0.0, 1.0),
+            "n": (int, 2, 6), "alpha": (float, 0.0, 1.0), "beta": (float, 0.0, 1.0),
             "delta": (float, 0.0, 0.9999), "mu": (float, 1e-3, 1e3), "outside": (float, -1e3, 1e3),
             "levels": (int, 2, 1000), "xi": (float, 0.0, 10.0), "memory": (int, 0, 2),
             "sessions": (int, 1, 10**6), "seed": (int, 0, 2**63 - 1),
             "periods": (int, 1, 10**12), "window": (int, 1, 10**12),
-        })  # fmt: skip
+        }, above=("alpha",))  # fmt: skip
         if self.beta == 0.0 and self.periods == LONGEST:
             raise InputError("beta=0 explores for ever: set periods, or beta > 0")
         for name in ("quality", "cost"):
@@ -80,16 +85,15 @@ class Settings:
 
     def each(self, name: str) -> Array:
         """[n] a setting that is one number or one a firm."""
-        try:
-            values = np.asarray(getattr(self, name), dtype=np.float64)
-        except (TypeError, ValueError, OverflowError):
-            values = np.array([np.nan, np.nan, np.nan])
-        if values.ndim > 1 or values.size not in (1, self.n) or not (np.abs(values) <= 1e6).all():
+        given = getattr(self, name)
+        listed = given if isinstance(given, tuple | list) else (given,)
+        fine = len(listed) in (1, self.n) and all(is_number(one) for one in listed)
+        if not fine or not all(abs(one) <= 1e6 for one in listed):
             raise InputError(
-                f"{name}={getattr(self, name)!r} must be one number in [-1e6, 1e6], or one "
+                f"{name}={given!r} must be one number in [-1e6, 1e6], or one "
                 f"for each of the {self.n} firms"
             )
-        return np.broadcast_to(values, (self.n,)).copy()
+        return np.broadcast_to(np.array(listed, dtype=np.float64), (self.n,)).copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,15 +145,15 @@ def learners(s: Settings, place: Market) -> dict[str, QLearning]:
     if not (np.diff(grids, axis=1) > 0.0).all() or (grids < 0.0).any():
         raise InputError(
             f"xi={s.xi!r}: prices from {low.round(4).tolist()} to {high.round(4).tolist()} are no "
-            "grid of rising prices >= 0; give another xi or more firms"
+            "grid of rising prices >= 0; give another xi"
         )
     names = place.layout.participants
 
     def bare(i: int, **more: Any) -> QLearning:
         others = tuple(tuple(grids[j].tolist()) for j in range(s.n) if j != i)
         return QLearning(
-            prices=tuple(grids[i].tolist()), relative_to="money", rival_prices=others or None,
-            sees="nothing" if s.memory == 0 else "all" if s.n > 1 else "own",
+            prices=tuple(grids[i].tolist()), relative_to="money", rival_prices=others,
+            sees="nothing" if s.memory == 0 else "all",
             periods=max(s.memory, 1), alpha=s.alpha, beta=s.beta, delta=s.delta, **more,
         )  # fmt: skip
 
@@ -259,13 +263,12 @@ def replicate(s: Settings, effort: Effort) -> list[Finding]:
     mean_price = cycles.mean(outcome.game.stage.prices).mean(axis=1)
     found.mean("mean_price", mean_price)
     found.mean("rpdi", (mean_price - b.nash_price.mean()) / np.mean(b.joint_price - b.nash_price))
-    if s.memory == 1 and s.n > 1:
+    if s.memory == 1:
         judged = outcome.frozen.judged(cycles)
         found.share("one_shot_nash_share", judged.one_shot_nash())
         found.share("exact_nash_share", judged.exact_nash())
         found.mean("best_reply_loss", judged.loss.mean(axis=1))
-    if s.n > 1:
-        deviations(outcome, found)
+    deviations(outcome, found)
     return found.all()
 
 

@@ -57,11 +57,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_numbers(self, {
-            "k": (int, 2, 500), "alpha": (float, 1e-12, 1.0), "delta": (float, 0.0, 0.9999),
-            "periods": (int, 2, 10**10), "halfway": (float, 1e-300, 1.0), "tail": (int, 2, 10**6),
+            "k": (int, 2, 500), "alpha": (float, 0.0, 1.0), "delta": (float, 0.0, 0.9999),
+            "periods": (int, 2, 10**10), "halfway": (float, 0.0, 1.0), "tail": (int, 2, 10**6),
             "initial": (float, -1e6, 1e6), "cost": (float, 0.0, 0.999),
             "sessions": (int, 1, 10**6), "seed": (int, 0, 2**63 - 1),
-        })  # fmt: skip
+        }, above=("alpha", "halfway"))  # fmt: skip
         if self.tail > self.periods:
             raise InputError(f"tail={self.tail} must be at most periods={self.periods}")
 
