@@ -38,6 +38,7 @@ class Finding:
 
     `published`, `within` and `source` are None where the paper has no such figure. One session does
     not scatter: its interval is NaN (null in JSON), and nothing is said of `within`.
+    computed: the figure is no sample's; its interval is itself.
     """
 
     quantity: str
@@ -46,6 +47,7 @@ class Finding:
     ci95: tuple[float, float]
     within: bool | None = None
     source: str | None = None
+    computed: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class Findings:
         self._published, self._paper = published, paper_sessions
         self._rows: list[tuple[str, float, float, float]] = []
         self._intervals: dict[str, tuple[float, float]] = {}
+        self._computed: set[str] = set()
 
     def mean(self, quantity: str, values: Any) -> None:
         """The mean of one value a session."""
@@ -140,7 +143,8 @@ class Findings:
         self._rows.append((quantity, float(value), error * math.sqrt(count), count))
 
     def exact(self, quantity: str, value: float) -> None:
-        """A figure that does not scatter."""
+        """A figure that is computed, not sampled."""
+        self._computed.add(quantity)
         self._rows.append((quantity, float(value), 0.0, 1))
 
     def all(self) -> list[Finding]:
@@ -154,14 +158,17 @@ class Findings:
     ) -> Finding:
         error = scatter / math.sqrt(count)
         interval = self._intervals.get(quantity, (ours - 1.96 * error, ours + 1.96 * error))
+        computed = quantity in self._computed
         published = self._published.get(quantity)
         if published is None:
-            return Finding(quantity, None, ours, interval)
+            return Finding(quantity, None, ours, interval, computed=computed)
         theirs = scatter / math.sqrt(self._paper) if published.error is None else published.error
         beyond = max(abs(ours - published.value) - published.rounding, 0.0)
         reach = limit * math.hypot(error, theirs) + 1e-12
         within = None if math.isnan(reach) else bool(beyond <= reach)
-        return Finding(quantity, published.value, ours, interval, within, published.source)
+        return Finding(
+            quantity, published.value, ours, interval, within, published.source, computed
+        )
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -270,7 +277,7 @@ def table(findings: Sequence[Finding]) -> list[tuple[str, str, str, str, str, st
             one.quantity,
             "-" if one.published is None else f"{one.published:.6g}",
             f"{one.ours:.6g}",
-            "-" if math.isnan(low) else f"[{low:.4g}, {high:.4g}]" if low < high else "exact",
+            "exact" if one.computed else "-" if math.isnan(low) else f"[{low:.4g}, {high:.4g}]",
             {None: "-", True: "yes", False: "NO"}[one.within],
             one.source or "-",
         ))  # fmt: skip
@@ -282,5 +289,6 @@ def as_json(name: str, settings: Any, findings: Sequence[Finding]) -> str:
     told = {"experiment": name, "settings": asdict(settings)}
     rows = [asdict(one) for one in findings]
     for row in rows:  # JSON has no word for what is not a number
+        del row["computed"]
         row["ci95"] = [None if math.isnan(bound) else bound for bound in row["ci95"]]
     return json.dumps(told | {"results": rows}, indent=2, allow_nan=False) + "\n"

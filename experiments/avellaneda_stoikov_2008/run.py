@@ -214,7 +214,8 @@ def replicate(a: Arguments, effort: Effort) -> list[Finding]:
     effort.progress("paths", 0, whole)
     return [
         Finding(r["quantity"], r["published"], r["ours"], tuple(r["ci95"]), r["within"],
-                r["source"] and f"Avellaneda and Stoikov 2008, {r['source']}")
+                r["source"] and f"Avellaneda and Stoikov 2008, {r['source']}",
+                computed=r["quantity"].endswith(".spread"))
         for r in results(a, told=told)
     ]  # fmt: skip
 

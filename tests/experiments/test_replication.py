@@ -68,6 +68,13 @@ def test_a_share_has_the_interval_of_clopper_and_pearson():
     assert never.within is True  # one in a hundred is not told from none of twenty
 
 
+def test_only_what_is_computed_is_called_exact():
+    found = Findings({}, 1000)
+    found.mean("sampled", [0.7, 0.7, 0.7])
+    found.exact("computed", 0.7)
+    assert [row[3] for row in table(found.all())] == ["[0.7, 0.7]", "exact"]
+
+
 def test_a_figure_that_nobody_published_is_not_judged():
     found = Findings({}, 1000)
     found.mean("x", [1.0, 2.0, math.nan])
@@ -215,6 +222,7 @@ def test_the_file_has_the_form_of_all_experiments():
     findings = [
         Finding("a", 1.0, 1.5, (1.0, 2.0), True, "Table 1"),
         Finding("b", None, 2.0, (2.0, 2.0)),
+        Finding("c", None, 2.0, (2.0, 2.0), computed=True),
     ]
     read = json.loads(as_json("name", Some(), findings))
     assert read["experiment"] == "name"
@@ -224,7 +232,9 @@ def test_the_file_has_the_form_of_all_experiments():
         "source": "Table 1",
     }  # fmt: skip
     assert read["results"][1]["within"] is None
+    assert read["results"][2].keys() == read["results"][0].keys()
     assert table(findings) == [
         ("a", "1", "1.5", "[1, 2]", "yes", "Table 1"),
-        ("b", "-", "2", "exact", "-", "-"),
+        ("b", "-", "2", "[2, 2]", "-", "-"),
+        ("c", "-", "2", "exact", "-", "-"),
     ]
