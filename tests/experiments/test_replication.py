@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,12 +211,16 @@ def test_sessions_seed_and_seed_zero_reach_the_settings():
         settings("avellaneda_stoikov_2008", keeps=True)
 
 
-def test_every_experiment_has_a_title_a_folder_a_readme_and_the_papers_settings():
+def test_every_experiment_has_a_title_a_folder_and_a_readme_that_names_its_settings():
     for name, title in titles().items():
         module = replication._module(name)
         assert title and "\n" not in title
         assert EXPERIMENTS[name] == f"experiments.{name}.run"
         assert settings(name) == module.Settings()
+        readme = (Path(module.__file__).parent / "README.md").read_text()
+        assert readme.startswith("# ") and f"mos replicate {name}" in readme
+        ours = {one.name for one in fields(module.Settings)} - {"sessions", "seed"}
+        assert {one for one in ours if f"`{one}`" not in readme} == set()
 
 
 def test_the_file_has_the_form_of_all_experiments():
