@@ -22,6 +22,7 @@ from scipy import stats
 from mos_agents.analysis.statistics import clopper_pearson
 from mos_agents.games.sessions import Threads, Workers
 from mos_agents.market.types import Array, InputError
+from mos_agents.runs.files import RunError, claim
 
 EXPERIMENTS = {
     "calvano_2020": "experiments.calvano_2020.run",
@@ -74,7 +75,7 @@ class Effort:
         return lambda done, of: self.progress(what, done, of)
 
     def store(self, part: str) -> Path | None:
-        """Where a part keeps its finished sessions."""
+        """Where a part of the experiment keeps its finished sessions."""
         return None if self.folder is None else self.folder / part
 
 
@@ -202,8 +203,37 @@ def settings(
 
 def played(name: str, settings: Any, effort: Effort | None = None) -> list[Finding]:
     """The findings of an experiment under these settings."""
-    findings: list[Finding] = _module(name).replicate(settings, effort or Effort())
+    effort = effort or Effort()
+    if effort.folder is not None:
+        claim_for(name, settings, effort.folder)
+    findings: list[Finding] = _module(name).replicate(settings, effort)
     return findings
+
+
+def claim_for(name: str, settings: Any, folder: Path) -> None:
+    """Make a folder that of an experiment with these settings, for any number of sessions.
+
+    Raises RunError in one line where it belongs to another, or holds other files.
+    """
+    kept = {key: value for key, value in asdict(settings).items() if key != "sessions"}
+    mark = json.dumps({"experiment": name, "settings": kept}, indent=2) + "\n"
+    mark_file = "experiment.json"
+    if folder.is_dir() and {one.name for one in folder.iterdir()} == {
+        mark_file,
+        mark_file + ".sha256",
+    }:
+        (folder / mark_file).unlink()  # nothing was played for it
+    held = json.loads(claim(folder, mark_file, mark))
+    if held["experiment"] != name:
+        raise RunError(f"{folder}: holds sessions of {held['experiment']}; give another folder")
+    ours = json.loads(mark)["settings"]
+    other = [f"{key}={held['settings'].get(key)!r}, not {value!r}"
+             for key, value in ours.items() if held["settings"].get(key) != value]  # fmt: skip
+    if other:
+        raise RunError(
+            f"{folder}: holds sessions with {'; '.join(other)}; give another folder, or the same "
+            "settings to go on"
+        )
 
 
 def _module(name: str) -> Any:

@@ -123,10 +123,33 @@ def test_a_wrong_order_is_one_line_and_leaves_nothing(
     assert list(here.iterdir()) == []
 
 
-def test_a_folder_of_another_game_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+ASKER = ["replicate", "asker_fershtman_pakes_2022", "--set", "levels=9", "--sessions", "3"]
+
+
+def test_a_folder_of_another_play_or_experiment_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run([*CALVANO, "--folder", "kept"]) == 0
-    assert run([*CALVANO, "--folder", "kept", "--seed", "1"]) == 2
-    assert "holds sessions of another game" in capsys.readouterr().err
+    assert run([*ASKER, "--set", "updating=synchronous", "--folder", "other"]) == 0
+    before = sorted(Path().rglob("*"))
+    for arguments, told in (
+        ([*CALVANO, "--seed", "1", "--folder", "kept"], "kept: holds sessions with seed=0, not 1;"),
+        ([*CALVANO, "--set", "cost=[1,2]", "--folder", "kept"], "with cost=1.0, not [1, 2]; give"),
+        ([*ASKER, "--folder", "kept"], "kept: holds sessions of calvano_2020; give another"),
+        ([*CALVANO, "--folder", "other"], "holds sessions of asker_fershtman_pakes_2022; give"),
+        ([*ASKER, "--folder", "other", "--seed", "1"], "updating='synchronous', not 'both'; seed="),
+        ([*CALVANO, "--folder", "kept/sessions"], "sessions: holds other files; give an empty"),
+    ):
+        capsys.readouterr()
+        assert run(arguments) == 2
+        error = capsys.readouterr().err
+        assert told in error and error.count("\n") == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_folder_that_nothing_was_played_for_is_free(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*CALVANO, "--set", "xi=9", "--set", "n=3", "--folder", "kept"]) == 2
+    assert run([*CALVANO, "--folder", "kept"]) == 0
 
 
 def stopped(number: int) -> str:
@@ -139,7 +162,7 @@ def stopped(number: int) -> str:
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
     )
     deadline = time.monotonic() + 240.0
-    while not list(Path("kept").glob("*.npz")) and time.monotonic() < deadline:
+    while not list(Path("kept").rglob("*.npz")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     _, error = process.communicate(timeout=240)
@@ -149,7 +172,7 @@ def stopped(number: int) -> str:
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on() -> None:
     said = stopped(signal.SIGINT)
-    kept = len(list(Path("kept").glob("*.npz")))
+    kept = len(list(Path("kept").rglob("*.npz")))
     assert 0 < kept < 40
     assert said == (
         f"mos: stopped: {10 * kept} of 400 sessions kept in kept; the same command goes on from "
@@ -162,7 +185,7 @@ def test_a_cluster_finds_the_same_bits_and_finishes_what_was_begun_here(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run([*CALVANO, "--folder", "kept", "--json", "local.json"]) == 0
-    whole = sorted(Path("kept").glob("*.npz"))
+    whole = sorted(Path("kept").rglob("*.npz"))
     for path in whole[::2]:  # half of the sessions are to be played again
         path.unlink()
     for more in (["--folder", "kept"], []):
@@ -174,4 +197,4 @@ def test_a_cluster_finds_the_same_bits_and_finishes_what_was_begun_here(
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert Path("ray.json").read_text() == Path("local.json").read_text()
-    assert sorted(Path("kept").glob("*.npz")) == whole
+    assert sorted(Path("kept").rglob("*.npz")) == whole

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from experiments.calvano_2020.run import Settings, played
-from experiments.replication import Effort, changed
+from experiments.replication import Effort, changed, claim_for
 from mos_agents.games.sessions import Threads
 from mos_agents.market.types import InputError
 from mos_agents.report.replications import checked, heat_map, save
@@ -48,6 +48,8 @@ def cells(grid: Grid, effort: Effort) -> list[dict[str, Any]]:
     """A record a cell: profit gain, its standard error, sessions and periods to convergence."""
     records: list[dict[str, Any]] = []
     whole = len(grid.alphas) * len(grid.betas)
+    if effort.folder is not None:
+        claim_for("calvano_2020.heat_map", grid.base, effort.folder)
     for beta in grid.betas:
         for alpha in grid.alphas:
             made = replace(grid.base, alpha=alpha, beta=beta, sessions=grid.sessions)

@@ -68,8 +68,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.n == 1 and not isinstance(self.n, bool):
             raise InputError(
-                "n=1: a monopolist's Nash price is its joint-profit price, so there is no grid from "
-                "one to the other and no profit gain; set n >= 2"
+                "n=1: a monopolist's Nash price is its joint-profit price, so there is no grid "
+                "from one to the other and no profit gain; set n >= 2"
             )
         check_numbers(self, {
             "n": (int, 2, 6), "alpha": (float, 0.0, 1.0), "beta": (float, 0.0, 1.0),
@@ -191,7 +191,7 @@ def played(s: Settings, effort: Effort) -> Outcome:
     game = RepeatedGame.of(place, learners(s, place))
     sessions = play_sessions(
         game, seed=s.seed, sessions=s.sessions, periods=s.periods, window=s.window,
-        workers=effort.workers, folder=effort.folder, progress=effort.told("sessions"),
+        workers=effort.workers, folder=effort.store("sessions"), progress=effort.told("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
     )  # fmt: skip
     frozen = Frozen(game, sessions)

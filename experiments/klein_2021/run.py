@@ -153,7 +153,7 @@ def played(s: Settings, effort: Effort) -> Outcome:
     game = RepeatedGame.of(market(s), dict.fromkeys(FIRMS, firm))
     sessions = play_sessions(
         game, seed=s.seed, sessions=s.sessions, periods=s.periods, window=0, tail=s.tail,
-        workers=effort.workers, folder=effort.folder, progress=effort.told("sessions"),
+        workers=effort.workers, folder=effort.store("sessions"), progress=effort.told("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
     )  # fmt: skip
     frozen = Frozen(game, sessions)

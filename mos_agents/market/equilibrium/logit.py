@@ -369,8 +369,8 @@ class LogitMarket:
             gap, shares, within = following_gap or self._zeta_gap(prices)
         if not residual <= tolerance:
             raise EquilibriumError(
-                f"no equilibrium found: no prices solve the first-order conditions after {iteration} "
-                "steps",
+                "no equilibrium found: no prices solve the first-order conditions after "
+                f"{iteration} steps",
                 residual,
                 "start from other prices, allow more iterations or a larger tolerance, and check "
                 "that the outside option has a share that is not negligible",
