@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.learners.levels import Levels
+from mos_agents.learners.levels import Levels, check_room
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
@@ -67,6 +67,9 @@ class Learner(Levels):
         """The tables before anything is learnt: a NamedTuple of arrays."""
         raise NotImplementedError
 
+    def row_bytes(self) -> int:
+        return sum(array.nbytes for array in self.tables(1, 1, 1))
+
     def correct(self, tables: Any, moves: Moves) -> None:
         """Learn from moves that are over, writing to the tables."""
         raise NotImplementedError
@@ -85,6 +88,7 @@ class Learner(Levels):
 
     def start(self, seat: Seat, batch: int) -> Memory:
         self.check_seat(seat)
+        check_room([(seat, self)], batch)
         heads, states = self.heads(seat), self.states(seat)
         whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
         return Memory(

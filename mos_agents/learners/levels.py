@@ -6,8 +6,12 @@ This module turns an observation into the number of a state, and the number of a
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +26,8 @@ SIGHTS = ("all", "rivals", "cheapest", "mean", "own", "nothing")
 MOST_STATES = 5_000_000
 MOST_ENTRIES = 100_000_000
 """Numbers in the table of one seat in one market: 800 MB."""
+MOST_OF_MEMORY = 0.8
+"""Share of the machine's memory that the tables of a whole play may take."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,14 @@ class Levels:
                 f"{seat.name}: {self.kind} would keep a table of {entries:,} numbers, at most "
                 f"{MOST_ENTRIES:,} are possible; set sees='cheapest' or fewer levels"
             )
+
+    def row_bytes(self) -> int:
+        """Bytes that the tables take for one state of one head in one market."""
+        raise NotImplementedError
+
+    def room(self, seat: Seat, batch: int) -> int:
+        """Bytes that the tables take in so many markets."""
+        return self.row_bytes() * self.states(seat) * self.heads(seat) * batch
 
     def priced(self, seat: Seat, observation: Array, level: IntArray) -> Array:
         """[B, L_n, A] the action that asks level [B, H] of every head."""
@@ -271,6 +285,30 @@ class Levels:
         return np.stack(
             [asks[:, columns].mean(axis=1) for _, columns in self._rival_columns(seat)], axis=1
         )
+
+
+def check_room(seated: Sequence[tuple[Seat, Levels]], batch: int) -> None:
+    """InputError unless the tables of learners that fit their seats, in so many markets, fit in
+    this machine's memory together."""
+    needed = sum(one.room(seat, batch) for seat, one in seated)
+    there = memory()
+    if needed > MOST_OF_MEMORY * there:
+        fit = int(MOST_OF_MEMORY * there * batch / needed)
+        remedy = f"play at most {fit:,} markets, or set" if fit else "set"
+        raise InputError(
+            f"{', '.join(seat.name for seat, _ in seated):.100}: tables of "
+            f"{', '.join(sorted({one.kind for _, one in seated}))} in {batch:,} markets take "
+            f"{needed / 1e9:,.1f} GB, and {MOST_OF_MEMORY:.0%} of this machine's memory are "
+            f"{MOST_OF_MEMORY * there / 1e9:,.1f} GB; {remedy} fewer levels or sees='cheapest'"
+        )
+
+
+def memory() -> int:
+    """Bytes of memory of this machine, or of the container that this process is in."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        there = min(there, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return there
 
 
 def nearest(grid: Array, values: Array) -> IntArray:

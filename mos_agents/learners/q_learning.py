@@ -29,7 +29,7 @@ from mos_agents.learners.base import (
     rows_of,
     situation,
 )
-from mos_agents.learners.levels import Levels, nearest
+from mos_agents.learners.levels import Levels, check_room, nearest
 from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
@@ -124,6 +124,7 @@ class QLearning(Levels):
                 f"{seat.name}: {self.kind}.payoffs is for learners of one price without states "
                 "(sees='nothing', and scope='firm' for several listings) that move at every tick"
             )
+        check_room([(seat, self)], batch)
         heads, states = self.heads(seat), self.states(seat)
         q = self.first_table(batch * heads * states)
         whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
@@ -133,6 +134,10 @@ class QLearning(Levels):
             np.zeros((batch, needed_openings(self, seat))),
             np.zeros(1, np.int64), np.full(1, -1), np.array([self.epsilon]),
         )  # fmt: skip
+
+    def row_bytes(self) -> int:
+        table = self.first_table(1)
+        return table.nbytes + greedy_levels(table).nbytes
 
     def _rows(self, seat: Seat, observation: Array, memory: QMemory) -> tuple[IntArray, IntArray]:
         """[B, H] the rows of the table for the situation now, and the situation itself."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mos_agents.learners.levels import Levels, check_room
 from mos_agents.market.random import Streams
 from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market, tick
@@ -57,6 +58,11 @@ class Table:
         chosen = tuple(as_policy(name, policies[name]) for name in names)
         streams = tuple(Streams.of(seed, markets, owner=name) for name in names)
         batch = len(streams[0].markets)
+        learners = [(s, p) for s, p in zip(market.seats, chosen, strict=True)
+                    if isinstance(p, Levels)]  # fmt: skip
+        for seat, learner in learners:
+            learner.check_seat(seat)
+        check_room(learners, batch)
         memories = [p.start(seat, batch) for p, seat in zip(chosen, market.seats, strict=True)]
         return cls(market.seats, chosen, memories, streams, batch)
 

@@ -7,7 +7,7 @@ import pytest
 
 from mos_agents.actors.messages import Call, flatten
 from mos_agents.actors.participant import Participant
-from mos_agents.learners import LEARNERS, load, save
+from mos_agents.learners import LEARNERS, levels, load, save
 from mos_agents.learners.saving import named
 from mos_agents.market.random import Streams
 from mos_agents.market.types import InputError
@@ -325,6 +325,37 @@ def test_a_learner_in_the_wrong_seat_is_told_before_the_first_tick(kind):
         learner(kind).start(dealers().seats[0], 1)
     with pytest.raises(InputError, match="no rival is seen here"):
         learner(kind, sees="rivals").start(shop(sellers=1).seats[0], 1)
+
+
+@every_kind
+def test_tables_of_a_whole_batch_that_no_memory_holds_are_refused_before_they_are_made(
+    kind, monkeypatch
+):
+    given = learner(kind, low=0.8, high=1.2, levels=60, prices=None, sees="all")
+    seat = shop(sellers=2, products=1).seats[0]
+    with pytest.raises(InputError, match=r"in 10,000,000 markets take .* GB, and 80% of") as error:
+        given.start(seat, 10_000_000)
+    assert "\n" not in str(error.value) and f"tables of {kind} in" in str(error.value)
+    there = sum(a.nbytes for name, a in named(given.start(seat, 1)) if a.size >= 60 * 60)
+    one = given.room(seat, 1)
+    assert there <= one < 1.1 * there
+    monkeypatch.setattr(levels, "memory", lambda: 3.5 * one / levels.MOST_OF_MEMORY)
+    given.start(seat, 3)
+    with pytest.raises(InputError, match="play at most 3 markets, or set fewer levels"):
+        given.start(seat, 4)
+    monkeypatch.setattr(levels, "memory", lambda: 0.5 * one)
+    with pytest.raises(InputError, match="GB; set fewer levels or sees='cheapest'"):
+        given.start(seat, 1)
+
+
+def test_tables_of_all_learners_of_a_play_count_together(monkeypatch):
+    market, policies = placed("q_learning", "states")
+    assert len(policies) > 1
+    one = policies["firm_1"].room(market.seats[0], 4)
+    monkeypatch.setattr(levels, "memory", lambda: 1.5 * one / levels.MOST_OF_MEMORY)
+    policies["firm_1"].start(market.seats[0], 4)
+    with pytest.raises(InputError, match=r"firm_1, firm_2.*: tables of q_learning in 4 markets"):
+        played(market, policies)
 
 
 @every_kind
