@@ -357,3 +357,13 @@ def test_which_build_of_pytorch_is_left_to_the_machine():
     (torch,) = (r for t in PROJECT["optional-dependencies"]["train"]
                 if (r := Requirement(t)).name == "torch")  # fmt: skip
     assert re.fullmatch(r"==[0-9.]+", str(torch.specifier))
+
+
+def test_a_wheel_takes_along_every_file_that_the_package_reads():
+    package = ROOT / "mos_agents"
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "package-data"
+    ]["mos_agents"]
+    taken = {path for pattern in patterns for path in package.glob(pattern)}
+    there = {p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    assert {p for p in there if p.suffix != ".py"} == taken
