@@ -14,16 +14,17 @@ import io
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from experiments.price_wars.worlds import World, decay_of, yardstick
-from mos_agents.market.random import Shocks, Streams
-from mos_agents.market.seat import Seat
+from mos_agents.learners import Frozen
+from mos_agents.market.random import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies import Policy
+from mos_agents.policies.forcing import Forced, ForcedMemory
 from mos_agents.rollout.loop import Table
 from mos_agents.runs.files import read_with_digest, write_with_digest
 
@@ -171,83 +172,43 @@ def exploration_off(table: Table, floor: float = 0.0) -> None:
 # --- frozen, and forced ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Frozen:
-    """What has been learnt, played without learning (it has no `learn`) and without exploring."""
-
-    kind: ClassVar[str] = "frozen_learner"
-    atomic: ClassVar[bool] = True
-    learner: Any
-
-    def start(self, seat: Seat, batch: int) -> Any:
-        return self.learner.start(seat, batch)
-
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
-        action, after = self.learner.act(seat, observation, memory, shocks)
-        if hasattr(after, "epsilon"):  # a learner with a floor of exploration goes back to it
-            after = after._replace(epsilon=np.zeros_like(after.epsilon))
-        return action, after
-
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
-        found: Array = self.learner.propensity(seat, observation, action, memory)
-        return found
-
-
-@dataclass(frozen=True)
-class Forced:
-    """A firm that asks so many levels more (or less) than stood at the shock; then as it likes.
-
-    Its own strategy goes on behind the force, so that afterwards it acts on what it sees then.
-    """
-
-    kind: ClassVar[str] = "forced_learner"
-    atomic: ClassVar[bool] = True
-    inner: Frozen
-    levels: int
-    begin: int
-    end: int
-
-    def start(self, seat: Seat, batch: int) -> Any:
-        return self.inner.start(seat, batch), None, 0
-
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
-        inside, wanted, at = memory
-        action, inside = self.inner.act(seat, observation, inside, shocks)
-        if at == self.begin:
-            learner = self.inner.learner
-            level = learner.level_of(seat, observation, seat.read(observation, "own_ask"))
-            top = learner.grid.size - 1
-            wanted = learner.priced(seat, observation, np.clip(level + self.levels, 0, top))
-        if self.begin <= at < self.end:
-            action = wanted
-        return action, (inside, wanted, at + 1)
-
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
-        raise NotImplementedError("force is no choice")
-
-
 def forced(
     world: World, plan: Plan, place: Market, table: Table, now: Now, ticks: int
 ) -> dict[str, Any]:
-    """The frozen run left alone, and the runs in which the last firm is forced."""
-    exploration_off(table)
-    still = [Frozen(policy) for policy in table.policies]
-    period, offset = place.seats[-1].turn
+    """The frozen run left alone, and the runs in which the last firm is forced.
+
+    It is made to ask so many levels more (or less) than stood before the shock; its own strategy
+    goes on behind the force, so that afterwards it acts on what it sees then.
+    """
+    still, memories = frozen(table)
+    seat, learner = place.seats[-1], table.policies[-1]
+    period, offset = seat.turn
     shock = plan.lead + (offset - ticks - plan.lead) % period  # its first move after the lead
     found: dict[str, Any] = {"shock": np.array(shock), "period": np.array(period)}
-    for name, (direction, length) in {"alone": (0, 0), **FORCES}.items():
-        span = plan.rest if name == "alone" else plan.lead + plan.after
-        everybody: list[Policy] = list(still)
-        memories = copy.deepcopy(table.memories)
-        if name != "alone":
-            end = span if length is None else shock + length * period
-            everybody[-1] = Forced(still[-1], direction * plan.steps, shock, end)
-            memories[-1] = (memories[-1], None, 0)
-        again = replace(table, policies=tuple(everybody), memories=memories, faults={}, _absent={})
-        paths = span_of(place, again, copy.copy(now), plan, ticks, span)
+    alone = replace(table, policies=still, memories=list(memories), faults={}, _absent={})
+    prices, margins = span_of(place, alone, copy.copy(now), plan, ticks, plan.rest)
+    found["alone"], found["alone_margin"] = prices, margins[: plan.lead + plan.after]
+    seen = seat.own(now.observation)
+    level = learner.level_of(seat, seen, prices[shock - 1, :, -1] / CENTS)
+    for name, (direction, length) in FORCES.items():
+        asked = np.clip(level + direction * plan.steps, 0, learner.grid.size - 1)
+        price = learner.priced(seat, seen, asked)[:, :, 0]
+        force = Forced(still[-1], price, shock, None if length is None else length * period)
+        again = replace(
+            table, policies=(*still[:-1], force), faults={}, _absent={},
+            memories=[*memories[:-1], ForcedMemory(memories[-1], np.zeros(1, np.int64))],
+        )  # fmt: skip
+        paths = span_of(place, again, copy.copy(now), plan, ticks, plan.lead + plan.after)
         found[name], found[f"{name}_margin"] = paths
-    found["alone_margin"] = found["alone_margin"][: plan.lead + plan.after]
     return found
+
+
+def frozen(table: Table) -> tuple[tuple[Policy, ...], tuple[Any, ...]]:
+    """Everybody's strategy as it was learnt, and where it stands: without learning or exploring."""
+    made = [Frozen.going_on(policy, memory)
+            for policy, memory in zip(table.policies, table.memories, strict=True)]  # fmt: skip
+    policies, memories = zip(*made, strict=True)
+    return policies, memories
 
 
 def span_of(

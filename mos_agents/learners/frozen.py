@@ -92,6 +92,18 @@ class Frozen:
         object.__setattr__(made, "held", Held(saving.filled(memory, arrays)))
         return made
 
+    @classmethod
+    def going_on(
+        cls, policy: Learner | QLearning, memory: Any, mixed: bool = False
+    ) -> tuple[Frozen, FrozenMemory]:
+        """A learner that stops learning in the middle of a play, and its memory from there on."""
+        made = cls.of(policy, memory, mixed=mixed)
+        assert made.held is not None
+        return made, FrozenMemory(
+            made.held.memory, memory.level.copy(), memory.before.copy(), memory.opening.copy(),
+            memory.clock.copy(),
+        )  # fmt: skip
+
     def start(self, seat: Seat, batch: int) -> FrozenMemory:
         # Learners of payoff tables move at every tick; frozen ones need no payoffs.
         template = self.policy.start(seat, batch)

@@ -133,6 +133,24 @@ def test_a_frozen_learner_plays_the_same_from_file_and_from_hand_and_learns_noth
 
 
 @every_kind
+def test_a_learner_frozen_in_the_middle_of_a_play_stands_where_it_stood(kind):
+    market, policies = placed(kind, "periodic")
+    turns, table = played(market, policies, ticks=31)
+    shocks = Streams.of(8, 4).at(31)
+    for n, moves in ((0, False), (1, True)):  # at tick 31 firm_2 is on the move, firm_1 is not
+        seat, memory = market.seats[n], table.memories[n]
+        own = seat.own(turns[-1].step.observation)
+        frozen, held = Frozen.going_on(policies["firm_1"], memory)
+        before = bits(memory)
+        action, after = frozen.act(seat, own, held, shocks)
+        assert (after.clock[0], bits(memory)) == (32, before)
+        afresh = frozen.start(seat, 4)._replace(clock=np.array([seat.turn[1]]))  # its first move
+        wanted = (frozen.act(seat, own, afresh, shocks)[0] if moves else
+                  frozen.policy.priced(seat, own, memory.level))  # fmt: skip
+        assert np.array_equal(action, wanted)
+
+
+@every_kind
 def test_a_frozen_learner_plays_the_level_that_its_learner_thinks_best(kind):
     """Told by hand that 16 is the best, whatever else it believes."""
     market = duopoly()
