@@ -13,19 +13,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from experiments.free_prices import free_prices
 from experiments.replication import Effort, Finding, Findings, Published, check_numbers
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.stage_game import StageGame
 from mos_agents.games.strategies import Frozen
 from mos_agents.learners import QLearning
-from mos_agents.market.arrivals import FixedMass
-from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Cheapest
-from mos_agents.market.execution import Expected
-from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.tick import Market
-from mos_agents.market.types import Array, InputError, Layout
+from mos_agents.market.types import Array, InputError
 
 TITLE = "Greedy sellers of one good, with and without counterfactuals (Asker et al., 2022)"
 SOURCE = "Asker, Fershtman and Pakes 2022"
@@ -86,20 +83,9 @@ class Settings:
 
 def market(s: Settings) -> Market:
     """n firms, one good; the cheapest serves the one unit demanded, equal prices share it."""
-    names = [f"firm_{i + 1}" for i in range(s.n)]
-    return Market(
-        layout=Layout.dense(names, ["product"], ["firm"] * s.n),
-        catalogue=Catalogue(
-            np.full(s.n, s.cost), np.full(s.n, s.high), np.zeros(s.n), np.full(s.n, np.inf)
-        ),
-        execution=Expected(Cheapest(choke=s.choke)),
-        quotes=PostedPrice(
-            # Prices far below cost are on the grid: the algorithms find out by themselves.
-            tick_size=0.0, min_margin=-1.0 + 1e-9, max_relative_change=np.inf, low=0.0, high=1e7,
-        ),
-        arrivals=FixedMass(1.0),
-        name="asker_fershtman_pakes_2022",
-    )  # fmt: skip
+    return free_prices(
+        s.n, Cheapest(choke=s.choke), s.cost, s.high, name="asker_fershtman_pakes_2022"
+    )
 
 
 def game(s: Settings, updating: str) -> RepeatedGame:

@@ -11,17 +11,10 @@ import numpy as np
 
 from experiments.benchmarks.timing import Line, Work, rates
 from experiments.calvano_2020 import run as calvano
+from experiments.klein_2021 import run as klein
 from mos_agents.games.repeated import RepeatedGame
-from mos_agents.learners import QLearning
 from mos_agents.learners.q_learning import greedy_levels
-from mos_agents.market.catalogue import Catalogue
-from mos_agents.market.demand import Cheapest
-from mos_agents.market.execution import Expected
 from mos_agents.market.kernels import kernel
-from mos_agents.market.quotes import PostedPrice
-from mos_agents.market.schedules import Alternating
-from mos_agents.market.tick import Market
-from mos_agents.market.types import Layout
 
 
 @kernel
@@ -175,35 +168,23 @@ def together() -> tuple[Work, Work]:
 
 def in_turn(k: int) -> tuple[Work, Work]:
     """Klein's game with prices 0, 1/k, ..., 1."""
-    grid = tuple(i / k for i in range(k + 1))
-    beta = np.log(1e3) / 250_000
-    learner = QLearning(
-        prices=grid, relative_to="money", sees="rivals", alpha=0.3, delta=0.95, beta=beta
-    )
-    firms = ("firm_1", "firm_2")
-    market = Market(
-        layout=Layout.dense(firms, ["good"], ["firm"] * 2),
-        catalogue=Catalogue(np.zeros(2), np.full(2, grid[k // 2]), np.zeros(2), np.full(2, np.inf)),
-        execution=Expected(Cheapest(slope=1.0)),
-        quotes=PostedPrice(
-            tick_size=0.0, min_margin=-0.999, max_relative_change=np.inf, low=0.0
-        ),
-        schedule=Alternating(),
-    )  # fmt: skip
-    game = RepeatedGame.of(market, dict.fromkeys(firms, learner))
+    settings = klein.Settings(k=k)
+    learner = klein.learner(settings)
+    game = RepeatedGame.of(klein.market(settings), dict.fromkeys(klein.FIRMS, learner))
     pay = np.ascontiguousarray(game.stage.own(0))
     numbers = [iter(range(10**9)) for _ in range(2)]
 
     def ours() -> int:
         session = next(numbers[0])
-        return game.advance(game.start(0, session), 0, session, 500_000)
+        return game.advance(game.start(0, session), 0, session, settings.periods)
 
     def others() -> int:
         tables = [np.zeros((k + 1, k + 1)) for _ in range(2)]
         best = [np.zeros(k + 1, np.int32) for _ in range(2)]
         played: int = floor_in_turn(
-            pay, *tables, *best, next(numbers[1]), 0.3, 0.95, learner.decay, 500_000
-        )
+            pay, *tables, *best, next(numbers[1]), settings.alpha, settings.delta, learner.decay,
+            settings.periods,
+        )  # fmt: skip
         return played
 
     return ours, others

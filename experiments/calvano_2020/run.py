@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.free_prices import free_prices
 from experiments.replication import Effort, Finding, Findings, Published, check_numbers, is_number
 from mos_agents.analysis.impulse import (
     Deviation,
@@ -26,14 +27,10 @@ from mos_agents.games.sessions import LONGEST, WINDOW, Played, play_sessions
 from mos_agents.games.stage_game import StageGame
 from mos_agents.games.strategies import Cycles, Frozen
 from mos_agents.learners import QLearning
-from mos_agents.market.arrivals import FixedMass
-from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
 from mos_agents.market.equilibrium import LogitMarket
-from mos_agents.market.execution import Expected
-from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.tick import Market
-from mos_agents.market.types import Array, InputError, IntArray, Layout
+from mos_agents.market.types import Array, InputError, IntArray
 
 TITLE = "Q-learning sellers in a logit market (Calvano et al., AER 2020)"
 SOURCE = "Calvano et al. 2020"
@@ -117,23 +114,12 @@ def benchmarks(s: Settings) -> Benchmarks:
 
 def market(s: Settings) -> Market:
     """One product of each firm; a unit of consumers chooses among them, or buys nothing."""
-    names = [f"firm_{i + 1}" for i in range(s.n)]
-    opening = benchmarks(s).nash_price
-    return Market(
-        layout=Layout.dense(names, ["product"], ["firm"] * s.n),
-        catalogue=Catalogue(s.each("cost"), opening, s.each("quality"), np.full(s.n, np.inf)),
-        execution=Expected(
-            Logit(
-                intercept=0.0, price_coefficient=1.0, quality_coefficient=1.0, relative=False,
-                outside=s.outside, scale=s.mu,
-            )
-        ),
-        quotes=PostedPrice(
-            tick_size=0.0, min_margin=-0.999, max_relative_change=np.inf, low=0.0, high=1e6
-        ),
-        arrivals=FixedMass(1.0),
-        name="calvano_2020",
+    demand = Logit(
+        intercept=0.0, price_coefficient=1.0, quality_coefficient=1.0, relative=False,
+        outside=s.outside, scale=s.mu,
     )  # fmt: skip
+    opening = benchmarks(s).nash_price
+    return free_prices(s.n, demand, s.each("cost"), opening, s.each("quality"), name="calvano_2020")
 
 
 def learners(s: Settings, place: Market) -> dict[str, QLearning]:

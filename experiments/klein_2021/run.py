@@ -13,20 +13,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from experiments.free_prices import free_prices
 from experiments.replication import Effort, Finding, Findings, Published, check_numbers
 from mos_agents.analysis.cycles import SawTooth, edgeworth
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.strategies import Cycles, Frozen
 from mos_agents.learners import QLearning
-from mos_agents.market.arrivals import FixedMass
-from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Cheapest
-from mos_agents.market.execution import Expected
-from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.schedules import Alternating
 from mos_agents.market.tick import Market
-from mos_agents.market.types import Array, InputError, Layout
+from mos_agents.market.types import Array, InputError
 
 TITLE = "Q-learning sellers who move in turn (Klein, RAND 2021)"
 SOURCE = "Klein 2021"
@@ -83,18 +80,10 @@ class Settings:
 
 def market(s: Settings) -> Market:
     """Two firms, one good; the cheaper serves all of 1 - p, equal prices share it."""
-    opening = np.full(2, s.prices[s.k // 2])
-    return Market(
-        layout=Layout.dense(FIRMS, ["product"], ["firm", "firm"]),
-        catalogue=Catalogue(np.full(2, s.cost), opening, np.zeros(2), np.full(2, np.inf)),
-        execution=Expected(Cheapest(slope=1.0)),
-        quotes=PostedPrice(
-            tick_size=0.0, min_margin=-0.999999, max_relative_change=np.inf, low=0.0, high=1.0
-        ),
-        arrivals=FixedMass(1.0),
-        schedule=Alternating(),
+    return free_prices(
+        FIRMS, Cheapest(slope=1.0), s.cost, s.prices[s.k // 2], schedule=Alternating(),
         name="klein_2021",
-    )
+    )  # fmt: skip
 
 
 def learner(s: Settings) -> QLearning:
