@@ -64,10 +64,15 @@ CONNECT_SECONDS = 5
 
 @contextlib.contextmanager
 def cluster(
-    address: str | None = None, *, dashboard: bool = False, insecure: bool = False
+    address: str | None = None,
+    *,
+    dashboard: bool = False,
+    insecure: bool = False,
+    cpus: int | None = None,
 ) -> Iterator[str]:
     """A Ray cluster to work on, by address; one of this run's own where none is given.
 
+    cpus: of a cluster of its own; None has room for the actors of a market, whatever the cores.
     An existing cluster must demand a token (RAY_AUTH_MODE=token), unless `insecure`.
     """
     former = {name: os.environ.get(name) for name in (*QUIET, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
@@ -81,7 +86,7 @@ def cluster(
         options: dict[str, Any] = {"include_dashboard": dashboard} if address is None else {}
         if address is None:
             # Actors of a market wait for each other most of the time: cores do not bound them.
-            options["num_cpus"] = max(4, os.cpu_count() or 1)
+            options["num_cpus"] = cpus or max(4, os.cpu_count() or 1)
         try:
             ray.init(
                 address=address or "local",

@@ -97,7 +97,7 @@ def _kind(table: str, column: str) -> type[pl.DataType]:
 def read(run: str | Path, root: str | Path = "runs") -> Run:
     """The run of a name below `root`, or of a path; RunError where it is damaged or none."""
     folder = locate(str(run), root)
-    facts = _facts(folder / "run.json")
+    facts = read_sealed(folder / "run.json")
     scenario = read_inside(folder / "scenario.yaml")
     if digest(scenario) != facts["scenario_sha256"]:
         raise RunError(
@@ -107,7 +107,8 @@ def read(run: str | Path, root: str | Path = "runs") -> Run:
     return Run(folder, facts, scenario.decode(), _parts(folder, facts))
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def read_sealed(path: Path) -> dict[str, Any]:
+    """What `recording.sealed` wrote; RunError where it is not that to the byte."""
     data = read_inside(path)
     try:
         facts = json.loads(data)

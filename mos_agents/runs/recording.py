@@ -273,7 +273,7 @@ def parquet(table: pa.Table) -> bytes:
 
 
 def sealed(facts: dict[str, Any]) -> bytes:
-    """`run.json` with a checksum of itself in its last field."""
+    """Facts such as those of `run.json` as text, with a checksum of itself in the last field."""
     body = {key: value for key, value in facts.items() if key != "sha256"}
     body["sha256"] = digest(canonical(body))
     return (json.dumps(body, indent=2, ensure_ascii=False) + "\n").encode()

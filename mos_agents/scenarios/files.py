@@ -145,25 +145,40 @@ def inline(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
-def override(scenario: Scenario, changes: Sequence[str]) -> Scenario:
+def listed(text: str) -> list[Any]:
+    """Values written one after another, as in `1, 2, {kind: poisson}`; InputError if they are not.
+
+    Commas inside brackets and braces belong to a value.
+    """
+    try:
+        found = _yaml(f"[{text}]")
+    except (yaml.YAMLError, InputError, ValueError):
+        found = None
+    if not isinstance(found, list):
+        raise InputError(f"{text!r:.60}: is not a list of YAML values, such as 1,2,3")
+    return found
+
+
+def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") -> Scenario:
     """The scenario with values changed by their path: `arrivals.sessions=50`, `firms=4`.
 
-    A list's items are addressed by number, or by their `name`. Values are YAML.
+    A list's items are addressed by number, or by their `name`. Values are YAML. Raises InputError
+    in one line that begins with `option`.
     """
     data = _plain(scenario.model_dump(mode="python"))
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path.strip():
-            raise InputError(f"--set {change!r} must be KEY=VALUE, such as arrivals.sessions=50")
+            raise InputError(f"{option} {change!r} must be KEY=VALUE, such as arrivals.sessions=50")
         try:
             value = _yaml(text)
         except (yaml.YAMLError, InputError, ValueError):
-            raise InputError(f"--set {change!r}: the value is not YAML") from None
-        _set(data, path.strip(), value, change)
-    return validate(data, "--set")
+            raise InputError(f"{option} {change!r}: the value is not YAML") from None
+        _set(data, path.strip(), value, f"{option} {change!r}")
+    return validate(data, option)
 
 
-def _set(data: Any, path: str, value: Any, change: str) -> None:
+def _set(data: Any, path: str, value: Any, shown: str) -> None:
     keys = path.split(".")
     if keys[0] in SHORTHANDS:
         keys = SHORTHANDS[keys[0]].split(".") + keys[1:]
@@ -178,7 +193,7 @@ def _set(data: Any, path: str, value: Any, change: str) -> None:
                 index = int(key)
             else:
                 known = [n for n in names if n] or [f"0 to {len(here) - 1}"]
-                raise InputError(f"--set {change!r}: {key!r} is not there; there are {known}")
+                raise InputError(f"{shown}: {key!r} is not there; there are {known}")
             if last:
                 here[index] = value
             else:
@@ -188,10 +203,10 @@ def _set(data: Any, path: str, value: Any, change: str) -> None:
                 _put(here, key, value)
             else:
                 if key not in here:
-                    raise InputError(f"--set {change!r}: {_unknown(key, list(here))}")
+                    raise InputError(f"{shown}: {_unknown(key, list(here))}")
                 here = here[key]
         else:
-            raise InputError(f"--set {change!r}: {'.'.join(keys[:depth])} has no parts")
+            raise InputError(f"{shown}: {'.'.join(keys[:depth])} has no parts")
 
 
 def _put(here: dict[str, Any], key: str, value: Any) -> None:

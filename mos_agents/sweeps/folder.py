@@ -1,0 +1,194 @@
+"""A sweep's folder: what is to be played, and every finished trial as a small file of its own.
+
+    sweep.json       the plan, resolved; versions; checked by its own checksum
+    trials/          cell-00003-seed-7.json for each trial that has ended, well or badly
+    table.csv, trials.parquet, report.html   at the end
+
+A trial's file appears whole or not at all (temporary name, fsync, rename), so that after any crash
+the folder says exactly which trials are left. Only the driver writes: the machines of a cluster
+need no disk in common.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mos_agents.market.types import InputError
+from mos_agents.runs.files import RunError, sync_folder, write_whole
+from mos_agents.runs.names import inside, locate, names_in_turn, slug
+from mos_agents.runs.reading import read_sealed
+from mos_agents.runs.recording import now, sealed, versions
+from mos_agents.scenarios import digest_of
+from mos_agents.sweeps.plan import SweepPlan, Trial
+from mos_agents.sweeps.work import Row
+
+FORM = 1
+"""Of the files; a later form is refused by name."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a trial ended. error: why there are no measures, in one line. where: of the cluster."""
+
+    row: Row
+    error: str | None = None
+    seconds: float = 0.0
+    where: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class SweepFolder:
+    """An open folder of one plan."""
+
+    path: Path
+    plan: SweepPlan
+
+    @classmethod
+    def made(cls, plan: SweepPlan, path: Path) -> SweepFolder:
+        """The folder at `path`, new or of the same plan; RunError for any other folder."""
+        if (path / "sweep.json").exists():
+            there = cls.read(path, plan.cpus, plan.gpus)
+            if there.plan.identity != plan.identity:
+                raise RunError(
+                    f"{path}: holds another sweep ({there.plan.scenario.name}, "
+                    f"{len(there.plan.trials):,} trials); give another folder"
+                )
+            return there
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if [entry for entry in path.iterdir() if not entry.name.startswith(".")]:
+                raise RunError(f"{path}: holds other files; give an empty or a new folder")
+            (path / "trials").mkdir(exist_ok=True)
+            sync_folder(path)
+            facts = {
+                "form": FORM, "identity": plan.identity, "started": now(), **plan.facts,
+                "cpus": plan.cpus, "gpus": plan.gpus, "versions": versions(),
+            }  # fmt: skip
+            write_whole(path / "sweep.json", sealed(facts))
+        except OSError as error:
+            raise RunError(
+                f"{path}: a sweep cannot be kept here: {error.strerror or error}; give another "
+                "folder"
+            ) from None
+        return cls(path, plan)
+
+    @classmethod
+    def read(
+        cls, path: Path, cpus: float | None = None, gpus: float | None = None
+    ) -> SweepFolder:
+        """The sweep of a folder; RunError where it is damaged or none, or its inputs changed."""
+        if not (path / "sweep.json").exists():
+            raise RunError(f"{path}: is not the folder of a sweep: it has no sweep.json")
+        facts = read_sealed(path / "sweep.json")
+        if facts.get("form") != FORM:
+            raise RunError(f"{path}: is of form {facts.get('form')!r}, this version reads {FORM}")
+        for file, mark in facts["inputs"].items():
+            if digest_of(file) != mark:
+                raise RunError(
+                    f"{file}: is not what the sweep {path.name} began with; restore it, or begin "
+                    "another sweep"
+                )
+        plan = SweepPlan.from_facts(
+            facts, facts["cpus"] if cpus is None else cpus, facts["gpus"] if gpus is None else gpus
+        )
+        if plan.identity != facts["identity"]:
+            raise RunError(
+                f"{path}: this version of mos-agents reads its plan otherwise; go on with version "
+                f"{facts['versions']['mos-agents']}, or begin another sweep"
+            )
+        return cls(path, plan)
+
+    @property
+    def other_versions(self) -> str:
+        """What has another version now than when the sweep began; empty if nothing has."""
+        began, here = read_sealed(self.path / "sweep.json")["versions"], versions()
+        return ", ".join(
+            f"{name} {began.get(name)} then, {here.get(name)} now"
+            for name in {**began, **here}
+            if began.get(name) != here.get(name)
+        )
+
+    def done(self) -> dict[int, Done]:
+        """The trials that have ended, by number; RunError where a file is damaged or a stranger."""
+        found = {}
+        names = {entry.name for entry in os.scandir(self._trials())}
+        for trial in self.plan.trials:
+            if f"{trial.name}.json" in names:
+                found[trial.number] = self._read(trial)
+        return found
+
+    def keep(self, trial: Trial, done: Done) -> None:
+        """Write a trial's file; RunError where the disk does not take it."""
+        facts: dict[str, Any] = {
+            "sweep": self.plan.identity, "cell": trial.cell, "seed": trial.seed,
+            "values": dict(self.plan.cells[trial.cell].values), "error": done.error,
+            "measures": dict(done.row.measures), "notes": list(done.row.notes),
+            "seconds": round(done.seconds, 3), "where": done.where,
+        }  # fmt: skip
+        self.write(f"trials/{trial.name}.json", sealed(facts))
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put a file into the folder, whole; RunError where the disk does not take it."""
+        try:
+            write_whole(self.path / name, data)
+        except OSError as error:
+            raise RunError(
+                f"{self.path / name}: cannot be written: {error.strerror or error}; what is there "
+                "stays; make room and resume"
+            ) from None
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder for this process alone; RunError where another one plays the same sweep.
+
+        What a killed writer left half-written is removed.
+        """
+        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"{self.path}: is being played by another process") from None
+            for entry in self._trials().glob(".*.tmp"):
+                entry.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(handle)
+
+    def _trials(self) -> Path:
+        folder = self.path / "trials"
+        if folder.is_symlink() or not folder.is_dir():
+            raise RunError(f"{folder}: missing; the sweep is damaged: restore it, or begin another")
+        return folder
+
+    def _read(self, trial: Trial) -> Done:
+        path = self._trials() / f"{trial.name}.json"
+        facts = read_sealed(path)
+        if facts.get("sweep") != self.plan.identity:
+            raise RunError(f"{path}: is of another sweep; remove it")
+        row = Row(facts["measures"], tuple(facts["notes"]))
+        return Done(row, facts["error"], facts["seconds"], facts["where"])
+
+
+def place(root: Path, plan: SweepPlan, name: str | None = None) -> Path:
+    """Where a new sweep goes below `root`: its name, or the next free `sweep-<scenario>-001`."""
+    if name is None:
+        return root / names_in_turn(slug(f"sweep-{plan.scenario.name}"), root)[0]
+    folder = inside(root, name)
+    if folder.exists():
+        raise RunError(f"{folder}: is there already; mos sweep --resume {folder} goes on with it")
+    return folder
+
+
+def found(given: str, root: Path) -> Path:
+    """The folder of an existing sweep, by its name below `root` or by its path."""
+    try:
+        return locate(given, root)
+    except InputError as error:
+        raise RunError(str(error).replace("run ", "sweep ", 1)) from None

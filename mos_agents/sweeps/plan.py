@@ -1,0 +1,237 @@
+"""What a sweep is to play: the points of a grid over a scenario, each with the same seeds.
+
+A *cell* is a point of the grid, a *trial* a cell with one seed. Trials are numbered cell by cell.
+All cells meet the same seeds (common random numbers), so that cells differ by what was changed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mos_agents import scenarios
+from mos_agents.market.random import Streams
+from mos_agents.market.types import InputError
+from mos_agents.runs.files import digest
+from mos_agents.runs.recording import canonical
+from mos_agents.scenarios import Scenario
+from mos_agents.sweeps.work import Work, work_from
+
+MOST_TRIALS = 100_000
+"""Trials of a sweep; more are a slip of the pen, and their table could not be read."""
+
+FIXED = {
+    "name": "is what the scenario is called",
+    "description": "changes nothing that is played",
+    "seed": "is what --seeds varies",
+}
+"""Keys of a scenario that no grid goes over, and why."""
+
+
+class Axis(NamedTuple):
+    """A setting and the values that it takes, in order; values are plain data as in YAML."""
+
+    path: str
+    values: tuple[Any, ...]
+
+    @classmethod
+    def parsed(cls, text: str) -> Axis:
+        """`arrivals.sessions=10,20,30`; InputError where it is not that."""
+        path, equals, listed = text.partition("=")
+        if not equals or not path.strip():
+            raise InputError(f"--grid {text!r:.80} must be KEY=VALUE,VALUE,..., such as firms=2,3,4")
+        try:
+            values = scenarios.listed(listed)
+        except InputError as error:
+            raise InputError(f"--grid {path.strip()}: {error}") from None
+        return cls(path.strip(), tuple(values))
+
+    @property
+    def label(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition(".")[2]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A point of the grid: its number, the values by path, and what they make of the scenario."""
+
+    number: int
+    values: Mapping[str, Any]
+    scenario: Scenario
+    work: Work
+
+    def __str__(self) -> str:
+        return ", ".join(f"{path}={scenarios.inline(v)}" for path, v in self.values.items())
+
+
+class Trial(NamedTuple):
+    """One cell with one seed; `name` is what its file is called."""
+
+    number: int
+    cell: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"cell-{self.cell:05d}-seed-{self.seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class SweepPlan:
+    """A scenario, the grid over it, the seeds, and what a trial does.
+
+    cpus, gpus: what a trial takes of the cluster; they change no result.
+    Raises InputError, in one line, for a grid that is empty or has a value twice, a path that leads
+    nowhere, and a cell that is no valid scenario or cannot be played so.
+    """
+
+    scenario: Scenario
+    grid: tuple[Axis, ...]
+    seeds: tuple[int, ...]
+    work: Work
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        grid: Sequence[str] | Mapping[str, Sequence[Any]],
+        seeds: int | Sequence[int] = 10,
+        work: Work | None = None,
+        cpus: float = 1.0,
+        gpus: float = 0.0,
+    ) -> SweepPlan:
+        """A plan, checked cell by cell.
+
+        grid: texts such as `firms=2,3`, or values by path. seeds: how many, from the scenario's own
+        on, or which. work: None plays the scenario tick by tick.
+        """
+        axes = (
+            tuple(Axis(path, tuple(values)) for path, values in grid.items())
+            if isinstance(grid, Mapping)
+            else tuple(Axis.parsed(text) for text in grid)
+        )
+        made = cls(scenario, axes, _numbers(seeds, scenario.seed), work or work_from("play"), cpus,
+                   gpus)  # fmt: skip
+        made.check()
+        return made
+
+    def check(self) -> None:
+        """InputError unless every cell can be played."""
+        for name, number, least in (("cpus", self.cpus, 0.0), ("gpus", self.gpus, 0.0)):
+            whole = isinstance(number, int | float) and not isinstance(number, bool)
+            if not whole or not least <= number < 1e6 or (number > 1 and number % 1):
+                raise InputError(f"{name}={number!r} must be a number >= 0, whole above 1")
+        _check_axes(self.grid)
+        count = len(self.seeds)
+        for axis in self.grid:
+            count *= len(axis.values)
+        if count > MOST_TRIALS:
+            raise InputError(
+                f"--grid: {count:,} trials are more than {MOST_TRIALS:,}; take fewer values or "
+                "seeds"
+            )
+        seen: dict[str, Cell] = {}
+        for cell in self.cells:
+            same = scenarios.dump(cell.scenario) + repr(cell.work)
+            if same in seen:
+                raise InputError(f"--grid: {cell} is the same market as {seen[same]}; leave one out")
+            seen[same] = cell
+            try:
+                cell.work.check(cell.scenario)
+            except InputError as error:
+                raise InputError(f"--grid {cell}: {error}") from None
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The points of the grid; the last axis moves fastest."""
+        return tuple(self._cells())
+
+    def _cells(self) -> Iterator[Cell]:
+        prefix = f"{self.work.kind}."
+        for number, point in enumerate(itertools.product(*(axis.values for axis in self.grid))):
+            values = dict(zip((axis.path for axis in self.grid), point, strict=True))
+            changes, work = [], self.work
+            for path, value in values.items():
+                if path.startswith(prefix):
+                    work = work.changed(path.removeprefix(prefix), value)
+                else:
+                    changes.append(f"{path}={scenarios.inline(value)}")
+            made = scenarios.override(self.scenario, changes, "--grid") if changes else self.scenario
+            yield Cell(number, values, made, work)
+
+    @cached_property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every cell with every seed, cell by cell."""
+        pairs = itertools.product(range(len(self.cells)), self.seeds)
+        return tuple(Trial(number, *pair) for number, pair in enumerate(pairs))
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Everything that the results depend on, as plain data; `from_facts` takes it back."""
+        return {
+            "scenario": scenarios.dump(self.scenario),
+            "grid": [[axis.path, [scenarios.inline(v) for v in axis.values]] for axis in self.grid],
+            "seeds": list(self.seeds),
+            "work": {"kind": self.work.kind, **self.work.settings()},
+            "inputs": self.inputs,
+        }
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of every file that a cell's scenario is read from, by its path."""
+        return {path: mark for cell in self.cells for path, mark in cell.scenario.inputs().items()}
+
+    @cached_property
+    def identity(self) -> str:
+        """A digest of the facts: the same for two plans with the same results."""
+        return digest(canonical(self.facts))[:32]
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any], cpus: float, gpus: float) -> SweepPlan:
+        """The plan that `facts` came from, checked again."""
+        settings = dict(facts["work"])
+        grid = tuple(Axis(path, tuple(scenarios.listed(", ".join(texts))))
+                     for path, texts in facts["grid"])  # fmt: skip
+        made = cls(
+            scenarios.parse(facts["scenario"], "sweep.json"), grid, tuple(facts["seeds"]),
+            work_from(settings.pop("kind"), **settings), cpus, gpus,
+        )  # fmt: skip
+        made.check()
+        return made
+
+
+def _numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
+    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
+        if not 1 <= seeds <= MOST_TRIALS:
+            raise InputError(f"seeds={seeds} must be in [1, {MOST_TRIALS:,}]")
+        return tuple(range(first, first + int(seeds)))
+    listed = tuple(seeds) if isinstance(seeds, Sequence) and not isinstance(seeds, str) else ()
+    if not listed or len(set(listed)) != len(listed):
+        raise InputError(f"seeds={seeds!r:.60} must be a number >= 1, or distinct seeds >= 0")
+    for seed in listed:
+        Streams.of(seed, 1)
+    return tuple(int(seed) for seed in listed)
+
+
+def _check_axes(grid: Sequence[Axis]) -> None:
+    if not grid:
+        raise InputError("--grid: is missing; give KEY=VALUE,VALUE,..., such as firms=2,3,4")
+    for at, axis in enumerate(grid):
+        if axis.path in FIXED:
+            raise InputError(f"--grid {axis.path}: {axis.path} {FIXED[axis.path]}")
+        if axis.path in [other.path for other in grid[:at]]:
+            raise InputError(f"--grid {axis.path}: is there twice; give all its values at once")
+        if not axis.values:
+            raise InputError(f"--grid {axis.path}: has no values; give some, such as 1,2,3")
+        texts = [scenarios.inline(value) for value in axis.values]
+        for text in texts:
+            if texts.count(text) > 1:
+                raise InputError(f"--grid {axis.path}: {text} is there twice")

@@ -1,0 +1,129 @@
+"""What a sweep came to: a row per trial, and a row per cell with means and intervals over seeds."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+
+from mos_agents import scenarios
+from mos_agents.analysis.statistics import Interval, mean_interval
+from mos_agents.runs.recording import parquet
+from mos_agents.sweeps.folder import Done
+from mos_agents.sweeps.plan import SweepPlan, Trial
+
+
+@dataclass(frozen=True, eq=False)
+class SweepResult:
+    """How the trials of a plan ended, by number; `missing` ones have not been played."""
+
+    plan: SweepPlan
+    done: Mapping[int, Done]
+    confidence: float = 0.95
+
+    @property
+    def missing(self) -> tuple[Trial, ...]:
+        """Trials that have not ended."""
+        return tuple(trial for trial in self.plan.trials if trial.number not in self.done)
+
+    @property
+    def failed(self) -> tuple[tuple[Trial, str], ...]:
+        """Trials that ended without measures, and why."""
+        ended = [(trial, self.done.get(trial.number)) for trial in self.plan.trials]
+        return tuple((t, done.error) for t, done in ended if done is not None and done.error)
+
+    @cached_property
+    def measures(self) -> tuple[str, ...]:
+        """The names of all measures that any trial has, in the order in which they first came."""
+        names = (name for n in sorted(self.done) for name in self.done[n].row.measures)
+        return tuple(dict.fromkeys(names))
+
+    @cached_property
+    def trials(self) -> pl.DataFrame:
+        """A row per trial that has ended: cell, grid values, seed, error, and its measures."""
+        rows = []
+        for trial in self.plan.trials:
+            if (done := self.done.get(trial.number)) is None:
+                continue
+            row = {"cell": trial.cell, **self._values(trial.cell), "seed": trial.seed,
+                   "error": done.error}  # fmt: skip
+            rows.append(row | {name: done.row.measures.get(name) for name in self.measures})
+        kinds = {"cell": pl.Int64, **self._kinds, "seed": pl.Int64, "error": pl.String}
+        return pl.DataFrame(rows, {**kinds, **dict.fromkeys(self.measures, pl.Float64)})
+
+    def interval(self, cell: int, measure: str) -> tuple[Interval, int]:
+        """Mean over seeds with its bootstrap interval, and of how many trials; NaN of none.
+
+        The limits of a single trial are infinite.
+        """
+        rows = [self.done[t.number].row.measures for t in self.plan.trials
+                if t.cell == cell and t.number in self.done]  # fmt: skip
+        values = [row[measure] for row in rows if measure in row]
+        if not values:
+            nan = float("nan")
+            return Interval(nan, nan, nan, nan), 0
+        return mean_interval(values, self.confidence), len(values)
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """A row per cell: grid values, trials, failed, and per measure X, X_low, X_high.
+
+        X_n, the trials behind X, where some trial that ended well has no X.
+        """
+        rows: list[dict[str, Any]] = []
+        failed = [trial.cell for trial, _ in self.failed]
+        ended = [trial.cell for trial in self.plan.trials if trial.number in self.done]
+        for cell in self.plan.cells:
+            good = ended.count(cell.number) - failed.count(cell.number)
+            row: dict[str, Any] = {**self._values(cell.number), "trials": good,
+                                   "failed": failed.count(cell.number)}  # fmt: skip
+            for name in self.measures:
+                found, count = self.interval(cell.number, name)
+                row |= {name: _known(found.estimate), f"{name}_low": _known(found.low),
+                        f"{name}_high": _known(found.high), f"{name}_n": count}  # fmt: skip
+            rows.append(row)
+        schema: dict[str, Any] = {**self._kinds, "trials": pl.Int64, "failed": pl.Int64}
+        for name in self.measures:
+            schema |= dict.fromkeys((name, f"{name}_low", f"{name}_high"), pl.Float64)
+            schema[f"{name}_n"] = pl.Int64
+        made = pl.DataFrame(rows, schema)
+        whole = [n for n in self.measures if (made[f"{n}_n"] == made["trials"]).all()]
+        return made.drop([f"{name}_n" for name in whole])
+
+    def headline(self, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The measures to print: those wanted, or the work's own that there are."""
+        names = wanted or self.plan.work.headline
+        return tuple(name for name in names if name in self.measures)
+
+    def files(self) -> dict[str, bytes]:
+        """`table.csv` and `trials.parquet`, by name."""
+        text = io.BytesIO()
+        self.table.write_csv(text)
+        return {"table.csv": text.getvalue(), "trials.parquet": parquet(self.trials.to_arrow())}
+
+    @cached_property
+    def _kinds(self) -> dict[str, Any]:
+        """Of the axes' columns: numbers where all values are, texts as in YAML otherwise."""
+        kinds: dict[str, Any] = {}
+        for axis in self.plan.grid:
+            types = {type(value) for value in axis.values}
+            kinds[axis.path] = (
+                pl.Int64 if types == {int} else pl.Float64 if types <= {int, float} else pl.String
+            )
+        return kinds
+
+    def _values(self, cell: int) -> dict[str, Any]:
+        values = self.plan.cells[cell].values
+        return {
+            path: scenarios.inline(values[path]) if kind == pl.String else values[path]
+            for path, kind in self._kinds.items()
+        }
+
+
+def _known(value: float) -> float | None:
+    """NaN, and the infinite limits of a single trial, are empty in a table."""
+    return value if -float("inf") < value < float("inf") else None

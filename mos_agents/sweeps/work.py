@@ -1,0 +1,190 @@
+"""What a trial does: a scenario and a seed go in, a row of measures comes out.
+
+A kind of work is a frozen dataclass of settings. Besides `__call__` it says what it needs: `check`
+refuses a scenario that it cannot play before anything runs, `changed` lets a grid go over its own
+settings (`play.burn_in=0,100`), `bundles` tells what it takes of a cluster.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+
+from mos_agents.market.types import Array, InputError
+from mos_agents.rollout import Table, turns
+from mos_agents.runs.tables import AGGREGATE_VALUES, aggregate
+from mos_agents.scenarios import Scenario
+
+
+class Row(NamedTuple):
+    """What came of a trial. measures: finite numbers by name; what is unknown is not there.
+
+    notes: whatever else somebody should know, a line each.
+    """
+
+    measures: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, measures: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Row:
+        """A row without the measures that are not finite."""
+        numbers = {name: float(value) for name, value in measures.items()}
+        return cls({n: value for n, value in numbers.items() if math.isfinite(value)}, notes)
+
+
+class Work(Protocol):
+    """A kind of work and its settings."""
+
+    kind: ClassVar[str]
+    headline: ClassVar[tuple[str, ...]]
+    """The measures that a printed table shows."""
+
+    def settings(self) -> dict[str, Any]:
+        """As plain data; `work_from(kind, **settings)` takes them back."""
+
+    def changed(self, key: str, value: Any) -> Work:
+        """With one setting changed, or InputError."""
+
+    def check(self, scenario: Scenario) -> None:
+        """InputError unless the scenario can be played so."""
+
+    def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
+        """What a trial takes of a cluster: first its own process, then those that it starts."""
+
+    def __call__(self, scenario: Scenario, seed: int) -> Row:
+        """Play. The same scenario and seed give the same row, anywhere."""
+
+
+class Settings:
+    """What kinds of work share: their fields are their settings."""
+
+    kind: ClassVar[str]
+
+    def settings(self) -> dict[str, Any]:
+        return asdict(self)  # type: ignore[call-overload]
+
+    def changed(self, key: str, value: Any) -> Any:
+        known = [one.name for one in fields(self)]  # type: ignore[arg-type]
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(known)}"
+            raise InputError(f"--grid {self.kind}.{key}: {key!r:.60} is not a key here; {hint}")
+        try:
+            return replace(self, **{key: value})  # type: ignore[type-var]
+        except InputError as error:
+            raise InputError(f"--grid {self.kind}.{key}: {error}") from None
+
+    def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
+        return [{"CPU": cpus, "GPU": gpus}]
+
+
+def check_whole(name: str, number: Any, least: int) -> None:
+    """InputError unless it is a whole number of at least so many."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise InputError(f"{name}={number!r} must be a whole number >= {least}")
+
+
+@dataclass(frozen=True)
+class Play(Settings):
+    """The scenario as `mos run` plays it, over its ticks and markets; what each participant did.
+
+    Measures are means per tick, over markets and the ticks after `burn_in`, under the names of the
+    table `aggregates`: `pnl.firm_1` of a participant, `pnl.firm` of those with the role firm, `pnl`
+    of all alike. `share` is of the units sold, `spread` ask less bid, `faults` the decisions lost.
+    """
+
+    kind: ClassVar[str] = "play"
+    headline: ClassVar[tuple[str, ...]] = ("reward", "pnl", "mean_ask", "spread")
+
+    burn_in: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("burn_in", self.burn_in, 0)
+
+    def check(self, scenario: Scenario) -> None:
+        if self.burn_in >= scenario.ticks:
+            raise InputError(f"burn_in={self.burn_in} must be below ticks={scenario.ticks}")
+        Table.of(scenario.market(), scenario.policies(), 0, 1)
+
+    def __call__(self, scenario: Scenario, seed: int) -> Row:
+        market, policies = scenario.market(), scenario.policies()
+        table = Table.of(market, policies, seed, scenario.markets)
+        layout, means = market.layout, Means()
+        looped = turns(
+            market, policies, seed=seed, ticks=scenario.ticks, markets=scenario.markets,
+            table=table,
+        )  # fmt: skip
+        for at, turn in enumerate(looped):
+            if at >= self.burn_in:
+                means.add(aggregate(market, turn.step))
+        found = dict(zip(AGGREGATE_VALUES, means.values(), strict=True))
+        del found["reward_p05"], found["reward_p95"]
+        with np.errstate(invalid="ignore"):
+            found["share"] = found["sold"] / found["sold"].sum()
+        found["spread"] = found["mean_ask"] - found["mean_bid"]
+        lost = [f.decisions for f in table.faults.values()]
+        measures = by_participant(found, layout.participants, layout.roles)
+        notes = tuple(f"{f.participant}: {f.reason}" for f in table.faults.values())
+        return Row.of(measures | {"faults": sum(lost)}, notes)
+
+
+@dataclass
+class Means:
+    """Running means over ticks of arrays that may hold NaN, which count for nothing."""
+
+    total: Any = 0.0
+    count: Any = field(default=0)
+
+    def add(self, values: Array) -> None:
+        known = ~np.isnan(values)
+        self.total = self.total + np.where(known, values, 0.0)
+        self.count = self.count + known
+
+    def values(self) -> Array:
+        """NaN where nothing was known."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means: Array = np.asarray(self.total) / self.count
+        return means
+
+
+def by_participant(
+    found: Mapping[str, Array], names: tuple[str, ...], roles: tuple[str, ...]
+) -> dict[str, float]:
+    """Measures [N] by name: of each participant, of each role where there are two, and of all.
+
+    A role's measure is left out where a participant is called like the role.
+    """
+    made: dict[str, float] = {}
+    kinds = [role for role in dict.fromkeys(roles) if role not in names]
+    groups = {role: np.array([r == role for r in roles]) for role in kinds if len(set(roles)) > 1}
+    for name, values in found.items():
+        made[name] = _mean(values)
+        for role, among in groups.items():
+            made[f"{name}.{role}"] = _mean(values[among])
+        for participant, value in zip(names, values, strict=True):
+            made[f"{name}.{participant}"] = float(value)
+    return made
+
+
+def _mean(values: Array) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def work_from(kind: str, **settings: Any) -> Work:
+    """Work by its kind and settings; InputError for what is not known."""
+    from mos_agents.sweeps.sessions import Sessions
+
+    kinds: dict[str, type[Any]] = {one.kind: one for one in (Play, Sessions)}
+    if kind not in kinds:
+        raise InputError(f"work: kind={kind!r} is not known; kinds are {', '.join(kinds)}")
+    try:
+        made: Work = kinds[kind](**settings)
+    except TypeError:
+        raise InputError(f"work: {sorted(settings)} are not the settings of {kind!r}") from None
+    return made
