@@ -42,6 +42,7 @@ for part in ("actors", "rollout", "envs", "experiments"):
 KNOWS["envs"].add("report")  # for a picture of the market, and then lazily: see LAZY
 KNOWS["rollout"].add("analysis")  # a comparison comes with its interval
 KNOWS["experiments"] |= {"runs", "analysis", "report"}
+KNOWS["sweeps"] = set(CHAIN[: CHAIN.index("envs")]) | {"scenarios", "runs", "analysis"}
 KNOWS |= dict.fromkeys(RIM, (set(KNOWS) | RIM) - {"envs"})
 
 LAZY = {("envs", "report"), ("cli", "experiments")}
@@ -49,7 +50,11 @@ LAZY = {("envs", "report"), ("cli", "experiments")}
 for by one command, from a checkout that has them."""
 
 HOMES = {
-    "ray": ("mos_agents/actors/ray_runtime.py", "mos_agents/actors/ray_workers.py"),
+    "ray": (
+        "mos_agents/actors/ray_runtime.py",
+        "mos_agents/actors/ray_workers.py",
+        "mos_agents/sweeps/tuning.py",
+    ),
     "matplotlib": ("mos_agents/report",),
     "pettingzoo": ("envs", "experiments"),
 }
@@ -230,10 +235,13 @@ FAULTS = [
     (against_the_order, "mos_agents/scenarios/presets.py", "from mos_agents.games import play"),
     (against_the_order, "mos_agents/analysis/liquidity.py", "from mos_agents import report"),
     (against_the_order, "mos_agents/report/page.py", "import mos_agents.rollout"),
+    (against_the_order, "mos_agents/sweeps/plan.py", "from mos_agents.report import sweeps"),
+    (against_the_order, "mos_agents/rollout/loop.py", "from mos_agents import sweeps"),
     (against_the_order, "mos_agents/helpers.py", "x = 1"),
     (against_the_order, "envs/retail_v0.py", "import experiments.benchmarks"),
     (against_the_order, "envs/retail_v0.py", "from mos_agents.report import figures"),
     (away_from_home, "mos_agents/actors/participant.py", "import ray"),
+    (away_from_home, "mos_agents/sweeps/sweep.py", "def f():\n    from ray import tune"),
     (away_from_home, "mos_agents/cli.py", "def f():\n    from ray.util import get_node_ip_address"),
     (away_from_home, "envs/retail_v0.py", "import matplotlib.pyplot as plt"),
     (away_from_home, "mos_agents/policies/rules.py", "from pettingzoo import ParallelEnv"),

@@ -46,6 +46,6 @@ def preset(name: str, **settings: Any) -> Scenario:
 
 
 __all__ = [
-    "Scenario", "auction", "autos_1990", "digest_of", "dump", "inline", "listed", "load", "market_making",
-    "override", "parse", "preset", "presets", "pricing_game", "retail",
+    "Scenario", "auction", "autos_1990", "digest_of", "dump", "inline", "listed", "load",
+    "market_making", "override", "parse", "preset", "presets", "pricing_game", "retail",
 ]  # fmt: skip

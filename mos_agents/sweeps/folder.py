@@ -79,9 +79,7 @@ class SweepFolder:
         return cls(path, plan)
 
     @classmethod
-    def read(
-        cls, path: Path, cpus: float | None = None, gpus: float | None = None
-    ) -> SweepFolder:
+    def read(cls, path: Path, cpus: float | None = None, gpus: float | None = None) -> SweepFolder:
         """The sweep of a folder; RunError where it is damaged or none, or its inputs changed."""
         if not (path / "sweep.json").exists():
             raise RunError(f"{path}: is not the folder of a sweep: it has no sweep.json")

@@ -44,7 +44,9 @@ class Axis(NamedTuple):
         """`arrivals.sessions=10,20,30`; InputError where it is not that."""
         path, equals, listed = text.partition("=")
         if not equals or not path.strip():
-            raise InputError(f"--grid {text!r:.80} must be KEY=VALUE,VALUE,..., such as firms=2,3,4")
+            raise InputError(
+                f"--grid {text!r:.80} must be KEY=VALUE,VALUE,..., such as firms=2,3,4"
+            )
         try:
             values = scenarios.listed(listed)
         except InputError as error:
@@ -142,7 +144,9 @@ class SweepPlan:
         for cell in self.cells:
             same = scenarios.dump(cell.scenario) + repr(cell.work)
             if same in seen:
-                raise InputError(f"--grid: {cell} is the same market as {seen[same]}; leave one out")
+                raise InputError(
+                    f"--grid: {cell} is the same market as {seen[same]}; leave one out"
+                )
             seen[same] = cell
             try:
                 cell.work.check(cell.scenario)
@@ -164,7 +168,9 @@ class SweepPlan:
                     work = work.changed(path.removeprefix(prefix), value)
                 else:
                     changes.append(f"{path}={scenarios.inline(value)}")
-            made = scenarios.override(self.scenario, changes, "--grid") if changes else self.scenario
+            made = (
+                scenarios.override(self.scenario, changes, "--grid") if changes else self.scenario
+            )
             yield Cell(number, values, made, work)
 
     @cached_property

@@ -136,8 +136,7 @@ def on_tune(at_once: int | None = None) -> Runner:
         from mos_agents.sweeps.tuning import Tune
     except ImportError as error:
         raise InputError(
-            f"sweeps on Ray Tune need {error.name or 'ray[tune]'}: "
-            'pip install "mos-agents[train]"'
+            f'sweeps on Ray Tune need {error.name or "ray[tune]"}: pip install "mos-agents[train]"'
         ) from None
     return Tune(at_once)
 

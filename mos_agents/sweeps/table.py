@@ -70,23 +70,28 @@ class SweepResult:
 
     @cached_property
     def table(self) -> pl.DataFrame:
-        """A row per cell: grid values, trials, failed, and per measure X, X_low, X_high.
+        """A row per cell: grid values, trials, failed, errors, and per measure X, X_low, X_high.
 
         X_n, the trials behind X, where some trial that ended well has no X.
         """
         rows: list[dict[str, Any]] = []
-        failed = [trial.cell for trial, _ in self.failed]
+        failed: dict[int, list[str]] = {cell.number: [] for cell in self.plan.cells}
+        for trial, reason in self.failed:
+            failed[trial.cell].append(f"seed {trial.seed}: {reason}")
         ended = [trial.cell for trial in self.plan.trials if trial.number in self.done]
         for cell in self.plan.cells:
-            good = ended.count(cell.number) - failed.count(cell.number)
-            row: dict[str, Any] = {**self._values(cell.number), "trials": good,
-                                   "failed": failed.count(cell.number)}  # fmt: skip
+            bad = failed[cell.number]
+            row: dict[str, Any] = {
+                **self._values(cell.number), "trials": ended.count(cell.number) - len(bad),
+                "failed": len(bad), "errors": "; ".join(bad) or None,
+            }  # fmt: skip
             for name in self.measures:
                 found, count = self.interval(cell.number, name)
                 row |= {name: _known(found.estimate), f"{name}_low": _known(found.low),
                         f"{name}_high": _known(found.high), f"{name}_n": count}  # fmt: skip
             rows.append(row)
-        schema: dict[str, Any] = {**self._kinds, "trials": pl.Int64, "failed": pl.Int64}
+        schema: dict[str, Any] = {**self._kinds, "trials": pl.Int64, "failed": pl.Int64,
+                                  "errors": pl.String}  # fmt: skip
         for name in self.measures:
             schema |= dict.fromkeys((name, f"{name}_low", f"{name}_high"), pl.Float64)
             schema[f"{name}_n"] = pl.Int64

@@ -54,9 +54,7 @@ class Tune:
         if self.at_once is not None and (isinstance(self.at_once, bool) or self.at_once < 1):
             raise InputError(f"workers={self.at_once!r} must be a whole number >= 1")
 
-    def work(
-        self, plan: SweepPlan, trials: Sequence[Trial], watch: Watch, ended: Ended
-    ) -> None:
+    def work(self, plan: SweepPlan, trials: Sequence[Trial], watch: Watch, ended: Ended) -> None:
         """As `Runner.work`. Raises InputError where no node has room for a trial."""
         bundles = plan.work.bundles(plan.cpus, plan.gpus)
         _check_room(bundles)
@@ -99,9 +97,7 @@ class _Played(tune.Trainable):  # type: ignore[misc]
         trial = Trial(*self.config["trial"])
         described, settings = self._cells[trial.cell]
         where = str(ray.get_runtime_context().get_node_id())
-        done = tried(
-            lambda: work_from(**settings)(scenarios.parse(described), trial.seed), where
-        )
+        done = tried(lambda: work_from(**settings)(scenarios.parse(described), trial.seed), where)
         row = {"measures": dict(done.row.measures), "notes": list(done.row.notes)}
         return {"ended": [row, done.error, done.seconds, where], "done": True}
 

@@ -1,0 +1,89 @@
+"""`report.html` of a sweep, put together from its result and drawn by `report.sweeps`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mos_agents import scenarios
+from mos_agents.cli.sweeping import lines, notes
+from mos_agents.report import sweeps as page
+from mos_agents.report.drawing import Table
+from mos_agents.runs.reading import read_sealed
+from mos_agents.sweeps.folder import SweepFolder
+from mos_agents.sweeps.plan import Axis
+from mos_agents.sweeps.table import SweepResult
+
+MOST_PANELS = 6
+"""Combinations of the third axis and on that are drawn side by side; more are in the table."""
+
+
+def write(result: SweepResult, folder: Path) -> Path:
+    """Write the page whole or not at all; its path."""
+    text = page.html(sheet(result, folder))
+    SweepFolder(folder, result.plan).write("report.html", text.encode())
+    return folder / "report.html"
+
+
+def sheet(result: SweepResult, folder: Path) -> page.Sheet:
+    """What the page shows."""
+    plan, facts = result.plan, read_sealed(folder / "sweep.json")
+    head, rows = lines(result, result.headline())
+    failures = [f"failed {plan.cells[t.cell]}, seed {t.seed}: {why}" for t, why in result.failed]
+    told = [f"{note} ({count} trials)" for note, count in notes(result).items()]
+    return page.Sheet(
+        folder.name, plan.scenario.description,
+        [
+            ("scenario", plan.scenario.name),
+            *((axis.path, ", ".join(map(scenarios.inline, axis.values))) for axis in plan.grid),
+            ("seeds", f"{len(plan.seeds)}"), ("trials", f"{len(plan.trials):,}"),
+        ],
+        [*failures[:20], *told],
+        Table(tuple(head), tuple(map(tuple, rows)),
+              "Means over seeds with 95% bootstrap intervals; all measures are in table.csv."),
+        [curves(result, name) for name in drawn(result)],
+        [
+            ("started", facts["started"]), ("seeds", ", ".join(map(str, plan.seeds))),
+            ("a trial", ", ".join(f"{k} {v}" for k, v in facts["work"].items())),
+            ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
+        ],
+        facts["scenario"],
+    )  # fmt: skip
+
+
+def drawn(result: SweepResult) -> list[str]:
+    """The headline measures, each followed by those of the roles."""
+    roles = dict.fromkeys(part.role for part in result.plan.scenario.participants)
+    return [
+        name
+        for measure in result.headline()
+        for name in (measure, *(f"{measure}.{role}" for role in roles))
+        if name in result.measures
+    ]
+
+
+def curves(result: SweepResult, measure: str) -> page.Curves:
+    """A measure over the first axis, by the second, by the others."""
+    first, *others = result.plan.grid
+    second, rest = (others[0], others[1:]) if others else (None, [])
+    panels: dict[str, dict[str, list[page.Point]]] = {}
+    for cell in result.plan.cells:
+        panel = ", ".join(f"{axis.label}={_text(axis, cell.values)}" for axis in rest)
+        line = _text(second, cell.values) if second else ""
+        found, _ = result.interval(cell.number, measure)
+        x = cell.values[first.path]
+        x = x if _numeric(first.values) else scenarios.inline(x)
+        point = page.Point(x, found.estimate, found.low, found.high)
+        panels.setdefault(panel, {}).setdefault(line, []).append(point)
+    shown = dict(itertools.islice(panels.items(), MOST_PANELS))
+    return page.Curves(measure, first.label, second.label if second else "", shown)
+
+
+def _text(axis: Axis, values: Any) -> str:
+    return scenarios.inline(values[axis.path])
+
+
+def _numeric(values: Sequence[Any]) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)

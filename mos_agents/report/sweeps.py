@@ -1,0 +1,125 @@
+"""A page on a sweep: what was varied, and how each measure answers, with intervals over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+
+from mos_agents.report import style
+from mos_agents.report.drawing import Picture, Table, plain
+from mos_agents.report.page import document, gallery, table
+
+LOGARITHMIC = 30.0
+"""Values that reach over so many times the smallest are drawn on a logarithmic axis."""
+
+
+class Point(NamedTuple):
+    """A cell's measure; NaN where it is unknown, infinite limits where there is one seed only."""
+
+    x: Any
+    mean: float
+    low: float
+    high: float
+
+
+class Curves(NamedTuple):
+    """A measure over the first axis: by panel (the third axis and on), by line (the second)."""
+
+    measure: str
+    axis: str
+    line: str  # what lines differ by; empty where there is one
+    panels: Mapping[str, Mapping[str, Sequence[Point]]]
+
+
+class Sheet(NamedTuple):
+    """What the page of a sweep shows. facts: name and value, at the top. made: at the bottom."""
+
+    title: str
+    lead: str
+    facts: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+    table: Table
+    curves: Sequence[Curves]
+    made: Sequence[tuple[str, str]]
+    scenario: str
+
+
+def html(sheet: Sheet) -> str:
+    """The page; it asks for nothing from outside, and every word in it is escaped."""
+    with style.styled():
+        pictures = tuple(picture(curves) for curves in sheet.curves)
+    cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in sheet.facts)
+    made = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in sheet.made)
+    return document(sheet.title, [
+        "<header>", f"<h1>{escape(sheet.title)}</h1>",
+        *([f'<p class="lead">{escape(sheet.lead)}</p>'] if sheet.lead else []),
+        f"<dl>{cells}</dl>", "</header>",
+        *(f'<p class="note">{escape(note)}</p>' for note in sheet.notes),
+        *gallery(pictures), *table(sheet.table, "Cells"),
+        '<section class="provenance">', "<h2>How this sweep was made</h2>",
+        f'<table class="facts">{made}</table>', "<h3>The scenario, with every default</h3>",
+        f"<pre>{escape(sheet.scenario)}</pre>", "</section>",
+    ])  # fmt: skip
+
+
+def picture(curves: Curves) -> Picture:
+    """A panel for each value of the third axis, a line for each of the second."""
+    panels = curves.panels
+    wide = len(panels) > 1
+    figure, places = style.canvas(style.WIDE if wide else style.HALF, 3.1, 1, len(panels),
+                                  sharey=True)  # fmt: skip
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    colours = dict(zip(names, line_colours(len(names)), strict=True))
+    for axes, (title, lines) in zip(places[0], panels.items(), strict=True):
+        for name, points in lines.items():
+            _line(axes, points, colours[name])
+        _axis(axes, [p.x for points in lines.values() for p in points])
+        axes.set_xlabel(curves.axis, labelpad=1)
+        axes.yaxis.set_major_formatter(lambda value, _: plain(value))
+        if title:
+            style.title(axes, title)
+    what = f", a line for each {curves.line}" if curves.line else ""
+    return Picture(
+        f"measure-{curves.measure}", curves.measure,
+        f"Mean over seeds with its 95% bootstrap interval, by {curves.axis}{what}.",
+        style.svg(figure, curves.measure, f"{escape(curves.measure, quote=True)} by setting"),
+        wide,
+        tuple((f"{curves.line} {name}", colours[name], "line") for name in names)
+        if curves.line else (),
+    )  # fmt: skip
+
+
+def line_colours(count: int) -> list[str]:
+    """Colours that are told apart; in the order of their values where there are many."""
+    if count <= len(style.PALETTE):
+        return list(style.PALETTE[:count])
+    ramp = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.92, count))
+    return [matplotlib.colors.to_hex(colour) for colour in ramp]
+
+
+def _line(axes: Any, points: Sequence[Point], colour: str) -> None:
+    known = [p for p in points if np.isfinite(p.mean)]
+    x = [p.x for p in known]
+    axes.plot(x, [p.mean for p in known], color=colour, marker="o", markersize=3.2)
+    sure = [p for p in known if np.isfinite(p.low) and np.isfinite(p.high)]
+    axes.vlines([p.x for p in sure], [p.low for p in sure], [p.high for p in sure], color=colour,
+                linewidth=1.0)  # fmt: skip
+
+
+def _axis(axes: Any, xs: Sequence[Any]) -> None:
+    values = sorted(set(xs)) if all(_is_number(x) for x in xs) else []
+    if not values:
+        return  # matplotlib places texts side by side
+    if values[0] > 0 and values[-1] / values[0] >= LOGARITHMIC:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    if len(values) <= 12:
+        axes.set_xticks(values, [f"{value:.4g}" for value in values])
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, int | float) and not isinstance(x, bool)
