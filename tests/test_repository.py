@@ -41,6 +41,7 @@ for part in ("actors", "rollout", "envs", "experiments"):
     KNOWS[part].add("scenarios")  # a scenario is what they are made from
 KNOWS["envs"].add("report")  # for a picture of the market, and then lazily: see LAZY
 KNOWS["rollout"].add("analysis")  # a comparison comes with its interval
+KNOWS["training"] = {"market", "learners"}
 KNOWS["experiments"] |= {"runs", "analysis", "report"}
 KNOWS["sweeps"] = set(CHAIN[: CHAIN.index("envs")]) | {"scenarios", "runs", "analysis"}
 KNOWS |= dict.fromkeys(RIM, (set(KNOWS) | RIM) - {"envs"})

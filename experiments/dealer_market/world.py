@@ -54,7 +54,8 @@ class World:
             "quotes.max_spread": 4.0, "quotes.max_offset": 2.0, "quotes.size": 1000.0,
             "arrivals.mu": self.mu, "arrivals.alpha": self.alpha, "arrivals.beta": self.beta,
             "arrivals.mean_size": self.size, "execution.kappa": self.kappa,
-            "execution.volatility_boost": 0.0, "positions.limit": 2000.0, "observations.relative": True,
+            "execution.volatility_boost": 0.0, "positions.limit": 2000.0,
+            "observations.relative": True,
         }  # fmt: skip
         settings = [f"{key}={scenarios.inline(value)}" for key, value in changes.items()]
         made = scenarios.override(scenarios.load("market_making"), settings)

@@ -83,7 +83,7 @@ class Here:
 
 
 def tried(work: Callable[[], Row], where: str = "") -> Done:
-    """Play one trial; whatever goes wrong in it is told in one line and is nobody else's trouble."""
+    """Play one trial; what goes wrong in it is told in one line and is nobody else's trouble."""
     began = time.perf_counter()
     try:
         row, error = work(), None
