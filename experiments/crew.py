@@ -1,0 +1,115 @@
+"""Many trainings of a study, a few at a time; what is finished is kept and not made again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mos_agents.analysis.statistics import Interval, mean_interval
+from mos_agents.market.types import InputError
+from mos_agents.runs.files import write_whole
+
+Facts = dict[str, Any]
+Make = Callable[[Any, str, int], Facts]
+"""(settings, condition, seed) -> what came of it, as JSON has it. A function of a module."""
+
+
+def worked_off(
+    make: Make, settings: Any, conditions: Sequence[str], seeds: Sequence[int], folder: Path,
+    workers: int = 2,
+) -> dict[str, list[Facts]]:  # fmt: skip
+    """By condition, what came of each seed; a process makes one after another.
+
+    Each is kept in the folder as a file of its own, with the settings that it is of: a second call
+    takes what is there and makes the rest. Raises InputError where a file is of other settings.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tasks = [(condition, seed) for condition in conditions for seed in seeds]
+    found: dict[tuple[str, int], Facts] = {}
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as crew:
+        waiting = {crew.submit(_kept, make, settings, *task, str(folder)): task for task in tasks}
+        try:
+            for done, ready in enumerate(as_completed(waiting), 1):
+                condition, seed = task = waiting[ready]
+                found[task], seconds = ready.result()
+                told = f"{done}/{len(tasks)} {condition}, seed {seed}: {seconds:.0f} s"
+                print(told, file=sys.stderr, flush=True)
+        except BaseException:
+            crew.shutdown(wait=False, cancel_futures=True)
+            raise
+    return {condition: [found[condition, seed] for seed in seeds] for condition in conditions}
+
+
+def _kept(make: Make, settings: Any, condition: str, seed: int, folder: str) -> tuple[Facts, float]:
+    path = Path(folder) / f"{condition}-{seed}.json"
+    told = json.loads(json.dumps({"settings": asdict(settings), "condition": condition,
+                                  "seed": seed}))  # fmt: skip
+    if path.exists():
+        found = json.loads(path.read_text())
+        if {key: found.get(key) for key in told} != told:
+            raise InputError(f"{path}: is of other settings; choose another --out")
+        return found["facts"], found["seconds"]
+    begun = time.monotonic()
+    facts = make(settings, condition, seed)
+    seconds = time.monotonic() - begun
+    text = json.dumps(told | {"seconds": seconds, "facts": facts}, indent=1)
+    write_whole(path, text.encode())
+    return facts, seconds
+
+
+def intervals(found: Mapping[str, Sequence[Facts]]) -> dict[tuple[str, str], Interval]:
+    """By condition and quantity, the mean over the seeds with its 95% bootstrap interval.
+
+    Facts that are lists are averaged first; those that are None in some seed are left out.
+    """
+    made = {}
+    for condition, runs in found.items():
+        for name in runs[0]:
+            values = [None if run[name] is None else float(np.mean(run[name])) for run in runs]
+            if all(value is not None for value in values):
+                made[condition, name] = mean_interval(np.array(values))
+    return made
+
+
+def results(found: Mapping[str, Sequence[Facts]]) -> list[Facts]:
+    """A record a quantity, in the form of all experiments; nothing of it was published before."""
+    return [
+        {
+            "quantity": f"{name}.{condition}", "published": None, "ours": one.estimate,
+            "ci95": [x if np.isfinite(x) else None for x in (one.low, one.high)],
+            "within": None, "source": None,
+        }
+        for (condition, name), one in intervals(found).items()
+    ]  # fmt: skip
+
+
+def as_json(name: str, settings: Any, found: Mapping[str, Sequence[Facts]]) -> bytes:
+    """The form that all experiments write, and what each seed came to."""
+    told = {"experiment": name, "settings": asdict(settings), "results": results(found),
+            "runs": found}  # fmt: skip
+    return (json.dumps(told, indent=2, allow_nan=False) + "\n").encode()
+
+
+def table(
+    found: Mapping[str, Sequence[Facts]], labels: Mapping[str, str], names: Sequence[str]
+) -> str:
+    """The conditions below one another, as text: mean and interval of each quantity."""
+    wide, made = max(map(len, labels.values())) + 2, intervals(found)
+    lines = [" " * wide + "".join(f"{name:>24}" for name in names)]
+    for condition in found:
+        cells = []
+        for name in names:
+            one = made.get((condition, name))
+            cell = "-" if one is None else f"{one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]"
+            cells.append(f"{cell:>24}")
+        lines.append(f"{labels[condition]:<{wide}}" + "".join(cells))
+    return "\n".join(lines)

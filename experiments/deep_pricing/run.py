@@ -1,0 +1,138 @@
+"""Do deep learners collude as tables do? PPO, DQN and tables in the market of Calvano et al.
+
+    python -m experiments.deep_pricing.run --out DIR [--json FILE] [--seeds 10] [--workers 2]
+
+Every seed of every condition is trained and judged by itself and kept in DIR; a second call goes on
+from there. Method and findings: README.md. Needs the extra for training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from experiments.crew import Facts, as_json, table, worked_off
+from experiments.deep_pricing.measures import Verdict, verdict
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.games.sessions import play_sessions
+from mos_agents.games.strategies import Frozen
+from mos_agents.market.types import InputError
+from mos_agents.policies.base import Policy
+from mos_agents.runs.files import write_whole
+from mos_agents.scenarios import Scenario, load
+
+TITLE = "Deep and tabular learners in the market of Calvano et al. (2020)"
+
+CONDITIONS = {
+    "q_learning": "tabular Q-learning, both firms",
+    "ppo": "PPO, both firms",
+    "dqn": "DQN, both firms",
+    "ppo_on_tables": "PPO against tables that learn no more",
+    "dqn_on_tables": "DQN against tables that learn no more",
+}
+
+MEASURES = tuple(one.name for one in fields(Verdict) if one.name != "prices")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A training plays markets x ticks x iterations market ticks.
+
+    gamma: discount factor of the networks, as of the tables. horizon: ticks of an episode, which
+    is cut and not ended. hyper: RLlib's own settings.
+    """
+
+    markets: int = 32
+    ticks: int = 64
+    iterations: int = 150
+    gamma: float = 0.95
+    horizon: int = 256
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("markets", "ticks", "iterations", "horizon"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name}={value!r} must be a whole number >= 1")
+
+
+def chosen(only: str) -> tuple[str, ...]:
+    """The conditions named, with commas between; all, if none is."""
+    names = tuple(one for one in only.split(",") if one)
+    for name in names:
+        if name not in CONDITIONS:
+            raise InputError(f"only: {name!r} is no condition; there are {', '.join(CONDITIONS)}")
+    return names or tuple(CONDITIONS)
+
+
+def scenario() -> Scenario:
+    """The preset, whose firms are Q-learners."""
+    return load("pricing_game")
+
+
+def tables(seed: int) -> dict[str, Policy]:
+    """The strategies that two tables have come to, in one session."""
+    base = scenario()
+    game = RepeatedGame.of(base.market(), base.policies())
+    return Frozen(game, play_sessions(game, seed=seed, sessions=1)).policies()
+
+
+def learnt(s: Settings, condition: str, seed: int) -> dict[str, Policy]:
+    """The policies of both firms once a training has ended, without trying anything out."""
+    if condition == "q_learning":
+        return tables(seed)
+    from mos_agents.training import TrainingPlan, train
+
+    algo, _, against = condition.partition("_on_")
+    firm = scenario().policies()["firm_1"]
+    reference = float(scenario().market().catalogue.reference_price[0])
+    rivals = {"firm_2": tables(seed)["firm_2"]} if against else {}
+    plan = TrainingPlan(
+        scenario=scenario(), algo=algo, seed=seed, policies=rivals,
+        agents=("firm_1",) if against else ("firm_1", "firm_2"),
+        actions="discrete", levels=firm.levels,
+        band=(firm.low / reference, firm.high / reference), horizon=s.horizon, gamma=s.gamma,
+        markets=s.markets, ticks=s.ticks, iterations=s.iterations, evaluate_every=0,
+        checkpoint_every=s.iterations, hyper=s.hyper,
+    )  # fmt: skip
+    return {**rivals, **train(plan).policies()}
+
+
+def judged(s: Settings, condition: str, seed: int) -> Facts:
+    """Train one seed of a condition, and say what came of it."""
+    policies = learnt(s, condition, seed)
+    return asdict(verdict(scenario().market(), policies, seed, 1, s.gamma))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 0 done, 2 an argument cannot be used."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.deep_pricing.run", description=TITLE
+    )
+    parser.add_argument("--out", type=Path, required=True, help="keep finished trainings there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="the first")
+    parser.add_argument("--iterations", type=int, default=Settings.iterations)
+    parser.add_argument("--only", default="", help="conditions, with commas between")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    given = parser.parse_args(arguments)
+    try:
+        s = Settings(iterations=given.iterations)
+        seeds = range(given.seed, given.seed + given.seeds)
+        found = worked_off(judged, s, chosen(given.only), seeds, given.out, given.workers)
+        if given.json is not None:
+            write_whole(given.json, as_json("deep_pricing", s, found))
+    except (InputError, OSError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    print(table(found, CONDITIONS, MEASURES))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
