@@ -9,7 +9,8 @@ import pytest
 
 from mos_agents.analysis.price_wars import episodes
 from mos_agents.analysis.statistics import Interval
-from mos_agents.cli.demo import CLOSE, WARS, close_up, demonstrate, verdict
+from mos_agents.cli.demo import demonstrate
+from mos_agents.cli.demo_telling import CLOSE, WARS, close_up, verdict
 from mos_agents.market.types import InputError
 
 

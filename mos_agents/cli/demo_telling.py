@@ -1,0 +1,251 @@
+"""What the demonstration tells of what was played: figures with intervals, pictures, a verdict."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import numpy as np
+
+from mos_agents import __version__
+from mos_agents.analysis.collusion import profit_gain
+from mos_agents.analysis.controls import repaired
+from mos_agents.analysis.price_wars import Definition, PriceWars, episodes
+from mos_agents.analysis.screens import coordination
+from mos_agents.analysis.statistics import Interval, mean_interval, share_interval
+from mos_agents.cli.demo_playing import AFTER, LEAD, Group, first_tried
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.market.equilibrium import PriceBenchmarks
+from mos_agents.market.types import Array
+from mos_agents.report.learning import Learning
+
+PRESET = "pricing_game"
+BLOCKS = 240
+"""Means shown of a whole session."""
+CHANCE = 0.05
+"""Share of sessions that would be said to fall together if nobody answered anybody."""
+CLOSE = 120
+"""Periods of the close-up."""
+WARS = Definition(level=5)
+"""Price wars as everywhere, but for the pre-shock mean: tries come every ten periods here, so that
+five before the cuts are what they fell from."""
+
+
+def wars_of(prices: Array, theory: PriceBenchmarks) -> tuple[PriceWars, Array]:
+    """The price wars, and how many per 1000 periods in each session."""
+    found = episodes(prices, theory.p_N, theory.p_M, WARS)
+    return found, 1000.0 * found.counts / len(prices)
+
+
+def interval(values: Array) -> Interval:
+    known = values[np.isfinite(values)]
+    return mean_interval(known) if known.size > 1 else Interval(*(4 * [float("nan")]))
+
+
+def spoken(one: Interval, digits: int = 2, unit: str = "") -> str:
+    """0.85 (95% interval 0.83 to 0.87)."""
+    if not np.isfinite(one.estimate):
+        return "none"
+    scale = 100.0 if unit == "%" else 1.0
+    value, low, high = (f"{scale * x:.{digits}f}{unit}" for x in one[:3])
+    return f"{value} ({low} to {high})"
+
+
+def shown_session(one: Group, rate: Array) -> int:
+    """Of the sessions that had price wars and came to rest at one price, that nearest the median
+    profit gain; of all, where there is none."""
+    likely = np.flatnonzero((rate > 0.0) & (one.cycles.length == 1))
+    likely = likely if likely.size else np.arange(rate.size)
+    return int(likely[np.abs(one.gain[likely] - np.median(one.gain)).argmin()])
+
+
+def figures_of(
+    patient: Group, without: Group, theory: PriceBenchmarks, seed: int
+) -> tuple[dict[str, Interval], PriceWars, Array]:
+    """Every figure with its interval; the learners' price wars, and how many in each session."""
+    wars, rate = wars_of(patient.prices, theory)
+    _, apart = wars_of(repaired(patient.prices, seed), theory)
+    _, rate_without = wars_of(without.prices, theory)
+    found = {
+        "profit_gain": patient.gain, "profit_gain_no_future": without.gain,
+        "unprofitable_cut_share": patient.unprofitable,
+        "unprofitable_cut_share_no_future": without.unprofitable,
+        "periods_away": patient.away, "periods_away_no_future": without.away,
+        "wars_per_1000_periods": rate, "wars_per_1000_periods_repaired": apart,
+        "wars_per_1000_periods_no_future": rate_without,
+        "war_duration": wars.duration[~wars.censored].astype(float), "war_depth": wars.depth,
+    }  # fmt: skip
+    figures = {name: interval(values) for name, values in found.items()}
+    for name, one in (("", patient), ("_no_future", without)):
+        figures["fell_together_share" + name] = together(one.prices, theory, seed)
+    return figures, wars, rate
+
+
+def together(prices: Array, theory: PriceBenchmarks, seed: int) -> Interval:
+    """The share of sessions whose wars are worse, at the level `CHANCE`, than those of the same
+    paths moved against each other in time, after which the firms no longer meet."""
+    worse = coordination(
+        prices, theory.p_N, theory.p_M, WARS, copies=99, seed=seed, enough=10, reference="shift"
+    )
+    return share_interval(worse <= CHANCE)
+
+
+def as_records(figures: dict[str, Interval], sessions: int, seed: int) -> dict[str, Any]:
+    """The form that all experiments write."""
+    results = [
+        {"quantity": name, "published": None, "ours": finite(one.estimate),
+         "ci95": [finite(one.low), finite(one.high)], "within": None, "source": None}
+        for name, one in figures.items()
+    ]  # fmt: skip
+    return {"experiment": "demo", "settings": {"sessions": sessions, "seed": seed},
+            "results": results}  # fmt: skip
+
+
+def finite(value: float) -> float | None:
+    """JSON has no word for what is not a number."""
+    return value if np.isfinite(value) else None
+
+
+def story(
+    patient: Group, without: Group, theory: PriceBenchmarks, seed: int, seconds: float
+) -> tuple[Learning, dict[str, Any]]:
+    """The page's content, and the figures behind it."""
+    sessions, game = len(patient.gain), patient.game
+    figures, wars, rate = figures_of(patient, without, theory, seed)
+    shown = shown_session(patient, rate)
+    begin, close, spans = close_up(patient.prices[:, shown], wars, shown)
+    period, path = whole_session(game, seed, shown, int(patient.frozen.played.periods[shown]))
+    middle = np.nanmean(patient.rivals, axis=1)
+    scatter = 1.96 * np.nanstd(patient.rivals, axis=1, ddof=1) / np.sqrt(sessions)
+    made = Learning(
+        title="Two sellers who learn",
+        verdict=verdict(figures, sessions),
+        lead="Nobody told these sellers to follow, to punish or to make peace: each is a Q-learner "
+        "of its own that sees last period's prices and its own profit, in the logit market of "
+        "Calvano, Calzolari, Denicolò and Pastorello (2020).",
+        firms=game.stage.players,
+        nash=float(theory.p_N.mean()),
+        joint=float(theory.p_M.mean()),
+        period=period,
+        path=path,
+        close_from=first_tried(game.learners[0]) + begin,
+        close=close,
+        wars=spans,
+        response={"learners": means(patient), "no future": means(without)},
+        band=np.stack([middle - scatter, middle + scatter], axis=1),
+        shock=LEAD,
+        head=HEAD,
+        rows=controls(figures),
+        note=f"Means over {sessions:,} sessions with 95% intervals. Profit gain: 0 is competition, "
+        f"1 joint profit; on this grid of prices {on_grid(game, theory)}. Wars are counted while "
+        "firms still try a price once in a hundred moves. Firms of different sessions never met: "
+        "wars between them are unrest that overlaps. A session falls together where its wars are "
+        "worse than in nineteen of twenty copies with its firms' paths moved against each other in "
+        "time.",
+        facts=(
+            ("to make it again", f"mos demo --sessions {sessions} --seed {seed}"),
+            ("market and learners", f"mos show {PRESET}"),
+            ("seconds", f"{seconds:.0f}"),
+            ("versions", f"mos-agents {__version__}, numpy {np.__version__}, "
+             f"Python {platform.python_version()}"),
+        ),
+    )  # fmt: skip
+    return made, as_records(figures, sessions, seed)
+
+
+HEAD = ("", "profit gain", "cuts that do not pay", "periods away after a cut",
+        "price wars per 1000 periods", "sessions that fall together")  # fmt: skip
+
+
+def controls(figures: dict[str, Interval]) -> tuple[tuple[str, ...], ...]:
+    """A row for the learners and one for each control."""
+
+    def row(name: str, suffix: str) -> tuple[str, ...]:
+        return (
+            name,
+            spoken(figures["profit_gain" + suffix]),
+            spoken(figures["unprofitable_cut_share" + suffix], 0, "%"),
+            spoken(figures["periods_away" + suffix], 1),
+            spoken(figures["wars_per_1000_periods" + suffix]),
+            spoken(figures["fell_together_share" + suffix], 0, "%"),
+        )
+
+    apart = spoken(figures["wars_per_1000_periods_repaired"])
+    return (
+        row("learners", ""), row("learners without a future", "_no_future"),
+        ("firms of different sessions", "–", "–", "–", apart, "5% by construction"),
+    )  # fmt: skip
+
+
+def on_grid(game: RepeatedGame, theory: PriceBenchmarks) -> str:
+    """What the static equilibria of the finite game earn, as profit gains."""
+    gains = profit_gain(game.stage.payoffs[game.stage.pure_nash()], theory.pi_N, theory.pi_M)
+    if gains.size == 0:
+        return "no prices are a static equilibrium"
+    low, high = f"{gains.min():.2f}", f"{gains.max():.2f}"
+    return f"static equilibria have {low}" + (f" to {high}" if low != high else "")
+
+
+def verdict(figures: dict[str, Interval], sessions: int) -> str:
+    """One plain sentence, with its uncertainty and the controls."""
+    gain, other = figures["profit_gain"], figures["profit_gain_no_future"]
+    kept = (
+        "came to ask more than competition would" if gain.low > 0.0 else
+        "did not come to ask more than competition would"
+    )  # fmt: skip
+    paid = figures["unprofitable_cut_share"]
+    away, wars = spoken(figures["periods_away"], 1), spoken(figures["wars_per_1000_periods"])
+    calm, fell = figures["wars_per_1000_periods_no_future"], figures["fell_together_share"]
+    fought = (
+        f"price wars broke out {wars} times per 1000 periods, against {spoken(calm)} among the "
+        f"learners without a future, and in {spoken(fell, 0, '%')} of sessions prices fell "
+        "together by more than chance, which alone makes 5%"
+        + ("" if fell.low > CHANCE else ": no more than chance")
+    )
+    return (
+        f"In {sessions:,} sessions two sellers who learn {kept}: a profit gain of {spoken(gain)}, "
+        f"where 0 is competition and 1 joint profit, against {spoken(other)} for the same learners "
+        f"without a future; a forced price cut was answered by {away} periods "
+        f"of lower prices and did not pay in {spoken(paid, 0, '%')} of cases; and while "
+        f"prices were still being tried, {fought}. (In brackets: 95% intervals.)"
+    )
+
+
+def means(one: Group) -> Array:
+    """[T, 2] mean changes of who deviates and of the rivals; 0 where nobody could deviate."""
+    if not np.isfinite(one.rivals).any():
+        return np.zeros((LEAD + AFTER, 2))
+    return np.stack([np.nanmean(one.deviator, axis=1), np.nanmean(one.rivals, axis=1)], axis=1)
+
+
+def close_up(
+    prices: Array, wars: PriceWars, session: int
+) -> tuple[int, Array, tuple[tuple[int, int], ...]]:
+    """The stretch of a session with the most ticks at war that begins and ends in peace."""
+    own = wars.session == session
+    spans = list(zip(wars.onset[own], wars.onset[own] + wars.duration[own], strict=True))
+    busy = np.zeros(len(prices))
+    for first, end in spans:
+        busy[first:end] = 1.0
+    total = np.concatenate(([0.0], np.cumsum(busy)))
+    starts = np.arange(len(prices) - CLOSE)
+    at_war = total[starts + CLOSE] - total[starts]
+    calm = (busy[starts] == 0.0) & (busy[starts + CLOSE - 1] == 0.0) & (at_war <= CLOSE / 3)
+    begin = int(starts[np.argmax(np.where(calm, at_war, -1.0))])
+    inside = tuple(
+        (int(a - begin), int(b - begin)) for a, b in spans if begin <= a and b <= begin + CLOSE
+    )
+    return begin, prices[begin : begin + CLOSE], inside
+
+
+def whole_session(game: RepeatedGame, seed: int, session: int, periods: int) -> tuple[Array, Array]:
+    """Middles of the blocks [P], and mean prices over them [P, n]."""
+    length = max(1, periods // BLOCKS)
+    state = game.start(seed, session)
+    trace = np.empty((length, game.n), np.int64)
+    path = []
+    for block in range(periods // length):
+        game.advance(state, seed, session, (block + 1) * length, trace=trace)
+        path.append(game.stage.prices[game.stage.profile(trace)].mean(axis=0))
+    middles = np.asarray((np.arange(len(path)) + 0.5) * length, dtype=np.float64)
+    return middles, np.array(path)
