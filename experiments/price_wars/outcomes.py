@@ -165,12 +165,11 @@ def effect(
         if np.ptp(gap) > 0.0
         else Interval(float(gap[0]), float(gap[0]), float(gap[0]), 0.0)  # nothing to resample
     )
-    _, low, high = normal_interval(
-        float(gap.mean()), gap - gap.mean(), 1.0 - 0.05 / max(comparisons, 1)
-    )
+    sure = normal_interval(float(gap.mean()), gap - gap.mean(), 1.0 - 0.05 / max(comparisons, 1))
     return Effect(
         name, told.factor, told.label, told.against, quantity, float(base.mean()),
-        float(ours.mean()), found.estimate, (found.low, found.high), bool(low > 0.0 or high < 0.0),
+        float(ours.mean()), found.estimate, (found.low, found.high),
+        bool(sure.low > 0.0 or sure.high < 0.0),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mos_agents.analysis.statistics import (
+    Interval,
     bootstrap_interval,
     check_confidence,
     check_resamples,
@@ -314,10 +315,11 @@ def _of_means(method: str, scores: Array, sizes: Sizes, rule: Settings) -> Estim
 
 
 def _estimate(
-    method: str, value: float, spread: tuple[float, float, float], sizes: Sizes, rule: Settings
+    method: str, value: float, spread: Interval, sizes: Sizes, rule: Settings
 ) -> Estimate:
-    error, low, high = spread
-    return Estimate(method, value, error, low, high, rule.confidence, *sizes)
+    return Estimate(
+        method, value, spread.standard_error, spread.low, spread.high, rule.confidence, *sizes
+    )
 
 
 def _discounts(rewards: Array, rule: Settings) -> Array:

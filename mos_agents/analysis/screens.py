@@ -144,7 +144,7 @@ class CollusivePricing:
         )
         two_sided = 2.0 * self.confidence - 1.0 if self.confidence > 0.5 else self.confidence
         return np.array(
-            [normal_interval(column.mean(), column - column.mean(), two_sided)[1]
+            [normal_interval(column.mean(), column - column.mean(), two_sided).low
              for column in gains.T]
         )  # fmt: skip
 

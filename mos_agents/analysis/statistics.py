@@ -35,20 +35,23 @@ def check_resamples(resamples: int) -> None:
         raise InputError(f"resamples={resamples!r} must be a whole number >= 10, such as 2000")
 
 
-def normal_interval(
-    estimate: float, influence: Array, confidence: float
-) -> tuple[float, float, float]:
-    """Standard error and limits of an estimate from its episodes' influences [E], by Student's t.
+def normal_interval(estimate: float, influence: Array, confidence: float) -> Interval:
+    """An estimate with limits from its episodes' influences [E], by Student's t.
 
     An influence is what one episode adds to the estimate: for a mean, the value less the mean.
     """
     check_confidence(confidence)
     episodes = influence.size
     if episodes < 2:
-        return float("inf"), float("-inf"), float("inf")
+        return unsure(estimate)
     error = float(influence.std(ddof=1) / np.sqrt(episodes))
     reach = float(stats.t.ppf(0.5 + 0.5 * confidence, episodes - 1)) * error
-    return error, estimate - reach, estimate + reach
+    return Interval(estimate, estimate - reach, estimate + reach, error)
+
+
+def unsure(estimate: float) -> Interval:
+    """An estimate from a single episode: it says nothing of its error."""
+    return Interval(estimate, float("-inf"), float("inf"), float("inf"))
 
 
 def bootstrap_interval(
@@ -59,8 +62,8 @@ def bootstrap_interval(
     seed: int,
     paired: bool = True,
     method: str = "BCa",
-) -> tuple[float, float, float]:
-    """Standard error and limits of a statistic of columns [E], by resampling whole episodes.
+) -> Interval:
+    """A statistic of columns [E] with limits from resampling whole episodes.
 
     The statistic takes the columns and `axis`. The limits are bias-corrected and accelerated
     (Efron 1987), or those of another method of `scipy.stats.bootstrap`; a statistic that does not
@@ -69,11 +72,11 @@ def bootstrap_interval(
     """
     check_confidence(confidence)
     check_resamples(resamples)
+    value = float(statistic(*columns, axis=-1))
     if min(column.size for column in columns) < 2:
-        return float("inf"), float("-inf"), float("inf")
+        return unsure(value)
     if all(np.ptp(column) <= 1e-12 * max(1.0, abs(float(column[0]))) for column in columns):
-        value = float(statistic(*columns, axis=-1))  # nothing varies: nothing to resample
-        return 0.0, value, value
+        return Interval(value, value, value, 0.0)  # nothing varies: nothing to resample
     found = stats.bootstrap(
         columns, statistic, paired=paired, vectorized=True, confidence_level=confidence,
         n_resamples=resamples, method=method, rng=np.random.default_rng(seed),
@@ -81,8 +84,8 @@ def bootstrap_interval(
     )  # fmt: skip
     low, high = (float(x) for x in found.confidence_interval)
     if np.isnan(low) or np.isnan(high):
-        low = high = float(statistic(*columns, axis=-1))
-    return float(found.standard_error), low, high
+        low = high = value
+    return Interval(value, low, high, float(found.standard_error))
 
 
 # --- over sessions --------------------------------------------------------------------------------
@@ -93,7 +96,7 @@ def mean_interval(
 ) -> Interval:
     """The mean over sessions of values [S], by the bootstrap (bias-corrected and accelerated)."""
     sample = _sample(values, "values")
-    return _interval((sample,), np.mean, confidence, resamples, seed)
+    return bootstrap_interval((sample,), np.mean, confidence, resamples, seed)
 
 
 def share_interval(
@@ -105,7 +108,7 @@ def share_interval(
     the limits are then those of Clopper and Pearson.
     """
     sample = _flags(flags)
-    found = _interval((sample,), np.mean, confidence, resamples, seed)
+    found = bootstrap_interval((sample,), np.mean, confidence, resamples, seed)
     if 0.0 < found.estimate < 1.0:
         return found
     low, high = clopper_pearson(int(sample.sum()), sample.size, confidence)
@@ -131,7 +134,9 @@ def quantile_interval(
         return np.quantile(sample, quantile, axis=axis)
 
     sample = _sample(values, "values")
-    return _interval((sample,), statistic, confidence, resamples, seed, method="percentile")
+    return bootstrap_interval(
+        (sample,), statistic, confidence, resamples, seed, method="percentile"
+    )
 
 
 def difference_interval(
@@ -161,7 +166,7 @@ def difference_interval(
         return statistic(a, axis=axis) - statistic(b, axis=axis)
 
     method = "BCa" if statistic is np.mean else "percentile"
-    return _interval(columns, difference, confidence, resamples, seed, paired, method)
+    return bootstrap_interval(columns, difference, confidence, resamples, seed, paired, method)
 
 
 def clopper_pearson(
@@ -222,21 +227,6 @@ def survival(durations: ArrayLike, ended: ArrayLike) -> Survival:
     mean = float((np.diff(steps) * np.concatenate([[1.0], share])).sum())
     half = np.flatnonzero(share <= 0.5 + 1e-12)
     return Survival(time, share, float(time[half[0]]) if half.size else None, mean)
-
-
-def _interval(
-    columns: tuple[Array, ...],
-    statistic: Callable[..., Any],
-    confidence: float,
-    resamples: int,
-    seed: int,
-    paired: bool = True,
-    method: str = "BCa",
-) -> Interval:
-    error, low, high = bootstrap_interval(
-        columns, statistic, confidence, resamples, seed, paired, method
-    )
-    return Interval(float(statistic(*columns, axis=-1)), low, high, error)
 
 
 def _sample(values: ArrayLike, name: str) -> Array:

@@ -61,7 +61,6 @@ def war_table(
     frequency = bootstrap_interval(
         (1000.0 * counts / wars.ticks,), np.mean, confidence, resamples, seed
     )
-    rate = float(1000.0 * counts.mean() / wars.ticks)
     risk = int(wars.at_risk.sum())
     median = mean = horizon = finished = depth = deepest = starters = tied = None
     if len(wars):
@@ -75,7 +74,7 @@ def war_table(
         tied = float((number > 1).mean())
     return WarTable(
         episodes=len(wars),
-        per_1000_ticks=Interval(rate, frequency[1], frequency[2], frequency[0]),
+        per_1000_ticks=frequency,
         per_1000_at_risk=float("nan") if risk == 0 else 1000.0 * len(wars) / risk,
         share_with=float((counts > 0).mean()),
         share_of_time=float(wars.duration.sum() / (wars.ticks * wars.sessions)),

@@ -181,5 +181,4 @@ def mean_interval(
     values: Array, confidence: float = 0.95, resamples: int = 2000
 ) -> tuple[float, float, float]:
     """Mean of [R] replicates and its bootstrap interval; without limits for a single replicate."""
-    _, low, high = bootstrap_interval((values,), np.mean, confidence, resamples, seed=0)
-    return float(values.mean()), low, high
+    return bootstrap_interval((values,), np.mean, confidence, resamples, seed=0)[:3]
