@@ -105,14 +105,17 @@ class CollusivePricing:
 
     threshold: the lower limit of the session's profit gain must exceed it. The limits come from
         means of `batches` stretches of time, by Student's t: ticks are not independent, long
-        stretches nearly are. confidence: one-sided.
+        stretches nearly are. confidence: one-sided. Q-learners without a future (delta = 0) come to
+        gains of a quarter on the price grid of Calvano et al. (2020), and some cut back: in 300
+        sessions each of 12 and 15 prices .25 flagged 44 and 50, .5 flagged 5 and 1. Of strangers,
+        patient learners of different sessions, .5 still flags about one in eighteen.
     reaction: rivals' smallest relative cut at tau = 2. discount, tail: of `profitability`.
-    A deviation downwards is asked for, with the same luck in both runs: of firms that price at
-    random none is then flagged, but more than a quarter if their luck after the shock is not the
-    same. Profits alone would flag them all.
+    A deviation downwards is asked for, with the same luck in both runs: at a threshold of .25 no
+    firms that price at random are then flagged, but a fifth of them and more if their luck after
+    the shock is not the same; profits alone would flag them all.
     """
 
-    threshold: float = 0.25
+    threshold: float = 0.5
     confidence: float = 0.95
     batches: int = 20
     reaction: float = 0.01
