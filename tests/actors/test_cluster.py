@@ -1,7 +1,9 @@
 """A cluster of two nodes: shards are spread, a node may be lost, and nobody is let in unasked."""
 
 import secrets
+import threading
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -10,6 +12,7 @@ from mos_agents import scenarios
 from mos_agents.actors import ray_runtime
 from mos_agents.actors.driver import Driver
 from mos_agents.actors.ray_runtime import ActorDied, RayShards
+from mos_agents.cli import run
 from mos_agents.market.types import InputError
 from tests.actors.worlds import plan_of, undisturbed
 
@@ -112,6 +115,29 @@ def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_pa
         assert given == list(range(ticks))
         assert driver.health.shard_restarts >= 1
         assert driver.hash == undisturbed(MAKERS, ticks, markets)
+
+
+def test_a_replication_over_two_nodes_of_which_one_is_lost_has_the_figures_of_one_machine(
+    two_nodes, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    order = ["replicate", "calvano_2020", "--sessions", "40", "--set", "beta=1e-5"]
+    assert run([*order, "--json", "here.json"]) in (0, 1)
+    node = two_nodes.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    lost = []
+
+    def lose_it_while_it_plays():
+        while not lost:
+            if living(node, "_played") and list(tmp_path.rglob("*.npz")):
+                lost.append(len(list(tmp_path.rglob("*.npz"))))
+                lose(node)
+            time.sleep(0.01)
+
+    threading.Thread(target=lose_it_while_it_plays, daemon=True).start()
+    where = ["--backend", "ray", "--address", two_nodes.address, "--folder", "kept"]
+    assert run([*order, *where, "--json", "there.json"]) in (0, 1)
+    assert lost and lost[0] < 36
+    assert Path("there.json").read_bytes() == Path("here.json").read_bytes()
 
 
 def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_wanted(monkeypatch):
