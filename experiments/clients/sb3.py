@@ -1,0 +1,82 @@
+"""Stable-Baselines3: PPO on one participant, as a Gymnasium environment or through SuperSuit.
+
+    python -m experiments.clients.sb3
+
+SuperSuit turns a PettingZoo environment, its agents alike, into SB3's vectorised one: all agents
+share a policy then. What was trained comes back as a `Network`, which plays in any rollout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import supersuit
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
+
+from experiments.clients import market
+from mos_agents.learners import Network, Signature
+from mos_agents.training.torch_layers import array_of, layers_of
+
+COPIES, STEPS = 8, 64
+
+
+def single_agent(actions: str) -> VecEnv:
+    """Copies of the market, side by side in one process."""
+    return DummyVecEnv([lambda: market.single(actions) for _ in range(COPIES)])
+
+
+def through_supersuit(actions: str) -> VecEnv:
+    """The same from the PettingZoo environment: a row for each agent of each copy."""
+    env = supersuit.pettingzoo_env_to_vec_env_v1(market.parallel(actions))
+    return supersuit.concat_vec_envs_v1(env, COPIES, num_cpus=1, base_class="stable_baselines3")
+
+
+def network(model: PPO, seen: VecNormalize, actions: str) -> Network:
+    """A trained PPO policy as plain numbers."""
+    env, policy = market.single(actions), model.policy
+    log_std = None if actions == "discrete" else array_of(policy.log_std)
+    return Network(
+        Signature.of(env.seat),
+        layers_of(policy.mlp_extractor.policy_net, policy.action_net),
+        env.choice.head(log_std=log_std),
+        shift=seen.obs_rms.mean,
+        scale=np.sqrt(seen.obs_rms.var + seen.epsilon),
+        clip=seen.clip_obs,
+        provenance={"library": "stable_baselines3", "algo": "PPO"},
+    )
+
+
+def main(
+    iterations: int = 20, seed: int = 0, actions: str = "discrete", supersuited: bool = False
+) -> market.Learnt:
+    """Train so many iterations of COPIES x STEPS ticks; what came of it."""
+    torch.set_num_threads(1)
+    set_random_seed(seed)  # `PPO(seed=...)` asks the environment too, and SuperSuit's has no answer
+    made = (through_supersuit if supersuited else single_agent)(actions)
+    envs = VecNormalize(made, norm_reward=False)
+    model: Any = PPO(
+        "MlpPolicy", envs, n_steps=STEPS, gamma=0.9, ent_coef=0.001, learning_rate=1e-3
+    )
+
+    def act(seen: Any, greedy: bool = False) -> Any:
+        return model.predict(envs.normalize_obs(seen), deterministic=greedy)[0]
+
+    before = market.reward(act, actions)
+    model.learn(iterations * COPIES * STEPS)
+    envs.training = False
+    return market.Learnt(
+        f"SB3 PPO, {actions}{', through SuperSuit' if supersuited else ''}",
+        before, market.reward(act, actions),
+        market.reward(lambda seen: act(seen, greedy=True), actions),
+        market.optimum(market.single(actions)), network(model, envs, actions),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(main())
+    print(main(actions="continuous"))
+    print(main(supersuited=True))

@@ -1,0 +1,70 @@
+"""Other libraries learn on the easy market, and what they learnt plays the same as a policy here.
+
+Chance does not reach the margins: who draws any of the 15 prices earns .115 a tick on average over
+hundreds of draws, .319 being the optimum, and one price in 15 comes within 2% of it.
+"""
+
+import importlib
+
+import numpy as np
+import pytest
+
+from mos_agents.learners import TrainedNetwork
+from mos_agents.rollout import rollout
+
+pytestmark = pytest.mark.train
+
+CLIENTS = {
+    "SB3": ("sb3", {"iterations": 15}),
+    "SB3 through SuperSuit": ("sb3", {"iterations": 15, "supersuited": True}),
+    "skrl": ("skrl_ppo", {"iterations": 40}),
+    "Tianshou": ("tianshou_dqn", {"iterations": 8}),
+    "TorchRL": ("torchrl_ppo", {"iterations": 10}),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_learns_the_best_response_and_its_network_plays_it(client):
+    from experiments.clients import market
+
+    name, settings = CLIENTS[client]
+    told = importlib.import_module(f"experiments.clients.{name}").main(seed=0, **settings)
+    assert told.before < 0.5 * told.optimum
+    assert told.after > 0.75 * told.optimum
+    assert told.greedy > 0.98 * told.optimum
+    place = market.scenario()
+    policies = place.policies() | {market.LEARNER: TrainedNetwork.of(told.network)}
+    played = rollout(place.market(), policies, seed=1, markets=16)
+    assert played.faults == ()
+    assert played.reward[:, 0].mean() / market.TICKS == pytest.approx(told.greedy, rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("actions", ("discrete", "continuous"))
+def test_an_sb3_policy_plays_in_a_rollout_what_sb3_predicts(actions):
+    import torch
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    from experiments.clients import market, sb3
+
+    seen = VecNormalize(sb3.single_agent(actions), norm_reward=False)
+    model = PPO("MlpPolicy", seen, n_steps=32, seed=3)
+    model.learn(512)
+    with torch.no_grad():  # away from the nearly constant policy that training begins with
+        model.policy.action_net.weight.mul_(30.0 if actions == "discrete" else 5.0)
+        model.policy.action_net.bias.zero_()
+    network = sb3.network(model, seen, actions)
+    place, env = market.scenario(), market.single(actions)
+    policies = place.policies() | {market.LEARNER: TrainedNetwork.of(network)}
+    played = rollout(place.market(), policies, seed=4, series=("action",))
+    observation, _ = env.reset(seed=4)
+    chosen = set()
+    for at in range(market.TICKS):
+        action, _ = model.predict(seen.normalize_obs(observation), deterministic=True)
+        observation, *_ = env.step(action)
+        quoted = env.market_env._actions[0, 0, 0]
+        assert played.series["action"][at, 0, 0, 0] == pytest.approx(quoted, rel=1e-5)
+        chosen.add(float(np.round(quoted, 3)))
+    assert len(chosen) > 1  # the policy looks at what it sees
