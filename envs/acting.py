@@ -78,7 +78,11 @@ class ActingEpisode:
 
 
 def episode(
-    seating: Seating, numbers: IntArray, runtime: str = "local", deadline: float | None = None
+    seating: Seating,
+    numbers: IntArray,
+    runtime: str = "local",
+    deadline: float | None = None,
+    keep_memories: bool = False,
 ) -> Episode | ActingEpisode:
     """The markets `numbers` over the runtime asked for."""
     if runtime not in RUNTIMES:
@@ -86,5 +90,10 @@ def episode(
     if runtime == "local":
         if deadline is not None:
             raise InputError(f"deadline={deadline!r}: only actors can be late; add runtime='ray'")
-        return Episode(seating, numbers)
+        return Episode(seating, numbers, keep_memories)
+    if keep_memories:
+        raise InputError(
+            f"keep_memories=True: runtime={runtime!r} starts its actors anew with every episode; "
+            "use runtime='local'"
+        )
     return ActingEpisode(seating, numbers, runtime, deadline)

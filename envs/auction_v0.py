@@ -54,6 +54,7 @@ def parallel_env(
     reveal: bool = True,
     runtime: str = "local",
     deadline: float | None = None,
+    keep_memories: bool = False,
     **settings: Any,
 ) -> MarketEnv:
     """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
@@ -69,5 +70,6 @@ def parallel_env(
     return MarketEnv(
         source, agents, actions=actions, levels=levels, band=band, grid=grid, policies=policies,
         horizon=horizon, weights=weights, render_mode=render_mode, number=number, seed=seed,
-        dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline, name="auction_v0",
+        dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline,
+        keep_memories=keep_memories, name="auction_v0",
     )  # fmt: skip

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from envs.acting import episode
 from envs.market_env import blank_actions, made_choices, seeded
-from envs.seating import Source, fresh_seed, give_out, next_seed
+from envs.seating import Episode, Source, fresh_seed, give_out, next_seed
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.rollout import Fault
@@ -63,6 +63,7 @@ class BatchedMarket:
         reveal: bool = True,
         runtime: str = "local",
         deadline: float | None = None,
+        keep_memories: bool = False,
     ) -> None:
         seating = give_out(market, agents, policies, horizon, weights)
         self.seating = seating
@@ -72,7 +73,7 @@ class BatchedMarket:
         self.episode_seed: int | None = None
         self._next_seed = None if seed is None else seeded(seed)
         self._auto_reset, self._reveal = auto_reset, reveal
-        self._episode = episode(seating, self.numbers, runtime, deadline)
+        self._episode = episode(seating, self.numbers, runtime, deadline, keep_memories)
         self._choices = made_choices(seating, actions, levels, band, grid, "float64")
         self._given = self._choices.blank(self.batch)
         self._actions = blank_actions(self.market, self.batch)
@@ -93,6 +94,11 @@ class BatchedMarket:
     def batch(self) -> int:
         return len(self.numbers)
 
+    @property
+    def tick(self) -> int:
+        """Ticks played of this episode."""
+        return int(self._episode.state.tick)
+
     def action_space(self, agent: str) -> spaces.Space[Any]:
         """What one agent may choose in one market, as `MarketEnv` has it."""
         self.market.seat(agent)
@@ -106,6 +112,25 @@ class BatchedMarket:
     def close(self) -> None:
         """End the actors, if there are any; `reset` begins anew."""
         self._episode.close()
+
+    def snapshot(self) -> Any:
+        """The running episode as nested tuples of arrays, for `restore`; local runtime only."""
+        if self._over or not isinstance(self._episode, Episode):
+            raise InputError("snapshot: only of an episode that is running, with runtime='local'")
+        return self._episode.snapshot()
+
+    def restore(self, seed: int, arrays: Mapping[str, Array]) -> Array:
+        """[B, D] what is seen where `snapshot` was taken of the episode of this seed.
+
+        arrays: by their paths in the snapshot, as `learners.saving.named` gives them.
+        """
+        if not isinstance(self._episode, Episode):
+            raise InputError("restore: only with runtime='local'")
+        self.episode_seed = seeded(seed)
+        self._next_seed = next_seed(self.episode_seed)
+        observation = self._episode.restore(self.episode_seed, arrays)
+        self._over = False
+        return observation[:, self._own_columns]
 
     def reset(self, seed: int | None = None) -> Array:
         """[B, D] the first observation; without a seed, of the episode after the last."""

@@ -64,6 +64,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     runtime: "local" plays everything in this process; with "actors" or "ray" those inside are
         actors, here or on a Ray cluster, with the same bits; `close` ends them.
     deadline: seconds that a tick waits for actors inside (None: for ever).
+    keep_memories: those inside remember over episodes (`seating.Episode`); local runtime only.
     """
 
     metadata: dict[str, Any] = {
@@ -92,6 +93,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         reveal: bool = True,
         runtime: str = "local",
         deadline: float | None = None,
+        keep_memories: bool = False,
         name: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
@@ -108,7 +110,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         self._next_seed = seed if seed is None else seeded(seed)
         self._narrow = dtype == "float32"
         self._reveal = reveal
-        self._episode = episode(seating, _numbered(number), runtime, deadline)
+        self._episode = episode(seating, _numbered(number), runtime, deadline, keep_memories)
         self._choices = made_choices(seating, actions, levels, band, grid, dtype)
         self._given = self._choices.blank(1)
         self._actions = blank_actions(seating.market, 1)

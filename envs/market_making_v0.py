@@ -59,6 +59,7 @@ def parallel_env(
     reveal: bool = True,
     runtime: str = "local",
     deadline: float | None = None,
+    keep_memories: bool = False,
     **settings: Any,
 ) -> MarketEnv:
     """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
@@ -74,5 +75,6 @@ def parallel_env(
     return MarketEnv(
         source, agents, actions=actions, levels=levels, grid=grid, policies=policies,
         horizon=horizon, weights=weights, render_mode=render_mode, number=number, seed=seed,
-        dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline, name="market_making_v0",
+        dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline,
+        keep_memories=keep_memories, name="market_making_v0",
     )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents import scenarios
+from mos_agents.learners.saving import filled
 from mos_agents.market.random import Streams, purpose_number
 from mos_agents.market.rewards import Objective
 from mos_agents.market.seat import Seat
@@ -120,10 +121,18 @@ def fresh_seed() -> int:
 
 
 class Episode:
-    """An episode of the markets `numbers`: the state, the luck, and those who play inside."""
+    """An episode of the markets `numbers`: the state, the luck, and those who play inside.
 
-    def __init__(self, seating: Seating, numbers: IntArray) -> None:
+    keep_memories: those inside go on with what they remember when another episode begins, as if
+    the market had never stopped: a learner hears the last reward of an episode together with the
+    first observation of the next.
+    """
+
+    def __init__(self, seating: Seating, numbers: IntArray, keep_memories: bool = False) -> None:
         self.seating, self.market = seating, seating.market
+        self._keep = keep_memories
+        if keep_memories:
+            _check_turns(seating)
         self.numbers, self.batch = numbers, len(numbers)
         self.hosted: Table | None = None
         self._streams = Streams.of(0, numbers)  # raises if these are no market numbers
@@ -133,15 +142,38 @@ class Episode:
 
     def start(self, seed: int) -> Array:
         """Begin; [B, sum of D_n] what everybody sees before the first tick."""
-        market, inside = self.market, self.seating.inside
+        market = self.market
+        kept = self.hosted.memories if self._keep and self.hosted else None
         self._streams = Streams.of(seed, self.numbers)
-        policies = tuple(self.seating.policies[seat.name] for seat in inside)
-        memories = [p.start(s, self.batch) for p, s in zip(policies, inside, strict=True)]
-        luck = tuple(Streams.of(seed, self.numbers, seat.name) for seat in inside)
-        self.hosted = Table(inside, policies, memories, luck, self.batch) if inside else None
+        self._seat(seed, kept)
         self.state: State = market.start(self.batch)
         self.observation: Array = market.first_observation(self.state, self._streams.at(0))
-        self._reward = np.zeros((self.batch, market.layout.N))
+        if kept is None:
+            self._reward = np.zeros((self.batch, market.layout.N))
+        return self.observation
+
+    def _seat(self, seed: int, memories: list[Any] | None = None) -> None:
+        inside = self.seating.inside
+        policies = tuple(self.seating.policies[seat.name] for seat in inside)
+        if memories is None:
+            memories = [p.start(s, self.batch) for p, s in zip(policies, inside, strict=True)]
+        luck = tuple(Streams.of(seed, self.numbers, seat.name) for seat in inside)
+        self.hosted = Table(inside, policies, memories, luck, self.batch) if inside else None
+
+    def snapshot(self) -> Any:
+        """All that the episode remembers between two ticks, as nested tuples of arrays."""
+        hosted = () if self.hosted is None else tuple(self.hosted.memories)
+        return self.state, self.observation, self._reward, hosted
+
+    def restore(self, seed: int, arrays: Mapping[str, Array]) -> Array:
+        """Go on with the episode of a seed where `snapshot` was taken; [B, sum of D_n] what is
+        seen there. arrays: by their paths in the snapshot, as `learners.saving.named` gives them.
+        """
+        self.start(seed)
+        state, self.observation, self._reward, memories = filled(self.snapshot(), arrays)
+        self.state = state._replace(tick=int(state.tick))
+        if self.hosted is not None:
+            self.hosted.memories = list(memories)
         return self.observation
 
     @property
@@ -161,6 +193,18 @@ class Episode:
         step = tick(self.market, self.state, actions, self._streams.at(now))
         self.state, self.observation, self._reward = step.state, step.observation, step.reward
         return step
+
+
+def _check_turns(seating: Seating) -> None:
+    """InputError where a learner inside would lose count of its turns at an episode's end."""
+    horizon = seating.market.horizon
+    for seat in seating.inside:
+        period = seat.turn[0]
+        if period and horizon % period and hasattr(seating.policies[seat.name], "learn"):
+            raise InputError(
+                f"keep_memories=True: {seat.name} moves every {period} ticks, which does not "
+                f"divide horizon={horizon}; give a horizon that it does"
+            )
 
 
 def _parts(source: Any) -> tuple[Market, dict[str, Policy]]:

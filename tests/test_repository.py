@@ -41,9 +41,9 @@ for part in ("actors", "rollout", "envs", "experiments"):
     KNOWS[part].add("scenarios")  # a scenario is what they are made from
 KNOWS["envs"].add("report")  # for a picture of the market, and then lazily: see LAZY
 KNOWS["rollout"].add("analysis")  # a comparison comes with its interval
-KNOWS["training"] = {"market", "learners"}
-KNOWS["experiments"] |= {"runs", "analysis", "report"}
-KNOWS["sweeps"] = set(CHAIN[: CHAIN.index("envs")]) | {"scenarios", "runs", "analysis"}
+KNOWS["training"] = set(CHAIN[: CHAIN.index("envs") + 1]) | {"scenarios", "runs", "analysis"}
+KNOWS["sweeps"] = set(CHAIN[: CHAIN.index("envs")]) | {"scenarios", "runs", "analysis", "training"}
+KNOWS["experiments"] |= {"runs", "analysis", "report", "training"}
 KNOWS |= dict.fromkeys(RIM, (set(KNOWS) | RIM) - {"envs"})
 
 LAZY = {("envs", "report"), ("cli", "experiments")}
@@ -55,7 +55,10 @@ HOMES = {
         "mos_agents/actors/ray_runtime.py",
         "mos_agents/actors/ray_workers.py",
         "mos_agents/sweeps/tuning.py",
+        "mos_agents/training",
+        "experiments/benchmarks/training.py",
     ),
+    "torch": ("mos_agents/training", "experiments"),
     "matplotlib": ("mos_agents/report",),
     "pettingzoo": ("envs", "experiments"),
 }

@@ -111,6 +111,16 @@ def cluster(
         _look_at_environment()
 
 
+def joined() -> bool:
+    """Whether this process is on a cluster already."""
+    return bool(ray.is_initialized())
+
+
+def fetched(reference: Any) -> Any:
+    """What lies in the object store behind a reference."""
+    return ray.get(reference)
+
+
 def _checked(address: str, insecure: bool) -> None:
     """Raise InputError where the cluster cannot be joined, before Ray tries so for a minute."""
     where = f"address={address!r}"

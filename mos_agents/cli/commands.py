@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mos_agents import __version__, runs, scenarios
-from mos_agents.cli import comparing
+from mos_agents.cli import comparing, training
 from mos_agents.cli.playing import (
     compiled,
     go_on,
@@ -371,6 +371,9 @@ def sweep(
         )
         folder = sweeps.folder.place(out, plan, name)
     raise typer.Exit(sweeping.play(plan, folder, order))
+
+
+app.command()(training.train)
 
 
 def _run(

@@ -146,12 +146,17 @@ def compiled() -> bool:
 
 def stopped(recording: runs.Recording, number: int) -> Interrupted:
     """Where the run stands, and how to go on."""
-    return Interrupted(
+    return stopped_by(
         f"mos: stopped: the first {recording.acknowledged:,} of {recording.facts['ticks']:,} ticks "
         f"are recorded in {shown(recording.folder)}; mos run --resume {shown(recording.folder)} "
         "goes on",
-        128 + number,
+        number,
     )
+
+
+def stopped_by(message: str, number: int) -> Interrupted:
+    """What a command that a signal stopped leaves with."""
+    return Interrupted(message, 128 + number)
 
 
 @contextlib.contextmanager

@@ -70,6 +70,10 @@ class Categorical:
     def width(self) -> int:
         return int(self.grid.shape[0] * self.grid.shape[1])
 
+    def values(self, outputs: Array) -> Array:
+        """[B, L_n, m] the last layer's numbers [B, width] by listing and level."""
+        return outputs.reshape(len(outputs), *self.grid.shape[:2])
+
     @property
     def range(self) -> tuple[Array, Array]:
         """[L_n, A] the lowest and the highest that can be asked."""

@@ -121,7 +121,7 @@ def named(memory: Any, prefix: str = "") -> Iterator[tuple[str, Array]]:
             yield path, array
 
 
-def filled(template: Any, arrays: dict[str, Array], prefix: str = "") -> Any:
+def filled(template: Any, arrays: Mapping[str, Array], prefix: str = "") -> Any:
     """A memory like `template` with these arrays in it, by their paths."""
     parts: dict[str, Any] = {}
     for name, part in _parts(template):

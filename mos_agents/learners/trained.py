@@ -99,11 +99,11 @@ class TrainedNetwork:
     def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
         head, outputs = self.network.head, self.network.forward(observation)
         if isinstance(head, Categorical):
-            chances = self.chances(head, outputs)
             if self.explore:
+                chances = self.chances(head, outputs)
                 level = drawn(chances, shocks.uniforms("choose", chances.shape[1]))
             else:
-                level = chances.argmax(axis=-1)
+                level = head.values(outputs).argmax(axis=-1)
             return head.grid[np.arange(len(head.grid)), level], memory
         mean, std = normal(head, outputs)
         if self.explore:
@@ -123,7 +123,7 @@ class TrainedNetwork:
     def chances(self, head: Categorical, outputs: Array) -> Array:
         """[B, L_n, m] the chance of each level. Without exploring the first of the best has it all,
         as `argmax` takes it in every library."""
-        values = outputs.reshape(len(outputs), *head.grid.shape[:2])
+        values = head.values(outputs)
         if self.explore and not isinstance(head, QValues):
             return softmax(values)
         best = values.argmax(axis=-1)[..., None] == np.arange(values.shape[-1])

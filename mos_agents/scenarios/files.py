@@ -170,12 +170,17 @@ def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") 
         path, equals, text = change.partition("=")
         if not equals or not path.strip():
             raise InputError(f"{option} {change!r} must be KEY=VALUE, such as arrivals.sessions=50")
-        try:
-            value = _yaml(text)
-        except (yaml.YAMLError, InputError, ValueError):
-            raise InputError(f"{option} {change!r}: the value is not YAML") from None
+        value = parsed_value(text, f"{option} {change!r}")
         _set(data, path.strip(), value, f"{option} {change!r}")
     return validate(data, option)
+
+
+def parsed_value(text: str, shown: str) -> Any:
+    """A value as YAML on one line, as `inline` writes it; InputError where it is none."""
+    try:
+        return _yaml(text)
+    except (yaml.YAMLError, InputError, ValueError):
+        raise InputError(f"{shown}: the value is not YAML") from None
 
 
 def _set(data: Any, path: str, value: Any, shown: str) -> None:

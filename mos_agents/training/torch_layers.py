@@ -52,7 +52,7 @@ def layers_of(*modules: nn.Module) -> tuple[Layer, ...]:
                 )
             found[-1] = found[-1]._replace(activation=ACTIVATIONS[type(module)])
         elif not isinstance(module, PASSED):
-            known = ", ".join(one.__name__ for one in (nn.Linear, *ACTIVATIONS))
+            known = ", ".join(["Linear", *(one.__name__ for one in ACTIVATIONS)])
             raise InputError(
                 f"{type(module).__name__} is no layer that a network can have; those are {known}"
             )

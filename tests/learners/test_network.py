@@ -64,6 +64,15 @@ def test_the_kernel_has_the_bits_of_its_twin_and_a_row_the_same_in_any_batch(inp
     assert np.allclose(y, x @ weights + bias, rtol=1e-13, atol=1e-13)
 
 
+def test_a_row_of_a_large_network_has_the_same_bits_alone_and_in_a_batch_of_any_size():
+    seat = SHOP.seats[0]
+    made, rows = network(seat, hidden=(64, 64)), seen(SHOP.seats[0], 257)
+    whole = made.forward(rows)
+    for size in (1, 2, 5, 64):
+        assert np.array_equal(made.forward(rows[:size]), whole[:size])
+        assert np.array_equal(made.forward(rows[100:][:size]), whole[100:][:size])
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activations_are_finite_everywhere_and_keep_a_rows_bits(activation):
     x = np.linspace(-800.0, 800.0, 37 * 41).reshape(37, 41)

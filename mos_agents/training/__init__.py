@@ -1,0 +1,45 @@
+"""Deep learners: RLlib's PPO, DQN, SAC and APPO train participants of any market.
+
+`TrainingPlan` says what is trained and how; `train` does it, `resume` goes on with what was cut
+off; what comes out are networks that play as policies (`mos_agents.learners.network`).
+
+Only `plan`, `seats` and `folder` can be imported without PyTorch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mos_agents.training.folder import TrainingRun, read_training
+from mos_agents.training.plan import TrainingPlan
+
+
+def train(plan: TrainingPlan, folder: str | Path | None = None, **options: Any) -> Any:
+    """Train to the plan's end: see `loop.train`. Loads PyTorch and RLlib."""
+    from mos_agents.training import extra
+
+    extra.needed()
+    from mos_agents.training.loop import train as trained
+
+    return trained(plan, folder, **options)
+
+
+def check(plan: TrainingPlan) -> None:
+    """InputError in one line where the plan does not fit its market; needs no PyTorch."""
+    from mos_agents.training.seats import Seats
+
+    Seats.of(plan)
+
+
+def resume(folder: str | Path, **options: Any) -> Any:
+    """Go on with a training that was cut off: see `loop.resume`. Loads PyTorch and RLlib."""
+    from mos_agents.training import extra
+
+    extra.needed()
+    from mos_agents.training.loop import resume as resumed
+
+    return resumed(folder, **options)
+
+
+__all__ = ["TrainingPlan", "TrainingRun", "check", "read_training", "resume", "train"]

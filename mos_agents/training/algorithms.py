@@ -1,0 +1,190 @@
+"""From a plan to RLlib's configuration, with defaults that learn in the markets at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.algorithms.appo import APPOConfig
+from ray.rllib.algorithms.dqn import DQNConfig
+from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.algorithms.sac import SACConfig
+from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.policy.policy import PolicySpec
+
+from mos_agents.market.types import InputError
+from mos_agents.training.choosing import chooser
+from mos_agents.training.learning import (
+    APPOFromArrays,
+    DQNFromArrays,
+    PPOFromArrays,
+    SACFromArrays,
+)
+from mos_agents.training.normalising import Norm
+from mos_agents.training.runner import BatchRunner, _seen_space
+from mos_agents.training.seats import Seats
+
+CONFIGS: dict[str, Any] = {"ppo": PPOConfig, "appo": APPOConfig, "dqn": DQNConfig, "sac": SACConfig}
+LEARNERS = {
+    "ppo": PPOFromArrays, "appo": APPOFromArrays, "dqn": DQNFromArrays, "sac": SACFromArrays,
+}  # fmt: skip
+LR = {"ppo": 1e-3, "appo": 5e-4, "dqn": 1e-3, "sac": 1e-3}
+GAMMA = 0.95
+"""As the house's tabular learners have it: per tick."""
+OURS = {"lr", "gamma", "train_batch_size_per_learner", "train_batch_size", "replay_buffer_config",
+        "learner_class", "model", "learner_config_dict"}  # fmt: skip
+"""Settings that the plan has other words for."""
+
+
+def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
+    """RLlib's configuration. Raises InputError where a setting is unknown or not taken."""
+    plan = seats.plan
+    for name in ("ray.rllib", "ray.tune"):  # they tell of their own stacks' history
+        logging.getLogger(name).setLevel(logging.ERROR)
+    config = CONFIGS[plan.algo]()
+    config.api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
+    config.framework("torch")
+    config.debugging(seed=plan.seed % 2**31, log_level="ERROR")
+    config.environment(env=None, env_config={"plan": plan, "norms": dict(norms)})
+    specs = {p.name: (_seen_space(p.size), chooser(plan.algo, p).space) for p in seats.policies}
+    mapping = {a: p.name for p in seats.policies for a in p.agents}
+    config.multi_agent(
+        policies={
+            n: PolicySpec(observation_space=o, action_space=a) for n, (o, a) in specs.items()
+        },
+        policy_mapping_fn=_Mapping(mapping),
+    )
+    config.env_runners(
+        env_runner_cls=BatchRunner,
+        num_env_runners=plan.workers,
+        num_envs_per_env_runner=plan.markets,
+        rollout_fragment_length=_fragment(plan),
+        num_cpus_per_env_runner=1,
+        create_env_on_local_worker=False,
+    )
+    config.learners(num_learners=0, learner_class=LEARNERS[plan.algo])
+    config.fault_tolerance(
+        restart_failed_env_runners=True, ignore_env_runner_failures=False,
+        max_num_env_runner_restarts=100, num_consecutive_env_runner_failures_tolerance=100,
+    )  # fmt: skip
+    config.reporting(
+        min_time_s_per_iteration=None,
+        min_sample_timesteps_per_iteration=plan.ticks * plan.markets * max(1, plan.workers),
+        min_train_timesteps_per_iteration=0,
+    )  # fmt: skip
+    model = DefaultModelConfig(
+        fcnet_hiddens=list(plan.hidden),
+        fcnet_activation=plan.activation,
+        vf_share_layers=False,
+        free_log_std=plan.algo in ("ppo", "appo") and not plan.discrete,
+    )
+    config.rl_module(
+        rl_module_spec=MultiRLModuleSpec(
+            rl_module_specs={
+                n: RLModuleSpec(
+                    observation_space=o, action_space=a, model_config=dataclasses.asdict(model)
+                )
+                for n, (o, a) in specs.items()
+            }
+        )
+    )
+    config.training(
+        gamma=GAMMA if plan.gamma is None else plan.gamma,
+        **_settings(seats),
+    )
+    _with_hyper(config, plan.hyper)
+    try:
+        config.validate()
+    except (ValueError, TypeError) as error:
+        raise InputError(f"hyper: RLlib does not take it: {_short(error)}") from None
+    return config
+
+
+def _fragment(plan: Any) -> int:
+    """Ticks that a runner plays before it hands over."""
+    return plan.ticks if plan.algo in ("ppo", "appo") else min(plan.ticks, 8)
+
+
+def _settings(seats: Seats) -> dict[str, Any]:
+    """The algorithm's own, for fragments of this size."""
+    plan = seats.plan
+    lr = LR[plan.algo] if plan.lr is None else plan.lr
+    whole = plan.ticks * plan.markets * max(1, plan.workers)
+    if plan.algo == "ppo":
+        return {
+            "lr": lr, "train_batch_size": whole, "minibatch_size": min(512, whole),
+            "num_epochs": 10, "clip_param": 0.2, "vf_clip_param": np.inf, "vf_loss_coeff": 0.5,
+            "entropy_coeff": 0.0, "lambda_": 0.95, "use_kl_loss": False, "grad_clip": 0.5,
+            "grad_clip_by": "global_norm",
+        }  # fmt: skip
+    if plan.algo == "appo":
+        return {
+            "lr": lr, "train_batch_size": plan.ticks * plan.markets, "num_epochs": 1,
+            "clip_param": 0.2, "entropy_coeff": 0.0, "use_kl_loss": False, "grad_clip": 0.5,
+            "grad_clip_by": "global_norm", "broadcast_interval": 1,
+        }  # fmt: skip
+    drawn = 256
+    fresh = _fragment(plan) * plan.markets * max(1, plan.workers)
+    common: dict[str, Any] = {
+        "train_batch_size": drawn,
+        "num_steps_sampled_before_learning_starts": max(2 * drawn, 1000),
+        "training_intensity": None,
+        "n_step": 1,
+        "grad_clip": 10.0,
+    }
+    # One update for every 128 market ticks played, or for every fragment that holds more.
+    common["training_intensity"] = max(1.0, fresh / 128) * drawn / fresh
+    if plan.algo == "dqn":
+        last = max(1, plan.iterations // 2) * plan.ticks * plan.markets * max(1, plan.workers)
+        return {
+            **common, "lr": lr, "double_q": True, "dueling": True, "num_atoms": 1,
+            "target_network_update_freq": 2048, "tau": 1.0, "td_error_loss_fn": "huber",
+            "epsilon": [(0, 1.0), (last, 0.02)],
+        }  # fmt: skip
+    return {
+        **common, "lr": None, "actor_lr": lr, "critic_lr": lr, "alpha_lr": lr, "twin_q": True,
+        "tau": 0.005, "target_entropy": "auto", "initial_alpha": 0.2,
+    }  # fmt: skip
+
+
+def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any]) -> None:
+    known = {
+        name
+        for cls in type(config).__mro__
+        if "training" in vars(cls)
+        for name in inspect.signature(vars(cls)["training"]).parameters
+    } - {"self", "kwargs"}
+    for name in hyper:
+        if name in OURS:
+            raise InputError(f"hyper {name}: has an option of its own here; see mos train --help")
+        if name not in known:
+            import difflib
+
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "see AlgorithmConfig.training of RLlib"
+            raise InputError(f"hyper {name!r} is not a setting of {type(config).__name__}; {hint}")
+    try:
+        config.training(**hyper)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"hyper: RLlib does not take it: {_short(error)}") from None
+
+
+class _Mapping:
+    """Agents to policies; a class, so that it travels by its name."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self.names = dict(names)
+
+    def __call__(self, agent: str, *_: Any, **__: Any) -> str:
+        return self.names[agent]
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

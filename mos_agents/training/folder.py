@@ -1,0 +1,244 @@
+"""The folder of a training: readable after any crash, and enough to go on from.
+
+training.json     the plan, the versions, how it ended; sealed with a checksum
+scenario.yaml     the scenario that it was trained in
+norms.npz         what is seen and earned, shift and scale
+metrics.jsonl     a line per iteration
+checkpoints/      the state after an iteration; the last two are kept
+policies/         the trained networks as of the last checkpoint
+trained.yaml      the scenario with them in it: `mos run FOLDER/trained.yaml`
+tensorboard/      the same figures for TensorBoard
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mos_agents import scenarios
+from mos_agents.learners.saving import packed, unpacked
+from mos_agents.market.types import Array
+from mos_agents.policies.base import to_spec
+from mos_agents.runs.files import (
+    RunError,
+    digest,
+    read_inside,
+    read_with_digest,
+    write_all,
+    write_whole,
+    write_with_digest,
+)
+from mos_agents.runs.names import inside, locate, names_in_turn, slug
+from mos_agents.runs.recording import now, sealed, versions
+from mos_agents.scenarios.files import validate
+from mos_agents.training.plan import TrainingPlan
+
+CHECKPOINT = re.compile(r"(\d{9})\.npz")
+KEPT = 2
+"""Checkpoints: should the last one be damaged, there is one before it."""
+SYNC_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A training folder read back. facts: its training.json."""
+
+    folder: Path
+    facts: dict[str, Any]
+    plan: TrainingPlan
+
+    @property
+    def finished(self) -> bool:
+        return self.facts["finished"] is not None
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The records of all iterations whose line is whole."""
+        return records(self.folder)
+
+    def checkpoints(self) -> list[int]:
+        """Iterations after which there is a checkpoint, the oldest first."""
+        return checkpoints(self.folder)
+
+
+def create(
+    plan: TrainingPlan, root: str | Path, name: str | None, norms: Mapping[str, Array]
+) -> Path:
+    """A new folder below `root`; nothing that is there is overwritten."""
+    root = Path(root)
+    stem = f"{slug(plan.scenario.name)}-{plan.algo}-s{plan.seed}"
+    described = scenarios.dump(plan.scenario)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for one in [name] if name is not None else names_in_turn(stem, root):
+            folder = inside(root, one)
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            break
+        else:
+            raise RunError(f"run {name} is already in {root}: nothing is overwritten; give another")
+        for part in ("checkpoints", "policies", "tensorboard"):
+            (folder / part).mkdir()
+        write_whole(folder / "scenario.yaml", described.encode())
+        write_with_digest(folder / "norms.npz", packed(dict(norms)))
+        facts = {
+            "name": folder.name, "plan": plan.described(), "started": now(), "finished": None,
+            "iterations": None, "ended": None, "versions": versions(),
+            "inputs": plan.scenario.inputs(), "scenario_sha256": digest(described.encode()),
+        }  # fmt: skip
+        write_whole(folder / "training.json", sealed(facts))
+    except OSError as error:
+        raise RunError(
+            f"{root}: a training folder cannot be made here: {error.strerror or error}; give "
+            "another with --out"
+        ) from None
+    return folder
+
+
+def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:
+    """The training of a name below `root`, or of a path; RunError where it is damaged or none."""
+    folder = locate(str(run), root)
+    path = folder / "training.json"
+    if not path.exists():
+        raise RunError(f"{folder}: is no training's folder; mos train makes one")
+    try:
+        facts = json.loads(read_inside(path))
+        whole = isinstance(facts, dict) and sealed(facts) == read_inside(path)
+    except (ValueError, RecursionError):
+        whole = False
+    if not whole:
+        raise RunError(f"{path}: damaged or edited: its checksum does not match; restore the file")
+    if digest(read_inside(folder / "scenario.yaml")) != facts["scenario_sha256"]:
+        raise RunError(f"{folder / 'scenario.yaml'}: is not what was trained in; restore it")
+    for name, kept in facts["inputs"].items():
+        if scenarios.digest_of(name) != kept:
+            raise RunError(f"{name}: is not what {folder.name} was trained with; restore it")
+    return TrainingRun(folder, facts, TrainingPlan.from_facts(facts["plan"]))
+
+
+def seal(folder: Path, facts: Mapping[str, Any], **changes: Any) -> None:
+    """Write training.json anew."""
+    write_whole(folder / "training.json", sealed({**facts, **changes}))
+
+
+def read_norms(folder: Path) -> dict[str, Array]:
+    """The arrays of norms.npz."""
+    path = folder / "norms.npz"
+    return unpacked(read_with_digest(path), str(path), "norms")
+
+
+# --- checkpoints ----------------------------------------------------------------------------------
+
+
+def checkpoints(folder: Path) -> list[int]:
+    """Iterations after which there is a checkpoint, the oldest first."""
+    found = (CHECKPOINT.fullmatch(entry.name) for entry in (folder / "checkpoints").iterdir())
+    return sorted(int(match[1]) for match in found if match)
+
+
+def checkpoint_path(folder: Path, iteration: int) -> Path:
+    return folder / "checkpoints" / f"{iteration:09d}.npz"
+
+
+def write_checkpoint(folder: Path, iteration: int, data: bytes) -> None:
+    """Put a checkpoint there, whole or not at all, and let go of those before the last two."""
+    try:
+        write_with_digest(checkpoint_path(folder, iteration), data)
+    except OSError as error:
+        raise RunError(
+            f"{folder}: a checkpoint cannot be written: {error.strerror or error}; make room, then "
+            f"mos train --resume {folder.name}"
+        ) from None
+    for old in checkpoints(folder)[:-KEPT]:
+        for path in (checkpoint_path(folder, old), _digest_path(folder, old)):
+            path.unlink(missing_ok=True)
+
+
+def last_checkpoint(folder: Path) -> tuple[int, bytes] | None:
+    """The newest checkpoint that is as it was written, with its iteration; None where none is."""
+    damaged = None
+    for iteration in reversed(checkpoints(folder)):
+        try:
+            return iteration, read_with_digest(checkpoint_path(folder, iteration))
+        except RunError as error:
+            damaged = error
+    if damaged is not None:
+        raise damaged
+    return None
+
+
+def _digest_path(folder: Path, iteration: int) -> Path:
+    path = checkpoint_path(folder, iteration)
+    return path.with_name(path.name + ".sha256")
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+class Metrics:
+    """metrics.jsonl under way: a line per iteration, in the kernel's hands at once (a kill loses
+    nothing) and on the disk every two seconds."""
+
+    def __init__(self, folder: Path, upto: int) -> None:
+        """Go on after iteration `upto`: what comes later is dropped, it will be made again."""
+        self._path = folder / "metrics.jsonl"
+        kept = [one for one in records(folder) if one["iteration"] <= upto]
+        write_whole(self._path, b"".join(_line(one) for one in kept))
+        self._handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._synced = time.monotonic()
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        write_all(self._handle, _line(record))
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self.sync()
+
+    def sync(self) -> None:
+        os.fsync(self._handle)
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        self.sync()
+        os.close(self._handle)
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl; a torn last one is left out, any other misfit is an error."""
+    path = folder / "metrics.jsonl"
+    if not path.exists():
+        return []
+    *lines, torn = read_inside(path).split(b"\n")
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError:
+        raise RunError(f"{path}: damaged: a line is not JSON; restore the file") from None
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, allow_nan=False).encode() + b"\n"
+
+
+def trained_scenario(plan: TrainingPlan, paths: Mapping[str, str]) -> str:
+    """The plan's scenario as YAML, with what the plan says the others play and with the trained
+    networks at their seats (participant: path)."""
+    scenario, played = plan.scenario, {**plan.scenario.policies(), **plan.policies}
+    specs: dict[str, Any] = {}
+    for name, policy in played.items():
+        specs[name] = dict(policy) if isinstance(policy, Mapping) else to_spec(policy)
+    for name, path in paths.items():
+        specs[name] = {"kind": "network", "path": path}
+    data = scenario.model_dump(mode="python")
+    market = scenario.market()
+    roles = dict(zip(market.layout.participants, market.layout.roles, strict=True))
+    data["participants"] = [
+        {"name": name, "role": roles[name], "policy": specs[name]} for name in roles
+    ]
+    if plan.horizon is not None:
+        data["ticks"] = plan.horizon
+    return scenarios.dump(validate(data, "trained.yaml"))

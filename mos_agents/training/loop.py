@@ -1,0 +1,374 @@
+"""Train to the plan's end, keep what matters on the disk, and go on after any interruption.
+
+With `workers=0` a training is a function of its plan: the luck of choosing has addresses, and the
+generators that RLlib and PyTorch draw from are seeded anew at every iteration. One that was cut off
+therefore ends with the same bits as one that was not. APPO is the exception: it learns in a thread
+of its own, as fast as that comes along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    LEARNER_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    TIMERS,
+)
+
+from mos_agents.actors.ray_runtime import cluster, joined
+from mos_agents.learners.network import Network
+from mos_agents.learners.network_files import save_network
+from mos_agents.learners.saving import named
+from mos_agents.learners.trained import TrainedNetwork
+from mos_agents.market.types import InputError
+from mos_agents.runs.files import RunError, write_whole
+from mos_agents.runs.recording import now
+from mos_agents.training import folder as folders
+from mos_agents.training import state as states
+from mos_agents.training.algorithms import configured
+from mos_agents.training.evaluating import evaluated
+from mos_agents.training.export import exported
+from mos_agents.training.normalising import Norm, from_arrays, pilot, to_arrays
+from mos_agents.training.plan import TrainingPlan
+from mos_agents.training.replay import Replay
+from mos_agents.training.seats import Seats
+
+Record = dict[str, Any]
+OnProgress = Callable[[Record], bool | None]
+"""Called after every iteration with its record; True ends the training there, in good order."""
+
+FIRST_LOG_STD = -0.7
+"""Of PPO's and APPO's normal distributions: half the way from the middle to a bound."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What came of a training.
+
+    networks: by policy. policies: by participant, ready to play. history: a record per iteration.
+    ended: "iterations", a stop's name, or "asked".
+    """
+
+    seats: Seats
+    networks: Mapping[str, Network]
+    history: list[Record]
+    ended: str
+    folder: Path | None
+
+    @property
+    def policies(self) -> dict[str, TrainedNetwork]:
+        """What each learner plays now, without exploring."""
+        return {
+            agent: TrainedNetwork.of(self.networks[p.name])
+            for p in self.seats.policies
+            for agent in p.agents
+        }
+
+
+def train(
+    plan: TrainingPlan,
+    folder: str | Path | None = None,
+    *,
+    name: str | None = None,
+    on_progress: OnProgress | None = None,
+    address: str | None = None,
+    insecure: bool = False,
+) -> Trained:
+    """Train from the beginning.
+
+    folder: below which the training's folder is made (under `name`, or the next free one); None
+        keeps nothing on the disk. address, insecure: of a Ray cluster; where the process is on one
+        already, that is used, and otherwise one of its own.
+    """
+    seats = Seats.of(plan)
+    norms = pilot(seats)
+    with _runtime(address, insecure):
+        session = _Session(seats, norms)
+        try:
+            if folder is not None:
+                session.folder = folders.create(plan, folder, name, to_arrays(norms))
+            return session.to_the_end(on_progress)
+        finally:
+            session.close()
+
+
+def resume(
+    folder: str | Path,
+    *,
+    root: str | Path = "runs",
+    on_progress: OnProgress | None = None,
+    address: str | None = None,
+    insecure: bool = False,
+    iterations: int | None = None,
+) -> Trained:
+    """Go on from the last checkpoint, or from the beginning where there is none.
+
+    iterations: train up to so many, in place of the plan's. RunError where nothing is left to do.
+    """
+    run = folders.read_training(folder, root)
+    plan = run.plan if iterations is None else run.plan.changed(iterations=iterations)
+    found = folders.last_checkpoint(run.folder)
+    if run.finished and (found is None or found[0] >= plan.iterations):
+        raise RunError(
+            f"{run.folder}: finished already; --iterations N trains on beyond "
+            f"{run.facts['iterations']}"
+        )
+    seats = Seats.of(plan)
+    norms = from_arrays(folders.read_norms(run.folder), [p.name for p in seats.policies])
+    with _runtime(address, insecure):
+        session = _Session(seats, norms)
+        try:
+            session.folder = run.folder
+            if found is not None:
+                path = folders.checkpoint_path(run.folder, found[0])
+                session.restore(states.from_bytes(found[1], str(path)))
+            return session.to_the_end(on_progress)
+        finally:
+            session.close()
+
+
+@contextlib.contextmanager
+def _runtime(address: str | None, insecure: bool) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # networks of this size; and sums in one order
+    try:
+        if joined() and address is None:
+            yield
+        else:
+            with cluster(address, insecure=insecure):
+                yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Session:
+    """A training under way."""
+
+    def __init__(self, seats: Seats, norms: Mapping[str, Norm]) -> None:
+        self.seats, self.plan, self.norms = seats, seats.plan, dict(norms)
+        self.folder: Path | None = None
+        self.iteration = 0
+        self.seconds = 0.0
+        self.history: list[Record] = []
+        config = configured(seats, norms)
+        self._seed(0)
+        self.algorithm = config.build_algo()
+        shutil.rmtree(self.algorithm.logdir, ignore_errors=True)  # its own results: not wanted
+        self.learner = self.algorithm.learner_group._learner
+        if self.plan.algo in ("dqn", "sac"):
+            self.algorithm.local_replay_buffer = self.replay = Replay(
+                int(dict(self.plan.hyper).get("capacity", 100_000)), 1, config.gamma,
+                np.random.default_rng(0),
+            )  # fmt: skip
+        if self.plan.algo in ("ppo", "appo") and not self.plan.discrete:
+            with torch.no_grad():
+                for policy in seats.policies:
+                    self.module(policy.name).pi.log_std.fill_(FIRST_LOG_STD)
+        self._hand_out()
+
+    def module(self, name: str) -> Any:
+        return self.learner.module[name].unwrapped()
+
+    def _hand_out(self) -> None:
+        self.algorithm.env_runner_group.sync_weights(
+            from_worker_or_learner_group=self.algorithm.learner_group, inference_only=True
+        )
+
+    def _seed(self, iteration: int) -> None:
+        """All generators that are not ours, for one iteration."""
+        sequence = np.random.SeedSequence(self.plan.seed, spawn_key=(iteration,))
+        words = sequence.generate_state(4)
+        random.seed(int(words[0]))
+        np.random.seed(int(words[1]))
+        torch.manual_seed(int(words[2]))
+        if hasattr(self, "replay"):
+            self.replay.rng = np.random.default_rng(int(words[3]))
+
+    # --- the iterations ---------------------------------------------------------------------------
+
+    def to_the_end(self, on_progress: OnProgress | None) -> Trained:
+        plan = self.plan
+        ended = "iterations"
+        metrics, board = None, None
+        if self.folder is not None:
+            metrics = folders.Metrics(self.folder, self.iteration)
+            self.history = folders.records(self.folder)
+            board = _board(self.folder, self.iteration)
+        try:
+            while self.iteration < plan.iterations:
+                record = self.once()
+                self.history.append(record)
+                if metrics is not None:
+                    metrics.add(record)
+                    _draw(board, record)
+                reached = self._reached(record)
+                asked = on_progress(record) if on_progress is not None else None
+                last = bool(reached or asked) or self.iteration == plan.iterations
+                if self.folder is not None and (last or not self.iteration % plan.checkpoint_every):
+                    if metrics is not None:
+                        metrics.sync()
+                    self.keep()
+                if reached or asked:
+                    ended = reached or "asked"
+                    break
+            if self.folder is not None and ended != "asked":
+                facts = folders.read_training(self.folder).facts
+                folders.seal(
+                    self.folder, facts, plan=plan.described(), finished=now(),
+                    iterations=self.iteration, ended=ended,
+                )  # fmt: skip
+        finally:
+            if metrics is not None:
+                metrics.close()
+            if board is not None:
+                board.close()
+        return Trained(self.seats, self.networks(), self.history, ended, self.folder)
+
+    def once(self) -> Record:
+        """One iteration, and the evaluation that follows it where one is due."""
+        begun = time.perf_counter()
+        self._seed(self.iteration + 1)
+        result = self.algorithm.train()
+        self.iteration += 1
+        self.seconds += time.perf_counter() - begun
+        record = _record(self, result)
+        every = self.plan.evaluate_every
+        if every and (not self.iteration % every or self.iteration == self.plan.iterations):
+            found = evaluated(self.seats, self.networks())
+            record["evaluation"] = sum(found.values()) / len(found)
+            record |= {f"evaluation/{agent}": value for agent, value in found.items()}
+        return record
+
+    def _reached(self, record: Record) -> str | None:
+        stop = self.plan.stop
+        told = record.get("evaluation") if self.plan.evaluate_every else record.get("reward")
+        if "steps" in stop and record["steps"] >= stop["steps"]:
+            return "steps"
+        if "seconds" in stop and record["seconds"] >= stop["seconds"]:
+            return "seconds"
+        if "reward" in stop and told is not None and told >= stop["reward"]:
+            return "reward"
+        return None
+
+    # --- what is kept -----------------------------------------------------------------------------
+
+    def networks(self) -> dict[str, Network]:
+        """The policies as they are, by name."""
+        facts = {"scenario": self.plan.scenario.name, "seed": self.plan.seed,
+                 "iterations": self.iteration}  # fmt: skip
+        return {
+            p.name: exported(self.plan.algo, p, self.learner.module[p.name], self.norms[p.name],
+                             {**facts, "policy": p.name})
+            for p in self.seats.policies
+        }  # fmt: skip
+
+    def keep(self) -> None:
+        """Write the policies and a checkpoint."""
+        assert self.folder is not None
+        paths = {}
+        for policy in self.seats.policies:
+            network = self.networks()[policy.name]
+            save_network(self.folder / "policies" / f"{policy.name}.npz", network)
+            paths |= {agent: f"policies/{policy.name}.npz" for agent in policy.agents}
+        text = folders.trained_scenario(self.plan, paths)
+        write_whole(self.folder / "trained.yaml", text.encode())
+        folders.write_checkpoint(self.folder, self.iteration, states.to_bytes(self.state()))
+
+    def state(self) -> dict[str, Any]:
+        """All that the next iteration depends on."""
+        learner = self.learner.get_state()
+        learner.pop("metrics_logger", None)
+        found: dict[str, Any] = {
+            "iteration": self.iteration,
+            "seconds": self.seconds,
+            "steps": self.steps(),
+            "learner": learner,
+            "extra": self.learner.extra_state(),
+        }
+        runner = self.algorithm.env_runner
+        if not self.plan.workers:
+            found["runner"] = runner.snapshot()
+        if hasattr(self, "replay"):
+            found["replay"] = self.replay.to_arrays()
+        return found
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self.iteration, self.seconds = int(state["iteration"]), float(state["seconds"])
+        try:
+            self.learner.set_state(state["learner"])
+            self.learner.set_extra_state(state["extra"])
+            if not self.plan.workers:
+                self.algorithm.env_runner.restore(state["runner"])
+            if hasattr(self, "replay"):
+                self.replay.from_arrays(state["replay"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise InputError(
+                f"checkpoint of another plan or version: {' '.join(str(error).split())[:120]}"
+            ) from None
+        self.algorithm.set_state({"training_iteration": self.iteration})
+        self.algorithm.metrics.log_value(
+            (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), int(state["steps"]),
+            reduce="lifetime_sum",
+        )  # fmt: skip
+        self._hand_out()
+
+    def steps(self) -> int:
+        """Market ticks played by all runners."""
+        key = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+        return int(self.algorithm.metrics.peek(key, default=0))
+
+    def close(self) -> None:
+        self.algorithm.stop()
+
+
+def _record(session: _Session, result: Mapping[str, Any]) -> Record:
+    """The figures of an iteration, flat: name to number."""
+    runners = result.get(ENV_RUNNER_RESULTS, {})
+    record: Record = {
+        "iteration": session.iteration, "steps": session.steps(),
+        "seconds": round(session.seconds, 3),
+    }  # fmt: skip
+    rewards = {}
+    for agent in session.seats.agents:
+        played = float(runners.get("num_agent_steps_sampled", {}).get(agent, 0.0))
+        if played:
+            rewards[agent] = float(runners["reward"][agent]) / played
+    if rewards:
+        record["reward"] = sum(rewards.values()) / len(rewards)
+        record |= {f"reward/{agent}": value for agent, value in rewards.items()}
+    for part, value in runners.get("seconds", {}).items():
+        record[f"seconds/{part}"] = float(value)
+    learning = result.get(TIMERS, {}).get("learner_update_timer")
+    if learning is not None:
+        record["seconds/learner"] = float(learning)
+    for policy in session.seats.policies:
+        for key, value in result.get(LEARNER_RESULTS, {}).get(policy.name, {}).items():
+            if np.isscalar(value) and np.isfinite(float(value)):
+                record[f"{policy.name}/{key}"] = float(value)
+    return record
+
+
+def _board(folder: Path, iteration: int) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(
+        str(folder / "tensorboard"), purge_step=iteration + 1 if iteration else None
+    )
+
+
+def _draw(board: Any, record: Mapping[str, Any]) -> None:
+    for key, value in record.items():
+        if key != "iteration":
+            board.add_scalar(key, value, record["iteration"])

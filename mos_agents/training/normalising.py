@@ -1,0 +1,119 @@
+"""What is seen and earned, brought to one size: shift and scale measured once, before training.
+
+A pilot plays every learner with actions drawn evenly from its range, in markets of its own luck,
+and takes mean and standard deviation of every number seen and of the rewards. They stay as they
+are from then on: every runner has the same, a resumed training too, and they leave with the policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mos_agents.market.random import Streams
+from mos_agents.market.types import Array
+from mos_agents.training.seats import PolicySeat, Seats
+
+MARKETS, TICKS = 64, 500
+"""Of the pilot, at most."""
+CLIP = 10.0
+"""Where a number seen is cut, in standard deviations of the pilot."""
+SMALL = 1e-8
+"""Standard deviations below this share of the size of a number are rounding."""
+
+
+class Norm(NamedTuple):
+    """seen: (x - shift) / scale, cut to [-clip, clip]. earned: (r - reward_shift) / reward_scale."""
+
+    shift: Array  # [D]
+    scale: Array  # [D]
+    clip: float
+    reward_shift: float
+    reward_scale: float
+
+    def seen(self, observation: Array) -> NDArray[np.float32]:
+        """[R, D] what the network is shown."""
+        standard = (observation - self.shift) / self.scale
+        return np.clip(standard, -self.clip, self.clip).astype(np.float32)
+
+    def earned(self, reward: Array) -> NDArray[np.float32]:
+        """What the algorithm is told it earned, from rewards of any shape."""
+        return ((reward - self.reward_shift) / self.reward_scale).astype(np.float32)
+
+
+def plain(size: int) -> Norm:
+    """Nothing is changed."""
+    return Norm(np.zeros(size), np.ones(size), np.inf, 0.0, 1.0)
+
+
+def pilot(seats: Seats) -> dict[str, Norm]:
+    """The norms of every policy, measured; or plain ones where the plan says so."""
+    if seats.plan.normalise == "none":
+        return {p.name: plain(p.size) for p in seats.policies}
+    batch = seats.markets("pilot", MARKETS)
+    observation = batch.reset()
+    luck = {a: Streams.of(seats.seed("pilot"), batch.numbers, f"pilot/{a}") for a in batch.agents}
+    seen: dict[str, list[Array]] = {a: [] for a in batch.agents}
+    earned: dict[str, list[Array]] = {a: [] for a in batch.agents}
+    for at in range(min(TICKS, batch.market.horizon)):
+        actions = {
+            a: _evenly(p, luck[a].at(at).uniforms("action", p.low.size))
+            for p in seats.policies
+            for a in p.agents
+        }
+        for a in batch.agents:
+            seen[a].append(observation[:, batch.columns[a]])
+        observation, reward, _, _ = batch.step(actions)
+        for n, a in enumerate(batch.agents):
+            earned[a].append(reward[:, n])
+    return {
+        p.name: _norm(
+            np.concatenate([one for a in p.agents for one in seen[a]]),
+            np.concatenate([one for a in p.agents for one in earned[a]]),
+        )
+        for p in seats.policies
+    }
+
+
+def _evenly(policy: PolicySeat, uniforms: Array) -> NDArray[Any]:
+    """Actions [B, L_n, A], or levels [B, L_n], each as likely as any other."""
+    if policy.grid is None:
+        return policy.placed(2.0 * uniforms - 1.0)
+    level = (uniforms[:, : policy.listings] * policy.levels).astype(np.int64)
+    return np.minimum(level, policy.levels - 1)
+
+
+def _norm(seen: Array, earned: Array) -> Norm:
+    shift, scale = seen.mean(axis=0), seen.std(axis=0)
+    # What never changes in the pilot is shown in its own size: it may change later.
+    constant = scale <= SMALL * np.maximum(1.0, np.abs(shift))
+    scale = np.where(constant, np.maximum(1.0, np.abs(shift)), scale)
+    spread = float(earned.std())
+    centre = float(earned.mean())
+    if spread <= SMALL * max(1.0, abs(centre)):
+        spread = max(1.0, abs(centre))
+    return Norm(shift, scale, CLIP, centre, spread)
+
+
+def to_arrays(norms: Mapping[str, Norm]) -> dict[str, Array]:
+    """As arrays by name, for a file."""
+    return {
+        f"{name}/{part}": np.asarray(value, np.float64)
+        for name, norm in norms.items()
+        for part, value in norm._asdict().items()
+    }
+
+
+def from_arrays(arrays: Mapping[str, Array], names: list[str]) -> dict[str, Norm]:
+    """What `to_arrays` wrote; KeyError where something is missing."""
+    found = {}
+    for name in names:
+        parts = {part: arrays[f"{name}/{part}"] for part in Norm._fields}
+        found[name] = Norm(
+            parts["shift"], parts["scale"], float(parts["clip"]), float(parts["reward_shift"]),
+            float(parts["reward_scale"]),
+        )  # fmt: skip
+    return found

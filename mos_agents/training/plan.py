@@ -1,0 +1,205 @@
+"""What is trained and how: one value, checked before anything is started."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from mos_agents import scenarios
+from mos_agents.market.types import InputError
+from mos_agents.policies.base import to_spec
+from mos_agents.scenarios import Scenario
+
+ALGORITHMS = ("ppo", "dqn", "sac", "appo")
+SHARING = ("independent", "shared", "by-role")
+ACTIONS = ("continuous", "discrete")
+NATURAL = {"ppo": "continuous", "appo": "continuous", "sac": "continuous", "dqn": "discrete"}
+"""How each algorithm chooses where nobody says."""
+ONLY = {"dqn": "discrete", "sac": "continuous"}
+STOPS = ("steps", "reward", "seconds")
+ACTIVATIONS = ("tanh", "relu", "silu", "linear")
+WHOLE = {
+    "markets": 1, "workers": 0, "iterations": 1, "ticks": 1, "checkpoint_every": 1,
+    "evaluate_every": 0, "evaluation_markets": 1, "seed": 0,
+}  # fmt: skip
+"""Whole numbers and the least that each may be."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Who learns what, with which algorithm, for how long. Raises InputError in one line.
+
+    scenario: a `Scenario`, or a preset's name, or a path. agents: who learns; None: everybody that
+        `envs.seating.give_out` would control from outside. policies: what the others play, over
+        what the scenario says for them.
+    algo: "ppo", "dqn", "sac" or "appo". sharing: "independent" (a policy each), "shared" (one for
+        all) or "by-role".
+    actions: "continuous" (numbers between `band` times the reference price, or a maker's whole
+        range) or "discrete" (a grid of `levels` points, as `envs.choices.price_grids` has it); None:
+        what suits the algorithm. grid: the points themselves.
+    horizon: ticks of an episode; None: the scenario's.
+    markets: side by side in each env runner. workers: remote env runners; 0: in this process.
+    ticks: played in each market per iteration. iterations: at most so many. stop: ends earlier, at
+        {"steps": market ticks in all, "reward": mean per tick of the learners in evaluation (in
+        training where there is none), "seconds": of work}.
+    hidden, activation: of the networks. lr, gamma: None takes the algorithm's (`algorithms.py`);
+        gamma is per tick. hyper: RLlib's own settings of `AlgorithmConfig.training`, by name.
+    normalise: "pilot" (shift and scale of what is seen and earned, measured before the training)
+        or "none".
+    evaluate_every: iterations between evaluations without exploring, each of one episode in
+        `evaluation_markets` markets of their own; 0: none. checkpoint_every: iterations.
+    keep_memories: learners among the others keep what they learnt from episode to episode.
+    """
+
+    scenario: Scenario
+    algo: str = "ppo"
+    agents: tuple[str, ...] | None = None
+    policies: Mapping[str, Any] = field(default_factory=dict)
+    sharing: str = "independent"
+    actions: str | None = None
+    levels: Any = 15
+    band: tuple[float, float] | None = None
+    grid: Any = None
+    horizon: int | None = None
+    markets: int = 32
+    workers: int = 0
+    ticks: int = 64
+    iterations: int = 100
+    stop: Mapping[str, float] = field(default_factory=dict)
+    hidden: tuple[int, ...] = (64, 64)
+    activation: str = "tanh"
+    lr: float | None = None
+    gamma: float | None = None
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    normalise: str = "pilot"
+    evaluate_every: int = 10
+    evaluation_markets: int = 16
+    checkpoint_every: int = 10
+    keep_memories: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        if not isinstance(self.scenario, Scenario):
+            put(self, "scenario", scenarios.load(self.scenario))
+        for name in ("agents", "hidden", "band"):
+            if isinstance(getattr(self, name), list):
+                put(self, name, tuple(getattr(self, name)))
+        one_of("algo", self.algo, ALGORITHMS)
+        one_of("policies", self.sharing, SHARING)
+        one_of("activation", self.activation, ACTIVATIONS)
+        one_of("normalise", self.normalise, ("pilot", "none"))
+        if self.actions is None:
+            put(self, "actions", NATURAL[self.algo])
+        one_of("actions", self.actions, ACTIONS)
+        only = ONLY.get(self.algo)
+        if only and self.actions != only:
+            other = "sac, ppo or appo" if only == "discrete" else "dqn, ppo or appo"
+            raise InputError(
+                f"actions={self.actions!r}: {self.algo} takes {only} actions only; train with "
+                f"{other}, or say --actions {only}"
+            )
+        if self.band is None:
+            put(
+                self,
+                "band",
+                (0.0, 2.0) if self.scenario.quotes.kind == "sealed_bid" else (0.6, 2.0),
+            )
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        for name, least in WHOLE.items():
+            whole(name, getattr(self, name), least)
+        if self.horizon is not None:
+            whole("horizon", self.horizon, 1)
+        hidden = self.hidden
+        if not isinstance(hidden, tuple) or not 1 <= len(hidden) <= 8:
+            raise InputError(f"hidden={hidden!r} must be one to eight widths, such as 64,64")
+        for width in hidden:
+            whole("hidden", width, 1, 4096)
+        if self.lr is not None:
+            number("lr", self.lr, 0.0, 1.0, above=True)
+        if self.gamma is not None:
+            number("gamma", self.gamma, 0.0, 1.0)
+        if not isinstance(self.stop, Mapping):
+            raise InputError(f"stop={self.stop!r} must be such as steps=1e6,reward=0.3")
+        for name, value in self.stop.items():
+            one_of("stop", name, STOPS)
+            number(f"stop {name}", value, -math.inf if name == "reward" else 0.0, math.inf)
+        if not isinstance(self.hyper, Mapping) or any(not isinstance(k, str) for k in self.hyper):
+            raise InputError(f"hyper={self.hyper!r} must be settings by their names")
+
+    @property
+    def discrete(self) -> bool:
+        return self.actions == "discrete"
+
+    def described(self) -> dict[str, Any]:
+        """The plan as plain facts, from which `from_facts` makes it again."""
+        facts = {one.name: getattr(self, one.name) for one in fields(self)}
+        facts["scenario"] = scenarios.dump(self.scenario)
+        facts["policies"] = {
+            name: dict(one) if isinstance(one, Mapping) else to_spec(one)
+            for name, one in self.policies.items()
+        }
+        return {name: plain(value) for name, value in facts.items()}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> TrainingPlan:
+        """The plan that `described` wrote."""
+        given = dict(facts)
+        try:
+            given["scenario"] = scenarios.parse(given["scenario"])
+            for name in ("agents", "hidden", "band"):
+                if given.get(name) is not None:
+                    given[name] = tuple(given[name])
+            return cls(**given)
+        except (KeyError, TypeError) as error:
+            raise InputError(f"plan: is not one of this version: {str(error)[:80]}") from None
+
+    def changed(self, **changes: Any) -> TrainingPlan:
+        """The same plan with some fields changed."""
+        return replace(self, **changes)
+
+
+# --- checks ---------------------------------------------------------------------------------------
+
+
+def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """InputError unless the value is among those allowed."""
+    if not isinstance(value, str) or value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, 1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise InputError(f"{name}={value!r} must be one of {', '.join(allowed)}{hint}")
+
+
+def whole(name: str, value: Any, least: int, most: int = 2**53) -> None:
+    """InputError unless the value is a whole number in [least, most]."""
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or not least <= value <= most:
+        upper = f" and <= {most}" if most < 2**53 else ""
+        raise InputError(f"{name}={value!r} must be a whole number >= {least}{upper}")
+
+
+def number(name: str, value: Any, low: float, high: float, above: bool = False) -> None:
+    """InputError unless the value is a number in [low, high], or in (low, high]."""
+    real = isinstance(value, int | float | np.integer | np.floating)
+    inside = real and not isinstance(value, bool) and low <= value <= high
+    if not inside or (above and not value > low):
+        left = "(" if above or low == -math.inf else "["
+        raise InputError(f"{name}={value!r} must be a number in {left}{low:g}, {high:g}]")
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    return value

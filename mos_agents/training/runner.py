@@ -1,0 +1,328 @@
+"""RLlib's env runner over a batch of markets: all markets step at once, arrays in and arrays out.
+
+RLlib's own runner steps a list of environments with dictionaries and appends to an episode object
+per market, agent and tick. This one steps a `BatchedMarket`, asks each policy's module once a tick
+for all its rows, and cuts the finished stretch into fragments.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ray.rllib.core import COMPONENT_RL_MODULE
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.utils.checkpoints import Checkpointable
+from ray.rllib.utils.metrics import (
+    EPISODE_RETURN_MEAN,
+    NUM_AGENT_STEPS_SAMPLED,
+    NUM_AGENT_STEPS_SAMPLED_LIFETIME,
+    NUM_ENV_STEPS_SAMPLED,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_MODULE_STEPS_SAMPLED,
+    NUM_MODULE_STEPS_SAMPLED_LIFETIME,
+    WEIGHTS_SEQ_NO,
+)
+
+from mos_agents.learners.saving import named
+from mos_agents.market.random import Streams
+from mos_agents.market.types import Array
+from mos_agents.training.choosing import Chooser, chooser
+from mos_agents.training.fragments import Fragment, Rollout
+from mos_agents.training.normalising import Norm
+from mos_agents.training.seats import PolicySeat, Seats
+
+REWARD = "reward"
+SECONDS = "seconds"
+
+
+class _Part:
+    """What a policy gathers while a stretch is played."""
+
+    def __init__(self, seat: PolicySeat, ticks: int, markets: int, columns: list[slice]) -> None:
+        self.seat, self.columns, self.markets = seat, columns, markets
+        rows = len(seat.agents) * markets
+        self.observations = np.empty((ticks + 1, rows, seat.size), np.float32)
+        self.rewards = np.empty((ticks, rows), np.float32)
+        self.outputs: list[NDArray[np.float32]] = []
+        self.actions: list[NDArray[Any]] = []
+
+    def rows_of(self, observation: Array) -> Array:
+        """[R, D] the policy's rows, agent after agent."""
+        if len(self.columns) == 1:
+            return observation[:, self.columns[0]]
+        return np.concatenate([observation[:, one] for one in self.columns])
+
+    def by_agent(self, placed: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The actions of each agent in all markets."""
+        b = self.markets
+        return {a: placed[i * b : (i + 1) * b] for i, a in enumerate(self.seat.agents)}
+
+
+class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
+    """Plays `config.num_envs_per_env_runner` markets. The plan and its norms come in `env_config`.
+
+    Runner w of W plays the markets with the next numbers after those of runner w - 1; its luck in
+    choosing has an address as well (agent, market, ticks played). A fragment ends where an episode
+    does, so `sample` may return two.
+    """
+
+    def __init__(self, *, config: Any, **kwargs: Any) -> None:
+        super().__init__(config=config, **kwargs)
+        given = config.env_config
+        self.seats = Seats.of(given["plan"])
+        self.norms: Mapping[str, Norm] = given["norms"]
+        self.plan = self.seats.plan
+        self.played = 0  # ticks since the first
+        self._weights_seq_no = 0
+        self._module_spaces = {
+            p.name: (_seen_space(p.size), chooser(self.plan.algo, p).space)
+            for p in self.seats.policies
+        }
+        self.make_module()
+        if not self.worker_index and self.plan.workers:
+            return  # the driver's own: it holds the weights and plays nothing
+        self.make_env()
+
+    # --- what RLlib asks for ----------------------------------------------------------------------
+
+    def make_env(self) -> None:
+        count = self.config.num_envs_per_env_runner
+        first = max(0, (self.worker_index or 0) - 1) * count
+        self.env = self.seats.markets("training", np.arange(first, first + count))
+        self.num_envs = count
+        seed = self.seats.seed("training")
+        self._luck = {
+            a: Streams.of(seed, self.env.numbers, f"learner/{a}") for a in self.env.agents
+        }
+        self._observation: Array | None = None
+        self._return = np.zeros((count, len(self.env.agents)))
+
+    def make_module(self) -> None:
+        spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
+        self.module = spec.build()
+
+    def get_spaces(self) -> dict[str, Any]:
+        return dict(self._module_spaces)
+
+    def assert_healthy(self) -> None:
+        assert self.module is not None
+
+    def stop(self) -> None:
+        if self.env is not None:
+            self.env.close()
+
+    def sample(
+        self,
+        *,
+        num_timesteps: int | None = None,
+        num_episodes: int | None = None,
+        explore: bool | None = None,
+        random_actions: bool = False,
+        force_reset: bool = False,
+    ) -> list[Fragment]:
+        """Play on. num_timesteps: market ticks, rounded up to whole ticks of all markets."""
+        if num_episodes is not None or random_actions:
+            raise NotImplementedError("only stretches of ticks, with the policies' own actions")
+        if num_timesteps is None:
+            ticks = self.config.get_rollout_fragment_length(self.worker_index)
+        else:
+            ticks = -(-num_timesteps // self.num_envs)
+        if force_reset or self._observation is None:
+            self._observation = self.env.reset()
+            self._return[:] = 0.0
+        begun = time.perf_counter()
+        found = []
+        self._seconds = dict.fromkeys(("market", "forward", "fragments"), 0.0)
+        while ticks:
+            stretch = min(ticks, self._left())
+            found.append(self._play(stretch, self.config.explore if explore is None else explore))
+            ticks -= stretch
+        for name, seconds in self._seconds.items():
+            self.metrics.log_value((SECONDS, name), seconds, reduce="sum")
+        self.metrics.log_value((SECONDS, "sample"), time.perf_counter() - begun, reduce="sum")
+        return found
+
+    def _left(self) -> int:
+        return int(self.env.market.horizon - self.env.tick)
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    def _play(self, ticks: int, explore: bool) -> Fragment:
+        env, clock = self.env, time.perf_counter
+        parts = {
+            p.name: _Part(p, ticks, self.num_envs, [env.columns[a] for a in p.agents])
+            for p in self.seats.policies
+        }
+        choosers = self.choosers()
+        order = {a: n for n, a in enumerate(env.agents)}
+        earned = np.zeros(len(env.agents))
+        observation = self._observation
+        market = forward = 0.0
+        for t in range(ticks):
+            actions: dict[str, NDArray[Any]] = {}
+            for name, part in parts.items():
+                shown = self.norms[name].seen(part.rows_of(observation))
+                part.observations[t] = shown
+                begun = clock()
+                outputs = self.forward(name, shown)
+                forward += clock() - begun
+                chosen = self._chosen(part.seat, choosers[name], outputs, explore)
+                part.outputs.append(outputs)
+                part.actions.append(chosen)
+                actions |= part.by_agent(choosers[name].placed(chosen))
+            begun = clock()
+            observation, reward, _, _ = env.step(actions)
+            market += clock() - begun
+            for name, part in parts.items():
+                own = reward[:, [order[a] for a in part.seat.agents]].T.ravel()
+                part.rewards[t] = self.norms[name].earned(own)
+            earned += reward.mean(axis=0)
+            self._return += reward
+            self.played += 1
+        begun = clock()
+        rollouts = {}
+        for name, part in parts.items():
+            part.observations[ticks] = self.norms[name].seen(part.rows_of(observation))
+            rollouts[name] = self._rollout(choosers[name], part)
+        self._seconds["market"] += market
+        self._seconds["forward"] += forward
+        self._observation = observation
+        self._log(ticks, earned)
+        if self._left() == 0:
+            self._observation = env.reset()
+            self._return[:] = 0.0
+        self._seconds["fragments"] += clock() - begun
+        return Fragment(rollouts, ticks, self.num_envs)
+
+    def forward(self, name: str, shown: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[R, K] the last layer of a policy's module."""
+        batch = {"obs": torch.from_numpy(shown)}
+        with torch.inference_mode():
+            module = self.module[name]
+            if self.plan.algo == "dqn":
+                outputs = module.compute_q_values(batch)["qf_preds"]
+            else:
+                outputs = module.forward_inference(batch)["action_dist_inputs"]
+        found: NDArray[np.float32] = outputs.numpy()
+        return found
+
+    def choosers(self) -> dict[str, Chooser]:
+        """How each policy chooses now."""
+        epsilon = self.epsilon()
+        return {p.name: chooser(self.plan.algo, p, epsilon) for p in self.seats.policies}
+
+    def epsilon(self) -> float:
+        """DQN's chance to try any level, by the market ticks that all runners have played."""
+        if self.plan.algo != "dqn":
+            return 0.0
+        from ray.rllib.utils.schedules.scheduler import Scheduler
+
+        schedule = Scheduler(fixed_value_or_schedule=self.config.epsilon, framework="torch")
+        steps = self.played * self.num_envs * max(1, self.plan.workers)
+        return float(schedule.update(steps))
+
+    def _chosen(
+        self, seat: PolicySeat, how: Chooser, outputs: NDArray[np.float32], explore: bool
+    ) -> NDArray[Any]:
+        if not explore:
+            return how.best(outputs)
+        draws = [self._luck[a].at(self.played).uniforms("action", how.draws) for a in seat.agents]
+        return how.drawn(outputs, draws[0] if len(draws) == 1 else np.concatenate(draws))
+
+    def _rollout(self, how: Chooser, part: _Part) -> Rollout:
+        outputs, actions = np.stack(part.outputs), np.stack(part.actions)
+        if self.plan.algo in ("ppo", "appo"):
+            flat = outputs.reshape(-1, outputs.shape[-1])
+            logs = how.log_chance(flat, actions.reshape(len(flat), *actions.shape[2:]))
+            logs = logs.reshape(part.rewards.shape)
+        else:
+            logs = np.zeros_like(part.rewards)
+        return Rollout(part.observations, actions, part.rewards, outputs, logs)
+
+    # --- figures and state ------------------------------------------------------------------------
+
+    def _log(self, ticks: int, earned: Array) -> None:
+        log = self.metrics.log_value
+        steps = ticks * self.num_envs
+        log(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
+        log(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum")
+        self.num_env_steps_sampled_lifetime += steps
+        for n, agent in enumerate(self.env.agents):
+            log((NUM_AGENT_STEPS_SAMPLED, agent), steps, reduce="sum")
+            log((NUM_AGENT_STEPS_SAMPLED_LIFETIME, agent), steps, reduce="lifetime_sum")
+            log((REWARD, agent), float(earned[n]) * self.num_envs, reduce="sum")
+        for policy in self.seats.policies:
+            rows = steps * len(policy.agents)
+            log((NUM_MODULE_STEPS_SAMPLED, policy.name), rows, reduce="sum")
+            log((NUM_MODULE_STEPS_SAMPLED_LIFETIME, policy.name), rows, reduce="lifetime_sum")
+        if self._left() == 0:
+            log(EPISODE_RETURN_MEAN, float(self._return.sum(axis=1).mean()), window=16)
+
+    def get_metrics(self) -> Any:
+        return self.metrics.reduce()
+
+    def get_state(
+        self, components: Any = None, *, not_components: Any = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        state: dict[str, Any] = {
+            NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime
+        }
+        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
+            state[COMPONENT_RL_MODULE] = self.module.get_state(
+                components=self._get_subcomponents(COMPONENT_RL_MODULE, components),
+                not_components=self._get_subcomponents(COMPONENT_RL_MODULE, not_components),
+            )
+            state[WEIGHTS_SEQ_NO] = self._weights_seq_no
+        return state
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Take in newer weights."""
+        if COMPONENT_RL_MODULE in state:
+            number = state.get(WEIGHTS_SEQ_NO, 0)
+            if number == 0 or self._weights_seq_no < number:
+                weights = state[COMPONENT_RL_MODULE]
+                if not isinstance(weights, Mapping):
+                    from mos_agents.actors.ray_runtime import fetched
+
+                    weights = fetched(weights)
+                self.module.set_state(weights)
+            if number > 0:
+                self._weights_seq_no = number
+        if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
+            self.num_env_steps_sampled_lifetime = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the next `sample` depends on, besides the weights."""
+        found: dict[str, Any] = {
+            "played": self.played, "steps": self.num_env_steps_sampled_lifetime,
+            "seed": self.env.episode_seed, "return": self._return.copy(),
+        }  # fmt: skip
+        if self._observation is not None:
+            episode = {name: array.copy() for name, array in named(self.env.snapshot())}
+            found["episode"] = episode
+        return found
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Go on from a snapshot."""
+        self.played = int(kept["played"])
+        self.num_env_steps_sampled_lifetime = int(kept["steps"])
+        self._return = np.array(kept["return"])
+        if "episode" in kept:
+            self._observation = self.env.restore(int(kept["seed"]), kept["episode"])
+
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (), {"config": self.config}
+
+    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
+        return [(COMPONENT_RL_MODULE, self.module)]
+
+
+def _seen_space(size: int) -> Any:
+    from gymnasium import spaces
+
+    return spaces.Box(-np.inf, np.inf, (size,), np.float32)

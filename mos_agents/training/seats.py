@@ -1,0 +1,157 @@
+"""Where learners sit: the batch of markets they play in, and who shares which policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from envs.batched import BatchedMarket
+from envs.choices import price_grids
+from envs.seating import give_out
+from mos_agents.learners.network import Signature
+from mos_agents.market.random import purpose_number
+from mos_agents.market.seat import Seat
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.training.plan import TrainingPlan
+
+PURPOSES = {"training": 0, "pilot": 1, "evaluation": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class PolicySeat:
+    """One policy and those who share it: alike in all that a network could tell.
+
+    low, high: [L_n, A] what -1 and 1 stand for where actions are numbers. grid: [L_n, m, A] where
+    they are levels, else None.
+    """
+
+    name: str
+    agents: tuple[str, ...]
+    seat: Seat
+    low: Array
+    high: Array
+    grid: Array | None
+
+    @property
+    def size(self) -> int:
+        """D, the length of an observation."""
+        return self.seat.size
+
+    @property
+    def levels(self) -> int:
+        """m, points of each listing's grid."""
+        return 0 if self.grid is None else int(self.grid.shape[1])
+
+    @property
+    def listings(self) -> int:
+        return self.seat.action_shape[0]
+
+    def placed(self, unit: Array) -> Array:
+        """[R, L_n, A] actions from numbers [R, L_n * A] on the scale on which bounds are -1, 1."""
+        unit = np.clip(unit, -1.0, 1.0).reshape(len(unit), *self.low.shape)
+        asked = self.low + (unit + 1.0) * (0.5 * (self.high - self.low))
+        bounded: Array = np.clip(asked, self.low, self.high)
+        return bounded
+
+
+@dataclass(frozen=True, eq=False)
+class Seats:
+    """The plan's learners: their policies, in the order of the first of each.
+
+    playing: the market as it is trained in. agents: who learns, in roster order.
+    """
+
+    plan: TrainingPlan
+    playing: Market
+    policies: tuple[PolicySeat, ...]
+    agents: tuple[str, ...]
+
+    @classmethod
+    def of(cls, plan: TrainingPlan) -> Seats:
+        """Seat everybody. Raises InputError in one line where the plan does not fit its market."""
+        seating = give_out(plan.scenario, plan.agents, plan.policies, plan.horizon)
+        market = seating.market
+        grids = price_grids(
+            market, seating.outside, plan.levels, plan.band or (0.6, 2.0), plan.grid
+        )
+        own: dict[str, tuple[Seat, list[Array]]] = {}
+        for seat in seating.outside:
+            count = seat.action_shape[0]
+            own[seat.name], grids = (seat, grids[:count]), grids[count:]
+        made = []
+        for name, seats in _groups(plan.sharing, seating.outside).items():
+            _check_alike(plan, name, seats, own)
+            seat, tables = own[seats[0].name]
+            made.append(_policy(plan, name, tuple(s.name for s in seats), seat, tables))
+        return cls(plan, market, tuple(made), seating.names)
+
+    def seed(self, purpose: str) -> int:
+        """The seed of the first episode of a purpose: learners never see the evaluation's."""
+        key = (purpose_number("training"), PURPOSES[purpose])
+        sequence = np.random.SeedSequence(self.plan.seed, spawn_key=key)
+        return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+    def markets(self, purpose: str, numbers: int | Sequence[int] | IntArray) -> BatchedMarket:
+        """A batch of the plan's market, its first episode seeded by purpose."""
+        plan = self.plan
+        grid: Any = None
+        if plan.discrete:
+            grid = {a: p.grid for p in self.policies for a in p.agents}
+        return BatchedMarket(
+            plan.scenario,
+            numbers,
+            agents=plan.agents,
+            actions=plan.actions or "continuous",
+            grid=grid,
+            policies=plan.policies,
+            horizon=plan.horizon,
+            seed=self.seed(purpose),
+            reveal=False,
+            keep_memories=plan.keep_memories and purpose == "training",
+        )
+
+
+def _groups(sharing: str, outside: Sequence[Seat]) -> Mapping[str, list[Seat]]:
+    groups: dict[str, list[Seat]] = {}
+    for seat in outside:
+        name = {"independent": seat.name, "shared": "shared", "by-role": seat.role}[sharing]
+        groups.setdefault(name, []).append(seat)
+    return groups
+
+
+def _check_alike(
+    plan: TrainingPlan, name: str, seats: Sequence[Seat], own: Mapping[str, Any]
+) -> None:
+    first = seats[0]
+    for seat in seats[1:]:
+        different = Signature.of(first).difference(Signature.of(seat))
+        if different is None:
+            ours, theirs = own[first.name][1], own[seat.name][1]
+            if any(a.shape != b.shape or (a != b).any() for a, b in zip(ours, theirs, strict=True)):
+                different = "another range of actions"
+        if different is not None:
+            told = different.replace(" when trained", f" at {first.name}").replace(
+                " here", f" at {seat.name}"
+            )
+            raise InputError(
+                f"policies={plan.sharing!r}: {first.name} and {seat.name} cannot share one: {told}; "
+                + ("try by-role or independent" if plan.sharing == "shared" else "try independent")
+            )
+
+
+def _policy(
+    plan: TrainingPlan, name: str, agents: tuple[str, ...], seat: Seat, tables: Sequence[Array]
+) -> PolicySeat:
+    low = np.array([table.min(axis=0) for table in tables])
+    high = np.array([table.max(axis=0) for table in tables])
+    grid = np.stack(tables) if plan.discrete else None
+    if plan.algo == "dqn" and len(tables) > 1:
+        raise InputError(
+            f"algo='dqn' chooses one level at a time, and {seat.name} has {len(tables)} listings; "
+            "train with ppo or appo, or on one instrument (such as --set products=1)"
+        )
+    return PolicySeat(name, agents, seat, low, high, grid)
