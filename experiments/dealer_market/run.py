@@ -89,7 +89,7 @@ def policies(s: Settings, condition: str, seed: int) -> dict[str, Policy]:
         markets=s.markets, ticks=s.ticks, iterations=s.iterations, evaluate_every=0,
         checkpoint_every=s.iterations, hyper=s.hyper,
     )  # fmt: skip
-    return {**theory, **train(plan).policies()}
+    return {**theory, **train(plan).policies}
 
 
 def judged(s: Settings, condition: str, seed: int) -> Facts:

@@ -46,9 +46,9 @@ class Settings:
     is cut and not ended. hyper: RLlib's own settings.
     """
 
-    markets: int = 32
+    markets: int = 16
     ticks: int = 64
-    iterations: int = 150
+    iterations: int = 100
     gamma: float = 0.95
     horizon: int = 256
     hyper: Mapping[str, Any] = field(default_factory=dict)
@@ -99,7 +99,7 @@ def learnt(s: Settings, condition: str, seed: int) -> dict[str, Policy]:
         markets=s.markets, ticks=s.ticks, iterations=s.iterations, evaluate_every=0,
         checkpoint_every=s.iterations, hyper=s.hyper,
     )  # fmt: skip
-    return {**rivals, **train(plan).policies()}
+    return {**rivals, **train(plan).policies}
 
 
 def judged(s: Settings, condition: str, seed: int) -> Facts:
