@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -40,7 +40,7 @@ class TrainedNetwork:
     path: str | None = None
     explore: bool = False
     epsilon: float = 0.05
-    packed: str | None = None
+    packed: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.explore, bool):

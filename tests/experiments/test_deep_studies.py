@@ -1,0 +1,110 @@
+"""The studies of deep learners: what is measured and kept, and that a training goes through."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from experiments.crew import as_json, intervals, table, worked_off
+from experiments.dealer_market import measures as dealer_measures
+from experiments.dealer_market import run as dealer
+from experiments.dealer_market.world import Leaning, World
+from experiments.deep_pricing import run as pricing
+from experiments.deep_pricing.measures import best_replies, theory, verdict
+from mos_agents.market.types import InputError
+from mos_agents.policies import make
+
+FEW = pricing.Settings(markets=4, ticks=32, iterations=2)
+
+
+def always(price):
+    return make("fixed_price", price=float(price))
+
+
+def test_nash_prices_have_no_gain_and_joint_prices_have_all_of_it():
+    market = pricing.scenario().market()
+    known, _ = theory(market)
+    for prices, gain in ((known.p_N, 0.0), (known.p_M, 1.0)):
+        policies = {f"firm_{i + 1}": always(price) for i, price in enumerate(prices)}
+        found = verdict(market, policies, seed=0, markets=1, delta=0.95)
+        assert found.profit_gain == pytest.approx(gain, abs=1e-6)
+        assert found.rpdi == pytest.approx(gain, abs=1e-6)
+        assert (found.cut, found.away) == (0.0, 0.0)
+        assert found.spread < 1e-12
+    assert found.unprofitable == 0.0  # nobody punishes the cut from the joint optimum: it pays
+
+
+def test_a_firm_that_follows_answers_the_cut_by_as_much():
+    market = pricing.scenario().market()
+    known, _ = theory(market)
+    joint = float(known.p_M[0])
+    policies = {"firm_1": make("match_cheapest"), "firm_2": always(joint)}
+    found = verdict(market, policies, seed=0, markets=1, delta=0.95)
+    # Of the two cuts only that of firm_2 is answered: firm_1 itself is the one who follows.
+    reply = best_replies(market, 1, np.array([[joint, joint]]))[0]
+    assert found.cut == pytest.approx(0.5 * (reply / joint - 1.0), abs=1e-9)
+
+
+def test_makers_share_the_flow_by_their_quotes_and_traders_pay_the_best():
+    world = World(makers=2)
+    wide, narrow = Leaning(1.0, 0.001), Leaning(0.4, 0.001)
+    found = dealer_measures.outcome(world, {"maker_1": wide, "maker_2": narrow}, 0, 60).means()
+    np.testing.assert_allclose(found["spread"], [1.0, 0.4], atol=0.011)
+    assert found["touch"] <= 0.41
+    assert found["share"][1] > 0.9
+    alone = dealer_measures.outcome(replace(world, makers=1), {"maker_1": wide}, 0, 60).means()
+    assert alone["paid"] == pytest.approx(1.0, abs=0.05)
+    assert found["paid"] < 0.5
+
+
+def test_what_is_finished_is_kept_and_other_settings_are_refused(tmp_path):
+    first = worked_off(made, FEW, ("x", "y"), (0, 1), tmp_path, workers=1)
+    assert first == {"x": [{"seed": 0}, {"seed": 1}], "y": [{"seed": 0}, {"seed": 1}]}
+    one = tmp_path / "x-1.json"
+    one.write_text(one.read_text().replace('"seed": 1\n', '"seed": 7\n', 1))
+    told = json.loads(one.read_text())
+    told["facts"], told["seed"] = {"seed": 5}, 1
+    one.write_text(json.dumps(told))
+    again = worked_off(made, FEW, ("x",), (0, 1), tmp_path, workers=1)
+    assert again == {"x": [{"seed": 0}, {"seed": 5}]}
+    with pytest.raises(InputError, match="is of other settings"):
+        worked_off(made, replace(FEW, ticks=33), ("x",), (0,), tmp_path, workers=1)
+
+
+def made(settings, condition, seed):
+    return {"seed": seed}
+
+
+def test_figures_come_in_the_form_of_all_experiments():
+    found = {"a": [{"gain": 1.0, "by": [1.0, 3.0], "no": None}] * 3}
+    assert set(intervals(found)) == {("a", "gain"), ("a", "by")}
+    told = json.loads(as_json("study", FEW, found))
+    assert told["results"][0] == {
+        "quantity": "gain.a", "published": None, "ours": 1.0, "ci95": [1.0, 1.0], "within": None,
+        "source": None,
+    }  # fmt: skip
+    assert "1.000 [1.000, 1.000]" in table(found, {"a": "A"}, ("gain", "no"))
+
+
+@pytest.mark.parametrize("study", (pricing, dealer))
+def test_a_condition_that_is_not_there_is_told_with_those_that_are(study, tmp_path, capsys):
+    assert study.main(["--out", str(tmp_path), "--only", "nothing"]) == 2
+    assert "is no condition; there are" in capsys.readouterr().err
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("condition", ("ppo", "dqn", "ppo_on_tables"))
+def test_a_short_training_of_the_pricing_study_ends_in_a_verdict(condition):
+    facts = pricing.judged(FEW, condition, 0)
+    assert -2.0 < facts["profit_gain"] < 1.0
+    assert len(facts["prices"]) == 2
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("condition", ("ppo_2", "ppo_on_as"))
+def test_a_short_training_of_the_dealer_study_ends_in_an_outcome(condition):
+    short = dealer.Settings(markets=4, ticks=32, iterations=1, judged=8)
+    facts = dealer.judged(short, condition, 0)
+    assert sum(facts["share"]) == pytest.approx(1.0)
+    assert len(facts["spread"]) == 2
