@@ -25,6 +25,7 @@ from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
     TIMERS,
 )
+from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from mos_agents.actors.ray_runtime import cluster, joined
 from mos_agents.learners.network import Network
@@ -318,10 +319,9 @@ class _Session:
                 f"checkpoint of another plan or version: {' '.join(str(error).split())[:120]}"
             ) from None
         self.algorithm.set_state({"training_iteration": self.iteration})
-        self.algorithm.metrics.log_value(
-            (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), int(state["steps"]),
-            reduce="lifetime_sum",
-        )  # fmt: skip
+        played = MetricsLogger(root=False)
+        played.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, int(state["steps"]), reduce="lifetime_sum")
+        self.algorithm.metrics.aggregate([played.reduce()], key=ENV_RUNNER_RESULTS)
         self._hand_out()
 
     def steps(self) -> int:
@@ -355,7 +355,7 @@ def _record(session: _Session, result: Mapping[str, Any]) -> Record:
         record["seconds/learner"] = float(learning)
     for policy in session.seats.policies:
         for key, value in result.get(LEARNER_RESULTS, {}).get(policy.name, {}).items():
-            if np.isscalar(value) and np.isfinite(float(value)):
+            if np.isscalar(value) and np.isfinite(float(value)) and "lifetime" not in key:
                 record[f"{policy.name}/{key}"] = float(value)
     return record
 
