@@ -35,7 +35,7 @@ CONFIGS: dict[str, Any] = {"ppo": PPOConfig, "appo": APPOConfig, "dqn": DQNConfi
 LEARNERS = {
     "ppo": PPOFromArrays, "appo": APPOFromArrays, "dqn": DQNFromArrays, "sac": SACFromArrays,
 }  # fmt: skip
-LR = {"ppo": 1e-3, "appo": 5e-4, "dqn": 1e-3, "sac": 1e-3}
+LR = {"ppo": 1e-3, "appo": 1e-3, "dqn": 1e-3, "sac": 1e-3}
 GAMMA = 0.95
 """As the house's tabular learners have it: per tick."""
 OURS = {"lr", "gamma", "train_batch_size_per_learner", "train_batch_size", "replay_buffer_config",
@@ -109,7 +109,7 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
 
 def _fragment(plan: Any) -> int:
     """Ticks that a runner plays before it hands over."""
-    return plan.ticks if plan.algo in ("ppo", "appo") else min(plan.ticks, 8)
+    return min(plan.ticks, {"ppo": plan.ticks, "appo": 16, "dqn": 8, "sac": 8}[plan.algo])
 
 
 def _settings(seats: Seats) -> dict[str, Any]:
@@ -126,9 +126,10 @@ def _settings(seats: Seats) -> dict[str, Any]:
         }  # fmt: skip
     if plan.algo == "appo":
         return {
-            "lr": lr, "train_batch_size": plan.ticks * plan.markets, "num_epochs": 1,
+            "lr": lr, "train_batch_size": _fragment(plan) * plan.markets, "num_epochs": 1,
             "clip_param": 0.2, "entropy_coeff": 0.0, "use_kl_loss": False, "grad_clip": 0.5,
-            "grad_clip_by": "global_norm", "broadcast_interval": 1,
+            "grad_clip_by": "global_norm", "broadcast_interval": 1, "target_network_update_freq": 1,
+            "circular_buffer_num_batches": 4, "circular_buffer_iterations_per_batch": 2,
         }  # fmt: skip
     drawn = 256
     fresh = _fragment(plan) * plan.markets * max(1, plan.workers)

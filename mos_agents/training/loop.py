@@ -175,7 +175,10 @@ class _Session:
         if self.plan.algo in ("ppo", "appo") and not self.plan.discrete:
             with torch.no_grad():
                 for policy in seats.policies:
-                    self.module(policy.name).pi.log_std.fill_(FIRST_LOG_STD)
+                    module = self.module(policy.name)
+                    for head in (module.pi, getattr(module, "_old_pi", None)):  # APPO's target
+                        if head is not None:
+                            head.log_std.fill_(FIRST_LOG_STD)
         self._hand_out()
 
     def module(self, name: str) -> Any:
