@@ -48,6 +48,8 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
     plan = seats.plan
     for name in ("ray.rllib", "ray.tune"):  # they tell of their own stacks' history
         logging.getLogger(name).setLevel(logging.ERROR)
+    # A worker that is lost comes back; how many there are stands in each record.
+    logging.getLogger("ray.rllib.utils.actor_manager").setLevel(logging.CRITICAL)
     config = CONFIGS[plan.algo]()
     config.api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
     config.framework("torch")

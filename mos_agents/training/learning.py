@@ -42,7 +42,7 @@ class _FromArrays:
         }
         return MultiAgentBatch(
             {
-                name: SampleBatch({k: torch.as_tensor(v).to(self._device) for k, v in own.items()})
+                name: SampleBatch({k: torch.tensor(v).to(self._device) for k, v in own.items()})
                 for name, own in columns.items()
             },
             env_steps=sum(len(one) for one in given),
@@ -107,7 +107,7 @@ class PPOFromArrays(_FromArrays, PPOTorchLearner):  # type: ignore[misc]
 
     def values(self, name: str, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """[T + 1, R] the critic's worth of observations [T + 1, R, D]."""
-        rows = torch.from_numpy(observations.reshape(-1, observations.shape[-1])).to(self._device)
+        rows = torch.tensor(observations.reshape(-1, observations.shape[-1])).to(self._device)
         with torch.no_grad():
             found = self.module[name].unwrapped().compute_values({"obs": rows})
         values: NDArray[np.float32] = found.cpu().numpy().reshape(observations.shape[:2])

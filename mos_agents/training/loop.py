@@ -326,6 +326,11 @@ class _Session:
         played.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, int(state["steps"]), reduce="lifetime_sum")
         self.algorithm.metrics.aggregate([played.reduce()], key=ENV_RUNNER_RESULTS)
         self._hand_out()
+        if self.plan.workers:
+            self.algorithm.env_runner_group.foreach_env_runner(
+                "set_state", local_env_runner=False,
+                kwargs={"state": {NUM_ENV_STEPS_SAMPLED_LIFETIME: int(state["steps"])}},
+            )  # fmt: skip
 
     def steps(self) -> int:
         """Market ticks played by all runners."""
@@ -343,6 +348,8 @@ def _record(session: _Session, result: Mapping[str, Any]) -> Record:
         "iteration": session.iteration, "steps": session.steps(),
         "seconds": round(session.seconds, 3),
     }  # fmt: skip
+    if session.plan.workers:
+        record["workers"] = session.algorithm.env_runner_group.num_healthy_remote_workers()
     rewards = {}
     for agent in session.seats.agents:
         played = float(runners.get("num_agent_steps_sampled", {}).get(agent, 0.0))

@@ -100,6 +100,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             a: Streams.of(seed, self.env.numbers, f"learner/{a}") for a in self.env.agents
         }
         self._observation: Array | None = None
+        self._first_seed: int | None = None
         self._return = np.zeros((count, len(self.env.agents)))
 
     def make_module(self) -> None:
@@ -133,7 +134,8 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         else:
             ticks = -(-num_timesteps // self.num_envs)
         if force_reset or self._observation is None:
-            self._observation = self.env.reset()
+            self._observation = self.env.reset(self._first_seed)
+            self._first_seed = None
             self._return[:] = 0.0
         begun = time.perf_counter()
         found = []
@@ -293,8 +295,15 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
                 self.module.set_state(weights)
             if number > 0:
                 self._weights_seq_no = number
-        if NUM_ENV_STEPS_SAMPLED_LIFETIME in state:
-            self.num_env_steps_sampled_lifetime = state[NUM_ENV_STEPS_SAMPLED_LIFETIME]
+        steps = int(state.get(NUM_ENV_STEPS_SAMPLED_LIFETIME) or 0)
+        if steps and not self.played and self.env is not None:
+            self._begin_late(steps)
+
+    def _begin_late(self, steps: int) -> None:
+        """A runner that comes when others have played `steps`: it does not repeat their luck."""
+        self.played = steps // (self.num_envs * max(1, self.plan.workers))
+        sequence = np.random.SeedSequence(self.seats.seed("training"), spawn_key=(steps,))
+        self._first_seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def snapshot(self) -> dict[str, Any]:
         """All that the next `sample` depends on, besides the weights."""
