@@ -72,7 +72,7 @@ def train(
             **WHOLE,
         ),
     ] = None,
-    markets: Annotated[int, typer.Option(help="Side by side in each worker.", **WHOLE)] = 32,
+    markets: Annotated[int, typer.Option(help="Side by side in each worker.", **WHOLE)] = 64,
     workers: Annotated[
         int, typer.Option(help="Processes that play; 0: this one alone.", **WHOLE)
     ] = 0,

@@ -66,7 +66,7 @@ class TrainingPlan:
     band: tuple[float, float] | None = None
     grid: Any = None
     horizon: int | None = None
-    markets: int = 32
+    markets: int = 64
     workers: int = 0
     ticks: int = 64
     iterations: int = 100
