@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mos_agents.analysis.collusion import Benchmarks, profit_gain, rpdi
-from mos_agents.analysis.impulse import Return, profitability, punishment, rivals_reaction
+from mos_agents.analysis.impulse import Return, profitability, punishment, response
 from mos_agents.market.equilibrium.pricing import PriceBenchmarks, benchmarks, best_response
 from mos_agents.market.metrics import metric
 from mos_agents.market.tick import Market
@@ -28,6 +28,9 @@ KEPT = 500
 AFTER = 60
 """Ticks that a cut is followed for."""
 
+SHOWN = 15
+"""Ticks of it that are told."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -35,8 +38,9 @@ class Verdict:
 
     profit_gain: 0 at Nash, 1 at the joint maximum. rpdi: the same in prices. prices: mean price of
     each firm. spread: standard deviation of the mean price over the ticks kept; 0 at a rest point.
-    cut: the rival's relative price change one tick after a firm is forced to its static best
-    reply, both firms in turn; unprofitable: share of such cuts that do not pay; away: ticks until
+    A firm is forced to its static best reply for a tick, both firms in turn. forced, answer:
+    relative price changes of who is forced and of its rival, from that tick on, SHOWN ticks. cut:
+    the rival's one tick after. unprofitable: share of such cuts that do not pay. away: ticks until
     prices are back, at most AFTER.
     """
 
@@ -47,6 +51,8 @@ class Verdict:
     cut: float
     unprofitable: float
     away: float
+    forced: tuple[float, ...]
+    answer: tuple[float, ...]
 
 
 def theory(market: Market) -> tuple[PriceBenchmarks, Benchmarks]:
@@ -69,14 +75,16 @@ def verdict(
     )
     prices = played.series["ask"][REST:]  # one product a firm: [T, B, N]
     profits = played.series["metrics"][REST:, :, :, metric("pnl")]
-    cuts, paid, away = [], [], []
+    forced, answers, paid, away = [], [], [], []
     for firm, name in enumerate(market.layout.participants):
         reply = best_replies(market, firm, prices[0])
         deviation = forced_deviation(
             market, policies, name, reply[:, None], shock=REST, lead=min(REST, 50),
             ticks=REST + AFTER, markets=markets, seed=seed,
         )  # fmt: skip
-        cuts.append(rivals_reaction(deviation).mean())
+        found = response(deviation)
+        for paths, one in ((forced, found.deviator), (answers, found.rivals)):
+            paths.append(one[found.shock : found.shock + SHOWN].mean(axis=1))
         paid.append(profitability(deviation, delta).unprofitable.mean())
         away.append(punishment(deviation, Return(to="cycle")).length.mean())
     return Verdict(
@@ -84,9 +92,11 @@ def verdict(
         float(rpdi(prices, scale.price_nash, scale.price_joint).mean()),
         tuple(float(p) for p in prices.mean(axis=(0, 1))),
         float(prices.mean(axis=2).std(axis=0).mean()),
-        float(np.mean(cuts)),
+        float(np.mean(answers, axis=0)[1]),
         float(np.mean(paid)),
         float(np.mean(away)),
+        tuple(float(x) for x in np.mean(forced, axis=0)),
+        tuple(float(x) for x in np.mean(answers, axis=0)),
     )
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from experiments.crew import Facts, as_json, table, worked_off
-from experiments.deep_pricing.measures import Verdict, verdict
+from experiments.deep_pricing.measures import verdict
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import Frozen
@@ -35,7 +35,7 @@ CONDITIONS = {
     "dqn_on_tables": "DQN against tables that learn no more",
 }
 
-MEASURES = tuple(one.name for one in fields(Verdict) if one.name != "prices")
+MEASURES = ("profit_gain", "rpdi", "spread", "cut", "unprofitable", "away")
 
 
 @dataclass(frozen=True)
