@@ -1,4 +1,5 @@
-"""Figures of replications: a table of colours over two parameters, and prices after a deviation."""
+"""Figures of experiments: a table of colours over two parameters, prices after a deviation, and
+what each seed of each condition came to."""
 
 from __future__ import annotations
 
@@ -60,6 +61,36 @@ def responses(panels: Mapping[str, Mapping[str, Array]], ylabel: str) -> Any:
             ax.set_xticks(range(0, max(map(len, lines.values())), 5))
             ax.legend(frameon=False, loc="lower right")
         places[0, 0].set_ylabel(ylabel)
+    return figure
+
+
+def dots(
+    groups: Mapping[str, Sequence[float]],
+    intervals: Mapping[str, tuple[float, float, float]],
+    marks: Mapping[str, float],
+    xlabel: str,
+) -> Any:
+    """A row a group: a dot for each seed, and the mean (mean, low, high) with its interval.
+
+    marks: vertical lines by name.
+    """
+    with styled():
+        figure, places = canvas(7.2, 0.9 + 0.42 * len(groups))
+        ax = places[0, 0]
+        for (name, at), style in zip(marks.items(), ("--", ":", "-."), strict=False):
+            ax.axvline(at, color=SOFT, linewidth=0.9, linestyle=style, label=name)
+        for row, (name, values) in enumerate(groups.items()):
+            mean, low, high = intervals[name]
+            colour = PALETTE[row % len(PALETTE)]
+            ax.plot(values, np.full(len(values), row), "o", color=colour, alpha=0.35, markersize=4)
+            ax.plot([low, high], [row, row], color=colour, linewidth=2.2)
+            ax.plot([mean], [row], "D", color=colour, markersize=5.5)
+        ax.set_yticks(range(len(groups)), list(groups))
+        ax.set_ylim(len(groups) - 0.4, -0.6)
+        ax.set_xlabel(xlabel)
+        ax.legend(
+            frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(marks) or 1
+        )
     return figure
 
 
