@@ -123,7 +123,8 @@ def _settings(seats: Seats) -> dict[str, Any]:
         # It falls in a line: what is learnt last is not blurred by steps of the first size.
         falling = [[0, lr], [whole * plan.iterations, 0.1 * lr]]
         return {
-            "lr": falling, "train_batch_size": whole, "minibatch_size": min(whole, max(512, whole // 8)),
+            "lr": falling, "train_batch_size": whole,
+            "minibatch_size": min(whole, max(512, whole // 8)),
             "num_epochs": 10, "clip_param": 0.2, "vf_clip_param": np.inf, "vf_loss_coeff": 0.5,
             "entropy_coeff": 0.0, "lambda_": 0.95, "use_kl_loss": False, "grad_clip": 0.5,
             "grad_clip_by": "global_norm",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mos_agents.market.types import Array
+from mos_agents.policies.base import uniform_choice
 from mos_agents.training.seats import PolicySeat
 
 Numbers32 = NDArray[np.float32]
@@ -97,9 +98,7 @@ class Worths(Levels):
         return 2
 
     def drawn(self, outputs: Numbers32, uniforms: Array) -> NDArray[Any]:
-        tried = np.minimum(
-            (uniforms[:, 1] * self.seat.levels).astype(np.int64), self.seat.levels - 1
-        )
+        tried = uniform_choice(uniforms[:, 1], self.seat.levels)
         chosen: NDArray[Any] = np.where(uniforms[:, 0] < self.epsilon, tried, self.best(outputs))
         return chosen
 

@@ -213,7 +213,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
-    *lines, torn = read_inside(path).split(b"\n")
+    *lines, _torn = read_inside(path).split(b"\n")
     try:
         return [json.loads(line) for line in lines]
     except ValueError:

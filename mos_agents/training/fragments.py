@@ -1,9 +1,9 @@
 """What a runner hands to the learner: arrays of a stretch of ticks in all markets at once.
 
 RLlib's own episodes hold one market and one agent each and are taken apart again before the loss is
-computed. A fragment is what it would come to: tick by row by number, for each policy. It lies within
-one episode of the markets, and its last observation is kept, so that a value can be carried back
-from there: episodes are cut off at their horizon and never end otherwise.
+computed. A fragment is what they would come to: tick by row by number, for each policy. It lies
+within one episode of the markets, and its last observation is kept, so that a value can be carried
+back from there: episodes are cut off at their horizon and never end otherwise.
 """
 
 from __future__ import annotations

@@ -30,7 +30,6 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from mos_agents.actors.ray_runtime import cluster, joined
 from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
-from mos_agents.learners.saving import named
 from mos_agents.learners.trained import TrainedNetwork
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import RunError, write_whole
@@ -194,7 +193,7 @@ class _Session:
         sequence = np.random.SeedSequence(self.plan.seed, spawn_key=(iteration,))
         words = sequence.generate_state(4)
         random.seed(int(words[0]))
-        np.random.seed(int(words[1]))
+        np.random.seed(int(words[1]))  # noqa: NPY002 - what RLlib shuffles with
         torch.manual_seed(int(words[2]))
         if hasattr(self, "replay"):
             self.replay.rng = np.random.default_rng(int(words[3]))
@@ -284,7 +283,7 @@ class _Session:
         for policy in self.seats.policies:
             network = self.networks()[policy.name]
             save_network(self.folder / "policies" / f"{policy.name}.npz", network)
-            paths |= {agent: f"policies/{policy.name}.npz" for agent in policy.agents}
+            paths |= dict.fromkeys(policy.agents, f"policies/{policy.name}.npz")
         text = folders.trained_scenario(self.plan, paths)
         write_whole(self.folder / "trained.yaml", text.encode())
         folders.write_checkpoint(self.folder, self.iteration, states.to_bytes(self.state()))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array
+from mos_agents.policies.base import uniform_choice
 from mos_agents.training.seats import PolicySeat, Seats
 
 MARKETS, TICKS = 64, 500
@@ -26,7 +27,7 @@ SMALL = 1e-8
 
 
 class Norm(NamedTuple):
-    """seen: (x - shift) / scale, cut to [-clip, clip]. earned: (r - reward_shift) / reward_scale."""
+    """Seen is (x - shift) / scale, cut to [-clip, clip]; earned, (r - shift) / scale of rewards."""
 
     shift: Array  # [D]
     scale: Array  # [D]
@@ -82,8 +83,7 @@ def _evenly(policy: PolicySeat, uniforms: Array) -> NDArray[Any]:
     """Actions [B, L_n, A], or levels [B, L_n], each as likely as any other."""
     if policy.grid is None:
         return policy.placed(2.0 * uniforms - 1.0)
-    level = (uniforms[:, : policy.listings] * policy.levels).astype(np.int64)
-    return np.minimum(level, policy.levels - 1)
+    return uniform_choice(uniforms[:, : policy.listings], policy.levels)
 
 
 def _norm(seen: Array, earned: Array) -> Norm:

@@ -40,8 +40,8 @@ class TrainingPlan:
     algo: "ppo", "dqn", "sac" or "appo". sharing: "independent" (a policy each), "shared" (one for
         all) or "by-role".
     actions: "continuous" (numbers between `band` times the reference price, or a maker's whole
-        range) or "discrete" (a grid of `levels` points, as `envs.choices.price_grids` has it); None:
-        what suits the algorithm. grid: the points themselves.
+        range) or "discrete" (a grid of `levels` points, as `envs.choices.price_grids` has it);
+        None: what suits the algorithm. grid: the points themselves.
     horizon: ticks of an episode; None: the scenario's.
     markets: side by side in each env runner. workers: remote env runners; 0: in this process.
     ticks: played in each market per iteration. iterations: at most so many. stop: ends earlier, at

@@ -138,8 +138,8 @@ def _check_alike(
                 " here", f" at {seat.name}"
             )
             raise InputError(
-                f"policies={plan.sharing!r}: {first.name} and {seat.name} cannot share one: {told}; "
-                + ("try by-role or independent" if plan.sharing == "shared" else "try independent")
+                f"policies={plan.sharing!r}: {first.name} and {seat.name} cannot share one: "
+                f"{told}; try {'by-role or ' * (plan.sharing == 'shared')}independent"
             )
 
 
