@@ -24,10 +24,15 @@ HALF_STEP = 2.0**-54
 
 
 class Chooser(Protocol):
-    """How one policy chooses."""
+    """How one policy chooses.
 
-    space: spaces.Space[Any]  # of the actions that RLlib's modules learn from
-    draws: int  # uniforms needed for a choice
+    space: of the actions that RLlib's modules learn from. draws: uniforms needed for a choice.
+    """
+
+    @property
+    def space(self) -> spaces.Space[Any]: ...
+    @property
+    def draws(self) -> int: ...
 
     def drawn(self, outputs: Numbers32, uniforms: Array) -> NDArray[Any]:
         """[R, ...] actions drawn from outputs [R, K]."""

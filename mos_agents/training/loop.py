@@ -279,7 +279,7 @@ class _Session:
     def keep(self) -> None:
         """Write the policies and a checkpoint."""
         assert self.folder is not None
-        paths = {}
+        paths: dict[str, str] = {}
         for policy in self.seats.policies:
             network = self.networks()[policy.name]
             save_network(self.folder / "policies" / f"{policy.name}.npz", network)
@@ -364,8 +364,9 @@ def _record(session: _Session, result: Mapping[str, Any]) -> Record:
         record["seconds/learner"] = float(learning)
     for policy in session.seats.policies:
         for key, value in result.get(LEARNER_RESULTS, {}).get(policy.name, {}).items():
-            if np.isscalar(value) and np.isfinite(float(value)) and "lifetime" not in key:
-                record[f"{policy.name}/{key}"] = float(value)
+            found = value if isinstance(value, int | float | np.number) else np.nan
+            if np.isfinite(found) and "lifetime" not in key:
+                record[f"{policy.name}/{key}"] = float(found)
     return record
 
 

@@ -163,7 +163,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         choosers = self.choosers()
         order = {a: n for n, a in enumerate(env.agents)}
         earned = np.zeros(len(env.agents))
-        observation = self._observation
+        observation: Any = self._observation
         market = forward = 0.0
         for t in range(ticks):
             actions: dict[str, NDArray[Any]] = {}

@@ -1,0 +1,149 @@
+"""A plan is checked before anything is started, in one line, without PyTorch."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mos_agents import scenarios
+from mos_agents.market.types import InputError
+from mos_agents.training import TrainingPlan, check, state
+from mos_agents.training.normalising import from_arrays, pilot, to_arrays
+from mos_agents.training.seats import Seats
+from tests.training.worlds import game, small
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"algo": "a2c"}, "algo='a2c' must be one of ppo, dqn, sac, appo"),
+        ({"algo": "dqn", "actions": "continuous"}, "dqn takes discrete actions only; .* sac"),
+        ({"algo": "sac", "actions": "discrete"}, "sac takes continuous actions only; .* dqn"),
+        ({"sharing": "by_role"}, "did you mean 'by-role'"),
+        ({"actions": "grid"}, "must be one of continuous, discrete"),
+        ({"markets": 0}, "markets=0 must be a whole number >= 1"),
+        ({"workers": -1}, "workers=-1 must be"),
+        ({"iterations": 2.5}, "iterations=2.5 must be a whole number"),
+        ({"seed": True}, "seed=True must be"),
+        ({"hidden": ()}, "one to eight widths"),
+        ({"hidden": (64, 0)}, "hidden=0 must be"),
+        ({"lr": 0.0}, r"lr=0.0 must be a number in \(0, 1\]"),
+        ({"lr": float("nan")}, "lr=nan must be"),
+        ({"gamma": 1.5}, r"gamma=1.5 must be a number in \[0, 1\]"),
+        ({"stop": {"ticks": 3}}, "stop='ticks' must be one of steps, reward, seconds"),
+        ({"stop": {"steps": -3}}, "stop steps=-3 must be"),
+        ({"normalise": "yes"}, "normalise='yes' must be one of pilot, none"),
+        ({"horizon": 0}, "horizon=0 must be"),
+    ],
+)
+def test_nonsense_is_refused_in_one_line(changes, told):
+    with pytest.raises(InputError, match=told) as caught:
+        small(**changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"agents": ("firm_7",)}, "'firm_7' is not a participant"),
+        ({"policies": {"nobody": {"kind": "hold"}}}, "'nobody' is not a participant"),
+        ({"levels": 1}, "levels=1 must be"),
+        ({"band": (2.0, 1.0)}, "band="),
+        ({"scenario": "retail", "agents": None, "policies": {}, "algo": "dqn"},
+         "platform has 10 listings; train with ppo or appo"),
+        ({"scenario": "retail", "agents": None, "policies": {}, "sharing": "shared"},
+         "platform and firm_1 cannot share one: role platform at platform, firm at firm_1; try "
+         "by-role or independent"),
+    ],
+)  # fmt: skip
+def test_a_plan_that_does_not_fit_its_market_is_refused_in_one_line(changes, told):
+    with pytest.raises(InputError, match=told) as caught:
+        check(small(**changes))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sharing", "groups"),
+    [
+        ("independent", {"platform": 1, "firm_1": 1, "firm_2": 1}),
+        ("by-role", {"platform": 1, "firm": 2}),
+    ],
+)
+def test_policies_are_shared_as_the_plan_says(sharing, groups):
+    agents = ("platform", "firm_1", "firm_2")
+    seats = Seats.of(TrainingPlan("retail", agents=agents, sharing=sharing))
+    assert {p.name: len(p.agents) for p in seats.policies} == groups
+
+
+def test_the_facts_of_a_plan_make_the_same_plan():
+    plan = small(
+        stop={"steps": 1e6}, hyper={"num_epochs": 3}, agents=["firm_1"], hidden=[8, 9], band=[1, 2]
+    )
+    again = TrainingPlan.from_facts(plan.described())
+    assert again == plan
+    assert again.described() == plan.described()
+
+
+def test_actions_are_within_the_band_and_at_its_ends():
+    (policy,) = Seats.of(small()).policies
+    low, high = policy.placed(np.array([[-3.0], [3.0]]))[:, 0, 0]
+    assert (low, high) == pytest.approx((0.6 * 1.4729266646604, 2 * 1.4729266646604))
+
+
+def test_learning_pilot_and_evaluation_have_luck_of_their_own():
+    seats = Seats.of(small())
+    seeds = {seats.seed(purpose) for purpose in ("training", "pilot", "evaluation")}
+    assert len(seeds) == 3
+    assert seats.seed("training") != Seats.of(small(seed=1)).seed("training")
+
+
+def test_the_pilot_measures_what_is_seen_and_earned_and_says_the_same_each_time():
+    seats = Seats.of(small(policies={"firm_2": {"kind": "uniform", "low": 1.2, "high": 1.9}}))
+    norms = pilot(seats)
+    norm = norms["firm_1"]
+    own = seats.policies[0].seat
+    # Prices drawn evenly from the band: mean in its middle, deviation its width over root 12. What
+    # is seen first in an episode is the opening price: one tick in fifty.
+    middle, width = 1.3 * 1.4729266646604, 1.4 * 1.4729266646604
+    ask = own.where["own_ask"].start
+    assert norm.shift[ask] == pytest.approx(middle, rel=0.02)
+    assert norm.scale[ask] == pytest.approx(width / np.sqrt(12.0), rel=0.03)
+    assert norm.seen(norm.shift[None]).tolist() == [[0.0] * own.size]
+    again = from_arrays(to_arrays(pilot(seats)), ["firm_1"])["firm_1"]
+    assert all(np.array_equal(a, b) for a, b in zip(norm, again, strict=True))
+
+
+def test_without_a_pilot_nothing_is_changed():
+    norm = pilot(Seats.of(small(normalise="none")))["firm_1"]
+    x = np.array([[1e6, -1e6] * 5])
+    assert (norm.seen(x) == x.astype(np.float32)).all()
+    assert norm.earned(np.array([3.0])) == 3.0
+
+
+def test_a_state_comes_back_as_it_was_and_holds_nothing_that_runs():
+    kept = {"a": [1, 2.5, None, True, "x"], 3: {"w": np.arange(6.0).reshape(2, 3)}, "t": (1,)}
+    read = state.from_bytes(state.to_bytes(kept), "x")
+    assert read["a"] == kept["a"] and read["t"] == [1]
+    assert np.array_equal(read[3]["w"], kept[3]["w"])
+    with pytest.raises(InputError, match="nothing that a checkpoint can keep"):
+        state.to_bytes({"a": object()})
+    with pytest.raises(InputError, match=r"x: "):
+        state.from_bytes(b"nonsense", "x")
+
+
+def test_a_plan_and_its_seats_need_no_pytorch():
+    program = (
+        "import sys\n"
+        "from mos_agents.training import TrainingPlan, check\n"
+        "check(TrainingPlan('retail'))\n"
+        "print('torch' in sys.modules, 'ray' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "False"], done.stderr
+
+
+def test_a_scenario_may_be_given_by_name():
+    assert TrainingPlan("auction").scenario == scenarios.load("auction")
+    assert TrainingPlan("auction").band == (0.0, 2.0)
+    assert TrainingPlan(game()).band == (0.6, 2.0)

@@ -1,0 +1,184 @@
+"""The batch runner tells the learner what happened, and the learner computes what RLlib would."""
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.train
+torch = pytest.importorskip("torch")
+
+from mos_agents.training.algorithms import configured  # noqa: E402
+from mos_agents.training.choosing import chooser  # noqa: E402
+from mos_agents.training.fragments import Fragment, Rollout  # noqa: E402
+from mos_agents.training.learning import estimated  # noqa: E402
+from mos_agents.training.normalising import pilot  # noqa: E402
+from mos_agents.training.replay import Replay  # noqa: E402
+from mos_agents.training.runner import BatchRunner  # noqa: E402
+from mos_agents.training.seats import Seats  # noqa: E402
+from tests.training.worlds import small  # noqa: E402
+
+
+def runner(**changes):
+    seats = Seats.of(small(**changes))
+    return BatchRunner(config=configured(seats, pilot(seats)))
+
+
+TWO = {"agents": ("firm_1", "firm_2"), "policies": {}}
+CASES = {
+    "numbers": TWO,
+    "levels": {**TWO, "actions": "discrete"},
+    "shared": {**TWO, "sharing": "shared"},
+    "worths": {"algo": "dqn"},
+    "squashed": {"algo": "sac"},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_fragment_holds_is_what_the_markets_do_upon_its_actions(case):
+    made = runner(**CASES[case])
+    fragments = made.sample(num_timesteps=70 * 4)  # episodes are 50 ticks
+    assert [f.ticks for f in fragments] == [50, 20]
+    seats, norms = made.seats, made.norms
+    markets = seats.markets("training", 4)
+    how = {p.name: chooser(seats.plan.algo, p) for p in seats.policies}
+    for fragment in fragments:
+        observation = markets.reset()
+        for t in range(fragment.ticks + 1):
+            for policy in seats.policies:
+                rows = np.concatenate([observation[:, markets.columns[a]] for a in policy.agents])
+                told = fragment.policies[policy.name].observations[t]
+                assert np.array_equal(told, norms[policy.name].seen(rows))
+            if t == fragment.ticks:
+                break
+            actions = {}
+            for policy in seats.policies:
+                placed = how[policy.name].placed(fragment.policies[policy.name].actions[t])
+                actions |= {a: placed[4 * i : 4 * i + 4] for i, a in enumerate(policy.agents)}
+            observation, reward, _, _ = markets.step(actions)
+            for policy in seats.policies:
+                own = np.concatenate([reward[:, markets.agents.index(a)] for a in policy.agents])
+                told = fragment.policies[policy.name].rewards[t]
+                assert np.array_equal(told, norms[policy.name].earned(own))
+
+
+def test_a_stretch_in_pieces_is_the_stretch_in_one():
+    whole, pieces = runner(), runner()
+    one = whole.sample(num_timesteps=40 * 4)[0].policies["firm_1"]
+    parts = [pieces.sample(num_timesteps=n * 4)[0].policies["firm_1"] for n in (7, 33)]
+    assert np.array_equal(one.actions, np.concatenate([p.actions for p in parts]))
+    assert np.array_equal(one.rewards, np.concatenate([p.rewards for p in parts]))
+
+
+@pytest.mark.parametrize("case", ["numbers", "levels"])
+def test_chances_are_those_that_the_algorithm_computes_itself(case):
+    made = runner(**CASES[case])
+    part = made.sample()[0].policies["firm_1"]
+    kind = made.module["firm_1"].get_exploration_action_dist_cls()
+    outputs = torch.tensor(part.outputs.reshape(-1, part.outputs.shape[-1]))
+    actions = torch.tensor(part.actions.reshape(len(outputs), *part.actions.shape[2:]))
+    theirs = kind.from_logits(outputs).logp(actions).numpy()
+    assert part.log_chance.ravel() == pytest.approx(theirs, rel=1e-4, abs=1e-5)
+
+
+def test_draws_have_the_distribution_that_the_outputs_say():
+    seats = Seats.of(small(actions="discrete"))
+    how = chooser("ppo", seats.policies[0])
+    logits = np.array([0.0, 1.0, 2.0, -1.0, 0.5], np.float32)
+    uniforms = (np.arange(20_000)[:, None] + 0.5) / 20_000
+    drawn = how.drawn(np.tile(logits, (20_000, 1)), uniforms)
+    wanted = np.exp(logits) / np.exp(logits).sum()
+    assert np.bincount(drawn, minlength=5) / 20_000 == pytest.approx(wanted, abs=1e-3)
+    normal = chooser("ppo", Seats.of(small()).policies[0])
+    numbers = normal.drawn(np.tile(np.float32([0.3, -1.0]), (20_000, 1)), uniforms)
+    assert numbers.mean() == pytest.approx(0.3, abs=1e-3)
+    assert numbers.std() == pytest.approx(np.exp(-1.0), rel=1e-2)
+
+
+def test_worths_are_tried_with_the_chance_that_is_set():
+    how = chooser("dqn", Seats.of(small("dqn")).policies[0], epsilon=0.25)
+    rng = np.random.default_rng(0)
+    drawn = how.drawn(np.tile(np.float32([0, 0, 9, 0, 0]), (40_000, 1)), rng.random((40_000, 2)))
+    assert (drawn == 2).mean() == pytest.approx(0.75 + 0.25 / 5, abs=0.01)
+
+
+def test_advantages_are_those_of_rllibs_own_connector():
+    from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
+
+    rng = np.random.default_rng(0)
+    rewards = rng.normal(size=(9, 3)).astype(np.float32)
+    values = rng.normal(size=(10, 3)).astype(np.float32)
+    ours = estimated(rewards, values, 0.9, 0.8) + values[:-1]
+    for r in range(3):
+        # As RLlib lays it out: a last tick more, which only carries the value beyond the end.
+        cut = np.array([0.0] * 8 + [1.0, 0.0], np.float32)
+        theirs = compute_value_targets(
+            values=values[:, r], rewards=np.append(rewards[:, r], 0.0).astype(np.float32),
+            terminateds=np.zeros(10, np.float32), truncateds=cut, gamma=0.9, lambda_=0.8,
+        )  # fmt: skip
+        assert ours[:, r] == pytest.approx(theirs[:9], rel=1e-5)
+
+
+def test_a_horizon_carries_the_value_on_and_is_no_end():
+    """One tick, worth 10 afterwards: the advantage counts it, discounted."""
+    found = estimated(np.ones((1, 1), np.float32), np.float32([[0.0], [10.0]]), 0.9, 0.95)
+    assert found[0, 0] == pytest.approx(1.0 + 0.9 * 10.0)
+
+
+def fragment(ticks, markets, first=0):
+    """Observation, action and reward of market m at tick t: 100 m + first + t."""
+    seen = 100.0 * np.arange(markets) + first + np.arange(ticks + 1)[:, None]
+    wide = seen.astype(np.float32)
+    part = Rollout(
+        wide[:, :, None], wide[:-1].astype(np.int64), wide[:-1], wide[:-1, :, None], wide[:-1]
+    )
+    return Fragment({"x": part}, ticks, markets)
+
+
+def test_a_transition_drawn_from_the_memory_is_one_that_happened():
+    memory = Replay(1000, 1, 0.9, np.random.default_rng(0))
+    memory.add([fragment(8, 3), fragment(8, 3, first=20)])
+    (drawn,) = memory.sample(500)
+    columns = drawn.policies["x"]
+    assert np.array_equal(columns["new_obs"], columns["obs"] + 1.0)
+    assert np.array_equal(columns["rewards"], columns["obs"][:, 0])
+    assert len(np.unique(columns["rewards"])) == 48
+    assert not columns["terminateds"].any()
+
+
+def test_a_full_memory_forgets_the_oldest_and_comes_back_from_its_arrays():
+    memory = Replay(24, 1, 0.9, np.random.default_rng(0))
+    for first in (0, 20, 40, 60):
+        memory.add([fragment(4, 3, first)])
+    assert len(memory) == 24
+    again = Replay(24, 1, 0.9, np.random.default_rng(0))
+    again.from_arrays(memory.to_arrays())
+    again.rng = memory.rng = np.random.default_rng(5)
+    (drawn,) = memory.sample(300)
+    assert set((drawn.policies["x"]["rewards"] % 100 // 20).tolist()) == {2.0, 3.0}
+    again.rng = np.random.default_rng(5)
+    (same,) = again.sample(300)
+    assert np.array_equal(same.policies["x"]["obs"], drawn.policies["x"]["obs"])
+
+
+def test_rewards_of_several_ticks_are_added_up():
+    memory = Replay(100, 3, 0.5, np.random.default_rng(0))
+    memory.add([fragment(5, 1)])
+    (drawn,) = memory.sample(100)
+    columns = drawn.policies["x"]
+    first = columns["obs"][:, 0]
+    assert columns["rewards"] == pytest.approx(first + 0.5 * (first + 1) + 0.25 * (first + 2))
+    assert np.array_equal(columns["new_obs"], columns["obs"] + 3.0)
+
+
+def test_a_runner_that_comes_late_has_other_luck():
+    first, late = runner(), runner()
+    late.set_state({"num_env_steps_sampled_lifetime": 4000})
+    ours, theirs = (r.sample()[0].policies["firm_1"] for r in (first, late))
+    assert not np.array_equal(ours.actions, theirs.actions)
+
+
+def test_a_market_of_several_listings_is_played_level_by_level():
+    made = runner(
+        scenario="retail", agents=("platform",), policies={}, actions="discrete", horizon=20
+    )
+    part = made.sample()[0].policies["platform"]
+    assert part.actions.shape[1:] == (4, 10) and part.actions.max() == 4

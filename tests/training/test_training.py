@@ -1,0 +1,168 @@
+"""Whole trainings: the same bits, also after an interruption; what comes out plays everywhere."""
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.train
+torch = pytest.importorskip("torch")
+
+from mos_agents import scenarios  # noqa: E402
+from mos_agents.learners.network_files import to_bytes  # noqa: E402
+from mos_agents.learners.trained import quoted  # noqa: E402
+from mos_agents.market.types import InputError  # noqa: E402
+from mos_agents.rollout import play  # noqa: E402
+from mos_agents.runs import RunError  # noqa: E402
+from mos_agents.training import read_training, resume, train  # noqa: E402
+from mos_agents.training import folder as folders  # noqa: E402
+from mos_agents.training.loop import _Session  # noqa: E402
+from mos_agents.training.normalising import pilot  # noqa: E402
+from mos_agents.training.seats import Seats  # noqa: E402
+from tests.training.worlds import small  # noqa: E402
+
+LEARNS_TOO = {"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}}
+
+
+def bits(trained):
+    return {name: to_bytes(network) for name, network in trained.networks.items()}
+
+
+def figures(record):
+    """What a record says, but for how long it took."""
+    return {k: v for k, v in record.items() if not k.startswith("seconds")}
+
+
+@pytest.mark.parametrize("algo", ["ppo", "dqn", "sac"])
+def test_a_training_cut_off_and_resumed_ends_with_the_bits_of_an_undisturbed_one(
+    algo, on_cluster, tmp_path
+):
+    plan = small(algo, policies=LEARNS_TOO, iterations=5, evaluate_every=5)
+    whole = train(plan)
+    cut = train(plan, tmp_path, on_progress=lambda record: record["iteration"] == 3)
+    assert cut.ended == "asked" and not read_training(cut.folder).finished
+    assert folders.checkpoints(cut.folder) == [2, 3]
+    # As if it had been killed in the third iteration.
+    folders.checkpoint_path(cut.folder, 3).unlink()
+    rest = resume(cut.folder)
+    assert bits(rest) == bits(whole) != bits(cut)
+    assert [figures(r) for r in rest.history] == [figures(r) for r in whole.history]
+    assert read_training(cut.folder).finished
+    with pytest.raises(RunError, match="finished already"):
+        resume(cut.folder)
+
+
+def test_another_seed_gives_other_bits(on_cluster):
+    assert bits(train(small(iterations=1))) != bits(train(small(iterations=1, seed=1)))
+
+
+CASES = {
+    "ppo numbers": small(),
+    "ppo levels": small(actions="discrete"),
+    "dqn": small("dqn"),
+    "sac": small("sac"),
+    "appo": small("appo", activation="relu", hidden=(16, 8, 4)),
+    "one layer": small(hidden=(8,), activation="linear", normalise="none"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_network_that_comes_out_gives_the_outputs_of_the_module(case, on_cluster):
+    plan = CASES[case]
+    seats = Seats.of(plan)
+    session = _Session(seats, pilot(seats))
+    try:
+        session.once()
+        network = session.networks()["firm_1"]
+        runner, norm = session.algorithm.env_runner, session.norms["firm_1"]
+        runner.module.set_state(session.learner.module.get_state(inference_only=True))
+        batch = seats.markets("evaluation", 40)
+        batch.reset()
+        rng = np.random.default_rng(0)
+        actions = rng.integers(5, size=(40, 1)) if plan.discrete else rng.uniform(1, 2, (40, 1, 1))
+        observation = batch.step(actions)[0]
+        theirs = runner.forward("firm_1", norm.seen(observation))
+        ours = network.forward(observation)
+        best = session.algorithm.env_runner.choosers()["firm_1"].best(theirs)
+    finally:
+        session.close()
+    if plan.algo == "dqn":  # worths up to a constant
+        ours, theirs = (x - x.mean(axis=1, keepdims=True) for x in (ours, theirs))
+    if not plan.discrete:
+        placed = seats.policies[0].placed(best)
+        assert quoted(network.head, ours[:, :1]) == pytest.approx(placed, rel=1e-5, abs=1e-6)
+        theirs = theirs[:, : ours.shape[1]]
+    else:
+        assert np.array_equal(ours.argmax(axis=1), best)
+    assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5)
+
+
+def test_what_was_trained_plays_from_its_folder(on_cluster, tmp_path):
+    trained = train(small(iterations=2), tmp_path)
+    scenario = scenarios.load(trained.folder / "trained.yaml")
+    assert scenario.policies()["firm_1"].kind == "network"
+    steps = [
+        list(play(scenario.market(), policies, seed=3, ticks=5))[-1].observation
+        for policies in (
+            scenario.policies(),
+            {**scenario.policies(), **trained.policies},
+        )
+    ]
+    assert np.array_equal(*steps)
+    names = {entry.name for entry in trained.folder.iterdir()}
+    assert {"metrics.jsonl", "training.json", "norms.npz", "tensorboard", "policies"} <= names
+    assert any((trained.folder / "tensorboard").iterdir())
+
+
+def test_evaluations_are_what_a_rollout_of_the_trained_policies_earns(on_cluster):
+    trained = train(small(iterations=2, evaluate_every=2))
+    plan, seats = trained.seats.plan, trained.seats
+    policies = {**plan.scenario.policies(), "firm_2": {"kind": "hold"}, **trained.policies}
+    steps = play(seats.playing, policies, seed=seats.seed("evaluation"), markets=2)
+    mean = np.mean([step.reward[:, 0].mean() for step in steps])
+    assert trained.history[-1]["evaluation/firm_1"] == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    ("stop", "told"),
+    [({"steps": 200}, "steps"), ({"reward": -1e9}, "reward"), ({"seconds": 1e-6}, "seconds")],
+)
+def test_a_stop_ends_a_training_early(stop, told, on_cluster):
+    trained = train(small(iterations=9, stop=stop))
+    assert trained.ended == told and len(trained.history) < 9
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(on_cluster, tmp_path):
+    trained = train(small(iterations=4), tmp_path, on_progress=lambda r: r["iteration"] == 4)
+    path = folders.checkpoint_path(trained.folder, 4)
+    path.write_bytes(path.read_bytes()[:-7] + b"1234567")
+    rest = resume(trained.folder)
+    assert bits(rest) == bits(trained)
+
+
+def test_a_checkpoint_of_another_plan_is_refused_in_one_line(on_cluster, tmp_path):
+    one = train(small(iterations=2), tmp_path, name="one", on_progress=lambda r: True)
+    two = train(
+        small(iterations=2, hidden=(7,)), tmp_path, name="two", on_progress=lambda r: True
+    )
+    source, target = (folders.checkpoint_path(t.folder, 1) for t in (one, two))
+    folders.write_with_digest(target, source.read_bytes())
+    with pytest.raises(InputError, match="checkpoint of another plan or version") as caught:
+        resume(two.folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_finished_training_goes_on_to_more_iterations(on_cluster, tmp_path):
+    trained = train(small(iterations=1), tmp_path)
+    more = resume(trained.folder, iterations=3)
+    assert [r["iteration"] for r in more.history] == [1, 2, 3]
+    assert read_training(trained.folder).plan.iterations == 3
+
+
+def test_settings_of_rllib_are_passed_on_and_others_refused(on_cluster):
+    seats = Seats.of(small(hyper={"num_epochs": 3}))
+    from mos_agents.training.algorithms import configured
+
+    assert configured(seats, pilot(seats)).num_epochs == 3
+    for hyper, told in (({"nmu_epochs": 3}, "did you mean 'num_epochs'"), ({"lr": 1}, "option of")):
+        wrong = Seats.of(small(hyper=hyper))
+        with pytest.raises(InputError, match=told):
+            configured(wrong, pilot(wrong))
