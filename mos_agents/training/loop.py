@@ -48,6 +48,9 @@ Record = dict[str, Any]
 OnProgress = Callable[[Record], bool | None]
 """Called after every iteration with its record; True ends the training there, in good order."""
 
+UNTOLD = {"num_trainable_parameters", "weights_seq_no"}
+"""Figures of RLlib's learners that are none of learning."""
+
 FIRST_LOG_STD = -0.7
 """Of PPO's and APPO's normal distributions: half the way from the middle to a bound."""
 
@@ -365,7 +368,7 @@ def _record(session: _Session, result: Mapping[str, Any]) -> Record:
     for policy in session.seats.policies:
         for key, value in result.get(LEARNER_RESULTS, {}).get(policy.name, {}).items():
             found = value if isinstance(value, int | float | np.number) else np.nan
-            if np.isfinite(found) and "lifetime" not in key:
+            if np.isfinite(found) and "lifetime" not in key and key not in UNTOLD:
                 record[f"{policy.name}/{key}"] = float(found)
     return record
 
