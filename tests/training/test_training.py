@@ -140,9 +140,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(on_cluster, tmp_path):
 
 def test_a_checkpoint_of_another_plan_is_refused_in_one_line(on_cluster, tmp_path):
     one = train(small(iterations=2), tmp_path, name="one", on_progress=lambda r: True)
-    two = train(
-        small(iterations=2, hidden=(7,)), tmp_path, name="two", on_progress=lambda r: True
-    )
+    two = train(small(iterations=2, hidden=(7,)), tmp_path, name="two", on_progress=lambda r: True)
     source, target = (folders.checkpoint_path(t.folder, 1) for t in (one, two))
     folders.write_with_digest(target, source.read_bytes())
     with pytest.raises(InputError, match="checkpoint of another plan or version") as caught:

@@ -1,0 +1,120 @@
+"""`mos train` from the command line: errors in one line, and a training that survives a kill."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mos_agents.cli import run
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, *arguments):
+    capsys.readouterr()
+    assert run(["train", *arguments]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("mos: ") and line.count("\n") == 1
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("", "give a scenario, or --resume RUN"),
+        ("retail --resume x", "and not both"),
+        ("nowhere", "neither a preset"),
+        ("retail --algo dqn --actions continuous", "dqn takes discrete actions only"),
+        ("retail --algo sac --actions discrete", "sac takes continuous actions only"),
+        ("retail --algo dqn", "10 listings"),
+        ("retail --policies shared --agents platform,firm_1", "cannot share one"),
+        ("retail --policies mine", "must be one of independent, shared, by-role"),
+        ("retail --agents firm_9", "'firm_9' is not a participant"),
+        ("retail --other firm_1", "--other 'firm_1' must be KEY=VALUE"),
+        ("retail --other firm_1=unheard", "'unheard' is not a policy"),
+        ("retail --other firm_1=3", "must be a kind"),
+        ("retail --stop reward", "--stop 'reward' must be WHAT=NUMBER"),
+        ("retail --stop day=1", "must be one of steps, reward, seconds"),
+        ("retail --band 1", "--band '1' must be two numbers"),
+        ("retail --hidden 64,a", "must be a whole number"),
+        ("retail --lr 0", "lr=0.0 must be a number"),
+        ("retail --address h:1", "--address is for clusters: add --backend ray"),
+        ("retail --insecure", "--insecure is for clusters"),
+        ("retail --backend slurm", "must be 'local' or 'ray'"),
+        ("--resume gone", "run 'gone' is not in runs"),
+    ],
+)
+def test_an_error_is_one_line(arguments, told, capsys):
+    assert told in refused(capsys, *arguments.split())
+
+
+def test_without_the_extra_the_remedy_is_told(capsys, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else found(name)
+    )
+    line = refused(capsys, "auction")
+    assert "make train-env" in line and 'pip install "mos-agents[train]"' in line
+
+
+def test_a_run_that_is_no_training_is_not_resumed(capsys):
+    assert run(["run", "auction", "--ticks", "3", "--no-report", "--name", "it"]) == 0
+    assert "is no training's folder" in refused(capsys, "--resume", "it")
+
+
+GAME = (
+    "pricing_game --agents firm_1 --other firm_2=hold --horizon 50 --markets 4 --ticks 32 "
+    "--iterations 12 --evaluate-every 0 --checkpoint-every 2"
+).split()
+
+
+def started(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "mos_agents.cli", "train", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+
+
+def until(process, there):
+    deadline = time.monotonic() + 120.0
+    while not there() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+@pytest.mark.train
+def test_a_training_killed_goes_on_to_the_bits_of_an_undisturbed_one(here, capsys):
+    process = started(*GAME, "--name", "it")
+    until(process, lambda: (here / "runs/it/checkpoints/000000004.npz").exists())
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    lines = (here / "runs/it/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in lines][:4] == [1, 2, 3, 4]
+    assert run(["train", "--resume", "it"]) == 0, capsys.readouterr().err
+    assert run(["train", *GAME, "--name", "other"]) == 0, capsys.readouterr().err
+    one, two = (
+        (here / f"runs/{name}/policies/firm_1.npz").read_bytes() for name in ("it", "other")
+    )
+    assert one == two
+    assert run(["run", "runs/it/trained.yaml", "--ticks", "5", "--no-report"]) == 0
+    assert "finished already" in refused(capsys, "--resume", "it")
+
+
+@pytest.mark.train
+def test_a_training_interrupted_tells_how_to_go_on(here):
+    process = started(*GAME, "--name", "it", "--iterations", "100000")
+    until(process, lambda: (here / "runs/it/checkpoints/000000002.npz").exists())
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "mos train --resume runs/it goes on" in err and err.count("\n") == 1

@@ -1,0 +1,88 @@
+"""Training on a cluster of two nodes: it plays back, and neither a lost runner nor node ends it."""
+
+import os
+import secrets
+import signal
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.train
+pytest.importorskip("torch")
+cluster_utils = pytest.importorskip("ray.cluster_utils")
+
+from mos_agents import scenarios  # noqa: E402
+from mos_agents.actors import ray_runtime  # noqa: E402
+from mos_agents.market.types import InputError  # noqa: E402
+from mos_agents.rollout import rollout  # noqa: E402
+from mos_agents.training import train  # noqa: E402
+from tests.training.worlds import small  # noqa: E402
+
+SMALL = {"object_store_memory": 100 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def two_nodes():
+    """A head that plays nothing and nodes that do."""
+    with pytest.MonkeyPatch.context() as patch:
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        for name, value in (ray_runtime.QUIET | token).items():
+            patch.setenv(name, value)
+        ray_runtime._look_at_environment()
+        head = {**SMALL, "num_cpus": 1, "include_dashboard": False}
+        made = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+        made.add_node(**SMALL, num_cpus=1)
+        yield made
+        made.shutdown()
+
+
+def runners(node):
+    """The processes of env runners on a node."""
+    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+    found = []
+    for process in raylet.children(recursive=True):
+        try:
+            if process.cmdline()[0].startswith("ray::BatchRunner"):
+                found.append(process.pid)
+        except (psutil.Error, IndexError):
+            continue
+    return found
+
+
+def test_a_cluster_without_a_token_is_refused(two_nodes, monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "x" * 64)
+    with pytest.raises(InputError, match="does not take this session's token"):
+        train(small(), address=two_nodes.address)
+
+
+@pytest.mark.parametrize("algo", ["ppo", "appo"])
+def test_a_training_on_two_nodes_outlives_a_runner_and_plays_back(algo, two_nodes, tmp_path):
+    killed = []
+
+    def kill(record):
+        if record["iteration"] == 2:
+            pids = [p for node in two_nodes.list_all_nodes() for p in runners(node)]
+            assert len(pids) == 2
+            os.kill(pids[0], signal.SIGKILL)
+            killed.append(pids[0])
+
+    plan = small(algo, workers=2, iterations=6)
+    trained = train(plan, tmp_path, address=two_nodes.address, on_progress=kill)
+    assert killed and trained.ended == "iterations"
+    assert [r["iteration"] for r in trained.history] == [1, 2, 3, 4, 5, 6]
+    steps = [r["steps"] for r in trained.history]
+    assert steps == sorted(set(steps))
+    scenario = scenarios.load(trained.folder / "trained.yaml")
+    assert not rollout(scenario.market(), scenario.policies(), ticks=5).faults
+
+
+def test_a_node_lost_does_not_end_a_training(two_nodes):
+    def lose(record):
+        if record["iteration"] == 2:
+            node = next(n for n in two_nodes.list_all_nodes() if n is not two_nodes.head_node)
+            assert runners(node)
+            two_nodes.remove_node(node, allow_graceful=False)
+
+    trained = train(small(workers=2, iterations=6), address=two_nodes.address, on_progress=lose)
+    assert trained.ended == "iterations"
+    assert trained.history[-1]["steps"] > trained.history[2]["steps"]
