@@ -40,13 +40,25 @@ def same(one, other):
     return True
 
 
-class EnvironmentSuite:
+class Suite:
     """Subclasses define `make(**settings)`; settings are those of `MarketEnv`."""
 
     horizon = 6
 
     def make(self, **settings):
         raise NotImplementedError
+
+
+class PictureSuite(Suite):
+    """What is shown of an environment: a fifth of a second a picture."""
+
+    def test_passes_pettingzoos_render_test(self, capsys):
+        render_test(lambda **kwargs: parallel_to_aec(self.make(horizon=self.horizon, **kwargs)))
+        assert self.make().market.layout.participants[0] in capsys.readouterr().out
+
+
+class BehaviourSuite(Suite):
+    """Everything but the pictures."""
 
     @pytest.fixture
     def env(self):
@@ -59,10 +71,6 @@ class EnvironmentSuite:
 
     def test_passes_pettingzoos_parallel_seed_test(self):
         parallel_seed_test(lambda: self.make(horizon=20), num_cycles=30)
-
-    def test_passes_pettingzoos_render_test(self, capsys):
-        render_test(lambda **kwargs: parallel_to_aec(self.make(horizon=self.horizon, **kwargs)))
-        assert self.make().market.layout.participants[0] in capsys.readouterr().out
 
     def test_observations_lie_in_their_spaces_and_are_numbers_only_of_the_agent(self, env):
         observations, _ = env.reset(seed=3)
@@ -241,3 +249,7 @@ class EnvironmentSuite:
                     yield value, "level"
                     yield np.int64(value), "level"
             yield np.asarray(fine, dtype=np.uint64) + np.uint64(2**63), "large"
+
+
+class EnvironmentSuite(BehaviourSuite, PictureSuite):
+    """All that an environment has to keep."""

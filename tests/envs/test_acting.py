@@ -11,7 +11,7 @@ from envs import auction_v0, market_making_v0, retail_v0
 from envs.batched import BatchedMarket
 from mos_agents import scenarios
 from mos_agents.market.types import InputError, QuoteRefused
-from tests.contracts.environments import EnvironmentSuite, same, sample, seeded_sampler
+from tests.contracts.environments import BehaviourSuite, PictureSuite, same, sample, seeded_sampler
 
 CASES = {
     "retail": (retail_v0, {"agents": ["firm_2"], "products": 2}),
@@ -23,13 +23,20 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-class TestOverActorsInThisProcess(EnvironmentSuite):
+class TestOverActorsInThisProcess(BehaviourSuite):
     horizon = 4
 
     @pytest.fixture(autouse=True)
     def _case(self, case):
         module, settings = CASES[case]
         self.make = lambda **more: module.parallel_env(runtime="actors", **{**settings, **more})
+
+
+class TestThePictureOverActors(PictureSuite):
+    horizon = 4
+
+    def make(self, **settings):
+        return retail_v0.parallel_env(runtime="actors", firms=1, products=1, **settings)
 
 
 def walked(module, **settings):

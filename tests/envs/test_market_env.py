@@ -15,7 +15,14 @@ from envs.market_env import MarketEnv
 from mos_agents import policies, scenarios
 from mos_agents.market.types import InputError, QuoteRefused
 from mos_agents.rollout import play, turns
-from tests.contracts.environments import EnvironmentSuite, same, sample, seeded_sampler
+from tests.contracts.environments import (
+    BehaviourSuite,
+    EnvironmentSuite,
+    PictureSuite,
+    same,
+    sample,
+    seeded_sampler,
+)
 
 CASES = {
     "retail": (retail_v0, {}),
@@ -38,13 +45,28 @@ CASES = {
 
 @pytest.mark.parametrize("actions", ["continuous", "discrete"])
 @pytest.mark.parametrize("case", CASES)
-class TestEveryEnvironment(EnvironmentSuite):
+class TestEveryEnvironment(BehaviourSuite):
     horizon = 4
 
     @pytest.fixture(autouse=True)
     def _case(self, case, actions):
         module, settings = CASES[case]
         self.make = lambda **more: module.parallel_env(actions=actions, **{**settings, **more})
+
+
+PICTURED = ("retail", "retail-1", "retail-8", "autos", "makers-8", "makers-sized", "auction-2")
+"""One, few and many participants and products, of each kind of market. A picture shows quotes and
+outcomes, so it does not matter how actions are written or which agents are played."""
+
+
+@pytest.mark.parametrize("case", PICTURED)
+class TestEveryPicture(PictureSuite):
+    horizon = 4
+
+    @pytest.fixture(autouse=True)
+    def _case(self, case):
+        module, settings = CASES[case]
+        self.make = lambda **more: module.parallel_env(**{**settings, **more})
 
 
 class TestNarrowNumbers(EnvironmentSuite):
