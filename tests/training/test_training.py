@@ -12,8 +12,8 @@ from mos_agents.learners.trained import quoted  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import play  # noqa: E402
 from mos_agents.runs import RunError  # noqa: E402
-from mos_agents.training import read_training, resume, train  # noqa: E402
 from mos_agents.training import folder as folders  # noqa: E402
+from mos_agents.training import read_training, resume, train  # noqa: E402
 from mos_agents.training.loop import _Session  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
 from mos_agents.training.seats import Seats  # noqa: E402
