@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents import scenarios
-from mos_agents.cli.sweeping import lines, notes
+from mos_agents.cli.sweep_show import lines, notes
 from mos_agents.report import sweeps as page
 from mos_agents.report.drawing import Table
 from mos_agents.runs.reading import read_sealed

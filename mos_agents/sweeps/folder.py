@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,17 +53,18 @@ class SweepFolder:
     def made(cls, plan: SweepPlan, path: Path) -> SweepFolder:
         """The folder at `path`, new or of the same plan; RunError for any other folder."""
         if (path / "sweep.json").exists():
-            there = cls.read(path, plan.cpus, plan.gpus)
-            if there.plan.identity != plan.identity:
+            facts = read_facts(path)
+            if facts["identity"] != plan.identity:
                 raise RunError(
-                    f"{path}: holds another sweep ({there.plan.scenario.name}, "
-                    f"{len(there.plan.trials):,} trials); give another folder"
+                    f"{path}: holds another sweep, over {_told(facts)}; give another folder"
                 )
-            return there
+            return cls(path, plan)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if [entry for entry in path.iterdir() if not entry.name.startswith(".")]:
-                raise RunError(f"{path}: holds other files; give an empty or a new folder")
+            # An empty trials/ is of a sweep that was killed before its plan was written.
+            for entry in [*path.iterdir(), *path.glob("trials/*")]:
+                if entry != path / "trials" and not entry.name.startswith("."):
+                    raise RunError(f"{path}: holds other files; give an empty or a new folder")
             (path / "trials").mkdir(exist_ok=True)
             sync_folder(path)
             facts = {
@@ -81,11 +82,7 @@ class SweepFolder:
     @classmethod
     def read(cls, path: Path, cpus: float | None = None, gpus: float | None = None) -> SweepFolder:
         """The sweep of a folder; RunError where it is damaged or none, or its inputs changed."""
-        if not (path / "sweep.json").exists():
-            raise RunError(f"{path}: is not the folder of a sweep: it has no sweep.json")
-        facts = read_sealed(path / "sweep.json")
-        if facts.get("form") != FORM:
-            raise RunError(f"{path}: is of form {facts.get('form')!r}, this version reads {FORM}")
+        facts = read_facts(path)
         for file, mark in facts["inputs"].items():
             if digest_of(file) != mark:
                 raise RunError(
@@ -105,7 +102,7 @@ class SweepFolder:
     @property
     def other_versions(self) -> str:
         """What has another version now than when the sweep began; empty if nothing has."""
-        began, here = read_sealed(self.path / "sweep.json")["versions"], versions()
+        began, here = read_facts(self.path)["versions"], versions()
         return ", ".join(
             f"{name} {began.get(name)} then, {here.get(name)} now"
             for name in {**began, **here}
@@ -172,6 +169,21 @@ class SweepFolder:
             raise RunError(f"{path}: is of another sweep; remove it")
         row = Row(facts["measures"], tuple(facts["notes"]))
         return Done(row, facts["error"], facts["seconds"], facts["where"])
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The sweep.json of a folder; RunError where it is damaged, of another form, or not there."""
+    if not (path / "sweep.json").exists():
+        raise RunError(f"{path}: is not the folder of a sweep: it has no sweep.json")
+    facts = read_sealed(path / "sweep.json")
+    if facts.get("form") != FORM:
+        raise RunError(f"{path}: is of form {facts.get('form')!r}, this version reads {FORM}")
+    return facts
+
+
+def _told(facts: Mapping[str, Any]) -> str:
+    axes = " and ".join(f"{path}={','.join(values)}" for path, values in facts["grid"])
+    return f"{axes} with {len(facts['seeds'])} seeds"
 
 
 def place(root: Path, plan: SweepPlan, name: str | None = None) -> Path:

@@ -20,6 +20,7 @@ from mos_agents.market.types import InputError
 from mos_agents.runs.files import digest
 from mos_agents.runs.recording import canonical
 from mos_agents.scenarios import Scenario
+from mos_agents.scenarios.files import SHORTHANDS
 from mos_agents.sweeps.work import Work, work_from
 
 MOST_TRIALS = 100_000
@@ -52,6 +53,12 @@ class Axis(NamedTuple):
         except InputError as error:
             raise InputError(f"--grid {path.strip()}: {error}") from None
         return cls(path.strip(), tuple(values))
+
+    @property
+    def key(self) -> str:
+        """The path in full: `participants.firm.count` for `firms`."""
+        first, dot, rest = self.path.partition(".")
+        return SHORTHANDS.get(first, first) + dot + rest
 
     @property
     def label(self) -> str:
@@ -233,7 +240,7 @@ def _check_axes(grid: Sequence[Axis]) -> None:
     for at, axis in enumerate(grid):
         if axis.path in FIXED:
             raise InputError(f"--grid {axis.path}: {axis.path} {FIXED[axis.path]}")
-        if axis.path in [other.path for other in grid[:at]]:
+        if axis.key in [other.key for other in grid[:at]]:
             raise InputError(f"--grid {axis.path}: is there twice; give all its values at once")
         if not axis.values:
             raise InputError(f"--grid {axis.path}: has no values; give some, such as 1,2,3")

@@ -14,24 +14,31 @@ PROFIT = {"pnl": 1.0}
 """The weights of a reward that is profit, and nothing but."""
 
 
-def placed(market: Market, prices: Array, profits: Array) -> tuple[dict[str, float], list[str]]:
+def placed(
+    market: Market, prices: Array, profits: Array | None
+) -> tuple[dict[str, float], list[str]]:
     """Profit gain, RPDI and Lerner index of mean prices and profits [S, N]; and why some lack.
 
-    Prices are means over a participant's listings. The benchmarks are for all participants at once:
-    everybody must be among the columns, in roster order. Notes are for markets that have no
-    benchmarks, or whose rewards are not profits.
+    Prices are means over a participant's listings; all participants are among the columns, in
+    roster order. profits: None where they are not known. The notes say so where the market has no
+    benchmarks.
     """
     measures: dict[str, float] = {}
-    first = market.layout.first[:-1]
     listings = np.diff(market.layout.first)
-    cost = np.add.reduceat(market.catalogue.cost, first) / listings
+    if listings.min() < 1 or not np.isfinite(prices).all():
+        return measures, ["no profit gain: somebody asks no price"]
+
+    def averaged(values: Array) -> Array:
+        means: Array = np.add.reduceat(values, market.layout.first[:-1]) / listings
+        return means
+
     if (prices > 0.0).all():
-        measures["lerner"] = float(lerner(prices, cost).mean())
+        measures["lerner"] = float(lerner(prices, averaged(market.catalogue.cost)).mean())
     try:
         theory = benchmarks(market)
-        nash, joint = (np.add.reduceat(p, first) / listings for p in (theory.p_N, theory.p_M))
+        nash, joint = averaged(theory.p_N), averaged(theory.p_M)
         measures["rpdi"] = float(rpdi(prices, nash, joint).mean())
-        if not is_profit(market):
+        if profits is None:
             return measures, ["no profit gain: rewards are not profits; see rewards.weights"]
         measures["profit_gain"] = float(profit_gain(profits, theory.pi_N, theory.pi_M).mean())
     except (EquilibriumError, InputError) as error:
@@ -42,9 +49,7 @@ def placed(market: Market, prices: Array, profits: Array) -> tuple[dict[str, flo
 def is_profit(market: Market) -> bool:
     """Whether everybody's reward is its profit."""
     rewards = market.rewards
-    weights = (
-        [rewards.weights, *rewards.by_participant.values()]
-        if isinstance(rewards, Objective)
-        else [{}]
-    )
-    return all({m: w for m, w in one.items() if w} == PROFIT for one in weights)
+    if not isinstance(rewards, Objective):
+        return False
+    weights = (rewards.weights, *rewards.by_participant.values())
+    return all({name: w for name, w in one.items() if w} == PROFIT for one in weights)

@@ -13,7 +13,7 @@ from mos_agents.games.strategies import Frozen
 from mos_agents.learners import QLearning
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
-from mos_agents.sweeps.pricing import placed
+from mos_agents.sweeps.pricing import is_profit, placed
 from mos_agents.sweeps.work import Row, Settings, by_participant, check_whole
 
 
@@ -62,7 +62,7 @@ class Sessions(Settings):
         prices, profits = cycles.mean(game.stage.prices), cycles.mean(game.stage.payoffs)
         ended = played.converged
         judged = frozen.judged(cycles)
-        place, notes = placed(market, prices, profits)
+        place, notes = placed(market, prices, profits if is_profit(market) else None)
         if not ended.all():
             notes.append(f"{int((~ended).sum())} of {len(ended)} sessions did not converge")
         measures: dict[str, Any] = {

@@ -37,18 +37,26 @@ class Watch:
     found: int = 0
     failed: int = 0
     running: dict[Trial, float] = field(default_factory=dict)
-    began: float = field(default_factory=time.monotonic)
+    began: float | None = None  # when the first trial did
+    ended: float = 0.0  # when the last one did
     show: Callable[[Watch], None] = lambda watch: None
     asked: Callable[[], bool] = lambda: False
     """Whether somebody wants the sweep to stop; what is under way is dropped."""
 
+    def begin(self, trial: Trial) -> None:
+        """A trial is under way."""
+        self.running[trial] = time.monotonic()
+        self.began = self.running[trial] if self.began is None else self.began
+        self.show(self)
+
     @property
     def seconds_left(self) -> float:
-        """By the pace of the trials played so far; infinite before the first."""
+        """By the pace of the trials that have ended here; infinite before the first."""
         played = self.done - self.found
-        if not played:
+        if not played or self.began is None:
             return float("inf")
-        return (time.monotonic() - self.began) / played * (self.total - self.done)
+        whole = (self.ended - self.began) / played * (self.total - self.done)
+        return max(0.0, whole - (time.monotonic() - self.ended))
 
 
 class Runner(Protocol):
@@ -74,16 +82,15 @@ class Here:
         for trial in trials:
             if watch.asked():
                 return
-            watch.running = {trial: time.monotonic()}
-            watch.show(watch)
+            watch.begin(trial)
             cell = plan.cells[trial.cell]
             done = tried(partial(cell.work, cell.scenario, trial.seed))
-            watch.running = {}
+            del watch.running[trial]
             ended(trial, done)
 
 
 def tried(work: Callable[[], Row], where: str = "") -> Done:
-    """Play one trial; what goes wrong in it is told in one line and is nobody else's trouble."""
+    """Play one trial; what goes wrong in it is told in one line, and is nobody else's trouble."""
     began = time.perf_counter()
     try:
         row, error = work(), None
@@ -114,7 +121,6 @@ def sweep(
         again = {trial.number for trial in missing}
         done = {number: one for number, one in done.items() if number not in again}
         watch.total, watch.done, watch.found = len(plan.trials), len(done), len(done)
-        watch.began = time.monotonic()
         if missing:
             _play(plan, missing, opened, done, _chosen(runner), watch)
         result = SweepResult(plan, done)
@@ -134,9 +140,10 @@ def on_tune(at_once: int | None = None) -> Runner:
     """Ray Tune, with at most so many trials at a time; InputError where it is not installed."""
     try:
         from mos_agents.sweeps.tuning import Tune
-    except ImportError as error:
+    except ImportError:
         raise InputError(
-            f'sweeps on Ray Tune need {error.name or "ray[tune]"}: pip install "mos-agents[train]"'
+            "Ray Tune is not installed in full: make train-env, or pip install "
+            '"mos-agents[train]"; --backend local does without'
         ) from None
     return Tune(at_once)
 
@@ -160,7 +167,7 @@ def _play(
             how = Done(Row({}), f"its process died {LIVES} times: {how}")
         opened.keep(trial, how)
         done[trial.number] = how
-        watch.done += 1
+        watch.done, watch.ended = watch.done + 1, time.monotonic()
         watch.failed += how.error is not None
         watch.show(watch)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,7 @@ from mos_agents.market.types import InputError
 from mos_agents.sweeps.folder import Done
 from mos_agents.sweeps.plan import SweepPlan, Trial
 from mos_agents.sweeps.sweep import Died, Watch, tried
-from mos_agents.sweeps.work import Row, work_from
+from mos_agents.sweeps.work import Row, Work
 
 SWITCHES = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -59,7 +58,7 @@ class Tune:
         bundles = plan.work.bundles(plan.cpus, plan.gpus)
         _check_room(bundles)
         listener = _Listener(watch, ended)
-        cells = {cell: _plain(plan, cell) for cell in sorted({trial.cell for trial in trials})}
+        cells = {cell: _sent(plan, cell) for cell in sorted({trial.cell for trial in trials})}
         with _switched(), tempfile.TemporaryDirectory(prefix="mos-sweep-") as scratch:
             try:
                 tune.run(
@@ -87,7 +86,7 @@ class Tune:
 class _Played(tune.Trainable):  # type: ignore[misc]
     """A trial in a process of its own, or one after another in the same one."""
 
-    def setup(self, config: dict[str, Any], cells: Mapping[int, Any]) -> None:
+    def setup(self, config: dict[str, Any], cells: Any = None) -> None:
         self._cells = cells
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -95,9 +94,9 @@ class _Played(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         trial = Trial(*self.config["trial"])
-        described, settings = self._cells[trial.cell]
+        described, work = self._cells[trial.cell]
         where = str(ray.get_runtime_context().get_node_id())
-        done = tried(lambda: work_from(**settings)(scenarios.parse(described), trial.seed), where)
+        done = tried(lambda: work(scenarios.parse(described), trial.seed), where)
         row = {"measures": dict(done.row.measures), "notes": list(done.row.notes)}
         return {"ended": [row, done.error, done.seconds, where], "done": True}
 
@@ -114,8 +113,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         return self.error is not None or self._watch.asked()
 
     def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-        self._watch.running[_of(trial)] = time.monotonic()
-        self._watch.show(self._watch)
+        self._watch.begin(_of(trial))
 
     def on_trial_result(
         self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any
@@ -157,15 +155,18 @@ class _Stop(tune.Stopper):  # type: ignore[misc]
     def stop_all(self) -> bool:
         return self._listener.stopping
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles it into its own state, which nobody reads
+
 
 def _of(trial: Any) -> Trial:
     return Trial(*trial.config["trial"])
 
 
-def _plain(plan: SweepPlan, number: int) -> Any:
-    """A cell as text and plain data: what is sent to the nodes."""
+def _sent(plan: SweepPlan, number: int) -> tuple[str, Work]:
+    """A cell as it goes to the nodes: its scenario as text, with trained networks in it."""
     cell = plan.cells[number]
-    return scenarios.dump(cell.scenario), {"kind": cell.work.kind, **cell.work.settings()}
+    return scenarios.dump(cell.scenario.portable()), cell.work
 
 
 def _check_room(bundles: Sequence[Mapping[str, float]]) -> None:

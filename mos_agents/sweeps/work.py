@@ -15,10 +15,13 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
+from mos_agents.policies import Policy
 from mos_agents.rollout import Table, turns
 from mos_agents.runs.tables import AGGREGATE_VALUES, aggregate
 from mos_agents.scenarios import Scenario
+from mos_agents.sweeps.pricing import placed
 
 
 class Row(NamedTuple):
@@ -91,20 +94,22 @@ def check_whole(name: str, number: Any, least: int) -> None:
 
 @dataclass(frozen=True)
 class Play(Settings):
-    """The scenario as `mos run` plays it, over its ticks and markets; what each participant did.
+    """The scenario as `mos run` plays it, over its ticks and markets; measures as in `played`.
 
-    Measures are means per tick, over markets and the ticks after `burn_in`, under the names of the
-    table `aggregates`: `pnl.firm_1` of a participant, `pnl.firm` of those with the role firm, `pnl`
-    of all alike. `share` is of the units sold, `spread` ask less bid, `faults` the decisions lost.
+    theory: whether to tell profit gain, RPDI and Lerner index too, which takes seconds a trial
+    where the benchmarks have no closed form.
     """
 
     kind: ClassVar[str] = "play"
-    headline: ClassVar[tuple[str, ...]] = ("reward", "pnl", "mean_ask", "spread")
+    headline: ClassVar[tuple[str, ...]] = ("profit_gain", "reward", "pnl", "mean_ask", "spread")
 
     burn_in: int = 0
+    theory: bool = False
 
     def __post_init__(self) -> None:
         check_whole("burn_in", self.burn_in, 0)
+        if not isinstance(self.theory, bool):
+            raise InputError(f"theory={self.theory!r} must be true or false")
 
     def check(self, scenario: Scenario) -> None:
         if self.burn_in >= scenario.ticks:
@@ -112,25 +117,45 @@ class Play(Settings):
         Table.of(scenario.market(), scenario.policies(), 0, 1)
 
     def __call__(self, scenario: Scenario, seed: int) -> Row:
-        market, policies = scenario.market(), scenario.policies()
-        table = Table.of(market, policies, seed, scenario.markets)
-        layout, means = market.layout, Means()
-        looped = turns(
-            market, policies, seed=seed, ticks=scenario.ticks, markets=scenario.markets,
-            table=table,
+        return played(
+            scenario.market(), scenario.policies(), seed, scenario.markets, self.burn_in,
+            self.theory,
         )  # fmt: skip
-        for at, turn in enumerate(looped):
-            if at >= self.burn_in:
-                means.add(aggregate(market, turn.step))
-        found = dict(zip(AGGREGATE_VALUES, means.values(), strict=True))
-        del found["reward_p05"], found["reward_p95"]
-        with np.errstate(invalid="ignore"):
-            found["share"] = found["sold"] / found["sold"].sum()
-        found["spread"] = found["mean_ask"] - found["mean_bid"]
-        lost = [f.decisions for f in table.faults.values()]
-        measures = by_participant(found, layout.participants, layout.roles)
-        notes = tuple(f"{f.participant}: {f.reason}" for f in table.faults.values())
-        return Row.of(measures | {"faults": sum(lost)}, notes)
+
+
+def played(
+    market: Market,
+    policies: Mapping[str, Policy],
+    seed: int,
+    markets: int,
+    burn_in: int = 0,
+    theory: bool = False,
+) -> Row:
+    """Play the market's horizon, and say what each participant did.
+
+    Measures are means per tick, over markets and the ticks after `burn_in`, under the names of the
+    table `aggregates`: `pnl.firm_1` of a participant, `pnl.firm` of those with the role firm, `pnl`
+    of all alike. `share` is of the units sold, `spread` ask less bid, `faults` the decisions lost.
+    With `theory`, profit gain, RPDI and Lerner index of the mean prices and profits.
+    """
+    table = Table.of(market, policies, seed, markets)
+    layout, means = market.layout, Means()
+    for at, turn in enumerate(turns(market, policies, seed=seed, markets=markets, table=table)):
+        if at >= burn_in:
+            means.add(aggregate(market, turn.step))
+    found = dict(zip(AGGREGATE_VALUES, means.values(), strict=True))
+    del found["reward_p05"], found["reward_p95"]
+    with np.errstate(invalid="ignore"):
+        found["share"] = found["sold"] / found["sold"].sum()
+    found["spread"] = found["mean_ask"] - found["mean_bid"]
+    notes = [f"{fault.participant}: {fault.reason}" for fault in table.faults.values()]
+    measures: dict[str, float] = {}
+    if theory:
+        measures, more = placed(market, found["mean_ask"][None], found["pnl"][None])
+        notes += more
+    measures |= by_participant(found, layout.participants, layout.roles)
+    lost = sum(fault.decisions for fault in table.faults.values())
+    return Row.of(measures | {"faults": lost}, tuple(notes))
 
 
 @dataclass
@@ -179,8 +204,9 @@ def _mean(values: Array) -> float:
 def work_from(kind: str, **settings: Any) -> Work:
     """Work by its kind and settings; InputError for what is not known."""
     from mos_agents.sweeps.sessions import Sessions
+    from mos_agents.sweeps.training import Training
 
-    kinds: dict[str, type[Any]] = {one.kind: one for one in (Play, Sessions)}
+    kinds: dict[str, Any] = {one.kind: one for one in (Play, Sessions, Training)}
     if kind not in kinds:
         raise InputError(f"work: kind={kind!r} is not known; kinds are {', '.join(kinds)}")
     try:

@@ -1,0 +1,136 @@
+"""How a sweep looks on the terminal: its progress, its table, and what trials had to say."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from mos_agents import scenarios
+from mos_agents.cli.playing import say
+from mos_agents.sweeps.sweep import Watch
+from mos_agents.sweeps.table import SweepResult
+
+
+def known(result: SweepResult) -> str:
+    """The measures that are not a participant's own."""
+    return ", ".join(name for name in result.measures if "." not in name)
+
+
+def notes(result: SweepResult) -> Counter[str]:
+    """What trials had to say, and how many of them."""
+    return Counter(note for one in result.done.values() for note in one.row.notes)
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def lines(result: SweepResult, measures: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: a cell each, a mean with its interval per measure."""
+    plan = result.plan
+    labels = [axis.label for axis in plan.grid]
+    whole = len(set(labels)) == len(labels)
+    head = labels if whole else [axis.path for axis in plan.grid]
+    rows = []
+    for cell in plan.cells:
+        row = [scenarios.inline(value) for value in cell.values.values()]
+        good = [t for t in plan.trials if t.cell == cell.number and t.number in result.done]
+        failed = sum(1 for t in good if result.done[t.number].error)
+        row.append(f"{len(good) - failed:,}" + (f" ({failed} failed)" if failed else ""))
+        rows.append([*row, *(spoken(result, cell.number, name) for name in measures)])
+    return [*head, "trials", *measures], rows
+
+
+def spoken(result: SweepResult, cell: int, measure: str) -> str:
+    """0.853 [0.841, 0.866]; without limits where there is one trial."""
+    found, count = result.interval(cell, measure)
+    if not count:
+        return "-"
+    mean, low, high = (f"{x:,.0f}" if abs(x) >= 1e4 else f"{x:.4g}" for x in found[:3])
+    return mean if count == 1 else f"{mean} [{low}, {high}]"
+
+
+def printed(result: SweepResult, measures: Sequence[str]) -> None:
+    """The table with rich on a terminal, aligned text elsewhere."""
+    head, rows = lines(result, measures)
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        made = Table(caption="mean over seeds with its 95% bootstrap interval")
+        for at, heading in enumerate(head):
+            made.add_column(heading, justify="left" if at < len(result.plan.grid) else "right",
+                            overflow="fold")  # fmt: skip
+        for row in rows:
+            made.add_row(*row, style="bold red" if "failed" in row[len(result.plan.grid)] else None)
+        Console().print(made)
+        return
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    for row in [head, *rows]:
+        say("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
+    say("mean over seeds with its 95% bootstrap interval")
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def progress(seconds: float = 5.0) -> Iterator[Callable[[Watch], None]]:
+    """A bar and the trials under way on a terminal; elsewhere a plain line now and then."""
+    if not sys.stdout.isatty():
+        last = [time.monotonic()]
+
+        def line(watch: Watch) -> None:
+            if watch.done == watch.total or time.monotonic() - last[0] > seconds:
+                last[0] = time.monotonic()
+                say(told(watch))
+
+        yield line
+        return
+    from rich.live import Live
+
+    with Live(refresh_per_second=4, transient=True) as view:
+        drawn = [0.0]
+
+        def draw(watch: Watch) -> None:
+            if time.monotonic() - drawn[0] > 0.25:
+                drawn[0] = time.monotonic()
+                view.update(drawing(watch))
+
+        yield draw
+
+
+def told(watch: Watch) -> str:
+    """trials 12 of 30, 2 running, 1 failed, about 40 s left."""
+    parts = [f"trials {watch.done:,} of {watch.total:,}", f"{len(watch.running)} running"]
+    if watch.failed:
+        parts.append(f"{watch.failed} failed")
+    if 0.0 < watch.seconds_left < float("inf"):
+        parts.append(f"about {duration(watch.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def drawing(watch: Watch) -> Any:
+    """The bar, and a line for each trial under way."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    running = sorted(watch.running.items())
+    under_way = [
+        Text(f"  cell {trial.cell}, seed {trial.seed}: {duration(time.monotonic() - began)}")
+        for trial, began in running[:20]
+    ]
+    more = [Text(f"  and {len(running) - 20} more")] if len(running) > 20 else []
+    bar = ProgressBar(total=max(watch.total, 1), completed=watch.done, width=60)
+    return Group(Text(told(watch)), bar, *under_way, *more)
+
+
+def duration(seconds: float) -> str:
+    """40 s, 12 min, 3.5 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

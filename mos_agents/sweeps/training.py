@@ -1,0 +1,110 @@
+"""Deep learners trained in a trial, and how they do afterwards without exploring."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from mos_agents.market.types import InputError
+from mos_agents.scenarios import Scenario
+from mos_agents.scenarios.files import parsed_value
+from mos_agents.sweeps.work import Row, played
+from mos_agents.training import TrainingPlan, train
+from mos_agents.training.seats import Seats
+
+KEYS = tuple(one.name for one in fields(TrainingPlan) if one.name not in ("scenario", "seed"))
+NESTED = ("hyper", "stop", "policies")
+"""Settings that have parts of their own: hyper.clip_param."""
+UNREPEATED = "the same seed may train otherwise another time: with {}"
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training with a plan's settings, the scenario and seed being the trial's.
+
+    The row is that of an evaluation without exploring, in markets of their own luck: measures as in
+    `work.played`, with profit gain where theory has prices; and the `steps` trained. Nothing of the
+    training itself is kept.
+    """
+
+    kind: ClassVar[str] = "train"
+    headline: ClassVar[tuple[str, ...]] = ("profit_gain", "reward", "pnl", "mean_ask", "spread")
+
+    plan: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parsed(cls, text: str) -> Training:
+        """`algo=ppo iterations=50 hidden=[32,32] hyper.clip_param=0.1`; InputError else."""
+        made = cls()
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise InputError(f"--train {text!r:.60}: {error}") from None
+        for word in words:
+            key, equals, value = word.partition("=")
+            if not equals:
+                raise InputError(f"--train {word!r:.60} must be KEY=VALUE, such as algo=ppo")
+            made = made.changed(key, parsed_value(value, f"--train {word!r:.60}"), "--train ")
+        return made
+
+    def settings(self) -> dict[str, Any]:
+        return {"plan": dict(self.plan)}
+
+    def changed(self, key: str, value: Any, shown: str = "--grid train.") -> Training:
+        first, dot, rest = key.partition(".")
+        if first not in KEYS or (dot and first not in NESTED):
+            near = difflib.get_close_matches(first, KEYS, 1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(KEYS)}"
+            raise InputError(f"{shown}{key:.60}: is not a key of a training; {hint}")
+        if dot:
+            former = self.plan.get(first, {})
+            value = {**(former if isinstance(former, Mapping) else {}), rest: value}
+        return Training({**self.plan, first: value})
+
+    def check(self, scenario: Scenario) -> None:
+        from mos_agents.training import extra
+
+        extra.needed()
+        plan = self._plan(scenario, 0)
+        seats = Seats.of(plan)
+        if plan.hyper:
+            from mos_agents.training.algorithms import configured
+            from mos_agents.training.normalising import pilot
+
+            configured(seats, pilot(seats))
+
+    def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
+        workers = self.plan.get("workers", 0)
+        count = workers if isinstance(workers, int) else 0
+        return [{"CPU": cpus, "GPU": gpus}, *({"CPU": 1.0} for _ in range(count))]
+
+    def _plan(self, scenario: Scenario, seed: int) -> TrainingPlan:
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in self.plan.items()
+        }
+        return TrainingPlan(scenario=scenario, seed=seed, **given)
+
+    def __call__(self, scenario: Scenario, seed: int) -> Row:
+        from mos_agents.training.evaluating import table
+
+        plan = self._plan(scenario, seed)
+        trained = train(plan)
+        seats = trained.seats
+        row = played(
+            seats.playing, table(seats, trained.networks), seats.seed("evaluation"),
+            plan.evaluation_markets, theory=scenario.quotes.kind == "posted_price",
+        )  # fmt: skip
+        steps = trained.history[-1]["steps"]
+        return Row.of({**row.measures, "steps": steps}, (*row.notes, *unrepeated(plan)))
+
+
+def unrepeated(plan: TrainingPlan) -> list[str]:
+    """Why a training is no function of its plan."""
+    why = [f"workers={plan.workers}"] if plan.workers else []
+    why += ["algo=appo"] if plan.algo == "appo" else []
+    why += ["stop.seconds"] if "seconds" in plan.stop else []
+    return [UNREPEATED.format(" and ".join(why))] if why else []

@@ -1,0 +1,210 @@
+"""Sweeps on Ray Tune: the same rows as in one process, over two nodes, whatever is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mos_agents import scenarios
+from mos_agents.actors import ray_runtime
+from mos_agents.cli import run
+from mos_agents.market.types import InputError
+from mos_agents.runs import RunError
+from mos_agents.runs.reading import read_sealed
+from mos_agents.sweeps import Here, Play, Sessions, SweepPlan, Watch, sweep
+from mos_agents.sweeps.sweep import LIVES, on_tune
+from tests.actors.test_cluster import lose, up
+from tests.sweeps.worlds import GAME, RETAIL, Slow, plan
+from tests.test_runs import ROOT
+
+pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
+
+ORDER = [
+    "sweep", "retail", "--ticks", "200", "--set", "products=1", "--grid",
+    "arrivals.sessions=10,20,30,40", "--seeds", "10", "--no-report", "--name", "mine",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        made = up(patch, "token", 2)
+        yield made
+        made.shutdown()
+
+
+@pytest.fixture
+def joined(two_nodes: Any) -> Iterator[None]:
+    with ray_runtime.cluster(two_nodes.address):
+        yield
+
+
+def test_tune_gives_the_rows_that_one_process_gives_and_no_more_at_a_time_than_asked(
+    joined: None, tmp_path: Path
+) -> None:
+    made = SweepPlan.of(GAME, ["sessions.window=400,500"], 2, Sessions(4))
+    most = [0]
+
+    def show(watch: Watch) -> None:
+        most[0] = max(most[0], len(watch.running))
+
+    far = sweep(made, tmp_path / "far", on_tune(1), Watch(show=show))
+    near = sweep(made, tmp_path / "near", Here())
+    assert far.trials.equals(near.trials) and far.table.equals(near.table)
+    for name in ("table.csv", "trials.parquet"):
+        assert (tmp_path / "far" / name).read_bytes() == (tmp_path / "near" / name).read_bytes()
+    assert most[0] == 1
+
+
+def test_a_trial_that_ends_its_process_is_given_up_and_the_others_go_on(
+    joined: None, tmp_path: Path
+) -> None:
+    result = sweep(plan(["firms=1"], 2, Slow(seconds=0.0, kills_at=(1,))), tmp_path)
+    assert [(t.cell, t.seed) for t, _ in result.failed] == [(0, 1)]
+    reason = result.failed[0][1]
+    assert reason.startswith(f"its process died {LIVES} times: ") and "\n" not in reason
+    assert result.table["trials"].to_list() == [1]
+
+
+def test_a_trial_larger_than_any_node_is_told_before_anything_waits(
+    joined: None, tmp_path: Path
+) -> None:
+    for more, told in (({"cpus": 3.0}, "3 CPU"), ({"gpus": 1.0}, "1 CPU and 1 GPU")):
+        made = SweepPlan.of(RETAIL, ["firms=1,2"], 1, Play(), **more)
+        with pytest.raises(InputError, match=f"a trial takes {told} of one node; the nodes have"):
+            sweep(made, tmp_path / str(more))
+
+
+def test_a_sweep_that_cannot_keep_its_results_ends_in_one_line(
+    joined: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mos_agents.sweeps import folder
+
+    plain, room = folder.write_whole, [3]
+
+    def write_whole(path: Path, data: bytes) -> None:
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(28, "No space left on device")
+        plain(path, data)
+
+    monkeypatch.setattr(folder, "write_whole", write_whole)
+    with pytest.raises(RunError, match="No space left on device"):
+        sweep(plan(["firms=1,2"], 4, Slow()), tmp_path)
+    assert len(list((tmp_path / "trials").glob("c*"))) == 2
+
+
+def test_trials_run_on_both_nodes_and_the_loss_of_one_loses_no_trial_and_moves_no_bit(
+    two_nodes: Any, joined: None, tmp_path: Path
+) -> None:
+    grid = ["firms=1,2,3"]
+    made, gone = plan(grid, 8, Slow(seconds=1.0)), []
+
+    def show(watch: Watch) -> None:
+        kept = (tmp_path / "far" / "trials").glob("c*")
+        if not gone and len({read_sealed(path)["where"] for path in kept}) == 2:
+            gone.append(watch.done)
+            lose(*two_nodes.worker_nodes)
+
+    result = sweep(made, tmp_path / "far", watch=Watch(show=show))
+    assert gone and gone[0] < 22  # some were under way there, and some yet to come
+    assert not result.missing and not result.failed
+    near = sweep(plan(grid, 8, Slow(seconds=0.0)), tmp_path / "near", Here())
+    assert result.table.equals(near.table) and result.trials.equals(near.trials)
+
+
+# --- in processes of their own --------------------------------------------------------------------
+
+
+def kept(folder: str = "runs/mine/trials") -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in Path(folder).glob("c*")}
+
+
+def stopped(number: int, after: int) -> tuple[subprocess.Popen[str], str, list[psutil.Process]]:
+    """A sweep on a cluster of its own, sent a signal; with what it said and what it had started."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mos_agents.cli", *ORDER],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    deadline = time.monotonic() + 240.0
+    while time.monotonic() < deadline and len(kept()) < after:
+        time.sleep(0.005)
+    # Ray's agents look for the rest of their cluster a while longer.
+    started = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "Agent" not in child.name()
+    ]
+    process.send_signal(number)
+    _, error = process.communicate(timeout=240)
+    return process, error, started
+
+
+def left_of(started: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that are there after half a minute."""
+    return psutil.wait_procs(started, timeout=30.0)[1]
+
+
+def test_a_sweep_killed_with_kill_9_goes_on_and_ends_as_one_that_was_not_disturbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    process, _, started = stopped(signal.SIGKILL, 8)
+    assert process.returncode == -signal.SIGKILL
+    before = kept()
+    assert 8 <= len(before) < 40
+    assert left_of(started) == []  # nobody plays on unseen
+    done = subprocess.run(
+        [sys.executable, "-m", "mos_agents.cli", "sweep", "--resume", "mine", "--no-report"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"40 trials, {len(before)} of them there" in done.stdout
+    after = kept()
+    assert len(after) == 40
+    assert {name: after[name] for name in before} == before  # no trial was played twice
+    calm = [*ORDER[:-1], "calm", "--backend", "local"]
+    assert run(calm) == 0
+    for name in ("table.csv", "trials.parquet"):
+        assert Path("runs/mine", name).read_bytes() == Path("runs/calm", name).read_bytes()
+
+
+def test_ctrl_c_ends_soon_and_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    process, error, started = stopped(signal.SIGINT, 5)
+    assert process.returncode == 130
+    assert error == (
+        f"mos: stopped: {len(kept())} of 40 trials kept in runs/mine; "
+        "mos sweep --resume runs/mine goes on\n"
+    )
+    assert left_of(started) == []
+
+
+def test_a_scenario_with_a_catalogue_beside_it_is_swept_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "goods.csv").write_text(
+        "product,seller,cost,reference_price,quality,stock\ntea,shop,1,3,0,\ntea,firm,1,3,0,\n"
+    )
+    (tmp_path / "shop.yaml").write_text(
+        "{name: shop, ticks: 3, participants: [{name: '*'}], catalogue: {kind: file, path: "
+        "goods.csv}, execution: {kind: expected, demand: {kind: logit}}}"
+    )
+    monkeypatch.chdir("/")
+    scenario = scenarios.load(tmp_path / "shop.yaml")
+    with ray_runtime.cluster(cpus=1):
+        result = sweep(SweepPlan.of(scenario, ["ticks=3,4"], 2, Play()), tmp_path / "sweep")
+    assert not result.failed and not result.missing
