@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(drawn(lines, runs))
         game = scenarios.preset("pricing_game", ticks=1000)
         for algo in ("ppo", "dqn", "sac", "appo"):
-            plan = TrainingPlan(game, algo, iterations=12, evaluate_every=0)
+            plan = TrainingPlan(game, algo, markets=32, iterations=12, evaluate_every=0)
             console.print(_shown(f"{algo}, pricing game, 2 learners, 32 markets", shares(plan)))
     return 0 if all(line.ratio >= GOAL for line in lines) else 1
 

@@ -74,7 +74,8 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
     config.learners(num_learners=0, learner_class=LEARNERS[plan.algo])
     config.fault_tolerance(
         restart_failed_env_runners=True, ignore_env_runner_failures=False,
-        max_num_env_runner_restarts=100, num_consecutive_env_runner_failures_tolerance=100,
+        max_num_env_runner_restarts=100,
+        env_runner_health_probe_timeout_s=5.0, num_consecutive_env_runner_failures_tolerance=100,
     )  # fmt: skip
     config.reporting(
         min_time_s_per_iteration=None,
