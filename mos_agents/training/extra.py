@@ -6,7 +6,7 @@ import importlib.util
 
 from mos_agents.market.types import InputError
 
-NEEDED = ("torch", "dm_tree", "tensorboardX")
+NEEDED = ("torch", "dm_tree", "tensorboard")
 _MODULES = {"dm_tree": "tree"}
 
 

@@ -48,6 +48,9 @@ Record = dict[str, Any]
 OnProgress = Callable[[Record], bool | None]
 """Called after every iteration with its record; True ends the training there, in good order."""
 
+CAPACITY = 100_000
+"""Market ticks that DQN and SAC remember."""
+
 UNTOLD = {"num_trainable_parameters", "weights_seq_no"}
 """Figures of RLlib's learners that are none of learning."""
 
@@ -170,10 +173,11 @@ class _Session:
         shutil.rmtree(self.algorithm.logdir, ignore_errors=True)  # its own results: not wanted
         self.learner = self.algorithm.learner_group._learner
         if self.plan.algo in ("dqn", "sac"):
-            self.algorithm.local_replay_buffer = self.replay = Replay(
-                int(dict(self.plan.hyper).get("capacity", 100_000)), 1, config.gamma,
-                np.random.default_rng(0),
-            )  # fmt: skip
+            steps = config.n_step
+            if not isinstance(steps, int):
+                raise InputError(f"hyper n_step={steps!r} must be one whole number")
+            self.replay = Replay(CAPACITY, steps, config.gamma, np.random.default_rng(0))
+            self.algorithm.local_replay_buffer = self.replay
         if self.plan.algo in ("ppo", "appo") and not self.plan.discrete:
             with torch.no_grad():
                 for policy in seats.policies:
