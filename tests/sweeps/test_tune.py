@@ -180,7 +180,7 @@ def test_a_sweep_killed_with_kill_9_goes_on_and_ends_as_one_that_was_not_disturb
         assert Path("runs/mine", name).read_bytes() == Path("runs/calm", name).read_bytes()
 
 
-def test_ctrl_c_ends_soon_and_leaves_nothing_running(
+def test_ctrl_c_ends_in_good_order_and_leaves_nothing_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
