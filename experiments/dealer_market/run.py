@@ -46,14 +46,15 @@ LUCK = 1_000_000
 class Settings:
     """A training plays markets x ticks x iterations market ticks; it is judged in `judged` markets.
 
-    gamma: discount factor. hyper: RLlib's own settings.
+    gamma: discount factor. lr: learning rate. hyper: RLlib's own settings.
     """
 
     world: World = field(default_factory=World)
-    markets: int = 32
-    ticks: int = 100
-    iterations: int = 200
-    gamma: float = 0.99
+    markets: int = 128
+    ticks: int = 50
+    iterations: int = 100
+    gamma: float = 0.98
+    lr: float = 2e-3
     judged: int = 400
     hyper: Mapping[str, Any] = field(default_factory=dict)
 
@@ -85,7 +86,7 @@ def policies(s: Settings, condition: str, seed: int) -> dict[str, Policy]:
 
     agents = ("maker_1",) if condition.endswith("on_as") else world.names
     plan = TrainingPlan(
-        scenario=world.scenario(), algo="ppo", agents=agents, seed=seed, gamma=s.gamma,
+        scenario=world.scenario(), algo="ppo", agents=agents, seed=seed, gamma=s.gamma, lr=s.lr,
         markets=s.markets, ticks=s.ticks, iterations=s.iterations, evaluate_every=0,
         checkpoint_every=s.iterations, hyper=s.hyper,
     )  # fmt: skip
