@@ -14,6 +14,7 @@ import pytest
 
 from mos_agents.cli import run, sweep_show
 from mos_agents.sweeps import Trial, Watch
+from tests.sweeps.worlds import plan
 from tests.test_runs import ROOT
 
 LOCAL = ["--backend", "local"]
@@ -212,3 +213,14 @@ def test_progress_tells_how_far_what_failed_and_how_long_it_takes() -> None:
     assert told == "trials 12 of 30, 2 running, 1 failed, about 36 s left"
     assert sweep_show.told(Watch(total=30)) == "trials 0 of 30, 0 running"
     assert [sweep_show.duration(x) for x in (99.0, 600.0, 7200.0)] == ["99 s", "10 min", "2.0 h"]
+
+
+def test_on_a_terminal_the_cells_under_way_are_told() -> None:
+    from rich.console import Console
+
+    made = plan(["firms=1,2"], 2)
+    watch = Watch(total=4, running={made.trials[3]: time.monotonic() - 5.0})
+    console = Console(width=100)
+    with console.capture() as caught:
+        console.print(sweep_show.drawing(made, watch))
+    assert "  firms=2, seed 1: 5 s" in caught.get()

@@ -95,7 +95,7 @@ def play(plan: SweepPlan, folder: Path, order: Order) -> int:
         with (
             asked_to_stop() as asked,
             cluster(plan, order) if left else contextlib.nullcontext(),
-            progress() as show,
+            progress(plan) as show,
         ):
             watch = Watch(show=show, asked=lambda: bool(asked))
             result = sweep(plan, folder, runner, watch)

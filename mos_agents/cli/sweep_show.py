@@ -11,6 +11,7 @@ from typing import Any
 
 from mos_agents import scenarios
 from mos_agents.cli.playing import say
+from mos_agents.sweeps.plan import SweepPlan
 from mos_agents.sweeps.sweep import Watch
 from mos_agents.sweeps.table import SweepResult
 
@@ -78,7 +79,7 @@ def printed(result: SweepResult, measures: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def progress(seconds: float = 5.0) -> Iterator[Callable[[Watch], None]]:
+def progress(plan: SweepPlan, seconds: float = 5.0) -> Iterator[Callable[[Watch], None]]:
     """A bar and the trials under way on a terminal; elsewhere a plain line now and then."""
     if not sys.stdout.isatty():
         last = [time.monotonic()]
@@ -98,7 +99,7 @@ def progress(seconds: float = 5.0) -> Iterator[Callable[[Watch], None]]:
         def draw(watch: Watch) -> None:
             if time.monotonic() - drawn[0] > 0.25:
                 drawn[0] = time.monotonic()
-                view.update(drawing(watch))
+                view.update(drawing(plan, watch))
 
         yield draw
 
@@ -113,7 +114,7 @@ def told(watch: Watch) -> str:
     return ", ".join(parts)
 
 
-def drawing(watch: Watch) -> Any:
+def drawing(plan: SweepPlan, watch: Watch) -> Any:
     """The bar, and a line for each trial under way."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
@@ -121,7 +122,7 @@ def drawing(watch: Watch) -> Any:
 
     running = sorted(watch.running.items())
     under_way = [
-        Text(f"  cell {trial.cell}, seed {trial.seed}: {duration(time.monotonic() - began)}")
+        Text(f"  {plan.cells[trial.cell]}, seed {trial.seed}: {duration(time.monotonic() - began)}")
         for trial, began in running[:20]
     ]
     more = [Text(f"  and {len(running) - 20} more")] if len(running) > 20 else []
