@@ -50,9 +50,9 @@ class Settings:
     """
 
     world: World = field(default_factory=World)
-    markets: int = 128
+    markets: int = 64
     ticks: int = 50
-    iterations: int = 100
+    iterations: int = 80
     gamma: float = 0.98
     lr: float = 2e-3
     judged: int = 400
