@@ -314,6 +314,7 @@ class Pressed:
             except KeyboardInterrupt:  # as a library might
                 raise ImportError(name)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
 sys.meta_path.insert(0, Pressed())
 sys.argv = ["mos", "--version"]
 import runpy

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mos_agents import scenarios
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
-from mos_agents.policies.base import Deterministic, check_number, quoted, register, seated
+from mos_agents.policies.base import Deterministic, check_number, quoted, seated
 from mos_agents.scenarios import Scenario
 
 
@@ -67,7 +67,6 @@ class World:
         return Scenario.model_validate(told)
 
 
-@register("leaning")
 @dataclass(frozen=True)
 class Leaning(Deterministic):
     """A spread around a middle that leans against the inventory: offset = -lean x inventory.
@@ -76,6 +75,8 @@ class Leaning(Deterministic):
     yardstick for a maker alone: in the infinite horizon the optimal quotes are near to it (Gueant,
     Lehalle and Fernandez-Tapia 2013).
     """
+
+    kind: ClassVar[str] = "leaning"
 
     spread: float = 1.0
     lean: float = 0.0
