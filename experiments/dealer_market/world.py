@@ -19,13 +19,15 @@ class World:
     """Makers of one asset whose mid price is an arithmetic Brownian motion.
 
     makers: how many share the flow. gamma: risk aversion, per money: a maker's reward of a tick is
-    its profit less gamma / 2 (sigma q)^2 dt. sigma: money per square root of time. mu, alpha, beta:
+    what it captures of the spread less gamma / 2 (sigma q)^2 dt. That is its profit less the risk,
+    without the gains and losses of what it holds: the mid price being a martingale they are nothing
+    on average, and would drown the rest. sigma: money per square root of time. mu, alpha, beta:
     Hawkes flow, orders per unit of time and side. size: mean units an order. kappa: decay of an
     order's willingness to trade, per money. ticks: of an episode; dt: time a tick.
     """
 
     makers: int = 2
-    gamma: float = 0.001
+    gamma: float = 0.005
     sigma: float = 2.0
     mu: float = 20.0
     alpha: float = 0.5
@@ -51,7 +53,7 @@ class World:
         changes = {
             "name": "dealer_market", "ticks": self.ticks, "dt": self.dt, "instruments": 1,
             "makers": self.makers, "catalogue.reference_price": 100.0,
-            "quotes.max_spread": 4.0, "quotes.max_offset": 2.0, "quotes.size": 1000.0,
+            "quotes.max_spread": 3.0, "quotes.max_offset": 1.0, "quotes.size": 1000.0,
             "arrivals.mu": self.mu, "arrivals.alpha": self.alpha, "arrivals.beta": self.beta,
             "arrivals.mean_size": self.size, "execution.kappa": self.kappa,
             "execution.volatility_boost": 0.0, "positions.limit": 2000.0,
@@ -61,7 +63,10 @@ class World:
         made = scenarios.override(scenarios.load("market_making"), settings)
         told: dict[str, Any] = made.model_dump()
         told["reference"]["price"] = {"kind": "brownian", "sigma": self.sigma}
-        told["rewards"]["weights"] = {"pnl": 1.0, "inventory_risk": -self.gamma * self.dt}
+        told["rewards"]["weights"] = {
+            "spread_capture": 1.0,
+            "inventory_risk": -self.gamma * self.dt,
+        }
         for one in told["participants"]:
             one["policy"] = {"kind": "avellaneda_stoikov", "gamma": max(self.gamma, 1e-12)}
         return Scenario.model_validate(told)
