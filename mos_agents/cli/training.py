@@ -19,6 +19,9 @@ from mos_agents.scenarios.files import parsed_value
 
 SHOW_SECONDS = 5.0
 
+ON_RESUMING = {"resume", "out", "backend", "address", "insecure", "iterations"}
+"""What may be said when a training is resumed; everything else it began with."""
+
 
 def whole(text: str) -> int:
     """A whole number as typed."""
@@ -33,6 +36,7 @@ DEFAULT = {"show_default": "the algorithm's"}
 
 
 def train(
+    typed: typer.Context,
     scenario: Annotated[
         str | None, typer.Argument(help="A preset's name or a scenario file.", show_default=False)
     ] = None,
@@ -129,6 +133,11 @@ def train(
     from mos_agents.training import extra
 
     if resume is not None:
+        for option in typed.params:
+            source = typed.get_parameter_source(option)
+            if source is not None and source.name == "COMMANDLINE" and option not in ON_RESUMING:
+                named = {"others": "other", "changes": "set"}.get(option, option).replace("_", "-")
+                raise InputError(f"--{named}: a training that is resumed keeps what it began with")
         run = training.read_training(resume, out)
         most = run.plan.iterations if iterations is None else iterations
         extra.needed()

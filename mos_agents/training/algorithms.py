@@ -54,7 +54,10 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
     config.api_stack(enable_rl_module_and_learner=True, enable_env_runner_and_connector_v2=True)
     config.framework("torch")
     config.debugging(seed=plan.seed % 2**31, log_level="ERROR")
-    config.environment(env=None, env_config={"plan": plan, "norms": dict(norms)})
+    config.environment(
+        env=None,
+        env_config={"plan": plan.changed(scenario=plan.scenario.portable()), "norms": dict(norms)},
+    )
     specs = {p.name: (_seen_space(p.size), chooser(plan.algo, p).space) for p in seats.policies}
     mapping = {a: p.name for p in seats.policies for a in p.agents}
     config.multi_agent(
@@ -147,7 +150,9 @@ def _settings(seats: Seats) -> dict[str, Any]:
         "grad_clip": 10.0,
     }
     # One update for every 128 market ticks played, or for every fragment that holds more.
-    common["training_intensity"] = max(1.0, fresh / 128) * drawn / fresh
+    # RLlib deals updates out over its workers and the driver's own, which plays nothing here.
+    dealt = plan.workers / (plan.workers + 1) if plan.workers else 1.0
+    common["training_intensity"] = max(1.0, fresh / 128) * drawn / fresh * dealt
     if plan.algo == "dqn":
         last = max(1, plan.iterations // 2) * plan.ticks * plan.markets * max(1, plan.workers)
         return {
@@ -171,6 +176,10 @@ def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any]) -> None:
     for name in hyper:
         if name in OURS:
             raise InputError(f"hyper {name}: has an option of its own here; see mos train --help")
+        if name == "num_atoms" and hyper[name] != 1:
+            raise InputError(
+                "hyper num_atoms: must be 1: a policy of distributions is not exported"
+            )
         if name not in known:
             import difflib
 

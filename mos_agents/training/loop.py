@@ -102,9 +102,11 @@ def train(
     with _runtime(address, insecure):
         session = _Session(seats, norms)
         try:
-            if folder is not None:
-                session.folder = folders.create(plan, folder, name, to_arrays(norms))
-            return session.to_the_end(on_progress)
+            if folder is None:
+                return session.to_the_end(on_progress)
+            session.folder = folders.create(plan, folder, name, to_arrays(norms))
+            with folders.held(session.folder):
+                return session.to_the_end(on_progress)
         finally:
             session.close()
 
@@ -123,9 +125,17 @@ def resume(
     iterations: train up to so many, in place of the plan's. RunError where nothing is left to do.
     """
     run = folders.read_training(folder, root)
+    with folders.held(run.folder):
+        return _resumed(run, on_progress, address, insecure, iterations)
+
+
+def _resumed(
+    run: folders.TrainingRun, on_progress: OnProgress | None, address: str | None, insecure: bool,
+    iterations: int | None,
+) -> Trained:  # fmt: skip
     plan = run.plan if iterations is None else run.plan.changed(iterations=iterations)
     found = folders.last_checkpoint(run.folder)
-    if run.finished and (found is None or found[0] >= plan.iterations):
+    if run.finished and (iterations is None or found is None or found[0] >= plan.iterations):
         raise RunError(
             f"{run.folder}: finished already; --iterations N trains on beyond "
             f"{run.facts['iterations']}"

@@ -14,6 +14,7 @@ from mos_agents import scenarios
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import to_spec
 from mos_agents.scenarios import Scenario
+from mos_agents.scenarios.policy_files import packed
 
 ALGORITHMS = ("ppo", "dqn", "sac", "appo")
 SHARING = ("independent", "shared", "by-role")
@@ -90,6 +91,8 @@ class TrainingPlan:
         for name in ("agents", "hidden", "band"):
             if isinstance(getattr(self, name), list):
                 put(self, name, tuple(getattr(self, name)))
+        # Trained networks go along with their weights: the plan is read in other places and later.
+        put(self, "policies", {name: in_hand(one) for name, one in self.policies.items()})
         one_of("algo", self.algo, ALGORITHMS)
         one_of("policies", self.sharing, SHARING)
         one_of("activation", self.activation, ACTIVATIONS)
@@ -164,6 +167,13 @@ class TrainingPlan:
     def changed(self, **changes: Any) -> TrainingPlan:
         """The same plan with some fields changed."""
         return replace(self, **changes)
+
+
+def in_hand(policy: Any) -> Any:
+    """A policy or its parameters with the network itself in place of its file's path."""
+    if isinstance(policy, Mapping):
+        return packed(dict(policy))
+    return policy.portable() if hasattr(policy, "portable") else policy
 
 
 # --- checks ---------------------------------------------------------------------------------------

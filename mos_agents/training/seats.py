@@ -74,6 +74,20 @@ class Seats:
     def of(cls, plan: TrainingPlan) -> Seats:
         """Seat everybody. Raises InputError in one line where the plan does not fit its market."""
         seating = give_out(plan.scenario, plan.agents, plan.policies, plan.horizon)
+        told = [name for name in seating.names if name in plan.policies]
+        if told and plan.agents is None:  # who is told what to play does not learn
+            agents = tuple(name for name in seating.names if name not in told)
+            if not agents:
+                raise InputError(
+                    f"policies: all of {', '.join(told)} are given; nobody is to learn"
+                )
+            plan = plan.changed(agents=agents)
+            seating = give_out(plan.scenario, agents, plan.policies, plan.horizon)
+        elif told:
+            raise InputError(
+                f"policies: {told[0]!r} learns, and is told what to play as well; leave it out of "
+                "one of the two"
+            )
         market = seating.market
         grids = price_grids(
             market, seating.outside, plan.levels, plan.band or (0.6, 2.0), plan.grid
