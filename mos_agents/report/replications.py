@@ -88,9 +88,8 @@ def dots(
         ax.set_yticks(range(len(groups)), list(groups))
         ax.set_ylim(len(groups) - 0.4, -0.6)
         ax.set_xlabel(xlabel)
-        ax.legend(
-            frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(marks) or 1
-        )
+        if marks:
+            ax.legend(frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(marks))
     return figure
 
 

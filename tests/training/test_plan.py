@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from mos_agents import scenarios
+from mos_agents.learners import Network, save_network
+from mos_agents.learners.network import Categorical, Layer, Signature
 from mos_agents.market.types import InputError
 from mos_agents.training import TrainingPlan, check, state
 from mos_agents.training.normalising import from_arrays, pilot, to_arrays
@@ -147,3 +149,25 @@ def test_a_scenario_may_be_given_by_name():
     assert TrainingPlan("auction").scenario == scenarios.load("auction")
     assert TrainingPlan("auction").band == (0.0, 2.0)
     assert TrainingPlan(game()).band == (0.6, 2.0)
+
+
+def test_who_is_told_what_to_play_does_not_learn():
+    seats = Seats.of(TrainingPlan(game(), policies={"firm_2": {"kind": "hold"}}))
+    assert seats.agents == seats.plan.agents == ("firm_1",)
+    with pytest.raises(InputError, match="'firm_2' learns, and is told what to play"):
+        Seats.of(TrainingPlan(game(), agents=("firm_2",), policies={"firm_2": {"kind": "hold"}}))
+
+
+def test_a_rivals_network_goes_along_with_the_plan_and_not_as_a_path(tmp_path):
+    path = tmp_path / "rival.npz"
+    seat = Seats.of(TrainingPlan(game(), agents=("firm_2",), actions="discrete")).policies[0]
+    layer = Layer(np.zeros((seat.size, seat.levels)), np.arange(float(seat.levels)))
+    save_network(path, Network(Signature.of(seat.seat), (layer,), Categorical(seat.grid)))
+    rival = {"firm_2": {"kind": "network", "path": str(path)}}
+    plan = TrainingPlan(game(), agents=("firm_1",), policies=rival)
+    path.unlink()
+    again = TrainingPlan.from_facts(plan.described())
+    assert again.policies == plan.policies
+    assert "firm_2" not in Seats.of(again).agents
+    with pytest.raises(InputError, match=r"rival.npz: cannot be read"):
+        TrainingPlan(game(), agents=("firm_1",), policies=rival)
