@@ -9,6 +9,7 @@ of its own, as fast as that comes along.
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import time
@@ -99,7 +100,7 @@ def train(
     """
     seats = Seats.of(plan)
     norms = pilot(seats)
-    with _runtime(address, insecure):
+    with _runtime(plan, address, insecure):
         session = _Session(seats, norms)
         try:
             if folder is None:
@@ -142,7 +143,7 @@ def _resumed(
         )
     seats = Seats.of(plan)
     norms = from_arrays(folders.read_norms(run.folder), [p.name for p in seats.policies])
-    with _runtime(address, insecure):
+    with _runtime(plan, address, insecure):
         session = _Session(seats, norms)
         try:
             session.folder = run.folder
@@ -155,14 +156,16 @@ def _resumed(
 
 
 @contextlib.contextmanager
-def _runtime(address: str | None, insecure: bool) -> Iterator[None]:
+def _runtime(plan: TrainingPlan, address: str | None, insecure: bool) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # networks of this size; and sums in one order
     try:
         if joined() and address is None:
             yield
         else:
-            with cluster(address, insecure=insecure):
+            # Every worker asks for a core, whether or not there is one.
+            cores = max(4, os.cpu_count() or 1, plan.workers + 1)
+            with cluster(address, insecure=insecure, cpus=cores):
                 yield
     finally:
         torch.set_num_threads(threads)

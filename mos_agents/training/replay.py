@@ -17,7 +17,7 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from mos_agents.market.types import Array
 from mos_agents.training.fragments import Fragment
 
-PARTS = ("observations", "actions", "rewards", "after")
+PARTS = ("observations", "actions", "rewards", "after", "steps")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class Replay:
                 agents = part.rewards.shape[1] // fragment.markets
                 values = (
                     part.observations[:kept], part.actions[:kept], earned,
-                    part.observations[steps:],
+                    part.observations[steps:], np.full_like(earned, steps),
                 )  # fmt: skip
                 self._put(name, agents, dict(zip(PARTS, values, strict=True)))
             count = kept * fragment.markets
@@ -89,7 +89,7 @@ class Replay:
                 "new_obs": drawn["after"],
                 "terminateds": np.zeros(count, np.bool_),
                 "weights": np.ones(count, np.float32),
-                "n_step": np.full(count, self.n_step, np.float32),
+                "n_step": drawn["steps"],
             }
         return [Transitions(policies, num_items)]
 
