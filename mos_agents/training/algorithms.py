@@ -176,6 +176,7 @@ def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any]) -> None:
     for name in hyper:
         if name in OURS:
             raise InputError(f"hyper {name}: has an option of its own here; see mos train --help")
+        _check_kind(name, hyper[name], getattr(config, name, None))
         if name == "num_atoms" and hyper[name] != 1:
             raise InputError(
                 "hyper num_atoms: must be 1: a policy of distributions is not exported"
@@ -190,6 +191,18 @@ def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any]) -> None:
         config.training(**hyper)
     except (ValueError, TypeError) as error:
         raise InputError(f"hyper: RLlib does not take it: {_short(error)}") from None
+
+
+def _check_kind(name: str, value: Any, default: Any) -> None:
+    """InputError where a word stands for a number, or a count of updates is none."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, int | float) and not isinstance(default, bool):
+        if not number and not isinstance(value, list | tuple) and value is not None:
+            raise InputError(f"hyper {name}={value!r} must be a number, such as {default!r}")
+    elif isinstance(default, list | tuple) and isinstance(value, str):
+        raise InputError(f"hyper {name}={value!r} must be a number or a schedule: {default!r}")
+    if name in ("num_epochs", "minibatch_size") and number and value < 1:
+        raise InputError(f"hyper {name}={value!r} must be >= 1")
 
 
 class _Mapping:

@@ -182,3 +182,24 @@ def test_a_market_of_several_listings_is_played_level_by_level():
     )
     part = made.sample()[0].policies["platform"]
     assert part.actions.shape[1:] == (4, 10) and part.actions.max() == 4
+
+
+@pytest.mark.parametrize(
+    ("algo", "hyper", "told"),
+    [
+        ("ppo", {"clip_param": "abc"}, "hyper clip_param='abc' must be a number, such as 0.2"),
+        ("ppo", {"num_epochs": 0}, "hyper num_epochs=0 must be >= 1"),
+        ("dqn", {"epsilon": "abc"}, "hyper epsilon='abc' must be a number or a schedule"),
+        ("dqn", {"num_atoms": 51}, "hyper num_atoms: must be 1"),
+    ],
+)
+def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_trained(algo, hyper, told):
+    from mos_agents.market.types import InputError
+    from mos_agents.training.algorithms import configured
+    from mos_agents.training.normalising import pilot
+    from mos_agents.training.plan import TrainingPlan
+    from mos_agents.training.seats import Seats
+
+    seats = Seats.of(TrainingPlan("pricing_game", algo, hyper=hyper, markets=2, ticks=8))
+    with pytest.raises(InputError, match=told):
+        configured(seats, pilot(seats))
