@@ -7,8 +7,10 @@ Its SHA-256 lies beside it in the form that `sha256sum -c` reads, and is checked
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from mos_agents.market.types import InputError
@@ -93,6 +95,20 @@ def claim(folder: Path, name: str, mark: str) -> str:
             raise RunError(f"{folder}: holds other files; give an empty or a new folder")
     write_with_digest(path, mark.encode())
     return mark
+
+
+@contextlib.contextmanager
+def alone(folder: Path, told: str) -> Iterator[None]:
+    """The folder for this process alone; RunError with what is told where another one has it."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"{folder}: {told}") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def read_inside(path: Path) -> bytes:

@@ -12,7 +12,6 @@ need no disk in common.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents.market.types import InputError
-from mos_agents.runs.files import RunError, sync_folder, write_whole
+from mos_agents.runs.files import RunError, alone, sync_folder, write_whole
 from mos_agents.runs.names import inside, locate, names_in_turn, slug
 from mos_agents.runs.reading import read_sealed
 from mos_agents.runs.recording import now, sealed, versions
@@ -144,17 +143,10 @@ class SweepFolder:
 
         What a killed writer left half-written is removed.
         """
-        handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"{self.path}: is being played by another process") from None
+        with alone(self.path, "is being played by another process"):
             for entry in self._trials().glob(".*.tmp"):
                 entry.unlink(missing_ok=True)
             yield
-        finally:
-            os.close(handle)
 
     def _trials(self) -> Path:
         folder = self.path / "trials"

@@ -12,13 +12,12 @@ tensorboard/      the same figures for TensorBoard
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from mos_agents.market.types import Array
 from mos_agents.policies.base import to_spec
 from mos_agents.runs.files import (
     RunError,
+    alone,
     digest,
     read_inside,
     read_with_digest,
@@ -37,6 +37,7 @@ from mos_agents.runs.files import (
     write_with_digest,
 )
 from mos_agents.runs.names import inside, locate, names_in_turn, slug
+from mos_agents.runs.reading import read_sealed
 from mos_agents.runs.recording import now, sealed, versions
 from mos_agents.scenarios.files import validate
 from mos_agents.training.plan import TrainingPlan
@@ -104,18 +105,9 @@ def create(
     return folder
 
 
-@contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> AbstractContextManager[None]:
     """The folder for this process alone; RunError where another one trains in it."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"{folder}: another process is training in it") from None
-        yield
-    finally:
-        os.close(handle)
+    return alone(folder, "another process is training in it")
 
 
 def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:
@@ -124,13 +116,7 @@ def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:
     path = folder / "training.json"
     if not path.exists():
         raise RunError(f"{folder}: is no training's folder; mos train makes one")
-    try:
-        facts = json.loads(read_inside(path))
-        whole = isinstance(facts, dict) and sealed(facts) == read_inside(path)
-    except (ValueError, RecursionError):
-        whole = False
-    if not whole:
-        raise RunError(f"{path}: damaged or edited: its checksum does not match; restore the file")
+    facts = read_sealed(path)
     if digest(read_inside(folder / "scenario.yaml")) != facts["scenario_sha256"]:
         raise RunError(f"{folder / 'scenario.yaml'}: is not what was trained in; restore it")
     for name, kept in facts["inputs"].items():
