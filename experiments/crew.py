@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -113,3 +114,47 @@ def table(
             cells.append(f"{cell:>24}")
         lines.append(f"{labels[condition]:<{wide}}" + "".join(cells))
     return "\n".join(lines)
+
+
+# --- the command line -----------------------------------------------------------------------------
+
+
+def chosen(only: str, conditions: Mapping[str, str]) -> tuple[str, ...]:
+    """The conditions named, with commas between; all, if none is."""
+    names = tuple(one for one in only.split(",") if one)
+    for name in names:
+        if name not in conditions:
+            raise InputError(f"only: {name!r} is no condition; there are {', '.join(conditions)}")
+    return names or tuple(conditions)
+
+
+def command(
+    name: str, title: str, make: Make, settings: Any, conditions: Mapping[str, str],
+    columns: Sequence[str], seeds: int, arguments: Sequence[str] | None,
+) -> int:  # fmt: skip
+    """A study's command line; 0 done, 2 an argument cannot be used.
+
+    settings: its class, of which `iterations` can be given. conditions: by name, as they are told.
+    columns: quantities that are printed. seeds: how many, where nobody says.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m experiments.{name}.run", description=title)
+    parser.add_argument("--out", type=Path, required=True, help="keep finished trainings there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--seed", type=int, default=0, help="the first")
+    parser.add_argument("--iterations", type=int, default=settings.iterations)
+    parser.add_argument("--only", default="", help="conditions, with commas between")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    given = parser.parse_args(arguments)
+    try:
+        s = settings(iterations=given.iterations)
+        numbers = range(given.seed, given.seed + given.seeds)
+        wanted = chosen(given.only, conditions)
+        found = worked_off(make, s, wanted, numbers, given.out, given.workers)
+        if given.json is not None:
+            write_whole(given.json, as_json(name, s, found))
+    except (InputError, OSError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 2
+    print(table(found, conditions, columns))
+    return 0

@@ -9,19 +9,15 @@ from there. Method and findings: README.md. Needs the extra for training.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from experiments.crew import Facts, as_json, table, worked_off
+from experiments.crew import Facts, command
 from experiments.dealer_market.measures import Outcome, alone_at_best, outcome
 from experiments.dealer_market.world import World
-from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy
-from mos_agents.runs.files import write_whole
 
 TITLE = "Market makers who learn, in one dealer market"
 
@@ -57,15 +53,6 @@ class Settings:
     lr: float = 2e-3
     judged: int = 400
     hyper: Mapping[str, Any] = field(default_factory=dict)
-
-
-def chosen(only: str) -> tuple[str, ...]:
-    """The conditions named, with commas between; all, if none is."""
-    names = tuple(one for one in only.split(",") if one)
-    for name in names:
-        if name not in CONDITIONS:
-            raise InputError(f"only: {name!r} is no condition; there are {', '.join(CONDITIONS)}")
-    return names or tuple(CONDITIONS)
 
 
 def world_of(s: Settings, condition: str) -> World:
@@ -111,28 +98,7 @@ def _winning(made: Outcome) -> Facts:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 done, 2 an argument cannot be used."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.dealer_market.run", description=TITLE
-    )
-    parser.add_argument("--out", type=Path, required=True, help="keep finished trainings there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0, help="the first")
-    parser.add_argument("--iterations", type=int, default=Settings.iterations)
-    parser.add_argument("--only", default="", help="conditions, with commas between")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    given = parser.parse_args(arguments)
-    try:
-        s = Settings(iterations=given.iterations)
-        seeds = range(given.seed, given.seed + given.seeds)
-        found = worked_off(judged, s, chosen(given.only), seeds, given.out, given.workers)
-        if given.json is not None:
-            write_whole(given.json, as_json("dealer_market", s, found))
-    except (InputError, OSError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    print(table(found, CONDITIONS, COLUMNS))
-    return 0
+    return command("dealer_market", TITLE, judged, Settings, CONDITIONS, COLUMNS, 5, arguments)
 
 
 if __name__ == "__main__":

@@ -8,21 +8,18 @@ from there. Method and findings: README.md. Needs the extra for training.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from experiments.crew import Facts, as_json, table, worked_off
+from experiments.crew import Facts, command
 from experiments.deep_pricing.measures import verdict
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import Frozen
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy
-from mos_agents.runs.files import write_whole
 from mos_agents.scenarios import Scenario, load
 
 TITLE = "Deep and tabular learners in the market of Calvano et al. (2020)"
@@ -58,15 +55,6 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{name}={value!r} must be a whole number >= 1")
-
-
-def chosen(only: str) -> tuple[str, ...]:
-    """The conditions named, with commas between; all, if none is."""
-    names = tuple(one for one in only.split(",") if one)
-    for name in names:
-        if name not in CONDITIONS:
-            raise InputError(f"only: {name!r} is no condition; there are {', '.join(CONDITIONS)}")
-    return names or tuple(CONDITIONS)
 
 
 def scenario() -> Scenario:
@@ -110,28 +98,7 @@ def judged(s: Settings, condition: str, seed: int) -> Facts:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 done, 2 an argument cannot be used."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.deep_pricing.run", description=TITLE
-    )
-    parser.add_argument("--out", type=Path, required=True, help="keep finished trainings there")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0, help="the first")
-    parser.add_argument("--iterations", type=int, default=Settings.iterations)
-    parser.add_argument("--only", default="", help="conditions, with commas between")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    given = parser.parse_args(arguments)
-    try:
-        s = Settings(iterations=given.iterations)
-        seeds = range(given.seed, given.seed + given.seeds)
-        found = worked_off(judged, s, chosen(given.only), seeds, given.out, given.workers)
-        if given.json is not None:
-            write_whole(given.json, as_json("deep_pricing", s, found))
-    except (InputError, OSError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    print(table(found, CONDITIONS, MEASURES))
-    return 0
+    return command("deep_pricing", TITLE, judged, Settings, CONDITIONS, MEASURES, 10, arguments)
 
 
 if __name__ == "__main__":
