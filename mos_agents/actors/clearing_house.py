@@ -14,8 +14,16 @@ import numpy as np
 
 from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.random import Streams
-from mos_agents.market.tick import Market, tick
-from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, State, Step
+from mos_agents.market.tick import Market, drawn_ahead, tick
+from mos_agents.market.types import (
+    Array,
+    Arrivals,
+    InputError,
+    IntArray,
+    QuoteRefused,
+    State,
+    Step,
+)
 
 
 class ClearingHouse:
@@ -32,6 +40,7 @@ class ClearingHouse:
         self.state: State = market.start(len(markets))
         self.observation = market.first_observation(self.state, self.streams.at(0))
         self.reward = np.zeros((len(markets), market.layout.N))
+        self._arrived: tuple[Arrivals, Array] | None = None
         self.withdrawn: set[str] = set()
         self.counts: dict[str, Counter[str]] = {
             name: Counter() for name in market.layout.participants
@@ -56,6 +65,11 @@ class ClearingHouse:
             for n, seat in enumerate(self.market.seats)
             if seat.name not in self.withdrawn
         ]
+
+    def look_ahead(self) -> None:
+        """Draw the coming tick's arrivals, where they do not depend on anybody's quotes."""
+        if self._arrived is None:
+            self._arrived = drawn_ahead(self.market, self.state, self.streams.at(self.tick))
 
     def stacked(self, replies: Mapping[str, Reply | str]) -> tuple[Array, dict[str, str]]:
         """[B, L, A] actions in roster order, whoever answered first; and whose are absent, and why.
@@ -83,7 +97,8 @@ class ClearingHouse:
         if at != self.tick:
             raise MessageError(f"tick {at} cannot be cleared, the market is at {self.tick}")
         state = self._without_the_withdrawn(self.state)
-        step = tick(self.market, state, actions, self.streams.at(at))
+        step = tick(self.market, state, actions, self.streams.at(at), self._arrived)
+        self._arrived = None
         refused = (step.info.refused > 0).sum(axis=0)
         for n, name in enumerate(self.market.layout.participants):
             if name in absent:

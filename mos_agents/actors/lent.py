@@ -7,14 +7,14 @@ an episode that breaks begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mos_agents.actors.messages import Reply
-from mos_agents.actors.runtime import Answer, Runtime, nothing
+from mos_agents.actors.runtime import Answer, Runtime
 from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, Step
@@ -129,8 +129,15 @@ class Lasting:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.meanwhile = nothing
         self._living: dict[str, Any] = {}
+
+    @property
+    def meanwhile(self) -> Callable[[], None]:
+        return self._runtime.meanwhile
+
+    @meanwhile.setter
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        self._runtime.meanwhile = work
 
     def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
         if name in self._living:

@@ -125,7 +125,7 @@ class Shard:
         self._replayed = Summaries()
         self._written = Summaries()
         self._unwritten: list[tuple[State, Step]] = []
-        runtime.meanwhile = self._write_up
+        runtime.meanwhile = self._meanwhile
         self._shape = (len(self.markets), self.market.layout.L, len(self.market.quotes.features))
         self.journal: Journal | None = None
         if plan.folder is not None:
@@ -187,9 +187,13 @@ class Shard:
         self._unwritten.append((state, house.clear(at, actions, absent)))
         self._keep_house()
 
+    def _meanwhile(self) -> None:
+        """What a runtime whose hosts work elsewhere has done while those decide upon a tick."""
+        self.house.look_ahead()
+        self._write_up()
+
     def _write_up(self, least: int | None = None) -> None:
-        """Digests and summaries of the last ticks. Nobody waits for them: a runtime whose hosts
-        work elsewhere has them made while those decide upon the next tick.
+        """Digests and summaries of the last ticks, for which nobody waits.
 
         least: of so many ticks or not yet; several ticks of a few markets take hardly longer than
         one, as what they need is then at hand.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy.special import pdtrik
@@ -32,6 +32,8 @@ def _needs(name: str, value: float, low: float, high: float = np.inf) -> None:
 class FixedMass:
     """The same outside demand at every tick, per choice group: `buy` and `sell` units."""
 
+    ahead: ClassVar[bool] = True
+
     buy: float = 1.0
     sell: float = 0.0
 
@@ -53,6 +55,8 @@ class FixedMass:
 @dataclass(frozen=True)
 class Poisson:
     """Independent arrivals at rates `buy` and `sell` per unit of time and choice group."""
+
+    ahead: ClassVar[bool] = True
 
     buy: float = 1.0
     sell: float = 0.0
@@ -88,6 +92,8 @@ class Hawkes:
     on a grid, by the two-exponential decomposition of Dassios and Zhao (2013). The stationary rate
     is mu / (1 - alpha / beta); the market opens in it.
     """
+
+    ahead: ClassVar[bool] = True
 
     mu: float = 20.0
     alpha: float = 0.5
@@ -162,6 +168,8 @@ class Browsing:
     and buy with `scraper_intent` times a customer's probability. `poisson=True` draws the number
     of sessions with mean `sessions`.
     """
+
+    ahead: ClassVar[bool] = True
 
     sessions: float = 30.0
     views: tuple[int, int] = (1, 4)

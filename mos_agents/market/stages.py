@@ -58,7 +58,11 @@ class QuoteRule(Protocol):
 
 
 class ArrivalProcess(Protocol):
-    """Outside demand before it chooses."""
+    """Outside demand before it chooses.
+
+    A class may say `ahead = True` of itself: it does not look at quotes, so that its arrivals can
+    be drawn while participants still decide. A class that inherits from it must say so anew.
+    """
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks

@@ -260,6 +260,11 @@ class Market:
         return roles.index("platform") if "platform" in roles else -1
 
     @cached_property
+    def arrivals_ahead(self) -> bool:
+        """Whether arrivals can be drawn before the quotes are there, by their own class's word."""
+        return vars(type(self.arrivals)).get("ahead") is True
+
+    @cached_property
     def asks(self) -> bool:
         return bool(self._quoted & {"price", "spread"})
 
@@ -333,18 +338,29 @@ def order_rate(market: Market) -> float:
     return float("nan")
 
 
-def tick(market: Market, state: State, actions: Array, shocks: Shocks) -> Step:
+def drawn_ahead(market: Market, state: State, shocks: Shocks) -> tuple[Arrivals, Array] | None:
+    """What arrives at this tick, before anybody has quoted; None where arrivals look at quotes."""
+    if not market.arrivals_ahead:
+        return None
+    return market.arrivals.arrive(market, state, state.quotes, shocks)
+
+
+def tick(
+    market: Market, state: State, actions: Array, shocks: Shocks,
+    arrived: tuple[Arrivals, Array] | None = None,
+) -> Step:  # fmt: skip
     """One pass of the loop: actions [B, L, A] in roster order, never in order of completion.
 
     What participants who are not on the move propose is not looked at. Refused actions leave the
     standing quote and are told in `info.refused`; they raise nothing and bend nobody else's tick.
+    arrived: what `drawn_ahead` found for this very tick, if it was asked.
     """
     _check_shape(market, state, actions)
     tape = _recorded(state)  # the quotes of the tick before: those of this one stand in `quotes`
     moved = market.schedule.moves(market, state.tick, shocks)
     quotes, refused = market.quotes.admit(market, state, actions, moved)
     state = State(state.tick, quotes, *state[2:])  # several times faster than _replace
-    arrivals, excitation = market.arrivals.arrive(market, state, quotes, shocks)
+    arrivals, excitation = arrived or market.arrivals.arrive(market, state, quotes, shocks)
     executions = market.execution.execute(market, state, quotes, arrivals, shocks)
     after, flows, metrics, reward, observation = close(
         market, state, arrivals, executions, excitation, tape, shocks

@@ -1,9 +1,15 @@
-"""Digests and summaries are made while hosts think; the figures are those of writing up at once."""
+"""What is done while hosts think: digests, summaries and the next arrivals, with the same bits."""
 
 import numpy as np
 import pytest
 
+from mos_agents import scenarios
+from mos_agents.actors import clearing_house
+from mos_agents.actors.lent import Lent, Loan
 from mos_agents.actors.runtime import LocalRuntime
+from mos_agents.market.arrivals import FixedMass
+from mos_agents.market.random import Streams
+from mos_agents.market.tick import drawn_ahead
 from mos_agents.runs.tables import _quantiles
 from tests.actors.worlds import SHOP, one_shard, undisturbed
 
@@ -30,6 +36,57 @@ def test_what_is_written_up_while_hosts_think_is_what_is_written_up_at_once():
         assert one.row.tick == two.row.tick
         assert one.means.tobytes() == two.means.tobytes()
         assert one.rewards.tobytes() == two.rewards.tobytes()
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What clearing houses draw ahead."""
+    found = []
+
+    def noted(*arguments):
+        found.append(drawn_ahead(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(clearing_house, "drawn_ahead", noted)
+    return found
+
+
+@pytest.mark.parametrize("name", scenarios.presets())
+def test_arrivals_drawn_while_hosts_think_are_those_drawn_after_the_quotes(name, drawn):
+    scenario = scenarios.preset(name)
+    shard = one_shard(scenario, Elsewhere())
+    shard.start()
+    shard.advance(5)
+    assert len(drawn) == 5 and all(one is not None for one in drawn)
+    assert shard.digest.hexdigest() == undisturbed(scenario, 5, 3)
+
+
+class Curious(FixedMass):
+    """As many buyers as the first price that stands is high."""
+
+    def arrive(self, market, state, quotes, shocks):
+        arrivals, excitation = super().arrive(market, state, quotes, shocks)
+        return arrivals._replace(mass=arrivals.mass * quotes.ask[:, :1, None]), excitation
+
+
+def test_arrivals_that_may_look_at_quotes_wait_for_them():
+    scenario = scenarios.preset("pricing_game")
+    market = scenario.market().with_parts(arrivals=Curious())
+    assert drawn_ahead(scenario.market(), market.start(2), Streams.of(0, 2).at(0)) is not None
+    assert drawn_ahead(market, market.start(2), Streams.of(0, 2).at(0)) is None
+
+
+def test_an_environment_over_actors_draws_arrivals_while_its_hosts_think(drawn):
+    market, policies = SHOP.market(), SHOP.policies()
+    inside = {name: policies[name] for name in ("firm_1", "firm_2")}
+    rewards = []
+    for runtime in (LocalRuntime(), Elsewhere()):
+        lent = Lent(Loan(market, inside, (0, 1)), runtime)
+        lent.begin(7)
+        actions = np.broadcast_to(market.start(2).quotes.ask[:, :, None], (2, market.layout.L, 1))
+        rewards.append(np.stack([lent.advance(actions).reward for _ in range(4)]))
+        assert len(drawn) == (4 if isinstance(runtime, Elsewhere) else 0)
+    assert rewards[0].tobytes() == rewards[1].tobytes()
 
 
 @pytest.mark.parametrize("markets", [1, 2, 3, 19, 20, 21, 100, 1024])
