@@ -48,18 +48,13 @@ def gone(title, seconds=20.0):
 
 
 def killed(folder, title, at, seed, ticks=300):
-    """The driver of a run in which a process is killed by SIGKILL after tick `at` was given, and
-    the longest time that it gave no tick since then."""
+    """The driver of a run in which a process is killed by SIGKILL after tick `at` was given."""
     made = driver(SHOP, ticks, 2, RayShards(), folder=str(folder), checkpoint_every=100,
                   died=ActorDied)  # fmt: skip
-    last, longest = None, 0.0
     for tick in made.run():
-        if last is not None:
-            longest, last = max(longest, time.monotonic() - last), time.monotonic()
         if tick.tick == at:
             os.kill(random.Random(seed).choice(titled(title)), signal.SIGKILL)
-            last = time.monotonic()
-    return made, longest
+    return made
 
 
 @pytest.mark.parametrize(
@@ -68,13 +63,11 @@ def killed(folder, title, at, seed, ticks=300):
     ids=["participant", "clearing house", "clearing house after a checkpoint"],
 )
 def test_a_killed_process_comes_back_and_the_hash_is_the_same(title, at, tmp_path):
-    made, seconds = killed(tmp_path, title, at, seed=at)
+    made = killed(tmp_path, title, at, seed=at)
     assert made.hash == undisturbed(SHOP, 300, 2)
     participants = sum(c.get("restarted", 0) for c in made.health.counts.values())
     expected = (1, 0) if title == "ray::_HostActor" else (0, 1)
     assert (participants, made.health.shard_restarts) == expected
-    print(f"{title} killed at tick {at}: no tick for {seconds:.2f} s")
-    assert seconds < 30.0
 
 
 @pytest.mark.chaos
