@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from experiments.benchmarks.timing import Line, Work, rates
-from mos_agents.market.arrivals import Browsing
+from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity
 from mos_agents.market.execution import Sampled

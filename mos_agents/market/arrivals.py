@@ -1,4 +1,7 @@
-"""Who comes to the market: a fixed mass, a Poisson crowd, self-exciting order flow, or browsers."""
+"""Who comes to the market: a fixed mass, a Poisson crowd or self-exciting order flow.
+
+Sessions that browse are in `browsing`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from scipy.special import pdtrik
 
+from mos_agents.market.counts import poisson_counts, poisson_mass
 from mos_agents.market.kernels import kernel
-from mos_agents.market.random import Shocks, given, has_addresses, source, take
-from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
+from mos_agents.market.random import Shocks
+from mos_agents.market.types import Array, Arrivals, InputError, Quotes, State
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
@@ -22,7 +25,8 @@ _NONE = np.empty(0)
 _NO_INDEX = np.empty(0, np.int64)
 
 
-def _needs(name: str, value: float, low: float, high: float = np.inf) -> None:
+def needs(name: str, value: float, low: float, high: float = np.inf) -> None:
+    """InputError unless the parameter lies in [low, high]."""
     if not low <= value <= high or np.isnan(value):
         allowed = f">= {low:g}" if high == np.inf else f"in [{low:g}, {high:g}]"
         raise InputError(f"{name}={value!r} must be {allowed}")
@@ -38,8 +42,8 @@ class FixedMass:
     sell: float = 0.0
 
     def __post_init__(self) -> None:
-        _needs("buy", self.buy, 0.0)
-        _needs("sell", self.sell, 0.0)
+        needs("buy", self.buy, 0.0)
+        needs("sell", self.sell, 0.0)
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
@@ -62,8 +66,8 @@ class Poisson:
     sell: float = 0.0
 
     def __post_init__(self) -> None:
-        _needs("buy", self.buy, 0.0)
-        _needs("sell", self.sell, 0.0)
+        needs("buy", self.buy, 0.0)
+        needs("sell", self.sell, 0.0)
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
@@ -102,9 +106,9 @@ class Hawkes:
     lot: float = 1.0
 
     def __post_init__(self) -> None:
-        _needs("mu", self.mu, 0.0)
-        _needs("alpha", self.alpha, 0.0)
-        _needs("lot", self.lot, 0.0)
+        needs("mu", self.mu, 0.0)
+        needs("alpha", self.alpha, 0.0)
+        needs("lot", self.lot, 0.0)
         if not 0.0 < self.beta < np.inf or self.alpha >= self.beta:
             raise InputError(
                 f"alpha={self.alpha!r}, beta={self.beta!r} must have 0 <= alpha < beta: "
@@ -159,149 +163,6 @@ class Hawkes:
         return rate * market.dt * lots * scale
 
 
-@dataclass(frozen=True)
-class Browsing:
-    """Sessions that look at several distinct products; some sessions are scrapers.
-
-    Each session views between `views[0]` and `views[1]` products, all equally likely. A share
-    `contamination` of sessions are scrapers: they view `scraper_views` times as many (at most all)
-    and buy with `scraper_intent` times a customer's probability. `poisson=True` draws the number
-    of sessions with mean `sessions`.
-    """
-
-    ahead: ClassVar[bool] = True
-
-    sessions: float = 30.0
-    views: tuple[int, int] = (1, 4)
-    contamination: float = 0.1
-    scraper_views: float = 3.0
-    scraper_intent: float = 0.01
-    poisson: bool = False
-
-    def __post_init__(self) -> None:
-        _needs("sessions", self.sessions, 0.0, 1e7)
-        _needs("contamination", self.contamination, 0.0, 1.0)
-        _needs("scraper_views", self.scraper_views, 0.0)
-        _needs("scraper_intent", self.scraper_intent, 0.0, 1.0)
-        low, high = self.views
-        if not 1 <= low <= high:
-            raise InputError(f"views={self.views!r} must be (least, most) with 1 <= least <= most")
-
-    def fits(self, market: Market) -> None:
-        if market.layout.choice != "within":
-            raise InputError(
-                f"choice={market.layout.choice!r} must be 'within' for browsing arrivals: sessions "
-                "view products and compare their sellers"
-            )
-
-    def arrive(
-        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
-    ) -> tuple[Arrivals, Array]:
-        batch, groups = state.demand_scale.shape
-        crowd = int(self.sessions)
-        if not self.poisson and self.sessions == crowd and all_ones(state.demand_scale):
-            name = ("sessions", batch, crowd)
-            sessions, everybody = market.cached(name, lambda: np.full(batch, crowd)), batch * crowd
-        else:
-            sessions = self._sessions(state, shocks)
-            crowd, everybody = int(sessions.max(initial=0)), int(sessions.sum())
-        least, most = self.views
-        rule = (groups, least, most, self.contamination, self.scraper_views)
-        start = np.empty(batch + 1, np.int64)
-        # Room for as many views as there could be: what is not used is never touched.
-        room = everybody * min(groups, max(most, round(most * self.scraper_views)))
-        if has_addresses(shocks):
-            visitors, views = source(shocks, "sessions", start), source(shocks, "views", start)
-        else:
-            table = shocks.uniforms("sessions", 2 * crowd)
-            room = count_views(table, sessions, start, *rule)
-            visitors, views = given(table), source(shocks, "views", start)
-        mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
-        group, intent = np.empty(room, np.int64), np.empty(room)
-        total = browse(
-            sessions, start, mass, exposure, group, intent, *rule, self.scraper_intent, *visitors,
-            views[0], views[-1],
-        )  # fmt: skip
-        side, size = single_buyers(total)
-        arrivals = Arrivals(mass, exposure, start, group[:total], side, size, intent[:total])
-        return arrivals, state.excitation
-
-    def mean_mass(self, market: Market, scale: Array) -> Array:
-        # Scrapers count by their intent, as they do in `Arrivals.mass`.
-        least, most = self.views
-        looks = np.arange(least, most + 1)
-        customers = np.minimum(looks, scale.size).mean()
-        scrapers = np.minimum(np.rint(looks * self.scraper_views), scale.size).mean()
-        per_session = (
-            1.0 - self.contamination
-        ) * customers + self.contamination * self.scraper_intent * scrapers
-        sessions = self.sessions * scale.mean()
-        return np.full(scale.size, sessions * per_session / scale.size)
-
-    def _sessions(self, state: State, shocks: Shocks) -> IntArray:
-        """[B] whole numbers of sessions: the demand scale's mean over products moves them."""
-        mean = self.sessions * state.demand_scale.mean(axis=1)
-        if self.poisson:
-            counts = poisson_counts(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
-        elif self.sessions == int(self.sessions) and (mean == self.sessions).all():
-            counts = mean
-        else:
-            counts = whole(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
-        sessions = counts.astype(np.int64)
-        return sessions
-
-
-def whole(mean: Array, uniforms: Array) -> Array:
-    """Whole numbers around `mean`: 2.4 is two, and a third with probability 0.4."""
-    counts: Array = np.floor(mean) + (uniforms < mean - np.floor(mean))
-    return counts
-
-
-def poisson_counts(rates: Array, uniforms: Array) -> Array:
-    """Poisson numbers by inversion, so that a higher rate never gives fewer arrivals."""
-    counts = np.empty(rates.shape)
-    _poisson_inverse(rates.ravel(), uniforms.ravel(), counts.ravel())
-    large = rates > 400.0
-    if large.any():
-        counts[large] = np.ceil(np.maximum(pdtrik(uniforms[large], rates[large]), 0.0))
-    return counts
-
-
-def in_units(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
-    """Bulk demand in whole units, with `start` where each market's would stand in a list of all."""
-    mass = arrivals.mass
-    start = np.empty(len(mass) + 1, np.int64)
-    if not count_units(mass, start):
-        parts = shocks.uniforms("parts", mass.shape[1] * 2).reshape(mass.shape)
-        mass = whole(mass, parts)
-        count_units(mass, start)
-    return Arrivals(mass, arrivals.exposure, start, *arrivals[3:])
-
-
-def one_by_one(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
-    """Split bulk demand into single customers of one unit, buyers and sellers in turn."""
-    mass, exposure, start = in_units(arrivals, shocks)[:3]
-    group, side = np.empty((2, int(start[-1])), np.int64)
-    list_units(mass, start, group, side)
-    ones = np.ones(group.size)
-    return Arrivals(mass, exposure, start, group, side, ones, ones)
-
-
-class _Crowd:
-    """Sides and sizes of buyers of one unit each, however many come: all alike, so made once."""
-
-    side, size = np.zeros(0, np.int64), np.ones(0)
-
-
-def single_buyers(number: int) -> tuple[IntArray, Array]:
-    """Side BUY and size 1 of so many buyers; read-only, as everybody gets the same ones."""
-    if _Crowd.size.size < number:
-        side, size = np.zeros(2 * number, np.int64), np.ones(2 * number)
-        side.flags.writeable = size.flags.writeable = False
-        _Crowd.side, _Crowd.size = side, size
-    return _Crowd.side[:number], _Crowd.size[:number]
-
-
 @kernel
 def fixed_mass(scale, buy, sell):  # type: ignore[no-untyped-def]
     """Mass [B, G, 2], exposure [B, G] and start [B + 1] without single arrivals."""
@@ -312,104 +173,6 @@ def fixed_mass(scale, buy, sell):  # type: ignore[no-untyped-def]
             mass[b, g, 0], mass[b, g, 1] = scale[b, g] * buy, scale[b, g] * sell
             exposure[b, g] = mass[b, g, 0] + mass[b, g, 1]
     return mass, exposure, np.zeros(batch + 1, np.int64)
-
-
-@kernel
-def poisson_mass(scale, uniforms, buy, sell):  # type: ignore[no-untyped-def]
-    """As `fixed_mass` with Poisson numbers, and whether a rate was too large for that."""
-    batch, groups = scale.shape
-    mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
-    # Rates are mostly alike: the quantiles of the last one are kept, and counted without a branch,
-    # the rarer ones only where all of the first are passed.
-    table, length, last, large = np.empty(64), 0, -1.0, False
-    for b in range(batch):
-        for g in range(groups):
-            for s in range(2):
-                rate, uniform = scale[b, g] * (buy if s == 0 else sell), uniforms[b, 2 * g + s]
-                if rate > 400.0:
-                    large = True
-                    continue
-                if rate > 8.0:
-                    mass[b, g, s] = _inverse(rate, np.exp(-rate), uniform)
-                    continue
-                if rate != last:
-                    last, length = rate, _quantiles(rate, table)
-                count = 0
-                for k in range(min(length, 4)):
-                    count += uniform >= table[k]
-                if count == 4:
-                    for k in range(4, length):
-                        count += uniform >= table[k]
-                mass[b, g, s] = count
-            exposure[b, g] = mass[b, g, 0] + mass[b, g, 1]
-    return mass, exposure, np.zeros(batch + 1, np.int64), large
-
-
-@kernel
-def _quantiles(rate, table):  # type: ignore[no-untyped-def]
-    """Fill in the cumulative Poisson probabilities that `_inverse` would meet; how many."""
-    probability = cumulative = np.exp(-rate)
-    k = 0
-    while k < rate or probability > 1e-18:
-        table[k] = cumulative
-        k += 1
-        probability *= rate / k
-        cumulative += probability
-    return k
-
-
-@kernel
-def _poisson_inverse(rates, uniforms, counts):  # type: ignore[no-untyped-def]
-    for i in range(rates.shape[0]):
-        if rates[i] <= 400.0:  # beyond, exp(-rate) would soon underflow
-            counts[i] = _inverse(rates[i], np.exp(-rates[i]), uniforms[i])
-
-
-@kernel
-def _inverse(rate, none, uniform):  # type: ignore[no-untyped-def]
-    """The Poisson number at a quantile, given the probability of none."""
-    k, probability, cumulative = 0, none, none
-    # Rounding can leave the cumulative just below 1: the tail's end is where terms vanish.
-    while uniform >= cumulative and (k < rate or probability > 1e-18):
-        k += 1
-        probability *= rate / k
-        cumulative += probability
-    return k
-
-
-@kernel
-def count_units(mass, start):  # type: ignore[no-untyped-def]
-    """Where each market's units start, into start [B + 1]; False if a mass is not whole."""
-    start[0] = 0
-    for b in range(mass.shape[0]):
-        total = 0.0
-        for g in range(np.uint64(mass.shape[1])):
-            buys, sells = mass[b, g, 0], mass[b, g, 1]
-            if buys != np.floor(buys) or sells != np.floor(sells):
-                return False
-            total += buys + sells
-        start[b + 1] = start[b] + np.int64(total)
-    return True
-
-
-@kernel
-def units_of(mass, b, g):  # type: ignore[no-untyped-def]
-    """How many units a group has, how many of them take turns (buyers first), the rest's side."""
-    buys, sells = np.int64(mass[b, g, 0]), np.int64(mass[b, g, 1])
-    return buys + sells, 2 * min(buys, sells), 1 if sells > buys else 0
-
-
-@kernel
-def list_units(mass, start, group, side):  # type: ignore[no-untyped-def]
-    """Group and side of each unit of all markets, group by group."""
-    for b in range(mass.shape[0]):
-        e = start[b]
-        for g in range(mass.shape[1]):
-            number, in_turn, rest = units_of(mass, b, g)
-            for unit in range(number):
-                group[e] = g
-                side[e] = unit & 1 if unit < in_turn else rest
-                e += 1
 
 
 @kernel
@@ -459,88 +222,3 @@ def hawkes_events(uniforms, excitation, scale, mu, alpha, beta, dt):  # type: ig
             side[first:e] = side[first:e][order]
             time[first:e] = time[first:e][order]
     return after, start, group[:e].copy(), side[:e].copy(), time[:e].copy(), True
-
-
-@kernel
-def all_ones(numbers):  # type: ignore[no-untyped-def]
-    """Whether every one of the numbers is 1."""
-    for number in numbers.flat:
-        if number != 1.0:
-            return False
-    return True
-
-
-@kernel
-def _views(visitors, s, n_groups, least, most, contamination, factor):  # type: ignore[no-untyped-def]
-    """How many products a session views, by its place in the market's row of visitors."""
-    wanted = least + np.int64(visitors[2 * s + 1] * (most - least + 1))
-    if visitors[2 * s] < contamination:
-        wanted = np.int64(np.rint(wanted * factor))
-    return min(wanted, n_groups)
-
-
-@kernel
-def count_views(  # type: ignore[no-untyped-def]
-    visitors, sessions, start, n_groups, least, most, contamination, factor
-):
-    """Where each market's views start, into start [B + 1]; returns how many there are."""
-    total = 0
-    start[0] = 0
-    for b in range(sessions.shape[0]):
-        for s in range(sessions[b]):
-            total += _views(visitors[b], s, n_groups, least, most, contamination, factor)
-        start[b + 1] = total
-    return total
-
-
-@kernel
-def browse(  # type: ignore[no-untyped-def]
-    sessions, start, mass, exposure, group, intent, n_groups, least, most, contamination, factor,
-    scraper_intent, given, key, tick, markets, purpose, views_given, views_purpose,
-):  # fmt: skip
-    """Who comes and which products each session views: distinct ones, all equally likely.
-
-    Fills in start [B + 1], mass [B, G, 2], exposure [B, G], and the views' group and intent;
-    returns how many views there are. The last seven are the `source` of the sessions, two numbers
-    each, and what differs in that of the views, one number each.
-    """
-    one, groups = np.uint64(1), np.uint64(n_groups)
-    deck, wished, seen_by = np.empty(n_groups, np.uint64), np.empty(n_groups), np.empty(n_groups)
-    crowd = sessions.max() if sessions.shape[0] else 0
-    widest = min(n_groups, max(most, np.int64(np.rint(most * factor))))
-    visitors, uniforms = np.empty(2 * crowd + 3), np.empty(crowd * widest + 3)
-    viewed = np.empty(crowd, np.int64)
-    e = np.uint64(0)
-    start[0] = 0
-    for b in range(np.uint64(sessions.shape[0])):
-        n = sessions[b]
-        take(visitors, b, 2 * n, 2 * crowd * np.int64(b), given, key, tick, markets, purpose)
-        for g in range(groups):
-            deck[g] = g
-            wished[g] = seen_by[g] = 0.0
-        total = 0
-        for s in range(np.uint64(n)):
-            viewed[s] = _views(visitors, s, n_groups, least, most, contamination, factor)
-            total += viewed[s]
-        take(uniforms, b, total, start[b], views_given, key, tick, markets, views_purpose)
-        start[b + one] = start[b] + total
-        draw = np.uint64(0)
-        for s in range(np.uint64(n)):
-            wants = scraper_intent if visitors[s + s] < contamination else 1.0
-            left = float(n_groups)
-            # A partial shuffle from any order of the deck: no need to put it back in order.
-            for i in range(np.uint64(viewed[s])):
-                j = i + np.uint64(np.int64(uniforms[draw] * left))
-                seen = deck[j]
-                deck[j] = deck[i]
-                deck[i] = seen
-                group[e], intent[e] = seen, wants
-                wished[seen] += wants
-                seen_by[seen] += 1.0
-                left -= 1.0
-                draw += one
-                e += one
-        for g in range(groups):
-            mass[b, g, 0] = mass[b, g, 1] = wished[g]
-            exposure[b, g] = seen_by[g]
-    return start[sessions.shape[0]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mos_agents.market.arrivals import in_units, one_by_one
+from mos_agents.market.counts import in_units, one_by_one
 from mos_agents.market.demand import Linear
 from mos_agents.market.filling import (
     auction_units,

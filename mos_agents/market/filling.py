@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mos_agents.market.arrivals import units_of
+from mos_agents.market.counts import units_of
 from mos_agents.market.kernels import kernel
 from mos_agents.market.random import longest, take
 

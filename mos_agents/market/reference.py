@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mos_agents.market.counts import poisson_counts
 from mos_agents.market.random import HandMade, Shocks
 from mos_agents.market.types import Array, InputError, State
 
@@ -115,8 +116,6 @@ class JumpDiffusion:
     def step(
         self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
     ) -> Array:
-        from mos_agents.market.arrivals import poisson_counts
-
         width = levels.shape[1]
         rates = np.full(levels.shape, self.rate * dt)
         jumps = poisson_counts(rates, shocks.uniforms(purpose + "/jumps", width))

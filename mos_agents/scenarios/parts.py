@@ -24,6 +24,7 @@ from pydantic import (
 
 from mos_agents.market import (
     arrivals,
+    browsing,
     demand,
     execution,
     observations,
@@ -76,7 +77,7 @@ KINDS: dict[str, dict[str, type]] = {
         "fixed_mass": arrivals.FixedMass,
         "poisson": arrivals.Poisson,
         "hawkes": arrivals.Hawkes,
-        "browsing": arrivals.Browsing,
+        "browsing": browsing.Browsing,
     },
     "demand": {
         "logit": demand.Logit,

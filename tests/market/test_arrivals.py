@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mos_agents.market import twins
-from mos_agents.market.arrivals import (
-    Browsing,
-    FixedMass,
-    Hawkes,
-    Poisson,
-    hawkes_events,
-    one_by_one,
-    poisson_counts,
-    whole,
-)
+from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson, hawkes_events
+from mos_agents.market.browsing import Browsing
+from mos_agents.market.counts import one_by_one, poisson_counts, whole
 from mos_agents.market.random import HandMade, Streams
 from mos_agents.market.types import Arrivals, InputError
 from tests.market.worlds import differentiated, makers, retail

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mos_agents import auction, market_making
-from mos_agents.market.arrivals import Browsing, FixedMass, Hawkes, Poisson
+from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
+from mos_agents.market.browsing import Browsing
 from mos_agents.market.demand import Elasticity, Linear, Logit
 from mos_agents.market.equilibrium import benchmarks, bertrand_nash, best_response, stage_profits
 from mos_agents.market.execution import Expected, Sampled

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mos_agents.market import twins
-from mos_agents.market.arrivals import Browsing, FixedMass, Hawkes, Poisson
+from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
+from mos_agents.market.browsing import Browsing
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
 from mos_agents.market.metrics import METRICS, metric

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mos_agents.market.arrivals import count_units, list_units, poisson_counts, poisson_mass
+from mos_agents.market.counts import count_units, list_units, poisson_counts, poisson_mass
 
 
 @pytest.mark.parametrize("rate", [0.0, 1e-3, 0.7, 7.9, 8.0, 8.1, 399.0])

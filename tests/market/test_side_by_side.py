@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mos_agents.market.arrivals import Browsing, Hawkes, Poisson
+from mos_agents.market.arrivals import Hawkes, Poisson
+from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Expected, FillIntensity, Sampled

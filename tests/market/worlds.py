@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mos_agents.market.arrivals import Browsing, FixedMass, Hawkes, Poisson
+from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
+from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled

@@ -12,7 +12,7 @@ import pytest
 
 import mos_agents
 from mos_agents import scenarios
-from mos_agents.market.arrivals import Browsing
+from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.types import InputError
 

@@ -1,0 +1,144 @@
+"""How many arrive: whole numbers around a mean, Poisson numbers, bulk demand unit by unit."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import pdtrik
+
+from mos_agents.market.kernels import kernel
+from mos_agents.market.random import Shocks
+from mos_agents.market.types import Array, Arrivals
+
+
+def whole(mean: Array, uniforms: Array) -> Array:
+    """Whole numbers around `mean`: 2.4 is two, and a third with probability 0.4."""
+    counts: Array = np.floor(mean) + (uniforms < mean - np.floor(mean))
+    return counts
+
+
+def poisson_counts(rates: Array, uniforms: Array) -> Array:
+    """Poisson numbers by inversion, so that a higher rate never gives fewer arrivals."""
+    counts = np.empty(rates.shape)
+    _poisson_inverse(rates.ravel(), uniforms.ravel(), counts.ravel())
+    large = rates > 400.0
+    if large.any():
+        counts[large] = np.ceil(np.maximum(pdtrik(uniforms[large], rates[large]), 0.0))
+    return counts
+
+
+def in_units(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
+    """Bulk demand in whole units, with `start` where each market's would stand in a list of all."""
+    mass = arrivals.mass
+    start = np.empty(len(mass) + 1, np.int64)
+    if not count_units(mass, start):
+        parts = shocks.uniforms("parts", mass.shape[1] * 2).reshape(mass.shape)
+        mass = whole(mass, parts)
+        count_units(mass, start)
+    return Arrivals(mass, arrivals.exposure, start, *arrivals[3:])
+
+
+def one_by_one(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
+    """Split bulk demand into single customers of one unit, buyers and sellers in turn."""
+    mass, exposure, start = in_units(arrivals, shocks)[:3]
+    group, side = np.empty((2, int(start[-1])), np.int64)
+    list_units(mass, start, group, side)
+    ones = np.ones(group.size)
+    return Arrivals(mass, exposure, start, group, side, ones, ones)
+
+
+@kernel
+def poisson_mass(scale, uniforms, buy, sell):  # type: ignore[no-untyped-def]
+    """As `fixed_mass` with Poisson numbers, and whether a rate was too large for that."""
+    batch, groups = scale.shape
+    mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
+    # Rates are mostly alike: the quantiles of the last one are kept, and counted without a branch,
+    # the rarer ones only where all of the first are passed.
+    table, length, last, large = np.empty(64), 0, -1.0, False
+    for b in range(batch):
+        for g in range(groups):
+            for s in range(2):
+                rate, uniform = scale[b, g] * (buy if s == 0 else sell), uniforms[b, 2 * g + s]
+                if rate > 400.0:
+                    large = True
+                    continue
+                if rate > 8.0:
+                    mass[b, g, s] = _inverse(rate, np.exp(-rate), uniform)
+                    continue
+                if rate != last:
+                    last, length = rate, _quantiles(rate, table)
+                count = 0
+                for k in range(min(length, 4)):
+                    count += uniform >= table[k]
+                if count == 4:
+                    for k in range(4, length):
+                        count += uniform >= table[k]
+                mass[b, g, s] = count
+            exposure[b, g] = mass[b, g, 0] + mass[b, g, 1]
+    return mass, exposure, np.zeros(batch + 1, np.int64), large
+
+
+@kernel
+def _quantiles(rate, table):  # type: ignore[no-untyped-def]
+    """Fill in the cumulative Poisson probabilities that `_inverse` would meet; how many."""
+    probability = cumulative = np.exp(-rate)
+    k = 0
+    while k < rate or probability > 1e-18:
+        table[k] = cumulative
+        k += 1
+        probability *= rate / k
+        cumulative += probability
+    return k
+
+
+@kernel
+def _poisson_inverse(rates, uniforms, counts):  # type: ignore[no-untyped-def]
+    for i in range(rates.shape[0]):
+        if rates[i] <= 400.0:  # beyond, exp(-rate) would soon underflow
+            counts[i] = _inverse(rates[i], np.exp(-rates[i]), uniforms[i])
+
+
+@kernel
+def _inverse(rate, none, uniform):  # type: ignore[no-untyped-def]
+    """The Poisson number at a quantile, given the probability of none."""
+    k, probability, cumulative = 0, none, none
+    # Rounding can leave the cumulative just below 1: the tail's end is where terms vanish.
+    while uniform >= cumulative and (k < rate or probability > 1e-18):
+        k += 1
+        probability *= rate / k
+        cumulative += probability
+    return k
+
+
+@kernel
+def count_units(mass, start):  # type: ignore[no-untyped-def]
+    """Where each market's units start, into start [B + 1]; False if a mass is not whole."""
+    start[0] = 0
+    for b in range(mass.shape[0]):
+        total = 0.0
+        for g in range(np.uint64(mass.shape[1])):
+            buys, sells = mass[b, g, 0], mass[b, g, 1]
+            if buys != np.floor(buys) or sells != np.floor(sells):
+                return False
+            total += buys + sells
+        start[b + 1] = start[b] + np.int64(total)
+    return True
+
+
+@kernel
+def units_of(mass, b, g):  # type: ignore[no-untyped-def]
+    """How many units a group has, how many of them take turns (buyers first), the rest's side."""
+    buys, sells = np.int64(mass[b, g, 0]), np.int64(mass[b, g, 1])
+    return buys + sells, 2 * min(buys, sells), 1 if sells > buys else 0
+
+
+@kernel
+def list_units(mass, start, group, side):  # type: ignore[no-untyped-def]
+    """Group and side of each unit of all markets, group by group."""
+    for b in range(mass.shape[0]):
+        e = start[b]
+        for g in range(mass.shape[1]):
+            number, in_turn, rest = units_of(mass, b, g)
+            for unit in range(number):
+                group[e] = g
+                side[e] = unit & 1 if unit < in_turn else rest
+                e += 1
