@@ -54,9 +54,11 @@ def disturbed(folder, title, rng, kills):
 
 
 def longest(arrived, begin, end):
-    """The longest time without a tick between two moments."""
-    inside = [begin, *(t for t in arrived if begin <= t <= end)]
-    return max((b - a for a, b in pairwise(inside)), default=0.0)
+    """The longest time without a tick between a kill and the next one, or, where none came by then,
+    until one did."""
+    after = [t for t in arrived if t >= begin]
+    inside = [t for t in after if t <= end] or after[:1]
+    return max((b - a for a, b in pairwise([begin, *inside])), default=0.0)
 
 
 @pytest.mark.parametrize(("title", "kills"), [("ray::_HostActor", 100), ("ray::_ShardActor", 30)])
