@@ -145,6 +145,11 @@ class Scenario(Strict):
     )
     rewards: parts.Rewards = Field(default_factory=parts.Rewards)  # type: ignore[valid-type]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As its values: the models of its parts are made when the package is imported, and would
+        # have to travel along.
+        return Scenario.model_validate, (self.model_dump(mode="python"),)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:
         names = [p.name for p in self.participants]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import resource
 import time
@@ -277,3 +278,12 @@ def test_ten_thousand_mutated_files_are_taken_or_refused_in_one_line(
     assert 3000 < refused < 10_000
     assert slowest < 5.0  # typically 20 ms; a second on an idle machine
     assert grown < 200 * 2**10  # kilobytes
+
+
+@pytest.mark.parametrize("name", scenarios.presets())
+def test_a_scenario_travels_as_its_values(name):
+    """The classes of its parts are made at import, and would be 60 kB more in every message."""
+    scenario = scenarios.preset(name, seed=7)
+    sent = pickle.dumps(scenario)
+    assert pickle.loads(sent) == scenario
+    assert len(sent) < 3_000
