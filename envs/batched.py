@@ -109,6 +109,16 @@ class BatchedMarket:
         """What went wrong in policies that play inside, in this episode; they lost those moves."""
         return self._episode.faults
 
+    @property
+    def memories(self) -> dict[str, Any]:
+        """What each policy inside remembers of all these markets; local runtime only."""
+        if not isinstance(self._episode, Episode):
+            raise InputError("memories: only with runtime='local'; actors keep theirs")
+        hosted = self._episode.hosted
+        if hosted is None:
+            return {}
+        return {s.name: memory for s, memory in zip(hosted.seats, hosted.memories, strict=True)}
+
     def close(self) -> None:
         """End the actors, if there are any; `reset` begins anew."""
         self._episode.close()

@@ -25,6 +25,7 @@ from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy, from_spec
 from mos_agents.rollout import compare_policies, mean_interval
 from mos_agents.training.folder import read_training
+from mos_agents.training.hosted import learns
 from mos_agents.training.plan import TrainingPlan
 
 EVALUATION = 1_000_003
@@ -156,14 +157,6 @@ def of_training(run: str | Path, root: str | Path = "runs", **changes: Any) -> T
         raise InputError(f"{found.folder}: no checkpoint yet, so there is nobody to respond to")
     kept = {"scenario": scenarios.load(str(path)), "policies": {}, "agents": None}
     return found.plan.changed(**{**kept, **changes})
-
-
-def learns(policy: Any) -> bool:
-    """Whether a policy, or one within it, changes with what it earns."""
-    inner = getattr(policy, "policy", None)
-    if not hasattr(policy, "learn"):
-        return False
-    return True if inner is None else learns(inner)
 
 
 def _trained(

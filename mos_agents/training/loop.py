@@ -33,9 +33,11 @@ from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
 from mos_agents.learners.trained import TrainedNetwork
 from mos_agents.market.types import InputError
+from mos_agents.policies.base import Policy
 from mos_agents.runs.files import RunError, write_whole
 from mos_agents.runs.recording import now
 from mos_agents.training import folder as folders
+from mos_agents.training import hosted
 from mos_agents.training import state as states
 from mos_agents.training.algorithms import configured
 from mos_agents.training.evaluating import evaluated
@@ -65,6 +67,8 @@ class Trained:
 
     networks: by policy. policies: by participant, ready to play. history: a record per iteration.
     ended: "iterations", a stop's name, or "asked".
+    memories: of those who learn by themselves among the others, by participant, as they have
+        become: of all markets, one runner's after another's. Empty without `plan.keep_memories`.
     """
 
     seats: Seats
@@ -72,6 +76,7 @@ class Trained:
     history: list[Record]
     ended: str
     folder: Path | None
+    memories: Mapping[str, Any]
 
     @property
     def policies(self) -> dict[str, TrainedNetwork]:
@@ -80,6 +85,18 @@ class Trained:
             agent: TrainedNetwork.of(self.networks[p.name])
             for p in self.seats.policies
             for agent in p.agents
+        }
+
+    def frozen(self, market: int | None = None) -> dict[str, Policy]:
+        """What those in `memories` have come to play; they learn no more.
+
+        market: the one whose memory is played in all markets; None plays each its own, in as many
+        markets as were trained in.
+        """
+        learners = hosted.learners(self.seats)
+        return {
+            name: hosted.frozen(learners[name][1], memory, market)
+            for name, memory in self.memories.items()
         }
 
 
@@ -256,7 +273,9 @@ class _Session:
                 metrics.close()
             if board is not None:
                 board.close()
-        return Trained(self.seats, self.networks(), self.history, ended, self.folder)
+        return Trained(
+            self.seats, self.networks(), self.history, ended, self.folder, self.memories()
+        )
 
     def once(self) -> Record:
         """One iteration, and the evaluation that follows it where one is due."""
@@ -295,6 +314,22 @@ class _Session:
                              {**facts, "policy": p.name})
             for p in self.seats.policies
         }  # fmt: skip
+
+    def memories(self) -> dict[str, Any]:
+        """Those of the learners among the others, of all markets."""
+        learners = hosted.learners(self.seats)
+        if not learners:
+            return {}
+        group = self.algorithm.env_runner_group
+        if self.plan.workers:
+            parts = group.foreach_env_runner("memories", local_env_runner=False)
+        else:
+            parts = [self.algorithm.env_runner.memories()]
+        return {
+            name: hosted.joined(seat, policy, [part[name] for part in parts])
+            for name, (seat, policy) in learners.items()
+            if parts
+        }
 
     def keep(self) -> None:
         """Write the policies and a checkpoint."""

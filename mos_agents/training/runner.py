@@ -324,6 +324,10 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         if "episode" in kept:
             self._observation = self.env.restore(int(kept["seed"]), kept["episode"])
 
+    def memories(self) -> dict[str, Any]:
+        """What the others remember of the runner's markets, by participant."""
+        return self.env.memories
+
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (), {"config": self.config}
 

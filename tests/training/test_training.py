@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch")
 
 from mos_agents import scenarios  # noqa: E402
 from mos_agents.learners.network_files import to_bytes  # noqa: E402
+from mos_agents.learners.saving import named  # noqa: E402
 from mos_agents.learners.trained import quoted  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import play  # noqa: E402
@@ -24,6 +25,15 @@ LEARNS_TOO = {"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}}
 
 def bits(trained):
     return {name: to_bytes(network) for name, network in trained.networks.items()}
+
+
+def tables(trained):
+    """The memories of those who learn by themselves."""
+    return {
+        f"{name}.{path}": array.tobytes()
+        for name, memory in trained.memories.items()
+        for path, array in named(memory)
+    }
 
 
 def figures(record):
@@ -44,6 +54,7 @@ def test_a_training_cut_off_and_resumed_ends_with_the_bits_of_an_undisturbed_one
     folders.checkpoint_path(cut.folder, 3).unlink()
     rest = resume(cut.folder)
     assert bits(rest) == bits(whole) != bits(cut)
+    assert tables(rest) == tables(whole) != tables(cut)
     assert [figures(r) for r in rest.history] == [figures(r) for r in whole.history]
     assert read_training(cut.folder).finished
     with pytest.raises(RunError, match="finished already"):

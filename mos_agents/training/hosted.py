@@ -1,0 +1,80 @@
+"""Those who learn by themselves beside the trained: what they remember, and how they play it.
+
+A tabular rival changes during a training. What came of it is its memory, one for all markets, and
+a policy that plays it and learns no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from envs.seating import give_out
+from mos_agents.learners.frozen import Frozen
+from mos_agents.learners.saving import filled, named
+from mos_agents.market.seat import Seat
+from mos_agents.market.types import IntArray
+from mos_agents.policies.base import Policy
+from mos_agents.training.seats import Seats
+
+
+def learns(policy: Any) -> bool:
+    """Whether a policy, or one within it, changes with what it earns."""
+    inner = getattr(policy, "policy", None)
+    if not hasattr(policy, "learn"):
+        return False
+    return True if inner is None else learns(inner)
+
+
+def learners(seats: Seats) -> dict[str, tuple[Seat, Policy]]:
+    """Who learns among the others, and keeps it from episode to episode."""
+    plan = seats.plan
+    if not plan.keep_memories:
+        return {}
+    seating = give_out(plan.scenario, seats.agents, plan.policies, plan.horizon)
+    found = {seat.name: (seat, seating.policies[seat.name]) for seat in seating.inside}
+    return {name: (seat, policy) for name, (seat, policy) in found.items() if learns(policy)}
+
+
+def joined(seat: Seat, policy: Any, parts: Sequence[Any]) -> Any:
+    """One memory of the markets of all parts, one after another.
+
+    What is the same for any number of markets (a clock, say) is the first part's.
+    """
+    one, two = (dict(named(policy.start(seat, count))) for count in (1, 2))
+    arrays = [dict(named(part)) for part in parts]
+    whole = {}
+    for name, array in arrays[0].items():
+        if one[name].shape == two[name].shape:
+            whole[name] = array.copy()
+            continue
+        each, ours = len(one[name]), [part[name] for part in arrays]
+        if name.rpartition(".")[2] == "row":  # points into the table, which is longer now
+            learner = _innermost(policy)
+            rows = learner.heads(seat) * learner.states(seat)
+            ours = _moved(ours, each, rows)
+        whole[name] = np.concatenate(ours)
+    return filled(parts[0], whole)
+
+
+def _moved(rows: Sequence[IntArray], each: int, length: int) -> list[IntArray]:
+    """Row numbers (`each` of a market), past the markets of the parts before; -1 is none."""
+    moved, before = [], 0
+    for part in rows:
+        moved.append(np.where(part >= 0, part + before, part))
+        before += len(part) // each * length
+    return moved
+
+
+def _innermost(policy: Any) -> Any:
+    """The learner that another policy explores with or forces."""
+    return _innermost(policy.policy) if hasattr(policy, "policy") else policy
+
+
+def frozen(policy: Any, memory: Any, market: int | None) -> Frozen:
+    """Plays what is remembered: each market its own, or one's in all. InputError if no table."""
+    while hasattr(policy, "policy"):
+        policy, memory = policy.policy, getattr(memory, "inner", memory)
+    return Frozen.of(policy, memory, market)
