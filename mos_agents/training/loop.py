@@ -45,6 +45,7 @@ from mos_agents.training.export import exported
 from mos_agents.training.normalising import Norm, from_arrays, pilot, to_arrays
 from mos_agents.training.plan import TrainingPlan
 from mos_agents.training.replay import Replay
+from mos_agents.training.runners import Runners
 from mos_agents.training.seats import Seats
 
 Record = dict[str, Any]
@@ -216,6 +217,7 @@ class _Session:
                         if head is not None:
                             head.log_std.fill_(FIRST_LOG_STD)
         self._hand_out()
+        self.runners = Runners(self.algorithm, seats)
 
     def module(self, name: str) -> Any:
         return self.learner.module[name].unwrapped()
@@ -274,7 +276,7 @@ class _Session:
             if board is not None:
                 board.close()
         return Trained(
-            self.seats, self.networks(), self.history, ended, self.folder, self.memories()
+            self.seats, self.networks(), self.history, ended, self.folder, self.runners.memories()
         )
 
     def once(self) -> Record:
@@ -315,22 +317,6 @@ class _Session:
             for p in self.seats.policies
         }  # fmt: skip
 
-    def memories(self) -> dict[str, Any]:
-        """Those of the learners among the others, of all markets."""
-        learners = hosted.learners(self.seats)
-        if not learners:
-            return {}
-        group = self.algorithm.env_runner_group
-        if self.plan.workers:
-            parts = group.foreach_env_runner("memories", local_env_runner=False)
-        else:
-            parts = [self.algorithm.env_runner.memories()]
-        return {
-            name: hosted.joined(seat, policy, [part[name] for part in parts])
-            for name, (seat, policy) in learners.items()
-            if parts
-        }
-
     def keep(self) -> None:
         """Write the policies and a checkpoint."""
         assert self.folder is not None
@@ -350,13 +336,11 @@ class _Session:
         found: dict[str, Any] = {
             "iteration": self.iteration,
             "seconds": self.seconds,
-            "steps": self.steps(),
+            "steps": self.runners.steps(),
             "learner": learner,
             "extra": self.learner.extra_state(),
+            "runners": self.runners.snapshots(),
         }
-        runner = self.algorithm.env_runner
-        if not self.plan.workers:
-            found["runner"] = runner.snapshot()
         if hasattr(self, "replay"):
             found["replay"] = self.replay.to_arrays()
         return found
@@ -367,29 +351,20 @@ class _Session:
         try:
             self.learner.set_state(state["learner"])
             self.learner.set_extra_state(state["extra"])
-            if not self.plan.workers:
-                self.algorithm.env_runner.restore(state["runner"])
             if hasattr(self, "replay"):
                 self.replay.from_arrays(state["replay"])
+            self.algorithm.set_state({"training_iteration": self.iteration})
+            played = MetricsLogger(root=False)
+            played.log_value(
+                NUM_ENV_STEPS_SAMPLED_LIFETIME, int(state["steps"]), reduce="lifetime_sum"
+            )
+            self.algorithm.metrics.aggregate([played.reduce()], key=ENV_RUNNER_RESULTS)
+            self._hand_out()
+            self.runners.restore(state["runners"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise InputError(
                 f"checkpoint of another plan or version: {' '.join(str(error).split())[:120]}"
             ) from None
-        self.algorithm.set_state({"training_iteration": self.iteration})
-        played = MetricsLogger(root=False)
-        played.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, int(state["steps"]), reduce="lifetime_sum")
-        self.algorithm.metrics.aggregate([played.reduce()], key=ENV_RUNNER_RESULTS)
-        self._hand_out()
-        if self.plan.workers:
-            self.algorithm.env_runner_group.foreach_env_runner(
-                "set_state", local_env_runner=False,
-                kwargs={"state": {NUM_ENV_STEPS_SAMPLED_LIFETIME: int(state["steps"])}},
-            )  # fmt: skip
-
-    def steps(self) -> int:
-        """Market ticks played by all runners."""
-        key = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
-        return int(self.algorithm.metrics.peek(key, default=0))
 
     def close(self) -> None:
         self.algorithm.stop()
@@ -399,7 +374,7 @@ def _record(session: _Session, result: Mapping[str, Any]) -> Record:
     """The figures of an iteration, flat: name to number."""
     runners = result.get(ENV_RUNNER_RESULTS, {})
     record: Record = {
-        "iteration": session.iteration, "steps": session.steps(),
+        "iteration": session.iteration, "steps": session.runners.steps(),
         "seconds": round(session.seconds, 3),
     }  # fmt: skip
     if session.plan.workers:

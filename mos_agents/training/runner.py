@@ -308,21 +308,30 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     def snapshot(self) -> dict[str, Any]:
         """All that the next `sample` depends on, besides the weights."""
         found: dict[str, Any] = {
-            "played": self.played, "steps": self.num_env_steps_sampled_lifetime,
-            "seed": self.env.episode_seed, "return": self._return.copy(),
+            "worker": self.worker_index or 0, "played": self.played,
+            "steps": self.num_env_steps_sampled_lifetime, "seed": self.env.episode_seed,
+            "return": self._return.copy(),
         }  # fmt: skip
         if self._observation is not None:
             episode = {name: array.copy() for name, array in named(self.env.snapshot())}
             found["episode"] = episode
         return found
 
-    def restore(self, kept: Mapping[str, Any]) -> None:
-        """Go on from a snapshot."""
-        self.played = int(kept["played"])
-        self.num_env_steps_sampled_lifetime = int(kept["steps"])
+    def restore(self, kept: Mapping[str, Any], late: bool = False) -> None:
+        """Go on from a snapshot. late: from its markets as they were, with luck that nobody had:
+        others have played on since."""
+        seed = int(kept["seed"] or 0)
+        if late and self._first_seed is not None:
+            seed, self._first_seed = self._first_seed, None
+        else:
+            self.played = int(kept["played"])
+            self.num_env_steps_sampled_lifetime = int(kept["steps"])
+            self._first_seed = None
         self._return = np.array(kept["return"])
         if "episode" in kept:
-            self._observation = self.env.restore(int(kept["seed"]), kept["episode"])
+            # Copies: what comes by Ray cannot be written to, and learners write to their tables.
+            episode = {name: np.array(array) for name, array in kept["episode"].items()}
+            self._observation = self.env.restore(seed, episode)
 
     def memories(self) -> dict[str, Any]:
         """What the others remember of the runner's markets, by participant."""

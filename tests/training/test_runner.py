@@ -22,6 +22,7 @@ def runner(**changes):
     return BatchRunner(config=configured(seats, pilot(seats)))
 
 
+LEARNS_TOO = {"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}}
 TWO = {"agents": ("firm_1", "firm_2"), "policies": {}}
 CASES = {
     "numbers": TWO,
@@ -173,6 +174,20 @@ def test_a_runner_that_comes_late_has_other_luck():
     first, late = runner(), runner()
     late.set_state({"num_env_steps_sampled_lifetime": 4000})
     ours, theirs = (r.sample()[0].policies["firm_1"] for r in (first, late))
+    assert not np.array_equal(ours.actions, theirs.actions)
+
+
+def test_a_runner_that_takes_over_knows_what_the_one_before_knew_and_has_other_luck():
+    first, late = (runner(policies=LEARNS_TOO) for _ in range(2))
+    first.sample(num_timesteps=70 * 4)
+    kept = first.snapshot()
+    late.set_state({"num_env_steps_sampled_lifetime": 4000})
+    late.restore(kept, late=True)
+    assert late.memories()["firm_2"].clock[0] == 70
+    assert np.array_equal(late.memories()["firm_2"].q, first.memories()["firm_2"].q)
+    (ours,), (theirs,) = (r.sample(num_timesteps=10 * 4) for r in (first, late))
+    ours, theirs = ours.policies["firm_1"], theirs.policies["firm_1"]
+    assert np.array_equal(ours.observations[0], theirs.observations[0])
     assert not np.array_equal(ours.actions, theirs.actions)
 
 

@@ -1,0 +1,81 @@
+"""All runners of a training as one: what they know is kept, and given back to who takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+
+from mos_agents.training import hosted
+from mos_agents.training.seats import Seats
+
+PATIENCE = 60.0
+"""Seconds to wait for a runner's answer."""
+
+
+class Runners:
+    """The runners of an algorithm: the driver's own, or remote ones, numbered from 1."""
+
+    def __init__(self, algorithm: Any, seats: Seats) -> None:
+        self.algorithm, self.seats = algorithm, seats
+        self._kept: dict[int, Mapping[str, Any]] = {}
+        if seats.plan.workers:
+            algorithm.callbacks.append(_WhenOneIsBack(self))
+
+    def steps(self) -> int:
+        """Market ticks played by all of them."""
+        key = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
+        return int(self.algorithm.metrics.peek(key, default=0))
+
+    def snapshots(self) -> dict[int, Mapping[str, Any]]:
+        """What each knows, by number: of one that is lost, what it knew last time."""
+        self._kept |= {one["worker"]: one for one in self._ask("snapshot")}
+        return dict(self._kept)
+
+    def restore(self, kept: Mapping[int, Mapping[str, Any]]) -> None:
+        """Go on from snapshots; those without one do not repeat the luck of those before."""
+        self._kept = dict(kept)
+        if self.seats.plan.workers:
+            self._ask("set_state", state=self._begun())
+        for number, one in kept.items():
+            self._ask("restore", [number], kept=one)
+
+    def back(self, numbers: Sequence[int]) -> None:
+        """Runners that were lost are there again, and know nothing."""
+        self._ask("set_state", numbers, state=self._begun())
+        for number in numbers:
+            if number in self._kept:
+                self._ask("restore", [number], kept=self._kept[number], late=True)
+
+    def memories(self) -> dict[str, Any]:
+        """What the learners among the others remember, of all markets."""
+        learners = hosted.learners(self.seats)
+        parts = self._ask("memories") if learners else []
+        return {
+            name: hosted.joined(seat, policy, [part[name] for part in parts])
+            for name, (seat, policy) in learners.items()
+            if parts
+        }
+
+    def _begun(self) -> dict[str, int]:
+        return {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.steps()}
+
+    def _ask(self, verb: str, numbers: Sequence[int] | None = None, **given: Any) -> list[Any]:
+        """The answers of those that are there."""
+        if not self.seats.plan.workers:
+            return [getattr(self.algorithm.env_runner, verb)(**given)]
+        found: list[Any] = self.algorithm.env_runner_group.foreach_env_runner(
+            verb, kwargs=given, local_env_runner=False, timeout_seconds=PATIENCE,
+            remote_worker_ids=None if numbers is None else list(numbers),
+        )  # fmt: skip
+        return found
+
+
+class _WhenOneIsBack(RLlibCallback):  # type: ignore[misc]
+    def __init__(self, runners: Runners) -> None:
+        self.runners = runners
+
+    def on_env_runners_recreated(self, *, env_runner_indices: list[int], **_: Any) -> None:
+        self.runners.back(env_runner_indices)
