@@ -12,8 +12,7 @@ from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
 from mos_agents.scenarios.files import parsed_value
 from mos_agents.sweeps.work import Row, played
-from mos_agents.training import TrainingPlan, train
-from mos_agents.training.seats import Seats
+from mos_agents.training import TrainingPlan, check, train
 
 KEYS = tuple(one.name for one in fields(TrainingPlan) if one.name not in ("scenario", "seed"))
 NESTED = ("hyper", "stop", "policies")
@@ -68,13 +67,7 @@ class Training:
         from mos_agents.training import extra
 
         extra.needed()
-        plan = self._plan(scenario, 0)
-        seats = Seats.of(plan)
-        if plan.hyper:
-            from mos_agents.training.algorithms import configured
-            from mos_agents.training.normalising import pilot
-
-            configured(seats, pilot(seats))
+        check(self._plan(scenario, 0))
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
         workers = self.plan.get("workers", 0)

@@ -26,10 +26,19 @@ def train(plan: TrainingPlan, folder: str | Path | None = None, **options: Any) 
 
 
 def check(plan: TrainingPlan) -> None:
-    """InputError in one line where the plan does not fit its market; needs no PyTorch."""
+    """InputError in one line where the plan does not fit its market, or RLlib does not take its
+    `hyper`; only the latter loads PyTorch."""
     from mos_agents.training.seats import Seats
 
-    Seats.of(plan)
+    seats = Seats.of(plan)
+    if plan.hyper:
+        from mos_agents.training import extra
+
+        extra.needed()
+        from mos_agents.training.algorithms import configured
+        from mos_agents.training.normalising import unchanged
+
+        configured(seats, unchanged(seats))
 
 
 def resume(folder: str | Path, **options: Any) -> Any:

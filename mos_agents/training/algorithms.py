@@ -28,6 +28,7 @@ from mos_agents.training.learning import (
     SACFromArrays,
 )
 from mos_agents.training.normalising import Norm
+from mos_agents.training.plan import whole
 from mos_agents.training.runner import BatchRunner, _seen_space
 from mos_agents.training.seats import Seats
 
@@ -105,7 +106,7 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
         gamma=GAMMA if plan.gamma is None else plan.gamma,
         **_settings(seats),
     )
-    _with_hyper(config, plan.hyper)
+    _with_hyper(config, plan.hyper, _fragment(plan))
     try:
         config.validate()
     except (ValueError, TypeError) as error:
@@ -166,7 +167,7 @@ def _settings(seats: Seats) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any]) -> None:
+def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any], fragment: int) -> None:
     known = {
         name
         for cls in type(config).__mro__
@@ -176,7 +177,7 @@ def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any]) -> None:
     for name in hyper:
         if name in OURS:
             raise InputError(f"hyper {name}: has an option of its own here; see mos train --help")
-        _check_kind(name, hyper[name], getattr(config, name, None))
+        _check_kind(name, hyper[name], getattr(config, name, None), fragment)
         if name == "num_atoms" and hyper[name] != 1:
             raise InputError(
                 "hyper num_atoms: must be 1: a policy of distributions is not exported"
@@ -193,7 +194,7 @@ def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any]) -> None:
         raise InputError(f"hyper: RLlib does not take it: {_short(error)}") from None
 
 
-def _check_kind(name: str, value: Any, default: Any) -> None:
+def _check_kind(name: str, value: Any, default: Any, fragment: int) -> None:
     """InputError where a word stands for a number, or a count of updates is none."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, int | float) and not isinstance(default, bool):
@@ -203,6 +204,15 @@ def _check_kind(name: str, value: Any, default: Any) -> None:
         raise InputError(f"hyper {name}={value!r} must be a number or a schedule: {default!r}")
     if name in ("num_epochs", "minibatch_size") and number and value < 1:
         raise InputError(f"hyper {name}={value!r} must be >= 1")
+    if name == "n_step":
+        whole(f"hyper {name}", value, 1, fragment)
+    if isinstance(value, list | tuple):
+        points = [p for p in value if isinstance(p, list | tuple) and len(p) == 2]
+        if len(points) != len(value) or len(points) < 2 or points[0][0] != 0:
+            raise InputError(
+                f"hyper {name}={value!r} must be a number, or a schedule of two or more points "
+                "[tick, value] that begins at tick 0"
+            )
 
 
 class _Mapping:

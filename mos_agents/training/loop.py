@@ -42,7 +42,7 @@ from mos_agents.training import state as states
 from mos_agents.training.algorithms import configured
 from mos_agents.training.evaluating import evaluated
 from mos_agents.training.export import exported
-from mos_agents.training.normalising import Norm, from_arrays, pilot, to_arrays
+from mos_agents.training.normalising import Norm, from_arrays, pilot, to_arrays, unchanged
 from mos_agents.training.plan import TrainingPlan
 from mos_agents.training.replay import Replay
 from mos_agents.training.runners import Runners
@@ -117,6 +117,7 @@ def train(
         already, that is used, and otherwise one of its own.
     """
     seats = Seats.of(plan)
+    configured(seats, unchanged(seats))  # refuses before anything is started
     norms = pilot(seats)
     with _runtime(plan, address, insecure):
         session = _Session(seats, norms)
@@ -204,10 +205,8 @@ class _Session:
         shutil.rmtree(self.algorithm.logdir, ignore_errors=True)  # its own results: not wanted
         self.learner = self.algorithm.learner_group._learner
         if self.plan.algo in ("dqn", "sac"):
-            steps = config.n_step
-            if not isinstance(steps, int):
-                raise InputError(f"hyper n_step={steps!r} must be one whole number")
-            self.replay = Replay(CAPACITY, steps, config.gamma, np.random.default_rng(0))
+            rng = np.random.default_rng(0)
+            self.replay = Replay(CAPACITY, config.n_step, config.gamma, rng)
             self.algorithm.local_replay_buffer = self.replay
         if self.plan.algo in ("ppo", "appo") and not self.plan.discrete:
             with torch.no_grad():

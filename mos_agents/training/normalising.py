@@ -50,10 +50,15 @@ def plain(size: int) -> Norm:
     return Norm(np.zeros(size), np.ones(size), np.inf, 0.0, 1.0)
 
 
+def unchanged(seats: Seats) -> dict[str, Norm]:
+    """Norms of every policy that change nothing."""
+    return {p.name: plain(p.size) for p in seats.policies}
+
+
 def pilot(seats: Seats) -> dict[str, Norm]:
     """The norms of every policy, measured; or plain ones where the plan says so."""
     if seats.plan.normalise == "none":
-        return {p.name: plain(p.size) for p in seats.policies}
+        return unchanged(seats)
     batch = seats.markets("pilot", MARKETS)
     observation = batch.reset()
     luck = {a: Streams.of(seats.seed("pilot"), batch.numbers, f"pilot/{a}") for a in batch.agents}

@@ -6,6 +6,8 @@ import pytest
 pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch")
 
+from mos_agents.market.types import InputError  # noqa: E402
+from mos_agents.training import TrainingPlan, check, loop, normalising, train  # noqa: E402
 from mos_agents.training.algorithms import configured  # noqa: E402
 from mos_agents.training.choosing import chooser  # noqa: E402
 from mos_agents.training.fragments import Fragment, Rollout  # noqa: E402
@@ -205,16 +207,31 @@ def test_a_market_of_several_listings_is_played_level_by_level():
         ("ppo", {"clip_param": "abc"}, "hyper clip_param='abc' must be a number, such as 0.2"),
         ("ppo", {"num_epochs": 0}, "hyper num_epochs=0 must be >= 1"),
         ("dqn", {"epsilon": "abc"}, "hyper epsilon='abc' must be a number or a schedule"),
+        ("dqn", {"epsilon": [[0, 1.0], 0.1]}, "or a schedule of two or more points"),
+        ("ppo", {"entropy_coeff": [[5, 1.0], [9, 0.0]]}, "that begins at tick 0"),
         ("dqn", {"num_atoms": 51}, "hyper num_atoms: must be 1"),
+        ("dqn", {"n_step": [1, 3]}, "hyper n_step=.1, 3. must be"),
+        ("sac", {"n_step": 9}, "hyper n_step=9 must be a whole number >= 1 and <= 8"),
+        ("ppo", {"nmu_epochs": 3}, "did you mean 'num_epochs'"),
+        ("ppo", {"lr": 1}, "hyper lr: has an option of its own"),
     ],
 )
-def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_trained(algo, hyper, told):
-    from mos_agents.market.types import InputError
-    from mos_agents.training.algorithms import configured
-    from mos_agents.training.normalising import pilot
-    from mos_agents.training.plan import TrainingPlan
-    from mos_agents.training.seats import Seats
+def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_started(
+    algo, hyper, told, monkeypatch
+):
+    def started(*_, **__):
+        raise AssertionError("something was started")
 
-    seats = Seats.of(TrainingPlan("pricing_game", algo, hyper=hyper, markets=2, ticks=8))
-    with pytest.raises(InputError, match=told):
-        configured(seats, pilot(seats))
+    monkeypatch.setattr(loop, "cluster", started)
+    monkeypatch.setattr(loop, "joined", started)
+    monkeypatch.setattr(normalising.Seats, "markets", started)
+    plan = TrainingPlan("pricing_game", algo, hyper=hyper, markets=2, ticks=8)
+    for verb in (check, train):
+        with pytest.raises(InputError, match=told) as caught:
+            verb(plan)
+        assert "\n" not in str(caught.value)
+
+
+def test_settings_of_rllib_are_passed_on():
+    seats = Seats.of(small(hyper={"num_epochs": 3}))
+    assert configured(seats, pilot(seats)).num_epochs == 3

@@ -164,14 +164,3 @@ def test_a_finished_training_goes_on_to_more_iterations(on_cluster, tmp_path):
     more = resume(trained.folder, iterations=3)
     assert [r["iteration"] for r in more.history] == [1, 2, 3]
     assert read_training(trained.folder).plan.iterations == 3
-
-
-def test_settings_of_rllib_are_passed_on_and_others_refused(on_cluster):
-    seats = Seats.of(small(hyper={"num_epochs": 3}))
-    from mos_agents.training.algorithms import configured
-
-    assert configured(seats, pilot(seats)).num_epochs == 3
-    for hyper, told in (({"nmu_epochs": 3}, "did you mean 'num_epochs'"), ({"lr": 1}, "option of")):
-        wrong = Seats.of(small(hyper=hyper))
-        with pytest.raises(InputError, match=told):
-            configured(wrong, pilot(wrong))
