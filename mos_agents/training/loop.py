@@ -239,7 +239,7 @@ class _Session:
     # --- the iterations ---------------------------------------------------------------------------
 
     def to_the_end(self, on_progress: OnProgress | None) -> Trained:
-        plan = self.plan
+        plan, every = self.plan, self.plan.evaluate_every
         ended = "iterations"
         metrics, board = None, None
         if self.folder is not None:
@@ -249,13 +249,19 @@ class _Session:
         try:
             while self.iteration < plan.iterations:
                 record = self.once()
+                reached = self._reached(record)
+                last = bool(reached) or self.iteration == plan.iterations
+                if every and (last or not self.iteration % every):
+                    record |= self.evaluation()
+                    reached = reached or self._reached(record)
+                asked = on_progress(record) if on_progress is not None else None
+                last = last or bool(reached or asked)
+                if every and last and "evaluation" not in record:
+                    record |= self.evaluation()
                 self.history.append(record)
                 if metrics is not None:
                     metrics.add(record)
                     _draw(board, record)
-                reached = self._reached(record)
-                asked = on_progress(record) if on_progress is not None else None
-                last = bool(reached or asked) or self.iteration == plan.iterations
                 if self.folder is not None and (last or not self.iteration % plan.checkpoint_every):
                     if metrics is not None:
                         metrics.sync()
@@ -279,19 +285,19 @@ class _Session:
         )
 
     def once(self) -> Record:
-        """One iteration, and the evaluation that follows it where one is due."""
+        """One iteration."""
         begun = time.perf_counter()
         self._seed(self.iteration + 1)
         result = self.algorithm.train()
         self.iteration += 1
         self.seconds += time.perf_counter() - begun
-        record = _record(self, result)
-        every = self.plan.evaluate_every
-        if every and (not self.iteration % every or self.iteration == self.plan.iterations):
-            found = evaluated(self.seats, self.networks())
-            record["evaluation"] = sum(found.values()) / len(found)
-            record |= {f"evaluation/{agent}": value for agent, value in found.items()}
-        return record
+        return _record(self, result)
+
+    def evaluation(self) -> Record:
+        """What the policies as they are earn without exploring."""
+        found = evaluated(self.seats, self.networks())
+        mean = sum(found.values()) / len(found)
+        return {"evaluation": mean, **{f"evaluation/{a}": value for a, value in found.items()}}
 
     def _reached(self, record: Record) -> str | None:
         stop = self.plan.stop

@@ -53,7 +53,8 @@ class TrainingPlan:
     normalise: "pilot" (shift and scale of what is seen and earned, measured before the training)
         or "none".
     evaluate_every: iterations between evaluations without exploring, each of one episode in
-        `evaluation_markets` markets of their own; 0: none. checkpoint_every: iterations.
+        `evaluation_markets` markets of their own, with one more at the end; 0: none.
+    checkpoint_every: iterations.
     keep_memories: learners among the others keep what they learnt from episode to episode.
     """
 

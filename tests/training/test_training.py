@@ -13,8 +13,8 @@ from mos_agents.learners.trained import quoted  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import play  # noqa: E402
 from mos_agents.runs import RunError  # noqa: E402
+from mos_agents.training import evaluating, loop, read_training, resume, train  # noqa: E402
 from mos_agents.training import folder as folders  # noqa: E402
-from mos_agents.training import read_training, resume, train  # noqa: E402
 from mos_agents.training.loop import _Session  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
 from mos_agents.training.seats import Seats  # noqa: E402
@@ -139,6 +139,34 @@ def test_evaluations_are_what_a_rollout_of_the_trained_policies_earns(on_cluster
 def test_a_stop_ends_a_training_early(stop, told, on_cluster):
     trained = train(small(iterations=9, stop=stop))
     assert trained.ended == told and len(trained.history) < 9
+
+
+@pytest.mark.parametrize("told", ["iterations", "steps", "seconds", "reward", "asked"])
+def test_a_training_ends_with_an_evaluation_however_it_ends_and_plays_it_once(
+    told, on_cluster, tmp_path, monkeypatch
+):
+    played = []
+
+    def counted(seats, networks):
+        played.append(len(seen))
+        return evaluating.evaluated(seats, networks)
+
+    seen = []
+
+    def tell(record):
+        seen.append(record["iteration"])
+        return told == "asked" and len(seen) == 3
+
+    monkeypatch.setattr(loop, "evaluated", counted)
+    stop = {"steps": {"steps": 300}, "seconds": {"seconds": 1e-6}, "reward": {"reward": -1e9}}
+    plan = small(iterations=3, evaluate_every=2, stop=stop.get(told, {}))
+    trained = train(plan, tmp_path, on_progress=tell)
+    last = {"iterations": 3, "steps": 3, "seconds": 1, "reward": 2, "asked": 3}[told]
+    assert trained.ended == told and trained.history[-1]["iteration"] == last
+    assert "evaluation/firm_1" in trained.history[-1]
+    assert len(played) == sum("evaluation" in record for record in trained.history)
+    assert len(played) == (2 if last == 3 else 1)
+    assert read_training(trained.folder).metrics() == trained.history
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(on_cluster, tmp_path):
