@@ -107,6 +107,13 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
         **_settings(seats),
     )
     _with_hyper(config, plan.hyper, _fragment(plan))
+    if plan.algo in ("dqn", "sac") and config.n_step > 1:
+        for policy in seats.policies:
+            if policy.in_turn:
+                raise InputError(
+                    f"hyper n_step={config.n_step} must be 1 where participants take turns, as "
+                    f"{policy.name} does: a step lasts until its next move"
+                )
     try:
         config.validate()
     except (ValueError, TypeError) as error:

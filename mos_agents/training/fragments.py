@@ -24,11 +24,13 @@ class Rollout(NamedTuple):
     rewards: NDArray[np.float32]  # [T, R]
     outputs: NDArray[np.float32]  # [T, R, K] of the network that acted
     log_chance: NDArray[np.float32]  # [T, R]
+    own: NDArray[np.bool_] | None = None  # [T, R] moves to learn from; None: all of them
 
 
 @dataclass(frozen=True, eq=False)
 class Fragment:
-    """T ticks of B markets, by policy."""
+    """T ticks of B markets, by policy. Where participants take turns, a part begins earlier: with
+    the moves that were not over when the fragment before ended."""
 
     policies: Mapping[str, Rollout]
     ticks: int
@@ -42,4 +44,47 @@ class Fragment:
         return len(self)
 
     def agent_steps(self) -> int:
-        return sum(rollout.rewards.size for rollout in self.policies.values())
+        return sum(self.ticks * rollout.rewards.shape[1] for rollout in self.policies.values())
+
+
+# --- turns ----------------------------------------------------------------------------------------
+
+
+def until_next(
+    rewards: NDArray[np.float32], own: NDArray[np.bool_], gamma: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """[T, R] from each tick until the next own move: discounted rewards, ticks, and whether it is
+    in sight. A move is one step of a semi-Markov decision process (Sutton et al. 1999, section 1):
+    what it earns until the next, which is worth gamma^ticks."""
+    earned, ticks = np.empty_like(rewards), np.empty_like(rewards)
+    sight = np.empty_like(own)
+    ends, seen = np.ones_like(own[0]), np.zeros_like(own[0])
+    later, count = np.zeros_like(rewards[0]), np.zeros_like(rewards[0])
+    for t in range(len(own) - 1, -1, -1):
+        later = rewards[t] + gamma * np.where(ends, 0.0, later).astype(rewards.dtype)
+        count = 1.0 + np.where(ends, 0.0, count).astype(rewards.dtype)
+        earned[t], ticks[t], sight[t] = later, count, seen
+        ends, seen = own[t], seen | own[t]
+    return earned, ticks, sight
+
+
+def pending(part: Rollout) -> Rollout | None:
+    """The end of a part, from its first move on that is not over: only such are marked."""
+    assert part.own is not None
+    ticks = len(part.own)
+    moved = np.flatnonzero(part.own.any(axis=0))
+    if not moved.size:
+        return None
+    last = ticks - 1 - part.own[::-1].argmax(axis=0)[moved]
+    own = np.zeros_like(part.own)
+    own[last, moved] = True
+    first = last.min()
+    arrays: Any = part._replace(own=own)
+    return Rollout(*(array[first:] for array in arrays))
+
+
+def followed(earlier: Rollout, later: Rollout) -> Rollout:
+    """One part out of two: what was seen last in the first is what is seen first in the second."""
+    seen = np.concatenate([earlier.observations[:-1], later.observations])
+    pairs: Any = zip(earlier[1:], later[1:], strict=True)
+    return Rollout(seen, *(np.concatenate(pair) for pair in pairs))

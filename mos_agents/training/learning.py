@@ -19,7 +19,8 @@ from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.algorithms.sac.torch.sac_torch_learner import SACTorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
-from mos_agents.training.fragments import Fragment, Rollout
+from mos_agents.runs.files import RunError
+from mos_agents.training.fragments import Fragment, Rollout, until_next
 from mos_agents.training.replay import Transitions
 
 Columns = dict[str, NDArray[Any]]
@@ -88,21 +89,34 @@ class PPOFromArrays(_FromArrays, PPOTorchLearner):  # type: ignore[misc]
 
     def columns(self, name: str, parts: Sequence[Rollout]) -> Columns:
         config = self.config.get_config_for_module(name)
-        advantages, targets = [], []
+        advantages, targets, learnt = [], [], []
         for part in parts:
             values = self.values(name, part.observations)
-            found = estimated(part.rewards, values, config.gamma, config.lambda_)
-            advantages.append(found)
-            targets.append(found + values[:-1])
-        joined = flat(advantages)
+            if part.own is None:
+                found = estimated(part.rewards, values, config.gamma, config.lambda_)
+                over = np.ones(found.shape, np.bool_)
+            else:
+                found, over = estimated_in_turn(
+                    part.rewards, values, part.own, config.gamma, config.lambda_
+                )
+            advantages.append(found[over])
+            targets.append(found[over] + values[:-1][over])
+            learnt.append(over)
+        joined = np.concatenate(advantages)
+        if not joined.size:
+            raise RunError(f"{name}: nobody has moved twice; train with more ticks or markets")
         joined = (joined - joined.mean()) / max(1e-4, float(joined.std()))
+
+        def all_of(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
+            return np.concatenate([a[over] for a, over in zip(arrays, learnt, strict=True)])
+
         return {
-            "obs": flat(part.observations[:-1] for part in parts),
-            "actions": flat(part.actions for part in parts),
-            "action_logp": flat(part.log_chance for part in parts),
-            "action_dist_inputs": flat(part.outputs for part in parts),
+            "obs": all_of(part.observations[:-1] for part in parts),
+            "actions": all_of(part.actions for part in parts),
+            "action_logp": all_of(part.log_chance for part in parts),
+            "action_dist_inputs": all_of(part.outputs for part in parts),
             "advantages": joined,
-            "value_targets": flat(targets),
+            "value_targets": np.concatenate(targets),
         }
 
     def values(self, name: str, observations: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -161,9 +175,22 @@ def estimated(
     return advantages
 
 
-def flat(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:
-    """[n, ...] all of [T, R, ...], tick after tick."""
-    return np.concatenate([part.reshape(-1, *part.shape[2:]) for part in parts])
+def estimated_in_turn(
+    rewards: NDArray[np.float32], values: NDArray[np.float32], own: NDArray[np.bool_],
+    gamma: float, lambda_: float,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:  # fmt: skip
+    """[T, R] advantages of own moves, and which of them are over: a step goes from one own move to
+    the next, so that nothing is learnt from ticks at which nothing was decided."""
+    earned, ticks, sight = until_next(rewards, own, gamma)
+    discount = (gamma**ticks).astype(rewards.dtype)
+    advantages, over = np.zeros_like(rewards), own & sight
+    worth, last = np.zeros_like(rewards[0]), np.zeros_like(rewards[0])
+    for t in range(len(rewards) - 1, -1, -1):
+        delta = earned[t] + discount[t] * worth - values[t]
+        found = np.where(over[t], delta + discount[t] * lambda_ * last, 0.0).astype(rewards.dtype)
+        advantages[t] = found
+        worth, last = np.where(own[t], values[t], worth), np.where(own[t], found, last)
+    return advantages, over
 
 
 def in_rows(parts: Iterable[NDArray[Any]]) -> NDArray[Any]:

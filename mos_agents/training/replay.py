@@ -1,7 +1,7 @@
 """The memory of DQN and SAC: transitions of all markets in flat arrays, drawn evenly.
 
 RLlib's buffers keep episodes and make an object of every transition drawn; here a draw is one
-indexing per array. All policies were there at the same ticks, and are drawn at the same.
+indexing per array.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from mos_agents.market.types import Array
-from mos_agents.training.fragments import Fragment
+from mos_agents.training.fragments import Fragment, Rollout, until_next
 
 PARTS = ("observations", "actions", "rewards", "after", "steps")
 
@@ -31,55 +31,83 @@ class Transitions:
         return self.count
 
 
+class Ring:
+    """The last `capacity` places of one policy, each of one or more rows."""
+
+    def __init__(self, capacity: int, parts: Mapping[str, NDArray[Any]]) -> None:
+        """parts: arrays [places, rows, ...] such as it will hold."""
+        self.capacity, self.size, self.next = capacity, 0, 0
+        self.arrays = {
+            name: np.zeros((capacity, *one.shape[1:]), one.dtype) for name, one in parts.items()
+        }
+
+    def put(self, parts: Mapping[str, NDArray[Any]]) -> None:
+        count = len(parts["rewards"])
+        for name, places in parts.items():
+            kept = places[-self.capacity :]
+            at = (self.next + count - len(kept) + np.arange(len(kept))) % self.capacity
+            self.arrays[name][at] = kept
+        self.next = (self.next + count) % self.capacity
+        self.size = min(self.size + count, self.capacity)
+
+
 class Replay:
-    """A ring of the last `capacity` market ticks. What RLlib asks of a buffer: add and sample."""
+    """A ring of the last `capacity` market ticks, or of moves where participants take turns.
+
+    What RLlib asks of a buffer: add and sample.
+    """
 
     def __init__(self, capacity: int, n_step: int, gamma: float, rng: np.random.Generator) -> None:
         self.capacity, self.n_step, self.gamma = capacity, n_step, gamma
         self.rng = rng
-        self.size = self.next = 0
-        self.arrays: dict[str, dict[str, NDArray[Any]]] = {}
+        self.rings: dict[str, Ring] = {}
         self._metrics = MetricsLogger()
 
     def __len__(self) -> int:
-        return self.size
+        return max((ring.size for ring in self.rings.values()), default=0)
 
     def add(self, fragments: Sequence[Fragment]) -> None:
         """Take in fragments; the oldest are forgotten. Rewards are added up over n steps."""
         for fragment in fragments:
-            steps = min(self.n_step, fragment.ticks)
-            kept = fragment.ticks - steps + 1
             for name, part in fragment.policies.items():
-                earned = np.zeros_like(part.rewards[:kept])
-                for i in range(steps):
-                    earned += self.gamma**i * part.rewards[i : i + kept]
-                agents = part.rewards.shape[1] // fragment.markets
-                values = (
-                    part.observations[:kept], part.actions[:kept], earned,
-                    part.observations[steps:], np.full_like(earned, steps),
-                )  # fmt: skip
-                self._put(name, agents, dict(zip(PARTS, values, strict=True)))
-            count = kept * fragment.markets
-            self.next = (self.next + count) % self.capacity
-            self.size = min(self.size + count, self.capacity)
+                found = self._ticks(part, fragment) if part.own is None else self._moves(part)
+                if name not in self.rings:
+                    self.rings[name] = Ring(self.capacity, found)
+                self.rings[name].put(found)
 
-    def _put(self, name: str, agents: int, parts: Mapping[str, NDArray[Any]]) -> None:
-        """Each market tick is one place [agents, ...] of the ring."""
-        kept = self.arrays.setdefault(name, {})
-        for part, values in parts.items():
-            ticks, rows = values.shape[:2]
-            split = values.reshape(ticks, agents, rows // agents, *values.shape[2:])
-            places = split.swapaxes(1, 2).reshape(-1, agents, *values.shape[2:])[-self.capacity :]
-            if part not in kept:
-                kept[part] = np.zeros((self.capacity, *places.shape[1:]), places.dtype)
-            kept[part][(self.next + np.arange(len(places))) % self.capacity] = places
+    def _ticks(self, part: Rollout, fragment: Fragment) -> dict[str, NDArray[Any]]:
+        """Each market tick is one place [agents, ...]."""
+        steps = min(self.n_step, fragment.ticks)
+        kept = fragment.ticks - steps + 1
+        earned = np.zeros_like(part.rewards[:kept])
+        for i in range(steps):
+            earned += self.gamma**i * part.rewards[i : i + kept]
+        rows, markets = part.rewards.shape[1], fragment.markets
+        values = (
+            part.observations[:kept], part.actions[:kept], earned,
+            part.observations[steps:], np.full_like(earned, steps),
+        )  # fmt: skip
+        found = {}
+        for name, value in zip(PARTS, values, strict=True):
+            split = value.reshape(kept, rows // markets, markets, *value.shape[2:])
+            found[name] = split.swapaxes(1, 2).reshape(-1, rows // markets, *value.shape[2:])
+        return found
+
+    def _moves(self, part: Rollout) -> dict[str, NDArray[Any]]:
+        """Each own move that is over is one place [1, ...]."""
+        assert part.own is not None
+        earned, ticks, sight = until_next(part.rewards, part.own, self.gamma)
+        t, r = np.nonzero(part.own & sight)
+        after = part.observations[t + ticks[t, r].astype(np.int64), r]
+        values = (part.observations[t, r], part.actions[t, r], earned[t, r], after, ticks[t, r])
+        return {name: value[:, None] for name, value in zip(PARTS, values, strict=True)}
 
     def sample(self, num_items: int, **_: Any) -> list[Transitions]:
-        """So many market ticks, each as likely as any other."""
-        chosen = self.rng.integers(self.size, size=num_items)
+        """So many places of each policy, each as likely as any other."""
         policies = {}
-        for name, parts in self.arrays.items():
-            drawn = {part: values[chosen] for part, values in parts.items()}
+        for name, ring in self.rings.items():
+            chosen = self.rng.integers(ring.size, size=num_items)
+            drawn = {part: values[chosen] for part, values in ring.arrays.items()}
             drawn = {part: v.reshape(-1, *v.shape[2:]) for part, v in drawn.items()}
             count = len(drawn["rewards"])
             policies[name] = {
@@ -94,28 +122,27 @@ class Replay:
         return [Transitions(policies, num_items)]
 
     def get_metrics(self) -> Any:
-        self._metrics.log_value("market_ticks", self.size, window=1)
+        self._metrics.log_value("market_ticks", len(self), window=1)
         return self._metrics.reduce()
 
     # --- for checkpoints --------------------------------------------------------------------------
 
     def to_arrays(self) -> dict[str, Array]:
         """All that is remembered, by name."""
-        found = {
-            f"{name}/{part}": values[: self.size]
-            for name, parts in self.arrays.items()
-            for part, values in parts.items()
-        }
-        return {"ring": np.array([self.size, self.next]), **found}
+        found: dict[str, Array] = {}
+        for name, ring in self.rings.items():
+            found[f"{name}/ring"] = np.array([ring.size, ring.next])
+            found |= {f"{name}/{part}": one[: ring.size] for part, one in ring.arrays.items()}
+        return found
 
     def from_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Take back what `to_arrays` gave."""
-        self.size, self.next = (int(n) for n in arrays["ring"])
-        self.arrays = {}
-        for key, values in arrays.items():
-            if key == "ring":
-                continue
+        self.rings = {}
+        for key in arrays:
             name, _, part = key.rpartition("/")
-            whole = np.zeros((self.capacity, *values.shape[1:]), values.dtype)
-            whole[: self.size] = values
-            self.arrays.setdefault(name, {})[part] = whole
+            if part != "ring":
+                continue
+            parts = {part: arrays[f"{name}/{part}"] for part in PARTS}
+            ring = self.rings[name] = Ring(self.capacity, parts)
+            ring.put(parts)
+            ring.size, ring.next = (int(n) for n in arrays[key])

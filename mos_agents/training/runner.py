@@ -32,7 +32,7 @@ from mos_agents.learners.saving import named
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array
 from mos_agents.training.choosing import Chooser, chooser
-from mos_agents.training.fragments import Fragment, Rollout
+from mos_agents.training.fragments import Fragment, Rollout, followed, pending
 from mos_agents.training.normalising import Norm
 from mos_agents.training.seats import PolicySeat, Seats
 
@@ -50,6 +50,7 @@ class _Part:
         self.rewards = np.empty((ticks, rows), np.float32)
         self.outputs: list[NDArray[np.float32]] = []
         self.actions: list[NDArray[Any]] = []
+        self.own: list[NDArray[np.bool_]] = []
 
     def rows_of(self, observation: Array) -> Array:
         """[R, D] the policy's rows, agent after agent."""
@@ -100,6 +101,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             a: Streams.of(seed, self.env.numbers, f"learner/{a}") for a in self.env.agents
         }
         self._observation: Array | None = None
+        self._pending: dict[str, Rollout] = {}  # moves that are not over
         self._first_seed: int | None = None
         self._return = np.zeros((count, len(self.env.agents)))
 
@@ -135,7 +137,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             ticks = -(-num_timesteps // self.num_envs)
         if force_reset or self._observation is None:
             self._observation = self.env.reset(self._first_seed)
-            self._first_seed = None
+            self._first_seed, self._pending = None, {}
             self._return[:] = 0.0
         begun = time.perf_counter()
         found = []
@@ -178,11 +180,14 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
                 part.actions.append(chosen)
                 actions |= part.by_agent(choosers[name].placed(chosen))
             begun = clock()
-            observation, reward, _, _ = env.step(actions)
+            observation, reward, _, info = env.step(actions)
             market += clock() - begun
             for name, part in parts.items():
-                own = reward[:, [order[a] for a in part.seat.agents]].T.ravel()
-                part.rewards[t] = self.norms[name].earned(own)
+                own = [order[a] for a in part.seat.agents]
+                part.rewards[t] = self.norms[name].earned(reward[:, own].T.ravel())
+                if part.seat.in_turn:
+                    moved = np.broadcast_to(info.moved, reward.shape)
+                    part.own.append(moved[:, own].T.ravel())
             earned += reward.mean(axis=0)
             self._return += reward
             self.played += 1
@@ -197,6 +202,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         self._log(ticks, earned)
         if self._left() == 0:
             self._observation = env.reset()
+            self._pending = {}
             self._return[:] = 0.0
         self._seconds["fragments"] += clock() - begun
         return Fragment(rollouts, ticks, self.num_envs)
@@ -244,7 +250,17 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             logs = logs.reshape(part.rewards.shape)
         else:
             logs = np.zeros_like(part.rewards)
-        return Rollout(part.observations, actions, part.rewards, outputs, logs)
+        found = Rollout(part.observations, actions, part.rewards, outputs, logs)
+        if not part.own:
+            return found
+        name = part.seat.name
+        found = found._replace(own=np.stack(part.own))
+        if name in self._pending:
+            found = followed(self._pending.pop(name), found)
+        left = pending(found)
+        if left is not None:
+            self._pending[name] = left
+        return found
 
     # --- figures and state ------------------------------------------------------------------------
 
@@ -315,6 +331,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         if self._observation is not None:
             episode = {name: array.copy() for name, array in named(self.env.snapshot())}
             found["episode"] = episode
+            found["pending"] = {name: part._asdict() for name, part in self._pending.items()}
         return found
 
     def restore(self, kept: Mapping[str, Any], late: bool = False) -> None:
@@ -332,6 +349,8 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             # Copies: what comes by Ray cannot be written to, and learners write to their tables.
             episode = {name: np.array(array) for name, array in kept["episode"].items()}
             self._observation = self.env.restore(seed, episode)
+            waiting = {} if late else kept["pending"]
+            self._pending = {name: Rollout(**part) for name, part in waiting.items()}
 
     def memories(self) -> dict[str, Any]:
         """What the others remember of the runner's markets, by participant."""

@@ -26,7 +26,8 @@ class PolicySeat:
     """One policy and those who share it: alike in all that a network could tell.
 
     low, high: [L_n, A] what -1 and 1 stand for where actions are numbers. grid: [L_n, m, A] where
-    they are levels, else None.
+    they are levels, else None. turns: (period, first tick) of its agents, each that there is once;
+    a period of 0 is by chance.
     """
 
     name: str
@@ -35,6 +36,7 @@ class PolicySeat:
     low: Array
     high: Array
     grid: Array | None
+    turns: tuple[tuple[int, int], ...] = ((1, 0),)
 
     @property
     def size(self) -> int:
@@ -45,6 +47,11 @@ class PolicySeat:
     def levels(self) -> int:
         """m, points of each listing's grid."""
         return 0 if self.grid is None else int(self.grid.shape[1])
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether there are ticks at which its agents may not move."""
+        return self.turns != ((1, 0),)
 
     @property
     def listings(self) -> int:
@@ -100,7 +107,8 @@ class Seats:
         for name, seats in _groups(plan.sharing, seating.outside).items():
             _check_alike(plan, name, seats, own)
             seat, tables = own[seats[0].name]
-            made.append(_policy(plan, name, tuple(s.name for s in seats), seat, tables))
+            turns = tuple(sorted({s.turn for s in seats}))
+            made.append(_policy(plan, name, tuple(s.name for s in seats), seat, tables, turns))
         return cls(plan, market, tuple(made), seating.names)
 
     def seed(self, purpose: str) -> int:
@@ -158,8 +166,9 @@ def _check_alike(
 
 
 def _policy(
-    plan: TrainingPlan, name: str, agents: tuple[str, ...], seat: Seat, tables: Sequence[Array]
-) -> PolicySeat:
+    plan: TrainingPlan, name: str, agents: tuple[str, ...], seat: Seat, tables: Sequence[Array],
+    turns: tuple[tuple[int, int], ...],
+) -> PolicySeat:  # fmt: skip
     low = np.array([table.min(axis=0) for table in tables])
     high = np.array([table.max(axis=0) for table in tables])
     grid = np.stack(tables) if plan.discrete else None
@@ -168,4 +177,16 @@ def _policy(
             f"algo='dqn' chooses one level at a time, and {seat.name} has {len(tables)} listings; "
             "train with ppo or appo, or on one instrument (such as --set products=1)"
         )
-    return PolicySeat(name, agents, seat, low, high, grid)
+    made = PolicySeat(name, agents, seat, low, high, grid, turns)
+    longest = max(period for period, _ in turns)
+    if made.in_turn and plan.algo == "appo":
+        raise InputError(
+            f"algo='appo' learns from every tick, and {name} may not move at each; train with "
+            "ppo, dqn or sac"
+        )
+    if plan.algo == "ppo" and plan.ticks < 2 * longest:
+        raise InputError(
+            f"ticks={plan.ticks} must be >= {2 * longest}: {name} moves every {longest} ticks, and "
+            "a move is over when the next one comes"
+        )
+    return made

@@ -15,6 +15,8 @@ from mos_agents.training.normalising import from_arrays, pilot, to_arrays
 from mos_agents.training.seats import Seats
 from tests.training.worlds import game, small
 
+IN_TURN = game(schedule={"kind": "alternating"})
+
 
 @pytest.mark.parametrize(
     ("changes", "told"),
@@ -51,6 +53,9 @@ def test_nonsense_is_refused_in_one_line(changes, told):
         ({"agents": ("firm_7",)}, "'firm_7' is not a participant"),
         ({"policies": {"nobody": {"kind": "hold"}}}, "'nobody' is not a participant"),
         ({"levels": 1}, "levels=1 must be"),
+        ({"scenario": IN_TURN, "algo": "appo"},
+         "algo='appo' learns from every tick, and firm_1 may not move at each; train with ppo"),
+        ({"scenario": IN_TURN, "ticks": 3}, "ticks=3 must be >= 4: firm_1 moves every 2 ticks"),
         ({"band": (2.0, 1.0)}, "band="),
         ({"scenario": "retail", "agents": None, "policies": {}, "algo": "dqn"},
          "platform has 10 listings; train with ppo or appo"),

@@ -11,12 +11,12 @@ from mos_agents.training import TrainingPlan, check, loop, normalising, train  #
 from mos_agents.training.algorithms import configured  # noqa: E402
 from mos_agents.training.choosing import chooser  # noqa: E402
 from mos_agents.training.fragments import Fragment, Rollout  # noqa: E402
-from mos_agents.training.learning import estimated  # noqa: E402
+from mos_agents.training.learning import estimated, estimated_in_turn  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
 from mos_agents.training.replay import Replay  # noqa: E402
 from mos_agents.training.runner import BatchRunner  # noqa: E402
 from mos_agents.training.seats import Seats  # noqa: E402
-from tests.training.worlds import small  # noqa: E402
+from tests.training.worlds import game, small  # noqa: E402
 
 
 def runner(**changes):
@@ -170,6 +170,90 @@ def test_rewards_of_several_ticks_are_added_up():
     first = columns["obs"][:, 0]
     assert columns["rewards"] == pytest.approx(first + 0.5 * (first + 1) + 0.25 * (first + 2))
     assert np.array_equal(columns["new_obs"], columns["obs"] + 3.0)
+
+
+TURNS = {
+    "alternating": {"scenario": game(schedule={"kind": "alternating"})},
+    "shared": {"scenario": game(schedule={"kind": "alternating"}), **TWO, "sharing": "shared"},
+    "periodic": {"scenario": game(schedule={"kind": "periodic", "periods": [3, 1]})},
+    "by chance": {"scenario": game(schedule={"kind": "random", "probability": 0.4})},
+}
+
+
+@pytest.mark.parametrize("lengths", [(50,), (7, 1, 2, 19, 21)])
+@pytest.mark.parametrize("case", TURNS)
+def test_each_own_move_is_learnt_from_once_with_what_came_until_the_next(case, lengths):
+    """As played again tick by tick: seen, done, earned until the next own move, seen then."""
+    made = runner(actions="discrete", **TURNS[case])
+    memory = Replay(10_000, 1, 0.5, np.random.default_rng(0))
+    fragments = [f for n in lengths for f in made.sample(num_timesteps=n * 4)]
+    memory.add(fragments)
+    seats, markets = made.seats, made.seats.markets("training", 4)
+    policy = seats.policies[0]
+    count, norm = len(policy.agents), made.norms[policy.name]
+    observation, wanted = markets.reset(), []
+    going: list = [None] * (4 * count)
+
+    def own(seen):
+        return norm.seen(np.concatenate([seen[:, markets.columns[a]] for a in policy.agents]))
+
+    fresh = np.concatenate([  # what was chosen at each tick, carried moves left out
+        f.policies[policy.name].actions[-f.ticks :] for f in fragments
+    ])  # fmt: skip
+    for t in range(50):
+        seen = own(observation)
+        placed = fresh[t].reshape(count, 4, 1)
+        observation, reward, _, info = markets.step(dict(zip(policy.agents, placed, strict=True)))
+        moved = np.broadcast_to(info.moved, reward.shape).T.ravel()
+        earned = norm.earned(reward.T.ravel())
+        for r in range(4 * count):
+            if moved[r]:
+                if going[r] is not None:
+                    wanted.append((*going[r], tuple(seen[r])))
+                going[r] = (tuple(seen[r]), int(fresh[t, r]), 0.0, 0)
+            if going[r] is not None:
+                first, action, sofar, k = going[r]
+                going[r] = (first, action, sofar + 0.5**k * float(earned[r]), k + 1)
+    ring = memory.rings[policy.name]
+    parts = {name: values[: ring.size, 0] for name, values in ring.arrays.items()}
+    found = [
+        (tuple(parts["observations"][i]), int(parts["actions"][i]), float(parts["rewards"][i]),
+         int(parts["steps"][i]), tuple(parts["after"][i]))
+        for i in range(ring.size)
+    ]  # fmt: skip
+
+    def exact(one):
+        return (one[0], one[1], one[3], one[4])
+
+    assert len(found) == len(wanted) > 50
+    assert sorted(map(exact, found)) == sorted(map(exact, wanted))
+    totals = (sorted(one[2] for one in many) for many in (found, wanted))
+    assert next(totals) == pytest.approx(next(totals), abs=1e-5)
+
+
+def test_advantages_in_turn_are_those_of_a_market_that_only_has_the_own_ticks():
+    """Two steps of 2 and 3 ticks, by hand; and with a move at every tick, the usual ones."""
+    rewards = np.float32([[1.0], [2.0], [4.0], [8.0], [16.0], [32.0]])
+    values = np.float32([[10.0], [99.0], [20.0], [99.0], [99.0], [30.0], [99.0]])
+    own = np.array([[1], [0], [1], [0], [0], [1]], bool)
+    found, over = estimated_in_turn(rewards, values, own, 0.5, 0.8)
+    second = 4.0 + 8.0 / 2 + 16.0 / 4 + 30.0 / 8 - 20.0
+    first = 1.0 + 2.0 / 2 + 20.0 / 4 - 10.0 + 0.8 / 4 * second
+    assert found[over] == pytest.approx([first, second])
+    assert np.flatnonzero(over).tolist() == [0, 2]
+    always, over = estimated_in_turn(rewards, values, np.ones_like(own), 0.5, 0.8)
+    assert always[:-1] == pytest.approx(estimated(rewards[:-1], values[:-1], 0.5, 0.8))
+    assert over.ravel().tolist() == [True] * 5 + [False]
+
+
+def test_moves_that_are_not_over_are_in_a_snapshot():
+    first, again = (runner(**TURNS["alternating"]) for _ in range(2))
+    first.sample(num_timesteps=7 * 4)
+    again.restore(first.snapshot())
+    (ours,), (theirs,) = (r.sample(num_timesteps=5 * 4) for r in (first, again))
+    for one, other in zip(ours.policies["firm_1"], theirs.policies["firm_1"], strict=True):
+        assert np.array_equal(one, other)
+    assert len(ours.policies["firm_1"].rewards) == 6  # the last move was at tick 6
 
 
 def test_a_runner_that_comes_late_has_other_luck():

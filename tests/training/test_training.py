@@ -18,7 +18,7 @@ from mos_agents.training import folder as folders  # noqa: E402
 from mos_agents.training.loop import _Session  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
 from mos_agents.training.seats import Seats  # noqa: E402
-from tests.training.worlds import small  # noqa: E402
+from tests.training.worlds import game, small  # noqa: E402
 
 LEARNS_TOO = {"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}}
 
@@ -41,11 +41,18 @@ def figures(record):
     return {k: v for k, v in record.items() if not k.startswith("seconds")}
 
 
-@pytest.mark.parametrize("algo", ["ppo", "dqn", "sac"])
+IN_TURN = {"scenario": game(schedule={"kind": "alternating"})}
+
+
+@pytest.mark.parametrize(
+    ("algo", "changes"),
+    [("ppo", {}), ("dqn", {}), ("sac", {}), ("ppo", IN_TURN), ("sac", IN_TURN)],
+    ids=["ppo", "dqn", "sac", "ppo in turn", "sac in turn"],
+)
 def test_a_training_cut_off_and_resumed_ends_with_the_bits_of_an_undisturbed_one(
-    algo, on_cluster, tmp_path
+    algo, changes, on_cluster, tmp_path
 ):
-    plan = small(algo, policies=LEARNS_TOO, iterations=5, evaluate_every=5)
+    plan = small(algo, policies=LEARNS_TOO, iterations=5, evaluate_every=5, **changes)
     whole = train(plan)
     cut = train(plan, tmp_path, on_progress=lambda record: record["iteration"] == 3)
     assert cut.ended == "asked" and not read_training(cut.folder).finished
