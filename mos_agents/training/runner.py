@@ -33,35 +33,12 @@ from mos_agents.market.random import Streams
 from mos_agents.market.types import Array
 from mos_agents.training.choosing import Chooser, chooser
 from mos_agents.training.fragments import Fragment, Rollout, followed, pending
+from mos_agents.training.gathering import Gathered
 from mos_agents.training.normalising import Norm
 from mos_agents.training.seats import PolicySeat, Seats
 
 REWARD = "reward"
 SECONDS = "seconds"
-
-
-class _Part:
-    """What a policy gathers while a stretch is played."""
-
-    def __init__(self, seat: PolicySeat, ticks: int, markets: int, columns: list[slice]) -> None:
-        self.seat, self.columns, self.markets = seat, columns, markets
-        rows = len(seat.agents) * markets
-        self.observations = np.empty((ticks + 1, rows, seat.size), np.float32)
-        self.rewards = np.empty((ticks, rows), np.float32)
-        self.outputs: list[NDArray[np.float32]] = []
-        self.actions: list[NDArray[Any]] = []
-        self.own: list[NDArray[np.bool_]] = []
-
-    def rows_of(self, observation: Array) -> Array:
-        """[R, D] the policy's rows, agent after agent."""
-        if len(self.columns) == 1:
-            return observation[:, self.columns[0]]
-        return np.concatenate([observation[:, one] for one in self.columns])
-
-    def by_agent(self, placed: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """The actions of each agent in all markets."""
-        b = self.markets
-        return {a: placed[i * b : (i + 1) * b] for i, a in enumerate(self.seat.agents)}
 
 
 class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
@@ -159,9 +136,12 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     def _play(self, ticks: int, explore: bool) -> Fragment:
         env, clock = self.env, time.perf_counter
         parts = {
-            p.name: _Part(p, ticks, self.num_envs, [env.columns[a] for a in p.agents])
+            p.name: Gathered(
+                p, ticks, self.num_envs, [env.columns[a] for a in p.agents],
+                self.plan.algo in ("ppo", "appo"),
+            )
             for p in self.seats.policies
-        }
+        }  # fmt: skip
         choosers = self.choosers()
         order = {a: n for n, a in enumerate(env.agents)}
         earned = np.zeros(len(env.agents))
@@ -195,7 +175,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         rollouts = {}
         for name, part in parts.items():
             part.observations[ticks] = self.norms[name].seen(part.rows_of(observation))
-            rollouts[name] = self._rollout(choosers[name], part)
+            rollouts[name] = self._continued(name, part.rollout(choosers[name]))
         self._seconds["market"] += market
         self._seconds["forward"] += forward
         self._observation = observation
@@ -242,19 +222,10 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         draws = [self._luck[a].at(self.played).uniforms("action", how.draws) for a in seat.agents]
         return how.drawn(outputs, draws[0] if len(draws) == 1 else np.concatenate(draws))
 
-    def _rollout(self, how: Chooser, part: _Part) -> Rollout:
-        outputs, actions = np.stack(part.outputs), np.stack(part.actions)
-        if self.plan.algo in ("ppo", "appo"):
-            flat = outputs.reshape(-1, outputs.shape[-1])
-            logs = how.log_chance(flat, actions.reshape(len(flat), *actions.shape[2:]))
-            logs = logs.reshape(part.rewards.shape)
-        else:
-            logs = np.zeros_like(part.rewards)
-        found = Rollout(part.observations, actions, part.rewards, outputs, logs)
-        if not part.own:
+    def _continued(self, name: str, found: Rollout) -> Rollout:
+        """With the moves that were not over before; those that are not over now are kept."""
+        if found.own is None:
             return found
-        name = part.seat.name
-        found = found._replace(own=np.stack(part.own))
         if name in self._pending:
             found = followed(self._pending.pop(name), found)
         left = pending(found)

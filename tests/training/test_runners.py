@@ -10,9 +10,9 @@ pytest.importorskip("torch")
 
 from mos_agents.training import folder as folders  # noqa: E402
 from mos_agents.training import resume, state, train  # noqa: E402
-from mos_agents.training.loop import _Session  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
 from mos_agents.training.seats import Seats  # noqa: E402
+from mos_agents.training.session import Session  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
 PLAN = small(workers=2, policies={"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}})
@@ -41,7 +41,7 @@ def test_a_training_with_workers_goes_on_with_what_the_others_have_learnt(on_clu
 
 def test_who_takes_over_from_a_lost_worker_goes_on_from_what_was_kept(on_cluster):
     seats = Seats.of(PLAN)
-    session = _Session(seats, pilot(seats))
+    session = Session(seats, pilot(seats))
     try:
         session.once()
         assert set(session.runners.snapshots()) == {1, 2}

@@ -15,9 +15,9 @@ from mos_agents.rollout import play  # noqa: E402
 from mos_agents.runs import RunError  # noqa: E402
 from mos_agents.training import evaluating, loop, read_training, resume, train  # noqa: E402
 from mos_agents.training import folder as folders  # noqa: E402
-from mos_agents.training.loop import _Session  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
 from mos_agents.training.seats import Seats  # noqa: E402
+from mos_agents.training.session import Session  # noqa: E402
 from tests.training.worlds import game, small  # noqa: E402
 
 LEARNS_TOO = {"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}}
@@ -86,7 +86,7 @@ CASES = {
 def test_the_network_that_comes_out_gives_the_outputs_of_the_module(case, on_cluster):
     plan = CASES[case]
     seats = Seats.of(plan)
-    session = _Session(seats, pilot(seats))
+    session = Session(seats, pilot(seats))
     try:
         session.once()
         network = session.networks()["firm_1"]
@@ -146,6 +146,28 @@ def test_evaluations_are_what_a_rollout_of_the_trained_policies_earns(on_cluster
 def test_a_stop_ends_a_training_early(stop, told, on_cluster):
     trained = train(small(iterations=9, stop=stop))
     assert trained.ended == told and len(trained.history) < 9
+
+
+def test_tensorboard_shows_the_figures_of_the_metrics_file_also_after_an_interruption(
+    on_cluster, tmp_path
+):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    plan = small(iterations=4, evaluate_every=2)
+    cut = train(plan, tmp_path, on_progress=lambda record: record["iteration"] == 3)
+    folders.checkpoint_path(cut.folder, 3).unlink()  # as if it had been killed in the third
+    resume(cut.folder)
+    board = EventAccumulator(str(cut.folder / "tensorboard"), {"scalars": 0}).Reload()
+    wanted = {}
+    for record in read_training(cut.folder).metrics():
+        for name, value in record.items():
+            if name != "iteration":
+                wanted.setdefault(name, []).append((record["iteration"], value))
+    assert set(board.Tags()["scalars"]) == set(wanted) > {"reward/firm_1", "evaluation", "seconds"}
+    for name, points in wanted.items():
+        shown = [(event.step, event.value) for event in board.Scalars(name)]
+        assert [step for step, _ in shown] == [step for step, _ in points], name
+        assert [v for _, v in shown] == pytest.approx([v for _, v in points], rel=1e-6), name
 
 
 @pytest.mark.parametrize("told", ["iterations", "steps", "seconds", "reward", "asked"])
