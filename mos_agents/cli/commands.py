@@ -9,7 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from mos_agents import __version__, runs, scenarios
-from mos_agents.cli import comparing, sweeping, training
+from mos_agents.cli import comparing, exploiting, sweeping, training
+from mos_agents.cli.folders import run_of
+from mos_agents.cli.options import (
+    WHOLE,
+    Address,
+    Changes,
+    Insecure,
+    Markets,
+    Out,
+    Report,
+    RunName,
+    ScenarioName,
+    Seed,
+    Ticks,
+)
 from mos_agents.cli.playing import (
     compiled,
     go_on,
@@ -32,21 +46,9 @@ app = typer.Typer(
 )
 
 
-def whole(text: str) -> int:
-    """A whole number as typed."""
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} must be a whole number") from None
-
-
 BACKENDS = ("local", "actors", "ray")
-THEIRS, BY_SIZE = "the scenario's", "by size"
-WHOLE: dict[str, Any] = {"parser": whole, "metavar": "N"}
-Out = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
-Ticks = Annotated[int | None, typer.Option(help="Ticks to play.", show_default=THEIRS, **WHOLE)]
-Seed = Annotated[int | None, typer.Option(help="Seed of all chance.", show_default=THEIRS, **WHOLE)]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name or path of a run folder.")]
+BY_SIZE = "by size"
+RunGiven = Annotated[str, typer.Argument(metavar="RUN", help="Name or path of a run folder.")]
 
 
 def _version(wanted: bool) -> None:
@@ -66,29 +68,20 @@ def _main(
 
 @app.command()
 def run(
-    scenario: Annotated[
-        str | None, typer.Argument(help="A preset's name or a scenario file.", show_default=False)
-    ] = None,
+    scenario: ScenarioName = None,
     ticks: Ticks = None,
-    markets: Annotated[
-        int | None, typer.Option(help="Independent copies.", show_default=THEIRS, **WHOLE)
-    ] = None,
+    markets: Markets = None,
     seed: Seed = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="Change a setting; may be given often."),
-    ] = None,
+    changes: Changes = None,
     out: Out = Path("runs"),
-    name: Annotated[
-        str | None, typer.Option(help="Name of the run.", show_default="the next free one")
-    ] = None,
+    name: RunName = None,
     record_markets: Annotated[
         int | None, typer.Option(help="Record the first N markets.", show_default=BY_SIZE, **WHOLE)
     ] = None,
     every: Annotated[
         int | None, typer.Option(help="Record every N-th tick.", show_default=BY_SIZE, **WHOLE)
     ] = None,
-    report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
+    report: Report = True,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.")
     ] = None,
@@ -106,11 +99,9 @@ def run(
         float | None, typer.Option(help="Seconds a tick waits for quotes.", show_default="for ever")
     ] = None,
     audit: Annotated[bool, typer.Option(help="Keep the whole journal, for mos verify.")] = False,
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster to join.", show_default="one of its own")
-    ] = None,
+    address: Address = None,
     dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard.")] = False,
-    insecure: Annotated[bool, typer.Option(help="Join a cluster without a token.")] = False,
+    insecure: Insecure = False,
 ) -> None:
     """Play a scenario, record it in a run folder, and write its report."""
     if (scenario is None) == (resume is None):
@@ -119,7 +110,7 @@ def run(
         raise InputError(f"backend={backend!r} must be one of {', '.join(BACKENDS)}")
     where: dict[str, Any] = {"address": address, "dashboard": dashboard, "insecure": insecure}
     if resume is not None:
-        _resume(runs.read(resume, out), where, report)
+        _resume(run_of(resume, out), where, report)
         return
     resolved = resolve(scenario or "", changes or [], ticks, markets, seed)
     how: dict[str, Any] = {"shards": shards, "hosts": hosts, "deadline": deadline, "audit": audit}
@@ -145,9 +136,9 @@ def run(
 
 
 @app.command()
-def verify(run: RunName, out: Out = Path("runs")) -> None:
+def verify(run: RunGiven, out: Out = Path("runs")) -> None:
     """Play a finished run again, from its journal or its seed, and compare the hash."""
-    kept = runs.read(run, out)
+    kept = run_of(run, out)
     kept.check()
     if not kept.finished:
         raise runs.RunError(f"{kept.folder}: not finished; mos run --resume {kept.name} goes on")
@@ -222,9 +213,9 @@ def check(file: Annotated[str, typer.Argument(help="A scenario file.")]) -> None
 
 
 @app.command()
-def report(run: RunName, out: Out = Path("runs")) -> None:
+def report(run: RunGiven, out: Out = Path("runs")) -> None:
     """Write report.html of a run anew, from its folder alone."""
-    _report(runs.read(run, out))
+    _report(run_of(run, out))
 
 
 @app.command()
@@ -234,7 +225,7 @@ def compare(
     out: Out = Path("runs"),
 ) -> None:
     """Compare two runs: totals per participant, and whether every bit agrees."""
-    for line in comparing.lines(runs.read(one, out), runs.read(two, out)):
+    for line in comparing.lines(run_of(one, out), run_of(two, out)):
         say(line)
 
 
@@ -259,10 +250,8 @@ def replicate(
     backend: Annotated[
         str, typer.Option(help="local: threads of this machine. ray: tasks on Ray.")
     ] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster to join.", show_default="one of its own")
-    ] = None,
-    insecure: Annotated[bool, typer.Option(help="Join a cluster that demands no token.")] = False,
+    address: Address = None,
+    insecure: Insecure = False,
     folder: Annotated[
         Path | None, typer.Option(help="Keep finished sessions there; go on from those it has.")
     ] = None,
@@ -285,6 +274,7 @@ def replicate(
 
 
 app.command()(training.train)
+app.command()(exploiting.exploit)
 app.command()(sweeping.sweep)
 
 

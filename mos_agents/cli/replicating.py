@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mos_agents.cli.folders import check_place
 from mos_agents.cli.playing import Interrupted, asked_to_stop, compiled, say, shown
 from mos_agents.games.sessions import Played, Task, Threads, Workers
 from mos_agents.market.types import InputError
@@ -73,7 +74,7 @@ def replicate(order: Order) -> int:
     )  # fmt: skip
     for path, folder in ((order.json, False), (order.folder, True)):
         if path is not None:
-            _check_place(path, folder=folder)
+            check_place(path, folder=folder)
     say(f"{order.name}: {known.titles()[order.name]}")
     if not compiled():
         say("compiling the games' loops: up to a minute, once")
@@ -109,17 +110,6 @@ def _experiments() -> Any:
             "experiments: not found; they lie in the project's checkout: run mos from there"
         ) from None
     return replication
-
-
-def _check_place(path: Path, *, folder: bool) -> None:
-    """InputError unless a file or folder can be made there."""
-    parent = path.resolve().parent
-    if not parent.is_dir():
-        raise InputError(f"{path}: there is no folder {parent}; make it first")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: {parent} cannot be written to")
-    if path.exists() and path.is_dir() is not folder:
-        raise InputError(f"{path}: is {'no' if folder else 'a'} folder; give another name")
 
 
 # --- where sessions are played, and how far they are ----------------------------------------------

@@ -7,32 +7,29 @@ from typing import Annotated
 
 import typer
 
+from mos_agents.cli import options
+from mos_agents.cli.folders import of_kind
+from mos_agents.cli.options import THEIRS, WHOLE
 from mos_agents.cli.playing import resolve
-from mos_agents.cli.training import WHOLE
 from mos_agents.market.types import InputError
 
-THEIRS = "the scenario's"
+ON_RESUMING = {
+    "resume", "out", "backend", "workers", "cpus", "gpus", "address", "insecure", "show", "report",
+}  # fmt: skip
+"""What may be said when a sweep is resumed; everything else it began with."""
 
 
 def sweep(
-    scenario: Annotated[
-        str | None, typer.Argument(help="A preset's name or a scenario file.", show_default=False)
-    ] = None,
+    typed: typer.Context,
+    scenario: options.ScenarioName = None,
     grid: Annotated[
         list[str] | None,
         typer.Option("--grid", metavar="A.B=1,2,3", help="Vary a setting; several are crossed."),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Seeds of every cell, the same ones.", **WHOLE)] = 10,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="Change a setting; may be given often."),
-    ] = None,
-    ticks: Annotated[
-        int | None, typer.Option(help="Ticks to play.", show_default=THEIRS, **WHOLE)
-    ] = None,
-    markets: Annotated[
-        int | None, typer.Option(help="Independent copies.", show_default=THEIRS, **WHOLE)
-    ] = None,
+    changes: options.Changes = None,
+    ticks: options.Ticks = None,
+    markets: options.Markets = None,
     seed: Annotated[
         int | None, typer.Option(help="The first seed.", show_default=THEIRS, **WHOLE)
     ] = None,
@@ -77,15 +74,13 @@ def sweep(
     gpus: Annotated[
         float | None, typer.Option(help="GPUs that a trial takes.", show_default="0")
     ] = None,
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster to join.", show_default="one of its own")
-    ] = None,
-    insecure: Annotated[bool, typer.Option(help="Join a cluster that demands no token.")] = False,
+    address: options.Address = None,
+    insecure: options.Insecure = False,
     show: Annotated[
         str | None,
         typer.Option(help="Measures to print: a,b.firm_1.", show_default="the main ones"),
     ] = None,
-    report: Annotated[bool, typer.Option(help="Write report.html at the end.")] = True,
+    report: options.Report = True,
 ) -> None:
     """Play a scenario under many settings and seeds, and put them into one table."""
     from mos_agents import sweeps
@@ -96,15 +91,8 @@ def sweep(
     shown_ones = tuple(one.strip() for one in (show or "").split(",") if one.strip())
     order = sweep_play.Order(backend, workers, address, insecure, report, shown_ones)
     if resume is not None:
-        given = {
-            "--grid": grid, "--set": changes, "--ticks": ticks, "--markets": markets,
-            "--seed": seed, "--burn-in": burn_in, "--sessions": sessions, "--train": train,
-            "--theory": theory, "--name": name,
-        }  # fmt: skip
-        for option, value in given.items():
-            if value:
-                raise InputError(f"{option}: a sweep that is resumed keeps what it began with")
-        folder = sweeps.folder.found(resume, out)
+        options.only(typed, ON_RESUMING, "a sweep that is resumed keeps what it began with")
+        folder = of_kind(sweeps.folder.found(resume, out), "sweep")
         plan = sweeps.SweepFolder.read(folder, cpus, gpus).plan
     else:
         work = sweep_play.work(train, sessions, theory, burn_in, ticks, markets)

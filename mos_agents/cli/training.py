@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
-from mos_agents import scenarios
-from mos_agents.cli.playing import asked_to_stop, plural, say, shown, stopped_by
+from mos_agents.cli import options, plan_options
+from mos_agents.cli.folders import located
+from mos_agents.cli.options import WHOLE
+from mos_agents.cli.playing import asked_to_stop, plural, resolve, say, shown, stopped_by
 from mos_agents.market.types import InputError
-from mos_agents.scenarios import Scenario
-from mos_agents.scenarios.files import parsed_value
 
 SHOW_SECONDS = 5.0
 
@@ -23,101 +23,66 @@ ON_RESUMING = {"resume", "out", "backend", "address", "insecure", "iterations"}
 """What may be said when a training is resumed; everything else it began with."""
 
 
-def whole(text: str) -> int:
-    """A whole number as typed."""
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} must be a whole number") from None
-
-
-WHOLE: dict[str, Any] = {"parser": whole, "metavar": "N"}
-DEFAULT = {"show_default": "the algorithm's"}
-
-
 def train(
     typed: typer.Context,
-    scenario: Annotated[
-        str | None, typer.Argument(help="A preset's name or a scenario file.", show_default=False)
+    scenario: options.ScenarioName = None,
+    algo: plan_options.Algo = None,
+    sharing: Annotated[
+        str | None,
+        typer.Option(
+            "--policies",
+            help="independent (a network each), shared (one for all) or by-role.",
+            show_default="independent",
+        ),
     ] = None,
-    algo: Annotated[str, typer.Option(help="ppo, dqn, sac or appo.")] = "ppo",
-    policies: Annotated[
-        str, typer.Option(help="independent, shared (one for all) or by-role.")
-    ] = "independent",
     agents: Annotated[
         str | None,
         typer.Option(help="Who learns, with commas between.", show_default="all who can"),
     ] = None,
-    others: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--other",
-            metavar="NAME=POLICY",
-            help="What one who does not learn plays: a kind, a {kind: ...}, or a network's .npz.",
-        ),
+    policies: Annotated[
+        list[str] | None, plan_options.others("What one plays who does not learn")
     ] = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="Change a setting; may be given often."),
+    changes: options.Changes = None,
+    actions: plan_options.Actions = None,
+    levels: plan_options.Levels = None,
+    band: plan_options.Band = None,
+    horizon: plan_options.Horizon = None,
+    markets: Annotated[
+        int | None, plan_options.of_plan("markets", help=plan_options.MARKETS, **WHOLE)
     ] = None,
-    actions: Annotated[str | None, typer.Option(help="continuous or discrete.", **DEFAULT)] = None,
-    levels: Annotated[int, typer.Option(help="Points of the grid.", **WHOLE)] = 15,
-    band: Annotated[
-        str | None,
-        typer.Option(metavar="LOW,HIGH", help="Prices, in reference prices.", show_default="0.6,2"),
-    ] = None,
-    horizon: Annotated[
+    workers: plan_options.Workers = None,
+    ticks: plan_options.TicksEach = None,
+    iterations: plan_options.Iterations = None,
+    stop: plan_options.Stop = None,
+    seed: options.Seed = None,
+    hidden: plan_options.Hidden = None,
+    activation: plan_options.Activation = None,
+    lr: plan_options.Lr = None,
+    gamma: plan_options.Gamma = None,
+    hyper: plan_options.Hyper = None,
+    normalise: plan_options.Normalise = None,
+    evaluate_every: Annotated[
         int | None,
-        typer.Option(
-            "--horizon",
-            "--ticks-per-episode",
-            help="Ticks of an episode.",
-            show_default="the scenario's",
+        plan_options.of_plan(
+            "evaluate_every",
+            help="Iterations between plays without exploring; 0: none.",
             **WHOLE,
         ),
     ] = None,
-    markets: Annotated[int, typer.Option(help="Side by side in each worker.", **WHOLE)] = 64,
-    workers: Annotated[
-        int, typer.Option(help="Processes that play; 0: this one alone.", **WHOLE)
-    ] = 0,
-    ticks: Annotated[int, typer.Option(help="Played in each market an iteration.", **WHOLE)] = 64,
-    iterations: Annotated[
-        int | None, typer.Option(help="At most so many.", show_default="100", **WHOLE)
+    checkpoint_every: Annotated[
+        int | None,
+        plan_options.of_plan("checkpoint_every", help="Iterations between checkpoints.", **WHOLE),
     ] = None,
-    stop: Annotated[
-        str | None,
-        typer.Option(metavar="WHAT=N,...", help="End earlier, at steps=, reward= or seconds=."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of all chance.", show_default="the scenario's", **WHOLE)
-    ] = None,
-    hidden: Annotated[str, typer.Option(metavar="N,...", help="Widths of the networks.")] = "64,64",
-    activation: Annotated[str, typer.Option(help="tanh, relu, silu or linear.")] = "tanh",
-    lr: Annotated[float | None, typer.Option(help="Learning rate.", **DEFAULT)] = None,
-    gamma: Annotated[
-        float | None, typer.Option(help="Discount factor per tick.", show_default="0.95")
-    ] = None,
-    hyper: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="A setting of RLlib's own; may be given often."),
-    ] = None,
-    normalise: Annotated[str, typer.Option(help="pilot (measured beforehand) or none.")] = "pilot",
-    evaluate_every: Annotated[int, typer.Option(help="Iterations; 0: never.", **WHOLE)] = 10,
-    checkpoint_every: Annotated[int, typer.Option(help="Iterations.", **WHOLE)] = 10,
-    out: Annotated[Path, typer.Option(help="Folder that holds the run folders.")] = Path("runs"),
-    name: Annotated[
-        str | None, typer.Option(help="Name of the run.", show_default="the next free one")
-    ] = None,
+    out: options.Out = Path("runs"),
+    name: options.RunName = None,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with an interrupted training.")
     ] = None,
     backend: Annotated[
         str, typer.Option(help="local: this machine. ray: a cluster, see --address.")
     ] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster to join.", show_default="one of its own")
-    ] = None,
-    insecure: Annotated[bool, typer.Option(help="Join a cluster without a token.")] = False,
+    address: options.Address = None,
+    insecure: options.Insecure = False,
 ) -> None:
     """Let participants learn with deep networks: PPO, DQN, SAC or APPO of RLlib."""
     if (scenario is None) == (resume is None):
@@ -133,12 +98,8 @@ def train(
     from mos_agents.training import extra
 
     if resume is not None:
-        for option in typed.params:
-            source = typed.get_parameter_source(option)
-            if source is not None and source.name == "COMMANDLINE" and option not in ON_RESUMING:
-                named = {"others": "other", "changes": "set"}.get(option, option).replace("_", "-")
-                raise InputError(f"--{named}: a training that is resumed keeps what it began with")
-        run = training.read_training(resume, out)
+        options.only(typed, ON_RESUMING, "a training that is resumed keeps what it began with")
+        run = training.read_training(located(resume, out, "training"))
         most = run.plan.iterations if iterations is None else iterations
         extra.needed()
         say(f"{run.folder.name}: going on with {run.plan.algo}")
@@ -146,14 +107,10 @@ def train(
             run.folder, root=out, on_progress=tell, iterations=iterations, **where
         ))  # fmt: skip
         return
-    resolved = _scenario(scenario or "", changes or [], seed)
+    resolved = resolve(scenario or "", changes or [], None, None, seed)
     plan = training.TrainingPlan(
-        resolved, algo, None if agents is None else tuple(agents.split(",")),
-        _others(others or []), policies, actions, levels, _pair(band), None, horizon, markets,
-        workers, ticks, 100 if iterations is None else iterations, _stops(stop),
-        _widths(hidden), activation, lr, gamma, _settings(hyper or []), normalise, evaluate_every,
-        16, checkpoint_every, True, resolved.seed,
-    )  # fmt: skip
+        resolved, seed=resolved.seed, **plan_options.settings(typed.params)
+    )
     training.check(plan)
     extra.needed()
     say(
@@ -166,7 +123,7 @@ def train(
 
 
 def _play(iterations: int, work: Callable[[Any], Any]) -> None:
-    with asked_to_stop() as asked, _progress(iterations) as show:
+    with asked_to_stop() as asked, progress(iterations) as show:
 
         def tell(record: Mapping[str, Any]) -> bool:
             show(record)
@@ -190,8 +147,9 @@ def _play(iterations: int, work: Callable[[Any], Any]) -> None:
 
 
 @contextlib.contextmanager
-def _progress(iterations: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A bar on a terminal; elsewhere a plain line now and then."""
+def progress(iterations: int, who: str = "") -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A bar on a terminal; elsewhere a plain line now and then. who: learns, where it matters."""
+    of = f"{who} " if who else ""
     if not sys.stdout.isatty():
         last = [time.monotonic()]
 
@@ -199,14 +157,14 @@ def _progress(iterations: int) -> Iterator[Callable[[Mapping[str, Any]], None]]:
             over = record["iteration"] == iterations
             if over or "evaluation" in record or time.monotonic() - last[0] > SHOW_SECONDS:
                 last[0] = time.monotonic()
-                say(f"iteration {record['iteration']:,} of {iterations:,}: {_told(record)}")
+                say(f"{of}iteration {record['iteration']:,} of {iterations:,}: {_told(record)}")
 
         yield line
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    columns = (TextColumn("iterations"), BarColumn(30), MofNCompleteColumn())
+    columns = (TextColumn(f"{of}iterations"), BarColumn(30), MofNCompleteColumn())
     with Progress(*columns, Remaining(compact=True), TextColumn("{task.description}")) as bar:
         task = bar.add_task("starting", total=iterations)
         kept: dict[str, Any] = {}
@@ -225,66 +183,3 @@ def _told(record: Mapping[str, Any]) -> str:
     if "evaluation" in record:
         parts.append(f"without exploring {record['evaluation']:.5g}")
     return ", ".join(parts)
-
-
-# --- what was typed -------------------------------------------------------------------------------
-
-
-def _scenario(name: str, changes: list[str], seed: int | None) -> Scenario:
-    more = [*changes, *([] if seed is None else [f"seed={seed}"])]
-    loaded = scenarios.load(name)
-    return scenarios.override(loaded, more) if more else loaded
-
-
-def _others(given: list[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for one in given:
-        name, value = _split("--other", one, "firm_2=reactive")
-        if isinstance(value, str):
-            value = (
-                {"kind": "network", "path": value} if value.endswith(".npz") else {"kind": value}
-            )
-        if not isinstance(value, Mapping):
-            raise InputError(
-                f"--other {one!r}: {value!r} must be a kind, a {{kind: ...}} or a .npz"
-            )
-        found[name] = dict(value)
-    return found
-
-
-def _settings(given: list[str]) -> dict[str, Any]:
-    return dict(_split("--hyper", one, "entropy_coeff=0.01") for one in given)
-
-
-def _split(option: str, text: str, example: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise InputError(f"{option} {text!r} must be KEY=VALUE, such as {example}")
-    return key.strip(), parsed_value(value, f"{option} {text!r}")
-
-
-def _stops(text: str | None) -> dict[str, float]:
-    found = {}
-    for one in [] if text is None else text.split(","):
-        key, _, value = one.partition("=")
-        try:
-            found[key.strip()] = float(value)
-        except ValueError:
-            raise InputError(
-                f"--stop {one!r} must be WHAT=NUMBER, such as steps=1e6 or reward=0.3"
-            ) from None
-    return found
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    return tuple(whole(one) for one in text.split(","))
-
-
-def _pair(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        low, high = (float(one) for one in text.split(","))
-    except ValueError:
-        raise InputError(f"--band {text!r} must be two numbers, such as 0.6,2") from None
-    return low, high

@@ -11,6 +11,7 @@ does, and chooses within the plan's actions.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +20,16 @@ from typing import Any
 import numpy as np
 
 from mos_agents import scenarios
+from mos_agents.analysis.statistics import check_confidence
 from mos_agents.learners.trained import TrainedNetwork
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy, from_spec
 from mos_agents.rollout import compare_policies, mean_interval
+from mos_agents.training import extra
 from mos_agents.training.folder import read_training
 from mos_agents.training.hosted import learns
-from mos_agents.training.plan import TrainingPlan
+from mos_agents.training.plan import TrainingPlan, whole
 
 EVALUATION = 1_000_003
 """Added to the plan's seed: rewards are compared before luck that no learner has met."""
@@ -100,6 +103,7 @@ def exploitability(
     seeds: int = 4,
     confidence: float = 0.95,
     on_training: Callable[[str], Any] | None = None,
+    on_gain: Callable[[Gain], Any] | None = None,
     address: str | None = None,
     insecure: bool = False,
 ) -> Exploitability:
@@ -110,12 +114,15 @@ def exploitability(
     participants: at whose places; None: at all that quote anything.
     markets, seeds: the comparison plays one episode in so many markets of each of so many seeds.
     on_training: called with each participant before its learner is trained, and its result, if any,
-        with every record of that training (`loop.OnProgress`).
+        with every record of that training (`loop.OnProgress`). on_gain: called with each gain.
     address, insecure: of a Ray cluster, as for `training.train`.
     Raises InputError in one line where the plan does not fit, or somebody learns.
     """
     from mos_agents.training.seats import Seats
 
+    whole("markets", markets, 1)
+    whole("seeds", seeds, 1)
+    check_confidence(confidence)
     played = {
         name: from_spec(policy)
         for name, policy in {
@@ -131,18 +138,23 @@ def exploitability(
     first = plan.scenario.market()
     names = [seat.name for seat in first.seats if seat.action_shape[0]]
     chosen = names if participants is None else list(participants)
+    if not chosen:
+        raise InputError("participants: there is nobody to train a learner in place of")
     plans = {}
     for name in chosen:
         others = {other: policy for other, policy in played.items() if other != name}
         plans[name] = plan.changed(agents=(name,), policies=others, sharing="independent")
         Seats.of(plans[name])  # refuses before anything is trained
     market = first if plan.horizon is None else first.with_parts(horizon=plan.horizon)
+    extra.needed()
     luck = [plan.seed + EVALUATION + k for k in range(seeds)]
     gains = []
-    with _together(address, insecure):
+    with _together(plan.workers, address, insecure):
         for name, one in plans.items():
             learner = _trained(name, one, on_training, address, insecure)
             gains.append(_gain(market, played, name, learner, luck, markets, confidence))
+            if on_gain is not None:
+                on_gain(gains[-1])
     counted = [one.shares for one in gains if one.gain > 0.0]
     total = np.sum(counted, axis=0) if counted else np.zeros(seeds * markets)
     return Exploitability(tuple(gains), *mean_interval(total, confidence), confidence)
@@ -150,12 +162,15 @@ def exploitability(
 
 def of_training(run: str | Path, root: str | Path = "runs", **changes: Any) -> TrainingPlan:
     """The plan to hand to `exploitability` for what a training has produced: its `trained.yaml`
-    with the settings that it was trained with. changes: other settings, as fields of the plan."""
+    with the settings that it was trained with. changes: other settings, as fields of the plan;
+    another algorithm has its own actions, learning rate and `hyper`."""
     found = read_training(run, root)
     path = found.folder / "trained.yaml"
     if not path.exists():
         raise InputError(f"{found.folder}: no checkpoint yet, so there is nobody to respond to")
-    kept = {"scenario": scenarios.load(str(path)), "policies": {}, "agents": None}
+    kept: dict[str, Any] = {"scenario": scenarios.load(str(path)), "policies": {}, "agents": None}
+    if changes.get("algo", found.plan.algo) != found.plan.algo:
+        kept |= {"actions": None, "lr": None, "hyper": {}}
     return found.plan.changed(**{**kept, **changes})
 
 
@@ -188,12 +203,12 @@ def _gain(
 
 
 @contextlib.contextmanager
-def _together(address: str | None, insecure: bool) -> Iterator[None]:
-    """One cluster for all trainings, where none is joined."""
+def _together(workers: int, address: str | None, insecure: bool) -> Iterator[None]:
+    """One cluster for all trainings, where none is joined; with a core for every worker."""
     from mos_agents.actors.ray_runtime import cluster, joined
 
     if joined() or address is not None:
         yield
     else:
-        with cluster(insecure=insecure):
+        with cluster(insecure=insecure, cpus=max(4, os.cpu_count() or 1, workers + 1)):
             yield

@@ -1,0 +1,56 @@
+"""What a folder below `runs` is, a run, a training or a sweep, and which commands take it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mos_agents import runs
+from mos_agents.cli.playing import shown
+from mos_agents.market.types import InputError
+from mos_agents.runs.names import locate
+
+MARKS = {"run": "run.json", "training": "training.json", "sweep": "sweep.json"}
+"""The file that makes a folder what it is."""
+
+TAKEN_BY = {
+    "run": "mos report, compare, verify and run --resume take it",
+    "training": "mos report, exploit and train --resume take it",
+    "sweep": "mos report and sweep --resume take it",
+}
+
+
+def kind_of(folder: Path) -> str | None:
+    """Which of the three; None where it is none of them, or damaged."""
+    return next((kind for kind, file in MARKS.items() if (folder / file).exists()), None)
+
+
+def located(given: str, root: Path, kind: str) -> Path:
+    """The folder of a name below `root`, or of a path; RunError where it is of another kind."""
+    return of_kind(locate(given, root), kind)
+
+
+def of_kind(folder: Path, kind: str) -> Path:
+    """The folder; RunError where it is of another kind."""
+    found = kind_of(folder)
+    if found not in (kind, None):
+        raise runs.RunError(
+            f"{shown(folder)}: is no {kind}'s folder but a {found}'s; {TAKEN_BY[found or kind]}"
+        )
+    return folder
+
+
+def run_of(given: str, root: Path) -> runs.Run:
+    """The run of a name below `root`, or of a path."""
+    return runs.read(located(given, root, "run"))
+
+
+def check_place(path: Path, *, folder: bool) -> None:
+    """InputError unless a file or folder can be made there."""
+    parent = path.resolve().parent
+    if not parent.is_dir():
+        raise InputError(f"{path}: there is no folder {parent}; make it first")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: {parent} cannot be written to")
+    if path.exists() and path.is_dir() is not folder:
+        raise InputError(f"{path}: is {'no' if folder else 'a'} folder; give another name")

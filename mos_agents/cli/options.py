@@ -1,0 +1,53 @@
+"""Options that several commands have, declared once: the same words mean the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mos_agents.market.types import InputError
+
+
+def whole(text: str) -> int:
+    """A whole number as typed."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} must be a whole number") from None
+
+
+WHOLE: dict[str, Any] = {"parser": whole, "metavar": "N"}
+THEIRS = "the scenario's"
+
+ScenarioName = Annotated[
+    str | None, typer.Argument(help="A preset's name or a scenario file.", show_default=False)
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Change a setting; may be given often."),
+]
+Ticks = Annotated[int | None, typer.Option(help="Ticks to play.", show_default=THEIRS, **WHOLE)]
+Markets = Annotated[
+    int | None, typer.Option(help="Independent copies.", show_default=THEIRS, **WHOLE)
+]
+Seed = Annotated[int | None, typer.Option(help="Seed of all chance.", show_default=THEIRS, **WHOLE)]
+Out = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
+RunName = Annotated[
+    str | None, typer.Option(help="Name of the run.", show_default="the next free one")
+]
+Address = Annotated[
+    str | None, typer.Option(help="A Ray cluster to join.", show_default="one of its own")
+]
+Insecure = Annotated[bool, typer.Option(help="Join a cluster that demands no token.")]
+Report = Annotated[bool, typer.Option(help="Write report.html at the end.")]
+
+
+def only(typed: typer.Context, allowed: Container[str | None], why: str) -> None:
+    """InputError for the first option that was typed and is not among those allowed."""
+    for one in typed.command.params:
+        source = typed.get_parameter_source(one.name or "")
+        if source is not None and source.name == "COMMANDLINE" and one.name not in allowed:
+            raise InputError(f"{one.opts[0]}: {why}")

@@ -1,0 +1,51 @@
+"""What the tests of `mos` share: the one line of a command that goes wrong, and one cut off."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mos_agents.cli import run
+from tests.test_runs import ROOT
+
+SAID = Path("said.txt")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line of a command that goes wrong."""
+    capsys.readouterr()
+    assert run(arguments) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("mos: ") and line.count("\n") == 1
+    assert "Traceback" not in line
+    return line
+
+
+def environment() -> dict[str, str]:
+    """For `mos` in a process of its own, wherever it is started."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def stopped(number: int, once: Callable[[], object], *arguments: str) -> str:
+    """Start `mos`, send it a signal once something is there, and wait; what it said on stderr.
+
+    Its stdout goes to the file SAID.
+    """
+    with SAID.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mos_agents.cli", *arguments],
+            stdout=out, stderr=subprocess.PIPE, text=True, env=environment(),
+        )  # fmt: skip
+    deadline = time.monotonic() + 240.0
+    while not once() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=240)
+    assert process.returncode in (-number, 128 + number), error
+    return error
