@@ -54,6 +54,7 @@ class SweepFolder:
         if (path / "sweep.json").exists():
             facts = read_facts(path)
             if facts["identity"] != plan.identity:
+                _check_inputs(path, facts, plan.inputs)
                 raise RunError(
                     f"{path}: holds another sweep, over {_told(facts)}; give another folder"
                 )
@@ -82,12 +83,7 @@ class SweepFolder:
     def read(cls, path: Path, cpus: float | None = None, gpus: float | None = None) -> SweepFolder:
         """The sweep of a folder; RunError where it is damaged or none, or its inputs changed."""
         facts = read_facts(path)
-        for file, mark in facts["inputs"].items():
-            if digest_of(file) != mark:
-                raise RunError(
-                    f"{file}: is not what the sweep {path.name} began with; restore it, or begin "
-                    "another sweep"
-                )
+        _check_inputs(path, facts, {file: digest_of(file) for file in facts["inputs"]})
         plan = SweepPlan.from_facts(
             facts, facts["cpus"] if cpus is None else cpus, facts["gpus"] if gpus is None else gpus
         )
@@ -171,6 +167,16 @@ def read_facts(path: Path) -> dict[str, Any]:
     if facts.get("form") != FORM:
         raise RunError(f"{path}: is of form {facts.get('form')!r}, this version reads {FORM}")
     return facts
+
+
+def _check_inputs(path: Path, facts: Mapping[str, Any], marks: Mapping[str, str]) -> None:
+    """RunError for a file that the sweep was begun with and that holds something else now."""
+    for file, mark in facts["inputs"].items():
+        if marks.get(file, mark) != mark:
+            raise RunError(
+                f"{file}: is not what the sweep {path.name} began with; restore it, or begin "
+                "another sweep"
+            )
 
 
 def _told(facts: Mapping[str, Any]) -> str:

@@ -199,8 +199,12 @@ class SweepPlan:
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """SHA-256 of every file that a cell's scenario is read from, by its path."""
-        return {path: mark for cell in self.cells for path, mark in cell.scenario.inputs().items()}
+        """SHA-256 of every file that a cell's scenario or its work is read from, by its path."""
+        return {
+            path: mark
+            for cell in self.cells
+            for path, mark in {**cell.scenario.inputs(), **cell.work.inputs()}.items()
+        }
 
     @cached_property
     def identity(self) -> str:

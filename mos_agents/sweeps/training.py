@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 from mos_agents.market.types import InputError
-from mos_agents.scenarios import Scenario
+from mos_agents.scenarios import Scenario, digest_of
 from mos_agents.scenarios.files import parsed_value
+from mos_agents.scenarios.policy_files import with_paths
 from mos_agents.sweeps.work import Row, played
 from mos_agents.training import TrainingPlan, check, train
+from mos_agents.training.plan import in_hand
 
 KEYS = tuple(one.name for one in fields(TrainingPlan) if one.name not in ("scenario", "seed"))
 NESTED = ("hyper", "stop", "policies")
@@ -33,6 +36,9 @@ class Training:
     headline: ClassVar[tuple[str, ...]] = ("profit_gain", "reward", "pnl", "mean_ask", "spread")
 
     plan: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "plan", self._files(lambda path: str(Path(path).resolve())))
 
     @classmethod
     def parsed(cls, text: str) -> Training:
@@ -68,6 +74,30 @@ class Training:
 
         extra.needed()
         check(self._plan(scenario, 0))
+
+    def inputs(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+
+        def noted(path: str) -> str:
+            found[path] = digest_of(path)
+            return path
+
+        self._files(noted)
+        return found
+
+    def portable(self) -> Training:
+        return Training({
+            key: {name: in_hand(policy) for name, policy in value.items()}
+            if key == "policies" else value
+            for key, value in self.plan.items()
+        })  # fmt: skip
+
+    def _files(self, change: Callable[[str], str]) -> dict[str, Any]:
+        """The settings with the paths of the policies' files changed."""
+        return {
+            key: with_paths(value, change) if key == "policies" else value
+            for key, value in self.plan.items()
+        }
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
         workers = self.plan.get("workers", 0)

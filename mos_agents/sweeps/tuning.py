@@ -164,9 +164,9 @@ def _of(trial: Any) -> Trial:
 
 
 def _sent(plan: SweepPlan, number: int) -> tuple[str, Work]:
-    """A cell as it goes to the nodes: its scenario as text, with trained networks in it."""
+    """A cell as it goes to the nodes: scenario as text, networks in place of their files."""
     cell = plan.cells[number]
-    return scenarios.dump(cell.scenario.portable()), cell.work
+    return scenarios.dump(cell.scenario.portable()), cell.work.portable()
 
 
 def _check_room(bundles: Sequence[Mapping[str, float]]) -> None:

@@ -56,6 +56,12 @@ class Work(Protocol):
     def check(self, scenario: Scenario) -> None:
         """InputError unless the scenario can be played so."""
 
+    def inputs(self) -> dict[str, str]:
+        """SHA-256 of every file that its settings name, by its path."""
+
+    def portable(self) -> Work:
+        """The same for a machine that has none of these files."""
+
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
         """What a trial takes of a cluster: first its own process, then those that it starts."""
 
@@ -81,6 +87,12 @@ class Settings:
             return replace(self, **{key: value})  # type: ignore[type-var]
         except InputError as error:
             raise InputError(f"--grid {self.kind}.{key}: {error}") from None
+
+    def inputs(self) -> dict[str, str]:
+        return {}
+
+    def portable(self) -> Any:
+        return self
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
         return [{"CPU": cpus, "GPU": gpus}]

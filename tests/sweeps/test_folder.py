@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from mos_agents.learners import save_network
+from mos_agents.learners.network_files import to_bytes
 from mos_agents.market.types import InputError
+from mos_agents.policies import from_spec
 from mos_agents.runs import RunError, files
 from mos_agents.sweeps import Died, Done, Here, Row, SweepFolder, SweepPlan, Trial, Watch, sweep
+from mos_agents.sweeps.plan import Axis
 from mos_agents.sweeps.sweep import LIVES
-from tests.sweeps.worlds import Told, plan
+from mos_agents.sweeps.training import Training
+from mos_agents.training.plan import TrainingPlan
+from tests.learners.networks import network
+from tests.sweeps.worlds import GAME, Told, plan
 
 
 class Counting(Here):
@@ -214,3 +221,35 @@ def test_cores_are_parts_of_one_or_whole(cpus: object) -> None:
 
 def test_a_row_has_finite_measures_only() -> None:
     assert Row.of({"a": 1, "b": float("inf"), "c": float("nan")}).measures == {"a": 1.0}
+
+
+def responding(path: str) -> SweepPlan:
+    """Learners trained against a network's file."""
+    work = Training().changed("policies", {"firm_2": {"kind": "network", "path": path}})
+    return SweepPlan(GAME, (Axis("train.lr", (1e-3,)),), (0,), work)
+
+
+def test_a_network_that_learners_are_trained_against_must_stay_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.npz").write_bytes(b"one")
+    SweepFolder.made(responding("own.npz"), tmp_path / "it")
+    SweepFolder.made(responding("own.npz"), tmp_path / "it")
+    Path("own.npz").write_bytes(b"another")
+    told = f"^{tmp_path}/own.npz: is not what the sweep it began with; restore it, or begin another"
+    with pytest.raises(RunError, match=told):
+        SweepFolder.read(tmp_path / "it")
+    with pytest.raises(RunError, match=told):
+        SweepFolder.made(responding("own.npz"), tmp_path / "it")
+
+
+def test_a_machine_without_the_networks_file_trains_against_it_all_the_same(
+    tmp_path: Path,
+) -> None:
+    made = network(GAME.market().seats[1], "levels")
+    save_network(tmp_path / "own.npz", made)
+    sent = responding(str(tmp_path / "own.npz")).work.portable()
+    (tmp_path / "own.npz").unlink()
+    there = TrainingPlan(GAME, policies=sent.settings()["plan"]["policies"])  # type: ignore[arg-type]
+    assert to_bytes(from_spec(there.policies["firm_2"]).network) == to_bytes(made)  # type: ignore[attr-defined]
