@@ -10,7 +10,7 @@ import typer
 
 from mos_agents import __version__, runs, scenarios
 from mos_agents.cli import comparing, exploiting, sweeping, training
-from mos_agents.cli.folders import run_of
+from mos_agents.cli.folders import kind_of, run_of
 from mos_agents.cli.options import (
     WHOLE,
     Address,
@@ -36,6 +36,7 @@ from mos_agents.cli.playing import (
     stages,
 )
 from mos_agents.market.types import InputError
+from mos_agents.runs.names import locate
 
 app = typer.Typer(
     help="A laboratory for markets whose participants are independent and learn.",
@@ -49,6 +50,10 @@ app = typer.Typer(
 BACKENDS = ("local", "actors", "ray")
 BY_SIZE = "by size"
 RunGiven = Annotated[str, typer.Argument(metavar="RUN", help="Name or path of a run folder.")]
+AnyGiven = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="Name or path of a run's, training's or sweep's folder."),
+]
 
 
 def _version(wanted: bool) -> None:
@@ -213,9 +218,23 @@ def check(file: Annotated[str, typer.Argument(help="A scenario file.")]) -> None
 
 
 @app.command()
-def report(run: RunGiven, out: Out = Path("runs")) -> None:
-    """Write report.html of a run anew, from its folder alone."""
-    _report(run_of(run, out))
+def report(run: AnyGiven, out: Out = Path("runs")) -> None:
+    """Write report.html of a run, a training or a sweep anew, from its folder alone."""
+    folder = locate(run, out)
+    kind = kind_of(folder)
+    if kind == "training":
+        from mos_agents.cli import training_page
+        from mos_agents.training import read_training
+
+        say(f"report  {shown(training_page.write(read_training(folder)))}")
+    elif kind == "sweep":
+        from mos_agents.cli import sweep_page
+        from mos_agents.sweeps import SweepFolder, SweepResult
+
+        kept = SweepFolder.read(folder)
+        say(f"report  {shown(sweep_page.write(SweepResult(kept.plan, kept.done()), folder))}")
+    else:
+        _report(runs.read(folder))
 
 
 @app.command()

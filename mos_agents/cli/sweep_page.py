@@ -9,8 +9,9 @@ from typing import Any
 
 from mos_agents import scenarios
 from mos_agents.cli.sweep_show import lines, notes
-from mos_agents.report import sweeps as page
+from mos_agents.report import sweeps
 from mos_agents.report.drawing import Table
+from mos_agents.report.page import Sheet, sheet_html
 from mos_agents.runs.reading import read_sealed
 from mos_agents.sweeps.folder import SweepFolder
 from mos_agents.sweeps.plan import Axis
@@ -22,28 +23,28 @@ MOST_PANELS = 6
 
 def write(result: SweepResult, folder: Path) -> Path:
     """Write the page whole or not at all; its path."""
-    text = page.html(sheet(result, folder))
+    text = sheet_html(sheet(result, folder))
     SweepFolder(folder, result.plan).write("report.html", text.encode())
     return folder / "report.html"
 
 
-def sheet(result: SweepResult, folder: Path) -> page.Sheet:
+def sheet(result: SweepResult, folder: Path) -> Sheet:
     """What the page shows."""
     plan, facts = result.plan, read_sealed(folder / "sweep.json")
     head, rows = lines(result, result.headline())
     failures = [f"failed {plan.cells[t.cell]}, seed {t.seed}: {why}" for t, why in result.failed]
     told = [f"{note} ({count} trials)" for note, count in notes(result).items()]
-    return page.Sheet(
-        folder.name, plan.scenario.description,
+    return Sheet(
+        "sweep", folder.name, plan.scenario.description,
         [
             ("scenario", plan.scenario.name),
             *((axis.path, ", ".join(map(scenarios.inline, axis.values))) for axis in plan.grid),
             ("seeds", f"{len(plan.seeds)}"), ("trials", f"{len(plan.trials):,}"),
         ],
-        [*failures[:20], *told],
+        [*failures[:20], *told], sweeps.pictures([curves(result, name) for name in drawn(result)]),
+        "Cells",
         Table(tuple(head), tuple(map(tuple, rows)),
               "Means over seeds with 95% bootstrap intervals; all measures are in table.csv."),
-        [curves(result, name) for name in drawn(result)],
         [
             ("started", facts["started"]), ("seeds", ", ".join(map(str, plan.seeds))),
             ("a trial", ", ".join(f"{k} {v}" for k, v in facts["work"].items())),
@@ -64,21 +65,21 @@ def drawn(result: SweepResult) -> list[str]:
     ]
 
 
-def curves(result: SweepResult, measure: str) -> page.Curves:
+def curves(result: SweepResult, measure: str) -> sweeps.Curves:
     """A measure over the first axis, by the second, by the others."""
     first, *others = result.plan.grid
     second, rest = (others[0], others[1:]) if others else (None, [])
-    panels: dict[str, dict[str, list[page.Point]]] = {}
+    panels: dict[str, dict[str, list[sweeps.Point]]] = {}
     for cell in result.plan.cells:
         panel = ", ".join(f"{axis.label}={_text(axis, cell.values)}" for axis in rest)
         line = _text(second, cell.values) if second else ""
         found, _ = result.interval(cell.number, measure)
         x = cell.values[first.path]
         x = x if _numeric(first.values) else scenarios.inline(x)
-        point = page.Point(x, found.estimate, found.low, found.high)
+        point = sweeps.Point(x, found.estimate, found.low, found.high)
         panels.setdefault(panel, {}).setdefault(line, []).append(point)
     shown = dict(itertools.islice(panels.items(), MOST_PANELS))
-    return page.Curves(measure, first.label, second.label if second else "", shown)
+    return sweeps.Curves(measure, first.label, second.label if second else "", shown)
 
 
 def _text(axis: Axis, values: Any) -> str:

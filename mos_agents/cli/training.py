@@ -144,6 +144,7 @@ def _play(iterations: int, work: Callable[[Any], Any]) -> None:
             say(f"  {agent}: {found[f'evaluation/{agent}']:.6g} a tick without exploring")
     say(f"run     {shown(trained.folder)}")
     say(f"play    mos run {shown(trained.folder / 'trained.yaml')}")
+    say(f"report  mos report {shown(trained.folder)}")
 
 
 @contextlib.contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
+from typing import NamedTuple
 
 from mos_agents.report import auctions, dealers, posted, style
 from mos_agents.report.data import Data
@@ -40,6 +42,55 @@ def document(title: str, body: list[str]) -> str:
     ])  # fmt: skip
 
 
+class Sheet(NamedTuple):
+    """A page on a folder that is no run's. what: it is; rows: what the table has one for each of.
+
+    facts: name and value, at the top. made: likewise, at the bottom.
+    """
+
+    what: str
+    title: str
+    lead: str
+    facts: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+    pictures: tuple[Picture, ...]
+    rows: str
+    table: Table
+    made: Sequence[tuple[str, str]]
+    scenario: str
+
+
+def sheet_html(told: Sheet) -> str:
+    """The page; it asks for nothing from outside, and every word in it is escaped."""
+    return document(told.title, [
+        *opening(told.title, told.lead, told.facts), *paragraphs(told.notes),
+        *gallery(told.pictures), *table(told.table, told.rows),
+        *closing(told.what, told.made, told.scenario),
+    ])  # fmt: skip
+
+
+def opening(title: str, lead: str, facts: Sequence[tuple[str, str]]) -> list[str]:
+    """The name, what it is about, and its facts."""
+    cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts)
+    about = [f'<p class="lead">{escape(lead)}</p>'] if lead else []
+    return ["<header>", f"<h1>{escape(title)}</h1>", *about, f"<dl>{cells}</dl>", "</header>"]
+
+
+def paragraphs(notes: Sequence[str]) -> list[str]:
+    """What somebody should know before reading on."""
+    return [f'<p class="note">{escape(line)}</p>' for line in notes]
+
+
+def closing(what: str, made: Sequence[tuple[str, str]], scenario: str) -> list[str]:
+    """How it was made, with its scenario."""
+    cells = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in made)
+    return [
+        '<section class="provenance">', f"<h2>How this {what} was made</h2>",
+        f'<table class="facts">{cells}</table>', "<h3>The scenario, with every default</h3>",
+        f"<pre>{escape(scenario)}</pre>", "</section>",
+    ]  # fmt: skip
+
+
 def header(data: Data) -> list[str]:
     facts = data.run.facts
     items = [
@@ -50,12 +101,10 @@ def header(data: Data) -> list[str]:
         ("ticks", f"{data.run.ticks:,}"),
         ("seed", str(facts["seed"])),
     ]
-    cells = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in items)
-    lines = ["<header>", f"<h1>{escape(data.run.name)}</h1>"]
-    described = description(data.run.scenario)
-    if described:
-        lines.append(f'<p class="lead">{escape(described)}</p>')
-    return [*lines, f"<dl>{cells}</dl>", "</header>", *notes(data)]
+    return [
+        *opening(data.run.name, description(data.run.scenario), items),
+        *paragraphs(notes(data)),
+    ]
 
 
 def description(scenario: str) -> str:
@@ -84,7 +133,7 @@ def notes(data: Data) -> list[str]:
             f" at every {_nth(facts['every'])}tick; sums in the table and means of PnL are over "
             "all markets and ticks."
         )
-    return [f'<p class="note">{escape(line)}</p>' for line in told]
+    return told
 
 
 def _nth(every: int) -> str:
@@ -116,7 +165,7 @@ def table(table: Table, heading: str = "Participants") -> list[str]:
     rows = [
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
     ]
-    text = " text2" if len(table.head) > 1 and table.head[1] == "role" else ""
+    text = " text2" if len(table.head) > 1 and table.head[1] in ("role", "policy") else ""
     return [
         "<section>", f"<h2>{escape(heading)}</h2>", f'<table class="numbers{text}">',
         f"<thead><tr>{head}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>",
@@ -154,9 +203,4 @@ def provenance(data: Data) -> list[str]:
         ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
         ("to make it again", f"{again}, with the scenario.yaml of this folder"),
     ]
-    cells = "".join(f"<tr><th>{k}</th><td>{escape(str(v))}</td></tr>" for k, v in rows)
-    return [
-        '<section class="provenance">', "<h2>How this run was made</h2>",
-        f'<table class="facts">{cells}</table>', "<h3>The scenario, with every default</h3>",
-        f"<pre>{escape(data.run.scenario)}</pre>", "</section>",
-    ]  # fmt: skip
+    return closing("run", rows, data.run.scenario)

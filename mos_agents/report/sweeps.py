@@ -1,4 +1,4 @@
-"""A page on a sweep: what was varied, and how each measure answers, with intervals over seeds."""
+"""The pictures of a sweep: how measures answer to what was varied, with intervals over seeds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import matplotlib
 import numpy as np
 
 from mos_agents.report import style
-from mos_agents.report.drawing import Picture, Table, plain
-from mos_agents.report.page import document, gallery, table
+from mos_agents.report.drawing import Picture, plain
 
 LOGARITHMIC = 30.0
 """Values that reach over so many times the smallest are drawn on a logarithmic axis."""
@@ -35,35 +34,10 @@ class Curves(NamedTuple):
     panels: Mapping[str, Mapping[str, Sequence[Point]]]
 
 
-class Sheet(NamedTuple):
-    """What the page of a sweep shows. facts: name and value, at the top. made: at the bottom."""
-
-    title: str
-    lead: str
-    facts: Sequence[tuple[str, str]]
-    notes: Sequence[str]
-    table: Table
-    curves: Sequence[Curves]
-    made: Sequence[tuple[str, str]]
-    scenario: str
-
-
-def html(sheet: Sheet) -> str:
-    """The page; it asks for nothing from outside, and every word in it is escaped."""
+def pictures(drawn: Sequence[Curves]) -> tuple[Picture, ...]:
+    """One for each measure."""
     with style.styled():
-        pictures = tuple(picture(curves) for curves in sheet.curves)
-    cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in sheet.facts)
-    made = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in sheet.made)
-    return document(sheet.title, [
-        "<header>", f"<h1>{escape(sheet.title)}</h1>",
-        *([f'<p class="lead">{escape(sheet.lead)}</p>'] if sheet.lead else []),
-        f"<dl>{cells}</dl>", "</header>",
-        *(f'<p class="note">{escape(note)}</p>' for note in sheet.notes),
-        *gallery(pictures), *table(sheet.table, "Cells"),
-        '<section class="provenance">', "<h2>How this sweep was made</h2>",
-        f'<table class="facts">{made}</table>', "<h3>The scenario, with every default</h3>",
-        f"<pre>{escape(sheet.scenario)}</pre>", "</section>",
-    ])  # fmt: skip
+        return tuple(picture(curves) for curves in drawn)
 
 
 def picture(curves: Curves) -> Picture:

@@ -1,0 +1,116 @@
+"""`report.html` of a training, put together from its folder and drawn by `report.trainings`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from mos_agents.cli.playing import plural
+from mos_agents.report import trainings
+from mos_agents.report.drawing import Table
+from mos_agents.report.page import Sheet, sheet_html
+from mos_agents.runs.files import RunError, write_whole
+from mos_agents.scenarios import inline
+from mos_agents.sweeps.training import unrepeated
+from mos_agents.training.folder import TrainingRun
+from mos_agents.training.plan import TrainingPlan, plain
+from mos_agents.training.seats import Seats
+
+HEAD = ("learner", "policy", "first reward", "last reward", "last evaluation", "best evaluation",
+        "at iteration")  # fmt: skip
+
+
+def write(run: TrainingRun) -> Path:
+    """Write the page whole or not at all; its path."""
+    path = run.folder / "report.html"
+    try:
+        write_whole(path, sheet_html(sheet(run)).encode())
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path
+
+
+def sheet(run: TrainingRun) -> Sheet:
+    """What the page shows."""
+    plan, records = run.plan, run.metrics()
+    seats = Seats.of(plan)
+    policy_of = {agent: policy.name for policy in seats.policies for agent in policy.agents}
+    last: Mapping[str, Any] = records[-1] if records else {"iteration": 0, "steps": 0}
+    return Sheet(
+        "training", run.folder.name, plan.scenario.description,
+        [
+            ("scenario", plan.scenario.name), ("algorithm", f"{plan.algo}, {plan.actions}"),
+            ("learners", f"{len(seats.agents):,}"),
+            ("iterations", f"{last['iteration']:,} of {plan.iterations:,}"),
+            ("market ticks", f"{last['steps']:,}"), ("seed", str(plan.seed)),
+        ],
+        notes(run, records),
+        trainings.pictures(records, seats.agents, list(dict.fromkeys(policy_of.values()))),
+        "Learners",
+        Table(HEAD, tuple(row(records, agent, policy_of[agent]) for agent in seats.agents),
+              "Reward per tick in one market. Evaluations play the networks as they were then, "
+              "without exploring; the networks of the last checkpoint are those that are kept.")
+        if records else Table((), ()),
+        made(run, records), (run.folder / "scenario.yaml").read_text(),
+    )  # fmt: skip
+
+
+def row(records: Sequence[Mapping[str, Any]], agent: str, policy: str) -> tuple[str, ...]:
+    """What a learner came to."""
+    earned = [r[f"reward/{agent}"] for r in records if f"reward/{agent}" in r]
+    played = [(r[f"evaluation/{agent}"], r["iteration"]) for r in records
+              if f"evaluation/{agent}" in r]  # fmt: skip
+    ends = [f"{earned[0]:.4g}", f"{earned[-1]:.4g}"] if earned else ["–", "–"]
+    if not played:
+        return agent, policy, *ends, "–", "–", "–"
+    best, at = max(played, key=lambda one: one[0])
+    return agent, policy, *ends, f"{played[-1][0]:.4g}", f"{best:.4g}", f"{at:,}"
+
+
+def notes(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What somebody should know before reading the figures."""
+    plan, told = run.plan, []
+    if not run.finished:
+        done = f"its first {plural(records[-1]['iteration'], 'iteration')}" if records else "none"
+        told.append(
+            f"This training has not ended: of {plan.iterations:,} iterations the page shows {done}."
+            f" mos train --resume {run.folder.name} goes on."
+        )
+    elif run.facts["ended"] != "iterations":
+        told.append(f"It ended early, by stop={run.facts['ended']}.")
+    if records and not any("evaluation" in record for record in records):
+        told.append("No evaluation was made: rewards are those of learners who explore.")
+    if few := sum(1 for record in records if record.get("workers", plan.workers) < plan.workers):
+        told.append(f"In {plural(few, 'iteration')} fewer than {plan.workers} workers were there.")
+    return [*told, *(f"{why[0].upper()}{why[1:]}." for why in unrepeated(plan))]
+
+
+def made(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """How it came about."""
+    plan, facts = run.plan, run.facts
+    kept = ", ".join(f"{one:,}" for one in run.checkpoints())
+    return [
+        ("started", facts["started"]),
+        ("finished", facts["finished"] or "no"),
+        ("checkpoints", f"after iteration {kept}" if kept else "none"),
+        ("seconds", f"{records[-1]['seconds']:,.1f}" if records else "none"),
+        ("settings", ", ".join(f"{name} {inline(value)}" for name, value in settings(plan))),
+        ("told to others", ", ".join(f"{name} {kind_of(one)}" for name, one in
+                                     plan.policies.items()) or "nothing: they play the scenario's"),
+        ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
+        ("to play what was learnt", f"mos run {run.folder.name}/trained.yaml"),
+    ]  # fmt: skip
+
+
+def settings(plan: TrainingPlan) -> list[tuple[str, Any]]:
+    """The plan's fields that say something, but for who plays what."""
+    named = [one.name for one in fields(plan) if one.name not in ("scenario", "policies")]
+    found = [(name, plain(getattr(plan, name))) for name in named]
+    return [(name, value) for name, value in found if value not in (None, {}, [])]
+
+
+def kind_of(policy: Any) -> str:
+    """The kind of a policy, or of its parameters."""
+    return str(policy["kind"] if isinstance(policy, Mapping) else policy.kind)

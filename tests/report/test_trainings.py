@@ -1,0 +1,182 @@
+"""The page of a training: what it shows and warns of; and every command knows a folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mos_agents import scenarios
+from mos_agents.cli import run, training_page
+from mos_agents.report.trainings import pictures
+from mos_agents.training.folder import Metrics, create, read_training, seal
+from mos_agents.training.plan import TrainingPlan
+from tests.commands import refused
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def record(iteration: int, **more: Any) -> dict[str, Any]:
+    """An iteration in which firm_1 earns ever more and firm_2 nothing."""
+    return {
+        "iteration": iteration, "steps": 64 * iteration, "seconds": 0.5 * iteration,
+        "reward": iteration / 200, "reward/firm_1": iteration / 100, "reward/firm_2": 0.0,
+        "firm_1/entropy": 1 / iteration, "firm_2/entropy": 1.0, "firm_1/mean_kl_loss": 0.0, **more,
+    }  # fmt: skip
+
+
+def evaluation(first: float, second: float) -> dict[str, float]:
+    return {"evaluation": 0.5 * (first + second), "evaluation/firm_1": first,
+            "evaluation/firm_2": second}  # fmt: skip
+
+
+def trained(records: list[dict[str, Any]], ended: str | None = "iterations", **plan: Any) -> Path:
+    """A folder as `mos train` leaves it, without the networks."""
+    made = TrainingPlan(**{"scenario": "pricing_game", "iterations": 3, **plan})
+    folder = create(made, "runs", "it", {})
+    metrics = Metrics(folder, 0)
+    for one in records:
+        metrics.add(one)
+    metrics.close()
+    if ended is not None:
+        facts = read_training(folder).facts
+        seal(folder, facts, finished=facts["started"], iterations=len(records), ended=ended)
+    return folder
+
+
+THREE = [record(1), record(2, **evaluation(0.75, 0.25)), record(3, **evaluation(0.5, 0.375))]
+
+
+def told(folder: Path) -> list[str]:
+    """The words of the page, without its drawings."""
+    text = training_page.write(read_training(folder)).read_text()
+    text = re.sub(r"<svg.*?</svg>|<style>.*?</style>", "", text, flags=re.DOTALL)
+    return [" ".join(part.split()) for part in re.split(r"<[^>]*>", text) if part.strip()]
+
+
+def test_mos_report_writes_the_learning_curves_and_what_everybody_came_to(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = trained(THREE, algo="dqn")
+    assert run(["report", "it"]) == 0
+    assert capsys.readouterr().out == "report  runs/it/report.html\n"
+    text = (folder / "report.html").read_text()
+    assert re.findall(r'<figure class="\w+" id="([\w-]+)">', text) == ["rewards", "figure-entropy"]
+    words = told(folder)
+    at = words.index("firm_1", words.index("at iteration"))
+    assert words[at : at + 14] == [
+        "firm_1", "firm_1", "0.01", "0.03", "0.5", "0.75", "2",
+        "firm_2", "firm_2", "0", "0", "0.375", "0.375", "3",
+    ]  # fmt: skip
+    for word in ("dqn, discrete", "3 of 3", "192", "1.5", "pricing_game"):
+        assert word in words
+
+
+def test_a_line_and_its_evaluations_are_drawn_at_what_was_earned() -> None:
+    drawn = pictures(THREE, ["firm_1", "firm_2"], ["firm_1", "firm_2"])[0]
+    assert [label for label, _, _ in drawn.legend] == ["firm_1", "firm_2", "evaluation"]
+    heights = {
+        "dasharray" in style: [float(y) for y in re.findall(r"[\d.]+ ([\d.]+)", d)]
+        for d, style in re.findall(r'<path d="(M[^"]*)"([^>]*stroke: #0072b2[^>]*)', drawn.svg)
+    }
+    first, *_, last = heights[False]  # from a hundredth to three
+    unit = (last - first) / 0.02
+    assert unit < 0.0
+    evaluated = [(y - first) / unit + 0.01 for y in heights[True]]
+    assert evaluated == pytest.approx([0.75, 0.5], abs=0.01)
+    without = pictures(THREE[:1], ["firm_1", "firm_2"], ["firm_1"])[0]
+    assert [label for label, _, _ in without.legend] == ["firm_1", "firm_2"]
+
+
+def test_long_trainings_are_drawn_as_moving_means() -> None:
+    (drawn, *_) = pictures([record(i) for i in range(1, 201)], ["firm_1", "firm_2"], ["firm_1"])
+    assert "a moving mean over 4 iterations" in drawn.caption
+
+
+def test_a_training_that_was_cut_off_says_so_and_how_it_goes_on() -> None:
+    words = told(trained(THREE[:2], ended=None))
+    assert (
+        "This training has not ended: of 3 iterations the page shows its first 2 iterations. "
+        "mos train --resume it goes on." in words
+    )
+    assert "2 of 3" in words
+
+
+def test_a_training_of_which_nothing_is_there_yet_has_a_page_too() -> None:
+    words = told(trained([], ended=None))
+    assert any("of 3 iterations the page shows none." in word for word in words)
+    assert "at iteration" not in words
+
+
+NOTES = [
+    ({"ended": "reward"}, "It ended early, by stop=reward."),
+    ({"records": THREE[:1]}, "No evaluation was made: rewards are those of learners who explore."),
+    (
+        {"workers": 2, "records": [record(1, workers=2), record(2, workers=1)]},
+        "In 1 iteration fewer than 2 workers were there.",
+    ),
+    ({"algo": "appo"}, "The same seed may train otherwise another time: with algo=appo."),
+]
+
+
+@pytest.mark.parametrize(("how", "note"), NOTES, ids=lambda one: str(one)[:30])
+def test_what_one_should_know_of_a_training_is_told_and_nothing_else(
+    how: dict[str, Any], note: str
+) -> None:
+    assert note in told(trained(**{"records": THREE, **how}))
+
+
+def test_a_plain_training_has_no_notes() -> None:
+    text = training_page.write(read_training(trained(THREE))).read_text()
+    assert 'class="note"' not in text
+
+
+def test_the_page_asks_for_nothing_from_outside_and_escapes_every_word() -> None:
+    bad = "<script>alert(1)</script>"
+    scenario = scenarios.override(scenarios.load("pricing_game"), [f"description={bad!r}"])
+    text = training_page.write(read_training(trained(THREE, scenario=scenario))).read_text()
+    assert "<script" not in text and "&lt;script&gt;" in text
+    assert "http://" not in text and "https://" not in text
+
+
+def test_mos_report_writes_the_page_of_a_sweep_anew() -> None:
+    order = "sweep retail --ticks 3 --grid firms=1,2 --seeds 2 --backend local --name it".split()
+    assert run(order) == 0
+    page = Path("runs/it/report.html")
+    before = page.read_bytes()
+    page.unlink()
+    assert run(["report", "it"]) == 0
+    assert page.read_bytes() == before
+
+
+OTHERS = [
+    ("compare it it", "training", "run"),
+    ("verify it", "training", "run"),
+    ("run --resume it", "training", "run"),
+    ("sweep --resume it", "training", "sweep"),
+    ("compare it it", "sweep", "run"),
+    ("verify runs/it", "sweep", "run"),
+    ("run --resume it", "sweep", "run"),
+    ("train --resume it", "sweep", "training"),
+    ("exploit it", "sweep", "training"),
+    ("train --resume it", "run", "training"),
+    ("sweep --resume it", "run", "sweep"),
+]
+
+
+@pytest.mark.parametrize(("command", "kind", "wanted"), OTHERS)
+def test_a_command_that_takes_no_such_folder_says_what_it_is_and_which_do(
+    command: str, kind: str, wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("runs/it")
+    folder.mkdir(parents=True)
+    (folder / f"{kind}.json").write_text("{}")
+    line = refused(capsys, *command.split())
+    assert f"runs/it: is no {wanted}'s folder but a {kind}'s; mos report" in line
+    assert line.endswith(" take it\n")
