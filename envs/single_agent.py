@@ -31,20 +31,20 @@ from mos_agents.learners import Categorical, Gaussian, QValues
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
 
-BAND = (0.6, 2.0)
+DEFAULTS: dict[str, Any] = {
+    "actions": "continuous", "levels": 15, "band": (0.6, 2.0), "grid": None, "dtype": "float64",
+}  # fmt: skip
+"""Of the settings that say what is chosen among."""
 
 
 class Choice:
     """How one participant's choices are read: its seat, its grid, its range.
 
-    levels: `Grid` tables [L_n, m, A] (None unless discrete). unit: the range for [-1, 1] (None
+    table: [L_n, m, A] of the grid (None unless discrete). range: what [-1, 1] stands for (None
     where numbers are taken as they are).
     """
 
-    def __init__(
-        self, source: Source, agent: str, actions: str, levels: Any, band: tuple[float, float],
-        grid: Any, unit: bool, settings: Mapping[str, Any],
-    ) -> None:  # fmt: skip
+    def __init__(self, source: Source, agent: str, unit: bool, settings: Mapping[str, Any]) -> None:
         seating = give_out(
             source, [agent], settings.get("policies"), settings.get("horizon"),
             settings.get("weights"),
@@ -52,9 +52,11 @@ class Choice:
         self.seat: Seat = seating.outside[0]
         self.table: Array | None = None
         self.range: Gaussian | None = None
-        if actions == "discrete" or unit:
-            points = np.stack(price_grids(seating.market, [self.seat], levels, band, grid))
-            if actions == "discrete":
+        discrete = settings["actions"] == "discrete"
+        if discrete or unit:
+            told = (settings[name] for name in ("levels", "band", "grid"))
+            points = np.stack(price_grids(seating.market, [self.seat], *told))
+            if discrete:
                 self.table = points
             else:
                 self.range = Gaussian(points.min(axis=1), points.max(axis=1))
@@ -98,36 +100,24 @@ class Choice:
 class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
     """One market, one participant from outside. See the module's opening.
 
-    agent: whom the actions are for. levels, band, grid: of the price grid, as in
-    `choices.price_grids`. Further settings are those of `MarketEnv` (policies, horizon, weights,
-    number, seed, dtype, reveal, render_mode, runtime, deadline).
+    agent: whom the actions are for. unit: numbers are in [-1, 1]. Settings are those of `MarketEnv`
+    (actions, levels, band, grid, policies, horizon, weights, number, seed, dtype, reveal,
+    render_mode, runtime, deadline).
     The episode ends by truncation after `horizon` ticks. `env.choice.seat` is the agent's seat.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 10}
 
-    def __init__(
-        self,
-        source: Source,
-        agent: str,
-        *,
-        actions: str = "continuous",
-        levels: Any = 15,
-        band: tuple[float, float] = BAND,
-        grid: Any = None,
-        unit: bool = True,
-        dtype: str = "float64",
-        **settings: Any,
-    ) -> None:
+    def __init__(self, source: Source, agent: str, *, unit: bool = True, **settings: Any) -> None:
+        settings = DEFAULTS | settings
         self.agent = agent
-        self.choice = Choice(source, agent, actions, levels, band, grid, unit, settings)
-        self.market_env = MarketEnv(
-            source, [agent], actions=actions, levels=levels, band=band, grid=grid, dtype=dtype,
-            **settings,
-        )  # fmt: skip
+        self.choice = Choice(source, agent, unit, settings)
+        self.market_env = MarketEnv(source, [agent], **settings)
         self.render_mode = self.market_env.render_mode
         self.observation_space = self.market_env.observation_space(agent)
-        self.action_space = self.choice.space(self.market_env.action_space(agent), dtype)
+        self.action_space = self.choice.space(
+            self.market_env.action_space(agent), settings["dtype"]
+        )
 
     @property
     def seat(self) -> Seat:
@@ -176,34 +166,18 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
 
     def __init__(
-        self,
-        source: Source,
-        agent: str,
-        num_envs: int,
-        *,
-        actions: str = "continuous",
-        levels: Any = 15,
-        band: tuple[float, float] = BAND,
-        grid: Any = None,
-        unit: bool = True,
-        dtype: str = "float64",
-        **settings: Any,
+        self, source: Source, agent: str, num_envs: int, *, unit: bool = True, **settings: Any
     ) -> None:
-        self.agent, self.num_envs = agent, num_envs
-        self.choice = Choice(source, agent, actions, levels, band, grid, unit, settings)
-        self.batched = BatchedMarket(
-            source, num_envs, agents=[agent], actions=actions, levels=levels, band=band, grid=grid,
-            auto_reset=True, **{"reveal": False, **settings},
-        )  # fmt: skip
-        one = SingleAgentEnv(
-            source, agent, actions=actions, levels=levels, band=band, grid=grid, unit=unit,
-            dtype=dtype, **settings,
-        )  # fmt: skip
+        one = SingleAgentEnv(source, agent, unit=unit, **settings)
+        self.agent, self.num_envs, self.choice = agent, num_envs, one.choice
+        self._dtype = one.observation_space.dtype
+        told = DEFAULTS | {"reveal": False} | settings
+        del told["dtype"]  # of what is seen; the batch itself is in doubles
+        self.batched = BatchedMarket(source, num_envs, agents=[agent], auto_reset=True, **told)
         self.single_observation_space = one.observation_space
         self.single_action_space = one.action_space
         self.observation_space = batch_space(one.observation_space, num_envs)
         self.action_space = batch_space(one.action_space, num_envs)
-        self._dtype = np.dtype(dtype)
 
     @property
     def seat(self) -> Seat:
