@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -35,7 +36,7 @@ def environment() -> dict[str, str]:
 def stopped(number: int, once: Callable[[], object], *arguments: str) -> str:
     """Start `mos`, send it a signal once something is there, and wait; what it said on stderr.
 
-    Its stdout goes to the file SAID.
+    Its stdout goes to the file SAID. It must end by SIGKILL, or in good order by any other signal.
     """
     with SAID.open("w") as out:
         process = subprocess.Popen(
@@ -47,5 +48,5 @@ def stopped(number: int, once: Callable[[], object], *arguments: str) -> str:
         time.sleep(0.005)
     process.send_signal(number)
     _, error = process.communicate(timeout=240)
-    assert process.returncode in (-number, 128 + number), error
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), error
     return error

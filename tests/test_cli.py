@@ -14,16 +14,13 @@ import pytest
 
 from mos_agents import __version__, runs, scenarios
 from mos_agents.cli import run
+from tests.commands import refused
 from tests.test_runs import HOSTILE, ROOT
 
 SHORT = ["--ticks", "6", "--set", "instruments=2"]
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Commands are given in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -32,17 +29,6 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     captured = capsys.readouterr()
     assert captured.err == ""
     return captured.out
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line of a command that goes wrong."""
-    capsys.readouterr()
-    assert run(arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith("mos: ")
-    assert captured.err.count("\n") == 1
-    assert "Traceback" not in captured.err
-    return captured.err
 
 
 def hash_in(output: str) -> str:

@@ -17,15 +17,13 @@ import pytest
 from mos_agents import runs, scenarios
 from mos_agents.cli import run
 from mos_agents.market.types import InputError
+from tests.commands import refused
 from tests.test_runs import ROOT
 
 LONG = ["--ticks", "1500", "--markets", "2", "--set", "products=2", "--no-report"]
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def hash_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -34,15 +32,6 @@ def hash_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     found = re.search(r"^hash +([0-9a-f]{32})$", capsys.readouterr().out, re.MULTILINE)
     assert found
     return found[1]
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    capsys.readouterr()
-    assert run(arguments) == 2
-    line = capsys.readouterr().err
-    assert line.startswith("mos: ")
-    assert line.count("\n") == 1
-    return line
 
 
 def killed(arguments: list[str], after_ticks: int, number: int) -> list[psutil.Process]:

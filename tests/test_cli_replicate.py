@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from mos_agents.cli import run
-from tests.test_runs import ROOT
+from tests.commands import environment, refused, stopped
 
 QUICK = ["--set", "levels=5", "--set", "beta=2e-3", "--set", "window=2000"]
 CALVANO = ["replicate", "calvano_2020", *QUICK, "--sessions", "12"]
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def results(file: str) -> list[dict[str, object]]:
@@ -116,10 +107,7 @@ ERRORS = [
 def test_a_wrong_order_is_one_line_and_leaves_nothing(
     arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    assert run(arguments) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("mos: ") and error.count("\n") == 1
-    assert told in error
+    assert told in refused(capsys, *arguments)
     assert list(here.iterdir()) == []
 
 
@@ -152,26 +140,12 @@ def test_a_folder_that_nothing_was_played_for_is_free(capsys: pytest.CaptureFixt
     assert run([*CALVANO, "--folder", "kept"]) == 0
 
 
-def stopped(number: int) -> str:
-    """Start a long replication, and stop it once a task is kept; what it says."""
-    command = [
-        sys.executable, "-m", "mos_agents.cli", "replicate", "calvano_2020", "--set", "levels=5",
-        "--set", "beta=1e-4", "--sessions", "400", "--folder", "kept",
-    ]  # fmt: skip
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
-    )
-    deadline = time.monotonic() + 240.0
-    while not list(Path("kept").rglob("*.npz")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, error = process.communicate(timeout=240)
-    assert process.returncode == 128 + number, error
-    return error
-
-
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on() -> None:
-    said = stopped(signal.SIGINT)
+    order = ["replicate", "calvano_2020", "--set", "levels=5", "--set", "beta=1e-4"]
+    said = stopped(
+        signal.SIGINT, lambda: list(Path("kept").rglob("*.npz")), *order, "--sessions", "400",
+        "--folder", "kept",
+    )  # fmt: skip
     kept = len(list(Path("kept").rglob("*.npz")))
     assert 0 < kept < 40
     assert said == (

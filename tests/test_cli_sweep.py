@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,8 +12,8 @@ import pytest
 
 from mos_agents.cli import run, sweep_show
 from mos_agents.sweeps import Trial, Watch
+from tests.commands import refused, stopped
 from tests.sweeps.worlds import plan
-from tests.test_runs import ROOT
 
 LOCAL = ["--backend", "local"]
 SHORT = ["sweep", "retail", "--ticks", "5", "--set", "products=1", *LOCAL]
@@ -26,10 +24,7 @@ LONG = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def test_a_sweep_prints_its_table_and_leaves_it_in_its_folder(
@@ -125,10 +120,7 @@ ERRORS = [
 def test_a_wrong_order_is_one_line_and_leaves_nothing(
     arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    assert run(arguments) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("mos: ") and error.count("\n") == 1
-    assert told in error
+    assert told in refused(capsys, *arguments)
     assert list(here.iterdir()) == []
 
 
@@ -164,19 +156,12 @@ def test_other_versions_than_those_that_a_sweep_began_with_are_told(
     assert "versions differ, and results may: numpy" in capsys.readouterr().out
 
 
-def stopped(number: int, after: int) -> subprocess.CompletedProcess[str]:
+def stopped_after(number: int, trials: int) -> str:
     """A sweep under way in a process of its own, sent a signal once so many trials are kept."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mos_agents.cli", *LONG, "--name", "mine"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    return stopped(
+        number, lambda: len(list(Path("runs").glob("*/trials/c*"))) >= trials, *LONG,
+        "--name", "mine",
     )  # fmt: skip
-    deadline = time.monotonic() + 240.0
-    while time.monotonic() < deadline and len(list(Path("runs").glob("*/trials/c*"))) < after:
-        time.sleep(0.005)
-    process.send_signal(number)
-    out, error = process.communicate(timeout=240)
-    return subprocess.CompletedProcess(LONG, process.returncode, out, error)
 
 
 def kept() -> dict[str, int]:
@@ -184,7 +169,7 @@ def kept() -> dict[str, int]:
 
 
 def test_a_sweep_killed_with_kill_9_goes_on_and_ends_as_one_that_was_not_disturbed() -> None:
-    assert stopped(signal.SIGKILL, 8).returncode == -signal.SIGKILL
+    stopped_after(signal.SIGKILL, 8)
     before = kept()
     assert 8 <= len(before) < 40
     assert run(["sweep", "--resume", "mine", "--no-report", *LOCAL]) == 0
@@ -197,9 +182,7 @@ def test_a_sweep_killed_with_kill_9_goes_on_and_ends_as_one_that_was_not_disturb
 
 
 def test_ctrl_c_ends_in_good_order_and_says_how_to_go_on() -> None:
-    done = stopped(signal.SIGINT, 5)
-    assert done.returncode == 130
-    assert done.stderr == (
+    assert stopped_after(signal.SIGINT, 5) == (
         f"mos: stopped: {len(kept())} of 40 trials kept in runs/mine; "
         "mos sweep --resume runs/mine goes on\n"
     )

@@ -2,29 +2,14 @@
 
 import importlib.util
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from mos_agents.cli import run
+from tests.commands import refused, stopped
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def refused(capsys, *arguments):
-    capsys.readouterr()
-    assert run(["train", *arguments]) == 2
-    line = capsys.readouterr().err
-    assert line.startswith("mos: ") and line.count("\n") == 1
-    return line
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +39,7 @@ def refused(capsys, *arguments):
     ],
 )
 def test_an_error_is_one_line(arguments, told, capsys):
-    assert told in refused(capsys, *arguments.split())
+    assert told in refused(capsys, "train", *arguments.split())
 
 
 def test_without_the_extra_the_remedy_is_told(capsys, monkeypatch):
@@ -62,13 +47,13 @@ def test_without_the_extra_the_remedy_is_told(capsys, monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "torch" else found(name)
     )
-    line = refused(capsys, "auction")
+    line = refused(capsys, "train", "auction")
     assert "make train-env" in line and 'pip install "mos-agents[train]"' in line
 
 
 def test_a_run_that_is_no_training_is_not_resumed(capsys):
     assert run(["run", "auction", "--ticks", "3", "--no-report", "--name", "it"]) == 0
-    assert "is no training's folder" in refused(capsys, "--resume", "it")
+    assert "is no training's folder" in refused(capsys, "train", "--resume", "it")
 
 
 GAME = (
@@ -77,27 +62,10 @@ GAME = (
 ).split()
 
 
-def started(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "mos_agents.cli", "train", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
-
-
-def until(process, there):
-    deadline = time.monotonic() + 120.0
-    while not there() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
 @pytest.mark.train
 def test_a_training_killed_goes_on_to_the_bits_of_an_undisturbed_one(here, capsys):
-    process = started(*GAME, "--name", "it")
-    until(process, lambda: (here / "runs/it/checkpoints/000000004.npz").exists())
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGKILL
+    fourth = here / "runs/it/checkpoints/000000004.npz"
+    stopped(signal.SIGKILL, fourth.exists, "train", *GAME, "--name", "it")
     lines = (here / "runs/it/metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines][:4] == [1, 2, 3, 4]
     assert run(["train", "--resume", "it"]) == 0, capsys.readouterr().err
@@ -107,14 +75,12 @@ def test_a_training_killed_goes_on_to_the_bits_of_an_undisturbed_one(here, capsy
     )
     assert one == two
     assert run(["run", "runs/it/trained.yaml", "--ticks", "5", "--no-report"]) == 0
-    assert "finished already" in refused(capsys, "--resume", "it")
+    assert "finished already" in refused(capsys, "train", "--resume", "it")
 
 
 @pytest.mark.train
 def test_a_training_interrupted_tells_how_to_go_on(here):
-    process = started(*GAME, "--name", "it", "--iterations", "100000")
-    until(process, lambda: (here / "runs/it/checkpoints/000000002.npz").exists())
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    second = here / "runs/it/checkpoints/000000002.npz"
+    order = ["train", *GAME, "--name", "it", "--iterations", "100000"]
+    err = stopped(signal.SIGINT, second.exists, *order)
     assert "mos train --resume runs/it goes on" in err and err.count("\n") == 1

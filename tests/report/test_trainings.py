@@ -15,11 +15,7 @@ from mos_agents.training.folder import Metrics, create, read_training, seal
 from mos_agents.training.plan import TrainingPlan
 from tests.commands import refused
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def record(iteration: int, **more: Any) -> dict[str, Any]:
