@@ -219,7 +219,7 @@ def check(file: Annotated[str, typer.Argument(help="A scenario file.")]) -> None
 
 @app.command()
 def report(run: AnyGiven, out: Out = Path("runs")) -> None:
-    """Write report.html of a run, a training or a sweep anew, from its folder alone."""
+    """Write report.html of a run, training or sweep anew."""
     folder = locate(run, out)
     kind = kind_of(folder)
     if kind == "training":

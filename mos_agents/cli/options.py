@@ -27,11 +27,13 @@ ScenarioName = Annotated[
 ]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="A.B=C", help="Change a setting; may be given often."),
+    typer.Option(
+        "--set", metavar="A.B=C", help="Change a setting of the scenario; may be given often."
+    ),
 ]
 Ticks = Annotated[int | None, typer.Option(help="Ticks to play.", show_default=THEIRS, **WHOLE)]
 Markets = Annotated[
-    int | None, typer.Option(help="Independent copies.", show_default=THEIRS, **WHOLE)
+    int | None, typer.Option(help="Independent copies of the market.", show_default=THEIRS, **WHOLE)
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of all chance.", show_default=THEIRS, **WHOLE)]
 Out = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]

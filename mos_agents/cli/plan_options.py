@@ -61,12 +61,17 @@ Workers = Annotated[
     int | None, of_plan("workers", help="Processes that play; 0: this one alone.", **WHOLE)
 ]
 TicksEach = Annotated[
-    int | None, of_plan("ticks", help="Played in each market an iteration.", **WHOLE)
+    int | None, of_plan("ticks", help="Ticks played in each market an iteration.", **WHOLE)
 ]
-Iterations = Annotated[int | None, of_plan("iterations", help="At most so many.", **WHOLE)]
+Iterations = Annotated[
+    int | None, of_plan("iterations", help="Iterations in all, at most.", **WHOLE)
+]
 Stop = Annotated[
     str | None,
-    typer.Option(metavar="WHAT=N,...", help="End earlier, at steps=, reward= or seconds=."),
+    typer.Option(
+        metavar="WHAT=N,...",
+        help="End earlier: at steps=N market ticks, reward=X a tick in evaluation, or seconds=N.",
+    ),
 ]
 Hidden = Annotated[
     str | None, of_plan("hidden", metavar="N,...", help="Widths of the networks' layers.")
@@ -76,11 +81,17 @@ Lr = Annotated[float | None, typer.Option(help="Learning rate.", **ALGORITHMS_OW
 Gamma = Annotated[float | None, typer.Option(help="Discount factor per tick.", show_default="0.95")]
 Hyper = Annotated[
     list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="A setting of RLlib's algorithm; may be given often."),
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="A setting of RLlib's, such as entropy_coeff=0.01; may be given often.",
+    ),
 ]
 Normalise = Annotated[
     str | None,
-    of_plan("normalise", help="What is seen and earned: pilot (by a play beforehand) or none."),
+    of_plan(
+        "normalise",
+        help="Scale of what is seen and earned: pilot (measured beforehand) or none.",
+    ),
 ]
 
 

@@ -24,9 +24,15 @@ def sweep(
     scenario: options.ScenarioName = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option("--grid", metavar="A.B=1,2,3", help="Vary a setting; several are crossed."),
+        typer.Option(
+            "--grid",
+            metavar="A.B=1,2,3",
+            help="Values that a setting takes; several grids are crossed.",
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Seeds of every cell, the same ones.", **WHOLE)] = 10,
+    seeds: Annotated[
+        int, typer.Option(help="How many; every cell has the same ones.", **WHOLE)
+    ] = 10,
     changes: options.Changes = None,
     ticks: options.Ticks = None,
     markets: options.Markets = None,
@@ -47,15 +53,18 @@ def sweep(
     train: Annotated[
         str | None,
         typer.Option(
-            metavar='"algo=ppo ..."',
-            help="Train deep learners with these settings of mos train, and evaluate them.",
+            metavar='"KEY=VALUE ..."',
+            help="Train deep learners and evaluate them: algo=ppo iterations=50 hidden=[32,32] ...",
             show_default=False,
         ),
     ] = None,
     theory: Annotated[
-        bool, typer.Option("--theory", help="Tell profit gain too; it can take seconds a trial.")
+        bool,
+        typer.Option(
+            "--theory", help="Profit gain, RPDI and Lerner index too; can take seconds a trial."
+        ),
     ] = False,
-    out: Annotated[Path, typer.Option(help="Where the sweeps lie.")] = Path("runs"),
+    out: options.Out = Path("runs"),
     name: Annotated[
         str | None, typer.Option(help="Name of the sweep.", show_default="the next free one")
     ] = None,
@@ -78,11 +87,20 @@ def sweep(
     insecure: options.Insecure = False,
     show: Annotated[
         str | None,
-        typer.Option(help="Measures to print: a,b.firm_1.", show_default="the main ones"),
+        typer.Option(
+            help="Measures to print, such as reward,share.firm_1.", show_default="the main ones"
+        ),
     ] = None,
     report: options.Report = True,
 ) -> None:
-    """Play a scenario under many settings and seeds, and put them into one table."""
+    """Play or train a scenario over a grid of settings and seeds.
+
+    A trial is a cell of the grid with one seed: the scenario played tick by tick, or --sessions, or
+    --train. A grid goes over settings of the scenario (firms=2,3), or of the trial itself:
+    play.burn_in, sessions.window, train.lr, ... Every finished trial is kept in the sweep's folder,
+    and --resume plays what is missing. The table has a row for every cell: means over the seeds
+    with 95% bootstrap intervals.
+    """
     from mos_agents import sweeps
     from mos_agents.cli import sweep_play
 

@@ -37,7 +37,10 @@ def train(
     ] = None,
     agents: Annotated[
         str | None,
-        typer.Option(help="Who learns, with commas between.", show_default="all who can"),
+        typer.Option(
+            help="Who learns, with commas between.",
+            show_default="all but those who hold their price",
+        ),
     ] = None,
     policies: Annotated[
         list[str] | None, plan_options.others("What one plays who does not learn")
@@ -65,7 +68,7 @@ def train(
         int | None,
         plan_options.of_plan(
             "evaluate_every",
-            help="Iterations between plays without exploring; 0: none.",
+            help="Iterations between evaluations without exploring; 0: none.",
             **WHOLE,
         ),
     ] = None,
@@ -84,7 +87,13 @@ def train(
     address: options.Address = None,
     insecure: options.Insecure = False,
 ) -> None:
-    """Let participants learn with deep networks: PPO, DQN, SAC or APPO of RLlib."""
+    """Let participants learn with PPO, DQN, SAC or APPO of RLlib.
+
+    The training's folder keeps the figures of every iteration, checkpoints, the networks, and
+    trained.yaml: the scenario with the networks in it, to be played with mos run. mos report draws
+    the learning curves; mos exploit tells what others would gain against what was learnt. A
+    training that was cut off goes on with --resume, and trains on with more --iterations.
+    """
     if (scenario is None) == (resume is None):
         raise InputError("give a scenario, or --resume RUN, and not both; see mos train --help")
     if backend not in ("local", "ray"):

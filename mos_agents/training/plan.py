@@ -93,7 +93,10 @@ class TrainingPlan:
             if isinstance(getattr(self, name), list):
                 put(self, name, tuple(getattr(self, name)))
         if not isinstance(self.policies, Mapping):
-            raise InputError(f"policies={self.policies!r:.60} must be a policy for each name")
+            raise InputError(
+                f"policies={self.policies!r:.60} must be what each name plays; who shares a network "
+                "with whom is `sharing`"
+            )
         # Trained networks go along with their weights: the plan is read in other places and later.
         put(self, "policies", {name: in_hand(one) for name, one in self.policies.items()})
         one_of("algo", self.algo, ALGORITHMS)

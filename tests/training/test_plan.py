@@ -39,6 +39,7 @@ IN_TURN = game(schedule={"kind": "alternating"})
         ({"stop": {"steps": -3}}, "stop steps=-3 must be"),
         ({"normalise": "yes"}, "normalise='yes' must be one of pilot, none"),
         ({"horizon": 0}, "horizon=0 must be"),
+        ({"policies": "shared"}, "must be what each name plays; who shares .* is `sharing`"),
     ],
 )
 def test_nonsense_is_refused_in_one_line(changes, told):
