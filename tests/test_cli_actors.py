@@ -156,6 +156,7 @@ ERRORS = [
     (["run", "retail", "--backend", "actors", "--hosts", "-1"], "hosts=-1"),
     (["run", "retail", "--backend", "actors", "--deadline", "0"], "deadline=0.0"),
     (["run", "--resume", "absent"], "absent"),
+    (["run", "--resume", "absent", "--ticks", "5"], "--ticks: a run that is resumed keeps"),
     (["run", "retail", "--backend", "ray", "--address", "127.0.0.1:9"], "127.0.0.1:9"),
     (["verify", "absent"], "absent"),
 ]  # fmt: skip

@@ -113,6 +113,7 @@ ERRORS = [
     ([*RETAIL, "--resume", "mine"], "give a scenario, or --resume SWEEP, and not both"),
     (["sweep", "--resume", "mine", *LOCAL], "sweep 'mine' is not in runs"),
     (["sweep", "--resume", "mine", "--grid", "firms=1"], "--grid: a sweep that is resumed keeps"),
+    (["sweep", "--resume", "mine", "--seeds", "4"], "--seeds: a sweep that is resumed keeps"),
 ]  # fmt: skip
 
 

@@ -36,6 +36,8 @@ pytestmark = pytest.mark.usefixtures("here")
         ("retail --insecure", "--insecure is for clusters"),
         ("retail --backend slurm", "must be 'local' or 'ray'"),
         ("--resume gone", "run 'gone' is not in runs"),
+        ("--resume gone --policies shared", "--policies: a training that is resumed keeps what"),
+        ("--resume gone --other firm_1=hold", "--other: a training that is resumed keeps what"),
     ],
 )
 def test_an_error_is_one_line(arguments, told, capsys):

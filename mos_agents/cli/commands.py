@@ -23,6 +23,7 @@ from mos_agents.cli.options import (
     ScenarioName,
     Seed,
     Ticks,
+    only,
 )
 from mos_agents.cli.playing import (
     compiled,
@@ -48,6 +49,8 @@ app = typer.Typer(
 
 
 BACKENDS = ("local", "actors", "ray")
+ON_RESUMING = {"resume", "out", "report", "backend", "address", "dashboard", "insecure"}
+"""What may be said when a run is resumed; everything else it began with."""
 BY_SIZE = "by size"
 RunGiven = Annotated[str, typer.Argument(metavar="RUN", help="Name or path of a run folder.")]
 AnyGiven = Annotated[
@@ -73,6 +76,7 @@ def _main(
 
 @app.command()
 def run(
+    typed: typer.Context,
     scenario: ScenarioName = None,
     ticks: Ticks = None,
     markets: Markets = None,
@@ -115,6 +119,7 @@ def run(
         raise InputError(f"backend={backend!r} must be one of {', '.join(BACKENDS)}")
     where: dict[str, Any] = {"address": address, "dashboard": dashboard, "insecure": insecure}
     if resume is not None:
+        only(typed, ON_RESUMING, "a run that is resumed keeps what it began with")
         _resume(run_of(resume, out), where, report)
         return
     resolved = resolve(scenario or "", changes or [], ticks, markets, seed)

@@ -94,8 +94,8 @@ class TrainingPlan:
                 put(self, name, tuple(getattr(self, name)))
         if not isinstance(self.policies, Mapping):
             raise InputError(
-                f"policies={self.policies!r:.60} must be what each name plays; who shares a network "
-                "with whom is `sharing`"
+                f"policies={self.policies!r:.60} must be what each name plays; who shares a "
+                "network with whom is `sharing`"
             )
         # Trained networks go along with their weights: the plan is read in other places and later.
         put(self, "policies", {name: in_hand(one) for name, one in self.policies.items()})
