@@ -47,7 +47,7 @@ def sheet(result: SweepResult, folder: Path) -> Sheet:
               "Means over seeds with 95% bootstrap intervals; all measures are in table.csv."),
         [
             ("started", facts["started"]), ("seeds", ", ".join(map(str, plan.seeds))),
-            ("a trial", ", ".join(f"{k} {v}" for k, v in facts["work"].items())),
+            ("a trial", ", ".join(f"{k} {scenarios.inline(v)}" for k, v in facts["work"].items())),
             ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
         ],
         facts["scenario"],
