@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray.rllib.callbacks.callbacks import RLlibCallback
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    WEIGHTS_SEQ_NO,
+)
 
 from mos_agents.training import hosted
 from mos_agents.training.seats import Seats
@@ -28,6 +33,18 @@ class Runners:
         """Market ticks played by all of them."""
         key = (ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME)
         return int(self.algorithm.metrics.peek(key, default=0))
+
+    def hand_out(self) -> None:
+        """Give the learner's weights to all of them, and wait until they have them.
+
+        RLlib's `sync_weights` does not wait, and leaves out who has two requests before it already:
+        a runner that is still starting would begin with weights of its own.
+        """
+        group = self.algorithm.learner_group
+        part = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
+        state = group.get_state(components=[part], inference_only=True)[COMPONENT_LEARNER]
+        told = {key: state[key] for key in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO) if key in state}
+        self._ask("set_state", state=told)
 
     def snapshots(self) -> dict[int, Mapping[str, Any]]:
         """What each knows, by number: of one that is lost, what it knew last time."""

@@ -57,16 +57,11 @@ class Session:
                     for head in (module.pi, getattr(module, "_old_pi", None)):  # APPO's target
                         if head is not None:
                             head.log_std.fill_(FIRST_LOG_STD)
-        self._hand_out()
         self.runners = Runners(self.algorithm, seats)
+        self.runners.hand_out()
 
     def module(self, name: str) -> Any:
         return self.learner.module[name].unwrapped()
-
-    def _hand_out(self) -> None:
-        self.algorithm.env_runner_group.sync_weights(
-            from_worker_or_learner_group=self.algorithm.learner_group, inference_only=True
-        )
 
     def _seed(self, iteration: int) -> None:
         """All generators that are not ours, for one iteration."""
@@ -133,7 +128,7 @@ class Session:
                 NUM_ENV_STEPS_SAMPLED_LIFETIME, int(state["steps"]), reduce="lifetime_sum"
             )
             self.algorithm.metrics.aggregate([played.reduce()], key=ENV_RUNNER_RESULTS)
-            self._hand_out()
+            self.runners.hand_out()
             self.runners.restore(state["runners"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise InputError(

@@ -60,3 +60,34 @@ def test_who_takes_over_from_a_lost_worker_goes_on_from_what_was_kept(on_cluster
     since = one["steps"] // 4
     assert since and clock(one) == 32 + since
     assert one["played"] > 32 + since
+
+
+def played_with(session):
+    """What the learner's policy and the workers' are made of: weights by name, of every worker."""
+    keys = [
+        k for k in session.module("firm_1").state_dict() if k.startswith(("pi", "encoder.actor"))
+    ]
+    own = session.module("firm_1").state_dict()
+    found = session.algorithm.env_runner_group.foreach_env_runner(
+        lambda runner: runner.module["firm_1"].unwrapped().state_dict(), local_env_runner=False
+    )
+    return [own[k].numpy() for k in keys], [[one[k].numpy() for k in keys] for one in found]
+
+
+def test_workers_begin_and_go_on_with_the_learners_weights(on_cluster):
+    seats = Seats.of(small(workers=2, actions="continuous"))
+    states = []
+    for _ in range(2):  # the second goes on from the first
+        session = Session(seats, pilot(seats))
+        try:
+            for kept in [None, *states]:
+                if kept is not None:
+                    session.restore(kept)
+                own, workers = played_with(session)
+                assert len(workers) == 2
+                for one in workers:
+                    assert [a.tolist() for a in one] == [a.tolist() for a in own]
+            session.once()
+            states.append(session.state())
+        finally:
+            session.close()
