@@ -112,14 +112,15 @@ class Training:
         return TrainingPlan(scenario=scenario, seed=seed, **given)
 
     def __call__(self, scenario: Scenario, seed: int) -> Row:
-        from mos_agents.training.evaluating import table
+        from mos_agents.training.evaluating import everybody
 
         plan = self._plan(scenario, seed)
         trained = train(plan)
         seats = trained.seats
+        policies, markets = everybody(seats, trained.networks, trained.memories)
         row = played(
-            seats.playing, table(seats, trained.networks), seats.seed("evaluation"),
-            plan.evaluation_markets, theory=scenario.quotes.kind == "posted_price",
+            seats.playing, policies, seats.seed("evaluation"), markets,
+            theory=scenario.quotes.kind == "posted_price",
         )  # fmt: skip
         steps = trained.history[-1]["steps"]
         return Row.of({**row.measures, "steps": steps}, (*row.notes, *unrepeated(plan)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,30 +11,37 @@ from mos_agents.learners.network import Network
 from mos_agents.learners.trained import TrainedNetwork
 from mos_agents.policies.base import Policy, from_spec
 from mos_agents.rollout import play
+from mos_agents.training import hosted
 from mos_agents.training.seats import Seats
 
 
-def table(seats: Seats, networks: Mapping[str, Network]) -> dict[str, Policy]:
-    """What every participant plays: the learners their networks, the others their own."""
-    plan = seats.plan
+def everybody(
+    seats: Seats, networks: Mapping[str, Network], memories: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Policy], int]:
+    """What every participant plays, and in how many markets.
+
+    Learners play their networks. memories: of those among the others who learn by themselves; they
+    play them and learn no more, each market its own, in as many as they have learnt in. Others who
+    learn begin anew.
+    """
+    plan, kept = seats.plan, memories or {}
     others = {name: from_spec(policy) for name, policy in plan.policies.items()}
+    learnt = hosted.played(seats, kept)
     trained = {
         agent: TrainedNetwork.of(networks[p.name]) for p in seats.policies for agent in p.agents
     }
-    return {**plan.scenario.policies(), **others, **trained}
+    count = hosted.markets(seats, kept) if learnt else plan.evaluation_markets
+    return {**plan.scenario.policies(), **others, **learnt, **trained}, count
 
 
 def evaluated(
-    seats: Seats, networks: Mapping[str, Network], markets: int | None = None
+    seats: Seats, networks: Mapping[str, Network], memories: Mapping[str, Any] | None = None
 ) -> dict[str, float]:
-    """Mean reward per tick and market of each learner over one episode, the same luck each time.
-
-    Learners among the others begin anew in it: it is the networks that are looked at.
-    """
+    """Mean reward per tick and market of each learner over one episode, the same luck each time."""
     market = seats.playing
-    count = seats.plan.evaluation_markets if markets is None else markets
+    policies, count = everybody(seats, networks, memories)
     total, ticks = np.zeros(market.layout.N), 0
-    for step in play(market, table(seats, networks), seed=seats.seed("evaluation"), markets=count):
+    for step in play(market, policies, seed=seats.seed("evaluation"), markets=count):
         total += step.reward.mean(axis=0)
         ticks += 1
     names = market.layout.participants

@@ -226,15 +226,14 @@ def _line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 
-def trained_scenario(plan: TrainingPlan, paths: Mapping[str, str]) -> str:
-    """The plan's scenario as YAML, with what the plan says the others play and with the trained
-    networks at their seats (participant: path)."""
+def trained_scenario(plan: TrainingPlan, learnt: Mapping[str, Mapping[str, Any]]) -> str:
+    """The plan's scenario as YAML, with what the plan says the others play, and what was learnt:
+    by participant, its policy's kind and parameters."""
     scenario, played = plan.scenario, {**plan.scenario.policies(), **plan.policies}
     specs: dict[str, Any] = {}
     for name, policy in played.items():
         specs[name] = dict(policy) if isinstance(policy, Mapping) else to_spec(policy)
-    for name, path in paths.items():
-        specs[name] = {"kind": "network", "path": path}
+    specs |= {name: dict(spec) for name, spec in learnt.items()}
     data = scenario.model_dump(mode="python")
     market = scenario.market()
     roles = dict(zip(market.layout.participants, market.layout.roles, strict=True))

@@ -6,17 +6,20 @@ a policy that plays it and learns no more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from envs.seating import give_out
+from mos_agents.learners.base import Learner
 from mos_agents.learners.frozen import Frozen
-from mos_agents.learners.saving import filled, named
+from mos_agents.learners.q_learning import QLearning
+from mos_agents.learners.saving import filled, named, save
 from mos_agents.market.seat import Seat
-from mos_agents.market.types import IntArray
-from mos_agents.policies.base import Policy
+from mos_agents.market.types import InputError, IntArray
+from mos_agents.policies.base import Policy, to_spec
 from mos_agents.training.seats import Seats
 
 
@@ -52,11 +55,53 @@ def joined(seat: Seat, policy: Any, parts: Sequence[Any]) -> Any:
             continue
         each, ours = len(one[name]), [part[name] for part in arrays]
         if name.rpartition(".")[2] == "row":  # points into the table, which is longer now
-            learner = _innermost(policy)
+            learner = innermost(policy)
             rows = learner.heads(seat) * learner.states(seat)
             ours = _moved(ours, each, rows)
         whole[name] = np.concatenate(ours)
     return filled(parts[0], whole)
+
+
+def markets(seats: Seats, memories: Mapping[str, Any]) -> int:
+    """How many markets memories are of."""
+    of = learners(seats)
+    for name, memory in memories.items():
+        seat, policy = of[name]
+        one, two = (dict(named(policy.start(seat, count))) for count in (1, 2))
+        for key, array in named(memory):
+            if one[key].shape != two[key].shape:
+                return len(array) // len(one[key])
+    raise InputError("nobody remembers anything of a market")
+
+
+def played(
+    seats: Seats, memories: Mapping[str, Any], market: int | None = None
+) -> dict[str, Frozen]:
+    """Policies that play the memories and learn no more, of those who have tables.
+
+    market: the one whose memory is played in all markets; None plays each its own.
+    """
+    of = learners(seats)
+    return {
+        name: frozen(of[name][1], memory, market)
+        for name, memory in memories.items()
+        if isinstance(innermost(of[name][1]), Learner | QLearning)
+    }
+
+
+def kept(seats: Seats, memories: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+    """Save the memories of those who have tables below `folder`/learnt; how to play them from there
+    without learning on, by participant: the first market's in all markets."""
+    specs: dict[str, dict[str, Any]] = {}
+    for name, policy in played(seats, memories).items():
+        assert policy.held is not None
+        (folder / "learnt").mkdir(exist_ok=True)
+        save(folder / "learnt" / f"{name}.npz", policy.held.memory)
+        specs[name] = {
+            "kind": policy.kind, "policy": to_spec(policy.policy), "path": f"learnt/{name}.npz",
+            "market": 0,
+        }  # fmt: skip
+    return specs
 
 
 def _moved(rows: Sequence[IntArray], each: int, length: int) -> list[IntArray]:
@@ -68,9 +113,9 @@ def _moved(rows: Sequence[IntArray], each: int, length: int) -> list[IntArray]:
     return moved
 
 
-def _innermost(policy: Any) -> Any:
+def innermost(policy: Any) -> Any:
     """The learner that another policy explores with or forces."""
-    return _innermost(policy.policy) if hasattr(policy, "policy") else policy
+    return innermost(policy.policy) if hasattr(policy, "policy") else policy
 
 
 def frozen(policy: Any, memory: Any, market: int | None) -> Frozen:

@@ -71,11 +71,7 @@ class Trained:
         market: the one whose memory is played in all markets; None plays each its own, in as many
         markets as were trained in.
         """
-        learners = hosted.learners(self.seats)
-        return {
-            name: hosted.frozen(learners[name][1], memory, market)
-            for name, memory in self.memories.items()
-        }
+        return dict(hosted.played(self.seats, self.memories, market))
 
 
 def train(
@@ -211,7 +207,7 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
 
 def _evaluation(session: Session) -> Record:
     """What the policies as they are earn without exploring."""
-    found = evaluated(session.seats, session.networks())
+    found = evaluated(session.seats, session.networks(), session.runners.memories())
     mean = sum(found.values()) / len(found)
     return {"evaluation": mean, **{f"evaluation/{a}": value for a, value in found.items()}}
 
@@ -231,11 +227,13 @@ def _reached(plan: TrainingPlan, record: Record) -> str | None:
 
 def _keep(session: Session, folder: Path) -> None:
     """Write the policies and a checkpoint."""
-    paths: dict[str, str] = {}
+    learnt: dict[str, dict[str, Any]] = {}
     networks = session.networks()
     for policy in session.seats.policies:
-        save_network(folder / "policies" / f"{policy.name}.npz", networks[policy.name])
-        paths |= dict.fromkeys(policy.agents, f"policies/{policy.name}.npz")
-    text = folders.trained_scenario(session.plan, paths)
+        path = f"policies/{policy.name}.npz"
+        save_network(folder / path, networks[policy.name])
+        learnt |= {agent: {"kind": "network", "path": path} for agent in policy.agents}
+    learnt |= hosted.kept(session.seats, session.runners.memories(), folder)
+    text = folders.trained_scenario(session.plan, learnt)
     write_whole(folder / "trained.yaml", text.encode())
     folders.write_checkpoint(folder, session.iteration, states.to_bytes(session.state()))

@@ -8,11 +8,13 @@ import pytest
 pytestmark = pytest.mark.train
 pytest.importorskip("torch")
 
-from mos_agents import learners  # noqa: E402
+from mos_agents import learners, scenarios  # noqa: E402
 from mos_agents.learners.saving import named  # noqa: E402
 from mos_agents.policies.base import from_spec  # noqa: E402
 from mos_agents.rollout import play, rollout  # noqa: E402
-from mos_agents.training import hosted, train  # noqa: E402
+from mos_agents.training import best_response, hosted, train  # noqa: E402
+from mos_agents.training.best_response import exploitability  # noqa: E402
+from mos_agents.training.evaluating import evaluated, everybody  # noqa: E402
 from mos_agents.training.seats import Seats  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
@@ -102,3 +104,30 @@ def test_a_learner_that_something_is_wrapped_around_comes_out_as_well(on_cluster
 def test_who_does_not_learn_or_begins_anew_with_every_episode_has_no_memory_to_show():
     assert not hosted.learners(Seats.of(rivalry({"kind": "hold"})))
     assert not hosted.learners(Seats.of(rivalry(keep_memories=False)))
+
+
+def test_evaluations_are_played_against_what_the_others_have_learnt(trained):
+    seats, networks = trained.seats, trained.networks
+    policies, markets = everybody(seats, networks, trained.memories)
+    assert markets == 4 and seats.plan.evaluation_markets == 2
+    assert isinstance(policies["firm_2"], learners.Frozen)
+    learnt = evaluated(seats, networks, trained.memories)
+    pair = {**trained.policies, **trained.frozen()}
+    luck = seats.seed("evaluation")
+    steps = list(play(seats.playing, pair, seed=luck, markets=4))
+    assert learnt["firm_1"] == pytest.approx(np.mean([step.reward[:, 0] for step in steps]))
+    assert learnt != evaluated(seats, networks)
+
+
+def test_what_a_training_leaves_plays_the_table_that_was_learnt_beside_the_network(
+    on_cluster, tmp_path
+):
+    trained = train(rivalry({"kind": "epsilon_greedy", "epsilon": 0.1, "policy": TABLE}), tmp_path)
+    scenario = scenarios.load(trained.folder / "trained.yaml")
+    pair = {**trained.policies, **trained.frozen(market=0)}
+    assert np.array_equal(prices(trained, scenario.policies(), 3), prices(trained, pair, 3))
+    found = exploitability(
+        best_response.of_training(trained.folder, iterations=1), participants=["firm_1"], seeds=2,
+        markets=2,
+    )  # fmt: skip
+    assert np.isfinite(found["firm_1"].gain)

@@ -176,9 +176,9 @@ def test_a_training_ends_with_an_evaluation_however_it_ends_and_plays_it_once(
 ):
     played = []
 
-    def counted(seats, networks):
+    def counted(*arguments):
         played.append(len(seen))
-        return evaluating.evaluated(seats, networks)
+        return evaluating.evaluated(*arguments)
 
     seen = []
 
