@@ -40,6 +40,14 @@ def test_a_seller_among_all_prices_earns_98_per_cent_of_its_best_response(algo, 
     assert settled(train(plan)) >= 0.98 * best
 
 
+def test_a_seller_that_learns_with_appo_comes_within_10_per_cent_of_its_best_response(on_cluster):
+    """APPO is no function of its plan: five seeds came to 0.967, 0.990, 0.991, 0.995 and 0.999.
+    Untrained, the seller earns 0.70."""
+    plan = seller(algo="appo", iterations=200, evaluate_every=50)
+    _, best = best_response(Seats.of(plan).playing, np.array([1.0, RIVAL]), "firm_1")
+    assert settled(train(plan)) >= 0.9 * best
+
+
 @pytest.mark.parametrize("algo", ["ppo", "dqn"])
 def test_a_seller_on_a_grid_earns_98_per_cent_of_its_best_level(algo, on_cluster):
     plan = seller(algo=algo, actions="discrete", iterations=40)
