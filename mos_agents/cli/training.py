@@ -16,6 +16,7 @@ from mos_agents.cli.folders import located
 from mos_agents.cli.options import WHOLE
 from mos_agents.cli.playing import asked_to_stop, plural, resolve, say, shown, stopped_by
 from mos_agents.market.types import InputError
+from mos_agents.training.folder import faulted
 
 SHOW_SECONDS = 5.0
 
@@ -151,6 +152,8 @@ def _play(iterations: int, work: Callable[[Any], Any]) -> None:
         found = next((r for r in reversed(trained.history) if f"evaluation/{agent}" in r), None)
         if found is not None:
             say(f"  {agent}: {found[f'evaluation/{agent}']:.6g} a tick without exploring")
+    for name, count in faulted(trained.history).items():
+        say(f"trouble {name}: {count:,} failed (decisions, one a market and tick)")
     say(f"run     {shown(trained.folder)}")
     say(f"play    mos run {shown(trained.folder / 'trained.yaml')}")
     say(f"report  mos report {shown(trained.folder)}")

@@ -14,7 +14,7 @@ from mos_agents.report.page import Sheet, sheet_html
 from mos_agents.runs.files import RunError, write_whole
 from mos_agents.scenarios import inline
 from mos_agents.sweeps.training import unrepeated
-from mos_agents.training.folder import TrainingRun
+from mos_agents.training.folder import TrainingRun, faulted
 from mos_agents.training.plan import TrainingPlan, plain
 from mos_agents.training.seats import Seats
 
@@ -84,6 +84,10 @@ def notes(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[str]:
         told.append("No evaluation was made: rewards are those of learners who explore.")
     if few := sum(1 for record in records if record.get("workers", plan.workers) < plan.workers):
         told.append(f"In {plural(few, 'iteration')} fewer than {plan.workers} workers were there.")
+    told += [
+        f"{name} made no usable decision {count:,} times: its policy failed."
+        for name, count in faulted(records).items()
+    ]
     return [*told, *(f"{why[0].upper()}{why[1:]}." for why in unrepeated(plan))]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, TIMERS
 
 from mos_agents.training.folder import Metrics
+from mos_agents.training.runner import FAULTS, REWARD, SECONDS
 from mos_agents.training.seats import Seats
 
 Record = dict[str, Any]
@@ -26,11 +27,13 @@ def recorded(seats: Seats, result: Mapping[str, Any]) -> Record:
     for agent in seats.agents:
         played = float(runners.get("num_agent_steps_sampled", {}).get(agent, 0.0))
         if played:
-            rewards[agent] = float(runners["reward"][agent]) / played
+            rewards[agent] = float(runners[REWARD][agent]) / played
     if rewards:
         record["reward"] = sum(rewards.values()) / len(rewards)
         record |= {f"reward/{agent}": value for agent, value in rewards.items()}
-    for part, value in runners.get("seconds", {}).items():
+    for name, value in runners.get(FAULTS, {}).items():
+        record[f"faults/{name}"] = int(value)
+    for part, value in runners.get(SECONDS, {}).items():
         record[f"seconds/{part}"] = float(value)
     learning = result.get(TIMERS, {}).get("learner_update_timer")
     if learning is not None:

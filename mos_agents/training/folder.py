@@ -6,7 +6,8 @@ norms.npz         what is seen and earned, shift and scale
 metrics.jsonl     a line per iteration
 checkpoints/      the state after an iteration; the last two are kept
 policies/         the trained networks as of the last checkpoint
-trained.yaml      the scenario with them in it: `mos run FOLDER/trained.yaml`
+learnt/           what learners with tables among the others had come to then
+trained.yaml      the scenario with both in it: `mos run FOLDER/trained.yaml`
 tensorboard/      the same figures for TensorBoard
 """
 
@@ -16,7 +17,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,6 +226,17 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 def _line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, allow_nan=False).encode() + b"\n"
+
+
+def faulted(history: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """By participant among the others, decisions without a usable action in all of the records."""
+    found: Counter[str] = Counter()
+    for record in history:
+        for key, value in record.items():
+            kind, _, name = key.partition("/")
+            if kind == "faults":
+                found[name] += int(value)
+    return dict(found)
 
 
 def trained_scenario(plan: TrainingPlan, learnt: Mapping[str, Mapping[str, Any]]) -> str:

@@ -8,6 +8,7 @@ for all its rows, and cuts the finished stretch into fragments.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,7 @@ from mos_agents.training.normalising import Norm
 from mos_agents.training.seats import PolicySeat, Seats
 
 REWARD = "reward"
+FAULTS = "faults"
 SECONDS = "seconds"
 
 
@@ -81,6 +83,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         self._pending: dict[str, Rollout] = {}  # moves that are not over
         self._first_seed: int | None = None
         self._return = np.zeros((count, len(self.env.agents)))
+        self._told: Counter[str] = Counter()
 
     def make_module(self) -> None:
         spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
@@ -249,8 +252,19 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             rows = steps * len(policy.agents)
             log((NUM_MODULE_STEPS_SAMPLED, policy.name), rows, reduce="sum")
             log((NUM_MODULE_STEPS_SAMPLED_LIFETIME, policy.name), rows, reduce="lifetime_sum")
+        for name, count in self._faulted().items():
+            log((FAULTS, name), count, reduce="sum")
         if self._left() == 0:
             log(EPISODE_RETURN_MEAN, float(self._return.sum(axis=1).mean()), window=16)
+
+    def _faulted(self) -> Counter[str]:
+        """By participant among the others, decisions without a usable action since last asked."""
+        now: Counter[str] = Counter()
+        for fault in self.env.faults:
+            now[fault.participant] += fault.decisions
+        since = now - self._told
+        self._told = Counter() if self._left() == 0 else now
+        return since
 
     def get_metrics(self) -> Any:
         return self.metrics.reduce()

@@ -117,6 +117,10 @@ NOTES = [
         {"workers": 2, "records": [record(1, workers=2), record(2, workers=1)]},
         "In 1 iteration fewer than 2 workers were there.",
     ),
+    (
+        {"records": [*THREE[:2], {**THREE[2], "faults/firm_2": 1200}]},
+        "firm_2 made no usable decision 1,200 times: its policy failed.",
+    ),
     ({"algo": "appo"}, "The same seed may train otherwise another time: with algo=appo."),
 ]
 

@@ -6,10 +6,15 @@ import pytest
 pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch")
 
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS  # noqa: E402
+from ray.rllib.utils.metrics.metrics_logger import MetricsLogger  # noqa: E402
+
 from mos_agents.market.types import InputError  # noqa: E402
+from mos_agents.policies.rules import Hold  # noqa: E402
 from mos_agents.training import TrainingPlan, check, loop, normalising, train  # noqa: E402
 from mos_agents.training.algorithms import configured  # noqa: E402
 from mos_agents.training.choosing import chooser  # noqa: E402
+from mos_agents.training.figures import recorded  # noqa: E402
 from mos_agents.training.fragments import Fragment, Rollout  # noqa: E402
 from mos_agents.training.learning import estimated, estimated_in_turn  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
@@ -69,6 +74,26 @@ def test_a_stretch_in_pieces_is_the_stretch_in_one():
     parts = [pieces.sample(num_timesteps=n * 4)[0].policies["firm_1"] for n in (7, 33)]
     assert np.array_equal(one.actions, np.concatenate([p.actions for p in parts]))
     assert np.array_equal(one.rewards, np.concatenate([p.rewards for p in parts]))
+
+
+def test_decisions_that_fail_among_the_others_are_counted_over_stretches_and_episodes(monkeypatch):
+    act, calls = Hold.act, []
+
+    def fails_now_and_then(*arguments):
+        calls.append(1)
+        if len(calls) % 3 == 0:
+            raise ValueError("no price today")
+        return act(*arguments)
+
+    made, told = runner(), []
+    monkeypatch.setattr(Hold, "act", fails_now_and_then)
+    for ticks in (7, 33, 20, 60):  # episodes have 50 ticks
+        made.sample(num_timesteps=ticks * 4)
+        result = MetricsLogger(root=True)
+        result.aggregate([made.get_metrics()], key=ENV_RUNNER_RESULTS)
+        record = recorded(made.seats, result.reduce())
+        told.append(record.get("faults/firm_2", 0))
+    assert len(calls) == 120 and told == [2 * 4, 11 * 4, 7 * 4, 20 * 4]
 
 
 @pytest.mark.parametrize("case", ["numbers", "levels"])
