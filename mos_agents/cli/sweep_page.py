@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents import scenarios
-from mos_agents.cli.sweep_show import lines, notes
+from mos_agents.cli.sweep_show import caption, lines, notes
 from mos_agents.report import sweeps
 from mos_agents.report.drawing import Table
 from mos_agents.report.page import Sheet, sheet_html
@@ -44,7 +44,7 @@ def sheet(result: SweepResult, folder: Path) -> Sheet:
         [*failures[:20], *told], sweeps.pictures([curves(result, name) for name in drawn(result)]),
         "Cells",
         Table(tuple(head), tuple(map(tuple, rows)),
-              "Means over seeds with 95% bootstrap intervals; all measures are in table.csv."),
+              f"{caption(result).capitalize()}. All measures are in table.csv."),
         [
             ("started", facts["started"]), ("seeds", ", ".join(map(str, plan.seeds))),
             ("a trial", ", ".join(f"{k} {scenarios.inline(v)}" for k, v in facts["work"].items())),

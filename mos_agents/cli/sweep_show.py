@@ -15,6 +15,9 @@ from mos_agents.sweeps.plan import SweepPlan
 from mos_agents.sweeps.sweep import Watch
 from mos_agents.sweeps.table import SweepResult
 
+FEW = 3
+"""Seeds of which a bootstrap draws one alone so often that its interval is their whole range."""
+
 
 def known(result: SweepResult) -> str:
     """The measures that are not a participant's own."""
@@ -54,6 +57,13 @@ def spoken(result: SweepResult, cell: int, measure: str) -> str:
     return mean if count == 1 else f"{mean} [{low}, {high}]"
 
 
+def caption(result: SweepResult) -> str:
+    """What the figures of the table are."""
+    few = "; of so few seeds it is no more than the range of the trials"
+    seeds = len(result.plan.seeds)
+    return "mean over seeds with its 95% bootstrap interval" + few * (1 < seeds <= FEW)
+
+
 def printed(result: SweepResult, measures: Sequence[str]) -> None:
     """The table with rich on a terminal, aligned text elsewhere."""
     head, rows = lines(result, measures)
@@ -61,7 +71,7 @@ def printed(result: SweepResult, measures: Sequence[str]) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        made = Table(caption="mean over seeds with its 95% bootstrap interval")
+        made = Table(caption=caption(result))
         for at, heading in enumerate(head):
             made.add_column(heading, justify="left" if at < len(result.plan.grid) else "right",
                             overflow="fold")  # fmt: skip
@@ -72,7 +82,7 @@ def printed(result: SweepResult, measures: Sequence[str]) -> None:
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     for row in [head, *rows]:
         say("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
-    say("mean over seeds with its 95% bootstrap interval")
+    say(caption(result))
 
 
 # --- progress -------------------------------------------------------------------------------------

@@ -15,6 +15,22 @@ from mos_agents.report.drawing import Picture, plain
 LOGARITHMIC = 30.0
 """Values that reach over so many times the smallest are drawn on a logarithmic axis."""
 
+FLAT = 0.002
+"""The least height of a picture, as a share of what is drawn: less is no difference to be seen."""
+
+MEANING = {
+    "profit_gain": "Profit, from 0 (competition, Bertrand-Nash) to 1 (joint profit).",
+    "rpdi": "Price, from 0 (competition, Bertrand-Nash) to 1 (joint profit).",
+    "cycle_1": "Share of sessions that end with constant prices.",
+    "periods": "Periods until the learners' strategies changed no more.",
+    "one_shot_nash": "Share of sessions after which nobody gains by one deviation.",
+    "reward": "Reward a tick, mean of the participants.",
+    "pnl": "Profit (PnL) a tick, mean of the participants.",
+    "mean_ask": "Price asked, mean of the participants' listings.",
+    "spread": "Ask less bid, mean of the participants' listings.",
+}
+"""What the measures are that a sweep draws unasked."""
+
 
 class Point(NamedTuple):
     """A cell's measure; NaN where it is unknown, infinite limits where there is one seed only."""
@@ -54,17 +70,28 @@ def picture(curves: Curves) -> Picture:
         _axis(axes, [p.x for points in lines.values() for p in points])
         axes.set_xlabel(curves.axis, labelpad=1)
         axes.yaxis.set_major_formatter(lambda value, _: plain(value))
+        _heighten(axes)
         if title:
             style.title(axes, title)
     what = f", a line for each {curves.line}" if curves.line else ""
     return Picture(
         f"measure-{curves.measure}", curves.measure,
-        f"Mean over seeds with its 95% bootstrap interval, by {curves.axis}{what}.",
+        f"{meaning(curves.measure)}Mean over seeds with its 95% bootstrap interval, "
+        f"by {curves.axis}{what}.",
         style.svg(figure, curves.measure, f"{escape(curves.measure, quote=True)} by setting"),
         wide,
         tuple((f"{curves.line} {name}", colours[name], "line") for name in names)
         if curves.line else (),
     )  # fmt: skip
+
+
+def meaning(measure: str) -> str:
+    """A sentence on what a measure is, of all or of a role; nothing where it is not known."""
+    name, _, whose = measure.partition(".")
+    told = MEANING.get(name, "")
+    if whose:
+        told = told.replace("the participants", f"participants with the role {whose}")
+    return f"{told} " if told else ""
 
 
 def line_colours(count: int) -> list[str]:
@@ -82,6 +109,14 @@ def _line(axes: Any, points: Sequence[Point], colour: str) -> None:
     sure = [p for p in known if np.isfinite(p.low) and np.isfinite(p.high)]
     axes.vlines([p.x for p in sure], [p.low for p in sure], [p.high for p in sure], color=colour,
                 linewidth=1.0)  # fmt: skip
+
+
+def _heighten(axes: Any) -> None:
+    """A rounding error is not drawn as a slope."""
+    low, high = axes.get_ylim()
+    middle, least = 0.5 * (low + high), FLAT * max(abs(low), abs(high))
+    if high - low < least:
+        axes.set_ylim(middle - 0.5 * least, middle + 0.5 * least)
 
 
 def _axis(axes: Any, xs: Sequence[Any]) -> None:

@@ -76,3 +76,16 @@ def test_the_page_asks_for_nothing_from_outside_and_escapes_every_word(
     assert "<script" not in text and "&lt;script&gt;" in text
     assert "http://" not in text and "https://" not in text
     assert text.count("<svg") == len(sweep_page.drawn(hostile)) == 1
+
+
+@pytest.mark.parametrize(("seeds", "few"), [(1, False), (3, True), (4, False)])
+def test_intervals_of_few_seeds_say_that_they_are_a_range(seeds: int, few: bool) -> None:
+    from mos_agents.cli.sweep_show import caption
+
+    assert ("no more than the range" in caption(SweepResult(plan(seeds=seeds), {}))) == few
+
+
+def test_an_interval_of_three_seeds_is_their_range() -> None:
+    made = plan(["firms=1,2"], 3)
+    done = {t.number: Done(Row({"value": float(t.seed)})) for t in made.trials}
+    assert SweepResult(made, done).interval(0, "value")[0][:3] == (1.0, 0.0, 2.0)
