@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mos_agents.cli.playing import plural
+from mos_agents.cli.playing import plural, shown
 from mos_agents.report import trainings
 from mos_agents.report.drawing import Table
 from mos_agents.report.page import Sheet, sheet_html
@@ -39,7 +39,7 @@ def sheet(run: TrainingRun) -> Sheet:
     policy_of = {agent: policy.name for policy in seats.policies for agent in policy.agents}
     last: Mapping[str, Any] = records[-1] if records else {"iteration": 0, "steps": 0}
     return Sheet(
-        "training", run.folder.name, plan.scenario.description,
+        "training", run.folder.name, lead(plan, seats.agents),
         [
             ("scenario", plan.scenario.name), ("algorithm", f"{plan.algo}, {plan.actions}"),
             ("learners", f"{len(seats.agents):,}"),
@@ -53,8 +53,19 @@ def sheet(run: TrainingRun) -> Sheet:
               "Reward per tick in one market. Evaluations play the networks as they were then, "
               "without exploring; the networks of the last checkpoint are those that are kept.")
         if records else Table((), ()),
-        made(run, records), (run.folder / "scenario.yaml").read_text(),
+        made(run, records, seats), (run.folder / "scenario.yaml").read_text(),
     )  # fmt: skip
+
+
+def lead(plan: TrainingPlan, learners: Sequence[str]) -> str:
+    """Who learns; the scenario, which describes what is played without a training."""
+    who = " and ".join(learners) if len(learners) < 3 else f"{len(learners):,} participants"
+    whose = "its own policy" if len(learners) == 1 else "their own policies"
+    verb = "learns" if len(learners) == 1 else "learn"
+    return (
+        f"{who} {verb} with {plan.algo.upper()}, in place of {whose} in the scenario: "
+        f"{plan.scenario.description}"
+    ).removesuffix(": ")
 
 
 def row(records: Sequence[Mapping[str, Any]], agent: str, policy: str) -> tuple[str, ...]:
@@ -91,7 +102,9 @@ def notes(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*told, *(f"{why[0].upper()}{why[1:]}." for why in unrepeated(plan))]
 
 
-def made(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def made(
+    run: TrainingRun, records: Sequence[Mapping[str, Any]], seats: Seats
+) -> list[tuple[str, str]]:
     """How it came about."""
     plan, facts = run.plan, run.facts
     kept = ", ".join(f"{one:,}" for one in run.checkpoints())
@@ -101,11 +114,18 @@ def made(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[tuple[s
         ("checkpoints", f"after iteration {kept}" if kept else "none"),
         ("seconds", f"{records[-1]['seconds']:,.1f}" if records else "none"),
         ("settings", ", ".join(f"{name} {inline(value)}" for name, value in settings(plan))),
-        ("told to others", ", ".join(f"{name} {kind_of(one)}" for name, one in
-                                     plan.policies.items()) or "nothing: they play the scenario's"),
+        *others(plan, seats),
         ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
-        ("to play what was learnt", f"mos run {run.folder.name}/trained.yaml"),
+        ("to play what was learnt", f"mos run {shown(run.folder / 'trained.yaml')}"),
     ]  # fmt: skip
+
+
+def others(plan: TrainingPlan, seats: Seats) -> list[tuple[str, str]]:
+    """What those play who do not learn; nothing where all of them do."""
+    if set(seats.playing.layout.participants) == set(seats.agents):
+        return []
+    told = ", ".join(f"{name} {kind_of(one)}" for name, one in plan.policies.items())
+    return [("others play", told or "what the scenario says")]
 
 
 def settings(plan: TrainingPlan) -> list[tuple[str, Any]]:

@@ -180,3 +180,23 @@ def test_a_command_that_takes_no_such_folder_says_what_it_is_and_which_do(
     line = refused(capsys, *command.split())
     assert f"runs/it: is no {wanted}'s folder but a {kind}'s; mos report" in line
     assert line.endswith(" take it\n")
+
+
+def test_the_page_says_who_learns_in_place_of_what_the_scenario_describes() -> None:
+    words = told(trained(THREE, algo="dqn"))
+    assert any(w.startswith("firm_1 and firm_2 learn with DQN, in place of") for w in words)
+    assert "others play" not in words
+
+
+def test_the_page_says_what_those_play_who_do_not_learn() -> None:
+    records = [{k: v for k, v in one.items() if "firm_2" not in k} for one in THREE]
+    words = told(trained(records, agents=["firm_1"]))
+    assert any(word.startswith("firm_1 learns with PPO") for word in words)
+    assert words[words.index("others play") + 1] == "what the scenario says"
+
+
+def test_the_command_that_plays_what_was_learnt_names_a_file_from_where_one_is() -> None:
+    folder = trained(THREE)
+    words = told(folder)
+    command = words[words.index("to play what was learnt") + 1]
+    assert command == f"mos run {folder.relative_to(Path.cwd())}/trained.yaml"
