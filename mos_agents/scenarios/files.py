@@ -187,6 +187,8 @@ def _set(data: Any, path: str, value: Any, shown: str) -> None:
     keys = path.split(".")
     if keys[0] in SHORTHANDS:
         keys = SHORTHANDS[keys[0]].split(".") + keys[1:]
+    elif keys[0] not in data:
+        raise InputError(f"{shown}: {_unknown(keys[0], [*data, *SHORTHANDS])}")
     here = data
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1

@@ -46,6 +46,7 @@ MISTAKES = [
     ("reference.price.kind=gbm", "kinds are constant, geometric_brownian"),
     ("ticks=0", "ticks=0"),
     ("tiks=5", "did you mean 'ticks'?"),
+    ("firm=2", "did you mean 'firms'?"),
     ("seed=-1", "seed=-1"),
     ("ticks", "must be KEY=VALUE"),
     ("ticks=[", "the value is not YAML"),
