@@ -217,10 +217,15 @@ def mids(data: Data, points: int) -> Picture:
     axes = grid[0, 0]
     firsts = [int(np.flatnonzero(data.instrument == k)[0]) for k in sorted(set(data.instrument))]
     shades = np.linspace(0.25, 0.72, len(firsts))
+    ends = {}
     for i, shade in zip(firsts[:12], shades, strict=False):
         x, y = thin(data.ticks, data.listings["reference"][:, 0, i], points)
         axes.plot(x, y, color=str(shade), linewidth=1)
-        axes.annotate(style.shortened(data.instruments[data.instrument[i]], 14), (x[-1], y[-1]),
+        ends[i] = (float(y[-1]), shade)
+    gap, above = 0.04 * np.diff(axes.get_ylim())[0], -np.inf
+    for i, (end, shade) in sorted(ends.items(), key=lambda one: one[1][0]):
+        above = max(end, above + gap)  # names do not lie upon each other
+        axes.annotate(style.shortened(data.instruments[data.instrument[i]], 14), (x[-1], above),
                       xytext=(3, 0), textcoords="offset points", va="center", fontsize=7,
                       color=str(shade), annotation_clip=False)  # fmt: skip
     over_time(axes, data)
