@@ -123,9 +123,10 @@ def train(
     )
     training.check(plan)
     extra.needed()
+    each = f" in each of {plural(plan.workers, 'worker')}" if plan.workers else ""
     say(
-        f"{resolved.name}: {plan.algo}, {plan.actions}, {plural(plan.markets, 'market')} x "
-        f"{max(1, plan.workers)}, {plan.ticks} ticks an iteration, seed {plan.seed}"
+        f"{resolved.name}: {plan.algo}, {plan.actions}, {plural(plan.markets, 'market')}{each}, "
+        f"{plan.ticks} ticks an iteration, seed {plan.seed}"
     )
     _play(plan.iterations, lambda tell: training.train(
         plan, out, name=name, on_progress=tell, **where
