@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -219,9 +220,21 @@ def records(folder: Path) -> list[dict[str, Any]]:
         return []
     *lines, _torn = read_inside(path).split(b"\n")
     try:
-        return [json.loads(line) for line in lines]
-    except ValueError:
+        found = [json.loads(line) for line in lines]
+    except (ValueError, RecursionError):
         raise RunError(f"{path}: damaged: a line is not JSON; restore the file") from None
+    if not all(_is_record(one) for one in found):
+        raise RunError(f"{path}: damaged: a line is no iteration's figures; restore the file")
+    return found
+
+
+def _is_record(line: Any) -> bool:
+    """Whether a line holds numbers by their names, those of every iteration among them."""
+    if not isinstance(line, dict) or not {"iteration", "steps", "seconds"} <= line.keys():
+        return False
+    return type(line["iteration"]) is int and all(
+        type(value) in (int, float) and abs(value) <= sys.float_info.max for value in line.values()
+    )
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

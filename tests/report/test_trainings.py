@@ -200,3 +200,24 @@ def test_the_command_that_plays_what_was_learnt_names_a_file_from_where_one_is()
     words = told(folder)
     command = words[words.index("to play what was learnt") + 1]
     assert command == f"mos run {folder.relative_to(Path.cwd())}/trained.yaml"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "null", "5", "[1, 2]", '{"steps": 1, "seconds": 1}', '{"iteration": 4, "seconds": 1}',
+        '{"iteration": "4", "steps": 1, "seconds": 1}', "[" * 100_000,
+        '{"iteration": 4, "steps": 1, "seconds": 1, "reward/firm_1": "much"}',
+        '{"iteration": 4, "steps": 1, "seconds": 1, "reward/firm_1": NaN}',
+        f'{{"iteration": 1{"0" * 400}, "steps": 1, "seconds": 1}}',
+    ],
+    ids=lambda line: line[:60],
+)  # fmt: skip
+def test_a_line_that_is_no_iterations_figures_is_told_in_one_line(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trained(THREE)
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(f"{line}\n")
+    assert "metrics.jsonl: damaged: a line is n" in refused(capsys, "report", "it")
+    assert not (folder / "report.html").exists()
