@@ -150,9 +150,13 @@ def _settings(seats: Seats) -> dict[str, Any]:
         }  # fmt: skip
     drawn = 256
     fresh = _fragment(plan) * plan.markets * max(1, plan.workers)
+    # Where participants take turns, learning begins once everybody has a move that is over.
+    waits = [p.waits(seats.playing.horizon) for p in seats.policies if p.in_turn]
+    first = max((at for at, _ in filter(None, waits)), default=0)
+    together = plan.markets * max(1, plan.workers)
     common: dict[str, Any] = {
         "train_batch_size": drawn,
-        "num_steps_sampled_before_learning_starts": max(2 * drawn, 1000),
+        "num_steps_sampled_before_learning_starts": max(2 * drawn, 1000, first * together),
         "training_intensity": None,
         "n_step": 1,
         "grad_clip": 10.0,

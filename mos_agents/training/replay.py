@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
 from mos_agents.market.types import Array
+from mos_agents.runs.files import RunError
 from mos_agents.training.fragments import Fragment, Rollout, until_next
 
 PARTS = ("observations", "actions", "rewards", "after", "steps")
@@ -106,6 +107,11 @@ class Replay:
         """So many places of each policy, each as likely as any other."""
         policies = {}
         for name, ring in self.rings.items():
+            if not ring.size:
+                raise RunError(
+                    f"{name}: nobody has moved twice; let learning begin later, with hyper "
+                    "num_steps_sampled_before_learning_starts"
+                )
             chosen = self.rng.integers(ring.size, size=num_items)
             drawn = {part: values[chosen] for part, values in ring.arrays.items()}
             drawn = {part: v.reshape(-1, *v.shape[2:]) for part, v in drawn.items()}

@@ -53,6 +53,18 @@ class PolicySeat:
         """Whether there are ticks at which its agents may not move."""
         return self.turns != ((1, 0),)
 
+    def waits(self, horizon: int) -> tuple[int, int] | None:
+        """Ticks until a move is over, at first and at most: until the next one in its episode has
+        come. None where there is no next one. By chance: one tick, as far as anybody knows."""
+        found = []
+        for period, first in self.turns:
+            if not period:
+                return 1, 1
+            over = range(first % period + period, horizon, period)
+            if over:
+                found.append((over[0] + 1, max(over[0] + 1, period, horizon - over[-1] + over[0])))
+        return (min(a for a, _ in found), min(b for _, b in found)) if found else None
+
     @property
     def listings(self) -> int:
         return self.seat.action_shape[0]
@@ -108,7 +120,8 @@ class Seats:
             _check_alike(plan, name, seats, own)
             seat, tables = own[seats[0].name]
             turns = tuple(sorted({s.turn for s in seats}))
-            made.append(_policy(plan, name, tuple(s.name for s in seats), seat, tables, turns))
+            names = tuple(s.name for s in seats)
+            made.append(_policy(plan, name, names, seat, tables, turns, market.horizon))
         return cls(plan, market, tuple(made), seating.names)
 
     def seed(self, purpose: str) -> int:
@@ -167,7 +180,7 @@ def _check_alike(
 
 def _policy(
     plan: TrainingPlan, name: str, agents: tuple[str, ...], seat: Seat, tables: Sequence[Array],
-    turns: tuple[tuple[int, int], ...],
+    turns: tuple[tuple[int, int], ...], horizon: int,
 ) -> PolicySeat:  # fmt: skip
     low = np.array([table.min(axis=0) for table in tables])
     high = np.array([table.max(axis=0) for table in tables])
@@ -178,15 +191,22 @@ def _policy(
             "train with ppo or appo, or on one instrument (such as --set products=1)"
         )
     made = PolicySeat(name, agents, seat, low, high, grid, turns)
-    longest = max(period for period, _ in turns)
-    if made.in_turn and plan.algo == "appo":
+    if made.in_turn:
+        _check_turns(plan, made, horizon)
+    return made
+
+
+def _check_turns(plan: TrainingPlan, policy: PolicySeat, horizon: int) -> None:
+    name, longest = policy.name, max(period for period, _ in policy.turns)
+    if plan.algo == "appo":
         raise InputError(
             f"algo='appo' learns from every tick, and {name} may not move at each; train with "
             "ppo, dqn or sac"
         )
-    if plan.algo == "ppo" and plan.ticks < 2 * longest:
-        raise InputError(
-            f"ticks={plan.ticks} must be >= {2 * longest}: {name} moves every {longest} ticks, and "
-            "a move is over when the next one comes"
-        )
-    return made
+    waits = policy.waits(horizon)
+    why = f"{name} moves every {longest} ticks, and a move is over when the next one comes"
+    if waits is None:
+        least = min(first % period + period for period, first in policy.turns) + 1
+        raise InputError(f"horizon={horizon} must be >= {least}: {why} in the same episode")
+    if plan.algo == "ppo" and plan.ticks < waits[1]:
+        raise InputError(f"ticks={plan.ticks} must be >= {waits[1]}: {why}")

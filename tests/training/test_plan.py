@@ -1,5 +1,6 @@
 """A plan is checked before anything is started, in one line, without PyTorch."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -57,6 +58,10 @@ def test_nonsense_is_refused_in_one_line(changes, told):
         ({"scenario": IN_TURN, "algo": "appo"},
          "algo='appo' learns from every tick, and firm_1 may not move at each; train with ppo"),
         ({"scenario": IN_TURN, "ticks": 3}, "ticks=3 must be >= 4: firm_1 moves every 2 ticks"),
+        ({"scenario": IN_TURN, "agents": ("firm_2",), "policies": {}, "ticks": 4, "horizon": 5},
+         "ticks=4 must be >= 5: firm_2 moves every 2 ticks"),
+        ({"scenario": IN_TURN, "algo": "dqn", "horizon": 2},
+         "horizon=2 must be >= 3: firm_1 moves every 2 ticks, .* in the same episode"),
         ({"band": (2.0, 1.0)}, "band="),
         ({"scenario": "retail", "agents": None, "policies": {}, "algo": "dqn"},
          "platform has 10 listings; train with ppo or appo"),
@@ -69,6 +74,24 @@ def test_a_plan_that_does_not_fit_its_market_is_refused_in_one_line(changes, tol
     with pytest.raises(InputError, match=told) as caught:
         check(small(**changes))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("turn", [(1, 0), (2, 0), (2, 1), (3, 5), (7, 2)])
+def test_in_as_many_ticks_as_a_policy_waits_a_move_of_it_is_over(turn):
+    seat = Seats.of(small()).policies[0]
+    period, first = turn
+    for horizon in range(1, 30):
+        own = [t >= 0 and (t - first) % period == 0 for t in range(horizon)]
+        over = 20 * [mine and any(own[:t]) for t, mine in enumerate(own)]
+        waits = dataclasses.replace(seat, turns=(turn,)).waits(horizon)
+        if waits is None:
+            assert not any(over)
+            continue
+        at, most = waits
+        assert over.index(True) == at - 1
+        stretches = [any(over[t : t + most]) for t in range(len(over) - most)]
+        assert all(stretches)
+        assert most == at or not all(any(over[t : t + most - 1]) for t in range(len(stretches)))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger  # noqa: E402
 
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.policies.rules import Hold  # noqa: E402
+from mos_agents.runs.files import RunError  # noqa: E402
 from mos_agents.training import TrainingPlan, check, loop, normalising, train  # noqa: E402
 from mos_agents.training.algorithms import configured  # noqa: E402
 from mos_agents.training.choosing import chooser  # noqa: E402
@@ -269,6 +270,22 @@ def test_advantages_in_turn_are_those_of_a_market_that_only_has_the_own_ticks():
     always, over = estimated_in_turn(rewards, values, np.ones_like(own), 0.5, 0.8)
     assert always[:-1] == pytest.approx(estimated(rewards[:-1], values[:-1], 0.5, 0.8))
     assert over.ravel().tolist() == [True] * 5 + [False]
+
+
+def test_learning_from_a_memory_begins_when_everybody_has_a_move_to_learn_from():
+    made = runner(
+        scenario=game(schedule={"kind": "periodic", "periods": [20, 1]}), algo="dqn", **TWO,
+        markets=128,
+    )  # fmt: skip
+    memory, played = Replay(10_000, 1, 0.9, np.random.default_rng(0)), 0
+    while played < made.config.num_steps_sampled_before_learning_starts:
+        memory.add(made.sample())
+        if not played:
+            with pytest.raises(RunError, match="firm_1: nobody has moved twice"):
+                memory.sample(4)
+        played += 8 * 128
+    (drawn,) = memory.sample(4)
+    assert set(drawn.policies) == {"firm_1", "firm_2"}
 
 
 def test_moves_that_are_not_over_are_in_a_snapshot():
