@@ -33,6 +33,13 @@ FIXED = {
 }
 """Keys of a scenario that no grid goes over, and why."""
 
+REMEDY = {
+    "play": "leave out --sessions and --train",
+    "sessions": "add --sessions N",
+    "train": 'add --train "algo=ppo ..."',
+}
+"""What makes trials of a kind, which settings of that kind need."""
+
 
 class Axis(NamedTuple):
     """A setting and the values that it takes, in order; values are plain data as in YAML."""
@@ -173,6 +180,9 @@ class SweepPlan:
             for path, value in values.items():
                 if path.startswith(prefix):
                     work = work.changed(path.removeprefix(prefix), value)
+                elif remedy := REMEDY.get(path.partition(".")[0]):
+                    kind = self.work.kind
+                    raise InputError(f"--grid {path}: is not for trials of kind {kind}; {remedy}")
                 else:
                     changes.append(f"{path}={scenarios.inline(value)}")
             made = (
