@@ -55,7 +55,8 @@ def test_the_verdict_says_so_where_nothing_is_found():
     def said(**changes):
         flat = dict.fromkeys(
             ("profit_gain", "profit_gain_no_future", "unprofitable_cut_share", "periods_away",
-             "wars_per_1000_periods", "wars_per_1000_periods_no_future", "fell_together_share"),
+             "wars_per_1000_periods", "wars_per_1000_periods_no_future", "fell_together_share",
+             "fell_together_share_no_future"),
             Interval(0.0, -0.1, 0.1, 0.05),
         )  # fmt: skip
         return verdict(flat | changes, 10)
@@ -64,6 +65,8 @@ def test_the_verdict_says_so_where_nothing_is_found():
     assert "came to ask more" in said(profit_gain=Interval(0.8, 0.7, 0.9, 0.05))
     together = said(fell_together_share=Interval(0.5, 0.4, 0.6, 0.05))
     assert "no more than chance" not in together and "50% (40% to 60%)" in together
+    others = said(fell_together_share_no_future=Interval(0.75, 0.66, 0.83, 0.05))
+    assert "against 75% (66% to 83%) without a future and 5% by chance" in others
     nobody = Interval(*(4 * [float("nan")]))
     assert "none" in said(periods_away=nobody, unprofitable_cut_share=nobody)
 

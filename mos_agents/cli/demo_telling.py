@@ -196,11 +196,12 @@ def verdict(figures: dict[str, Interval], sessions: int) -> str:
     paid = figures["unprofitable_cut_share"]
     away, wars = spoken(figures["periods_away"], 1), spoken(figures["wars_per_1000_periods"])
     calm, fell = figures["wars_per_1000_periods_no_future"], figures["fell_together_share"]
+    others = figures["fell_together_share_no_future"]
     fought = (
         f"price wars broke out {wars} times per 1000 periods, against {spoken(calm)} among the "
         f"learners without a future, and in {spoken(fell, 0, '%')} of sessions prices fell "
-        "together by more than chance, which alone makes 5%"
-        + ("" if fell.low > CHANCE else ": no more than chance")
+        f"together by more than chance, against {spoken(others, 0, '%')} without a future and 5% "
+        "by chance alone" + ("" if fell.low > CHANCE else ": no more than chance")
     )
     return (
         f"In {sessions:,} sessions two sellers who learn {kept}: a profit gain of {spoken(gain)}, "
