@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from mos_agents.cli.playing import plural
 from mos_agents.runs import Run
 
 COLUMNS = ("reward", "pnl", "revenue", "units_traded", "lost")
@@ -59,7 +60,7 @@ def _about(run: Run) -> str:
     state = "" if run.finished else ", interrupted"
     return (
         f"{run.name}: {facts['scenario']}, seed {facts['seed']}, {run.ticks:,} ticks, "
-        f"{facts['markets']:,} markets{state}"
+        f"{plural(facts['markets'], 'market')}{state}"
     )
 
 
