@@ -170,8 +170,11 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
     ended = "iterations"
     figures = None if folder is None else Figures(folder, session.iteration)
     history = [] if folder is None else folders.records(folder)
+    # A kill may have come after the last checkpoint and before the end was told.
+    over = _reached(plan, _due(plan, history[-1])) if history else None
+    ended = over or ended
     try:
-        while session.iteration < plan.iterations:
+        while not over and session.iteration < plan.iterations:
             record = session.once()
             reached = _reached(plan, record)
             last = bool(reached) or session.iteration == plan.iterations
@@ -223,6 +226,13 @@ def _reached(plan: TrainingPlan, record: Record) -> str | None:
     if "reward" in stop and told is not None and told >= stop["reward"]:
         return "reward"
     return None
+
+
+def _due(plan: TrainingPlan, record: Record) -> Record:
+    """A record without the evaluation of one that was asked to end between two."""
+    if plan.evaluate_every and not record["iteration"] % plan.evaluate_every:
+        return record
+    return {name: value for name, value in record.items() if name != "evaluation"}
 
 
 def _keep(session: Session, folder: Path) -> None:

@@ -199,6 +199,29 @@ def test_a_training_ends_with_an_evaluation_however_it_ends_and_plays_it_once(
     assert read_training(trained.folder).metrics() == trained.history
 
 
+@pytest.mark.parametrize("stop", [{"steps": 256}, {"reward": -1e9}])
+def test_a_stop_that_was_reached_before_a_kill_is_not_trained_beyond(
+    stop, on_cluster, tmp_path, monkeypatch
+):
+    def killed(*_, **__):
+        raise SystemExit
+
+    plan = small(evaluate_every=2, stop=stop)
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(folders, "seal", killed)
+        train(plan, tmp_path, name="it")
+    trained = resume(tmp_path / "it")
+    assert trained.ended == next(iter(stop)) and trained.history[-1]["iteration"] == 2
+    assert read_training(trained.folder).facts["ended"] == trained.ended
+
+
+def test_an_evaluation_made_because_somebody_asked_to_end_stops_nothing(on_cluster, tmp_path):
+    plan = small(iterations=3, evaluate_every=2, stop={"reward": -1e9})
+    asked = train(plan, tmp_path, on_progress=lambda record: True)
+    assert "evaluation" in asked.history[-1]
+    assert [r["iteration"] for r in resume(asked.folder).history] == [1, 2]
+
+
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(on_cluster, tmp_path):
     trained = train(small(iterations=4), tmp_path, on_progress=lambda r: r["iteration"] == 4)
     path = folders.checkpoint_path(trained.folder, 4)
