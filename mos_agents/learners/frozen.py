@@ -5,7 +5,7 @@ For evaluation against others, and for impulse tests: what does it do if someone
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -51,8 +51,10 @@ class Frozen:
     chance. For learners of chances (exp3, hedge, wolf_phc) the best level is the likeliest.
 
     policy: the learner, with the parameters it learnt with. path: a file that `learners.save`
-    wrote; in Python, `Frozen.of(policy, memory)` does without. market: the one whose memory is
-    played in all markets; None plays each its own, or one that was saved alone in all.
+    wrote; in Python, `Frozen.of(policy, memory)` does without. packed: that file's bytes as text,
+    in place of a path: so a table travels to a machine that does not share the disk. A policy that
+    is pickled always goes so. market: the one whose memory is played in all markets; None plays
+    each its own, or one that was saved alone in all.
     mixed: draw levels with the chances learnt, in place of the likeliest (only for learners of
     chances; for the others both are the same).
     """
@@ -64,6 +66,7 @@ class Frozen:
     path: str | None = None
     market: int | None = None
     mixed: bool = False
+    packed: str | None = field(default=None, repr=False)
     held: Held | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +78,8 @@ class Frozen:
             )
         if self.path is not None and not isinstance(self.path, str):
             raise InputError(f"{self.kind}.path={self.path!r} must be the path of a .npz file")
+        if self.packed is not None and (not isinstance(self.packed, str) or self.path is not None):
+            raise InputError(f"{self.kind}.packed must be text, and in place of a path")
         whole = isinstance(self.market, int | np.integer) and not isinstance(self.market, bool)
         if self.market is not None and (not whole or self.market < 0):
             raise InputError(f"{self.kind}.market={self.market!r} must be a number >= 0, or null")
@@ -104,6 +109,16 @@ class Frozen:
             memory.clock.copy(),
         )  # fmt: skip
 
+    def portable(self) -> Frozen:
+        """The same policy with its memory in hand. Raises InputError where the file is not one."""
+        if self.path is None:
+            return self
+        data = saving.packed(saving.read(self.path))
+        return replace(self, path=None, packed=saving.to_text(data))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(vars(self.portable()))
+
     def start(self, seat: Seat, batch: int) -> FrozenMemory:
         # Learners of payoff tables move at every tick; frozen ones need no payoffs.
         template = self.policy.start(seat, batch)
@@ -118,6 +133,9 @@ class Frozen:
             arrays = dict(saving.named(self.held.memory))
         elif self.path is not None:
             arrays = saving.read(self.path)
+        elif self.packed is not None:
+            data = saving.from_text(self.packed)
+            arrays = saving.unpacked(data, f"{self.kind}.packed", "learner's memory")
         else:
             raise InputError(
                 f"{self.kind}.path is missing: name a file of learners.save, or use Frozen.of"

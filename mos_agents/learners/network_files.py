@@ -1,13 +1,11 @@
 """A network on disk: one .npz of plain numbers, checked by its SHA-256, in which nothing can run.
 
-The same bytes as text (`to_text`) are how a network travels inside a scenario to a machine that
-does not share the disk.
+The same bytes as text (`saving.to_text`) are how a network travels inside a scenario to a machine
+that does not share the disk.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from pathlib import Path
@@ -62,21 +60,6 @@ def read_bytes(path: str | Path) -> bytes:
         return read_with_digest(target)
     except RunError as error:
         raise InputError(str(error)) from None
-
-
-def to_text(data: bytes) -> str:
-    """A file's bytes as text (base64)."""
-    return base64.b64encode(data).decode()
-
-
-def from_text(text: str) -> bytes:
-    """The bytes again; InputError if the text is none of `to_text`."""
-    if len(text) > MOST_BYTES * 2:
-        raise InputError("packed: longer than any network; use what to_text gives")
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise InputError("packed: is no base64 text; use what to_text gives") from None
 
 
 def to_bytes(network: Network) -> bytes:

@@ -6,6 +6,8 @@ path in the memory (`tables.q`, `clock`), with its SHA-256 beside it; nothing in
 
 from __future__ import annotations
 
+import base64
+import binascii
 import io
 import math
 import zipfile
@@ -17,6 +19,8 @@ import numpy as np
 
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.files import RunError, read_with_digest, write_with_digest
+
+MOST_TEXT = 160_000_000
 
 
 def save(path: str | Path, memory: Any) -> None:
@@ -92,6 +96,21 @@ def unpacked(data: bytes, shown: str, what: str) -> dict[str, Array]:
     if not all(isinstance(array, np.ndarray) for array in found.values()):
         raise InputError(f"{shown}: holds no {what}, but something else than arrays")
     return found
+
+
+def to_text(data: bytes) -> str:
+    """A file's bytes as text (base64): so what was learnt travels inside a scenario."""
+    return base64.b64encode(data).decode()
+
+
+def from_text(text: str) -> bytes:
+    """The bytes again; InputError if the text is none of `to_text`."""
+    if len(text) > MOST_TEXT:
+        raise InputError(f"packed: has {len(text):,} letters, at most {MOST_TEXT:,} are read")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputError("packed: is no base64 text; use what to_text gives") from None
 
 
 def _check_sizes(data: bytes) -> None:

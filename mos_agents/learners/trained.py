@@ -11,7 +11,8 @@ from scipy.special import ndtr
 
 from mos_agents.learners.base import best_of, drawn, explored, softmax
 from mos_agents.learners.network import Categorical, Gaussian, Network, QValues
-from mos_agents.learners.network_files import from_bytes, from_text, read_bytes, to_bytes, to_text
+from mos_agents.learners.network_files import from_bytes, read_bytes, to_bytes
+from mos_agents.learners.saving import from_text, to_text
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError

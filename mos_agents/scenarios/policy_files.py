@@ -9,6 +9,9 @@ from mos_agents import learners, policies
 from mos_agents.market.types import InputError
 from mos_agents.policies import Policy
 
+LEARNT = (learners.TrainedNetwork.kind, learners.Frozen.kind)
+"""Kinds of policy whose file holds what was learnt."""
+
 
 def make_policy(spec: dict[str, Any]) -> Policy:
     """A policy from its kind and parameters."""
@@ -34,11 +37,11 @@ def with_paths(spec: Any, change: Callable[[str], str]) -> Any:
 
 
 def packed(spec: Any) -> Any:
-    """A policy's parameters with a trained network itself where they name its file."""
+    """A policy's parameters with what was learnt itself where they name its file."""
     if not isinstance(spec, dict):
         return spec
-    if spec.get("kind") == learners.TrainedNetwork.kind:
+    if spec.get("kind") in LEARNT and spec.get("path") is not None:
         made = make_policy(spec)
-        assert isinstance(made, learners.TrainedNetwork)
+        assert isinstance(made, learners.TrainedNetwork | learners.Frozen)
         return policies.to_spec(made.portable())
     return {key: packed(value) for key, value in spec.items()}

@@ -267,8 +267,8 @@ class Scenario(Strict):
         return made._with_policies(lambda spec: with_paths(spec, moved))
 
     def portable(self) -> Scenario:
-        """The scenario with trained networks in place of their files' paths: for a machine that
-        does not share the disk. Raises InputError where a file does not hold one."""
+        """The scenario with trained networks and tables in place of their files' paths: for a
+        machine that does not share the disk. Raises InputError where a file does not hold one."""
         return self._with_policies(packed)
 
     def _with_policies(self, change: Callable[[Any], Any]) -> Scenario:

@@ -12,7 +12,8 @@ import pytest
 from mos_agents import scenarios
 from mos_agents.cli import run
 from mos_agents.learners import Gaussian, TrainedNetwork, load_network, save_network
-from mos_agents.learners.network_files import from_bytes, from_text, to_bytes, to_text
+from mos_agents.learners.network_files import from_bytes, to_bytes
+from mos_agents.learners.saving import from_text, to_text
 from mos_agents.market.types import InputError
 from tests.learners.networks import network
 from tests.policies.markets import dealers, shop

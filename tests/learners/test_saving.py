@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 import zipfile
 
 import numpy as np
@@ -13,6 +14,7 @@ from mos_agents.market.schedules import Alternating
 from mos_agents.market.types import InputError
 from mos_agents.policies import from_spec, make, to_spec
 from mos_agents.rollout import rollout
+from mos_agents.scenarios.policy_files import packed
 from tests.learners.worlds import KINDS, PRICES, bits, duopoly, learner, market_of, placed, played
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -104,6 +106,29 @@ def test_what_cannot_be_kept_is_told(tmp_path, memory):
 
 
 # --- learners that play without learning ----------------------------------------------------------
+
+
+def test_a_frozen_learner_takes_its_table_along_where_its_file_is_not(tmp_path):
+    market, policies = placed("q_learning", "random")
+    _, table = played(market, policies, ticks=60)
+    path = tmp_path / "m.npz"
+    save(path, table.memories[0])
+    spec = {"kind": "frozen", "policy": to_spec(table.policies[0]), "path": str(path)}
+    here = make(**spec)
+    sent, written = pickle.dumps(here), packed(spec)
+
+    def play(one):
+        steps, _ = played(market, {**policies, "firm_1": one}, ticks=9)
+        return [step.actions.tobytes() for step in steps]
+
+    wanted = play(here)
+    path.unlink()
+    assert play(pickle.loads(sent)) == wanted
+    assert "path" not in {k for k, v in written.items() if v is not None}
+    assert play(make(**written)) == wanted
+    one_line("in place of a path", from_spec, {**written, "path": str(path)})
+    one_line("base64", play, make(**{**written, "packed": "no table"}))
+    one_line("is not there", packed, spec)
 
 
 @every_kind
