@@ -24,9 +24,9 @@ HEAD = ("learner", "policy", "first reward", "last reward", "last evaluation", "
 
 def write(run: TrainingRun) -> Path:
     """Write the page whole or not at all; its path."""
-    path = run.folder / "report.html"
+    path, page = run.folder / "report.html", sheet_html(sheet(run)).encode()
     try:
-        write_whole(path, sheet_html(sheet(run)).encode())
+        write_whole(path, page)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
     return path

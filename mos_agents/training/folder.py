@@ -144,6 +144,8 @@ def read_norms(folder: Path) -> dict[str, Array]:
 
 def checkpoints(folder: Path) -> list[int]:
     """Iterations after which there is a checkpoint, the oldest first."""
+    if not (folder / "checkpoints").is_dir():
+        raise RunError(f"{folder}: damaged: its folder of checkpoints is gone; restore it")
     found = (CHECKPOINT.fullmatch(entry.name) for entry in (folder / "checkpoints").iterdir())
     return sorted(int(match[1]) for match in found if match)
 

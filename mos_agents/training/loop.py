@@ -128,10 +128,15 @@ def _resumed(
 ) -> Trained:  # fmt: skip
     plan = run.plan if iterations is None else run.plan.changed(iterations=iterations)
     found = folders.last_checkpoint(run.folder)
-    if run.finished and (iterations is None or found is None or found[0] >= plan.iterations):
+    if run.finished and (iterations is None or found is None):
         raise RunError(
             f"{run.folder}: finished already; --iterations N trains on beyond "
             f"{run.facts['iterations']}"
+        )
+    if iterations is not None and found is not None and found[0] >= iterations:
+        raise RunError(
+            f"{run.folder}: has {found[0]:,} iterations already; --iterations {iterations} must be "
+            "more"
         )
     seats = Seats.of(plan)
     norms = from_arrays(folders.read_norms(run.folder), [p.name for p in seats.policies])
@@ -141,6 +146,11 @@ def _resumed(
             if found is not None:
                 path = folders.checkpoint_path(run.folder, found[0])
                 session.restore(states.from_bytes(found[1], str(path)))
+            if plan != run.plan:  # from here on it is a training that has not ended
+                folders.seal(
+                    run.folder, run.facts, plan=plan.described(), finished=None, iterations=None,
+                    ended=None,
+                )  # fmt: skip
             return _to_the_end(session, run.folder, on_progress)
         finally:
             session.close()

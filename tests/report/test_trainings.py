@@ -221,3 +221,12 @@ def test_a_line_that_is_no_iterations_figures_is_told_in_one_line(
         file.write(f"{line}\n")
     assert "metrics.jsonl: damaged: a line is n" in refused(capsys, "report", "it")
     assert not (folder / "report.html").exists()
+
+
+def test_a_folder_that_lacks_a_part_is_told_as_what_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = trained(THREE)
+    (folder / "checkpoints").rmdir()
+    assert "its folder of checkpoints is gone" in refused(capsys, "report", "it")
+    assert not (folder / "report.html").exists()

@@ -245,3 +245,16 @@ def test_a_finished_training_goes_on_to_more_iterations(on_cluster, tmp_path):
     more = resume(trained.folder, iterations=3)
     assert [r["iteration"] for r in more.history] == [1, 2, 3]
     assert read_training(trained.folder).plan.iterations == 3
+
+
+def test_a_training_that_trains_on_has_not_ended_until_it_has(on_cluster, tmp_path):
+    trained = train(small(iterations=1), tmp_path)
+    resume(trained.folder, iterations=4, on_progress=lambda record: record["iteration"] == 2)
+    run = read_training(trained.folder)
+    assert not run.finished and run.plan.iterations == 4 and run.facts["ended"] is None
+    for few in (1, 2):
+        with pytest.raises(RunError, match="has 2 iterations already"):
+            resume(trained.folder, iterations=few)
+    assert [r["iteration"] for r in resume(trained.folder).history] == [1, 2, 3, 4]
+    run = read_training(trained.folder)
+    assert run.finished and run.facts["iterations"] == 4
