@@ -7,6 +7,8 @@ import signal
 import pytest
 
 from mos_agents.cli import run
+from mos_agents.training import TrainingPlan, extra
+from mos_agents.training import folder as folders
 from tests.commands import refused, stopped
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -86,3 +88,14 @@ def test_a_training_interrupted_tells_how_to_go_on(here):
     order = ["train", *GAME, "--name", "it", "--iterations", "100000"]
     err = stopped(signal.SIGINT, second.exists, *order)
     assert "mos train --resume runs/it goes on" in err and err.count("\n") == 1
+
+
+def test_a_finished_training_is_not_gone_on_with_and_nothing_is_started_for_it(
+    here, capsys, monkeypatch
+):
+    folder = folders.create(TrainingPlan("pricing_game"), "runs", "it", {})
+    facts = folders.read_training(folder).facts
+    folders.seal(folder, facts, finished=facts["started"], iterations=3, ended="steps")
+    monkeypatch.setattr(extra, "needed", lambda: pytest.fail("something was started"))
+    err = refused(capsys, "train", "--resume", "it")
+    assert "finished already; --iterations N trains on beyond 3" in err

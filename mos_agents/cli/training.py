@@ -16,7 +16,7 @@ from mos_agents.cli.folders import located
 from mos_agents.cli.options import WHOLE
 from mos_agents.cli.playing import asked_to_stop, plural, resolve, say, shown, stopped_by
 from mos_agents.market.types import InputError
-from mos_agents.training.folder import faulted
+from mos_agents.training.folder import faulted, going_on
 
 SHOW_SECONDS = 5.0
 
@@ -110,10 +110,10 @@ def train(
     if resume is not None:
         options.only(typed, ON_RESUMING, "a training that is resumed keeps what it began with")
         run = training.read_training(located(resume, out, "training"))
-        most = run.plan.iterations if iterations is None else iterations
+        plan, _ = going_on(run, iterations)
         extra.needed()
-        say(f"{run.folder.name}: going on with {run.plan.algo}")
-        _play(most, lambda tell: training.resume(
+        say(f"{run.folder.name}: going on with {plan.algo}")
+        _play(plan.iterations, lambda tell: training.resume(
             run.folder, root=out, on_progress=tell, iterations=iterations, **where
         ))  # fmt: skip
         return

@@ -181,6 +181,25 @@ def last_checkpoint(folder: Path) -> tuple[int, bytes] | None:
     return None
 
 
+def going_on(run: TrainingRun, iterations: int | None) -> tuple[TrainingPlan, Any]:
+    """The plan to go on by (up to so many iterations, or the plan's own), and the last checkpoint.
+    RunError where nothing is left to do."""
+    found = last_checkpoint(run.folder)
+    if run.finished and (iterations is None or found is None):
+        raise RunError(
+            f"{run.folder}: finished already; --iterations N trains on beyond "
+            f"{run.facts['iterations']}"
+        )
+    if iterations is None:
+        return run.plan, found
+    if found is not None and found[0] >= iterations:
+        raise RunError(
+            f"{run.folder}: has {found[0]:,} iterations already; "
+            f"--iterations {iterations} must be more"
+        )
+    return run.plan.changed(iterations=iterations), found
+
+
 def _digest_path(folder: Path, iteration: int) -> Path:
     path = checkpoint_path(folder, iteration)
     return path.with_name(path.name + ".sha256")

@@ -22,7 +22,7 @@ from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
 from mos_agents.learners.trained import TrainedNetwork
 from mos_agents.policies.base import Policy
-from mos_agents.runs.files import RunError, write_whole
+from mos_agents.runs.files import write_whole
 from mos_agents.runs.recording import now
 from mos_agents.training import folder as folders
 from mos_agents.training import hosted
@@ -126,18 +126,7 @@ def _resumed(
     run: folders.TrainingRun, on_progress: OnProgress | None, address: str | None, insecure: bool,
     iterations: int | None,
 ) -> Trained:  # fmt: skip
-    plan = run.plan if iterations is None else run.plan.changed(iterations=iterations)
-    found = folders.last_checkpoint(run.folder)
-    if run.finished and (iterations is None or found is None):
-        raise RunError(
-            f"{run.folder}: finished already; --iterations N trains on beyond "
-            f"{run.facts['iterations']}"
-        )
-    if iterations is not None and found is not None and found[0] >= iterations:
-        raise RunError(
-            f"{run.folder}: has {found[0]:,} iterations already; --iterations {iterations} must be "
-            "more"
-        )
+    plan, found = folders.going_on(run, iterations)
     seats = Seats.of(plan)
     norms = from_arrays(folders.read_norms(run.folder), [p.name for p in seats.policies])
     with _runtime(plan, address, insecure):
