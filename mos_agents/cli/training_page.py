@@ -10,8 +10,7 @@ from typing import Any
 from mos_agents.cli.playing import plural, shown
 from mos_agents.report import trainings
 from mos_agents.report.drawing import Table
-from mos_agents.report.page import Sheet, sheet_html
-from mos_agents.runs.files import RunError, write_whole
+from mos_agents.report.page import Sheet, sheet_html, written
 from mos_agents.scenarios import inline
 from mos_agents.sweeps.training import unrepeated
 from mos_agents.training.folder import TrainingRun, faulted
@@ -24,12 +23,7 @@ HEAD = ("learner", "policy", "first reward", "last reward", "last evaluation", "
 
 def write(run: TrainingRun) -> Path:
     """Write the page whole or not at all; its path."""
-    path, page = run.folder / "report.html", sheet_html(sheet(run)).encode()
-    try:
-        write_whole(path, page)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
-    return path
+    return written(run.folder, sheet_html(sheet(run)))
 
 
 def sheet(run: TrainingRun) -> Sheet:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mos_agents.report.data import Data
-from mos_agents.report.page import page
-from mos_agents.runs.files import RunError, write_whole
+from mos_agents.report.page import page, written
 from mos_agents.runs.reading import Run
 
 LIMIT = 2_000_000
@@ -18,13 +17,7 @@ POINTS = (400, 200, 80, 30)
 
 def write(run: Run) -> Path:
     """Write `report.html` into the run's folder, whole or not at all, and return its path."""
-    path = run.folder / "report.html"
-    text = html(run).encode()
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
-    return path
+    return written(run.folder, html(run))
 
 
 def html(run: Run) -> str:

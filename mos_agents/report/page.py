@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 from mos_agents.report import auctions, dealers, posted, style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import Picture, Story, Table
+from mos_agents.runs.files import RunError, write_whole
 
 STORIES = {"posted": posted.story, "dealers": dealers.story, "auction": auctions.story}
 
@@ -204,3 +206,13 @@ def provenance(data: Data) -> list[str]:
         ("to make it again", f"{again}, with the scenario.yaml of this folder"),
     ]
     return closing("run", rows, data.run.scenario)
+
+
+def written(folder: Path, text: str) -> Path:
+    """The page as `report.html` in the folder, whole or not at all; its path."""
+    path = folder / "report.html"
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path
