@@ -13,12 +13,18 @@ from mos_agents.report.drawing import Table
 from mos_agents.report.page import Sheet, sheet_html, written
 from mos_agents.scenarios import inline
 from mos_agents.sweeps.training import unrepeated
+from mos_agents.training.evaluating import without_training
 from mos_agents.training.folder import TrainingRun, faulted
 from mos_agents.training.plan import TrainingPlan, plain
 from mos_agents.training.seats import Seats
 
-HEAD = ("learner", "policy", "first reward", "last reward", "last evaluation", "best evaluation",
-        "at iteration")  # fmt: skip
+HEAD = ("learner", "policy", "own policy", "first reward", "last reward", "last evaluation",
+        "best evaluation", "at iteration")  # fmt: skip
+CAPTION = (
+    "Reward per tick in one market. Own policy: what the scenario gives the learner to play, in "
+    "the markets of the evaluations (– where that learns by itself). Evaluations play the networks "
+    "as they were then, without exploring; those of the last checkpoint are kept."
+)
 
 
 def write(run: TrainingRun) -> Path:
@@ -32,6 +38,7 @@ def sheet(run: TrainingRun) -> Sheet:
     seats = Seats.of(plan)
     policy_of = {agent: policy.name for policy in seats.policies for agent in policy.agents}
     last: Mapping[str, Any] = records[-1] if records else {"iteration": 0, "steps": 0}
+    own = without_training(seats) if records else {}
     return Sheet(
         "training", run.folder.name, lead(plan, seats.agents),
         [
@@ -41,11 +48,9 @@ def sheet(run: TrainingRun) -> Sheet:
             ("market ticks", f"{last['steps']:,}"), ("seed", str(plan.seed)),
         ],
         notes(run, records),
-        trainings.pictures(records, seats.agents, list(dict.fromkeys(policy_of.values()))),
+        trainings.pictures(records, seats.agents, list(dict.fromkeys(policy_of.values())), own),
         "Learners",
-        Table(HEAD, tuple(row(records, agent, policy_of[agent]) for agent in seats.agents),
-              "Reward per tick in one market. Evaluations play the networks as they were then, "
-              "without exploring; the networks of the last checkpoint are those that are kept.")
+        Table(HEAD, tuple(row(records, a, policy_of[a], own.get(a)) for a in seats.agents), CAPTION)
         if records else Table((), ()),
         made(run, records, seats), (run.folder / "scenario.yaml").read_text(),
     )  # fmt: skip
@@ -62,12 +67,15 @@ def lead(plan: TrainingPlan, learners: Sequence[str]) -> str:
     ).removesuffix(": ")
 
 
-def row(records: Sequence[Mapping[str, Any]], agent: str, policy: str) -> tuple[str, ...]:
-    """What a learner came to."""
+def row(
+    records: Sequence[Mapping[str, Any]], agent: str, policy: str, own: float | None
+) -> tuple[str, ...]:
+    """What a learner came to, beside what its own policy earns."""
     earned = [r[f"reward/{agent}"] for r in records if f"reward/{agent}" in r]
     played = [(r[f"evaluation/{agent}"], r["iteration"]) for r in records
               if f"evaluation/{agent}" in r]  # fmt: skip
-    ends = [f"{earned[0]:.4g}", f"{earned[-1]:.4g}"] if earned else ["–", "–"]
+    before = "–" if own is None else f"{own:.4g}"
+    ends = [before, *([f"{earned[0]:.4g}", f"{earned[-1]:.4g}"] if earned else ["–", "–"])]
     if not played:
         return agent, policy, *ends, "–", "–", "–"
     best, at = max(played, key=lambda one: one[0])

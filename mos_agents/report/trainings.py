@@ -34,21 +34,25 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def pictures(
-    records: Records, agents: Sequence[str], policies: Sequence[str]
-) -> tuple[Picture, ...]:
-    """What is drawn of the records of a training, a line for each learner or its policy."""
+    records: Records, agents: Sequence[str], policies: Sequence[str],
+    own: Mapping[str, float] | None = None,
+) -> tuple[Picture, ...]:  # fmt: skip
+    """What is drawn of the records of a training, a line for each learner or its policy.
+
+    own: what learners' own policies in the scenario earn.
+    """
     if not records:
         return ()
     names = [key for key in FIGURES if _moves(records, policies, key)]
     with style.styled():
         return (
-            rewards(records, agents),
+            rewards(records, agents, own or {}),
             *(learning(records, policies, name) for name in names[:MOST_FIGURES]),
         )
 
 
-def rewards(records: Records, agents: Sequence[str]) -> Picture:
-    """Rewards while training, and in the evaluations between."""
+def rewards(records: Records, agents: Sequence[str], own: Mapping[str, float]) -> Picture:
+    """Rewards while training and in the evaluations between, beside those of own policies."""
     window = window_of(records)
     figure, places = style.canvas(style.WIDE, 3.3)
     axes = places[0, 0]
@@ -61,14 +65,20 @@ def rewards(records: Records, agents: Sequence[str]) -> Picture:
             [r["iteration"] for r in played], [r[f"evaluation/{agent}"] for r in played],
             color=colour, linestyle="--", linewidth=0.8, marker="o", markersize=3.4,
         )  # fmt: skip
+        if agent in own:
+            axes.axhline(own[agent], color=colour, linestyle=":", linewidth=1.0)
     over_iterations(axes, records)
+    level = " Dotted: its own policy in the scenario, in the markets of the evaluations."
     dots = " Dots: evaluations, in which nobody explores, in markets of their own."
     return Picture(
         "rewards", "Reward per tick",
         f"Of each learner, in one market, {_mean(window)} while it explores."
-        + dots * evaluated,
+        + dots * evaluated + level * bool(own),
         style.svg(figure, "rewards", "Reward per tick of the learners by iteration"), True,
-        (*_legend(agents), *((("evaluation", style.INK, "dots"),) if evaluated else ())),
+        (
+            *_legend(agents), *((("evaluation", style.INK, "dots"),) if evaluated else ()),
+            *((("own policy", style.INK, "dash"),) if own else ()),
+        ),
     )  # fmt: skip
 
 

@@ -38,10 +38,25 @@ def evaluated(
     seats: Seats, networks: Mapping[str, Network], memories: Mapping[str, Any] | None = None
 ) -> dict[str, float]:
     """Mean reward per tick and market of each learner over one episode, the same luck each time."""
+    return _earned(seats, *everybody(seats, networks, memories))
+
+
+def without_training(seats: Seats) -> dict[str, float]:
+    """What each learner's own policy in the scenario earns in the markets of an evaluation, before
+    the same luck; of those whose policies do not learn by themselves."""
+    policies = seats.plan.scenario.policies()
+    others = {name: from_spec(policy) for name, policy in seats.plan.policies.items()}
+    own = [agent for agent in seats.agents if not hosted.learns(policies[agent])]
+    if not own:
+        return {}
+    found = _earned(seats, {**policies, **others}, seats.plan.evaluation_markets)
+    return {agent: found[agent] for agent in own}
+
+
+def _earned(seats: Seats, policies: Mapping[str, Policy], markets: int) -> dict[str, float]:
     market = seats.playing
-    policies, count = everybody(seats, networks, memories)
     total, ticks = np.zeros(market.layout.N), 0
-    for step in play(market, policies, seed=seats.seed("evaluation"), markets=count):
+    for step in play(market, policies, seed=seats.seed("evaluation"), markets=markets):
         total += step.reward.mean(axis=0)
         ticks += 1
     names = market.layout.participants

@@ -6,13 +6,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mos_agents import scenarios
 from mos_agents.cli import run, training_page
 from mos_agents.report.trainings import pictures
+from mos_agents.rollout import play
 from mos_agents.training.folder import Metrics, create, read_training, seal
 from mos_agents.training.plan import TrainingPlan
+from mos_agents.training.seats import Seats
 from tests.commands import refused
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -66,9 +69,9 @@ def test_mos_report_writes_the_learning_curves_and_what_everybody_came_to(
     assert re.findall(r'<figure class="\w+" id="([\w-]+)">', text) == ["rewards", "figure-entropy"]
     words = told(folder)
     at = words.index("firm_1", words.index("at iteration"))
-    assert words[at : at + 14] == [
-        "firm_1", "firm_1", "0.01", "0.03", "0.5", "0.75", "2",
-        "firm_2", "firm_2", "0", "0", "0.375", "0.375", "3",
+    assert words[at : at + 16] == [
+        "firm_1", "firm_1", "–", "0.01", "0.03", "0.5", "0.75", "2",
+        "firm_2", "firm_2", "–", "0", "0", "0.375", "0.375", "3",
     ]  # fmt: skip
     for word in ("dqn, discrete", "3 of 3", "192", "1.5", "pricing_game"):
         assert word in words
@@ -230,3 +233,17 @@ def test_a_folder_that_lacks_a_part_is_told_as_what_it_is(
     (folder / "checkpoints").rmdir()
     assert "its folder of checkpoints is gone" in refused(capsys, "report", "it")
     assert not (folder / "report.html").exists()
+
+
+def test_a_learner_is_shown_beside_what_its_own_policy_earns_in_the_evaluations_markets() -> None:
+    shop = scenarios.preset("retail", firms=1, products=2, ticks=20)
+    records = [{"iteration": 1, "steps": 64, "seconds": 1.0, "reward/platform": 40.0}]
+    folder = trained(records, scenario=shop, agents=("platform",), evaluation_markets=3)
+    seats = Seats.of(read_training(folder).plan)
+    steps = play(shop.market(), shop.policies(), seed=seats.seed("evaluation"), markets=3)
+    earned = np.mean([step.reward[:, 0] for step in steps])
+    words = told(folder)
+    at = words.index("platform", words.index("at iteration"))
+    assert words[at + 2] == f"{earned:.4g}"
+    text = (folder / "report.html").read_text()
+    assert "Dotted: its own policy in the scenario" in text and "stroke-dasharray" in text
