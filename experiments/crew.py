@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import json
 import sys
 import time
@@ -26,17 +28,18 @@ Make = Callable[[Any, str, int], Facts]
 
 def worked_off(
     make: Make, settings: Any, conditions: Sequence[str], seeds: Sequence[int], folder: Path,
-    workers: int = 2,
+    workers: int = 2, begin: Callable[[], None] | None = None,
 ) -> dict[str, list[Facts]]:  # fmt: skip
     """By condition, what came of each seed; a process makes one after another.
 
     Each is kept in the folder as a file of its own, with the settings that it is of: a second call
     takes what is there and makes the rest. Raises InputError where a file is of other settings.
+    begin: what a process does first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [(condition, seed) for condition in conditions for seed in seeds]
     found: dict[tuple[str, int], Facts] = {}
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as crew:
+    with ProcessPoolExecutor(workers, get_context("spawn"), begin) as crew:
         waiting = {crew.submit(_kept, make, settings, *task, str(folder)): task for task in tasks}
         try:
             for done, ready in enumerate(as_completed(waiting), 1):
@@ -48,6 +51,15 @@ def worked_off(
             crew.shutdown(wait=False, cancel_futures=True)
             raise
     return {condition: [found[condition, seed] for seed in seeds] for condition in conditions}
+
+
+def on_one_ray() -> None:
+    """All trainings of a process use one Ray, which takes seconds to start and ends with it."""
+    from mos_agents.actors.ray_runtime import cluster
+
+    stack = contextlib.ExitStack()
+    stack.enter_context(cluster())
+    atexit.register(stack.close)
 
 
 def _kept(make: Make, settings: Any, condition: str, seed: int, folder: str) -> tuple[Facts, float]:
@@ -150,7 +162,7 @@ def command(
         s = settings(iterations=given.iterations)
         numbers = range(given.seed, given.seed + given.seeds)
         wanted = chosen(given.only, conditions)
-        found = worked_off(make, s, wanted, numbers, given.out, given.workers)
+        found = worked_off(make, s, wanted, numbers, given.out, given.workers, on_one_ray)
         if given.json is not None:
             write_whole(given.json, as_json(name, s, found))
     except (InputError, OSError) as problem:
