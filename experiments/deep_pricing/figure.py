@@ -1,7 +1,7 @@
 """The study's pictures, from the JSON of `experiments.deep_pricing.run`.
 
-`python -m experiments.deep_pricing.figure results.json [--out DIR]` writes `gains.png` and
-`responses.png`.
+`python -m experiments.deep_pricing.figure results.json [--out DIR]` writes `gains.png`,
+`apart.png`, `responses.png` and `answers.png`, each where its conditions were played.
 """
 
 from __future__ import annotations
@@ -9,16 +9,38 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from experiments.crew import intervals
+from experiments.crew import Facts, intervals
 from experiments.deep_pricing.run import CONDITIONS
+from mos_agents.market.types import Array
 from mos_agents.report.replications import dots, responses, save
 
-ANSWERED = {"q_learning": "Q-learning", "ppo": "PPO", "dqn": "DQN"}
+ALIKE = {"q_learning": "Q-learning", "ppo": "PPO", "dqn": "DQN"}
+"""Where it is all one which firm is forced."""
+
+APART = {
+    "ppo_on_tables": ("PPO against a frozen table", "a frozen table against PPO"),
+    "dqn_on_tables": ("DQN against a frozen table", "a frozen table against DQN"),
+    "ppo_with_table": ("PPO beside a learning table", "a learning table beside PPO"),
+    "dqn_with_table": ("DQN beside a learning table", "a learning table beside DQN"),
+}
+"""Firm 1 and firm 2, where two kinds meet."""
+
+ANSWERED = {
+    "brisk_tables": ("Two brisk tables", ("a table",)),
+    "ppo_with_table": ("PPO beside a learning table", ("the table", "PPO")),
+    "dqn_with_table": ("DQN beside a learning table", ("the table", "DQN")),
+}
+"""Who answers when firm 1 is forced, and when firm 2 is; one name where that is all one."""
+
+MARKS = {"Bertrand-Nash": 0.0, "joint profit": 1.0}
+
+Runs = Mapping[str, Sequence[Facts]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,26 +50,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("."))
     given = parser.parse_args(arguments)
     runs = json.loads(given.results.read_text())["runs"]
-    made = intervals(runs)
-    names = {name: CONDITIONS[name] for name in runs}
-    gains = dots(
-        {names[c]: [run["profit_gain"] for run in found] for c, found in runs.items()},
-        {names[c]: made[c, "profit_gain"][:3] for c in runs},
-        {"Bertrand-Nash": 0.0, "joint profit": 1.0},
-        "profit gain",
-    )
-    panels = {
-        label: {
-            who: np.concatenate([[0.0], np.mean([run[key] for run in runs[c]], axis=0)])
-            for who, key in (("who is forced", "forced"), ("its rival", "answer"))
-        }
-        for c, label in ANSWERED.items()
-        if c in runs
-    }
+    pairs = {CONDITIONS[c]: (c, "profit_gain") for c in runs}
+    firms = {
+        name: (c, f"gain_{firm}")
+        for c, names in APART.items() if c in runs for firm, name in enumerate(names, 1)
+    }  # fmt: skip
     given.out.mkdir(parents=True, exist_ok=True)
-    save(gains, given.out / "gains.png")
-    save(responses(panels, "price change, %"), given.out / "responses.png")
+    save(gains(runs, pairs, "profit gain of the pair"), given.out / "gains.png")
+    if firms:
+        save(gains(runs, firms, "profit gain of the firm"), given.out / "apart.png")
+    if panels := forced_and_rival(runs):
+        save(responses(panels, "price change, %"), given.out / "responses.png")
+    if panels := answers(runs):
+        save(responses(panels, "change of the answering price, %"), given.out / "answers.png")
     return 0
+
+
+def gains(runs: Runs, rows: Mapping[str, tuple[str, str]], label: str) -> Any:
+    """A row for each condition and quantity."""
+    made = intervals(runs)
+    return dots(
+        {name: [run[quantity] for run in runs[c]] for name, (c, quantity) in rows.items()},
+        {name: made[key][:3] for name, key in rows.items()},
+        MARKS,
+        label,
+    )
+
+
+def forced_and_rival(runs: Runs) -> dict[str, dict[str, Array]]:
+    """Where both firms are of one kind: who is forced, and who answers."""
+    return {
+        title: {
+            "who is forced": _path(runs[c], "forced"),
+            "its rival": _path(runs[c], "answer"),
+        }
+        for c, title in ALIKE.items() if c in runs
+    }  # fmt: skip
+
+
+def answers(runs: Runs) -> dict[str, dict[str, Array]]:
+    """Where a table goes on learning: the answer of each firm to the other's cut."""
+    return {
+        title: {
+            f"answer of {name}": _path(runs[c], "answer", firm if len(names) > 1 else None)
+            for firm, name in enumerate(names)
+        }
+        for c, (title, names) in ANSWERED.items() if c in runs
+    }  # fmt: skip
+
+
+def _path(runs: Sequence[Facts], key: str, firm: int | None = None) -> Array:
+    """The mean path over the seeds, from the period before; of one forced firm, or of both."""
+    paths = np.array([run[key] for run in runs])  # [seeds, firms, T]
+    mean = paths.mean(axis=(0, 1)) if firm is None else paths[:, firm].mean(axis=0)
+    return np.concatenate([[0.0], mean])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mos_agents.analysis.collusion import Benchmarks, profit_gain, rpdi
+from mos_agents.analysis.collusion import Benchmarks, profit_gain, profit_gain_per_firm, rpdi
 from mos_agents.analysis.impulse import Return, profitability, punishment, response
 from mos_agents.market.equilibrium.pricing import PriceBenchmarks, benchmarks, best_response
 from mos_agents.market.metrics import metric
@@ -34,25 +34,27 @@ SHOWN = 15
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a pair of firms came to.
+    """What a pair of firms came to, on average over copies of their market.
 
-    profit_gain: 0 at Nash, 1 at the joint maximum. rpdi: the same in prices. prices: mean price of
-    each firm. spread: standard deviation of the mean price over the ticks kept; 0 at a rest point.
-    A firm is forced to its static best reply for a tick, both firms in turn. forced, answer:
-    relative price changes of who is forced and of its rival, from that tick on, SHOWN ticks. cut:
-    the rival's one tick after. unprofitable: share of such cuts that do not pay. away: ticks until
-    prices are back, at most AFTER.
+    profit_gain: 0 at Nash, 1 at the joint maximum. gain: of each firm. rpdi: the same in prices.
+    prices: mean price of each firm. spread: standard deviation of the mean price over the ticks
+    kept; 0 at a rest point.
+    Each firm in turn is forced to its static best reply for a tick; what follows has an entry for
+    each firm forced. forced, answer: relative price changes of who is forced and of its rival,
+    from that tick on, SHOWN ticks. cut: the rival's one tick after. unprofitable: share of such
+    cuts that do not pay. away: ticks until prices are back, at most AFTER.
     """
 
     profit_gain: float
+    gain: tuple[float, ...]
     rpdi: float
     prices: tuple[float, ...]
     spread: float
-    cut: float
-    unprofitable: float
-    away: float
-    forced: tuple[float, ...]
-    answer: tuple[float, ...]
+    cut: tuple[float, ...]
+    unprofitable: tuple[float, ...]
+    away: tuple[float, ...]
+    forced: tuple[tuple[float, ...], ...]
+    answer: tuple[tuple[float, ...], ...]
 
 
 def theory(market: Market) -> tuple[PriceBenchmarks, Benchmarks]:
@@ -66,7 +68,8 @@ def verdict(
 ) -> Verdict:
     """Let the policies play without learning, then force each firm to its static best reply.
 
-    markets: copies of the market, for policies that draw their prices; 1 for those that do not.
+    markets: copies of the market, for policies that draw their prices or have a table for each; 1
+        for those that do not.
     delta: discount factor, for whether a cut pays.
     """
     _, scale = theory(market)
@@ -87,16 +90,18 @@ def verdict(
             paths.append(one[found.shock : found.shock + SHOWN].mean(axis=1))
         paid.append(profitability(deviation, delta).unprofitable.mean())
         away.append(punishment(deviation, Return(to="cycle")).length.mean())
+    gains = profit_gain_per_firm(profits, scale.profit_nash, scale.profit_joint).mean(axis=0)
     return Verdict(
         float(profit_gain(profits, scale.profit_nash, scale.profit_joint).mean()),
+        tuple(map(float, gains)),
         float(rpdi(prices, scale.price_nash, scale.price_joint).mean()),
-        tuple(float(p) for p in prices.mean(axis=(0, 1))),
+        tuple(map(float, prices.mean(axis=(0, 1)))),
         float(prices.mean(axis=2).std(axis=0).mean()),
-        float(np.mean(answers, axis=0)[1]),
-        float(np.mean(paid)),
-        float(np.mean(away)),
-        tuple(float(x) for x in np.mean(forced, axis=0)),
-        tuple(float(x) for x in np.mean(answers, axis=0)),
+        tuple(float(path[1]) for path in answers),
+        tuple(map(float, paid)),
+        tuple(map(float, away)),
+        tuple(tuple(map(float, path)) for path in forced),
+        tuple(tuple(map(float, path)) for path in answers),
     )
 
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from experiments.crew import Facts, command
-from experiments.deep_pricing.measures import verdict
+from experiments.deep_pricing.measures import theory, verdict
+from mos_agents.analysis.paths import whole
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import Frozen
-from mos_agents.market.types import InputError
+from mos_agents.learners.q_learning import QLearning
 from mos_agents.policies.base import Policy
 from mos_agents.scenarios import Scenario, load
 
@@ -28,38 +31,75 @@ CONDITIONS = {
     "q_learning": "tabular Q-learning, both firms",
     "ppo": "PPO, both firms",
     "dqn": "DQN, both firms",
-    "ppo_on_tables": "PPO against tables that learn no more",
-    "dqn_on_tables": "DQN against tables that learn no more",
+    "ppo_on_tables": "PPO against frozen tables",
+    "dqn_on_tables": "DQN against frozen tables",
+    "brisk_tables": "brisk tables, both firms",
+    "ppo_with_table": "PPO beside a learning brisk table",
+    "dqn_with_table": "DQN beside a learning brisk table",
 }
+"""Where two kinds meet, the network is firm 1 and the table firm 2."""
 
-MEASURES = ("profit_gain", "rpdi", "spread", "cut", "unprofitable", "away")
+MEASURES = (
+    "profit_gain", "gain_1", "gain_2", "late_1", "rpdi", "spread", "cut_1", "cut_2",
+    "unprofitable_1", "unprofitable_2", "away",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Settings:
-    """A training plays markets x ticks x iterations market ticks.
-
-    gamma: discount factor of the networks, as of the tables. horizon: ticks of an episode, which
-    is cut and not ended. hyper: RLlib's own settings.
-    """
+class Length:
+    """A training plays markets x ticks x iterations market ticks."""
 
     markets: int = 16
     ticks: int = 64
     iterations: int = 100
+
+    def __post_init__(self) -> None:
+        for name in ("markets", "ticks", "iterations"):
+            whole(getattr(self, name), name, 1)
+
+
+@dataclass(frozen=True)
+class Settings(Length):
+    """How networks are trained that meet each other, or tables that learn no more.
+
+    gamma: discount factor of the networks, as of the tables. horizon: ticks of an episode, which
+    is cut and not ended. hyper: RLlib's own settings.
+    beside: how long a network and a table learn together. Each market has a table of its own, and
+        is one episode. beta: by which these tables' exploration falls, exp(-beta t).
+    """
+
     gamma: float = 0.95
     horizon: int = 256
     hyper: Mapping[str, Any] = field(default_factory=dict)
+    beside: Length = field(default_factory=lambda: Length(4, 256, 240))
+    beta: float = 2e-4
 
     def __post_init__(self) -> None:
-        for name in ("markets", "ticks", "iterations", "horizon"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name}={value!r} must be a whole number >= 1")
+        super().__post_init__()
+        whole(self.horizon, "horizon", 1)
+
+    @property
+    def periods(self) -> int:
+        """Ticks that a table and its rival learn for, in each market."""
+        return self.beside.ticks * self.beside.iterations
 
 
 def scenario() -> Scenario:
     """The preset, whose firms are Q-learners."""
     return load("pricing_game")
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The policies of both firms once learning has ended; they try nothing out any more.
+
+    markets: copies of the market that they are for. late: profit a period of firm 1 over the last
+    tenth of its learning, while it still tried things out; None where learning ends by itself.
+    """
+
+    policies: Mapping[str, Policy]
+    markets: int = 1
+    late: float | None = None
 
 
 def tables(seed: int) -> dict[str, Policy]:
@@ -69,31 +109,67 @@ def tables(seed: int) -> dict[str, Policy]:
     return Frozen(game, play_sessions(game, seed=seed, sessions=1)).policies()
 
 
-def learnt(s: Settings, condition: str, seed: int) -> dict[str, Policy]:
-    """The policies of both firms once a training has ended, without trying anything out."""
+def brisk(s: Settings) -> dict[str, QLearning]:
+    """The preset's firms, whose exploration falls by `beta`."""
+    return {name: replace(one, beta=s.beta) for name, one in scenario().policies().items()}
+
+
+def brisk_tables(s: Settings, seed: int) -> Learnt:
+    """Two brisk tables, in as many markets and for as long as one of them beside a network."""
+    game, markets = RepeatedGame.of(scenario().market(), brisk(s)), s.beside.markets
+    played = play_sessions(
+        game, seed=seed, sessions=markets, periods=s.periods, window=0, tail=s.periods // 10,
+        workers=1,
+    )  # fmt: skip
+    return Learnt(Frozen(game, played).policies(), markets, float(played.late[:, 0].mean()))
+
+
+def learnt(s: Settings, condition: str, seed: int) -> Learnt:
+    """Let the firms of a condition learn."""
     if condition == "q_learning":
-        return tables(seed)
+        return Learnt(tables(seed))
+    if condition == "brisk_tables":
+        return brisk_tables(s, seed)
+    algo, _, other = condition.partition("_")
+    if other == "with_table":
+        found = trained(s, algo, seed, s.beside, s.periods, {"firm_2": brisk(s)["firm_2"]})
+        return replace(found, markets=s.beside.markets)
+    rivals = {"firm_2": tables(seed)["firm_2"]} if other == "on_tables" else {}
+    return trained(s, algo, seed, s, s.horizon, rivals)
+
+
+def trained(
+    s: Settings, algo: str, seed: int, length: Length, horizon: int, rivals: Mapping[str, Any]
+) -> Learnt:
+    """Train networks for all firms but the rivals; rivals who learn stop learning at the end."""
     from mos_agents.training import TrainingPlan, train
 
-    algo, _, against = condition.partition("_on_")
     firm = scenario().policies()["firm_1"]
     reference = float(scenario().market().catalogue.reference_price[0])
-    rivals = {"firm_2": tables(seed)["firm_2"]} if against else {}
     plan = TrainingPlan(
         scenario=scenario(), algo=algo, seed=seed, policies=rivals,
-        agents=("firm_1",) if against else ("firm_1", "firm_2"),
+        agents=tuple(name for name in ("firm_1", "firm_2") if name not in rivals),
         actions="discrete", levels=firm.levels,
-        band=(firm.low / reference, firm.high / reference), horizon=s.horizon, gamma=s.gamma,
-        markets=s.markets, ticks=s.ticks, iterations=s.iterations, evaluate_every=0,
-        checkpoint_every=s.iterations, hyper=s.hyper,
+        band=(firm.low / reference, firm.high / reference), horizon=horizon, gamma=s.gamma,
+        markets=length.markets, ticks=length.ticks, iterations=length.iterations, evaluate_every=0,
+        checkpoint_every=length.iterations, hyper=s.hyper,
     )  # fmt: skip
-    return {**rivals, **train(plan).policies}
+    found = train(plan)
+    last = found.history[-max(1, length.iterations // 10) :]
+    late = float(np.mean([record["reward/firm_1"] for record in last]))
+    return Learnt({**rivals, **found.frozen(), **found.policies}, late=late)
 
 
 def judged(s: Settings, condition: str, seed: int) -> Facts:
-    """Train one seed of a condition, and say what came of it."""
-    policies = learnt(s, condition, seed)
-    return asdict(verdict(scenario().market(), policies, seed, 1, s.gamma))
+    """Train one seed of a condition, and say what came of it: of both firms, and of each apart."""
+    market, found = scenario().market(), learnt(s, condition, seed)
+    facts = asdict(verdict(market, found.policies, seed, found.markets, s.gamma))
+    for name in ("gain", "cut", "unprofitable"):
+        facts |= {f"{name}_{firm}": value for firm, value in enumerate(facts[name], 1)}
+    _, scale = theory(market)
+    nash, joint = float(scale.profit_nash[0]), float(scale.profit_joint[0])
+    facts["late_1"] = None if found.late is None else (found.late - nash) / (joint - nash)
+    return facts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

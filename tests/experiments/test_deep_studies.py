@@ -6,16 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.crew import as_json, intervals, table, worked_off
+from experiments.crew import as_json, intervals, on_one_ray, table, worked_off
 from experiments.dealer_market import measures as dealer_measures
 from experiments.dealer_market import run as dealer
 from experiments.dealer_market.world import Leaning, World
+from experiments.deep_pricing import figure
 from experiments.deep_pricing import run as pricing
 from experiments.deep_pricing.measures import best_replies, theory, verdict
+from mos_agents.actors.ray_runtime import joined
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
 
-FEW = pricing.Settings(markets=4, ticks=32, iterations=2)
+FEW = pricing.Settings(markets=4, ticks=32, iterations=2, beside=pricing.Length(3, 32, 2))
 
 
 def always(price):
@@ -30,9 +32,13 @@ def test_nash_prices_have_no_gain_and_joint_prices_have_all_of_it():
         found = verdict(market, policies, seed=0, markets=1, delta=0.95)
         assert found.profit_gain == pytest.approx(gain, abs=1e-6)
         assert found.rpdi == pytest.approx(gain, abs=1e-6)
-        assert (found.cut, found.away) == (0.0, 0.0)
+        assert found.gain == pytest.approx((gain, gain), abs=1e-6)
+        assert (found.cut, found.away) == ((0.0, 0.0), (0.0, 0.0))
         assert found.spread < 1e-12
-    assert found.unprofitable == 0.0  # nobody punishes the cut from the joint optimum: it pays
+    assert found.unprofitable == (
+        0.0,
+        0.0,
+    )  # nobody punishes the cut from the joint optimum: it pays
 
 
 def test_a_firm_that_follows_answers_the_cut_by_as_much():
@@ -43,7 +49,25 @@ def test_a_firm_that_follows_answers_the_cut_by_as_much():
     found = verdict(market, policies, seed=0, markets=1, delta=0.95)
     # Of the two cuts only that of firm_2 is answered: firm_1 itself is the one who follows.
     reply = best_replies(market, 1, np.array([[joint, joint]]))[0]
-    assert found.cut == pytest.approx(0.5 * (reply / joint - 1.0), abs=1e-9)
+    assert found.cut == pytest.approx((0.0, reply / joint - 1.0), abs=1e-9)
+
+
+def test_who_asks_less_than_the_joint_price_gains_at_the_expense_of_who_asks_it():
+    market = pricing.scenario().market()
+    known, _ = theory(market)
+    policies = {"firm_1": always(known.p_N[0]), "firm_2": always(known.p_M[1])}
+    found = verdict(market, policies, seed=0, markets=1, delta=0.95)
+    assert found.gain[0] > 1.0 > 0.0 > found.gain[1]
+    assert np.mean(found.gain) == pytest.approx(found.profit_gain)
+
+
+def test_brisk_tables_play_as_many_markets_as_beside_a_network_and_end_above_nash():
+    s, market = pricing.Settings(), pricing.scenario().market()
+    found = pricing.brisk_tables(s, 0)
+    assert found.markets == s.beside.markets
+    assert verdict(market, found.policies, 0, found.markets, s.gamma).profit_gain > 0.3
+    with pytest.raises(InputError, match="is needed here"):
+        verdict(market, found.policies, 0, found.markets + 1, s.gamma)
 
 
 def test_makers_share_the_flow_by_their_quotes_and_traders_pay_the_best():
@@ -76,6 +100,18 @@ def made(settings, condition, seed):
     return {"seed": seed}
 
 
+def test_all_trainings_of_a_process_are_on_one_ray(tmp_path):
+    found = worked_off(on_ray, FEW, ("x",), (0, 1), tmp_path, workers=1, begin=on_one_ray)
+    assert found["x"][0]["ray"] is not None
+    assert found["x"][0] == found["x"][1]
+
+
+def on_ray(settings, condition, seed):
+    import ray
+
+    return {"ray": ray.get_runtime_context().gcs_address if joined() else None}
+
+
 def test_figures_come_in_the_form_of_all_experiments():
     found = {"a": [{"gain": 1.0, "by": [1.0, 3.0], "no": None}] * 3}
     assert set(intervals(found)) == {("a", "gain"), ("a", "by")}
@@ -87,6 +123,19 @@ def test_figures_come_in_the_form_of_all_experiments():
     assert "1.000 [1.000, 1.000]" in table(found, {"a": "A"}, ("gain", "no"))
 
 
+def test_pictures_are_drawn_of_the_conditions_that_were_played(tmp_path):
+    facts = pricing.judged(FEW, "brisk_tables", 0)
+    path = tmp_path / "results.json"
+    for played, pictures in (
+        (("ppo",), {"gains", "responses"}),
+        (("brisk_tables", "dqn_with_table"), {"gains", "apart", "answers"}),
+    ):
+        path.write_bytes(as_json("deep_pricing", FEW, {c: [facts, facts] for c in played}))
+        out = tmp_path / "-".join(played)
+        assert figure.main([str(path), "--out", str(out)]) == 0
+        assert {one.stem for one in out.iterdir()} == pictures
+
+
 @pytest.mark.parametrize("study", (pricing, dealer))
 def test_a_condition_that_is_not_there_is_told_with_those_that_are(study, tmp_path, capsys):
     assert study.main(["--out", str(tmp_path), "--only", "nothing"]) == 2
@@ -94,11 +143,26 @@ def test_a_condition_that_is_not_there_is_told_with_those_that_are(study, tmp_pa
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("condition", ("ppo", "dqn", "ppo_on_tables"))
+@pytest.mark.parametrize(
+    "condition", ("ppo", "dqn", "ppo_on_tables", "ppo_with_table", "dqn_with_table")
+)
 def test_a_short_training_of_the_pricing_study_ends_in_a_verdict(condition):
     facts = pricing.judged(FEW, condition, 0)
     assert -2.0 < facts["profit_gain"] < 1.0
     assert len(facts["prices"]) == 2
+    assert [facts["gain_1"], facts["gain_2"]] == list(facts["gain"])
+    assert -2.0 < facts["late_1"] < 2.0
+
+
+@pytest.mark.train
+def test_a_table_beside_a_network_learns_in_every_market_until_the_end():
+    table = pricing.learnt(FEW, "ppo_with_table", 0).policies["firm_2"]
+    memory, learner = table.held.memory, pricing.brisk(FEW)["firm_2"]
+    assert memory.clock == FEW.periods == 64
+    assert memory.epsilon == pytest.approx(np.exp(-FEW.beta * 64))
+    changed = (memory.q != learner.first_table(1)).any(axis=1).reshape(3, -1)
+    assert (changed.sum(axis=1) > 1).all()
+    assert (changed[0] != changed[1]).any()  # each market has a table of its own
 
 
 @pytest.mark.train
