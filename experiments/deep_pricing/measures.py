@@ -19,11 +19,12 @@ from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy
 from mos_agents.rollout import forced_deviation, rollout
 
-REST = 500
+REST = 128
 """Ticks after which play without learning has come to its cycle."""
 
-KEPT = 500
-"""Ticks over which it is averaged then: a multiple of every short cycle's length, or long."""
+KEPT = 128
+"""Ticks over which it is averaged then. No play is longer than an episode of a training: networks
+see the clock and their cash, and are not asked about what they have never seen."""
 
 AFTER = 60
 """Ticks that a cut is followed for."""

@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from experiments.crew import Facts, command
-from experiments.deep_pricing.measures import theory, verdict
+from experiments.deep_pricing.measures import KEPT, REST, theory, verdict
 from mos_agents.analysis.paths import whole
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import Frozen
 from mos_agents.learners.q_learning import QLearning
+from mos_agents.market.tick import Market
 from mos_agents.policies.base import Policy
-from mos_agents.scenarios import Scenario, load
+from mos_agents.scenarios import Scenario, load, override
 
 TITLE = "Deep and tabular learners in the market of Calvano et al. (2020)"
 
@@ -63,20 +64,20 @@ class Settings(Length):
     """How networks are trained that meet each other, or tables that learn no more.
 
     gamma: discount factor of the networks, as of the tables. horizon: ticks of an episode, which
-    is cut and not ended. hyper: RLlib's own settings.
-    beside: how long a network and a table learn together. Each market has a table of its own, and
-        is one episode. beta: by which these tables' exploration falls, exp(-beta t).
+    is cut and not ended; of those that are judged as well. hyper: RLlib's own settings.
+    beside: how long a network and a table learn together. Each market has a table of its own,
+        which remembers over episodes. beta: by which its exploration falls, exp(-beta t).
     """
 
     gamma: float = 0.95
     horizon: int = 256
     hyper: Mapping[str, Any] = field(default_factory=dict)
-    beside: Length = field(default_factory=lambda: Length(4, 256, 240))
+    beside: Length = field(default_factory=lambda: Length(4, 256, 160))
     beta: float = 2e-4
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole(self.horizon, "horizon", 1)
+        whole(self.horizon, "horizon", REST + KEPT)
 
     @property
     def periods(self) -> int:
@@ -100,6 +101,11 @@ class Learnt:
     policies: Mapping[str, Policy]
     markets: int = 1
     late: float | None = None
+
+
+def episode(s: Settings) -> Market:
+    """The market as networks are trained in it."""
+    return override(scenario(), [f"ticks={s.horizon}"]).market()
 
 
 def tables(seed: int) -> dict[str, Policy]:
@@ -132,15 +138,13 @@ def learnt(s: Settings, condition: str, seed: int) -> Learnt:
         return brisk_tables(s, seed)
     algo, _, other = condition.partition("_")
     if other == "with_table":
-        found = trained(s, algo, seed, s.beside, s.periods, {"firm_2": brisk(s)["firm_2"]})
+        found = trained(s, algo, seed, s.beside, {"firm_2": brisk(s)["firm_2"]})
         return replace(found, markets=s.beside.markets)
     rivals = {"firm_2": tables(seed)["firm_2"]} if other == "on_tables" else {}
-    return trained(s, algo, seed, s, s.horizon, rivals)
+    return trained(s, algo, seed, s, rivals)
 
 
-def trained(
-    s: Settings, algo: str, seed: int, length: Length, horizon: int, rivals: Mapping[str, Any]
-) -> Learnt:
+def trained(s: Settings, algo: str, seed: int, length: Length, rivals: Mapping[str, Any]) -> Learnt:
     """Train networks for all firms but the rivals; rivals who learn stop learning at the end."""
     from mos_agents.training import TrainingPlan, train
 
@@ -150,7 +154,7 @@ def trained(
         scenario=scenario(), algo=algo, seed=seed, policies=rivals,
         agents=tuple(name for name in ("firm_1", "firm_2") if name not in rivals),
         actions="discrete", levels=firm.levels,
-        band=(firm.low / reference, firm.high / reference), horizon=horizon, gamma=s.gamma,
+        band=(firm.low / reference, firm.high / reference), horizon=s.horizon, gamma=s.gamma,
         markets=length.markets, ticks=length.ticks, iterations=length.iterations, evaluate_every=0,
         checkpoint_every=length.iterations, hyper=s.hyper,
     )  # fmt: skip
@@ -162,7 +166,7 @@ def trained(
 
 def judged(s: Settings, condition: str, seed: int) -> Facts:
     """Train one seed of a condition, and say what came of it: of both firms, and of each apart."""
-    market, found = scenario().market(), learnt(s, condition, seed)
+    market, found = episode(s), learnt(s, condition, seed)
     facts = asdict(verdict(market, found.policies, seed, found.markets, s.gamma))
     for name in ("gain", "cut", "unprofitable"):
         facts |= {f"{name}_{firm}": value for firm, value in enumerate(facts[name], 1)}

@@ -12,7 +12,14 @@ from experiments.dealer_market import run as dealer
 from experiments.dealer_market.world import Leaning, World
 from experiments.deep_pricing import figure
 from experiments.deep_pricing import run as pricing
-from experiments.deep_pricing.measures import best_replies, theory, verdict
+from experiments.deep_pricing.measures import (
+    AFTER,
+    KEPT,
+    REST,
+    best_replies,
+    theory,
+    verdict,
+)
 from mos_agents.actors.ray_runtime import joined
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
@@ -134,6 +141,12 @@ def test_pictures_are_drawn_of_the_conditions_that_were_played(tmp_path):
         out = tmp_path / "-".join(played)
         assert figure.main([str(path), "--out", str(out)]) == 0
         assert {one.stem for one in out.iterdir()} == pictures
+
+
+def test_networks_are_judged_in_an_episode_as_long_as_those_they_were_trained_in():
+    assert pricing.episode(FEW).horizon == FEW.horizon >= max(REST + KEPT, REST + AFTER)
+    with pytest.raises(InputError, match=f"horizon=200 must be a whole number >= {REST + KEPT}"):
+        replace(FEW, horizon=200)
 
 
 @pytest.mark.parametrize("study", (pricing, dealer))
