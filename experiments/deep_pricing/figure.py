@@ -1,7 +1,7 @@
 """The study's pictures, from the JSON of `experiments.deep_pricing.run`.
 
 `python -m experiments.deep_pricing.figure results.json [--out DIR]` writes `gains.png`,
-`apart.png`, `responses.png` and `answers.png`, each where its conditions were played.
+`apart.png` and `responses.png`, each where its conditions were played.
 """
 
 from __future__ import annotations
@@ -31,13 +31,6 @@ APART = {
 }
 """Firm 1 and firm 2, where two kinds meet."""
 
-ANSWERED = {
-    "brisk_tables": ("Two brisk tables", ("a table",)),
-    "ppo_with_table": ("PPO beside a learning table", ("the table", "PPO")),
-    "dqn_with_table": ("DQN beside a learning table", ("the table", "DQN")),
-}
-"""Who answers when firm 1 is forced, and when firm 2 is; one name where that is all one."""
-
 MARKS = {"Bertrand-Nash": 0.0, "joint profit": 1.0}
 
 Runs = Mapping[str, Sequence[Facts]]
@@ -61,8 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         save(gains(runs, firms, "profit gain of the firm"), given.out / "apart.png")
     if panels := forced_and_rival(runs):
         save(responses(panels, "price change, %"), given.out / "responses.png")
-    if panels := answers(runs):
-        save(responses(panels, "change of the answering price, %"), given.out / "answers.png")
     return 0
 
 
@@ -88,22 +79,9 @@ def forced_and_rival(runs: Runs) -> dict[str, dict[str, Array]]:
     }  # fmt: skip
 
 
-def answers(runs: Runs) -> dict[str, dict[str, Array]]:
-    """Where a table goes on learning: the answer of each firm to the other's cut."""
-    return {
-        title: {
-            f"answer of {name}": _path(runs[c], "answer", firm if len(names) > 1 else None)
-            for firm, name in enumerate(names)
-        }
-        for c, (title, names) in ANSWERED.items() if c in runs
-    }  # fmt: skip
-
-
-def _path(runs: Sequence[Facts], key: str, firm: int | None = None) -> Array:
-    """The mean path over the seeds, from the period before; of one forced firm, or of both."""
-    paths = np.array([run[key] for run in runs])  # [seeds, firms, T]
-    mean = paths.mean(axis=(0, 1)) if firm is None else paths[:, firm].mean(axis=0)
-    return np.concatenate([[0.0], mean])
+def _path(runs: Sequence[Facts], key: str) -> Array:
+    """The mean path over the seeds and both firms, from the period before."""
+    return np.concatenate([[0.0], np.mean([run[key] for run in runs], axis=(0, 1))])
 
 
 if __name__ == "__main__":

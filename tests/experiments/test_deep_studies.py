@@ -135,7 +135,7 @@ def test_pictures_are_drawn_of_the_conditions_that_were_played(tmp_path):
     path = tmp_path / "results.json"
     for played, pictures in (
         (("ppo",), {"gains", "responses"}),
-        (("brisk_tables", "dqn_with_table"), {"gains", "apart", "answers"}),
+        (("brisk_tables", "dqn_with_table"), {"gains", "apart"}),
     ):
         path.write_bytes(as_json("deep_pricing", FEW, {c: [facts, facts] for c in played}))
         out = tmp_path / "-".join(played)
