@@ -170,3 +170,22 @@ def command(
         return 2
     print(table(found, conditions, columns))
     return 0
+
+
+def drawn(
+    name: str,
+    figures: Callable[[Mapping[str, Sequence[Facts]]], Mapping[str, Any]],
+    arguments: Sequence[str] | None,
+) -> int:
+    """The command line of a study's pictures: figures of its results' runs, by file name."""
+    from mos_agents.report.replications import save  # draws, which a training does not need
+
+    parser = argparse.ArgumentParser(prog=f"python -m experiments.{name}.figure")
+    parser.add_argument("results", type=Path, help="what run.py wrote with --json")
+    parser.add_argument("--out", type=Path, default=Path("."))
+    given = parser.parse_args(arguments)
+    made = figures(json.loads(given.results.read_text())["runs"])
+    given.out.mkdir(parents=True, exist_ok=True)
+    for file, figure in made.items():
+        save(figure, given.out / file)
+    return 0

@@ -6,19 +6,16 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.crew import Facts, intervals
+from experiments.crew import Facts, drawn, intervals
 from experiments.deep_pricing.run import CONDITIONS
 from mos_agents.market.types import Array
-from mos_agents.report.replications import dots, responses, save
+from mos_agents.report.replications import dots, responses
 
 ALIKE = {"q_learning": "Q-learning", "ppo": "PPO", "dqn": "DQN"}
 """Where it is all one which firm is forced."""
@@ -38,23 +35,22 @@ Runs = Mapping[str, Sequence[Facts]]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 done."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.deep_pricing.figure")
-    parser.add_argument("results", type=Path, help="what run.py wrote with --json")
-    parser.add_argument("--out", type=Path, default=Path("."))
-    given = parser.parse_args(arguments)
-    runs = json.loads(given.results.read_text())["runs"]
+    return drawn("deep_pricing", pictures, arguments)
+
+
+def pictures(runs: Runs) -> dict[str, Any]:
+    """The figures by file name, each where its conditions were played."""
     pairs = {CONDITIONS[c]: (c, "profit_gain") for c in runs}
     firms = {
         name: (c, f"gain_{firm}")
         for c, names in APART.items() if c in runs for firm, name in enumerate(names, 1)
     }  # fmt: skip
-    given.out.mkdir(parents=True, exist_ok=True)
-    save(gains(runs, pairs, "profit gain of the pair"), given.out / "gains.png")
+    made = {"gains.png": gains(runs, pairs, "profit gain of the pair")}
     if firms:
-        save(gains(runs, firms, "profit gain of the firm"), given.out / "apart.png")
+        made["apart.png"] = gains(runs, firms, "profit gain of the firm")
     if panels := forced_and_rival(runs):
-        save(responses(panels, "price change, %"), given.out / "responses.png")
-    return 0
+        made["responses.png"] = responses(panels, "price change, %")
+    return made
 
 
 def gains(runs: Runs, rows: Mapping[str, tuple[str, str]], label: str) -> Any:
