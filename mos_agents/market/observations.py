@@ -51,6 +51,8 @@ class Book:
     tape_noise: relative error of the rivals' prices seen, drawn anew for each observer and tick.
     show_rivals: False hides the tape altogether.
     show_cost: False hides the own unit cost (or private worth).
+    show_cash, show_clock: False hides the own cash, and the share of the horizon that has passed:
+        where a game is thought of as without end, a learner should not act upon either.
     relative: asks, bids and the cost are told as distances from the instrument's reference price
         (`own_ask_gap` and so on): what a network needs where that price wanders.
     """
@@ -59,6 +61,8 @@ class Book:
     tape_noise: float = 0.0
     show_rivals: bool = True
     show_cost: bool = True
+    show_cash: bool = True
+    show_clock: bool = True
     relative: bool = False
 
     def __post_init__(self) -> None:
@@ -95,7 +99,8 @@ class Book:
         add("exposure", "looks at (or orders for) the instrument, last tick", "looks", 0, inf,
             EXPOSURE, layout.group[own], mine)  # fmt: skip
         add("inventory", "own inventory", "units", -inf, inf, INVENTORY, own, mine)
-        add("cash", "own cash", "money", -inf, inf, CASH, np.array([n]), ("",))
+        if self.show_cash:
+            add("cash", "own cash", "money", -inf, inf, CASH, np.array([n]), ("",))
         if self.show_cost:
             add("cost", "own unit cost (a bidder's worth of the item)", money, 0, inf, COST, own,
                 mine)  # fmt: skip
@@ -127,7 +132,9 @@ class Book:
             if rivals.size and not market.sealed:
                 add("rival_open", "1 if the rival quotes (mask)", "0 or 1", 0, 1, TAPE_OPEN,
                     rivals, names)  # fmt: skip
-        add("clock", "share of the horizon that has passed", "1", 0, 1, CLOCK, np.array([0]), ("",))
+        if self.show_clock:
+            add("clock", "share of the horizon that has passed", "1", 0, 1, CLOCK, np.array([0]),
+                ("",))  # fmt: skip
         return tuple(found)
 
     def observe(

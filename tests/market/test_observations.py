@@ -11,7 +11,7 @@ from mos_agents.market.observations import Book
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
-from mos_agents.policies.base import cheapest_rival
+from mos_agents.policies.base import cheapest_rival, make
 from tests.market.worlds import KINDS, auction, differentiated, makers, play, retail
 
 
@@ -95,6 +95,26 @@ def test_hidden_rivals_and_costs_leave_the_fields():
     assert not [n for n in names if n.startswith("rival")]
     names = [f.name for f in retail(2, 2, observations=Book(show_cost=False)).seats[0].fields]
     assert "cost" not in names
+
+
+@pytest.mark.parametrize("batch", [1, 40])
+def test_hidden_cash_and_clock_leave_the_fields_and_the_others_as_they_are(batch):
+    whole, blind = (retail(2, 2, observations=view) for view in
+                    (Book(), Book(show_cash=False, show_clock=False)))  # fmt: skip
+    for (_, full), (_, part) in zip(play(whole, 4, batch), play(blind, 4, batch), strict=True):
+        for ours, theirs in zip(blind.seats, whole.seats, strict=True):
+            assert {f.name for f in theirs.fields} - set(ours.where) == {"cash", "clock"}
+            for shown in ours.fields:
+                seen = ours.read(ours.own(part.observation), shown.name)
+                wanted = theirs.read(theirs.own(full.observation), shown.name)
+                assert np.array_equal(seen, wanted), shown.name
+
+
+def test_a_policy_that_looks_at_the_clock_says_so_where_it_is_hidden():
+    market = makers(2, 1, observations=Book(show_clock=False))
+    policy = make("avellaneda_stoikov", gamma=0.1)
+    with pytest.raises(InputError, match="needs 'clock', which is not observed here"):
+        policy.start(market.seats[0], 1)
 
 
 def test_rivals_are_those_of_the_same_product_or_of_the_whole_choice():
