@@ -9,7 +9,7 @@ import numpy as np
 
 from mos_agents.learners.network import Network
 from mos_agents.learners.trained import TrainedNetwork
-from mos_agents.policies.base import Policy, from_spec
+from mos_agents.policies.base import Policy
 from mos_agents.rollout import play
 from mos_agents.training import hosted
 from mos_agents.training.seats import Seats
@@ -24,14 +24,13 @@ def everybody(
     play them and learn no more, each market its own, in as many as they have learnt in. Others who
     learn begin anew.
     """
-    plan, kept = seats.plan, memories or {}
-    others = {name: from_spec(policy) for name, policy in plan.policies.items()}
+    kept = memories or {}
     learnt = hosted.played(seats, kept)
     trained = {
         agent: TrainedNetwork.of(networks[p.name]) for p in seats.policies for agent in p.agents
     }
-    count = hosted.markets(seats, kept) if learnt else plan.evaluation_markets
-    return {**plan.scenario.policies(), **others, **learnt, **trained}, count
+    count = hosted.markets(seats, kept) if learnt else seats.plan.evaluation_markets
+    return {**seats.seating.policies, **learnt, **trained}, count
 
 
 def evaluated(
@@ -45,11 +44,10 @@ def without_training(seats: Seats) -> dict[str, float]:
     """What each learner's own policy in the scenario earns in the markets of an evaluation, before
     the same luck; of those whose policies do not learn by themselves."""
     policies = seats.plan.scenario.policies()
-    others = {name: from_spec(policy) for name, policy in seats.plan.policies.items()}
     own = [agent for agent in seats.agents if not hosted.learns(policies[agent])]
     if not own:
         return {}
-    found = _earned(seats, {**policies, **others}, seats.plan.evaluation_markets)
+    found = _earned(seats, {**policies, **seats.seating.policies}, seats.plan.evaluation_markets)
     return {agent: found[agent] for agent in own}
 
 

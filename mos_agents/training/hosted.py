@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from envs.seating import give_out
 from mos_agents.learners.base import Learner
 from mos_agents.learners.frozen import Frozen
 from mos_agents.learners.q_learning import QLearning
@@ -33,11 +32,10 @@ def learns(policy: Any) -> bool:
 
 def learners(seats: Seats) -> dict[str, tuple[Seat, Policy]]:
     """Who learns among the others, and keeps it from episode to episode."""
-    plan = seats.plan
-    if not plan.keep_memories:
+    if not seats.plan.keep_memories:
         return {}
-    seating = give_out(plan.scenario, seats.agents, plan.policies, plan.horizon)
-    found = {seat.name: (seat, seating.policies[seat.name]) for seat in seating.inside}
+    inside, policies = seats.seating.inside, seats.seating.policies
+    found = {seat.name: (seat, policies[seat.name]) for seat in inside}
     return {name: (seat, policy) for name, (seat, policy) in found.items() if learns(policy)}
 
 
@@ -46,18 +44,17 @@ def joined(seat: Seat, policy: Any, parts: Sequence[Any]) -> Any:
 
     What is the same for any number of markets (a clock, say) is the first part's.
     """
-    one, two = (dict(named(policy.start(seat, count))) for count in (1, 2))
-    arrays = [dict(named(part)) for part in parts]
+    each, arrays = _rows(seat, policy), [dict(named(part)) for part in parts]
     whole = {}
     for name, array in arrays[0].items():
-        if one[name].shape == two[name].shape:
+        if name not in each:
             whole[name] = array.copy()
             continue
-        each, ours = len(one[name]), [part[name] for part in arrays]
+        ours = [part[name] for part in arrays]
         if name.rpartition(".")[2] == "row":  # points into the table, which is longer now
             learner = innermost(policy)
-            rows = learner.heads(seat) * learner.states(seat)
-            ours = _moved(ours, each, rows)
+            length = learner.heads(seat) * learner.states(seat)
+            ours = _moved(ours, each[name], length)
         whole[name] = np.concatenate(ours)
     return filled(parts[0], whole)
 
@@ -66,11 +63,8 @@ def markets(seats: Seats, memories: Mapping[str, Any]) -> int:
     """How many markets memories are of."""
     of = learners(seats)
     for name, memory in memories.items():
-        seat, policy = of[name]
-        one, two = (dict(named(policy.start(seat, count))) for count in (1, 2))
-        for key, array in named(memory):
-            if one[key].shape != two[key].shape:
-                return len(array) // len(one[key])
+        for key, rows in _rows(*of[name]).items():
+            return len(dict(named(memory))[key]) // rows
     raise InputError("nobody remembers anything of a market")
 
 
@@ -102,6 +96,13 @@ def kept(seats: Seats, memories: Mapping[str, Any], folder: Path) -> dict[str, d
             "market": 0,
         }  # fmt: skip
     return specs
+
+
+def _rows(seat: Seat, policy: Any) -> dict[str, int]:
+    """Rows that a market has in the arrays of a memory, but for those that are the same for any
+    number of markets."""
+    one, two = (dict(named(policy.start(seat, count))) for count in (1, 2))
+    return {name: len(one[name]) for name in one if one[name].shape != two[name].shape}
 
 
 def _moved(rows: Sequence[IntArray], each: int, length: int) -> list[IntArray]:

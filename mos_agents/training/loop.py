@@ -166,12 +166,11 @@ def _runtime(plan: TrainingPlan, address: str | None, insecure: bool) -> Iterato
 
 def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress | None) -> Trained:
     plan, every = session.plan, session.plan.evaluate_every
-    ended = "iterations"
     figures = None if folder is None else Figures(folder, session.iteration)
     history = [] if folder is None else folders.records(folder)
     # A kill may have come after the last checkpoint and before the end was told.
     over = _reached(plan, _due(plan, history[-1])) if history else None
-    ended = over or ended
+    ended = over or "iterations"
     try:
         while not over and session.iteration < plan.iterations:
             record = session.once()

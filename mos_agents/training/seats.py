@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.batched import BatchedMarket
 from envs.choices import price_grids
-from envs.seating import give_out
+from envs.seating import Seating, give_out
 from mos_agents.learners.network import Signature
 from mos_agents.market.random import purpose_number
 from mos_agents.market.seat import Seat
@@ -81,13 +81,22 @@ class PolicySeat:
 class Seats:
     """The plan's learners: their policies, in the order of the first of each.
 
-    playing: the market as it is trained in. agents: who learns, in roster order.
+    seating: the market as it is trained in, who learns, and what the others play.
     """
 
     plan: TrainingPlan
-    playing: Market
+    seating: Seating
     policies: tuple[PolicySeat, ...]
-    agents: tuple[str, ...]
+
+    @property
+    def playing(self) -> Market:
+        """The market as it is trained in."""
+        return self.seating.market
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Who learns, in roster order."""
+        return self.seating.names
 
     @classmethod
     def of(cls, plan: TrainingPlan) -> Seats:
@@ -122,7 +131,7 @@ class Seats:
             turns = tuple(sorted({s.turn for s in seats}))
             names = tuple(s.name for s in seats)
             made.append(_policy(plan, name, names, seat, tables, turns, market.horizon))
-        return cls(plan, market, tuple(made), seating.names)
+        return cls(plan, seating, tuple(made))
 
     def seed(self, purpose: str) -> int:
         """The seed of the first episode of a purpose: learners never see the evaluation's."""
