@@ -1,25 +1,17 @@
-"""The same actors on a Ray cluster: hosts and shards as Ray actors. The only file that imports Ray.
-
-Never a bare `ray.init()`: either a cluster of this run's own, started with a token that only its
-processes know, without usage statistics or dashboard, or an existing one by its address.
-"""
+"""The same actors on a Ray cluster: hosts and shards as Ray actors."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import secrets
 import signal
-import socket
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private.utils import read_ray_address
 from ray.exceptions import (
     ActorUnschedulableError,
     GetTimeoutError,
@@ -27,25 +19,20 @@ from ray.exceptions import (
     RayError,
     RayTaskError,
 )
-from ray.exceptions import AuthenticationError as RayAuthenticationError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mos_agents.actors import wire
 from mos_agents.actors.lent import Lent, Loan
+from mos_agents.actors.line import Door, Line, wait
 from mos_agents.actors.messages import MessageError, told
 from mos_agents.actors.participant import hosted
+from mos_agents.actors.ray_cluster import hold
 from mos_agents.actors.runtime import Answer, nothing
 from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.actors.summaries import Progress
 from mos_agents.market.types import Array, InputError, Step
 from mos_agents.policies.faults import Fault
 from mos_agents.runs.files import RunError
-
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-}
 
 ACTOR: dict[str, Any] = {
     "num_cpus": 0,  # they wait for each other most of the time
@@ -58,191 +45,55 @@ ACTOR: dict[str, Any] = {
 CLOSING_SECONDS = 5.0
 """How long the end of a runtime waits for its hosts to be gone."""
 
-CONNECT_SECONDS = 5
-"""How long a cluster may take to answer at all."""
-
-
-@contextlib.contextmanager
-def cluster(
-    address: str | None = None,
-    *,
-    dashboard: bool = False,
-    insecure: bool = False,
-    cpus: int | None = None,
-) -> Iterator[str]:
-    """A Ray cluster to work on, by address; one of this run's own where none is given.
-
-    cpus: of a cluster of its own; None has room for the actors of a market, whatever the cores.
-    An existing cluster must demand a token (RAY_AUTH_MODE=token), unless `insecure`.
-    """
-    former = {name: os.environ.get(name) for name in (*QUIET, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
-    os.environ |= QUIET
-    try:
-        if address is None:
-            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-            _look_at_environment()
-        else:
-            _checked(address, insecure)
-        options: dict[str, Any] = {"include_dashboard": dashboard} if address is None else {}
-        if address is None:
-            # Actors of a market wait for each other most of the time: cores do not bound them.
-            options["num_cpus"] = cpus or max(4, os.cpu_count() or 1)
-        try:
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=True,
-                **options,
-            )
-        except (ConnectionError, RayError, RuntimeError, ValueError) as error:
-            raise InputError(
-                f"address={address!r}: no Ray cluster answers: {told(error)}"
-            ) from None
-        yield address or "local"
-    finally:
-        with contextlib.suppress(Exception):
-            ray.shutdown()
-        for name, value in former.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        _look_at_environment()
-
-
-def joined() -> bool:
-    """Whether this process is on a cluster already."""
-    return bool(ray.is_initialized())
-
 
 def fetched(reference: Any) -> Any:
     """What lies in the object store behind a reference."""
     return ray.get(reference)
 
 
-def _checked(address: str, insecure: bool) -> None:
-    """Raise InputError where the cluster cannot be joined, before Ray tries so for a minute."""
-    where = f"address={address!r}"
-    place = address
-    if address == "auto":
-        place = os.environ.get("RAY_ADDRESS") or read_ray_address() or ""
-        if not place:
-            raise InputError(f"{where}: no Ray cluster runs on this machine; give HOST:PORT")
-    host, _, port = place.rpartition(":")
-    if not host or not port.isdigit() or "/" in host:
-        raise InputError(f"{where} must be HOST:PORT of the head node, or auto")
-    try:
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(f"{where}: no Ray cluster answers there: {told(error)}") from None
-    mode = os.environ.get("RAY_AUTH_MODE")
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    try:
-        opened = _lets_in(place)
-    finally:
-        if mode is None:
-            del os.environ["RAY_AUTH_MODE"]
-        else:
-            os.environ["RAY_AUTH_MODE"] = mode
-        _look_at_environment()
-    if opened:
-        if not insecure:
-            raise InputError(
-                f"{where}: the cluster lets anybody in without a token; start it with "
-                "RAY_AUTH_MODE=token, or say --insecure"
-            )
-    elif mode != "token":
-        raise InputError(
-            f"{where}: the cluster asks for a token and this session shows none; set "
-            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) as on the cluster"
-        )
-    elif not _lets_in(place):
-        raise InputError(
-            f"{where}: the cluster does not take this session's token; set RAY_AUTH_TOKEN (or "
-            "RAY_AUTH_TOKEN_PATH) as on the cluster"
-        )
-
-
-def _lets_in(place: str) -> bool:
-    """Whether the cluster answers to the token (or to none) that the environment now holds."""
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
-
-    _look_at_environment()
-    with _silent():
-        try:
-            GcsClient(place).internal_kv_exists(b"mos", None, timeout=CONNECT_SECONDS)
-        except RayAuthenticationError:
-            return False
-        except (RayError, RuntimeError, ValueError) as error:
-            raise InputError(f"address={place!r}: no Ray cluster answers: {told(error)}") from None
-    return True
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Ray's inner warnings go past Python's logging, straight to the terminal; not these."""
-    former, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(former, 2)
-        os.close(former)
-        os.close(nowhere)
-
-
-def _look_at_environment() -> None:
-    # Ray reads mode and token once, when it is imported; a later change must be made known to it.
-    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
-
-
 class RayRuntime:
-    """Hosts as Ray actors, asked all at once."""
+    """Hosts as Ray actors, asked all at once; those on this machine get their ticks by line.
 
-    def __init__(self) -> None:
+    lines: False sends these by Ray, too.
+    """
+
+    def __init__(self, lines: bool = True) -> None:
         self._actor: Any = ray.remote(**ACTOR)(_HostActor)
+        self._lines, self._node = lines, ray.get_runtime_context().get_node_id()
         self.meanwhile = nothing
-        self._where: dict[Any, Any] = {}  # by handle, the coming answer to where it lives
+        self._hosts: dict[Any, _Reach] = {}
 
     def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
         handle = self._actor.remote(list(parts))
-        self._where[handle] = handle.where.remote()
+        self._hosts[handle] = _Reach(handle, self._node if self._lines else "")
         return handle
 
     def ask(
         self, asks: Sequence[tuple[Any, str, tuple[Any, ...]]], deadline: float | None
     ) -> list[Answer]:
-        references = [
-            handle.decide.remote(*wire.pieces(wire.packed_calls(*args)))
-            if verb == "decide"
-            else getattr(handle, verb).remote(*args)
-            for handle, verb, args in asks
-        ]
+        begin = time.monotonic()
+        coming = [self._put(*one) for one in asks]
         self.meanwhile()
-        return answers(references, deadline)
+        references = [one for one in coming if not isinstance(one, Line)]
+        by_ray = iter(answers(references, _left(deadline, begin)) if references else ())
+        lines = [one for one in coming if isinstance(one, Line)]
+        wait(lines, _left(deadline, begin))
+        return [_heard(one) if isinstance(one, Line) else next(by_ray) for one in coming]
 
     def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
         with contextlib.suppress(RayError):
-            getattr(handle, verb).remote(*arguments)
+            self._put(handle, verb, arguments)
 
     def kill(self, handle: Any) -> None:
         with contextlib.suppress(Exception):
             ray.kill(handle)
-        where = self._where.pop(handle, None)
-        with contextlib.suppress(RayError, OSError):
-            if where is not None and ray.wait([where], timeout=0)[0]:
-                (node, pid), _ = ray.get(where)
-                # Ray asks the process to end, which a stopped one (SIGSTOP) does not hear.
-                if node == ray.get_runtime_context().get_node_id() and _is_stopped(pid):
-                    os.kill(pid, signal.SIGKILL)
+        reach = self._hosts.pop(handle, None)
+        if reach is not None:
+            reach.end()
 
     def close(self) -> None:
         """End every host. Ray only asks them to end: nobody is left here who would still answer."""
-        handles = list(self._where)
+        handles = list(self._hosts)
         for handle in handles:
             self.kill(handle)
         until = time.monotonic() + CLOSING_SECONDS
@@ -251,6 +102,76 @@ class RayRuntime:
                 while time.monotonic() < until:
                     ray.get(handle.awake.remote(), timeout=1.0)
                     time.sleep(0.02)
+
+    def _put(self, handle: Any, verb: str, arguments: tuple[Any, ...]) -> Any:
+        """A question on its way: the line on which its answer comes, or Ray's reference to it."""
+        reach = self._hosts.get(handle)
+        if verb != "decide":
+            if reach is not None:
+                reach.hang_up()
+            return getattr(handle, verb).remote(*arguments)
+        block = wire.packed_calls(*arguments)
+        line = None if reach is None else reach.line()
+        if line is None:
+            return handle.decide.remote(*wire.pieces(block))
+        line.ask(block)
+        return line
+
+
+class _Reach:
+    """How a host is reached with its ticks: by line once it has opened a door on this machine.
+
+    Until then, on other machines, and with all else by Ray. Nothing overtakes: `serve` stands in
+    Ray's queue behind what was put to the host before, and ends when the line is hung up.
+    """
+
+    def __init__(self, handle: Any, node: str) -> None:
+        self._handle, self._node = handle, node
+        self._where = handle.where.remote()
+        self._door: Any = handle.door.remote(node)
+        self._line: Line | None = None
+        self._far = False
+
+    def line(self) -> Line | None:
+        """The line, if there is one. Asks for a door if there may be one at the next tick."""
+        if self._line is None and not self._far:
+            if self._door is None:
+                self._door = self._handle.door.remote(self._node)
+            elif ray.wait([self._door], timeout=0)[0]:
+                self._connect()
+        return self._line
+
+    def _connect(self) -> None:
+        try:
+            found = ray.get(self._door)
+            self._line = None if found is None else Line(*found)
+        except (RayError, OSError):
+            pass  # dead, which Ray will say, or without such sockets
+        if self._line is None:
+            self._far = True
+        else:
+            self._handle.serve.remote()
+
+    def hang_up(self) -> None:
+        """Back to Ray. What was sent by line is done before what Ray is given next; what a host
+        that does not listen was still to be sent is lost, and it will find a gap."""
+        if self._line is not None:
+            self._line.close()
+            self._line, self._door = None, None
+
+    def end(self) -> None:
+        """After the host was killed: Ray asks the process to end, which a stopped one (SIGSTOP)
+        does not hear."""
+        self.hang_up()
+        with contextlib.suppress(RayError, OSError):
+            if ray.wait([self._where], timeout=0)[0]:
+                (node, pid), _ = ray.get(self._where)
+                if node == ray.get_runtime_context().get_node_id() and _is_stopped(pid):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _left(deadline: float | None, begin: float) -> float | None:
+    return None if deadline is None else max(0.0, deadline - (time.monotonic() - begin))
 
 
 def _is_stopped(pid: int) -> bool:
@@ -267,8 +188,9 @@ def answers(references: Sequence[Any], deadline: float | None) -> list[Answer]:
         return [_timed(found) for found in ray.get(list(references), timeout=deadline)]
     except (GetTimeoutError, RayError):
         pass
-    left = None if deadline is None else max(0.0, deadline - (time.monotonic() - begin))
-    ready, _ = ray.wait(list(references), num_returns=len(references), timeout=left)
+    ready, _ = ray.wait(
+        list(references), num_returns=len(references), timeout=_left(deadline, begin)
+    )
     back = set(ready)
     return [_answer(r) if r in back else Answer(late=True, error="late") for r in references]
 
@@ -282,6 +204,14 @@ def _answer(reference: Any) -> Answer:
         return Answer(dead=True, error="died")
     except (GetTimeoutError, RayError) as error:
         return Answer(dead=True, error=told(error))
+
+
+def _heard(line: Line) -> Answer:
+    """What came by line: a block of replies, an error, a death, or nothing in time."""
+    said = line.answer
+    if said is None:
+        return Answer(dead=True, error="died") if line.gone else Answer(late=True, error="late")
+    return Answer(error=said.block.decode()) if said.failed else _timed(said.block)
 
 
 def _timed(found: Any) -> Answer:
@@ -302,6 +232,7 @@ class _HostActor:
 
     def __init__(self, parts: list[tuple[Any, ...]]) -> None:
         self._host = hosted(parts)
+        self._door: Door | None = None
 
     def begin(self, parts: list[tuple[Any, ...]]) -> tuple[Any, float]:
         self._host.begin(parts)
@@ -328,6 +259,20 @@ class _HostActor:
 
     def where(self) -> tuple[Any, float]:
         return (ray.get_runtime_context().get_node_id(), os.getpid()), 0.0
+
+    def door(self, caller: str) -> tuple[str, bytes] | None:
+        """Where a caller on this node comes in, and the secret that it has to know."""
+        if ray.get_runtime_context().get_node_id() != caller:
+            return None
+        if self._door is not None:
+            self._door.close()
+        self._door = Door()
+        return self._door.path, self._door.secret
+
+    def serve(self) -> None:
+        """Decide upon what comes by line, until the caller hangs up."""
+        assert self._door is not None
+        self._door.serve(self.decide)
 
 
 class _ShardActor:
@@ -436,7 +381,7 @@ class RayLent:
     def __init__(self, loan: Loan) -> None:
         self._loan = loan
         self._shards = RayShards()
-        self._let_go = weakref.finalize(self, _hold_cluster())
+        self._let_go = weakref.finalize(self, hold())
         self._actor = self._born()
 
     def begin(self, seed: int) -> tuple[Any, Array]:
@@ -479,31 +424,6 @@ class RayLent:
             return self._shards.result(self._shards.ask(self._actor, verb, *arguments))
         except RayTaskError as error:
             raise InputError(f"the clearing house failed: {told(error.cause or error)}") from None
-
-
-_holders = 0
-_own_cluster: contextlib.ExitStack | None = None
-
-
-def _hold_cluster() -> Any:
-    """See to it that there is a cluster; calls back to let it go."""
-    global _holders, _own_cluster
-    if _own_cluster is None and ray.is_initialized():
-        return lambda: None
-    if _own_cluster is None:
-        stack = contextlib.ExitStack()
-        stack.enter_context(cluster())
-        _own_cluster = stack
-    _holders += 1
-    return _release_cluster
-
-
-def _release_cluster() -> None:
-    global _holders, _own_cluster
-    _holders -= 1
-    if _holders == 0 and _own_cluster is not None:
-        own, _own_cluster = _own_cluster, None
-        own.close()
 
 
 class ActorDied(Exception):

@@ -153,7 +153,8 @@ def hosting(acting: Acting) -> Iterator[tuple[Any, Any]]:
     if acting.backend == "actors":
         yield LocalShards(), ()
         return
-    from mos_agents.actors.ray_runtime import ActorDied, RayShards, cluster
+    from mos_agents.actors.ray_cluster import cluster
+    from mos_agents.actors.ray_runtime import ActorDied, RayShards
 
     say(f"Ray: {'joining ' + acting.address if acting.address else 'starting a local cluster'}")
     with cluster(acting.address, dashboard=acting.dashboard, insecure=acting.insecure):

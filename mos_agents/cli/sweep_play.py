@@ -112,12 +112,12 @@ def cluster(plan: SweepPlan, order: Order) -> Iterator[None]:
     if order.backend == "local" and plan.work.kind != "train":
         yield
         return
-    from mos_agents.actors import ray_runtime
+    from mos_agents.actors import ray_cluster
 
     say(f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}")
     needed = sum(bundle["CPU"] for bundle in plan.work.bundles(plan.cpus, plan.gpus))
     cores = max(os.cpu_count() or 1, int(-(-needed * (order.workers or 1) // 1)))
-    with ray_runtime.cluster(order.address, insecure=order.insecure, cpus=cores):
+    with ray_cluster.cluster(order.address, insecure=order.insecure, cpus=cores):
         yield
 
 

@@ -205,7 +205,7 @@ def _gain(
 @contextlib.contextmanager
 def _together(workers: int, address: str | None, insecure: bool) -> Iterator[None]:
     """One cluster for all trainings, where none is joined; with a core for every worker."""
-    from mos_agents.actors.ray_runtime import cluster, joined
+    from mos_agents.actors.ray_cluster import cluster, joined
 
     if joined() or address is not None:
         yield

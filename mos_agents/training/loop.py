@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from mos_agents.actors.ray_runtime import cluster, joined
+from mos_agents.actors.ray_cluster import cluster, joined
 from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
 from mos_agents.learners.trained import TrainedNetwork

@@ -23,13 +23,19 @@ def strangers(monkeypatch):
 @pytest.fixture(scope="session")
 def own_cluster():
     """One cluster of this process's own for all tests: bringing one up takes seconds."""
-    from mos_agents.actors.ray_runtime import cluster
+    from mos_agents.actors.ray_cluster import cluster
 
     with cluster():
         yield
 
 
-@pytest.fixture(params=["local", pytest.param("ray", marks=pytest.mark.xdist_group("ray"))])
+OVER_RAY = [
+    pytest.param(name, marks=pytest.mark.xdist_group("ray"))
+    for name in ("ray", "ray without lines")
+]
+
+
+@pytest.fixture(params=["local", *OVER_RAY])
 def runtime(request):
     """Each runtime in turn: they keep one contract."""
     if request.param == "local":
@@ -38,6 +44,6 @@ def runtime(request):
         request.getfixturevalue("own_cluster")
         from mos_agents.actors.ray_runtime import RayRuntime
 
-        made = RayRuntime()
+        made = RayRuntime(lines=request.param == "ray")
     yield made
     made.close()

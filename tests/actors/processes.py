@@ -43,15 +43,23 @@ def listening(pids):
                 everywhere = not any(map(any, words))
                 address = "0.0.0.0" if everywhere else socket.inet_ntoa(words[-1])
                 open_at[parts[9]] = address, int(port, 16)
-    found = []
-    for pid in pids:
-        try:
-            links = [os.readlink(f) for f in Path(f"/proc/{pid}/fd").iterdir()]
-        except OSError:
-            continue
-        inodes = {m[1] for link in links if (m := re.fullmatch(r"socket:\[(\d+)\]", link))}
-        found += [(pid, *open_at[i]) for i in sorted(inodes & open_at.keys())]
-    return found
+    return [(pid, *open_at[i]) for pid in pids for i in sorted(sockets(pid) & open_at.keys())]
+
+
+def doors(pids):
+    """The sockets in the file system at which these hosts wait for their clearing house."""
+    table = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    waiting = {t[6]: t[7] for t in table if t[3] == "00010000" and "/mos-" in t[-1]}
+    return [waiting[i] for pid in pids for i in sockets(pid) & waiting.keys()]
+
+
+def sockets(pid):
+    """The numbers of all sockets that a process holds."""
+    try:
+        links = [os.readlink(f) for f in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:
+        return set()
+    return {m[1] for link in links if (m := re.fullmatch(r"socket:\[(\d+)\]", link))}
 
 
 def asked_without_a_token(address, port, path, token=None):

@@ -80,7 +80,8 @@ def table(title, runs, seconds):
 
 DRIVER = """
 import sys
-from mos_agents.actors.ray_runtime import ActorDied, RayShards, cluster
+from mos_agents.actors.ray_cluster import cluster
+from mos_agents.actors.ray_runtime import ActorDied, RayShards
 from tests.actors.worlds import SHOP, driver
 folder, recorded, ticks = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with cluster():

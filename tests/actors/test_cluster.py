@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors import ray_runtime
+from mos_agents.actors import ray_cluster
 from mos_agents.actors.driver import Driver
 from mos_agents.actors.ray_runtime import ActorDied, RayShards
 from mos_agents.cli import run
@@ -24,10 +24,10 @@ TOKEN = secrets.token_hex(32)
 def up(monkeypatch, mode, nodes):
     """A cluster of so many nodes on this machine."""
     for name, value in (
-        ray_runtime.QUIET | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": TOKEN}
+        ray_cluster.QUIET | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": TOKEN}
     ).items():
         monkeypatch.setenv(name, value)
-    ray_runtime._look_at_environment()
+    ray_cluster._look_at_environment()
     small = {"num_cpus": 2, "object_store_memory": 100 * 2**20}
     made = cluster_utils.Cluster(
         initialize_head=True, head_node_args=small | {"include_dashboard": False}
@@ -80,7 +80,7 @@ def test_without_the_clusters_token_nobody_joins_and_is_told_so_soon(
     begin = time.monotonic()
     with (
         pytest.raises(InputError, match=told) as caught,
-        ray_runtime.cluster(two_nodes.address, insecure=True),
+        ray_cluster.cluster(two_nodes.address, insecure=True),
     ):
         pass
     assert "\n" not in str(caught.value) and time.monotonic() - begin < 10.0
@@ -91,7 +91,7 @@ def test_an_address_where_no_cluster_is_gives_one_line_soon(address):
     begin = time.monotonic()
     with (
         pytest.raises(InputError, match=f"^address='{address}'") as caught,
-        ray_runtime.cluster(address),
+        ray_cluster.cluster(address),
     ):
         pass
     assert "\n" not in str(caught.value) and time.monotonic() - begin < 10.0
@@ -99,7 +99,7 @@ def test_an_address_where_no_cluster_is_gives_one_line_soon(address):
 
 def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_path):
     ticks, markets = 400, 4
-    with ray_runtime.cluster(two_nodes.address):
+    with ray_cluster.cluster(two_nodes.address):
         plan = plan_of(MAKERS, folder=str(tmp_path), restarts=10)
         driver = Driver(
             RayShards(), plan, ticks, markets, 2, checkpoint_every=50, restarts=10, died=ActorDied
@@ -146,12 +146,12 @@ def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_wanted(monkeyp
         monkeypatch.setenv("RAY_AUTH_MODE", "token")
         with (
             pytest.raises(InputError, match="lets anybody in") as caught,
-            ray_runtime.cluster(open_to_all.address),
+            ray_cluster.cluster(open_to_all.address),
         ):
             pass
         assert "\n" not in str(caught.value)
         monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-        with ray_runtime.cluster(open_to_all.address, insecure=True) as address:
+        with ray_cluster.cluster(open_to_all.address, insecure=True) as address:
             assert address == open_to_all.address
     finally:
         open_to_all.shutdown()

@@ -13,7 +13,7 @@ import pytest
 
 from mos_agents import scenarios
 from mos_agents.actors.ray_runtime import ActorDied, RayRuntime, RayShards
-from tests.actors.processes import asked_without_a_token, descendants, listening, titled
+from tests.actors.processes import asked_without_a_token, descendants, doors, listening, titled
 from tests.actors.worlds import SHOP, driven, driver, one_shard, undisturbed, with_policy
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("own_cluster")]
@@ -136,13 +136,34 @@ def test_nobody_waits_longer_than_the_deadline_for_one_that_hangs(how, strangers
     gone("ray::_HostActor")
 
 
+def test_hosts_on_this_machine_get_their_ticks_by_line_and_nothing_of_that_listens():
+    """A line is hung up for whatever else a host is asked, and opened again; the bits are those of
+    a run by Ray alone. A door is closed behind the one who came in."""
+    hashes = []
+    for runtime in (RayRuntime(), RayRuntime(lines=False)):
+        shard = one_shard(SHOP, runtime)
+        shard.start()
+        for _ in range(3):
+            shard.advance(20)
+            lines = [reach._line for reach in runtime._hosts.values()]
+            assert len(lines) == 3 and all((line is not None) == runtime._lines for line in lines)
+            if runtime._lines:
+                assert all(line._asked >= 15 for line in lines) and not doors(descendants())
+            assert shard._remember_all()
+            assert all(reach._line is None for reach in runtime._hosts.values())
+        shard.close()
+        hashes.append(shard.digest.hexdigest())
+    assert hashes == [undisturbed(SHOP, 60, 3)] * 2 and not doors(descendants())
+
+
 def test_what_listens_refuses_whoever_has_no_token():
     """All that listens in a run of its own, and why.
 
     The cluster's table (`gcs_server`), the node's manager and its store of objects (`raylet`) and
     every worker listen by gRPC, on every interface: that is how Ray's processes talk to each other.
     All of them ask for the token before they look at a request. The agent for runtime environments
-    listens by HTTP on the node's own address. The driver listens nowhere.
+    listens by HTTP on the node's own address. The driver listens nowhere. A host listens at a
+    socket in a folder that only this user may enter, until its clearing house has come in (above).
     """
     import ray
 
@@ -198,7 +219,7 @@ def plain_http(address, port):
 
 JOIN = """
 import sys
-from mos_agents.actors.ray_runtime import cluster
+from mos_agents.actors.ray_cluster import cluster
 with cluster(sys.argv[1]):
     print("in")
 """
@@ -219,7 +240,8 @@ def test_a_wrong_token_does_not_get_into_the_cluster():
 
 ALONE = """
 import sys
-from mos_agents.actors.ray_runtime import ActorDied, RayShards, cluster
+from mos_agents.actors.ray_cluster import cluster
+from mos_agents.actors.ray_runtime import ActorDied, RayShards
 from tests.actors.processes import descendants
 from tests.actors.worlds import SHOP, driven
 with cluster():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors import ray_runtime
+from mos_agents.actors import ray_cluster
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.types import InputError
 from mos_agents.sweeps import Here, SweepPlan, sweep
@@ -22,7 +22,7 @@ SHORT = "algo=ppo iterations=2 markets=4 ticks=16 hidden=[8] evaluate_every=0 ev
 
 def test_deep_training_is_swept_on_tune_and_gives_the_rows_of_one_process(tmp_path: Path) -> None:
     made = SweepPlan.of(GAME, ["train.lr=1e-3,1e-2"], 1, Training.parsed(SHORT))
-    with ray_runtime.cluster(cpus=2):
+    with ray_cluster.cluster(cpus=2):
         far = sweep(made, tmp_path / "far")
         near = sweep(made, tmp_path / "near", Here())
     assert not far.failed and far.trials.equals(near.trials)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors import ray_runtime
+from mos_agents.actors import ray_cluster
 from mos_agents.cli import run
 from mos_agents.market.types import InputError
 from mos_agents.runs import RunError
@@ -44,7 +44,7 @@ def two_nodes() -> Iterator[Any]:
 
 @pytest.fixture
 def joined(two_nodes: Any) -> Iterator[None]:
-    with ray_runtime.cluster(two_nodes.address):
+    with ray_cluster.cluster(two_nodes.address):
         yield
 
 
@@ -205,6 +205,6 @@ def test_a_scenario_with_a_catalogue_beside_it_is_swept_from_anywhere(
     )
     monkeypatch.chdir("/")
     scenario = scenarios.load(tmp_path / "shop.yaml")
-    with ray_runtime.cluster(cpus=1):
+    with ray_cluster.cluster(cpus=1):
         result = sweep(SweepPlan.of(scenario, ["ticks=3,4"], 2, Play()), tmp_path / "sweep")
     assert not result.failed and not result.missing

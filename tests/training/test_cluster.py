@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 from mos_agents import scenarios  # noqa: E402
-from mos_agents.actors import ray_runtime  # noqa: E402
+from mos_agents.actors import ray_cluster  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import rollout  # noqa: E402
 from mos_agents.training import train  # noqa: E402
@@ -26,9 +26,9 @@ def two_nodes():
     """A head that plays nothing and nodes that do."""
     with pytest.MonkeyPatch.context() as patch:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        for name, value in (ray_runtime.QUIET | token).items():
+        for name, value in (ray_cluster.QUIET | token).items():
             patch.setenv(name, value)
-        ray_runtime._look_at_environment()
+        ray_cluster._look_at_environment()
         head = {**SMALL, "num_cpus": 1, "include_dashboard": False}
         made = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
         made.add_node(**SMALL, num_cpus=1)
