@@ -2,10 +2,10 @@
 
 The fan-out is driven as the clearing house drives: from inside one actor, which sends every other
 one an array of an observation's size, waits for arrays of an action's size, and does nothing with
-them. So the ratio is what the market costs on top of Ray: calls, checks, quotes, clearing, journal,
-digest, summaries. Where an array is larger than Ray sends along with a call, the fan-out is
-measured a second time with its arrays cut into pieces, as the runtime has it: a stricter floor, for
-information. Times are on the wall, since the work is in other processes.
+them. The runtime sends its ticks past Ray, by line (`mos_agents.actors.line`); so the fan-out is
+measured by line as well, for information: all above that is what the market costs (calls, checks,
+quotes, clearing, journal, digest, summaries). Times are on the wall, since the work is in other
+processes.
 
 `python -m experiments.benchmarks.actors --flat 5000` plays one run and looks at the memory and the
 open files of all its processes; `--table` measures how a tick grows with participants, markets and
@@ -27,15 +27,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
-from experiments.benchmarks.timing import Line
+from experiments.benchmarks.timing import Line as Row
 from mos_agents import scenarios
 from mos_agents.actors.clearing_house import ClearingHouse
 from mos_agents.actors.driver import Driver
+from mos_agents.actors.line import Door, Line, wait
 from mos_agents.actors.messages import Reply
 from mos_agents.actors.ray_cluster import cluster
 from mos_agents.actors.ray_runtime import ACTOR, ActorDied, RayShards, ray
 from mos_agents.actors.shard import ShardPlan, markets_of
-from mos_agents.actors.wire import INLINE, packed_calls, packed_replies
+from mos_agents.actors.wire import packed_calls, packed_replies
 from mos_agents.market.types import Array
 
 # Of the extra "dev": an installation that only plays markets does without it.
@@ -69,38 +70,51 @@ class Sizes(NamedTuple):
 
 
 class Echo:
-    """Takes an array and gives one back."""
+    """Takes an array and gives one back, by Ray or by line."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.back: Array = np.zeros(shape)
 
-    def answer(self, *arrays: Array) -> Array:
+    def answer(self, array: Array) -> Array:
         return self.back
 
     def pid(self) -> int:
         return os.getpid()
 
+    def door(self) -> tuple[str, bytes]:
+        self._door = Door()
+        return self._door.path, self._door.secret
+
+    def serve(self) -> None:
+        self._door.serve(lambda block: self.back.tobytes())
+
 
 class Centre:
-    """Owns the echoes and asks them all, tick after tick. Every message is one array, or, if
-    `pieces`, as many as it takes for Ray to send them along with the call."""
+    """Owns the echoes and asks them all, tick after tick; every message is one array."""
 
-    def __init__(self, sizes: Sizes, pieces: bool) -> None:
+    def __init__(self, sizes: Sizes, by_line: bool) -> None:
         echo = ray.remote(**ACTOR)(Echo)
         self.echoes = [echo.remote(shape) for shape in sizes.actions]
-        self.messages = []
-        for shape in sizes.observations:
-            array = np.zeros(shape)
-            parts = -(-array.nbytes // INLINE) if pieces else 1
-            self.messages.append(np.array_split(array, parts))
+        self.messages = [np.zeros(shape) for shape in sizes.observations]
+        self.lines = []
+        if by_line:
+            self.lines = [Line(*ray.get(echo.door.remote())) for echo in self.echoes]
 
     def pids(self) -> list[int]:
-        return list(ray.get([echo.pid.remote() for echo in self.echoes]))
+        found = list(ray.get([echo.pid.remote() for echo in self.echoes]))
+        if self.lines:
+            [echo.serve.remote() for echo in self.echoes]  # from here on they hear nothing else
+        return found
 
     def advance(self, ticks: int) -> int:
         for _ in range(ticks):
-            pairs = zip(self.echoes, self.messages, strict=True)
-            ray.get([echo.answer.remote(*arrays) for echo, arrays in pairs])
+            if self.lines:
+                for line, array in zip(self.lines, self.messages, strict=True):
+                    line.ask(array.tobytes())
+                wait(self.lines, None)
+            else:
+                pairs = zip(self.echoes, self.messages, strict=True)
+                ray.get([echo.answer.remote(array) for echo, array in pairs])
         return ticks
 
 
@@ -131,9 +145,9 @@ def ours(plan: ShardPlan) -> Side:
     return Side(advance, end, startup, own_memory(workers("_HostActor") - before))
 
 
-def bare(plan: ShardPlan, pieces: bool = False) -> Side:
+def bare(plan: ShardPlan, by_line: bool) -> Side:
     begin = time.perf_counter()
-    centre = ray.remote(**ACTOR)(Centre).remote(Sizes.of(plan), pieces)
+    centre = ray.remote(**ACTOR)(Centre).remote(Sizes.of(plan), by_line)
     pids = ray.get(centre.pids.remote())
     startup = time.perf_counter() - begin
 
@@ -160,32 +174,27 @@ def interleaved(sides: Sequence[Side], runs: int) -> list[list[float]]:
     return found
 
 
-def run(runs: int) -> list[Line]:
+def run(runs: int) -> list[Row]:
     lines = []
     for participants in (2, 4):
         for markets in (1, 1024):
             with cluster(), tempfile.TemporaryDirectory() as folder:
                 plan = plan_of(participants, markets, folder)
-                sides = [ours(plan), bare(plan)]
-                largest = max(8 * int(np.prod(shape)) for shape in Sizes.of(plan).observations)
-                if largest > INLINE:
-                    sides.append(bare(plan, pieces=True))
+                sides = [ours(plan), bare(plan, by_line=False), bare(plan, by_line=True)]
                 rates = [median(found) for found in interleaved(sides, runs)]
                 for side in sides:
                     side.end()
             name = f"{participants} actors, {markets} markets"
             other = "bare Ray fan-out, same messages"
-            lines.append(Line(f"Ray runtime, {name}", "ticks", rates[0], other, rates[1], GOAL))
-            if len(rates) > 2:
-                lines.append(
-                    Line(f"Ray runtime, {name}", "ticks", rates[0], f"{other} in pieces",
-                         rates[2], None)
-                )  # fmt: skip
+            lines += [
+                Row(f"Ray runtime, {name}", "ticks", rates[0], other, rates[1], GOAL),
+                Row(f"Ray runtime, {name}", "ticks", rates[0], f"{other}, by line", rates[2], None),
+            ]
             if markets == 1:
-                one, two = sides
+                one, two, _ = sides
                 lines += [
-                    Line(f"start-up, {name}", "s", one.startup, other, two.startup, None),
-                    Line(f"memory of one of {name}", "MB", one.memory, other, two.memory, None),
+                    Row(f"start-up, {name}", "s", one.startup, other, two.startup, None),
+                    Row(f"memory of one of {name}", "MB", one.memory, other, two.memory, None),
                 ]
     return lines
 
