@@ -47,8 +47,8 @@ class Door:
     """
 
     def __init__(self) -> None:
-        self._folder = tempfile.mkdtemp(prefix="mos-")
-        self.path, self.secret = str(Path(self._folder, "line")), secrets.token_bytes(32)
+        self.path = str(Path(tempfile.mkdtemp(prefix="mos-"), "line"))
+        self.secret = secrets.token_bytes(32)
         self._listener = socket.socket(socket.AF_UNIX)
         try:
             self._listener.bind(self.path)
@@ -60,7 +60,7 @@ class Door:
     def close(self) -> None:
         """Nobody is let in any more."""
         self._listener.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        taken_away(self.path)
 
     def serve(self, answer: Callable[[bytes], bytes]) -> None:
         """Answer the caller's questions one after the other, until it hangs up.
@@ -90,6 +90,11 @@ class Door:
                 self.close()
                 return line
             line.close()
+
+
+def taken_away(path: str) -> None:
+    """Take a door away, also one that somebody else opened who is dead now."""
+    shutil.rmtree(Path(path).parent, ignore_errors=True)
 
 
 def _exactly(line: socket.socket, size: int) -> bytes | None:

@@ -23,7 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mos_agents.actors import wire
 from mos_agents.actors.lent import Lent, Loan
-from mos_agents.actors.line import Door, Line, wait
+from mos_agents.actors.line import Door, Line, taken_away, wait
 from mos_agents.actors.messages import MessageError, told
 from mos_agents.actors.participant import hosted
 from mos_agents.actors.ray_cluster import hold
@@ -160,10 +160,13 @@ class _Reach:
             self._line, self._door = None, None
 
     def end(self) -> None:
-        """After the host was killed: Ray asks the process to end, which a stopped one (SIGSTOP)
-        does not hear."""
+        """After the host was killed: what it leaves is taken away; and Ray asks the process to end,
+        which a stopped one (SIGSTOP) does not hear."""
         self.hang_up()
         with contextlib.suppress(RayError, OSError):
+            if self._door is not None and ray.wait([self._door], timeout=0)[0]:
+                if (found := ray.get(self._door)) is not None:
+                    taken_away(found[0])
             if ray.wait([self._where], timeout=0)[0]:
                 (node, pid), _ = ray.get(self._where)
                 if node == ray.get_runtime_context().get_node_id() and _is_stopped(pid):

@@ -156,6 +156,22 @@ def test_hosts_on_this_machine_get_their_ticks_by_line_and_nothing_of_that_liste
     assert hashes == [undisturbed(SHOP, 60, 3)] * 2 and not doors(descendants())
 
 
+@pytest.mark.parametrize("hanging", [False, True])
+def test_a_killed_host_leaves_no_door_behind(hanging):
+    import ray
+
+    runtime = RayRuntime()
+    shard = one_shard(SHOP, runtime)
+    shard.start()  # the doors are open, and nobody has come in yet
+    paths = [ray.get(reach._door)[0] for reach in runtime._hosts.values()]
+    assert all(map(os.path.exists, paths))
+    for pid in titled("ray::_HostActor") if hanging else ():
+        os.kill(pid, signal.SIGSTOP)
+    shard.close()
+    assert not any(os.path.exists(os.path.dirname(path)) for path in paths)
+    gone("ray::_HostActor")
+
+
 def test_what_listens_refuses_whoever_has_no_token():
     """All that listens in a run of its own, and why.
 
