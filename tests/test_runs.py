@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -242,6 +243,31 @@ def test_a_killed_run_leaves_a_whole_prefix_of_its_ticks(
     from mos_agents.report import write
 
     assert "interrupted" in write(run).read_text()
+
+
+def test_a_kill_while_a_file_is_replaced_leaves_the_former_or_the_new_one_and_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, former, left = tmp_path / "firm_1.npz", b"former", []
+    files.write_with_digest(path, former)
+
+    def cut_off(target: Path, data: bytes) -> None:
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        write_whole(target, data)
+
+    write_whole = files.write_whole
+    monkeypatch.setattr(files, "write_whole", cut_off)
+    for writes, kept in enumerate((former, former, b"new 2", b"new 3")):
+        left[:] = range(writes)
+        with contextlib.suppress(KeyboardInterrupt):
+            files.write_with_digest(path, b"new %d" % writes)
+        assert files.read_with_digest(path) == kept
+    path.write_bytes(b"damaged")
+    with pytest.raises(RunError, match="damaged"):
+        files.read_with_digest(path)
+    assert path.with_name("firm_1.npz.sha256").read_bytes().count(b"\n") == 1
 
 
 def test_files_of_a_write_that_never_ended_are_not_read(finished: Path, tmp_path: Path) -> None:

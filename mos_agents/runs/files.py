@@ -62,20 +62,28 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_with_digest(path: Path, data: bytes) -> None:
-    """The file's digest first, then the file: a file that is there has its digest."""
-    write_whole(_digest_of(path), _digest_line(path, data))
+    """The file's digest first, then the file: a file that is there has its digest.
+
+    Where it replaces another, both digests hold until it is there: a kill in between damages none.
+    """
+    line, beside = _digest_line(path, data), _digest_of(path)
+    former = read_inside(beside) if path.exists() and beside.exists() else b""
+    write_whole(beside, former + line)
     write_whole(path, data)
+    if former:
+        write_whole(beside, line)
 
 
 def read_with_digest(path: Path) -> bytes:
     """The bytes of a file, or RunError where they are not those that were written."""
-    data = read_inside(path)
-    if read_inside(_digest_of(path)) != _digest_line(path, data):
-        raise RunError(
-            f"{path}: damaged: its bytes do not match {_digest_of(path).name}; restore the file "
-            "from a copy or make the run again"
-        )
-    return data
+    for _ in range(2):  # it may be replaced between the two readings
+        data = read_inside(path)
+        if _digest_line(path, data) in read_inside(_digest_of(path)).splitlines(keepends=True):
+            return data
+    raise RunError(
+        f"{path}: damaged: its bytes do not match {_digest_of(path).name}; restore the file "
+        "from a copy or make the run again"
+    )
 
 
 def claim(folder: Path, name: str, mark: str) -> str:
