@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("here")
         ("retail --stop reward", "--stop 'reward' must be WHAT=NUMBER"),
         ("retail --stop day=1", "must be one of steps, reward, seconds"),
         ("retail --band 1", "--band '1' must be two numbers"),
-        ("retail --hidden 64,a", "must be a whole number"),
+        ("retail --hidden 64,a", "--hidden '64,a' must be whole numbers, such as 64,64"),
         ("retail --lr 0", "lr=0.0 must be a number"),
         ("retail --address h:1", "--address is for clusters: add --backend ray"),
         ("retail --insecure", "--insecure is for clusters"),

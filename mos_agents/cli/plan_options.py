@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mos_agents.cli.options import THEIRS, WHOLE, whole
+from mos_agents.cli.options import THEIRS, WHOLE
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.files import parsed_value
 from mos_agents.training.plan import TrainingPlan
@@ -159,7 +159,10 @@ def _stops(text: str) -> dict[str, float]:
 
 
 def _widths(text: str) -> tuple[int, ...]:
-    return tuple(whole(one) for one in text.split(","))
+    try:
+        return tuple(int(one) for one in text.split(","))
+    except ValueError:
+        raise InputError(f"--hidden {text!r} must be whole numbers, such as 64,64") from None
 
 
 def _pair(text: str) -> tuple[float, float]:
