@@ -85,6 +85,11 @@ def joined() -> bool:
     return bool(ray.is_initialized())
 
 
+def cores() -> int:
+    """Cores of all nodes that are there, whoever is at work on them."""
+    return int(sum(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]))
+
+
 def _checked(address: str, insecure: bool) -> None:
     """Raise InputError where the cluster cannot be joined, before Ray tries so for a minute."""
     where = f"address={address!r}"

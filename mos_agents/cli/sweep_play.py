@@ -115,7 +115,7 @@ def cluster(plan: SweepPlan, order: Order) -> Iterator[None]:
     from mos_agents.actors import ray_cluster
 
     say(f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}")
-    needed = sum(bundle["CPU"] for bundle in plan.work.bundles(plan.cpus, plan.gpus))
+    needed = sum(bundle["CPU"] for bundle in plan.bundles)
     cores = max(os.cpu_count() or 1, int(-(-needed * (order.workers or 1) // 1)))
     with ray_cluster.cluster(order.address, insecure=order.insecure, cpus=cores):
         yield

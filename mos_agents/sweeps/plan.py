@@ -197,6 +197,12 @@ class SweepPlan:
         return tuple(Trial(number, *pair) for number, pair in enumerate(pairs))
 
     @cached_property
+    def bundles(self) -> list[dict[str, float]]:
+        """What a trial takes of a cluster, in the cell that takes most."""
+        found = (cell.work.bundles(self.cpus, self.gpus) for cell in self.cells)
+        return max(found, key=len)
+
+    @cached_property
     def facts(self) -> dict[str, Any]:
         """Everything that the results depend on, as plain data; `from_facts` takes it back."""
         return {

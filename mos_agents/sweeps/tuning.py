@@ -55,8 +55,7 @@ class Tune:
 
     def work(self, plan: SweepPlan, trials: Sequence[Trial], watch: Watch, ended: Ended) -> None:
         """As `Runner.work`. Raises InputError where no node has room for a trial."""
-        bundles = plan.work.bundles(plan.cpus, plan.gpus)
-        _check_room(bundles)
+        _check_room(plan.bundles)
         listener = _Listener(watch, ended)
         cells = {cell: _sent(plan, cell) for cell in sorted({trial.cell for trial in trials})}
         with _switched(), tempfile.TemporaryDirectory(prefix="mos-sweep-") as scratch:
@@ -65,7 +64,7 @@ class Tune:
                     tune.with_parameters(_Played, cells=cells),
                     name="sweep",
                     config={"trial": tune.grid_search([list(trial) for trial in trials])},
-                    resources_per_trial=tune.PlacementGroupFactory(bundles),
+                    resources_per_trial=tune.PlacementGroupFactory(plan.bundles),
                     max_concurrent_trials=self.at_once,
                     storage_path=scratch,
                     stop=_Stop(listener),
@@ -170,7 +169,8 @@ def _sent(plan: SweepPlan, number: int) -> tuple[str, Work]:
 
 
 def _check_room(bundles: Sequence[Mapping[str, float]]) -> None:
-    """InputError where Tune would wait for ever: no node that is there could take a bundle."""
+    """InputError where Tune would wait for ever: no node that is there could take a bundle, or all
+    of them together not all bundles."""
     rooms = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for bundle in bundles:
         if not any(all(room.get(k, 0.0) >= v for k, v in bundle.items()) for room in rooms):
@@ -179,6 +179,10 @@ def _check_room(bundles: Sequence[Mapping[str, float]]) -> None:
                 f"{max(room.get(name, 0.0) for room in rooms):g} {name}" for name in bundle
             )
             raise InputError(f"a trial takes {wanted} of one node; the nodes have at most {most}")
+    for name in bundles[0]:
+        needed = sum(bundle.get(name, 0.0) for bundle in bundles)
+        if needed > (there := sum(room.get(name, 0.0) for room in rooms)):
+            raise InputError(f"a trial takes {needed:g} {name} in all; the nodes have {there:g}")
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ does, and chooses within the plan's actions.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +148,7 @@ def exploitability(
     extra.needed()
     luck = [plan.seed + EVALUATION + k for k in range(seeds)]
     gains = []
-    with _together(plan.workers, address, insecure):
+    with _together(address, insecure):
         for name, one in plans.items():
             learner = _trained(name, one, on_training, address, insecure)
             gains.append(_gain(market, played, name, learner, luck, markets, confidence))
@@ -203,12 +202,12 @@ def _gain(
 
 
 @contextlib.contextmanager
-def _together(workers: int, address: str | None, insecure: bool) -> Iterator[None]:
-    """One cluster for all trainings, where none is joined; with a core for every worker."""
+def _together(address: str | None, insecure: bool) -> Iterator[None]:
+    """One cluster for all trainings, where none is joined."""
     from mos_agents.actors.ray_cluster import cluster, joined
 
     if joined() or address is not None:
         yield
     else:
-        with cluster(insecure=insecure, cpus=max(4, os.cpu_count() or 1, workers + 1)):
+        with cluster(insecure=insecure):
             yield

@@ -9,7 +9,6 @@ of its own, as fast as that comes along.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,11 @@ from typing import Any
 
 import torch
 
-from mos_agents.actors.ray_cluster import cluster, joined
+from mos_agents.actors.ray_cluster import cluster, cores, joined
 from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
 from mos_agents.learners.trained import TrainedNetwork
+from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy
 from mos_agents.runs.files import write_whole
 from mos_agents.runs.recording import now
@@ -150,13 +150,15 @@ def _runtime(plan: TrainingPlan, address: str | None, insecure: bool) -> Iterato
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # networks of this size; and sums in one order
     try:
-        if joined() and address is None:
+        with contextlib.ExitStack() as held:
+            if not joined() or address is not None:
+                held.enter_context(cluster(address, insecure=insecure))
+            if plan.workers > cores():  # RLlib would wait for ever
+                raise InputError(
+                    f"workers={plan.workers}: each takes a core, and there is room for {cores()}; "
+                    "take fewer, or add nodes to the cluster"
+                )
             yield
-        else:
-            # Every worker asks for a core, whether or not there is one.
-            cores = max(4, os.cpu_count() or 1, plan.workers + 1)
-            with cluster(address, insecure=insecure, cpus=cores):
-                yield
     finally:
         torch.set_num_threads(threads)
 

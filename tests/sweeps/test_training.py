@@ -47,6 +47,8 @@ def test_settings_of_a_training_are_parsed_nested_and_come_back() -> None:
 def test_a_training_with_workers_takes_a_core_for_each() -> None:
     bundles = Training.parsed("workers=2").bundles(1.0, 0.5)
     assert bundles == [{"CPU": 1.0, "GPU": 0.5}, {"CPU": 1.0}, {"CPU": 1.0}]
+    made = SweepPlan.of(GAME, ["train.workers=0,2"], 1, Training.parsed("algo=ppo"), 1.0, 0.5)
+    assert made.bundles == bundles  # as in the cell that takes most
 
 
 ERRORS = [

@@ -22,6 +22,7 @@ from mos_agents.runs import RunError
 from mos_agents.runs.reading import read_sealed
 from mos_agents.sweeps import Here, Play, Sessions, SweepPlan, Watch, sweep
 from mos_agents.sweeps.sweep import LIVES, on_tune
+from mos_agents.sweeps.training import Training
 from tests.actors.test_cluster import lose, up
 from tests.sweeps.worlds import GAME, RETAIL, Slow, plan
 from tests.test_runs import ROOT
@@ -82,6 +83,10 @@ def test_a_trial_larger_than_any_node_is_told_before_anything_waits(
         made = SweepPlan.of(RETAIL, ["firms=1,2"], 1, Play(), **more)
         with pytest.raises(InputError, match=f"a trial takes {told} of one node; the nodes have"):
             sweep(made, tmp_path / str(more))
+    pytest.importorskip("torch")
+    wide = SweepPlan.of(GAME, ["train.lr=0.1,0.2"], 1, Training.parsed("workers=9 agents=[firm_1]"))
+    with pytest.raises(InputError, match="a trial takes 10 CPU in all; the nodes have "):
+        sweep(wide, tmp_path / "wide")
 
 
 def test_a_sweep_that_cannot_keep_its_results_ends_in_one_line(

@@ -55,6 +55,11 @@ def test_a_cluster_without_a_token_is_refused(two_nodes, monkeypatch):
         train(small(), address=two_nodes.address)
 
 
+def test_more_workers_than_there_are_cores_are_refused_and_not_waited_for(two_nodes):
+    with pytest.raises(InputError, match="workers=3: each takes a core, and there is room for 2"):
+        train(small(workers=3), address=two_nodes.address)
+
+
 @pytest.mark.parametrize("algo", ["ppo", "appo"])
 def test_a_training_on_two_nodes_outlives_a_runner_and_plays_back(algo, two_nodes, tmp_path):
     killed = []
