@@ -7,6 +7,7 @@ from streams that carry its participant's name. It never meets the market's stat
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -70,6 +71,8 @@ def register(kind: str) -> Callable[[P], P]:
 
 def make(kind: str, **parameters: Any) -> Policy:
     """A policy by name. Raises InputError, in one line, for an unknown name or parameter."""
+    if kind not in POLICIES:  # who learns is registered further on
+        importlib.import_module("mos_agents.learners")
     if not isinstance(kind, str) or kind not in POLICIES:
         raise InputError(
             f"kind={kind!r} is not a policy{_nearest(kind, POLICIES)}; "
@@ -86,7 +89,9 @@ def make(kind: str, **parameters: Any) -> Policy:
     for one in fields(cls) if is_dataclass(cls) else ():
         required = one.init and one.default is MISSING and one.default_factory is MISSING
         if required and one.name not in parameters:
-            raise InputError(f"{kind}.{one.name} is missing: {kind} cannot do without it")
+            raise InputError(
+                f"{kind}.{one.name} is missing: give it, as in {{kind: {kind}, {one.name}: 1}}"
+            )
     policy: Policy = cls(**parameters)
     return policy
 

@@ -20,6 +20,8 @@ from mos_agents.training.plan import in_hand
 KEYS = tuple(one.name for one in fields(TrainingPlan) if one.name not in ("scenario", "seed"))
 NESTED = ("hyper", "stop", "policies")
 """Settings that have parts of their own: hyper.clip_param."""
+WORDS = {"other": ["policies"]}
+"""What `mos train` calls otherwise."""
 UNREPEATED = "the same seed may train otherwise another time: with {}"
 
 
@@ -61,7 +63,7 @@ class Training:
     def changed(self, key: str, value: Any, shown: str = "--grid train.") -> Training:
         first, dot, rest = key.partition(".")
         if first not in KEYS or (dot and first not in NESTED):
-            near = difflib.get_close_matches(first, KEYS, 1, cutoff=0.5)
+            near = WORDS.get(first) or difflib.get_close_matches(first, KEYS, 1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(KEYS)}"
             raise InputError(f"{shown}{key:.60}: is not a key of a training; {hint}")
         if dot:

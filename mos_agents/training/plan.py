@@ -176,7 +176,10 @@ class TrainingPlan:
 
 
 def in_hand(policy: Any) -> Any:
-    """A policy or its parameters with the network itself in place of its file's path."""
+    """A policy or its parameters with the network itself in place of its file's path; a word is a
+    kind, as in a scenario."""
+    if isinstance(policy, str):
+        policy = {"kind": policy}
     if isinstance(policy, Mapping):
         return packed(dict(policy))
     return policy.portable() if hasattr(policy, "portable") else policy

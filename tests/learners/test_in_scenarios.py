@@ -1,5 +1,8 @@
 """Scenario files name learners as they name policies, and runs, checks and evaluations follow."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -82,6 +85,12 @@ def test_mos_checks_and_runs_a_scenario_with_learners(tmp_path, monkeypatch, cap
     assert run(["check", "wrong.yaml"]) == 2
     told = capsys.readouterr().err
     assert "sarsa.alpha" in told and told.count("\n") == 1
+
+
+def test_a_learner_can_be_made_by_name_before_anything_else_is_loaded():
+    program = "from mos_agents.policies import make; print(make('sarsa').kind)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == ["sarsa"]
 
 
 def test_a_wrong_parameter_of_a_learner_is_told_with_its_place_in_the_file():

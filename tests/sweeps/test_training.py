@@ -61,6 +61,12 @@ ERRORS = [
     ("iterations=0", [], "iterations=0 must be a whole number >= 1"),
     ("hyper.clipparam=1", [], "hyper 'clipparam' is not a setting of PPOConfig; did you mean"),
     ("agents=[nobody]", [], "nobody"),
+    (
+        "other.firm_2=hold",
+        [],
+        "--train other.firm_2: is not a key of a training; did you mean 'policies'?",
+    ),
+    ("policies.firm_2=hald", [], "kind='hald' is not a policy, did you mean 'hold'?"),
     ("algo=ppo", ["train.lrr=1e-3"], "--grid train.lrr: is not a key of a training; did you mean"),
     ("algo=ppo", ["train.algo=ppo,dqn", "train.actions=continuous"], "dqn takes discrete actions"),
 ]
