@@ -64,10 +64,13 @@ def cluster(
                 configure_logging=True,
                 **options,
             )
-        except (ConnectionError, RayError, RuntimeError, ValueError) as error:
-            raise InputError(
-                f"address={address!r}: no Ray cluster answers: {told(error)}"
-            ) from None
+        except Exception as error:  # a start that takes too long is a bare one
+            where = (
+                "Ray does not start"
+                if address is None
+                else f"address={address!r}: no Ray cluster answers"
+            )
+            raise InputError(f"{where}: {told(error)}") from None
         yield address or "local"
     finally:
         with contextlib.suppress(Exception):

@@ -97,6 +97,19 @@ def test_an_address_where_no_cluster_is_gives_one_line_soon(address):
     assert "\n" not in str(caught.value) and time.monotonic() - begin < 10.0
 
 
+def test_a_ray_that_does_not_start_in_time_is_one_line(monkeypatch):
+    def init(**_):
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setattr(ray_cluster.ray, "init", init)
+    with (
+        pytest.raises(InputError, match=r"Ray does not start: .*timed out during") as caught,
+        ray_runtime.cluster(),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
 def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_path):
     ticks, markets = 400, 4
     with ray_cluster.cluster(two_nodes.address):
