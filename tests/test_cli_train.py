@@ -99,3 +99,5 @@ def test_a_finished_training_is_not_gone_on_with_and_nothing_is_started_for_it(
     monkeypatch.setattr(extra, "needed", lambda: pytest.fail("something was started"))
     err = refused(capsys, "train", "--resume", "it")
     assert "finished already; --iterations N trains on beyond 3" in err
+    err = refused(capsys, "train", "--resume", "it", "--iterations", "9")
+    assert "has no checkpoint left to train on from" in err

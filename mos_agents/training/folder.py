@@ -185,11 +185,13 @@ def going_on(run: TrainingRun, iterations: int | None) -> tuple[TrainingPlan, An
     """The plan to go on by (up to so many iterations, or the plan's own), and the last checkpoint.
     RunError where nothing is left to do."""
     found = last_checkpoint(run.folder)
-    if run.finished and (iterations is None or found is None):
+    if run.finished and iterations is None:
         raise RunError(
             f"{run.folder}: finished already; --iterations N trains on beyond "
             f"{run.facts['iterations']}"
         )
+    if run.finished and found is None:
+        raise RunError(f"{run.folder}: has no checkpoint left to train on from; train it anew")
     if iterations is None:
         return run.plan, found
     if found is not None and found[0] >= iterations:
