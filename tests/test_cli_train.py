@@ -83,10 +83,11 @@ def test_a_training_killed_goes_on_to_the_bits_of_an_undisturbed_one(here, capsy
 
 
 @pytest.mark.train
-def test_a_training_interrupted_tells_how_to_go_on(here):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_interrupted_tells_how_to_go_on(here, number):
     second = here / "runs/it/checkpoints/000000002.npz"
     order = ["train", *GAME, "--name", "it", "--iterations", "100000"]
-    err = stopped(signal.SIGINT, second.exists, *order)
+    err = stopped(number, second.exists, *order)
     assert "mos train --resume runs/it goes on" in err and err.count("\n") == 1
 
 

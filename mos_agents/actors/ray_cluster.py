@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -56,6 +57,7 @@ def cluster(
         if address is None:
             # Actors of a market wait for each other most of the time: cores do not bound them.
             options["num_cpus"] = cpus or max(4, os.cpu_count() or 1)
+        asked = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(
                 address=address or "local",
@@ -71,6 +73,8 @@ def cluster(
                 else f"address={address!r}: no Ray cluster answers"
             )
             raise InputError(f"{where}: {told(error)}") from None
+        with contextlib.suppress(ValueError):  # Ray puts one of its own there, which aborts
+            signal.signal(signal.SIGTERM, asked)
         yield address or "local"
     finally:
         with contextlib.suppress(Exception):

@@ -104,7 +104,7 @@ def test_a_ray_that_does_not_start_in_time_is_one_line(monkeypatch):
     monkeypatch.setattr(ray_cluster.ray, "init", init)
     with (
         pytest.raises(InputError, match=r"Ray does not start: .*timed out during") as caught,
-        ray_runtime.cluster(),
+        ray_cluster.cluster(),
     ):
         pass
     assert "\n" not in str(caught.value)
