@@ -25,8 +25,8 @@ from mos_agents.actors.messages import told
 
 HEAD = struct.Struct("<QQ?")
 
-CHUNK = 1 << 18
-"""Bytes that are read at once: more than a socket holds."""
+CHUNK = 1 << 16
+"""Bytes that are read at once."""
 
 GREETING_SECONDS = 5.0
 """How long a caller may take to say the secret."""
@@ -130,6 +130,7 @@ class Line:
             raise
         self._socket.setblocking(False)
         self._unsent, self._came, self._asked = bytearray(), bytearray(), 0
+        self._chunk = memoryview(bytearray(CHUNK))
         self.answer: Said | None = None
         self.gone = False
 
@@ -169,15 +170,15 @@ class Line:
     def _pull(self) -> None:
         """Take in what has come."""
         try:
-            chunk = self._socket.recv(CHUNK)
+            size = self._socket.recv_into(self._chunk)
         except BlockingIOError:
             return
         except OSError:
-            chunk = b""
-        if not chunk:
+            size = 0
+        if not size:
             self.close()
             return
-        self._came += chunk
+        self._came += self._chunk[:size]
         while len(self._came) >= HEAD.size:
             length, number, failed = HEAD.unpack_from(self._came)
             end = HEAD.size + length
