@@ -52,19 +52,21 @@ def fetched(reference: Any) -> Any:
 
 
 class RayRuntime:
-    """Hosts as Ray actors, asked all at once; those on this machine get their ticks by line.
+    """Hosts as Ray actors, asked all at once; those on this node get their ticks by line.
 
-    lines: False sends these by Ray, too.
+    They live on this node or, if `spread`, on all nodes in turn. lines: False sends all by Ray.
     """
 
-    def __init__(self, lines: bool = True) -> None:
+    def __init__(self, spread: bool = False, lines: bool = True) -> None:
         self._actor: Any = ray.remote(**ACTOR)(_HostActor)
         self._lines, self._node = lines, ray.get_runtime_context().get_node_id()
+        self._nodes = _Nodes() if spread else None
         self.meanwhile = nothing
         self._hosts: dict[Any, _Reach] = {}
 
     def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
-        handle = self._actor.remote(list(parts))
+        place = _on(self._node) if self._nodes is None else self._nodes.next()
+        handle = self._actor.options(**place).remote(list(parts))
         self._hosts[handle] = _Reach(handle, self._node if self._lines else "")
         return handle
 
@@ -116,6 +118,25 @@ class RayRuntime:
             return handle.decide.remote(*wire.pieces(block))
         line.ask(block)
         return line
+
+
+def _on(node: str) -> dict[str, Any]:
+    """An actor's place as one of Ray's options."""
+    # Not soft: for an actor that asks for no cores, Ray takes a soft wish for none at all.
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
+
+
+class _Nodes:
+    """The nodes of the cluster in turn."""
+
+    def __init__(self) -> None:
+        self._turn = -1
+
+    def next(self) -> dict[str, Any]:
+        """An actor's place: on the next node that is there."""
+        nodes = sorted(node["NodeID"] for node in ray.nodes() if node["Alive"])
+        self._turn += 1
+        return _on(nodes[self._turn % len(nodes)])
 
 
 class _Reach:
@@ -281,12 +302,12 @@ class _HostActor:
 class _ShardActor:
     """A clearing house in a process of its own, which owns the hosts of its participants."""
 
-    def __init__(self, plan: ShardPlan) -> None:
-        self._plan = plan
+    def __init__(self, plan: ShardPlan, spread: bool) -> None:
+        self._plan, self._spread = plan, spread
 
     def start(self) -> int:
         # Not in the constructor: an error there would look like the actor's death.
-        self._shard = Shard(self._plan, RayRuntime())
+        self._shard = Shard(self._plan, RayRuntime(self._spread))
         return self._shard.start()
 
     def caught_up(self) -> Progress:
@@ -306,22 +327,16 @@ class _ShardActor:
 
 
 class RayShards:
-    """Shards as Ray actors, spread over the nodes of the cluster."""
+    """Shards as Ray actors on all nodes of the cluster in turn; their participants beside them or,
+    if `spread`, on all nodes as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, spread: bool = False) -> None:
         self._actor = ray.remote(**ACTOR)(_ShardActor)
-        self._turn = 0
+        self._nodes, self._spread = _Nodes(), spread
 
     def begin(self, plan: ShardPlan) -> Any:
-        """A shard's clearing house, on the next node in turn."""
-        nodes = sorted(node["NodeID"] for node in ray.nodes() if node["Alive"])
-        options: dict[str, Any] = {}
-        if len(nodes) > 1:
-            node = nodes[self._turn % len(nodes)]
-            # Not soft: for an actor that asks for no cores, Ray takes a soft wish for none at all.
-            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
-            self._turn += 1
-        return self._actor.options(**options).remote(plan)
+        """A shard's clearing house, on the next node."""
+        return self._actor.options(**self._nodes.next()).remote(plan, self._spread)
 
     def ask(self, handle: Any, verb: str, *arguments: Any) -> Any:
         """Put a question; `wait` for the answer."""
@@ -413,8 +428,8 @@ class RayLent:
         )
 
     def _born(self) -> Any:
-        actor = ray.remote(**ACTOR)(_LentActor)
-        return actor.remote(self._loan)
+        here = _on(ray.get_runtime_context().get_node_id())
+        return ray.remote(**ACTOR)(_LentActor).options(**here).remote(self._loan)
 
     def _told(self, verb: str, *arguments: Any) -> Any:
         try:

@@ -24,7 +24,8 @@ JOURNAL = "shards"
 
 @dataclass(frozen=True)
 class Acting:
-    """How participants are hosted. address, dashboard, insecure: of the Ray cluster.
+    """How participants are hosted. address, dashboard, insecure: of the Ray cluster. spread: with
+    participants on all its nodes in turn, and not beside their clearing house.
 
     shards: clearing houses. hosts: actors per shard that hold the participants; 0: one each.
     deadline: seconds that a tick waits for quotes; None: for ever. audit: keep the whole journal.
@@ -41,17 +42,20 @@ class Acting:
     address: str | None = None
     dashboard: bool = False
     insecure: bool = False
+    spread: bool = False
 
     def __post_init__(self) -> None:
         if self.backend not in ("actors", "ray"):
             raise InputError(f"backend={self.backend!r} must be 'local', 'actors' or 'ray'")
+        if self.spread and self.backend != "ray":
+            raise InputError("--spread is for the nodes of a cluster: add --backend ray")
         if self.checkpoint_every < 1:
             raise InputError(f"checkpoint_every={self.checkpoint_every} must be >= 1 ticks")
 
     def told(self) -> dict[str, Any]:
-        """What `run.json` keeps: all but where the cluster was."""
+        """What `run.json` keeps: all but where the cluster was, and who lived where."""
         kept = asdict(self)
-        for name in ("address", "dashboard", "insecure"):
+        for name in ("address", "dashboard", "insecure", "spread"):
             del kept[name]
         return kept
 
@@ -158,7 +162,7 @@ def hosting(acting: Acting) -> Iterator[tuple[Any, Any]]:
 
     say(f"Ray: {'joining ' + acting.address if acting.address else 'starting a local cluster'}")
     with cluster(acting.address, dashboard=acting.dashboard, insecure=acting.insecure):
-        yield RayShards(), (ActorDied,)
+        yield RayShards(acting.spread), (ActorDied,)
 
 
 def resume(run: runs.Run, acting: Acting) -> tuple[Path, str]:

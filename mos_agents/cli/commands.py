@@ -49,7 +49,7 @@ app = typer.Typer(
 
 
 BACKENDS = ("local", "actors", "ray")
-ON_RESUMING = {"resume", "out", "report", "backend", "address", "dashboard", "insecure"}
+ON_RESUMING = {"resume", "out", "report", "backend", "address", "dashboard", "insecure", "spread"}
 """What may be said when a run is resumed; everything else it began with."""
 BY_SIZE = "by size"
 RunGiven = Annotated[str, typer.Argument(metavar="RUN", help="Name or path of a run folder.")]
@@ -111,13 +111,21 @@ def run(
     address: Address = None,
     dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard.")] = False,
     insecure: Insecure = False,
+    spread: Annotated[
+        bool,
+        typer.Option(
+            "--spread", help="Participants on all nodes, not beside their clearing house."
+        ),
+    ] = False,
 ) -> None:
     """Play a scenario, record it in a run folder, and write its report."""
     if (scenario is None) == (resume is None):
         raise InputError("give a scenario, or --resume RUN, and not both; see mos run --help")
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r} must be one of {', '.join(BACKENDS)}")
-    where: dict[str, Any] = {"address": address, "dashboard": dashboard, "insecure": insecure}
+    where: dict[str, Any] = {
+        "address": address, "dashboard": dashboard, "insecure": insecure, "spread": spread
+    }  # fmt: skip
     if resume is not None:
         only(typed, ON_RESUMING, "a run that is resumed keeps what it began with")
         _resume(run_of(resume, out), where, report)

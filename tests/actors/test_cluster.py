@@ -14,7 +14,7 @@ from mos_agents.actors.driver import Driver
 from mos_agents.actors.ray_runtime import ActorDied, RayShards
 from mos_agents.cli import run
 from mos_agents.market.types import InputError
-from tests.actors.worlds import plan_of, undisturbed
+from tests.actors.worlds import SHOP, plan_of, undisturbed
 
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 MAKERS = scenarios.load("market_making")
@@ -123,11 +123,35 @@ def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_pa
             if tick.tick == 120:
                 nodes = [two_nodes.head_node, *two_nodes.worker_nodes]
                 assert [len(living(node, "_ShardActor")) for node in nodes] == [1, 1]
-                assert sum(len(living(node, "_HostActor")) for node in nodes) == 6
+                assert [len(living(node, "_HostActor")) for node in nodes] == [3, 3]
                 lose(nodes[1])
         assert given == list(range(ticks))
         assert driver.health.shard_restarts >= 1
         assert driver.hash == undisturbed(MAKERS, ticks, markets)
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_participants_live_beside_their_clearing_house_or_on_all_nodes(spread, two_nodes):
+    """Those on the other node may die and come back: no bit is moved."""
+    ticks, node = 200, two_nodes.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    with ray_cluster.cluster(two_nodes.address):
+        driver = Driver(
+            RayShards(spread), plan_of(SHOP), ticks, 2, checkpoint_every=50, died=ActorDied
+        )
+        for tick in driver.run():
+            if tick.tick == 60:
+                nodes = sorted(
+                    (two_nodes.head_node, node), key=lambda n: len(living(n, "_ShardActor"))
+                )
+                lived = [living(n, "_HostActor") for n in nodes]  # of the house's own node last
+                assert sorted(map(len, lived)) == ([1, 2] if spread else [0, 3])
+                assert spread or not lived[0]
+                for pid in lived[0]:
+                    psutil.Process(pid).kill()
+        assert driver.hash == undisturbed(SHOP, ticks, 2)
+        restarted = sum(c.get("restarted", 0) for c in driver.health.counts.values())
+        assert restarted == len(lived[0]) and driver.health.shard_restarts == 0
+    two_nodes.remove_node(node)
 
 
 def test_a_replication_over_two_nodes_of_which_one_is_lost_has_the_figures_of_one_machine(
