@@ -154,6 +154,8 @@ ERRORS = [
     (["run", "retail", "--backend", "actors", "--shards", "2"], "raise --markets"),
     (["run", "retail", "--backend", "actors", "--shards", "0"], "shards=0"),
     (["run", "retail", "--backend", "actors", "--hosts", "-1"], "hosts=-1"),
+    (["run", "retail", "--backend", "actors", "--spread"], "--spread is for the nodes"),
+    (["run", "retail", "--spread"], "--spread is for actors: add --backend ray"),
     (["run", "retail", "--backend", "actors", "--deadline", "0"], "deadline=0.0"),
     (["run", "--resume", "absent"], "absent"),
     (["run", "--resume", "absent", "--ticks", "5"], "--ticks: a run that is resumed keeps"),
