@@ -12,6 +12,7 @@ from mos_agents.cli.playing import Interrupted, asked_to_stop, compiled, plural,
 from mos_agents.cli.sweep_show import known, notes, printed, progress
 from mos_agents.market.types import InputError
 from mos_agents.sweeps.folder import SweepFolder
+from mos_agents.sweeps.places import TRAININGS
 from mos_agents.sweeps.plan import SweepPlan
 from mos_agents.sweeps.sweep import Here, Runner, Watch, on_tune, sweep
 from mos_agents.sweeps.table import SweepResult
@@ -148,6 +149,8 @@ def finished(result: SweepResult, folder: Path, order: Order) -> int:
         say(f"failed {len(result.failed) - NAMED} more; see errors in table.csv")
     say(f"table   {shown(folder / 'table.csv')}")
     say(f"trials  {shown(folder / 'trials.parquet')}")
+    if result.plan.work.kind == "train":
+        say(f"trained {shown(folder / TRAININGS)}")
     if order.report:
         from mos_agents.cli import sweep_page  # draws with matplotlib
 

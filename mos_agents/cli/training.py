@@ -16,7 +16,7 @@ from mos_agents.cli.folders import located
 from mos_agents.cli.options import WHOLE
 from mos_agents.cli.playing import asked_to_stop, plural, resolve, say, shown, stopped_by
 from mos_agents.market.types import InputError
-from mos_agents.training.folder import faulted, going_on
+from mos_agents.training.folder import check_free, faulted, going_on
 
 SHOW_SECONDS = 5.0
 
@@ -117,6 +117,7 @@ def train(
             run.folder, root=out, on_progress=tell, iterations=iterations, **where
         ))  # fmt: skip
         return
+    check_free(out, name)
     resolved = resolve(scenario or "", changes or [], None, None, seed)
     plan = training.TrainingPlan(
         resolved, seed=resolved.seed, **plan_options.settings(typed.params)

@@ -2,19 +2,22 @@
 
     sweep.json       the plan, resolved; versions; checked by its own checksum
     trials/          cell-00003-seed-7.json for each trial that has ended, well or badly
+    trainings/       cell-00003-seed-7/, the folder of a training, for each trial that trains
     table.csv, trials.parquet, report.html   at the end
 
-A trial's file appears whole or not at all (temporary name, fsync, rename), so that after any crash
-the folder says exactly which trials are left. Only the driver writes: the machines of a cluster
-need no disk in common.
+A trial's file appears whole or not at all (temporary name, fsync, rename), and after what its
+training has left, so that after any crash the folder says exactly which trials are left. The
+machines of a cluster need no disk in common: only the driver writes, but for trainings on machines
+that see the folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +27,11 @@ from mos_agents.runs.names import inside, locate, names_in_turn, slug
 from mos_agents.runs.reading import read_sealed
 from mos_agents.runs.recording import now, sealed, versions
 from mos_agents.scenarios import digest_of
+from mos_agents.sweeps.places import TRAININGS, Place
 from mos_agents.sweeps.plan import SweepPlan, Trial
-from mos_agents.sweeps.work import Row
+from mos_agents.sweeps.work import Row, Work
+from mos_agents.training.folder import begun
+from mos_agents.training.plan import TrainingPlan
 
 FORM = 1
 """Of the files; a later form is refused by name."""
@@ -113,8 +119,16 @@ class SweepFolder:
                 found[trial.number] = self._read(trial)
         return found
 
-    def keep(self, trial: Trial, done: Done) -> None:
-        """Write a trial's file; RunError where the disk does not take it."""
+    def work(self, trial: Trial) -> Work:
+        """What a trial does, with its place in this folder."""
+        place = Place(self.path.absolute(), self.plan.identity, trial.name)
+        return self.plan.cells[trial.cell].work.at(place)
+
+    def keep(self, trial: Trial, done: Done) -> Done:
+        """Write the files that a trial brought along, then its own; what needs no files any more.
+        RunError where the disk does not take them."""
+        if done.row.files:
+            self._put(trial.name, done.row.files)
         facts: dict[str, Any] = {
             "sweep": self.plan.identity, "cell": trial.cell, "seed": trial.seed,
             "values": dict(self.plan.cells[trial.cell].values), "error": done.error,
@@ -122,16 +136,30 @@ class SweepFolder:
             "seconds": round(done.seconds, 3), "where": done.where,
         }  # fmt: skip
         self.write(f"trials/{trial.name}.json", sealed(facts))
+        return replace(done, row=done.row._replace(files={}))
+
+    def _put(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Put a training that was made elsewhere in its place, whole, instead of one cut off."""
+        place = self.path / TRAININGS / name
+        made = place.with_name(f".{name}.tmp")
+        try:
+            for file, data in files.items():
+                (made / file).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(made / file, data)
+            plan = TrainingPlan.from_facts(read_sealed(made / "training.json")["plan"])
+            if begun(plan, place) is not None:
+                shutil.rmtree(place)
+            os.rename(made, place)
+            sync_folder(place.parent)
+        except OSError as error:
+            raise _unwritten(place, error) from None
 
     def write(self, name: str, data: bytes) -> None:
         """Put a file into the folder, whole; RunError where the disk does not take it."""
         try:
             write_whole(self.path / name, data)
         except OSError as error:
-            raise RunError(
-                f"{self.path / name}: cannot be written: {error.strerror or error}; what is there "
-                "stays; make room and resume"
-            ) from None
+            raise _unwritten(self.path / name, error) from None
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -142,12 +170,25 @@ class SweepFolder:
         with alone(self.path, "is being played by another process"):
             for entry in self._trials().glob(".*.tmp"):
                 entry.unlink(missing_ok=True)
+            if self.plan.work.kind == "train":
+                for entry in self._trainings().glob(".*.tmp"):
+                    shutil.rmtree(entry)
             yield
 
     def _trials(self) -> Path:
         folder = self.path / "trials"
         if folder.is_symlink() or not folder.is_dir():
             raise RunError(f"{folder}: missing; the sweep is damaged: restore it, or begin another")
+        return folder
+
+    def _trainings(self) -> Path:
+        folder = self.path / TRAININGS
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise _unwritten(folder, error) from None
+        if folder.is_symlink():
+            raise RunError(f"{folder}: is a link: move the folder itself here")
         return folder
 
     def _read(self, trial: Trial) -> Done:
@@ -157,6 +198,13 @@ class SweepFolder:
             raise RunError(f"{path}: is of another sweep; remove it")
         row = Row(facts["measures"], tuple(facts["notes"]))
         return Done(row, facts["error"], facts["seconds"], facts["where"])
+
+
+def _unwritten(path: Path, error: OSError) -> RunError:
+    return RunError(
+        f"{path}: cannot be written: {error.strerror or error}; what is there stays; make room and "
+        "resume"
+    )
 
 
 def read_facts(path: Path) -> dict[str, Any]:

@@ -166,6 +166,7 @@ class SweepPlan:
                 cell.work.check(cell.scenario)
             except InputError as error:
                 raise InputError(f"--grid {cell}: {error}") from None
+        self.work.bundles(self.cpus, self.gpus)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

@@ -63,10 +63,10 @@ class Runner(Protocol):
     """Where trials are played."""
 
     def work(
-        self, plan: SweepPlan, trials: Sequence[Trial], watch: Watch,
+        self, folder: SweepFolder, trials: Sequence[Trial], watch: Watch,
         ended: Callable[[Trial, Done | Died], None],
     ) -> None:  # fmt: skip
-        """Play the trials in any order, and tell of each as it ends, from this process.
+        """Play trials of a sweep in any order, and tell of each as it ends, from this process.
 
         Returns early where `watch.asked()`; keeps `watch.running`.
         """
@@ -76,15 +76,15 @@ class Here:
     """One trial after another in this process."""
 
     def work(
-        self, plan: SweepPlan, trials: Sequence[Trial], watch: Watch,
+        self, folder: SweepFolder, trials: Sequence[Trial], watch: Watch,
         ended: Callable[[Trial, Done | Died], None],
     ) -> None:  # fmt: skip
         for trial in trials:
             if watch.asked():
                 return
             watch.begin(trial)
-            cell = plan.cells[trial.cell]
-            done = tried(partial(cell.work, cell.scenario, trial.seed))
+            scenario = folder.plan.cells[trial.cell].scenario
+            done = tried(partial(folder.work(trial), scenario, trial.seed))
             del watch.running[trial]
             ended(trial, done)
 
@@ -122,7 +122,7 @@ def sweep(
         done = {number: one for number, one in done.items() if number not in again}
         watch.total, watch.done, watch.found = len(plan.trials), len(done), len(done)
         if missing:
-            _play(plan, missing, opened, done, _chosen(runner), watch)
+            _play(missing, opened, done, _chosen(runner), watch)
         result = SweepResult(plan, done)
         if done:
             for name, data in result.files().items():
@@ -149,7 +149,6 @@ def on_tune(at_once: int | None = None) -> Runner:
 
 
 def _play(
-    plan: SweepPlan,
     missing: Sequence[Trial],
     opened: SweepFolder,
     done: dict[int, Done],
@@ -165,8 +164,7 @@ def _play(
             if deaths[trial.number] < LIVES:
                 return
             how = Done(Row({}), f"its process died {LIVES} times: {how}")
-        opened.keep(trial, how)
-        done[trial.number] = how
+        done[trial.number] = opened.keep(trial, how)
         watch.done, watch.ended = watch.done + 1, time.monotonic()
         watch.failed += how.error is not None
         watch.show(watch)
@@ -175,7 +173,7 @@ def _play(
         left = list(_left(missing, done))
         if not left or watch.asked():
             return
-        runner.work(plan, left, watch, ended)
+        runner.work(opened, left, watch, ended)
     if (lost := list(_left(missing, done))) and not watch.asked():
         raise RunError(
             f"{opened.path}: {len(lost)} trials never came back; mos sweep --resume {opened.path} "

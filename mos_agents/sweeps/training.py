@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import shlex
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,8 +14,9 @@ from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario, digest_of
 from mos_agents.scenarios.files import parsed_value
 from mos_agents.scenarios.policy_files import with_paths
+from mos_agents.sweeps.places import Place, contents
 from mos_agents.sweeps.work import Row, played
-from mos_agents.training import TrainingPlan, check, train
+from mos_agents.training import TrainingPlan, check, train, train_in
 from mos_agents.training.plan import in_hand
 
 KEYS = tuple(one.name for one in fields(TrainingPlan) if one.name not in ("scenario", "seed"))
@@ -30,14 +32,16 @@ class Training:
     """A training with a plan's settings, the scenario and seed being the trial's.
 
     The row is that of an evaluation without exploring, in markets of their own luck: measures as in
-    `work.played`, with profit gain where theory has prices; and the `steps` trained. Nothing of the
-    training itself is kept.
+    `work.played`, with profit gain where theory has prices; and the `steps` trained.
+    place: where the training is kept, and gone on with where it was cut off; a machine that does
+    not see it trains from the beginning, and the files come along with the row. None keeps nothing.
     """
 
     kind: ClassVar[str] = "train"
     headline: ClassVar[tuple[str, ...]] = ("profit_gain", "reward", "pnl", "mean_ask", "spread")
 
     plan: Mapping[str, Any] = field(default_factory=dict)
+    place: Place | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plan", self._files(lambda path: str(Path(path).resolve())))
@@ -94,6 +98,9 @@ class Training:
             for key, value in self.plan.items()
         })  # fmt: skip
 
+    def at(self, place: Place) -> Training:
+        return replace(self, place=place)
+
     def _files(self, change: Callable[[str], str]) -> dict[str, Any]:
         """The settings with the paths of the policies' files changed."""
         return {
@@ -102,9 +109,11 @@ class Training:
         }
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
+        if gpus:
+            raise InputError(f"gpus={gpus:g}: a training uses CPUs only; give --gpus 0")
         workers = self.plan.get("workers", 0)
         count = workers if isinstance(workers, int) else 0
-        return [{"CPU": cpus, "GPU": gpus}, *({"CPU": 1.0} for _ in range(count))]
+        return [{"CPU": cpus, "GPU": 0.0}, *({"CPU": 1.0} for _ in range(count))]
 
     def _plan(self, scenario: Scenario, seed: int) -> TrainingPlan:
         given: dict[str, Any] = {
@@ -114,18 +123,28 @@ class Training:
         return TrainingPlan(scenario=scenario, seed=seed, **given)
 
     def __call__(self, scenario: Scenario, seed: int) -> Row:
-        from mos_agents.training.evaluating import everybody
+        plan = self._plan(scenario.portable(), seed)
+        if self.place is None:
+            return _row(plan, train(plan))
+        if self.place.seen():
+            return _row(plan, train_in(plan, self.place.folder))
+        with tempfile.TemporaryDirectory(prefix="mos-training-") as scratch:
+            trained = train(plan, scratch, name=self.place.name)
+            return _row(plan, trained)._replace(files=contents(trained.folder))
 
-        plan = self._plan(scenario, seed)
-        trained = train(plan)
-        seats = trained.seats
-        policies, markets = everybody(seats, trained.networks, trained.memories)
-        row = played(
-            seats.playing, policies, seats.seed("evaluation"), markets,
-            theory=scenario.quotes.kind == "posted_price",
-        )  # fmt: skip
-        steps = trained.history[-1]["steps"]
-        return Row.of({**row.measures, "steps": steps}, (*row.notes, *unrepeated(plan)))
+
+def _row(plan: TrainingPlan, trained: Any) -> Row:
+    """What the trained come to without exploring."""
+    from mos_agents.training.evaluating import everybody
+
+    seats = trained.seats
+    policies, markets = everybody(seats, trained.networks, trained.memories)
+    row = played(
+        seats.playing, policies, seats.seed("evaluation"), markets,
+        theory=plan.scenario.quotes.kind == "posted_price",
+    )  # fmt: skip
+    steps = trained.history[-1]["steps"]
+    return Row.of({**row.measures, "steps": steps}, (*row.notes, *unrepeated(plan)))
 
 
 def unrepeated(plan: TrainingPlan) -> list[str]:

@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -22,7 +23,8 @@ from ray.tune.error import TuneError
 from mos_agents import scenarios
 from mos_agents.actors.messages import told
 from mos_agents.market.types import InputError
-from mos_agents.sweeps.folder import Done
+from mos_agents.sweeps.folder import Done, SweepFolder
+from mos_agents.sweeps.places import Place
 from mos_agents.sweeps.plan import SweepPlan, Trial
 from mos_agents.sweeps.sweep import Died, Watch, tried
 from mos_agents.sweeps.work import Row, Work
@@ -53,15 +55,19 @@ class Tune:
         if self.at_once is not None and (isinstance(self.at_once, bool) or self.at_once < 1):
             raise InputError(f"workers={self.at_once!r} must be a whole number >= 1")
 
-    def work(self, plan: SweepPlan, trials: Sequence[Trial], watch: Watch, ended: Ended) -> None:
+    def work(
+        self, folder: SweepFolder, trials: Sequence[Trial], watch: Watch, ended: Ended
+    ) -> None:
         """As `Runner.work`. Raises InputError where no node has room for a trial."""
+        plan = folder.plan
         _check_room(plan.bundles)
         listener = _Listener(watch, ended)
         cells = {cell: _sent(plan, cell) for cell in sorted({trial.cell for trial in trials})}
+        sweep = (folder.path.absolute(), plan.identity)
         with _switched(), tempfile.TemporaryDirectory(prefix="mos-sweep-") as scratch:
             try:
                 tune.run(
-                    tune.with_parameters(_Played, cells=cells),
+                    tune.with_parameters(_Played, cells=cells, sweep=sweep),
                     name="sweep",
                     config={"trial": tune.grid_search([list(trial) for trial in trials])},
                     resources_per_trial=tune.PlacementGroupFactory(plan.bundles),
@@ -85,8 +91,9 @@ class Tune:
 class _Played(tune.Trainable):  # type: ignore[misc]
     """A trial in a process of its own, or one after another in the same one."""
 
-    def setup(self, config: dict[str, Any], cells: Any = None) -> None:
+    def setup(self, config: dict[str, Any], cells: Any = None, sweep: Any = None) -> None:
         self._cells = cells
+        self._sweep: tuple[Path, str] = sweep
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         return True
@@ -95,8 +102,10 @@ class _Played(tune.Trainable):  # type: ignore[misc]
         trial = Trial(*self.config["trial"])
         described, work = self._cells[trial.cell]
         where = str(ray.get_runtime_context().get_node_id())
+        work = work.at(Place(*self._sweep, trial.name))
         done = tried(lambda: work(scenarios.parse(described), trial.seed), where)
-        row = {"measures": dict(done.row.measures), "notes": list(done.row.notes)}
+        row = {"measures": dict(done.row.measures), "notes": list(done.row.notes),
+               "files": dict(done.row.files)}  # fmt: skip
         return {"ended": [row, done.error, done.seconds, where], "done": True}
 
 
@@ -118,7 +127,8 @@ class _Listener(tune.Callback):  # type: ignore[misc]
         self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any
     ) -> None:
         row, error, seconds, where = result["ended"]
-        done = Done(Row(row["measures"], tuple(row["notes"])), error, seconds, where)
+        files = row.pop("files")  # for Tune holds results to its end
+        done = Done(Row(row["measures"], tuple(row["notes"]), files), error, seconds, where)
         self._tell(trial, done)
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:

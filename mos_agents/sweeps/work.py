@@ -21,17 +21,20 @@ from mos_agents.policies import Policy
 from mos_agents.rollout import Table, turns
 from mos_agents.runs.tables import AGGREGATE_VALUES, aggregate
 from mos_agents.scenarios import Scenario
+from mos_agents.sweeps.places import Place
 from mos_agents.sweeps.pricing import placed
 
 
 class Row(NamedTuple):
     """What came of a trial. measures: finite numbers by name; what is unknown is not there.
 
-    notes: whatever else somebody should know, a line each.
+    notes: whatever else somebody should know, a line each. files: by their paths, what is to be
+    kept in the trial's place and could not be written there.
     """
 
     measures: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = {}
 
     @classmethod
     def of(cls, measures: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Row:
@@ -61,6 +64,9 @@ class Work(Protocol):
 
     def portable(self) -> Work:
         """The same for a machine that has none of these files."""
+
+    def at(self, place: Place) -> Work:
+        """The same, and what comes of it besides a row is kept in this place."""
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
         """What a trial takes of a cluster: first its own process, then those that it starts."""
@@ -92,6 +98,9 @@ class Settings:
         return {}
 
     def portable(self) -> Any:
+        return self
+
+    def at(self, place: Place) -> Any:
         return self
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:

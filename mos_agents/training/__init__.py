@@ -25,6 +25,16 @@ def train(plan: TrainingPlan, folder: str | Path | None = None, **options: Any) 
     return trained(plan, folder, **options)
 
 
+def train_in(plan: TrainingPlan, folder: Path) -> Any:
+    """Train in this very folder, or go on there: see `loop.train_in`. Loads PyTorch and RLlib."""
+    from mos_agents.training import extra
+
+    extra.needed()
+    from mos_agents.training.loop import train_in as trained
+
+    return trained(plan, folder)
+
+
 def check(plan: TrainingPlan) -> None:
     """InputError in one line where the plan does not fit its market, or RLlib does not take its
     `hyper`; only the latter loads PyTorch."""
@@ -51,4 +61,4 @@ def resume(folder: str | Path, **options: Any) -> Any:
     return resumed(folder, **options)
 
 
-__all__ = ["TrainingPlan", "TrainingRun", "check", "read_training", "resume", "train"]
+__all__ = ["TrainingPlan", "TrainingRun", "check", "read_training", "resume", "train", "train_in"]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import time
 from collections import Counter
@@ -49,6 +50,12 @@ CHECKPOINT = re.compile(r"(\d{9})\.npz")
 KEPT = 2
 """Checkpoints: should the last one be damaged, there is one before it."""
 SYNC_SECONDS = 2.0
+PATIENCE = 60.0
+"""Seconds that the processes of a killed driver may take to end."""
+FIRST = {
+    "checkpoints", "policies", "tensorboard", "scenario.yaml", "norms.npz", "norms.npz.sha256"
+}  # fmt: skip
+"""What a folder has before there is a training.json in it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,12 @@ class TrainingRun:
         return checkpoints(self.folder)
 
 
+def check_free(root: str | Path, name: str | None) -> None:
+    """InputError unless a new folder below `root` can be called so; None: the next free name."""
+    if name is not None and inside(root, name).exists():
+        raise _taken(root, name)
+
+
 def create(
     plan: TrainingPlan, root: str | Path, name: str | None, norms: Mapping[str, Array]
 ) -> Path:
@@ -89,7 +102,7 @@ def create(
                 continue
             break
         else:
-            raise RunError(f"run {name} is already in {root}: nothing is overwritten; give another")
+            raise _taken(root, name)
         for part in ("checkpoints", "policies", "tensorboard"):
             (folder / part).mkdir()
         write_whole(folder / "scenario.yaml", described.encode())
@@ -108,9 +121,49 @@ def create(
     return folder
 
 
+def _taken(root: str | Path, name: str | None) -> RunError:
+    return RunError(f"run {name} is already in {root}: nothing is overwritten; give another")
+
+
 def held(folder: Path) -> AbstractContextManager[None]:
     """The folder for this process alone; RunError where another one trains in it."""
     return alone(folder, "another process is training in it")
+
+
+def wait_free(folder: Path) -> None:
+    """Wait until nobody trains in the folder; RunError where somebody still does so at the end."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with held(folder):
+                return
+        except RunError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.5)
+
+
+def begun(plan: TrainingPlan, folder: Path) -> TrainingRun | None:
+    """The plan's training in a folder of its own; None where it has not begun.
+
+    What a kill left there before there was a training.json is removed. Raises RunError where the
+    folder is damaged or holds anything else.
+    """
+    if not os.path.lexists(folder):
+        return None
+    inside(folder.parent, folder.name)
+    if (folder / "training.json").exists():
+        run = read_training(folder.absolute())
+        if run.plan.described() != plan.described():
+            raise RunError(f"{folder}: holds another training; move it away")
+        return run
+    for path in [folder, *folder.rglob("*")]:
+        unfinished = path.name.startswith(".") and path.name.endswith(".tmp")
+        first = path == folder or str(path.relative_to(folder)) in FIRST
+        if not (unfinished or first) or not folder.is_dir():
+            raise RunError(f"{folder}: holds files, and no training.json; move them away")
+    shutil.rmtree(folder)
+    return None
 
 
 def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:

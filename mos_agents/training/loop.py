@@ -91,6 +91,8 @@ def train(
     """
     seats = Seats.of(plan)
     configured(seats, unchanged(seats))  # refuses before anything is started
+    if folder is not None:
+        folders.check_free(folder, name)
     norms = pilot(seats)
     with _runtime(plan, address, insecure):
         session = Session(seats, norms)
@@ -102,6 +104,18 @@ def train(
                 return _to_the_end(session, made, on_progress)
         finally:
             session.close()
+
+
+def train_in(plan: TrainingPlan, folder: Path) -> Trained:
+    """Train in this very folder, or go on with what there is of it: with `workers=0` what comes of
+    it is the same, finished before, cut off or new. Raises RunError for any other folder."""
+    if folder.is_dir():
+        folders.wait_free(folder)
+    run = folders.begun(plan, folder)
+    if run is None:
+        return train(plan, folder.parent, name=folder.name)
+    with folders.held(folder):
+        return _resumed(run, run.plan, folders.last_checkpoint(folder))
 
 
 def resume(
@@ -119,14 +133,18 @@ def resume(
     """
     run = folders.read_training(folder, root)
     with folders.held(run.folder):
-        return _resumed(run, on_progress, address, insecure, iterations)
+        plan, found = folders.going_on(run, iterations)
+        return _resumed(run, plan, found, on_progress, address, insecure)
 
 
 def _resumed(
-    run: folders.TrainingRun, on_progress: OnProgress | None, address: str | None, insecure: bool,
-    iterations: int | None,
-) -> Trained:  # fmt: skip
-    plan, found = folders.going_on(run, iterations)
+    run: folders.TrainingRun,
+    plan: TrainingPlan,
+    found: tuple[int, bytes] | None,
+    on_progress: OnProgress | None = None,
+    address: str | None = None,
+    insecure: bool = False,
+) -> Trained:
     seats = Seats.of(plan)
     norms = from_arrays(folders.read_norms(run.folder), [p.name for p in seats.policies])
     with _runtime(plan, address, insecure):

@@ -32,12 +32,12 @@ class Counting(Here):
     def watch(self) -> Watch:
         return Watch(asked=lambda: len(self.played) >= self.most)
 
-    def work(self, plan, trials, watch, ended):  # type: ignore[no-untyped-def]
+    def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
         def told(trial: Trial, done: Done | Died) -> None:
             self.played.append(trial)
             ended(trial, done)
 
-        super().work(plan, trials, watch, told)
+        super().work(folder, trials, watch, told)
 
 
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -66,8 +66,8 @@ def test_a_sweep_that_was_stopped_goes_on_and_ends_as_one_that_was_not(tmp_path:
 
 def test_the_order_of_the_trials_changes_nothing(tmp_path: Path) -> None:
     class Backwards(Here):
-        def work(self, plan, trials, watch, ended):  # type: ignore[no-untyped-def]
-            super().work(plan, trials[::-1], watch, ended)
+        def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
+            super().work(folder, trials[::-1], watch, ended)
 
     one = sweep(plan(), tmp_path / "a", Here())
     two = sweep(plan(), tmp_path / "b", Backwards())
@@ -94,13 +94,13 @@ class Deadly(Here):
     def __init__(self, deaths: dict[int, int]) -> None:
         self.deaths = deaths
 
-    def work(self, plan, trials, watch, ended):  # type: ignore[no-untyped-def]
+    def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
         for trial in trials:
             if self.deaths.get(trial.number, 0) > 0:
                 self.deaths[trial.number] -= 1
                 ended(trial, Died("the node is gone"))
             else:
-                super().work(plan, [trial], watch, ended)
+                super().work(folder, [trial], watch, ended)
 
 
 def test_a_trial_whose_process_dies_is_played_again_and_given_up_in_the_end(tmp_path: Path) -> None:

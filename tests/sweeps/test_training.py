@@ -45,10 +45,15 @@ def test_settings_of_a_training_are_parsed_nested_and_come_back() -> None:
 
 
 def test_a_training_with_workers_takes_a_core_for_each() -> None:
-    bundles = Training.parsed("workers=2").bundles(1.0, 0.5)
-    assert bundles == [{"CPU": 1.0, "GPU": 0.5}, {"CPU": 1.0}, {"CPU": 1.0}]
-    made = SweepPlan.of(GAME, ["train.workers=0,2"], 1, Training.parsed("algo=ppo"), 1.0, 0.5)
+    bundles = Training.parsed("workers=2").bundles(0.5, 0.0)
+    assert bundles == [{"CPU": 0.5, "GPU": 0.0}, {"CPU": 1.0}, {"CPU": 1.0}]
+    made = SweepPlan.of(GAME, ["train.workers=0,2"], 1, Training.parsed("algo=ppo"), 0.5)
     assert made.bundles == bundles  # as in the cell that takes most
+
+
+def test_a_training_that_is_to_take_a_gpu_is_refused_for_it_would_not_touch_it() -> None:
+    with pytest.raises(InputError, match=r"gpus=0\.5: a training uses CPUs only; give --gpus 0"):
+        SweepPlan.of(GAME, ["train.lr=0.1,0.2"], 1, Training.parsed("algo=ppo"), gpus=0.5)
 
 
 ERRORS = [

@@ -1,0 +1,195 @@
+"""What trials keep beside their rows: where it lies, and that it is whole before they are done."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mos_agents.market.types import InputError
+from mos_agents.runs import RunError, files
+from mos_agents.sweeps import Done, Here, Row, SweepFolder, SweepPlan, sweep
+from mos_agents.sweeps.places import Place, contents
+from mos_agents.sweeps.training import Training
+from mos_agents.training.folder import begun, create, read_training
+from tests.sweeps.worlds import GAME
+from tests.training.worlds import small
+
+PLAN = small()
+
+
+def made(path: Path) -> Path:
+    """The folder of a training in which nothing has been trained yet."""
+    return create(PLAN, path.parent, path.name, {})
+
+
+def test_a_training_that_has_begun_is_found_and_what_a_kill_left_before_it_did_is_removed(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "it"
+    assert begun(PLAN, place) is None
+    made(place)
+    run = begun(PLAN, place)
+    assert run is not None and run.folder == place
+    (place / "training.json").unlink()
+    (place / ".training.json.7.tmp").write_text("{")
+    assert begun(PLAN, place) is None and not place.exists()
+
+
+def another(place: Path) -> None:
+    create(small(lr=0.5), place.parent, place.name, {})
+
+
+def thesis(place: Path) -> None:
+    place.mkdir()
+    (place / "thesis.tex").write_text("")
+
+
+def headless(place: Path) -> None:
+    (made(place) / "checkpoints" / "000000002.npz").write_bytes(b"")
+    (place / "training.json").unlink()
+
+
+def edited(place: Path) -> None:
+    path = made(place) / "training.json"
+    path.write_bytes(path.read_bytes().replace(b"ppo", b"dqn"))
+
+
+STRANGERS: list[tuple[Callable[[Path], Any], str]] = [
+    (another, "holds another training; move it away"),
+    (thesis, r"holds files, and no training\.json"),
+    (headless, r"holds files, and no training\.json"),
+    (edited, "damaged or edited"),
+    (lambda place: place.write_text(""), r"holds files, and no training\.json"),
+    (lambda place: place.symlink_to(made(place.with_name("far"))), "is a link"),
+]
+
+
+@pytest.mark.parametrize(("put", "told"), STRANGERS)
+def test_a_strangers_or_damaged_folder_is_told_in_one_line_and_left_alone(
+    put: Callable[[Path], Any], told: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "it"
+    put(place)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=told) as caught:
+        begun(PLAN, place)
+    assert "\n" not in str(caught.value) and contents(tmp_path) == before
+
+
+# --- brought along from a machine without the folder ----------------------------------------------
+
+
+def plan() -> SweepPlan:
+    return SweepPlan.of(GAME, ["ticks=8,16"], 1, Training.parsed("algo=ppo iterations=2"))
+
+
+class Bringing(Here):
+    """Trials that come with a training's files, but train nothing."""
+
+    def __init__(self, elsewhere: Path) -> None:
+        self.elsewhere = elsewhere
+
+    def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
+        for trial in trials:
+            scenario = folder.plan.cells[trial.cell].scenario
+            shutil.rmtree(self.elsewhere, ignore_errors=True)
+            create(folder.work(trial)._plan(scenario, trial.seed), self.elsewhere, trial.name, {})
+            ended(trial, Done(Row({"reward": 1.0}, (), contents(self.elsewhere / trial.name))))
+
+
+def test_a_training_brought_along_lies_in_its_place_and_not_in_memory(tmp_path: Path) -> None:
+    result = sweep(plan(), tmp_path / "it", Bringing(tmp_path / "far"))
+    for trial in result.plan.trials:
+        run = read_training(tmp_path / "it" / "trainings" / trial.name)
+        assert run.plan.scenario.ticks == (8, 16)[trial.cell]
+        assert not result.done[trial.number].row.files
+    assert len(list((tmp_path / "it" / "trainings").iterdir())) == 2
+
+
+def test_a_training_brought_along_takes_the_place_of_one_cut_off_but_of_no_other(
+    tmp_path: Path,
+) -> None:
+    opened = SweepFolder.made(plan(), tmp_path / "it")
+    first, second = opened.plan.trials
+    with opened.held():
+        pass
+    place = tmp_path / "it" / "trainings" / first.name
+    work: Any = opened.work(first)
+    create(work._plan(opened.plan.cells[0].scenario, first.seed), place.parent, place.name, {})
+    (place / "metrics.jsonl").write_text("")  # as far as it came
+    thesis(place.with_name(second.name))
+    with pytest.raises(RunError, match=r"holds files, and no training\.json; move them away"):
+        sweep(plan(), tmp_path / "it", Bringing(tmp_path / "far"))
+    assert not (place / "metrics.jsonl").exists() and list(opened.done()) == [first.number]
+    assert (place.with_name(second.name) / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("at", range(10))
+def test_a_trial_is_done_only_once_its_training_is_whole(
+    at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, left = files.write_all, [at]
+
+    def write_all(handle: int, data: bytes) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            plain(handle, data[:10])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        plain(handle, data)
+
+    class Far(Bringing):
+        def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
+            def cut(*given: Any) -> None:
+                with monkeypatch.context() as patch:
+                    patch.setattr(files, "write_all", write_all)
+                    ended(*given)
+
+            super().work(folder, trials, watch, cut)
+
+    with pytest.raises(RunError, match="No space left on device; what is there stays") as caught:
+        sweep(plan(), tmp_path / "it", Far(tmp_path / "far"))
+    assert "\n" not in str(caught.value)
+    opened = SweepFolder.made(plan(), tmp_path / "it")
+    for number in opened.done():
+        read_training(tmp_path / "it" / "trainings" / opened.plan.trials[number].name)
+    again = sweep(plan(), tmp_path / "it", Bringing(tmp_path / "far"))
+    assert not again.missing and not list((tmp_path / "it" / "trainings").glob(".*"))
+
+
+def test_a_folder_is_seen_only_where_it_is_the_sweeps_and_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = SweepFolder.made(plan(), tmp_path)
+    with opened.held():
+        place = Place(tmp_path, opened.plan.identity, "it")
+        assert place.seen()
+        assert not place._replace(identity="another").seen()
+        assert not place._replace(sweep=tmp_path / "nowhere").seen()
+
+        def flock(handle: int, how: int) -> None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))  # as NFS does with folders
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        assert not place.seen()
+
+
+def test_a_link_in_place_of_all_trainings_is_refused(tmp_path: Path) -> None:
+    opened = SweepFolder.made(plan(), tmp_path / "it")
+    (tmp_path / "far").mkdir()
+    (tmp_path / "it" / "trainings").symlink_to(tmp_path / "far")
+    with pytest.raises(RunError, match="trainings: is a link"), opened.held():
+        pass
+
+
+def test_the_folder_of_a_sweep_without_trainings_has_no_place_for_them(tmp_path: Path) -> None:
+    from tests.sweeps.worlds import plan as told
+
+    sweep(told(["firms=1,2"]), tmp_path, Here())
+    assert not (tmp_path / "trainings").exists()
