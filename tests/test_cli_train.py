@@ -6,7 +6,9 @@ import signal
 
 import pytest
 
+from mos_agents import training
 from mos_agents.cli import run
+from mos_agents.runs import RunError
 from mos_agents.training import TrainingPlan, extra
 from mos_agents.training import folder as folders
 from tests.commands import refused, stopped
@@ -80,6 +82,49 @@ def test_a_training_killed_goes_on_to_the_bits_of_an_undisturbed_one(here, capsy
     assert one == two
     assert run(["run", "runs/it/trained.yaml", "--ticks", "5", "--no-report"]) == 0
     assert "finished already" in refused(capsys, "train", "--resume", "it")
+
+
+@pytest.mark.train
+def test_a_training_resumed_on_fewer_cores_than_workers_lets_them_share(here, capsys, monkeypatch):
+    from mos_agents.actors import ray_cluster
+    from mos_agents.training import loop
+    from mos_agents.training.normalising import to_arrays, unchanged
+    from mos_agents.training.seats import Seats
+    from tests.training.worlds import small
+
+    for module in (ray_cluster, loop):
+        monkeypatch.setattr(module, "own_cores", lambda: 1)
+    assert "take fewer" in refused(capsys, "train", *GAME, "--workers", "2")
+    plan = small(workers=2)
+    folder = folders.create(plan, "runs", "it", to_arrays(unchanged(Seats.of(plan))))
+    assert run(["train", "--resume", "it"]) == 0, capsys.readouterr().err
+    assert [record["workers"] for record in folders.records(folder)] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("../up", "run name '../up' must be 1 to 100 of the characters"),
+        ("it", "run it is already in runs: nothing is overwritten; give another"),
+    ],
+)
+def test_a_name_that_cannot_be_is_told_before_anything_is_started(
+    name, told, here, capsys, monkeypatch
+):
+    (here / "runs" / "it").mkdir(parents=True)
+    for module, verb in ((extra, "needed"), (training, "check"), (training, "train")):
+        monkeypatch.setattr(module, verb, lambda *_: pytest.fail("something was started"))
+    assert told in refused(capsys, "train", *GAME, "--name", name)
+
+
+@pytest.mark.train
+def test_a_name_that_is_taken_is_told_before_the_pilot(here, monkeypatch):
+    from mos_agents.training import loop
+
+    (here / "it").mkdir()
+    monkeypatch.setattr(loop, "pilot", lambda seats: pytest.fail("the pilot was played"))
+    with pytest.raises(RunError, match="run it is already in "):
+        training.train(TrainingPlan("pricing_game"), here, name="it")
 
 
 @pytest.mark.train

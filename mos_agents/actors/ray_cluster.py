@@ -55,8 +55,7 @@ def cluster(
             _checked(address, insecure)
         options: dict[str, Any] = {"include_dashboard": dashboard} if address is None else {}
         if address is None:
-            # Actors of a market wait for each other most of the time: cores do not bound them.
-            options["num_cpus"] = cpus or max(4, os.cpu_count() or 1)
+            options["num_cpus"] = cpus or own_cores()
         asked = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(
@@ -85,6 +84,12 @@ def cluster(
             else:
                 os.environ[name] = value
         _look_at_environment()
+
+
+def own_cores() -> int:
+    """Cores of a cluster of one's own where nobody says."""
+    # Actors of a market wait for each other most of the time: cores do not bound them.
+    return max(4, os.cpu_count() or 1)
 
 
 def joined() -> bool:

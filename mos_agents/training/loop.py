@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from mos_agents.actors.ray_cluster import cluster, cores, joined
+from mos_agents.actors.ray_cluster import cluster, cores, joined, own_cores
 from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
 from mos_agents.learners.trained import TrainedNetwork
@@ -147,7 +147,7 @@ def _resumed(
 ) -> Trained:
     seats = Seats.of(plan)
     norms = from_arrays(folders.read_norms(run.folder), [p.name for p in seats.policies])
-    with _runtime(plan, address, insecure):
+    with _runtime(plan, address, insecure, resumed=True):
         session = Session(seats, norms)
         try:
             if found is not None:
@@ -164,18 +164,24 @@ def _resumed(
 
 
 @contextlib.contextmanager
-def _runtime(plan: TrainingPlan, address: str | None, insecure: bool) -> Iterator[None]:
+def _runtime(
+    plan: TrainingPlan, address: str | None, insecure: bool, resumed: bool = False
+) -> Iterator[None]:
+    """A cluster with a core for each worker; those of a resumed training share cores if need be."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # networks of this size; and sums in one order
     try:
         with contextlib.ExitStack() as held:
             if not joined() or address is not None:
-                held.enter_context(cluster(address, insecure=insecure))
+                cpus = max(own_cores(), plan.workers) if resumed else None
+                held.enter_context(cluster(address, insecure=insecure, cpus=cpus))
             if plan.workers > cores():  # RLlib would wait for ever
+                remedy = "it was begun with them: add nodes to the cluster, or start one with more "
                 raise InputError(
                     f"workers={plan.workers}: each takes a core, and there is room for {cores()}; "
-                    "take fewer, or add nodes to the cluster"
-                )
+                    + (remedy + "--num-cpus than it has, so that they share" if resumed else
+                       "take fewer, or add nodes to the cluster")
+                )  # fmt: skip
             yield
     finally:
         torch.set_num_threads(threads)

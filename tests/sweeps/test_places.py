@@ -68,6 +68,7 @@ STRANGERS: list[tuple[Callable[[Path], Any], str]] = [
     (edited, "damaged or edited"),
     (lambda place: place.write_text(""), r"holds files, and no training\.json"),
     (lambda place: place.symlink_to(made(place.with_name("far"))), "is a link"),
+    (lambda place: place.symlink_to(place.parent), "is a link"),
 ]
 
 
@@ -121,12 +122,16 @@ def test_a_training_brought_along_takes_the_place_of_one_cut_off_but_of_no_other
     with opened.held():
         pass
     place = tmp_path / "it" / "trainings" / first.name
+    torn = place.with_name(f".{first.name}.tmp")
+    torn.mkdir()
+    (torn / "torn.npz").write_bytes(b"")
     work: Any = opened.work(first)
     create(work._plan(opened.plan.cells[0].scenario, first.seed), place.parent, place.name, {})
     (place / "metrics.jsonl").write_text("")  # as far as it came
     thesis(place.with_name(second.name))
     with pytest.raises(RunError, match=r"holds files, and no training\.json; move them away"):
         sweep(plan(), tmp_path / "it", Bringing(tmp_path / "far"))
+    assert not (place / "torn.npz").exists() and not torn.exists()
     assert not (place / "metrics.jsonl").exists() and list(opened.done()) == [first.number]
     assert (place.with_name(second.name) / "thesis.tex").exists()
 

@@ -21,12 +21,13 @@ from tests.commands import stopped
 
 pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
 
-ORDER = [
+CALM = [
     "sweep", "pricing_game", "--grid", "train.lr=0.001,0.01", "--seeds", "1", "--no-report",
-    "--workers", "1", "--train",
+    "--backend", "local", "--train",
     "algo=ppo agents=[firm_1] policies.firm_2=hold horizon=50 markets=4 ticks=32 iterations=12 "
     "evaluate_every=0 evaluation_markets=2 checkpoint_every=2",
 ]  # fmt: skip
+ORDER = [*CALM[:7], "--workers", "1", *CALM[9:]]
 FIRST, SECOND = "cell-00000-seed-0", "cell-00001-seed-0"
 
 
@@ -47,20 +48,11 @@ def test_a_sweep_killed_in_a_training_goes_on_from_its_checkpoint_to_the_bits_of
     assert run(["sweep", "--resume", "mine", "--no-report"]) == 0, capsys.readouterr().err
     after = (cut / "metrics.jsonl").read_text().splitlines()
     assert after[:4] == before and len(after) == 12  # seconds of work are in them
-    assert run([*ORDER, "--name", "calm"]) == 0, capsys.readouterr().err
+    assert run([*CALM, "--name", "calm"]) == 0, capsys.readouterr().err
     assert "trained runs/calm/trainings" in capsys.readouterr().out
     for name in ("table.csv", "trials.parquet"):
         assert (mine / name).read_bytes() == (calm / name).read_bytes()
     assert networks(mine) == networks(calm) and len(networks(mine)) == 4
-
-    # A training like any other.
-    assert read_training(cut).finished
-    assert run(["run", f"{cut}/trained.yaml", "--ticks", "5", "--no-report"]) == 0
-    assert run(["report", str(cut)]) == 0 and (cut / "report.html").exists()
-    few = ["--iterations", "1", "--markets", "2", "--seeds", "1", "--participants", "firm_1"]
-    assert run(["exploit", str(cut), *few]) == 0, capsys.readouterr().err
-    assert run(["train", "--resume", str(cut), "--iterations", "13"]) == 0
-    assert read_training(cut).plan.iterations == 13
 
 
 # --- in this process ------------------------------------------------------------------------------
@@ -110,6 +102,19 @@ def test_a_machine_that_does_not_see_the_folder_brings_its_training_along(
     run = read_training(tmp_path / "trainings" / SECOND)
     assert run.finished and run.checkpoints() == [2, 3]
     assert (run.folder / "trained.yaml").exists() and (run.folder / "learnt").is_dir()
+
+
+def test_a_training_of_a_sweep_is_played_reported_exploited_and_trained_on_like_any_other(
+    calm: Calm, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(calm[0], here / "runs" / "it")
+    it = f"runs/it/trainings/{FIRST}"
+    assert run(["run", f"{it}/trained.yaml", "--ticks", "5", "--no-report"]) == 0
+    assert run(["report", it]) == 0 and Path(it, "report.html").exists()
+    few = ["--iterations", "1", "--markets", "2", "--seeds", "1", "--participants", "firm_2"]
+    assert run(["exploit", it, *few]) == 0, capsys.readouterr().err
+    assert run(["train", "--resume", it, "--iterations", "4"]) == 0, capsys.readouterr().err
+    assert read_training(it).plan.iterations == 4
 
 
 def test_a_training_that_ended_before_a_kill_is_not_trained_again(

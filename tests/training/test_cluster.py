@@ -15,7 +15,10 @@ from mos_agents import scenarios  # noqa: E402
 from mos_agents.actors import ray_cluster  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import rollout  # noqa: E402
-from mos_agents.training import train  # noqa: E402
+from mos_agents.training import folder as folders  # noqa: E402
+from mos_agents.training import resume, train  # noqa: E402
+from mos_agents.training.normalising import to_arrays, unchanged  # noqa: E402
+from mos_agents.training.seats import Seats  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
 SMALL = {"object_store_memory": 100 * 2**20}
@@ -58,6 +61,14 @@ def test_a_cluster_without_a_token_is_refused(two_nodes, monkeypatch):
 def test_more_workers_than_there_are_cores_are_refused_and_not_waited_for(two_nodes):
     with pytest.raises(InputError, match="workers=3: each takes a core, and there is room for 2"):
         train(small(workers=3), address=two_nodes.address)
+
+
+def test_a_training_that_goes_on_is_not_told_to_take_fewer_workers(two_nodes, tmp_path):
+    plan = small(workers=3)
+    folder = folders.create(plan, tmp_path, "it", to_arrays(unchanged(Seats.of(plan))))
+    told = "room for 2; it was begun with them: add nodes to the cluster, or start one with more --"
+    with pytest.raises(InputError, match=told):
+        resume(folder, address=two_nodes.address)
 
 
 @pytest.mark.parametrize("algo", ["ppo", "appo"])
