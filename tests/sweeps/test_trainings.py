@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ import pytest
 from mos_agents import scenarios
 from mos_agents.actors import ray_cluster
 from mos_agents.cli import run
-from mos_agents.sweeps import Here, SweepFolder, SweepPlan, SweepResult, sweep
+from mos_agents.sweeps import Here, Runner, SweepFolder, SweepPlan, SweepResult, sweep
 from mos_agents.sweeps.places import contents
+from mos_agents.sweeps.sweep import on_tune
 from mos_agents.sweeps.training import Training
 from mos_agents.training import read_training
 from tests.commands import stopped
@@ -65,20 +67,17 @@ SHORT = (
 PLAN = SweepPlan.of(GAME, ["train.lr=1e-3,1e-2"], 1, Training.parsed(SHORT))
 
 
-class Elsewhere(Here):
-    """On a machine that does not see the sweep's folder."""
+@dataclass
+class Elsewhere:
+    """On machines that do not see the sweep's folder."""
+
+    runner: Runner
 
     def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
-        super().work(Unseen(folder.path, folder.plan), trials, watch, ended)
+        self.runner.work(SweepFolder(Path("/nowhere"), folder.plan), trials, watch, ended)
 
 
-class Unseen(SweepFolder):
-    def work(self, trial):  # type: ignore[no-untyped-def]
-        made = super().work(trial)
-        return made.at(made.place._replace(sweep=Path("/nowhere")))
-
-
-def swept(folder: Path, runner: Here | None = None) -> SweepResult:
+def swept(folder: Path, runner: Runner | None = None) -> SweepResult:
     return sweep(PLAN, folder, runner or Here())
 
 
@@ -93,10 +92,11 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sweep
 Calm = tuple[Path, SweepResult]
 
 
+@pytest.mark.parametrize("runner", [Here, on_tune])
 def test_a_machine_that_does_not_see_the_folder_brings_its_training_along(
-    calm: Calm, tmp_path: Path
+    runner: Callable[[], Runner], calm: Calm, tmp_path: Path
 ) -> None:
-    result = swept(tmp_path, Elsewhere())
+    result = swept(tmp_path, Elsewhere(runner()))
     assert not result.failed and result.trials.equals(calm[1].trials)
     assert networks(tmp_path) == networks(calm[0]) and len(networks(tmp_path)) == 4
     run = read_training(tmp_path / "trainings" / SECOND)
