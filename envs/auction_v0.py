@@ -42,7 +42,7 @@ def parallel_env(
     agents: Sequence[str] | None = None,
     actions: str = "continuous",
     levels: int = 21,
-    band: tuple[float, float] = (0.0, 2.0),
+    band: tuple[float, float] | None = None,
     grid: Any = None,
     horizon: int | None = None,
     weights: Mapping[str, float] | None = None,

@@ -53,7 +53,7 @@ class BatchedMarket:
         agents: Sequence[str] | None = None,
         actions: str = "continuous",
         levels: Any = 15,
-        band: tuple[float, float] = (0.6, 2.0),
+        band: tuple[float, float] | None = None,
         grid: Any = None,
         policies: Mapping[str, Any] | None = None,
         horizon: int | None = None,

@@ -22,6 +22,9 @@ from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused
 _FLOAT64 = np.dtype(np.float64)
 _INT64 = np.dtype(np.int64)
 
+BANDS = {"price": (0.6, 2.0), "bid": (0.0, 2.0)}
+"""Of the reference price, to choose among where nobody says; a bid may be next to nothing."""
+
 
 class Numbers:
     """Actions as numbers: a box of L_n * A, listing by listing, within the seat's limits.
@@ -170,16 +173,20 @@ class Grid:
 
 
 def price_grids(
-    market: Market, seats: Sequence[Seat], levels: Any, band: tuple[float, float], grid: Any
+    market: Market,
+    seats: Sequence[Seat],
+    levels: Any,
+    band: tuple[float, float] | None,
+    grid: Any,
 ) -> list[Array]:
     """A grid [levels, A] for every listing of the seats.
 
     Prices and bids: `levels` equally spaced from band[0] to band[1] times the listing's reference
-    price, cut to the limits of an action. Two-sided quotes: every offset with every spread, offsets
-    equally spaced within half the largest spread, spreads within their limits; `levels` may be a
-    pair then. A size, where actions name one, is the largest. `grid` gives your own: the prices
-    [levels] or points [levels, A] for all listings, or one such table per listing, or a mapping
-    from agents to either.
+    price (None: as in BANDS), cut to the limits of an action. Two-sided quotes: every offset with
+    every spread, offsets equally spaced within half the largest spread, spreads within their
+    limits; `levels` may be a pair then. A size, where actions name one, is the largest. `grid`
+    gives your own: the prices [levels] or points [levels, A] for all listings, or one such table
+    per listing, or a mapping from agents to either.
     """
     tables = []
     for seat in seats:
@@ -193,7 +200,9 @@ def price_grids(
     return tables
 
 
-def _price_grid(seat: Seat, i: int, levels: Any, band: tuple[float, float]) -> Array:
+def _price_grid(seat: Seat, i: int, levels: Any, band: tuple[float, float] | None) -> Array:
+    if band is None:
+        band = BANDS.get(seat.features[0], BANDS["price"])
     try:
         lowest, highest = (float(end) for end in band)
     except (TypeError, ValueError):

@@ -81,7 +81,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         *,
         actions: str = "continuous",
         levels: Any = 15,
-        band: tuple[float, float] = (0.6, 2.0),
+        band: tuple[float, float] | None = None,
         grid: Any = None,
         policies: Mapping[str, Any] | None = None,
         horizon: int | None = None,
@@ -316,7 +316,7 @@ class RewardTerms(Mapping[str, float]):
 
 
 def made_choices(
-    seating: Seating, actions: str, levels: Any, band: tuple[float, float], grid: Any, dtype: str
+    seating: Seating, actions: str, levels: Any, band: Any, grid: Any, dtype: str
 ) -> Numbers | Grid:
     """How those outside choose."""
     if actions == "continuous":

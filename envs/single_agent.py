@@ -13,6 +13,8 @@ for the numbers themselves, within the seat's limits, as `MarketEnv` does.
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +34,7 @@ from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
 
 DEFAULTS: dict[str, Any] = {
-    "actions": "continuous", "levels": 15, "band": (0.6, 2.0), "grid": None, "dtype": "float64",
+    "actions": "continuous", "levels": 15, "band": None, "grid": None, "dtype": "float64",
 }  # fmt: skip
 """Of the settings that say what is chosen among."""
 
@@ -102,13 +104,14 @@ class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
 
     agent: whom the actions are for. unit: numbers are in [-1, 1]. Settings are those of `MarketEnv`
     (actions, levels, band, grid, policies, horizon, weights, number, seed, dtype, reveal,
-    render_mode, runtime, deadline).
+    render_mode, runtime, deadline, keep_memories).
     The episode ends by truncation after `horizon` ticks. `env.choice.seat` is the agent's seat.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 10}
 
     def __init__(self, source: Source, agent: str, *, unit: bool = True, **settings: Any) -> None:
+        _check_known(settings, MarketEnv)
         settings = DEFAULTS | settings
         self.agent = agent
         self.choice = Choice(source, agent, unit, settings)
@@ -161,6 +164,7 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
 
     Row b is market b of the seed. All markets end together; the next episode begins in the same
     step (`AutoresetMode.SAME_STEP`), and the last observations are `infos["final_obs"]` [B, D].
+    Settings are those of `SingleAgentEnv`, but for `number` and `render_mode`.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
@@ -168,6 +172,8 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
     def __init__(
         self, source: Source, agent: str, num_envs: int, *, unit: bool = True, **settings: Any
     ) -> None:
+        self.closed = True  # nothing is to be closed before all is made
+        _check_known(settings, BatchedMarket)
         one = SingleAgentEnv(source, agent, unit=unit, **settings)
         self.agent, self.num_envs, self.choice = agent, num_envs, one.choice
         self._dtype = one.observation_space.dtype
@@ -178,6 +184,7 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         self.single_action_space = one.action_space
         self.observation_space = batch_space(one.observation_space, num_envs)
         self.action_space = batch_space(one.action_space, num_envs)
+        self.closed = False
 
     @property
     def seat(self) -> Seat:
@@ -228,6 +235,19 @@ def gymnasium_vector_env(
 ) -> MarketVectorEnv:
     """A batch of markets as a Gymnasium `VectorEnv`; otherwise as `gymnasium_env`."""
     return MarketVectorEnv(_source(scenario), agent, num_envs, **settings)
+
+
+def _check_known(settings: Mapping[str, Any], inner: type) -> None:
+    """InputError for a setting that the environment within does not take."""
+    ours = {"self", "market", "markets", "agents", "auto_reset", "name"}
+    known = [*(set(inspect.signature(inner).parameters) | {"dtype"}) - ours, "unit"]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise InputError(
+                f"{name}: is no setting here; {hint}there are {', '.join(sorted(known))}"
+            )
 
 
 def _source(scenario: Any) -> Source:

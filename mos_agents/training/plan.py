@@ -41,7 +41,7 @@ class TrainingPlan:
     algo: "ppo", "dqn", "sac" or "appo". sharing: "independent" (a policy each), "shared" (one for
         all) or "by-role".
     actions: "continuous" (numbers between `band` times the reference price, or a maker's whole
-        range) or "discrete" (a grid of `levels` points, as `envs.choices.price_grids` has it);
+        range) or "discrete" (a grid of `levels` points); `envs.choices.price_grids` has both;
         None: what suits the algorithm. grid: the points themselves.
     horizon: ticks of an episode; None: the scenario's.
     markets: side by side in each env runner. workers: remote env runners; 0: in this process.
@@ -112,12 +112,6 @@ class TrainingPlan:
             raise InputError(
                 f"actions={self.actions!r}: {self.algo} takes {only} actions only; train with "
                 f"{other}, or say --actions {only}"
-            )
-        if self.band is None:
-            put(
-                self,
-                "band",
-                (0.0, 2.0) if self.scenario.quotes.kind == "sealed_bid" else (0.6, 2.0),
             )
         self._check_numbers()
 

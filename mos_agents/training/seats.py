@@ -117,9 +117,7 @@ class Seats:
                 "one of the two"
             )
         market = seating.market
-        grids = price_grids(
-            market, seating.outside, plan.levels, plan.band or (0.6, 2.0), plan.grid
-        )
+        grids = price_grids(market, seating.outside, plan.levels, plan.band, plan.grid)
         own: dict[str, tuple[Seat, list[Array]]] = {}
         for seat in seating.outside:
             count = seat.action_shape[0]

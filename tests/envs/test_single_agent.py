@@ -14,6 +14,8 @@ from mos_agents import scenarios
 from mos_agents.learners import TrainedNetwork
 from mos_agents.market.types import InputError, QuoteRefused
 from mos_agents.rollout import rollout
+from mos_agents.training.plan import TrainingPlan
+from mos_agents.training.seats import Seats
 from tests.learners.networks import network
 
 AGENTS = {
@@ -78,6 +80,36 @@ def test_minus_one_and_one_are_the_ends_of_the_band(kind):
         kind_of = np.int64 if kind == "discrete" else np.float64
         seen, *_ = env.step(np.array(action, kind_of))
         assert seen[own] == pytest.approx(ratio * opening, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["discrete", "unit"])
+@pytest.mark.parametrize(("preset", "least"), [("auction", 0.0), ("pricing_game", 0.6)])
+def test_whoever_bids_may_bid_nothing_and_whoever_sells_asks_a_share_of_the_reference(
+    preset, least, kind
+):
+    one = made(preset, kind)
+    many = gymnasium_vector_env(preset, AGENTS[preset], 2, **KINDS[kind], horizon=6)
+    reference = one.seat.opening_price[0]
+    trained = Seats.of(TrainingPlan(preset, agents=(AGENTS[preset],))).policies[0]
+    low, high = least * reference, min(2.0 * reference, one.seat.high[0, 0])
+    assert (trained.low[0, 0], trained.high[0, 0]) == pytest.approx((low, high))
+    for env in (one, many):
+        ends = env.choice.table[0, [0, -1], 0] if kind == "discrete" else env.choice.range
+        told = ends if kind == "discrete" else (ends.low.item(), ends.high.item())
+        assert tuple(told) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize("make", [gymnasium_env, gymnasium_vector_env])
+def test_a_setting_that_there_is_not_is_one_line_that_names_what_there_is(make):
+    told = "^levles: .* did you mean 'levels'. there are actions, band, "
+    with pytest.raises(InputError, match=told) as error:
+        make("retail", "firm_1", levles=3)
+    assert "\n" not in str(error.value)
+    for name in ("foo", "agents", "market", "auto_reset"):
+        with pytest.raises(InputError, match=f"^{name}: is no setting here; there are actions"):
+            make("retail", "firm_1", **{name: 1})
+    with pytest.raises(InputError, match=r"^number: is no setting here"):
+        gymnasium_vector_env("retail", "firm_1", 2, number=3)
 
 
 def test_what_cannot_be_taken_is_refused_in_one_line_and_nothing_has_happened():

@@ -176,8 +176,6 @@ def test_a_plan_and_its_seats_need_no_pytorch():
 
 def test_a_scenario_may_be_given_by_name():
     assert TrainingPlan("auction").scenario == scenarios.load("auction")
-    assert TrainingPlan("auction").band == (0.0, 2.0)
-    assert TrainingPlan(game()).band == (0.6, 2.0)
 
 
 def test_who_is_told_what_to_play_does_not_learn():
