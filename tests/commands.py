@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,19 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert line.startswith("mos: ") and line.count("\n") == 1
     assert "Traceback" not in line
     return line
+
+
+def each_refused(cases: Sequence[tuple[list[str], str]]) -> Callable[..., None]:
+    """A test over (arguments, what is told): each is one line and leaves nothing behind."""
+
+    @pytest.mark.parametrize(("arguments", "told"), cases, ids=lambda a: str(a)[-40:])
+    def one_line_and_nothing_left(
+        arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], here: Path
+    ) -> None:
+        assert told in refused(capsys, *arguments)
+        assert list(here.iterdir()) == []
+
+    return one_line_and_nothing_left
 
 
 def environment() -> dict[str, str]:

@@ -190,11 +190,12 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 ERRORS = [
     (["run", "retial"], "retial", "retail"),
     (["run", "nowhere.yaml"], "nowhere.yaml", ""),
-    (["run", "retail", "--ticks", "0"], "ticks", "0"),
+    (["run", "retail", "--ticks", "0"], "mos: --ticks=0: ", "0"),
     (["demo", "--sessions", "1"], "sessions", "1"),
     (["run", "retail", "--ticks", "many"], "many", "ticks"),
-    (["run", "retail", "--markets", "0"], "markets", "0"),
-    (["run", "retail", "--seed", "-1"], "seed", "-1"),
+    (["run", "retail", "--markets", "0"], "mos: --markets=0: ", "0"),
+    (["run", "retail", "--seed", "-1"], "mos: --seed=-1: ", "0"),
+    (["run", "retail", "--set", "seed=-1", "--ticks", "3"], "mos: --set: seed=-1: ", "0"),
     (["run", "retail", "--set", "tick=3"], "tick", "ticks"),
     (["run", "retail", "--set", "nonsense"], "nonsense", "="),
     (["run", "retail", "--set", "arrivals.sesions=3"], "sesions", "sessions"),
@@ -261,6 +262,20 @@ def test_a_damaged_run_is_refused_by_report_and_compare(
 
 
 # --- stopping -------------------------------------------------------------------------------------
+
+
+def test_a_folder_without_its_mark_is_told_by_all_that_it_might_be(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("runs/it/checkpoints").mkdir(parents=True)
+    line = refused(capsys, "report", "it")
+    assert "runs/it: has none of run.json, training.json, sweep.json; it is damaged, or" in line
+
+
+def test_a_network_that_is_not_there_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    policy = "participants.0.policy={kind: network, path: gone.npz}"
+    line = refused(capsys, "run", "pricing_game", "--set", policy)
+    assert "mos: firm_1: gone.npz: cannot be read" in line and line.count("gone.npz") == 1
 
 
 def test_a_demo_that_cannot_be_kept_is_refused_before_it_is_played(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mos_agents.cli import run
-from tests.commands import environment, refused, stopped
+from tests.commands import each_refused, environment, stopped
 
 QUICK = ["--set", "levels=5", "--set", "beta=2e-3", "--set", "window=2000"]
 CALVANO = ["replicate", "calvano_2020", *QUICK, "--sessions", "12"]
@@ -103,12 +103,7 @@ ERRORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "told"), ERRORS, ids=lambda a: str(a)[-40:])
-def test_a_wrong_order_is_one_line_and_leaves_nothing(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], here: Path
-) -> None:
-    assert told in refused(capsys, *arguments)
-    assert list(here.iterdir()) == []
+test_a_wrong_order_is_one_line_and_leaves_nothing = each_refused(ERRORS)
 
 
 ASKER = ["replicate", "asker_fershtman_pakes_2022", "--set", "levels=9", "--sessions", "3"]

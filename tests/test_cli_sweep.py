@@ -12,7 +12,7 @@ import pytest
 
 from mos_agents.cli import run, sweep_show
 from mos_agents.sweeps import Trial, Watch
-from tests.commands import refused, stopped
+from tests.commands import each_refused, stopped
 from tests.sweeps.worlds import plan
 
 LOCAL = ["--backend", "local"]
@@ -119,12 +119,7 @@ ERRORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("arguments", "told"), ERRORS, ids=lambda a: str(a)[-40:])
-def test_a_wrong_order_is_one_line_and_leaves_nothing(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], here: Path
-) -> None:
-    assert told in refused(capsys, *arguments)
-    assert list(here.iterdir()) == []
+test_a_wrong_order_is_one_line_and_leaves_nothing = each_refused(ERRORS)
 
 
 def test_a_name_that_is_taken_and_a_folder_of_a_run_are_refused(

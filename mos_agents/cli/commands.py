@@ -10,7 +10,7 @@ import typer
 
 from mos_agents import __version__, runs, scenarios
 from mos_agents.cli import comparing, exploiting, sweeping, training
-from mos_agents.cli.folders import kind_of, run_of
+from mos_agents.cli.folders import MARKS, kind_of, run_of
 from mos_agents.cli.options import (
     WHOLE,
     Address,
@@ -246,8 +246,13 @@ def report(run: AnyGiven, out: Out = Path("runs")) -> None:
 
         kept = SweepFolder.read(folder)
         say(f"report  {shown(sweep_page.write(SweepResult(kept.plan, kept.done()), folder))}")
-    else:
+    elif kind == "run":
         _report(runs.read(folder))
+    else:
+        raise runs.RunError(
+            f"{shown(folder)}: has none of {', '.join(MARKS.values())}; it is damaged, or is no "
+            "run's, training's or sweep's folder"
+        )
 
 
 @app.command()

@@ -14,7 +14,7 @@ from typing import Any
 
 from mos_agents import runs, scenarios
 from mos_agents.market import kernels
-from mos_agents.market.types import Step
+from mos_agents.market.types import InputError, Step
 from mos_agents.scenarios import Scenario
 
 Show = Callable[[int], None]
@@ -36,7 +36,14 @@ def resolve(
     given = {"ticks": ticks, "markets": markets, "seed": seed}
     changes = [*changes, *(f"{key}={value}" for key, value in given.items() if value is not None)]
     loaded = scenarios.load(scenario)
-    return scenarios.override(loaded, changes) if changes else loaded
+    try:
+        return scenarios.override(loaded, changes) if changes else loaded
+    except InputError as error:
+        told = str(error)
+        for key in (key for key, value in given.items() if value is not None):
+            if told.startswith(f"--set: {key}="):  # it was given by an option of its own
+                raise InputError(told.replace("--set: ", "--", 1)) from None
+        raise
 
 
 def play(

@@ -89,7 +89,11 @@ class TrainedNetwork:
 
     def start(self, seat: Seat, batch: int) -> Any:
         try:
-            self.network.check_seat(seat)
+            network = self.network
+        except InputError as error:
+            raise InputError(f"{seat.name}: {error}") from None
+        try:
+            network.check_seat(seat)
         except InputError as error:
             raise InputError(f"{seat.name}: {self._shown}: {error}") from None
 

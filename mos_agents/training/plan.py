@@ -121,8 +121,10 @@ class TrainingPlan:
         if self.horizon is not None:
             whole("horizon", self.horizon, 1)
         hidden = self.hidden
-        if not isinstance(hidden, tuple) or not 1 <= len(hidden) <= 8:
-            raise InputError(f"hidden={hidden!r} must be one to eight widths, such as 64,64")
+        if not isinstance(hidden, tuple):
+            raise InputError(f"hidden={hidden!r} must be a list of widths, such as [64, 64]")
+        if not 1 <= len(hidden) <= 8:
+            raise InputError(f"hidden={list(hidden)} must be one to eight widths")
         for width in hidden:
             whole("hidden", width, 1, 4096)
         if self.lr is not None:
@@ -185,7 +187,7 @@ def in_hand(policy: Any) -> Any:
 def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
     """InputError unless the value is among those allowed."""
     if not isinstance(value, str) or value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, 1)
+        near = difflib.get_close_matches(str(value), allowed, 1, cutoff=0.7)
         hint = f", did you mean {near[0]!r}?" if near else ""
         raise InputError(f"{name}={value!r} must be one of {', '.join(allowed)}{hint}")
 

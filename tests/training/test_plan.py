@@ -22,7 +22,7 @@ IN_TURN = game(schedule={"kind": "alternating"})
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"algo": "a2c"}, "algo='a2c' must be one of ppo, dqn, sac, appo"),
+        ({"algo": "a2c"}, "algo='a2c' must be one of ppo, dqn, sac, appo$"),
         ({"algo": "dqn", "actions": "continuous"}, "dqn takes discrete actions only; .* sac"),
         ({"algo": "sac", "actions": "discrete"}, "sac takes continuous actions only; .* dqn"),
         ({"sharing": "by_role"}, "did you mean 'by-role'"),
@@ -32,6 +32,7 @@ IN_TURN = game(schedule={"kind": "alternating"})
         ({"iterations": 2.5}, "iterations=2.5 must be a whole number"),
         ({"seed": True}, "seed=True must be"),
         ({"hidden": ()}, "one to eight widths"),
+        ({"hidden": 32}, r"hidden=32 must be a list of widths, such as \[64, 64\]"),
         ({"hidden": (64, 0)}, "hidden=0 must be"),
         ({"lr": 0.0}, r"lr=0.0 must be a number in \(0, 1\]"),
         ({"lr": float("nan")}, "lr=nan must be"),
