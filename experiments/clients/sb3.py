@@ -1,4 +1,4 @@
-"""Stable-Baselines3: PPO on one participant, as a Gymnasium environment or through SuperSuit.
+"""Stable-Baselines3: PPO on one participant or two, as a Gymnasium environment or by SuperSuit.
 
     python -m experiments.clients.sb3
 
@@ -8,6 +8,7 @@ share a policy then. What was trained comes back as a `Network`, which plays in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,9 @@ def single_agent(actions: str) -> VecEnv:
     return DummyVecEnv([lambda: market.single(actions) for _ in range(COPIES)])
 
 
-def through_supersuit(actions: str) -> VecEnv:
+def through_supersuit(actions: str, learners: Sequence[str] = (market.LEARNER,)) -> VecEnv:
     """The same from the PettingZoo environment: a row for each agent of each copy."""
-    env = supersuit.pettingzoo_env_to_vec_env_v1(market.parallel(actions))
+    env = supersuit.pettingzoo_env_to_vec_env_v1(market.parallel(actions, learners))
     return supersuit.concat_vec_envs_v1(env, COPIES, num_cpus=1, base_class="stable_baselines3")
 
 
@@ -50,21 +51,29 @@ def network(model: PPO, seen: VecNormalize, actions: str) -> Network:
     )
 
 
-def main(
-    iterations: int = 20, seed: int = 0, actions: str = "discrete", supersuited: bool = False
-) -> market.Learnt:
-    """Train so many iterations of COPIES x STEPS ticks; what came of it."""
+def begun(made: VecEnv, seed: int) -> tuple[Any, VecNormalize, Any]:
+    """PPO that has learnt nothing, the environments it learns in, and how it acts."""
     torch.set_num_threads(1)
     set_random_seed(seed)  # `PPO(seed=...)` asks the environment too, and SuperSuit's has no answer
-    made = (through_supersuit if supersuited else single_agent)(actions)
     envs = VecNormalize(made, norm_reward=False)
     model: Any = PPO(
         "MlpPolicy", envs, n_steps=STEPS, gamma=0.9, ent_coef=0.001, learning_rate=1e-3
     )
 
     def act(seen: Any, greedy: bool = False) -> Any:
-        return model.predict(envs.normalize_obs(seen), deterministic=greedy)[0]
+        rows = envs.normalize_obs(seen.reshape(-1, seen.shape[-1]))
+        chosen = model.predict(rows, deterministic=greedy)[0]
+        return chosen.reshape(*seen.shape[:-1], *chosen.shape[1:])
 
+    return model, envs, act
+
+
+def main(
+    iterations: int = 20, seed: int = 0, actions: str = "discrete", supersuited: bool = False
+) -> market.Learnt:
+    """Train so many iterations of COPIES x STEPS ticks; what came of it."""
+    made = (through_supersuit if supersuited else single_agent)(actions)
+    model, envs, act = begun(made, seed)
     before = market.reward(act, actions)
     model.learn(iterations * COPIES * STEPS)
     envs.training = False
@@ -76,7 +85,22 @@ def main(
     )  # fmt: skip
 
 
+def both(iterations: int = 25, seed: int = 0) -> market.LearntByBoth:
+    """Two firms who learn one policy at once, from the rows of both."""
+    model, envs, act = begun(through_supersuit("discrete", market.BOTH), seed)
+    before = market.reward_of_both(act)
+    model.learn(iterations * COPIES * STEPS * len(market.BOTH))
+    envs.training = False
+    shared = network(model, envs, "discrete")
+    return market.LearntByBoth(
+        "SB3 PPO, both firms through SuperSuit", before, market.reward_of_both(act),
+        market.reward_of_both(lambda seen: act(seen, greedy=True)), market.nash(),
+        dict.fromkeys(market.BOTH, shared),
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
     print(main())
     print(main(actions="continuous"))
     print(main(supersuited=True))
+    print(both())
