@@ -8,7 +8,7 @@ share a policy then. What was trained comes back as a `Network`, which plays in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,11 +51,11 @@ def network(model: PPO, seen: VecNormalize, actions: str) -> Network:
     )
 
 
-def begun(made: VecEnv, seed: int) -> tuple[Any, VecNormalize, Any]:
+def begun(make: Callable[[], VecEnv], seed: int) -> tuple[Any, VecNormalize, Any]:
     """PPO that has learnt nothing, the environments it learns in, and how it acts."""
     torch.set_num_threads(1)
     set_random_seed(seed)  # `PPO(seed=...)` asks the environment too, and SuperSuit's has no answer
-    envs = VecNormalize(made, norm_reward=False)
+    envs = VecNormalize(make(), norm_reward=False)
     model: Any = PPO(
         "MlpPolicy", envs, n_steps=STEPS, gamma=0.9, ent_coef=0.001, learning_rate=1e-3
     )
@@ -72,8 +72,8 @@ def main(
     iterations: int = 20, seed: int = 0, actions: str = "discrete", supersuited: bool = False
 ) -> market.Learnt:
     """Train so many iterations of COPIES x STEPS ticks; what came of it."""
-    made = (through_supersuit if supersuited else single_agent)(actions)
-    model, envs, act = begun(made, seed)
+    make = through_supersuit if supersuited else single_agent
+    model, envs, act = begun(lambda: make(actions), seed)
     before = market.reward(act, actions)
     model.learn(iterations * COPIES * STEPS)
     envs.training = False
@@ -87,7 +87,7 @@ def main(
 
 def both(iterations: int = 25, seed: int = 0) -> market.LearntByBoth:
     """Two firms who learn one policy at once, from the rows of both."""
-    model, envs, act = begun(through_supersuit("discrete", market.BOTH), seed)
+    model, envs, act = begun(lambda: through_supersuit("discrete", market.BOTH), seed)
     before = market.reward_of_both(act)
     model.learn(iterations * COPIES * STEPS * len(market.BOTH))
     envs.training = False

@@ -36,11 +36,13 @@ def train_in(plan: TrainingPlan, folder: Path) -> Any:
 
 
 def check(plan: TrainingPlan) -> None:
-    """InputError in one line where the plan does not fit its market, or RLlib does not take its
-    `hyper`; only the latter loads PyTorch."""
+    """InputError in one line where the plan does not fit its market or this machine's memory, or
+    RLlib does not take its `hyper`; only the latter loads PyTorch."""
+    from mos_agents.training.room import check_room
     from mos_agents.training.seats import Seats
 
     seats = Seats.of(plan)
+    check_room(seats)
     if plan.hyper:
         from mos_agents.training import extra
 

@@ -71,7 +71,7 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
         env_runner_cls=BatchRunner,
         num_env_runners=plan.workers,
         num_envs_per_env_runner=plan.markets,
-        rollout_fragment_length=_fragment(plan),
+        rollout_fragment_length=plan.fragment,
         num_cpus_per_env_runner=1,
         create_env_on_local_worker=False,
     )
@@ -106,7 +106,7 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
         gamma=GAMMA if plan.gamma is None else plan.gamma,
         **_settings(seats),
     )
-    _with_hyper(config, plan.hyper, _fragment(plan))
+    _with_hyper(config, plan.hyper, plan.fragment)
     if plan.algo in ("dqn", "sac") and config.n_step > 1:
         for policy in seats.policies:
             if policy.in_turn:
@@ -119,11 +119,6 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
     except (ValueError, TypeError) as error:
         raise InputError(f"hyper: RLlib does not take it: {_short(error)}") from None
     return config
-
-
-def _fragment(plan: Any) -> int:
-    """Ticks that a runner plays before it hands over."""
-    return min(plan.ticks, {"ppo": plan.ticks, "appo": 16, "dqn": 8, "sac": 8}[plan.algo])
 
 
 def _settings(seats: Seats) -> dict[str, Any]:
@@ -143,13 +138,13 @@ def _settings(seats: Seats) -> dict[str, Any]:
         }  # fmt: skip
     if plan.algo == "appo":
         return {
-            "lr": lr, "train_batch_size": _fragment(plan) * plan.markets, "num_epochs": 1,
+            "lr": lr, "train_batch_size": plan.fragment * plan.markets, "num_epochs": 1,
             "clip_param": 0.2, "entropy_coeff": 0.0, "use_kl_loss": False, "grad_clip": 0.5,
             "grad_clip_by": "global_norm", "broadcast_interval": 1, "target_network_update_freq": 1,
             "circular_buffer_num_batches": 4, "circular_buffer_iterations_per_batch": 2,
         }  # fmt: skip
     drawn = 256
-    fresh = _fragment(plan) * plan.markets * max(1, plan.workers)
+    fresh = plan.fragment * plan.markets * max(1, plan.workers)
     # Where participants take turns, learning begins once everybody has a move that is over.
     waits = [p.waits(seats.playing.horizon) for p in seats.policies if p.in_turn]
     first = max((at for at, _ in filter(None, waits)), default=0)

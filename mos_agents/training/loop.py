@@ -32,6 +32,7 @@ from mos_agents.training.evaluating import evaluated
 from mos_agents.training.figures import Figures, Record
 from mos_agents.training.normalising import from_arrays, pilot, to_arrays, unchanged
 from mos_agents.training.plan import TrainingPlan
+from mos_agents.training.room import check_room
 from mos_agents.training.seats import Seats
 from mos_agents.training.session import Session
 
@@ -93,6 +94,7 @@ def train(
     configured(seats, unchanged(seats))  # refuses before anything is started
     if folder is not None:
         folders.check_free(folder, name)
+    check_room(seats, workers=address is None and not joined())
     norms = pilot(seats)
     with _runtime(plan, address, insecure):
         session = Session(seats, norms)
@@ -146,6 +148,7 @@ def _resumed(
     insecure: bool = False,
 ) -> Trained:
     seats = Seats.of(plan)
+    check_room(seats, workers=address is None and not joined())
     norms = from_arrays(folders.read_norms(run.folder), [p.name for p in seats.policies])
     with _runtime(plan, address, insecure, resumed=True):
         session = Session(seats, norms)

@@ -24,6 +24,10 @@ NATURAL = {"ppo": "continuous", "appo": "continuous", "sac": "continuous", "dqn"
 ONLY = {"dqn": "discrete", "sac": "continuous"}
 STOPS = ("steps", "reward", "seconds")
 ACTIVATIONS = ("tanh", "relu", "silu", "linear")
+FRAGMENTS = {"appo": 16, "dqn": 8, "sac": 8}
+"""Ticks at most that a runner plays before it hands over; with PPO, all of an iteration."""
+CAPACITY = 100_000
+"""Market ticks that DQN and SAC remember."""
 WHOLE = {
     "markets": 1, "workers": 0, "iterations": 1, "ticks": 1, "checkpoint_every": 1,
     "evaluate_every": 0, "evaluation_markets": 1, "seed": 0,
@@ -142,6 +146,11 @@ class TrainingPlan:
     @property
     def discrete(self) -> bool:
         return self.actions == "discrete"
+
+    @property
+    def fragment(self) -> int:
+        """Ticks that a runner plays before it hands over."""
+        return min(self.ticks, FRAGMENTS.get(self.algo, self.ticks))
 
     def described(self) -> dict[str, Any]:
         """The plan as plain facts, from which `from_facts` makes it again."""

@@ -23,12 +23,10 @@ from mos_agents.training.algorithms import configured
 from mos_agents.training.export import exported
 from mos_agents.training.figures import Record, recorded
 from mos_agents.training.normalising import Norm
+from mos_agents.training.plan import CAPACITY
 from mos_agents.training.replay import Replay
 from mos_agents.training.runners import Runners
 from mos_agents.training.seats import Seats
-
-CAPACITY = 100_000
-"""Market ticks that DQN and SAC remember."""
 
 FIRST_LOG_STD = -0.7
 """Of PPO's and APPO's normal distributions: half the way from the middle to a bound."""

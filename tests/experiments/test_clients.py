@@ -42,10 +42,12 @@ def test_a_client_learns_the_best_response_and_its_network_plays_it(client):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("client", ["sb3", "torchrl_ppo"])
-def test_two_firms_who_learn_at_once_come_near_to_bertrand_nash_and_their_networks_play_it(client):
-    """Of seeds 0 to 2, nobody ended farther off than .24 of the distance of play at random. Who
-    answers a rival at 1.7, and has not met one who learns, stays .8 of it away."""
+@pytest.mark.parametrize(("client", "share"), [("sb3", 0.2), ("torchrl_ppo", 0.4)])
+def test_two_firms_who_learn_at_once_come_near_to_bertrand_nash_and_their_networks_play_it(
+    client, share
+):
+    """share: of the distance at random play. With seeds 0 to 2, SB3 leaves .08 of it at most, and
+    TorchRL .24; .45 are left where SB3 has met nobody but a rival who keeps its price."""
     from experiments.clients import market
 
     told = importlib.import_module(f"experiments.clients.{client}").both(seed=0)
@@ -53,8 +55,8 @@ def test_two_firms_who_learn_at_once_come_near_to_bertrand_nash_and_their_networ
     assert told.nash == pytest.approx(nash)
     at_random = abs(told.before - nash)
     assert at_random > 0.25 * nash
-    assert abs(told.after - nash) < 0.4 * at_random
-    assert abs(told.greedy - nash) < 0.4 * at_random
+    assert abs(told.after - nash) < share * at_random
+    assert abs(told.greedy - nash) < share * at_random
     policies = {name: TrainedNetwork.of(one) for name, one in told.networks.items()}
     played = rollout(market.scenario().market(), policies, seed=1, markets=16)
     assert played.faults == ()
