@@ -12,7 +12,7 @@ LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 TRAINING := $(VENV)/.training
 
-# Which build of PyTorch (CPU, CUDA, ...) is the machine's choice, so it is held by its version and
+# Which build of PyTorch is the machine's choice, so it is held by its version and
 # not by a hash: TORCH="torch==2.13.0 --index-url ..." takes it from elsewhere.
 TORCH ?= $(shell sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)
 # PyTorch and what only its CUDA build needs.
