@@ -1,6 +1,6 @@
 """Two to four learning market makers share one order flow: how wide do they quote, and who wins?
 
-    python -m experiments.dealer_market.run --out DIR [--json FILE] [--seeds 5] [--workers 2]
+    python -m experiments.dealer_market.run --out DIR [--json FILE] [--seeds 10] [--workers 2]
 
 After the setting of Ganesh, Vadori, Xu, Zheng, Reddy and Veloso (2019), "Reinforcement Learning for
 Market Making in a Multi-agent Dealer Market". Every training is kept in DIR; a second call goes on
@@ -48,7 +48,7 @@ class Settings:
     world: World = field(default_factory=World)
     markets: int = 64
     ticks: int = 50
-    iterations: int = 80
+    iterations: int = 200
     gamma: float = 0.98
     lr: float = 2e-3
     judged: int = 400
@@ -98,7 +98,7 @@ def _winning(made: Outcome) -> Facts:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 done, 2 an argument cannot be used."""
-    return command("dealer_market", TITLE, judged, Settings, CONDITIONS, COLUMNS, 5, arguments)
+    return command("dealer_market", TITLE, judged, Settings, CONDITIONS, COLUMNS, 10, arguments)
 
 
 if __name__ == "__main__":
