@@ -71,7 +71,7 @@ def register(kind: str) -> Callable[[P], P]:
 
 def make(kind: str, **parameters: Any) -> Policy:
     """A policy by name. Raises InputError, in one line, for an unknown name or parameter."""
-    if kind not in POLICIES:  # who learns is registered further on
+    if isinstance(kind, str) and kind not in POLICIES:  # who learns is registered further on
         importlib.import_module("mos_agents.learners")
     if not isinstance(kind, str) or kind not in POLICIES:
         raise InputError(

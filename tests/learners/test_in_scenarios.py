@@ -10,7 +10,7 @@ from mos_agents import scenarios
 from mos_agents.cli import run
 from mos_agents.learners import Frozen, save
 from mos_agents.market.types import InputError
-from mos_agents.policies import to_spec
+from mos_agents.policies import make, to_spec
 from mos_agents.rollout import log_decisions, rollout
 from tests.learners.worlds import KINDS, PLACES, duopoly, learner, placed, played
 
@@ -91,6 +91,12 @@ def test_a_learner_can_be_made_by_name_before_anything_else_is_loaded():
     program = "from mos_agents.policies import make; print(make('sarsa').kind)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.split() == ["sarsa"]
+
+
+@pytest.mark.parametrize("kind", [["sarsa"], {"kind": "sarsa"}, 3, None])
+def test_a_kind_that_is_no_word_is_told(kind):
+    with pytest.raises(InputError, match="is not a policy"):
+        make(kind)
 
 
 def test_a_wrong_parameter_of_a_learner_is_told_with_its_place_in_the_file():
