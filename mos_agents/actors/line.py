@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+import os
 import secrets
 import select
-import shutil
 import socket
 import struct
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +31,9 @@ CHUNK = 1 << 16
 
 GREETING_SECONDS = 5.0
 """How long a caller may take to say the secret."""
+
+TAKING_SECONDS = 0.2
+"""How long past a deadline what is there already is taken in: one who talks on holds nobody up."""
 
 
 class Said(NamedTuple):
@@ -76,7 +80,7 @@ class Door:
                 try:
                     said = Said(answer(block), failed=False)
                 except Exception as error:
-                    said = Said(told(error).encode(), failed=True)
+                    said = Said(told(error).encode(errors="replace"), failed=True)
                 with contextlib.suppress(OSError):
                     line.sendall(HEAD.pack(len(said.block), number, said.failed) + said.block)
 
@@ -93,8 +97,12 @@ class Door:
 
 
 def taken_away(path: str) -> None:
-    """Take a door away, also one that somebody else opened who is dead now."""
-    shutil.rmtree(Path(path).parent, ignore_errors=True)
+    """Take a door away, also one that somebody else opened who is dead now; and nothing else."""
+    with contextlib.suppress(OSError):
+        if Path(path).is_socket():
+            os.unlink(path)
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(path))
 
 
 def _exactly(line: socket.socket, size: int) -> bytes | None:
@@ -122,14 +130,15 @@ class Line:
     def __init__(self, path: str, secret: bytes) -> None:
         """Raises OSError where nobody listens."""
         self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.setblocking(False)
         try:
             self._socket.connect(path)
             self._socket.sendall(secret)
         except OSError:
             self._socket.close()
             raise
-        self._socket.setblocking(False)
-        self._unsent, self._came, self._asked = bytearray(), bytearray(), 0
+        self._unsent: deque[bytes] = deque()  # of the first, what lies before `_at` is sent
+        self._at, self._came, self._asked = 0, bytearray(), 0
         self._chunk = memoryview(bytearray(CHUNK))
         self.answer: Said | None = None
         self.gone = False
@@ -143,29 +152,29 @@ class Line:
         """Put a question; what the socket does not take now is sent by `wait`."""
         self.answer = None
         self._asked += 1
-        frame = HEAD.pack(len(block), self._asked, False) + block
-        if self._unsent:
-            self._unsent += frame
-        else:
-            self._unsent += memoryview(frame)[self._sent(frame) :]
+        self._unsent.append(HEAD.pack(len(block), self._asked, False) + block)
+        self._push()
 
-    def close(self) -> None:
-        """Hang up."""
+    def close(self) -> list[bytes]:
+        """Hang up; the blocks that were not sent to their end, which the other end lets go of."""
         self.gone = True
         self._socket.close()
-
-    def _sent(self, data: bytes | bytearray) -> int:
-        """How many of the bytes the socket took."""
-        try:
-            return 0 if self.gone else self._socket.send(data)
-        except BlockingIOError:
-            return 0
-        except OSError:
-            self.close()
-            return 0
+        return [frame[HEAD.size :] for frame in self._unsent]
 
     def _push(self) -> None:
-        del self._unsent[: self._sent(self._unsent)]
+        """Send what the socket takes."""
+        while self._unsent and not self.gone:
+            frame = self._unsent[0]
+            try:
+                self._at += self._socket.send(memoryview(frame)[self._at :])
+            except BlockingIOError:
+                return
+            except OSError:
+                self.close()
+                return
+            if self._at == len(frame):
+                self._unsent.popleft()
+                self._at = 0
 
     def _pull(self) -> None:
         """Take in what has come."""
@@ -196,9 +205,9 @@ def wait(lines: Sequence[Line], seconds: float | None) -> None:
         poll = select.poll()
         for number, line in waiting.items():
             poll.register(number, select.POLLIN | (select.POLLOUT if line._unsent else 0))
-        left = None if until is None else max(0.0, until - time.monotonic())
-        ready = poll.poll(None if left is None else 1000.0 * left)
-        if not ready:
+        left = None if until is None else until - time.monotonic()
+        ready = poll.poll(None if left is None else 1000.0 * max(0.0, left))
+        if not ready or (left is not None and left < -TAKING_SECONDS):
             return
         for number, event in ready:
             line = waiting[number]

@@ -54,13 +54,14 @@ def fetched(reference: Any) -> Any:
 class RayRuntime:
     """Hosts as Ray actors, asked all at once; those on this node get their ticks by line.
 
-    They live on this node or, if `spread`, on all nodes in turn. lines: False sends all by Ray.
+    They live on this node or, if `spread`, on all nodes in turn, this one first. lines: False
+    sends all by Ray.
     """
 
     def __init__(self, spread: bool = False, lines: bool = True) -> None:
         self._actor: Any = ray.remote(**ACTOR)(_HostActor)
         self._lines, self._node = lines, ray.get_runtime_context().get_node_id()
-        self._nodes = _Nodes() if spread else None
+        self._nodes = _Nodes(self._node) if spread else None
         self.meanwhile = nothing
         self._hosts: dict[Any, _Reach] = {}
 
@@ -76,10 +77,10 @@ class RayRuntime:
         begin = time.monotonic()
         coming = [self._put(*one) for one in asks]
         self.meanwhile()
+        # Lines first: what they cannot take at once is sent by `wait`; Ray has threads for that.
+        wait([one for one in coming if isinstance(one, Line)], _left(deadline, begin))
         references = [one for one in coming if not isinstance(one, Line)]
         by_ray = iter(answers(references, _left(deadline, begin)) if references else ())
-        lines = [one for one in coming if isinstance(one, Line)]
-        wait(lines, _left(deadline, begin))
         return [_heard(one) if isinstance(one, Line) else next(by_ray) for one in coming]
 
     def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
@@ -127,16 +128,17 @@ def _on(node: str) -> dict[str, Any]:
 
 
 class _Nodes:
-    """The nodes of the cluster in turn."""
+    """The nodes of the cluster in turn, beginning with `first` if it is there."""
 
-    def __init__(self) -> None:
-        self._turn = -1
+    def __init__(self, first: str = "") -> None:
+        self._first, self._turn = first, -1
 
     def next(self) -> dict[str, Any]:
         """An actor's place: on the next node that is there."""
         nodes = sorted(node["NodeID"] for node in ray.nodes() if node["Alive"])
         self._turn += 1
-        return _on(nodes[self._turn % len(nodes)])
+        begin = nodes.index(self._first) if self._first in nodes else 0
+        return _on(nodes[(begin + self._turn) % len(nodes)])
 
 
 class _Reach:
@@ -174,20 +176,23 @@ class _Reach:
             self._handle.serve.remote()
 
     def hang_up(self) -> None:
-        """Back to Ray. What was sent by line is done before what Ray is given next; what a host
-        that does not listen was still to be sent is lost, and it will find a gap."""
+        """Back to Ray. What was sent by line is done before what Ray is given next: first, what a
+        host that does not listen was still to be sent."""
         if self._line is not None:
-            self._line.close()
+            for block in self._line.close():
+                self._handle.decide.remote(*wire.pieces(block))
             self._line, self._door = None, None
 
     def end(self) -> None:
         """After the host was killed: what it leaves is taken away; and Ray asks the process to end,
         which a stopped one (SIGSTOP) does not hear."""
-        self.hang_up()
+        if self._line is not None:
+            self._line.close()
         with contextlib.suppress(RayError, OSError):
             if self._door is not None and ray.wait([self._door], timeout=0)[0]:
                 if (found := ray.get(self._door)) is not None:
                     taken_away(found[0])
+        with contextlib.suppress(RayError, OSError):
             if ray.wait([self._where], timeout=0)[0]:
                 (node, pid), _ = ray.get(self._where)
                 if node == ray.get_runtime_context().get_node_id() and _is_stopped(pid):
@@ -235,7 +240,7 @@ def _heard(line: Line) -> Answer:
     said = line.answer
     if said is None:
         return Answer(dead=True, error="died") if line.gone else Answer(late=True, error="late")
-    return Answer(error=said.block.decode()) if said.failed else _timed(said.block)
+    return Answer(error=said.block.decode(errors="replace")) if said.failed else _timed(said.block)
 
 
 def _timed(found: Any) -> Answer:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors import ray_cluster
+from mos_agents.actors import ray_cluster, ray_runtime
 from mos_agents.actors.driver import Driver
 from mos_agents.actors.ray_runtime import ActorDied, RayShards
 from mos_agents.cli import run
@@ -128,6 +128,19 @@ def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_pa
         assert given == list(range(ticks))
         assert driver.health.shard_restarts >= 1
         assert driver.hash == undisturbed(MAKERS, ticks, markets)
+
+
+@pytest.mark.parametrize(
+    ("first", "told"), [("", "abcab"), ("a", "abcab"), ("c", "cabca"), ("lost", "abcab")]
+)
+def test_nodes_take_turns_from_the_first_on(first, told, monkeypatch):
+    """Else the first participants of all shards would live on one node."""
+    there = [{"NodeID": n, "Alive": n != "d"} for n in "cdab"]
+    monkeypatch.setattr(ray_runtime.ray, "nodes", lambda: there)
+    monkeypatch.setattr(ray_runtime, "_on", lambda node: {"on": node})
+    nodes = ray_runtime._Nodes(first)
+    given = [nodes.next()["on"] for _ in told]
+    assert given == list(told)
 
 
 @pytest.mark.parametrize("spread", [False, True])

@@ -156,8 +156,8 @@ def test_hosts_on_this_machine_get_their_ticks_by_line_and_nothing_of_that_liste
     assert hashes == [undisturbed(SHOP, 60, 3)] * 2 and not doors(descendants())
 
 
-@pytest.mark.parametrize("hanging", [False, True])
-def test_a_killed_host_leaves_no_door_behind(hanging):
+@pytest.mark.parametrize(("hanging", "knocked"), [(False, False), (True, False), (True, True)])
+def test_a_killed_host_leaves_no_door_behind(hanging, knocked):
     import ray
 
     runtime = RayRuntime()
@@ -167,6 +167,8 @@ def test_a_killed_host_leaves_no_door_behind(hanging):
     assert all(map(os.path.exists, paths))
     for pid in titled("ray::_HostActor") if hanging else ():
         os.kill(pid, signal.SIGSTOP)
+    for reach in runtime._hosts.values() if knocked else ():
+        assert reach.line() is not None  # connected, but nobody opens
     shard.close()
     assert not any(os.path.exists(os.path.dirname(path)) for path in paths)
     gone("ray::_HostActor")

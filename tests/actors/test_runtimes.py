@@ -5,20 +5,20 @@ import pytest
 
 from mos_agents.actors.messages import Call, Reply
 from mos_agents.market.random import Streams
-from tests.actors.worlds import Recalls, one_shard, undisturbed, with_policy
+from tests.actors.worlds import Recalls, Stalls, one_shard, undisturbed, with_policy
 from tests.policies.markets import shop
 
 BATCH, MARKET = 3, shop()
 
 
-def parts(name):
-    streams = Streams.of(0, BATCH, owner=name)
-    return (("run", MARKET.seat(name), Recalls(), streams, 0),)
+def parts(name, policy=None, batch=BATCH):
+    streams = Streams.of(0, batch, owner=name)
+    return (("run", MARKET.seat(name), policy or Recalls(), streams, 0),)
 
 
-def calls(name, at):
-    observation = MARKET.first_observation(MARKET.start(BATCH), Streams.of(0, BATCH).at(0))
-    return ([Call("run", at, name, 0, MARKET.seat(name).own(observation), np.zeros(BATCH))],)
+def calls(name, at, batch=BATCH):
+    observation = MARKET.first_observation(MARKET.start(batch), Streams.of(0, batch).at(0))
+    return ([Call("run", at, name, 0, MARKET.seat(name).own(observation), np.zeros(batch))],)
 
 
 def test_a_runtime_keeps_its_contract(runtime):
@@ -69,6 +69,39 @@ def test_a_runtime_keeps_its_contract(runtime):
     runtime.close()
     assert all(answer.dead for answer in asked("awake"))
     runtime.close()
+
+
+MANY = 20_000
+"""Markets of which a call is more than a socket holds."""
+
+
+def test_what_one_who_is_late_was_asked_is_done_before_what_it_is_asked_next(runtime):
+    host = runtime.host(parts("firm_1", Stalls(at=0, seconds=2.0), MANY), "slow")
+    assert runtime.ask([(host, "awake", ())], None)[0].good
+    for at in range(5):
+        runtime.ask([(host, "decide", calls("firm_1", at, MANY))], 0.0)
+    assert runtime.ask([(host, "snapshot", ())], None)[0].value["firm_1"].tick == 4
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("own_cluster")
+def test_one_by_line_is_not_late_for_one_who_is_asked_by_ray_and_hangs():
+    from mos_agents.actors.ray_runtime import RayRuntime
+
+    runtime = RayRuntime()
+    well = runtime.host(parts("firm_1", Recalls(), MANY), "well")
+    hangs = runtime.host(parts("firm_2", Stalls(at=1), MANY), "hangs")
+    runtime._hosts[hangs]._far = True
+    try:
+        assert all(a.good for a in runtime.ask([(h, "awake", ()) for h in (well, hangs)], None))
+        for at, limit in ((0, None), (1, 3.0)):
+            answers = runtime.ask(
+                [(well, "decide", calls("firm_1", at, MANY)),
+                 (hangs, "decide", calls("firm_2", at, MANY))], limit,
+            )  # fmt: skip
+        assert runtime._hosts[well]._line is not None and answers[0].good and answers[1].late
+    finally:
+        runtime.close()
 
 
 @pytest.mark.parametrize("hosts", [2])
