@@ -72,8 +72,9 @@ def cluster(
                 else f"address={address!r}: no Ray cluster answers"
             )
             raise InputError(f"{where}: {told(error)}") from None
-        with contextlib.suppress(ValueError):  # Ray puts one of its own there, which aborts
-            signal.signal(signal.SIGTERM, asked)
+        if asked is not None:  # None: one that is not Python's
+            with contextlib.suppress(ValueError):  # Ray puts one of its own there, which aborts
+                signal.signal(signal.SIGTERM, asked)
         yield address or "local"
     finally:
         with contextlib.suppress(Exception):

@@ -129,6 +129,8 @@ class SweepFolder:
         RunError where the disk does not take them."""
         if done.row.files:
             self._put(trial.name, done.row.files)
+        elif self.plan.work.kind == "train" and done.error is None:
+            done = self._found(trial, done)
         facts: dict[str, Any] = {
             "sweep": self.plan.identity, "cell": trial.cell, "seed": trial.seed,
             "values": dict(self.plan.cells[trial.cell].values), "error": done.error,
@@ -137,6 +139,16 @@ class SweepFolder:
         }  # fmt: skip
         self.write(f"trials/{trial.name}.json", sealed(facts))
         return replace(done, row=done.row._replace(files={}))
+
+    def _found(self, trial: Trial, done: Done) -> Done:
+        """A training that brought no files, failed unless it lies here."""
+        if (self.path / TRAININGS / trial.name / "training.json").exists():
+            return done
+        where = done.where or "a machine"
+        return replace(done, row=Row({}), error=(
+            f"its training was not kept here: {where} has another copy of this folder; take that "
+            "away, or give all nodes this one"
+        ))  # fmt: skip
 
     def _put(self, name: str, files: Mapping[str, bytes]) -> None:
         """Put a training that was made elsewhere in its place, whole, instead of one cut off."""

@@ -21,6 +21,8 @@ from mos_agents.training.folder import begun, create, read_training
 from tests.sweeps.worlds import GAME
 from tests.training.worlds import small
 
+pytestmark = pytest.mark.train  # a plan of trainings is checked by what trains
+
 PLAN = small()
 
 
@@ -112,6 +114,22 @@ def test_a_training_brought_along_lies_in_its_place_and_not_in_memory(tmp_path: 
         assert run.plan.scenario.ticks == (8, 16)[trial.cell]
         assert not result.done[trial.number].row.files
     assert len(list((tmp_path / "it" / "trainings").iterdir())) == 2
+
+
+def test_a_training_in_another_copy_of_the_folder_is_not_taken_for_one_that_is_here(
+    tmp_path: Path,
+) -> None:
+    class Astray(Bringing):
+        def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
+            def empty(trial: Any, done: Done) -> None:
+                ended(trial, Done(done.row._replace(files={}), where="a node"))
+
+            super().work(folder, trials, watch, empty)
+
+    result = sweep(plan(), tmp_path / "it", Astray(tmp_path / "far"))
+    assert len(result.failed) == 2
+    error = str(result.done[0].error)
+    assert "was not kept here: a node has another copy of this folder" in error
 
 
 def test_a_training_brought_along_takes_the_place_of_one_cut_off_but_of_no_other(

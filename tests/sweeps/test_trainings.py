@@ -64,7 +64,10 @@ SHORT = (
     "algo=ppo iterations=3 markets=4 ticks=16 hidden=[8] evaluate_every=0 checkpoint_every=1 "
     "agents=[firm_1] 'policies.firm_2={kind: q_learning, levels: 5}'"
 )
-PLAN = SweepPlan.of(GAME, ["train.lr=1e-3,1e-2"], 1, Training.parsed(SHORT))
+
+
+def plan() -> SweepPlan:
+    return SweepPlan.of(GAME, ["train.lr=1e-3,1e-2"], 1, Training.parsed(SHORT))
 
 
 @dataclass
@@ -78,7 +81,7 @@ class Elsewhere:
 
 
 def swept(folder: Path, runner: Runner | None = None) -> SweepResult:
-    return sweep(PLAN, folder, runner or Here())
+    return sweep(plan(), folder, runner or Here())
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +147,7 @@ def test_a_stranger_in_a_trainings_place_fails_its_trial_alone_in_one_line(
     calm: Calm, tmp_path: Path
 ) -> None:
     place = tmp_path / "trainings" / SECOND
-    SweepFolder.made(PLAN, tmp_path)
+    SweepFolder.made(plan(), tmp_path)
     place.mkdir(parents=True)
     (place / "thesis.tex").write_text("")
     result = swept(tmp_path)
