@@ -316,7 +316,12 @@ class RewardTerms(Mapping[str, float]):
 
 
 def made_choices(
-    seating: Seating, actions: str, levels: Any, band: Any, grid: Any, dtype: str
+    seating: Seating,
+    actions: str,
+    levels: Any,
+    band: tuple[float, float] | None,
+    grid: Any,
+    dtype: str,
 ) -> Numbers | Grid:
     """How those outside choose."""
     if actions == "continuous":

@@ -96,15 +96,14 @@ class Centre:
         echo = ray.remote(**ACTOR)(Echo)
         self.echoes = [echo.remote(shape) for shape in sizes.actions]
         self.messages = [np.zeros(shape) for shape in sizes.observations]
+        self._pids = ray.get([echo.pid.remote() for echo in self.echoes])
         self.lines = []
-        if by_line:
-            self.lines = [Line(*ray.get(echo.door.remote())) for echo in self.echoes]
+        for echo in self.echoes if by_line else ():
+            self.lines.append(Line(*ray.get(echo.door.remote())))
+            echo.serve.remote()  # from here on it hears nothing else
 
     def pids(self) -> list[int]:
-        found = list(ray.get([echo.pid.remote() for echo in self.echoes]))
-        if self.lines:
-            [echo.serve.remote() for echo in self.echoes]  # from here on they hear nothing else
-        return found
+        return list(self._pids)
 
     def advance(self, ticks: int) -> int:
         for _ in range(ticks):

@@ -257,7 +257,7 @@ def _timed(found: Any) -> Answer:
 
 
 class _HostActor:
-    """A host in a process of its own; each verb says how long it took."""
+    """A host in a process of its own; each verb of a runtime says how long it took."""
 
     def __init__(self, parts: list[tuple[Any, ...]]) -> None:
         self._host = hosted(parts)
@@ -326,9 +326,6 @@ class _ShardActor:
 
     def close(self) -> None:
         self._shard.close()
-
-    def where(self) -> tuple[str, int]:
-        return ray.get_runtime_context().get_node_id(), os.getpid()
 
 
 class RayShards:

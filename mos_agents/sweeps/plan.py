@@ -166,7 +166,7 @@ class SweepPlan:
                 cell.work.check(cell.scenario)
             except InputError as error:
                 raise InputError(f"--grid {cell}: {error}") from None
-        self.work.bundles(self.cpus, self.gpus)
+        self.work.bundles(self.cpus, self.gpus)  # refuses what its kind of work has no use for
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

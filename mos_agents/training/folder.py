@@ -157,13 +157,16 @@ def begun(plan: TrainingPlan, folder: Path) -> TrainingRun | None:
         if run.plan.described() != plan.described():
             raise RunError(f"{folder}: holds another training; move it away")
         return run
-    for path in [folder, *folder.rglob("*")]:
-        unfinished = path.name.startswith(".") and path.name.endswith(".tmp")
-        first = path == folder or str(path.relative_to(folder)) in FIRST
-        if not (unfinished or first) or not folder.is_dir():
-            raise RunError(f"{folder}: holds files, and no training.json; move them away")
+    if not folder.is_dir() or not all(_first(path, folder) for path in folder.rglob("*")):
+        raise RunError(f"{folder}: holds files, and no training.json; move them away")
     shutil.rmtree(folder)
     return None
+
+
+def _first(path: Path, folder: Path) -> bool:
+    """Whether a new training's folder may have this before its training.json."""
+    unfinished = path.name.startswith(".") and path.name.endswith(".tmp")
+    return unfinished or str(path.relative_to(folder)) in FIRST
 
 
 def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:
