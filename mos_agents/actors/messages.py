@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.market.types import Array, InputError
+from mos_agents.policies.faults import describe
 
 ABSENT = ("late", "failed", "misaddressed")
 """Why a participant may have no action: no answer in time, an error or nonsense in its place, or
@@ -59,14 +60,8 @@ def checked_reply(reply: Any, call: Call) -> Reply:
     return reply
 
 
-def told(thing: Any) -> str:
-    """One short line about a stranger's object or error, whatever it does when it is asked."""
-    try:
-        error = isinstance(thing, BaseException)
-        text = f"{type(thing).__name__}: {thing}" if error else repr(thing)
-        return " ".join(text.split())[:200]
-    except Exception:
-        return f"a {type(thing).__name__} that cannot be shown"
+told = describe
+"""One short line about a stranger's object or error."""
 
 
 # --- memories as plain arrays ---------------------------------------------------------------------

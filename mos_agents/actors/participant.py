@@ -16,6 +16,7 @@ from mos_agents.market.random import Streams
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy, heard
+from mos_agents.policies.faults import is_own_fault
 
 
 class Snapshot(NamedTuple):
@@ -108,7 +109,9 @@ class Participant:
                 self.seat, np.array(call.observation), self.memory, shocks
             )
             checked = self.seat.checked(action, len(self.streams.markets))
-        except (Exception, SystemExit) as error:  # a failure costs it a move, and nobody else
+        except BaseException as error:  # a failure costs it a move, and nobody else
+            if not is_own_fault(error):
+                raise
             return None, told(error)
         self.memory = memory
         return checked, ""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from mos_agents.actors.messages import told
 from mos_agents.actors.participant import Host, hosted
+from mos_agents.policies.faults import is_own_fault
 
 
 class Answer(NamedTuple):
@@ -70,7 +71,12 @@ class LocalRuntime:
         self.meanwhile = nothing  # there is no meanwhile in one process
 
     def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> int:
-        self._hosts.append(hosted(parts))
+        try:
+            self._hosts.append(hosted(parts))
+        except BaseException as error:  # of a policy's own start
+            if not is_own_fault(error):
+                raise
+            self._hosts.append(None)
         return len(self._hosts) - 1
 
     def ask(
@@ -86,7 +92,9 @@ class LocalRuntime:
                 continue
             try:
                 value = getattr(host, verb)(*arguments)
-            except Exception as error:
+            except BaseException as error:
+                if not is_own_fault(error):
+                    raise
                 answers[i] = Answer(error=told(error))
             else:
                 answers[i] = Answer(value, seconds=time.perf_counter() - begin)

@@ -176,7 +176,7 @@ def asked_to_stop() -> Iterator[list[int]]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         if asked:
-            raise KeyboardInterrupt
+            signal.default_int_handler(number, frame)  # raises KeyboardInterrupt
         asked.append(number)
 
     former = {}

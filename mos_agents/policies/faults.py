@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import dis
+import signal
+from typing import Any, NamedTuple
 
 KINDS = 100
 """Kinds of fault told apart; what comes after them is counted together."""
@@ -27,3 +29,41 @@ def count(faults: Faults, participant: str, reason: str, tick: int, decisions: i
         reason = "other failures"
     one = faults.get((participant, reason), Fault(participant, reason, tick, 0))
     faults[participant, reason] = one._replace(decisions=one.decisions + decisions)
+
+
+def is_own_fault(error: BaseException) -> bool:
+    """Whether an exception that left a policy's code is that policy's fault, whatever its class.
+
+    All are (cancellation, `GeneratorExit` and `SystemExit` too) but the user's own Ctrl-C: a
+    `KeyboardInterrupt` that a signal put there, and that no statement of the code raised.
+    """
+    return not isinstance(error, KeyboardInterrupt) or _is_raised_by_a_statement(error)
+
+
+def _is_raised_by_a_statement(error: BaseException) -> bool:
+    """Whether the code itself raised it: a signal comes between other instructions than `raise`."""
+    last = error.__traceback__
+    if last is None:
+        return False
+    while last.tb_next is not None:
+        last = last.tb_next
+    handler = getattr(signal.getsignal(signal.SIGINT), "__code__", None)  # one written in Python
+    code = last.tb_frame.f_code
+    return code is not handler and dis.opname[code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+
+
+LONGEST = 200
+"""Letters of a description."""
+
+
+def describe(thing: Any) -> str:
+    """One short line about a stranger's object or error, whatever it does when it is asked."""
+    name = "an object"
+    try:
+        name = str(type.__dict__["__name__"].__get__(type(thing)))  # a metaclass may have its own
+        text = f"{name}: {thing}" if issubclass(type(thing), BaseException) else repr(thing)
+        return " ".join(str.split(text))[:LONGEST]
+    except BaseException as error:
+        if not is_own_fault(error):
+            raise
+        return f"a {name} that cannot be shown"[:LONGEST]

@@ -14,7 +14,7 @@ from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, State, Step
 from mos_agents.policies.base import Policy, from_spec, heard
-from mos_agents.policies.faults import Faults, count
+from mos_agents.policies.faults import Faults, count, describe, is_own_fault
 
 
 class Turn(NamedTuple):
@@ -80,8 +80,10 @@ class Table:
                     self.policies[n], seat, own, reward[:, seat.number].copy(), self.memories[n],
                     self.streams[n].at(at),
                 )  # fmt: skip
-            except Exception as error:
-                self._absent[n] = f"{type(error).__name__}: {error}"
+            except BaseException as error:
+                if not is_own_fault(error):
+                    raise
+                self._absent[n] = describe(error)
 
     def actions(self, observation: Array, at: int) -> Array:
         """[B, L, A] everybody's actions. A policy that fails leaves NaN, which the market refuses.
@@ -102,8 +104,10 @@ class Table:
                 checked = seat.checked(action, self.batch)
             except QuoteRefused as refusal:
                 checked = self._failed(seat, str(refusal), at)
-            except Exception as error:
-                checked = self._failed(seat, f"{type(error).__name__}: {error}", at)
+            except BaseException as error:
+                if not is_own_fault(error):
+                    raise
+                checked = self._failed(seat, describe(error), at)
             else:
                 self.memories[n] = memory
                 missing = ~np.isfinite(checked).all(axis=(1, 2))
