@@ -19,7 +19,7 @@ import numpy as np
 
 from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.types import InputError
-from mos_agents.runs.files import write_whole
+from mos_agents.runs.files import read_regular, write_whole
 
 Facts = dict[str, Any]
 Make = Callable[[Any, str, int], Facts]
@@ -184,7 +184,7 @@ def drawn(
     parser.add_argument("results", type=Path, help="what run.py wrote with --json")
     parser.add_argument("--out", type=Path, default=Path("."))
     given = parser.parse_args(arguments)
-    made = figures(json.loads(given.results.read_text())["runs"])
+    made = figures(json.loads(read_regular(given.results))["runs"])
     given.out.mkdir(parents=True, exist_ok=True)
     for file, figure in made.items():
         save(figure, given.out / file)

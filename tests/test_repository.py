@@ -37,6 +37,7 @@ KNOWS["runs"] = {"market"}
 KNOWS["games"].add("runs")  # long plays leave finished sessions in a folder
 KNOWS["learners"].add("runs")  # a memory on disk is written and checked as a run's files are
 KNOWS["scenarios"] = {"market", "policies", "learners"}  # a scenario names both by their kinds
+KNOWS["scenarios"].add("runs")  # its files are opened as a run's are: no devices, no FIFOs
 KNOWS["actors"].add("runs")  # the journal is part of a run's folder
 KNOWS["analysis"] = {"market", "runs"}
 KNOWS["report"] = {"market", "runs", "analysis"}

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.benchmarks.timing import Line
+from mos_agents.runs.files import write_whole
 
 BENCHMARKS = ("makers", "retail", "environments", "games", "actors")
 
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(drawn(lines, given.runs))
     if given.json is not None:
         written = [asdict(line) | {"ratio": line.ratio} for line in lines]
-        given.json.write_text(json.dumps({"results": written}, indent=2) + "\n")
+        write_whole(given.json, (json.dumps({"results": written}, indent=2) + "\n").encode())
     return 0
 
 

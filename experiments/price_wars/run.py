@@ -39,6 +39,7 @@ from experiments.price_wars.pictures import draw
 from experiments.price_wars.play import Lived, Plan, kept
 from experiments.price_wars.worlds import QUICK, Condition, World, conditions, yardstick
 from mos_agents.market.types import InputError
+from mos_agents.runs.files import write_whole
 
 TITLE = "Price wars among learning sellers in the retail market and in US cars of 1990"
 
@@ -266,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         s = settings_of(given)
         found = study(s, given.out, lambda text: print(text, file=sys.stderr, flush=True))
         if given.json is not None:
-            given.json.write_text(as_json(found))
+            write_whole(given.json, as_json(found).encode())
         if given.out is not None:
             for path in draw(found, given.out):
                 print(path, file=sys.stderr)

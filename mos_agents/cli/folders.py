@@ -8,6 +8,7 @@ from pathlib import Path
 from mos_agents import runs
 from mos_agents.cli.playing import shown
 from mos_agents.market.types import InputError
+from mos_agents.runs.files import check_target
 from mos_agents.runs.names import locate
 
 MARKS = {"run": "run.json", "training": "training.json", "sweep": "sweep.json"}
@@ -47,10 +48,12 @@ def run_of(given: str, root: Path) -> runs.Run:
 
 def check_place(path: Path, *, folder: bool) -> None:
     """InputError unless a file or folder can be made there."""
-    parent = path.resolve().parent
+    parent = Path(os.path.realpath(path.parent))
     if not parent.is_dir():
         raise InputError(f"{path}: there is no folder {parent}; make it first")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError(f"{path}: {parent} cannot be written to")
-    if path.exists() and path.is_dir() is not folder:
-        raise InputError(f"{path}: is {'no' if folder else 'a'} folder; give another name")
+    if not folder:
+        check_target(path)
+    elif path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is no folder; give another name")

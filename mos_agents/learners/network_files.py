@@ -24,7 +24,7 @@ from mos_agents.learners.network import (
     Signature,
 )
 from mos_agents.market.types import Array, InputError
-from mos_agents.runs.files import RunError, read_with_digest, write_with_digest
+from mos_agents.runs.files import RunError, check_source, read_with_digest, write_with_digest
 
 FORMAT = 1
 MOST_BYTES = 80_000_000
@@ -50,12 +50,7 @@ def load_network(path: str | Path) -> Network:
 def read_bytes(path: str | Path) -> bytes:
     """The bytes of a network's file, as they were written."""
     target = saving.checked(path)
-    try:
-        size = target.stat().st_size
-    except OSError as error:
-        raise InputError(f"{target}: cannot be read: {error.strerror}") from None
-    if size > MOST_BYTES:
-        raise InputError(f"{target}: has {size:,} bytes, a network's file at most {MOST_BYTES:,}")
+    check_source(target, MOST_BYTES)
     try:
         return read_with_digest(target)
     except RunError as error:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import io
 import math
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -64,7 +65,7 @@ def load(path: str | Path, template: Any) -> Any:
 def read(path: str | Path) -> dict[str, Array]:
     """The arrays of a saved memory by their paths; InputError in one line if it is damaged."""
     target = checked(path)
-    if not target.exists():
+    if not os.path.lexists(target):
         raise InputError(f"{target}: is not there; learners.save(path, memory) writes one")
     try:
         data = read_with_digest(target)

@@ -17,6 +17,7 @@ from mos_agents.market.types import Array, InputError
 from mos_agents.report import style
 from mos_agents.report.drawing import Picture, Table, plain
 from mos_agents.report.page import document, figure, table
+from mos_agents.runs.files import write_whole
 
 WAR, NASH, JOINT = "#F3D9C9", "#4D5359", "#8A9099"
 
@@ -87,9 +88,9 @@ def picture(made: Learning, path: Path) -> Path:
         draw_close(below, made)
         below.set_title("Late in the learning, period by period: price wars shaded")
         if path.suffix == ".png":
-            path.write_bytes(style.png(drawn))
+            write_whole(path, style.png(drawn))
         else:
-            path.write_text(style.standalone(drawn, "demo"))
+            write_whole(path, style.standalone(drawn, "demo").encode())
     return path
 
 

@@ -16,6 +16,7 @@ from mos_agents.report import style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import group_colours, over_time
 from mos_agents.report.posted import one_product
+from mos_agents.runs.files import write_whole
 from mos_agents.runs.reading import Run, read
 
 TICKS = 160
@@ -53,10 +54,10 @@ def draw(run: Run, path: Path, product: str | None = None) -> Path:
         _beside(right, [(totals[-1, g], name, colour) for g, ((name, _), colour) in enumerate(
             zip(data.groups, group_colours(data), strict=True))])  # fmt: skip
         if path.suffix == ".png":
-            path.write_bytes(style.png(figure))
+            write_whole(path, style.png(figure))
         else:
             figure.set_facecolor("white")
-            path.write_text(style.standalone(figure, "demo"))
+            write_whole(path, style.standalone(figure, "demo").encode())
     return path
 
 

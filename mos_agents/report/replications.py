@@ -4,6 +4,7 @@ what each seed of each condition came to."""
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from mos_agents.market.types import Array, InputError
 from mos_agents.report.style import INK, PALETTE, SOFT, canvas, styled
-from mos_agents.runs.files import write_whole
+from mos_agents.runs.files import check_target, write_whole
 
 FORMS = ("png", "svg")
 
@@ -21,8 +22,10 @@ def checked(path: Path) -> Path:
     """The path; InputError unless a figure can be written there."""
     if path.suffix.lstrip(".") not in FORMS:
         raise InputError(f"{path}: a figure's name ends in .{' or .'.join(FORMS)}")
-    if not path.resolve().parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.resolve().parent}; make it first")
+    parent = Path(os.path.realpath(path.parent))
+    if not parent.is_dir():
+        raise InputError(f"{path}: there is no folder {parent}; make it first")
+    check_target(path)
     return path
 
 

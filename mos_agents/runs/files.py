@@ -7,9 +7,11 @@ Its SHA-256 lies beside it in the form that `sha256sum -c` reads, and is checked
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,10 +25,22 @@ class RunError(InputError):
 def write_whole(path: Path, data: bytes) -> None:
     """Put `data` at `path`, replacing what is there at once or not at all.
 
-    Raises OSError where the disk does not take every byte; the former file then stays.
+    A link is replaced, and not followed. Raises InputError where `path` is a device, a FIFO or the
+    like: it is not replaced. Raises OSError, naming `path`, where the disk does not take every
+    byte; the former file then stays.
     """
+    check_target(path, links=True)
+    try:
+        _write_whole(path, data)
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_whole(path: Path, data: bytes) -> None:
     temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
         handle = os.open(temporary, flags, 0o644)
         try:
@@ -42,13 +56,87 @@ def write_whole(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+KINDS_OF_FILE = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+}
+
+
+def kind_of_file(mode: int) -> str:
+    """What a file's mode says it is, where it is no regular file."""
+    return KINDS_OF_FILE.get(stat.S_IFMT(mode), "a special file")
+
+
+def check_target(path: Path, links: bool = False) -> None:
+    """InputError where something stands at `path` that is no regular file.
+
+    Renaming a file over a device, a FIFO or a link would replace it. links: whether a link may be
+    replaced, as in a folder of the program's own.
+    """
+    with contextlib.suppress(OSError):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode) and not (links and stat.S_ISLNK(mode)):
+            raise InputError(
+                f"{path}: is {kind_of_file(mode)}, not a regular file, and is not "
+                "replaced; give another name"
+            )
+
+
+def check_source(path: Path, most: int | None = None, shown: str | None = None) -> int:
+    """The size in bytes of a regular file, or InputError in one line; nothing is opened.
+
+    Links are followed: what counts is what they lead to. most: the largest size in bytes.
+    """
+    shown = shown or str(path)
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be read: {error.strerror}") from None
+    except ValueError:  # a NUL in the name
+        raise InputError(f"{shown!a}: is not the name of a file") from None
+    _check_regular(found, shown)
+    if most is not None and found.st_size > most:
+        raise InputError(f"{shown}: has {found.st_size:,} bytes, at most {most:,} are read")
+    return found.st_size
+
+
+def read_regular(path: Path, most: int | None = None, shown: str | None = None) -> bytes:
+    """The bytes of a regular file that somebody named, or InputError in one line.
+
+    A FIFO, a device, a folder, or a link to one, is refused at once. Never more than `most` bytes
+    are read, whatever the file's size is said to be.
+    """
+    shown = shown or str(path)
+    check_source(path, most, shown)
+    try:
+        # Not blocked for ever where a FIFO took the file's place since.
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        with os.fdopen(handle, "rb") as file:
+            _check_regular(os.fstat(file.fileno()), shown)
+            data = file.read() if most is None else file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{shown}: cannot be read: {error.strerror}") from None
+    if most is not None and len(data) > most:
+        raise InputError(f"{shown}: has more than {most:,} bytes, at most {most:,} are read")
+    return data
+
+
+def _check_regular(found: os.stat_result, shown: str) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{shown}: is not a file but {kind_of_file(found.st_mode)}; give a file")
+
+
 def write_all(handle: int, data: bytes) -> None:
     """Every byte, or an OSError: at a size limit `write` stores a part and complains of nothing."""
     view = memoryview(data)
     while view:
         written = os.write(handle, view)
         if written <= 0:
-            raise OSError(f"{written} of {len(view)} bytes were written")
+            raise OSError(errno.EIO, f"{written} of {len(view)} bytes were written")
         view = view[written:]
 
 
@@ -127,11 +215,16 @@ def read_inside(path: Path) -> bytes:
         raise RunError(f"{path}: missing; the run is damaged or is not a run folder") from None
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-    with open(handle, "rb") as file:
-        try:
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise RunError(f"{path}: is not a file but {kind_of_file(mode)}; restore the file")
+        with open(handle, "rb", closefd=False) as file:
             return file.read()
-        except OSError as error:
-            raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+    finally:
+        os.close(handle)
 
 
 def digest(data: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def slug(text: str) -> str:
 
 def inside(root: Path | str, name: str) -> Path:
     """The folder of a run below its root. A link in the run's place is refused, not followed."""
-    folder = Path(root).resolve() / checked_name(name)
+    folder = Path(os.path.realpath(root)) / checked_name(name)
     if folder.is_symlink():
         raise InputError(f"run {name} is a link: move the folder itself into {root}")
     return folder

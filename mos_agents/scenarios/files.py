@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import types
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from mos_agents.market.types import InputError
+from mos_agents.runs.files import read_regular
 from mos_agents.scenarios.schema import Scenario
 
 PRESETS = Path(__file__).parent / "presets"
@@ -83,7 +85,7 @@ def load(name_or_path: str | Path) -> Scenario:
     if name in presets():
         return read(PRESETS / f"{name}.yaml", name)
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
+    if path.suffix in (".yaml", ".yml") or os.path.exists(name):
         return read(path, name)
     near = difflib.get_close_matches(name, presets(), 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -95,14 +97,10 @@ def load(name_or_path: str | Path) -> Scenario:
 def read(path: Path, shown: str) -> Scenario:
     """A scenario file, or InputError naming the file, the field and the remedy."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"{shown}: larger than {LARGEST} bytes; scenario files are short")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{shown}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{shown}: is not UTF-8 text") from None
-    return parse(text, shown).beside(path.resolve().parent)
+        text = read_regular(path, LARGEST, shown).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{shown}: is not UTF-8 text: byte {error.start} is none") from None
+    return parse(text, shown).beside(Path(os.path.realpath(path)).parent)
 
 
 def parse(text: str, shown: str = "scenario") -> Scenario:

@@ -12,6 +12,7 @@ import polars as pl
 
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.types import Array, InputError, Layout
+from mos_agents.runs.files import check_source
 
 REQUIRED = ("product", "seller", "cost", "reference_price", "quality", "stock")
 OPTIONAL = ("nest", "share")
@@ -46,10 +47,7 @@ def resolve(path: str) -> Path:
 def read_table(path: str) -> pl.DataFrame:
     """A CSV or Parquet file as texts and numbers, or InputError in one line."""
     file = resolve(path)
-    if not file.is_file():
-        raise InputError(f"path={str(path)!r} is not a file; give a CSV or Parquet file")
-    if file.stat().st_size > _LARGEST:
-        raise InputError(f"path={str(path)!r} is larger than {_LARGEST >> 20} MB")
+    check_source(file, _LARGEST, f"path={str(path)!r}")
     try:
         if file.suffix == ".parquet":
             return pl.read_parquet(file)
@@ -63,9 +61,11 @@ def read_table(path: str) -> pl.DataFrame:
 
 def digest_of(path: str) -> str:
     """SHA-256 of a file's bytes: whether it is still the one that a run was made from."""
+    file = resolve(path)
+    check_source(file, shown=f"path={path!r}")
     try:
-        with resolve(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with file.open("rb") as data:
+            return hashlib.file_digest(data, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"path={path!r} cannot be read: {error.strerror}") from None
 

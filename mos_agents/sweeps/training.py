@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import shlex
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 from mos_agents.market.types import InputError
@@ -44,7 +44,7 @@ class Training:
     place: Place | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "plan", self._files(lambda path: str(Path(path).resolve())))
+        object.__setattr__(self, "plan", self._files(lambda path: os.path.realpath(path)))
 
     @classmethod
     def parsed(cls, text: str) -> Training:
