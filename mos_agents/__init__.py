@@ -1,20 +1,141 @@
-"""A laboratory for markets whose participants are independent and learn."""
+"""A laboratory for markets whose participants are independent and learn.
+
+A market and its participants come from a preset or from a scenario file; everybody else is played
+by a policy:
+
+    import mos_agents
+
+    market = mos_agents.retail(firms=2, products=3)
+    policies = {
+        "platform": mos_agents.make("cost_plus", margin=0.3),
+        "firm_1": mos_agents.make("reactive"),
+        "firm_2": mos_agents.make("mean_reverting"),
+    }
+    print(mos_agents.rollout.rollout(market, policies, ticks=100, markets=50))
+
+Markets
+    retail, market_making, auction, autos_1990, pricing_game: the presets, as a `Market`.
+    presets(): their names. load(name_or_path): a preset or a scenario file, as a `Scenario`.
+    Market, tick: a market of your own parts, and one step of it.
+    benchmarks(market): Bertrand-Nash and joint-profit prices and profits.
+
+Participants
+    make(kind, ...): a policy or learner by name, such as make("cost_plus", margin=0.3).
+
+Play
+    rollout: the package of the loop; rollout.rollout(market, policies) plays and adds up.
+    compare_policies(market, candidates): candidates against the same random numbers.
+    play(market, policies): the steps one by one.
+
+Packages
+    runs: run folders, such as runs.read("retail-s0-001"). analysis: collusion measures, price wars,
+    cycles, screens, intervals, off-policy evaluation. games: repeated games in a compiled loop.
+    learners, policies, scenarios, sweeps, training (needs the extra `train`), market, report.
+
+Environments
+    They are a package of their own: `from envs import retail_v0`, then
+    `retail_v0.parallel_env(firms=1)`; see also `market_making_v0`, `auction_v0` and `envs.batched`.
+
+The command line is `mos`: `mos --help`. Everything here is loaded when it is first used.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mos_agents.scenarios import auction, autos_1990, market_making, pricing_game, retail
+    from mos_agents import (
+        analysis,
+        games,
+        learners,
+        market,
+        policies,
+        report,
+        rollout,
+        runs,
+        scenarios,
+        sweeps,
+        training,
+    )
+    from mos_agents.market.equilibrium import benchmarks
+    from mos_agents.market.tick import Market, tick
+    from mos_agents.market.types import InputError
+    from mos_agents.policies import make
+    from mos_agents.rollout import compare_policies, play
+    from mos_agents.scenarios import (
+        Scenario,
+        auction,
+        autos_1990,
+        load,
+        market_making,
+        presets,
+        pricing_game,
+        retail,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "auction", "autos_1990", "market_making", "pricing_game", "retail"]
+__all__ = [
+    "__version__",
+    "retail",
+    "market_making",
+    "auction",
+    "autos_1990",
+    "pricing_game",
+    "presets",
+    "load",
+    "Scenario",
+    "Market",
+    "tick",
+    "benchmarks",
+    "make",
+    "compare_policies",
+    "play",
+    "InputError",
+    "rollout",
+    "runs",
+    "analysis",
+    "games",
+    "learners",
+    "policies",
+    "scenarios",
+    "sweeps",
+    "training",
+    "market",
+    "report",
+]
+
+_HOMES = {
+    "mos_agents.scenarios": (
+        "Scenario", "auction", "autos_1990", "load", "market_making", "presets",
+        "pricing_game", "retail",
+    ),
+    "mos_agents.market.tick": ("Market", "tick"),
+    "mos_agents.market.types": ("InputError",),
+    "mos_agents.market.equilibrium": ("benchmarks",),
+    "mos_agents.policies": ("make",),
+    "mos_agents.rollout": ("compare_policies", "play"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+_PACKAGES = tuple(
+    name for name in __all__ if name not in _HOME and name.islower() and name[0] != "_"
+)
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use, so that `import mos_agents` itself costs nothing.
-    if name in ("auction", "autos_1990", "market_making", "pricing_game", "retail"):
-        from mos_agents import scenarios
+    # Loaded on first use (PEP 562), so that `import mos_agents` itself costs nothing.
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
+    if name == "envs":
+        raise AttributeError(
+            "mos_agents has no 'envs': environments are `from envs import retail_v0`"
+        )
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}"
+    )
 
-        return getattr(scenarios, name)
-    raise AttributeError(f"mos_agents has no {name!r}")
+
+def __dir__() -> list[str]:
+    return list(__all__)

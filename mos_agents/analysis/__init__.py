@@ -1,1 +1,103 @@
 """What the records of a market say: estimates, tests and screens, each with its error rate."""
+
+from mos_agents.analysis import controls
+from mos_agents.analysis.collusion import (
+    Benchmarks,
+    Measures,
+    consumer_surplus,
+    lerner,
+    measures,
+    profit_gain,
+    profit_gain_per_firm,
+    rpdi,
+)
+from mos_agents.analysis.cycles import (
+    EdgeworthTest,
+    LimitCycles,
+    SawTooth,
+    cycle_means,
+    cycle_shares,
+    edgeworth,
+    limit_cycle,
+    period_estimate,
+)
+from mos_agents.analysis.impulse import (
+    Deviation,
+    Return,
+    profitability,
+    punishment,
+    response,
+    rivals_reaction,
+)
+from mos_agents.analysis.ope import OverlapError, doubly_robust, fit_values, ips, snips
+from mos_agents.analysis.price_wars import Definition, PriceWars, episodes, price_gap
+from mos_agents.analysis.screens import (
+    CollusivePricing,
+    EdgeworthCycle,
+    PriceWar,
+    Sessions,
+    coordination,
+    false_alarm_rate,
+)
+from mos_agents.analysis.statistics import (
+    Interval,
+    bootstrap_interval,
+    clopper_pearson,
+    difference_interval,
+    mean_interval,
+    quantile_interval,
+    share_interval,
+    survival,
+)
+from mos_agents.analysis.war_tables import WarTable, war_table
+
+__all__ = [
+    "Benchmarks",
+    "CollusivePricing",
+    "Definition",
+    "Deviation",
+    "EdgeworthCycle",
+    "EdgeworthTest",
+    "Interval",
+    "LimitCycles",
+    "Measures",
+    "OverlapError",
+    "PriceWar",
+    "PriceWars",
+    "Return",
+    "SawTooth",
+    "Sessions",
+    "WarTable",
+    "bootstrap_interval",
+    "clopper_pearson",
+    "consumer_surplus",
+    "controls",
+    "coordination",
+    "cycle_means",
+    "cycle_shares",
+    "difference_interval",
+    "doubly_robust",
+    "edgeworth",
+    "episodes",
+    "false_alarm_rate",
+    "fit_values",
+    "ips",
+    "lerner",
+    "limit_cycle",
+    "mean_interval",
+    "measures",
+    "period_estimate",
+    "price_gap",
+    "profit_gain",
+    "profit_gain_per_firm",
+    "profitability",
+    "punishment",
+    "quantile_interval",
+    "response",
+    "rivals_reaction",
+    "rpdi",
+    "share_interval",
+    "snips",
+    "survival",
+    "war_table",
+]

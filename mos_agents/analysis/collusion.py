@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mos_agents.analysis.paths import finite, number, per_firm
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 
 NODES = 16  # of the Gauss-Legendre rule in each panel of the surplus integral
@@ -38,6 +39,7 @@ class Solution(Protocol):
     def profits(self) -> Array: ...
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Benchmarks:
     """The two outcomes between which a market is placed; each [N], or one number for all firms.
@@ -80,6 +82,7 @@ class Benchmarks:
         return float((self.price_joint - self.price_nash).mean())
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Measures:
     """One number per session, each [S]; `lerner` only where costs are known."""

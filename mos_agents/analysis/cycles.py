@@ -17,11 +17,13 @@ from scipy import stats
 
 from mos_agents.analysis.paths import finite, number, paths, whole
 from mos_agents.market.kernels import kernel
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
 # --- limit cycles ---------------------------------------------------------------------------------
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class LimitCycles:
     """Where each session's path begins to repeat itself, each [S].
@@ -150,6 +152,7 @@ class SawTooth:
         number(self.alike, "alike", 0.0, 1.0)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class EdgeworthTest:
     """The marks of an Edgeworth cycle, each of the shape of one tick of the series.

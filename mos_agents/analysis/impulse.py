@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mos_agents.analysis.paths import like, number, paths, whole
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Deviation:
     """A paired experiment: prices and profits [T, S, N] with the deviation and without it.
@@ -89,6 +91,7 @@ class Deviation:
         return rival
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Response:
     """Relative price changes [T, S]: (deviated - undeviated) / pre-shock level; row shock is tau 1.
@@ -155,6 +158,7 @@ class Return:
                 raise InputError(f"{name}={getattr(self, name)!r} must be one of {allowed}")
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Punishment:
     """How long prices were away, each [S].
@@ -205,6 +209,7 @@ def punishment(deviation: Deviation, back: Return | None = None) -> Punishment:
 # --- does it pay? ---------------------------------------------------------------------------------
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Profitability:
     """What the deviation was worth to the deviator, each [S].

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from mos_agents.analysis.paths import finite, number, paths, whole
 from mos_agents.market.kernels import kernel
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
 SLACK = 1e-9
@@ -100,6 +101,7 @@ class Episode(NamedTuple):
     recovered: bool
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class PriceWars:
     """All episodes of S sessions, ordered by session and onset, as columns [E].

@@ -27,9 +27,11 @@ from mos_agents.analysis.paths import like, number, paths, whole
 from mos_agents.analysis.price_wars import Definition, episodes
 from mos_agents.analysis.statistics import check_confidence, clopper_pearson, normal_interval
 from mos_agents.analysis.war_tables import severity, within
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Sessions:
     """What a screen sees of S sessions: paths [T, S, N], benchmarks, perhaps a deviation.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 
 
@@ -194,6 +195,7 @@ def clopper_pearson(
     return low, high
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Survival:
     """How long things last when some were not seen to end (Kaplan and Meier 1958).

@@ -1,0 +1,19 @@
+"""Repeated games in a compiled loop: a market as a finite game, and learners who play it."""
+
+from mos_agents.games.deviations import Paths, deviate
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.games.sessions import Played, play_sessions
+from mos_agents.games.stage_game import StageGame
+from mos_agents.games.strategies import Cycles, Frozen, Judgement
+
+__all__ = [
+    "Cycles",
+    "Frozen",
+    "Judgement",
+    "Paths",
+    "Played",
+    "RepeatedGame",
+    "StageGame",
+    "deviate",
+    "play_sessions",
+]

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from mos_agents.games.strategies import Cycles, Frozen
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Paths:
     """Paired paths of D deviations: [T, D, n] prices and profits, with the deviation and without.

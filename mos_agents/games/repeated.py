@@ -17,6 +17,7 @@ import numpy as np
 from mos_agents.games import loops
 from mos_agents.games.stage_game import StageGame
 from mos_agents.learners.q_learning import QLearning, greedy_levels
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams, purpose_number
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
@@ -25,6 +26,7 @@ WINDOW = 100_000
 """Periods without a change of any greedy price after which a session has converged."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class RepeatedGame:
     """A stage game, who plays it, and when they move."""
@@ -128,6 +130,7 @@ class RepeatedGame:
         return int(state.clock[0])
 
 
+@short_repr
 class Session(NamedTuple):
     """Where a session stands. Rows of `q` and `best` are the players' states, one after another."""
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from mos_agents.games.repeated import WINDOW, RepeatedGame
 from mos_agents.learners.q_learning import settled
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.runs.files import RunError, claim, read_with_digest, write_with_digest
@@ -27,6 +28,7 @@ LONGEST = 1_000_000_000
 """Periods after which a session that has not converged is given up, unless told otherwise."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Played:
     """How sessions ended. S sessions in the order asked for, n players, R rows of all their states.
@@ -56,6 +58,7 @@ class Played:
         return cls(*(np.concatenate([getattr(p, one.name) for p in parts]) for one in fields(cls)))
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Task:
     """Some sessions of a game, for one worker; its numbers are those of `play_sessions`."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents.learners.levels import Levels
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.schedules import Simultaneous
 from mos_agents.market.seat import Seat
@@ -27,6 +28,7 @@ CHUNK = 8192
 """Profiles put to the market at a time."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class StageGame:
     """n players, m_i levels each, and what every combination of levels (a *profile*) pays.

@@ -17,6 +17,7 @@ from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played
 from mos_agents.learners.frozen import Frozen as FrozenPolicy
 from mos_agents.market.kernels import kernel
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
 
@@ -24,6 +25,7 @@ MOST_STEPS = 10_000_000
 """Steps within which play must have come round."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Cycles:
     """The limit cycles of S sessions; `profile[start[s] : start[s + 1]]` is one turn of session s.
@@ -46,6 +48,7 @@ class Cycles:
         return means
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Frozen:
     """A repeated game whose players no longer learn nor explore."""
@@ -192,6 +195,7 @@ class Frozen:
         return Judgement(one_shot, loss, gap)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Judgement:
     """How far sessions are from equilibrium on their limit cycles. [S, n] each.

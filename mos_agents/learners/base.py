@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.learners.levels import Levels, check_room
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, check_numbers
 
 
+@short_repr
 class Memory(NamedTuple):
     """What a learner remembers in B markets, with H heads (choices side by side) and S states each.
 
@@ -37,6 +39,7 @@ class Memory(NamedTuple):
     clock: IntArray  # [1] ticks lived
 
 
+@short_repr
 class Moves(NamedTuple):
     """Own moves that are over, n of them, each of another head: arrays [n]."""
 

@@ -23,12 +23,14 @@ from mos_agents.learners.base import (
     first_values,
     softmax,
 )
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import check_number, register
 
 COLDEST = 1e-9
 
 
+@short_repr
 class Worths(NamedTuple):
     q: Array  # [B H S, m] what each level is worth
 

@@ -22,10 +22,12 @@ from mos_agents.learners.base import (
     falling,
     first_values,
 )
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import register
 
 
+@short_repr
 class Means(NamedTuple):
     mean: Array  # [B H S, m] reward per tick of each level
     trials: IntArray  # [B H S, m] moves it stands on

@@ -24,10 +24,12 @@ from mos_agents.learners.base import (
     scaled,
     softmax,
 )
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import register
 
 
+@short_repr
 class Weights(NamedTuple):
     log: Array  # [B H S, m] logarithms of the weights; the greatest of a row is kept at 0
 

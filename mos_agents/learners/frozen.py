@@ -21,12 +21,14 @@ from mos_agents.learners.base import (
     situation,
 )
 from mos_agents.learners.q_learning import QLearning
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import from_spec, register
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Held:
     """A memory in hand. Two are the same if they are one."""
@@ -34,6 +36,7 @@ class Held:
     memory: Any
 
 
+@short_repr
 class FrozenMemory(NamedTuple):
     """What was learnt, and where the play stands."""
 

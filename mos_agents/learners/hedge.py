@@ -22,12 +22,14 @@ import numpy as np
 
 from mos_agents.learners.base import Learner, Memory, Moves, check_rewards, scaled, softmax
 from mos_agents.learners.levels import nearest
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import register
 
 
+@short_repr
 class Losses(NamedTuple):
     loss: Array  # [B H S, m] losses so far, or their estimates
     rounds: IntArray  # [B H S] moves learnt from

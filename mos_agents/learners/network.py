@@ -21,6 +21,7 @@ import numpy as np
 from scipy.special import erf
 
 from mos_agents.market.kernels import kernel
+from mos_agents.market.printing import short_repr
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
 
@@ -46,6 +47,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 """Element by element, with the parameters that PyTorch has by default (`swish` is `silu`)."""
 
 
+@short_repr
 class Layer(NamedTuple):
     """activation(x @ weights + bias)."""
 
@@ -57,6 +59,7 @@ class Layer(NamedTuple):
 # --- what the last layer's numbers mean -----------------------------------------------------------
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Categorical:
     """Logits [L_n, m], listing after listing. grid: [L_n, m, A] the points they choose among."""
@@ -90,11 +93,13 @@ class Categorical:
             )
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class QValues(Categorical):
     """Worths [L_n, m] of the points, up to a constant in each listing; the best is played."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Gaussian:
     """A normal distribution for each number of an action, on a scale on which bounds are -1 and 1.
@@ -198,6 +203,7 @@ def _shown(value: Any) -> str:
 # --- the network ----------------------------------------------------------------------------------
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Network:
     """A policy's numbers.

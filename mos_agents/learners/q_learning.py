@@ -31,12 +31,14 @@ from mos_agents.learners.base import (
 )
 from mos_agents.learners.levels import Levels, check_room, nearest
 from mos_agents.market.kernels import inlined, kernel
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, register, uniform_choice
 
 
+@short_repr
 class QMemory(NamedTuple):
     """What a Q-learner remembers in B markets, with H heads and S states each.
 

@@ -26,12 +26,14 @@ from mos_agents.learners.base import (
     falling,
     first_values,
 )
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import check_number, register
 
 
+@short_repr
 class SarsaTables(NamedTuple):
     """Worths, and the move that still waits for the one after it: none where row is -1."""
 

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from mos_agents.learners.base import Learner, Moves, best_of
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, register
@@ -27,6 +28,7 @@ REACH = 9.0  # standard deviations beyond which a belief is taken for certain: c
 NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
+@short_repr
 class Sums(NamedTuple):
     total: Array  # [B H S, m] rewards per tick, summed over moves
     trials: IntArray  # [B H S, m] moves

@@ -16,10 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.learners.base import Learner, Moves, best_of, check_rewards, scaled
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import check_number, register
 
 
+@short_repr
 class Trials(NamedTuple):
     mean: Array  # [B H S, m] scaled reward per tick of each level
     trials: IntArray  # [B H S, m] moves it stands on

@@ -23,10 +23,12 @@ from mos_agents.learners.base import (
     falling,
     first_values,
 )
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, register
 
 
+@short_repr
 class Strategies(NamedTuple):
     q: Array  # [B H S, m] what each level is worth
     now: Array  # [B H S, m] pi, the chance of each level

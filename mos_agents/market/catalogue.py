@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray, Layout
 
 
+@short_repr
 @dataclass(frozen=True)
 class Catalogue:
     """One number a listing, [L] each, in the layout's order.

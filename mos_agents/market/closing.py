@@ -16,6 +16,7 @@ from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import MEMORY, N_METRICS, account
 from mos_agents.market.observations import Book, gather
 from mos_agents.market.positions import Ledger, blank_books, book_trades
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.rewards import Objective, weigh
 from mos_agents.market.types import Array, Arrivals, Executions, Flows, Positions, State
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FEW = 16  # markets; with more of them the crossings no longer count
 
 
+@short_repr
 class Closed(NamedTuple):
     """What a tick came to."""
 

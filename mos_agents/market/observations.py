@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mos_agents.market.kernels import kernel
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.types import Array, Arrivals, Executions, InputError, IntArray, State
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mos_agents.market.tick import Market
 
 
+@short_repr
 class ObservationField(NamedTuple):
     """A named run of numbers in a participant's observation."""
 

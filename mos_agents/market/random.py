@@ -25,6 +25,7 @@ from numba.extending import intrinsic
 from scipy.special import ndtri
 
 from mos_agents.market.kernels import kernel
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
 PAGE = 4
@@ -49,6 +50,7 @@ class Shocks(Protocol):
         """Flat uniforms: market b owns positions start[b] to start[b + 1]; start is [B + 1]."""
 
 
+@short_repr
 @dataclass(frozen=True, slots=True)
 class Streams:
     """All the luck that one owner will ever have, in B markets.
@@ -77,6 +79,7 @@ class Streams:
         return StreamShocks(self.key, self.markets, tick)
 
 
+@short_repr
 class StreamShocks(NamedTuple):
     """The luck of one tick, computed from its address when asked for."""
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from mos_agents.market.observations import ObservationField
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray, Layout, QuoteRefused
 
 
+@short_repr
 @dataclass(frozen=True)
 class Seat:
     """What a participant knows before it plays: its listings, its limits, what it will see.

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.printing import short_repr
 from mos_agents.market.quotes import TAKEN, SealedBid
 from mos_agents.market.random import Shocks
 from mos_agents.market.reference import Fundamentals
@@ -37,6 +38,7 @@ from mos_agents.market.types import (
 )
 
 
+@short_repr
 @dataclass(frozen=True)
 class Part:
     """Instruments that are quoted, asked for and traded under the same rules."""
@@ -72,6 +74,7 @@ class PartLuck:
         return self.shocks.ragged(f"{self.part}/{purpose}", start)
 
 
+@short_repr
 class Place(NamedTuple):
     """A part as a market of its own, and where its arrays lie in the whole one's."""
 
@@ -115,6 +118,7 @@ class Place(NamedTuple):
         )  # fmt: skip
 
 
+@short_repr
 @dataclass(frozen=True)
 class SideBySide:
     """Routes every stage of a market to its parts. Make such a market with `side_by_side`."""

@@ -19,6 +19,7 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.closing import close
 from mos_agents.market.observations import Book, ObservationField
 from mos_agents.market.positions import Ledger
+from mos_agents.market.printing import short_repr
 from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid
 from mos_agents.market.random import Shocks, Streams
 from mos_agents.market.reference import Fundamentals
@@ -48,6 +49,7 @@ from mos_agents.market.types import (
 )
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Market:
     """Who trades what under which rules. Replace a part with `market.with_parts(part=...)`.

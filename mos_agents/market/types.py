@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mos_agents.market.printing import short_repr
+
 Array = NDArray[np.float64]
 IntArray = NDArray[Any]
 
@@ -31,6 +33,7 @@ class QuoteRefused(InputError):
     """A quote that the market does not take; the participant's standing quote stays."""
 
 
+@short_repr
 class Quotes(NamedTuple):
     """Standing quotes. Size 0 is no quote, infinity is unlimited; prices stay finite."""
 
@@ -41,6 +44,7 @@ class Quotes(NamedTuple):
     age: Array  # [B, N] ticks since the participant last moved
 
 
+@short_repr
 class Arrivals(NamedTuple):
     """Outside demand before choice: its mass per choice group, and single arrivals in time order.
 
@@ -56,6 +60,7 @@ class Arrivals(NamedTuple):
     intent: Array  # [E] multiplies the probability to trade: 1 for customers, .01 for scrapers
 
 
+@short_repr
 class Executions(NamedTuple):
     """Units and prices at which quotes traded, and what was wanted but not to be had."""
 
@@ -67,6 +72,7 @@ class Executions(NamedTuple):
     lost: Array  # [B, L] part of `demand` that stock or limits turned away
 
 
+@short_repr
 class Positions(NamedTuple):
     """Who owns what. The outside world (customers, suppliers) has its own account."""
 
@@ -77,6 +83,7 @@ class Positions(NamedTuple):
     outside_units: Array  # [B, K] units
 
 
+@short_repr
 class Flows(NamedTuple):
     """Money that moved in one tick, per participant. [B, N] each."""
 
@@ -88,6 +95,7 @@ class Flows(NamedTuple):
     delivered: Array  # [B, L] units that arrived from suppliers
 
 
+@short_repr
 class State(NamedTuple):
     """All that a market remembers between two ticks."""
 
@@ -103,6 +111,7 @@ class State(NamedTuple):
     extra: Mapping[str, Array] = {}  # what a stage of your own remembers
 
 
+@short_repr
 class Step(NamedTuple):
     """What one tick hands out."""
 
@@ -113,6 +122,7 @@ class Step(NamedTuple):
     info: Info
 
 
+@short_repr
 class Info(NamedTuple):
     """What only the experimenter may see."""
 
@@ -124,6 +134,7 @@ class Info(NamedTuple):
     moved: NDArray[np.bool_]  # [B, N] who was on the move
 
 
+@short_repr
 @dataclass(frozen=True)
 class Layout:
     """Who sells what: the roster, the instruments, and the listings that join them.

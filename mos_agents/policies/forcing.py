@@ -7,12 +7,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import Policy, heard, quoted, same, seated
 
 
+@short_repr
 class ForcedMemory(NamedTuple):
     """The policy's own memory, and the ticks lived [1]."""
 
@@ -20,6 +22,7 @@ class ForcedMemory(NamedTuple):
     clock: Array
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Forced:
     """Plays `policy`, except that from tick `start_at` on it asks `price` for `ticks` ticks.

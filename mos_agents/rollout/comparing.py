@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.analysis.statistics import bootstrap_interval, check_confidence, check_resamples
+from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
@@ -30,6 +31,7 @@ class Compared(NamedTuple):
     better: float  # share of replicates in which it is ahead of the baseline
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """What the candidates earned before the same luck, with bootstrap intervals."""

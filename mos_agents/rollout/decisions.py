@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
@@ -15,6 +16,7 @@ from mos_agents.policies.base import Policy
 from mos_agents.rollout.loop import Table, as_policy, turns
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Decisions:
     """What one participant saw and did, with the chance of it: E episodes (markets) of T ticks."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.learners.levels import Levels, check_room
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market, tick
@@ -17,6 +18,7 @@ from mos_agents.policies.base import Policy, from_spec, heard
 from mos_agents.policies.faults import Faults, count, describe, is_own_fault
 
 
+@short_repr
 class Turn(NamedTuple):
     """One tick as the loop saw it: what was seen, what was done upon it, and what came of it."""
 
@@ -27,6 +29,7 @@ class Turn(NamedTuple):
     step: Step
 
 
+@short_repr
 @dataclass(eq=False)
 class Table:
     """The policies of all participants at the table, with their memories and their luck."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mos_agents.market.metrics import METRICS, metric
+from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market, refusals
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies.base import Policy
@@ -35,6 +36,7 @@ SERIES: dict[str, Callable[[Turn], Array]] = {
 inventory and cash are those after booking."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Rollout:
     """The outcome of a play: totals over the ticks, by market and participant."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import polars as pl
 
+from mos_agents.market.printing import short_repr
 from mos_agents.runs.files import RunError, digest, read_inside, read_with_digest
 from mos_agents.runs.names import locate
 from mos_agents.runs.recording import sealed
@@ -21,6 +22,7 @@ from mos_agents.runs.tables import TABLES
 PART = re.compile(r"part-(\d{6})\.parquet")
 
 
+@short_repr
 @dataclass(frozen=True)
 class Run:
     """A run folder: `facts` is its run.json, `scenario` its resolved scenario as YAML."""

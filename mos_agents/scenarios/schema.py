@@ -145,6 +145,15 @@ class Scenario(Strict):
     )
     rewards: parts.Rewards = Field(default_factory=parts.Rewards)  # type: ignore[valid-type]
 
+    def __repr__(self) -> str:
+        return (
+            f"Scenario({self.name!r}: {self.ticks:,} ticks, markets={self.markets:,}, "
+            f"seed={self.seed}, {len(self.participants)} groups of participants; "
+            "scenarios.dump gives it in full)"
+        )
+
+    __str__ = __repr__
+
     def __reduce__(self) -> tuple[Any, ...]:
         # As its values: the models of its parts are made when the package is imported, and would
         # have to travel along.

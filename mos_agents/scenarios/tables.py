@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, Layout
 from mos_agents.runs.files import check_source
 
@@ -21,6 +22,7 @@ _DATA = Path(__file__).parent / "data"
 _LARGEST = 500 * 2**20
 
 
+@short_repr
 class CatalogueTable(NamedTuple):
     """A catalogue file, row by row."""
 

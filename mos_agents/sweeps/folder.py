@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import RunError, alone, sync_folder, write_whole
 from mos_agents.runs.names import inside, locate, names_in_turn, slug
@@ -37,6 +38,7 @@ FORM = 1
 """Of the files; a later form is refused by name."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class Done:
     """How a trial ended. error: why there are no measures, in one line. where: of the cluster."""
@@ -47,6 +49,7 @@ class Done:
     where: str = ""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class SweepFolder:
     """An open folder of one plan."""

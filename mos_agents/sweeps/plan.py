@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents import scenarios
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import digest
@@ -73,6 +74,7 @@ class Axis(NamedTuple):
         return self.path.rpartition(".")[2]
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Cell:
     """A point of the grid: its number, the values by path, and what they make of the scenario."""
@@ -98,6 +100,7 @@ class Trial(NamedTuple):
         return f"cell-{self.cell:05d}-seed-{self.seed}"
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class SweepPlan:
     """A scenario, the grid over it, the seeds, and what a trial does.

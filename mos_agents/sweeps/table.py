@@ -12,11 +12,13 @@ import polars as pl
 
 from mos_agents import scenarios
 from mos_agents.analysis.statistics import Interval, mean_interval
+from mos_agents.market.printing import short_repr
 from mos_agents.runs.recording import parquet
 from mos_agents.sweeps.folder import Done
 from mos_agents.sweeps.plan import SweepPlan, Trial
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class SweepResult:
     """How the trials of a plan ended, by number; `missing` ones have not been played."""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies import Policy
@@ -25,6 +26,7 @@ from mos_agents.sweeps.places import Place
 from mos_agents.sweeps.pricing import placed
 
 
+@short_repr
 class Row(NamedTuple):
     """What came of a trial. measures: finite numbers by name; what is unknown is not there.
 

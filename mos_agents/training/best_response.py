@@ -21,6 +21,7 @@ import numpy as np
 from mos_agents import scenarios
 from mos_agents.analysis.statistics import check_confidence
 from mos_agents.learners.trained import TrainedNetwork
+from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy, from_spec
@@ -34,6 +35,7 @@ EVALUATION = 1_000_003
 """Added to the plan's seed: rewards are compared before luck that no learner has met."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Gain:
     """What a fresh learner earns in a participant's place, in reward per tick.
@@ -53,6 +55,7 @@ class Gain:
     shares: Any
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Exploitability:
     """The gains of all participants, and their sum in [low, high]: a lower bound of NashConv.

@@ -28,6 +28,7 @@ from typing import Any
 
 from mos_agents import scenarios
 from mos_agents.learners.saving import packed, unpacked
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
 from mos_agents.policies.base import to_spec
 from mos_agents.runs.files import (
@@ -58,6 +59,7 @@ FIRST = {
 """What a folder has before there is a training.json in it."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class TrainingRun:
     """A training folder read back. facts: its training.json."""

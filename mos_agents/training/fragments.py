@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mos_agents.market.printing import short_repr
 
+
+@short_repr
 class Rollout(NamedTuple):
     """One policy's part: T ticks, R rows (its agents, each in all markets)."""
 
@@ -27,6 +30,7 @@ class Rollout(NamedTuple):
     own: NDArray[np.bool_] | None = None  # [T, R] moves to learn from; None: all of them
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Fragment:
     """T ticks of B markets, by policy. Where participants take turns, a part begins earlier: with

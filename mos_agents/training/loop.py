@@ -20,6 +20,7 @@ from mos_agents.actors.ray_cluster import cluster, cores, joined, own_cores
 from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
 from mos_agents.learners.trained import TrainedNetwork
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy
 from mos_agents.runs.files import write_whole
@@ -40,6 +41,7 @@ OnProgress = Callable[[Record], bool | None]
 """Called after every iteration with its record; True ends the training there, in good order."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Trained:
     """What came of a training.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array
 from mos_agents.policies.base import uniform_choice
@@ -26,6 +27,7 @@ SMALL = 1e-8
 """Standard deviations below this share of the size of a number are rounding."""
 
 
+@short_repr
 class Norm(NamedTuple):
     """Seen is (x - shift) / scale, cut to [-clip, clip]; earned, (r - shift) / scale of rewards."""
 

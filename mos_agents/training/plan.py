@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents import scenarios
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import to_spec
 from mos_agents.scenarios import Scenario
@@ -35,6 +36,7 @@ WHOLE = {
 """Whole numbers and the least that each may be."""
 
 
+@short_repr
 @dataclass(frozen=True)
 class TrainingPlan:
     """Who learns what, with which algorithm, for how long. Raises InputError in one line.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
 from mos_agents.runs.files import RunError
 from mos_agents.training.fragments import Fragment, Rollout, until_next
@@ -21,6 +22,7 @@ from mos_agents.training.fragments import Fragment, Rollout, until_next
 PARTS = ("observations", "actions", "rewards", "after", "steps")
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Transitions:
     """What was drawn: the columns of each policy's loss."""

@@ -12,6 +12,7 @@ from envs.batched import BatchedMarket
 from envs.choices import price_grids
 from envs.seating import Seating, give_out
 from mos_agents.learners.network import Signature
+from mos_agents.market.printing import short_repr
 from mos_agents.market.random import purpose_number
 from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market
@@ -21,6 +22,7 @@ from mos_agents.training.plan import TrainingPlan
 PURPOSES = {"training": 0, "pilot": 1, "evaluation": 2}
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class PolicySeat:
     """One policy and those who share it: alike in all that a network could tell.
@@ -77,6 +79,7 @@ class PolicySeat:
         return bounded
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Seats:
     """The plan's learners: their policies, in the order of the first of each.

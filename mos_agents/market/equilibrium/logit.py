@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 
 __all__ = ["EquilibriumError", "LogitMarket", "PriceSolution", "mean_utilities"]
@@ -53,6 +54,7 @@ class EquilibriumError(InputError):
         self.remedy = remedy
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class PriceSolution:
     """Prices that solve the first-order conditions, and what follows from them.
@@ -107,6 +109,7 @@ def mean_utilities(
     return outside_utility + np.log(observed) - outside - nesting * np.log(within)
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class LogitMarket:
     """A price-setting oligopoly with logit or one-level nested-logit demand.

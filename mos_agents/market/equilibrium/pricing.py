@@ -25,6 +25,7 @@ from mos_agents.market.equilibrium.closed_forms import (
 from mos_agents.market.equilibrium.logit import EquilibriumError
 from mos_agents.market.equilibrium.search import respond, together
 from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame, checked_prices
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ PATIENCE = 20
 _Proposal = tuple[str, Callable[[], Array | None]]
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class MarketPrices:
     """Prices that solve a market's pricing problem, and what they earn.
@@ -66,6 +68,7 @@ class MarketPrices:
     at_limit: NDArray[np.bool_]
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class PriceBenchmarks:
     """The competitive and the collusive benchmark of a market, for measures of profit gain."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.stages import Demand
 from mos_agents.market.types import Array, InputError, IntArray
 
@@ -57,6 +58,7 @@ def checked_prices(market: Market, prices: Array, name: str, rows: bool = False)
     return array
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class PriceGame:
     """The market before its first tick, seen as a game in prices.
