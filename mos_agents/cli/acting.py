@@ -14,7 +14,7 @@ from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, Health, LocalShards
 from mos_agents.actors.replay import Replayed, replay
 from mos_agents.actors.shard import ShardPlan
-from mos_agents.cli.playing import asked_to_stop, plural, say, scenario_of, stopped
+from mos_agents.cli.playing import asked_to_stop, plural, say, say_estimates, scenario_of, stopped
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
 
@@ -77,6 +77,7 @@ def open_recording(
         f"{plural(acting.shards, 'shard')}, seed {scenario.seed}"
     )
     say(f"recording {plan.told(scenario.markets)}")
+    say_estimates(market)
     return runs.record(
         market, out, scenario=scenario.name, described=scenarios.dump(scenario),
         seed=scenario.seed, ticks=scenario.ticks, markets=scenario.markets, plan=plan, name=name,

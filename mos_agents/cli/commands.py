@@ -33,6 +33,7 @@ from mos_agents.cli.playing import (
     plural,
     resolve,
     say,
+    say_estimates,
     shown,
     stages,
 )
@@ -228,6 +229,7 @@ def check(file: Annotated[str, typer.Argument(help="A scenario file.")]) -> None
         f"{scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}"
     )
     say(f"a run records {plan.told(scenario.markets)}")
+    say_estimates(market)
 
 
 @app.command()

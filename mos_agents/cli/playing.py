@@ -14,6 +14,7 @@ from typing import Any
 
 from mos_agents import runs, scenarios
 from mos_agents.market import kernels
+from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.scenarios import Scenario
 
@@ -66,6 +67,7 @@ def play(
         f"{plural(market.layout.K, 'instrument')}, seed {scenario.seed}"
     )
     say(f"recording {plan.told(scenario.markets)}")
+    say_estimates(market)
     if not compiled():
         say("compiling the market's kernels: up to a minute, once")
     steps = _steps(scenario)  # refuses an ill-seated policy before there is a folder
@@ -245,6 +247,13 @@ def plain(ticks: int, seconds: float = 5.0) -> Show:
             say(f"tick {done:,} of {ticks:,}")
 
     return show
+
+
+def say_estimates(market: Market) -> None:
+    """What the market takes from its data by estimate, if anything."""
+    estimated = getattr(market.reference, "estimated", None)
+    if estimated is not None and (told := estimated(market)):
+        say(told)
 
 
 def say(line: str) -> None:

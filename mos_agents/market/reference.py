@@ -28,6 +28,15 @@ class Process(Protocol):
         """Next levels [B, M] from the present ones, given the opening levels [M]."""
 
 
+def _check_rows(rows: int, have: int) -> None:
+    whole = isinstance(rows, int | np.integer) and not isinstance(rows, bool)
+    if not whole or (rows != 0 and not 3 <= rows <= have):
+        raise InputError(
+            f"sigma_rows={rows!r} must be 0 for all, or a whole number from 3 to the {have} rows "
+            "of the path"
+        )
+
+
 def _check(owner: object, *names: str) -> None:
     for name in names:
         value = getattr(owner, name)
@@ -113,6 +122,12 @@ class JumpDiffusion:
     def __post_init__(self) -> None:
         _check(self, "sigma", "rate", "jump_sd")
 
+    def volatility(self, dt: float, ticks: int) -> Array:
+        """[1] root of the variance per unit of time, jumps and all:
+        sigma^2 + rate (jump_mean^2 + jump_sd^2)."""
+        jumps = self.rate * (self.jump_mean**2 + self.jump_sd**2)
+        return np.array([sqrt(self.sigma**2 + jumps)])
+
     def step(
         self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
     ) -> Array:
@@ -182,10 +197,15 @@ class Replay:
 
     hold: the last row stays once the path is over; otherwise a path shorter than the episode is
         refused.
+    sigma_rows: rows, from the first on, from which the volatility is estimated that makers are
+        told and that `inventory_risk` uses; 0 takes all rows of the episode. An estimate from all
+        rows knows the future: a maker that must not know it needs a `sigma` of its own, or
+        `sigma_rows` before the ticks that are judged.
     """
 
     path: Array = field(repr=False)
     hold: bool = False
+    sigma_rows: int = 0
 
     def __post_init__(self) -> None:
         path = np.ascontiguousarray(self.path, dtype=np.float64)
@@ -195,6 +215,20 @@ class Replay:
         if path.min() <= 0.0:
             raise InputError(f"path has a value {path.min():g}: prices must be > 0")
         object.__setattr__(self, "path", path)
+        _check_rows(self.sigma_rows, len(path))
+
+    def used_rows(self, ticks: int) -> int:
+        """Rows from which the volatility is estimated in an episode of so many ticks."""
+        return min(self.sigma_rows or ticks + 1, len(self.path))
+
+    def volatility(self, dt: float, ticks: int) -> Array:
+        """[series] standard deviation of the log returns, per square root of time; 0 where the
+        rows do not move, and where there are fewer than three."""
+        rows = self.path[: self.used_rows(ticks)]
+        if len(rows) < 3:
+            return np.zeros(rows.shape[1])
+        found: Array = np.diff(np.log(rows), axis=0).std(axis=0, ddof=1) / sqrt(dt)
+        return np.where(found > 1e-9, found, 0.0)  # what rounding leaves is no risk
 
     def opening(self, levels: Array) -> Array:
         """[M] levels before the first tick."""
@@ -217,12 +251,44 @@ class Fundamentals:
 
     @property
     def sigma(self) -> float:
+        """The price process's parameter of that name; 0 where it has none."""
         return float(getattr(self.price, "sigma", 0.0))
+
+    def volatility(self, market: Market) -> Array:
+        """[K] volatility of each instrument's price per square root of time, see `relative`.
+
+        The process's own: sigma; of jump diffusion with the variance of the jumps; of a replay
+        estimated from its rows. 0 where the price is constant, drawn anew, or moved by a shock:
+        no variance of theirs grows with time.
+        """
+        told = getattr(self.price, "volatility", None)
+        found = np.array([self.sigma]) if told is None else told(market.dt, market.horizon)
+        return np.broadcast_to(found, (market.layout.K,))
 
     @property
     def relative(self) -> bool:
         """Whether sigma is in shares of the price rather than in money."""
         return bool(getattr(self.price, "relative", not isinstance(self.price, Brownian)))
+
+    def estimated(self, market: Market) -> str:
+        """One sentence on a volatility that is estimated from recorded rows; empty where none is.
+
+        It is of use in a dealer market alone: only there somebody is told the volatility.
+        """
+        if not isinstance(self.price, Replay) or "spread" not in market.quotes.features:
+            return ""
+        rows, found = self.price.used_rows(market.horizon), self.volatility(market)
+        named = [
+            f"{name} {value:.3g}"
+            for name, value in zip(market.layout.instruments[:6], found, strict=False)
+        ]
+        more = f" and {found.size - 6} more" if found.size > 6 else ""
+        return (
+            f"volatility of the replayed price, estimated from its first {rows:,} rows, in shares "
+            f"of the price per square root of time (dt = {market.dt:g}): {', '.join(named)}{more}; "
+            "makers without a sigma of their own use it, and so know these rows beforehand "
+            "(sigma_rows of the replay bounds them)"
+        )
 
     def fits(self, market: Market) -> None:
         for name, width in (("price", market.layout.K), ("cost", market.layout.L),

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mos_agents.market.observations import ObservationField
 from mos_agents.market.printing import short_repr
@@ -19,8 +20,11 @@ class Seat:
     """What a participant knows before it plays: its listings, its limits, what it will see.
 
     low, high: [L_n, A] limits of its actions. sigma, order_decay (kappa) and order_rate (orders
-    per unit of time and side) are the public parameters of a dealer market, NaN elsewhere; sigma
-    is per square root of time, in shares of the price if `sigma_relative`, otherwise in money.
+    per unit of time and side) are the public parameters of a dealer market, NaN elsewhere.
+    sigma: [L_n] volatility of the price of what each listing trades, per square root of time; in
+        shares of the price where `sigma_relative` [L_n], otherwise in money. A replayed price has
+        the volatility of its rows, see `Replay`; 0 where no variance grows with time (constant,
+        drawn anew, moved by a shock).
     turn: (period, offset), the participant moves at the ticks t with (t - offset) % period == 0;
         (0, 0) where that cannot be told beforehand.
     """
@@ -38,8 +42,8 @@ class Seat:
     columns: slice
     dt: float
     horizon: int
-    sigma: float
-    sigma_relative: bool
+    sigma: Array
+    sigma_relative: NDArray[np.bool_]
     order_decay: float
     order_rate: float
     turn: tuple[int, int]

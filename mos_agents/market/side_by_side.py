@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.printing import short_repr
@@ -241,8 +242,15 @@ class SideBySide:
         """[L] volatility of what each listing trades."""
         sigmas = np.zeros(market.layout.L)
         for place in self.places(market):
-            sigmas[place.listings] = place.part.reference.sigma
+            sigmas[place.listings] = place.market.sigmas
         return sigmas
+
+    def relative(self, market: Market) -> NDArray[np.bool_]:
+        """[L] whether each listing's volatility is in shares of its price."""
+        shares: NDArray[np.bool_] = np.zeros(market.layout.L, np.bool_)
+        for place in self.places(market):
+            shares[place.listings] = place.market.sigmas_relative
+        return shares
 
     def first_levels(self, market: Market) -> tuple[Array, Array, Array]:
         """Levels before the first tick, each part's from its own rule."""

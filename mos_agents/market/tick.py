@@ -160,8 +160,8 @@ class Market:
                     columns=slice(begin, begin + size),
                     dt=self.dt,
                     horizon=self.horizon,
-                    sigma=place.reference.sigma,
-                    sigma_relative=bool(getattr(place.reference, "relative", True)),
+                    sigma=self.sigmas[own],
+                    sigma_relative=self.sigmas_relative[own],
                     order_decay=float(getattr(place.execution, "kappa", np.nan)),
                     order_rate=order_rate(place),
                     turn=turn(self, n),
@@ -280,9 +280,23 @@ class Market:
 
     @cached_property
     def sigmas(self) -> Array:
-        """[L] volatility of the price of what each listing trades."""
+        """[L] volatility of the price of what each listing trades, per square root of time."""
         by_listing: Callable[[Market], Array] | None = getattr(self.reference, "sigmas", None)
-        return by_listing(self) if by_listing else np.full(self.layout.L, self.reference.sigma)
+        if by_listing is not None:
+            return by_listing(self)
+        by_instrument: Callable[[Market], Array] | None
+        by_instrument = getattr(self.reference, "volatility", None)
+        if by_instrument is None:
+            return np.full(self.layout.L, self.reference.sigma)
+        return by_instrument(self)[self.layout.instrument]
+
+    @cached_property
+    def sigmas_relative(self) -> NDArray[np.bool_]:
+        """[L] whether `sigmas` is in shares of the price rather than in money."""
+        relative = getattr(self.reference, "relative", True)
+        if callable(relative):
+            return np.asarray(relative(self), dtype=np.bool_)
+        return np.full(self.layout.L, bool(relative))
 
     @cached_property
     def sealed(self) -> bool:

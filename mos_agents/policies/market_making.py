@@ -59,8 +59,11 @@ class AvellanedaStoikov(Deterministic):
     gamma sigma^2 (T - t) + (2 / gamma) ln(1 + gamma / kappa), q being the inventory in the asset.
 
     gamma: absolute risk aversion, per unit of money.
-    sigma: money per square root of time; None takes the market's, times the mid price where that
-        is given in shares of it.
+    sigma: money per square root of time; None takes the market's (`Seat.sigma`), times the mid
+        price where that is given in shares of it. On a replayed price that is the volatility of
+        the recorded rows: of all of them unless `sigma_rows` says otherwise, so that the maker
+        knows something of the future. Where the price has no volatility (constant, drawn anew,
+        moved by a shock) sigma must be given; 0 says that there is no risk, and no lean.
     kappa: decay of the order flow per unit of money; None takes the market's.
     horizon: T in units of time; None is the market's episode. After T, T - t is 0.
     """
@@ -77,6 +80,7 @@ class AvellanedaStoikov(Deterministic):
     def start(self, seat: Seat, batch: int) -> Any:
         seated(self, seat, "offset", "inventory", "reference", "clock")
         _known(self, seat, "kappa", seat.order_decay)
+        _risky(self, seat)
 
     def decide(self, seat: Seat, observation: Array) -> Array:
         inventory = seat.read(observation, "inventory")
@@ -122,6 +126,7 @@ class Glft(Deterministic):
         seated(self, seat, "offset", "inventory", "reference")
         _known(self, seat, "kappa", seat.order_decay)
         _known(self, seat, "rate", seat.order_rate)
+        _risky(self, seat)
 
     def decide(self, seat: Seat, observation: Array) -> Array:
         kappa = seat.order_decay if self.kappa is None else self.kappa
@@ -140,7 +145,7 @@ def variance(seat: Seat, observation: Array, sigma: float | None) -> Array:
     mid = seat.read(observation, "reference")
     if sigma is not None:
         return np.full(mid.shape, sigma * sigma)
-    money = seat.sigma * mid if seat.sigma_relative else np.full(mid.shape, seat.sigma)
+    money = np.where(seat.sigma_relative, seat.sigma * mid, seat.sigma)
     return money * money
 
 
@@ -150,6 +155,17 @@ def _optional(policy: Any, *names: str) -> None:
             check_number(policy, name, 0.0)
         if name in ("kappa", "rate") and getattr(policy, name) == 0.0:
             raise InputError(f"{policy.kind}.{name}=0.0 must be > 0, or null for the market's own")
+
+
+def _risky(policy: Any, seat: Seat) -> None:
+    """InputError where sigma is not given and the price of some own listing has none."""
+    if policy.sigma is None and not ((seat.sigma > 0.0) & np.isfinite(seat.sigma)).all():
+        raise InputError(
+            f"{seat.name}: {policy.kind}.sigma is not given, and a mid price here has no "
+            "volatility of its own (constant, drawn anew, or moved by a shock only), so that the "
+            "quotes would never lean against the inventory; set sigma, in money per square root "
+            "of time, or sigma=0 for quotes that do not lean"
+        )
 
 
 def _known(policy: Any, seat: Seat, name: str, market: float) -> None:

@@ -179,6 +179,7 @@ class ReplayFile(Part):
     path: str
     columns: tuple[str, ...] = ()
     hold: bool = False
+    sigma_rows: Whole = 0
 
     @model_validator(mode="after")
     def _its_class_takes_it(self) -> ReplayFile:
@@ -187,7 +188,7 @@ class ReplayFile(Part):
     def build(self) -> Any:
         from mos_agents.scenarios.tables import read_series
 
-        return reference.Replay(read_series(self.path, self.columns), self.hold)
+        return reference.Replay(read_series(self.path, self.columns), self.hold, self.sigma_rows)
 
 
 def one_of(name: str) -> Any:

@@ -170,8 +170,9 @@ def test_a_seat_knows_the_rules_of_its_own_part():
     assert maker.features == ("offset", "spread")
     assert firm.features == ("price", "unused")
     lone = DEALERS.seat("maker_1")
-    assert (maker.sigma, maker.order_decay, maker.order_rate) == (0.02, 1.5, lone.order_rate)
-    assert firm.sigma == 0.0
+    assert (maker.order_decay, maker.order_rate) == (1.5, lone.order_rate)
+    assert (maker.sigma == 0.02).all() and maker.sigma_relative.all()
+    assert (firm.sigma == 0.0).all()
     assert np.array_equal(maker.low, lone.low) and np.array_equal(maker.high, lone.high)
     names = [f.name for f in maker.fields]
     assert "rival_bid" in names and "rival_ask" in names
