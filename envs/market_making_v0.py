@@ -25,9 +25,9 @@ index  name        range        unit            meaning
 71     clock       [0, 1]       1               share of the horizon that has passed
 
 action:
-index     name    range        unit            meaning
-0-8 by 2  offset  [-5, 5]      money per unit  middle of the quotes less the mid price
-1-9 by 2  spread  [0.01, 0.5]  money per unit  ask less bid
+index     name    range      unit            meaning
+0-8 by 2  offset  [-5, 5]    money per unit  middle of the quotes less the mid price
+1-9 by 2  spread  [0.01, 3]  money per unit  ask less bid
 """
 
 from __future__ import annotations

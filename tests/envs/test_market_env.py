@@ -266,7 +266,7 @@ def test_the_grid_of_a_dealer_is_every_offset_with_every_spread():
     env = market_making_v0.parallel_env(actions="discrete", levels=(3, 2), assets=1)
     assert env.action_space("maker_1") == spaces.Discrete(6)
     assert env.price_grid("maker_1")[0] == pytest.approx(
-        np.array([[-0.25, 0.01], [-0.25, 0.5], [0, 0.01], [0, 0.5], [0.25, 0.01], [0.25, 0.5]])
+        np.array([[-1.5, 0.01], [-1.5, 3.0], [0, 0.01], [0, 3.0], [1.5, 0.01], [1.5, 3.0]])
     )
 
 
@@ -294,11 +294,11 @@ def test_the_message_names_agent_field_value_limits_and_remedy():
     env = market_making_v0.parallel_env(makers=2, assets=2)
     env.reset(seed=0)
     actions = sample(env)
-    actions["maker_2"][3] = 0.75
+    actions["maker_2"][3] = 3.75
     with pytest.raises(QuoteRefused) as caught:
         env.step(actions)
     assert str(caught.value) == (
-        "maker_2: action[3] (spread of asset_2) = 0.75 must be in [0.01, 0.5]; "
+        "maker_2: action[3] (spread of asset_2) = 3.75 must be in [0.01, 3]; "
         "clip actions to action_space('maker_2')"
     )
 
