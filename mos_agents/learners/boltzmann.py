@@ -40,9 +40,12 @@ class Worths(NamedTuple):
 class Boltzmann(Learner):
     """Q-learning with softmax exploration.
 
-    alpha: learning rate. delta: discount factor per tick. temperature: T at tick 0, in the unit of
-    Q (money); it falls as exp(-beta t), to no less than temperature_floor. initial: the first
-    table, one number or one for each level.
+    alpha: learning rate, in (0, 1].
+    delta: discount factor per tick, in [0, 1].
+    temperature: T at tick 0, in the unit of Q (money); it falls as exp(-beta t), > 0.
+    beta: how fast the temperature falls, per tick, >= 0.
+    temperature_floor: least temperature, in money, > 0.
+    initial: the first table, one number or one for each level, in money.
     """
 
     alpha: float = 0.15

@@ -38,10 +38,12 @@ class Means(NamedTuple):
 class EpsilonGreedyBandit(Learner):
     """A bandit with epsilon-greedy exploration.
 
-    step: weight of the newest reward; None weighs all alike (sample means). epsilon: chance to draw
-    any level at tick 0; it falls as exp(-beta t), to no less than epsilon_floor. initial: what
-    levels are thought to earn before they are tried, one number or one for each; a high one has
-    all of them tried (sample means forget it at the first try).
+    step: weight of the newest reward, in (0, 1]; None weighs all alike (sample means).
+    epsilon: chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
+    beta: how fast that chance falls, per tick, >= 0.
+    epsilon_floor: least chance to draw any level, in [0, 1].
+    initial: what levels are thought to earn before they are tried, in money, one number or one for
+        each; a high one has all of them tried (sample means forget it at the first try).
 
     The reward of a move is the mean per tick while it stood. If it `sees` anything, every situation
     has a bandit of its own.

@@ -39,9 +39,10 @@ class Weights(NamedTuple):
 class Exp3(Learner):
     """Exponential weights for exploration and exploitation.
 
-    gamma: share of draws that explore, and the learning rate. reward_low, reward_high: what a tick
-    earns at least and at most; rewards are scaled by them into [0, 1], and what lies beyond counts
-    as the bound.
+    gamma: share of draws that explore, and the learning rate, in (0, 1].
+    reward_low: what a tick earns at least, in money.
+    reward_high: what a tick earns at most, in money. Rewards are scaled by both into [0, 1], and
+        what lies beyond counts as the bound.
 
     The reward of a move is the mean per tick while it stood. Where nobody knows whose turn it is,
     only ticks in which the level proposed is the one that stood are learnt from. The weights by

@@ -53,11 +53,12 @@ class Frozen:
     """Plays a learner's memory greedily: the best level of each situation, several best with equal
     chance. For learners of chances (exp3, hedge, wolf_phc) the best level is the likeliest.
 
-    policy: the learner, with the parameters it learnt with. path: a file that `learners.save`
-    wrote; in Python, `Frozen.of(policy, memory)` does without. packed: that file's bytes as text,
-    in place of a path: so a table travels to a machine that does not share the disk. A policy that
-    is pickled always goes so. market: the one whose memory is played in all markets; None plays
-    each its own, or one that was saved alone in all.
+    policy: the learner, with the parameters it learnt with.
+    path: a file that `learners.save` wrote; in Python, `Frozen.of(policy, memory)` does without.
+    packed: that file's bytes as text, in place of a path: so a table travels to a machine that does
+        not share the disk. A policy that is pickled always goes so.
+    market: the one whose memory is played in all markets; None plays each its own, or one that was
+        saved alone in all, >= 0.
     mixed: draw levels with the chances learnt, in place of the likeliest (only for learners of
     chances; for the others both are the same).
     """

@@ -43,8 +43,10 @@ class Hedge(Learner):
     payoffs: own profits by own level (rows) and by the rivals' levels (columns; the rivals' digits
         in roster order, the first rival's the most significant). For learners without states that
         move at every tick, and see their rivals.
-    reward_low, reward_high: what a tick earns at least and at most; rewards are scaled by them into
-        [0, 1], and what lies beyond counts as the bound. None takes the table's least and greatest.
+    reward_low: what a tick earns at least, in money; None takes the least of the payoffs.
+    reward_high: what a tick earns at most, in money; None takes the greatest of the payoffs.
+
+    Rewards are scaled by both into [0, 1], and what lies beyond counts as the bound.
 
     The reward of a move is the mean per tick while it stood. Where nobody knows whose turn it is,
     only ticks in which the level proposed is the one that stood are learnt from, as in `exp3`.

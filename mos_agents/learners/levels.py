@@ -34,7 +34,10 @@ MOST_OF_MEMORY = 0.8
 class Levels:
     """A finite choice of prices.
 
-    prices: the levels, rising; or, where None, `levels` equal steps from `low` to `high`.
+    prices: the levels, rising; None takes equal steps from low to high.
+    low: lowest level, in the unit of `relative_to`, >= 0 and < high.
+    high: highest level, in the unit of `relative_to`, > 0.
+    levels: how many levels there are from low to high, ends included, in [2, 10000].
     relative_to: what a level multiplies: "money" (a level is a price), the own unit "cost", or the
         "opening" price of each listing.
     scope: "listing" learns for each listing by itself, from that listing's own profit and against

@@ -65,10 +65,14 @@ class QMemory(NamedTuple):
 class QLearning(Levels):
     """Q-learning with epsilon-greedy exploration.
 
-    alpha: learning rate. delta: discount factor per tick. epsilon: chance to explore at tick 0, an
-    action drawn uniformly; it falls as exp(-beta t), to no less than epsilon_floor.
-    initial: the first table, one number or one for each level; initial_spread: a uniform draw from
-        [0, initial_spread) on top of each entry.
+    alpha: learning rate, in (0, 1].
+    delta: discount factor per tick, in [0, 1].
+    epsilon: chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
+    beta: how fast that chance falls, per tick, >= 0.
+    epsilon_floor: least chance to draw any level, in [0, 1].
+    initial: the first table, one number or one for each level, in money.
+    initial_spread: a uniform draw from [0, initial_spread) comes on top of each entry, in money,
+        >= 0.
     payoffs: own profits by own level (rows) and state of the rivals (columns). With them every
         level is corrected at every move, by what it would have earned ("synchronous" learning,
         Asker, Fershtman and Pakes 2022); None corrects the level played.

@@ -49,12 +49,16 @@ class SarsaTables(NamedTuple):
 class Sarsa(Learner):
     """SARSA with epsilon-greedy exploration.
 
-    alpha: learning rate. delta: discount factor per tick. epsilon: chance to draw any level at
-    tick 0; it falls as exp(-beta t), to no less than epsilon_floor. initial: the first table, one
-    number or one for each level. Of several best levels one is drawn at each choice.
+    alpha: learning rate, in (0, 1].
+    delta: discount factor per tick, in [0, 1].
+    epsilon: chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
+    beta: how fast that chance falls, per tick, >= 0.
+    epsilon_floor: least chance to draw any level, in [0, 1].
+    initial: the first table, one number or one for each level, in money.
 
-    As in the textbook's algorithm, a' is chosen by the table before (s, a) is corrected: the
-    correction of a move is made when the reward of the next one is heard, before any other choice.
+    Of several best levels one is drawn at each choice. As in the textbook's algorithm, a' is chosen
+    by the table before (s, a) is corrected: the correction of a move is made when the reward of the
+    next one is heard, before any other choice.
     """
 
     alpha: float = 0.15

@@ -39,8 +39,9 @@ class Sums(NamedTuple):
 class Thompson(Learner):
     """Gaussian Thompson sampling with known variance.
 
-    noise: standard deviation of a level's reward per tick, in money. prior_mean, prior_sd: belief
-    about every level's mean before it is tried.
+    noise: standard deviation of a level's reward per tick, in money, > 0.
+    prior_mean: mean of the belief about every level before it is tried, in money.
+    prior_sd: standard deviation of that belief, in money, > 0.
 
     The reward of a move is the mean per tick while it stood, and counts as one observation. If it
     `sees` anything, every situation has a bandit of its own.

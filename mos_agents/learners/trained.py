@@ -27,11 +27,12 @@ MOST_SQUASHED = 1.0 - 1e-12
 class TrainedNetwork:
     """Plays a network that `learners.save_network` wrote.
 
-    path: the file. packed: its bytes as text, in place of a path: so a network travels to a machine
-        that does not share the disk; in Python, `TrainedNetwork.of(network)` writes it. A policy
+    path: the file that holds the network.
+    packed: its bytes as text, in place of a path: so a network travels to a machine that does not
+        share the disk; in Python, `TrainedNetwork.of(network)` writes it. A policy
         that is pickled always goes so.
-    explore: False plays the likeliest level, the best worth or the mean; True draws as in training
-        (networks of worths: any level with chance `epsilon`).
+    explore: False plays the likeliest level, the best worth or the mean; True draws as in training.
+    epsilon: chance of any level at a tick where a network of worths explores, in [0, 1].
 
     A network is refused at any seat that does not see and decide what it was trained for.
     """

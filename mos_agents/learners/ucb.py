@@ -32,8 +32,10 @@ class Trials(NamedTuple):
 class UCB1(Learner):
     """Upper confidence bounds.
 
-    reward_low, reward_high: what a tick earns at least and at most; rewards are scaled by them into
-    [0, 1], and what lies beyond counts as the bound. confidence: the 2 of the formula.
+    reward_low: what a tick earns at least, in money.
+    reward_high: what a tick earns at most, in money. Rewards are scaled by both into [0, 1], and
+        what lies beyond counts as the bound.
+    confidence: the 2 of the formula: how much a level is tried for being little known, >= 0.
 
     The reward of a move is the mean per tick while it stood. Levels not yet tried, and others that
     are as good, are drawn with equal chance. If it `sees` anything, every situation has a bandit

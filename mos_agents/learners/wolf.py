@@ -41,10 +41,16 @@ class Strategies(NamedTuple):
 class WolfPHC(Learner):
     """Policy hill-climbing with a variable learning rate.
 
-    alpha: learning rate of Q. delta: discount factor per tick. win, lose: steps of the strategy,
-    win <= lose. epsilon: chance to draw any level at tick 0, beside the strategy; it falls as
-    exp(-beta t), to no less than epsilon_floor. initial: the first Q, one number or one for each
-    level. Of several best levels the strategy climbs towards the lowest.
+    alpha: learning rate of Q, in (0, 1].
+    delta: discount factor per tick, in [0, 1].
+    win: step of the strategy while it earns more than its average would, in (0, 1]; at most lose.
+    lose: step of the strategy while it does not, in (0, 1].
+    epsilon: chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
+    beta: how fast that chance falls, per tick, >= 0.
+    epsilon_floor: least chance to draw any level, in [0, 1].
+    initial: the first table, one number or one for each level, in money.
+
+    Of several best levels the strategy climbs towards the lowest.
     """
 
     alpha: float = 0.15

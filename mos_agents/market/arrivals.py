@@ -34,7 +34,11 @@ def needs(name: str, value: float, low: float, high: float = np.inf) -> None:
 
 @dataclass(frozen=True)
 class FixedMass:
-    """The same outside demand at every tick, per choice group: `buy` and `sell` units."""
+    """The same outside demand at every tick.
+
+    buy: units that buyers want, per tick and choice group, >= 0.
+    sell: units that sellers offer to bidders and dealers, per tick and choice group, >= 0.
+    """
 
     ahead: ClassVar[bool] = True
 
@@ -95,6 +99,12 @@ class Hawkes:
     `mean_size`, rounded up to whole lots of `lot` (0 leaves them as drawn). Simulated exactly, not
     on a grid, by the two-exponential decomposition of Dassios and Zhao (2013). The stationary rate
     is mu / (1 - alpha / beta); the market opens in it.
+
+    mu: base rate, orders per unit of time and side of an instrument, >= 0.
+    alpha: by how much one order lifts the rate of further ones, per unit of time, >= 0 and < beta.
+    beta: decay of that excitement, per unit of time, > 0.
+    mean_size: mean size of an order before it is rounded, in units, > 0.
+    lot: units of a lot, to which sizes are rounded up, >= 0.
     """
 
     ahead: ClassVar[bool] = True

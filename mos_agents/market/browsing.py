@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 class Browsing:
     """Sessions that look at several distinct products; some sessions are scrapers.
 
-    Each session views between `views[0]` and `views[1]` products, all equally likely. A share
-    `contamination` of sessions are scrapers: they view `scraper_views` times as many (at most all)
-    and buy with `scraper_intent` times a customer's probability. `poisson=True` draws the number
-    of sessions with mean `sessions`.
+    A session views distinct products, all equally likely, and compares their sellers.
+
+    sessions: sessions a tick; with `poisson`, their mean, in [0, 1e7].
+    views: least and most products that a session views, each number between equally likely.
+    contamination: share of the sessions that are scrapers, in [0, 1].
+    scraper_views: a scraper views so many times as many products (at most all), >= 0.
+    scraper_intent: a scraper buys with so many times a customer's probability, in [0, 1].
+    poisson: draw the number of sessions at each tick, in place of the same number.
     """
 
     ahead: ClassVar[bool] = True

@@ -28,9 +28,18 @@ class Logit:
     """Multinomial logit with an outside option (McFadden 1974), or nested logit.
 
     Utility of an offer: (intercept - price_coefficient * price + quality_coefficient * quality)
-    / scale, with the price over its reference price if `relative`. The outside option's utility is
-    outside / scale. With `nesting` in (0, 1), offers of the same nest of the catalogue are closer
-    substitutes (Berry 1994): 0 is plain logit, and 1 its limit.
+    / scale. The outside option's utility is outside / scale. Nested logit as in Berry (1994).
+
+    intercept: utility of an offer before price and quality.
+    price_coefficient: utility lost per unit of price: of money, or of the reference price if
+        `relative`.
+    quality_coefficient: utility per unit of the catalogue's quality.
+    relative: the price counts as a multiple of its reference price, not in money.
+    outside: utility of buying nothing.
+    scale: how much tastes differ; the smaller, the more the best offer sells, > 0.
+    nesting: how close substitutes the offers of one nest of the catalogue are, in [0, 1); 0 is
+        plain logit.
+    choice: what a customer compares: "within" the sellers of one product, or "across" all offers.
     """
 
     intercept: float = 0.5
@@ -67,6 +76,11 @@ class Elasticity:
     stays with probability exp(-comparison (price - cheapest) / reference), and otherwise buys from
     the cheapest. With one rival this is the two-seller formula for each seller's own visitors; what
     a dear seller loses by comparison, the cheapest gains.
+
+    base: chance that a visitor buys at the reference price, in [0, 1].
+    elasticity: by how many percent that chance falls if the price rises by one percent, >= 0.
+    comparison: how readily a visitor leaves for a cheaper rival; 0 never compares, >= 0.
+    choice: what a customer compares: "within" the sellers of one product, or "across" all offers.
     """
 
     base: float = 0.3
@@ -95,6 +109,11 @@ class Linear:
 
     Inverse demand p_i = intercept - own q_i - cross sum_j q_j, per unit of mass. A seller whose
     demand would be negative, or who is sold out, leaves the system and the rest is solved anew.
+
+    intercept: price at which nothing is bought any more, in money.
+    own: fall of a seller's price per unit of its own quantity, in money, > 0.
+    cross: fall of a seller's price per unit of a rival's quantity, in money, >= 0 and < own.
+    choice: what a customer compares: "within" the sellers of one product, or "across" all offers.
     """
 
     intercept: float = 1.0
@@ -121,8 +140,11 @@ class Linear:
 class Cheapest:
     """Homogeneous goods: the cheapest takes all, equal prices share (Bertrand).
 
-    Demand at price p is 1 up to `choke` and none above; with `slope` > 0 it falls linearly,
-    max(0, 1 - slope p).
+    Demand at price p is max(0, 1 - slope p) up to the choke price, and none above.
+
+    choke: highest price at which anybody buys, in money, > 0.
+    slope: fall of demand per unit of money; 0 is the same demand at every price, >= 0.
+    choice: what a customer compares: "within" the sellers of one product, or "across" all offers.
     """
 
     choke: float = np.inf

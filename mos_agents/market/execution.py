@@ -35,6 +35,8 @@ class Expected:
 
     Stock runs out in the middle of a tick: from that moment on the rest of the mass chooses among
     the sellers left (the fluid limit of `Sampled`).
+
+    demand: the demand model, which gives the shares.
     """
 
     demand: Demand
@@ -77,7 +79,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Each arrival chooses, in time order, from what is still in stock."""
+    """Each arrival chooses, in time order, from what is still in stock.
+
+    demand: the demand model, which gives the chance of each offer.
+    """
 
     demand: Demand
 
@@ -135,6 +140,11 @@ class FillIntensity:
     An order trades at a quote that is `distance` from the mid with probability
     min(1, scale exp(-kappa distance) (1 + volatility_boost sigma)) (Avellaneda and Stoikov 2008).
     It walks the book: the best quote is hit first, equal quotes share, each unit is sold once.
+
+    kappa: decay of that chance per unit of money between quote and mid price, > 0.
+    scale: the chance at the mid price, before the boost, > 0.
+    volatility_boost: by how much volatility lifts the chance of a trade, >= 0.
+    expected: trade the mean of what orders would, in place of drawing each order.
     """
 
     kappa: float = 1.5
@@ -184,9 +194,12 @@ class FillIntensity:
 class Auction:
     """A sealed-bid auction of every instrument's supply, unit by unit (Vickrey 1961).
 
-    The highest bid of at least the `reserve` wins a unit; it pays its bid ("first") or the larger
-    of the next bid and the reserve ("second"). Equal bids draw lots. The supply is what arrives on
-    the selling side.
+    The highest bid of at least the reserve wins a unit. Equal bids draw lots. The supply is what
+    arrives on the selling side.
+
+    price: what the winner pays: its own bid ("first"), or the larger of the next bid and the
+        reserve ("second").
+    reserve: least bid that can win, in money, >= 0.
     """
 
     price: str = "first"

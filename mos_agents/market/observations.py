@@ -49,8 +49,9 @@ _NOBODYS = np.empty(0, np.int64)
 class Book:
     """Own book and public tape.
 
-    tape_delay: ticks by which rivals' quotes lag behind the last ones.
-    tape_noise: relative error of the rivals' prices seen, drawn anew for each observer and tick.
+    tape_delay: ticks by which rivals' quotes lag behind the last ones, >= 0.
+    tape_noise: relative error of the rivals' prices seen, drawn anew for each observer and tick,
+        >= 0.
     show_rivals: False hides the tape altogether.
     show_cost: False hides the own unit cost (or private worth).
     show_cash, show_clock: False hides the own cash, and the share of the horizon that has passed:

@@ -21,14 +21,17 @@ class Ledger:
     Where the catalogue's stock is infinite, nothing is held: units sold are sourced at cost, and
     units bought are used at once for their worth. Otherwise inventory moves with the trades.
 
-    limit: largest inventory that bids may build up, whatever is supplied; with `short`, also the
-        largest short position.
+    limit: largest inventory of a listing that bids may build up, whatever is supplied, in units;
+        with `short`, also the largest short position, > 0.
+    short: units may be sold that are not held.
     base_stock: stock that orders restore every tick, as a multiple of the opening stock; 0 never
-        orders. Orders arrive after `lead_time` ticks and are paid at cost on delivery.
-    holding_cost: money per unit (long or short) and tick. shortage_cost: per unit turned away.
-    commission: share of the firms' revenue that the platform receives.
+        orders, >= 0.
+    lead_time: ticks until an order arrives, which is paid at cost on delivery, >= 0.
+    holding_cost: money per unit held (long or short) and tick, >= 0.
+    shortage_cost: money per unit that was asked for and turned away, >= 0.
+    commission: share of the firms' revenue that the platform receives, in [0, 1).
     mark: value inventory at its "cost" or at the "reference" price.
-    endowment: opening cash.
+    endowment: opening cash of each participant, in money.
     """
 
     limit: float = np.inf

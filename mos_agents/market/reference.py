@@ -56,7 +56,11 @@ class Constant:
 
 @dataclass(frozen=True)
 class GeometricBrownian:
-    """dS = mu S dt + sigma S dW, exact over a tick."""
+    """Geometric Brownian motion, dS = mu S dt + sigma S dW, exact over a tick.
+
+    mu: drift per unit of time, as a share of the level.
+    sigma: volatility per square root of time, as a share of the level, >= 0.
+    """
 
     mu: float = 0.0
     sigma: float = 0.02
@@ -74,7 +78,13 @@ class GeometricBrownian:
 
 @dataclass(frozen=True)
 class Brownian:
-    """dS = mu dt + sigma dW, as in Avellaneda and Stoikov (2008). Levels may become negative."""
+    """Brownian motion, dS = mu dt + sigma dW, as in Avellaneda and Stoikov (2008).
+
+    Levels may become negative.
+
+    mu: drift per unit of time, in money.
+    sigma: volatility per square root of time, in money, >= 0.
+    """
 
     mu: float = 0.0
     sigma: float = 2.0
@@ -91,7 +101,13 @@ class Brownian:
 
 @dataclass(frozen=True)
 class OrnsteinUhlenbeck:
-    """d log S = -reversion (log S - log S_0) dt + sigma dW, exact over a tick; stays positive."""
+    """Mean reversion of the logarithm, d log S = -reversion (log S - log S_0) dt + sigma dW.
+
+    Exact over a tick; levels stay positive.
+
+    reversion: speed of the return to the opening level, per unit of time, >= 0.
+    sigma: volatility per square root of time, as a share of the level, >= 0.
+    """
 
     reversion: float = 1.0
     sigma: float = 0.1
@@ -111,7 +127,14 @@ class OrnsteinUhlenbeck:
 
 @dataclass(frozen=True)
 class JumpDiffusion:
-    """Geometric Brownian motion with log-normal jumps at Poisson times (Merton 1976)."""
+    """Geometric Brownian motion with log-normal jumps at Poisson times (Merton 1976).
+
+    mu: drift per unit of time, as a share of the level.
+    sigma: volatility per square root of time between jumps, as a share of the level, >= 0.
+    rate: jumps per unit of time, >= 0.
+    jump_mean: mean of the logarithm of a jump's factor.
+    jump_sd: standard deviation of the logarithm of a jump's factor, >= 0.
+    """
 
     mu: float = 0.0
     sigma: float = 0.02
@@ -145,7 +168,11 @@ class JumpDiffusion:
 
 @dataclass(frozen=True)
 class UniformDraw:
-    """Drawn anew at every tick, uniform in [low, high]: the private worth of an auctioned item."""
+    """Drawn anew at every tick, uniform in [low, high]: the private worth of an auctioned item.
+
+    low: least level that is drawn, >= 0.
+    high: greatest level that is drawn, >= 0 and at least low.
+    """
 
     low: float = 0.0
     high: float = 1.0
@@ -162,9 +189,12 @@ class UniformDraw:
 
 @dataclass(frozen=True)
 class Shock:
-    """A factor on the opening level from tick `at` on, for `duration` ticks (0: for good).
+    """A factor on the opening level, from one tick on, for a while or for good.
 
-    `only` names the columns it hits; none given means all.
+    at: tick at which the shock begins, >= 0.
+    factor: what the opening level is multiplied by, >= 0.
+    duration: ticks that the shock lasts; 0 is for good, >= 0.
+    only: columns that it hits, by number from 0; none given means all.
     """
 
     at: int = 100
@@ -195,6 +225,7 @@ class Shock:
 class Replay:
     """A recorded path [T, M], row t at tick t.
 
+    path: the levels, a row a tick and a column a series; one column serves all.
     hold: the last row stays once the path is over; otherwise a path shorter than the episode is
         refused.
     sigma_rows: rows, from the first on, from which the volatility is estimated that makers are
@@ -243,7 +274,12 @@ class Replay:
 
 @dataclass(frozen=True)
 class Fundamentals:
-    """One process each for reference prices [B, K], costs [B, L] and demand scales [B, G]."""
+    """What moves by itself: a process each for reference prices, costs and outside demand.
+
+    price: process of the reference or mid prices, one a instrument.
+    cost: process of the unit costs (a bidder's worths), one a listing.
+    demand: process of the factor on outside demand, one a choice group.
+    """
 
     price: Process = field(default_factory=Constant)
     cost: Process = field(default_factory=Constant)

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Objective:
-    """Reward = sum of weight x metric; `by_participant` gives some of them their own weights."""
+    """What participants are after: the sum of weight x metric over a tick.
+
+    weights: weight of each metric by its name; metrics not named count nothing.
+    by_participant: weights of single participants by name, in place of the common ones.
+    """
 
     weights: Mapping[str, float] = field(default_factory=lambda: {"pnl": 1.0})
     by_participant: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

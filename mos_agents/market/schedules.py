@@ -39,7 +39,11 @@ class Alternating:
 
 @dataclass(frozen=True)
 class Periodic:
-    """Participant n moves every `periods[n]` ticks, first at tick `offsets[n]` (default 0)."""
+    """Participant n moves every `periods[n]` ticks, first at tick `offsets[n]`.
+
+    periods: ticks from one move to the next, one number for each participant in roster order.
+    offsets: tick of the first move, one number for each participant; None is 0 for all.
+    """
 
     periods: tuple[int, ...]
     offsets: tuple[int, ...] | None = None
@@ -67,7 +71,10 @@ class Periodic:
 
 @dataclass(frozen=True)
 class RandomMoves:
-    """Each participant moves with probability `probability` at each tick (Calvo 1983)."""
+    """Each participant moves by chance at each tick, independently of the others (Calvo 1983).
+
+    probability: chance of a move at a tick, in (0, 1].
+    """
 
     probability: float = 0.5
 

@@ -34,8 +34,10 @@ class Shaded(Deterministic):
     """The symmetric equilibrium of the first-price auction with uniform worths from 0 up.
 
     With n bidders and reserve r, a worth v >= r bids v (n - 1)/n + r^n / (n v^(n - 1))
-    (Riley and Samuelson 1981); below the reserve it bids its worth and does not win. `bidders`
-    counts all bidders; None counts those of the seat's market, instrument by instrument.
+    (Riley and Samuelson 1981); below the reserve it bids its worth and does not win.
+
+    bidders: how many bid, this one included; None counts those of its market, item by item, >= 1.
+    reserve: least bid that can win, in money, >= 0.
     """
 
     bidders: int | None = None
@@ -68,7 +70,11 @@ class Shaded(Deterministic):
 @register("random_bid")
 @dataclass(frozen=True)
 class RandomBid:
-    """Bids a share of the worth, uniform between `low` and `high`, item by item."""
+    """Bids a share of the worth drawn at random, item by item.
+
+    low: least share of the worth that is bid, >= 0 and < high.
+    high: greatest share of the worth that is bid, > 0.
+    """
 
     kind: ClassVar[str]
     atomic: ClassVar[bool] = False

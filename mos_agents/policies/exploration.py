@@ -50,9 +50,10 @@ class Renamed(NamedTuple):
 class Uniform:
     """Every action between `low` and `high` with equal chance, independently by listing.
 
-    low, high: one number, or one per feature of the action (such as offset and spread); None is
-        the limit of the action itself. With `relative`, shares of the opening price.
-    levels: draw from a grid of so many equal steps, ends included; None draws continuously.
+    low, high: least and greatest action: one number, or one per feature of the action (such as
+        offset and spread); None is the limit of the action itself.
+    levels: draw from a grid of so many equal steps, ends included; None draws continuously, >= 2.
+    relative: low and high are multiples of the opening price, not money.
     """
 
     kind: ClassVar[str]
@@ -150,7 +151,12 @@ class Uniform:
 @register("epsilon_greedy")
 @dataclass(frozen=True)
 class EpsilonGreedy:
-    """Follows `policy`, but with probability `epsilon` draws all its quotes from `Uniform`.
+    """Follows another policy, but now and then draws all its quotes as `uniform` does.
+
+    policy: whom it follows: a policy, by its kind and parameters.
+    epsilon: chance of a draw at a tick, in [0, 1].
+    levels: points of the grid that is drawn from; None draws continuously, >= 2.
+    low, high, relative: what is drawn, as in `uniform`.
 
     The chance of an action is (1 - epsilon) x the policy's + epsilon x the draw's. Where one is a
     probability and the other a density (a fixed price, explored around continuously), the action

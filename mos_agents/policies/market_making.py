@@ -27,9 +27,10 @@ from mos_agents.policies.base import (
 @register("fixed_spread")
 @dataclass(frozen=True)
 class FixedSpread(Deterministic):
-    """The same `spread` around the mid price at all times, moved by `offset`.
+    """The same spread around the mid price at all times.
 
-    spread: money, one number or one per listing.
+    spread: ask less bid, in money, one number or one per listing, >= 0.
+    offset: the middle of bid and ask less the mid price, in money.
     """
 
     spread: float | tuple[float, ...] = 0.1
@@ -58,14 +59,15 @@ class AvellanedaStoikov(Deterministic):
     The middle of the quotes is s - q gamma sigma^2 (T - t), the spread
     gamma sigma^2 (T - t) + (2 / gamma) ln(1 + gamma / kappa), q being the inventory in the asset.
 
-    gamma: absolute risk aversion, per unit of money.
-    sigma: money per square root of time; None takes the market's (`Seat.sigma`), times the mid
-        price where that is given in shares of it. On a replayed price that is the volatility of
-        the recorded rows: of all of them unless `sigma_rows` says otherwise, so that the maker
-        knows something of the future. Where the price has no volatility (constant, drawn anew,
-        moved by a shock) sigma must be given; 0 says that there is no risk, and no lean.
-    kappa: decay of the order flow per unit of money; None takes the market's.
-    horizon: T in units of time; None is the market's episode. After T, T - t is 0.
+    gamma: absolute risk aversion, per unit of money, > 0.
+    sigma: volatility of the mid price, in money per square root of time, >= 0; None takes the
+        market's (`Seat.sigma`), times the mid price where that is given in shares of it. On a
+        replayed price that is the volatility of the recorded rows: of all of them unless
+        `sigma_rows` says otherwise, so that the maker knows something of the future. Where the
+        price has no volatility (constant, drawn anew, moved by a shock) sigma must be given; 0
+        says that there is no risk, and no lean.
+    kappa: decay of the order flow per unit of money, > 0; None takes the market's.
+    horizon: T in units of time, >= 0; None is the market's episode. After T, T - t is 0.
     """
 
     gamma: float = 0.1
@@ -107,8 +109,13 @@ class Glft(Deterministic):
     gamma')) (their section 4.3). This is the limit far from the end of the episode and from any
     limit on inventory.
 
-    gamma, sigma, kappa: as in `avellaneda_stoikov`. rate: A, orders per unit of time and side that
-    trade at the mid price; None takes the market's.
+    gamma: absolute risk aversion, per unit of money, > 0.
+    sigma: volatility of the mid price, in money per square root of time; None takes the market's,
+        >= 0.
+    kappa: decay of the order flow per unit of money; None takes the market's, > 0.
+    rate: A, orders per unit of time and side that trade at the mid price; None takes the market's,
+        > 0.
+    lot: units of an order, > 0.
     """
 
     gamma: float = 0.1

@@ -44,7 +44,10 @@ class Hold(Deterministic):
 @register("fixed_price")
 @dataclass(frozen=True)
 class FixedPrice(Deterministic):
-    """Asks `price`, one number or one per listing, whatever happens."""
+    """Asks the same price whatever happens.
+
+    price: money, one number or one per listing, >= 0.
+    """
 
     price: float | tuple[float, ...]
 
@@ -63,7 +66,11 @@ class FixedPrice(Deterministic):
 @register("cost_plus")
 @dataclass(frozen=True)
 class CostPlus(Deterministic):
-    """Own unit cost plus a share `margin` of it, plus `amount` of money."""
+    """Own unit cost plus a share of it, plus an amount of money.
+
+    margin: what is added, as a share of the unit cost, >= -1.
+    amount: what is added, in money per unit.
+    """
 
     margin: float = 0.3
     amount: float = 0.0
@@ -82,7 +89,11 @@ class CostPlus(Deterministic):
 @register("static_markup")
 @dataclass(frozen=True)
 class StaticMarkup(Deterministic):
-    """The same mark-up at all times, over the own unit cost or over the reference price."""
+    """The same mark-up at all times, over the own unit cost or over the reference price.
+
+    markup: what is added, as a share of what it is over, >= -1.
+    over: what the mark-up is over: the own unit "cost" or the "reference" price.
+    """
 
     markup: float = 0.1
     over: str = "cost"
@@ -104,9 +115,14 @@ class StaticMarkup(Deterministic):
 class Reactive(Deterministic):
     """The scripted competitor, against the cheapest of its rivals.
 
-    It moves the share `weight` of the way from its standing price to the cheapest rival's and stays
-    within the share `band` around the reference price. Undercut by more than the share `trigger` of
-    its own price, it starts a price war: it asks the share `cut` less than that rival.
+    It follows the cheapest rival part of the way, near the reference price. Undercut by too much,
+    it starts a price war.
+
+    weight: share of the way from its standing price to the cheapest rival's that it moves,
+        in [0, 1].
+    band: how far from the reference price it follows, as a share of that price, in [0, 1].
+    trigger: undercut by more than this share of its own price it starts a price war, in [0, 1].
+    cut: in a price war it asks this share less than the cheapest rival, in [0, 1].
     """
 
     weight: float = 0.3
@@ -138,10 +154,11 @@ class Reactive(Deterministic):
 @register("undercut")
 @dataclass(frozen=True)
 class Undercut(Deterministic):
-    """Below the cheapest open rival by a `share` of its price and an `amount` of money.
+    """Below the cheapest open rival; with no rival open, the reference price.
 
-    Never below cost x (1 + floor) where the own cost is seen; with no rival open, the reference
-    price.
+    share: how far below, as a share of the rival's price, in [0, 1].
+    amount: how far below, in money on top of the share, >= 0.
+    floor: least margin over the own unit cost, where it is seen, as a share of it, >= -1.
     """
 
     share: float = 0.01
@@ -167,7 +184,10 @@ class Undercut(Deterministic):
 @register("match_cheapest")
 @dataclass(frozen=True)
 class MatchCheapest(Deterministic):
-    """The cheapest open rival's price, never below cost x (1 + floor); alone, the reference."""
+    """The cheapest open rival's price; with no rival open, the reference price.
+
+    floor: least margin over the own unit cost, where it is seen, as a share of it, >= -1.
+    """
 
     floor: float = 0.05
 
@@ -195,6 +215,8 @@ class LogStep:
 
     Subclasses write `centre`: the mean of the log price [B, L_n]. The normal distribution is cut
     off at the limits, not clipped: the price has a density everywhere, without lumps at the ends.
+
+    volatility: standard deviation of the step of the log price, about a share of the price, > 0.
     """
 
     kind: ClassVar[str]
@@ -242,7 +264,10 @@ class LogStep:
 @register("random_walk")
 @dataclass(frozen=True)
 class RandomWalk(LogStep):
-    """The standing price moves by a normal percentage each tick: mean `drift`, sd `volatility`."""
+    """The standing price moves by a normal percentage at each tick.
+
+    drift: mean step of the log price, about a share of the price.
+    """
 
     volatility: float = 0.02
     drift: float = 0.0
@@ -261,6 +286,9 @@ class MeanReverting(LogStep):
     """A random walk that is drawn back to the reference price.
 
     log p' = log p + drift + reversion (log reference - log p) + volatility z.
+
+    drift: mean step of the log price, about a share of the price.
+    reversion: share of the way back to the reference price that it goes at each tick, in [0, 1].
     """
 
     volatility: float = 0.02

@@ -173,7 +173,15 @@ def part_model(stage: type, kind: str | None) -> type[Part]:
 
 
 class ReplayFile(Part):
-    """A recorded price series: a column per instrument of a CSV or Parquet file."""
+    """A recorded price series: a column per instrument of a CSV or Parquet file.
+
+    path: the file, relative to the scenario's own.
+    columns: the columns to read, in the order of the series; none given is every column of numbers.
+    hold: the last row stays once the series is over; otherwise one shorter than the episode is
+        refused.
+    sigma_rows: rows, from the first on, from which the volatility is estimated that makers are
+        told; 0 takes all rows of the episode.
+    """
 
     kind: Literal["replay"] = "replay"
     path: str

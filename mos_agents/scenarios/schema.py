@@ -40,9 +40,13 @@ class Strict(BaseModel):
 
 
 class Participants(Strict):
-    """One participant, or `count` of them named name_1, name_2, ...; '*': a file's other sellers.
+    """One participant, or several alike, and what they play.
 
-    `policy` is what they play when nobody else plays for them; a list is dealt out in turn.
+    name: the participant's name; "*" stands for all sellers of a catalogue file not named.
+    role: platform, firm, maker or bidder; a platform may receive a commission.
+    count: so many participants, named name_1, name_2, ...; null is one, named as it is, >= 0.
+    policy: what they play when nobody else plays for them: a kind and its parameters; a list is
+        dealt out in turn.
     """
 
     name: str = Field(pattern=r"^([A-Za-z0-9._-]{1,64}|\*)$")
@@ -73,7 +77,14 @@ class Participants(Strict):
 
 
 class Drawn(Strict):
-    """Costs, margins and qualities drawn per product, the same for all its sellers."""
+    """Costs, margins and qualities drawn at random per product, the same for all its sellers.
+
+    seed: seed of this draw alone, >= 0.
+    cost: least and greatest unit cost, in money.
+    margin: least and greatest margin of the reference price over cost, as a share of cost.
+    quality: least and greatest quality.
+    stock: opening units of each listing; .inf is made to order, >= 0.
+    """
 
     kind: Literal["drawn"] = "drawn"
     seed: Annotated[Whole, Field(ge=0)] = 0
@@ -98,7 +109,13 @@ class Drawn(Strict):
 
 
 class Same(Strict):
-    """Every listing alike: assets that open at the same mid price, symmetric firms."""
+    """Every listing alike: assets that open at the same mid price, symmetric firms.
+
+    cost: unit cost, in money (a bidder's worth), >= 0.
+    reference_price: what buyers hold for normal, or the opening mid price, in money, > 0.
+    quality: quality, for demand models that use it.
+    stock: opening units of each listing; .inf is made to order, >= 0.
+    """
 
     kind: Literal["same"] = "same"
     cost: Annotated[Number, Field(ge=0, le=1e9)] = 0.0
@@ -112,14 +129,36 @@ class Same(Strict):
 
 
 class FromFile(Strict):
-    """Rows product, seller, cost, reference_price, quality, stock [, nest] of a CSV or Parquet."""
+    """Rows product, seller, cost, reference_price, quality, stock [, nest] of a CSV or Parquet.
+
+    path: the file, relative to the scenario's own; builtin:NAME is one that ships with the package.
+    """
 
     kind: Literal["file"] = "file"
     path: str
 
 
 class Scenario(Strict):
-    """A market, its participants and how long they play. See `mos show retail` for an example."""
+    """A market, its participants and how long they play. See `mos show retail` for an example.
+
+    name: name of the scenario, which run folders begin with.
+    description: what it is about, in a few sentences; the report shows it.
+    ticks: ticks that are played, >= 1.
+    markets: independent copies of the market, each with random numbers of its own, >= 1.
+    seed: seed of all random numbers, >= 0.
+    dt: length of a tick, in the unit of time of all rates, > 0.
+    participants: who plays: a list of participants and groups of them.
+    instruments: what is traded: a number, or a list of names; a catalogue file names them itself.
+    catalogue: unit cost, reference price, quality and opening stock of every listing.
+    quotes: how an action becomes a quote, and which are refused.
+    schedule: who may change a quote at which tick.
+    arrivals: who comes to the market: outside demand and supply.
+    execution: how arrivals become trades.
+    positions: the books: stock, limits, orders, costs and fees.
+    reference: what moves by itself: mid prices, costs, outside demand.
+    observations: what each participant sees before it acts.
+    rewards: what each participant is after.
+    """
 
     name: Name
     description: str = Field(default="", max_length=2000)

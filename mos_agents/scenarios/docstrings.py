@@ -1,0 +1,97 @@
+"""What docstrings say, taken apart: a sentence, paragraphs, and a text for every parameter.
+
+A parameter is described where a paragraph or a sentence begins with its name and a colon, in the
+class or in one that it inherits from:
+
+    limit: largest inventory that bids may build up.
+    gamma, kappa: as in the paper. rate: orders per unit of time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Described(NamedTuple):
+    """A docstring: its paragraphs without those of parameters, and a text for each parameter."""
+
+    paragraphs: tuple[str, ...]
+    parameters: dict[str, str]
+
+    @property
+    def sentence(self) -> str:
+        """The first sentence; empty where there is no docstring."""
+        return first_sentence(self.paragraphs[0]) if self.paragraphs else ""
+
+
+def described(thing: type, names: Sequence[str] | None = None) -> Described:
+    """What the docstring of a class says of it and of its parameters.
+
+    names: the parameters; None takes the fields of a dataclass. What a class does not say of one,
+    the next class that it inherits from may.
+    """
+    if names is None:
+        names = (
+            [f.name for f in dataclasses.fields(thing)] if dataclasses.is_dataclass(thing) else []
+        )
+    found: dict[str, str] = {}
+    for owner in reversed(thing.__mro__):
+        found |= _taken_apart(owner.__dict__.get("__doc__") or "", names).parameters
+    own = _taken_apart(inspect.cleandoc(thing.__dict__.get("__doc__") or ""), names)
+    return Described(own.paragraphs, {name: found[name] for name in names if name in found})
+
+
+def of_module(thing: type) -> tuple[str, ...]:
+    """The paragraphs of the docstring of the module that a class stands in."""
+    text = inspect.cleandoc(sys.modules[thing.__module__].__doc__ or "")
+    return _taken_apart(text, ()).paragraphs
+
+
+def first_sentence(text: str) -> str:
+    """Up to the first full stop that ends a sentence: not one of "et al." or of a number."""
+    found = re.search(r"(?<!al)(?<!sec)(?<!fig)(?<!eq)(?<!ch)(?<!e\.g)[.?](?=\s+[A-Z`(]|$)", text)
+    return text[: found.end()] if found else text
+
+
+def _taken_apart(text: str, names: Sequence[str]) -> Described:
+    paragraphs: list[str] = []
+    parameters: dict[str, str] = {}
+    for block in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+        if not block.strip():
+            continue
+        for piece, title in _pieces(block, names):
+            if title is None:
+                paragraphs.append(piece)
+            else:
+                parameters |= dict.fromkeys(re.split(r",\s*", title), piece)
+    return Described(tuple(paragraphs), parameters)
+
+
+def _pieces(block: str, names: Sequence[str]) -> list[tuple[str, str | None]]:
+    """A paragraph cut where a parameter's text begins: texts, and the names that they are of."""
+    if not names:
+        return [(_joined(block), None)]
+    name = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    begin = re.compile(rf"(?:^|(?<=[.:;)\]\"])[ \n]+|\n+)((?:{name})(?:,\s*(?:{name}))*):\s")
+    pieces: list[tuple[str, str | None]] = []
+    title, at = None, 0
+    for found in begin.finditer(block):
+        if block[at : found.start()].strip():
+            pieces.append((_joined(block[at : found.start()]), title))
+        title, at = found[1], found.end()
+    pieces.append((_joined(block[at:]), title))
+    return pieces
+
+
+def _joined(text: str) -> str:
+    """The lines of a paragraph as one; a formula or list, whose lines are indented, as it is."""
+    if re.search(r"^ {4}|^- ", text, re.MULTILINE) and not re.match(r"\w+(, \w+)*: ", text):
+        return inspect.cleandoc(text) if not re.search(r"^\S", text, re.MULTILINE) else " ".join(
+            text.split()
+        )  # fmt: skip
+    return " ".join(text.split())
