@@ -100,20 +100,60 @@ def mean_interval(
     return bootstrap_interval((sample,), np.mean, confidence, resamples, seed)
 
 
-def share_interval(
-    flags: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Interval:
-    """The share of sessions with a property, flags [S] bool, by the bootstrap.
+def share_interval(flags: ArrayLike, confidence: float = 0.95) -> Interval:
+    """The share of sessions with a property, flags [S] bool, by Clopper and Pearson.
 
-    Where all sessions agree there is nothing to resample, and "0 of 50, surely 0" would be wrong:
-    the limits are then those of Clopper and Pearson.
+    The limits never leave [0, 1], and of none or all they still have a width: 0 of 20 excludes a
+    share of more than 17%, not every share but 0.
     """
     sample = _flags(flags)
-    found = bootstrap_interval((sample,), np.mean, confidence, resamples, seed)
-    if 0.0 < found.estimate < 1.0:
-        return found
+    share = float(sample.mean())
     low, high = clopper_pearson(int(sample.sum()), sample.size, confidence)
-    return Interval(found.estimate, low, high, float("nan"))
+    return Interval(share, low, high, float(np.sqrt(share * (1.0 - share) / sample.size)))
+
+
+def bounded_interval(
+    values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> Interval:
+    """The mean over sessions of values [S] in [0, 1], such as a share within each session.
+
+    By the bootstrap, whose limits stay between the least and the largest value. Where all are 0 (or
+    all 1) there is nothing to resample: the limit is then that of Clopper and Pearson for the share
+    of sessions with a value above 0, which no mean of values in [0, 1] exceeds. Values that are all
+    0 or 1 are flags.
+    """
+    sample = _sample(values, "values")
+    if sample.min() < 0.0 or sample.max() > 1.0:
+        raise InputError(
+            f"values from {sample.min():g} to {sample.max():g} must be shares in [0, 1]"
+        )
+    if np.isin(sample, (0.0, 1.0)).all():
+        return share_interval(sample, confidence)
+    return bootstrap_interval((sample,), np.mean, confidence, resamples, seed)
+
+
+def wilson_interval(
+    share: float, error: float, sessions: int, confidence: float = 0.95
+) -> Interval:
+    """A share with its standard error from `sessions` sessions: Wilson's (1927) score interval.
+
+    It is that of as many independent cases as would have the same error, so that cases of one
+    session may be alike. It never leaves [0, 1]. A share of 0 or 1 (whose error is 0) has the
+    limits of Clopper and Pearson for the number of sessions.
+    """
+    check_confidence(confidence)
+    if not 0.0 <= share <= 1.0:
+        raise InputError(f"share={share!r} must be in [0, 1]")
+    if not np.isfinite(error):
+        return unsure(share)
+    if error <= 0.0 or share in (0.0, 1.0):
+        low, high = clopper_pearson(round(share * sessions), sessions, confidence)
+        return Interval(share, min(low, share), max(high, share), error)
+    z = float(stats.norm.ppf(0.5 + 0.5 * confidence))
+    cases = share * (1.0 - share) / error**2
+    middle = (share + 0.5 * z * z / cases) / (1.0 + z * z / cases)
+    reach = z * np.sqrt(error**2 + 0.25 * (z / cases) ** 2) / (1.0 + z * z / cases)
+    return Interval(share, float(middle - reach), float(middle + reach), error)
 
 
 def quantile_interval(

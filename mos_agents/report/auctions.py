@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from mos_agents.market.types import Array
-from mos_agents.report import style
+from mos_agents.report import style, verdicts
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import (
     Picture,
     Story,
     Table,
     cumulative_pnl,
+    enumerated,
     group_colours,
     listed,
     over_time,
@@ -165,7 +166,7 @@ def surplus(data: Data) -> Picture:
 def table(data: Data) -> Table:
     bids, worth = _bids(data), data.listings["cost"]
     ratio = np.divide(bids, worth, out=np.full_like(bids, np.nan), where=worth > 0)
-    won, money = data.total("bought"), data.total("cost")
+    won, money, pnl = data.total("bought"), data.total("cost"), data.by_market("pnl")
     rows = []
     for n in listed(data):
         own = ratio[:, :, data.seller == n]
@@ -173,27 +174,38 @@ def table(data: Data) -> Table:
         units = data.listings["bought"][:, :, data.seller == n].sum()
         mean = prices[:, :, data.seller == n].sum() / units if units else float("nan")
         rows.append((
-            data.names[n], number(data.total("pnl")[n]), number(won[n]),
+            data.names[n], verdicts.money(data, pnl[:, n]), verdicts.deviation(pnl[:, n]),
+            number(won[n]),
             percent(won[n] / max(won.sum(), 1e-300)), number(money[n]), number(mean),
             percent(float(np.nanmean(own)) if np.isfinite(own).any() else float("nan")),
             number(data.total("refused")[n]),
         ))  # fmt: skip
-    head = ("bidder", "surplus", "items won", "share of items", "paid", "mean price paid",
-            "bid over worth", "bids refused")  # fmt: skip
+    head = (
+        "bidder",
+        "surplus",
+        "sd of surplus",
+        "items won",
+        "share of items",
+        "paid",
+        "mean price paid",
+        "bid over worth",
+        "bids refused",
+    )
     return Table(head, tuple(rows), "Sums over all ticks" + (
         ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
-    ) + ".")  # fmt: skip
+    ) + (". sd: standard deviation over markets." if data.R > 1 else ".")
+        + verdicts.interval_note(data))  # fmt: skip
 
 
 def sentences(data: Data) -> tuple[str, ...]:
-    pnl, won = data.total("pnl"), data.total("bought")
-    best = int(np.argmax(pnl))
+    won = data.total("bought")
     revenue, kept, wasted = _division(data)
     whole = max(revenue + kept + wasted, 1e-300)
     price, _, _ = _per_unit(data)
+    shares = [f"{data.names[n]} won {percent(won[n] / max(won.sum(), 1e-300))}" for n in data.named]
     return (
-        f"{data.names[best]} kept the largest surplus, {number(pnl[best])}, and won "
-        f"{percent(won[best] / max(won.sum(), 1e-300))} of {number(won.sum())} items.",
+        *verdicts.profit(data, "surplus"),
+        f"Of {number(won.sum())} items, {enumerated(shares)}.",
         f"Of the worth of the items sold the seller received {percent(revenue / whole)}, the "
         f"bidders kept {percent(kept / whole)}, and {percent(wasted / whole)} was wasted on "
         "winners who did not value the item most.",

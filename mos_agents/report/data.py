@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
+import yaml
 
 from mos_agents.market.types import Array, IntArray
 from mos_agents.runs.reading import Run
@@ -120,6 +121,25 @@ class Data:
         )
         return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
 
+    def by_market(self, column: str) -> Array:
+        """[R, N] sums over all ticks of a column of `participants`, a row per recorded market.
+
+        Of a run that records every n-th tick: n times the sum over those.
+        """
+        if column not in self._by_market:
+            self._by_market[column] = _totals(self.run, column, self.names)
+        return self._by_market[column]
+
+    @cached_property
+    def _by_market(self) -> dict[str, Array]:
+        return {}
+
+    @cached_property
+    def policies(self) -> tuple[str, ...]:
+        """[N] each participant's kind of policy, by the scenario; empty where it does not say."""
+        kinds = _policy_kinds(self.run.scenario, self.names)
+        return tuple(kinds.get(name, "") for name in self.names)
+
     def total(self, column: str) -> Array:
         """[N] sum over all ticks of the mean over all markets."""
         return self.means[column].sum(axis=0)
@@ -157,6 +177,37 @@ def _columns(
     if not block:
         return ticks, {c: np.zeros((0, 1, 0)) for c in columns}
     return ticks, {c: frame[c].to_numpy().astype(float).reshape(shape) for c in columns}
+
+
+def _totals(run: Run, column: str, names: tuple[str, ...]) -> Array:
+    total = np.zeros((run.facts["recorded_markets"], len(names)))
+    where = {name: n for n, name in enumerate(names)}
+    for chunk in run.chunks("participants", ["market", "participant", column]):
+        sums = chunk.group_by("market", "participant").agg(pl.col(column).sum())
+        for market, name, value in sums.iter_rows():
+            total[market, where[name]] += value
+    return total * run.facts["every"]
+
+
+def _policy_kinds(scenario: str, names: tuple[str, ...]) -> dict[str, str]:
+    """Kinds of policy by participant, from a scenario with every default written out."""
+    found: dict[str, str] = {}
+    try:
+        groups = yaml.safe_load(scenario)["participants"]
+        members = {}
+        for group in groups:
+            name, count = str(group["name"]), group["count"]
+            members[name] = [name] if count is None else [f"{name}_{i + 1}" for i in range(count)]
+        known = {one for name, own in members.items() if name != "*" for one in own}
+        members["*"] = [name for name in names if name not in known]
+        for group in groups:
+            policy = group["policy"]
+            dealt = policy if isinstance(policy, list) else [policy]
+            for i, name in enumerate(members[str(group["name"])]):
+                found[name] = str(dealt[i % len(dealt)]["kind"])
+    except (yaml.YAMLError, KeyError, TypeError, IndexError):
+        return {}  # a market made in Python has no scenario
+    return found
 
 
 def _means(run: Run, width: int) -> dict[str, Array]:

@@ -6,13 +6,14 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from mos_agents.market.types import Array
-from mos_agents.report import style
+from mos_agents.report import style, verdicts
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import (
     Picture,
     Story,
     Table,
     colour_of,
+    enumerated,
     group_colours,
     legend,
     lines,
@@ -240,38 +241,62 @@ def mids(data: Data, points: int) -> Picture:
 def table(data: Data) -> Table:
     units = data.total("units_traded")
     wide = np.nanmean(_or_nan(np.moveaxis(quoted(data), 2, 0)[..., None])[..., 0], axis=(1, 2))
-    depth = np.abs(data.listings["inventory"])
-    held = data.by_seller(depth).mean(axis=(0, 1))
-    held /= np.maximum(np.bincount(data.seller, minlength=len(data.names)), 1)
+    held = verdicts.rms_by_seller(data, data.listings["inventory"]).mean(axis=0)
+    pnl = data.by_market("pnl")
     rows = tuple(
         (
-            data.names[n], number(data.total("pnl")[n]), number(data.total("spread_capture")[n]),
-            number(data.total("inventory_pnl")[n]), number(units[n]),
-            percent(units[n] / max(units.sum(), 1e-300)), number(wide[n]), number(held[n]),
-            number(data.total("lost")[n]), number(data.total("refused")[n]),
+            data.names[n],
+            data.policies[n] or "–",
+            verdicts.money(data, pnl[:, n]),
+            verdicts.deviation(pnl[:, n]),
+            verdicts.per_risk(pnl[:, n]),
+            number(held[n]),
+            number(data.total("spread_capture")[n]),
+            number(data.total("inventory_pnl")[n]),
+            percent(units[n] / max(units.sum(), 1e-300)),
+            number(wide[n]),
+            number(data.total("lost")[n]),
+            number(data.total("refused")[n]),
         )
         for n in listed(data)
-    )  # fmt: skip
-    head = ("maker", "PnL", "spread capture", "inventory PnL", "units traded", "share of units",
-            "mean spread", "mean |inventory|", "units turned away", "quotes refused")  # fmt: skip
-    return Table(head, rows, "Sums over all ticks" + (
-        ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
-    ) + "; |inventory| is per asset. Units are turned away at the position limit.")  # fmt: skip
+    )
+    head = (
+        "maker",
+        "policy",
+        "PnL",
+        "sd of PnL",
+        "PnL / sd",
+        "rms inventory",
+        "spread capture",
+        "inventory PnL",
+        "share of units",
+        "mean spread",
+        "units turned away",
+        "quotes refused",
+    )
+    per = ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
+    return Table(
+        head,
+        rows,
+        f"Sums over all ticks{per}. sd: standard deviation over markets; PnL / sd: what a market "
+        "earns per unit of that risk; rms inventory: root of the mean square of what is held, per "
+        "asset. Units are turned away at the position limit." + verdicts.interval_note(data),
+    )
 
 
 def sentences(data: Data) -> tuple[str, ...]:
-    pnl, capture = data.total("pnl"), data.total("spread_capture")
-    moved, units = data.total("inventory_pnl"), data.total("units_traded")
-    best, busiest = int(np.argmax(pnl)), int(np.argmax(units))
-    told = [
-        f"{data.names[best]} earned the most: a PnL of {number(pnl[best])}, made of "
-        f"{number(capture[best])} of spread capture and {number(moved[best])} of inventory "
-        "revaluation.",
+    capture, moved = data.total("spread_capture"), data.total("inventory_pnl")
+    units = data.total("units_traded")
+    told = [*verdicts.profit(data), *verdicts.risk(data), *verdicts.held(data)]
+    told.append(
         f"All makers together captured {number(capture.sum())} of spread, and the mid's moves "
-        f"{'added' if moved.sum() >= 0 else 'took'} {number(abs(moved.sum()))}.",
-        f"{data.names[busiest]} traded the most: "
-        f"{percent(units[busiest] / max(units.sum(), 1e-300))} of {number(units.sum())} units.",
+        f"{'added' if moved.sum() >= 0 else 'took'} {number(abs(moved.sum()))}."
+    )
+    shares = [
+        f"{data.names[n]} traded {percent(units[n] / max(units.sum(), 1e-300))}"
+        for n in data.named[:MOST_PANELS]
     ]
+    told.append(f"Of {number(units.sum())} units, {enumerated(shares)}.")
     best_gap = inside(data)
     wide = quoted(data)
     if np.isfinite(wide).any():

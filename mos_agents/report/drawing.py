@@ -77,6 +77,11 @@ def listed(data: Data) -> list[int]:
     return [int(n) for n in np.argsort(-data.total("pnl"), kind="stable")]
 
 
+def enumerated(items: Sequence[str]) -> str:
+    """a, b and c."""
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
+
+
 def group_colours(data: Data) -> list[str]:
     return style.colours(data.named, len(data.groups))
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mos_agents.market.types import Array
-from mos_agents.report import style
+from mos_agents.report import style, verdicts
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import (
     DENSE,
@@ -18,6 +18,7 @@ from mos_agents.report.drawing import (
     Table,
     colour_of,
     cumulative_pnl,
+    enumerated,
     group_colours,
     legend,
     lines,
@@ -306,37 +307,32 @@ def table(data: Data) -> Table:
     over = np.nanmean(np.where(np.isfinite(m := markups(data)), m, np.nan), axis=(0, 1))
     out = sold_out(data).mean(axis=(0, 1))  # NaN where all is made to order
     held = data.run.facts["market"]["held"]
-    head = ["participant", "role", "PnL", "revenue", "units sold", "share of units",
+    pnl = data.by_market("pnl")
+    head = ["participant", "role", "PnL", "sd of PnL", "revenue", "units sold", "share of units",
             "price over cost"]  # fmt: skip
     head += ["sold out", "units lost"] if held else ["units lost"]
     rows = []
     for n in listed(data):
-        row = [data.names[n], data.run.facts["market"]["roles"][n], number(data.total("pnl")[n]),
-               number(sold_money[n]), number(units[n]), percent(units[n] / whole),
-               percent(over[n])]  # fmt: skip
+        row = [data.names[n], data.run.facts["market"]["roles"][n], verdicts.money(data, pnl[:, n]),
+               verdicts.deviation(pnl[:, n]), number(sold_money[n]), number(units[n]),
+               percent(units[n] / whole), percent(over[n])]  # fmt: skip
         row += [percent(out[n])] if held else []
         rows.append((*row, number(data.total("lost")[n]), number(data.total("refused")[n])))
     note = "Sums over all ticks"
     note += ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
     note += "; sold out: share of products in stock and ticks with nothing left" if held else ""
-    return Table((*head, "quotes refused"), tuple(rows), note + ".")
+    note += ". sd: standard deviation over markets." if data.R > 1 else "."
+    return Table((*head, "quotes refused"), tuple(rows), note + verdicts.interval_note(data))
 
 
 def sentences(data: Data) -> tuple[str, ...]:
-    pnl, units = data.total("pnl"), data.total("sold")
-    best = int(np.argmax(pnl))
+    units = data.total("sold")
     whole = max(units.sum(), 1e-300)
-    told = [
-        f"{data.names[best]} earned the most: a PnL of {number(pnl[best])}, "
-        f"{percent(pnl[best] / pnl.sum()) if (pnl > 0).all() and pnl.sum() else 'of all'} of what "
-        f"the {len(pnl)} participants earned together ({number(pnl.sum())})."
-        if len(pnl) > 1 and (pnl > 0).all()
-        else f"The PnL of {data.names[best]}, the highest, was {number(pnl[best])}."
-    ]
+    told = verdicts.profit(data)
     order = np.argsort(-units, kind="stable")[:3]
     told.append(
         "Of the units sold, "
-        + _listed([f"{data.names[n]} sold {percent(units[n] / whole)}" for n in order])
+        + enumerated([f"{data.names[n]} sold {percent(units[n] / whole)}" for n in order])
         + "."
     )
     over = np.nanmean(markups(data), axis=(0, 1))
@@ -359,7 +355,3 @@ def sentences(data: Data) -> tuple[str, ...]:
             else "Nothing was ever sold out."
         )
     return tuple(told)
-
-
-def _listed(items: list[str]) -> str:
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]

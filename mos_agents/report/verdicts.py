@@ -1,0 +1,184 @@
+"""Who did better, said only where chance could not have said it: intervals over the run's markets.
+
+The markets of a run have one scenario and chances of their own, so a figure a market is a sample.
+Participants are compared within markets, by paired differences; see `mos_agents.analysis.ranking`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mos_agents.analysis.interval_text import interval_text, limits_text
+from mos_agents.analysis.ranking import (
+    FEWEST,
+    FEWEST_FOR_RISK,
+    Pair,
+    Ranking,
+    best_mean,
+    mean_over_deviation,
+    pairs_by_deviation,
+    pairs_by_worth,
+)
+from mos_agents.analysis.statistics import Interval, normal_interval
+from mos_agents.market.types import Array
+from mos_agents.report.data import Data
+from mos_agents.report.drawing import enumerated
+from mos_agents.report.style import number
+from mos_agents.runs.plan import ordinal
+
+MOST_NAMED = 4
+"""Participants up to which a sentence has the lead over each other one, not the nearest alone."""
+
+MOST_COMPARED = 6
+"""Participants up to which all pairs are compared by risk."""
+
+
+def named(data: Data, n: int) -> str:
+    """maker_1 (glft): a participant with its policy, where that is known."""
+    kind = data.policies[n]
+    return f"{data.names[n]} ({kind})" if kind else data.names[n]
+
+
+def over(data: Data) -> str:
+    """What the intervals of a run are over."""
+    some = data.run.facts["recorded_markets"] < data.run.facts["markets"]
+    return f"{data.R:,} {'recorded ' if some else ''}markets"
+
+
+def interval_note(data: Data) -> str:
+    """What the intervals in the table are, or why there are none; a sentence or two."""
+    if data.R < 2:
+        return " One market gives no interval; --markets 100 gives intervals over markets."
+    every = data.run.facts["every"]
+    thinned = f", from every {ordinal(every)} tick" if every > 1 else ""
+    return (
+        f" In brackets: 95% intervals over {over(data)}{thinned}; they hold the chance of "
+        "simulated play alone."
+    )
+
+
+def total_interval(values: Array) -> Interval:
+    """The mean over markets of [R] totals, by Student's t."""
+    return normal_interval(float(values.mean()), values - values.mean(), 0.95)
+
+
+def money(data: Data, values: Array) -> str:
+    """A mean over markets [R] with its interval, as a cell of the table."""
+    if data.R < 2:
+        return number(float(values.mean()))
+    return interval_text(total_interval(values), data.R, "market", number)
+
+
+def deviation(values: Array) -> str:
+    """The standard deviation of [R] totals over markets, as a cell; a dash of one market."""
+    return number(float(values.std(ddof=1))) if len(values) > 1 else "–"
+
+
+def per_risk(values: Array) -> str:
+    """Mean over standard deviation of [R] totals over markets, with its interval."""
+    if len(values) < FEWEST or values.std(ddof=1) == 0.0:
+        return "–"
+    return interval_text(mean_over_deviation(values), len(values), "market", number)
+
+
+def profit(data: Data, what: str = "PnL") -> list[str]:
+    """Whether somebody earned more than all others by more than chance, in a sentence."""
+    totals = data.by_market("pnl")
+    if totals.shape[1] < 2:
+        return [f"{named(data, 0)} earned a {what} of {money(data, totals[:, 0])}."]
+    if data.R < FEWEST:
+        return [_unranked(data, totals, what)]
+    found = best_mean(totals)
+    margins = _margins(data, found)
+    if found.named:
+        return [
+            f"{named(data, found.leader)} earned more than each other participant of the same "
+            f"market: a mean {what} of {money(data, totals[:, found.leader])}; {margins} (95% "
+            f"intervals of paired differences over {over(data)})."
+        ]
+    return [
+        f"No participant earned more than all others by more than chance: the largest mean {what} "
+        f"is that of {named(data, found.leader)}, {money(data, totals[:, found.leader])}, but "
+        f"{margins} (95% intervals of paired differences over {over(data)})."
+    ]
+
+
+def risk(data: Data, what: str = "PnL") -> list[str]:
+    """Who is told apart by risk, and by what is earned per unit of it; up to MOST_COMPARED."""
+    totals = data.by_market("pnl")
+    if not 2 <= totals.shape[1] <= MOST_COMPARED or data.R < FEWEST:
+        return []
+    if data.R < FEWEST_FOR_RISK:
+        return [
+            f"{data.R:,} markets are too few to compare risks: standard deviations over markets "
+            f"are compared from {FEWEST_FOR_RISK} on."
+        ]
+    calmer, worth = pairs_by_deviation(totals), pairs_by_worth(totals)
+    told = [
+        f"{named(data, one.better)} bears {limits(one)} of the risk of {named(data, one.worse)}"
+        for one in calmer
+    ]
+    if not told:
+        return [
+            f"No two participants differ in risk (the standard deviation of {what} over markets) "
+            f"by more than chance over {over(data)}."
+        ]
+    together = (
+        f"(ratios of standard deviations of {what} over markets, 95% intervals for all pairs "
+        f"together, over {over(data)})"
+    )
+    found = [f"By risk, {enumerated(told)} {together}."]
+    if worth:
+        more = [f"{data.names[one.better]} than {data.names[one.worse]}" for one in worth]
+        found.append(f"Per unit of that risk, more was earned by {enumerated(more)}.")
+    return found
+
+
+def limits(pair: Pair) -> str:
+    """0.13 [0.10, 0.17]."""
+    return f"{number(pair.margin.estimate)} {limits_text(*pair.margin[1:3], number)}"
+
+
+def _unranked(data: Data, totals: Array, what: str) -> str:
+    means = totals.mean(axis=0)
+    count = "One market gives" if data.R == 1 else f"{data.R:,} markets give"
+    return (
+        f"The {what} of the {len(means)} participants lies between {number(means.min())} and "
+        f"{number(means.max())}, {number(means.sum())} in all. {count} no interval that could tell "
+        "skill from chance, so nobody is called the best; --markets 100 gives one."
+    )
+
+
+def _margins(data: Data, found: Ranking) -> str:
+    """its lead over maker_1 is 260 [−280, 800]: over all others, or the nearest of many."""
+    others = [n for n, one in enumerate(found.margins) if one is not None]
+    if len(others) + 1 > MOST_NAMED:
+        others = [found.nearest]
+    told = []
+    for n in others:
+        one = found.margins[n]
+        assert one is not None
+        text = interval_text(one, data.R, "market", number)
+        told.append(f"over {data.names[n]} {'it ' * bool(told)}is {text}")
+    return "its lead " + enumerated(told)
+
+
+def rms_by_seller(data: Data, values: Array) -> Array:
+    """[R, N] root of the mean square of [T, R, L], over ticks and own listings."""
+    squares = data.by_seller(values**2).mean(axis=0)
+    return np.sqrt(squares / np.maximum(np.bincount(data.seller, minlength=len(data.names)), 1))
+
+
+def held(data: Data) -> list[str]:
+    """Whose inventory was the smallest, where that is more than chance."""
+    sizes = rms_by_seller(data, data.listings["inventory"])
+    if data.R < FEWEST or sizes.shape[1] < 2:
+        return []
+    found, most = best_mean(-sizes), int(sizes.mean(axis=0).argmax())
+    if not found.named:
+        return []
+    own, largest = (number(float(sizes[:, n].mean())) for n in (found.leader, most))
+    return [
+        f"{named(data, found.leader)} held the smallest inventory: {own} units an asset (root mean "
+        f"square), against {largest} of {named(data, most)}."
+    ]
