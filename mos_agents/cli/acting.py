@@ -14,7 +14,15 @@ from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, Health, LocalShards
 from mos_agents.actors.replay import Replayed, replay
 from mos_agents.actors.shard import ShardPlan
-from mos_agents.cli.playing import asked_to_stop, plural, say, say_estimates, scenario_of, stopped
+from mos_agents.cli.playing import (
+    asked_to_stop,
+    keeping,
+    plural,
+    say,
+    say_estimates,
+    scenario_of,
+    stopped,
+)
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
 
@@ -128,7 +136,7 @@ def play(
             acting.checkpoint_every, acting.restarts, died,
         )  # fmt: skip
         stopper = None
-        with live(scenario.ticks, driver.health) as show:
+        with keeping(recording), live(scenario.ticks, driver.health) as show:
             for made in driver.run(recording.ticks):
                 recording.take(made.row, made.means)
                 recording.write_if_due()

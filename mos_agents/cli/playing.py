@@ -129,7 +129,11 @@ def _steps(scenario: Scenario) -> Iterator[Step]:
 
 def _to_the_end(recording: runs.Recording, steps: Iterator[Step]) -> tuple[Path, str]:
     try:
-        with asked_to_stop() as asked, progress(recording.facts["ticks"]) as show:
+        with (
+            keeping(recording),
+            asked_to_stop() as asked,
+            progress(recording.facts["ticks"]) as show,
+        ):
             for step in steps:
                 recording.add(step)
                 show(recording.seen)
@@ -145,6 +149,24 @@ def _to_the_end(recording: runs.Recording, steps: Iterator[Step]) -> tuple[Path,
         if not recording.acknowledged:
             recording.discard()
         raise
+
+
+@contextlib.contextmanager
+def keeping(recording: runs.Recording) -> Iterator[None]:
+    """What was recorded before a market had to stop is put on the disk, and told with the cause."""
+    try:
+        yield
+    except runs.RunError:  # the disk itself may be what went wrong
+        raise
+    except InputError as error:
+        if not recording.ticks:
+            recording.discard()
+            raise
+        recording.flush()
+        raise InputError(
+            f"{error} (the first {recording.ticks:,} ticks are recorded in "
+            f"{shown(recording.folder)})"
+        ) from None
 
 
 def compiled() -> bool:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from mos_agents.market.counts import poisson_counts, poisson_mass
+from mos_agents.market.counts import MOST_ORDERS, check_orders, grown, poisson_counts, poisson_mass
 from mos_agents.market.kernels import kernel
 from mos_agents.market.random import Shocks
-from mos_agents.market.types import Array, Arrivals, InputError, Quotes, State
+from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
@@ -62,16 +62,44 @@ class FixedMass:
 
 @dataclass(frozen=True)
 class Poisson:
-    """Independent arrivals at rates `buy` and `sell` per unit of time and choice group."""
+    """Independent orders at rates `buy` and `sell` per unit of time and choice group.
+
+    Sizes are those of `Hawkes`: exponential with mean `mean_size`, rounded up to whole lots of
+    `lot` (0 leaves them as drawn). With `mean_size` 0 every order is one lot; the default is one
+    unit. At rates buy = sell = mu / (1 - alpha / beta) and the same sizes the mean volume is that
+    of Hawkes orders.
+    """
 
     ahead: ClassVar[bool] = True
 
     buy: float = 1.0
     sell: float = 0.0
+    mean_size: float = 0.0
+    lot: float = 1.0
 
     def __post_init__(self) -> None:
         needs("buy", self.buy, 0.0)
         needs("sell", self.sell, 0.0)
+        needs("mean_size", self.mean_size, 0.0)
+        needs("lot", self.lot, 0.0)
+        if self.mean_size == self.lot == 0.0:
+            raise InputError("mean_size=0.0, lot=0.0: orders have no size; give one of them")
+
+    def fits(self, market: Market) -> None:
+        self._check(market, float(market.layout.G))
+
+    def _check(self, market: Market, scale: float, tick: int | None = None) -> None:
+        """scale: the demand scales of a market's choice groups together."""
+        orders = (self.buy + self.sell) * market.dt * scale
+        moved = grown(scale / market.layout.G, tick)
+        check_orders(
+            f"buy={self.buy!r}, sell={self.sell!r}{moved}", orders, "lower buy, sell or dt"
+        )
+
+    @property
+    def _single(self) -> bool:
+        """Whether every order is one unit: then the numbers of orders say all."""
+        return self.mean_size == 0.0 and self.lot == 1.0
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
@@ -81,14 +109,34 @@ class Poisson:
         buy, sell = self.buy * market.dt, self.sell * market.dt
         mass, looks, start, large = poisson_mass(scale, uniforms, buy, sell)
         if large:
+            self._check(market, float(scale.sum(axis=1).max()), state.tick)
             rates = scale[:, :, None] * np.array([buy, sell])
             mass = poisson_counts(rates, uniforms.reshape(rates.shape))
             looks = mass.sum(-1)
+        if not self._single:
+            return self._sized(market, mass, shocks), state.excitation
         bulk = Arrivals(mass, looks, start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
         return bulk, state.excitation
 
+    def _sized(self, market: Market, counts: Array, shocks: Shocks) -> Arrivals:
+        """Orders [B, G, 2] one by one, in the order of their times, each with its size."""
+        batch, groups, _ = counts.shape
+        per_market = counts.reshape(batch, -1)
+        self._check_drawn(per_market)
+        start = np.concatenate(([0], np.cumsum(per_market.sum(axis=1)))).astype(np.int64)
+        cell = np.repeat(np.arange(per_market.size), per_market.ravel().astype(np.int64))
+        market_of = cell // (groups * 2)
+        order = np.lexsort((shocks.ragged("times", start), market_of))
+        group, side = np.divmod(cell[order] % (groups * 2), 2)
+        return sized(batch, groups, start, group, side, self.mean_size, self.lot, shocks)
+
+    def _check_drawn(self, counts: Array) -> None:
+        most = float(counts.sum(axis=1).max())
+        if not most <= 2.0 * MOST_ORDERS:  # numbers that are drawn scatter around their means
+            check_orders(f"buy={self.buy!r}, sell={self.sell!r}", most, "lower buy, sell or dt")
+
     def mean_mass(self, market: Market, scale: Array) -> Array:
-        return self.buy * market.dt * scale
+        return self.buy * market.dt * mean_order(self.mean_size, self.lot) * scale
 
 
 @dataclass(frozen=True)
@@ -133,12 +181,14 @@ class Hawkes:
         return self.mu / (1.0 - self.alpha / self.beta) - self.mu
 
     def fits(self, market: Market) -> None:
-        events = market.dt * self.mu / (1.0 - self.alpha / self.beta) * market.layout.G * 2
-        if events > 1e6:
-            raise InputError(
-                f"mu={self.mu!r} makes {events:.3g} orders a tick and market, at most 1e6 are "
-                "played: lower mu or dt, or draw alpha away from beta"
-            )
+        self._check(market, float(market.layout.G))
+
+    def _check(self, market: Market, scale: float, tick: int | None = None) -> None:
+        """scale: the demand scales of a market's instruments together."""
+        orders = market.dt * self.mu / (1.0 - self.alpha / self.beta) * scale * 2
+        moved = grown(scale / market.layout.G, tick)
+        remedy = "lower mu or dt, or draw alpha away from beta"
+        check_orders(f"mu={self.mu!r}{moved}", orders, remedy)
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
@@ -153,24 +203,45 @@ class Hawkes:
             )  # fmt: skip
             if drawn[-1]:
                 break
+            self._check(market, float(state.demand_scale.sum(axis=1).max()), state.tick)
             page *= 2
+            if page > 8 * MOST_ORDERS:  # excitation that somebody set: at most two numbers an order
+                check_orders(f"alpha={self.alpha!r}", page / 4, "draw alpha away from beta")
         excitation, start, group, side, _, _ = drawn
-        size = -self.mean_size * np.log1p(-shocks.ragged("sizes", start))
-        if self.lot > 0.0:
-            size = np.maximum(np.ceil(size / self.lot), 1.0) * self.lot
-        mass = np.zeros((batch, groups, 2))
-        market_of = np.repeat(np.arange(batch), np.diff(start))
-        np.add.at(mass, (market_of, group, side), size)
-        arrivals = Arrivals(
-            mass, mass.sum(-1), start, group, side, size, np.ones(group.size)
-        )  # fmt: skip
-        return arrivals, excitation
+        sizes = self.mean_size, self.lot
+        return sized(batch, groups, start, group, side, *sizes, shocks), excitation
 
     def mean_mass(self, market: Market, scale: Array) -> Array:
-        # In the stationary state; an exponential size rounded up to whole lots is geometric.
-        lots = self.lot / -np.expm1(-self.lot / self.mean_size) if self.lot else self.mean_size
+        # In the stationary state.
         rate = self.mu / (1.0 - self.alpha / self.beta)
-        return rate * market.dt * lots * scale
+        return rate * market.dt * mean_order(self.mean_size, self.lot) * scale
+
+
+def sized(
+    batch: int,
+    groups: int,
+    start: IntArray,
+    group: IntArray,
+    side: IntArray,
+    mean_size: float,
+    lot: float,
+    shocks: Shocks,
+) -> Arrivals:
+    """Orders in time order, with exponential sizes rounded up to whole lots (0: as drawn)."""
+    size = -mean_size * np.log1p(-shocks.ragged("sizes", start))
+    if lot > 0.0:
+        size = np.maximum(np.ceil(size / lot), 1.0) * lot
+    mass = np.zeros((batch, groups, 2))
+    market_of = np.repeat(np.arange(batch), np.diff(start))
+    np.add.at(mass, (market_of, group, side), size)
+    return Arrivals(mass, mass.sum(-1), start, group, side, size, np.ones(group.size))
+
+
+def mean_order(mean_size: float, lot: float) -> float:
+    """The mean size of an order; an exponential one rounded up to whole lots is geometric."""
+    if lot == 0.0:
+        return mean_size
+    return lot if mean_size == 0.0 else float(lot / -np.expm1(-lot / mean_size))
 
 
 @kernel

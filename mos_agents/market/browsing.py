@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mos_agents.market.arrivals import needs
-from mos_agents.market.counts import poisson_counts, whole
+from mos_agents.market.counts import check_orders, grown, poisson_counts, whole
 from mos_agents.market.kernels import kernel
 from mos_agents.market.random import Shocks, given, has_addresses, source, take
 from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
+
+MOST_VIEWS = 1_000_000
+"""Products that a session views, and how many times as many a scraper does."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,14 @@ class Browsing:
     def __post_init__(self) -> None:
         needs("sessions", self.sessions, 0.0, 1e7)
         needs("contamination", self.contamination, 0.0, 1.0)
-        needs("scraper_views", self.scraper_views, 0.0)
+        needs("scraper_views", self.scraper_views, 0.0, MOST_VIEWS)
         needs("scraper_intent", self.scraper_intent, 0.0, 1.0)
         low, high = self.views
-        if not 1 <= low <= high:
-            raise InputError(f"views={self.views!r} must be (least, most) with 1 <= least <= most")
+        if not 1 <= low <= high <= MOST_VIEWS:
+            raise InputError(
+                f"views={self.views!r} must be (least, most) with 1 <= least <= most <= "
+                f"{MOST_VIEWS:,}"
+            )
 
     def fits(self, market: Market) -> None:
         if market.layout.choice != "within":
@@ -55,6 +61,26 @@ class Browsing:
                 f"choice={market.layout.choice!r} must be 'within' for browsing arrivals: sessions "
                 "view products and compare their sellers"
             )
+        self._check(market, 1.0)
+
+    def _check(self, market: Market, scale: float, tick: int | None = None) -> None:
+        """scale: the mean of a market's demand scales."""
+        moved = grown(scale, tick)
+        cause = f"sessions={self.sessions!r}, views={self.views!r}{moved}"
+        views = self.sessions * scale * self._mean_views(market.layout.G)
+        check_orders(cause, views, "lower sessions, views or scraper_views")
+
+    def _mean_views(self, groups: int) -> float:
+        """Looks of a session on average, scrapers among them."""
+
+        def looked(factor: float) -> float:
+            return float(np.minimum(np.rint(looks * factor), groups).mean())
+
+        least, most = self.views
+        looks = np.linspace(least, most, min(most - least + 1, 1000))
+        return (1.0 - self.contamination) * looked(1.0) + self.contamination * looked(
+            self.scraper_views
+        )
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
@@ -65,7 +91,7 @@ class Browsing:
             name = ("sessions", batch, crowd)
             sessions, everybody = market.cached(name, lambda: np.full(batch, crowd)), batch * crowd
         else:
-            sessions = self._sessions(state, shocks)
+            sessions = self._sessions(market, state, shocks)
             crowd, everybody = int(sessions.max(initial=0)), int(sessions.sum())
         least, most = self.views
         rule = (groups, least, most, self.contamination, self.scraper_views)
@@ -100,16 +126,18 @@ class Browsing:
         sessions = self.sessions * scale.mean()
         return np.full(scale.size, sessions * per_session / scale.size)
 
-    def _sessions(self, state: State, shocks: Shocks) -> IntArray:
+    def _sessions(self, market: Market, state: State, shocks: Shocks) -> IntArray:
         """[B] whole numbers of sessions: the demand scale's mean over products moves them."""
-        mean = self.sessions * state.demand_scale.mean(axis=1)
+        scale = state.demand_scale.mean(axis=1)
+        self._check(market, float(scale.max()), state.tick)
+        mean = self.sessions * scale
         if self.poisson:
             counts = poisson_counts(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
         elif self.sessions == int(self.sessions) and (mean == self.sessions).all():
             counts = mean
         else:
             counts = whole(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
-        sessions = counts.astype(np.int64)
+        sessions: IntArray = np.maximum(counts, 0.0).astype(np.int64)
         return sessions
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mos_agents.market.finite import finite, not_finite
 from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import MEMORY, N_METRICS, account
 from mos_agents.market.observations import Book, gather
@@ -19,10 +20,18 @@ from mos_agents.market.positions import Ledger, blank_books, book_trades
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.rewards import Objective, weigh
-from mos_agents.market.types import Array, Arrivals, Executions, Flows, Positions, State
+from mos_agents.market.types import (
+    Array,
+    Arrivals,
+    Executions,
+    Flows,
+    Positions,
+    State,
+)
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
+
 
 FEW = 16  # markets; with more of them the crossings no longer count
 
@@ -77,7 +86,13 @@ def close_by_stages(
         market.layout.group, market.made_to_order, state.pnl_moments, market.sigmas, MEMORY,
     )  # fmt: skip
     observation = market.observations.observe(market, after, arrivals, executions, shocks)
-    return Closed(after, flows, metrics, market.rewards.score(market, metrics), observation)
+    reward = market.rewards.score(market, metrics)
+    if not finite(
+        positions.cash, positions.inventory, reference, cost, demand_scale, state.quotes.ask,
+        state.quotes.bid, metrics, reward,
+    ):  # fmt: skip
+        raise not_finite(market, after, metrics, reward)
+    return Closed(after, flows, metrics, reward, observation)
 
 
 def close_in_one_pass(
@@ -98,10 +113,10 @@ def close_in_one_pass(
     metrics = np.empty((*moments.shape[:2], N_METRICS))
     reward = np.empty(before.cash.shape)
     seen = np.empty((len(cost), market.observation_width))
-    close_markets(
+    whole = close_markets(
         *books, next_moments, metrics, reward, seen, *before, cost, *executions[:4],
         executions.lost, marks, arrivals.exposure, moments, quotes.ask, quotes.bid,
-        quotes.ask_size, quotes.bid_size, tape, next_mid, next_cost, next_marks,
+        quotes.ask_size, quotes.bid_size, tape, next_mid, next_cost, next_marks, demand_scale,
         min((tick + 1) / market.horizon, 1.0), *constants,
     )  # fmt: skip
     cash, revenue, spending, holding, shortage, fees = accounts
@@ -110,6 +125,8 @@ def close_in_one_pass(
         tick + 1, quotes, Positions(cash, inventory, orders, world_cash, world_units), next_mid,
         next_cost, demand_scale, excitation, next_moments, tape, extra,
     )  # fmt: skip
+    if not whole:
+        raise not_finite(market, after, metrics, reward)
     flows = Flows(revenue, spending, holding, shortage, fees, delivered)
     observation = market.observations.told(market, tick + 1, seen, shocks)
     return Closed(after, flows, metrics, reward, observation)
@@ -131,10 +148,10 @@ def close_markets(  # type: ignore[no-untyped-def]
     accounts, goods, orders, world_cash, world_units, next_moments, metrics, reward, seen, cash,
     inventory, on_order, outside_cash, outside_units, cost, sold, sold_price, bought, bought_price,
     lost, mark, exposure, moments, ask, bid, ask_size, bid_size, tape, next_mid, next_cost,
-    next_mark, clock, first, instrument, group, made_to_order, base_stock, sigma, premium, runs,
-    columns, weights, holding_cost, shortage_cost, commission, collector, memory,
+    next_mark, demand_scale, clock, first, instrument, group, made_to_order, base_stock, sigma,
+    premium, runs, columns, weights, holding_cost, shortage_cost, commission, collector, memory,
 ):  # fmt: skip
-    """Fill in books, moments, metrics, rewards and observations."""
+    """Fill in books, moments, metrics, rewards and observations; whether all is finite."""
     book_trades(
         accounts, goods, orders, world_cash, world_units, cash, inventory, on_order, outside_cash,
         outside_units, cost, sold, sold_price, bought, bought_price, lost, first, instrument,
@@ -150,3 +167,6 @@ def close_markets(  # type: ignore[no-untyped-def]
         seen, runs, ask, bid, sold, bought, exposure, goods[0], next_cost, next_mid, premium,
         instrument, accounts[0], clock, ask_size, bid_size, tape,
     )  # fmt: skip
+    return finite(
+        accounts[0], goods[0], next_mid, next_cost, demand_scale, ask, bid, metrics, reward
+    )

@@ -7,7 +7,24 @@ from scipy.special import pdtrik
 
 from mos_agents.market.kernels import kernel
 from mos_agents.market.random import Shocks
-from mos_agents.market.types import Array, Arrivals
+from mos_agents.market.types import Array, Arrivals, InputError
+
+MOST_ORDERS = 1e6
+"""Single orders, sessions' views or units of a tick that are played in one market."""
+
+
+def check_orders(cause: str, orders: float, remedy: str) -> None:
+    """InputError where something makes more orders a tick and market than are played."""
+    if not 0.0 <= orders <= MOST_ORDERS:
+        raise InputError(
+            f"{cause} makes {orders:.3g} orders a tick and market, at most {MOST_ORDERS:.0e} are "
+            f"played: {remedy}".replace("1e+06", "1e6")
+        )
+
+
+def grown(scale: float, tick: int | None) -> str:
+    """What a message says of a demand scale that moved during play; nothing before it."""
+    return "" if tick is None else f" at tick {tick}, where demand has grown {scale:.3g} times,"
 
 
 def whole(mean: Array, uniforms: Array) -> Array:
@@ -30,10 +47,15 @@ def in_units(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
     """Bulk demand in whole units, with `start` where each market's would stand in a list of all."""
     mass = arrivals.mass
     start = np.empty(len(mass) + 1, np.int64)
-    if not count_units(mass, start):
+    counted = count_units(mass, start)
+    if counted == NOT_WHOLE:
         parts = shocks.uniforms("parts", mass.shape[1] * 2).reshape(mass.shape)
         mass = whole(mass, parts)
-        count_units(mass, start)
+        counted = count_units(mass, start)
+    if counted != COUNTED:
+        most = float(mass.sum(axis=(1, 2)).max())
+        check_orders("demand that comes unit by unit", most, FEWER_UNITS)
+        raise InputError(f"demand of {most:g} units cannot be dealt out: it must be a number")
     return Arrivals(mass, arrivals.exposure, start, *arrivals[3:])
 
 
@@ -109,19 +131,26 @@ def _inverse(rate, none, uniform):  # type: ignore[no-untyped-def]
     return k
 
 
+NOT_WHOLE, COUNTED = 0, 1
+TOO_MANY = 2 * MOST_ORDERS  # counts that are drawn scatter around their means
+FEWER_UNITS = "lower the arrivals' rate, dt or the demand's scale, or use expected execution"
+
+
 @kernel
 def count_units(mass, start):  # type: ignore[no-untyped-def]
-    """Where each market's units start, into start [B + 1]; False if a mass is not whole."""
+    """Where each market's units start, into start [B + 1]; whether they could be counted."""
     start[0] = 0
     for b in range(mass.shape[0]):
         total = 0.0
         for g in range(np.uint64(mass.shape[1])):
             buys, sells = mass[b, g, 0], mass[b, g, 1]
             if buys != np.floor(buys) or sells != np.floor(sells):
-                return False
+                return NOT_WHOLE
             total += buys + sells
+        if not total <= TOO_MANY:
+            return 2
         start[b + 1] = start[b] + np.int64(total)
-    return True
+    return COUNTED
 
 
 @kernel

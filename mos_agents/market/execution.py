@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mos_agents.market.counts import in_units, one_by_one
+from mos_agents.market.arrivals import FixedMass
+from mos_agents.market.counts import FEWER_UNITS, check_orders, in_units, one_by_one
 from mos_agents.market.demand import Linear
 from mos_agents.market.filling import (
     auction_units,
@@ -23,7 +24,15 @@ from mos_agents.market.filling import (
 )
 from mos_agents.market.random import Shocks, source
 from mos_agents.market.stages import Demand
-from mos_agents.market.types import Array, Arrivals, Executions, InputError, Quotes, State
+from mos_agents.market.types import (
+    SELL,
+    Array,
+    Arrivals,
+    Executions,
+    InputError,
+    Quotes,
+    State,
+)
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
@@ -89,6 +98,7 @@ class Sampled:
     def fits(self, market: Market) -> None:
         """Refuse demand of more than one unit an arrival, which no probability can express."""
         _needs_quotes(market, "price", "posted prices")
+        _check_units(market)
         demand = self.demand
         if isinstance(demand, Linear):
             most = int(np.diff(market.layout.group_start).max())
@@ -163,6 +173,8 @@ class FillIntensity:
 
     def fits(self, market: Market) -> None:
         _needs_quotes(market, "spread", "two-sided quotes")
+        if not self.expected:
+            _check_units(market)
 
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
@@ -215,12 +227,16 @@ class Auction:
 
     def fits(self, market: Market) -> None:
         _needs_quotes(market, "bid", "sealed bids")
+        _check_units(market)
 
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
     ) -> Executions:
         if not arrivals.group.size:
             arrivals = one_by_one(arrivals, shocks)
+        else:  # a unit at a time, however many an order has
+            units = float(arrivals.mass[:, :, SELL].sum(axis=1).max())
+            check_orders("a supply in sized orders", units, "lower the arrivals' mean_size or rate")
         layout = market.layout
         room = np.minimum(quotes.bid_size, market.positions.room(market, state.positions)[1])
         bought, price, demand, lost = auction_units(
@@ -237,6 +253,14 @@ def _needs_quotes(market: Market, feature: str, kind: str) -> None:
             f"execution of {kind} cannot trade quotes of {'/'.join(market.quotes.features)}: "
             "give quotes and execution of the same kind"
         )
+
+
+def _check_units(market: Market) -> None:
+    """Refuse a fixed mass that has more units than can be dealt out one by one."""
+    arrivals = market.arrivals
+    if isinstance(arrivals, FixedMass):
+        units = (arrivals.buy + arrivals.sell) * market.layout.G
+        check_orders(f"buy={arrivals.buy!r}, sell={arrivals.sell!r}", units, FEWER_UNITS)
 
 
 def _posted(quotes: Quotes, sold: Array, demand: Array, lost: Array) -> Executions:

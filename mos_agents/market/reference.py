@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mos_agents.market.counts import poisson_counts
+from mos_agents.market.counts import MOST_ORDERS, poisson_counts
 from mos_agents.market.random import HandMade, Shocks
 from mos_agents.market.types import Array, InputError, State
 
@@ -44,6 +44,11 @@ def _check(owner: object, *names: str) -> None:
             raise InputError(f"{name}={value!r} must be >= 0")
 
 
+def beyond_floats() -> np.errstate:
+    """No warnings of numpy's: the market stops at such a tick, and names the number."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
 @dataclass(frozen=True)
 class Constant:
     """Nothing moves."""
@@ -73,7 +78,8 @@ class GeometricBrownian:
     ) -> Array:
         normals = shocks.normals(purpose, levels.shape[1])
         drift = (self.mu - 0.5 * self.sigma**2) * dt
-        return levels * np.exp(drift + self.sigma * np.sqrt(dt) * normals)
+        with beyond_floats():
+            return levels * np.exp(drift + self.sigma * np.sqrt(dt) * normals)
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,8 @@ class OrnsteinUhlenbeck:
         keeps = np.exp(-self.reversion * dt)
         variance = dt if self.reversion == 0.0 else (1.0 - keeps**2) / (2.0 * self.reversion)
         noise = self.sigma * np.sqrt(variance) * shocks.normals(purpose, levels.shape[1])
-        logs: Array = np.exp(np.log(opening) + keeps * np.log(levels / opening) + noise)
+        with beyond_floats():
+            logs: Array = np.exp(np.log(opening) + keeps * np.log(levels / opening) + noise)
         return logs
 
 
@@ -163,7 +170,8 @@ class JumpDiffusion:
         )
         drift = (self.mu - 0.5 * self.sigma**2) * dt
         normals = shocks.normals(purpose, width)
-        return levels * np.exp(drift + self.sigma * np.sqrt(dt) * normals + sizes)
+        with beyond_floats():
+            return levels * np.exp(drift + self.sigma * np.sqrt(dt) * normals + sizes)
 
 
 @dataclass(frozen=True)
@@ -330,6 +338,11 @@ class Fundamentals:
         for name, width in (("price", market.layout.K), ("cost", market.layout.L),
                             ("demand", market.layout.G)):  # fmt: skip
             process = getattr(self, name)
+            if isinstance(process, JumpDiffusion) and process.rate * market.dt > MOST_ORDERS:
+                raise InputError(
+                    f"{name}.rate={process.rate!r} makes {process.rate * market.dt:.3g} jumps a "
+                    "tick, at most 1e6 are played: lower rate or dt, or raise sigma instead"
+                )
             if isinstance(process, Shock) and process.only and max(process.only) >= width:
                 raise InputError(f"{name}.only={process.only!r} must be columns 0 to {width - 1}")
             if isinstance(process, Replay):

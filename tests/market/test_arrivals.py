@@ -208,7 +208,7 @@ def test_browsers_see_what_they_see_in_the_plain_twin(browsing):
     luck = Streams.of(0, 9).at(0)
     visitors = luck.uniforms("sessions", 200)
     views = luck.ragged("views", arrivals.start)
-    numbers = browsing._sessions(market.start(9), luck)
+    numbers = browsing._sessions(market, market.start(9), luck)
     for b in range(9):
         own = slice(arrivals.start[b], arrivals.start[b + 1])
         made = twins.sessions(
