@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from envs.acting import episode
 from envs.market_env import blank_actions, made_choices, seeded
-from envs.seating import Episode, Source, fresh_seed, give_out, next_seed
+from envs.seating import Episode, Source, episode_ticks, fresh_seed, give_out, next_seed
+from mos_agents.market.metrics import METRICS
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.rollout import Fault
@@ -42,7 +43,8 @@ class BatchedMarket:
 
     markets: how many, or their numbers [B]. auto_reset: when an episode ends, `step` returns the
         first observation of the next one (seed: `seating.next_seed`), and the last one in the info.
-    The other arguments are those of `MarketEnv`.
+    The other arguments are those of `MarketEnv`. All arrays that are returned are copies, which
+    belong to the caller; only `memories` and `snapshot` give what the market itself goes on with.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class BatchedMarket:
         grid: Any = None,
         policies: Mapping[str, Any] | None = None,
         horizon: int | None = None,
+        max_cycles: int | None = None,
         weights: Mapping[str, float] | None = None,
         seed: int | None = None,
         auto_reset: bool = False,
@@ -65,7 +68,7 @@ class BatchedMarket:
         deadline: float | None = None,
         keep_memories: bool = False,
     ) -> None:
-        seating = give_out(market, agents, policies, horizon, weights)
+        seating = give_out(market, agents, policies, episode_ticks(horizon, max_cycles), weights)
         self.seating = seating
         self.market: Market = seating.market
         self.agents = seating.names
@@ -78,6 +81,7 @@ class BatchedMarket:
         self._given = self._choices.blank(self.batch)
         self._actions = blank_actions(self.market, self.batch)
         self._over = True
+        self._metrics = np.zeros((self.batch, self.market.layout.N, len(METRICS)))
         sizes = np.cumsum([0, *(seat.size for seat in seating.outside)]).tolist()
         counts = np.cumsum([0, *(seat.action_shape[0] for seat in seating.outside)]).tolist()
         self.columns = _parts(self.agents, sizes)
@@ -111,7 +115,8 @@ class BatchedMarket:
 
     @property
     def memories(self) -> dict[str, Any]:
-        """What each policy inside remembers of all these markets; local runtime only."""
+        """What each policy inside remembers of all these markets, as it stands and goes on being
+        changed; local runtime only."""
         if not isinstance(self._episode, Episode):
             raise InputError("memories: only with runtime='local'; actors keep theirs")
         hosted = self._episode.hosted
@@ -124,7 +129,10 @@ class BatchedMarket:
         self._episode.close()
 
     def snapshot(self) -> Any:
-        """The running episode as nested tuples of arrays, for `restore`; local runtime only."""
+        """The running episode as nested tuples of arrays, for `restore`; local runtime only.
+
+        The arrays are the market's own, not copies: copy what is kept beyond the next step.
+        """
         if self._over or not isinstance(self._episode, Episode):
             raise InputError("snapshot: only of an episode that is running, with runtime='local'")
         return self._episode.snapshot()
@@ -140,7 +148,7 @@ class BatchedMarket:
         self._next_seed = next_seed(self.episode_seed)
         observation = self._episode.restore(self.episode_seed, arrays)
         self._over = False
-        return observation[:, self._own_columns]
+        return _own(observation, self._own_columns)
 
     def reset(self, seed: int | None = None) -> Array:
         """[B, D] the first observation; without a seed, of the episode after the last."""
@@ -150,7 +158,7 @@ class BatchedMarket:
         observation = self._episode.start(self.episode_seed)
         self._next_seed = next_seed(self.episode_seed)
         self._over = False
-        return observation[:, self._own_columns]
+        return _own(observation, self._own_columns)
 
     def step(
         self, actions: NDArray[Any] | Mapping[str, NDArray[Any]]
@@ -168,9 +176,10 @@ class BatchedMarket:
         self._choices.place(self._given, self._actions)
         step = self._episode.advance(self._actions)
         self._over = step.state.tick >= self.market.horizon
-        observation = step.observation[:, self._own_columns]
+        self._metrics = step.metrics
+        observation = _own(step.observation, self._own_columns)
         last = None
-        reward = step.reward[:, self._own_numbers]
+        reward = _own(step.reward, self._own_numbers)
         info = step.info
         if self._over and self._auto_reset:
             last, observation = observation, self.reset()
@@ -178,13 +187,19 @@ class BatchedMarket:
         else:
             done = np.full(self.batch, self._over)
         told = BatchInfo(
-            info.moved[:, self._own_numbers],
-            info.refused[:, self._own_numbers],
-            step.metrics[:, self._own_numbers],
-            info.executions.demand[:, self._own_listings] if self._reveal else None,
+            _own(info.moved, self._own_numbers),
+            _own(info.refused, self._own_numbers),
+            _own(step.metrics, self._own_numbers),
+            _own(info.executions.demand, self._own_listings) if self._reveal else None,
             last,
         )
         return observation, reward, done, told
+
+    def reward_terms(self) -> dict[str, Array]:
+        """{metric: weight x metric [B, N]} of the last tick: the terms that sum to its rewards."""
+        rewards = self.market.rewards
+        broken = rewards.breakdown(self.market, self._metrics)
+        return {name: _own(values, self._own_numbers) for name, values in broken.items()}
 
     def _read_parts(self, actions: Mapping[str, Any]) -> None:
         if set(actions) != set(self.agents):
@@ -207,6 +222,14 @@ def _numbers(markets: Any) -> IntArray:
 
 def _parts(names: Sequence[str], edges: Sequence[int]) -> dict[str, slice]:
     return {n: slice(a, b) for n, a, b in zip(names, edges[:-1], edges[1:], strict=True)}
+
+
+def _own(array: Any, columns: slice | IntArray) -> Any:
+    """A copy of these columns. A view would be a part of the market's state: whoever wrote to it
+    would change what others see, hear, or may do."""
+    if isinstance(columns, slice):
+        return array[:, columns].copy()
+    return array.take(columns, axis=1)
 
 
 def _joined(slices: Sequence[slice]) -> slice | IntArray:

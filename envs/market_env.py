@@ -3,21 +3,25 @@
 `MarketEnv` is a native PettingZoo `ParallelEnv` over one market (B = 1); all agents move at once.
 
 **Agents** are participants by name. **Observations** are what `seat.fields` lists, as float64,
-which keeps the bits of `rollout.play`; `dtype="float32"` is for clients that take nothing else.
-True demand is in none of them. `spaces_table(agent)` prints what every index means. **Actions** are
-numbers in the order listing by listing, feature by feature ("continuous"), or one level of a price
-grid per listing ("discrete").
+which keeps the bits of `rollout.play`; `dtype="float32"` is what most libraries for deep learning
+want, and it does not change the market. True demand is in none of them. `spaces_table(agent)`
+prints what every index means. **Actions** are numbers in the order listing by listing, feature by
+feature ("continuous"), or one level of a price grid per listing ("discrete"). All arrays that the
+environment returns belong to the caller, who may write to them.
 
 **Chance.** `reset(seed=s)` starts the episode that `rollout.play` plays with seed s, bit for bit.
 `reset()` goes on to a seed that follows from the last one (`seating.next_seed`); the first, where
-none was given, comes from the machine's entropy. `env.episode_seed` names the present one.
+none was given, comes from the machine's entropy. `env.episode_seed` names the present one. A copy
+of an environment goes on with the same seeds: give copies that must differ their own `number`.
 
 **End.** After `horizon` ticks all agents are truncated at once; nobody ever terminates earlier.
+PettingZoo's name for the horizon, `max_cycles`, is understood as well.
 
 **Infos**, per agent: `moved` (was on the move), `refused` (why the house did not take the quote,
 or ""), `reward_terms` (metric x weight; they sum to the reward), and, unless `reveal=False`,
 `true_demand` [L_n]: units that chose the own listings first, stock aside. That one is for the
-experimenter: whoever trains on it knows more than any participant may.
+experimenter: whoever trains on it knows more than any participant may. The infos of `reset` have
+the same entries: False, "" and zeros.
 
 **Errors.** An action that is missing, too many, of the wrong type or shape, NaN or outside its
 space raises `QuoteRefused` or `InputError` in one line; nothing has happened then, and `step` can
@@ -27,19 +31,22 @@ be called again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import seeding
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
 from envs import tables, text
 from envs.acting import episode
 from envs.choices import Grid, Numbers, price_grids
-from envs.seating import Seating, Source, fresh_seed, give_out, next_seed
+from envs.seating import Seating, Source, episode_ticks, fresh_seed, give_out, next_seed
+from mos_agents.market.metrics import METRICS
 from mos_agents.market.quotes import REASONS
+from mos_agents.market.rewards import Objective
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, Step
 from mos_agents.rollout import Fault
@@ -52,12 +59,14 @@ REMEMBERED = 200  # ticks that a picture shows
 class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     """One market as a parallel environment. See the module's opening for what is in what.
 
-    market: a `Market`, or a `Scenario`, which also says what everybody plays by itself.
+    market: a `Market`, or a `Scenario` (or its name or path), which also says what everybody plays
+        by itself.
     agents: who is controlled from outside; default see `seating.give_out`.
     actions: "continuous" or "discrete"; for the latter `levels`, `band` and `grid` as in
         `choices.price_grids`.
     policies: {name: policy or {"kind": ...}} of the others, over the scenario's own.
-    horizon: ticks in an episode, in place of the market's. weights: of the objective, likewise.
+    horizon, or max_cycles: ticks in an episode, in place of the market's. weights: of the
+        objective, likewise.
     number: which market of a seed this is; market m of a batch is the one with number=m.
     seed: of the first episode, if `reset` names none.
     reveal: False keeps the true demand out of the infos.
@@ -85,6 +94,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         grid: Any = None,
         policies: Mapping[str, Any] | None = None,
         horizon: int | None = None,
+        max_cycles: int | None = None,
         weights: Mapping[str, float] | None = None,
         render_mode: str | None = None,
         number: int = 0,
@@ -100,8 +110,9 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
             raise InputError(f"render_mode={render_mode!r} must be None or one of {RENDER_MODES}")
         if dtype not in ("float64", "float32"):
             raise InputError(f"dtype={dtype!r} must be 'float64' or 'float32'")
-        seating = give_out(market, agents, policies, horizon, weights)
+        seating = give_out(market, agents, policies, episode_ticks(horizon, max_cycles), weights)
         self.seating = seating
+        self.max_cycles = seating.market.horizon
         self.metadata = {**type(self).metadata, "name": name or f"{seating.market.name}_v0"}
         self.render_mode = render_mode
         self.possible_agents = list(seating.names)
@@ -120,7 +131,10 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
             n: self._choices.space(n) for n in seating.names
         }
         self.state_space = _observation_box(seating.market.seats, dtype)
+        self._terms = Terms(seating.market, [seat.number for seat in seating.outside])
         self._recent: deque[Step] = deque(maxlen=REMEMBERED)
+        self._np_random: np.random.Generator | None = None
+        self._np_random_seed: int | None = None
         self._shown: tuple[int, int] | None = None
 
     # --- what PettingZoo asks for -----------------------------------------------------------------
@@ -143,15 +157,18 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         self, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, NDArray[Any]], Infos]:
         """Start an episode; `options` are not used. A seed is a whole number >= 0."""
+        begins_anew = seed is not None or self._np_random_seed is None
         if seed is None:
             seed = fresh_seed() if self._next_seed is None else self._next_seed
         self.episode_seed = seeded(seed)
         observation = self._episode.start(self.episode_seed)
+        if begins_anew:
+            self._np_random, self._np_random_seed = None, self.episode_seed
         self._next_seed = next_seed(self.episode_seed)
         self.agents = self.possible_agents[:]
         self._recent.clear()
         self._shown = None
-        return self._observations(observation), {name: {} for name in self.agents}
+        return self._observations(observation), self._first_infos()
 
     def step(
         self, actions: Mapping[str, Any]
@@ -161,7 +178,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         """One tick of the market. Needs an action of every agent, and of nobody else."""
         agents = self.agents
         if not agents:
-            if actions:
+            if actions or self.episode_seed is None:
                 raise InputError("step: the episode is over or not begun; call reset() first")
             return {}, {}, {}, {}, {}
         if type(actions) is not dict and not isinstance(actions, Mapping):
@@ -227,6 +244,27 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     def market(self) -> Market:
         return self.seating.market
 
+    @property
+    def np_random_seed(self) -> int:
+        """The seed that the present row of episodes began with: the last one that was given to
+        `reset`, or the first episode's. `reset(seed=env.np_random_seed)` begins the row again."""
+        self._begun()
+        assert self._np_random_seed is not None
+        return self._np_random_seed
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """A generator that begins at `np_random_seed`, as Gymnasium's environments have it, for the
+        caller's own draws. The market draws nothing from it: its chance follows from the seed of
+        the episode alone."""
+        if self._np_random is None:
+            self._np_random, _ = seeding.np_random(self.np_random_seed)
+        return self._np_random
+
+    @np_random.setter
+    def np_random(self, generator: np.random.Generator) -> None:
+        self._np_random = generator
+
     def spaces_table(self, agent: str) -> str:
         """What every index of an agent's observation and action means, as text."""
         return tables.table(tables.rows(self.market.seat(self._known(agent)), self._choices))
@@ -240,31 +278,43 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         """The grids [levels, A] of an agent's listings, where actions are discrete."""
         if not isinstance(self._choices, Grid):
             raise InputError("actions='continuous' has no grid; make it with actions='discrete'")
-        return self._choices.table(self._known(agent))
+        return [table.copy() for table in self._choices.table(self._known(agent))]
 
     # --- inside -----------------------------------------------------------------------------------
 
     def _observations(self, everything: Array) -> dict[str, NDArray[Any]]:
-        row: NDArray[Any] = everything[0]
+        # Copies, which belong to the caller: a view would be a part of the market's state.
+        row = everything[0]
         if self._narrow:
-            row = row.astype(np.float32)
-        return {name: row[columns] for name, columns, _, _ in self._views}
+            return {name: row[columns].astype(np.float32) for name, columns, _, _ in self._views}
+        return {name: row[columns].copy() for name, columns, _, _ in self._views}
 
     def _infos(self, step: Step) -> Infos:
-        info, market = step.info, self.seating.market
+        info = step.info
         moved, refused = info.moved.tolist()[0], info.refused.tolist()[0]
         demand = info.executions.demand[0] if self._reveal else None
         found = {}
-        for name, _, n, own in self._views:
+        for (name, _, n, own), terms in zip(self._views, self._terms(step.metrics), strict=True):
             reason = refused[n]
             one: dict[str, Any] = {
                 "moved": moved[n],
                 "refused": REASONS[reason] if reason else "",
-                "reward_terms": RewardTerms(market, step.metrics, n),
+                "reward_terms": terms,
             }
             if demand is not None:
-                one["true_demand"] = demand[own]
+                one["true_demand"] = demand[own].copy()
             found[name] = one
+        return found
+
+    def _first_infos(self) -> Infos:
+        """The infos before the first tick: what those of a step have, and nothing has happened."""
+        market = self.seating.market
+        terms = self._terms(np.zeros((1, market.layout.N, len(METRICS))))
+        found: Infos = {}
+        for (name, _, _, own), one in zip(self._views, terms, strict=True):
+            found[name] = {"moved": False, "refused": "", "reward_terms": dict.fromkeys(one, 0.0)}
+            if self._reveal:
+                found[name]["true_demand"] = np.zeros(own.stop - own.start)
         return found
 
     def _known(self, agent: str) -> str:
@@ -284,35 +334,28 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         return f"actions: {extra!r:.60} is no agent here, leave it out; agents are {self.agents}"
 
 
-class RewardTerms(Mapping[str, float]):
-    """{metric: weight x metric}, computed when looked at: most steps of a training are not."""
+class Terms:
+    """What rewards are made of: from a tick's metrics [1, N, M], {metric: weight x metric} for each
+    of the participants with these numbers."""
 
-    __slots__ = ("_market", "_metrics", "_n", "_terms")
+    def __init__(self, market: Market, numbers: Sequence[int]) -> None:
+        self._market, self._numbers = market, tuple(numbers)
+        self._of_the_house = type(market.rewards) is Objective
+        if isinstance(market.rewards, Objective):
+            columns, weights = market.rewards.table(market)
+            self._names = [METRICS[c] for c in columns]
+            self._places = (np.array(numbers)[:, None] * len(METRICS) + columns).ravel()
+            self._weights = weights[list(numbers)].ravel()
+            self._starts = [len(columns) * i for i in range(len(self._numbers))]
 
-    def __init__(self, market: Market, metrics: Array, n: int) -> None:
-        self._market, self._metrics, self._n = market, metrics, n
-        self._terms: dict[str, float] | None = None
-
-    def _made(self) -> dict[str, float]:
-        if self._terms is None:
-            broken = self._market.rewards.breakdown(self._market, self._metrics)
-            self._terms = {name: float(values[0, self._n]) for name, values in broken.items()}
-        return self._terms
-
-    def __getitem__(self, name: str) -> float:
-        return self._made()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._made())
-
-    def __len__(self) -> int:
-        return len(self._made())
-
-    def __repr__(self) -> str:
-        return repr(self._made())
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (self._made(),)  # another process gets the numbers, not the market
+    def __call__(self, metrics: Array) -> list[dict[str, float]]:
+        if not self._of_the_house:
+            broken = self._market.rewards.breakdown(self._market, metrics)
+            return [{k: float(v[0, n]) for k, v in broken.items()} for n in self._numbers]
+        # All agents' in one go: infos are made at every step, whether somebody looks or not.
+        names, width = self._names, len(self._names)
+        values = (metrics.take(self._places) * self._weights).tolist()
+        return [dict(zip(names, values[i : i + width], strict=True)) for i in self._starts]
 
 
 def made_choices(

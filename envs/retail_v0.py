@@ -30,6 +30,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pettingzoo import AECEnv
+from pettingzoo.utils.conversions import parallel_to_aec
+
 from envs.market_env import MarketEnv
 from envs.seating import described
 from mos_agents.scenarios import Scenario
@@ -46,6 +49,7 @@ def parallel_env(
     band: tuple[float, float] | None = None,
     grid: Any = None,
     horizon: int | None = None,
+    max_cycles: int | None = None,
     weights: Mapping[str, float] | None = None,
     policies: Mapping[str, Any] | None = None,
     render_mode: str | None = None,
@@ -67,10 +71,21 @@ def parallel_env(
     settings: anything else of the scenario, by its path with __ for the dot:
         `parallel_env(arrivals__sessions=50)`.
     """
-    source = described("retail", scenario, {"firms": firms, "products": products, **settings})
+    told = {"firms": firms, "products": products, **settings}
+    source = described("retail", scenario, told, parallel_env)
     return MarketEnv(
         source, agents, actions=actions, levels=levels, band=band, grid=grid, policies=policies,
-        horizon=horizon, weights=weights, render_mode=render_mode, number=number, seed=seed,
-        dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline,
+        horizon=horizon, max_cycles=max_cycles, weights=weights, render_mode=render_mode,
+        number=number, seed=seed, dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline,
         keep_memories=keep_memories, name="retail_v0",
     )  # fmt: skip
+
+
+def raw_env(*arguments: Any, **settings: Any) -> AECEnv[str, Any, Any]:
+    """The market in PettingZoo's other interface, where agents act one after the other; arguments
+    as for `parallel_env`. All quotes of a tick still meet at once, after the last has acted."""
+    return parallel_to_aec(parallel_env(*arguments, **settings))
+
+
+env = raw_env
+"""PettingZoo's usual name; actions are checked by the environment, so that nothing is wrapped."""

@@ -7,8 +7,10 @@ its own policy, with the streams that carry its name, exactly as in `mos_agents.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,8 @@ from mos_agents.policies.rules import Hold
 from mos_agents.rollout import Fault, Table
 from mos_agents.scenarios import Scenario
 
-Source = Market | Scenario
+Source = Market | Scenario | str | Path
+"""A market, or a scenario as such, by its preset's name or by its file's path."""
 MODULES = {
     "posted_price": "retail_v0", "two_sided": "market_making_v0", "sealed_bid": "auction_v0"
 }  # fmt: skip
@@ -53,7 +56,7 @@ def give_out(
     horizon: int | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> Seating:
-    """Who sits where, in a market or scenario.
+    """Who sits where, in a market or scenario (as such, or by its name or path).
 
     agents: who is played from outside. None: every participant of a bare market; of a scenario,
         all but those whose own policy is to hold their opening price (and all, if all hold).
@@ -85,11 +88,25 @@ def give_out(
     return Seating(market, outside, inside, {seat.name: played[seat.name] for seat in inside})
 
 
-def described(preset: str, scenario: Any, settings: Mapping[str, Any]) -> Scenario:
+def episode_ticks(horizon: Any, max_cycles: Any) -> Any:
+    """The length of an episode by either of its names; InputError where they say two things."""
+    if horizon is not None and max_cycles is not None and horizon != max_cycles:
+        raise InputError(
+            f"horizon={horizon!r}, max_cycles={max_cycles!r}: both are the ticks of an episode; "
+            "give one of them"
+        )
+    return max_cycles if horizon is None else horizon
+
+
+def described(
+    preset: str, scenario: Any, settings: Mapping[str, Any], made_by: Callable[..., Any]
+) -> Scenario:
     """The scenario asked for (a Scenario, a name or a path; None is `preset`), with changes.
 
     `settings` go by their path with __ for the dot, as in `mos_agents.retail`; None leaves one be.
+    made_by: the function whose settings these are; a wrong one is told by what that one takes.
     """
+    _check_settings(settings, made_by)
     found = preset if scenario is None else scenario
     made = found if isinstance(found, Scenario) else scenarios.load(found)
     changes = [
@@ -107,6 +124,18 @@ def described(preset: str, scenario: Any, settings: Mapping[str, Any]) -> Scenar
         return scenarios.override(made, changes) if changes else made
     except InputError as error:
         raise InputError(str(error).replace("--set", "settings", 1)) from None
+
+
+def _check_settings(settings: Mapping[str, Any], made_by: Callable[..., Any]) -> None:
+    """InputError for a setting that is neither an argument nor a key of a scenario."""
+    arguments = [name for name in inspect.signature(made_by).parameters if name != "settings"]
+    known = [*arguments, *Scenario.model_fields]
+    for name in settings:
+        key = name.split("__")[0]
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise InputError(f"{name}: {key!r:.60} is no setting here; {hint}")
 
 
 def next_seed(seed: int) -> int:
@@ -210,10 +239,13 @@ def _check_turns(seating: Seating) -> None:
 def _parts(source: Any) -> tuple[Market, dict[str, Policy]]:
     if isinstance(source, Market):
         return source, {}
+    if isinstance(source, str | Path):
+        source = scenarios.load(source)
     if isinstance(source, Scenario):
         return source.market(), source.policies()
     raise InputError(
-        f"market={source!r} must be a Market or a Scenario, such as scenarios.load('retail')"
+        f"market={source!r:.60} must be a Market, a Scenario, a preset's name or a scenario file's "
+        "path, such as 'retail'"
     )
 
 

@@ -5,6 +5,11 @@ a batch of 64, arrays in and arrays out, for libraries that train on vectorised 
 Everybody else plays inside, by the scenario or by `policies`. `reset(seed=s)` begins the episode
 that `MarketEnv` and `rollout.play` play with that seed, bit for bit.
 
+Infos are those of `MarketEnv`, the same entries after `reset` as after `step`. The vector form has
+them as Gymnasium's vector environments do: an array [B] for each, and a mask beside it under the
+name with `_` before it; where an episode ends, `final_info` has those of its last tick. There
+`reveal=True` must be asked for.
+
 **Actions.** "discrete": a level of a price grid for each listing. "continuous": numbers in [-1, 1],
 listing by listing and feature by feature, which stand for `band` times the reference price (a
 dealer's whole range of offsets and spreads): the range that the grid would span. `unit=False` asks
@@ -25,11 +30,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from envs.batched import BatchedMarket
+from envs.batched import BatchedMarket, BatchInfo
 from envs.choices import price_grids
 from envs.market_env import RENDER_MODES, MarketEnv
-from envs.seating import Source, give_out
+from envs.seating import Source, episode_ticks, give_out
 from mos_agents.learners import Categorical, Gaussian, QValues
+from mos_agents.market.quotes import REASONS
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
 
@@ -37,6 +43,9 @@ DEFAULTS: dict[str, Any] = {
     "actions": "continuous", "levels": 15, "band": None, "grid": None, "dtype": "float64",
 }  # fmt: skip
 """Of the settings that say what is chosen among."""
+
+REFUSALS = np.array(["", *REASONS[1:]], dtype=object)
+"""Why a quote was not taken, as in the infos, by the number that the market gives the reason."""
 
 
 class Choice:
@@ -48,7 +57,8 @@ class Choice:
 
     def __init__(self, source: Source, agent: str, unit: bool, settings: Mapping[str, Any]) -> None:
         seating = give_out(
-            source, [agent], settings.get("policies"), settings.get("horizon"),
+            source, [agent], settings.get("policies"),
+            episode_ticks(settings.get("horizon"), settings.get("max_cycles")),
             settings.get("weights"),
         )  # fmt: skip
         self.seat: Seat = seating.outside[0]
@@ -100,7 +110,8 @@ class Choice:
 
 
 class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
-    """One market, one participant from outside. See the module's opening.
+    """One market, one participant from outside. See the module's opening. `np_random` and
+    `np_random_seed` are those of `MarketEnv`: for the caller's own draws, not the market's.
 
     agent: whom the actions are for. unit: numbers are in [-1, 1]. Settings are those of `MarketEnv`
     (actions, levels, band, grid, policies, horizon, weights, number, seed, dtype, reveal,
@@ -136,8 +147,10 @@ class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         """Begin an episode. The market's luck comes from `seed` alone, not from `np_random`."""
-        super().reset(seed=seed)
-        observations, infos = self.market_env.reset(seed, options)
+        first = self._np_random_seed is None
+        observations, infos = self.market_env.reset(seed, options)  # refuses what is no seed
+        if first or seed is not None:
+            super().reset(seed=self.market_env.np_random_seed)
         return observations[self.agent], infos[self.agent]
 
     def step(self, action: Any) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
@@ -178,6 +191,7 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         self.agent, self.num_envs, self.choice = agent, num_envs, one.choice
         self._dtype = one.observation_space.dtype
         told = DEFAULTS | {"reveal": False} | settings
+        self._reveal = bool(told["reveal"])
         del told["dtype"]  # of what is seen; the batch itself is in doubles
         self.batched = BatchedMarket(source, num_envs, agents=[agent], auto_reset=True, **told)
         self.single_observation_space = one.observation_space
@@ -197,7 +211,10 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         """Begin all markets' episodes, with one seed for the batch."""
         if seed is not None and not isinstance(seed, int | np.integer):
             raise InputError(f"seed={seed!r:.60} must be one whole number for all markets, or None")
-        return self._narrowed(self.batched.reset(None if seed is None else int(seed))), {}
+        seen = self.batched.reset(None if seed is None else int(seed))
+        if seed is not None or self._np_random_seed is None:
+            super().reset(seed=self.batched.episode_seed)
+        return self._narrowed(seen), self._first_infos()
 
     def step(
         self, actions: Any
@@ -208,11 +225,37 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         if placed.size == np.prod(self.batched.action_shape):
             placed = placed.reshape(self.batched.action_shape)
         seen, reward, done, told = self.batched.step(placed)
-        infos: dict[str, Any] = {}
+        infos = self._infos(told)
         if told.last_observation is not None:
-            everybody = np.ones(self.num_envs, np.bool_)
-            infos = {"final_obs": self._narrowed(told.last_observation), "_final_obs": everybody}
+            last = {"final_obs": self._narrowed(told.last_observation), "final_info": infos}
+            infos = self._first_infos() | _masked(last, self.num_envs)
         return self._narrowed(seen), reward[:, 0], np.zeros_like(done), done, infos
+
+    def _infos(self, told: BatchInfo) -> dict[str, Any]:
+        count = self.num_envs
+        terms = {name: values[:, 0] for name, values in self.batched.reward_terms().items()}
+        found: dict[str, Any] = {
+            "moved": np.full(count, told.moved[:, 0]),
+            "refused": REFUSALS[told.refused[:, 0]],
+            "reward_terms": _masked(terms, count),
+        }
+        if told.true_demand is not None:
+            found["true_demand"] = told.true_demand
+        return _masked(found, count)
+
+    def _first_infos(self) -> dict[str, Any]:
+        """What the infos of a step have, where nothing has happened."""
+        count = self.num_envs
+        found: dict[str, Any] = {
+            "moved": np.zeros(count, np.bool_),
+            "refused": REFUSALS[np.zeros(count, np.int64)],
+            "reward_terms": _masked(
+                {name: np.zeros(count) for name in self.batched.reward_terms()}, count
+            ),
+        }
+        if self._reveal:
+            found["true_demand"] = np.zeros((count, self.seat.action_shape[0]))
+        return _masked(found, count)
 
     def _narrowed(self, seen: Array) -> NDArray[Any]:
         return seen.astype(self._dtype, copy=False)
@@ -221,20 +264,28 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         self.batched.close()
 
 
-def gymnasium_env(scenario: Any, agent: str, **settings: Any) -> SingleAgentEnv:
+def gymnasium_env(scenario: Source, agent: str, **settings: Any) -> SingleAgentEnv:
     """A market as a Gymnasium environment. scenario: a `Scenario`, `Market`, preset's name or path.
 
     Settings are those of `SingleAgentEnv`; who is not `agent` plays the scenario's own policies,
     or `policies`.
     """
-    return SingleAgentEnv(_source(scenario), agent, **settings)
+    return SingleAgentEnv(scenario, agent, **settings)
 
 
 def gymnasium_vector_env(
-    scenario: Any, agent: str, num_envs: int = 64, **settings: Any
+    scenario: Source, agent: str, num_envs: int = 64, **settings: Any
 ) -> MarketVectorEnv:
     """A batch of markets as a Gymnasium `VectorEnv`; otherwise as `gymnasium_env`."""
-    return MarketVectorEnv(_source(scenario), agent, num_envs, **settings)
+    return MarketVectorEnv(scenario, agent, num_envs, **settings)
+
+
+def _masked(infos: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """The entries, each with the mask of the environments that have it: all."""
+    made = dict(infos)
+    for name in infos:
+        made[f"_{name}"] = np.ones(count, np.bool_)
+    return made
 
 
 def _check_known(settings: Mapping[str, Any], inner: type) -> None:
@@ -248,9 +299,3 @@ def _check_known(settings: Mapping[str, Any], inner: type) -> None:
             raise InputError(
                 f"{name}: is no setting here; {hint}there are {', '.join(sorted(known))}"
             )
-
-
-def _source(scenario: Any) -> Source:
-    from mos_agents import scenarios
-
-    return scenarios.load(scenario) if isinstance(scenario, str) else scenario

@@ -58,7 +58,7 @@ class Objective:
         return reward
 
     def breakdown(self, market: Market, metrics: Array) -> dict[str, Array]:
-        columns, weights = self._table(market)
+        columns, weights = self.table(market)
         return {METRICS[c]: weights[:, j] * metrics[:, :, c] for j, c in enumerate(columns)}
 
 

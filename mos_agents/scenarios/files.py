@@ -186,7 +186,7 @@ def _set(data: Any, path: str, value: Any, shown: str) -> None:
     if keys[0] in SHORTHANDS:
         keys = SHORTHANDS[keys[0]].split(".") + keys[1:]
     elif keys[0] not in data:
-        raise InputError(f"{shown}: {_unknown(keys[0], [*data, *SHORTHANDS])}")
+        raise InputError(f"{shown}: {_unknown(keys[0], [*data, *_shorthands(data)])}")
     here = data
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
@@ -212,6 +212,13 @@ def _set(data: Any, path: str, value: Any, shown: str) -> None:
                 here = here[key]
         else:
             raise InputError(f"{shown}: {'.'.join(keys[:depth])} has no parts")
+
+
+def _shorthands(data: Any) -> list[str]:
+    """Those that this scenario has something for: makers only where there are some."""
+    groups = {f"participants.{one['name']}.count" for one in data["participants"]}
+    goods = {"two_sided": "assets", "sealed_bid": "items"}.get(data["quotes"]["kind"], "products")
+    return [goods, *(short for short, path in SHORTHANDS.items() if path in groups)]
 
 
 def _put(here: dict[str, Any], key: str, value: Any) -> None:

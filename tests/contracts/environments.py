@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from gymnasium import spaces
-from pettingzoo.test import parallel_api_test, parallel_seed_test, render_test
+from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, render_test, seed_test
 from pettingzoo.utils.conversions import parallel_to_aec
 
 from envs import tables
@@ -38,6 +38,36 @@ def same(one, other):
             else:
                 assert a[key] == b[key]
     return True
+
+
+def structure(value):
+    """What kind of thing it is, and of what it consists: types, keys, dtypes, shapes."""
+    if isinstance(value, dict):
+        return {key: structure(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape
+    return type(value)
+
+
+def arrays_in(value):
+    """Every array within what an environment returned."""
+    if isinstance(value, np.ndarray):
+        return [value]
+    if isinstance(value, dict):
+        return [array for one in value.values() for array in arrays_in(one)]
+    return [a for one in value for a in arrays_in(one)] if isinstance(value, tuple | list) else []
+
+
+def scribble(value):
+    """Write nonsense over everything that can be written to."""
+    for array in arrays_in(value):
+        array[...] = "nonsense" if array.dtype.kind == "O" else 1 if array.dtype == bool else -77
+    for one in value if isinstance(value, tuple) else (value,):
+        if isinstance(one, dict):
+            for inner in one.values():
+                if isinstance(inner, dict):
+                    inner.clear()
+            one.clear()
 
 
 class Suite:
@@ -71,6 +101,63 @@ class BehaviourSuite(Suite):
 
     def test_passes_pettingzoos_parallel_seed_test(self):
         parallel_seed_test(lambda: self.make(horizon=20), num_cycles=30)
+
+    def test_passes_pettingzoos_tests_in_the_other_interface(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice on names of agents and on bounds of spaces
+            # A lone agent's zeros would be a tick: where they are no action, they are refused.
+            env = self.make(horizon=5)
+            space = env.action_space(env.possible_agents[0])
+            zeros = isinstance(space, spaces.Discrete) or space.contains(
+                np.zeros_like(space.sample())
+            )
+            if len(env.possible_agents) > 1 or zeros:
+                api_test(parallel_to_aec(env), num_cycles=12)
+            seed_test(lambda: parallel_to_aec(self.make(horizon=5)), num_cycles=12)
+
+    def test_infos_of_reset_have_the_structure_of_those_of_a_step(self, env):
+        for settings in ({}, {"reveal": False}):
+            env = self.make(horizon=2, **settings)
+            first = env.reset(seed=0)[1]
+            for _ in range(2):
+                later = env.step(sample(env))[4]
+                assert structure(first) == structure(later)
+            assert structure(first) == structure(env.reset()[1])
+            for info in first.values():
+                assert (info["moved"], info["refused"]) == (False, "")
+                assert not any(info["reward_terms"].values())
+                assert not np.any(info.get("true_demand", 0.0))
+
+    def test_what_is_handed_out_is_the_callers_own(self, env):
+        twin, draw = self.make(horizon=self.horizon), seeded_sampler(env)
+        given, kept = env.reset(seed=8), twin.reset(seed=8)
+        while env.agents:
+            arrays = [*arrays_in(given), env.state()]
+            for i, one in enumerate(arrays):
+                assert one.flags.owndata and one.flags.writeable
+                assert not any(np.shares_memory(one, other) for other in arrays[i + 1 :])
+            assert env.state().tobytes() == twin.state().tobytes()
+            scribble(given)
+            scribble(env.state())
+            actions = draw()
+            given, kept = env.step(actions), twin.step(actions)
+            scribble(actions)
+            assert same(given, kept)
+            assert env.state().tobytes() == twin.state().tobytes()
+        assert same(env.reset(), twin.reset())
+
+    def test_max_cycles_is_another_name_of_the_horizon(self):
+        one, two = self.make(max_cycles=3), self.make(horizon=3)
+        assert same(one.reset(seed=0), two.reset(seed=0))
+        assert (one.max_cycles, two.max_cycles, one.market.horizon) == (3, 3, 3)
+        assert self.make(horizon=3, max_cycles=3).max_cycles == 3
+        with pytest.raises(InputError, match="horizon=3, max_cycles=4: both are"):
+            self.make(horizon=3, max_cycles=4)
+
+    def test_a_step_before_reset_is_told_in_one_line(self):
+        for actions in ({}, {"nobody": 0}):
+            with pytest.raises(InputError, match=r"not begun; call reset\(\) first"):
+                self.make(horizon=2).step(actions)
 
     def test_observations_lie_in_their_spaces_and_are_numbers_only_of_the_agent(self, env):
         observations, _ = env.reset(seed=3)
@@ -160,8 +247,7 @@ class BehaviourSuite(Suite):
 
     def test_true_demand_is_in_the_infos_unless_it_is_kept_out(self, env):
         hidden = self.make(horizon=self.horizon, reveal=False)
-        first = env.reset(seed=4), hidden.reset(seed=4)
-        assert same(*first)
+        assert same(env.reset(seed=4)[:1], hidden.reset(seed=4)[:1])
         actions = sample(env)
         shown, kept = env.step(actions), hidden.step(actions)
         for name in env.possible_agents:
