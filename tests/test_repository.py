@@ -56,6 +56,7 @@ for by one command, from a checkout that has them."""
 
 HOMES = {
     "ray": (
+        "mos_agents/actors/ray_answers.py",
         "mos_agents/actors/ray_cluster.py",
         "mos_agents/actors/ray_runtime.py",
         "mos_agents/actors/ray_workers.py",

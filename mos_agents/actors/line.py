@@ -29,11 +29,18 @@ HEAD = struct.Struct("<QQ?")
 CHUNK = 1 << 16
 """Bytes that are read at once."""
 
+LARGEST = 1 << 30
+"""Bytes of an answer at most: who announces more is not heard any more."""
+
 GREETING_SECONDS = 5.0
 """How long a caller may take to say the secret."""
 
 TAKING_SECONDS = 0.2
 """How long past a deadline what is there already is taken in: one who talks on holds nobody up."""
+
+
+DOORS = "mos-"
+"""How the names of the folders begin in which doors are."""
 
 
 class Said(NamedTuple):
@@ -51,7 +58,7 @@ class Door:
     """
 
     def __init__(self) -> None:
-        self.path = str(Path(tempfile.mkdtemp(prefix="mos-"), "line"))
+        self.path = str(Path(tempfile.mkdtemp(prefix=DOORS), "line"))
         self.secret = secrets.token_bytes(32)
         self._listener = socket.socket(socket.AF_UNIX)
         try:
@@ -191,6 +198,9 @@ class Line:
         while len(self._came) >= HEAD.size:
             length, number, failed = HEAD.unpack_from(self._came)
             end = HEAD.size + length
+            if length > LARGEST:
+                self.close()
+                return
             if len(self._came) < end:
                 return
             if number == self._asked:

@@ -77,7 +77,10 @@ def flatten(memory: Any) -> list[Array]:
         return [a for part in memory for a in flatten(part)]
     array = np.asarray(memory)
     if array.dtype.kind not in "fiub":
-        raise InputError(f"memory holds {array.dtype}: a policy remembers numbers in arrays")
+        raise InputError(
+            f"memory holds {array.dtype}: a policy remembers numbers, in arrays, tuples, lists and "
+            "dictionaries; keep others as codes"
+        )
     return [array]
 
 

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import (
-    ActorUnschedulableError,
-    GetTimeoutError,
-    RayActorError,
-    RayError,
-    RayTaskError,
-)
+from ray.exceptions import ActorUnschedulableError, RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mos_agents.actors import wire
 from mos_agents.actors.lent import Lent, Loan
-from mos_agents.actors.line import Door, Line, taken_away, wait
+from mos_agents.actors.line import DOORS, Door, Line, taken_away, wait
 from mos_agents.actors.messages import MessageError, told
-from mos_agents.actors.participant import hosted
+from mos_agents.actors.participant import Host, hosted
+from mos_agents.actors.ray_answers import Reader, answer, answers, is_ready
 from mos_agents.actors.ray_cluster import hold
 from mos_agents.actors.runtime import Answer, nothing
 from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.actors.summaries import Progress
 from mos_agents.market.types import Array, InputError, Step
-from mos_agents.policies.faults import Fault
+from mos_agents.policies.faults import Fault, one_line
 from mos_agents.runs.files import RunError
 
 ACTOR: dict[str, Any] = {
@@ -41,6 +37,9 @@ ACTOR: dict[str, Any] = {
     "enable_task_events": False,  # else the head node keeps a record of every call
 }
 """How every actor of ours is started."""
+
+SECRETS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+"""What is taken out of a host's environment before any policy runs."""
 
 CLOSING_SECONDS = 5.0
 """How long the end of a runtime waits for its hosts to be gone."""
@@ -79,9 +78,14 @@ class RayRuntime:
         self.meanwhile()
         # Lines first: what they cannot take at once is sent by `wait`; Ray has threads for that.
         wait([one for one in coming if isinstance(one, Line)], _left(deadline, begin))
-        references = [one for one in coming if not isinstance(one, Line)]
+        references = [
+            (one, READERS.get(verb, wire.fact_in))
+            for one, (_, verb, _) in zip(coming, asks, strict=True)
+            if not isinstance(one, Line | Answer)
+        ]
         by_ray = iter(answers(references, _left(deadline, begin)) if references else ())
-        return [_heard(one) if isinstance(one, Line) else next(by_ray) for one in coming]
+        said = [_heard(one) if isinstance(one, Line) else one for one in coming]
+        return [one if isinstance(one, Answer) else next(by_ray) for one in said]
 
     def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
         with contextlib.suppress(RayError):
@@ -103,18 +107,27 @@ class RayRuntime:
         for handle in handles:
             with contextlib.suppress(RayError):
                 while time.monotonic() < until:
-                    ray.get(handle.awake.remote(), timeout=1.0)
+                    asked = [(handle.awake.remote(), wire.fact_in)]
+                    if answers(asked, 1.0)[0].dead:
+                        break
                     time.sleep(0.02)
 
     def _put(self, handle: Any, verb: str, arguments: tuple[Any, ...]) -> Any:
-        """A question on its way: the line on which its answer comes, or Ray's reference to it."""
+        """A question on its way: the line on which its answer comes, or Ray's reference to it.
+
+        One that was killed is dead from then on, although Ray takes a moment to end its process.
+        """
         reach = self._hosts.get(handle)
+        if reach is None:
+            return Answer(dead=True, error="was killed")
         if verb != "decide":
-            if reach is not None:
-                reach.hang_up()
-            return getattr(handle, verb).remote(*arguments)
+            reach.hang_up()
+            packed = WRITERS[verb](*arguments) if verb in WRITERS else None
+            return getattr(handle, verb).remote(
+                *(arguments if packed is None else wire.pieces(packed))
+            )
         block = wire.packed_calls(*arguments)
-        line = None if reach is None else reach.line()
+        line = reach.line()
         if line is None:
             return handle.decide.remote(*wire.pieces(block))
         line.ask(block)
@@ -160,16 +173,14 @@ class _Reach:
         if self._line is None and not self._far:
             if self._door is None:
                 self._door = self._handle.door.remote(self._node)
-            elif ray.wait([self._door], timeout=0)[0]:
+            elif is_ready(self._door):
                 self._connect()
         return self._line
 
     def _connect(self) -> None:
-        try:
-            found = ray.get(self._door)
-            self._line = None if found is None else Line(*found)
-        except (RayError, OSError):
-            pass  # dead, which Ray will say, or without such sockets
+        found = answer(self._door, _door_in)
+        with contextlib.suppress(OSError):  # without such sockets; of the dead Ray will say so
+            self._line = None if found.value is None else Line(*found.value)
         if self._line is None:
             self._far = True
         else:
@@ -189,14 +200,45 @@ class _Reach:
         if self._line is not None:
             self._line.close()
         with contextlib.suppress(RayError, OSError):
-            if self._door is not None and ray.wait([self._door], timeout=0)[0]:
-                if (found := ray.get(self._door)) is not None:
+            if self._door is not None and is_ready(self._door):
+                if (found := answer(self._door, _door_in).value) is not None:
                     taken_away(found[0])
         with contextlib.suppress(RayError, OSError):
-            if ray.wait([self._where], timeout=0)[0]:
-                (node, pid), _ = ray.get(self._where)
+            if is_ready(self._where) and (place := answer(self._where, wire.fact_in)).good:
+                node, pid = _place(place.value)
                 if node == ray.get_runtime_context().get_node_id() and _is_stopped(pid):
                     os.kill(pid, signal.SIGKILL)
+
+
+def _place(value: Any) -> tuple[str, int]:
+    """Node and process of a host by its own account; no place at all where it says nonsense."""
+    match value:
+        case [str(node), int(pid)] if pid > 1 and type(pid) is int:
+            return node, pid
+    return "", 0
+
+
+def _door_in(block: bytes) -> tuple[Any, float]:
+    """Where a host's door is, and the secret: a path of our own kind, whatever it says."""
+    found, seconds = wire.fact_in(block)
+    match found:
+        case None:
+            return None, seconds
+        case [str(path), str(secret)] if Path(path).name == "line" and len(secret) == 64:
+            if Path(path).parent.name.startswith(DOORS):
+                with contextlib.suppress(ValueError):
+                    return (path, bytes.fromhex(secret)), seconds
+    raise MessageError("answered with no door")
+
+
+READERS: dict[str, Reader] = {"decide": wire.replies_in, "snapshot": wire.snapshots_in}
+"""How what a host's verb gives is read; of all others it is a fact."""
+
+WRITERS: dict[str, Callable[..., bytes]] = {
+    "catch_up": wire.packed_calls,
+    "restore": wire.packed_snapshots,
+}
+"""How what a host's verb gets is written, where it is more than a word."""
 
 
 def _left(deadline: float | None, begin: float) -> float | None:
@@ -210,98 +252,96 @@ def _is_stopped(pid: int) -> bool:
     return title.startswith(b"ray::_HostActor") and state.rpartition(")")[2].split()[0] in "Tt"
 
 
-def answers(references: Sequence[Any], deadline: float | None) -> list[Answer]:
-    """What comes back of each reference: a value, an error, a death, or nothing in time."""
-    begin = time.monotonic()
-    try:  # the way it goes nearly always: one call for all
-        return [_timed(found) for found in ray.get(list(references), timeout=deadline)]
-    except (GetTimeoutError, RayError):
-        pass
-    ready, _ = ray.wait(
-        list(references), num_returns=len(references), timeout=_left(deadline, begin)
-    )
-    back = set(ready)
-    return [_answer(r) if r in back else Answer(late=True, error="late") for r in references]
-
-
-def _answer(reference: Any) -> Answer:
-    try:
-        return _timed(ray.get(reference, timeout=5.0))
-    except RayTaskError as error:
-        return Answer(error=told(error.cause or error))
-    except RayActorError:
-        return Answer(dead=True, error="died")
-    except (GetTimeoutError, RayError) as error:
-        return Answer(dead=True, error=told(error))
-
-
 def _heard(line: Line) -> Answer:
     """What came by line: a block of replies, an error, a death, or nothing in time."""
     said = line.answer
     if said is None:
         return Answer(dead=True, error="died") if line.gone else Answer(late=True, error="late")
-    return Answer(error=said.block.decode(errors="replace")) if said.failed else _timed(said.block)
+    if said.failed:
+        return Answer(error=one_line(said.block[:1000].decode(errors="replace")))
+    try:
+        replies, seconds = wire.replies_in(said.block)
+    except MessageError as error:
+        return Answer(error=str(error))
+    return Answer(replies, seconds=seconds)
 
 
-def _timed(found: Any) -> Answer:
-    """What a host's verb gave, and the seconds that it says it took; of replies, a block."""
-    if type(found) is bytes:
+Verb = Callable[..., bytes]
+
+
+def _plainly(verb: Verb) -> Verb:
+    """A host's verb, whose errors are texts: what is raised, Ray would send as a pickle."""
+
+    @functools.wraps(verb)
+    def answered(self: Any, *arguments: Any) -> bytes:
         try:
-            replies, seconds = wire.replies_in(found)
-        except MessageError as error:
-            return Answer(error=told(error))
-        return Answer(replies, seconds=seconds)
-    if type(found) is tuple and len(found) == 2 and type(found[1]) is float:
-        return Answer(found[0], seconds=found[1])
-    return Answer(error=f"answered with a {type(found).__name__}")
+            return verb(self, *arguments)
+        except BaseException as error:
+            return wire.packed_failure(told(error))
+
+    return answered
 
 
 class _HostActor:
-    """A host in a process of its own; each verb of a runtime says how long it took."""
+    """A host in a process of its own: each verb gives a block of plain bytes and raises nothing."""
 
     def __init__(self, parts: list[tuple[Any, ...]]) -> None:
-        self._host = hosted(parts)
+        for name in SECRETS:  # Ray has read them; a policy and what it starts need not
+            os.environ.pop(name, None)
         self._door: Door | None = None
+        self._host: Host
+        self.begin(parts)
 
-    def begin(self, parts: list[tuple[Any, ...]]) -> tuple[Any, float]:
-        self._host.begin(parts)
-        return None, 0.0
+    @_plainly
+    def begin(self, parts: list[tuple[Any, ...]]) -> bytes:
+        self._host = hosted([])
+        self._host = hosted(parts)
+        return wire.packed_fact(None)
 
-    def awake(self) -> tuple[Any, float]:
-        return self._host.awake(), 0.0
+    @_plainly
+    def awake(self) -> bytes:
+        return wire.packed_fact(self._host.awake())
 
+    @_plainly
     def decide(self, *pieces: bytes) -> bytes:
         begin = time.perf_counter()
         replies = self._host.decide(wire.calls_in(b"".join(pieces)))
         return wire.packed_replies(replies, time.perf_counter() - begin)
 
-    def catch_up(self, calls: Any) -> tuple[Any, float]:
-        self._host.catch_up(calls)
-        return None, 0.0
+    @_plainly
+    def catch_up(self, *pieces: bytes) -> bytes:
+        self._host.catch_up(wire.calls_in(b"".join(pieces)))
+        return wire.packed_fact(None)
 
-    def snapshot(self) -> tuple[Any, float]:
-        return self._host.snapshot(), 0.0
+    @_plainly
+    def snapshot(self) -> bytes:
+        return wire.packed_snapshots(self._host.snapshot())
 
-    def restore(self, snapshots: Any) -> tuple[Any, float]:
-        self._host.restore(snapshots)
-        return None, 0.0
+    @_plainly
+    def restore(self, *pieces: bytes) -> bytes:
+        self._host.restore(wire.snapshots_in(b"".join(pieces))[0])
+        return wire.packed_fact(None)
 
-    def where(self) -> tuple[Any, float]:
-        return (ray.get_runtime_context().get_node_id(), os.getpid()), 0.0
+    @_plainly
+    def where(self) -> bytes:
+        return wire.packed_fact([ray.get_runtime_context().get_node_id(), os.getpid()])
 
-    def door(self, caller: str) -> tuple[str, bytes] | None:
+    @_plainly
+    def door(self, caller: str) -> bytes:
         """Where a caller on this node comes in, and the secret that it has to know."""
         if ray.get_runtime_context().get_node_id() != caller:
-            return None
+            return wire.packed_fact(None)
         if self._door is not None:
             self._door.close()
         self._door = Door()
-        return self._door.path, self._door.secret
+        return wire.packed_fact([self._door.path, self._door.secret.hex()])
 
-    def serve(self) -> None:
+    @_plainly
+    def serve(self) -> bytes:
         """Decide upon what comes by line, until the caller hangs up."""
         assert self._door is not None
         self._door.serve(self.decide)
+        return wire.packed_fact(None)
 
 
 class _ShardActor:

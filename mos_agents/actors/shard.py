@@ -31,9 +31,11 @@ from mos_agents.actors.participant import Snapshot, checked_memories
 from mos_agents.actors.runtime import Answer, Runtime
 from mos_agents.actors.summaries import Progress, Summaries, Summary
 from mos_agents.market.random import Streams
+from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies.base import Policy
+from mos_agents.policies.faults import describe, is_own_fault
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.tables import aggregate, row
@@ -111,7 +113,7 @@ class Shard:
         self.markets = np.array(plan.markets)
         self.house = ClearingHouse(plan.run, self.market, plan.seed, self.markets)
         for name, policy in self.policies.items():  # told at once, not by its actor
-            policy.start(self.market.seat(name), 1)
+            _check_start(self.market.seat(name), policy)
         self._roster = self._housing()
         self._incarnation = dict.fromkeys(self.market.layout.participants, 0)
         self._lives = [0] * len(self._roster)
@@ -464,6 +466,19 @@ class Shard:
             dict(self._seconds),
             tuple(sorted(self.house.withdrawn)),
         )
+
+
+def _check_start(seat: Seat, policy: Policy) -> None:
+    """InputError where a policy cannot begin, or would not come back from what it remembers."""
+    try:
+        flatten(policy.start(seat, 1))
+    except InputError as error:
+        told = str(error)
+        raise InputError(told if seat.name in told else f"{seat.name}: {told}") from None
+    except BaseException as error:
+        if not is_own_fault(error):
+            raise
+        raise InputError(f"{seat.name}: its policy cannot start: {describe(error)}") from None
 
 
 def _listed(value: Any, calls: Sequence[Call]) -> list[Any]:

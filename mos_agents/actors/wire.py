@@ -1,21 +1,26 @@
 """How calls and replies travel between processes: one block of plain bytes, no object in it.
 
 A block: length of the heading (4 bytes), the heading (JSON: whom it concerns, which tick, what
-shapes follow), and the numbers as they lie in memory (float64, little end first). Pickling the same
-messages takes five times as long, and reading a stranger's pickle would run what it says.
+shapes follow), and the numbers as they lie in memory (float64, little end first; a memory's arrays
+keep their types). Pickling the same messages takes five times as long, and reading a stranger's
+pickle would run what it says. So whatever a host gives is such a block: replies, memories, where it
+is, and what went wrong, as a text in the place of the rest.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import struct
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mos_agents.actors.messages import Call, MessageError, Reply
+from mos_agents.actors.participant import Snapshot
 from mos_agents.market.types import Array
+from mos_agents.policies.faults import describe, one_line
 
 LENGTH = struct.Struct("<I")
 NUMBER = np.dtype("<f8")
@@ -45,7 +50,7 @@ def calls_in(block: bytes) -> list[Call]:
     """The calls in a block; their arrays are read-only."""
     heading, numbers = _opened(block)
     shapes = [shape for *_, batch, size in heading for shape in ((batch, size), (batch,))]
-    arrays = _arrays(numbers, shapes)
+    arrays = _arrays(_numbers(numbers), shapes)
     return [
         Call(run, tick, name, life, arrays[2 * i], arrays[2 * i + 1])
         for i, (run, tick, name, life, *_) in enumerate(heading)
@@ -67,43 +72,139 @@ def replies_in(block: bytes) -> tuple[list[Reply], float]:
     Raises MessageError where a stranger put something else into it. Whether the replies are those
     to the calls is another question: `checked_reply`.
     """
+    return _read(block, _replies, "replies")
+
+
+def _replies(heading: Any, numbers: memoryview) -> list[Reply]:
+    arrays = iter(
+        _arrays(_numbers(numbers), [shape for *_, shape, _ in heading if shape is not None])
+    )
+    return [
+        Reply(run, tick, name, life, None if shape is None else next(arrays), fault)
+        for run, tick, name, life, shape, fault in heading
+    ]
+
+
+def packed_snapshots(snapshots: Mapping[str, Snapshot], seconds: float = 0.0) -> bytes:
+    """The memories of a host's participants; arrays of any type of numbers."""
+    heading = {
+        name: [snapshot.tick, [[array.dtype.str, array.shape] for array in snapshot.memory]]
+        for name, snapshot in snapshots.items()
+    }
+    arrays = [array for snapshot in snapshots.values() for array in snapshot.memory]
+    return _framed([seconds, heading], [np.ascontiguousarray(array).tobytes() for array in arrays])
+
+
+def snapshots_in(block: bytes) -> tuple[dict[str, Snapshot], float]:
+    """The memories in a block, which nothing else shares. Raises MessageError as `replies_in`."""
+    return _read(block, _snapshots, "memories")
+
+
+NUMBERS = re.compile(r"[<>|][fiub][0-9]{1,2}")
+"""Types of the arrays of a memory, as numpy writes them: no objects, no texts, no records."""
+
+
+def _snapshots(heading: Any, numbers: memoryview) -> dict[str, Snapshot]:
+    found, at = {}, 0
+    for name, (tick, arrays) in heading.items():
+        memory = []
+        for kind, shape in arrays:
+            if type(kind) is not str or not NUMBERS.fullmatch(kind):
+                raise ValueError(f"no type of numbers: {kind!r:.40}")
+            dtype, size = np.dtype(kind), _size(shape)
+            end = at + size * dtype.itemsize
+            if end > len(numbers):
+                raise ValueError(f"{len(numbers)} bytes where at least {end} were announced")
+            # A copy: a policy may write to its own. numpy takes an empty buffer for an error.
+            filled = np.frombuffer(numbers[at:end], dtype) if size else np.empty(0, dtype)
+            memory.append(filled.reshape(shape).copy())
+            at = end
+        found[name] = Snapshot(tick, memory)
+    if at != len(numbers):
+        raise ValueError(f"{len(numbers)} bytes where {at} were announced")
+    return found
+
+
+def packed_fact(value: Any, seconds: float = 0.0) -> bytes:
+    """Plain data (texts, numbers, lists of them, None)."""
+    return _framed([seconds, value], [])
+
+
+def fact_in(block: bytes) -> tuple[Any, float]:
+    """The plain data of a block. Raises MessageError as `replies_in`."""
+    return _read(block, _fact, "facts")
+
+
+def _fact(heading: Any, numbers: memoryview) -> Any:
+    if len(numbers):
+        raise ValueError(f"{len(numbers)} bytes where none were announced")
+    return heading
+
+
+def packed_failure(why: str) -> bytes:
+    """What a host answers where it cannot: one line on why, which every reader raises."""
+    return _framed([FAILED, why], [])
+
+
+FAILED = "failed"
+"""In the place of the seconds: what follows is why there is no answer."""
+
+T = TypeVar("T")
+
+
+class Failure(MessageError):
+    """The other end says that it failed, and why."""
+
+
+def _read(block: bytes, reader: Callable[[Any, memoryview], T], what: str) -> tuple[T, float]:
+    """What a reader makes of a block by a stranger, and the seconds in it."""
     try:
-        (seconds, heading), numbers = _opened(block)
-        arrays = iter(_arrays(numbers, [shape for *_, shape, _ in heading if shape is not None]))
-        replies = [
-            Reply(run, tick, name, life, None if shape is None else next(arrays), fault)
-            for run, tick, name, life, shape, fault in heading
-        ]
-        return replies, float(seconds)
-    except (ValueError, TypeError, OverflowError, struct.error, RecursionError) as error:
-        raise MessageError(f"answered with no block of replies: {error}") from None
+        heading, numbers = _opened(block)
+        seconds, told = heading
+        if seconds == FAILED:
+            raise Failure(one_line(str(told)))
+        return reader(told, numbers), float(seconds)
+    except MessageError:
+        raise
+    except (ValueError, TypeError, OverflowError, KeyError, AttributeError, struct.error,
+            RecursionError, MemoryError) as error:  # fmt: skip
+        raise MessageError(f"answered with no block of {what}: {describe(error)}") from None
 
 
 def _block(heading: Any, arrays: Sequence[Array]) -> bytes:
+    return _framed(heading, [np.ascontiguousarray(array, NUMBER).data for array in arrays])
+
+
+def _framed(heading: Any, parts: Sequence[Any]) -> bytes:
     text = json.dumps(heading).encode()
     text += b" " * (-(len(text) + LENGTH.size) % 8)  # the numbers then lie where processors read
-    parts = [np.ascontiguousarray(array, NUMBER).data for array in arrays]
     return b"".join([LENGTH.pack(len(text)), text, *parts])
 
 
-def _opened(block: bytes) -> tuple[Any, Array]:
+def _opened(block: bytes) -> tuple[Any, memoryview]:
     (length,) = LENGTH.unpack_from(block)
     begin = LENGTH.size + length
-    heading = json.loads(block[LENGTH.size : begin])
-    if len(block) == begin:  # numpy takes nothing for an error
-        return heading, np.empty(0)
-    return heading, np.frombuffer(block, NUMBER, offset=begin)
+    return json.loads(block[LENGTH.size : begin]), memoryview(block)[begin:]
+
+
+def _numbers(data: memoryview) -> Array:
+    return np.frombuffer(data, NUMBER) if len(data) else np.empty(0)
+
+
+def _size(shape: Any) -> int:
+    size = 1
+    for n in shape:
+        if type(n) is not int or n < 0:
+            raise ValueError(f"no shape: {shape!r:.40}")
+        size *= n
+    return size
 
 
 def _arrays(numbers: Array, shapes: Sequence[Sequence[int]]) -> list[Array]:
     """The arrays that lie one behind the other in `numbers`, and nothing else."""
     found, at = [], 0
     for shape in shapes:
-        size = 1
-        for n in shape:
-            if type(n) is not int or n < 0:
-                raise ValueError(f"no shape: {shape!r}")
-            size *= n
+        size = _size(shape)
         found.append(numbers[at : at + size].reshape(shape))
         at += size
     if at != numbers.size:

@@ -62,8 +62,14 @@ def describe(thing: Any) -> str:
     try:
         name = str(type.__dict__["__name__"].__get__(type(thing)))  # a metaclass may have its own
         text = f"{name}: {thing}" if issubclass(type(thing), BaseException) else repr(thing)
-        return " ".join(str.split(text))[:LONGEST]
+        return one_line(text)
     except BaseException as error:
         if not is_own_fault(error):
             raise
         return f"a {name} that cannot be shown"[:LONGEST]
+
+
+def one_line(text: str) -> str:
+    """A stranger's text as a short line of letters that leave a terminal alone."""
+    line = " ".join(str.split(text))[:LONGEST]
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)[:LONGEST]

@@ -12,7 +12,8 @@ import time
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors.ray_runtime import ActorDied, RayRuntime, RayShards
+from mos_agents.actors.ray_answers import answers
+from mos_agents.actors.ray_runtime import ActorDied, RayRuntime, RayShards, _door_in
 from tests.actors.processes import asked_without_a_token, descendants, doors, listening, titled
 from tests.actors.worlds import SHOP, driven, driver, one_shard, undisturbed, with_policy
 
@@ -158,12 +159,11 @@ def test_hosts_on_this_machine_get_their_ticks_by_line_and_nothing_of_that_liste
 
 @pytest.mark.parametrize(("hanging", "knocked"), [(False, False), (True, False), (True, True)])
 def test_a_killed_host_leaves_no_door_behind(hanging, knocked):
-    import ray
-
     runtime = RayRuntime()
     shard = one_shard(SHOP, runtime)
-    shard.start()  # the doors are open, and nobody has come in yet
-    paths = [ray.get(reach._door)[0] for reach in runtime._hosts.values()]
+    shard.start()
+    doors = [(reach._door, _door_in) for reach in runtime._hosts.values()]
+    paths = [found.value[0] for found in answers(doors, None)]  # open, and nobody has come in yet
     assert all(map(os.path.exists, paths))
     for pid in titled("ray::_HostActor") if hanging else ():
         os.kill(pid, signal.SIGSTOP)

@@ -49,7 +49,7 @@ def test_a_runtime_keeps_its_contract(runtime):
     assert "does not live here" in forged.error
     # What is told is done before what is asked later, and its failure is nobody's.
     runtime.tell(handles["firm_3"], "catch_up", *[calls("firm_3", 1)[0] + calls("firm_3", 2)[0]])
-    runtime.tell(handles["firm_3"], "catch_up", "nonsense")
+    runtime.tell(handles["firm_3"], "catch_up", *calls("firm_2", 2))
     assert asked("decide", *calls("firm_3", 3), of=["firm_3"])[0].value[0].tick == 3
     # A snapshot goes into another host, which then answers alike.
     kept = asked("snapshot", of=["firm_3"])[0].value
