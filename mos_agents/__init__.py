@@ -21,6 +21,7 @@ Markets
 
 Participants
     make(kind, ...): a policy or learner by name, such as make("cost_plus", margin=0.3).
+    explain(name): what a policy, learner, demand model, setting, metric or observation is.
 
 Play
     rollout: the package of the loop; rollout.rollout(market, policies) plays and adds up.
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         Scenario,
         auction,
         autos_1990,
+        explain,
         load,
         market_making,
         presets,
@@ -89,6 +91,7 @@ __all__ = [
     "tick",
     "benchmarks",
     "make",
+    "explain",
     "compare_policies",
     "play",
     "InputError",
@@ -107,7 +110,7 @@ __all__ = [
 
 _HOMES = {
     "mos_agents.scenarios": (
-        "Scenario", "auction", "autos_1990", "load", "market_making", "presets",
+        "Scenario", "auction", "autos_1990", "explain", "load", "market_making", "presets",
         "pricing_game", "retail",
     ),
     "mos_agents.market.tick": ("Market", "tick"),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mos_agents import __version__, runs, scenarios
-from mos_agents.cli import comparing, exploiting, sweeping, training
+from mos_agents.cli import comparing, explaining, exploiting, sweeping, training
 from mos_agents.cli.folders import MARKS, kind_of, run_of
 from mos_agents.cli.options import (
     WHOLE,
@@ -210,9 +210,15 @@ def list_scenarios() -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A preset's name or a scenario file.")]) -> None:
-    """Print a scenario with every default filled in: a file to start from."""
-    say(scenarios.dump(scenarios.load(name)).rstrip())
+def show(
+    name: Annotated[str, typer.Argument(help="A preset's name or a scenario file.")],
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Leave out the comments that explain each setting.")
+    ] = False,
+) -> None:
+    """Print a scenario with every default, each explained: a file to start from."""
+    loaded = scenarios.load(name)
+    say((scenarios.dump(loaded) if plain else scenarios.commented(loaded)).rstrip())
 
 
 @app.command()
@@ -312,6 +318,7 @@ def replicate(
     raise typer.Exit(replicating.replicate(order))
 
 
+app.command()(explaining.explain)
 app.command()(training.train)
 app.command()(exploiting.exploit)
 app.command()(sweeping.sweep)

@@ -3,10 +3,10 @@
 After each of its moves it corrects one number by what came of it (Watkins 1989), and mostly asks
 the price that looks best. Defaults are the baseline of Calvano, Calzolari, Denicolò and Pastorello
 (AER 110(10), 2020): alpha .15, delta .95, exploration exp(-4e-6 t), a memory of one period.
-
-The functions compiled here play single rows; `learn` and `act` below play them tick by tick in any
-market, and `mos_agents.games` plays the same functions for millions of periods in one loop.
 """
+
+# The functions compiled here play single rows; `learn` and `act` below play them tick by tick in
+# any market, and `mos_agents.games` plays the same functions for millions of periods in one loop.
 
 from __future__ import annotations
 

@@ -6,21 +6,24 @@ import numpy as np
 
 from mos_agents.market.kernels import flat, kernel
 
-METRICS = (
-    "pnl",  # money: change of cash plus inventory at its mark
-    "revenue",  # money received for units sold
-    "cost",  # money paid for units bought, sourced or delivered
-    "units_traded",  # units sold and bought
-    "position_cost",  # money: holding and shortage costs
-    "lost_opportunity",  # money: margin on the units turned away
-    "spread_capture",  # money: sum of sold (ask - mark) and bought (mark - bid)
-    "inventory_pnl",  # money: revaluation of what is held, from mark to next mark
-    "fees",  # money: commission paid; negative if received
-    "volatility",  # money: running standard deviation of pnl per tick
-    "inventory_risk",  # sum of (sigma q)^2 / 2 over own listings
-    "conversion",  # units sold per look at an own offer
-    "holding_cost",  # money paid for inventory held
-)
+MEANINGS = {
+    "pnl": ("money", "change of cash plus inventory at its mark"),
+    "revenue": ("money", "received for units sold"),
+    "cost": ("money", "paid for units bought, sourced or delivered"),
+    "units_traded": ("units", "units sold and bought"),
+    "position_cost": ("money", "holding and shortage costs"),
+    "lost_opportunity": ("money", "margin on the units turned away"),
+    "spread_capture": ("money", "sum of sold (ask - mark) and bought (mark - bid)"),
+    "inventory_pnl": ("money", "revaluation of what is held, from mark to next mark"),
+    "fees": ("money", "commission paid; negative if received"),
+    "volatility": ("money", "running standard deviation of pnl per tick"),
+    "inventory_risk": ("(sigma units)^2", "sum of (sigma q)^2 / 2 over own listings"),
+    "conversion": ("units per look", "units sold per look at an own offer"),
+    "holding_cost": ("money", "paid for inventory held"),
+}
+"""The metrics of a participant and tick: unit and meaning of each."""
+
+METRICS = tuple(MEANINGS)
 N_METRICS = len(METRICS)
 MEMORY = 0.94  # weight of the past in the running moments of PnL (RiskMetrics 1996)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mos_agents.market.tick import Market
+from mos_agents.scenarios.commenting import commented
+from mos_agents.scenarios.explaining import Explanation, explain
 from mos_agents.scenarios.files import dump, inline, listed, load, override, parse, presets
 from mos_agents.scenarios.schema import Scenario
 from mos_agents.scenarios.tables import digest_of
@@ -46,6 +48,22 @@ def preset(name: str, **settings: Any) -> Scenario:
 
 
 __all__ = [
-    "Scenario", "auction", "autos_1990", "digest_of", "dump", "inline", "listed", "load",
-    "market_making", "override", "parse", "preset", "presets", "pricing_game", "retail",
-]  # fmt: skip
+    "Explanation",
+    "Scenario",
+    "auction",
+    "autos_1990",
+    "commented",
+    "digest_of",
+    "dump",
+    "explain",
+    "inline",
+    "listed",
+    "load",
+    "market_making",
+    "override",
+    "parse",
+    "preset",
+    "presets",
+    "pricing_game",
+    "retail",
+]

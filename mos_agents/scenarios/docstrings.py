@@ -13,8 +13,12 @@ import dataclasses
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
+
+HELD = "\xa0"
+"""A blank at which no line is broken."""
 
 
 class Described(NamedTuple):
@@ -58,10 +62,29 @@ def first_sentence(text: str) -> str:
     return text[: found.end()] if found else text
 
 
+def wrapped(text: str, width: int, first: str = "", indent: str = "") -> list[str]:
+    """A docstring's text in lines of at most `width`, with null, true and false as YAML has them.
+
+    first, indent: what the first line and the others begin with. Ranges such as ">= 0" stay whole;
+    a formula (indented) and a list keep their own lines.
+    """
+    for python, yaml in (("None", "null"), ("True", "true"), ("False", "false")):
+        text = re.sub(rf"\b{python}\b", yaml, text)
+    if text.startswith(("    ", "- ")):
+        return [indent + line for line in text.splitlines()]
+    whole = re.compile(r"[<>]=? (?=[-\w])|\bin [\[(][^\])]*[\])]")
+    held = whole.sub(lambda found: found[0].replace(" ", HELD), text)
+    lines = textwrap.wrap(
+        held, width, initial_indent=first, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return [line.replace(HELD, " ") for line in lines] or [first.rstrip()]
+
+
 def _taken_apart(text: str, names: Sequence[str]) -> Described:
     paragraphs: list[str] = []
     parameters: dict[str, str] = {}
-    for block in re.split(r"\n\s*\n", inspect.cleandoc(text)):
+    for block in re.split(r"\n(?:[ \t]*\n)+", inspect.cleandoc(text)):
         if not block.strip():
             continue
         for piece, title in _pieces(block, names):
@@ -89,9 +112,7 @@ def _pieces(block: str, names: Sequence[str]) -> list[tuple[str, str | None]]:
 
 
 def _joined(text: str) -> str:
-    """The lines of a paragraph as one; a formula or list, whose lines are indented, as it is."""
-    if re.search(r"^ {4}|^- ", text, re.MULTILINE) and not re.match(r"\w+(, \w+)*: ", text):
-        return inspect.cleandoc(text) if not re.search(r"^\S", text, re.MULTILINE) else " ".join(
-            text.split()
-        )  # fmt: skip
+    """The lines of a paragraph as one; those of a formula (indented) and of a list as they are."""
+    if re.match(r" {4}|- ", text):
+        return text.rstrip()
     return " ".join(text.split())

@@ -133,13 +133,20 @@ def validate(data: Any, shown: str = "scenario") -> Scenario:
 
 def dump(scenario: Scenario) -> str:
     """The scenario in full, every default written out, as YAML that `load` takes back."""
-    data = scenario.model_dump(mode="python")
-    return yaml.dump(_plain(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return as_yaml(plain(scenario.model_dump(mode="python")))
 
 
-def inline(value: Any) -> str:
+def as_yaml(value: Any) -> str:
+    """Plain data as YAML text, which the loader takes back as it was."""
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def inline(value: Any, sort_keys: bool = True) -> str:
     """A value as YAML on one line, as `override` takes it back."""
-    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**6)
+    text = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, width=10**6, sort_keys=sort_keys
+    )
     return text.removesuffix("\n").removesuffix("\n...").strip()
 
 
@@ -163,7 +170,7 @@ def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") 
     A list's items are addressed by number, or by their `name`. Values are YAML. Raises InputError
     in one line that begins with `option`.
     """
-    data = _plain(scenario.model_dump(mode="python"))
+    data = plain(scenario.model_dump(mode="python"))
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path.strip():
@@ -230,11 +237,12 @@ def _put(here: dict[str, Any], key: str, value: Any) -> None:
     here[key] = value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Models' values as a file has them: lists in place of tuples."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return value
 
 
@@ -316,18 +324,19 @@ def _inner(model: type[BaseModel], name: str, value: Any) -> type[BaseModel] | N
     if field is None:
         return model if name.isdigit() else None
     kind = value.get("kind") if isinstance(value, dict) else None
-    for candidate in _models(field.annotation):
+    for candidate in models(field.annotation):
         default = candidate.model_fields.get("kind")
         if default is None or default.default == kind:
             return candidate
     return None
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def models(annotation: Any) -> list[type[BaseModel]]:
+    """The models of parts that a field may hold."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) in (Union, types.UnionType) or get_args(annotation):
-        return [m for a in get_args(annotation) for m in _models(a)]
+        return [m for a in get_args(annotation) for m in models(a)]
     return []
 
 
@@ -335,4 +344,4 @@ def _kinds(path: Sequence[str], owner: type[BaseModel] | None) -> list[str]:
     field = owner.model_fields.get(path[-1]) if owner and path else None
     if field is None:
         return []
-    return [m.model_fields["kind"].default for m in _models(field.annotation)]
+    return [m.model_fields["kind"].default for m in models(field.annotation)]

@@ -1,0 +1,177 @@
+"""All that can be explained: every policy, demand model, stage, setting, metric and so on.
+
+Nothing is written down here that code says elsewhere: texts come from docstrings, types and
+defaults from the fields of the classes, observations from the markets of the presets.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from mos_agents import learners
+from mos_agents.market.metrics import MEANINGS
+from mos_agents.market.observations import ObservationField
+from mos_agents.market.quotes import REASONS
+from mos_agents.market.tick import Market
+from mos_agents.market.types import InputError
+from mos_agents.policies import POLICIES
+from mos_agents.scenarios import files, parts
+from mos_agents.scenarios.docstrings import of_module
+from mos_agents.scenarios.setting_topics import setting_topics
+from mos_agents.scenarios.topics import (
+    REQUIRED,
+    Topic,
+    example_values,
+    nested,
+    of_dataclass,
+    of_model,
+)
+
+KINDS = {
+    "preset": "scenarios that ship with the package",
+    "policy": "what a participant plays",
+    "learner": "policies that update themselves from their own rewards",
+    "demand": "how customers choose among offers",
+    "quotes": "how an action becomes a quote",
+    "schedule": "who may change a quote at which tick",
+    "arrivals": "who comes to the market",
+    "execution": "how arrivals become trades",
+    "process": "how a mid price, a cost or outside demand moves by itself",
+    "setting": "keys of a scenario file, by their path, as --set takes them",
+    "metric": "what a tick came to for a participant; rewards are weighted sums of metrics",
+    "observation": "what a participant sees before it acts",
+    "refusal": "why a quote is refused",
+}
+"""Kinds of topic, in the order in which they are listed, and what they are."""
+
+REFUSALS = {
+    "not a finite number": "The action held a NaN or an infinity, or there was none: the policy "
+    "raised an error, or its participant was late or absent.",
+    "outside the limits of an action": "A price, spread, offset or size lay outside what the rule "
+    "for quotes takes at all: see the settings of quotes, such as low and high.",
+    "off the price grid": "The price is no multiple of tick_size, and quotes.conduct is refuse.",
+    "below the margin floor": "The price lies below cost x (1 + min_margin), and quotes.conduct is "
+    "refuse; with clip it would be lifted to the floor.",
+    "changed by more than the house allows": "The price moved by more than the share "
+    "max_relative_change of the standing price, and quotes.conduct is refuse.",
+    "the bid is not below the ask": "After rounding to the tick size, the maker's bid would not "
+    "have been below its own ask.",
+}
+"""How each reason for a refusal arises."""
+
+PATHS = {"demand": "execution.demand", "process": "reference.price"}
+"""Where a scenario file has a stage that is no key of its own."""
+
+SHOWN: dict[str, dict[str, Any]] = {
+    "fixed_price": {"price": 12.5},
+    "epsilon_greedy": {"policy": {"kind": "cost_plus"}, "epsilon": 0.1, "levels": 11},
+    "uniform": {"levels": 11, "low": 0.8, "high": 1.3, "relative": True},
+    "avellaneda_stoikov": {"gamma": 0.1, "sigma": 2.0},
+    "glft": {"gamma": 0.1, "sigma": 2.0, "lot": 10.0},
+    "frozen": {"policy": {"kind": "sarsa", "levels": 11}, "path": "learnt.npz"},
+    "network": {"path": "networks/firm_1.npz"},
+    "q_learning": {"levels": 15, "alpha": 0.15, "delta": 0.95},
+    "sarsa": {"levels": 15, "sees": "cheapest"},
+    "boltzmann": {"levels": 15, "temperature": 10.0},
+    "wolf_phc": {"levels": 15, "win": 0.01, "lose": 0.04},
+    "bandit_epsilon_greedy": {"levels": 15, "epsilon": 0.1},
+    "thompson": {"levels": 15, "noise": 1.0},
+    "exp3": {"levels": 11, "reward_high": 100.0},
+    "ucb1": {"levels": 11, "reward_high": 100.0},
+    "hedge": {"levels": 11, "reward_low": 0.0, "reward_high": 100.0},
+}
+"""Parameters worth showing in an example, where the defaults are not."""
+
+
+@functools.cache
+def topics() -> dict[tuple[str, str], Topic]:
+    """Every topic, by kind and name, in the order of KINDS."""
+    found = [
+        *_presets(), *_policies(), *_stages(), *setting_topics(), *_metrics(), *_observations(),
+        *_refusals(),
+    ]  # fmt: skip
+    found.sort(key=lambda topic: list(KINDS).index(topic.kind))
+    return {(topic.kind, topic.name): topic for topic in found}
+
+
+def _presets() -> Iterator[Topic]:
+    for name in files.presets():
+        scenario = files.load(name)
+        roster = list(scenario.policies())
+        shown = (
+            ", ".join(roster) if len(roster) < 8 else f"{len(roster)}: {', '.join(roster[:5])}, ..."
+        )
+        facts = (("participants", shown), ("ticks", f"{scenario.ticks:,}"),
+                 ("play it", f"mos run {name}"), ("all settings", f"mos show {name}"))  # fmt: skip
+        yield Topic("preset", name, (scenario.description,), (), facts)
+
+
+def _policies() -> Iterator[Topic]:
+    for kind, cls in sorted(POLICIES.items()):
+        told, parameters = of_dataclass(cls)
+        learns = kind in learners.LEARNERS
+        paragraphs = told.paragraphs
+        if learns:  # the module of a learner tells its algorithm, and the paper
+            paragraphs = (paragraphs[0], *of_module(cls), *paragraphs[1:])
+        shown = SHOWN.get(kind, dict(list(example_values(parameters).items())[:2]))
+        home = cls.__module__.rpartition(".")[2]
+        role = {"market_making": "maker", "bidding": "bidder"}.get(home, "firm")
+        yield Topic(
+            "learner" if learns else "policy", kind, paragraphs, parameters, (),
+            nested("participants", [{"name": f"{role}_1", "role": role,
+                                     "policy": {"kind": kind, **shown}}]),
+        )  # fmt: skip
+
+
+def _stages() -> Iterator[Topic]:
+    for stage, kinds in parts.KINDS.items():
+        for kind in kinds:
+            told, parameters = of_model(parts.MODELS[stage][kind])
+            shown = {"kind": kind, **REQUIRED.get(kind, example_values(parameters))}
+            yield Topic(stage, kind, told.paragraphs, parameters,
+                        example=nested(PATHS.get(stage, stage), shown))  # fmt: skip
+
+
+def _metrics() -> Iterator[Topic]:
+    for name, (unit, meaning) in MEANINGS.items():
+        facts = (("unit", unit), ("in runs", "a column of participants/ and of aggregates/"))
+        yield Topic("metric", name, (_sentence(f"{meaning}, per participant and tick"),), (), facts,
+                    nested("rewards.weights", {name: 1.0}))  # fmt: skip
+
+
+def _observations() -> Iterator[Topic]:
+    found: dict[str, tuple[ObservationField, list[str]]] = {}
+    for where, market in _markets():
+        fields = {field.name: field for seat in market.seats for field in seat.fields}
+        for name, field in fields.items():
+            found.setdefault(name, (field, []))[1].append(where)
+    for name, (field, seen) in sorted(found.items()):
+        facts = (("unit", field.unit), ("range", f"{field.low:g} to {field.high:g}"),
+                 ("seen in", ", ".join(seen)))  # fmt: skip
+        yield Topic("observation", name, (_sentence(field.meaning),), (), facts)
+
+
+def _markets() -> Iterator[tuple[str, Market]]:
+    """The markets of all presets; then, with prices told as distances, those that can be."""
+    markets = {name: files.load(name).market() for name in files.presets()}
+    yield from markets.items()
+    for name, market in markets.items():
+        distances = dataclasses.replace(market.observations, relative=True)  # type: ignore[type-var]
+        with contextlib.suppress(InputError):
+            changed = market.with_parts(observations=distances)
+            if any(field.name.endswith("_gap") for field in changed.seats[0].fields):
+                yield f"{name} with observations.relative", changed
+
+
+def _refusals() -> Iterator[Topic]:
+    then = "the standing quote stays; with quotes.on_refusal: withdraw it is taken down"
+    for reason in REASONS[1:]:
+        yield Topic("refusal", reason, (REFUSALS[reason],), (), (("then", then),))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

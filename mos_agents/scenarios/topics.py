@@ -1,0 +1,153 @@
+"""A thing to explain, and how its parameters are read off the classes: type, default, meaning."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from mos_agents.policies import Policy
+from mos_agents.scenarios import files, parts
+from mos_agents.scenarios.docstrings import Described, described, first_sentence
+
+UNSET = (None, "null", ".inf", "{}", "[]")
+"""Defaults that say nothing in an example."""
+
+
+REQUIRED: dict[str, dict[str, Any]] = {
+    "periodic": {"periods": [1, 2, 4]},
+    "expected": {"demand": {"kind": "logit"}},
+    "sampled": {"demand": {"kind": "elasticity"}},
+    "replay": {"path": "prices.csv"},
+}
+"""Of stages that have no default for everything: examples of what must be given."""
+
+
+class Parameter(NamedTuple):
+    """A parameter of a policy or stage, or a setting: its type, default (as YAML) and meaning."""
+
+    name: str
+    type: str
+    default: str | None  # None where it must be given
+    text: str
+
+
+class Topic(NamedTuple):
+    """One thing to explain: paragraphs, parameters, facts by name, an example in YAML."""
+
+    kind: str
+    name: str
+    paragraphs: tuple[str, ...]
+    parameters: tuple[Parameter, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    example: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The topic in one sentence."""
+        return first_sentence(self.paragraphs[0])
+
+
+def of_dataclass(cls: Any) -> tuple[Described, tuple[Parameter, ...]]:
+    """What a policy is, and its parameters."""
+    told, hints = described(cls), get_type_hints(cls)
+    return told, tuple(
+        Parameter(
+            one.name,
+            told_type(hints[one.name]),
+            _default(one.default, one.default_factory),
+            told.parameters.get(one.name, ""),
+        )
+        for one in dataclasses.fields(cls)
+        if one.init
+    )
+
+
+def of_model(model: type[BaseModel]) -> tuple[Described, tuple[Parameter, ...]]:
+    """What a part of a scenario file is, and its settings."""
+    names = [name for name in model.model_fields if name != "kind"]
+    told = described(model, names)
+    if issubclass(model, parts.Part) and model is not parts.ReplayFile:
+        stage = described(model.stage_class(), names)
+        told = Described(stage.paragraphs, stage.parameters | told.parameters)
+    found = []
+    for name in names:
+        field = model.model_fields[name]
+        value = field.get_default(call_default_factory=True)
+        missing = dataclasses.MISSING if value is PydanticUndefined else value
+        found.append(
+            Parameter(
+                name, told_type(field.annotation), _default(missing), told.parameters.get(name, "")
+            )
+        )
+    return told, tuple(found)
+
+
+def example_values(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+    """The defaults that are worth showing, by name."""
+    return {
+        one.name: files.parsed_value(str(one.default), one.name)
+        for one in parameters
+        if one.default not in UNSET
+    }
+
+
+def nested(path: str, value: Any) -> str:
+    """A value below its path, as a scenario file has it."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return files.as_yaml(value).rstrip()
+
+
+def kind_of(model: type[BaseModel]) -> str:
+    """The `kind` by which a file asks for a model; empty where there is only one."""
+    field = model.model_fields.get("kind")
+    return str(field.default) if field is not None else ""
+
+
+def _default(value: Any, factory: Any = dataclasses.MISSING) -> str | None:
+    if value is dataclasses.MISSING:
+        if factory is dataclasses.MISSING:
+            return None
+        value = factory()
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="python")
+    return files.inline(files.plain(value), sort_keys=False)
+
+
+NAMED = {
+    float: "number",
+    int: "whole number",
+    bool: "true or false",
+    str: "text",
+    type(None): "null",
+    Policy: "policy",
+    Any: "any",
+}
+
+
+def told_type(hint: Any) -> str:
+    """The type of a parameter in words: "number", "list of numbers or null"."""
+    if hint in NAMED:
+        return NAMED[hint]
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(told_type(one) for one in args))
+    if origin is Literal:
+        return "one of " + ", ".join(str(one) for one in args)
+    if origin in (tuple, list):
+        counted = origin is tuple and args[-1] is not Ellipsis
+        items = re.sub(r"^(whole number|number|text|list)\b", r"\1s", told_type(args[0]))
+        return f"list of {len(args)} {items}" if counted else f"list of {items}"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return f"table of names, each with a {told_type(args[1])}"
+    if args:  # Annotated: the rest says how it is checked
+        return told_type(args[0])
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        return "a kind and its settings" if "kind" in hint.model_fields else "settings"
+    return str(getattr(hint, "__name__", hint)).lower()
