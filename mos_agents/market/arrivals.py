@@ -62,12 +62,17 @@ class FixedMass:
 
 @dataclass(frozen=True)
 class Poisson:
-    """Independent orders at rates `buy` and `sell` per unit of time and choice group.
+    """Independent orders at the same rate at all times.
 
-    Sizes are those of `Hawkes`: exponential with mean `mean_size`, rounded up to whole lots of
-    `lot` (0 leaves them as drawn). With `mean_size` 0 every order is one lot; the default is one
-    unit. At rates buy = sell = mu / (1 - alpha / beta) and the same sizes the mean volume is that
-    of Hawkes orders.
+    Sizes are those of `Hawkes`: exponential, rounded up to whole lots; the default is one unit. At
+    rates buy = sell = mu / (1 - alpha / beta) and the same sizes the mean volume is that of Hawkes
+    orders.
+
+    buy: orders of buyers, per unit of time and choice group, >= 0.
+    sell: orders of sellers, per unit of time and choice group, >= 0.
+    mean_size: mean size of an order before it is rounded, in units; 0 makes every order one lot,
+        >= 0.
+    lot: units of a lot, to which sizes are rounded up; 0 leaves them as drawn, >= 0.
     """
 
     ahead: ClassVar[bool] = True

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 from mos_agents.policies import Policy
 from mos_agents.scenarios import files, parts
@@ -78,11 +77,11 @@ def of_model(model: type[BaseModel]) -> tuple[Described, tuple[Parameter, ...]]:
     found = []
     for name in names:
         field = model.model_fields[name]
-        value = field.get_default(call_default_factory=True)
-        missing = dataclasses.MISSING if value is PydanticUndefined else value
+        default = field.get_default(call_default_factory=True)
+        value = dataclasses.MISSING if field.is_required() else default
         found.append(
             Parameter(
-                name, told_type(field.annotation), _default(missing), told.parameters.get(name, "")
+                name, told_type(field.annotation), _default(value), told.parameters.get(name, "")
             )
         )
     return told, tuple(found)

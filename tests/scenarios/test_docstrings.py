@@ -26,9 +26,7 @@ STAGES: dict[str, type] = {
     "observations": observations.Book, "rewards": rewards.Objective,
 }  # fmt: skip
 CLASSES = STAGES | {f"policy: {kind}": cls for kind, cls in sorted(POLICIES.items())}
-CLASSES = {
-    name: cls for name, cls in CLASSES.items() if "quotes" not in name and "poisson" not in name
-}
+CLASSES = {name: cls for name, cls in CLASSES.items() if "quotes" not in name}
 MODELS = (
     schema.Scenario, schema.Participants, schema.Drawn, schema.Same, schema.FromFile,
     parts.ReplayFile,
@@ -66,7 +64,12 @@ NEEDED: dict[str, dict[str, Any]] = {
     "execution: expected": {"demand": demand.Logit()},
     "execution: sampled": {"demand": demand.Logit()}, "process: replay": {"path": np.ones(3)},
 }  # fmt: skip
-TOGETHER = {("demand: linear", "own"), ("arrivals: hawkes", "beta"), ("policy: wolf_phc", "lose")}
+TOGETHER = {
+    ("demand: linear", "own"),
+    ("arrivals: hawkes", "beta"),
+    ("arrivals: poisson", "lot"),
+    ("policy: wolf_phc", "lose"),
+}
 """Parameters whose bound lies beside another one's value: not tried inside."""
 
 
