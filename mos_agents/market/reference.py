@@ -251,8 +251,8 @@ class Replay:
         path = path[:, None] if path.ndim == 1 else path
         if path.ndim != 2 or not path.size or not np.isfinite(path).all():
             raise InputError(f"path of shape {path.shape} must be [ticks, series], all finite")
-        if path.min() <= 0.0:
-            raise InputError(f"path has a value {path.min():g}: prices must be > 0")
+        if path.min() < 0.0:
+            raise InputError(f"path has a value {path.min():g}: levels must be >= 0")
         object.__setattr__(self, "path", path)
         _check_rows(self.sigma_rows, len(path))
 
@@ -347,6 +347,8 @@ class Fundamentals:
                 raise InputError(f"{name}.only={process.only!r} must be columns 0 to {width - 1}")
             if isinstance(process, Replay):
                 rows, series = process.path.shape
+                if name == "price" and process.path.min() <= 0.0:
+                    raise InputError("price.path has a value 0: prices must be > 0")
                 if series not in (1, width):
                     raise InputError(f"{name}.path has {series} series, needs 1 or {width}")
                 if rows < market.horizon and not process.hold:

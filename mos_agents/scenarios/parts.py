@@ -35,6 +35,8 @@ from mos_agents.market import (
     schedules,
     stages,
 )
+from mos_agents.market.types import Array, InputError
+from mos_agents.scenarios.tables import SeriesFile
 
 
 def _number(value: Any) -> Any:
@@ -119,14 +121,15 @@ class Part(BaseModel):
     def build(self) -> Any:
         """The stage itself."""
         names = type(self).model_fields.keys() - {"kind"}
-        return self.stage_class()(**{n: _built(getattr(self, n)) for n in names})
+        return self.stage_class()(**{n: built(getattr(self, n)) for n in names})
 
     @classmethod
     def stage_class(cls) -> type:
         raise NotImplementedError
 
 
-def _built(value: Any) -> Any:
+def built(value: Any) -> Any:
+    """A stage made from its part of a scenario; any other value as it is."""
     return value.build() if isinstance(value, Part) else value
 
 
@@ -172,11 +175,9 @@ def part_model(stage: type, kind: str | None) -> type[Part]:
     return model
 
 
-class ReplayFile(Part):
-    """A recorded price series: a column per instrument of a CSV or Parquet file.
+class ReplayFile(SeriesFile, Part):
+    """A recorded series: a column of a CSV, Parquet or Excel file for each of what it drives.
 
-    path: the file, relative to the scenario's own.
-    columns: the columns to read, in the order of the series; none given is every column of numbers.
     hold: the last row stays once the series is over; otherwise one shorter than the episode is
         refused.
     sigma_rows: rows, from the first on, from which the volatility is estimated that makers are
@@ -184,8 +185,6 @@ class ReplayFile(Part):
     """
 
     kind: Literal["replay"] = "replay"
-    path: str
-    columns: tuple[str, ...] = ()
     hold: bool = False
     sigma_rows: Whole = 0
 
@@ -194,9 +193,11 @@ class ReplayFile(Part):
         return self  # the file is read when the market is built, beside its scenario
 
     def build(self) -> Any:
-        from mos_agents.scenarios.tables import read_series
+        raise InputError(f"{self.path}: is read for a market: what it drives must be known")
 
-        return reference.Replay(read_series(self.path, self.columns), self.hold, self.sigma_rows)
+    def replay(self, path: Array) -> reference.Replay:
+        """The process that plays what was read."""
+        return reference.Replay(path, self.hold, self.sigma_rows)
 
 
 def one_of(name: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import (
@@ -16,23 +16,27 @@ from pydantic import (
     model_validator,
 )
 
+from mos_agents.market import reference as processes
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import Policy
-from mos_agents.scenarios import parts
+from mos_agents.scenarios import parts, tables
 from mos_agents.scenarios.parts import Number, Whole
 from mos_agents.scenarios.policy_files import each, make_policy, packed, with_paths
 from mos_agents.scenarios.tables import (
     BUILTIN,
+    MOST_LISTINGS,
+    CatalogueFile,
     CatalogueTable,
+    Series,
     arrange,
     digest_of,
     read_catalogue,
+    read_series,
 )
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-MOST_LISTINGS = 200_000
 
 
 class Strict(BaseModel):
@@ -128,14 +132,23 @@ class Same(Strict):
         return Catalogue(*(np.full(layout.L, value) for value in values))
 
 
-class FromFile(Strict):
-    """Rows product, seller, cost, reference_price, quality, stock [, nest] of a CSV or Parquet.
+class Read(NamedTuple):
+    """What a market was made from: its catalogue's file and its recorded series."""
 
-    path: the file, relative to the scenario's own; builtin:NAME is one that ships with the package.
-    """
+    catalogue: CatalogueTable | None
+    series: dict[tables.Part, Series]
 
-    kind: Literal["file"] = "file"
-    path: str
+
+def driven(layout: Layout, part: tables.Part) -> Sequence[str]:
+    """What reference prices, costs or demand are of, by name: instruments, listings, groups."""
+    if part == "price":
+        return layout.instruments
+    if part == "demand":
+        return layout.instruments if layout.choice == "within" else ("market",)
+    return [
+        f"{layout.participants[n]}/{layout.instruments[k]}"
+        for n, k in zip(layout.seller, layout.instrument, strict=True)
+    ]
 
 
 class Scenario(Strict):
@@ -168,7 +181,7 @@ class Scenario(Strict):
     dt: Annotated[Number, Field(gt=0, le=1e6)] = 1.0
     participants: list[Participants] = Field(min_length=1, max_length=10_000)
     instruments: Annotated[Whole, Field(ge=1, le=MOST_LISTINGS)] | list[Name] | None = None
-    catalogue: Annotated[Drawn | Same | FromFile, Field(discriminator="kind")] = Drawn()
+    catalogue: Annotated[Drawn | Same | CatalogueFile, Field(discriminator="kind")] = Drawn()
     quotes: parts.Quotes = Field(default_factory=lambda: parts.MODELS["quotes"]["posted_price"]())
     schedule: parts.Schedule = Field(
         default_factory=lambda: parts.MODELS["schedule"]["simultaneous"]()
@@ -204,7 +217,7 @@ class Scenario(Strict):
         if len(set(names)) != len(names):
             twice = next(n for n in names if names.count(n) > 1)
             raise ValueError(f"participants: {twice!r} is there twice; give every one its own name")
-        if isinstance(self.catalogue, FromFile):
+        if isinstance(self.catalogue, CatalogueFile):
             if self.instruments is not None:
                 raise ValueError("instruments: leave it out, the catalogue's file names them")
             return self
@@ -221,6 +234,10 @@ class Scenario(Strict):
 
     def market(self) -> Market:
         """The market, ready to start."""
+        return self.made()[0]
+
+    def made(self) -> tuple[Market, Read]:
+        """The market, ready to start, and what its files hold."""
         execution = self.execution.build()
         table = self._table()
         roster = self._roster(table.seller if table else [])
@@ -231,7 +248,8 @@ class Scenario(Strict):
             assert isinstance(self.catalogue, Drawn | Same)
             layout = Layout.dense(names, self._instruments(), roles, execution.choice)
             catalogue = self.catalogue.catalogue(layout)
-        return Market(
+        moves, series = self._moves(layout)
+        market = Market(
             layout=layout,
             catalogue=catalogue,
             execution=execution,
@@ -239,13 +257,27 @@ class Scenario(Strict):
             schedule=self.schedule.build(),
             arrivals=self.arrivals.build(),
             positions=self.positions.build(),  # type: ignore[attr-defined]
-            reference=self.reference.build(),  # type: ignore[attr-defined]
+            reference=moves,
             observations=self.observations.build(),  # type: ignore[attr-defined]
             rewards=self.rewards.build(),  # type: ignore[attr-defined]
             dt=self.dt,
             horizon=self.ticks,
             name=self.name,
         )
+        return market, Read(table, series)
+
+    def _moves(self, layout: Layout) -> tuple[processes.Fundamentals, dict[tables.Part, Series]]:
+        """The processes of prices, costs and demand, with recorded ones read for this layout."""
+        made: dict[str, Any] = {}
+        read: dict[tables.Part, Series] = {}
+        for part in type(self.reference).model_fields:  # type: ignore[attr-defined]
+            process = getattr(self.reference, part)
+            if isinstance(process, parts.ReplayFile):
+                read[part] = read_series(process, part, driven(layout, part))
+                made[part] = process.replay(read[part].values)
+            else:
+                made[part] = parts.built(process)
+        return processes.Fundamentals(**made), read
 
     def policies(self) -> dict[str, Policy]:
         """What every participant plays by itself, in roster order."""
@@ -253,8 +285,8 @@ class Scenario(Strict):
         return {name: policy for name, _, policy in self._roster(table.seller if table else [])}
 
     def _table(self) -> CatalogueTable | None:
-        if isinstance(self.catalogue, FromFile):
-            return read_catalogue(self.catalogue.path)
+        if isinstance(self.catalogue, CatalogueFile):
+            return read_catalogue(self.catalogue)
         return None
 
     def _instruments(self) -> list[str]:
@@ -282,7 +314,7 @@ class Scenario(Strict):
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of every file that the scenario is read from, by its path."""
-        paths = [self.catalogue.path] if isinstance(self.catalogue, FromFile) else []
+        paths = [self.catalogue.path] if isinstance(self.catalogue, CatalogueFile) else []
         processes = (getattr(self.reference, part) for part in ("price", "cost", "demand"))
         paths += [p.path for p in processes if isinstance(p, parts.ReplayFile)]
 
@@ -302,8 +334,10 @@ class Scenario(Strict):
             return str(folder / path)
 
         changes: dict[str, Any] = {}
-        if isinstance(self.catalogue, FromFile):
-            changes["catalogue"] = FromFile(path=moved(self.catalogue.path))
+        if isinstance(self.catalogue, CatalogueFile):
+            changes["catalogue"] = self.catalogue.model_copy(
+                update={"path": moved(self.catalogue.path)}
+            )
         processes = {}
         for part in ("price", "cost", "demand"):
             process = getattr(self.reference, part)

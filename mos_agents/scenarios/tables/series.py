@@ -1,0 +1,512 @@
+"""Recorded series: which column of a file drives what, in which order, and what is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from mos_agents.market.printing import short_repr
+from mos_agents.market.types import Array, InputError
+from mos_agents.scenarios.tables import numbers
+from mos_agents.scenarios.tables.catalogue import LARGEST, dropped_rows, told_of
+from mos_agents.scenarios.tables.options import MOST_ROWS, TableFile
+from mos_agents.scenarios.tables.reading import read_table
+from mos_agents.scenarios.tables.table import Table, empty, key, listed
+from mos_agents.scenarios.tables.times import Times, counted, direction, gaps, times_of
+
+Part = Literal["price", "cost", "demand"]
+WHAT = {"price": "a price > 0", "cost": "a cost >= 0", "demand": "a demand >= 0"}
+
+MOSTLY = 0.5
+"""A column holds numbers if this share of what is there does."""
+
+_QUOTES = set(
+    "open opening high low close closing last settle settlement mid bid ask vwap adj adjusted "
+    "eröffnung erster hoch tief schluss schlusskurs ouverture haut bas clôture cloture dernier "
+    "apertura máximo maximo mínimo minimo cierre último ultimo massimo chiusura abertura máxima "
+    "mínima fechamento otwarcie najwyzszy najnizszy zamkniecie max min o h l c".split()
+)
+"""Words for prices of one instrument beside each other: a file with two of them has to be told."""
+
+_PRICES = _QUOTES | set("price prices kurs preis prix precio value".split())
+_OTHER = set(
+    "volume vol trades trade count qty quantity size sizes shares turnover interest oi change chg "
+    "pct percent return returns dividend dividends split splits weight rank visitors orders "
+    "number".split()
+)
+"""Words for what is no price and no cost; a demand it may be."""
+
+_INDEX = set("index idx id ids row rows no nr n seq sequence tick step t unnamed level".split())
+_WHEN = set(
+    "time timestamp date datetime unix epoch ts year month day week weekday hour minute second "
+    "period quarter jahr monat tag datum".split()
+)
+
+
+class SeriesFile(TableFile):
+    """A recorded series: a column of a CSV, Parquet or Excel file for each of what it drives.
+
+    columns: headings in order, or a mapping from each instrument to its heading. One heading drives
+        all.
+    missing: what happens where a value is missing. Default: the file is refused.
+    order: which row is played first. Default: the first one, and a file whose dates go down is
+        refused.
+    """
+
+    columns: tuple[str, ...] | dict[str, str] = ()
+    missing: Literal["refuse", "previous", "interpolate", "drop"] = "refuse"
+    order: Literal["oldest_first", "newest_first", "as_is"] | None = None
+
+
+@short_repr
+class Series(NamedTuple):
+    """[T, M] a path, the heading of each column, and what was recognised and left out.
+
+    headings: a heading per column of `values`.
+    span: first and last moment, as the file has them; None where no column says when.
+    notes: what was recognised, in words.
+    left_out: the headings that drive nothing.
+    """
+
+    values: Array
+    headings: tuple[str, ...]
+    span: tuple[str, str] | None
+    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+class Columns(NamedTuple):
+    """What the columns of a table are: those that may be taken, and those that say something else.
+
+    numbers: headings of all columns that hold numbers.
+    candidates: those of them that could be meant without being named.
+    others: why each of the rest is none.
+    times: columns that say when.
+    """
+
+    numbers: list[str]
+    candidates: list[str]
+    others: dict[str, str]
+    times: list[Times]
+
+
+def read_series(file: SeriesFile, part: Part, names: Sequence[str]) -> Series:
+    """A recorded path [T, M] for what `names` name: M is their number, or 1 where one drives all.
+
+    Raises InputError in one line where more than one column could be meant, where a value is
+    missing, no number, or not possible for the part, and where rows are not in the order of time.
+    """
+    table = read_table(file, MOST_ROWS)
+    if not table.height:
+        raise InputError(f"{file.path}: has no rows")
+    columns = columns_of(table, part)
+    wanted, notes = _wanted(file, table, columns, part, names)
+    given = [_of_numbers(table, heading) for heading in wanted]
+    times = [t for t in columns.times if t.name not in wanted]
+    _refuse_below_each_other(table, times)
+    read, texts, notation = numbers.numbers(file.path, given, table.lines, table.allowed)
+    money = [t.name for t in texts] if part != "demand" else []
+    notes += told_of(table, texts, notation, money)
+    read = [
+        c / 100.0 if t is not None and t.percent is not None and (t.percent == "%").any() else c
+        for c, t in zip(read, _texts_of(given, texts), strict=True)
+    ]
+    if any(t.percent is not None and (t.percent == "%").any() for t in texts):
+        notes.append("percent signs read as hundredths")
+    _refuse_impossible(table, read, given, part)
+    backwards, told, when = _order(file, table, times)
+    read, when, filled = _filled(file, table, read, given, backwards, when)
+    values = np.stack([numbers.as_array(c) for c in read], axis=1)
+    if not len(values):
+        raise InputError(f"{file.path}: every row lacks something; nothing is left")
+    said = {t.name for t in times}
+    left = tuple(h for h in table.heading if h not in wanted and h not in said)
+    notes = [*table.notes, *notes, *told, *filled]
+    return Series(np.ascontiguousarray(values), tuple(wanted), _span(when), tuple(notes), left)
+
+
+def _texts_of(
+    given: Sequence[pl.Series], texts: Sequence[numbers.Texts]
+) -> list[numbers.Texts | None]:
+    left = iter(texts)
+    return [next(left) if column.dtype == pl.String else None for column in given]
+
+
+def words(heading: str) -> list[str]:
+    """The words of a heading: "AAPL.AdjClose" has aapl, adj and close."""
+    split = re.sub(r"([a-z])([A-Z])", r"\1 \2", heading)
+    return re.findall(r"[^\W\d_]+", split.casefold())
+
+
+def columns_of(table: Table, part: Part) -> Columns:
+    """What each column is: a time, a text, a row number, a volume, or a candidate."""
+    found = Columns([], [], dict(table.left_out), [])
+    for column in table.columns:
+        name, said = column.name, set(words(column.name))
+        if column.dtype == pl.Boolean:
+            found.others[name] = "truth values"
+            continue
+        written = share_of_numbers(column)
+        when = times_of(column)
+        if when is not None and not (said & _PRICES and written >= MOSTLY):
+            found.others[name] = when.told
+            found.times.append(when)
+            continue
+        if written < MOSTLY:
+            found.others[name] = "texts" if empty(column).sum() < len(column) else "nothing"
+            continue
+        found.numbers.append(name)
+        if (why := _something_else(column, said, part)) is None:
+            found.candidates.append(name)
+            continue
+        found.others[name] = why
+        if why in (_NUMBERS_OF_ROWS, _NUMBERS_OF_DAYS):
+            found.times.append(counted(column, why))
+    return found
+
+
+_NUMBERS_OF_ROWS, _NUMBERS_OF_DAYS = "row numbers", "numbers of years, days or hours"
+
+
+def share_of_numbers(column: pl.Series) -> float:
+    """How many of the values that are there are numbers, however they are written."""
+    if column.dtype.is_numeric():
+        return float(not column.drop_nulls().is_empty())
+    return numbers.share_of_numbers(column) if column.dtype == pl.String else 0.0
+
+
+def _something_else(column: pl.Series, said: set[str], part: Part) -> str | None:
+    """What a column of numbers plainly is, if it is not what the part is driven by."""
+    if said & _PRICES - {"adj", "adjusted", "max", "min", "o", "h", "l", "c"}:
+        return None
+    values = column.cast(pl.Float64, strict=False)
+    whole = not len(values.filter(values != values.floor())) and not values.drop_nulls().is_empty()
+    if whole and said & _WHEN:
+        return _NUMBERS_OF_DAYS
+    if (whole and said & _INDEX) or _counts_up(values, named=bool(said)):
+        return _NUMBERS_OF_ROWS
+    if part != "demand" and said & _OTHER:
+        return "volumes, sizes or changes"
+    return None
+
+
+def _counts_up(values: pl.Series, named: bool) -> bool:
+    """Whether values are 0, 1, 2, ... or 1, 2, 3, ...; without a heading, from anywhere."""
+    if len(values) < 3 or values.null_count():
+        return False
+    steps = values.diff().drop_nulls()
+    return bool((steps == 1.0).all()) and (not named or values[0] in (0.0, 1.0))
+
+
+def _wanted(
+    file: SeriesFile, table: Table, columns: Columns, part: Part, names: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The headings that drive `names`, in their order, and what is to be said of the choice."""
+    if file.columns:
+        return _asked(file, table, names), []
+    found, many = columns.candidates, len(names)
+    by_name = {key(h): h for h in columns.numbers}
+    shared = [n for n in names if key(n) in by_name]
+    if len(shared) == many and len(by_name) == len(columns.numbers):
+        return [by_name[key(n)] for n in names], [f"columns taken by the names of {_plural(part)}"]
+    if not found:
+        _refuse_none(table, columns, part)
+    if len(set(found)) != len(found):
+        twice = next(n for n in found if found.count(n) > 1)
+        raise InputError(f"{file.path}: column {twice!r} is there twice; give each its own name")
+    if len(found) == 1 and not shared:
+        if many > 1:
+            raise InputError(
+                f"{file.path}: one column of numbers, {found[0]}, for {many:,} {_plural(part)}; "
+                f"say columns: [{found[0]}] if it is to drive them all"
+            )
+        others = [h for h in table.heading if h != found[0]]
+        return found, [f"column {found[0]!r} taken"] if others else []
+    quotes = [h for h in found if set(words(h)) & _QUOTES]
+    told = f"{file.path}: more than one column could be meant ({listed(found)})"
+    lacking = _first_missing(table, found)
+    alike = len({frozenset(set(words(h)) & _QUOTES) for h in found}) == 1
+    if (len(quotes) >= 2 and not alike) or _one_within_another(table, found):
+        quotes = quotes or found
+        pick = next((h for h in found if key(h) == "close"), quotes[-1])
+        raise InputError(f"{told}; say which, as in columns: [{pick}]{lacking}")
+    if shared:
+        unnamed = next(n for n in names if n not in shared)
+        raise InputError(
+            f"{told}, and none is called {unnamed!r}; say which drives what, as in columns: "
+            f"{{{unnamed}: {found[0]}}}"
+        )
+    if len(found) != many:
+        raise InputError(
+            f"{told} for {many:,} {_plural(part, many)}; say which, as in columns: [{found[0]}]"
+            f"{lacking}"
+        )
+    return found, [f"columns taken in their order: {listed(found)}"]
+
+
+def _one_within_another(table: Table, headings: Sequence[str]) -> bool:
+    """Whether three columns or more look like the open, high, low and close of one instrument: one
+    is always the highest, one always the lowest, and they are never far apart."""
+    if not 3 <= len(headings) <= 6 or table.height < 3:
+        return False
+    try:
+        given = [table.column(h) for h in headings]
+        read = numbers.numbers(table.shown, given, table.lines, table.allowed)[0]
+    except InputError:
+        return False
+    rows = np.stack([numbers.as_array(c) for c in read], axis=1)
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    if not len(rows):
+        return False
+    high, low = rows.max(axis=1, keepdims=True), rows.min(axis=1, keepdims=True)
+    ordered = (rows == high).all(axis=0).any() and (rows == low).all(axis=0).any()
+    return bool(ordered and (low > 0.0).all() and (high < 1.25 * low).all())
+
+
+def _first_missing(table: Table, headings: Sequence[str]) -> str:
+    """What is to be said of values that are missing, beside another complaint."""
+    lost = pl.Series(np.zeros(table.height, bool))
+    for heading in headings:
+        column = table.column(heading)
+        lost |= (
+            numbers.tidied(column).bare.is_null()
+            if column.dtype == pl.String
+            else (column.is_null())
+        )
+    if not lost.any():
+        return ""
+    row = int(table.lines[int(lost.arg_true()[0])])
+    return f". Row {row} lacks a value as well: {numbers.MISSING_REMEDY}"
+
+
+def _plural(part: Part, count: int = 2) -> str:
+    word = {"price": "instrument", "cost": "listing", "demand": "group"}[part]
+    return word + ("" if count == 1 else "s") + (" of customers" if part == "demand" else "")
+
+
+def _refuse_none(table: Table, columns: Columns, part: Part) -> None:
+    what = "; ".join(f"{name or '(no name)'} holds {why}" for name, why in columns.others.items())
+    raise InputError(
+        f"{table.shown}: no column could be {WHAT[part]}: {what[:300]}; name one if it is meant, "
+        f"as in columns: [{table.heading[-1] if table.heading else 'Close'}]"
+    )
+
+
+def _asked(file: SeriesFile, table: Table, names: Sequence[str]) -> list[str]:
+    if isinstance(file.columns, Mapping):
+        strange = [name for name in file.columns if name not in names]
+        if strange:
+            raise InputError(
+                f"{file.path}: columns: {strange[0]!r} is not driven; there are {listed(names)}"
+            )
+        lacking = [name for name in names if name not in file.columns]
+        if lacking:
+            raise InputError(f"{file.path}: columns: {lacking[0]!r} has no column; give it one")
+        return [table.column(file.columns[name]).name for name in names]
+    wanted = [table.column(heading).name for heading in file.columns]
+    if len(wanted) not in (1, len(names)):
+        raise InputError(
+            f"{file.path}: columns names {len(wanted)} columns for {len(names):,} "
+            f"({listed(names, 5)}); give one for each, or one for all"
+        )
+    keys, named = [key(h) for h in wanted], [key(n) for n in names]
+    if len(wanted) > 1 and sorted(keys) == sorted(named) and keys != named:
+        raise InputError(
+            f"{file.path}: columns names {listed(wanted)} in another order than the instruments "
+            f"{listed(names)}; say columns: {{{names[0]}: {wanted[named.index(keys[0])]}, ...}}"
+        )
+    return wanted
+
+
+def _of_numbers(table: Table, heading: str) -> pl.Series:
+    column = table.column(heading)
+    when = None if column.dtype.is_numeric() else times_of(column)
+    bare = column.dtype == pl.String and numbers.share_of_numbers(column) < MOSTLY
+    if column.dtype == pl.Boolean or (not column.dtype.is_numeric() and column.dtype != pl.String):
+        kind = "truth values" if column.dtype == pl.Boolean else "dates or times"
+        raise InputError(f"{table.shown}: column {heading!r} holds {kind}, no numbers")
+    if when is not None and bare:
+        raise InputError(f"{table.shown}: column {heading!r} holds {when.told}, no numbers")
+    return column
+
+
+_NAMING = set("symbol ticker asset instrument isin security product item sku pair".split())
+"""Words for a column that says of what each row is."""
+
+
+def _refuse_below_each_other(table: Table, times: Sequence[Times]) -> None:
+    """InputError for a file of several series one below the other: (date, symbol, price)."""
+    when = _moments(times) or next((t for t in times if t.moments is not None), None)
+    moments = when.moments if when is not None else None
+    if moments is not None and not moments.drop_nulls().is_duplicated().any():
+        return
+    dates = {t.name for t in times}
+    for column in table.columns:
+        if column.dtype != pl.String or column.name in dates:
+            continue
+        if numbers.share_of_numbers(column) >= MOSTLY:
+            continue
+        if moments is None:
+            several = bool(set(words(column.name)) & _NAMING) and column.n_unique() > 1
+        else:
+            frame = pl.DataFrame([moments.alias("when"), column.alias("what")]).drop_nulls()
+            counts = frame.group_by("when").agg(pl.col("what").n_unique().alias("n"))["n"]
+            several = bool((counts > 1).any())
+        if several:
+            kinds = column.unique(maintain_order=True).to_list()
+            raise InputError(
+                f"{table.shown}: holds several series one below the other ({column.name}: "
+                f"{listed(kinds, 5)}); give each a column of its own"
+            )
+
+
+def _refuse_impossible(
+    table: Table, read: Sequence[pl.Series], given: Sequence[pl.Series], part: Part
+) -> None:
+    for values, column in zip(read, given, strict=True):
+        low = values <= 0.0 if part == "price" else values < 0.0
+        wrong = (low | ~values.is_finite() | (values > LARGEST)).fill_null(False).arg_true()
+        if len(wrong):
+            row = wrong[0]
+            raise InputError(
+                f"{table.shown}: row {int(table.lines[row])}: {column.name}={column[row]} must be "
+                f"{WHAT[part]}" + (f", at most {LARGEST:g}" if values[row] > LARGEST else "")
+            )
+
+
+def _moments(times: Sequence[Times]) -> Times | None:
+    """What says when each row is: dates, with the times of day beside them; else a time of day or a
+    number, as long as it does not begin anew."""
+    first = next((t for t in times if t.whole and t.moments is not None), None)
+    if first is None:
+        steady = (t for t in times if t.moments is not None and direction(t.moments) is not None)
+        return next(steady, None)
+    of_day = next((t.moments for t in times if t.told == "times of day"), None)
+    assert first.moments is not None
+    days = first.moments.cast(pl.Int64)
+    if of_day is None or not (days % _DAY == 0).all():
+        return first
+    return first._replace(moments=(days + of_day.cast(pl.Int64)).cast(pl.Datetime("us")))
+
+
+_DAY = 86_400 * 10**6
+
+
+def _order(
+    file: SeriesFile, table: Table, times: Sequence[Times]
+) -> tuple[bool, list[str], Times | None]:
+    """Whether the rows are played from the last one on, what is said of it, and when rows are."""
+    when = _moments(times)
+    if when is None or when.moments is None:
+        unsure = next((t for t in times if t.whole), None)
+        if unsure is not None and file.order is None:
+            raise InputError(
+                f"{file.path}: {unsure.name} holds {unsure.told}, so their order is not known; say "
+                "order: oldest_first or newest_first"
+            )
+        return file.order == "newest_first", [], None
+    name, which = when.name, direction(when.moments)
+    if file.order == "as_is":
+        return False, [f"rows played as they stand, whatever {name} says"], when
+    odd = (when.moments.is_null() & (when.texts.str.strip_chars() != "")).fill_null(False)
+    if odd.any():
+        row = int(odd.arg_true()[0])
+        raise InputError(
+            f"{file.path}: row {int(table.lines[row])}: {name}={when.texts[row][:40]!r} is none of "
+            f"the {when.told} that stand there; correct it or delete the row"
+        )
+    if which is None:
+        steps = when.moments.fill_null(strategy="forward").cast(pl.Int64).diff().fill_null(0)
+        sign = -1 if file.order == "newest_first" else 1
+        row = int((steps * sign < 0).arg_true()[0])
+        raise InputError(
+            f"{file.path}: row {int(table.lines[row])}: {name} goes back and forth in time; sort "
+            "the rows, or say order: as_is"
+        )
+    if which == -1 and file.order is None:
+        raise InputError(
+            f"{file.path}: {name} goes from new to old; say order: newest_first, and it is played "
+            "from its oldest row on"
+        )
+    if (which, file.order) in ((1, "newest_first"), (-1, "oldest_first")):
+        raise InputError(
+            f"{file.path}: order={file.order!r}, but {name} says the opposite; leave order out, or "
+            "say order: as_is"
+        )
+    backwards = file.order == "newest_first"
+    told = [f"{t.told} in {t.name or 'the column without a name'}" for t in times]
+    if backwards:
+        told.append("newest first: played from the last row on")
+    return backwards, told, when
+
+
+def _filled(
+    file: SeriesFile,
+    table: Table,
+    read: Sequence[pl.Series],
+    given: Sequence[pl.Series],
+    backwards: bool,
+    when: Times | None,
+) -> tuple[list[pl.Series], Times | None, list[str]]:
+    """The columns in the order of time, with what is missing as `missing` says."""
+    lost = pl.Series(np.zeros(table.height, bool))
+    for column in read:
+        lost |= column.is_null()
+    lines, notes = table.lines, []
+    if lost.any() and file.missing == "refuse":
+        row = int(lost.arg_true()[0])
+        name, value = next(
+            (g.name, g[row]) for c, g in zip(read, given, strict=True) if c[row] is None
+        )
+        said = "is empty" if value in (None, "") else f"is missing ({str(value)[:20]!r})"
+        raise InputError(
+            f"{file.path}: row {int(lines[row])}: {name} {said}; {numbers.MISSING_REMEDY}"
+        )
+    made = list(read)
+    rows = pl.Series(np.arange(table.height))
+    if backwards:
+        made, rows = [c.reverse() for c in made], rows.reverse()
+    if lost.any():
+        count = int(lost.sum())
+        if file.missing == "drop":
+            kept = ~(lost.reverse() if backwards else lost)
+            made, rows = [c.filter(kept) for c in made], rows.filter(kept)
+            notes.append(dropped_rows(count))
+        else:
+            how = {"previous": "with the value before", "interpolate": "between their neighbours"}
+            made = [
+                c.fill_null(strategy="forward") if file.missing == "previous" else c.interpolate()
+                for c in made
+            ]
+            notes.append(f"{count:,} row{'' if count == 1 else 's'} filled {how[file.missing]}")
+            for c in made:
+                left = c.is_null().arg_true()
+                if len(left):
+                    row = int(lines[rows[int(left[0])]])
+                    side = "before" if file.missing == "previous" or left[0] == 0 else "after"
+                    raise InputError(
+                        f"{file.path}: row {row}: {c.name} is missing and has no value {side} it; "
+                        "fill it or delete the row"
+                    )
+    if when is not None and when.moments is not None:
+        moments = when.moments.gather(rows)
+        when = when._replace(moments=moments, texts=when.texts.gather(rows))
+        if when.whole and file.order != "as_is":
+            notes += gaps(moments)
+    return made, when, notes
+
+
+def _span(when: Times | None) -> tuple[str, str] | None:
+    """First and last moment, in ISO's way where they are dates."""
+    if when is None or when.moments is None or not len(when.texts):
+        return None
+    there = when.moments.drop_nulls()
+    if not when.whole or not len(there):
+        return str(when.texts[0]), str(when.texts[-1])
+    midnight = (there.cast(pl.Int64) % _DAY == 0).all()
+    shown = there.dt.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M:%S")
+    return str(shown[0]), str(shown[-1])
