@@ -28,7 +28,7 @@ STAGES: dict[str, type] = {
 CLASSES = STAGES | {f"policy: {kind}": cls for kind, cls in sorted(POLICIES.items())}
 CLASSES = {name: cls for name, cls in CLASSES.items() if "quotes" not in name}
 MODELS = (
-    schema.Scenario, schema.Participants, schema.Drawn, schema.Same, schema.FromFile,
+    schema.Scenario, schema.Participants, schema.Drawn, schema.Same, schema.CatalogueFile,
     parts.ReplayFile,
 )  # fmt: skip
 

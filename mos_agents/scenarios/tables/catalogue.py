@@ -30,8 +30,11 @@ NEAR = 0.85
 
 
 class CatalogueFile(TableFile):
-    """Rows product, seller, cost, reference_price, quality, stock [, nest] of a CSV, Parquet or
-    Excel file; `columns` says which heading holds which of them, where it is called otherwise."""
+    """Rows product, seller, cost, reference_price, quality, stock [, nest] of a file.
+
+    columns: which heading holds which of them where it is called otherwise, as in product: Artikel.
+    missing: what happens to a row in which something is missing: refuse the file, or drop the row.
+    """
 
     kind: Literal["file"] = "file"
     columns: dict[str, str] = Field(default_factory=dict)

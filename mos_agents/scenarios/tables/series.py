@@ -50,11 +50,12 @@ _WHEN = set(
 class SeriesFile(TableFile):
     """A recorded series: a column of a CSV, Parquet or Excel file for each of what it drives.
 
-    columns: headings in order, or a mapping from each instrument to its heading. One heading drives
-        all.
-    missing: what happens where a value is missing. Default: the file is refused.
-    order: which row is played first. Default: the first one, and a file whose dates go down is
-        refused.
+    columns: headings in the order of what they drive, or a mapping from each instrument to its
+        heading; one heading drives all.
+    missing: what happens where a value is missing: refuse the file, take the previous value,
+        interpolate between the neighbours, or drop the row.
+    order: how the rows stand in time: oldest_first, newest_first, or as_is to play them as they
+        stand; by default dates that go back are refused.
     """
 
     columns: tuple[str, ...] | dict[str, str] = ()

@@ -31,7 +31,7 @@ def read_workbook(data: bytes, shown: str, options: TableFile, most_rows: int) -
         import python_calamine as calamine
     except ImportError:
         raise InputError(
-            f"{shown}: reading Excel needs python-calamine: pip install python-calamine, or save "
+            f"{shown}: reading Excel needs the extra for it: pip install python-calamine, or save "
             "the sheet as CSV"
         ) from None
     _bounded(data, shown)
