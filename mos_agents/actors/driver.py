@@ -180,15 +180,11 @@ class Driver:
     def _together(self) -> Iterator[Tick]:
         """The ticks that every shard has reported."""
         while all(self._next in waiting for waiting in self._waiting):
-            parts = [waiting.pop(self._next) for waiting in self._waiting]
-            sizes = [len(plan.markets) for plan in self._plans]
-            rows = [part.row for part in parts if part.row is not None]
-            means = combined_aggregate(
-                [part.means for part in parts],
-                sizes,
-                [part.rewards for part in parts if part.rewards is not None],
+            made = put_together(
+                self._next,
+                [waiting.pop(self._next) for waiting in self._waiting],
+                [len(plan.markets) for plan in self._plans],
             )
-            made = Tick(self._next, combined_row(rows), means)
             self._next += 1
             self.health.tick = self._next
             yield made
@@ -201,7 +197,7 @@ class Driver:
         self._reached[s], self._progress[s] = progress.tick, progress
         health = self.health
         health.seconds |= progress.seconds
-        health.counts = _summed([p.counts for p in self._progress if p is not None])
+        health.counts = summed([p.counts for p in self._progress if p is not None])
         health.withdrawn = tuple(
             sorted({name for p in self._progress if p is not None for name in p.withdrawn})
         )
@@ -252,7 +248,15 @@ class Driver:
                     reference = self.shards.ask(self._handles[s], verb)
 
 
-def _summed(counts: Sequence[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
+def put_together(tick: int, parts: Sequence[Summary], sizes: Sequence[int]) -> Tick:
+    """A tick of the whole batch from those of its shards, which have `sizes` markets."""
+    rows = [part.row for part in parts if part.row is not None]
+    rewards = [part.rewards for part in parts if part.rewards is not None]
+    means = combined_aggregate([part.means for part in parts], sizes, rewards)
+    return Tick(tick, combined_row(rows), means)
+
+
+def summed(counts: Sequence[dict[str, dict[str, int]]]) -> dict[str, dict[str, int]]:
     total: dict[str, dict[str, int]] = {}
     for one in counts:
         for name, kinds in one.items():

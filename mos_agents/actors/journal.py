@@ -209,6 +209,20 @@ def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
         return int(found[-1].stem.split("-")[1]), {name: arrays[name] for name in arrays.files}
 
 
+def reach(folder: Path, shape: tuple[int, ...]) -> tuple[int, int]:
+    """The tick from which a recovery clears again, and the one from which it goes on: those of the
+    newest snapshot and after the last record. (0, 0) where there is neither.
+
+    Raises RunError where either is damaged.
+    """
+    found = newest_snapshot(folder)
+    begin = found[0] if found else 0
+    end = begin
+    for record in records(folder, shape, begin):
+        end = record.tick + 1
+    return begin, end
+
+
 def complete(folder: Path) -> bool:
     """Whether the journal goes back to the first tick."""
     return (folder / segment_name(0)).exists()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,10 @@ class ShardPlan:
             self, markets=tuple(int(m) for m in numbers), recorded=recorded, folder=folder,
             rewards=shards > 1,
         )  # fmt: skip
+
+    def kept_nowhere(self) -> ShardPlan:
+        """The plan without a folder: nothing is written."""
+        return replace(self, folder=None)
 
 
 class Shard:
@@ -178,6 +182,8 @@ class Shard:
     # --- one tick ---------------------------------------------------------------------------------
 
     def _tick(self) -> None:
+        if self._past:  # first, so that this tick's record tells whom it brought back or lost
+            self._keep_house()
         house = self.house
         calls = house.calls(self._incarnation)
         self._past.append(calls)
@@ -187,7 +193,6 @@ class Shard:
         if self.journal is not None:
             self.journal.append(at, actions, self._note(absent))
         self._unwritten.append((state, house.clear(at, actions, absent)))
-        self._keep_house()
 
     def _meanwhile(self) -> None:
         """What a runtime whose hosts work elsewhere has done while those decide upon a tick."""
@@ -418,11 +423,11 @@ class Shard:
         self.digest.add(step)
         return step
 
-    def replay(self) -> tuple[int, int]:
-        """Clear all that the journal holds again, without anybody's asking: first and last tick.
+    def go_back(self) -> int:
+        """Put the market where the journal begins, and nobody into it; the tick there.
 
-        From the first tick if the journal goes back to it, else from the newest snapshot.
-        Raises RunError where either is damaged or missing.
+        That is the first tick if the journal goes back to it, else that of the newest snapshot.
+        Raises RunError where there is neither.
         """
         assert self.journal is not None
         folder = self.journal.folder
@@ -431,10 +436,17 @@ class Shard:
             if found is None:
                 raise RunError(f"{folder}: holds neither the first tick nor a snapshot: damaged")
             self._return_to(*found)
-        first = self.house.tick
-        for record in records(folder, self._shape, first):
-            self._clear_again(record)
-        return first, self.house.tick
+        return self.house.tick
+
+    def replay(self) -> Iterator[Summary]:
+        """What the journal's ticks come to from there on, cleared again without asking anybody.
+
+        Raises RunError where the journal is damaged.
+        """
+        assert self.journal is not None
+        for record in records(self.journal.folder, self._shape, self.house.tick):
+            before = self.house.state
+            yield self._summary(before, self._clear_again(record))
 
     def _return_to(self, tick: int, arrays: dict[str, Any]) -> None:
         note = json.loads(str(arrays["note"]))
@@ -457,12 +469,16 @@ class Shard:
                 memory = [arrays[f"memory_{n}_{j}"] for j in range(count)]
                 self._snapshots[name] = Snapshot(tick - 1, memory)
 
+    def trouble(self) -> dict[str, dict[str, int]]:
+        """By participant, how many of its decisions were absent, for what reason, or refused."""
+        return {name: dict(c) for name, c in self.house.counts.items() if c}
+
     def _progress(self, summaries: Summaries) -> Progress:
         return Progress(
             self.house.tick,
             summaries,
             self.digest.digests,
-            {name: dict(c) for name, c in self.house.counts.items() if c},
+            self.trouble(),
             dict(self._seconds),
             tuple(sorted(self.house.withdrawn)),
         )

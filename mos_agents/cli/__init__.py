@@ -72,7 +72,10 @@ def run(arguments: Sequence[str]) -> int:
     except MemoryError as error:
         return _told(f"not enough memory ({error}); play fewer markets or instruments")
     except OSError as error:
-        return _told(f"{error.filename or 'a file'}: {error.strerror or error}")
+        from mos_agents.runs.files import remedy
+
+        what = f"{error.filename or 'a file'}: {error.strerror or error}"
+        return _told(what + remedy(error))
     except Exception as error:
         # Typer may carry a click of its own: its usage errors are told by what they can do.
         if hasattr(error, "format_message"):
@@ -81,7 +84,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _told(message: str, code: int = 2) -> int:
-    line = " ".join(message.split())
+    from mos_agents.cli.playing import printable
+
+    line = printable(" ".join(message.split()))
     print(f"mos: {line}", file=sys.stderr)
     return code
 

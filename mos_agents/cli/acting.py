@@ -12,7 +12,7 @@ from typing import Any
 
 from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, Health, LocalShards
-from mos_agents.actors.replay import Replayed, replay
+from mos_agents.actors.journal import reach
 from mos_agents.actors.shard import ShardPlan
 from mos_agents.cli.playing import (
     asked_to_stop,
@@ -102,10 +102,12 @@ def check_fits(scenario: Scenario, acting: Acting) -> None:
     )  # fmt: skip
 
 
-def shard_plan(acting: Acting, scenario: Scenario, folder: Path, plan: runs.Plan) -> ShardPlan:
-    """What every shard of the run begins from."""
+def shard_plan(
+    acting: Acting, scenario: Scenario, folder: Path, plan: runs.Plan, run: str = ""
+) -> ShardPlan:
+    """What every shard of the run begins from. run: what it was called when it began."""
     return ShardPlan(
-        run=folder.name,
+        run=run or folder.name,
         scenario=scenarios.dump(scenario.portable()),
         seed=scenario.seed,
         markets=(0,),
@@ -130,7 +132,9 @@ def play(
     """
     with hosting(acting) as (shards, died), asked_to_stop() as asked:
         recording = opened()
-        plan = shard_plan(acting, scenario, recording.folder, recording.plan)
+        plan = shard_plan(
+            acting, scenario, recording.folder, recording.plan, recording.facts["name"]
+        )
         driver = Driver(
             shards, plan, scenario.ticks, scenario.markets, acting.shards,
             acting.checkpoint_every, acting.restarts, died,
@@ -177,21 +181,38 @@ def hosting(acting: Acting) -> Iterator[tuple[Any, Any]]:
 def resume(run: runs.Run, acting: Acting) -> tuple[Path, str]:
     """Go on with an interrupted run of actors."""
     scenario = scenario_of(run)
+    # Before anything is started: nobody waits for a cluster to hear that the run has its process.
+    recording = runs.resume(run, scenario.market())
+    try:
+        for line in standing(recording, scenario, acting):
+            say(line)
+        return play(lambda: recording, scenario, acting)
+    finally:
+        recording.close()
 
-    def opened() -> runs.Recording:
-        recording = runs.resume(run, scenario.market())
-        say(f"{run.name}: going on from tick {recording.ticks:,} of {scenario.ticks:,}")
-        return recording
 
-    return play(opened, scenario, acting)
-
-
-def verify(run: runs.Run) -> Replayed:
-    """Clear a run of actors again from its journal."""
-    scenario = scenario_of(run)
-    acting = Acting(**run.facts["actors"])
-    plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
-    return replay(shard_plan(acting, scenario, run.folder, plan), scenario.markets, acting.shards)
+def standing(recording: runs.Recording, scenario: Scenario, acting: Acting) -> Iterator[str]:
+    """How far an interrupted run is: in its tables, and in its journal."""
+    name, ticks = recording.folder.name, recording.ticks
+    plan = shard_plan(acting, scenario, recording.folder, recording.plan, recording.facts["name"])
+    market = recording.market
+    shape = (market.layout.L, len(market.quotes.features))
+    begins, ends = [], []
+    for number in range(acting.shards):
+        part = plan.part(number, acting.shards, scenario.markets)
+        begin, end = reach(Path(part.folder or ""), (len(part.markets), *shape))
+        begins.append(begin)
+        ends.append(end)
+    yield f"{name}: {ticks:,} of {scenario.ticks:,} ticks are recorded and stay"
+    begin, end = min(begins), min(ends)
+    if not end:
+        yield "going on from tick 0: the journal holds no ticks"
+        return
+    cleared = f"ticks {begin:,} to {end - 1:,} are cleared again from it, and nobody decides anew"
+    yield (
+        f"going on from tick {end:,}, where the journal ends; "
+        + (cleared if end > begin else "the state there is on the disk")
+    )
 
 
 def told(health: Health) -> Iterator[str]:

@@ -29,7 +29,6 @@ from mos_agents.cli.playing import (
     compiled,
     go_on,
     play,
-    played_again,
     plural,
     resolve,
     say,
@@ -156,27 +155,11 @@ def run(
 
 @app.command()
 def verify(run: RunGiven, out: Out = Path("runs")) -> None:
-    """Play a finished run again, from its journal or its seed, and compare the hash."""
-    kept = run_of(run, out)
-    kept.check()
-    if not kept.finished:
-        raise runs.RunError(f"{kept.folder}: not finished; mos run --resume {kept.name} goes on")
-    if kept.facts.get("actors"):
-        from mos_agents.cli import acting
+    """Make a finished run anew, from its journal or its seed, and compare every table with it."""
+    from mos_agents.cli import verifying
 
-        again = acting.verify(kept)
-        first, last, found = again
-        reach = "the whole journal" if first == 0 else f"the journal from tick {first:,} on"
-    else:
-        found, last = played_again(kept)
-        reach = "the scenario and its seed"
-    if last != kept.facts["ticks"] or found != kept.facts["hash"]:
-        raise runs.RunError(
-            f"{kept.folder}: {reach} led to tick {last:,} and hash {found}, the run says tick "
-            f"{kept.facts['ticks']:,} and hash {kept.facts['hash']}: damaged, or made on another "
-            "platform or version"
-        )
-    say(f"{kept.name}: {reach} led to the same hash {found}")
+    for line in verifying.verify(run_of(run, out)).lines():
+        say(line)
 
 
 @app.command()

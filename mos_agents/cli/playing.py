@@ -70,7 +70,7 @@ def play(
     say_estimates(market)
     if not compiled():
         say("compiling the market's kernels: up to a minute, once")
-    steps = _steps(scenario)  # refuses an ill-seated policy before there is a folder
+    steps = steps_of(scenario)  # refuses an ill-seated policy before there is a folder
     recording = runs.record(
         market,
         out,
@@ -90,35 +90,44 @@ def play(
 def scenario_of(run: runs.Run) -> Scenario:
     """The scenario that a run was made from; RunError where a file that it reads has changed."""
     scenario = scenarios.parse(run.scenario, f"{run.folder}/scenario.yaml")
-    for path, kept in run.facts.get("inputs", {}).items():
-        if scenarios.digest_of(path) != kept:
+    for name in ("seed", "ticks", "markets"):
+        said, kept = run.facts[name], getattr(scenario, name)
+        if said != kept:
+            raise runs.RunError(
+                f"{run.folder / 'run.json'}: {name}={said}, but scenario.yaml says {kept}: "
+                "damaged or edited"
+            )
+    inputs_of(run, scenario)
+    return scenario
+
+
+def inputs_of(run: runs.Run, scenario: Scenario) -> None:
+    """RunError where a file that the scenario reads is not what the run was made from."""
+    found = scenario.inputs()
+    for path, kept in run.facts["inputs"].items():
+        if found.get(path, kept) != kept:
             raise runs.RunError(
                 f"{path}: is not what {run.name} was made from; restore it, or make the run again"
             )
-    return scenario
 
 
 def go_on(run: runs.Run) -> tuple[Path, str]:
     """Go on with an interrupted run: the ticks it has are played again, and only the rest added."""
     scenario = scenario_of(run)
     recording = runs.resume(run, scenario.market())
-    say(f"{run.name}: going on from tick {recording.ticks:,} of {scenario.ticks:,}")
-    return _to_the_end(recording, _steps(scenario))
+    say(f"{run.name}: {recording.ticks:,} of {scenario.ticks:,} ticks are recorded and stay")
+    if recording.ticks:
+        say(
+            f"going on from tick {recording.ticks:,}; the ticks before it are played again first, "
+            "from tick 0 and without being recorded: a run without actors keeps no checkpoints"
+        )
+    else:
+        say("going on from tick 0")
+    return _to_the_end(recording, steps_of(scenario))
 
 
-def played_again(run: runs.Run) -> tuple[str, int]:
-    """The hash and length of a run played anew from its scenario and seed."""
-    scenario = scenario_of(run)
-    trajectory, ticks = runs.TrajectoryHash(), 0
-    with progress(scenario.ticks) as show:
-        for step in _steps(scenario):
-            trajectory.add(step)
-            ticks += 1
-            show(ticks)
-    return trajectory.hexdigest(), ticks
-
-
-def _steps(scenario: Scenario) -> Iterator[Step]:
+def steps_of(scenario: Scenario) -> Iterator[Step]:
+    """The scenario's steps, one a tick, played in one loop."""
     from mos_agents.rollout import play as ticks_of
 
     return ticks_of(
@@ -280,7 +289,19 @@ def say_estimates(market: Market) -> None:
 
 def say(line: str) -> None:
     """A plain line on stdout."""
-    print(line, flush=True)
+    print(printable(line), flush=True)
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped, but for the ends of lines.
+
+    Names come from other people's files; what steers a terminal must not reach one.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def shown(path: Path) -> str:

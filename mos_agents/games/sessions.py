@@ -6,6 +6,7 @@ is kept of it is how it ended: the greedy strategies, and where the play stood.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import itertools
@@ -22,7 +23,7 @@ from mos_agents.learners.q_learning import settled
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.runs.files import RunError, claim, read_with_digest, write_with_digest
+from mos_agents.runs.files import RunError, alone, claim, read_with_digest, write_with_digest
 
 LONGEST = 1_000_000_000
 """Periods after which a session that has not converged is given up, unless told otherwise."""
@@ -152,7 +153,8 @@ def play_sessions(
     periods: the most that a session plays. window: it ends once no greedy level has changed for so
         many; 0 plays `periods` in all.
     tail: rewards are averaged over so many last periods of plays of one length (window=0).
-    folder: finished tasks are kept there, each whole or not at all, and not played again.
+    folder: finished tasks are kept there, each whole or not at all, and not played again. One
+        process at a time plays into it; RunError where another one does.
     progress: called with sessions done and sessions in all.
     """
     numbers = _checked(sessions, seed, periods, window, tail, per_task)
@@ -160,15 +162,30 @@ def play_sessions(
         number: Task(game, int(seed), numbers[begin : begin + per_task], periods, window, tail)
         for number, begin in enumerate(range(0, len(numbers), per_task))
     }
-    store = None if folder is None else Store(folder, tasks[0])
+    with contextlib.ExitStack() as stack:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(alone(folder, "another process plays sessions in it"))
+        store = None if folder is None else Store(folder, tasks[0])
+        return _played(tasks, store, workers, progress)
+
+
+def _played(
+    tasks: dict[int, Task],
+    store: Store | None,
+    workers: Workers | int,
+    progress: Callable[[int, int], None] | None,
+) -> Played:
+    """The tasks' results in order: those in the store, and the rest played and put there."""
     found: dict[int, Played] = {}
+    sessions = sum(len(task.sessions) for task in tasks.values())
     if store is not None:
         for number, task in tasks.items():
             if (kept := store.read(task)) is not None:
                 found[number] = kept
     done = sum(len(part) for part in found.values())
     if progress is not None:
-        progress(done, len(numbers))
+        progress(done, sessions)
     left = [(number, task) for number, task in tasks.items() if number not in found]
     crew = Threads(workers) if isinstance(workers, int) else workers
     for number, part in crew.work(left):
@@ -177,7 +194,7 @@ def play_sessions(
         found[number] = part
         done += len(part)
         if progress is not None:
-            progress(done, len(numbers))
+            progress(done, sessions)
     return Played.joined([found[number] for number in tasks])
 
 

@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,20 @@ def _write_whole(path: Path, data: bytes) -> None:
             os.unlink(temporary)
         raise
     sync_folder(path.parent)
+
+
+def remedy(error: OSError) -> str:
+    """What helps against an error of the disk, for the end of a message; "" where nothing is known.
+
+    It begins with a semicolon.
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "; make room on that disk and give the command again"
+    if error.errno == errno.EFBIG:
+        return "; raise the limit on the size of files (ulimit -f) and give the command again"
+    if error.errno == errno.EROFS:
+        return "; name a place that can be written to"
+    return ""
 
 
 KINDS_OF_FILE = {
@@ -162,11 +177,21 @@ def write_with_digest(path: Path, data: bytes) -> None:
         write_whole(beside, line)
 
 
-def read_with_digest(path: Path) -> bytes:
-    """The bytes of a file, or RunError where they are not those that were written."""
+def read_with_digest(path: Path, sealed: str | None = None) -> bytes:
+    """The bytes of a file, or RunError where they are not those that were written.
+
+    sealed: the SHA-256 that is kept elsewhere; the bytes must have that one as well.
+    """
     for _ in range(2):  # it may be replaced between the two readings
         data = read_inside(path)
-        if _digest_line(path, data) in read_inside(_digest_of(path)).splitlines(keepends=True):
+        found = digest(data)
+        line = f"{found}  {path.name}\n".encode()
+        if line in read_inside(_digest_of(path)).splitlines(keepends=True):
+            if sealed not in (None, found):
+                raise RunError(
+                    f"{path}: is not the file that the run was sealed with: run.json holds another "
+                    "digest of it; restore the file from a copy or make the run again"
+                )
             return data
     raise RunError(
         f"{path}: damaged: its bytes do not match {_digest_of(path).name}; restore the file "
@@ -187,24 +212,58 @@ def claim(folder: Path, name: str, mark: str) -> str:
     for one in list(folder.iterdir()):
         if one.name.startswith(f".{name}.") and one.name.endswith(".tmp"):
             one.unlink()
-        elif one != _digest_of(path):
+        elif one not in (_digest_of(path), folder / LOCK):
             raise RunError(f"{folder}: holds other files; give an empty or a new folder")
     write_with_digest(path, mark.encode())
     return mark
 
 
+LOCK = ".lock"
+"""The file that stands for its folder where folders themselves cannot be locked: on NFS."""
+
+
+class Hold:
+    """A folder that this process alone writes to, until `release` or the end of the process.
+
+    The lock belongs to the open folder and not to its name: it moves along when the folder is
+    renamed, and a process that is killed leaves none behind.
+    """
+
+    def __init__(self, folder: Path, told: str) -> None:
+        """Raises RunError with what is told where another one holds the folder."""
+        try:
+            try:
+                self._lock(folder, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError as error:
+                if error.errno != errno.EBADF:
+                    raise
+                self._lock(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        except BlockingIOError:
+            raise RunError(f"{folder}: {told}") from None
+        except OSError as error:
+            raise RunError(
+                f"{folder}: cannot be locked ({error.strerror or error}), so two processes could "
+                "write to it at once; use a folder on another disk"
+            ) from None
+
+    def _lock(self, path: Path, flags: int) -> None:
+        handle = os.open(path, flags | os.O_CLOEXEC, 0o644)
+        self.release = weakref.finalize(self, os.close, handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.release()
+            raise
+
+
 @contextlib.contextmanager
 def alone(folder: Path, told: str) -> Iterator[None]:
     """The folder for this process alone; RunError with what is told where another one has it."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    hold = Hold(folder, told)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"{folder}: {told}") from None
         yield
     finally:
-        os.close(handle)
+        hold.release()
 
 
 def read_inside(path: Path) -> bytes:

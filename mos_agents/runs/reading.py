@@ -11,12 +11,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from mos_agents.market.printing import short_repr
+from mos_agents.runs.facts import check_facts
 from mos_agents.runs.files import RunError, digest, read_inside, read_with_digest
 from mos_agents.runs.names import locate
 from mos_agents.runs.recording import sealed
+from mos_agents.runs.structure import (
+    KEYS,
+    Expected,
+    Listed,
+    check_columns,
+    check_keys,
+    check_values,
+    kind,
+)
 from mos_agents.runs.tables import TABLES
 
 PART = re.compile(r"part-(\d{6})\.parquet")
@@ -41,10 +52,29 @@ class Run:
         return self.facts["finished"] is not None
 
     @cached_property
+    def edges(self) -> tuple[int, ...]:
+        """The first tick of every part, and after them the one that follows the last.
+
+        Raises RunError where the parts of `aggregates` do not follow on each other.
+        """
+        expected, edges = Expected.of(self.facts), [0]
+        for part in range(self.parts):
+            path = self._path("aggregates", part)
+            rows = self._read("aggregates", part, KEYS["aggregates"])
+            edges.append(expected.end_of(rows, edges[-1], path))
+        due = self.facts["ticks"]
+        if edges[-1] > due or (self.finished and edges[-1] < due):
+            where = self._path("aggregates", max(self.parts - 1, 0))
+            raise RunError(
+                f"{where}: ends with tick {edges[-1] - 1} where tick {due - 1} should be the last: "
+                "damaged"
+            )
+        return tuple(edges)
+
+    @property
     def ticks(self) -> int:
         """Ticks that can be read back."""
-        last = list(self.chunks("aggregates", ["tick"], only=self.parts - 1)) if self.parts else []
-        return int(last[0]["tick"].max()) + 1 if last else 0  # type: ignore[arg-type]
+        return self.edges[-1]
 
     def listings(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """A row per recorded tick, market and listing."""
@@ -62,44 +92,73 @@ class Run:
         """A whole table; RunError where any part of it is damaged."""
         chunks = list(self.chunks(table, columns))
         if not chunks:
-            return pl.DataFrame(schema={c: _kind(table, c) for c in columns or TABLES[table]})
+            return pl.DataFrame(schema={c: kind(table, c) for c in columns or TABLES[table]})
         return pl.concat(chunks)
 
     def chunks(
         self, table: str, columns: Sequence[str] | None = None, only: int | None = None
     ) -> Iterator[pl.DataFrame]:
-        """The table part by part, for runs that do not fit in memory."""
-        for part in range(self.parts) if only is None else [only]:
-            path = self.folder / table / f"part-{part:06d}.parquet"
-            data = read_with_digest(path)
-            try:
-                wanted = None if columns is None else list(columns)
-                yield pl.read_parquet(io.BytesIO(data), columns=wanted, use_pyarrow=False)
-            except pl.exceptions.PolarsError as error:
-                told = str(error).splitlines()[0]
-                raise RunError(f"{path}: cannot be read as Parquet: {told}") from None
+        """The table part by part, for runs that do not fit in memory.
+
+        Raises RunError at a part that is damaged, or is not the one that belongs in its place.
+        """
+        expected, edges = Expected.of(self.facts), self.edges
+        wanted = tuple(TABLES[table] if columns is None else columns)
+        for number in range(self.parts) if only is None else [only]:
+            rows = self._read(table, number, tuple(dict.fromkeys((*KEYS[table], *wanted))))
+            path = self._path(table, number)
+            if table == "aggregates":
+                expected.end_of(rows, edges[number], path)
+            else:
+                ticks = edges[number], edges[number + 1]
+                expected.check(table, rows, ticks, self._listed, path)
+            yield rows.select(wanted)
+
+    @cached_property
+    def _listed(self) -> Listed:
+        """Who sells what, from the first part of `listings` that has rows."""
+        for part in range(self.parts):
+            rows = self._read("listings", part, KEYS["listings"])
+            if rows.height:
+                return Expected.of(self.facts).listed(rows, self._path("listings", part))
+        return Listed(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def _path(self, table: str, part: int) -> Path:
+        return self.folder / table / f"part-{part:06d}.parquet"
+
+    def _read(self, table: str, part: int, columns: Sequence[str]) -> pl.DataFrame:
+        """Some columns of a part; RunError where the file is not as it was written."""
+        path, digests = self._path(table, part), self.facts.get("parts_sha256")
+        data = read_with_digest(path, digests[table][part] if digests else None)
+        try:
+            check_columns(table, pl.read_parquet_schema(io.BytesIO(data)), path)
+            rows = pl.read_parquet(io.BytesIO(data), columns=list(columns), use_pyarrow=False)
+        except pl.exceptions.PolarsError as error:
+            told = str(error).splitlines()[0]
+            raise RunError(f"{path}: cannot be read as Parquet: {told}") from None
+        check_keys(table, rows, path)
+        return rows
+
+    def digests(self) -> dict[str, list[str]]:
+        """SHA-256 of every part, by table."""
+        return {
+            table: [digest(read_inside(self._path(table, n))) for n in range(self.parts)]
+            for table in TABLES
+        }
 
     def check(self) -> None:
-        """Read every byte of every table; RunError at the first that is not as it was written."""
+        """Read every byte of every table; RunError at the first that is not as it was written, at
+        a tick that is not there once, and at a value that is not a number."""
         for table in TABLES:
-            for _ in self.chunks(table):
-                pass
-
-
-def _kind(table: str, column: str) -> type[pl.DataType]:
-    """What a column holds where no part says it."""
-    if column in ("participant", "instrument") or (table, column) == ("participants", "refused"):
-        return pl.String
-    others: dict[str, type[pl.DataType]] = {
-        "tick": pl.Int64, "market": pl.Int32, "moved": pl.Boolean
-    }  # fmt: skip
-    return others.get(column, pl.Float64)
+            for number, rows in enumerate(self.chunks(table)):
+                check_values(rows, self._path(table, number))
 
 
 def read(run: str | Path, root: str | Path = "runs") -> Run:
     """The run of a name below `root`, or of a path; RunError where it is damaged or none."""
     folder = locate(str(run), root)
     facts = read_sealed(folder / "run.json")
+    check_facts(facts, folder / "run.json")
     scenario = read_inside(folder / "scenario.yaml")
     if digest(scenario) != facts["scenario_sha256"]:
         raise RunError(
@@ -123,15 +182,35 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 
 def _parts(folder: Path, facts: dict[str, Any]) -> int:
-    """Parts that all three tables have. Temporary files and unacknowledged parts do not count."""
-    entries = {table: _entries(folder / table) for table in TABLES}
-    found = (PART.fullmatch(entry) for entry in entries["aggregates"])
-    numbers = sorted(int(match[1]) for match in found if match)
-    expected = facts["parts"] if facts["parts"] is not None else len(numbers)
-    if numbers != list(range(expected)):
-        missing = sorted(set(range(expected)) - set(numbers)) or numbers
-        raise RunError(f"{folder / 'aggregates'}: part {missing[0]} is missing; restore it")
-    return expected
+    """Parts that all three tables have.
+
+    Of an interrupted run, temporary files and parts that `aggregates` does not vouch for do not
+    count; a finished run has just those that it was sealed with.
+    """
+    numbers: list[int] = []
+    for table in TABLES:
+        found = (PART.fullmatch(entry) for entry in _entries(folder / table))
+        numbers = sorted(int(match[1]) for match in found if match)
+        expected = facts["parts"] if facts["parts"] is not None else len(numbers)
+        whole = list(range(expected))
+        if facts["parts"] is None and table != "aggregates":
+            continue
+        if missing := sorted(set(whole) - set(numbers)):
+            raise RunError(f"{folder / table}: part {missing[0]} is missing; restore it")
+        if surplus := sorted(set(numbers) - set(whole)):
+            raise _one_too_many(folder / table / f"part-{surplus[0]:06d}.parquet", facts)
+    return len(numbers)
+
+
+def _one_too_many(path: Path, facts: dict[str, Any]) -> RunError:
+    try:
+        rows = pl.read_parquet(io.BytesIO(read_inside(path)), columns=["tick"])
+        begins = f"begins with tick {rows['tick'][0]} where tick {facts['ticks']} should be, and "
+    except (pl.exceptions.PolarsError, RunError, IndexError):
+        begins = ""
+    return RunError(
+        f"{path}: {begins}is none of the {facts['parts']:,} parts that run.json tells of; remove it"
+    )
 
 
 def _entries(folder: Path) -> list[str]:

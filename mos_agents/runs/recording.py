@@ -16,7 +16,7 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,6 +31,7 @@ from mos_agents import __version__
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, State, Step
 from mos_agents.runs.files import (
+    Hold,
     RunError,
     digest,
     sync_folder,
@@ -41,6 +42,7 @@ from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.names import checked_name, inside, names_in_turn, slug
 from mos_agents.runs.plan import Plan
 from mos_agents.runs.tables import (
+    TABLES,
     Row,
     aggregate,
     aggregates_table,
@@ -55,20 +57,35 @@ SECONDS = 2.0
 VALUES = 4_000_000
 """Buffered numbers (32 MB) after which a part is written whatever the clock says."""
 
+PLAYED = "another process plays this run; wait until it has ended, or end it"
+"""What is told to the second of two writers."""
+
 LIBRARIES = ("numpy", "numba", "scipy", "polars", "pyarrow")
 
 
 class Recording:
-    """A run folder under way. `record` makes one; add every step; `finish` seals it."""
+    """A run folder under way. `record` makes one; add every step; `finish` seals it.
+
+    Nobody else can write to the folder until `finish`, `close` or the end of the process.
+    """
 
     def __init__(
-        self, folder: Path, facts: dict[str, Any], market: Market, plan: Plan, start: State
+        self,
+        folder: Path,
+        facts: dict[str, Any],
+        market: Market,
+        plan: Plan,
+        start: State,
+        hold: Hold,
     ) -> None:
         self.folder, self.facts, self.market, self.plan = folder, facts, market, plan
         self.seen = 0  # steps added
         self.ticks = 0  # taken in
         self.acknowledged = 0  # ticks on the disk
         self._before = start
+        self._hold = hold
+        self._digests: dict[str, list[str]] = {table: [] for table in TABLES}
+        self._known: Iterator[Array] = iter(())
         self._hash = TrajectoryHash()
         self._rows: list[Row] = []
         self._means: list[Array] = []
@@ -88,9 +105,24 @@ class Recording:
         kept = row(self.market, self._before, step, self.plan.markets) if due else None
         self._before = step.state
         self.seen += 1
-        if self.seen > self.ticks:  # a resumed run passes over what it has
-            self.take(kept, aggregate(self.market, step))
+        means = aggregate(self.market, step)
+        if self.seen > self.ticks:
+            self.take(kept, means)
             self.write_if_due()
+        else:  # a resumed run passes over what it has
+            self._pass_over(self.seen - 1, means)
+
+    def _pass_over(self, at: int, means: Array) -> None:
+        """A tick that is recorded: it must come out as it did, or the rest would be of another
+        run."""
+        known = next(self._known, None)
+        if known is not None and not np.array_equal(known, means, equal_nan=True):
+            raise RunError(
+                f"{self.folder}: cannot go on: tick {at:,}, played again, is not as it was "
+                "recorded. Either a policy does not decide the same again from the same seed, or "
+                "the run was begun on another platform or version. Make the run again; with "
+                "--backend actors, what was decided is kept and a run of such policies can go on"
+            )
 
     def take(self, kept: Row | None, means: Array) -> None:
         """Take in one tick as its rows (of a tick that is recorded) and its aggregates."""
@@ -112,11 +144,15 @@ class Recording:
     def flush(self) -> None:
         """Write what is buffered as the next part of every table."""
         if self._means:
+            digests = {}
             with self._told():
                 for name, make in self._tables().items():
-                    write_with_digest(
-                        self.folder / name / f"part-{self._parts:06d}.parquet", parquet(make())
-                    )
+                    data = parquet(make())
+                    path = self.folder / name / f"part-{self._parts:06d}.parquet"
+                    write_with_digest(path, data)
+                    digests[name] = digest(data)
+            for name, one in digests.items():
+                self._digests[name].append(one)
             self._parts += 1
             self.acknowledged += len(self._means)
             self._rows, self._means, self._values = [], [], 0
@@ -129,19 +165,33 @@ class Recording:
         """
         self.flush()
         trajectory = trajectory or self._hash.hexdigest()
-        self.facts |= {"finished": now(), "hash": trajectory, "parts": self._parts, **facts}
+        self.facts |= {
+            "finished": now(), "hash": trajectory, "parts": self._parts, **facts,
+            "parts_sha256": self._digests,
+        }  # fmt: skip
         with self._told():
             write_whole(self.folder / "run.json", sealed(self.facts))
+        self.close()
         return trajectory
 
-    def go_on_from(self, ticks: int, parts: int) -> None:
-        """Continue a run that has so many ticks in so many parts on the disk."""
+    def go_on_from(self, ticks: int, digests: dict[str, list[str]], known: Iterator[Array]) -> None:
+        """Continue a run that has so many ticks on the disk.
+
+        digests: of its parts, by table. known: the aggregates of its ticks, one after another,
+        to which the same ticks must lead where they are played again.
+        """
         self.ticks = self.acknowledged = ticks
-        self._parts = parts
+        self._digests, self._known = digests, known
+        self._parts = len(digests["aggregates"])
+
+    def close(self) -> None:
+        """Let others write to the folder: what was not flushed is lost."""
+        self._hold.release()
 
     def discard(self) -> None:
         """Remove a folder that holds nothing worth keeping: no tick ever reached the disk."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.close()
 
     def _tables(self) -> dict[str, Callable[[], pa.Table]]:
         """In the order of writing."""
@@ -158,9 +208,9 @@ class Recording:
             yield
         except OSError as error:
             raise RunError(
-                f"{self.folder}: cannot be written: {error.strerror or error}; the first "
-                f"{self.acknowledged:,} ticks are recorded and readable; make room, or give "
-                "another folder with --out"
+                f"{error.filename or self.folder}: cannot be written: {error.strerror or error}; "
+                f"the first {self.acknowledged:,} ticks are recorded and readable; make room and "
+                "go on with mos run --resume, or give another folder with --out"
             ) from None
 
 
@@ -189,7 +239,6 @@ def record(
     """
     root = Path(root)
     plan = plan or Plan.of(market.layout, ticks, markets)
-    layout = market.layout
     facts: dict[str, Any] = {
         "name": "",
         "scenario": scenario,
@@ -205,18 +254,7 @@ def record(
         "versions": versions(),
         "actors": actors,
         "inputs": inputs or {},
-        "market": {
-            "participants": list(layout.participants),
-            "roles": list(layout.roles),
-            "instruments": list(layout.instruments),
-            "choice": layout.choice,
-            "actions": list(market.quotes.features),
-            "held": bool((~market.made_to_order).any()),
-            "made_to_order": _mixed(market.made_to_order),
-            "mark": getattr(market.positions, "mark", "cost"),
-            "reserve": getattr(market.execution, "reserve", None),
-            "limit": finite(getattr(market.positions, "limit", None)),
-        },
+        "market": market_facts(market),
         "scenario_sha256": digest(described.encode()),
     }
     opening = market.start(markets)  # before there is a folder: it may not fit in memory
@@ -225,20 +263,26 @@ def record(
         checked_name(one)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        folder = appear(root, names, facts, described)
+        folder, hold = appear(root, names, facts, described)
     except OSError as error:
         raise RunError(
             f"{root}: a run folder cannot be made here: {error.strerror or error}; give another "
             "folder with --out"
         ) from None
-    return Recording(folder, facts, market, plan, opening)
+    return Recording(folder, facts, market, plan, opening, hold)
 
 
-def appear(root: Path, names: list[str], facts: dict[str, Any], described: str) -> Path:
-    """Prepare the folder under a temporary name and rename it to the first free name."""
+def appear(
+    root: Path, names: list[str], facts: dict[str, Any], described: str
+) -> tuple[Path, Hold]:
+    """Prepare the folder under a temporary name and rename it to the first free name.
+
+    It is held from before it has a name: nobody can resume a run that is just beginning.
+    """
     hidden = Path(tempfile.mkdtemp(prefix=".new-", suffix=".tmp", dir=root))
     try:
-        for table in ("listings", "participants", "aggregates"):
+        hold = Hold(hidden, PLAYED)
+        for table in TABLES:
             (hidden / table).mkdir()
         write_whole(hidden / "scenario.yaml", described.encode())
         for name in names:
@@ -256,7 +300,7 @@ def appear(root: Path, names: list[str], facts: dict[str, Any], described: str) 
                     continue
                 raise
             sync_folder(root)
-            return folder
+            return folder, hold
         raise RunError(
             f"run {names[0]} is already in {root}: nothing is overwritten; give another --name"
         )
@@ -282,6 +326,23 @@ def sealed(facts: dict[str, Any]) -> bytes:
 def canonical(body: dict[str, Any]) -> bytes:
     """The text that the checksum of `run.json` is taken of."""
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
+def market_facts(market: Market) -> dict[str, Any]:
+    """What `run.json` says of the market."""
+    layout = market.layout
+    return {
+        "participants": list(layout.participants),
+        "roles": list(layout.roles),
+        "instruments": list(layout.instruments),
+        "choice": layout.choice,
+        "actions": list(market.quotes.features),
+        "held": bool((~market.made_to_order).any()),
+        "made_to_order": _mixed(market.made_to_order),
+        "mark": getattr(market.positions, "mark", "cost"),
+        "reserve": getattr(market.execution, "reserve", None),
+        "limit": finite(getattr(market.positions, "limit", None)),
+    }
 
 
 def _mixed(made_to_order: NDArray[np.bool_]) -> list[int]:

@@ -2,7 +2,8 @@
 
 `listings` holds the quotes that traded and the reference and cost at which they traded, and the
 inventory after booking; `participants` holds money and metrics; `aggregates` holds per-tick means
-over ALL markets of the run, also of those that are not recorded.
+over ALL markets of the run, also of those that are not recorded. A mean price is null where nobody
+quotes that side; NaN stands in no column.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ TABLES = {
     "aggregates": ("tick", "participant", *AGGREGATE_VALUES),
 }
 """Columns of each table, in order. Written in this order, so that the last vouches for the rest."""
+
+NULLABLE = ("mean_ask", "mean_bid")
+"""Columns that have no value where nobody quotes that side."""
 
 
 class Row(NamedTuple):
@@ -171,10 +175,11 @@ def _quantiles(values: Array, shares: Sequence[float]) -> list[Array]:
 def listings_table(market: Market, rows: Sequence[Row]) -> pa.Table:
     """The listings part of the buffered ticks."""
     layout = market.layout
-    values = np.array([r.listings for r in rows]).reshape(-1, len(LISTING_VALUES), *_shape(rows, 0))
+    shape = len(LISTING_VALUES), *_shape(rows, 0)
+    values = np.array([r.listings for r in rows]).reshape(len(rows), *shape)
     ticks, markets, n = len(rows), values.shape[2], layout.L
     columns = {
-        "tick": np.repeat([r.tick for r in rows], markets * n),
+        "tick": _ticks(rows, markets * n),
         "market": np.tile(np.repeat(np.arange(markets, dtype=np.int32), n), ticks),
         "participant": _named(layout.participants, np.tile(layout.seller, ticks * markets)),
         "instrument": _named(layout.instruments, np.tile(layout.instrument, ticks * markets)),
@@ -184,11 +189,11 @@ def listings_table(market: Market, rows: Sequence[Row]) -> pa.Table:
 
 def participants_table(market: Market, rows: Sequence[Row]) -> pa.Table:
     """The participants part of the buffered ticks."""
-    shape = _shape(rows, 1)
-    values = np.array([r.participants for r in rows]).reshape(-1, len(PARTICIPANT_VALUES), *shape)
+    shape = len(PARTICIPANT_VALUES), *_shape(rows, 1)
+    values = np.array([r.participants for r in rows]).reshape(len(rows), *shape)
     ticks, markets, n = len(rows), values.shape[2], market.layout.N
     columns = {
-        "tick": np.repeat([r.tick for r in rows], markets * n),
+        "tick": _ticks(rows, markets * n),
         "market": np.tile(np.repeat(np.arange(markets, dtype=np.int32), n), ticks),
         "participant": _named(market.layout.participants, np.tile(np.arange(n), ticks * markets)),
     }
@@ -215,8 +220,14 @@ def _table(columns: dict[str, object], names: Sequence[str], values: Array) -> p
     """`values` is [ticks, values, markets, ...]."""
     arrays = {name: pa.array(column) for name, column in columns.items()}
     for i, name in enumerate(names):
-        arrays[name] = pa.array(np.ascontiguousarray(values[:, i]).ravel())
+        arrays[name] = pa.array(
+            np.ascontiguousarray(values[:, i]).ravel(), from_pandas=name in NULLABLE
+        )
     return pa.table(arrays)
+
+
+def _ticks(rows: Sequence[Row], width: int) -> IntArray:
+    return np.repeat(np.array([r.tick for r in rows], np.int64), width)
 
 
 def _named(names: Sequence[str], index: IntArray) -> pa.Array:

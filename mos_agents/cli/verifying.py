@@ -1,0 +1,325 @@
+"""`mos verify`: a finished run made anew from its journal or its seed, and its tables beside it.
+
+What is found is one of three: the run is what its scenario leads to; it is not, and the first
+difference is named; or nobody can tell, and why, which is no blame on the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from mos_agents import runs, scenarios
+from mos_agents.actors.driver import Driver, LocalShards
+from mos_agents.actors.replay import Replay
+from mos_agents.cli.acting import JOURNAL, Acting, shard_plan
+from mos_agents.cli.playing import inputs_of, plural, progress, scenario_of, steps_of
+from mos_agents.market.tick import Market
+from mos_agents.market.types import InputError, Step
+from mos_agents.runs import Run, RunError
+from mos_agents.runs.facts import Facts
+from mos_agents.runs.rebuilding import Rebuilding
+from mos_agents.runs.recording import market_facts, versions
+from mos_agents.scenarios import Scenario
+
+OWN_FAULTS = {"refused"}
+"""Trouble that a policy has again when it is played again; all else depended on the day."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a run was held against. source: what it was made anew from. found: its hash."""
+
+    run: Run
+    source: str
+    found: str
+    decided: bool
+    """Whether the policies decided again, and not the journal for them."""
+
+    def lines(self) -> Iterator[str]:
+        """What was checked, and what was not."""
+        facts = self.run.facts
+        yield f"{self.run.name}: {self.source} led to the same hash {self.found}"
+        kept, every = facts["recorded_markets"], facts["every"]
+        which = "every market" if kept == facts["markets"] else f"the first {kept:,} markets"
+        when = "at every tick" if every == 1 else f"at every {runs.plan.ordinal(every)} tick"
+        yield (
+            f"checked: every value of listings and participants ({which}, {when}) and of "
+            f"aggregates ({plural(facts['ticks'], 'tick')}), made anew bit by bit; the digests of "
+            f"{plural(3 * facts['parts'], 'part')}; and in run.json the scenario, seed, length, "
+            "market, files and hash"
+        )
+        unchecked = ["the times and versions in run.json"]
+        if facts["name"] != self.run.name:
+            unchecked.append(f"the name (it was recorded as {facts['name']})")
+        if facts["actors"]:
+            unchecked.append("how the participants were hosted")
+        if not self.decided:
+            unchecked.append("whether the policies decide so: the journal says what they decided")
+        yield f"not checked: {'; '.join(unchecked)}"
+
+
+def verify(run: Run) -> Verified:
+    """Make a run anew and hold all that it recorded against it.
+
+    Raises RunError where something differs, and where the run cannot be made anew.
+    """
+    if not run.finished:
+        raise RunError(f"{run.folder}: not finished; mos run --resume {run.name} goes on")
+    if run.facts.get("parts_sha256") is None:
+        raise RunError(
+            f"{run.folder}/run.json: holds no digests of the tables: it was made by an earlier "
+            "version, or damaged; make the run again"
+        )
+    if strange := sorted(set(run.facts) - set(Facts.model_fields)):
+        raise RunError(f"{run.folder}/run.json: {strange[0]!r} is no field of a run: damaged")
+    run.check()
+    acted = (run.folder / JOURNAL).exists()
+    if acted != bool(run.facts["actors"]):
+        there = "is there" if acted else "is missing"
+        raise RunError(
+            f"{run.folder / JOURNAL}: {there}, but run.json says actors={run.facts['actors']}: "
+            "damaged or edited"
+        )
+    return _of_actors(run) if acted else _of_the_loop(run)
+
+
+# --- runs in one loop -----------------------------------------------------------------------------
+
+
+def _of_the_loop(run: Run) -> Verified:
+    scenario = scenario_of(run)
+    market = scenario.market()
+    _check_facts(run, scenario, market)
+    if trouble := {"trouble", "withdrawn"} & set(run.facts):
+        raise RunError(f"{run.folder}/run.json: {min(trouble)} is for runs of actors: damaged")
+    anew = Rebuilding(run, market)
+    with progress(scenario.ticks) as show:
+        for step in steps_of(scenario):
+            anew.add(step)
+            show(anew.ticks)
+    if anew.hash != run.facts["hash"]:
+        _tell_another(run, scenario, anew, anew.hash)
+    _check_tables(run, anew)
+    return Verified(run, "the scenario and its seed", anew.hash, decided=True)
+
+
+# --- runs of actors -------------------------------------------------------------------------------
+
+
+def _of_actors(run: Run) -> Verified:
+    """The journal first. Where it does not go back to the first tick, the seed as well."""
+    acting, scenario = _acting_of(run), _undecided(run)
+    market = scenario.market()
+    _check_facts(run, scenario, market)
+    plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
+    parts = shard_plan(acting, scenario, run.folder, plan, run.facts["name"])
+    replay = Replay(parts, market, scenario.markets, acting.shards)
+    if replay.first and acting.audit:
+        raise RunError(
+            f"{run.folder / JOURNAL}: begins with tick {replay.first:,} where tick 0 should be "
+            "(run.json says audit=True): damaged"
+        )
+    anew = Rebuilding(run, market, replay.first)
+    for tick in replay:
+        anew.take(tick.row, tick.means)
+    reach = f"the journal from tick {replay.first:,} on" if replay.first else "the whole journal"
+    if anew.ticks != scenario.ticks or replay.hash != run.facts["hash"]:
+        raise RunError(
+            f"{run.folder}: {reach} led to tick {anew.ticks:,} and hash {replay.hash}, the run "
+            f"says tick {scenario.ticks:,} and hash {run.facts['hash']}: damaged, or made on "
+            f"another platform or version{_other_versions(run)}"
+        )
+    _check_tables(run, anew)
+    said = {name: kinds for name, kinds in run.facts.get("trouble", {}).items() if kinds}
+    for name, ours, theirs in (
+        ("trouble", said, dict(replay.counts)),
+        ("withdrawn", run.facts.get("withdrawn", []), replay.withdrawn),
+    ):
+        if ours != theirs:
+            raise RunError(
+                f"{run.folder}/run.json: {name} is {ours}, but the journal says {theirs}: damaged "
+                "or edited"
+            )
+    if not replay.first:
+        return Verified(run, reach, replay.hash, decided=False)
+    return _from_the_seed(run, acting, replay)
+
+
+def _from_the_seed(run: Run, acting: Acting, replay: Replay) -> Verified:
+    """A run whose journal has let go of its first ticks: played again by actors in this process."""
+    before = (
+        f"{run.name}: the ticks before {replay.first:,} cannot be verified; those from there on "
+        "are as the journal has them"
+    )
+    try:
+        scenario = scenario_of(run)
+    except InputError as error:
+        raise RunError(f"{before}: {error}; {AUDIT}") from None
+    plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
+    shards = shard_plan(acting, scenario, run.folder, plan, run.facts["name"])
+    driver = Driver(
+        LocalShards(), shards.kept_nowhere(), scenario.ticks, scenario.markets, acting.shards,
+        acting.checkpoint_every, acting.restarts,
+    )  # fmt: skip
+    anew = Rebuilding(run, scenario.market())
+    with progress(scenario.ticks) as show:
+        for tick in driver.run():
+            anew.take(tick.row, tick.means)
+            show(anew.ticks)
+    if driver.hash != run.facts["hash"]:
+        if late := _trouble_of_the_day(run.facts.get("trouble", {})):
+            raise RunError(f"{before}: {late}, and the seed does not repeat that; {AUDIT}")
+        _tell_another(run, scenario, anew, driver.hash)
+    _check_tables(run, anew)
+    source = f"the scenario and its seed, and the journal from tick {replay.first:,} on,"
+    return Verified(run, source, driver.hash, decided=True)
+
+
+AUDIT = "a run made with --audit keeps the whole journal, which shows all of it"
+
+
+def _trouble_of_the_day(trouble: Mapping[str, Mapping[str, int]]) -> str:
+    """Who was late, failed or was brought back; "" where nobody was."""
+    told = [
+        f"{name} ({', '.join(f'{count:,} {kind}' for kind, count in sorted(kinds.items()))})"
+        for name, kinds in sorted(trouble.items())
+        if set(kinds) - OWN_FAULTS
+    ]
+    return "participants had trouble: " + ", ".join(told[:5]) if told else ""
+
+
+def _acting_of(run: Run) -> Acting:
+    """How the run's participants were hosted."""
+    where, told = run.folder / "run.json", run.facts["actors"]
+    try:
+        acting = Acting(**told)
+    except (TypeError, InputError) as error:
+        raise RunError(f"{where}: actors: {error}: damaged or edited") from None
+    if strange := [name for name, value in acting.told().items() if told.get(name) != value]:
+        raise RunError(f"{where}: actors.{strange[0]} is missing: damaged or edited")
+    there = sorted(path.name for path in (run.folder / JOURNAL).glob("shard-*"))
+    if there != [f"shard-{n:04d}" for n in range(len(there))] or len(there) != acting.shards:
+        raise RunError(
+            f"{run.folder / JOURNAL}: holds {plural(len(there), 'shard')} where run.json says "
+            f"shards={acting.shards}: damaged or edited"
+        )
+    return acting
+
+
+def _undecided(run: Run) -> Scenario:
+    """The run's scenario; where a policy is not at hand, with others in its place.
+
+    The journal says what everybody decided: to clear it again, no policy is asked.
+    """
+    try:
+        return scenario_of(run)
+    except InputError:
+        data = scenarios.files.parsed_value(run.scenario, "scenario.yaml")
+        for group in data.get("participants", ()) if isinstance(data, dict) else ():
+            if isinstance(group, dict):
+                group.pop("policy", None)
+        made = scenarios.files.validate(data, f"{run.folder}/scenario.yaml")
+        inputs_of(run, made)
+        return made
+
+
+# --- what both have -------------------------------------------------------------------------------
+
+
+def _check_facts(run: Run, scenario: Scenario, market: Market) -> None:
+    """What run.json says of the scenario, held against the scenario."""
+    said = {"scenario": run.facts["scenario"], **run.facts["market"]}
+    for name, due in ({"scenario": scenario.name} | market_facts(market)).items():
+        if said.get(name, MISSING) != due:
+            raise RunError(
+                f"{run.folder}/run.json: {name} is {said.get(name)!r:.80}, but scenario.yaml leads "
+                f"to {due!r:.80}: damaged or edited"
+            )
+    read = set(scenario.inputs())
+    if unread := sorted(set(run.facts["inputs"]) - read - _of_policies(run)):
+        raise RunError(f"{run.folder}/run.json: inputs: {unread[0]!r} is not read: damaged")
+    if unkept := sorted(read - set(run.facts["inputs"])):
+        raise RunError(
+            f"{run.folder}/run.json: inputs: the digest of {unkept[0]!r} is missing: damaged"
+        )
+
+
+MISSING = object()
+
+
+def _of_policies(run: Run) -> set[str]:
+    """Paths in the scenario's policies, whether or not the policies are at hand."""
+    found: set[str] = set()
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict):
+            found.update(v for k, v in value.items() if k == "path" and isinstance(v, str))
+            value = list(value.values())
+        for inner in value if isinstance(value, list) else ():
+            look(inner)
+
+    look(scenarios.files.parsed_value(run.scenario, "scenario.yaml").get("participants"))
+    return found
+
+
+def _check_tables(run: Run, anew: Rebuilding) -> None:
+    if anew.differs:
+        raise RunError(
+            f"{run.folder}/{anew.differs}: the table does not hold what happened: damaged or forged"
+        )
+    if anew.ticks != run.ticks:
+        raise RunError(
+            f"{run.folder}: made anew it has {anew.ticks:,} ticks, its tables have {run.ticks:,}: "
+            "damaged"
+        )
+
+
+def _tell_another(run: Run, scenario: Scenario, anew: Rebuilding, found: str) -> NoReturn:
+    """Raise what explains best that the seed led elsewhere."""
+    if fickle := _fickle(scenario):
+        raise RunError(
+            f"{run.name}: cannot be verified: {fickle}, so the seed does not lead to the same run "
+            "twice. This says nothing against the run. With --backend actors --audit, the journal "
+            "keeps what was decided, and mos verify needs no policy"
+        )
+    where = f" ({anew.differs})" if anew.differs else ", though the tables are as made anew"
+    raise RunError(
+        f"{run.folder}: the scenario and its seed led to tick {anew.ticks:,} and hash {found}, the "
+        f"run says tick {run.facts['ticks']:,} and hash {run.facts['hash']}{where}: damaged, "
+        f"forged, or made with other policies, or on another platform or version"
+        f"{_other_versions(run)}"
+    )
+
+
+def _other_versions(run: Run) -> str:
+    """What the run was made with that is not here."""
+    here, then = versions(), run.facts["versions"]
+    other = [
+        f"{name} {then.get(name, 'none')} then, {here.get(name, 'none')} now"
+        for name in sorted(set(here) | set(then))
+        if here.get(name) != then.get(name)
+    ]
+    return f" ({', '.join(other)})" if other else ""
+
+
+def _fickle(scenario: Scenario) -> str:
+    """Whose policy decides otherwise when the same is played twice, and when; "" if nobody's."""
+    for at, (one, two) in enumerate(zip(steps_of(scenario), steps_of(scenario), strict=True)):
+        names = _apart(scenario, one, two)
+        if names:
+            return f"{' and '.join(names)} decided otherwise at tick {at:,}, played twice"
+    return ""
+
+
+def _apart(scenario: Scenario, one: Step, two: Step) -> list[str]:
+    """Whose quotes differ between two plays of a tick."""
+    layout = scenario.market().layout
+    listings = np.zeros(layout.L, bool)
+    for ours, theirs in zip(one.info.quotes[:4], two.info.quotes[:4], strict=True):  # not the age
+        different = (ours != theirs) & ~(np.isnan(ours) & np.isnan(theirs))
+        listings |= different.any(axis=0)
+    return [name for n, name in enumerate(layout.participants) if listings[layout.own(n)].any()]

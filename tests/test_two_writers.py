@@ -1,0 +1,233 @@
+"""A folder that is written has one writer: the second is told so in a line and changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mos_agents import runs, scenarios
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.games.sessions import play_sessions
+from mos_agents.runs import RunError, files
+from mos_agents.runs.files import Hold, alone
+from mos_agents.runs.recording import PLAYED
+from tests.commands import environment, refused
+from tests.test_runs import recorded, small
+
+pytestmark = pytest.mark.usefixtures("here")
+
+LONG = ["--set", "products=2", "--ticks", "200000", "--every", "50", "--no-report", "--name", "r"]
+TOLD = "another process plays this run"
+
+
+@contextlib.contextmanager
+def playing(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`mos` in a process of its own, from when it has the run's folder on; killed at the end."""
+    said = Path("said.txt")
+    with said.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mos_agents.cli", *arguments],
+            stdout=out, stderr=subprocess.PIPE, text=True, env=environment(),
+        )  # fmt: skip
+    resuming = "--resume" in arguments
+    try:
+        while not (
+            "going on from" in said.read_text()
+            if resuming
+            else list(Path("runs/r/aggregates").glob("*.parquet"))
+        ):
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.01)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.mark.parametrize("backend", ["local", "actors"])
+def test_a_run_that_plays_is_not_resumed_and_one_that_was_killed_is(
+    backend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with playing("run", "retail", *LONG, "--backend", backend) as process:
+        for _ in range(3):
+            assert TOLD in refused(capsys, "run", "--resume", "r")
+        assert process.poll() is None
+        process.send_signal(signal.SIGSTOP)  # a process that stands still still plays
+        assert TOLD in refused(capsys, "run", "--resume", "r")
+    with playing("run", "--resume", "r", "--no-report"):  # the killed one left no lock behind
+        assert TOLD in refused(capsys, "run", "--resume", "r")
+    run = runs.read("r")
+    run.check()
+    assert run.aggregates()["tick"].unique().len() == run.ticks
+
+
+def test_of_two_that_resume_at_once_one_goes_on_and_the_other_is_refused() -> None:
+    with playing("run", "retail", *LONG):
+        pass
+    at_once = [
+        subprocess.Popen(
+            [sys.executable, "-m", "mos_agents.cli", "run", "--resume", "r", "--no-report"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        while all(process.poll() is None for process in at_once):
+            time.sleep(0.01)
+        (loser,) = [p for p in at_once if p.poll() is not None]
+        _, error = loser.communicate()
+        assert (loser.returncode, error.count("\n")) == (2, 1) and TOLD in error
+    finally:
+        for process in at_once:
+            process.kill()
+            process.wait()
+    runs.read("r").check()
+
+
+def test_fifty_of_fifty_second_writers_are_refused_and_change_nothing() -> None:
+    first = recorded(Path("runs"), small(), (4,), stop=4)
+    before = contents(first.folder)
+    for _ in range(50):
+        with pytest.raises(RunError, match=TOLD):
+            runs.resume(runs.read(first.folder), first.market)
+        assert contents(first.folder) == before
+
+
+def test_a_run_is_held_from_before_it_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    rename, tried = os.rename, []
+
+    def late(source: Path, target: Path) -> None:
+        with pytest.raises(RunError, match="x"):
+            Hold(source, "x")
+        rename(source, target)
+        with pytest.raises(RunError, match="x"):
+            Hold(target, "x")
+        tried.append(target)
+
+    monkeypatch.setattr(os, "rename", late)
+    runs.record(small().market(), "runs", ticks=1)
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize("end", ["finish", "close", "discard", "forgotten"])
+def test_a_recording_that_ends_lets_go_of_its_folder(end: str) -> None:
+    scenario = small()
+    recording = recorded(Path("runs"), scenario, (4,), stop=4)
+    folder = recording.folder
+    if end == "forgotten":
+        del recording
+    else:
+        getattr(recording, end)()
+    if end == "discard":
+        assert not folder.exists()
+        return
+    with alone(folder, "held"):
+        pass
+
+
+def test_who_resumes_reads_the_run_only_once_it_is_held() -> None:
+    """It may have ended between the reading and the resuming; then nothing of it is removed."""
+    recording = recorded(Path("runs"), small(), (4,), stop=4)
+    read_before = runs.read(recording.folder)
+    recording.finish()
+    before = contents(recording.folder)
+    with pytest.raises(RunError, match="finished already"):
+        runs.resume(read_before, recording.market)
+    assert contents(recording.folder) == before
+    with alone(recording.folder, "held"):
+        pass
+
+
+def test_a_resume_that_is_refused_lets_go_of_the_folder() -> None:
+    recording = recorded(Path("runs"), small(), (4, 8), stop=8)
+    recording.close()
+    part = recording.folder / "listings/part-000001.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:-1])
+    for _ in range(2):
+        with pytest.raises(RunError, match="damaged"):
+            runs.resume(runs.read(recording.folder), recording.market)
+    part.write_bytes(whole)
+    assert runs.resume(runs.read(recording.folder), recording.market).ticks == 8
+
+
+def test_reading_and_reporting_wait_for_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    from mos_agents.cli import run
+
+    held = recorded(Path("runs"), small(), (4,), stop=4)
+    name = held.folder.name
+    for command in (["report", name], ["compare", name, name]):
+        assert run(command) == 0, capsys.readouterr().err
+    assert "not finished" in refused(capsys, "verify", name)
+
+
+def test_two_runs_of_one_name_are_one_run_and_a_refusal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with playing("run", "retail", *LONG):
+        assert "already" in refused(capsys, "run", "retail", *LONG)
+
+
+def test_a_folder_of_sessions_has_one_player() -> None:
+    scenario = scenarios.override(scenarios.load("pricing_game"), ["seed=1"])
+    game = RepeatedGame.of(scenario.market(), scenario.policies())
+    folder = Path("sessions")
+    play_sessions(game, sessions=1, periods=50, window=0, folder=folder)
+    before = contents(folder)
+    with alone(folder, "held"), pytest.raises(RunError, match="another process plays"):
+        play_sessions(game, sessions=2, periods=50, window=0, folder=folder)
+    assert contents(folder) == before
+    assert len(play_sessions(game, sessions=2, periods=50, window=0, folder=folder)) == 2
+
+
+def test_demos_at_once_have_folders_of_their_own() -> None:
+    from mos_agents.cli.demo import new_folder
+
+    names = [new_folder(Path(), 3).name for _ in range(3)]
+    assert names == ["demo-s3-001", "demo-s3-002", "demo-s3-003"]
+
+
+def test_where_folders_cannot_be_locked_a_file_in_them_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On NFS a lock needs a file that is open for writing, which a folder never is."""
+    flock = fcntl.flock
+
+    def of_nfs(handle: int, operation: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(handle, operation)
+
+    monkeypatch.setattr(files.fcntl, "flock", of_nfs)
+    first = recorded(Path("runs"), small(), (4,), stop=4)
+    with pytest.raises(RunError, match=TOLD):
+        runs.resume(runs.read(first.folder), first.market)
+    first.close()
+    runs.resume(runs.read(first.folder), first.market)
+    assert files.claim(first.folder / "listings" / "new", "mark", "x") == "x"
+
+
+def test_a_disk_without_locks_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(files.fcntl, "flock", none)
+    with pytest.raises(RunError, match=r"cannot be locked \(No locks available\).*another disk"):
+        runs.record(small().market(), "runs", ticks=1)
+    assert list(Path("runs").iterdir()) == []
+
+
+def test_the_refusal_says_what_to_do() -> None:
+    assert PLAYED.startswith(TOLD) and "wait" in PLAYED
