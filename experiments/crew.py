@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from mos_agents.analysis.interval_text import interval_text
 from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import read_regular, write_whole
@@ -122,10 +123,13 @@ def table(
         cells = []
         for name in names:
             one = made.get((condition, name))
-            cell = "-" if one is None else f"{one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]"
+            count = len(found[condition])
+            cell = "-" if one is None else interval_text(one, count, "seed", "{:.3f}".format)
             cells.append(f"{cell:>24}")
         lines.append(f"{labels[condition]:<{wide}}" + "".join(cells))
-    return "\n".join(lines)
+    return "\n".join(
+        [*lines, "means and 95% bootstrap intervals over seeds, that is over trainings"]
+    )
 
 
 # --- the command line -----------------------------------------------------------------------------

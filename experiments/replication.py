@@ -19,7 +19,8 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from mos_agents.analysis.statistics import clopper_pearson
+from mos_agents.analysis.interval_text import four_digits, limits_text
+from mos_agents.analysis.statistics import bounded_interval, clopper_pearson, wilson_interval
 from mos_agents.games.sessions import Threads, Workers
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.files import RunError, claim
@@ -39,7 +40,9 @@ class Finding:
 
     `published`, `within` and `source` are None where the paper has no such figure. One session does
     not scatter: its interval is NaN (null in JSON), and nothing is said of `within`.
-    computed: the figure is no sample's; its interval is itself.
+    computed: the figure is no sample's; its interval is itself. sessions: over how many the
+    interval is. at_least: some of what was timed had not ended where the record ends, at `end`
+    where that is one number; an upper limit that reaches it is infinite (null in JSON).
     """
 
     quantity: str
@@ -49,6 +52,9 @@ class Finding:
     within: bool | None = None
     source: str | None = None
     computed: bool = False
+    sessions: int = field(default=0, compare=False)
+    at_least: bool = False
+    end: float = field(default=math.inf, compare=False)
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,8 @@ class Findings:
         self._published, self._paper = published, paper_sessions
         self._rows: list[tuple[str, float, float, float]] = []
         self._intervals: dict[str, tuple[float, float]] = {}
+        self._ends: dict[str, float] = {}
+        self._cut_off: set[str] = set()
         self._computed: set[str] = set()
 
     def mean(self, quantity: str, values: Any) -> None:
@@ -110,6 +118,43 @@ class Findings:
         gaps = (parts - value * wholes) / wholes.mean()
         sd = float(gaps.std(ddof=1)) if parts.size > 1 else math.nan
         self._rows.append((quantity, value, sd, parts.size))
+
+    def share_of_cases(self, quantity: str, parts: Any, wholes: Any) -> None:
+        """A share of cases, as `ratio`, with Wilson's limits: they never leave [0, 1]."""
+        self.ratio(quantity, parts, wholes)
+        _, value, sd, count = self._rows[-1]
+        found = wilson_interval(value, sd / math.sqrt(count), int(count))
+        if not math.isnan(sd):
+            self._intervals[quantity] = (found.low, found.high)
+
+    def mean_share(self, quantity: str, values: Any) -> None:
+        """The mean of one share in [0, 1] a session: as `mean`, with limits within [0, 1]."""
+        values = np.asarray(values, dtype=np.float64)
+        values = values[np.isfinite(values)]
+        self.mean(quantity, values)
+        if values.size > 1:
+            self._intervals[quantity] = bounded_interval(values)[1:3]
+
+    def duration(self, quantity: str, value: float, error: float, count: int, end: float) -> None:
+        """An estimated duration with its standard error, seen for no longer than `end`.
+
+        What reaches the end of the record may be longer: such a figure is told as "at least", and
+        such an upper limit is infinite.
+        """
+        self.estimate(quantity, value, error, count)
+        low, high = value - 1.96 * error, value + 1.96 * error
+        self._intervals[quantity] = (max(low, 0.0), high if high < end else math.inf)
+        self._ends[quantity] = end
+        if value >= end:
+            self._cut_off.add(quantity)
+
+    def mean_duration(self, quantity: str, values: Any, cut_off: bool) -> None:
+        """The mean of one duration a session; no upper limit where some did not end (`cut_off`)."""
+        self.mean(quantity, values)
+        if cut_off and len(values):
+            _, value, sd, count = self._rows[-1]
+            self._intervals[quantity] = (value - 1.96 * sd / math.sqrt(count), math.inf)
+            self._cut_off.add(quantity)  # the mean of what was seen is less than the true one
 
     def share(self, quantity: str, holds: Any) -> None:
         """The share of sessions in which something holds."""
@@ -159,17 +204,22 @@ class Findings:
     ) -> Finding:
         error = scatter / math.sqrt(count)
         interval = self._intervals.get(quantity, (ours - 1.96 * error, ours + 1.96 * error))
-        computed = quantity in self._computed
         published = self._published.get(quantity)
+        more: dict[str, Any] = {
+            "computed": quantity in self._computed,
+            "sessions": int(count),
+            "at_least": quantity in self._cut_off,
+            "end": self._ends.get(quantity, math.inf),
+        }
         if published is None:
-            return Finding(quantity, None, ours, interval, computed=computed)
+            return Finding(quantity, None, ours, interval, **more)
         theirs = scatter / math.sqrt(self._paper) if published.error is None else published.error
         beyond = max(abs(ours - published.value) - published.rounding, 0.0)
         reach = limit * math.hypot(error, theirs) + 1e-12
         within = None if math.isnan(reach) else bool(beyond <= reach)
-        return Finding(
-            quantity, published.value, ours, interval, within, published.source, computed
-        )
+        if more["at_least"] and ours - published.value < reach:
+            within = None  # how far the true figure is beyond the record, nobody saw
+        return Finding(quantity, published.value, ours, interval, within, published.source, **more)
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -302,16 +352,24 @@ def table(findings: Sequence[Finding]) -> list[tuple[str, str, str, str, str, st
     """Rows of texts: quantity, published, ours, 95% interval, within, source."""
     rows = []
     for one in findings:
-        low, high = one.ci95
+        low = one.ci95[0]
         rows.append((
             one.quantity,
             "-" if one.published is None else f"{one.published:.6g}",
-            f"{one.ours:.6g}",
-            "exact" if one.computed else "-" if math.isnan(low) else f"[{low:.4g}, {high:.4g}]",
+            ("at least " if one.at_least else "") + f"{one.ours:.6g}",
+            "exact" if one.computed else "-" if math.isnan(low) else _limits(one),
             {None: "-", True: "yes", False: "NO"}[one.within],
             one.source or "-",
         ))  # fmt: skip
     return rows
+
+
+def _limits(one: Finding) -> str:
+    """[0.84, 0.87]; of figures that are all alike the number of sessions, not a width of 0."""
+    low, high = one.ci95
+    if low == high:
+        return f"the same in all {one.sessions:,}" if one.sessions else four_digits(low)
+    return limits_text(low, high, end=one.end if math.isinf(high) else math.inf)
 
 
 def as_json(name: str, settings: Any, findings: Sequence[Finding]) -> str:
@@ -319,6 +377,8 @@ def as_json(name: str, settings: Any, findings: Sequence[Finding]) -> str:
     told = {"experiment": name, "settings": asdict(settings)}
     rows = [asdict(one) for one in findings]
     for row in rows:  # JSON has no word for what is not a number
-        del row["computed"]
-        row["ci95"] = [None if math.isnan(bound) else bound for bound in row["ci95"]]
+        del row["computed"], row["sessions"], row["end"]
+        if not row["at_least"]:
+            del row["at_least"]
+        row["ci95"] = [bound if math.isfinite(bound) else None for bound in row["ci95"]]
     return json.dumps(told | {"results": rows}, indent=2, allow_nan=False) + "\n"

@@ -10,7 +10,7 @@ import pytest
 from mos_agents.analysis.price_wars import episodes
 from mos_agents.analysis.statistics import Interval
 from mos_agents.cli.demo import demonstrate
-from mos_agents.cli.demo_telling import CLOSE, WARS, close_up, verdict
+from mos_agents.cli.demo_telling import CLOSE, WARS, Figure, by_session, close_up, verdict
 from mos_agents.market.types import InputError
 
 
@@ -48,25 +48,33 @@ def test_learners_gain_more_than_learners_without_a_future(shown):
     assert found["unprofitable_cut_share"]["ours"] > 0.7
     for one in found.values():
         low, high = one["ci95"]
-        assert low is None or low <= one["ours"] <= high
+        assert low is None or low <= one["ours"]
+        assert high is None or one["ours"] <= high
+        if "share" in one["quantity"]:
+            assert 0.0 <= low < high <= 1.0
 
 
 def test_the_verdict_says_so_where_nothing_is_found():
     def said(**changes):
-        flat = dict.fromkeys(
-            ("profit_gain", "profit_gain_no_future", "unprofitable_cut_share", "periods_away",
-             "wars_per_1000_periods", "wars_per_1000_periods_no_future", "fell_together_share",
-             "fell_together_share_no_future"),
-            Interval(0.0, -0.1, 0.1, 0.05),
-        )  # fmt: skip
-        return verdict(flat | changes, 10)
+        names = (
+            "profit_gain",
+            "profit_gain_no_future",
+            "unprofitable_cut_share",
+            "periods_away",
+            "wars_per_1000_periods",
+            "wars_per_1000_periods_no_future",
+            "fell_together_share",
+            "fell_together_share_no_future",
+        )
+        whole = dict.fromkeys(names, Interval(0.0, -0.1, 0.1, 0.05)) | changes
+        return verdict({k: Figure(v, 10, "share" in k) for k, v in whole.items()}, 10)
 
     assert "did not come to ask more" in said() and "no more than chance" in said()
     assert "came to ask more" in said(profit_gain=Interval(0.8, 0.7, 0.9, 0.05))
     together = said(fell_together_share=Interval(0.5, 0.4, 0.6, 0.05))
-    assert "no more than chance" not in together and "50% (40% to 60%)" in together
+    assert "no more than chance" not in together and "50% [40%, 60%]" in together
     others = said(fell_together_share_no_future=Interval(0.75, 0.66, 0.83, 0.05))
-    assert "against 75% (66% to 83%) without a future and 5% by chance" in others
+    assert "against 75% [66%, 83%] without a future and 5% by chance" in others
     nobody = Interval(*(4 * [float("nan")]))
     assert "none" in said(periods_away=nobody, unprofitable_cut_share=nobody)
 
@@ -84,3 +92,25 @@ def test_one_session_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="sessions=1"):
         demonstrate(1, 0, tmp_path / "runs", 1, lambda part, done, of: None)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_share_of_none_says_what_so_many_sessions_exclude():
+    assert Figure.of(np.zeros(20), share=True).text() == "0% (20 sessions: at most 17%)"
+    assert Figure.of(np.ones(4), share=True).text() == "100% (4 sessions: at least 40%)"
+
+
+def test_a_duration_cut_off_by_the_end_of_the_record_is_told_as_at_least():
+    values = np.array([4.0, 6.0, 5.0, 5.5])
+    assert Figure.of(values, cut_off=True).text(1) == "at least 5.1 [4.4, no limit]"
+    assert Figure.of(values).text(1).startswith("5.1 [4.")
+
+
+def test_wars_are_averaged_within_their_session_first():
+    prices = np.full((1000, 3, 2), 1.9)
+    for begin, depth in ((200, 1.5), (500, 1.7)):
+        prices[begin : begin + 8, 0, :] = depth
+    prices[500:508, 1, :] = 1.5
+    wars = episodes(prices, 1.47, 1.92, WARS)
+    depth = by_session(wars, wars.depth)
+    assert depth[0] == pytest.approx(wars.depth[wars.session == 0].mean())
+    assert np.isnan(depth[2]) and Figure.of(depth).sessions == 2

@@ -280,7 +280,9 @@ def deviations(outcome: Outcome, found: Findings) -> None:
             return out
 
         reaction = total(rows["reaction"])  # [S, tau]
-        found.ratio(f"{prefix}unprofitable_deviation_share", total(rows["unprofitable"]), cases)
+        found.share_of_cases(
+            f"{prefix}unprofitable_deviation_share", total(rows["unprofitable"]), cases
+        )
         found.ratio(f"{prefix}rival_cut_at_2", -reaction[:, 1], cases)
         luck = np.random.default_rng(outcome.settings.seed)
         again = []
@@ -288,12 +290,18 @@ def deviations(outcome: Outcome, found: Findings) -> None:
             drawn = luck.integers(0, sessions, sessions)
             again.append(punishment_length(reaction[drawn].sum(axis=0) / cases[drawn].sum()))
         length = punishment_length(reaction.sum(axis=0) / cases.sum())
-        found.estimate(f"{prefix}punishment_length", length, float(np.std(again)), sessions)
+        seen = reaction.shape[1] - 1
+        found.duration(f"{prefix}punishment_length", length, float(np.std(again)), sessions, seen)
         made_here = np.bincount(at, minlength=sessions)
         some = made_here > 0
-        for name, of in (("unprofitable", "unprofitable_by_session"), ("length", "periods_away"),
-                         ("returned", "returned_share")):  # fmt: skip
-            found.mean(f"{prefix}{of}", total(rows[name])[some] / made_here[some])
+        by_session = {
+            name: total(rows[name])[some] / made_here[some]
+            for name in ("unprofitable", "length", "returned")
+        }
+        found.mean_share(f"{prefix}unprofitable_by_session", by_session["unprofitable"])
+        cut_off = bool((by_session["returned"] < 1.0).any())
+        found.mean_duration(f"{prefix}periods_away", by_session["length"], cut_off)
+        found.mean_share(f"{prefix}returned_share", by_session["returned"])
 
 
 def punishment_length(reaction: Array, tolerance: float = 0.01) -> int:

@@ -21,8 +21,12 @@ def four_digits(value: float) -> str:
 
 
 def whole_percent(value: float) -> str:
-    """A share as 12%."""
-    return f"{100.0 * value:.0f}%"
+    """A share as 12%; near 0% and 100% with as many digits as keep it apart from them."""
+    edge = min(value, 1.0 - value)
+    if edge <= 0.0 or edge >= 0.01:
+        return f"{100.0 * value:.0f}%"
+    digits = min(int(-np.floor(np.log10(100.0 * edge))), 9)
+    return f"{100.0 * value:.{digits + 1}f}".rstrip("0").rstrip(".") + "%"
 
 
 def limits_text(low: float, high: float, form: Form = four_digits, end: float = np.inf) -> str:
@@ -64,14 +68,20 @@ def interval_text(
 def share_text(one: Interval, count: int, noun: str = "session", form: Form = whole_percent) -> str:
     """A share with its 95% limits: 85% [62%, 97%].
 
-    Of none or all the text says what so many can exclude: "0 of 20 sessions (at most 17%)", "all 20
-    sessions (at least 83%)". The limits are those of the interval: take them from
+    Of none or all the text says what so many can exclude: "0% (20 sessions: at most 17%)", "100%
+    (20 sessions: at least 83%)". The limits are those of the interval: take them from
     `share_interval` or `bounded_interval`, which never leave [0, 1] and never shrink to a point.
     """
     if not np.isfinite(one.estimate):
         return "none"
     if one.estimate == 0.0:
-        return f"0 of {count:,} {noun}s (at most {form(one.high)})"
+        return f"{form(0.0)} ({_counted(count, noun)}: at most {form(one.high)})"
     if one.estimate == 1.0:
-        return f"all {count:,} {noun}s (at least {form(one.low)})"
+        return f"{form(1.0)} ({_counted(count, noun)}: at least {form(one.low)})"
+    if one.low == one.high:
+        return f"{form(one.estimate)} (the same in all {_counted(count, noun)})"
     return f"{form(one.estimate)} {limits_text(one.low, one.high, form)}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + "s" * (count != 1)

@@ -38,6 +38,7 @@ class Group:
     prices: Array  # [T, S, n] while prices are still tried
     gain: Array  # [S] profit gain
     away: Array  # [S] periods that prices are away after a forced cut; NaN where nobody could cut
+    returned: Array  # [S] share of forced cuts after which prices came back within the record
     unprofitable: Array  # [S] share of forced cuts that did not pay; likewise
     deviator: Array  # [T, S] relative price changes
     rivals: Array  # [T, S]
@@ -62,8 +63,8 @@ def group(
     weight = np.where(weight > 0.0, weight, np.nan)
     total = {key: sum(one[key] for one in made) / weight for key in made[0] if key != "weight"}
     return Group(
-        name, game, frozen, cycles, prices, gain, total["away"], total["unprofitable"],
-        total["deviator"], total["rivals"],
+        name, game, frozen, cycles, prices, gain, total["away"], total["returned"],
+        total["unprofitable"], total["deviator"], total["rivals"],
     )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def cut(frozen: Frozen, cycles: Cycles, player: int) -> dict[str, Array]:
     """Sums over the deviations of each session, weighted so that a session counts once."""
     paths = deviate(frozen, cycles, player, lead=LEAD + 20, ticks=200)
     S = len(frozen.played)
-    found = {key: np.zeros(S) for key in ("weight", "away", "unprofitable")}
+    found = {key: np.zeros(S) for key in ("weight", "away", "returned", "unprofitable")}
     found |= {key: np.zeros((LEAD + AFTER, S)) for key in ("deviator", "rivals")}
     if not paths.session.size:
         return found
@@ -99,9 +100,11 @@ def cut(frozen: Frozen, cycles: Cycles, player: int) -> dict[str, Array]:
     answer = response(pair)
     shown = slice(paths.shock - LEAD, paths.shock + AFTER)
     delta = frozen.game.learners[player].delta
+    back = punishment(pair, Return(to="cycle"))
     values = {
         "weight": np.ones(len(paths.session)),
-        "away": punishment(pair, Return(to="cycle")).length,
+        "away": back.length,
+        "returned": back.returned,
         "unprofitable": profitability(pair, delta).unprofitable,
         "deviator": answer.deviator[shown],
         "rivals": answer.rivals[shown],

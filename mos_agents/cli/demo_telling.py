@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,15 @@ import numpy as np
 from mos_agents import __version__
 from mos_agents.analysis.collusion import profit_gain
 from mos_agents.analysis.controls import repaired
+from mos_agents.analysis.interval_text import interval_text, share_text
 from mos_agents.analysis.price_wars import Definition, PriceWars, episodes
 from mos_agents.analysis.screens import coordination
-from mos_agents.analysis.statistics import Interval, mean_interval, share_interval
+from mos_agents.analysis.statistics import (
+    Interval,
+    bounded_interval,
+    mean_interval,
+    share_interval,
+)
 from mos_agents.cli.demo_playing import AFTER, LEAD, Group, first_tried
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.market.equilibrium import PriceBenchmarks
@@ -37,18 +44,37 @@ def wars_of(prices: Array, theory: PriceBenchmarks) -> tuple[PriceWars, Array]:
     return found, 1000.0 * found.counts / len(prices)
 
 
-def interval(values: Array) -> Interval:
-    known = values[np.isfinite(values)]
-    return mean_interval(known) if known.size > 1 else Interval(*(4 * [float("nan")]))
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the demonstration with its interval over sessions.
 
+    share: it is a share, in [0, 1]. cut_off: some durations had not ended where the record ends,
+    so that the figure is less than the true one.
+    """
 
-def spoken(one: Interval, digits: int = 2, unit: str = "") -> str:
-    """0.85 (95% interval 0.83 to 0.87)."""
-    if not np.isfinite(one.estimate):
-        return "none"
-    scale = 100.0 if unit == "%" else 1.0
-    value, low, high = (f"{scale * x:.{digits}f}{unit}" for x in one[:3])
-    return f"{value} ({low} to {high})"
+    interval: Interval
+    sessions: int
+    share: bool = False
+    cut_off: bool = False
+
+    @classmethod
+    def of(cls, values: Array, share: bool = False, cut_off: bool = False) -> Figure:
+        """The mean of a value a session; those that are NaN are left out."""
+        known = values[np.isfinite(values)]
+        if known.size < 2:
+            return cls(Interval(*(4 * [float("nan")])), known.size, share)
+        found = bounded_interval(known) if share else mean_interval(known)
+        return cls(found, known.size, share, cut_off)
+
+    def text(self, digits: int = 2) -> str:
+        """0.85 [0.83, 0.87]; 12% [10%, 15%]; at least 7.2 [6.0, no limit]."""
+        if self.share:
+            return share_text(self.interval, self.sessions)
+        one = self.interval
+        if self.cut_off:
+            one = one._replace(high=float("inf"))
+        form = f"{{:.{digits}f}}".format
+        return interval_text(one, self.sessions, "session", form, at_least=self.cut_off)
 
 
 def shown_session(one: Group, rate: Array) -> int:
@@ -61,42 +87,66 @@ def shown_session(one: Group, rate: Array) -> int:
 
 def figures_of(
     patient: Group, without: Group, theory: PriceBenchmarks, seed: int
-) -> tuple[dict[str, Interval], PriceWars, Array]:
+) -> tuple[dict[str, Figure], PriceWars, Array]:
     """Every figure with its interval; the learners' price wars, and how many in each session."""
     wars, rate = wars_of(patient.prices, theory)
     _, apart = wars_of(repaired(patient.prices, seed), theory)
     _, rate_without = wars_of(without.prices, theory)
-    found = {
-        "profit_gain": patient.gain, "profit_gain_no_future": without.gain,
-        "unprofitable_cut_share": patient.unprofitable,
-        "unprofitable_cut_share_no_future": without.unprofitable,
-        "periods_away": patient.away, "periods_away_no_future": without.away,
-        "wars_per_1000_periods": rate, "wars_per_1000_periods_repaired": apart,
-        "wars_per_1000_periods_no_future": rate_without,
-        "war_duration": wars.duration[~wars.censored].astype(float), "war_depth": wars.depth,
-    }  # fmt: skip
-    figures = {name: interval(values) for name, values in found.items()}
+    figures = {
+        "profit_gain": Figure.of(patient.gain),
+        "profit_gain_no_future": Figure.of(without.gain),
+        "wars_per_1000_periods": Figure.of(rate),
+        "wars_per_1000_periods_repaired": Figure.of(apart),
+        "wars_per_1000_periods_no_future": Figure.of(rate_without),
+        "war_duration": Figure.of(by_session(wars, wars.duration, ~wars.censored)),
+        "war_depth": Figure.of(by_session(wars, wars.depth)),
+    }
     for name, one in (("", patient), ("_no_future", without)):
+        returned = one.returned[np.isfinite(one.returned)]
+        cut_off = bool((returned < 1.0 - 1e-12).any())
+        figures["unprofitable_cut_share" + name] = Figure.of(
+            np.clip(one.unprofitable, 0.0, 1.0), share=True
+        )
+        figures["periods_away" + name] = Figure.of(one.away, cut_off=cut_off)
+        figures["returned_share" + name] = Figure.of(np.clip(one.returned, 0.0, 1.0), share=True)
         figures["fell_together_share" + name] = together(one.prices, theory, seed)
     return figures, wars, rate
 
 
-def together(prices: Array, theory: PriceBenchmarks, seed: int) -> Interval:
+def by_session(wars: PriceWars, values: Array, which: Any = True) -> Array:
+    """[S] means of a value a war, [E]; NaN where a session has none. Wars of a session are alike,
+    so it is sessions that an interval is over."""
+    kept = np.flatnonzero(np.broadcast_to(which, values.shape))
+    count = np.bincount(wars.session[kept], minlength=wars.sessions)
+    total = np.bincount(wars.session[kept], values[kept], minlength=wars.sessions)
+    return np.divide(total, count, out=np.full(wars.sessions, np.nan), where=count > 0)
+
+
+def together(prices: Array, theory: PriceBenchmarks, seed: int) -> Figure:
     """The share of sessions whose wars are worse, at the level `CHANCE`, than those of the same
     paths moved against each other in time, after which the firms no longer meet."""
     worse = coordination(
         prices, theory.p_N, theory.p_M, WARS, copies=99, seed=seed, enough=10, reference="shift"
     )
-    return share_interval(worse <= CHANCE)
+    return Figure(share_interval(worse <= CHANCE), worse.size, share=True)
 
 
-def as_records(figures: dict[str, Interval], sessions: int, seed: int) -> dict[str, Any]:
-    """The form that all experiments write."""
-    results = [
-        {"quantity": name, "published": None, "ours": finite(one.estimate),
-         "ci95": [finite(one.low), finite(one.high)], "within": None, "source": None}
-        for name, one in figures.items()
-    ]  # fmt: skip
+def as_records(figures: dict[str, Figure], sessions: int, seed: int) -> dict[str, Any]:
+    """The form that all experiments write; a figure that is cut off has no upper limit."""
+    results = []
+    for name, one in figures.items():
+        high = None if one.cut_off else finite(one.interval.high)
+        results.append(
+            {
+                "quantity": name,
+                "published": None,
+                "ours": finite(one.interval.estimate),
+                "ci95": [finite(one.interval.low), high],
+                "within": None,
+                "source": None,
+            }
+            | ({"at_least": True} if one.cut_off else {})
+        )
     return {"experiment": "demo", "settings": {"sessions": sessions, "seed": seed},
             "results": results}  # fmt: skip
 
@@ -136,7 +186,8 @@ def story(
         shock=LEAD,
         head=HEAD,
         rows=controls(figures),
-        note=f"Means over {sessions:,} sessions with 95% intervals. Profit gain: 0 is competition, "
+        note=f"Means over {sessions:,} sessions with 95% intervals over sessions: the chance of "
+        "learning, nothing else. Profit gain: 0 is competition, "
         f"1 joint profit; on this grid of prices {on_grid(game, theory)}. Wars are counted while "
         "firms still try a price once in a hundred moves. Firms of different sessions never met: "
         "wars between them are unrest that overlaps. A session falls together where its wars are "
@@ -157,20 +208,20 @@ HEAD = ("", "profit gain", "cuts that do not pay", "periods away after a cut",
         "price wars per 1000 periods", "sessions that fall together")  # fmt: skip
 
 
-def controls(figures: dict[str, Interval]) -> tuple[tuple[str, ...], ...]:
+def controls(figures: dict[str, Figure]) -> tuple[tuple[str, ...], ...]:
     """A row for the learners and one for each control."""
 
     def row(name: str, suffix: str) -> tuple[str, ...]:
         return (
             name,
-            spoken(figures["profit_gain" + suffix]),
-            spoken(figures["unprofitable_cut_share" + suffix], 0, "%"),
-            spoken(figures["periods_away" + suffix], 1),
-            spoken(figures["wars_per_1000_periods" + suffix]),
-            spoken(figures["fell_together_share" + suffix], 0, "%"),
+            figures["profit_gain" + suffix].text(),
+            figures["unprofitable_cut_share" + suffix].text(),
+            figures["periods_away" + suffix].text(1),
+            figures["wars_per_1000_periods" + suffix].text(),
+            figures["fell_together_share" + suffix].text(),
         )
 
-    apart = spoken(figures["wars_per_1000_periods_repaired"])
+    apart = figures["wars_per_1000_periods_repaired"].text()
     return (
         row("learners", ""), row("learners without a future", "_no_future"),
         ("firms of different sessions", "–", "–", "–", apart, "5% by construction"),
@@ -186,29 +237,30 @@ def on_grid(game: RepeatedGame, theory: PriceBenchmarks) -> str:
     return f"static equilibria have {low}" + (f" to {high}" if low != high else "")
 
 
-def verdict(figures: dict[str, Interval], sessions: int) -> str:
+def verdict(figures: dict[str, Figure], sessions: int) -> str:
     """One plain sentence, with its uncertainty and the controls."""
     gain, other = figures["profit_gain"], figures["profit_gain_no_future"]
     kept = (
-        "came to ask more than competition would" if gain.low > 0.0 else
+        "came to ask more than competition would" if gain.interval.low > 0.0 else
         "did not come to ask more than competition would"
     )  # fmt: skip
     paid = figures["unprofitable_cut_share"]
-    away, wars = spoken(figures["periods_away"], 1), spoken(figures["wars_per_1000_periods"])
+    away, wars = figures["periods_away"].text(1), figures["wars_per_1000_periods"].text()
     calm, fell = figures["wars_per_1000_periods_no_future"], figures["fell_together_share"]
     others = figures["fell_together_share_no_future"]
     fought = (
-        f"price wars broke out {wars} times per 1000 periods, against {spoken(calm)} among the "
-        f"learners without a future, and in {spoken(fell, 0, '%')} of sessions prices fell "
-        f"together by more than chance, against {spoken(others, 0, '%')} without a future and 5% "
-        "by chance alone" + ("" if fell.low > CHANCE else ": no more than chance")
+        f"price wars broke out {wars} times per 1000 periods, against {calm.text()} among the "
+        f"learners without a future, and in {fell.text()} of sessions prices fell "
+        f"together by more than chance, against {others.text()} without a future and 5% "
+        "by chance alone" + ("" if fell.interval.low > CHANCE else ": no more than chance")
     )
     return (
-        f"In {sessions:,} sessions two sellers who learn {kept}: a profit gain of {spoken(gain)}, "
-        f"where 0 is competition and 1 joint profit, against {spoken(other)} for the same learners "
+        f"In {sessions:,} sessions two sellers who learn {kept}: a profit gain of {gain.text()}, "
+        f"where 0 is competition and 1 joint profit, against {other.text()} for the same learners "
         f"without a future; a forced price cut was answered by {away} periods "
-        f"of lower prices and did not pay in {spoken(paid, 0, '%')} of cases; and while "
-        f"prices were still being tried, {fought}. (In brackets: 95% intervals.)"
+        f"of lower prices and did not pay in {paid.text()} of cases; and while "
+        f"prices were still being tried, {fought}. (In brackets: 95% intervals over sessions, "
+        "which hold the chance of learning alone.)"
     )
 
 

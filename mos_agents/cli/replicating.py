@@ -20,6 +20,10 @@ from mos_agents.games.sessions import Played, Task, Threads, Workers
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import write_whole
 
+CAPTION = (
+    "95% intervals over sessions (paths, where paths are played): the scatter of simulated play "
+    "alone. A figure or limit beyond the end of the record is told as such"
+)
 HEADINGS = ("quantity", "published", "ours", "95% interval", "within", "source")
 
 
@@ -89,6 +93,7 @@ def replicate(order: Order) -> int:
         print(clock.stopped(), file=sys.stderr, flush=True)
         os._exit(130)  # threads inside compiled loops cannot be told to stop
     show(known.table(findings))
+    say(CAPTION)
     if order.json is not None:
         write_whole(order.json, known.as_json(order.name, settings, findings).encode())
         say(f"written {shown(order.json)}")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mos_agents import scenarios
+from mos_agents.analysis.interval_text import four_digits, interval_text
 from mos_agents.cli.playing import say
 from mos_agents.sweeps.plan import SweepPlan
 from mos_agents.sweeps.sweep import Watch
@@ -49,12 +50,11 @@ def lines(result: SweepResult, measures: Sequence[str]) -> tuple[list[str], list
 
 
 def spoken(result: SweepResult, cell: int, measure: str) -> str:
-    """0.853 [0.841, 0.866]; without limits where there is one trial."""
+    """0.853 [0.841, 0.866]; without limits where there is one trial, or all trials agree."""
     found, count = result.interval(cell, measure)
     if not count:
         return "-"
-    mean, low, high = (f"{x:,.0f}" if abs(x) >= 1e4 else f"{x:.4g}" for x in found[:3])
-    return mean if count == 1 else f"{mean} [{low}, {high}]"
+    return four_digits(found.estimate) if count == 1 else interval_text(found, count, "seed")
 
 
 def caption(result: SweepResult) -> str:

@@ -118,7 +118,9 @@ def close_up(made: Learning) -> Picture:
         f"{len(made.close):,} periods of the same session, while firms still try a price now and "
         f"then: {wars}, shaded. A war begins when the mean price has fallen by a quarter of the "
         "way between the dashed lines, two firms having cut within three periods, and ends when "
-        "it is back.",
+        "it is back. Falls of this kind also happen by chance, and among firms that never met: "
+        "their number is no evidence of anything. What counts is the comparison with chance in "
+        "the table.",
         style.svg(drawn, "wars", "Prices period by period with price wars shaded"), True,
         (*legend(made), ("price war", WAR, "box")),
     )  # fmt: skip
@@ -137,7 +139,8 @@ def punishment(made: Learning) -> Picture:
         "punishment", "What follows a forced cut",
         "Learning and trying are switched off; one firm is made to ask its best short-run price "
         "for one period (tau = 1). Mean change of prices against the same play left alone, over "
-        "all sessions and both firms; the band is the 95% interval for the rival.",
+        "all sessions and both firms; the band is the 95% interval for the rival's mean, over "
+        "sessions.",
         style.svg(drawn, "punishment", "Relative price changes after a forced price cut"), True,
         marks,
     )  # fmt: skip

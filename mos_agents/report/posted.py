@@ -243,8 +243,8 @@ def over_cost(data: Data, points: int) -> Picture:
     return Picture(
         "over-cost", "Price over cost",
         "The mean of price over unit cost of all products on offer"
-        f"{over_markets(data)}. Falling together is a price war; rising together is what "
-        "competition should prevent.",
+        f"{over_markets(data)}. Prices that fall or rise together are no evidence of a price war "
+        "or of collusion: a common cost, common demand or chance moves them together as well.",
         style.svg(figure, "over-cost", "Mean price over cost per participant"), False, legend(data),
     )  # fmt: skip
 

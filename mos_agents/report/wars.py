@@ -120,6 +120,7 @@ def prices_and_answers(
 def effects(columns: Mapping[str, Sequence[Dot]], base: Mapping[str, float]) -> Figure:
     """A dot plot: a column a quantity, a row a condition, the difference from its comparison.
 
+    Orange is told apart from nothing, by the correction for all rows.
     Rows are the same in all columns. base: the quantity's value in the base, for the titles.
     """
     with style.styled():
@@ -137,7 +138,7 @@ def effects(columns: Mapping[str, Sequence[Dot]], base: Mapping[str, float]) -> 
                 if rows[i].group != rows[i - 1].group:
                     axes.axhline(at[i] + 0.5, color=style.FAINT, linewidth=0.7)
             axes.set_title(f"{name} (base {style.number(base[name])})")
-            axes.set_xlabel("difference, 95% interval; orange: distinct", labelpad=1)
+            axes.set_xlabel("difference, 95% interval over sessions", labelpad=1)
             axes.grid(axis="y", visible=False)
             axes.grid(axis="x", visible=True)
             axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -60,7 +60,7 @@ class Comparison:
         )
         lines = [
             f"{self.metric} per tick, {counted(replicates, 'replicate')}, "
-            f"{100 * self.confidence:g}% bootstrap intervals",
+            f"{100 * self.confidence:g}% bootstrap intervals over replicates",
             head,
         ]
         for r in self.rows:

@@ -81,7 +81,7 @@ class Exploitability:
     def __str__(self) -> str:
         wide = max(len("participant"), *(len(one.participant) for one in self.gains))
         lines = [
-            f"reward per tick, {100 * self.confidence:g}% bootstrap intervals",
+            f"reward per tick, {100 * self.confidence:g}% bootstrap intervals over markets",
             f"{'participant':<{wide}}  {'own policy':>11}  {'learner':>11}  {'gain':>11}  interval",
         ]
         lines += [

@@ -7,12 +7,14 @@ import pytest
 from scipy import stats
 
 from mos_agents.analysis.statistics import (
+    bounded_interval,
     clopper_pearson,
     difference_interval,
     mean_interval,
     quantile_interval,
     share_interval,
     survival,
+    wilson_interval,
 )
 from mos_agents.market.types import InputError
 
@@ -156,3 +158,53 @@ def test_censoring_does_not_shorten_what_lasts_long():
 def test_bad_input_is_told_in_one_line(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+@pytest.mark.parametrize("successes", [0, 1, 3, 10, 19, 20])
+def test_a_share_is_exact_and_never_leaves_zero_to_one(successes):
+    found = share_interval([True] * successes + [False] * (20 - successes))
+    assert (found.low, found.high) == clopper_pearson(successes, 20)
+    assert 0.0 <= found.low < found.high <= 1.0
+
+
+def test_shares_within_sessions_stay_within_zero_and_one():
+    values = np.array([0.9, 1.0, 0.8, 1.0, 1.0, 0.95])
+    found = bounded_interval(values)
+    assert 0.8 <= found.low < values.mean() < found.high <= 1.0
+    normal = values.mean() + 2.57 * values.std(ddof=1) / np.sqrt(6)
+    assert normal > 1.0  # what Student's limit would have said
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("sessions", [1, 2, 20, 500])
+def test_sessions_that_all_agree_on_none_or_all_do_not_make_it_certain(value, sessions):
+    found = bounded_interval(np.full(sessions, value))
+    assert found[1:3] == clopper_pearson(int(value) * sessions, sessions)
+    assert found.high - found.low > 0.0
+
+
+@pytest.mark.parametrize("values", [[-0.1, 0.5], [0.5, 1.2]])
+def test_what_is_no_share_is_refused(values):
+    with pytest.raises(InputError, match="must be shares in"):
+        bounded_interval(values)
+
+
+def test_wilsons_interval_is_the_textbooks():
+    """Newcombe (1998), table I: 81 of 263 is .2553 to .3662; 15 of 148 is .0624 to .1605."""
+    for count, trials, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605)):
+        share = count / trials
+        found = wilson_interval(share, np.sqrt(share * (1 - share) / trials), trials)
+        assert found[1:3] == pytest.approx((low, high), abs=1e-4)
+
+
+def test_wilsons_interval_widens_with_the_likeness_of_a_sessions_cases():
+    share = 0.97
+    alone = wilson_interval(share, np.sqrt(share * (1 - share) / 400), 400)
+    alike = wilson_interval(share, 2.0 * np.sqrt(share * (1 - share) / 400), 400)
+    assert alike.low < alone.low and alone.high < alike.high < 1.0
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_share_without_scatter_has_the_limits_of_its_sessions(share):
+    found = wilson_interval(share, 0.0, 30)
+    assert found[1:3] == clopper_pearson(int(share) * 30, 30)

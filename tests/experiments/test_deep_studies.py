@@ -127,7 +127,7 @@ def test_figures_come_in_the_form_of_all_experiments():
         "quantity": "gain.a", "published": None, "ours": 1.0, "ci95": [1.0, 1.0], "within": None,
         "source": None,
     }  # fmt: skip
-    assert "1.000 [1.000, 1.000]" in table(found, {"a": "A"}, ("gain", "no"))
+    assert "1.000 (the same in all 3 seeds)" in table(found, {"a": "A"}, ("gain", "no"))
 
 
 def test_pictures_are_drawn_of_the_conditions_that_were_played(tmp_path):

@@ -240,6 +240,75 @@ def test_the_file_has_the_form_of_all_experiments():
     assert read["results"][2].keys() == read["results"][0].keys()
     assert table(findings) == [
         ("a", "1", "1.5", "[1, 2]", "yes", "Table 1"),
-        ("b", "-", "2", "[2, 2]", "-", "-"),
+        ("b", "-", "2", "2", "-", "-"),
         ("c", "-", "2", "exact", "-", "-"),
     ]
+
+
+# --- intervals that do not mislead ----------------------------------------------------------------
+
+
+def told(add):
+    """The row of the table, and of the JSON, of the only figure."""
+    found = Findings({}, 1000)
+    add(found)
+    (finding,) = found.all()
+    record = json.loads(as_json("e", Empty(), [finding]))["results"][0]
+    return table([finding])[0][2:4], record
+
+
+@dataclass(frozen=True)
+class Empty:
+    seed: int = 0
+
+
+@pytest.mark.parametrize("good", [0, 1, 39, 40])
+def test_a_share_of_cases_never_leaves_zero_to_one_and_never_has_no_width(good):
+    parts, wholes = np.zeros(40), np.full(40, 2.0)
+    parts[:good] = 2.0
+    _, record = told(lambda f: f.share_of_cases("x", parts, wholes))
+    low, high = record["ci95"]
+    assert 0.0 <= low < high <= 1.0
+    assert low <= record["ours"] <= high
+
+
+def test_a_mean_of_shares_stays_a_share():
+    values = np.r_[np.ones(9), 0.4]
+    _, record = told(lambda f: f.mean_share("x", values))
+    assert 0.0 <= record["ci95"][0] < record["ci95"][1] <= 1.0
+
+
+def test_a_punishment_that_lasts_to_the_end_of_the_record_is_told_as_at_least():
+    """It said 29 [13.67, 44.33] of a record of 29 periods."""
+    cells, record = told(lambda f: f.duration("x", 29.0, 7.82, 40, end=29))
+    assert cells == ("at least 29", "[13.67, beyond 29]")
+    assert record["at_least"] is True and record["ci95"][1] is None
+
+
+def test_a_limit_beyond_the_record_is_told_where_the_figure_itself_is_within_it():
+    cells, record = told(lambda f: f.duration("x", 20.0, 6.0, 40, end=29))
+    assert cells == ("20", "[8.24, beyond 29]") and "at_least" not in record
+    cells, _ = told(lambda f: f.duration("x", 6.0, 0.4, 40, end=29))
+    assert cells == ("6", "[5.216, 6.784]")
+
+
+def test_a_mean_of_durations_of_which_some_did_not_end_has_no_upper_limit():
+    values = np.array([5.0, 6.0, 7.0, 200.0])
+    cells, record = told(lambda f: f.mean_duration("x", values, cut_off=True))
+    assert cells[0] == "at least 54.5" and cells[1].endswith(", no limit]")
+    assert record["ci95"][1] is None and record["at_least"] is True
+    cells, record = told(lambda f: f.mean_duration("x", values, cut_off=False))
+    assert cells[0] == "54.5" and record["ci95"][1] is not None
+
+
+def test_figures_that_are_all_alike_say_so_instead_of_a_width_of_zero():
+    cells, _ = told(lambda f: f.mean("x", np.ones(20)))
+    assert cells == ("1", "the same in all 20")
+
+
+def test_what_is_cut_off_near_the_published_figure_is_not_judged():
+    published = Published(30.0, "s", 0.5)
+    finding = one(published, lambda f: f.duration("x", 29.0, 2.0, 40, end=29))
+    assert finding.within is None
+    far = one(Published(6.0, "s", 1.0), lambda f: f.duration("x", 29.0, 2.0, 40, end=29))
+    assert far.within is False
