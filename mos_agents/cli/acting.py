@@ -19,7 +19,7 @@ from mos_agents.cli.playing import (
     keeping,
     plural,
     say,
-    say_estimates,
+    say_files,
     scenario_of,
     stopped,
 )
@@ -77,7 +77,7 @@ def open_recording(
     every: int | None,
 ) -> runs.Recording:
     """The folder of a new run of actors."""
-    market = scenario.market()
+    market, read = scenario.made()
     plan = runs.Plan.of(market.layout, scenario.ticks, scenario.markets, record_markets, every)
     say(
         f"{scenario.name}: {scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}, "
@@ -85,7 +85,7 @@ def open_recording(
         f"{plural(acting.shards, 'shard')}, seed {scenario.seed}"
     )
     say(f"recording {plan.told(scenario.markets)}")
-    say_estimates(market)
+    say_files(scenario, market, read)
     return runs.record(
         market, out, scenario=scenario.name, described=scenarios.dump(scenario),
         seed=scenario.seed, ticks=scenario.ticks, markets=scenario.markets, plan=plan, name=name,

@@ -29,10 +29,8 @@ from mos_agents.cli.playing import (
     compiled,
     go_on,
     play,
-    plural,
     resolve,
     say,
-    say_estimates,
     shown,
     stages,
 )
@@ -205,20 +203,16 @@ def show(
 
 
 @app.command()
-def check(file: Annotated[str, typer.Argument(help="A scenario file.")]) -> None:
-    """Check a scenario file, and say what it describes."""
-    scenario = scenarios.load(file)
-    market = scenario.market()
-    scenario.policies()
-    layout = market.layout
-    plan = runs.Plan.of(layout, scenario.ticks, scenario.markets)
-    say(
-        f"{scenario.name} is fine: {plural(layout.N, 'participant')}, "
-        f"{plural(layout.K, 'instrument')}, {plural(layout.L, 'listing')}, "
-        f"{scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}"
-    )
-    say(f"a run records {plan.told(scenario.markets)}")
-    say_estimates(market)
+def check(
+    file: Annotated[
+        str, typer.Argument(help="A scenario, catalogue, series, or what mos has written.")
+    ],
+) -> None:
+    """Say what a file is, what is in it, and how it is used; or what is wrong with it."""
+    from mos_agents.cli.checking import check
+
+    for line in check(file):
+        say(line)
 
 
 @app.command()

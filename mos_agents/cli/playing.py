@@ -16,7 +16,8 @@ from mos_agents import runs, scenarios
 from mos_agents.market import kernels
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Step
-from mos_agents.scenarios import Scenario
+from mos_agents.scenarios import Scenario, telling
+from mos_agents.scenarios.schema import Read
 
 Show = Callable[[int], None]
 """Called with the number of ticks played."""
@@ -59,7 +60,7 @@ def play(
 
     Raises Interrupted on Ctrl-C or a request to end, with what was recorded on the disk.
     """
-    market = scenario.market()
+    market, read = scenario.made()
     plan = runs.Plan.of(market.layout, scenario.ticks, scenario.markets, record_markets, every)
     say(
         f"{scenario.name}: {scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}, "
@@ -67,7 +68,7 @@ def play(
         f"{plural(market.layout.K, 'instrument')}, seed {scenario.seed}"
     )
     say(f"recording {plan.told(scenario.markets)}")
-    say_estimates(market)
+    say_files(scenario, market, read)
     if not compiled():
         say("compiling the market's kernels: up to a minute, once")
     steps = steps_of(scenario)  # refuses an ill-seated policy before there is a folder
@@ -280,11 +281,17 @@ def plain(ticks: int, seconds: float = 5.0) -> Show:
     return show
 
 
-def say_estimates(market: Market) -> None:
-    """What the market takes from its data by estimate, if anything."""
+def estimates(market: Market) -> list[str]:
+    """What the market takes from its data by estimate, if anything: lines of text."""
     estimated = getattr(market.reference, "estimated", None)
-    if estimated is not None and (told := estimated(market)):
-        say(told)
+    told = estimated(market) if estimated is not None else ""
+    return [told] if told else []
+
+
+def say_files(scenario: Scenario, market: Market, read: Read) -> None:
+    """What was recognised in the scenario's files and left out of them, and what is estimated."""
+    for line in [*telling.files_in_short(scenario, read, shown), *estimates(market)]:
+        say(line)
 
 
 def say(line: str) -> None:

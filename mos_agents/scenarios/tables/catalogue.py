@@ -364,21 +364,9 @@ def arrange(table: CatalogueTable, roster: Sequence[str], roles: Sequence[str],
     return layout, catalogue
 
 
-def described(table: CatalogueTable) -> list[str]:
-    """What is in a catalogue, for people: lines of text."""
-    sellers, products = len(set(table.seller)), len(set(table.product))
-    limited = table.stock[np.isfinite(table.stock)]
-    stock = f"stock {_range(limited)}" if limited.size else ""
-    free = table.stock.size - limited.size
-    if free:
-        stock += (", " if stock else "") + f"{free:,} made to order"
-    return [
-        f"{len(table.product):,} rows: {products:,} products of {sellers:,} sellers",
-        f"cost {_range(table.cost)}; reference_price {_range(table.reference_price)}; "
-        f"quality {_range(table.quality)}; {stock}",
-    ]
-
-
-def _range(values: Array) -> str:
+def spread(values: Array) -> str:
+    """The range of some numbers, in words."""
+    if not values.size:
+        return "none"
     low, high = float(values.min()), float(values.max())
     return f"{low:.10g}" if low == high else f"{low:.10g} to {high:.10g}"

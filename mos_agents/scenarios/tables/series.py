@@ -15,7 +15,7 @@ from mos_agents.scenarios.tables import numbers
 from mos_agents.scenarios.tables.catalogue import LARGEST, dropped_rows, told_of
 from mos_agents.scenarios.tables.options import MOST_ROWS, TableFile
 from mos_agents.scenarios.tables.reading import read_table
-from mos_agents.scenarios.tables.table import Table, empty, key, listed
+from mos_agents.scenarios.tables.table import Table, empty, key, listed, printable
 from mos_agents.scenarios.tables.times import Times, counted, direction, gaps, times_of
 
 Part = Literal["price", "cost", "demand"]
@@ -341,7 +341,7 @@ _NAMING = set("symbol ticker asset instrument isin security product item sku pai
 
 def _refuse_below_each_other(table: Table, times: Sequence[Times]) -> None:
     """InputError for a file of several series one below the other: (date, symbol, price)."""
-    when = _moments(times) or next((t for t in times if t.moments is not None), None)
+    when = moments_of(times) or next((t for t in times if t.moments is not None), None)
     moments = when.moments if when is not None else None
     if moments is not None and not moments.drop_nulls().is_duplicated().any():
         return
@@ -379,7 +379,7 @@ def _refuse_impossible(
             )
 
 
-def _moments(times: Sequence[Times]) -> Times | None:
+def moments_of(times: Sequence[Times]) -> Times | None:
     """What says when each row is: dates, with the times of day beside them; else a time of day or a
     number, as long as it does not begin anew."""
     first = next((t for t in times if t.whole and t.moments is not None), None)
@@ -401,7 +401,7 @@ def _order(
     file: SeriesFile, table: Table, times: Sequence[Times]
 ) -> tuple[bool, list[str], Times | None]:
     """Whether the rows are played from the last one on, what is said of it, and when rows are."""
-    when = _moments(times)
+    when = moments_of(times)
     if when is None or when.moments is None:
         unsure = next((t for t in times if t.whole), None)
         if unsure is not None and file.order is None:
@@ -507,7 +507,7 @@ def _span(when: Times | None) -> tuple[str, str] | None:
         return None
     there = when.moments.drop_nulls()
     if not when.whole or not len(there):
-        return str(when.texts[0]), str(when.texts[-1])
+        return printable(str(when.texts[0])), printable(str(when.texts[-1]))
     midnight = (there.cast(pl.Int64) % _DAY == 0).all()
     shown = there.dt.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M:%S")
     return str(shown[0]), str(shown[-1])

@@ -71,8 +71,13 @@ def key(heading: str) -> str:
 
 
 def tidy(heading: object) -> str:
-    """A heading without blanks around it and with single ones inside."""
-    return " ".join(str("" if heading is None else heading).split())
+    """A heading without blanks around it, with single ones inside, and all of it printable."""
+    return printable(" ".join(str("" if heading is None else heading).split()))
+
+
+def printable(text: str) -> str:
+    """A text without characters that would move a terminal's cursor or colour what follows."""
+    return text if text.isprintable() else "".join(c for c in text if c.isprintable())
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:

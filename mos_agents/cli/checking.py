@@ -1,0 +1,100 @@
+"""`mos check`: what a file is, what is in it, and which command takes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mos_agents import learners, runs, scenarios
+from mos_agents.cli.folders import MARKS, TAKEN_BY, kind_of
+from mos_agents.cli.playing import estimates, plural, shown
+from mos_agents.learners.saving import read as read_memory
+from mos_agents.market.types import InputError
+from mos_agents.scenarios import Scenario, telling
+from mos_agents.scenarios.tables import describing
+from mos_agents.scenarios.tables.reading import is_table
+
+
+def check(file: str) -> list[str]:
+    """What is to be said of a file or folder; InputError where it is damaged or nothing known."""
+    path = Path(file)
+    if file not in scenarios.presets():
+        if kind_of_folder := _folder(path):
+            return kind_of_folder
+        if path.suffix == ".npz":
+            return _learnt(path)
+        if is_table(file):
+            return _table(path, file)
+        if path.suffix and path.suffix not in (".yaml", ".yml") and path.exists():
+            raise InputError(
+                f"{file}: is nothing that mos reads: no scenario (.yaml), no catalogue or series "
+                "(.csv, .parquet, .xlsx), nothing learnt (.npz), and no folder of a run, training "
+                "or sweep"
+            )
+    return _scenario(scenarios.load(file))
+
+
+def _folder(path: Path) -> list[str] | None:
+    """What a folder holds, given itself or by the file that makes it what it is."""
+    folder = path if path.is_dir() else path.parent if path.name in MARKS.values() else None
+    if folder is None or not folder.is_dir():
+        return None
+    kind = kind_of(folder)
+    if kind is None:
+        raise InputError(
+            f"{path}: is a folder without {', '.join(MARKS.values())}; give the folder of a run, "
+            "training or sweep, or a file"
+        )
+    told = _run(folder) if kind == "run" else [f"{shown(folder)} is a {kind}'s folder"]
+    return [*told, f"{TAKEN_BY[kind]}"]
+
+
+def _run(folder: Path) -> list[str]:
+    run = runs.read(folder)
+    facts = run.facts
+    state = f"finished, hash {facts['hash']}" if run.finished else "not finished"
+    return [
+        f"{shown(folder)} is a run's folder: {facts['scenario']}, {facts['ticks']:,} ticks, "
+        f"{plural(facts['markets'], 'market')}, seed {facts['seed']}, {state}",
+    ]
+
+
+def _learnt(path: Path) -> list[str]:
+    arrays = read_memory(path)
+    if "facts" in arrays:
+        network = learners.load_network(path)
+        seat = network.seat
+        return [
+            f"{path} is a trained network of {seat.participant} ({seat.role}): "
+            f"{plural(seat.listings, 'listing')}, {plural(len(network.layers), 'layer')}",
+            f"use it in a scenario: policy: {{kind: network, path: {path}}}",
+        ]
+    sizes = ", ".join(f"{name} {list(array.shape)}" for name, array in list(arrays.items())[:8])
+    return [
+        f"{path} is what a learner remembers: {sizes}",
+        f"use it in a scenario: policy: {{kind: frozen, policy: {{kind: ...}}, path: {path}}}",
+    ]
+
+
+def _table(path: Path, file: str) -> list[str]:
+    if path.name.startswith("part-") and kind_of(path.parent.parent) == "run":
+        folder = path.parent.parent
+        return [
+            f"{file} is a part of the table {path.parent.name} of the run {shown(folder)}",
+            TAKEN_BY["run"],
+        ]
+    return describing.described(file, file)
+
+
+def _scenario(scenario: Scenario) -> list[str]:
+    market, read = scenario.made()
+    scenario.policies()
+    layout = market.layout
+    plan = runs.Plan.of(layout, scenario.ticks, scenario.markets)
+    return [
+        f"{scenario.name} is fine: {plural(layout.N, 'participant')}, "
+        f"{plural(layout.K, 'instrument')}, {plural(layout.L, 'listing')}, "
+        f"{scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}",
+        f"a run records {plan.told(scenario.markets)}",
+        *telling.files_in_full(scenario, market.layout, read, shown),
+        *estimates(market),
+    ]
