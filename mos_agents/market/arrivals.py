@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import MOST_ORDERS, check_orders, grown, poisson_counts, poisson_mass
 from mos_agents.market.kernels import kernel
 from mos_agents.market.random import Shocks
@@ -33,6 +34,7 @@ def needs(name: str, value: float, low: float, high: float = np.inf) -> None:
 
 
 @dataclass(frozen=True)
+@within_floats
 class FixedMass:
     """The same outside demand at every tick.
 
@@ -61,6 +63,7 @@ class FixedMass:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Poisson:
     """Independent orders at the same rate at all times.
 
@@ -145,6 +148,7 @@ class Poisson:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Hawkes:
     """Order flow that excites itself: intensity mu + alpha sum exp(-beta (t - t_i)), per side.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from mos_agents.market.arrivals import needs
+from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import check_orders, grown, poisson_counts, whole
 from mos_agents.market.kernels import kernel
 from mos_agents.market.random import Shocks, given, has_addresses, source, take
@@ -21,6 +22,7 @@ MOST_VIEWS = 1_000_000
 
 
 @dataclass(frozen=True)
+@within_floats
 class Browsing:
     """Sessions that look at several distinct products; some sessions are scrapers.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.types import Array, InputError
 
@@ -24,6 +25,7 @@ def _choice(choice: str) -> None:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Logit:
     """Multinomial logit with an outside option (McFadden 1974), or nested logit.
 
@@ -68,6 +70,7 @@ class Logit:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Elasticity:
     """Constant own-price elasticity, and shoppers who compare.
 
@@ -104,6 +107,7 @@ class Elasticity:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Linear:
     """Linear demand for differentiated goods (Singh and Vives 1984), any number of sellers.
 
@@ -137,6 +141,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Cheapest:
     """Homogeneous goods: the cheapest takes all, equal prices share (Bertrand).
 

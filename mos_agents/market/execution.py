@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mos_agents.market.arrivals import FixedMass
+from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import FEWER_UNITS, check_orders, in_units, one_by_one
 from mos_agents.market.demand import Linear
 from mos_agents.market.filling import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Expected:
     """Shares times mass: what a crowd does on average, as in the repeated-game literature.
 
@@ -87,6 +89,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Sampled:
     """Each arrival chooses, in time order, from what is still in stock.
 
@@ -144,6 +147,7 @@ class Sampled:
 
 
 @dataclass(frozen=True)
+@within_floats
 class FillIntensity:
     """Orders against two-sided quotes: the farther from the mid, the fewer trade.
 
@@ -203,6 +207,7 @@ class FillIntensity:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Auction:
     """A sealed-bid auction of every instrument's supply, unit by unit (Vickrey 1961).
 

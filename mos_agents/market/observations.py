@@ -10,11 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
-from mos_agents.market.types import Array, Arrivals, Executions, InputError, IntArray, State
+from mos_agents.market.types import (
+    Array,
+    Arrivals,
+    Executions,
+    InputError,
+    IntArray,
+    Layout,
+    State,
+)
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
@@ -46,6 +56,7 @@ _NOBODYS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
+@within_floats
 class Book:
     """Own book and public tape.
 
@@ -109,11 +120,7 @@ class Book:
                 mine)  # fmt: skip
         add("reference", "reference or mid price", money, -inf, inf, REFERENCE, own, mine)
         if self.show_rivals:
-            rivals = np.array(
-                [i for i in range(layout.L) if layout.seller[i] != n
-                 and (layout.choice == "across" or layout.instrument[i] in layout.instrument[own])],
-                dtype=np.int64,
-            )  # fmt: skip
+            rivals = _rivals(layout, n)
             if (
                 self.relative
                 and not np.isin(layout.instrument[rivals], layout.instrument[own]).all()
@@ -122,10 +129,8 @@ class Book:
                     f"relative=True: {layout.participants[n]!r} sees offers of goods that it does "
                     "not trade, and no reference price of theirs; leave it false"
                 )
-            names = tuple(
-                f"{layout.participants[layout.seller[i]]}.{layout.instruments[layout.instrument[i]]}"
-                for i in rivals
-            )
+            offers = market.cached("offers", lambda: _offers(layout))
+            names = tuple(offers[rivals].tolist())
             if rivals.size and asks:
                 add("rival_ask", "rivals' asks on the tape", money, lowest, inf, TAPE_ASK, rivals,
                     names)  # fmt: skip
@@ -166,6 +171,27 @@ class Book:
         return seen
 
 
+def _rivals(layout: Layout, n: int) -> IntArray:
+    """The listings of others that participant n sees: all, or those of its own instruments."""
+    first, last = layout.first[n], layout.first[n + 1]
+    shown = np.ones(layout.L, np.bool_)
+    if layout.choice != "across":
+        traded = np.zeros(layout.K, np.bool_)
+        traded[layout.instrument[first:last]] = True
+        shown = traded[layout.instrument]
+    shown[first:last] = False
+    return np.flatnonzero(shown)
+
+
+def _offers(layout: Layout) -> NDArray[np.object_]:
+    """[L] names of all listings, participant.instrument."""
+    names = [f"{layout.participants[n]}.{layout.instruments[k]}"
+             for n, k in zip(layout.seller, layout.instrument, strict=True)]  # fmt: skip
+    found = np.empty(layout.L, np.object_)
+    found[:] = names
+    return found
+
+
 def _gaps(market: Market) -> tuple[IntArray, IntArray]:
     """Columns of everybody's observations that hold prices, and those of their references."""
     prices: list[int] = []
@@ -185,16 +211,17 @@ def _gaps(market: Market) -> tuple[IntArray, IntArray]:
 
 def plan(fields: Sequence[ObservationField]) -> IntArray:
     """[R, 4] the fields as runs of neighbouring numbers: source, first index, length, column."""
-    runs: list[list[int]] = []
+    runs = [np.empty((0, 4), np.int64)]
     column = 0
     for one in fields:
-        for number, index in enumerate(one.index.tolist()):
-            if number and index == runs[-1][1] + runs[-1][2]:
-                runs[-1][2] += 1
-            else:
-                runs.append([one.source, index, 1, column])
-            column += 1
-    return np.array(runs, dtype=np.int64).reshape(-1, 4)
+        if one.size:
+            index = np.asarray(one.index, np.int64)
+            first = np.concatenate(([0], np.flatnonzero(np.diff(index) != 1) + 1))
+            length = np.diff(first, append=index.size)
+            source = np.full(first.size, one.source)
+            runs.append(np.stack([source, index[first], length, column + first], axis=1))
+        column += one.size
+    return np.ascontiguousarray(np.concatenate(runs))
 
 
 @kernel

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import flat, kernel
 from mos_agents.market.types import Array, Executions, Flows, InputError, Positions, State
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Ledger:
     """Double-entry books of every participant and of the outside world.
 

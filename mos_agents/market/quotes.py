@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.types import Array, InputError, IntArray, Quotes, State
 
@@ -32,6 +33,7 @@ TAKEN, NOT_FINITE, OUTSIDE, OFF_GRID, BELOW_FLOOR, TOO_FAST, CROSSED = range(len
 
 
 @dataclass(frozen=True)
+@within_floats
 class HouseRules:
     """What every kind of quote shares.
 
@@ -93,6 +95,7 @@ class HouseRules:
 
 
 @dataclass(frozen=True)
+@within_floats
 class PostedPrice(HouseRules):
     """A seller's price, taken or left.
 
@@ -150,6 +153,7 @@ class PostedPrice(HouseRules):
 
 
 @dataclass(frozen=True)
+@within_floats
 class TwoSided(HouseRules):
     """A market maker's bid and ask: an offset of their middle from the mid price, and a spread.
 
@@ -199,6 +203,7 @@ class TwoSided(HouseRules):
 
 
 @dataclass(frozen=True)
+@within_floats
 class SealedBid(HouseRules):
     """A bid that nobody else sees before the auction, in [low, high]."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import MOST_ORDERS, poisson_counts
 from mos_agents.market.random import HandMade, Shocks
 from mos_agents.market.types import Array, InputError, State
@@ -50,6 +51,7 @@ def beyond_floats() -> np.errstate:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Constant:
     """Nothing moves."""
 
@@ -60,6 +62,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
+@within_floats
 class GeometricBrownian:
     """Geometric Brownian motion, dS = mu S dt + sigma S dW, exact over a tick.
 
@@ -83,6 +86,7 @@ class GeometricBrownian:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Brownian:
     """Brownian motion, dS = mu dt + sigma dW, as in Avellaneda and Stoikov (2008).
 
@@ -106,6 +110,7 @@ class Brownian:
 
 
 @dataclass(frozen=True)
+@within_floats
 class OrnsteinUhlenbeck:
     """Mean reversion of the logarithm, d log S = -reversion (log S - log S_0) dt + sigma dW.
 
@@ -133,6 +138,7 @@ class OrnsteinUhlenbeck:
 
 
 @dataclass(frozen=True)
+@within_floats
 class JumpDiffusion:
     """Geometric Brownian motion with log-normal jumps at Poisson times (Merton 1976).
 
@@ -175,6 +181,7 @@ class JumpDiffusion:
 
 
 @dataclass(frozen=True)
+@within_floats
 class UniformDraw:
     """Drawn anew at every tick, uniform in [low, high]: the private worth of an auctioned item.
 
@@ -196,6 +203,7 @@ class UniformDraw:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Shock:
     """A factor on the opening level, from one tick on, for a while or for good.
 
@@ -230,6 +238,7 @@ class Shock:
 
 
 @dataclass(frozen=True, eq=False)
+@within_floats
 class Replay:
     """A recorded path [T, M], row t at tick t.
 
@@ -281,6 +290,7 @@ class Replay:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Fundamentals:
     """What moves by itself: a process each for reference prices, costs and outside demand.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.types import Array, InputError, IntArray
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Objective:
     """What participants are after: the sum of weight x metric over a tick.
 

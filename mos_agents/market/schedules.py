@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mos_agents.market.checks import within_floats
 from mos_agents.market.random import Shocks
 from mos_agents.market.types import InputError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Simultaneous:
     """Everybody moves at every tick."""
 
@@ -27,6 +29,7 @@ class Simultaneous:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Alternating:
     """One participant a tick, in roster order (Maskin and Tirole 1988)."""
 
@@ -38,6 +41,7 @@ class Alternating:
 
 
 @dataclass(frozen=True)
+@within_floats
 class Periodic:
     """Participant n moves every `periods[n]` ticks, first at tick `offsets[n]`.
 
@@ -70,6 +74,7 @@ class Periodic:
 
 
 @dataclass(frozen=True)
+@within_floats
 class RandomMoves:
     """Each participant moves by chance at each tick, independently of the others (Calvo 1983).
 

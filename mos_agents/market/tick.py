@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mos_agents.market import observations as observations_
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.checks import check_size, naming
 from mos_agents.market.closing import close
 from mos_agents.market.observations import Book, ObservationField
 from mos_agents.market.positions import Ledger
@@ -47,6 +48,18 @@ from mos_agents.market.types import (
     State,
     Step,
 )
+
+PARTS = (
+    "quotes",
+    "schedule",
+    "arrivals",
+    "execution",
+    "positions",
+    "reference",
+    "observations",
+    "rewards",
+)
+"""The parts of a market that are looked at together, by their names in a scenario file."""
 
 
 @short_repr
@@ -82,16 +95,18 @@ class Market:
             raise InputError(
                 f"catalogue has {self.catalogue.cost.size} listings, the layout {self.layout.L}"
             )
+        check_size("dt", self.dt)
+        check_size("horizon", self.horizon)
         if not 0.0 < self.dt < np.inf:
             raise InputError(f"dt={self.dt!r} must be > 0: the length of a tick")
         if self.horizon < 1:
             raise InputError(f"horizon={self.horizon!r} must be >= 1 ticks")
-        for part in (self.quotes, self.schedule, self.arrivals, self.execution, self.positions,
-                     self.reference, self.observations, self.rewards):  # fmt: skip
+        for name in PARTS:
             # A part that needs something of the others says so here, not in the first tick.
-            fits: Callable[[Market], None] | None = getattr(part, "fits", None)
+            fits: Callable[[Market], None] | None = getattr(getattr(self, name), "fits", None)
             if fits is not None:
-                fits(self)
+                with naming(name):
+                    fits(self)
 
     def with_parts(self, **parts: Any) -> Market:
         """The same market with other parts or parameters."""

@@ -11,10 +11,12 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
+from mos_agents.market.checks import check_size, echo, within_floats
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
@@ -63,6 +65,8 @@ def register(kind: str) -> Callable[[P], P]:
 
     def enter(policy: P) -> P:
         policy.kind = kind  # type: ignore[attr-defined]
+        if hasattr(policy, "__post_init__"):  # which the dataclass asks for each time by its name
+            within_floats(policy)
         POLICIES[kind] = policy
         return policy
 
@@ -75,36 +79,49 @@ def make(kind: str, **parameters: Any) -> Policy:
         importlib.import_module("mos_agents.learners")
     if not isinstance(kind, str) or kind not in POLICIES:
         raise InputError(
-            f"kind={kind!r} is not a policy{_nearest(kind, POLICIES)}; "
+            f"kind={echo(kind)} is not a policy{_nearest(kind, POLICIES)}; "
             f"policies are {', '.join(sorted(POLICIES))}"
         )
     cls = POLICIES[kind]
-    known = list(inspect.signature(cls).parameters)
+    known, required = _parameters(cls)
     for name in parameters:
         if name not in known:
             raise InputError(
-                f"{kind}.{name}={parameters[name]!r} is not a parameter{_nearest(name, known)}; "
+                f"{kind}.{str(name)[:60]}={echo(parameters[name])} is not a parameter"
+                f"{_nearest(name, known)}; "
                 f"parameters are {', '.join(known) or 'none'}"
             )
-    for one in fields(cls) if is_dataclass(cls) else ():
-        required = one.init and one.default is MISSING and one.default_factory is MISSING
-        if required and one.name not in parameters:
+    for name in required:
+        if name not in parameters:
             raise InputError(
-                f"{kind}.{one.name} is missing: give it, as in {{kind: {kind}, {one.name}: 1}}"
+                f"{kind}.{name} is missing: give it, as in {{kind: {kind}, {name}: 1}}"
             )
+    for name, value in parameters.items():
+        check_size(f"{kind}.{name}", value)
     policy: Policy = cls(**parameters)
     return policy
+
+
+@lru_cache(maxsize=256)
+def _parameters(cls: type) -> tuple[list[str], list[str]]:
+    """Names of a policy's parameters, and of those that have no default."""
+    required = [
+        one.name
+        for one in (fields(cls) if is_dataclass(cls) else ())
+        if one.init and one.default is MISSING and one.default_factory is MISSING
+    ]
+    return list(inspect.signature(cls).parameters), required
 
 
 def from_spec(spec: Any) -> Policy:
     """A policy from {"kind": ..., parameters}; a policy itself passes through."""
     if isinstance(spec, Mapping):
         if not isinstance(spec.get("kind"), str):
-            raise InputError(f'policy={dict(spec)!r} must name its kind: {{"kind": "hold"}}')
+            raise InputError(f'policy={echo(dict(spec))} must name its kind: {{"kind": "hold"}}')
         return make(**spec)
     if not all(hasattr(spec, verb) for verb in ("start", "act", "propensity")):
         raise InputError(
-            f'policy={spec!r} must be a policy or {{"kind": ..., parameters}}; '
+            f'policy={echo(spec)} must be a policy or {{"kind": ..., parameters}}; '
             f"kinds are {', '.join(sorted(POLICIES))}"
         )
     made: Policy = spec
@@ -122,7 +139,7 @@ def to_spec(policy: Any) -> dict[str, Any]:
 
 
 def _nearest(name: str, known: Any) -> str:
-    found = difflib.get_close_matches(str(name), list(known), n=1)
+    found = difflib.get_close_matches(str(name)[:100], list(known), n=1)
     return f", did you mean {found[0]!r}?" if found else ""
 
 
@@ -132,13 +149,14 @@ def _nearest(name: str, known: Any) -> str:
 def check_number(policy: Any, name: str, low: float = -np.inf, high: float = np.inf) -> None:
     """InputError unless the parameter is a finite number in [low, high]."""
     value = getattr(policy, name)
+    check_size(f"{policy.kind}.{name}", value)
     real = isinstance(value, int | float | np.integer | np.floating)
     if not real or isinstance(value, bool) or not np.isfinite(value) or not low <= value <= high:
         if high < np.inf:
             allowed = f"a number in [{low:g}, {high:g}]"
         else:
             allowed = f"a finite number >= {low:g}" if low > -np.inf else "a finite number"
-        raise InputError(f"{policy.kind}.{name}={value!r} must be {allowed}")
+        raise InputError(f"{policy.kind}.{name}={echo(value)} must be {allowed}")
 
 
 def check_numbers(policy: Any, name: str, low: float = -np.inf) -> None:
@@ -147,14 +165,15 @@ def check_numbers(policy: Any, name: str, low: float = -np.inf) -> None:
     Lists become tuples, so that the policy stays a value.
     """
     value = getattr(policy, name)
+    check_size(f"{policy.kind}.{name}", value)
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
         array = np.array(np.nan)
     if array.ndim > 1 or not array.size or not np.isfinite(array).all() or array.min() < low:
         floor = f" >= {low:g}" if low > -np.inf else ""
-        raise InputError(f"{policy.kind}.{name}={value!r} must be one finite number{floor} or one "
-                         "per listing")  # fmt: skip
+        told = f"{policy.kind}.{name}={echo(value)}"
+        raise InputError(f"{told} must be one finite number{floor} or one per listing")
     if array.ndim:
         object.__setattr__(policy, name, tuple(float(v) for v in array))
 

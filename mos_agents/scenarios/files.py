@@ -13,6 +13,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from mos_agents.market.checks import echo
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import read_regular
 from mos_agents.scenarios.schema import Scenario
@@ -30,6 +31,7 @@ SHORTHANDS = {
 
 
 DEEPEST = 30  # levels of a scenario file
+MOST_DIGITS = 4000  # of a whole number: Python itself reads no more than 4,300
 
 
 class _Loader(yaml.CSafeLoader):
@@ -40,10 +42,51 @@ class _Loader(yaml.CSafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    line = key.start_mark.line + 1
-                    raise InputError(f"line {line}: {key.value!r} is there twice")
+                    raise InputError(f"{_line(key)}: {echo(key.value)} is there twice")
+                if key.tag == "tag:yaml.org,2002:merge":
+                    raise InputError(f"{_line(key)}: merging (<<) is not taken here")
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError, TypeError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            value = echo(getattr(node, "value", ""))
+            kind = str(node.tag).rpartition(":")[2]
+            raise InputError(f"{_line(node)}: {value} is no {kind[:40]}") from None
+
+    def plain_number(self, node: Any) -> Any:
+        """A number as people read it: YAML 1.1 takes 12:30 for 750, and 010 for 8."""
+        value = self.construct_scalar(node).replace("_", "").lstrip("+-")
+        if ":" in value:
+            raise InputError(
+                f"{_line(node)}: {echo(node.value)} would be a number in base 60; write it out, "
+                "or put it in quotes where it is a text"
+            )
+        if len(value) > 1 and value[0] == "0" and value.isdigit():
+            raise InputError(
+                f"{_line(node)}: {echo(node.value)} would be a number in base 8; leave the first 0 "
+                "out, or put it in quotes where it is a text"
+            )
+        if node.tag.endswith(":int"):
+            if len(value) > MOST_DIGITS:
+                raise InputError(
+                    f"{_line(node)}: a number of {len(value):,} digits is beyond those that are "
+                    "computed with"
+                )
+            return self.construct_yaml_int(node)
+        return self.construct_yaml_float(node)
+
+
+def _line(node: Any) -> str:
+    return f"line {node.start_mark.line + 1}" if node.start_mark else "a line"
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _Loader.plain_number)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -58,6 +101,7 @@ for _side in (_Loader, _Dumper):
 
 def _yaml(text: str) -> Any:
     """Plain data from YAML text; aliases and deep nesting are refused before anything is built."""
+    _check_characters(text)
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 0
@@ -74,6 +118,23 @@ def _yaml(text: str) -> Any:
         loader.dispose()
 
 
+# What YAML 1.1 calls printable.
+_UNPRINTABLE = re.compile(
+    "[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+
+
+def _check_characters(text: str) -> None:
+    """InputError with line and place of the first character that YAML does not take."""
+    found = _UNPRINTABLE.search(text)
+    if found is not None:
+        line = text.count("\n", 0, found.start()) + 1
+        place = found.start() - (text.rfind("\n", 0, found.start()) + 1) + 1
+        raise InputError(
+            f"line {line}, character {place}: {found[0]!a} is not taken in YAML; remove it"
+        )
+
+
 def presets() -> list[str]:
     """Names of the scenarios that ship with the package."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
@@ -87,10 +148,11 @@ def load(name_or_path: str | Path) -> Scenario:
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or os.path.exists(name):
         return read(path, name)
-    near = difflib.get_close_matches(name, presets(), 1)
+    near = difflib.get_close_matches(name[:100], presets(), 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(
-        f"scenario {name!r} is neither a preset ({', '.join(presets())}) nor a .yaml file{hint}"
+        f"scenario {echo(name, 100)} is neither a preset ({', '.join(presets())}) nor a .yaml "
+        f"file{hint}"
     )
 
 
@@ -113,9 +175,10 @@ def parse(text: str, shown: str = "scenario") -> Scenario:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or "is not YAML"
-        raise InputError(f"{shown}: {where}{str(problem).splitlines()[0]}") from None
-    except (RecursionError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{shown}: is not a scenario: {str(error)[:80]!r}") from None
+        told = (str(problem).splitlines() or ["is not YAML"])[0]
+        raise InputError(f"{shown}: {where}{told[:200]}") from None
+    except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise InputError(f"{shown}: is not a scenario: {echo(str(error))}") from None
     return validate(data, shown)
 
 
@@ -160,7 +223,7 @@ def listed(text: str) -> list[Any]:
     except (yaml.YAMLError, InputError, ValueError):
         found = None
     if not isinstance(found, list):
-        raise InputError(f"{text!r:.60}: is not a list of YAML values, such as 1,2,3")
+        raise InputError(f"{echo(text)}: is not a list of YAML values, such as 1,2,3")
     return found
 
 
@@ -174,9 +237,11 @@ def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") 
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path.strip():
-            raise InputError(f"{option} {change!r} must be KEY=VALUE, such as arrivals.sessions=50")
-        value = parsed_value(text, f"{option} {change!r}")
-        _set(data, path.strip(), value, f"{option} {change!r}")
+            raise InputError(
+                f"{option} {echo(change, 100)} must be KEY=VALUE, such as arrivals.sessions=50"
+            )
+        value = parsed_value(text, f"{option} {echo(change, 100)}")
+        _set(data, path.strip(), value, f"{option} {echo(change, 100)}")
     return validate(data, option)
 
 
@@ -184,7 +249,10 @@ def parsed_value(text: str, shown: str) -> Any:
     """A value as YAML on one line, as `inline` writes it; InputError where it is none."""
     try:
         return _yaml(text)
-    except (yaml.YAMLError, InputError, ValueError):
+    except InputError as error:
+        told = str(error).removeprefix("line 1: ").removeprefix("line 1, ")
+        raise InputError(f"{shown}: the value is not YAML: {told}") from None
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         raise InputError(f"{shown}: the value is not YAML") from None
 
 
@@ -247,9 +315,9 @@ def plain(value: Any) -> Any:
 
 
 def _unknown(key: Any, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(key), known, 1, cutoff=0.5)
+    near = difflib.get_close_matches(str(key)[:100], known, 1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(known)}"
-    return f"{str(key)[:60]!r} is not a key here; {hint}"
+    return f"{echo(str(key))} is not a key here; {hint}"
 
 
 def explain(error: ValidationError, data: Any) -> str:
@@ -265,21 +333,25 @@ def explain(error: ValidationError, data: Any) -> str:
         return f"{parent + ': ' if parent else ''}{_unknown(path[-1] if path else '?', known)}"
     if kind == "missing":
         if isinstance(problem["loc"][-1], int):
-            return f"{where}={problem['input']!r}: has too few values"
+            return f"{where}={echo(problem['input'])}: has too few values"
         return f"{where} is missing"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         kinds = _kinds(path, model)
         given = problem["input"].get("kind") if isinstance(problem["input"], dict) else None
-        near = difflib.get_close_matches(str(given), kinds, 1)
+        near = difflib.get_close_matches(echo(given), kinds, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        shown = f"kind={given!r} is not known" if given is not None else "kind is missing"
+        shown = f"kind={echo(given)} is not known" if given is not None else "kind is missing"
         return f"{where}: {shown}; kinds are {', '.join(kinds)}{hint}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    value = repr(problem["input"])
     if kind == "value_error" and isinstance(problem["input"], dict | list):
-        return f"{where}: {message}" if path else message
-    shown = value if len(value) <= 60 else value[:57] + "..."
-    return f"{where}={shown}: {message[0].lower()}{message[1:]}"
+        joint = "" if message.startswith(".") else ": "
+        return f"{where}{joint}{message}" if path else message
+    if kind in _TYPES and path == ["instruments"]:
+        message = "must be a number, or a list of names"
+    return f"{where}={echo(problem['input'])}: {message[0].lower()}{message[1:]}"
+
+
+_TYPES = ("int_type", "list_type", "int_from_float", "float_type")
 
 
 def _of_the_kind_given(problems: Sequence[Any]) -> Sequence[Any]:
@@ -309,7 +381,7 @@ def _walk(loc: Sequence[Any], data: Any) -> tuple[list[str], type[BaseModel] | N
         elif isinstance(here, list | tuple) and isinstance(step, int) and step < len(here):
             path.append(str(step))
             here = here[step]
-        elif isinstance(step, str) and isinstance(here, dict) and step not in here:
+        elif isinstance(step, str) and isinstance(here, dict) and _is_key(step, model):
             path.append(step)
         else:
             continue
@@ -317,6 +389,11 @@ def _walk(loc: Sequence[Any], data: Any) -> tuple[list[str], type[BaseModel] | N
             owner = model
             model = _inner(model, path[-1], here)
     return path, owner if owner is not None else model
+
+
+def _is_key(step: str, model: type[BaseModel] | None) -> bool:
+    """Whether a step is a key that is missing, and not what pydantic calls a kind of value."""
+    return model is not None and step in model.model_fields
 
 
 def _inner(model: type[BaseModel], name: str, value: Any) -> type[BaseModel] | None:

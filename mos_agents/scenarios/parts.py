@@ -35,6 +35,7 @@ from mos_agents.market import (
     schedules,
     stages,
 )
+from mos_agents.market.checks import MOST_WHOLE
 from mos_agents.market.types import Array, InputError
 from mos_agents.scenarios.tables import SeriesFile
 
@@ -45,6 +46,8 @@ def _number(value: Any) -> Any:
         raise ValueError("must be a number")
     if isinstance(value, float) and math.isnan(value):
         raise ValueError("must be a number, not .nan")
+    if isinstance(value, int) and not -MOST_WHOLE < value < MOST_WHOLE:
+        raise ValueError("is beyond the numbers that are computed with: at most 18 digits")
     return value
 
 

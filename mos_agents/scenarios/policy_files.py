@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mos_agents import learners, policies
+from mos_agents.market.checks import echo
 from mos_agents.market.types import InputError
 from mos_agents.policies import Policy
 
@@ -17,8 +18,8 @@ def make_policy(spec: dict[str, Any]) -> Policy:
     """A policy from its kind and parameters."""
     try:
         return policies.from_spec(spec)
-    except TypeError:
-        raise InputError(f"policy={spec!r} has a parameter of the wrong type") from None
+    except (TypeError, OverflowError, AttributeError):
+        raise InputError(f"policy={echo(spec)} has a parameter of the wrong type") from None
 
 
 def each(specs: Any, change: Callable[[Any], Any]) -> Any:

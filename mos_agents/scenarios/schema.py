@@ -18,6 +18,7 @@ from pydantic import (
 
 from mos_agents.market import reference as processes
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.checks import naming
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import Policy
@@ -64,20 +65,35 @@ class Participants(Strict):
         specs = value if isinstance(value, list) else [value]
         if not specs:
             raise ValueError("must name at least one policy")
-        for spec in specs:
-            make_policy(spec)
+        for number, spec in enumerate(specs):
+            try:
+                make_policy(spec)
+            except InputError as error:
+                # Of a list, the entry is named as in the path that leads to it.
+                raise ValueError(f".{number}: {error}" if specs is value else str(error)) from None
         return value
 
-    def members(self, others: list[str]) -> list[tuple[str, Policy]]:
-        """Names and policies; `others` are the sellers that '*' stands for."""
+    @property
+    def size(self) -> int:
+        """How many participants there are; '*' not counted."""
         if self.name == "*":
-            names = others
-        elif self.count is None:
-            names = [self.name]
-        else:
-            names = [f"{self.name}_{i + 1}" for i in range(self.count)]
+            return 0
+        return 1 if self.count is None else self.count
+
+    def names(self, others: list[str]) -> list[str]:
+        """Names of the participants; `others` are the sellers that '*' stands for."""
+        if self.name == "*":
+            return others
+        return [self.name] if self.count is None else _numbered(self.name, self.count)
+
+    def policies(self, others: list[str]) -> list[Policy]:
+        """A policy for each of the participants."""
         specs = self.policy if isinstance(self.policy, list) else [self.policy]
-        return [(name, make_policy(specs[i % len(specs)])) for i, name in enumerate(names)]
+        return [make_policy(specs[i % len(specs)]) for i in range(len(self.names(others)))]
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [f"{name}_{i + 1}" for i in range(count)]
 
 
 class Drawn(Strict):
@@ -102,7 +118,10 @@ class Drawn(Strict):
         for name, least in (("cost", 0.0), ("margin", -0.99), ("quality", -1e6)):
             low, high = getattr(self, name)
             if not least <= low <= high <= 1e6:
-                raise ValueError(f"{name}=[{low}, {high}] must be [least, most], {least} <= least")
+                raise ValueError(
+                    f".{name}=[{low}, {high}] must be [least, most] with {least:g} <= least <= "
+                    "most <= 1e6"
+                )
         return self
 
     def catalogue(self, layout: Layout) -> Catalogue:
@@ -217,6 +236,12 @@ class Scenario(Strict):
         if len(set(names)) != len(names):
             twice = next(n for n in names if names.count(n) > 1)
             raise ValueError(f"participants: {twice!r} is there twice; give every one its own name")
+        many = sum(group.size for group in self.participants)
+        if many > MOST_LISTINGS:
+            raise ValueError(
+                f"participants: {many:,} are too many, at most {MOST_LISTINGS:,} play; lower "
+                "their counts"
+            )
         if isinstance(self.catalogue, CatalogueFile):
             if self.instruments is not None:
                 raise ValueError("instruments: leave it out, the catalogue's file names them")
@@ -225,11 +250,15 @@ class Scenario(Strict):
             raise ValueError("participants: '*' stands for a catalogue file's sellers; name them")
         if self.instruments is None:
             raise ValueError("instruments: is missing; give a number or a list of names")
-        listings = len(self._roster([])) * len(self._instruments())
+        instruments = self.instruments
+        listings = many * (len(instruments) if isinstance(instruments, list) else instruments)
+        if not many:
+            raise ValueError("participants: none; a market needs one or more")
         if not 1 <= listings <= MOST_LISTINGS:
             raise ValueError(
-                f"participants x instruments = {listings} must be in [1, {MOST_LISTINGS}]"
+                f"participants x instruments = {listings:,} must be in [1, {MOST_LISTINGS:,}]"
             )
+        self._roster([])
         return self
 
     def market(self) -> Market:
@@ -239,16 +268,19 @@ class Scenario(Strict):
     def made(self) -> tuple[Market, Read]:
         """The market, ready to start, and what its files hold."""
         execution = self.execution.build()
-        table = self._table()
-        roster = self._roster(table.seller if table else [])
-        names, roles = [m[0] for m in roster], [m[1] for m in roster]
+        with naming("catalogue"):
+            table = self._table()
+        names, roles = self._roster(table.seller if table else [])
         if table:
-            layout, catalogue = arrange(table, names, roles, execution.choice)
+            with naming("catalogue"):
+                layout, catalogue = arrange(table, names, roles, execution.choice)
         else:
             assert isinstance(self.catalogue, Drawn | Same)
             layout = Layout.dense(names, self._instruments(), roles, execution.choice)
-            catalogue = self.catalogue.catalogue(layout)
-        moves, series = self._moves(layout)
+            with naming("catalogue"):
+                catalogue = self.catalogue.catalogue(layout)
+        with naming("reference"):  # reads the files of recorded series
+            moves, series = self._moves(layout)
         market = Market(
             layout=layout,
             catalogue=catalogue,
@@ -282,7 +314,10 @@ class Scenario(Strict):
     def policies(self) -> dict[str, Policy]:
         """What every participant plays by itself, in roster order."""
         table = self._table()
-        return {name: policy for name, _, policy in self._roster(table.seller if table else [])}
+        sellers = table.seller if table else []
+        others, names = self._others(sellers), self._roster(sellers)[0]
+        made = [policy for group in self.participants for policy in group.policies(others)]
+        return dict(zip(names, made, strict=True))
 
     def _table(self) -> CatalogueTable | None:
         if isinstance(self.catalogue, CatalogueFile):
@@ -296,21 +331,26 @@ class Scenario(Strict):
         kind = "item" if self.quotes.kind == "sealed_bid" else kind
         return [f"{kind}_{i + 1}" for i in range(self.instruments or 0)]
 
-    def _roster(self, sellers: list[str]) -> list[tuple[str, str, Policy]]:
+    def _others(self, sellers: list[str]) -> list[str]:
         named = {p.name for p in self.participants}
-        others = [s for s in dict.fromkeys(sellers) if s not in named]
-        roster: list[tuple[str, str, Policy]] = [
-            (name, group.role, policy)
-            for group in self.participants
-            for name, policy in group.members(others)
-        ]
-        names = [m[0] for m in roster]
+        return [s for s in dict.fromkeys(sellers) if s not in named]
+
+    def _roster(self, sellers: list[str]) -> tuple[list[str], list[str]]:
+        """Names and roles of everybody, in roster order."""
+        others = self._others(sellers)
+        names: list[str] = []
+        roles: list[str] = []
+        for group in self.participants:
+            members = group.names(others)
+            names += members
+            roles += [group.role] * len(members)
         if not names:
             raise InputError("participants: none; a market needs one or more")
         if len(set(names)) != len(names):
-            twice = next(n for n in names if names.count(n) > 1)
+            seen: set[str] = set()
+            twice = next(n for n in names if n in seen or seen.add(n))  # type: ignore[func-returns-value]
             raise InputError(f"participants: {twice!r} is there twice; give each its own name")
-        return roster
+        return names, roles
 
     def inputs(self) -> dict[str, str]:
         """SHA-256 of every file that the scenario is read from, by its path."""

@@ -102,7 +102,7 @@ def test_a_mass_that_is_no_number_is_not_dealt_out_in_compiled_code() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("arrivals.views=[1, 100000000000000000000]", "1 <= least <= most <= 1,000,000"),
+        ("arrivals.views=[1, 100000000000000000]", "1 <= least <= most <= 1,000,000"),
         ("arrivals.scraper_views=1e15", "scraper_views=1000000000000000.0 must be in [0, 1e+06]"),
         ("reference.price={kind: jump_diffusion, rate: 1e12}", "price.rate=1000000000000.0 makes"),
         ("reference.cost={kind: jump_diffusion, rate: 1e7}", "cost.rate=10000000.0 makes 1e+07"),

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import random
-import resource
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +11,6 @@ import pytest
 import mos_agents
 from mos_agents import scenarios
 from mos_agents.market.browsing import Browsing
-from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.types import InputError
 
 PRESETS = scenarios.presets()
@@ -224,60 +220,6 @@ def test_text_that_is_no_scenario_is_refused_in_one_line(text: str, message: str
         scenarios.parse(text)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def mutated(text: str, luck: random.Random) -> str:
-    """The file with a few accidents: characters, lines or values changed."""
-    for _ in range(luck.randint(1, 3)):
-        lines = text.split("\n")
-        row = luck.randrange(len(lines))
-        kind = luck.randrange(6)
-        if kind == 0 and text:
-            at = luck.randrange(len(text))
-            text = text[:at] + chr(luck.randrange(32, 1000)) + text[at + 1 :]
-            continue
-        if kind == 1:
-            del lines[row]
-        elif kind == 2:
-            lines.insert(row, lines[luck.randrange(len(lines))])
-        elif kind == 3:
-            lines[row] = " " * luck.randrange(6) + lines[row].lstrip()
-        elif kind == 4:
-            value = luck.choice(
-                ["-1", "0", "1e308", ".inf", ".nan", "null", "[]", "{}", "yes", "''", "99999999999",
-                 "[1, 2, 3]", "{a: 1}", "x", "!!binary aGk=", "2020-01-01", "-.inf", "1e-320"]
-            )  # fmt: skip
-            lines[row] = lines[row].split(":")[0] + ": " + value
-        else:
-            lines[row] = lines[row][: luck.randrange(len(lines[row]) + 1)]
-        text = "\n".join(lines)
-    return text
-
-
-def test_ten_thousand_mutated_files_are_taken_or_refused_in_one_line(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Drawing catalogues is slow and not what is tried here.
-    monkeypatch.setattr(Catalogue, "drawn", classmethod(lambda cls, layout, *a, **k: cls(
-        np.ones(layout.L), np.ones(layout.L), np.ones(layout.L), np.ones(layout.L))))  # fmt: skip
-    texts = [scenarios.dump(scenarios.load(name)) for name in PRESETS if name != "autos_1990"]
-    luck = random.Random(0)
-    refused, slowest = 0, 0.0
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for i in range(10_000):
-        text = mutated(texts[i % len(texts)], luck)
-        begin = time.perf_counter()
-        try:
-            scenarios.parse(text).market()
-        except InputError as error:
-            refused += 1
-            assert "\n" not in str(error)
-            assert len(str(error)) > len("scenario: ")
-        slowest = max(slowest, time.perf_counter() - begin)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert 3000 < refused < 10_000
-    assert slowest < 5.0  # typically 20 ms; a second on an idle machine
-    assert grown < 200 * 2**10  # kilobytes
 
 
 @pytest.mark.parametrize("name", scenarios.presets())

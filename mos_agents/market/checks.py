@@ -1,0 +1,79 @@
+"""Checks of single values, and how a value is repeated in a message."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from mos_agents.market.types import InputError
+
+C = TypeVar("C", bound=type)
+
+MOST_WHOLE = 2**63
+"""Whole numbers of this size do not fit into an array, and soon not into a float."""
+
+
+def echo(value: Any, most: int = 60) -> str:
+    """A value as a message repeats it: on one line, at most so many characters."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
+        return f"a number of about {int(value.bit_length() * 0.30103) + 1:,} digits"
+    if isinstance(value, str) and len(value) > most:
+        return f"{value[: most - 20]!r}... ({len(value):,} characters)"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a number of too many digits inside, or whatever a stranger's object raises
+        return f"a {type(value).__name__}"
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def check_size(name: str, value: Any, depth: int = 8) -> None:
+    """InputError for a whole number beyond what is computed with, also in lists and mappings."""
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and not -MOST_WHOLE < value < MOST_WHOLE
+    ):
+        raise InputError(
+            f"{name}={echo(value)} is beyond the numbers that are computed with: whole numbers "
+            "have at most 18 digits"
+        )
+    if depth and isinstance(value, Mapping):
+        for key, inner in value.items():
+            check_size(f"{name}.{str(key)[:60]}", inner, depth - 1)
+    elif depth and isinstance(value, list | tuple):
+        for inner in value:
+            check_size(name, inner, depth - 1)
+
+
+@contextlib.contextmanager
+def naming(field: str) -> Iterator[None]:
+    """An InputError raised in here begins with the name of the field that it is about."""
+    try:
+        yield
+    except InputError as error:
+        told = str(error)
+        if told.startswith(field):
+            raise
+        raise type(error)(f"{field}: {told}") from None
+
+
+def check_fields(record: Any) -> None:
+    """InputError for a field of a dataclass that is beyond the numbers that are computed with."""
+    for one in fields(record):
+        if one.init:
+            check_size(one.name, getattr(record, one.name))
+
+
+def within_floats(cls: C) -> C:
+    """Put below `@dataclass`: numbers beyond what is computed with are refused before all else."""
+    checked = getattr(cls, "__post_init__", None)
+
+    def __post_init__(self: Any) -> None:
+        check_fields(self)
+        if checked is not None:
+            checked(self)
+
+    cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
+    return cls
