@@ -87,9 +87,12 @@ def episode(
     """The markets `numbers` over the runtime asked for."""
     if runtime not in RUNTIMES:
         raise InputError(f"runtime={runtime!r} must be one of {', '.join(RUNTIMES)}")
+    if runtime != "ray" and deadline is not None:
+        raise InputError(
+            f"deadline={deadline!r}: only actors in processes of their own can be late; add "
+            "runtime='ray'"
+        )
     if runtime == "local":
-        if deadline is not None:
-            raise InputError(f"deadline={deadline!r}: only actors can be late; add runtime='ray'")
         return Episode(seating, numbers, keep_memories)
     if keep_memories:
         raise InputError(

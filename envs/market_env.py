@@ -72,7 +72,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     reveal: False keeps the true demand out of the infos.
     runtime: "local" plays everything in this process; with "actors" or "ray" those inside are
         actors, here or on a Ray cluster, with the same bits; `close` ends them.
-    deadline: seconds that a tick waits for actors inside (None: for ever).
+    deadline: seconds that a tick waits for actors inside, over Ray (None: for ever).
     keep_memories: those inside remember over episodes (`seating.Episode`); local runtime only.
     """
 

@@ -1,7 +1,8 @@
 """A Ray cluster to work on: one of this run's own, or an existing one that asks for a token.
 
-Never a bare `ray.init()`: either a cluster of this run's own, started with a token that only its
-processes know, without usage statistics or dashboard, or an existing one by its address.
+Never a bare `ray.init()`: either a cluster of this run's own, which listens on the loopback
+interface alone and asks for a token that only its processes know, without usage statistics or
+dashboard, or an existing one by its address.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray._private.utils import read_ray_address
 from ray.exceptions import AuthenticationError, RayError
 
@@ -36,7 +41,6 @@ CONNECT_SECONDS = 5
 def cluster(
     address: str | None = None,
     *,
-    dashboard: bool = False,
     insecure: bool = False,
     cpus: int | None = None,
 ) -> Iterator[str]:
@@ -53,25 +57,21 @@ def cluster(
             _look_at_environment()
         else:
             _checked(address, insecure)
-        options: dict[str, Any] = {"include_dashboard": dashboard} if address is None else {}
+        options: dict[str, Any] = {}
         if address is None:
-            options["num_cpus"] = cpus or own_cores()
+            options = {"include_dashboard": False, "num_cpus": cpus or own_cores()}
         asked = signal.getsignal(signal.SIGTERM)
         try:
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=True,
-                **options,
-            )
+            with _on_loopback() if address is None else contextlib.nullcontext():
+                ray.init(
+                    address=address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=True,
+                    **options,
+                )
         except Exception as error:  # a start that takes too long is a bare one
-            where = (
-                "Ray does not start"
-                if address is None
-                else f"address={address!r}: no Ray cluster answers"
-            )
-            raise InputError(f"{where}: {told(error)}") from None
+            raise InputError(_why_not(address, error)) from None
         if asked is not None:  # None: one that is not Python's
             with contextlib.suppress(ValueError):  # Ray puts one of its own there, which aborts
                 signal.signal(signal.SIGTERM, asked)
@@ -87,10 +87,87 @@ def cluster(
         _look_at_environment()
 
 
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """A node started here listens on the loopback interface, and not on all that there are.
+
+    Ray does so by itself where it makes no clusters of several nodes (on a Mac, say).
+    """
+    former = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = former
+
+
+VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
+
+
+def _why_not(address: str | None, error: Exception) -> str:
+    """In one line, why there is no cluster although it was asked for or answers."""
+    if address is None:
+        return f"Ray does not start: {told(error)}"
+    versions = VERSIONS.findall(str(error))
+    if "Version mismatch" in str(error) and len(versions) == 2:
+        there, here = (f"Ray {ray} on Python {python}" for ray, python in versions)
+        return (
+            f"address={address!r}: the cluster runs {there}, this environment {here}; they must be "
+            "the same on every node: install this project's lock there, or use that environment"
+        )
+    return f"address={address!r}: the cluster answers but cannot be joined: {told(error)}"
+
+
 def own_cores() -> int:
     """Cores of a cluster of one's own where nobody says."""
     # Actors of a market wait for each other most of the time: cores do not bound them.
     return max(4, os.cpu_count() or 1)
+
+
+class HeadLost(Exception):
+    """The head node of the cluster is gone, and the cluster with it."""
+
+
+HEAD_SECONDS = 10.0
+"""How long the head node may be away. Ray gives up after 60 s, and ends the process as it does."""
+
+LOOK_SECONDS = 2.0
+"""How often the head node is looked for."""
+
+
+class Head:
+    """Looks for the head node now and then, for whoever waits for a cluster's answers."""
+
+    def __init__(self) -> None:
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._place = host.strip("[]"), int(port)
+        self._looked = time.monotonic()
+        self._away: float | None = None  # since when
+
+    def look(self) -> None:
+        """Raise HeadLost where nobody has answered at its place for `HEAD_SECONDS`."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._is_there()
+
+    def wait(self) -> None:
+        """Until the head node answers, for without it Ray blocks. Raises HeadLost."""
+        while not self._is_there():
+            time.sleep(0.5)
+
+    def _is_there(self) -> bool:
+        try:
+            socket.create_connection(self._place, timeout=1.0).close()
+            self._away = None
+        except OSError as error:
+            now = time.monotonic()
+            self._away = now if self._away is None else self._away
+            if now - self._away > HEAD_SECONDS:
+                place = "{}:{}".format(*self._place)
+                raise HeadLost(
+                    f"the cluster's head node at {place} is lost: {told(error)}"
+                ) from None
+        self._looked = time.monotonic()
+        return self._away is None
 
 
 def joined() -> bool:
@@ -119,6 +196,8 @@ def _checked(address: str, insecure: bool) -> None:
     except (OSError, OverflowError) as error:
         raise InputError(f"{where}: no Ray cluster answers there: {told(error)}") from None
     mode = os.environ.get("RAY_AUTH_MODE")
+    if mode == "token":
+        _check_token(where)
     os.environ["RAY_AUTH_MODE"] = "disabled"
     try:
         opened = _lets_in(place)
@@ -137,12 +216,39 @@ def _checked(address: str, insecure: bool) -> None:
     elif mode != "token":
         raise InputError(
             f"{where}: the cluster asks for a token and this session shows none; set "
-            "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or RAY_AUTH_TOKEN_PATH) as on the cluster"
+            f"RAY_AUTH_MODE=token, and {THE_TOKEN} as on the cluster"
         )
     elif not _lets_in(place):
         raise InputError(
-            f"{where}: the cluster does not take this session's token; set RAY_AUTH_TOKEN (or "
-            "RAY_AUTH_TOKEN_PATH) as on the cluster"
+            f"{where}: the cluster does not take this session's token; have {THE_TOKEN} as on the "
+            "cluster"
+        )
+
+
+THE_TOKEN = "RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
+"""Where Ray looks for its token, in this order."""
+
+
+def _check_token(where: str) -> None:
+    """Raise InputError where Ray will find no token: it then ends the process without a word."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return
+    given = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    path = Path(given or Path.home() / ".ray" / "auth_token")
+    try:
+        if not path.is_file():
+            why = f"{path} is no file" if path.exists() else f"{path} does not exist"
+        else:  # as for Ray, nothing but blanks is no token
+            with path.open("rb") as file:
+                why = "" if file.read(1 << 16).strip() else f"{path} holds none"
+    except OSError as error:
+        why = f"{path}: {error.strerror or error}"
+    if why and given:
+        raise InputError(f"{where}: RAY_AUTH_TOKEN_PATH names no token: {why}")
+    if why:
+        raise InputError(
+            f"{where}: RAY_AUTH_MODE=token asks for a token and this session shows none; set "
+            f"{THE_TOKEN} as on the cluster ({why})"
         )
 
 

@@ -22,7 +22,7 @@ from mos_agents.actors.line import DOORS, Door, Line, taken_away, wait
 from mos_agents.actors.messages import MessageError, told
 from mos_agents.actors.participant import Host, hosted
 from mos_agents.actors.ray_answers import Reader, answer, answers, is_ready
-from mos_agents.actors.ray_cluster import hold
+from mos_agents.actors.ray_cluster import Head, hold
 from mos_agents.actors.runtime import Answer, nothing
 from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.actors.summaries import Progress
@@ -374,10 +374,11 @@ class RayShards:
 
     def __init__(self, spread: bool = False) -> None:
         self._actor = ray.remote(**ACTOR)(_ShardActor)
-        self._nodes, self._spread = _Nodes(), spread
+        self._nodes, self._spread, self._head = _Nodes(), spread, Head()
 
     def begin(self, plan: ShardPlan) -> Any:
-        """A shard's clearing house, on the next node."""
+        """A shard's clearing house, on the next node. Raises HeadLost."""
+        self._head.wait()
         return self._actor.options(**self._nodes.next()).remote(plan, self._spread)
 
     def ask(self, handle: Any, verb: str, *arguments: Any) -> Any:
@@ -385,7 +386,10 @@ class RayShards:
         return getattr(handle, verb).remote(*arguments)
 
     def wait(self, pending: Sequence[Any], seconds: float) -> list[Any]:
-        """Those that are answered (or whose actor died) within so many seconds, at least one."""
+        """Those that are answered (or whose actor died) within so many seconds, at least one.
+
+        Raises HeadLost."""
+        self._head.look()
         ready, _ = ray.wait(list(pending), num_returns=1, timeout=seconds)
         return list(ready)
 

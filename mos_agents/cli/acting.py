@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from mos_agents.cli.playing import (
     say,
     say_files,
     scenario_of,
+    shown,
     stopped,
 )
 from mos_agents.market.types import InputError
@@ -32,11 +33,12 @@ JOURNAL = "shards"
 
 @dataclass(frozen=True)
 class Acting:
-    """How participants are hosted. address, dashboard, insecure: of the Ray cluster. spread: with
-    participants on all its nodes in turn, and not beside their clearing house.
+    """How participants are hosted. address, insecure: of the Ray cluster. spread: with participants
+    on all its nodes in turn, and not beside their clearing house.
 
     shards: clearing houses. hosts: actors per shard that hold the participants; 0: one each.
-    deadline: seconds that a tick waits for quotes; None: for ever. audit: keep the whole journal.
+    deadline: seconds that a tick waits for quotes; None: for ever, and always so in this process,
+    where nobody can be cut short. audit: keep the whole journal.
     """
 
     backend: str = "ray"
@@ -48,7 +50,6 @@ class Acting:
     checkpoint_every: int = 500
     audit: bool = False
     address: str | None = None
-    dashboard: bool = False
     insecure: bool = False
     spread: bool = False
 
@@ -57,13 +58,26 @@ class Acting:
             raise InputError(f"backend={self.backend!r} must be 'local', 'actors' or 'ray'")
         if self.spread and self.backend != "ray":
             raise InputError("--spread is for the nodes of a cluster: add --backend ray")
+        if self.deadline is not None and not self.deadline > 0.0:
+            raise InputError(f"deadline={self.deadline!r} must be > 0 seconds")
+        if self.deadline is not None and self.backend != "ray":
+            raise InputError(
+                "--deadline: actors in this process cannot be cut short, so nobody is ever late; "
+                "add --backend ray"
+            )
         if self.checkpoint_every < 1:
             raise InputError(f"checkpoint_every={self.checkpoint_every} must be >= 1 ticks")
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Acting:
+        """From what a run's `run.json` keeps. A deadline that nothing ever looked at is dropped."""
+        looked_at = kept.get("deadline") if kept.get("backend") == "ray" else None
+        return cls(**{**kept, "deadline": looked_at})
 
     def told(self) -> dict[str, Any]:
         """What `run.json` keeps: all but where the cluster was, and who lived where."""
         kept = asdict(self)
-        for name in ("address", "dashboard", "insecure", "spread"):
+        for name in ("address", "insecure", "spread"):
             del kept[name]
         return kept
 
@@ -130,7 +144,7 @@ def play(
     The recording is opened once there is a place for the actors: a cluster that refuses us leaves
     no folder behind.
     """
-    with hosting(acting) as (shards, died), asked_to_stop() as asked:
+    with hosting(acting) as (shards, died, lost), asked_to_stop() as asked:
         recording = opened()
         plan = shard_plan(
             acting, scenario, recording.folder, recording.plan, recording.facts["name"]
@@ -140,7 +154,8 @@ def play(
             acting.checkpoint_every, acting.restarts, died,
         )  # fmt: skip
         stopper = None
-        with keeping(recording), live(scenario.ticks, driver.health) as show:
+        health = driver.health
+        with resumable(recording, lost), keeping(recording), live(scenario.ticks, health) as show:
             for made in driver.run(recording.ticks):
                 recording.take(made.row, made.means)
                 recording.write_if_due()
@@ -154,7 +169,6 @@ def play(
             show(True)
         if stopper is not None:
             raise stopper
-        health = driver.health
         trouble = {name: counts for name, counts in health.counts.items() if counts}
         trajectory = recording.finish(
             driver.hash, trouble=trouble, withdrawn=list(health.withdrawn)
@@ -165,17 +179,31 @@ def play(
 
 
 @contextlib.contextmanager
-def hosting(acting: Acting) -> Iterator[tuple[Any, Any]]:
-    """Where the shards live, and the error that tells that one has died."""
+def hosting(acting: Acting) -> Iterator[tuple[Any, Any, Any]]:
+    """Where the shards live, and the errors that tell that one has died or that all are lost."""
     if acting.backend == "actors":
-        yield LocalShards(), ()
+        yield LocalShards(), (), ()
         return
-    from mos_agents.actors.ray_cluster import cluster
+    from mos_agents.actors.ray_cluster import HeadLost, cluster
     from mos_agents.actors.ray_runtime import ActorDied, RayShards
 
     say(f"Ray: {'joining ' + acting.address if acting.address else 'starting a local cluster'}")
-    with cluster(acting.address, dashboard=acting.dashboard, insecure=acting.insecure):
-        yield RayShards(acting.spread), (ActorDied,)
+    with cluster(acting.address, insecure=acting.insecure):
+        yield RayShards(acting.spread), (ActorDied,), (HeadLost,)
+
+
+@contextlib.contextmanager
+def resumable(recording: runs.Recording, lost: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Where the cluster is lost: what there is goes to the disk, and the way on is told."""
+    try:
+        yield
+    except lost as error:
+        recording.flush()
+        raise InputError(
+            f"{error}; the first {recording.acknowledged:,} of {recording.facts['ticks']:,} ticks "
+            f"are recorded; mos run --resume {shown(recording.folder)} goes on from there, with "
+            "--address HEAD:PORT on another cluster"
+        ) from None
 
 
 def resume(run: runs.Run, acting: Acting) -> tuple[Path, str]:

@@ -47,7 +47,7 @@ app = typer.Typer(
 
 
 BACKENDS = ("local", "actors", "ray")
-ON_RESUMING = {"resume", "out", "report", "backend", "address", "dashboard", "insecure", "spread"}
+ON_RESUMING = {"resume", "out", "report", "backend", "address", "insecure", "spread"}
 """What may be said when a run is resumed; everything else it began with."""
 BY_SIZE = "by size"
 RunGiven = Annotated[str, typer.Argument(metavar="RUN", help="Name or path of a run folder.")]
@@ -107,7 +107,6 @@ def run(
     ] = None,
     audit: Annotated[bool, typer.Option(help="Keep the whole journal, for mos verify.")] = False,
     address: Address = None,
-    dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard.")] = False,
     insecure: Insecure = False,
     spread: Annotated[
         bool,
@@ -122,7 +121,7 @@ def run(
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r} must be one of {', '.join(BACKENDS)}")
     where: dict[str, Any] = {
-        "address": address, "dashboard": dashboard, "insecure": insecure, "spread": spread
+        "address": address, "insecure": insecure, "spread": spread
     }  # fmt: skip
     if resume is not None:
         only(typed, ON_RESUMING, "a run that is resumed keeps what it began with")
@@ -317,7 +316,7 @@ def _resume(run: runs.Run, where: dict[str, Any], report: bool) -> None:
     if run.facts.get("actors"):
         from mos_agents.cli import acting
 
-        kept = acting.Acting(**run.facts["actors"])
+        kept = acting.Acting.of(run.facts["actors"])
         _finished(*acting.resume(run, replace(kept, **where)), report)
     else:
         _finished(*go_on(run), report)

@@ -196,10 +196,11 @@ def _acting_of(run: Run) -> Acting:
     """How the run's participants were hosted."""
     where, told = run.folder / "run.json", run.facts["actors"]
     try:
-        acting = Acting(**told)
+        acting = Acting.of(told)
     except (TypeError, InputError) as error:
         raise RunError(f"{where}: actors: {error}: damaged or edited") from None
-    if strange := [name for name, value in acting.told().items() if told.get(name) != value]:
+    kept = {**acting.told(), "deadline": told.get("deadline")}  # no result depends on it
+    if strange := [name for name, value in kept.items() if name not in told or told[name] != value]:
         raise RunError(f"{where}: actors.{strange[0]} is missing: damaged or edited")
     there = sorted(path.name for path in (run.folder / JOURNAL).glob("shard-*"))
     if there != [f"shard-{n:04d}" for n in range(len(there))] or len(there) != acting.shards:

@@ -26,7 +26,7 @@ def struck(folder):
 
 
 class Attacked:
-    """A clearing house (this process) and one host, whose participant has taken its process over."""
+    """A clearing house (this process) and a host whose participant has taken its process over."""
 
     def __init__(self, folder, lines):
         self.folder, self.lines = folder, lines

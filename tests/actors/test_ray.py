@@ -178,10 +178,11 @@ def test_what_listens_refuses_whoever_has_no_token():
     """All that listens in a run of its own, and why.
 
     The cluster's table (`gcs_server`), the node's manager and its store of objects (`raylet`) and
-    every worker listen by gRPC, on every interface: that is how Ray's processes talk to each other.
-    All of them ask for the token before they look at a request. The agent for runtime environments
-    listens by HTTP on the node's own address. The driver listens nowhere. A host listens at a
-    socket in a folder that only this user may enter, until its clearing house has come in (above).
+    every worker listen by gRPC: that is how Ray's processes talk to each other. All of them ask for
+    the token before they look at a request. The agent for runtime environments listens by HTTP. All
+    of this is on the loopback interface (test_joining.py). The driver listens nowhere. A host
+    listens at a socket in a folder that only this user may enter, until its clearing house has come
+    in (above).
     """
     import ray
 

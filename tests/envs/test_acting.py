@@ -130,8 +130,9 @@ def test_what_fails_inside_is_counted_as_in_the_loop():
     ("settings", "told"),
     [
         ({"runtime": "threads"}, "runtime='threads' must be one of local, actors, ray"),
-        ({"deadline": 1.0}, "only actors can be late"),
-        ({"runtime": "actors", "deadline": -1.0}, "deadline=-1.0 must be > 0"),
+        ({"deadline": 1.0}, "only actors in processes of their own can be late"),
+        ({"runtime": "actors", "deadline": 1.0}, "deadline=1.0: only actors in processes of their"),
+        ({"runtime": "ray", "deadline": -1.0}, "deadline=-1.0 must be > 0"),
     ],
 )
 def test_a_runtime_that_cannot_be_is_refused_in_one_line(settings, told):
