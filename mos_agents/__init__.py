@@ -27,6 +27,7 @@ Play
     rollout: the package of the loop; rollout.rollout(market, policies) plays and adds up.
     compare_policies(market, candidates): candidates against the same random numbers.
     play(market, policies): the steps one by one.
+    summarise(run): what a recorded run came to, in a few sentences and a table.
 
 Packages
     runs: run folders, such as runs.read("retail-s0-001"). analysis: collusion measures, price wars,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from mos_agents.market.tick import Market, tick
     from mos_agents.market.types import InputError
     from mos_agents.policies import make
+    from mos_agents.report import summarise
     from mos_agents.rollout import compare_policies, play
     from mos_agents.scenarios import (
         Scenario,
@@ -94,6 +96,7 @@ __all__ = [
     "explain",
     "compare_policies",
     "play",
+    "summarise",
     "InputError",
     "rollout",
     "runs",
@@ -117,6 +120,7 @@ _HOMES = {
     "mos_agents.market.types": ("InputError",),
     "mos_agents.market.equilibrium": ("benchmarks",),
     "mos_agents.policies": ("make",),
+    "mos_agents.report": ("summarise",),
     "mos_agents.rollout": ("compare_policies", "play"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -47,8 +47,8 @@ def test_a_run_makes_a_folder_a_hash_and_a_report(
     lines = output.splitlines()
     assert lines[0] == "retail: 6 ticks, 1 market, 3 participants, 2 instruments, seed 0"
     assert re.fullmatch(r"recording the market, every tick: 36 rows .* about \d+ kB", lines[1])
-    assert lines[-3] == "run     runs/retail-s0-001"
-    assert lines[-1] == "report  runs/retail-s0-001/report.html"
+    assert lines[-3] == "report  runs/retail-s0-001/report.html"
+    assert lines[-2] == "run     runs/retail-s0-001"
     assert (here / "runs/retail-s0-001/report.html").exists()
     read = runs.read("retail-s0-001")
     assert (read.ticks, read.facts["hash"]) == (6, hash_in(output))

@@ -10,6 +10,7 @@ import typer
 
 from mos_agents import __version__, runs, scenarios
 from mos_agents.cli import comparing, explaining, exploiting, sweeping, training
+from mos_agents.cli.ending import finished, reported
 from mos_agents.cli.folders import MARKS, kind_of, run_of
 from mos_agents.cli.options import (
     WHOLE,
@@ -140,7 +141,7 @@ def run(
 
     plan = acting.Acting(backend=backend, **how, **where)
     acting.check_fits(resolved, plan)
-    _finished(
+    finished(
         *acting.play(
             lambda: acting.open_recording(resolved, out, plan, name, record_markets, every),
             resolved,
@@ -231,7 +232,7 @@ def report(run: AnyGiven, out: Out = Path("runs")) -> None:
         kept = SweepFolder.read(folder)
         say(f"report  {shown(sweep_page.write(SweepResult(kept.plan, kept.done()), folder))}")
     elif kind == "run":
-        _report(runs.read(folder))
+        reported(runs.read(folder))
     else:
         raise runs.RunError(
             f"{shown(folder)}: has none of {', '.join(MARKS.values())}; it is damaged, or is no "
@@ -309,7 +310,7 @@ def _run(
     report: bool = True,
     stem: str | None = None,
 ) -> None:
-    _finished(*play(scenario, out, name, record_markets, every, stem), report)
+    finished(*play(scenario, out, name, record_markets, every, stem), report)
 
 
 def _resume(run: runs.Run, where: dict[str, Any], report: bool) -> None:
@@ -317,19 +318,6 @@ def _resume(run: runs.Run, where: dict[str, Any], report: bool) -> None:
         from mos_agents.cli import acting
 
         kept = acting.Acting.of(run.facts["actors"])
-        _finished(*acting.resume(run, replace(kept, **where)), report)
+        finished(*acting.resume(run, replace(kept, **where)), report)
     else:
-        _finished(*go_on(run), report)
-
-
-def _finished(folder: Path, trajectory: str, report: bool) -> None:
-    say(f"run     {shown(folder)}")
-    say(f"hash    {trajectory}")
-    if report:
-        _report(runs.read(folder))
-
-
-def _report(run: runs.Run) -> None:
-    from mos_agents.report import write  # draws with matplotlib: loaded only where it is needed
-
-    say(f"report  {shown(write(run))}")
+        finished(*go_on(run), report)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mos_agents.report.data import Data
-from mos_agents.report.page import page, written
+from mos_agents.report.summary import Summary, summarise
 from mos_agents.runs.reading import Run
 
 LIMIT = 2_000_000
@@ -15,19 +16,27 @@ POINTS = (400, 200, 80, 30)
 """Points a line, tried until the page fits."""
 
 
-def write(run: Run) -> Path:
-    """Write `report.html` into the run's folder, whole or not at all, and return its path."""
-    return written(run.folder, html(run))
+def write(run: Run, theory: Sequence[str] = (), data: Data | None = None) -> Path:
+    """Write `report.html` into the run's folder, whole or not at all, and return its path.
+
+    theory: sentences on the market's benchmarks, for the summary. data: the run, where it has been
+    read already.
+    """
+    from mos_agents.report.page import written  # draws with matplotlib: loaded where it is needed
+
+    return written(run.folder, html(run, theory, data))
 
 
-def html(run: Run) -> str:
+def html(run: Run, theory: Sequence[str] = (), data: Data | None = None) -> str:
     """The page of a run. It asks for nothing from outside and stays below LIMIT bytes."""
-    data = Data.of(run)
+    from mos_agents.report.page import page
+
+    data = Data.of(run) if data is None else data
     for points in POINTS:
-        text = page(data, points)
+        text = page(data, points, theory=theory)
         if len(text.encode()) < LIMIT:
             return text
-    return page(data, POINTS[-1], pictures=False)
+    return page(data, POINTS[-1], pictures=False, theory=theory)
 
 
-__all__ = ["Data", "html", "write"]
+__all__ = ["Data", "Summary", "html", "summarise", "write"]

@@ -4,40 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from mos_agents.market.types import Array
-from mos_agents.report import style, verdicts
+from mos_agents.analysis.numbers import percent
+from mos_agents.report import style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import (
     Picture,
-    Story,
-    Table,
     cumulative_pnl,
-    enumerated,
     group_colours,
-    listed,
     over_time,
     rolling,
     shares_over_time,
     thin,
     window_of,
 )
-from mos_agents.report.style import number, percent
+from mos_agents.report.measures import bids_of, division, paid_per_unit
 
 MOST_DOTS = 700
 """Bids that a panel shows; of more, every n-th."""
 
 
-def story(data: Data, points: int) -> Story:
+def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
     pictures = (
         shading(data, points), paid(data, points), surplus(data),
         shares_over_time(data, points, "items won"), cumulative_pnl(data, points, "surplus"),
     )  # fmt: skip
-    return Story(sentences(data), table(data), pictures)
-
-
-def _bids(data: Data) -> Array:
-    """[T, R, L] bids; NaN where there is none."""
-    return np.where(data.listings["bid_size"] > 0, data.listings["bid"], np.nan)
+    return pictures
 
 
 def shading(data: Data, points: int) -> Picture:
@@ -47,10 +38,10 @@ def shading(data: Data, points: int) -> Picture:
     rows = -(-len(shown) // columns)
     figure, grid = style.canvas(style.WIDE, 0.3 + 3.1 * rows, rows, columns, sharex=True,
                                 sharey=True)  # fmt: skip
-    top = float(max(data.listings["cost"].max(), np.nanmax(np.nan_to_num(_bids(data)))))
+    top = float(max(data.listings["cost"].max(), np.nanmax(np.nan_to_num(bids_of(data)))))
     for axes, n in zip(grid.flat, shown, strict=False):
         own = data.seller == n
-        worth, bid = (v[:, 0, own].ravel() for v in (data.listings["cost"], _bids(data)))
+        worth, bid = (v[:, 0, own].ravel() for v in (data.listings["cost"], bids_of(data)))
         won = data.listings["bought"][:, 0, own].ravel() > 0
         keep = np.arange(len(worth)) % max(1, len(worth) // min(MOST_DOTS, 4 * points)) == 0
         colour = group_colours(data)[data.named.index(n)]
@@ -81,26 +72,8 @@ def shading(data: Data, points: int) -> Picture:
     )  # fmt: skip
 
 
-def _per_unit(data: Data) -> tuple[Array, Array, Array]:
-    """[T] price paid, the winner's worth and the highest worth, per unit sold in market 0."""
-    units = data.listings["bought"]
-    sold = units.sum(axis=(1, 2))
-    price = (units * data.listings["bought_price"]).sum(axis=(1, 2))
-    worth = (units * data.listings["cost"]).sum(axis=(1, 2))
-    best = np.zeros(len(sold))
-    for k in set(data.instrument.tolist()):
-        own = data.instrument == k
-        highest = data.listings["cost"][:, :, own].max(axis=2)
-        best += (highest * units[:, :, own].sum(axis=2)).sum(axis=1)
-    per_unit = (
-        np.divide(v, sold, out=np.full_like(v, np.nan), where=sold > 0)
-        for v in (price, worth, best)
-    )
-    return tuple(per_unit)  # type: ignore[return-value]
-
-
 def paid(data: Data, points: int) -> Picture:
-    price, _, best = _per_unit(data)
+    price, _, best = paid_per_unit(data)
     figure, grid = style.canvas(style.HALF, 3.3)
     axes, window = grid[0, 0], window_of(data)
     dots = thin(data.ticks, price, points)
@@ -124,18 +97,9 @@ def paid(data: Data, points: int) -> Picture:
     )  # fmt: skip
 
 
-def _division(data: Data) -> tuple[float, float, float]:
-    """Sums per recorded market: the seller's revenue, the winners' surplus, what was wasted."""
-    price, worth, best = _per_unit(data)
-    sold = data.listings["bought"].sum(axis=(1, 2)) / data.R
-    return tuple(  # type: ignore[return-value]
-        float(np.nansum(v * sold)) for v in (price, worth - price, best - worth)
-    )
-
-
 def surplus(data: Data) -> Picture:
     """Who got the worth of the items sold."""
-    revenue, kept, wasted = _division(data)
+    revenue, kept, wasted = division(data)
     figure, grid = style.canvas(style.HALF, 3.3)
     axes = grid[0, 0]
     pnl = data.participants["pnl"]
@@ -160,55 +124,4 @@ def surplus(data: Data) -> Picture:
         "The highest worths of the items sold, divided: what the seller was paid, what each bidder "
         "kept, and what was wasted because the item went to somebody who valued it less.",
         style.svg(figure, "surplus", "Division of the surplus"), False,
-    )  # fmt: skip
-
-
-def table(data: Data) -> Table:
-    bids, worth = _bids(data), data.listings["cost"]
-    ratio = np.divide(bids, worth, out=np.full_like(bids, np.nan), where=worth > 0)
-    won, money, pnl = data.total("bought"), data.total("cost"), data.by_market("pnl")
-    rows = []
-    for n in listed(data):
-        own = ratio[:, :, data.seller == n]
-        prices = data.listings["bought"] * data.listings["bought_price"]
-        units = data.listings["bought"][:, :, data.seller == n].sum()
-        mean = prices[:, :, data.seller == n].sum() / units if units else float("nan")
-        rows.append((
-            data.names[n], verdicts.money(data, pnl[:, n]), verdicts.deviation(pnl[:, n]),
-            number(won[n]),
-            percent(won[n] / max(won.sum(), 1e-300)), number(money[n]), number(mean),
-            percent(float(np.nanmean(own)) if np.isfinite(own).any() else float("nan")),
-            number(data.total("refused")[n]),
-        ))  # fmt: skip
-    head = (
-        "bidder",
-        "surplus",
-        "sd of surplus",
-        "items won",
-        "share of items",
-        "paid",
-        "mean price paid",
-        "bid over worth",
-        "bids refused",
-    )
-    return Table(head, tuple(rows), "Sums over all ticks" + (
-        ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
-    ) + (". sd: standard deviation over markets." if data.R > 1 else ".")
-        + verdicts.interval_note(data))  # fmt: skip
-
-
-def sentences(data: Data) -> tuple[str, ...]:
-    won = data.total("bought")
-    revenue, kept, wasted = _division(data)
-    whole = max(revenue + kept + wasted, 1e-300)
-    price, _, _ = _per_unit(data)
-    shares = [f"{data.names[n]} won {percent(won[n] / max(won.sum(), 1e-300))}" for n in data.named]
-    return (
-        *verdicts.profit(data, "surplus"),
-        f"Of {number(won.sum())} items, {enumerated(shares)}.",
-        f"Of the worth of the items sold the seller received {percent(revenue / whole)}, the "
-        f"bidders kept {percent(kept / whole)}, and {percent(wasted / whole)} was wasted on "
-        "winners who did not value the item most.",
-        f"An item sold for {number(float(np.nanmean(price)))} on average."
-        if np.isfinite(price).any() else "No item was sold.",
     )  # fmt: skip

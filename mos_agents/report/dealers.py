@@ -5,19 +5,14 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from mos_agents.market.types import Array
-from mos_agents.report import style, verdicts
+from mos_agents.report import style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import (
     Picture,
-    Story,
-    Table,
     colour_of,
-    enumerated,
     group_colours,
     legend,
     lines,
-    listed,
     over_markets,
     over_time,
     parts_of_pnl,
@@ -26,7 +21,7 @@ from mos_agents.report.drawing import (
     thin,
     window_of,
 )
-from mos_agents.report.style import number, percent
+from mos_agents.report.measures import inside, or_nan, quoted
 
 ZOOM = 60
 """Ticks that the close view of one asset shows."""
@@ -34,22 +29,13 @@ ZOOM = 60
 MOST_PANELS = 6
 
 
-def story(data: Data, points: int) -> Story:
+def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
     pictures = (
         zoom(data), earnings(data, points), spreads(data, points),
         shares_over_time(data, points, "units traded"), inventories(data, points),
         mids(data, points), parts_of_pnl(data, "spread capture"),
     )  # fmt: skip
-    return Story(sentences(data), table(data), pictures)
-
-
-def _stands(data: Data) -> Array:
-    return ((data.listings["ask_size"] > 0) & (data.listings["bid_size"] > 0)).astype(float)
-
-
-def quoted(data: Data) -> Array:
-    """[T, R, N] mean spread of the own quotes that stand on both sides."""
-    return data.mean_by_seller(data.listings["ask"] - data.listings["bid"], _stands(data))
+    return pictures
 
 
 def zoom(data: Data) -> Picture:
@@ -139,7 +125,7 @@ def spreads(data: Data, points: int) -> Picture:
     figure, grid = style.canvas(style.HALF, 3.1)
     axes = grid[0, 0]
     window = max(1, window_of(data) // 4)
-    wide = np.stack([np.nanmean(_or_nan(quoted(data)[:, :, ms]), axis=2) for _, ms in data.groups],
+    wide = np.stack([np.nanmean(or_nan(quoted(data)[:, :, ms]), axis=2) for _, ms in data.groups],
                     axis=2)  # fmt: skip
     lines(axes, data, rolling(wide, window), points)
     x, y = thin(data.ticks, rolling(inside(data), window), points)
@@ -153,26 +139,6 @@ def spreads(data: Data, points: int) -> Picture:
         style.svg(figure, "spreads", "Quoted spreads over time"), False,
         (*legend(data), ("best of all", style.INK, "dot")),
     )  # fmt: skip
-
-
-def _or_nan(values: Array) -> Array:
-    """A column of NaN keeps its mean quiet: the market opens before anybody quotes."""
-    return np.where(np.isfinite(values).any(axis=2, keepdims=True), values, 0.0)
-
-
-def inside(data: Data) -> Array:
-    """[T] best ask minus best bid, mean over markets and assets."""
-    ask = np.where(data.listings["ask_size"] > 0, data.listings["ask"], np.inf)
-    bid = np.where(data.listings["bid_size"] > 0, data.listings["bid"], -np.inf)
-    gaps = []
-    for k in set(data.instrument.tolist()):
-        own = data.instrument == k
-        gaps.append(ask[:, :, own].min(axis=2) - bid[:, :, own].max(axis=2))
-    gap = np.stack(gaps, axis=2)
-    good = np.isfinite(gap)
-    count = good.sum(axis=(1, 2))
-    total = np.where(good, gap, 0).sum(axis=(1, 2))
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
 def inventories(data: Data, points: int) -> Picture:
@@ -236,72 +202,3 @@ def mids(data: Data, points: int) -> Picture:
         + (", in the first market." if data.run.facts["markets"] > 1 else "."),
         style.svg(figure, "mids", "Mid prices over time"), False,
     )  # fmt: skip
-
-
-def table(data: Data) -> Table:
-    units = data.total("units_traded")
-    wide = np.nanmean(_or_nan(np.moveaxis(quoted(data), 2, 0)[..., None])[..., 0], axis=(1, 2))
-    held = verdicts.rms_by_seller(data, data.listings["inventory"]).mean(axis=0)
-    pnl = data.by_market("pnl")
-    rows = tuple(
-        (
-            data.names[n],
-            data.policies[n] or "–",
-            verdicts.money(data, pnl[:, n]),
-            verdicts.deviation(pnl[:, n]),
-            verdicts.per_risk(pnl[:, n]),
-            number(held[n]),
-            number(data.total("spread_capture")[n]),
-            number(data.total("inventory_pnl")[n]),
-            percent(units[n] / max(units.sum(), 1e-300)),
-            number(wide[n]),
-            number(data.total("lost")[n]),
-            number(data.total("refused")[n]),
-        )
-        for n in listed(data)
-    )
-    head = (
-        "maker",
-        "policy",
-        "PnL",
-        "sd of PnL",
-        "PnL / sd",
-        "rms inventory",
-        "spread capture",
-        "inventory PnL",
-        "share of units",
-        "mean spread",
-        "units turned away",
-        "quotes refused",
-    )
-    per = ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
-    return Table(
-        head,
-        rows,
-        f"Sums over all ticks{per}. sd: standard deviation over markets; PnL / sd: what a market "
-        "earns per unit of that risk; rms inventory: root of the mean square of what is held, per "
-        "asset. Units are turned away at the position limit." + verdicts.interval_note(data),
-    )
-
-
-def sentences(data: Data) -> tuple[str, ...]:
-    capture, moved = data.total("spread_capture"), data.total("inventory_pnl")
-    units = data.total("units_traded")
-    told = [*verdicts.profit(data), *verdicts.risk(data), *verdicts.held(data)]
-    told.append(
-        f"All makers together captured {number(capture.sum())} of spread, and the mid's moves "
-        f"{'added' if moved.sum() >= 0 else 'took'} {number(abs(moved.sum()))}."
-    )
-    shares = [
-        f"{data.names[n]} traded {percent(units[n] / max(units.sum(), 1e-300))}"
-        for n in data.named[:MOST_PANELS]
-    ]
-    told.append(f"Of {number(units.sum())} units, {enumerated(shares)}.")
-    best_gap = inside(data)
-    wide = quoted(data)
-    if np.isfinite(wide).any():
-        told.append(
-            f"A maker's own spread was {number(float(np.nanmean(wide)))} on average; the best bid "
-            f"and ask of all stood {number(float(np.nanmean(best_gap)))} apart."
-        )
-    return tuple(told)

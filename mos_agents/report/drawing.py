@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mos_agents.market.types import Array, IntArray
 from mos_agents.report import style
 from mos_agents.report.data import Data
+from mos_agents.report.summary import Table as Table
 
 BAND = 5
 """Markets from which on a 5-95% band says more than nothing."""
@@ -29,22 +30,6 @@ class Picture(NamedTuple):
     svg: str
     wide: bool
     legend: tuple[tuple[str, str, str], ...] = ()  # (label, colour, "line"/"dash"/"dots"/"box")
-
-
-class Table(NamedTuple):
-    """A row per participant."""
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-
-class Story(NamedTuple):
-    """What the page tells about a run."""
-
-    sentences: tuple[str, ...]
-    table: Table
-    pictures: tuple[Picture, ...]
 
 
 def thin(ticks: IntArray, values: Array, points: int) -> tuple[Array, Array]:
@@ -68,18 +53,6 @@ def rolling(values: Array, window: int) -> Array:
 def window_of(data: Data) -> int:
     """Recorded ticks that a moving mean covers: a twenty-fifth of the run, at least 5."""
     return max(min(5, len(data.ticks)), len(data.ticks) // 25)
-
-
-def listed(data: Data) -> list[int]:
-    """Participants in the order of the table: the roster's, or by PnL where they are many."""
-    if len(data.names) <= 8:
-        return list(range(len(data.names)))
-    return [int(n) for n in np.argsort(-data.total("pnl"), kind="stable")]
-
-
-def enumerated(items: Sequence[str]) -> str:
-    """a, b and c."""
-    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]
 
 
 def group_colours(data: Data) -> list[str]:

@@ -11,23 +11,26 @@ from typing import NamedTuple
 
 from mos_agents.report import auctions, dealers, posted, style
 from mos_agents.report.data import Data
-from mos_agents.report.drawing import Picture, Story, Table
+from mos_agents.report.drawing import Picture
+from mos_agents.report.summary import Summary, Table, summary_of
 from mos_agents.runs.files import RunError, write_whole
 
-STORIES = {"posted": posted.story, "dealers": dealers.story, "auction": auctions.story}
+PICTURES = {
+    "posted": posted.pictures_of, "dealers": dealers.pictures_of, "auction": auctions.pictures_of,
+}  # fmt: skip
 
 
-def page(data: Data, points: int, pictures: bool = True) -> str:
+def page(data: Data, points: int, pictures: bool = True, theory: Sequence[str] = ()) -> str:
     """The whole HTML text. Every word that came from a scenario is escaped."""
-    with style.styled(), warnings.catch_warnings():
-        # In a tick without quotes or trades a mean is of nothing: the picture has a gap there.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        story = Story((), Table((), ()), ()) if data.empty else STORIES[data.kind](data, points)
-    if not pictures:
-        story = story._replace(pictures=())
+    told = summary_of(data, theory)
+    drawn: tuple[Picture, ...] = ()
+    if pictures and not data.empty:
+        with style.styled(), warnings.catch_warnings():
+            # In a tick without quotes or trades a mean is of nothing: the picture has a gap there.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            drawn = PICTURES[data.kind](data, points)
     return document(data.run.name, [
-        *header(data), *summary(data, story), *table(story.table), *gallery(story.pictures),
-        *provenance(data),
+        *header(data), *summary(told), *table(told.table), *gallery(drawn), *provenance(data),
     ])  # fmt: skip
 
 
@@ -142,22 +145,13 @@ def _nth(every: int) -> str:
     return "" if every == 1 else f"{every:,}th " if every > 3 else {2: "2nd ", 3: "3rd "}[every]
 
 
-def summary(data: Data, story: Story) -> list[str]:
-    if not story.sentences:
-        return []
-    refused = {name: sum(reasons.values()) for name, reasons in data.refusals.items()}
-    sentences = list(story.sentences)
-    if refused:
-        worst = max(refused, key=lambda name: refused[name])
-        reason = max(data.refusals[worst], key=lambda r: data.refusals[worst][r])
-        sentences.append(
-            f"{sum(refused.values()):,} of the recorded quotes were refused, most of them from "
-            f"{worst} ({reason})."
-        )
-    else:
-        sentences.append("No quote was refused.")
-    text = " ".join(escape(sentence) for sentence in sentences)
-    return ["<section>", "<h2>In short</h2>", f'<p class="summary">{text}</p>', "</section>"]
+def summary(told: Summary) -> list[str]:
+    """The headline, and below it what else there is to say."""
+    texts = [" ".join(escape(one) for one in some) for some in (told.headline, told.details)]
+    return [
+        "<section>", "<h2>In short</h2>",
+        *(f'<p class="summary">{text}</p>' for text in texts if text), "</section>",
+    ]  # fmt: skip
 
 
 def table(table: Table, heading: str = "Participants") -> list[str]:

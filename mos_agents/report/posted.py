@@ -9,20 +9,16 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mos_agents.market.types import Array
-from mos_agents.report import style, verdicts
+from mos_agents.report import style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import (
     DENSE,
     Picture,
-    Story,
-    Table,
     colour_of,
     cumulative_pnl,
-    enumerated,
     group_colours,
     legend,
     lines,
-    listed,
     over_markets,
     over_time,
     parts_of_pnl,
@@ -32,7 +28,7 @@ from mos_agents.report.drawing import (
     thin,
     window_of,
 )
-from mos_agents.report.style import number, percent
+from mos_agents.report.measures import markups, sold_out
 
 MOST_PANELS = 12
 
@@ -40,7 +36,7 @@ ZOOM = 100
 """Ticks that the close view of one product shows."""
 
 
-def story(data: Data, points: int) -> Story:
+def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
     pictures = [prices(data, points), over_cost(data, points), shares_over_time(data, points),
                 cumulative_pnl(data, points), parts_of_pnl(data, "margin on sales")]  # fmt: skip
     if len(data.instruments) > MOST_PANELS or not _rivals(data):
@@ -51,23 +47,12 @@ def story(data: Data, points: int) -> Story:
         pictures.append(stock(data, points))
     if data.means["lost"].sum() > 0:
         pictures.append(lost(data, points))
-    return Story(sentences(data), table(data), tuple(pictures))
+    return tuple(pictures)
 
 
 def _rivals(data: Data) -> bool:
     """Whether several participants sell the same instrument."""
     return len(data.seller) > len(set(data.instrument.tolist()))
-
-
-def _stands(data: Data) -> Array:
-    return (data.listings["ask_size"] > 0).astype(float)
-
-
-def markups(data: Data) -> Array:
-    """[T, R, N] mean price over cost of the own listings that stand, as a share of cost."""
-    ask, cost = data.listings["ask"], data.listings["cost"]
-    over = np.divide(ask, cost, out=np.full_like(ask, np.nan), where=cost > 0) - 1.0
-    return data.mean_by_seller(np.nan_to_num(over), _stands(data) * np.isfinite(over))
 
 
 def prices(data: Data, points: int) -> Picture:
@@ -257,12 +242,6 @@ def _mean_of(values: Array) -> Array:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def sold_out(data: Data) -> Array:
-    """[T, R, N] share of the own listings held in stock of which nothing is left; else NaN."""
-    empty = (data.listings["inventory"] <= 0).astype(float)
-    return data.mean_by_seller(empty, np.broadcast_to(data.held, empty.shape))
-
-
 def stock(data: Data, points: int) -> Picture:
     share = sold_out(data)
     rows = 2 if np.nan_to_num(share).any() else 1
@@ -299,59 +278,3 @@ def lost(data: Data, points: int) -> Picture:
         f"{over_markets(data)}.",
         style.svg(figure, "lost", "Cumulative lost demand per participant"), False, legend(data),
     )  # fmt: skip
-
-
-def table(data: Data) -> Table:
-    units, sold_money = data.total("sold"), data.total("revenue")
-    whole = max(units.sum(), 1e-300)
-    over = np.nanmean(np.where(np.isfinite(m := markups(data)), m, np.nan), axis=(0, 1))
-    out = sold_out(data).mean(axis=(0, 1))  # NaN where all is made to order
-    held = data.run.facts["market"]["held"]
-    pnl = data.by_market("pnl")
-    head = ["participant", "role", "PnL", "sd of PnL", "revenue", "units sold", "share of units",
-            "price over cost"]  # fmt: skip
-    head += ["sold out", "units lost"] if held else ["units lost"]
-    rows = []
-    for n in listed(data):
-        row = [data.names[n], data.run.facts["market"]["roles"][n], verdicts.money(data, pnl[:, n]),
-               verdicts.deviation(pnl[:, n]), number(sold_money[n]), number(units[n]),
-               percent(units[n] / whole), percent(over[n])]  # fmt: skip
-        row += [percent(out[n])] if held else []
-        rows.append((*row, number(data.total("lost")[n]), number(data.total("refused")[n])))
-    note = "Sums over all ticks"
-    note += ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
-    note += "; sold out: share of products in stock and ticks with nothing left" if held else ""
-    note += ". sd: standard deviation over markets." if data.R > 1 else "."
-    return Table((*head, "quotes refused"), tuple(rows), note + verdicts.interval_note(data))
-
-
-def sentences(data: Data) -> tuple[str, ...]:
-    units = data.total("sold")
-    whole = max(units.sum(), 1e-300)
-    told = verdicts.profit(data)
-    order = np.argsort(-units, kind="stable")[:3]
-    told.append(
-        "Of the units sold, "
-        + enumerated([f"{data.names[n]} sold {percent(units[n] / whole)}" for n in order])
-        + "."
-    )
-    over = np.nanmean(markups(data), axis=(0, 1))
-    good = np.isfinite(over)
-    if good.any():
-        low, high = int(np.nanargmin(over)), int(np.nanargmax(over))
-        told.append(
-            f"Prices stood {percent(float(np.nanmean(over)))} over cost on average, between "
-            f"{percent(over[low])} ({data.names[low]}) and {percent(over[high])} "
-            f"({data.names[high]})."
-        )
-    gone = data.total("lost").sum()
-    if data.run.facts["market"]["held"]:
-        empty = data.listings["inventory"][:, :, data.held > 0] <= 0
-        share = float(empty.mean())
-        told.append(
-            f"What is stocked was sold out {percent(share)} of the time; {number(gone)} units were "
-            f"turned away ({percent(gone / max(gone + whole, 1e-300))} of what was asked for)."
-            if gone > 0 or share > 0
-            else "Nothing was ever sold out."
-        )
-    return tuple(told)

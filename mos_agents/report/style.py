@@ -138,23 +138,3 @@ def title(axes: Axes, text: str) -> None:
 
 def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def number(value: float) -> str:
-    """A figure for people: 3 to 4 digits, thousands set apart."""
-    if value != value:
-        return "–"
-    size = abs(value)
-    if size >= 99.95 or size == 0.0:
-        text = f"{value:,.0f}"
-    elif size >= 9.995:
-        text = f"{value:.1f}"
-    else:
-        text = f"{value:.2f}" if size >= 0.0995 else f"{value:.3g}"
-    return text.replace("-", "−") if float(text.replace(",", "")) else "0"
-
-
-def percent(value: float) -> str:
-    if value != value:
-        return "–"
-    return f"{100 * value:.1f}%".replace("-", "−")

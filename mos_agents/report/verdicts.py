@@ -9,25 +9,20 @@ from __future__ import annotations
 import numpy as np
 
 from mos_agents.analysis.interval_text import interval_text, limits_text
+from mos_agents.analysis.numbers import enumerated, number
 from mos_agents.analysis.ranking import (
     FEWEST,
     FEWEST_FOR_RISK,
     Pair,
-    Ranking,
     best_mean,
     mean_over_deviation,
     pairs_by_deviation,
     pairs_by_worth,
 )
-from mos_agents.analysis.statistics import Interval, normal_interval
+from mos_agents.analysis.verdicts import Totals, profit_sentence
 from mos_agents.market.types import Array
 from mos_agents.report.data import Data
-from mos_agents.report.drawing import enumerated
-from mos_agents.report.style import number
 from mos_agents.runs.plan import ordinal
-
-MOST_NAMED = 4
-"""Participants up to which a sentence has the lead over each other one, not the nearest alone."""
 
 MOST_COMPARED = 6
 """Participants up to which all pairs are compared by risk."""
@@ -57,16 +52,10 @@ def interval_note(data: Data) -> str:
     )
 
 
-def total_interval(values: Array) -> Interval:
-    """The mean over markets of [R] totals, by Student's t."""
-    return normal_interval(float(values.mean()), values - values.mean(), 0.95)
-
-
-def money(data: Data, values: Array) -> str:
-    """A mean over markets [R] with its interval, as a cell of the table."""
-    if data.R < 2:
-        return number(float(values.mean()))
-    return interval_text(total_interval(values), data.R, "market", number)
+def profit(data: Data, what: str = "PnL") -> list[str]:
+    """Whether somebody earned more than all others by more than chance, in a sentence."""
+    titles = tuple(named(data, n) for n in range(len(data.names)))
+    return [profit_sentence(Totals(data.names, titles, data.by_market("pnl"), over(data)), what)]
 
 
 def deviation(values: Array) -> str:
@@ -79,28 +68,6 @@ def per_risk(values: Array) -> str:
     if len(values) < FEWEST or values.std(ddof=1) == 0.0:
         return "–"
     return interval_text(mean_over_deviation(values), len(values), "market", number)
-
-
-def profit(data: Data, what: str = "PnL") -> list[str]:
-    """Whether somebody earned more than all others by more than chance, in a sentence."""
-    totals = data.by_market("pnl")
-    if totals.shape[1] < 2:
-        return [f"{named(data, 0)} earned a {what} of {money(data, totals[:, 0])}."]
-    if data.R < FEWEST:
-        return [_unranked(data, totals, what)]
-    found = best_mean(totals)
-    margins = _margins(data, found)
-    if found.named:
-        return [
-            f"{named(data, found.leader)} earned more than each other participant of the same "
-            f"market: a mean {what} of {money(data, totals[:, found.leader])}; {margins} (95% "
-            f"intervals of paired differences over {over(data)})."
-        ]
-    return [
-        f"No participant earned more than all others by more than chance: the largest mean {what} "
-        f"is that of {named(data, found.leader)}, {money(data, totals[:, found.leader])}, but "
-        f"{margins} (95% intervals of paired differences over {over(data)})."
-    ]
 
 
 def risk(data: Data, what: str = "PnL") -> list[str]:
@@ -137,30 +104,6 @@ def risk(data: Data, what: str = "PnL") -> list[str]:
 def limits(pair: Pair) -> str:
     """0.13 [0.10, 0.17]."""
     return f"{number(pair.margin.estimate)} {limits_text(*pair.margin[1:3], number)}"
-
-
-def _unranked(data: Data, totals: Array, what: str) -> str:
-    means = totals.mean(axis=0)
-    count = "One market gives" if data.R == 1 else f"{data.R:,} markets give"
-    return (
-        f"The {what} of the {len(means)} participants lies between {number(means.min())} and "
-        f"{number(means.max())}, {number(means.sum())} in all. {count} no interval that could tell "
-        "skill from chance, so nobody is called the best; --markets 100 gives one."
-    )
-
-
-def _margins(data: Data, found: Ranking) -> str:
-    """its lead over maker_1 is 260 [−280, 800]: over all others, or the nearest of many."""
-    others = [n for n, one in enumerate(found.margins) if one is not None]
-    if len(others) + 1 > MOST_NAMED:
-        others = [found.nearest]
-    told = []
-    for n in others:
-        one = found.margins[n]
-        assert one is not None
-        text = interval_text(one, data.R, "market", number)
-        told.append(f"over {data.names[n]} {'it ' * bool(told)}is {text}")
-    return "its lead " + enumerated(told)
 
 
 def rms_by_seller(data: Data, values: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from mos_agents.analysis.numbers import number
 from mos_agents.analysis.price_wars import PriceWars
 from mos_agents.market.types import Array
 from mos_agents.report import style
@@ -137,7 +138,7 @@ def effects(columns: Mapping[str, Sequence[Dot]], base: Mapping[str, float]) -> 
             for i in range(1, len(rows)):
                 if rows[i].group != rows[i - 1].group:
                     axes.axhline(at[i] + 0.5, color=style.FAINT, linewidth=0.7)
-            axes.set_title(f"{name} (base {style.number(base[name])})")
+            axes.set_title(f"{name} (base {number(base[name])})")
             axes.set_xlabel("difference, 95% interval over sessions", labelpad=1)
             axes.grid(axis="y", visible=False)
             axes.grid(axis="x", visible=True)

@@ -43,6 +43,15 @@ class Run:
     scenario: str
     parts: int
 
+    def __str__(self) -> str:
+        facts = self.facts
+        state = "" if self.finished else f", interrupted after {self.ticks:,}"
+        return (
+            f"{self.name}: {facts['scenario']}, {facts['ticks']:,} ticks{state}, "
+            f"markets={facts['markets']:,}, seed {facts['seed']} (report.summarise says what it "
+            "came to)"
+        )
+
     @property
     def name(self) -> str:
         return self.folder.name

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mos_agents import report, runs, scenarios
+from mos_agents.analysis.numbers import number, percent
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity
 from mos_agents.market.execution import Expected, Sampled
@@ -21,9 +22,9 @@ from mos_agents.policies import make
 from mos_agents.report import style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import rolling, thin
+from mos_agents.report.measures import sold_out
 from mos_agents.report.picture import apart, draw
-from mos_agents.report.posted import levels, sold_out
-from mos_agents.report.style import number, percent
+from mos_agents.report.posted import levels
 from mos_agents.rollout import play
 from mos_agents.runs import Plan, Run
 

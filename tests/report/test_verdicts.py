@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mos_agents import report
-from mos_agents.report import verdicts
+from mos_agents.analysis.verdicts import total_interval
 from mos_agents.report.data import Data
 from mos_agents.runs import Run
 from tests.report.test_report import Outline, recorded
@@ -73,7 +73,7 @@ def test_the_interval_of_the_table_is_students_over_the_markets_of_the_run(forty
     totals = data.by_market("pnl")
     assert totals.shape == (40, 3)
     assert totals.mean(axis=0) == pytest.approx(data.total("pnl"))
-    found = verdicts.total_interval(totals[:, 0])
+    found = total_interval(totals[:, 0])
     reach = 2.0227 * totals[:, 0].std(ddof=1) / np.sqrt(40)
     assert found.high - found.low == pytest.approx(2.0 * reach, rel=1e-4)
 

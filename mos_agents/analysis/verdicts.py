@@ -1,0 +1,90 @@
+"""Who earned what, in a sentence that chance could not have written: intervals over markets.
+
+The markets of a run or rollout have one scenario and chances of their own, so a figure a market is
+a sample. Participants are compared within markets, by paired differences; see `ranking`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mos_agents.analysis.interval_text import interval_text
+from mos_agents.analysis.numbers import enumerated, number
+from mos_agents.analysis.ranking import FEWEST, Ranking, best_mean
+from mos_agents.analysis.statistics import Interval, normal_interval
+from mos_agents.market.types import Array
+
+MOST_NAMED = 4
+"""Participants up to which a sentence has the lead over each other one, not the nearest alone."""
+
+
+class Totals(NamedTuple):
+    """A figure of every participant, added up over ticks, market by market.
+
+    names: of the participants. titles: how they are introduced, such as "maker_1 (glft)". values:
+    [R, N]. over: what an interval is over, such as "20 recorded markets".
+    """
+
+    names: tuple[str, ...]
+    titles: tuple[str, ...]
+    values: Array
+    over: str
+
+
+def total_interval(values: Array) -> Interval:
+    """The mean over markets of [R] totals, by Student's t."""
+    return normal_interval(float(values.mean()), values - values.mean(), 0.95)
+
+
+def money_text(values: Array) -> str:
+    """A mean over markets [R] with its interval; of one market, the figure alone."""
+    if len(values) < 2:
+        return number(float(values.mean()))
+    return interval_text(total_interval(values), len(values), "market", number)
+
+
+def profit_sentence(totals: Totals, what: str = "PnL") -> str:
+    """Whether somebody earned more than all others by more than chance."""
+    values, titles = totals.values, totals.titles
+    if values.shape[1] < 2:
+        return f"{titles[0]} earned a {what} of {money_text(values[:, 0])}."
+    if len(values) < FEWEST:
+        return _unranked(totals, what)
+    found = best_mean(values)
+    margins = _margins(totals, found)
+    if found.named:
+        return (
+            f"{titles[found.leader]} earned more than each other participant of the same "
+            f"market: a mean {what} of {money_text(values[:, found.leader])}; {margins} (95% "
+            f"intervals of paired differences over {totals.over})."
+        )
+    return (
+        f"No participant earned more than all others by more than chance: the largest mean {what} "
+        f"is that of {titles[found.leader]}, {money_text(values[:, found.leader])}, but "
+        f"{margins} (95% intervals of paired differences over {totals.over})."
+    )
+
+
+def _unranked(totals: Totals, what: str) -> str:
+    means = totals.values.mean(axis=0)
+    markets = len(totals.values)
+    count = "One market gives" if markets == 1 else f"{markets:,} markets give"
+    return (
+        f"The {what} of the {len(means)} participants lies between {number(means.min())} and "
+        f"{number(means.max())}, {number(means.sum())} in all. {count} no interval that could tell "
+        "skill from chance, so nobody is called the best; --markets 100 gives one."
+    )
+
+
+def _margins(totals: Totals, found: Ranking) -> str:
+    """its lead over maker_1 is 260 [−280, 800]: over all others, or the nearest of many."""
+    others = [n for n, one in enumerate(found.margins) if one is not None]
+    if len(others) + 1 > MOST_NAMED:
+        others = [found.nearest]
+    told: list[str] = []
+    for n in others:
+        one = found.margins[n]
+        assert one is not None
+        text = interval_text(one, len(totals.values), "market", number)
+        told.append(f"over {totals.names[n]} {'it ' * bool(told)}is {text}")
+    return "its lead " + enumerated(told)

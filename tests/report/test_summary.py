@@ -1,0 +1,193 @@
+"""What a run came to: the same words at the end of `mos run`, at the top of the page, in Python."""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mos_agents
+from mos_agents import report, runs
+from mos_agents.cli import run
+from mos_agents.cli.ending import theory_of
+from mos_agents.report.data import Data
+from mos_agents.report.summary import KINDS, Summary, Table, summarise
+from tests.report.test_report import Outline, hostile_run, recorded
+
+PRESETS = ["retail", "market_making", "auction", "pricing_game", "autos_1990"]
+WINNER = re.compile(r"earned more than each other|the best\b(?! bid)|won the most|earned the most")
+
+
+def played(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """What `mos run` prints, after its first lines."""
+    assert run(["run", *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return lines[lines.index("") :]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("markets", [1, 8])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_run_ends_with_sentences_a_table_its_report_its_folder_and_its_hash(
+    preset: str, markets: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = played(capsys, preset, "--ticks", "12", "--markets", str(markets))
+    assert lines[-3] == f"report  runs/{preset}-s0-001/report.html"
+    assert lines[-2] == f"run     runs/{preset}-s0-001"
+    assert re.fullmatch(r"hash    [0-9a-f]{32}", lines[-1])
+    blank = [number for number, line in enumerate(lines) if not line]
+    assert len(blank) == 3
+    words = " ".join(lines[blank[0] + 1 : blank[1]])
+    assert words.endswith("refused.") or "were refused" in words
+    assert ("no interval" in words) == (markets == 1)
+    assert ("8 markets" in words) == (markets == 8)
+    table = lines[blank[1] + 1 : blank[2]]
+    names = list(mos_agents.load(preset).policies())
+    assert [row.split()[0] for row in table[1:9]] == names[:8] or len(names) > 8
+    assert max(map(len, lines)) <= 96
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_report_begins_with_the_words_of_the_terminal(
+    preset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = played(capsys, preset, "--ticks", "12", "--markets", "7")
+    words = " ".join(lines[1 : lines.index("", 1)])
+    page = Path(f"runs/{preset}-s0-001/report.html").read_text()
+    shown = html.unescape(page[page.index("In short") :])
+    assert words in shown
+    assert shown.index(words) < shown.index("<table")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_in_python_the_same_words_are_had_from_a_run_its_name_or_its_folder(
+    preset: str, tmp_path: Path
+) -> None:
+    one = recorded(tmp_path, preset, "ticks=12", "markets=7")
+    found = mos_agents.summarise(one)
+    assert str(found) == found.text() == "\n".join(str(found).splitlines())
+    assert summarise(one.folder) == summarise(one.name, tmp_path) == found
+    assert found.headline[0] in str(found).replace("\n", " ")
+    told = " ".join(Outline(report.html(one)).text)
+    assert all(sentence in told for sentence in (*found.headline, *found.details))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_of_one_market_nobody_is_called_the_winner(preset: str, tmp_path: Path) -> None:
+    found = summarise(recorded(tmp_path, preset, "ticks=20", "markets=1"))
+    assert "nobody is called the best" in found.headline[0]
+    assert not [s for s in found.headline[1:] + found.details if WINNER.search(s)]
+
+
+def test_identical_firms_are_not_told_apart(tmp_path: Path) -> None:
+    same = "participants.firm.policy={kind: fixed_price, price: 1.6}"
+    found = summarise(recorded(tmp_path, "pricing_game", "ticks=20", "markets=9", same))
+    assert found.headline[0].startswith("No participant earned more than all others")
+
+
+def test_who_is_ahead_in_every_market_is_named_with_the_interval(tmp_path: Path) -> None:
+    giver = "participants.firm.policy={kind: cost_plus, margin: 0.06}"
+    run_ = recorded(tmp_path, "retail", "ticks=40", "markets=12", giver)
+    first = summarise(run_).headline[0]
+    assert first.startswith("platform (cost_plus) earned more than each other participant")
+    assert "95% intervals of paired differences over 12 markets" in first
+
+
+def test_a_refused_quote_is_told_with_who_and_why(tmp_path: Path) -> None:
+    changes = ("quotes.conduct=refuse", "participants.platform.policy.margin=0.01")
+    found = summarise(recorded(tmp_path, "retail", "ticks=10", "markets=1", *changes))
+    assert re.search(
+        r"\d+ of the recorded quotes were refused, most of them from \w+ \(.+\)\.$",
+        found.headline[-1],
+    )
+
+
+def test_what_was_turned_away_is_told(tmp_path: Path) -> None:
+    found = summarise(recorded(tmp_path, "retail", "ticks=40", "markets=1", "catalogue.stock=3",
+                               "positions.base_stock=0.0"))  # fmt: skip
+    assert any("units were turned away" in sentence for sentence in found.headline)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_columns_of_a_terminal_are_columns_of_the_table(preset: str, tmp_path: Path) -> None:
+    one = recorded(tmp_path, preset, "ticks=5", "markets=2")
+    found, kind = summarise(one), Data.of(one).kind
+    assert set(KINDS[kind][3]) - {"units lost"} <= set(found.table.head)
+
+
+def test_a_narrow_terminal_has_fewer_columns_and_no_longer_lines(tmp_path: Path) -> None:
+    found = summarise(recorded(tmp_path, "retail", "ticks=5", "markets=8"))
+    for width in (40, 60, 80, 120):
+        lines = found.text(width).splitlines()
+        assert max(map(len, lines)) <= width
+        assert any(line.startswith("platform ") for line in lines)
+
+
+def test_of_many_participants_the_first_are_shown_and_the_rest_counted() -> None:
+    rows = tuple((f"firm_{n}", str(n)) for n in range(30))
+    text = Summary(("Words.",), (), Table(("firm", "PnL"), rows), ("firm", "PnL")).text()
+    assert text.endswith("and 18 more, in the report")
+    assert text.count("firm_") == 12
+
+
+def test_a_run_that_was_interrupted_before_anything_says_so(tmp_path: Path) -> None:
+    market = mos_agents.retail(firms=1, products=1)
+    recording = runs.record(market, tmp_path, scenario="retail", described="", ticks=5, name="it")
+    recording.flush()
+    found = summarise(recording.folder)
+    assert found.headline == ("The run was interrupted before anything was recorded.",)
+    assert found.text() == found.headline[0]
+
+
+def test_hostile_names_stay_words_in_the_summary(tmp_path: Path) -> None:
+    found = summarise(hostile_run(tmp_path))
+    assert "\x1b" not in found.text()
+    assert report.html(runs.read(tmp_path / "hostile"))
+
+
+def test_a_summary_loads_nothing_that_draws() -> None:
+    program = (
+        "import sys, mos_agents; mos_agents.summarise; import mos_agents.cli.ending; "
+        "print('matplotlib' in sys.modules, 'ray' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          check=True, cwd=Path(mos_agents.__file__).parents[1])  # fmt: skip
+    assert done.stdout.split() == ["False", "False"]
+
+
+# --- benchmarks -----------------------------------------------------------------------------------
+
+
+def test_a_pricing_game_is_told_beside_its_benchmarks(tmp_path: Path) -> None:
+    nash = "participants.firm.policy={kind: fixed_price, price: 1.4729266646604}"
+    (told,) = theory_of(Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=2", nash)))
+    assert told.startswith("In the last tenth of the ticks prices averaged 1.47 ")
+    assert "Bertrand-Nash is 1.47, joint profit 1.92" in told
+    gain = re.search(r"profit gain \(0 at Nash, 1 at joint profit\) was (\S+)", told)
+    assert gain and abs(float(gain[1].replace("−", "-"))) < 0.01
+
+
+def test_at_joint_profit_prices_the_gain_is_one(tmp_path: Path) -> None:
+    joint = "participants.firm.policy={kind: fixed_price, price: 1.92498}"
+    (told,) = theory_of(Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=2", joint)))
+    gain = re.search(r"was (\S+)", told[told.index("profit gain") :])
+    assert gain and float(gain[1]) == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("preset", ["retail", "market_making", "auction"])
+def test_where_no_benchmark_holds_at_every_tick_none_is_told(preset: str, tmp_path: Path) -> None:
+    assert list(theory_of(Data.of(recorded(tmp_path, preset, "ticks=5", "markets=1")))) == []
+
+
+def test_a_game_whose_costs_move_has_no_benchmark_for_all_ticks(tmp_path: Path) -> None:
+    moved = ("reference.cost={kind: shock, at: 3}", "ticks=9", "markets=1")
+    assert list(theory_of(Data.of(recorded(tmp_path, "pricing_game", *moved)))) == []
+
+
+def test_a_market_made_in_python_has_a_summary_without_benchmarks(tmp_path: Path) -> None:
+    assert list(theory_of(Data.of(hostile_run(tmp_path)))) == []
