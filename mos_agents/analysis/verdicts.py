@@ -12,12 +12,14 @@ from mos_agents.analysis.interval_text import interval_text
 from mos_agents.analysis.numbers import enumerated, number
 from mos_agents.analysis.ranking import FEWEST, Ranking, best_mean
 from mos_agents.analysis.statistics import Interval, normal_interval
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
 
 MOST_NAMED = 4
 """Participants up to which a sentence has the lead over each other one, not the nearest alone."""
 
 
+@short_repr
 class Totals(NamedTuple):
     """A figure of every participant, added up over ticks, market by market.
 

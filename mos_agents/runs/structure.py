@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import IntArray
 from mos_agents.runs.files import RunError
 from mos_agents.runs.tables import NULLABLE, TABLES
@@ -57,6 +58,7 @@ def check_columns(table: str, schema: dict[str, Any], path: Path) -> None:
             )
 
 
+@short_repr
 class Listed(NamedTuple):
     """Who sells what: the numbers of participant and instrument of every listing."""
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError, IntArray
 from mos_agents.scenarios.tables.numbers import Notation, possible
 from mos_agents.scenarios.tables.options import TableFile
 
 
+@short_repr
 @dataclass(frozen=True)
 class Table:
     """The columns of a file, each named by its heading, and what was recognised on the way.
