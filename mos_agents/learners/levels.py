@@ -6,16 +6,14 @@ This module turns an observation into the number of a state, and the number of a
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from mos_agents.market.memory import MOST_OF_MEMORY, memory
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, check_numbers, quoted, seated
@@ -26,8 +24,6 @@ SIGHTS = ("all", "rivals", "cheapest", "mean", "own", "nothing")
 MOST_STATES = 5_000_000
 MOST_ENTRIES = 100_000_000
 """Numbers in the table of one seat in one market: 800 MB."""
-MOST_OF_MEMORY = 0.8
-"""Share of the machine's memory that the tables of a whole play may take."""
 
 
 @dataclass(frozen=True)
@@ -304,14 +300,6 @@ def check_room(seated: Sequence[tuple[Seat, Levels]], batch: int) -> None:
             f"{needed / 1e9:,.1f} GB, and {MOST_OF_MEMORY:.0%} of this machine's memory are "
             f"{MOST_OF_MEMORY * there / 1e9:,.1f} GB; {remedy} fewer levels or sees='cheapest'"
         )
-
-
-def memory() -> int:
-    """Bytes of memory of this machine, or of the container that this process is in."""
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
-        there = min(there, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return there
 
 
 def nearest(grid: Array, values: Array) -> IntArray:

@@ -69,20 +69,19 @@ class Browsing:
         """scale: the mean of a market's demand scales."""
         moved = grown(scale, tick)
         cause = f"sessions={self.sessions!r}, views={self.views!r}{moved}"
-        views = self.sessions * scale * self._mean_views(market.layout.G)
+        views = scale * self.mean_views(market.layout.G)
         check_orders(cause, views, "lower sessions, views or scraper_views")
 
-    def _mean_views(self, groups: int) -> float:
-        """Looks of a session on average, scrapers among them."""
+    def mean_views(self, groups: int) -> float:
+        """Looks of a tick on average, at demand scale 1, those of scrapers among them."""
 
         def looked(factor: float) -> float:
             return float(np.minimum(np.rint(looks * factor), groups).mean())
 
         least, most = self.views
         looks = np.linspace(least, most, min(most - least + 1, 1000))
-        return (1.0 - self.contamination) * looked(1.0) + self.contamination * looked(
-            self.scraper_views
-        )
+        customers = (1.0 - self.contamination) * looked(1.0)
+        return self.sessions * (customers + self.contamination * looked(self.scraper_views))
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks

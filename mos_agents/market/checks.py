@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -10,6 +11,8 @@ from typing import Any, TypeVar
 from mos_agents.market.types import InputError
 
 C = TypeVar("C", bound=type)
+
+_LONG_WORD = re.compile(r"\S{300,}")
 
 MOST_WHOLE = 2**63
 """Whole numbers of this size do not fit into an array, and soon not into a float."""
@@ -26,6 +29,15 @@ def echo(value: Any, most: int = 60) -> str:
     except Exception:  # a number of too many digits inside, or whatever a stranger's object raises
         return f"a {type(value).__name__}"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def concise(message: str) -> str:
+    """A message with its longest words cut: a value may be repeated by whoever complains of it."""
+
+    def cut(found: re.Match[str]) -> str:
+        return f"{found[0][:60]}... ({len(found[0]):,} characters)"
+
+    return _LONG_WORD.sub(cut, message)
 
 
 def check_size(name: str, value: Any, depth: int = 8) -> None:

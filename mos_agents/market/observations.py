@@ -211,17 +211,18 @@ def _gaps(market: Market) -> tuple[IntArray, IntArray]:
 
 def plan(fields: Sequence[ObservationField]) -> IntArray:
     """[R, 4] the fields as runs of neighbouring numbers: source, first index, length, column."""
-    runs = [np.empty((0, 4), np.int64)]
-    column = 0
-    for one in fields:
-        if one.size:
-            index = np.asarray(one.index, np.int64)
-            first = np.concatenate(([0], np.flatnonzero(np.diff(index) != 1) + 1))
-            length = np.diff(first, append=index.size)
-            source = np.full(first.size, one.source)
-            runs.append(np.stack([source, index[first], length, column + first], axis=1))
-        column += one.size
-    return np.ascontiguousarray(np.concatenate(runs))
+    shown = [one for one in fields if one.size]
+    if not shown:
+        return np.empty((0, 4), np.int64)
+    index = np.concatenate([np.asarray(one.index, np.int64) for one in shown])
+    sizes = np.array([one.size for one in shown])
+    begins = np.zeros(index.size, np.bool_)
+    begins[np.cumsum(sizes) - sizes] = True
+    begins[1:] |= np.diff(index) != 1
+    first = np.flatnonzero(begins)
+    source = np.repeat([one.source for one in shown], sizes)[first]
+    length = np.diff(first, append=index.size)
+    return np.stack([source, index[first], length, first], axis=1).astype(np.int64)
 
 
 @kernel

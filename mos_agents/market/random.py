@@ -28,6 +28,7 @@ from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
+MOST_MARKETS = 1_000_000_000
 PAGE = 4
 """Ticks on a page: a block of the generator has four words, one for each."""
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53, as numpy's `random`
@@ -67,6 +68,8 @@ class Streams:
         """Streams of `seed` for markets 0..n-1, or for the market numbers in an array [B]."""
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise InputError(f"seed={seed!r} must be a whole number >= 0: any such number will do")
+        if isinstance(markets, int) and markets > MOST_MARKETS:
+            raise InputError(f"markets={markets:.3g} must be at most {MOST_MARKETS:,}")
         numbers = np.arange(markets) if isinstance(markets, int) else np.asarray(markets)
         whole = numbers.dtype.kind in "iu" and not isinstance(markets, bool)
         if not whole or numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 0:

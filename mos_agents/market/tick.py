@@ -18,6 +18,7 @@ from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import check_size, naming
 from mos_agents.market.closing import close
+from mos_agents.market.memory import check_memory
 from mos_agents.market.observations import Book, ObservationField
 from mos_agents.market.positions import Ledger
 from mos_agents.market.printing import short_repr
@@ -113,7 +114,11 @@ class Market:
         return replace(self, **parts)
 
     def start(self, batch: int = 1) -> State:
-        """The state before the first tick, for `batch` markets."""
+        """The state before the first tick, for `batch` markets.
+
+        Raises InputError where so many cannot be played in this machine's memory.
+        """
+        self.cached(("fits in memory", batch), lambda: check_memory(self, batch))
         layout = self.layout
         rows = np.ones((batch, 1))
         opening = getattr(self.arrivals, "opening_excitation", 0.0)
@@ -151,7 +156,11 @@ class Market:
 
     @cached_property
     def seats(self) -> tuple[Seat, ...]:
-        """What each participant knows of its place, in roster order."""
+        """What each participant knows of its place, in roster order.
+
+        Raises InputError where so many participants with such observations do not fit in memory.
+        """
+        check_memory(self, 1)
         seats, begin = [], 0
         low, high = self.quotes.limits(self)
         for n, name in enumerate(self.layout.participants):

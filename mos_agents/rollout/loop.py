@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.learners.levels import Levels, check_room
+from mos_agents.market.memory import check_memory
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.seat import Seat
@@ -52,12 +53,15 @@ class Table:
         if not isinstance(policies, Mapping):
             raise InputError(f"policies={policies!r:.60} must map participants to their policies")
         names = market.layout.participants
+        known = set(names)
         for name in policies:
-            if name not in names:
+            if name not in known:
                 raise InputError(f"policies: {name!r} is not a participant; they are {names}")
         missing = [name for name in names if name not in policies]
         if missing:
             raise InputError(f"policies: none for {missing}; give every participant one")
+        if isinstance(markets, int):  # before there are as many of anything
+            check_memory(market, markets)
         chosen = tuple(as_policy(name, policies[name]) for name in names)
         streams = tuple(Streams.of(seed, markets, owner=name) for name in names)
         batch = len(streams[0].markets)

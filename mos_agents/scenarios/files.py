@@ -13,7 +13,7 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mos_agents.market.checks import echo
+from mos_agents.market.checks import concise, echo
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import read_regular
 from mos_agents.scenarios.schema import Scenario
@@ -189,7 +189,7 @@ def validate(data: Any, shown: str = "scenario") -> Scenario:
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
-        raise InputError(f"{shown}: {explain(error, data)}") from None
+        raise InputError(f"{shown}: {concise(explain(error, data))}") from None
     except RecursionError:
         raise InputError(f"{shown}: is nested too deeply") from None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mos_agents.learners.levels import MOST_OF_MEMORY, Levels, memory
+from mos_agents.learners.levels import Levels
 from mos_agents.learners.saving import named
+from mos_agents.market.memory import MOST_OF_MEMORY, memory
 from mos_agents.market.types import InputError
 from mos_agents.training.hosted import innermost
 from mos_agents.training.plan import CAPACITY

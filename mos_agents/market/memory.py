@@ -1,0 +1,99 @@
+"""How much memory a market takes while it is played, looked at before anything is made."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
+from mos_agents.market.browsing import Browsing
+from mos_agents.market.execution import Expected
+from mos_agents.market.metrics import N_METRICS
+from mos_agents.market.observations import Book
+from mos_agents.market.types import InputError
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+MOST_OF_MEMORY = 0.8
+"""Share of the machine's memory that may be asked for."""
+
+NUMBER = 8  # bytes
+SHOWN = 6  # numbers a rival's offer that is seen: its price and whether it is open, each thrice
+PER_ORDER = 8 * NUMBER  # group, side, size, intent, time and what is drawn for each
+
+
+def memory() -> int:
+    """Bytes of memory of this machine, or of the container that this process is in."""
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        there = min(there, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return there
+
+
+def check_memory(market: Market, markets: int) -> None:
+    """InputError unless so many markets can be played in this machine's memory, by estimate.
+
+    What learners remember and what is recorded comes on top, and is looked at where it is made.
+    """
+    there = MOST_OF_MEMORY * memory()
+    once, each = set_up_bytes(market), played_bytes(market)
+    if once + markets * each <= there:
+        return
+    fit = int((there - once) / each)
+    layout = market.layout
+    remedy = f"play at most {fit:,} markets, or lower" if fit > 0 else "lower"
+    remedy += " the numbers of participants and instruments, or the arrivals"
+    seen = once + markets * SHOWN * NUMBER * shown_offers(market)
+    if seen > 0.5 * (once + markets * each):
+        remedy += "; observations.show_rivals: false shows nobody the rivals' quotes"
+    raise InputError(
+        f"markets={markets:,}: {layout.N:,} participants with {layout.L:,} listings take about "
+        f"{(once + markets * each) / 1e9:,.1f} GB, and {MOST_OF_MEMORY:.0%} of this machine's "
+        f"memory are {there / 1e9:,.1f} GB; {remedy}"
+    )
+
+
+def played_bytes(market: Market) -> float:
+    """Bytes of a market while it is played: its state twice, and what a tick hands out."""
+    layout = market.layout
+    delay = market.observations.delay
+    lead = float(getattr(market.positions, "lead_time", 0))
+    state = layout.L * (8 + 2 * lead + 4 * delay) + 6 * layout.N + 3 * layout.K + 5 * layout.G
+    made = 12 * layout.L + (N_METRICS + 12) * layout.N + 6 * layout.G
+    width = 3 * (16 * layout.L + 4 * layout.N) + SHOWN * shown_offers(market)
+    return NUMBER * (2 * state + made + width) + PER_ORDER * orders(market)
+
+
+def set_up_bytes(market: Market) -> float:
+    """Bytes of what is known of every observation: its indices, its labels, and how to copy it."""
+    return 4.0 * NUMBER * shown_offers(market)
+
+
+def shown_offers(market: Market) -> float:
+    """How many rivals' offers all participants of a market see together."""
+    layout, observer = market.layout, market.observations
+    if isinstance(observer, Book) and not observer.show_rivals:
+        return 0.0
+    if layout.choice == "across":
+        return float(layout.L) * (layout.N - 1)
+    offers = np.bincount(layout.instrument, minlength=layout.K).astype(np.float64)
+    return float((offers * (offers - 1.0)).sum())
+
+
+def orders(market: Market) -> float:
+    """Single orders, looks or units of a tick and market, on average, as far as can be told."""
+    process, groups, dt = market.arrivals, market.layout.G, market.dt
+    if isinstance(process, Browsing):
+        return process.mean_views(groups)
+    if isinstance(process, Hawkes):
+        return 2.0 * groups * dt * process.mu / (1.0 - process.alpha / process.beta)
+    if isinstance(process, Poisson):
+        return groups * dt * (process.buy + process.sell)
+    if isinstance(process, FixedMass) and not isinstance(market.execution, Expected):
+        return groups * (process.buy + process.sell)
+    return 0.0
