@@ -2,7 +2,8 @@
 
 Each participant in turn is taken out, and a fresh learner trained in its place against the others
 as they are. What the learner earns more than the participant did, before the same luck, is what the
-participant leaves on the table. The sum over participants is a lower bound of NashConv,
+participant leaves on the table. The best constant action is tried too: a learner that was trained
+too briefly finds less than that. The sum over participants is a lower bound of NashConv,
 sum_i (V_i^BR - V_i) (Lanctot et al. 2017, "A Unified Game-Theoretic Approach to Multiagent
 Reinforcement Learning"): a learner need not find the best response, sees no more than its seat
 does, and chooses within the plan's actions.
@@ -19,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from mos_agents import scenarios
-from mos_agents.analysis.statistics import check_confidence
+from mos_agents.analysis.interval_text import interval_text
+from mos_agents.analysis.statistics import Interval, check_confidence
 from mos_agents.learners.trained import TrainedNetwork
 from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
@@ -27,6 +29,7 @@ from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy, from_spec
 from mos_agents.rollout import compare_policies, mean_interval
 from mos_agents.training import extra
+from mos_agents.training.constants import best_of
 from mos_agents.training.folder import read_training
 from mos_agents.training.hosted import learns
 from mos_agents.training.plan import TrainingPlan, whole
@@ -38,11 +41,12 @@ EVALUATION = 1_000_003
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Gain:
-    """What a fresh learner earns in a participant's place, in reward per tick.
+    """What a response earns in a participant's place, in reward per tick.
 
-    before, after: means of the participant's own policy and of the learner. gain: their difference
-    before the same luck, in [low, high] with the stated confidence (for this learner: another
-    training gives another). policy: the learner, ready to play. shares: [R] the replicates' gains.
+    before, after: means of the participant's own policy and of the response. gain: their difference
+    before the same luck, in [low, high] with the stated confidence (for this response: another
+    training gives another). policy: the response, ready to play. shares: [R] the replicates' gains.
+    response: "learner", or which constant action, such as "level 5 of 15 (1.57)".
     """
 
     participant: str
@@ -53,14 +57,32 @@ class Gain:
     high: float
     policy: Policy
     shares: Any
+    response: str = "learner"
+
+    @property
+    def evidence(self) -> bool:
+        """Whether it earned more than the policy that it replaces; if not, it shows nothing."""
+        return self.gain > 0.0
+
+    def __str__(self) -> str:
+        count = 2 if self.shares is None else len(self.shares)
+        one = Interval(self.gain, self.low, self.high, float("nan"))
+        text = interval_text(one, count, "market", _signed)
+        if not self.evidence:
+            return f"{text}: no evidence"
+        return f"{text}, perhaps by chance" if self.low <= 0.0 else text
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Exploitability:
-    """The gains of all participants, and their sum in [low, high]: a lower bound of NashConv.
+    """What there is to gain at each place, and the sum in [low, high]: a lower bound of NashConv.
 
-    A participant at whose place the learner earned less counts as 0: it can stay with its policy.
+    gains: of the learners. constants: of the best constant action of the grid at each place, in
+    the same order; none where they were not tried. At each place the better of both counts, as
+    played with random numbers of their own; where neither earned more than the participant's own
+    policy, that is no evidence, and the place counts as 0: it can stay with its policy. low, high:
+    NaN where there is no evidence at any place.
     """
 
     gains: tuple[Gain, ...]
@@ -68,6 +90,13 @@ class Exploitability:
     low: float
     high: float
     confidence: float
+    constants: tuple[Gain, ...] = ()
+    counted: tuple[Gain, ...] = ()
+
+    @property
+    def evidence(self) -> bool:
+        """Whether anybody gained anything at all."""
+        return self.nash_conv > 0.0
 
     def __getitem__(self, participant: str) -> Gain:
         for gain in self.gains:
@@ -79,21 +108,56 @@ class Exploitability:
         )
 
     def __str__(self) -> str:
-        wide = max(len("participant"), *(len(one.participant) for one in self.gains))
-        lines = [
-            f"reward per tick, {100 * self.confidence:g}% bootstrap intervals over markets",
-            f"{'participant':<{wide}}  {'own policy':>11}  {'learner':>11}  {'gain':>11}  interval",
-        ]
-        lines += [
-            f"{g.participant:<{wide}}  {g.before:>11.4f}  {g.after:>11.4f}  {g.gain:>+11.4f}  "
-            f"[{g.low:.4f}, {g.high:.4f}]"
-            for g in self.gains
-        ]
-        lines.append(
-            f"NashConv at least {self.nash_conv:.4f} [{self.low:.4f}, {self.high:.4f}], as far as "
-            "these learners found"
+        rows = [("participant", "own policy", "response", "earns", "gain")]
+        for place, learner in enumerate(self.gains):
+            tried = [learner, *self.constants[place : place + 1]]
+            rows += [
+                (
+                    one.participant if one is learner else "",
+                    f"{one.before:.4f}" if one is learner else "",
+                    one.response,
+                    f"{one.after:.4f}",
+                    str(one),
+                )
+                for one in tried
+            ]
+        wide = [max(len(row[column]) for row in rows) for column in range(5)]
+        lines = [f"reward per tick, {100 * self.confidence:g}% bootstrap intervals over markets"]
+        for name, before, response, after, gain in rows:
+            lines.append(
+                f"{name:<{wide[0]}}  {before:>{wide[1]}}  {response:<{wide[2]}}  "
+                f"{after:>{wide[3]}}  {gain}".rstrip()
+            )
+        return "\n".join([*lines, self.verdict])
+
+    @property
+    def verdict(self) -> str:
+        """The bound in a sentence, or that there is none."""
+        if not self.evidence:
+            tried = "a learner or a constant action" if self.constants else "a learner"
+            return (
+                f"NashConv: no evidence. Nowhere did {tried} earn more than the policy it "
+                "replaced; that is no proof of an equilibrium: longer training (--iterations) may "
+                "find more"
+            )
+        counts = [len(one.shares) for one in self.counted if one.shares is not None]
+        total = Interval(self.nash_conv, self.low, self.high, float("nan"))
+        text = interval_text(total, min(counts, default=2), "market", _plain)
+        silent = [one.participant for one in self.gains
+                  if all(c.participant != one.participant for c in self.counted)]  # fmt: skip
+        rest = f"; no evidence in place of {', '.join(silent)}" if silent and self.counted else ""
+        by = ", ".join(f"{one.participant}: {one.response}" for one in self.counted)
+        return f"NashConv at least {text}, as far as these responses found" + (
+            f" ({by}{rest})" if by else ""
         )
-        return "\n".join(lines)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.4f}"
 
 
 def exploitability(
@@ -111,12 +175,15 @@ def exploitability(
 ) -> Exploitability:
     """Train a best response to the others at each participant's place, and report what it gains.
 
+    The best constant action of the plan's grid is tried as well; the better of both counts.
+
     plan: how learners are trained, and the scenario; its `agents` are not used. policies: who plays
         what, over the plan's `policies` and those over the scenario's. Nobody may go on learning.
     participants: at whose places; None: at all that quote anything.
     markets, seeds: the comparison plays one episode in so many markets of each of so many seeds.
     on_training: called with each participant before its learner is trained, and its result, if any,
-        with every record of that training (`loop.OnProgress`). on_gain: called with each gain.
+        with every record of that training (`loop.OnProgress`). on_gain: called with the better
+        response of each place.
     address, insecure: of a Ray cluster, as for `training.train`.
     Raises InputError in one line where the plan does not fit, or somebody learns.
     """
@@ -150,16 +217,32 @@ def exploitability(
     market = first if plan.horizon is None else first.with_parts(horizon=plan.horizon)
     extra.needed()
     luck = [plan.seed + EVALUATION + k for k in range(seeds)]
-    gains = []
+    gains, found = [], []
     with _together(address, insecure):
         for name, one in plans.items():
             learner = _trained(name, one, on_training, address, insecure)
-            gains.append(_gain(market, played, name, learner, luck, markets, confidence))
+            constant, wins = best_of(one, market, name, played, [learner])
+            tried: dict[str, Policy] = {"learner": learner, constant.told: constant.policy}
+            both = _gains(market, played, name, tried, luck, markets, confidence)
+            gains.append(both[0])
+            found.append((both[1], wins))
             if on_gain is not None:
-                on_gain(gains[-1])
-    counted = [one.shares for one in gains if one.gain > 0.0]
-    total = np.sum(counted, axis=0) if counted else np.zeros(seeds * markets)
-    return Exploitability(tuple(gains), *mean_interval(total, confidence), confidence)
+                on_gain(both[1] if wins else both[0])
+    return _added_up(gains, found, confidence)
+
+
+def _added_up(
+    gains: Sequence[Gain], found: Sequence[tuple[Gain, bool]], confidence: float
+) -> Exploitability:
+    """found: at each place the best constant's gain, and whether it is to count."""
+    better = [one if wins else gain for gain, (one, wins) in zip(gains, found, strict=True)]
+    counted = tuple(one for one in better if one.evidence)
+    nan = float("nan")
+    total = (0.0, nan, nan)
+    if counted:
+        total = mean_interval(np.sum([one.shares for one in counted], axis=0), confidence)
+    constants = tuple(one for one, _ in found)
+    return Exploitability(tuple(gains), *total, confidence, constants, counted)
 
 
 def of_training(run: str | Path, root: str | Path = "runs", **changes: Any) -> TrainingPlan:
@@ -188,20 +271,24 @@ def _trained(
     return policy
 
 
-def _gain(
-    market: Market, played: Mapping[str, Policy], name: str, learner: Policy, seeds: Sequence[int],
-    markets: int, confidence: float,
-) -> Gain:  # fmt: skip
+def _gains(
+    market: Market, played: Mapping[str, Policy], name: str, responses: Mapping[str, Policy],
+    seeds: Sequence[int], markets: int, confidence: float,
+) -> list[Gain]:  # fmt: skip
+    """What each response earns in the participant's place, before the same random numbers."""
+    own = "own policy"
     found = compare_policies(
-        market, {"own": played[name], "learner": learner}, participant=name, others=played,
-        seeds=seeds, markets=markets, confidence=confidence,
+        market, {own: played[name], **responses}, participant=name, others=played, seeds=seeds,
+        markets=markets, confidence=confidence,
     )  # fmt: skip
-    row = found.row("learner")
-    shares = found.values["learner", name] - found.values["own", name]
-    return Gain(
-        name, found.row("own").mean, row.mean, row.difference, row.difference_low,
-        row.difference_high, learner, shares,
-    )  # fmt: skip
+    rows = [found.row(told) for told in responses]
+    return [
+        Gain(
+            name, found.row(own).mean, row.mean, row.difference, row.difference_low,
+            row.difference_high, policy, found.values[told, name] - found.values[own, name], told,
+        )
+        for row, (told, policy) in zip(rows, responses.items(), strict=True)
+    ]  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -1,0 +1,104 @@
+"""The simplest best responses: one action for ever, the best of the plan's grid.
+
+A learner that was trained too briefly finds less than the best constant action does. So constants
+are tried as well, and the better of both counts: a floor for what there is to gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from envs.choices import price_grids
+from mos_agents.analysis.numbers import number
+from mos_agents.market.printing import short_repr
+from mos_agents.market.random import Shocks
+from mos_agents.market.seat import Seat
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array
+from mos_agents.policies.base import Policy, same
+from mos_agents.rollout import rollout
+from mos_agents.training.plan import TrainingPlan
+
+SELECTION = 2_000_003
+"""Added to the plan's seed: the constant is chosen before random numbers that the comparison does
+not have, so that the best of many is not the luckiest of many."""
+
+MARKETS = 16
+"""Markets in which it is chosen."""
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class ConstantAction:
+    """Plays the same action [L_n, A] at every tick."""
+
+    kind: ClassVar[str] = "constant_action"
+    atomic: ClassVar[bool] = True
+
+    action: Array
+
+    def start(self, seat: Seat, batch: int) -> Any:
+        return None
+
+    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+        shape = (len(observation), *self.action.shape)
+        return np.ascontiguousarray(np.broadcast_to(self.action, shape)), memory
+
+    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+        own: Array = same(action, self.act(seat, observation, memory, None)[0]).astype(np.float64)  # type: ignore[arg-type]
+        return own
+
+
+class Constant(NamedTuple):
+    """One level of the plan's grid, the same for all own listings, and what it is in money."""
+
+    level: int
+    levels: int
+    policy: ConstantAction
+
+    @property
+    def told(self) -> str:
+        """level 5 of 15 (1.57): the first listing's price, or offset and spread, in brackets."""
+        values = ", ".join(number(float(x)) for x in self.policy.action[0])
+        return f"level {self.level} of {self.levels} ({values})"
+
+
+def constants(plan: TrainingPlan, market: Market, seat: Seat) -> list[Constant]:
+    """Every level of the grid that the plan's learners of that seat choose from, or, where they
+    choose numbers, of the grid that they would have."""
+    tables = price_grids(market, (seat,), plan.levels, plan.band, plan.grid)
+    count = max(len(table) for table in tables)
+    return [
+        Constant(
+            level,
+            count,
+            ConstantAction(np.stack([table[min(level, len(table) - 1)] for table in tables])),
+        )
+        for level in range(count)
+    ]
+
+
+def best_of(
+    plan: TrainingPlan,
+    market: Market,
+    name: str,
+    others: Mapping[str, Policy],
+    rivals: Sequence[Policy] = (),
+) -> tuple[Constant, bool]:
+    """The constant that earns the most in the participant's place, and whether it earns more than
+    each of the rivals for that place does; ties go to them."""
+
+    def earned(policy: Policy) -> float:
+        found = rollout(
+            market, {**others, name: policy}, seed=plan.seed + SELECTION, markets=MARKETS
+        )
+        return float(found.reward[:, market.layout.participants.index(name)].mean())
+
+    tried = constants(plan, market, market.seat(name))
+    rewards = [earned(one.policy) for one in tried]
+    best = int(np.argmax(rewards))
+    return tried[best], all(rewards[best] > earned(policy) for policy in rivals)
