@@ -31,7 +31,7 @@ SUPPORTED = $(shell $(PYTHON) -c \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help .venv train-env demo test train-test chaos matrix lint types bench bench-train lock clean
+.PHONY: help .venv train-env demo test train-test chaos matrix soak short lint types bench bench-train lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,10 +73,16 @@ train-test: $(TRAINING)  ## run the tests of training, which need PyTorch
 	$(BIN)/python -m pytest -q -m train tests
 
 chaos: $(READY)  ## kill processes of real clusters for a quarter of an hour
-	$(BIN)/python -m pytest -q -s -m chaos tests/actors
+	$(BIN)/python -m pytest -q -s -m "chaos and not short" tests/actors
 
 matrix: $(READY)  ## compare the hash of every preset, seed and layout over a real cluster
-	$(BIN)/python -m pytest -q -s -m matrix tests/actors
+	$(BIN)/python -m pytest -q -s -m "matrix and not short" tests/actors
+
+soak: $(READY)  ## play for hours and look at memory and descriptors
+	$(BIN)/python -m pytest -q -s -m "soak and not short" tests/actors
+
+short: $(READY)  ## the short forms of chaos, matrix and soak
+	$(BIN)/python -m pytest -q -s -m short tests/actors
 
 lint: $(READY)  ## check the code's style and format
 	$(BIN)/ruff check .

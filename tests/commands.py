@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from mos_agents.cli import run
 from tests.test_runs import ROOT
+from tests.waiting import PATIENCE, eventually
 
 SAID = Path("said.txt")
 
@@ -56,10 +56,8 @@ def stopped(number: int, once: Callable[[], object], *arguments: str) -> str:
             [sys.executable, "-m", "mos_agents.cli", *arguments],
             stdout=out, stderr=subprocess.PIPE, text=True, env=environment(),
         )  # fmt: skip
-    deadline = time.monotonic() + 240.0
-    while not once() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
+    eventually(lambda: once() or process.poll() is not None)
     process.send_signal(number)
-    _, error = process.communicate(timeout=240)
+    _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), error
     return error

@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.commands")
+
+# No example is too slow: whatever else the machine does at the time is none of a test's business.
+settings.register_profile("mos", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("mos")
 
 
 @pytest.fixture

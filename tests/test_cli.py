@@ -16,6 +16,7 @@ from mos_agents import __version__, runs, scenarios
 from mos_agents.cli import run
 from tests.commands import refused
 from tests.test_runs import HOSTILE, ROOT
+from tests.waiting import PATIENCE
 
 SHORT = ["--ticks", "6", "--set", "instruments=2"]
 
@@ -347,7 +348,7 @@ def test_a_stopped_run_ends_in_one_line_and_what_it_recorded_is_readable(
         time.sleep(0.01)
     time.sleep(1.0)
     process.send_signal(number)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == code
     assert error.count("\n") == 1
     stopped = runs.read("stopped")

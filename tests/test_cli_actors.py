@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,7 @@ from mos_agents.cli import run
 from mos_agents.market.types import InputError
 from tests.commands import refused
 from tests.test_runs import ROOT
+from tests.waiting import PATIENCE, eventually
 
 LONG = ["--ticks", "1500", "--markets", "2", "--set", "products=2", "--no-report"]
 
@@ -43,19 +44,18 @@ def killed(arguments: list[str], after_ticks: int, number: int) -> list[psutil.P
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
     )
-    deadline = time.monotonic() + 90.0
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if runs.read("it").ticks >= after_ticks:
-                break
-        except InputError:
-            pass
-        time.sleep(0.05)
+
+    def far_enough() -> bool:
+        with contextlib.suppress(InputError):
+            return process.poll() is not None or runs.read("it").ticks >= after_ticks
+        return False
+
+    eventually(far_enough)
     started = []
     if process.poll() is None:
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
-    process.wait(60)
+    process.wait(PATIENCE)
     return started
 
 
@@ -187,12 +187,12 @@ def test_a_ray_run_killed_with_its_driver_leaves_nothing_running_and_resumes(
     assert len(started) > 3  # the cluster's own, the clearing house, the participants
     # Ray's two agents look for their raylet once a minute or so, and then follow it.
     working = [p for p in started if p.is_running() and "Agent" not in words_of(p)]
-    _, alive = psutil.wait_procs(working, timeout=60)
+    _, alive = psutil.wait_procs(working, timeout=PATIENCE)
     assert [words_of(p) for p in alive] == []
     # In a process of its own: this one may be on a cluster of other tests.
     again = subprocess.run(
         [sys.executable, "-m", "mos_agents.cli", "run", "--resume", "it", "--no-report"],
-        env=environment(), capture_output=True, text=True, timeout=200, check=True,
+        env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True,
     )  # fmt: skip
     assert f"hash    {undisturbed}" in again.stdout
     assert run(["verify", "it"]) == 0

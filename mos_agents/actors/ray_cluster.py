@@ -139,8 +139,7 @@ class Head:
     """Looks for the head node now and then, for whoever waits for a cluster's answers."""
 
     def __init__(self) -> None:
-        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-        self._place = host.strip("[]"), int(port)
+        self._place: tuple[str, int] | None = None  # known once this process has joined
         self._looked = time.monotonic()
         self._away: float | None = None  # since when
 
@@ -155,6 +154,9 @@ class Head:
             time.sleep(0.5)
 
     def _is_there(self) -> bool:
+        if self._place is None:
+            host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+            self._place = host.strip("[]"), int(port)
         try:
             socket.create_connection(self._place, timeout=1.0).close()
             self._away = None

@@ -5,6 +5,11 @@ import re
 import socket
 from pathlib import Path
 
+from tests.waiting import PATIENCE
+
+SILENT_SECONDS = 20.0
+"""A server that has said nothing for so long will not."""
+
 
 def descendants(pid=None):
     """{pid: title} of all processes below one, by default below this one; no zombies."""
@@ -90,8 +95,8 @@ def asked_without_a_token(address, port, path, token=None):
     )
     host = "127.0.0.1" if address == "0.0.0.0" else address
     answer = b""
-    with socket.create_connection((host, port), 3.0) as line:
-        line.settimeout(1.5)
+    with socket.create_connection((host, port), PATIENCE) as line:
+        line.settimeout(SILENT_SECONDS)
         line.sendall(request)
         try:
             while b"grpc-status" not in answer and (more := line.recv(65536)):

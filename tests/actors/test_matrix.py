@@ -1,5 +1,7 @@
 """Every preset, three seeds, every layout over a real cluster: one hash. `make matrix`.
 
+The short form has two seeds and three layouts: `make short`.
+
 The processes are lent from one run to the next, as an environment lends them from one episode to
 the next: starting them takes ten times as long as the run. Messages, hosts and clearing houses are
 those of every run over Ray; runs in processes of their own are in test_ray.py.
@@ -77,13 +79,20 @@ def again(own_cluster):
         ray.kill(house)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "layouts"),
+    [
+        pytest.param((0, 20_261), [(1, 0), (2, 1), (5, 2)], marks=pytest.mark.short, id="short"),
+        pytest.param((0, 1, 20_261), LAYOUTS, id="long"),
+    ],
+)
 @pytest.mark.parametrize("preset", scenarios.presets())
-def test_every_layout_over_ray_has_the_hash_of_the_loop(preset, again, tmp_path):
+def test_every_layout_over_ray_has_the_hash_of_the_loop(preset, seeds, layouts, again, tmp_path):
     begin, hashes = time.monotonic(), {}
-    for seed in (0, 1, 20_261):
+    for seed in seeds:
         scenario = scenarios.load(preset).model_copy(update={"seed": seed})
         expected = undisturbed(scenario, TICKS, MARKETS)
-        for count, hosts in LAYOUTS:
+        for count, hosts in layouts:
             folder = tmp_path / f"{seed}-{count}-{hosts}"
             made = driven(scenario, TICKS, MARKETS, again, count=count, hosts=hosts,
                           folder=str(folder), checkpoint_every=8, died=ActorDied)  # fmt: skip
@@ -91,7 +100,8 @@ def test_every_layout_over_ray_has_the_hash_of_the_loop(preset, again, tmp_path)
             assert not made.health.counts and made.health.shard_restarts == 0
             assert set(made.health.seconds) == set(scenario.policies())
             hashes[seed, count, hosts] = made.hash
-    assert len(hashes) == 3 * len(LAYOUTS) and len(set(hashes.values())) == 3
+    assert len(hashes) == len(seeds) * len(layouts)
+    assert len(set(hashes.values())) == len(seeds)
     titles = list(descendants().values())
     hosting = sum(title.startswith("ray::_HostActor") for title in titles)
     assert (

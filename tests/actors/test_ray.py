@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,7 @@ from mos_agents.actors.ray_answers import answers
 from mos_agents.actors.ray_runtime import ActorDied, RayRuntime, RayShards, _door_in
 from tests.actors.processes import asked_without_a_token, descendants, doors, listening, titled
 from tests.actors.worlds import SHOP, driven, driver, one_shard, undisturbed, with_policy
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("own_cluster")]
 
@@ -40,17 +42,14 @@ def test_a_run_over_ray_has_the_hash_of_the_loop(preset, count, hosts, tmp_path)
     gone("ray::_HostActor"), gone("ray::_ShardActor")
 
 
-def gone(title, seconds=20.0):
+def gone(title):
     """Wait until no process of that title is left."""
-    until = time.monotonic() + seconds
-    while left := titled(title):
-        assert time.monotonic() < until, f"still running: {left}"
-        time.sleep(0.05)
+    eventually(lambda: not titled(title), f"still running: {title}")
 
 
-def killed(folder, title, at, seed, ticks=300):
+def killed(folder, title, at, seed, ticks=80):
     """The driver of a run in which a process is killed by SIGKILL after tick `at` was given."""
-    made = driver(SHOP, ticks, 2, RayShards(), folder=str(folder), checkpoint_every=100,
+    made = driver(SHOP, ticks, 2, RayShards(), folder=str(folder), checkpoint_every=30,
                   died=ActorDied)  # fmt: skip
     for tick in made.run():
         if tick.tick == at:
@@ -60,12 +59,12 @@ def killed(folder, title, at, seed, ticks=300):
 
 @pytest.mark.parametrize(
     ("title", "at"),
-    [("ray::_HostActor", 14), ("ray::_ShardActor", 14), ("ray::_ShardActor", 150)],
+    [("ray::_HostActor", 14), ("ray::_ShardActor", 14), ("ray::_ShardActor", 50)],
     ids=["participant", "clearing house", "clearing house after a checkpoint"],
 )
 def test_a_killed_process_comes_back_and_the_hash_is_the_same(title, at, tmp_path):
     made = killed(tmp_path, title, at, seed=at)
-    assert made.hash == undisturbed(SHOP, 300, 2)
+    assert made.hash == undisturbed(SHOP, 80, 2)
     participants = sum(c.get("restarted", 0) for c in made.health.counts.values())
     expected = (1, 0) if title == "ray::_HostActor" else (0, 1)
     assert (participants, made.health.shard_restarts) == expected
@@ -94,47 +93,64 @@ def test_kills_in_the_middle_of_ticks_change_nothing(tmp_path):
     assert made.health.shard_restarts == 1
 
 
-DEADLINE = 0.3
+HANGS = ["sleeps", pytest.param("loops", marks=pytest.mark.chaos), "is stopped"]
 
 
-@pytest.mark.parametrize(
-    "how", ["sleeps", pytest.param("loops", marks=pytest.mark.chaos), "is stopped"]
-)
-def test_nobody_waits_longer_than_the_deadline_for_one_that_hangs(how, strangers):
-    """Late, then withdrawn after `patience` (the stopped one has another life first, and is stopped
-    in that, too); the others' ticks go on."""
+def hanging(how, deadline):
+    """A shard in which firm_1 hangs from some tick on; in its second life too, where it is stopped.
+
+    Gives what brings it to the next tick, until the firm is withdrawn.
+    """
     lives = 2 if how == "is stopped" else 1
     stalls = with_policy("firm_1", {"kind": "stalls", "loops": how == "loops"})
     runtime = RayRuntime()
-    shard = one_shard(SHOP if how == "is stopped" else stalls, runtime, deadline=DEADLINE,
+    shard = one_shard(SHOP if how == "is stopped" else stalls, runtime, deadline=deadline,
                       restarts=lives - 1, patience=3)  # fmt: skip
+    host, stopped = shard._roster.index(["firm_1"]), set()
     try:
         shard.start()
-        shard.advance(5)
-        host, stopped, late = shard._roster.index(["firm_1"]), set(), []
         while "firm_1" not in shard.house.withdrawn:
             handle = shard._handles[host]
             if how == "is stopped" and shard._born[host] is None and handle not in stopped:
-                answer = runtime.ask([(handle, "where", ())], 20.0)[0]
+                answer = runtime.ask([(handle, "where", ())], None)[0]
                 os.kill(answer.value[1], signal.SIGSTOP)
                 stopped.add(handle)
-            begin = time.monotonic()
-            shard.advance(1)
-            late.append(time.monotonic() - begin)
-            assert sum(late) < 60.0
-        begin = time.monotonic()
-        progress = shard.advance(5)
-        after = (time.monotonic() - begin) / 5
-        assert progress.withdrawn == ("firm_1",)
-        counts = progress.counts["firm_1"]
+            yield shard, partial(shard.advance, 1)
+        counts = shard.advance(5).counts["firm_1"]
         assert counts.get("restarted", 0) == lives - 1 and counts["late"] >= 3 * 2 * lives
-        middle, worst = sorted(late)[len(late) // 2], max(late)
-        print(f"{how}: {len(late)} of {middle:.3f} s (median), {worst:.3f} s (longest), "
-              f"deadline {DEADLINE} s, {after:.3f} s after the withdrawal")  # fmt: skip
-        assert middle < DEADLINE + 0.1 and worst < DEADLINE + 2.0
     finally:
         shard.close()
     gone("ray::_HostActor")
+
+
+@pytest.mark.parametrize("how", HANGS)
+def test_one_that_hangs_is_late_and_then_withdrawn_and_the_ticks_go_on(how, strangers):
+    """It never answers, and yet every tick comes to its end."""
+    ticks = 0
+    for shard, advance in hanging(how, deadline=1.0):
+        advance()
+        ticks += 1
+        assert shard.house.tick == ticks < 10_000
+    assert ticks >= 3
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("how", ["sleeps", "loops", "is stopped"])
+def test_nobody_waits_longer_than_the_deadline_for_one_that_hangs(how, strangers):
+    """Seconds, on a machine that does nothing else: 99 in 100 ticks within the deadline + 0.1."""
+    deadline, late = 0.3, []
+    for _ in range(12):
+        for shard, advance in hanging(how, deadline):
+            if shard.house.tick < 5:
+                advance()
+                continue
+            begin = time.monotonic()
+            advance()
+            late.append(time.monotonic() - begin)
+    worst = sorted(late)[int(0.99 * (len(late) - 1))]
+    print(f"\n{how}: {len(late)} ticks, 99 in 100 within {worst:.3f} s, longest {max(late):.3f} s, "
+          f"deadline {deadline} s")  # fmt: skip
+    assert worst < deadline + 0.1
 
 
 def test_hosts_on_this_machine_get_their_ticks_by_line_and_nothing_of_that_listens():
@@ -228,8 +244,7 @@ def plain_http(address, port):
     import socket
 
     host = "127.0.0.1" if address == "0.0.0.0" else address
-    with socket.create_connection((host, port), 3.0) as line:
-        line.settimeout(3.0)
+    with socket.create_connection((host, port), PATIENCE) as line:
         body = b"{}"
         line.sendall(b"POST /get_or_create_runtime_env HTTP/1.1\r\nHost: here\r\n"
                      b"Content-Length: 2\r\nConnection: close\r\n\r\n" + body)  # fmt: skip
@@ -251,7 +266,7 @@ def test_a_wrong_token_does_not_get_into_the_cluster():
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
     answer = subprocess.run(
         [sys.executable, "-c", JOIN, address], env=environment, capture_output=True, text=True,
-        timeout=90,
+        timeout=PATIENCE,
     )  # fmt: skip
     assert answer.returncode != 0 and "in\n" not in answer.stdout
     assert "InputError" in answer.stderr
@@ -271,12 +286,9 @@ with cluster():
 
 def test_nothing_is_left_running_after_a_run():
     answer = subprocess.run(
-        [sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=PATIENCE
     )
     assert answer.returncode == 0, answer.stderr
     pids = [int(p) for p in answer.stdout.rpartition("below")[2].split()]
     assert len(pids) >= 3  # the table, the node, its workers
-    until = time.monotonic() + 15.0
-    while left := [p for p in pids if os.path.exists(f"/proc/{p}")]:
-        assert time.monotonic() < until, f"still running: {left}"
-        time.sleep(0.1)
+    eventually(lambda: not any(os.path.exists(f"/proc/{p}") for p in pids), "still running")

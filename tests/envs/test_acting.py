@@ -1,7 +1,6 @@
 """Environments over actors: the same market to the bit, whoever hosts those who play inside."""
 
 import os
-import time
 
 import numpy as np
 import psutil
@@ -12,6 +11,7 @@ from envs.batched import BatchedMarket
 from mos_agents import scenarios
 from mos_agents.market.types import InputError, QuoteRefused
 from tests.contracts.environments import BehaviourSuite, PictureSuite, same, sample, seeded_sampler
+from tests.waiting import eventually
 
 CASES = {
     "retail": (retail_v0, {"agents": ["firm_2"], "products": 2}),
@@ -178,10 +178,7 @@ def over_ray():
     for env in made:
         env.close()
     assert ray.is_initialized() != own
-    until = time.monotonic() + 60.0
-    while own and children() - before and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not own or not children() - before
+    eventually(lambda: not own or not children() - before, "processes are left")
 
 
 @pytest.mark.parametrize("case", ["retail", "makers"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,8 +164,10 @@ def test_a_trial_waits_for_the_processes_of_a_killed_driver_to_end(
     shutil.copytree(calm[0], tmp_path / "it")
     place = tmp_path / "it" / "trainings" / SECOND
     (tmp_path / "it" / "trials" / f"{SECOND}.json").unlink()
-    with subprocess.Popen(["flock", str(place), "sleep", "3"]) as orphan:
+    with subprocess.Popen(["flock", str(place), "cat"], stdin=subprocess.PIPE) as orphan:
+        assert orphan.stdin is not None
         while subprocess.run(["flock", "-n", str(place), "true"], check=False).returncode == 0:
             assert orphan.poll() is None
+        threading.Timer(2.0, orphan.stdin.close).start()  # by then the trial waits
         result = swept(tmp_path / "it")
     assert not result.failed and result.trials.equals(calm[1].trials)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from mos_agents.sweeps.training import Training
 from tests.actors.test_cluster import lose, up
 from tests.sweeps.worlds import GAME, RETAIL, Slow, plan
 from tests.test_runs import ROOT
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
 
@@ -141,9 +141,7 @@ def stopped(number: int, after: int) -> tuple[subprocess.Popen[str], str, list[p
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    deadline = time.monotonic() + 240.0
-    while time.monotonic() < deadline and len(kept()) < after:
-        time.sleep(0.005)
+    eventually(lambda: process.poll() is not None or len(kept()) >= after)
     # Ray's agents look for the rest of their cluster a while longer.
     started = [
         child
@@ -151,13 +149,13 @@ def stopped(number: int, after: int) -> tuple[subprocess.Popen[str], str, list[p
         if "Agent" not in child.name()
     ]
     process.send_signal(number)
-    _, error = process.communicate(timeout=240)
+    _, error = process.communicate(timeout=PATIENCE)
     return process, error, started
 
 
 def left_of(started: list[psutil.Process]) -> list[psutil.Process]:
     """Those that are there after half a minute."""
-    return psutil.wait_procs(started, timeout=30.0)[1]
+    return psutil.wait_procs(started, timeout=PATIENCE)[1]
 
 
 def test_a_sweep_killed_with_kill_9_goes_on_and_ends_as_one_that_was_not_disturbed(
@@ -171,7 +169,8 @@ def test_a_sweep_killed_with_kill_9_goes_on_and_ends_as_one_that_was_not_disturb
     assert left_of(started) == []  # nobody plays on unseen
     done = subprocess.run(
         [sys.executable, "-m", "mos_agents.cli", "sweep", "--resume", "mine", "--no-report"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        timeout=PATIENCE,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
