@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from mos_agents.market.types import InputError
+from mos_agents.scenarios.tables.numbers import possible
 from mos_agents.scenarios.tables.options import LARGEST_PARQUET, MOST_COLUMNS, TableFile
 from mos_agents.scenarios.tables.sources import too_large
-from mos_agents.scenarios.tables.table import Table, of_cells, tidy
+from mos_agents.scenarios.tables.table import Table, tidy
 from mos_agents.scenarios.tables.text import too_many
 
 MAGIC = b"PAR1"
@@ -24,31 +25,47 @@ def read_parquet(file: Path, shown: str, options: TableFile, most_rows: int) -> 
     for name in ("separator", "encoding", "skip_lines", "heading", "sheet"):
         if getattr(options, name) is not None:
             raise InputError(f"{shown}: {name} is for other files; a Parquet file says it itself")
-    schema = _looked_at(file, shown, most_rows)
-    flat = {name: dtype for name, dtype in schema.items() if what_else(dtype) is None}
-    left_out = tuple((tidy(n), what_else(d) or "") for n, d in schema.items() if n not in flat)
-    frame = _guarded(shown, lambda: pl.read_parquet(file, columns=list(flat), memory_map=False))
-    columns = [_column(frame[name]).alias(tidy(name)) for name in flat]
-    lines = np.arange(frame.height) + 1
-    table = of_cells(shown, columns, lines, [], options)
-    return Table(table.shown, table.columns, table.lines, table.notes, table.allowed, left_out)
-
-
-def what_else(dtype: pl.DataType) -> str | None:
-    """What a type holds if neither numbers nor texts nor dates; None where it may be used."""
-    if dtype.is_nested():
-        return "lists or structures"
-    if isinstance(dtype, pl.Binary | pl.Object):
-        return "bytes"
-    if isinstance(dtype, pl.Duration):
-        return "durations"
-    if isinstance(dtype, pl.Null):
-        return "nothing"
-    if dtype.is_numeric() or dtype.is_temporal():
-        return None
-    return (
-        None if isinstance(dtype, pl.String | pl.Boolean | pl.Categorical | pl.Enum) else "objects"
+    parquet = _opened(file, shown)
+    names = _guarded(
+        shown, lambda: _bounded(parquet.metadata, parquet.schema_arrow, most_rows, shown)
     )
+    table = _guarded(shown, lambda: _unpacked(parquet, names))
+    kinds = [(tidy(field.name), what_else(field.type)) for field in parquet.schema_arrow]
+    left_out = tuple((name, why) for name, why in kinds if why is not None)
+    columns = _guarded(
+        shown,
+        lambda: [
+            _column(pl.Series(tidy(name), values))
+            for name, values in zip(table.column_names, table.columns, strict=True)
+            if what_else(values.type) is None
+        ],
+    )
+    lines = np.arange(table.num_rows) + 1
+    # Nothing is a title, a total or an empty line here: a row that holds nothing lacks its values.
+    allowed = possible(options.decimal, options.thousands)
+    return Table(shown, tuple(columns), lines, (), allowed, left_out)
+
+
+def what_else(kind: Any) -> str | None:
+    """What an Arrow type holds if no numbers, texts or dates; None where it may be used."""
+    import pyarrow as pa
+
+    of = pa.types
+    if of.is_nested(kind) or of.is_map(kind) or of.is_run_end_encoded(kind):
+        return "lists or structures"
+    if of.is_duration(kind) or of.is_interval(kind):
+        return "durations"
+    if of.is_null(kind):
+        return "nothing"
+    if of.is_integer(kind) or of.is_floating(kind) or of.is_decimal(kind) or of.is_temporal(kind):
+        return None
+    if of.is_boolean(kind) or of.is_string(kind) or of.is_large_string(kind):
+        return None
+    if of.is_string_view(kind):
+        return None
+    if of.is_dictionary(kind):
+        return what_else(kind.value_type)
+    return "bytes"
 
 
 def _column(column: pl.Series) -> pl.Series:
@@ -57,11 +74,27 @@ def _column(column: pl.Series) -> pl.Series:
         return column.cast(pl.String)
     if isinstance(column.dtype, pl.Decimal) or column.dtype.is_float():
         return column.cast(pl.Float64, strict=False)
-    return column
+    return _in_calendar(column) if column.dtype.is_temporal() else column
 
 
-def _looked_at(file: Path, shown: str, most_rows: int) -> dict[str, pl.DataType]:
-    """The columns and their types, if the footer promises no more than can be taken in."""
+_DAYS = (-719_162, 2_932_896)  # from year 1 to year 9999, counted from 1970
+_UNITS = {"ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def _in_calendar(column: pl.Series) -> pl.Series:
+    """Dates and times with those left empty that no calendar or clock has: polars panics where it
+    is asked to write one as text."""
+    least, most = _DAYS
+    if isinstance(column.dtype, pl.Datetime):
+        unit = 86_400 * _UNITS[column.dtype.time_unit or "us"]
+        least, most = max(least * unit, -(2**63)), min((most + 1) * unit - 1, 2**63 - 1)
+    elif isinstance(column.dtype, pl.Time):
+        least, most = 0, 86_400 * 10**9 - 1
+    return column.set(~column.to_physical().is_between(least, most), None)
+
+
+def _opened(file: Path, shown: str) -> Any:
+    """The file with its footer read, if the footer has a size that can be."""
     import pyarrow.parquet as pq
 
     with file.open("rb") as handle:
@@ -72,24 +105,34 @@ def _looked_at(file: Path, shown: str, most_rows: int) -> dict[str, pl.DataType]
         raise InputError(f"{shown}: is no whole Parquet file; was it cut off?")
     if struct.unpack("<I", tail[:4])[0] > min(MOST_FOOTER, size):
         raise InputError(f"{shown}: its footer is damaged, or larger than {MOST_FOOTER >> 20} MB")
-    footer = _guarded(shown, lambda: pq.read_metadata(file, memory_map=False))
+    return _guarded(shown, lambda: pq.ParquetFile(file, memory_map=False))
+
+
+def _bounded(footer: Any, schema: Any, most_rows: int, shown: str) -> list[str]:
+    """The columns that can be used; InputError where they hold more than is taken in."""
     if footer.num_rows > most_rows:
         raise InputError(f"{shown}: has {footer.num_rows:,} rows; at most {most_rows:,} are taken")
     if footer.num_columns > MOST_COLUMNS:
         raise InputError(f"{shown}: has {footer.num_columns:,} columns, more than {MOST_COLUMNS:,}")
-    schema: dict[str, pl.DataType] = _guarded(shown, lambda: dict(pl.read_parquet_schema(file)))
-    nested = {n for n, d in schema.items() if what_else(d) is not None}
+    names = [field.name for field in schema if what_else(field.type) is None]
     unpacked = 0
     for group in (footer.row_group(i) for i in range(footer.num_row_groups)):
         for part in (group.column(i) for i in range(group.num_columns)):
-            if part.path_in_schema.split(".")[0] in nested:
+            if part.path_in_schema not in names:
                 continue
             if part.num_values > most_rows:
                 raise too_many(shown, most_rows)
             unpacked += part.total_uncompressed_size
     if unpacked > LARGEST_PARQUET:
         raise too_large(shown, LARGEST_PARQUET)
-    return schema
+    return names
+
+
+def _unpacked(parquet: Any, names: list[str]) -> Any:
+    """The columns of these names. Arrow reads them: polars ends the process at some damage."""
+    table = parquet.read(columns=names, use_threads=False)
+    table.validate(full=True)
+    return table
 
 
 def _guarded(shown: str, read: Any) -> Any:
@@ -97,7 +140,7 @@ def _guarded(shown: str, read: Any) -> Any:
     and one that is no Exception."""
     try:
         return read()
-    except (KeyboardInterrupt, SystemExit, MemoryError):
+    except (InputError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
         told = str(error).splitlines() or [type(error).__name__]

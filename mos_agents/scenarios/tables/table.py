@@ -126,8 +126,14 @@ def empty(column: pl.Series) -> pl.Series:
 
 
 def without_empty_rows(table: Table) -> Table:
+    """The table without rows that hold nothing. In the only column, such a row among others is one
+    in which the value is missing; below all others, it is none."""
     if not table.height or not table.columns:
         return table
+    if len(table.columns) == 1:
+        there = (~empty(table.columns[0])).arg_true()
+        last = int(there[-1]) if len(there) else -1
+        return table.rows(pl.Series(np.arange(table.height) <= last))
     nothing = pl.Series(np.ones(table.height, bool))
     for column in table.columns:
         nothing &= empty(column)

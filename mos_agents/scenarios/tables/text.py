@@ -293,8 +293,7 @@ def _body(text: str, first: int, layout: Layout, shown: str) -> tuple[list[pl.Se
     """The fields below the heading, column by column, and the line of each row."""
     if layout.separator is None:
         rows = pl.Series([text]).str.split("\n").explode().str.strip_chars(' \t"')
-        kept = (rows != "").fill_null(False)
-        return [rows.filter(kept)], (first + np.arange(len(rows)))[kept.to_numpy()]
+        return [rows], first + np.arange(len(rows))
     if '"' in text:
         return _quoted(text, first, layout, shown)
     rows = pl.Series([text]).str.split("\n").explode()

@@ -98,7 +98,7 @@ def _table(
         raise InputError(f"{shown}: cannot be read: the sheet is empty")
     width = 1 + max(j for i in used for j, v in enumerate(rows[i]) if v not in ("", None))
     left = min(j for i in used for j, v in enumerate(rows[i]) if v not in ("", None))
-    body = used
+    body, top = used, None
     names = [f"column_{j + 1}" for j in range(left, width)]
     if options.heading is not False:
         top = _heading(rows, used, left, width, options)
@@ -112,6 +112,8 @@ def _table(
             notes.append(f"{count} line{'' if count == 1 else 's'} before the heading left out")
         names = [tidy(v) for v in rows[top][left:width]]
         body = [i for i in used if i > top]
+    if width - left == 1 and body:  # an empty cell is a value that is missing
+        body = list(range(body[0] if top is None else top + 1, body[-1] + 1))
     if len(body) > most_rows:
         raise too_many(shown, most_rows)
     columns = [

@@ -251,6 +251,12 @@ def test_missing_values_are_refused_or_filled_as_the_scenario_says(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ["Close\n1\n\n3\n", "Close\n1\n \n3\n", '"Close"\n1\n""\n3\n'])
+def test_an_empty_line_in_the_only_column_is_a_missing_value(tmp_path: Path, text: str) -> None:
+    assert "row 3: Close is empty" in refusal(series, tmp_path, text)
+    assert series(tmp_path, text + "\n\n", missing="drop").values.ravel().tolist() == [1.0, 3.0]
+
+
 @pytest.mark.parametrize(
     ("values", "how", "side"),
     [
