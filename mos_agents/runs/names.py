@@ -1,10 +1,13 @@
-"""What a run may be called, and where its folder may lie: inside its root and nowhere else."""
+"""What runs and participants may be called, and where their files may lie: inside their root and
+nowhere else."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from mos_agents.market.types import InputError
 
@@ -20,6 +23,40 @@ def checked_name(name: str) -> str:
             "start with a letter or digit, such as retail-s0-001"
         )
     return name
+
+
+MOST_LETTERS = 100
+"""Of a participant's name."""
+
+
+def participant_fault(name: str) -> str | None:
+    """What is wrong with a participant's name; None where nothing is.
+
+    A name is shown as it is, so that every letter of it can be seen; it may be of any language.
+    """
+    if not name or name != name.strip():
+        return "is empty, or has blanks around it"
+    if not name.isprintable():
+        return "holds a character that cannot be shown; leave it out"
+    if len(name) > MOST_LETTERS:
+        return f"is longer than {MOST_LETTERS} characters"
+    if "/" in name or "\\" in name or name in (".", "..", "*"):
+        return "is no name of a participant: leave out / and \\, and do not call it ., .. or *"
+    return None
+
+
+def file_stem(name: str) -> str:
+    """What the files of a participant are called: its name, with % and a number for every character
+    that a file's name should not have. No two names have one stem."""
+    stem = "".join(c if c.isalnum() or c in "._-" else quote(c, safe="") for c in name)
+    if stem[:1] in (".", "-"):
+        stem = f"%{ord(stem[0]):02X}{stem[1:]}"
+    if stem.endswith("."):
+        stem = stem[:-1] + "%2E"
+    if len(stem.encode()) <= 200:  # file systems take 255 bytes
+        return stem
+    kept = stem.encode()[:100].decode(errors="ignore")
+    return f"{kept}%{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def slug(text: str) -> str:

@@ -22,6 +22,7 @@ from mos_agents.market.checks import naming
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import Policy
+from mos_agents.runs.names import participant_fault
 from mos_agents.scenarios import parts, tables
 from mos_agents.scenarios.parts import Number, Whole
 from mos_agents.scenarios.policy_files import each, make_policy, packed, with_paths
@@ -47,17 +48,26 @@ class Strict(BaseModel):
 class Participants(Strict):
     """One participant, or several alike, and what they play.
 
-    name: the participant's name; "*" stands for all sellers of a catalogue file not named.
+    name: the participant's name, 1 to 100 characters that can be shown; "*" stands for all sellers
+        of a catalogue file not named.
     role: platform, firm, maker or bidder; a platform may receive a commission.
     count: so many participants, named name_1, name_2, ...; null is one, named as it is, >= 0.
     policy: what they play when nobody else plays for them: a kind and its parameters; a list is
         dealt out in turn.
     """
 
-    name: str = Field(pattern=r"^([A-Za-z0-9._-]{1,64}|\*)$")
+    name: str
     role: Literal["platform", "firm", "maker", "bidder"] = "firm"
     count: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
     policy: dict[str, Any] | list[dict[str, Any]] = {"kind": "hold"}
+
+    @field_validator("name")
+    @classmethod
+    def _shown(cls, value: str) -> str:
+        fault = None if value == "*" else participant_fault(value)
+        if fault is not None:
+            raise ValueError(fault)
+        return value
 
     @field_validator("policy")
     @classmethod

@@ -19,6 +19,7 @@ from mos_agents.learners.saving import filled, named, save
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import InputError, IntArray
 from mos_agents.policies.base import Policy, to_spec
+from mos_agents.runs.names import file_stem
 from mos_agents.training.seats import Seats
 
 
@@ -90,11 +91,14 @@ def kept(seats: Seats, memories: Mapping[str, Any], folder: Path) -> dict[str, d
     for name, policy in played(seats, memories).items():
         assert policy.held is not None
         (folder / "learnt").mkdir(exist_ok=True)
-        save(folder / "learnt" / f"{name}.npz", policy.held.memory)
+        path = f"learnt/{file_stem(name)}.npz"
+        save(folder / path, policy.held.memory)
         specs[name] = {
-            "kind": policy.kind, "policy": to_spec(policy.policy), "path": f"learnt/{name}.npz",
+            "kind": policy.kind,
+            "policy": to_spec(policy.policy),
+            "path": path,
             "market": 0,
-        }  # fmt: skip
+        }
     return specs
 
 

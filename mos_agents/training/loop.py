@@ -24,6 +24,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy
 from mos_agents.runs.files import write_whole
+from mos_agents.runs.names import file_stem
 from mos_agents.runs.recording import now
 from mos_agents.training import folder as folders
 from mos_agents.training import hosted
@@ -269,7 +270,7 @@ def _keep(session: Session, folder: Path) -> None:
     learnt: dict[str, dict[str, Any]] = {}
     networks = session.networks()
     for policy in session.seats.policies:
-        path = f"policies/{policy.name}.npz"
+        path = f"policies/{file_stem(policy.name)}.npz"
         save_network(folder / path, networks[policy.name])
         learnt |= {agent: {"kind": "network", "path": path} for agent in policy.agents}
     learnt |= hosted.kept(session.seats, session.runners.memories(), folder)

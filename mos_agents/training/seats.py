@@ -17,6 +17,7 @@ from mos_agents.market.random import purpose_number
 from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.runs.names import file_stem
 from mos_agents.training.plan import TrainingPlan
 
 PURPOSES = {"training": 0, "pilot": 1, "evaluation": 2}
@@ -163,9 +164,17 @@ class Seats:
 def _groups(sharing: str, outside: Sequence[Seat]) -> Mapping[str, list[Seat]]:
     groups: dict[str, list[Seat]] = {}
     for seat in outside:
-        name = {"independent": seat.name, "shared": "shared", "by-role": seat.role}[sharing]
+        own = _module(seat.name)
+        name = {"independent": own, "shared": "shared", "by-role": seat.role}[sharing]
         groups.setdefault(name, []).append(seat)
     return groups
+
+
+def _module(name: str) -> str:
+    """A participant's name as RLlib takes it for a module: it refuses characters that some file
+    systems do not take."""
+    strange = set(name) & set('<>:"|?*%') or name[-1] in " ."
+    return file_stem(name) if strange else name
 
 
 def _check_alike(

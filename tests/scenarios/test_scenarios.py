@@ -32,7 +32,7 @@ MISTAKES = [
     ("participants.platform.policy.kind=cost_puls", "cost_plus"),
     ("participants.platform.policy.margn=1", "margn"),
     ("participants.0.role=monopolist", "participants.0.role='monopolist'"),
-    ("participants.0.name=a b", "participants.0.name='a b'"),
+    ("participants.0.name=a/b", "participants.0.name='a/b': is no name of a participant"),
     ("participants.0.name=firm_1", "'firm_1' is there twice"),
     ("rewards.weights.pnll=1", "'pnll' is not a metric"),
     ("rewards.by_participant.nobody={pnl: 1}", "'nobody' is not one of the participants"),

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, Layout
+from mos_agents.runs.names import participant_fault
 from mos_agents.scenarios.tables import numbers
 from mos_agents.scenarios.tables.options import MOST_LISTINGS, TableFile
 from mos_agents.scenarios.tables.reading import read_table
@@ -24,7 +25,9 @@ OPTIONAL = ("nest", "share")
 NAMES = ("product", "seller")
 READ = (*REQUIRED, "nest")
 LARGEST = 1e15
-LONGEST_NAME = 100
+LONGEST_NAME = 200
+"""Characters of a product's name."""
+
 NEAR = 0.85
 """How alike a heading must be to a column's name to be taken for it."""
 
@@ -193,14 +196,15 @@ def _names(table: Table, name: str, column: pl.Series) -> pl.Series:
     """The names of products or sellers; InputError for one that cannot be shown or is too long."""
     texts = _texts(column)
     _refuse(table, name, texts, texts == "", "is empty; give it a name", value=False)
+    if name == "seller":
+        for one in texts.unique(maintain_order=True):
+            if (fault := participant_fault(one)) is not None:
+                _refuse(table, name, texts, texts == one, fault)
+        return texts
     odd = texts.str.contains(r"[\p{C}\p{Zl}\p{Zp}]")
     _refuse(table, name, texts, odd, "holds a character that cannot be shown; leave it out")
     long = texts.str.len_chars() > LONGEST_NAME
     _refuse(table, name, texts, long, f"is longer than {LONGEST_NAME} characters")
-    if name == "seller":
-        path = texts.str.contains(r"[/\\]") | texts.is_in([".", "..", "*"])
-        why = "is no name of a participant: leave out / and \\, and do not call it ., .. or *"
-        _refuse(table, name, texts, path, why)
     return texts
 
 
@@ -337,8 +341,9 @@ def told_of(
     return notes
 
 
-def arrange(table: CatalogueTable, roster: Sequence[str], roles: Sequence[str],
-            choice: str) -> tuple[Layout, Catalogue]:  # fmt: skip
+def arrange(
+    table: CatalogueTable, roster: Sequence[str], roles: Sequence[str], choice: str
+) -> tuple[Layout, Catalogue]:
     """Layout and catalogue with the listings in roster order."""
     number = {name: n for n, name in enumerate(roster)}
     strangers = sorted(set(table.seller) - set(number))
@@ -352,15 +357,19 @@ def arrange(table: CatalogueTable, roster: Sequence[str], roles: Sequence[str],
     seller = np.array([number[s] for s in table.seller])
     instrument = np.array([place[p] for p in table.product])
     order = np.lexsort((instrument, seller))
-    layout = Layout(tuple(roster), tuple(roles), tuple(products), seller[order],
-                    instrument[order], choice)  # fmt: skip
+    layout = Layout(
+        tuple(roster), tuple(roles), tuple(products), seller[order], instrument[order], choice
+    )
     nest = None
     if table.nest:
         nest = np.unique(np.array(table.nest), return_inverse=True)[1][order]
     catalogue = Catalogue(
-        table.cost[order], table.reference_price[order], table.quality[order],
-        table.stock[order], nest,
-    )  # fmt: skip
+        table.cost[order],
+        table.reference_price[order],
+        table.quality[order],
+        table.stock[order],
+        nest,
+    )
     return layout, catalogue
 
 

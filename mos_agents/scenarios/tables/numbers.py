@@ -16,9 +16,32 @@ import polars as pl
 from mos_agents.market.types import Array, InputError
 
 MISSING = (
-    "", "null", "nan", "na", "n/a", "#n/a", "#na", "#n/a n/a", "none", "nil", ".", "..", "-", "--",
-    "–", "—", "?", "missing", "<na>", "nat", "#value!", "#div/0!", "#ref!", "#num!", "#name?",
-)  # fmt: skip
+    "",
+    "null",
+    "nan",
+    "na",
+    "n/a",
+    "#n/a",
+    "#na",
+    "#n/a n/a",
+    "none",
+    "nil",
+    ".",
+    "..",
+    "-",
+    "--",
+    "–",
+    "—",
+    "?",
+    "missing",
+    "<na>",
+    "nat",
+    "#value!",
+    "#div/0!",
+    "#ref!",
+    "#num!",
+    "#name?",
+)
 """What stands where a value is missing, in small letters."""
 
 MISSING_REMEDY = "fill it, delete the row, or say missing: previous, interpolate or drop"
@@ -130,9 +153,10 @@ def share_of_numbers(column: pl.Series) -> float:
 def possible(decimal: str | None, thousands: str | None) -> tuple[Notation, ...]:
     """The notations that a file's options leave."""
     found = tuple(
-        n for n in NOTATIONS
+        n
+        for n in NOTATIONS
         if decimal in (None, n.decimal) and thousands in (None, "", n.thousands)
-    )  # fmt: skip
+    )
     if thousands == "":
         found = tuple(dict.fromkeys(Notation(n.decimal, "") for n in found))
     if not found:

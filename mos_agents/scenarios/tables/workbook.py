@@ -151,10 +151,11 @@ def _column(values: list[Any]) -> pl.Series:
         return pl.Series(nulled, dtype=pl.Boolean)
     if kinds and kinds <= {datetime.date, datetime.datetime}:
         moments = [
-            v if v is None or isinstance(v, datetime.datetime)
+            v
+            if v is None or isinstance(v, datetime.datetime)
             else datetime.datetime(v.year, v.month, v.day)
             for v in nulled
-        ]  # fmt: skip
+        ]
         return pl.Series(moments, dtype=pl.Datetime("us"))
     if kinds == {datetime.time}:
         return pl.Series(nulled, dtype=pl.Time)

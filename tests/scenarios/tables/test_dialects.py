@@ -75,10 +75,14 @@ READ: list[tuple[str, str | bytes, str, str]] = [
     ("blanks", PLAIN.replace("reference_price", " reference price "), "g.csv", "'reference price'"),
     ("hyphens", PLAIN.replace("reference_price", "Reference-Price"), "g.csv", "'Reference-Price'"),
     ("near headings", PLAIN.replace("cost", "Costs"), "g.csv", "column 'Costs' taken for cost"),
-    ("a misspelling", PLAIN.replace("reference_price", "Referenz price"), "g.csv",
-     "'Referenz price'"),
+    (
+        "a misspelling",
+        PLAIN.replace("reference_price", "Referenz price"),
+        "g.csv",
+        "'Referenz price'",
+    ),
     ("currencies", PLAIN.replace("2.5", "$2.5").replace(",3,", ",$ 3,"), "g.csv", "sign $"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("dialect", "data", "name", "note"), READ, ids=[r[0] for r in READ])
@@ -112,12 +116,19 @@ OPTIONS: list[tuple[str | bytes, dict[str, Any]]] = [
     (PLAIN.replace(",", "\t"), {"separator": "\t"}),
     (PLAIN.encode("utf-16-be"), {"encoding": "utf-16-be"}),
     ("made by us, for us, in a hurry, twice, at night, alone\n" + PLAIN, {"skip_lines": 1}),
-    (PLAIN.replace("2.5", '"2,5"').replace("1.5", '"1,5"').replace("0.5", '"0,5"'),
-     {"decimal": ","}),
-    (ROWS, {"heading": False, "columns": {
-        name: f"column_{i + 1}" for i, name in enumerate(HEAD.strip().split(","))}}),
+    (
+        PLAIN.replace("2.5", '"2,5"').replace("1.5", '"1,5"').replace("0.5", '"0,5"'),
+        {"decimal": ","},
+    ),
+    (
+        ROWS,
+        {
+            "heading": False,
+            "columns": {name: f"column_{i + 1}" for i, name in enumerate(HEAD.strip().split(","))},
+        },
+    ),
     (PLAIN + "bread,a,,2,0,\n", {"missing": "drop"}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("data", "options"), OPTIONS)
@@ -128,27 +139,52 @@ def test_options_say_how_a_catalogue_is_read(
 
 
 REFUSED: list[tuple[str, str | bytes, str]] = [
-    ("an ambiguous number", HEAD + 'tea,a,"1,234",2000,0,5\n',
-     "row 2: cost='1,234' can be 1234 or 1.234; say decimal: point, or decimal: comma"),
-    ("thousands or decimals", HEAD.replace(",", ";") + "tea;a;1.234;2000;0;5\n",
-     "cost='1.234' can be 1.234 or 1234"),
+    (
+        "an ambiguous number",
+        HEAD + 'tea,a,"1,234",2000,0,5\n',
+        "row 2: cost='1,234' can be 1234 or 1.234; say decimal: point, or decimal: comma",
+    ),
+    (
+        "thousands or decimals",
+        HEAD.replace(",", ";") + "tea;a;1.234;2000;0;5\n",
+        "cost='1.234' can be 1.234 or 1234",
+    ),
     ("two notations", HEAD.replace(",", ";") + "tea;a;1,5;2.5;0;5\n", "write all in one way"),
-    ("decimal commas between commas", HEAD + "tea,a,2,10,3,49,0,5,40\n",
-     "row 2 has 9 fields, the heading has 6; where a number has a decimal comma"),
+    (
+        "decimal commas between commas",
+        HEAD + "tea,a,2,10,3,49,0,5,40\n",
+        "row 2 has 9 fields, the heading has 6; where a number has a decimal comma",
+    ),
     ("too few fields", PLAIN + "bread,a,1,2,0\n", "row 4 has 5 fields, the heading has 6"),
     ("two currencies", HEAD + "tea,a,$1,€2,0,5\n", "give all amounts in one currency"),
     ("a percentage of money", HEAD + "tea,a,10%,2,0,5\n", "it is an amount, not a share"),
     ("some percentages", HEAD + "tea,a,1,2,70%,5\nb,a,1,2,70,5\n", "write all in one way"),
-    ("no heading", ROWS, "the first row has no names (tea, a, 1.5, 2.5, 0.5, 10); add a heading "
-     "such as product,seller,cost,reference_price,quality,stock"),
-    ("another thing by a like name", PLAIN.replace("quality", "quantity"),
-     "column 'quality' is missing"),
+    (
+        "no heading",
+        ROWS,
+        "the first row has no names (tea, a, 1.5, 2.5, 0.5, 10); add a heading "
+        "such as product,seller,cost,reference_price,quality,stock",
+    ),
+    (
+        "another thing by a like name",
+        PLAIN.replace("quality", "quantity"),
+        "column 'quality' is missing",
+    ),
     ("price is not cost", PLAIN.replace("cost", "price"), "say columns: {cost: price}"),
-    ("two near headings", PLAIN.replace("cost", "COST").replace("stock", "stock,Cost ")
-     .replace("10\n", "10,1\n").replace("0,\n", "0,,1\n"), "COST, Cost could each be 'cost'"),
+    (
+        "two near headings",
+        PLAIN.replace("cost", "COST")
+        .replace("stock", "stock,Cost ")
+        .replace("10\n", "10,1\n")
+        .replace("0,\n", "0,,1\n"),
+        "COST, Cost could each be 'cost'",
+    ),
     ("a column twice", "cost," + HEAD + "1,tea,a,1,2,0,\n", "column 'cost' is there 2 times"),
-    ("another alphabet", (HEAD + "Чай,a,1,2,0,\n").encode("cp1251"),
-     "row 2: is not UTF-8 text; say which encoding it has"),
+    (
+        "another alphabet",
+        (HEAD + "Чай,a,1,2,0,\n").encode("cp1251"),
+        "row 2: is not UTF-8 text; say which encoding it has",
+    ),
     ("Polish letters", (HEAD + "Masło,a,1,2,0,\n").encode("cp1250"), "encoding: cp1252"),
     ("bytes", b"\x00\x01\x02\x03" * 50, "row 1: holds the control character"),
     ("HTML", "<html><table><tr><td>1</td></tr></table></html>", "HTML, XML or JSON"),
@@ -162,7 +198,7 @@ REFUSED: list[tuple[str, str | bytes, str]] = [
     ("a code of missing", HEAD + "tea,a,n/a,2,0,5\n", "row 2: cost='n/a' is missing; fill it"),
     ("stock not known", HEAD + "tea,a,1,2,0,NA\n", "leave it empty for made to order"),
     ("beyond the range", HEAD + "tea,a,1e16,2,0,5\n", "at most 1e+15 in size"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("fault", "data", "message"), REFUSED, ids=[r[0] for r in REFUSED])
@@ -192,14 +228,19 @@ def test_a_row_is_named_by_its_line_in_the_file(tmp_path: Path, text: str, messa
     st.lists(
         st.tuples(
             st.text(st.characters(categories=("L", "N"), include_characters=" -&'"), min_size=1)
-            .map(str.strip).filter(lambda s: s and len(s) < 90),
-            st.integers(1, 10**7), st.integers(1, 10**7), st.none() | st.integers(0, 10**6),
+            .map(str.strip)
+            .filter(lambda s: s and len(s) < 90),
+            st.integers(1, 10**7),
+            st.integers(1, 10**7),
+            st.none() | st.integers(0, 10**6),
         ),
-        min_size=1, max_size=8, unique_by=lambda row: row[0],
+        min_size=1,
+        max_size=8,
+        unique_by=lambda row: row[0],
     ),
     st.sampled_from([(",", "."), (";", ","), ("\t", ","), ("|", "."), (";", ".")]),
     st.booleans(),
-)  # fmt: skip
+)
 def test_a_catalogue_that_a_spreadsheet_writes_is_read_as_written_or_refused(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[str, int, int, int | None]],

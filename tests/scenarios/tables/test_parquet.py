@@ -55,13 +55,23 @@ OTHER_COLUMNS: dict[str, Any] = {
 NUMBERS: dict[str, pl.Series] = {
     **{
         str(dtype): pl.Series([10, 11, 12], dtype=dtype)
-        for dtype in (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32,
-                      pl.UInt64, pl.Float32, pl.Float64)
+        for dtype in (
+            pl.Int8,
+            pl.Int16,
+            pl.Int32,
+            pl.Int64,
+            pl.UInt8,
+            pl.UInt16,
+            pl.UInt32,
+            pl.UInt64,
+            pl.Float32,
+            pl.Float64,
+        )
     },
     "decimal": pl.Series([Decimal("10"), Decimal("11"), Decimal("12")], dtype=pl.Decimal(9, 2)),
     "texts of numbers": pl.Series(["10", "11.0", "12"]),
     "categories of numbers": pl.Series(["10", "11.0", "12"], dtype=pl.Categorical),
-}  # fmt: skip
+}
 
 
 def stored(folder: Path, **columns: pl.Series) -> str:
@@ -96,11 +106,13 @@ def test_numbers_of_every_type_are_read_exactly(tmp_path: Path, kind: str) -> No
 
 def test_half_floats_and_large_types_of_other_writers_are_read(tmp_path: Path) -> None:
     path = tmp_path / "p.parquet"
-    table = pa.table({
-        "Close": pa.array(np.array([10, 11, 12], np.float16)),
-        "name": pa.array(["a", "b", "c"], pa.large_string()),
-        "key": pa.array(["a", "b", "a"]).dictionary_encode(),
-    })  # fmt: skip
+    table = pa.table(
+        {
+            "Close": pa.array(np.array([10, 11, 12], np.float16)),
+            "name": pa.array(["a", "b", "c"], pa.large_string()),
+            "key": pa.array(["a", "b", "a"]).dictionary_encode(),
+        }
+    )
     pq.write_table(table, path)
     found = read_series(SeriesFile(path=str(path)), "price", ("a",))
     assert found.values.ravel().tolist() == [10.0, 11.0, 12.0]
@@ -130,15 +142,17 @@ def test_dates_of_a_parquet_file_are_looked_at(tmp_path: Path) -> None:
 
 def test_a_catalogue_of_pandas_types_says_the_same_as_its_csv(tmp_path: Path) -> None:
     path = tmp_path / "goods.parquet"
-    pl.DataFrame({
-        "product": pl.Series([1001, 1002]),
-        "seller": pl.Series(["a", "a"], dtype=pl.Categorical),
-        "cost": pl.Series([Decimal("1.5"), Decimal("2")], dtype=pl.Decimal(9, 2)),
-        "reference_price": pl.Series([2, 3], dtype=pl.UInt8),
-        "quality": pl.Series([0.5, 0.0], dtype=pl.Float32),
-        "stock": pl.Series([10.0, None]),
-        "pictures": pl.Series([[1], [2]]),
-    }).write_parquet(path)  # fmt: skip
+    pl.DataFrame(
+        {
+            "product": pl.Series([1001, 1002]),
+            "seller": pl.Series(["a", "a"], dtype=pl.Categorical),
+            "cost": pl.Series([Decimal("1.5"), Decimal("2")], dtype=pl.Decimal(9, 2)),
+            "reference_price": pl.Series([2, 3], dtype=pl.UInt8),
+            "quality": pl.Series([0.5, 0.0], dtype=pl.Float32),
+            "stock": pl.Series([10.0, None]),
+            "pictures": pl.Series([[1], [2]]),
+        }
+    ).write_parquet(path)
     table = read_catalogue(CatalogueFile(path=str(path)))
     assert table.product == ["1001", "1002"]
     assert table.cost.tolist() == [1.5, 2.0]
@@ -183,10 +197,16 @@ def test_long_lists_in_a_column_that_is_not_needed_are_not_unpacked(tmp_path: Pa
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"PAR1", b"PAR1PAR1", b"PAR1" + b"\0" * 20 + b"PAR1", b"x" * 100,
-     b"PAR1" + b"\0" * 20 + struct.pack("<I", MOST_FOOTER + 1) + b"PAR1",
-     b"PAR1" + b"\0" * 20 + struct.pack("<I", 2**32 - 1) + b"PAR1"],
-)  # fmt: skip
+    [
+        b"",
+        b"PAR1",
+        b"PAR1PAR1",
+        b"PAR1" + b"\0" * 20 + b"PAR1",
+        b"x" * 100,
+        b"PAR1" + b"\0" * 20 + struct.pack("<I", MOST_FOOTER + 1) + b"PAR1",
+        b"PAR1" + b"\0" * 20 + struct.pack("<I", 2**32 - 1) + b"PAR1",
+    ],
+)
 def test_what_is_no_whole_parquet_file_is_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "p.parquet").write_bytes(data)
     with pytest.raises(InputError, match=r"p\.parquet: ") as caught:

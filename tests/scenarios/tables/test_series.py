@@ -112,12 +112,16 @@ TAKEN: list[tuple[str, str, str, list[float]]] = [
     ("American dates", "Date,Close\n12/31/2024,5\n1/2/2025,6\n", "Close", [5, 6]),
     ("German dates", "Datum;Kurs\n31.12.2024;5,5\n02.01.2025;6,5\n", "Kurs", [5.5, 6.5]),
     ("named months", "Date,Close\nDec 31 2024,5\n", "Close", [5]),
-    ("zones", "t,Close\n2025-10-26T02:30:00+02:00,5\n2025-10-26T02:00:00+01:00,6\n", "Close",
-     [5, 6]),
+    (
+        "zones",
+        "t,Close\n2025-10-26T02:30:00+02:00,5\n2025-10-26T02:00:00+01:00,6\n",
+        "Close",
+        [5, 6],
+    ),
     ("an empty column", "Close,Note\n5,\n6,\n", "Close", [5, 6]),
     ("a total", "Date,A\n2025-01-01,5\n2025-01-02,6\nTotal,11\n", "A", [5, 6]),
     ("prices that count up", "Close\n100\n101\n102\n", "Close", [100, 101, 102]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("beside", "text", "heading", "values"), TAKEN, ids=[t[0] for t in TAKEN])
@@ -130,14 +134,24 @@ def test_what_is_plainly_no_price_is_not_taken_for_one(
 
 
 REFUSED: list[tuple[str, str, tuple[str, ...], dict[str, Any], str]] = [
-    ("one column for two assets", DATED, TWO, {},
-     "one column of numbers, Close, for 2 instruments; say columns: [Close]"),
+    (
+        "one column for two assets",
+        DATED,
+        TWO,
+        {},
+        "one column of numbers, Close, for 2 instruments; say columns: [Close]",
+    ),
     ("four prices for four assets", OHLCV, ("a", "b", "c", "d"), {}, "columns: [Close]"),
     ("bid and ask", "time,bid,ask\n10:00,1,2\n", TWO, {}, "more than one column could be meant"),
     ("prices of one share", "Index,X.Open,X.Close\n2025-03-03,1,2\n", TWO, {}, "[X.Close]"),
     ("German words", "Datum;Hoch;Tief\n02.01.2025;6,5;5,5\n", TWO, {}, "(Hoch, Tief); say which"),
-    ("prices without words", "a,b,c,d\n5,6,4.9,5.5\n5.5,6.1,5.4,6\n5,5.5,4.8,5\n",
-     ("w", "x", "y", "z"), {}, "more than one column could be meant"),
+    (
+        "prices without words",
+        "a,b,c,d\n5,6,4.9,5.5\n5.5,6.1,5.4,6\n5,5.5,4.8,5\n",
+        ("w", "x", "y", "z"),
+        {},
+        "more than one column could be meant",
+    ),
     ("too few columns", WIDE, ("a", "b", "c"), {}, "(AAA, BBB) for 3 instruments"),
     ("too many columns", WIDE, ("a",), {}, "(AAA, BBB) for 1 instrument; say which"),
     ("another name", WIDE, ("AAA", "CCC"), {}, "none is called 'CCC'"),
@@ -145,24 +159,54 @@ REFUSED: list[tuple[str, str, tuple[str, ...], dict[str, Any], str]] = [
     ("one column twice", "Close,Close\n1,2\n", TWO, {}, "'Close' is there twice"),
     ("no such column", DATED, ("a",), {"columns": ["Kurs"]}, "column 'Kurs' is not there"),
     ("a column of dates", DATED, ("a",), {"columns": ["Date"]}, "'Date' holds dates, no numbers"),
-    ("an asset without a column", WIDE, TWO, {"columns": {"asset_1": "AAA"}},
-     "'asset_2' has no column"),
-    ("a column without an asset", WIDE, TWO, {"columns": {"asset_3": "AAA"}},
-     "'asset_3' is not driven"),
+    (
+        "an asset without a column",
+        WIDE,
+        TWO,
+        {"columns": {"asset_1": "AAA"}},
+        "'asset_2' has no column",
+    ),
+    (
+        "a column without an asset",
+        WIDE,
+        TWO,
+        {"columns": {"asset_3": "AAA"}},
+        "'asset_3' is not driven",
+    ),
     ("three for two", OHLCV, TWO, {"columns": ["Open", "High", "Low"]}, "one for each, or one"),
-    ("newest first", "Date,Close\n2025-03-05,1\n2025-03-04,2\n", ("a",), {},
-     "Date goes from new to old; say order: newest_first"),
+    (
+        "newest first",
+        "Date,Close\n2025-03-05,1\n2025-03-04,2\n",
+        ("a",),
+        {},
+        "Date goes from new to old; say order: newest_first",
+    ),
     ("newest number first", "Year,Close\n1991,1\n1990,2\n", ("a",), {}, "order: newest_first"),
     ("newest hour first", "hour,p\n11:00,1\n10:00,2\n", ("a",), {}, "order: newest_first"),
-    ("no order", "Date,Close\n2025-03-05,1\n2025-03-07,2\n2025-03-06,3\n", ("a",), {},
-     "row 4: Date goes back and forth"),
+    (
+        "no order",
+        "Date,Close\n2025-03-05,1\n2025-03-07,2\n2025-03-06,3\n",
+        ("a",),
+        {},
+        "row 4: Date goes back and forth",
+    ),
     ("an order against the dates", DATED, ("a",), {"order": "newest_first"}, "says the opposite"),
     ("day or month", "Date,Close\n01/02/2025,1\n02/01/2025,2\n", ("a",), {}, "day and month"),
     ("a text among dates", DATED + "soon,13\n", ("a",), {}, "row 5: Date='soon' is none of the"),
-    ("series below each other", "Date,S,Close\n2025-03-03,A,1\n2025-03-03,B,2\n", ("a",), {},
-     "holds several series one below the other (S: A, B)"),
-    ("series below each other, undated", "Symbol,Close\nA,1\nB,2\n", ("a",), {},
-     "holds several series one below the other"),
+    (
+        "series below each other",
+        "Date,S,Close\n2025-03-03,A,1\n2025-03-03,B,2\n",
+        ("a",),
+        {},
+        "holds several series one below the other (S: A, B)",
+    ),
+    (
+        "series below each other, undated",
+        "Symbol,Close\nA,1\nB,2\n",
+        ("a",),
+        {},
+        "holds several series one below the other",
+    ),
     ("names only", "Date,Name\n2025-03-03,A\n", ("a",), {}, "no column could be a price > 0"),
     ("row numbers only", "x\n1\n2\n3\n", ("a",), {}, "x holds row numbers"),
     ("a price of 0", "Close\n1\n0\n", ("a",), {}, "row 3: Close=0 must be a price > 0"),
@@ -173,16 +217,20 @@ REFUSED: list[tuple[str, str, tuple[str, ...], dict[str, Any], str]] = [
     ("a percentage", "Close\n10%\n20%\n", ("a",), {}, "it is an amount, not a share"),
     ("no rows", "Date,Close\n", ("a",), {}, "has no rows"),
     ("two readings", "Close\n1,234\n2,500\n", ("a",), {}, "can be 1234 or 1.234"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
     ("fault", "text", "names", "options", "message"), REFUSED, ids=[r[0] for r in REFUSED]
 )
 def test_a_series_that_could_be_meant_otherwise_is_refused_in_one_line(
-    tmp_path: Path, fault: str, text: str, names: tuple[str, ...], options: dict[str, Any],
+    tmp_path: Path,
+    fault: str,
+    text: str,
+    names: tuple[str, ...],
+    options: dict[str, Any],
     message: str,
-) -> None:  # fmt: skip
+) -> None:
     assert message in refusal(series, tmp_path, text, names, **options)
 
 
@@ -246,9 +294,10 @@ def test_missing_values_are_refused_or_filled_as_the_scenario_says(
         for how in ("previous", "interpolate", "drop")
     }
     assert filled == {
-        "previous": [500.0, 500.0, 520.0], "interpolate": [500.0, 510.0, 520.0],
+        "previous": [500.0, 500.0, 520.0],
+        "interpolate": [500.0, 510.0, 520.0],
         "drop": [500.0, 520.0],
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("text", ["Close\n1\n\n3\n", "Close\n1\n \n3\n", '"Close"\n1\n""\n3\n'])

@@ -66,17 +66,20 @@ def book(**sheets: list[list[Any]]) -> bytes:
         packed.writestr(
             "xl/workbook.xml",
             f'<workbook xmlns="{MAIN}" xmlns:r="{LINKS}"><sheets>'
-            + "".join(f'<sheet name="{n}" sheetId="{i + 1}" r:id="r{i}"/>'
-                      for i, n in enumerate(sheets))
+            + "".join(
+                f'<sheet name="{n}" sheetId="{i + 1}" r:id="r{i}"/>' for i, n in enumerate(sheets)
+            )
             + "</sheets></workbook>",
-        )  # fmt: skip
+        )
         packed.writestr(
             "xl/_rels/workbook.xml.rels",
             f'<Relationships xmlns="{PACKED}/relationships">'
-            + "".join(f'<Relationship Id="r{i}" Type="{LINKS}/worksheet" Target="worksheets/s{i}'
-                      '.xml"/>' for i in range(len(sheets)))
+            + "".join(
+                f'<Relationship Id="r{i}" Type="{LINKS}/worksheet" Target="worksheets/s{i}.xml"/>'
+                for i in range(len(sheets))
+            )
             + f'<Relationship Id="rs" Type="{LINKS}/styles" Target="styles.xml"/></Relationships>',
-        )  # fmt: skip
+        )
         packed.writestr(
             "xl/styles.xml",
             f'<styleSheet xmlns="{MAIN}"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="14"/>'
