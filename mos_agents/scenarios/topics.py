@@ -23,6 +23,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "expected": {"demand": {"kind": "logit"}},
     "sampled": {"demand": {"kind": "elasticity"}},
     "replay": {"path": "prices.csv"},
+    "file": {"path": "goods.csv"},
 }
 """Of stages that have no default for everything: examples of what must be given."""
 

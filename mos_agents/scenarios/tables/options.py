@@ -47,8 +47,8 @@ class TableFile(BaseModel):
     decimal: str | None = None
     thousands: str | None = None
     encoding: str | None = None
-    skip_lines: int | None = Field(default=None, ge=0, le=10_000)
-    heading: bool | None = None
+    skip_lines: int | None = Field(default=None, ge=0, le=10_000, strict=True)
+    heading: bool | None = Field(default=None, strict=True)
     sheet: str | None = None
 
     @field_validator("separator", "decimal", "thousands", mode="before")
