@@ -99,7 +99,8 @@ def cut(frozen: Frozen, cycles: Cycles, player: int) -> dict[str, Array]:
     )  # fmt: skip
     answer = response(pair)
     shown = slice(paths.shock - LEAD, paths.shock + AFTER)
-    delta = frozen.game.learners[player].delta
+    stage = frozen.game.stage
+    delta = frozen.game.learners[player].tick_delta(stage.market.seat(stage.players[player]))
     back = punishment(pair, Return(to="cycle"))
     values = {
         "weight": np.ones(len(paths.session)),

@@ -108,8 +108,13 @@ class RepeatedGame:
         stage, n = self.stage, self.n
         rows = np.concatenate(([0], np.cumsum([self.states(i) for i in range(n)]))).astype(np.int64)
         seats = [stage.market.seat(name) for name in stage.players]
-        numbers = {name: np.array([getattr(one, name) for one in self.learners])
-                   for name in ("alpha", "delta", "decay", "epsilon_floor", "periods")}  # fmt: skip
+        numbers = {
+            name: np.array([getattr(one, name) for one in self.learners])
+            for name in ("alpha", "epsilon_floor", "periods")
+        }
+        seated = list(zip(self.learners, seats, strict=True))
+        numbers["delta"] = np.array([one.tick_delta(seat) for one, seat in seated])
+        numbers["decay"] = np.array([one.tick_decay(seat) for one, seat in seated])
         turns = np.array([seat.turn for seat in seats], np.int64)
         keys = np.stack([Streams.of(seed, 1, owner=name).key for name in stage.players])
         full = np.array([one.payoffs is not None for one in self.learners])

@@ -158,13 +158,14 @@ class Frozen:
         if any(one.periods != 1 for one in self.game.learners):
             raise InputError("exact values are for memories of one period; set periods=1")
         stage, learner = self.game.stage, self.game.learners[player]
-        if not learner.delta < 1.0:
+        delta = learner.tick_delta(stage.market.seat(stage.players[player]))
+        if not delta < 1.0:
             raise InputError(f"delta={learner.delta} must be < 1: the sum of rewards is not finite")
         successors, own = moves(
             self.played.best[session], player, self.phases, len(stage.payoffs), *self._tables()
         )
         return evaluate(
-            successors, own, np.ascontiguousarray(stage.payoffs[:, player]), learner.delta,
+            successors, own, np.ascontiguousarray(stage.payoffs[:, player]), delta,
             best_reply, tolerance,
         )  # fmt: skip
 
@@ -176,7 +177,8 @@ class Frozen:
             on = slice(cycles.start[s], cycles.start[s + 1])
             profile, phase = cycles.profile[on], cycles.phase[on]
             for i in range(n):
-                delta, pay = self.game.learners[i].delta, stage.payoffs[:, i]
+                seat, pay = stage.market.seat(stage.players[i]), stage.payoffs[:, i]
+                delta = self.game.learners[i].tick_delta(seat)
                 successors, own = moves(
                     self.played.best[s], i, self.phases, len(pay), *self._tables()
                 )

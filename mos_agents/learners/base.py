@@ -58,13 +58,54 @@ class Moves(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Clocks:
+    """What a learner's discount and its fall of exploration count in: "tick" or "move".
+
+    A learner that moves every k ticks and counts in ticks is, from move to move, less patient
+    (delta^k) and tries less often at the same number of moves than one that moves at every tick. A
+    comparison of both is then one of pace, patience and exploration together. Counted in moves,
+    both stay what they are from move to move: the discount per tick is delta^(1/k), and
+    exploration at tick t is that of age t / k.
+    """
+
+    discount_per: str = "tick"
+    explore_per: str = "tick"
+
+    def check(self, learner: Any, seat: Seat) -> None:
+        """InputError where a seat cannot tell how many ticks lie between its moves."""
+        for name in ("discount_per", "explore_per"):
+            if getattr(self, name) == "move" and seat.turn[0] == 0:
+                raise InputError(
+                    f"{seat.name}: {learner.kind}.{name}='move' needs moves at fixed distances, "
+                    f"but here they come by chance; give {name}='tick', or another schedule"
+                )
+
+    def tick_discount(self, discount: float, seat: Seat) -> float:
+        """The discount factor per tick."""
+        return discount if self.discount_per == "tick" else float(discount ** (1 / seat.turn[0]))
+
+    def tick_rate(self, rate: float, seat: Seat) -> float:
+        """The rate per tick at which exploration falls."""
+        return rate if self.explore_per == "tick" else rate / seat.turn[0]
+
+    def age(self, at: int, seat: Seat) -> float:
+        """Ticks, or moves, that exploration has fallen for at tick `at`."""
+        return at if self.explore_per == "tick" else at / seat.turn[0]
+
+
+@dataclass(frozen=True)
 class Learner(Levels):
     """A learner by rows. Subclasses write `tables`, `correct`, `chances` and `settled`."""
 
     @property
     def discount(self) -> float:
-        """Discount factor per tick of the rewards between two own moves."""
+        """Discount factor of the rewards between two own moves, per tick or per move."""
         return 1.0
+
+    @property
+    def clocks(self) -> Clocks:
+        """What its discount and its exploration count in."""
+        return Clocks()
 
     def tables(self, batch: int, heads: int, states: int) -> Any:
         """The tables before anything is learnt: a NamedTuple of arrays."""
@@ -77,20 +118,22 @@ class Learner(Levels):
         """Learn from moves that are over, writing to the tables."""
         raise NotImplementedError
 
-    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
-        """[B, H, m] the chance of each level in the rows [B, H] at tick `at`."""
+    def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
+        """[B, H, m] the chance of each level in the rows [B, H] at age `at`: ticks, or own moves
+        where exploration counts in those."""
         raise NotImplementedError
 
     def settled(self, tables: Any, rows: IntArray) -> Array:
         """[B, H, m] the same with nothing tried out: what has been learnt, as a mixed strategy."""
         raise NotImplementedError
 
-    def choose(self, tables: Any, rows: IntArray, at: int, shocks: Shocks) -> IntArray:
+    def choose(self, tables: Any, rows: IntArray, at: float, shocks: Shocks) -> IntArray:
         """[B, H] levels drawn with `chances`."""
         return drawn(self.chances(tables, rows, at), shocks.uniforms("choose", rows.shape[1]))
 
     def start(self, seat: Seat, batch: int) -> Memory:
         self.check_seat(seat)
+        self.clocks.check(self, seat)
         check_room([(seat, self)], batch)
         heads, states = self.heads(seat), self.states(seat)
         whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
@@ -111,7 +154,7 @@ class Learner(Levels):
             return memory
         earned = np.broadcast_to(self.profit(seat, observation, reward), made.shape)
         memory.gain[made] += memory.power[made] * earned[made]
-        memory.power[made] *= self.discount
+        memory.power[made] *= self.clocks.tick_discount(self.discount, seat)
         memory.ticks[made] += 1
         if on_turn(seat.turn, at):
             after, _ = situation(self, seat, observation, memory.before, memory.opening)
@@ -135,7 +178,7 @@ class Learner(Levels):
         after = memory._replace(clock=memory.clock + 1, before=now)
         if not on_turn(seat.turn, at):
             return self.priced(seat, observation, memory.level), after
-        level = self.choose(memory.tables, rows, at, shocks)
+        level = self.choose(memory.tables, rows, self.clocks.age(at, seat), shocks)
         money = np.zeros(rows.shape)
         after = after._replace(
             row=rows, level=level, gain=money, power=money + 1.0, ticks=np.zeros_like(rows)
@@ -146,7 +189,7 @@ class Learner(Levels):
         at = int(memory.clock[0])
         if on_turn(seat.turn, at):
             rows, _ = situation(self, seat, observation, memory.before, memory.opening)
-            chances = self.chances(memory.tables, rows, at)
+            chances = self.chances(memory.tables, rows, self.clocks.age(at, seat))
         else:  # who is not on the move repeats itself
             chances = (memory.level[:, :, None] == np.arange(self.grid.size)).astype(np.float64)
         return chance_of(self, seat, observation, action, chances)
@@ -185,7 +228,7 @@ def rows_of(levels: Levels, seat: Seat, now: IntArray, before: IntArray) -> IntA
 # --- chances --------------------------------------------------------------------------------------
 
 
-def falling(first: float, beta: float, least: float, at: int) -> float:
+def falling(first: float, beta: float, least: float, at: float) -> float:
     """What begins at `first` and falls as exp(-beta t), to no less than `least`."""
     return max(first * math.exp(-beta * at), least)
 
@@ -248,6 +291,15 @@ def check_exploration(learner: Any) -> None:
     """InputError unless epsilon, beta and epsilon_floor can be a falling chance to explore."""
     for name, high in (("epsilon", 1.0), ("epsilon_floor", 1.0), ("beta", np.inf)):
         check_number(learner, name, 0.0, high)
+
+
+def check_clock(learner: Any, *names: str) -> None:
+    """InputError unless each setting is "tick" or "move"."""
+    for name in names:
+        if getattr(learner, name) not in ("tick", "move"):
+            raise InputError(
+                f"{learner.kind}.{name}={getattr(learner, name)!r} must be 'tick' or 'move'"
+            )
 
 
 def check_initial(learner: Any) -> None:

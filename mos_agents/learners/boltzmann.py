@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mos_agents.learners.base import (
+    Clocks,
     Learner,
     Moves,
     best_of,
+    check_clock,
     check_initial,
     check_rate,
     falling,
@@ -46,6 +48,9 @@ class Boltzmann(Learner):
     beta: how fast the temperature falls, per tick, >= 0.
     temperature_floor: least temperature, in money, > 0.
     initial: the first table, one number or one for each level, in money.
+    discount_per: delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that
+        moves every k ticks).
+    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
     """
 
     alpha: float = 0.15
@@ -54,6 +59,8 @@ class Boltzmann(Learner):
     beta: float = 1e-3
     temperature_floor: float = 1e-3
     initial: float | tuple[float, ...] = 0.0
+    discount_per: str = "tick"
+    explore_per: str = "tick"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,10 +70,15 @@ class Boltzmann(Learner):
         check_number(self, "temperature_floor", COLDEST)
         check_number(self, "beta", 0.0)
         check_initial(self)
+        check_clock(self, "discount_per", "explore_per")
 
     @property
     def discount(self) -> float:
         return self.delta
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(self.discount_per, self.explore_per)
 
     def tables(self, batch: int, heads: int, states: int) -> Worths:
         return Worths(first_values(self.initial, batch * heads * states, self.grid.size))
@@ -76,7 +88,7 @@ class Boltzmann(Learner):
         target = moves.gain + moves.power * q[moves.after].max(axis=1)
         q[at] = (1.0 - self.alpha) * q[at] + self.alpha * target
 
-    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+    def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
         temperature = falling(self.temperature, self.beta, self.temperature_floor, at)
         q = tables.q[rows]
         return softmax((q - q.max(axis=-1, keepdims=True)) / temperature)

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.learners.base import (
+    Clocks,
     Learner,
     Moves,
     best_of,
+    check_clock,
     check_exploration,
     check_initial,
     check_rate,
@@ -44,6 +46,7 @@ class EpsilonGreedyBandit(Learner):
     epsilon_floor: least chance to draw any level, in [0, 1].
     initial: what levels are thought to earn before they are tried, in money, one number or one for
         each; a high one has all of them tried (sample means forget it at the first try).
+    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
 
     The reward of a move is the mean per tick while it stood. If it `sees` anything, every situation
     has a bandit of its own.
@@ -55,6 +58,7 @@ class EpsilonGreedyBandit(Learner):
     beta: float = 0.0
     epsilon_floor: float = 0.0
     initial: float | tuple[float, ...] = 0.0
+    explore_per: str = "tick"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,6 +66,11 @@ class EpsilonGreedyBandit(Learner):
             check_rate(self, "step")
         check_exploration(self)
         check_initial(self)
+        check_clock(self, "explore_per")
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(explore_per=self.explore_per)
 
     def tables(self, batch: int, heads: int, states: int) -> Means:
         mean = first_values(self.initial, batch * heads * states, self.grid.size)
@@ -73,7 +82,7 @@ class EpsilonGreedyBandit(Learner):
         step = 1.0 / tables.trials[at] if self.step is None else self.step
         tables.mean[at] += step * (moves.mean - tables.mean[at])
 
-    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+    def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
         epsilon = falling(self.epsilon, self.beta, self.epsilon_floor, at)
         return explored(self.settled(tables, rows), epsilon)
 

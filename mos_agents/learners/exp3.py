@@ -72,7 +72,7 @@ class Exp3(Learner):
         tables.log[row, level] += self.gamma * reward / (chance * self.grid.size)
         tables.log[row] -= tables.log[row].max(axis=1, keepdims=True)
 
-    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+    def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
         return explored(self.settled(tables, rows), self.gamma)
 
     def settled(self, tables: Any, rows: IntArray) -> Array:

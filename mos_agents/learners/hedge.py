@@ -150,7 +150,7 @@ class Hedge(Learner):
         rate: Array = np.sqrt(factor * math.log(count) / (rounds + 1.0))
         return rate
 
-    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+    def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
         return self.settled(tables, rows)
 
     def settled(self, tables: Any, rows: IntArray) -> Array:

@@ -17,8 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mos_agents.learners.base import (
+    Clocks,
     best_of,
     chance_of,
+    check_clock,
     check_exploration,
     check_initial,
     check_rate,
@@ -76,6 +78,9 @@ class QLearning(Levels):
     payoffs: own profits by own level (rows) and state of the rivals (columns). With them every
         level is corrected at every move, by what it would have earned ("synchronous" learning,
         Asker, Fershtman and Pakes 2022); None corrects the level played.
+    discount_per: delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that
+        moves every k ticks).
+    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
 
     Where moves alternate, the rewards between two own moves are discounted and summed
     (Klein 2021, eq. 4). Where nobody knows whose turn it is (random moves), the level corrected is
@@ -90,6 +95,8 @@ class QLearning(Levels):
     initial: float | tuple[float, ...] = 0.0
     initial_spread: float = 0.0
     payoffs: tuple[tuple[float, ...], ...] | None = None
+    discount_per: str = "tick"
+    explore_per: str = "tick"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -98,6 +105,7 @@ class QLearning(Levels):
         check_exploration(self)
         check_initial(self)
         check_number(self, "initial_spread", 0.0)
+        check_clock(self, "discount_per", "explore_per")
         if self.payoffs is not None:
             self._check_payoffs()
 
@@ -114,9 +122,22 @@ class QLearning(Levels):
         object.__setattr__(self, "payoffs", tuple(tuple(row) for row in table.tolist()))
 
     @property
+    def clocks(self) -> Clocks:
+        """What its discount and its exploration count in."""
+        return Clocks(self.discount_per, self.explore_per)
+
+    def tick_delta(self, seat: Seat) -> float:
+        """The discount factor per tick."""
+        return self.clocks.tick_discount(self.delta, seat)
+
+    @property
     def decay(self) -> float:
-        """What the chance to explore is multiplied by, tick after tick."""
+        """What the chance to explore is multiplied by, per tick or per move (`explore_per`)."""
         return math.exp(-self.beta)
+
+    def tick_decay(self, seat: Seat) -> float:
+        """What the chance to explore is multiplied by, tick after tick."""
+        return math.exp(-self.clocks.tick_rate(self.beta, seat))
 
     def first_table(self, rows: int) -> Array:
         """[rows, m] the table before anything is drawn on top."""
@@ -124,6 +145,7 @@ class QLearning(Levels):
 
     def start(self, seat: Seat, batch: int) -> QMemory:
         self.check_seat(seat)
+        self.clocks.check(self, seat)
         stateless = self.sees == "nothing" and seat.turn == (1, 0) and self.heads(seat) == 1
         if self.payoffs is not None and not stateless:
             raise InputError(
@@ -169,7 +191,7 @@ class QLearning(Levels):
             hear_rows(
                 memory.q, memory.best, memory.row, level, memory.gain, memory.power,
                 memory.changed, np.ascontiguousarray(self.profit(seat, observation, reward)), rows,
-                turn, self.alpha, self.delta, at,
+                turn, self.alpha, self.tick_delta(seat), at,
             )  # fmt: skip
         if turn and (memory.best[rows] < 0).any():
             draws = shocks.uniforms("try", 2 * rows.shape[1])[:, 1::2]
@@ -210,7 +232,7 @@ class QLearning(Levels):
     ) -> tuple[Array, QMemory]:
         at = int(memory.clock[0])
         rows, now = self._rows(seat, observation, memory)
-        epsilon = memory.epsilon * self.decay
+        epsilon = memory.epsilon * self.tick_decay(seat)
         np.maximum(epsilon, self.epsilon_floor, out=epsilon)
         after = memory._replace(clock=memory.clock + 1, epsilon=epsilon, before=now)
         if not on_turn(seat.turn, at):

@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.learners.base import (
+    Clocks,
     Learner,
     Memory,
     Moves,
     best_of,
+    check_clock,
     check_exploration,
     check_initial,
     check_rate,
@@ -55,6 +57,9 @@ class Sarsa(Learner):
     beta: how fast that chance falls, per tick, >= 0.
     epsilon_floor: least chance to draw any level, in [0, 1].
     initial: the first table, one number or one for each level, in money.
+    discount_per: delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that
+        moves every k ticks).
+    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
 
     Of several best levels one is drawn at each choice. As in the textbook's algorithm, a' is chosen
     by the table before (s, a) is corrected: the correction of a move is made when the reward of the
@@ -67,6 +72,8 @@ class Sarsa(Learner):
     beta: float = 4e-6
     epsilon_floor: float = 0.0
     initial: float | tuple[float, ...] = 0.0
+    discount_per: str = "tick"
+    explore_per: str = "tick"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,10 +81,15 @@ class Sarsa(Learner):
         check_number(self, "delta", 0.0, 1.0)
         check_exploration(self)
         check_initial(self)
+        check_clock(self, "discount_per", "explore_per")
 
     @property
     def discount(self) -> float:
         return self.delta
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(self.discount_per, self.explore_per)
 
     def tables(self, batch: int, heads: int, states: int) -> SarsaTables:
         q = first_values(self.initial, batch * heads * states, self.grid.size)
@@ -107,7 +119,7 @@ class Sarsa(Learner):
         tables.row[head], tables.level[head] = moves.row, moves.level
         tables.gain[head], tables.power[head] = moves.gain, moves.power
 
-    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+    def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
         epsilon = falling(self.epsilon, self.beta, self.epsilon_floor, at)
         return explored(self.settled(tables, rows), epsilon)
 

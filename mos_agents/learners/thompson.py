@@ -76,13 +76,13 @@ class Thompson(Learner):
         mean = (self.prior_mean * prior + tables.total[rows] * known) / precision
         return mean, 1.0 / np.sqrt(precision)
 
-    def choose(self, tables: Sums, rows: IntArray, at: int, shocks: Shocks) -> IntArray:
+    def choose(self, tables: Sums, rows: IntArray, at: float, shocks: Shocks) -> IntArray:
         mean, sd = self.belief(tables, rows)
         normals = shocks.normals("choose", rows.shape[1] * self.grid.size)
         best: IntArray = (mean + sd * normals.reshape(mean.shape)).argmax(axis=-1)
         return best
 
-    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+    def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
         mean, sd = self.belief(tables, rows)
         flat = zip(mean.reshape(-1, self.grid.size), sd.reshape(-1, self.grid.size), strict=True)
         return np.array([greatest(m, s) for m, s in flat]).reshape(mean.shape)

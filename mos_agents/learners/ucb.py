@@ -69,7 +69,7 @@ class UCB1(Learner):
         width = np.sqrt(self.confidence * np.log(trials) / np.maximum(count, 1))
         return np.where(count == 0, np.inf, tables.mean[rows] + width)
 
-    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+    def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
         return best_of(self.index(tables, rows))
 
     def settled(self, tables: Any, rows: IntArray) -> Array:

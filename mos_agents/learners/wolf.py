@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.learners.base import (
+    Clocks,
     Learner,
     Moves,
+    check_clock,
     check_exploration,
     check_initial,
     check_rate,
@@ -49,6 +51,9 @@ class WolfPHC(Learner):
     beta: how fast that chance falls, per tick, >= 0.
     epsilon_floor: least chance to draw any level, in [0, 1].
     initial: the first table, one number or one for each level, in money.
+    discount_per: delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that
+        moves every k ticks).
+    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
 
     Of several best levels the strategy climbs towards the lowest.
     """
@@ -61,6 +66,8 @@ class WolfPHC(Learner):
     beta: float = 0.0
     epsilon_floor: float = 0.0
     initial: float | tuple[float, ...] = 0.0
+    discount_per: str = "tick"
+    explore_per: str = "tick"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,10 +81,15 @@ class WolfPHC(Learner):
             )
         check_exploration(self)
         check_initial(self)
+        check_clock(self, "discount_per", "explore_per")
 
     @property
     def discount(self) -> float:
         return self.delta
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(self.discount_per, self.explore_per)
 
     def tables(self, batch: int, heads: int, states: int) -> Strategies:
         rows, count = batch * heads * states, self.grid.size
@@ -103,7 +115,7 @@ class WolfPHC(Learner):
         now[np.arange(row.size), best] += given.sum(axis=1)
         tables.now[row] = now
 
-    def chances(self, tables: Any, rows: IntArray, at: int) -> Array:
+    def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
         epsilon = falling(self.epsilon, self.beta, self.epsilon_floor, at)
         return explored(self.settled(tables, rows), epsilon)
 

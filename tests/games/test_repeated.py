@@ -92,6 +92,19 @@ VARIANTS = {
         m := logit(2, opening=1.6, schedule=Periodic((1, 3), (0, 1))),
         calvano(m),
     ),
+    "its own pace, with patience and tries that count in moves": lambda: (
+        m := logit(2, opening=1.6, schedule=Periodic((1, 3), (0, 1))),
+        calvano(m, discount_per="move", explore_per="move", beta=2e-2),
+    ),
+    "slow moves of both, discounted per move": lambda: (
+        m := logit(2, opening=1.6, schedule=Periodic((4, 4), (0, 0))),
+        calvano(m, discount_per="move", beta=1e-2),
+    ),
+    "alternating moves, with tries that count in moves": lambda: (
+        m := bertrand(schedule=Alternating()),
+        everybody(m, QLearning(prices=SIXTHS, relative_to="money", sees="rivals", beta=6e-3,
+                               explore_per="move", discount_per="move")),
+    ),
     "a table drawn at random": lambda: (
         m := bertrand(),
         everybody(
