@@ -18,6 +18,8 @@ from mos_agents.report.drawing import (
     window_of,
 )
 from mos_agents.report.measures import bids_of, division, paid_per_unit
+from mos_agents.report.series import per_point
+from mos_agents.runs.plan import ordinal
 
 MOST_DOTS = 700
 """Bids that a panel shows; of more, every n-th."""
@@ -76,7 +78,8 @@ def paid(data: Data, points: int) -> Picture:
     price, _, best = paid_per_unit(data)
     figure, grid = style.canvas(style.HALF, 3.3)
     axes, window = grid[0, 0], window_of(data)
-    dots = thin(data.ticks, price, points)
+    size = per_point(len(data.ticks), points)
+    dots = data.ticks[::size], price[::size]
     axes.scatter(*dots, s=6, color=style.REST, linewidth=0, alpha=0.8)
     for values, colour, dash in ((price, style.INK, "-"), (best, style.SOFT, (0, (4, 2)))):
         x, y = thin(data.ticks, rolling(values, window), points)
@@ -92,7 +95,8 @@ def paid(data: Data, points: int) -> Picture:
     return Picture(
         "paid", "Prices paid",
         "The price of each item sold, its moving mean, and the mean of the highest worth among the "
-        "bidders: the seller's most.",
+        "bidders: the seller's most."
+        + (f" Dots are every {ordinal(size)} recorded tick." if size > 1 else ""),
         style.svg(figure, "paid", "Prices paid over time"), False, tuple(marks),
     )  # fmt: skip
 

@@ -79,6 +79,13 @@ class Data:
         return stocked
 
     @property
+    def skip(self) -> int:
+        """Recorded ticks of which one is looked at: more than 1 where a run is long."""
+        if len(self.ticks) < 2:
+            return 1
+        return int(self.ticks[1] - self.ticks[0]) // int(self.run.facts["every"])
+
+    @property
     def empty(self) -> bool:
         return len(self.ticks) == 0
 

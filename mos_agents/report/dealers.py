@@ -19,9 +19,11 @@ from mos_agents.report.drawing import (
     rolling,
     shares_over_time,
     thin,
+    thinned,
     window_of,
 )
 from mos_agents.report.measures import inside, or_nan, quoted
+from mos_agents.report.series import draw_series, told
 
 ZOOM = 60
 """Ticks that the close view of one asset shows."""
@@ -135,7 +137,7 @@ def spreads(data: Data, points: int) -> Picture:
         "spreads", "Quoted spread",
         "Ask minus bid of each maker's own quotes, and of the best bid and ask of all (dotted), "
         f"mean over assets{over_markets(data)}. Below zero, one maker bids more than another asks: "
-        "both lean far to shed inventory.",
+        "both lean far to shed inventory." + thinned(data, points),
         style.svg(figure, "spreads", "Quoted spreads over time"), False,
         (*legend(data), ("best of all", style.INK, "dot")),
     )  # fmt: skip
@@ -155,8 +157,9 @@ def inventories(data: Data, points: int) -> Picture:
     largest = np.abs(data.listings["inventory"][:, 0]).max()
     for axes, k in zip(grid.flat, shown, strict=False):
         for i in np.flatnonzero(data.instrument == k)[::-1]:
-            x, y = thin(data.ticks, data.listings["inventory"][:, 0, i], points)
-            axes.plot(x, y, color=palette[int(data.seller[i])], linewidth=0.9)
+            units = data.listings["inventory"][:, 0, i]
+            colour = palette[int(data.seller[i])]
+            draw_series(axes, data.ticks, units, points, colour, linewidth=0.9)
         for level in (limit, -limit) if limit and largest > 0.5 * limit else ():
             axes.axhline(level, color=style.SOFT, linewidth=0.7, linestyle=(0, (4, 2)))
         axes.axhline(0, color=style.SOFT, linewidth=0.6)
@@ -173,7 +176,7 @@ def inventories(data: Data, points: int) -> Picture:
         "Units held (below zero: short) of each asset"
         + (", in the first market" if data.run.facts["markets"] > 1 else "")
         + ". A line that stays away from zero carries the risk of the mid's next move; at the "
-        "limit, one side of the quote is taken away.",
+        "limit, one side of the quote is taken away." + told(len(data.ticks), points),
         style.svg(figure, "inventory", "Inventory per asset and maker over time"), True,
         (*legend(data), *bound),
     )  # fmt: skip
@@ -186,19 +189,21 @@ def mids(data: Data, points: int) -> Picture:
     shades = np.linspace(0.25, 0.72, len(firsts))
     ends = {}
     for i, shade in zip(firsts[:12], shades, strict=False):
-        x, y = thin(data.ticks, data.listings["reference"][:, 0, i], points)
-        axes.plot(x, y, color=str(shade), linewidth=1)
-        ends[i] = (float(y[-1]), shade)
+        path = data.listings["reference"][:, 0, i]
+        draw_series(axes, data.ticks, path, points, str(shade), linewidth=1)
+        ends[i] = (float(path[-1]), shade)
     gap, above = 0.04 * np.diff(axes.get_ylim())[0], -np.inf
     for i, (end, shade) in sorted(ends.items(), key=lambda one: one[1][0]):
         above = max(end, above + gap)  # names do not lie upon each other
-        axes.annotate(style.shortened(data.instruments[data.instrument[i]], 14), (x[-1], above),
+        name = style.shortened(data.instruments[data.instrument[i]], 14)
+        axes.annotate(name, (data.ticks[-1], above),
                       xytext=(3, 0), textcoords="offset points", va="center", fontsize=7,
                       color=str(shade), annotation_clip=False)  # fmt: skip
     over_time(axes, data)
     return Picture(
         "mids", "Mid prices",
         "The reference price of each asset"
-        + (", in the first market." if data.run.facts["markets"] > 1 else "."),
+        + (", in the first market." if data.run.facts["markets"] > 1 else ".")
+        + told(len(data.ticks), points),
         style.svg(figure, "mids", "Mid prices over time"), False,
     )  # fmt: skip

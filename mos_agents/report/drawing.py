@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mos_agents.market.types import Array, IntArray
 from mos_agents.report import style
 from mos_agents.report.data import Data
+from mos_agents.report.series import binned, draw_series, told
 from mos_agents.report.summary import Table as Table
 
 BAND = 5
@@ -33,7 +34,10 @@ class Picture(NamedTuple):
 
 
 def thin(ticks: IntArray, values: Array, points: int) -> tuple[Array, Array]:
-    """At most `points` ticks: the values at evenly spaced ticks, first and last among them."""
+    """At most `points` ticks: the values at evenly spaced ticks, first and last among them.
+
+    For what hardly moves between them, such as sums so far and moving means; see `series.binned`.
+    """
     if len(ticks) <= points:
         return ticks.astype(float), values
     keep = np.unique(np.round(np.linspace(0, len(ticks) - 1, points)).astype(int))
@@ -73,20 +77,27 @@ def legend(data: Data, mark: str = "line") -> tuple[tuple[str, str, str], ...]:
 def lines(
     axes: Axes, data: Data, values: Array, points: int, band: bool = True, **how: Any
 ) -> None:
-    """A line per group of [T, R, groups]: the mean over markets, and where 90% of them lie."""
+    """A line per group of [T, R, groups]: the mean over markets, and where 90% of them lie.
+
+    Of one market, and more ticks than points, the shade is the range within each bin instead.
+    """
     with np.errstate(invalid="ignore"):
         middle = _nanmean(values)
-    x, y = thin(data.ticks, middle, points)
+    drawn = binned(data.ticks, middle, points)
     for g, colour in reversed(list(enumerate(group_colours(data)))):
-        axes.plot(x, y[:, g], color=colour, **how)
+        if data.R == 1 and len(drawn.x) < len(data.ticks):
+            draw_series(axes, data.ticks, middle[:, g], points, colour, **how)
+        else:
+            axes.plot(drawn.x, drawn.mean[:, g], color=colour, **how)
     if band and data.R >= BAND:
         with np.errstate(invalid="ignore"):
             low, high = np.nanpercentile(values, (5, 95), axis=1)
         few = min(points, 150)
+        bottom, top = (binned(data.ticks, limit, few) for limit in (low, high))
         for g, colour in enumerate(group_colours(data)):
-            x, bottom = thin(data.ticks, low[:, g], few)
-            _, top = thin(data.ticks, high[:, g], few)
-            axes.fill_between(x, bottom, top, color=colour, alpha=0.13, linewidth=0)
+            axes.fill_between(
+                bottom.x, bottom.mean[:, g], top.mean[:, g], color=colour, alpha=0.13, linewidth=0
+            )
     over_time(axes, data)
 
 
@@ -200,6 +211,11 @@ def shares_over_time(data: Data, points: int, of: str = "units sold") -> Picture
         f"tick{'s' * (window > 1)}{over_markets(data, band=False)}.",
         style.svg(figure, "shares", f"Shares of {of} over time"), False, legend(data, "box"),
     )  # fmt: skip
+
+
+def thinned(data: Data, points: int) -> str:
+    """What a point of `lines` is where it stands for several ticks, as a sentence."""
+    return told(len(data.ticks), points, ranged=data.R == 1)
 
 
 def over_markets(data: Data, band: bool = True) -> str:

@@ -14,6 +14,7 @@ from mos_agents.report.data import Data
 from mos_agents.report.drawing import Picture
 from mos_agents.report.summary import Summary, Table, summary_of
 from mos_agents.runs.files import RunError, write_whole
+from mos_agents.runs.plan import ordinal
 
 PICTURES = {
     "posted": posted.pictures_of, "dealers": dealers.pictures_of, "auction": auctions.pictures_of,
@@ -137,6 +138,11 @@ def notes(data: Data) -> list[str]:
             f"Recorded are the first {facts['recorded_markets']:,} of {facts['markets']:,} markets"
             f" at every {_nth(facts['every'])}tick; sums in the table and means of PnL are over "
             "all markets and ticks."
+        )
+    if data.skip > 1:
+        told.append(
+            "The run is long: pictures, and figures of quotes and inventories, are made from "
+            f"every {ordinal(data.skip)} recorded tick."
         )
     return told
 

@@ -25,10 +25,11 @@ from mos_agents.report.drawing import (
     percents,
     rolling,
     shares_over_time,
-    thin,
+    thinned,
     window_of,
 )
 from mos_agents.report.measures import markups, sold_out
+from mos_agents.report.series import draw_series, told
 
 MOST_PANELS = 12
 
@@ -73,11 +74,12 @@ def prices(data: Data, points: int) -> Picture:
         for i in np.flatnonzero(data.instrument == k)[::-1]:
             ask = np.where(data.listings["ask_size"][:, 0, i] > 0, data.listings["ask"][:, 0, i],
                            np.nan)  # fmt: skip
-            x, y = thin(data.ticks, ask, fewer)
-            axes.plot(x, y, color=palette[data.seller[i]], drawstyle="steps-post", linewidth=1)
+            colour = palette[int(data.seller[i])]
+            draw_series(axes, data.ticks, ask, fewer, colour, "steps-post", linewidth=1)
         for values, colour, dash in levels(data, k):
-            x, y = thin(data.ticks, values, fewer)
-            axes.plot(x, y, color=colour, linestyle=dash, linewidth=0.9, zorder=1)
+            draw_series(
+                axes, data.ticks, values, fewer, colour, linestyle=dash, linewidth=0.9, zorder=1
+            )
         style.title(axes, data.instruments[k])
         over_time(axes, data, label=False)
     for axes in grid.flat[len(shown) :]:
@@ -91,7 +93,7 @@ def prices(data: Data, points: int) -> Picture:
     return Picture(
         "prices", "Prices",
         f"What each seller asks for each product{where}. Look for who moves first, who follows, "
-        f"and how near the prices come to cost.{which}",
+        f"and how near the prices come to cost.{which}{told(len(data.ticks), fewer)}",
         style.svg(figure, "prices", "Prices per product and seller over time"), True,
         (*legend(data), ("cost", style.INK, "dash"), ("reference price", style.INK, "dot")),
     )  # fmt: skip
@@ -176,7 +178,7 @@ def mean_prices(data: Data, points: int) -> Picture:
         f"What a participant's customers paid on average{_moving(window)}"
         f"{over_markets(data, band=window == 1)}. The "
         "mean also moves "
-        "when customers change between its cheap and its dear products.",
+        f"when customers change between its cheap and its dear products.{thinned(data, points)}",
         style.svg(figure, "prices", "Mean prices per participant over time"), True, legend(data),
     )  # fmt: skip
 
@@ -229,7 +231,8 @@ def over_cost(data: Data, points: int) -> Picture:
         "over-cost", "Price over cost",
         "The mean of price over unit cost of all products on offer"
         f"{over_markets(data)}. Prices that fall or rise together are no evidence of a price war "
-        "or of collusion: a common cost, common demand or chance moves them together as well.",
+        "or of collusion: a common cost, common demand or chance moves them together as well."
+        + thinned(data, points),
         style.svg(figure, "over-cost", "Mean price over cost per participant"), False, legend(data),
     )  # fmt: skip
 
@@ -248,7 +251,7 @@ def stock(data: Data, points: int) -> Picture:
     heights = {"height_ratios": (2.2, 1)} if rows == 2 else {}
     figure, grid = style.canvas(style.HALF, 3.1, rows, 1, sharex=True, **heights)
     lines(grid[0, 0], data, data.by_group(data.by_seller(data.listings["inventory"])), points)
-    told = "Nothing was ever sold out."
+    said = "Nothing was ever sold out."
     if rows == 2:
         grid[0, 0].set_xlabel("")
         grid[0, 0].set_title("units in stock")
@@ -257,13 +260,13 @@ def stock(data: Data, points: int) -> Picture:
         grid[1, 0].set_title("share of products sold out")
         grid[1, 0].set_ylim(0, None)
         percents(grid[1, 0])
-        told = (
+        said = (
             "Below, the share of a seller's stocked products with nothing left (moving mean): its "
             "customers then go to the rivals or leave."
         )
     return Picture(
         "stock", "Stock and stock-outs" if rows == 2 else "Stock",
-        f"Units held over all products{over_markets(data)}. {told}",
+        f"Units held over all products{over_markets(data)}. {said}{thinned(data, points)}",
         style.svg(figure, "stock", "Stock and stock-outs per participant"), False, legend(data),
     )  # fmt: skip
 
