@@ -6,6 +6,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mos_agents.market.printing import cell
 from mos_agents.market.quotes import REASONS
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, State, Step
@@ -21,7 +22,7 @@ def show(market: Market, state: State, step: Step | None, console: Console | Non
 def table(market: Market, state: State, step: Step | None) -> Table:
     """A row per participant; prices are means over its listings with a quote."""
     made = Table(
-        title=f"{market.name}, tick {state.tick} of {market.horizon}", title_justify="left"
+        title=f"{cell(market.name)}, tick {state.tick} of {market.horizon}", title_justify="left"
     )
     made.add_column("participant")
     prices = [("bid", market.bids), ("ask", market.asks)]
@@ -29,7 +30,7 @@ def table(market: Market, state: State, step: Step | None) -> Table:
         made.add_column(name, justify="right")
     made.add_column("note")
     for n, name in enumerate(market.layout.participants[:ROWS]):
-        made.add_row(name, *_cells(market, state, step, n))
+        made.add_row(cell(name), *_cells(market, state, step, n))
     if market.layout.N > ROWS:
         made.add_row(f"and {market.layout.N - ROWS} more")
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -50,8 +51,12 @@ def run(arguments: Sequence[str]) -> int:
 
     from mos_agents.cli.commands import app
     from mos_agents.cli.playing import Interrupted
+    from mos_agents.market.printing import printable
     from mos_agents.market.types import InputError
 
+    for stream in (sys.stdout, sys.stderr):  # a terminal may not know the letters of a name
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     command = typer.main.get_command(app)
     try:
         result = command.main(list(arguments) or ["--help"], prog_name="mos", standalone_mode=False)
@@ -62,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     except InputError as error:
         return _told(str(error))
     except Interrupted as stop:
-        print(stop, file=sys.stderr)
+        print(printable(str(stop)), file=sys.stderr)
         return stop.code
     except BrokenPipeError:  # the reader has left, as in `mos scenarios | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -84,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _told(message: str, code: int = 2) -> int:
-    from mos_agents.cli.playing import printable
+    from mos_agents.market.printing import printable
 
     line = printable(" ".join(message.split()))
     print(f"mos: {line}", file=sys.stderr)

@@ -24,6 +24,7 @@ from mos_agents.cli.playing import (
     shown,
     stopped,
 )
+from mos_agents.market.printing import cell
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
 
@@ -293,7 +294,7 @@ def table(ticks: int, health: Health) -> Any:
         counts = health.counts.get(name, {})
         cells = [f"{counts.get(kind, 0):,}" for kind in ("late", "failed", "refused", "restarted")]
         gone = " (withdrawn)" if name in health.withdrawn else ""
-        made.add_row(name + gone, f"{1000 * health.seconds.get(name, 0.0):.2f}", *cells)
+        made.add_row(cell(name + gone), f"{1000 * health.seconds.get(name, 0.0):.2f}", *cells)
     if len(names) > 30:
         made.add_row(f"and {len(names) - 30} more", "", "", "", "", "")
     return made

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from mos_agents.cli.playing import plural, printable
+from mos_agents.cli.playing import plural
+from mos_agents.market.printing import printable
 from mos_agents.runs import Run, RunError
 from mos_agents.runs.differing import first_difference
 
@@ -43,7 +44,7 @@ def lines(one: Run, two: Run) -> list[str]:
     for run in (one, two):
         run.check()
     table = compared(one, two)
-    names = [printable(str(name)) for name in table["participant"]]
+    names = [printable(str(name)).replace("\n", "\\n") for name in table["participant"]]
     per_tick = one.ticks != two.ticks
     titles = [c.replace("_", " ") + (" per tick" if per_tick else "") for c in COLUMNS]
     width = max([11, *map(len, names), *map(len, titles)])

@@ -14,6 +14,7 @@ from typing import Any
 
 from mos_agents import runs, scenarios
 from mos_agents.market import kernels
+from mos_agents.market.printing import printable
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.scenarios import Scenario, telling
@@ -257,13 +258,13 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    columns = (TextColumn("{task.description}"), BarColumn(40), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(40), MofNCompleteColumn())
     with Progress(*columns, Remaining(compact=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def show(part: str, done: int, of: int) -> None:
             if part not in tasks:
-                tasks[part] = bar.add_task(part, total=of)
+                tasks[part] = bar.add_task(printable(part), total=of)
             bar.update(tasks[part], completed=done)
 
         yield show
@@ -297,18 +298,6 @@ def say_files(scenario: Scenario, market: Market, read: Read) -> None:
 def say(line: str) -> None:
     """A plain line on stdout."""
     print(printable(line), flush=True)
-
-
-def printable(text: str) -> str:
-    """The text with control characters escaped, but for the ends of lines.
-
-    Names come from other people's files; what steers a terminal must not reach one.
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
-    )
 
 
 def shown(path: Path) -> str:

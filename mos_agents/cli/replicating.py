@@ -17,6 +17,7 @@ from typing import Any
 from mos_agents.cli.folders import check_place
 from mos_agents.cli.playing import Interrupted, asked_to_stop, compiled, say, shown
 from mos_agents.games.sessions import Played, Task, Threads, Workers
+from mos_agents.market.printing import cell, printable
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import write_whole
 
@@ -90,7 +91,7 @@ def replicate(order: Order) -> int:
             findings = known.played(order.name, settings, effort)
     except KeyboardInterrupt:  # a second Ctrl-C: at once, without the sessions under way
         sys.stdout.flush()
-        print(clock.stopped(), file=sys.stderr, flush=True)
+        print(printable(str(clock.stopped())), file=sys.stderr, flush=True)
         os._exit(130)  # threads inside compiled loops cannot be told to stop
     show(known.table(findings))
     say(CAPTION)
@@ -218,7 +219,7 @@ def progress(seconds: float = 5.0) -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    columns = (TextColumn("{task.description}"), BarColumn(40), MofNCompleteColumn(),
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(40), MofNCompleteColumn(),
                Remaining(compact=True))  # fmt: skip
     with Progress(*columns, transient=True) as bars:
         tasks: dict[str, Any] = {}
@@ -245,7 +246,7 @@ def show(rows: Sequence[Sequence[str]]) -> None:
             made.add_column(heading, justify="left" if heading in ("quantity", "source") else
                             "right", overflow="fold")  # fmt: skip
         for row in rows:
-            made.add_row(*row, style="bold red" if row[4] == "NO" else None)
+            made.add_row(*map(cell, row), style="bold red" if row[4] == "NO" else None)
         Console().print(made)
         return
     for line in aligned(rows):

@@ -12,6 +12,7 @@ from typing import Any
 from mos_agents import scenarios
 from mos_agents.analysis.interval_text import four_digits, interval_text
 from mos_agents.cli.playing import say
+from mos_agents.market.printing import cell
 from mos_agents.sweeps.plan import SweepPlan
 from mos_agents.sweeps.sweep import Watch
 from mos_agents.sweeps.table import SweepResult
@@ -71,12 +72,15 @@ def printed(result: SweepResult, measures: Sequence[str]) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        made = Table(caption=caption(result))
+        made = Table(caption=cell(caption(result)))
         for at, heading in enumerate(head):
-            made.add_column(heading, justify="left" if at < len(result.plan.grid) else "right",
-                            overflow="fold")  # fmt: skip
+            side: Any = "left" if at < len(result.plan.grid) else "right"
+            made.add_column(cell(heading), justify=side, overflow="fold")
         for row in rows:
-            made.add_row(*row, style="bold red" if "failed" in row[len(result.plan.grid)] else None)
+            made.add_row(
+                *map(cell, row),
+                style="bold red" if "failed" in row[len(result.plan.grid)] else None,
+            )
         Console().print(made)
         return
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]

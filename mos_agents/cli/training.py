@@ -15,6 +15,7 @@ from mos_agents.cli import options, plan_options
 from mos_agents.cli.folders import located
 from mos_agents.cli.options import WHOLE
 from mos_agents.cli.playing import asked_to_stop, plural, resolve, say, shown, stopped_by
+from mos_agents.market.printing import cell
 from mos_agents.market.types import InputError
 from mos_agents.training.folder import check_free, faulted, going_on
 
@@ -179,7 +180,7 @@ def progress(iterations: int, who: str = "") -> Iterator[Callable[[Mapping[str, 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    columns = (TextColumn(f"{of}iterations"), BarColumn(30), MofNCompleteColumn())
+    columns = (TextColumn(f"{cell(of)}iterations"), BarColumn(30), MofNCompleteColumn())
     with Progress(*columns, Remaining(compact=True), TextColumn("{task.description}")) as bar:
         task = bar.add_task("starting", total=iterations)
         kept: dict[str, Any] = {}

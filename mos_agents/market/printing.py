@@ -72,3 +72,20 @@ def short_repr(record: T) -> T:
 def _short(value: Any) -> str:
     text = _BRIEF.repr(value)
     return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped, but for the ends of lines.
+
+    Names come from other people's files; what steers a terminal must not reach one.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def cell(text: str) -> str:
+    """The text as a cell of a table that rich draws: nothing in it is taken for markup."""
+    return printable(text).replace("\n", "\\n").replace("[", "\\[")

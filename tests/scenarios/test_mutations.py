@@ -92,6 +92,8 @@ def names_the_place(told: str, path: tuple[Any, ...], line: int) -> bool:
     dotted = [".".join(keys[:n]) for n in range(len(keys), 0, -1)]
     if f"line {line}" in told or any(one in told for one in dotted[:2]):
         return True
+    if all(key in told for key in keys):
+        return True
     return any(one in told for one in dotted) and any(
         f".{key}{after}" in told for key in keys[-2:] for after in "=."
     )
