@@ -11,6 +11,7 @@ import typer
 from mos_agents import __version__, runs, scenarios
 from mos_agents.cli import comparing, explaining, exploiting, sweeping, training
 from mos_agents.cli.ending import finished, reported
+from mos_agents.cli.examples import epilog
 from mos_agents.cli.folders import MARKS, kind_of, run_of
 from mos_agents.cli.options import (
     WHOLE,
@@ -116,7 +117,11 @@ def run(
         ),
     ] = False,
 ) -> None:
-    """Play a scenario, record it in a run folder, and write its report."""
+    """Play a scenario, record it in a folder, and write its report.
+
+    The command ends with what the run came to, the report, the folder, and the hash of the
+    trajectory: the same command and seed give the same hash.
+    """
     if (scenario is None) == (resume is None):
         raise InputError("give a scenario, or --resume RUN, and not both; see mos run --help")
     if backend not in BACKENDS:
@@ -153,7 +158,10 @@ def run(
 
 @app.command()
 def verify(run: RunGiven, out: Out = Path("runs")) -> None:
-    """Make a finished run anew, from its journal or its seed, and compare every table with it."""
+    """Make a finished run anew, and compare every table with it.
+
+    It is made from its journal, or else from its scenario and seed.
+    """
     from mos_agents.cli import verifying
 
     for line in verifying.verify(run_of(run, out)).lines():
@@ -169,7 +177,7 @@ def demo(
     out: Out = Path("runs"),
     workers: Annotated[int, typer.Option(help="Cores to use.", **WHOLE)] = 2,
 ) -> None:
-    """Two sellers learn to price: their price wars, what a cut costs, and the controls beside."""
+    """Two sellers learn to price: wars, answers to a cut, controls."""
     from mos_agents.cli.demo import demonstrate  # draws with matplotlib: only where it is needed
 
     if not compiled():
@@ -197,7 +205,10 @@ def show(
         bool, typer.Option("--plain", help="Leave out the comments that explain each setting.")
     ] = False,
 ) -> None:
-    """Print a scenario with every default, each explained: a file to start from."""
+    """Print a scenario with every setting and what it means.
+
+    It is a file to start from: mos show retail > mine.yaml.
+    """
     loaded = scenarios.load(name)
     say((scenarios.dump(loaded) if plain else scenarios.commented(loaded)).rstrip())
 
@@ -208,7 +219,7 @@ def check(
         str, typer.Argument(help="A scenario, catalogue, series, or what mos has written.")
     ],
 ) -> None:
-    """Say what a file is, what is in it, and how it is used; or what is wrong with it."""
+    """Say what a file is and what is in it, or what is wrong."""
     from mos_agents.cli.checking import check
 
     for line in check(file):
@@ -246,7 +257,7 @@ def compare(
     two: Annotated[str, typer.Argument(metavar="RUN", help="Another.")],
     out: Out = Path("runs"),
 ) -> None:
-    """Compare two runs: totals per participant, and whether every bit agrees."""
+    """Compare two runs: totals, and whether every bit agrees."""
     for line in comparing.lines(run_of(one, out), run_of(two, out)):
         say(line)
 
@@ -299,6 +310,9 @@ app.command()(explaining.explain)
 app.command()(training.train)
 app.command()(exploiting.exploit)
 app.command()(sweeping.sweep)
+
+for _command in app.registered_commands:
+    _command.epilog = epilog(str(_command.name or getattr(_command.callback, "__name__", "")))
 
 
 def _run(

@@ -28,10 +28,9 @@ def explain(
         ),
     ] = None,
 ) -> None:
-    """Explain a policy, demand model, setting, metric or preset; alone, list them.
+    """Explain a policy, demand model, setting, metric, and so on.
 
-    For example: mos explain avellaneda_stoikov, mos explain positions.commission,
-    mos explain policy, mos explain metric pnl, mos explain q_learning.alpha
+    Alone, the command lists everything that it knows.
     """
     words = what or []
     width = min(max(shutil.get_terminal_size((WIDTH, 24)).columns, NARROWEST), WIDTH)

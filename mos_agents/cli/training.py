@@ -154,7 +154,7 @@ def _play(iterations: int, work: Callable[[Any], Any]) -> None:
     for agent in trained.seats.agents:
         found = next((r for r in reversed(trained.history) if f"evaluation/{agent}" in r), None)
         if found is not None:
-            say(f"  {agent}: {found[f'evaluation/{agent}']:.6g} a tick without exploring")
+            say(f"  {agent}: reward {found[f'evaluation/{agent}']:.6g} a tick without exploring")
     for name, count in faulted(trained.history).items():
         say(f"trouble {name}: {count:,} failed (decisions, one a market and tick)")
     say(f"run     {shown(trained.folder)}")
