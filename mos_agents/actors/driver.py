@@ -78,6 +78,7 @@ class Health:
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     withdrawn: tuple[str, ...] = ()
+    reasons: dict[str, str] = field(default_factory=dict)
     shard_restarts: int = 0
 
 
@@ -197,6 +198,7 @@ class Driver:
         self._reached[s], self._progress[s] = progress.tick, progress
         health = self.health
         health.seconds |= progress.seconds
+        health.reasons = progress.reasons | health.reasons
         health.counts = summed([p.counts for p in self._progress if p is not None])
         health.withdrawn = tuple(
             sorted({name for p in self._progress if p is not None for name in p.withdrawn})

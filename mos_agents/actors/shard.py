@@ -35,7 +35,7 @@ from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies.base import Policy
-from mos_agents.policies.faults import describe, is_own_fault
+from mos_agents.policies.faults import describe, is_own_fault, one_line
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.tables import aggregate, row
@@ -128,6 +128,7 @@ class Shard:
         self._snapshots: dict[str, Snapshot] = {}
         self._past: list[list[Call]] = []
         self._seconds: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
         self._replayed = Summaries()
         self._written = Summaries()
         self._unwritten: list[tuple[State, Step]] = []
@@ -251,14 +252,19 @@ class Shard:
             given = _listed(answer.value, calls)
             for call, reply in zip(calls, given, strict=True):
                 try:
-                    replies[call.participant] = checked_reply(reply, call)
-                except MessageError:
+                    checked = replies[call.participant] = checked_reply(reply, call)
+                    if checked.action is None:
+                        self._note_reason(call, checked.fault)
+                except MessageError as error:
                     replies[call.participant] = "misaddressed"
+                    self._note_reason(call, str(error))
                 seconds = max(answer.seconds, self._seconds.get(call.participant, 0.0))
                 self._seconds[call.participant] = seconds
             self._born[i] = None
         else:
             replies |= {c.participant: "late" if answer.late else "failed" for c in calls}
+            for call in calls if not answer.late else ():
+                self._note_reason(call, answer.error)
         good = all(isinstance(replies[call.participant], Reply) for call in calls)
         if good or (answer.late and self._is_starting(i)):
             self._misses[i] = 0
@@ -266,6 +272,11 @@ class Shard:
         self._misses[i] += 1
         if self._misses[i] >= self.plan.patience:
             self._again(i, self._past)
+
+    def _note_reason(self, call: Call, words: str) -> None:
+        """Keep the first words on why a participant's decision failed: a person will ask for it."""
+        if words:
+            self._reasons.setdefault(call.participant, f"{one_line(words)} (tick {call.tick:,})")
 
     # --- lives ------------------------------------------------------------------------------------
 
@@ -481,6 +492,7 @@ class Shard:
             self.trouble(),
             dict(self._seconds),
             tuple(sorted(self.house.withdrawn)),
+            dict(self._reasons),
         )
 
 

@@ -61,3 +61,4 @@ class Progress(NamedTuple):
     counts: dict[str, dict[str, int]]
     seconds: dict[str, float]  # latency of the slowest reply, by participant
     withdrawn: tuple[str, ...]
+    reasons: dict[str, str]  # by participant, the first words on why a decision failed

@@ -251,6 +251,8 @@ def told(health: Health) -> Iterator[str]:
             what = ", ".join(f"{number:,} {kind}" for kind, number in sorted(counts.items()))
             end = "; withdrawn" if name in health.withdrawn else ""
             yield f"trouble {name}: {what} (decisions, one a market and tick){end}"
+    for name, why in sorted(health.reasons.items()):
+        yield f"trouble {name}: at first {why}"
     if health.shard_restarts:
         yield f"trouble {plural(health.shard_restarts, 'clearing house')} brought back"
 

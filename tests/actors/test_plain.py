@@ -3,6 +3,8 @@
 import ast
 import json
 import os
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +130,36 @@ def test_read_as_ray_reads_them_the_payloads_would_run(by_ray):
             opened.add(payload)
             Path(folder, f"struck-{os.getpid()}").unlink()
     assert len(opened) >= 12, opened
+
+
+@dataclass(frozen=True)
+class Spies:
+    """Says which of Ray's secrets it finds in its environment and in that of what it starts."""
+
+    kind = "spies"
+    atomic = True
+
+    def start(self, seat, batch):
+        return None
+
+    def act(self, seat, observation, memory, shocks):
+        inherited = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
+        found = [n for n in os.environ if n.startswith("RAY_AUTH_TOKEN")]
+        raise RuntimeError(f"own {found}, inherited {'RAY_AUTH_TOKEN' in inherited}")
+
+    def propensity(self, seat, observation, action, memory):
+        raise NotImplementedError
+
+
+def test_a_policy_and_what_it_starts_do_not_find_the_token_in_their_environment():
+    assert os.environ["RAY_AUTH_TOKEN"]
+    runtime = RayRuntime()
+    try:
+        host = runtime.host(parts("firm_1", Spies()), "spies")
+        (reply,) = runtime.ask([(host, "decide", calls("firm_1", 0))], None)[0].value
+    finally:
+        runtime.close()
+    assert reply.fault == "RuntimeError: own [], inherited False"
 
 
 def test_honest_memories_of_every_type_arrive_to_the_bit():

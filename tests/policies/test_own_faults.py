@@ -120,7 +120,7 @@ def looped(policy):
 
 
 def acted(policy):
-    """The same over actors in this process; what was counted."""
+    """The same over actors in this process; what was counted and why."""
     plan = ShardPlan("run", "", 0, tuple(range(BATCH)))
     policies = {"platform": make("cost_plus"), "firm_1": policy}
     shard = Shard(plan, LocalRuntime(), (MARKET, policies))
@@ -129,7 +129,7 @@ def acted(policy):
     for _ in range(TICKS):
         shard.advance(1)
         played.append((shard.house.reward.tobytes(), shard.house.observation.tobytes()))
-    return played, shard.advance(0).counts
+    return played, shard.advance(0)
 
 
 def does_nothing():
@@ -157,8 +157,9 @@ def test_an_exception_of_any_class_costs_a_move_in_the_loop_and_over_actors(kind
     (fault,) = faults
     assert (fault.participant, fault.first_tick, fault.decisions) == ("firm_1", AT, BATCH)
     assert fault.reason and len(fault.reason) <= LONGEST and "\n" not in fault.reason
-    over, counts = acted(policy)
-    assert over == silent and counts == {"firm_1": {"failed": BATCH}}
+    over, progress = acted(policy)
+    assert over == silent and progress.counts == {"firm_1": {"failed": BATCH}}
+    assert progress.reasons == {"firm_1": f"{fault.reason.rstrip()} (tick {AT})"}
 
 
 def exits():
