@@ -144,10 +144,12 @@ def share_of_numbers(column: pl.Series) -> float:
     bare = tidied(column).bare.drop_nulls()
     if not len(bare):
         return 0.0
-    anyhow = bare.is_null()
+    left = bare
     for notation in NOTATIONS:
-        anyhow |= bare.str.contains(notation.pattern)
-    return int(anyhow.sum()) / len(anyhow)
+        left = left.filter(~left.str.contains(notation.pattern))
+        if not len(left):
+            break
+    return 1.0 - len(left) / len(bare)
 
 
 def possible(decimal: str | None, thousands: str | None) -> tuple[Notation, ...]:

@@ -7,8 +7,9 @@ from mos_agents.scenarios.tables import parquet, workbook
 from mos_agents.scenarios.tables.options import TableFile
 from mos_agents.scenarios.tables.sources import bytes_of, ordinary, text_of
 from mos_agents.scenarios.tables.table import Table
-from mos_agents.scenarios.tables.text import read_text
+from mos_agents.scenarios.tables.text import read_text, too_many
 
+MOST_EMPTY = 10_000  # lines beyond those of the rows
 TEXTS = (".csv", ".tsv", ".txt", ".tab")
 PARQUETS = (".parquet", ".pq")
 
@@ -49,5 +50,8 @@ def read_table(options: TableFile, most_rows: int) -> Table:
         raise InputError(f"{shown}: is {found}; give it the name that goes with it")
     if options.sheet is not None:
         raise InputError(f"{shown}: sheet is for workbooks")
-    text, notes = text_of(bytes_of(file, shown), shown, options.encoding)
+    data = bytes_of(file, shown)
+    if data.count(b"\n") > most_rows + MOST_EMPTY:  # before anything is made of so many lines
+        raise too_many(shown, most_rows)
+    text, notes = text_of(data, shown, options.encoding)
     return read_text(text, shown, options, most_rows, notes)

@@ -71,13 +71,15 @@ def bytes_of(file: Path, shown: str) -> bytes:
             raise InputError(f"{shown}: ends in .gz and is not packed by gzip")
         return data
     try:
-        with gzip.open(io.BytesIO(data)) as packed:
-            data = packed.read(LARGEST + 1)
+        with gzip.open(io.BytesIO(data)) as packed:  # counted before it is kept
+            room = LARGEST
+            while piece := packed.read(2**20):
+                room -= len(piece)
+                if room < 0:
+                    raise too_large(shown)
+        return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{shown}: cannot be unpacked: {str(error)[:80]}") from None
-    if len(data) > LARGEST:
-        raise too_large(shown)
-    return data
 
 
 def text_of(data: bytes, shown: str, encoding: str | None) -> tuple[str, list[str]]:

@@ -51,8 +51,6 @@ def read_text(text: str, shown: str, options: TableFile, most_rows: int, notes: 
         raise InputError(f"{shown}: cannot be read: the file is empty")
     if re.match(r"(?i)\s*(?:<(?:!|\?|html|head|body|table|div)|\{\s*\"|\[\s*[\[{])", text[:200]):
         raise InputError(f"{shown}: holds HTML, XML or JSON, no table; save it as CSV")
-    if text.count("\n") > most_rows + 1000:
-        raise too_many(shown, most_rows)
     skipped, separator = options.skip_lines or 0, options.separator
     if separator is None and options.skip_lines is None:
         told = re.match(r"sep=([,;\t|])\n", text)  # Excel's own first line
