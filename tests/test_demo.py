@@ -62,6 +62,7 @@ def test_the_verdict_says_so_where_nothing_is_found():
             "unprofitable_cut_share",
             "periods_away",
             "wars_per_1000_periods",
+            "wars_per_1000_periods_repaired",
             "wars_per_1000_periods_no_future",
             "fell_together_share",
             "fell_together_share_no_future",

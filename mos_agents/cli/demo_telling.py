@@ -246,11 +246,13 @@ def verdict(figures: dict[str, Figure], sessions: int) -> str:
     )  # fmt: skip
     paid = figures["unprofitable_cut_share"]
     away, wars = figures["periods_away"].text(1), figures["wars_per_1000_periods"].text()
+    apart = figures["wars_per_1000_periods_repaired"].text()
     calm, fell = figures["wars_per_1000_periods_no_future"], figures["fell_together_share"]
     others = figures["fell_together_share_no_future"]
     fought = (
-        f"price wars broke out {wars} times per 1000 periods, against {calm.text()} among the "
-        f"learners without a future, and in {fell.text()} of sessions prices fell "
+        f"price wars broke out {wars} times per 1000 periods, against {apart} among firms of "
+        f"different sessions, who never met (so that their number is no evidence), and "
+        f"{calm.text()} among the learners without a future; in {fell.text()} of sessions prices fell "
         f"together by more than chance, against {others.text()} without a future and 5% "
         "by chance alone" + ("" if fell.interval.low > CHANCE else ": no more than chance")
     )

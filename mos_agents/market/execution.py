@@ -153,6 +153,8 @@ class FillIntensity:
 
     An order trades at a quote that is `distance` from the mid with probability
     min(1, scale exp(-kappa distance) (1 + volatility_boost sigma)) (Avellaneda and Stoikov 2008).
+    sigma is the parameter of that name of the price process; a replay, whose volatility is only
+    estimated, has none, and no boost.
     It walks the book: the best quote is hit first, equal quotes share, each unit is sold once.
 
     kappa: decay of that chance per unit of money between quote and mid price, > 0.
