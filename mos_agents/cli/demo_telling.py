@@ -251,9 +251,9 @@ def verdict(figures: dict[str, Figure], sessions: int) -> str:
     others = figures["fell_together_share_no_future"]
     fought = (
         f"price wars broke out {wars} times per 1000 periods, against {apart} among firms of "
-        f"different sessions, who never met (so that their number is no evidence), and "
-        f"{calm.text()} among the learners without a future; in {fell.text()} of sessions prices fell "
-        f"together by more than chance, against {others.text()} without a future and 5% "
+        "different sessions, who never met (so that their number is no evidence), and "
+        f"{calm.text()} among the learners without a future; in {fell.text()} of sessions prices "
+        f"fell together by more than chance, against {others.text()} without a future and 5% "
         "by chance alone" + ("" if fell.interval.low > CHANCE else ": no more than chance")
     )
     return (
