@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from mos_agents.market.grids import check_levels
 from mos_agents.market.kernels import kernel
 from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market
@@ -184,19 +185,24 @@ def price_grids(
     Prices and bids: `levels` equally spaced from band[0] to band[1] times the listing's reference
     price (None: as in BANDS), cut to the limits of an action. Two-sided quotes: every offset with
     every spread, offsets equally spaced within half the largest spread, spreads within their
-    limits; `levels` may be a pair then. A size, where actions name one, is the largest. `grid`
-    gives your own: the prices [levels] or points [levels, A] for all listings, or one such table
-    per listing, or a mapping from agents to either.
+    limits; `levels` may be a pair then, with 1 for a single offset or spread. A size, where actions
+    name one, is the largest. `grid` gives your own: the prices [levels] or points [levels, A] for
+    all listings, or one such table per listing, or a mapping from agents to either. Two levels
+    that the house would turn into one quote are refused.
     """
     tables = []
     for seat in seats:
         own = grid.get(seat.name) if isinstance(grid, Mapping) else grid
+        name = f"levels={levels!r}" if own is None else "grid"
         if own is not None:
-            tables += _given_grid(seat, own)
+            made = _given_grid(seat, own)
         elif "spread" in seat.features:
-            tables += [_two_sided_grid(seat, i, levels) for i in range(seat.action_shape[0])]
+            made = [_two_sided_grid(seat, i, levels) for i in range(seat.action_shape[0])]
         else:
-            tables += [_price_grid(seat, i, levels, band) for i in range(seat.action_shape[0])]
+            made = [_price_grid(seat, i, levels, band) for i in range(seat.action_shape[0])]
+        for i, table in enumerate(made):
+            check_levels(seat, i, table, name)
+        tables += made
     return tables
 
 
@@ -219,10 +225,16 @@ def _two_sided_grid(seat: Seat, i: int, levels: Any) -> Array:
     if len(pair) != 2:
         raise InputError(f"levels={levels!r} must be a whole number, or a pair: offsets, spreads")
     reach = min(seat.high[i, 0], 0.5 * seat.high[i, 1])
-    offsets = np.linspace(-reach, reach, _count(pair[0]))
-    spreads = np.linspace(seat.low[i, 1], seat.high[i, 1], _count(pair[1]))
+    least = 1 if pair is levels else 2
+    offsets = _steps(-reach, reach, _count(pair[0], least))
+    spreads = _steps(seat.low[i, 1], seat.high[i, 1], _count(pair[1], least))
     both = np.stack(np.meshgrid(offsets, spreads, indexing="ij"), axis=-1).reshape(-1, 2)
     return _with_size(seat, i, both)
+
+
+def _steps(low: float, high: float, count: int) -> Array:
+    """So many equal steps; a single one lies in the middle."""
+    return np.linspace(low, high, count) if count > 1 else np.array([0.5 * (low + high)])
 
 
 def _with_size(seat: Seat, i: int, table: Array) -> Array:
@@ -256,10 +268,10 @@ def _given_grid(seat: Seat, grid: Any) -> list[Array]:
     return list(array)
 
 
-def _count(levels: Any) -> int:
+def _count(levels: Any, least: int = 2) -> int:
     whole = isinstance(levels, int | np.integer) and not isinstance(levels, bool)
-    if not whole or not 2 <= levels <= 10_000:
-        raise InputError(f"levels={levels!r} must be a whole number in [2, 10000]")
+    if not whole or not least <= levels <= 10_000:
+        raise InputError(f"levels={levels!r} must be a whole number in [{least}, 10000]")
     return int(levels)
 
 

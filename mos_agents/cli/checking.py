@@ -30,7 +30,13 @@ def check(file: str) -> list[str]:
                 "(.csv, .parquet, .xlsx), nothing learnt (.npz), and no folder of a run, training "
                 "or sweep"
             )
-    return _scenario(scenarios.load(file))
+    scenario = scenarios.load(file)
+    try:
+        return _scenario(scenario)
+    except InputError as error:  # of a market that cannot be: as of a file that cannot be read
+        if str(error).startswith(f"{file}: "):
+            raise
+        raise InputError(f"{file}: {error}") from None
 
 
 def _folder(path: Path) -> list[str] | None:

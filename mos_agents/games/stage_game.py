@@ -218,5 +218,5 @@ def _opening(market: Market) -> Array:
     """[L, A] everybody's opening price as an action."""
     low, high = market.quotes.limits(market)
     action = high.copy()
-    action[:, 0] = market.catalogue.reference_price
+    action[:, 0] = market.opening_prices
     return np.clip(action, low, high)

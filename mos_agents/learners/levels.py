@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mos_agents.market.grids import check_levels
 from mos_agents.market.memory import MOST_OF_MEMORY, memory
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
@@ -145,6 +146,24 @@ class Levels:
                 f"{seat.name}: {self.kind} would keep a table of {entries:,} numbers, at most "
                 f"{MOST_ENTRIES:,} are possible; set sees='cheapest' or fewer levels"
             )
+        self._check_levels(seat)
+
+    def _check_levels(self, seat: Seat) -> None:
+        """InputError if two levels are one price for a listing, at the opening's scale."""
+        scales = {
+            "money": np.ones(seat.action_shape[0]),
+            "opening": seat.opening_price,
+            "cost": seat.opening_cost,
+        }
+        given = "levels" if self.prices is None else "prices"
+        for i, scale in enumerate(scales[self.relative_to]):
+            # A unit that costs nothing has no scale at all; of one that is hidden nothing is known.
+            if np.isfinite(scale):
+                size = (
+                    [np.full(self.grid.size, seat.high[i, -1])] if "size" in seat.features else []
+                )
+                points = np.column_stack([self.grid * max(float(scale), 1e-12), *size])
+                check_levels(seat, i, points, f"{self.kind}.{given}")
 
     def row_bytes(self) -> int:
         """Bytes that the tables take for one state of one head in one market."""

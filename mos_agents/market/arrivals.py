@@ -33,6 +33,20 @@ def needs(name: str, value: float, low: float, high: float = np.inf) -> None:
         raise InputError(f"{name}={value!r} must be {allowed}")
 
 
+def _sides_are_read(market: Market, buy: float, sell: float) -> None:
+    """InputError for customers of a kind that nobody here trades with."""
+    if sell > 0.0 and not market.bids:
+        raise InputError(f"arrivals.sell={sell:.10g} changes nothing here: nobody buys from "
+                         "customers; leave it out")  # fmt: skip
+    if buy > 0.0 and not market.asks:
+        raise InputError(f"arrivals.buy={buy:.10g} changes nothing here: an auction sells what "
+                         "arrives on the selling side; set arrivals.buy=0, and "
+                         "arrivals.sell")  # fmt: skip
+    if sell == 0.0 and not market.asks:
+        raise InputError("arrivals.sell=0: nothing would ever be auctioned; set arrivals.sell, the "
+                         "units of every item")  # fmt: skip
+
+
 @dataclass(frozen=True)
 @within_floats
 class FixedMass:
@@ -50,6 +64,9 @@ class FixedMass:
     def __post_init__(self) -> None:
         needs("buy", self.buy, 0.0)
         needs("sell", self.sell, 0.0)
+
+    def fits(self, market: Market) -> None:
+        _sides_are_read(market, self.buy, self.sell)
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, shocks: Shocks
@@ -94,6 +111,7 @@ class Poisson:
             raise InputError("mean_size=0.0, lot=0.0: orders have no size; give one of them")
 
     def fits(self, market: Market) -> None:
+        _sides_are_read(market, self.buy, self.sell)
         self._check(market, float(market.layout.G))
 
     def _check(self, market: Market, scale: float, tick: int | None = None) -> None:

@@ -63,6 +63,12 @@ class Browsing:
                 f"choice={market.layout.choice!r} must be 'within' for browsing arrivals: sessions "
                 "view products and compare their sellers"
             )
+        if "price" not in market.quotes.features:
+            raise InputError(
+                f"arrivals of browsing shoppers need posted prices, not quotes of "
+                f"{'/'.join(market.quotes.features)}: set arrivals.kind to fixed_mass, poisson or "
+                "hawkes"
+            )
         self._check(market, 1.0)
 
     def _check(self, market: Market, scale: float, tick: int | None = None) -> None:

@@ -139,7 +139,7 @@ def _constants(market: Market) -> tuple[Any, ...]:
     return (
         layout.first, layout.instrument, layout.group, market.made_to_order, market.base_stocks,
         market.sigmas, market.premium, market.observation_plan, *goal.table(market),
-        rule.holding_cost, rule.shortage_cost, rule.commission, market.collector, MEMORY,
+        rule.charges(market), market.collector, MEMORY,
     )  # fmt: skip
 
 
@@ -149,13 +149,13 @@ def close_markets(  # type: ignore[no-untyped-def]
     inventory, on_order, outside_cash, outside_units, cost, sold, sold_price, bought, bought_price,
     lost, mark, exposure, moments, ask, bid, ask_size, bid_size, tape, next_mid, next_cost,
     next_mark, demand_scale, clock, first, instrument, group, made_to_order, base_stock, sigma,
-    premium, runs, columns, weights, holding_cost, shortage_cost, commission, collector, memory,
+    premium, runs, columns, weights, charges, collector, memory,
 ):  # fmt: skip
     """Fill in books, moments, metrics, rewards and observations; whether all is finite."""
     book_trades(
         accounts, goods, orders, world_cash, world_units, cash, inventory, on_order, outside_cash,
         outside_units, cost, sold, sold_price, bought, bought_price, lost, first, instrument,
-        made_to_order, base_stock, holding_cost, shortage_cost, commission, collector,
+        made_to_order, base_stock, charges, collector,
     )  # fmt: skip
     account(
         metrics, next_moments, accounts[1], accounts[2], accounts[3], accounts[4], accounts[5],

@@ -16,7 +16,51 @@ from mos_agents.market.kernels import kernel
 from mos_agents.market.types import Array, InputError
 
 if TYPE_CHECKING:
+    from mos_agents.market.stages import Demand
     from mos_agents.market.tick import Market
+
+
+LEAST_SHARE = 1e-9
+"""A demand below it, at every reference price, is nobody's."""
+
+
+def somebody_buys(market: Market, demand: Demand) -> None:
+    """InputError if no listing is bought at all at the reference prices that the market opens at.
+
+    Such a market trades nothing unless everybody prices far below what buyers hold for normal: its
+    numbers are meant for another model, or for prices in another currency.
+    """
+    prices = np.ascontiguousarray(market.opening_prices[None])
+    everybody = np.ones(prices.shape, np.bool_)
+    if not (demand.shares(market, prices, everybody, prices) > LEAST_SHARE).any():
+        i = int(prices[0].argmin())
+        product = market.layout.instruments[market.layout.instrument[i]]
+        raise InputError(
+            f"execution.demand: nobody buys at the reference prices, which begin at "
+            f"{prices[0, i]:.10g} ({product}): {_why_nobody(demand)}"
+        )
+
+
+def _why_nobody(demand: Demand) -> str:
+    if isinstance(demand, Linear):
+        return (
+            f"linear demand ends at a price of intercept={demand.intercept:.10g}; set "
+            "execution.demand.intercept above them, and own and cross of its size"
+        )
+    if isinstance(demand, Cheapest):
+        least = min(demand.choke, 1.0 / demand.slope if demand.slope else np.inf)
+        return (
+            f"demand for the cheapest ends at a price of {least:.10g}; set execution.demand.choke "
+            "above them, and slope below one over them"
+        )
+    if isinstance(demand, Elasticity):
+        return f"base={demand.base:.10g} is the share who buy; set execution.demand.base above 0"
+    if isinstance(demand, Logit) and not demand.relative:
+        return (
+            f"price_coefficient={demand.price_coefficient:.10g} is per unit of money; set it near "
+            "1 over the prices, or set execution.demand.relative=true"
+        )
+    return "its parameters give every listing a share of 0; set others"
 
 
 def _choice(choice: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import FEWER_UNITS, check_orders, in_units, one_by_one
-from mos_agents.market.demand import Linear
+from mos_agents.market.demand import Linear, somebody_buys
 from mos_agents.market.filling import (
     auction_units,
     fill_mass,
@@ -54,6 +54,7 @@ class Expected:
 
     def fits(self, market: Market) -> None:
         _needs_quotes(market, "price", "posted prices")
+        somebody_buys(market, self.demand)
 
     @property
     def choice(self) -> str:
@@ -102,6 +103,7 @@ class Sampled:
         """Refuse demand of more than one unit an arrival, which no probability can express."""
         _needs_quotes(market, "price", "posted prices")
         _check_units(market)
+        somebody_buys(market, self.demand)
         demand = self.demand
         if isinstance(demand, Linear):
             most = int(np.diff(market.layout.group_start).max())
@@ -181,6 +183,29 @@ class FillIntensity:
         _needs_quotes(market, "spread", "two-sided quotes")
         if not self.expected:
             _check_units(market)
+        self._check_distances(market)
+
+    def _check_distances(self, market: Market) -> None:
+        """InputError where kappa, per unit of money, does not suit quotes of the prices' size."""
+        if "offset" not in market.quotes.features:
+            return
+        low, high = market.quotes.limits(market)
+        offset, spread = (market.quotes.features.index(name) for name in ("offset", "spread"))
+        near, far = 0.5 * low[:, spread], 0.5 * high[:, spread] + high[:, offset]
+        for i, (least, most) in enumerate(zip(self.kappa * near, self.kappa * far, strict=True)):
+            if NOTHING < least or most < ALL_ALIKE:
+                product = market.layout.instruments[market.layout.instrument[i]]
+                price = market.opening_prices[i]
+                what = (
+                    f"no order trades even at the narrowest spread ({low[i, spread]:.10g})"
+                    if NOTHING < least
+                    else f"every order trades even at the farthest quote ({far[i]:.10g} away)"
+                )
+                raise InputError(
+                    f"execution.kappa={self.kappa:.10g} is per unit of money, and {product} is at "
+                    f"{price:.10g}: {what}; set execution.kappa near {150.0 / price:.3g}, 150 over "
+                    "the price, or other limits of quotes"
+                )
 
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
@@ -235,6 +260,12 @@ class Auction:
     def fits(self, market: Market) -> None:
         _needs_quotes(market, "bid", "sealed bids")
         _check_units(market)
+        most = market.quotes.limits(market)[1][:, market.quotes.features.index("bid")]
+        if (self.reserve > most).any():
+            raise InputError(
+                f"execution.reserve={self.reserve:.10g} is above the highest bid allowed "
+                f"({most.min():.10g}): nothing would be sold; lower it, or raise quotes.high"
+            )
 
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
@@ -252,6 +283,10 @@ class Auction:
             layout.group_start, layout.group_listing, self.reserve, self.price == "second",
         )  # fmt: skip
         return Executions(np.zeros_like(bought), quotes.ask, bought, price, demand, lost)
+
+
+NOTHING, ALL_ALIKE = 20.0, 1e-3
+"""Between these products of kappa and distance, fills tell quotes apart: e^-20, and 0.999."""
 
 
 def _needs_quotes(market: Market, feature: str, kind: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mos_agents.market import heeded
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
@@ -84,6 +85,17 @@ class Book:
             raise InputError(f"tape_delay={self.tape_delay!r} must be a whole number >= 0")
         if not 0.0 <= self.tape_noise < np.inf:
             raise InputError(f"tape_noise={self.tape_noise!r} must be >= 0")
+
+    def fits(self, market: Market) -> None:
+        """InputError for settings of a tape on which there is nothing to see."""
+        nobody = heeded.no_rivals(market)
+        reason = "bids are sealed" if market.sealed else "nobody meets a rival's quotes"
+        if nobody and not self.show_rivals:
+            raise heeded.refuse("observations.show_rivals", self.show_rivals, reason)
+        for name in ("tape_delay", "tape_noise"):
+            if getattr(self, name) and (nobody or not self.show_rivals):
+                raise heeded.refuse(f"observations.{name}", getattr(self, name),
+                                    reason if nobody else "show_rivals=false")  # fmt: skip
 
     @property
     def delay(self) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mos_agents.market import heeded
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import flat, kernel
 from mos_agents.market.types import Array, Executions, Flows, InputError, Positions, State
@@ -31,9 +32,13 @@ class Ledger:
     lead_time: ticks until an order arrives, which is paid at cost on delivery, >= 0.
     holding_cost: money per unit held (long or short) and tick, >= 0.
     shortage_cost: money per unit that was asked for and turned away, >= 0.
-    commission: share of the firms' revenue that the platform receives, in [0, 1).
+    commission: share of the others' revenue from sales that the platform receives, in [0, 1).
     mark: value inventory at its "cost" or at the "reference" price.
     endowment: opening cash of each participant, in money.
+    fee: share of the money that changes hands in a participant's own trades, sales and purchases,
+        which it pays, in (-1, 1); below 0 it is a rebate. The first platform receives it and pays
+        none itself; without a platform, it goes to the outside world.
+    unit_fee: the same in money per unit traded; below 0 it is a rebate.
     """
 
     limit: float = np.inf
@@ -45,6 +50,8 @@ class Ledger:
     commission: float = 0.0
     mark: str = "cost"
     endowment: float = 0.0
+    fee: float = 0.0
+    unit_fee: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("base_stock", "lead_time", "holding_cost", "shortage_cost"):
@@ -56,8 +63,56 @@ class Ledger:
             raise InputError(f"limit={self.limit!r} must be > 0 units")
         if not 0.0 <= self.commission < 1.0:
             raise InputError(f"commission={self.commission!r} must be in [0, 1)")
+        if not -1.0 < self.fee < 1.0:
+            raise InputError(f"fee={self.fee!r} must be in (-1, 1), a share; below 0 is a rebate")
+        if not np.isfinite(self.unit_fee):
+            raise InputError(f"unit_fee={self.unit_fee!r} must be a finite sum of money per unit")
         if self.mark not in ("cost", "reference"):
             raise InputError(f"mark={self.mark!r} must be 'cost' or 'reference'")
+
+    def fits(self, market: Market) -> None:
+        """InputError for what this market would accept and never read."""
+        self._check_fees(market)
+        if heeded.nothing_held(market):
+            neutral = {"holding_cost": 0.0, "base_stock": 0.0, "lead_time": 0, "limit": np.inf,
+                       "short": False, "mark": "cost"}  # fmt: skip
+            idle = [(k, getattr(self, k)) for k, v in neutral.items() if getattr(self, k) != v]
+            if idle:
+                told = ", ".join(f"positions.{name}={value}" for name, value in idle)
+                raise InputError(
+                    f"{told} changes nothing here: all goods are made to order (stock=.inf), and "
+                    f"nothing is held; leave {'it' if len(idle) == 1 else 'them'} out"
+                )
+        elif self.base_stock and not market.base_stocks.any():
+            raise heeded.refuse("positions.base_stock", self.base_stock,
+                                "it is a multiple of the opening stock, which is 0")  # fmt: skip
+        elif self.lead_time and not self.base_stock:
+            raise heeded.refuse("positions.lead_time", self.lead_time, "nothing is ever ordered",
+                                "set positions.base_stock, or leave it out")  # fmt: skip
+        elif np.isfinite(self.limit) and not market.bids and not self.short:
+            raise heeded.refuse("positions.limit", self.limit,
+                                "it binds bids and short positions: there are none")  # fmt: skip
+        elif self.short and not market.asks:
+            raise heeded.refuse("positions.short", self.short, "nobody sells")
+        if self.shortage_cost and heeded.nothing_lost(market):
+            raise heeded.refuse("positions.shortage_cost", self.shortage_cost,
+                                "stock and quotes are endless: nobody is turned away")  # fmt: skip
+
+    def _check_fees(self, market: Market) -> None:
+        if self.commission and market.collector < 0:
+            raise InputError(
+                f"positions.commission={self.commission:.10g} goes to a platform, and there is "
+                "none among the participants: set positions.fee, which then goes to the outside "
+                "world, or give one of them role: platform"
+            )
+        for name in ("commission", "fee", "unit_fee"):
+            value = float(getattr(self, name))
+            if value and heeded.nobody_else_trades(market):
+                raise heeded.refuse(f"positions.{name}", value,
+                                    "the platform receives it, and nobody else trades")  # fmt: skip
+        if self.commission and not market.asks:
+            raise heeded.refuse("positions.commission", self.commission, "it is a share of sales, "
+                                "and customers buy nothing here", "set positions.fee")  # fmt: skip
 
     def opening(self, market: Market, batch: int) -> Positions:
         layout, stock = market.layout, market.catalogue.stock
@@ -81,13 +136,20 @@ class Ledger:
     def marks(self, market: Market, state: State) -> Array:
         return state.cost if self.mark == "cost" else market.marks_of_listings(state.reference)
 
+    def charges(self, market: Market) -> Array:
+        """What `book_trades` charges, in the order of its names for them. [5]"""
+        # The platform is the one that collects: where there is none, nobody pays a commission.
+        on_sales = self.fee + (self.commission if market.collector >= 0 else 0.0)
+        costs = self.holding_cost, self.shortage_cost
+        return np.array([*costs, on_sales, self.fee, self.unit_fee], dtype=np.float64)
+
     def book(self, market: Market, state: State, executions: Executions) -> tuple[Positions, Flows]:
         before, layout = state.positions, market.layout
         accounts, goods, orders, world_cash, world_units = books = blank_books(before)
         book_trades(
             *books, *before, state.cost, *executions[:4], executions.lost, layout.first,
-            layout.instrument, market.made_to_order, market.base_stocks,
-            self.holding_cost, self.shortage_cost, self.commission, market.collector,
+            layout.instrument, market.made_to_order, market.base_stocks, self.charges(market),
+            market.collector,
         )  # fmt: skip
         cash, revenue, spending, holding, shortage, fees = accounts
         inventory, delivered = goods
@@ -118,10 +180,13 @@ def _endless(shape: tuple[int, ...]) -> Array:
 def book_trades(  # type: ignore[no-untyped-def]
     accounts, goods, orders, world_cash, world_units, cash, inventory, on_order, outside_cash,
     outside_units, cost, sold, sold_price, bought, bought_price, lost, first, instrument,
-    made_to_order, base_stock, holding_cost, shortage_cost, commission, collector,
+    made_to_order, base_stock, charges, collector,
 ):  # fmt: skip
     """Positions and flows after the trades, deliveries and charges of one tick.
 
+    `charges` are money per unit held, per unit turned away, shares of the money of sales and of
+    purchases, and money per unit traded; the last three are fees, which the collector receives
+    (-1: the outside world) and does not pay.
     Whatever a participant pays or receives, somebody else or the outside world receives or pays.
     Fills in accounts [6, B, N] (cash, then the flows in their order), goods [2, B, L] (inventory,
     delivered), and the orders and the outside world's accounts after the tick.
@@ -129,7 +194,9 @@ def book_trades(  # type: ignore[no-untyped-def]
     batch, n_participants = np.uint64(cash.shape[0]), np.uint64(cash.shape[1])
     n_listings, n_instruments = np.uint64(inventory.shape[1]), np.uint64(outside_units.shape[1])
     lead, one = np.uint64(on_order.shape[1]), np.uint64(1)
-    charged = commission > 0.0 and collector >= 0
+    holding_cost, shortage_cost = charges[0], charges[1]
+    on_sales, on_purchases, per_unit = charges[2], charges[3], charges[4]
+    charged = on_sales != 0.0 or on_purchases != 0.0 or per_unit != 0.0
     # Tables as one long row each: one place p serves all that is [B, N], one place i all [B, L].
     accounts, goods, cash, inventory = flat(accounts), flat(goods), flat(cash), flat(inventory)
     cost, sold, sold_price, bought = flat(cost), flat(sold), flat(sold_price), flat(bought)
@@ -143,15 +210,17 @@ def book_trades(  # type: ignore[no-untyped-def]
             world_units[b, k] = outside_units[b, k]
         collected = 0.0
         for n in range(n_participants):
-            received = paid = kept = missed = commissions = 0.0
+            received = paid = kept = missed = due = 0.0
             for j in range(np.uint64(first[n]), np.uint64(first[n + one])):
                 i = b * n_listings + j
                 units, arriving = inventory[i], 0.0
                 income = sold[i] * sold_price[i]
                 outlay = bought[i] * bought_price[i]
                 if charged and n != collector:
-                    commissions += commission * income
-                    collected -= commission * income
+                    owed = on_sales * income + on_purchases * outlay
+                    owed += per_unit * (sold[i] + bought[i])
+                    due += owed
+                    collected -= owed
                 if made_to_order[j]:
                     # Bought from and sold to the outside at cost: inventory and units stay.
                     income += bought[i] * cost[i]
@@ -185,8 +254,8 @@ def book_trades(  # type: ignore[no-untyped-def]
             p = b * n_participants + n
             accounts[p + revenue], accounts[p + spending] = received, paid
             accounts[p + holding], accounts[p + shortage] = kept, missed
-            accounts[p + fees] = commissions
-        if charged:
+            accounts[p + fees] = due
+        if charged and collector >= 0:
             accounts[b * n_participants + np.uint64(collector) + fees] = collected
         world = outside_cash[b]
         for row in range(b * n_participants, (b + one) * n_participants):

@@ -3,18 +3,23 @@
 An action outside its limits, or with anything that is not a finite number, is refused whole and
 the participant's standing quote stays. Inside the limits, the rules of conduct (margin floor,
 largest change, tick size) bring the price to the nearest allowed one, or refuse it.
+
+Limits are sums of money where a rule gives them, and otherwise follow the reference price of each
+listing. `fits` holds the given ones against the costs and reference prices of the market.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mos_agents.market import heeded
 from mos_agents.market.checks import within_floats
-from mos_agents.market.kernels import kernel
+from mos_agents.market.known_levels import KnownLevels, known_levels
+from mos_agents.market.posting import blank_quotes, post_prices, post_two_sided
 from mos_agents.market.types import Array, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
@@ -32,11 +37,32 @@ REASONS = (
 TAKEN, NOT_FINITE, OUTSIDE, OFF_GRID, BELOW_FLOOR, TOO_FAST, CROSSED = range(len(REASONS))
 
 
+LOWEST, HIGHEST = 0.001, 20.0
+"""Multiples of the reference price between which prices lie where no limit is given."""
+NARROWEST, WIDEST, OFFSET = 1e-4, 0.005, 0.05
+"""Shares of the mid price: spreads, and the largest offset, where no limit is given."""
+COARSEST = 0.25
+"""Share of a price that a given tick size, or a given smallest spread, may be at most."""
+CENT = 0.01
+
+
+class Limits(NamedTuple):
+    """A rule's numbers for every listing of one market, [L] each."""
+
+    rule: HouseRules
+    steps: Array  # grid points per unit of money; 0 is no grid
+    low: Array  # lowest price, or narrowest spread
+    high: Array  # highest price, or widest spread
+    offset: Array  # largest offset of two-sided quotes; 0 elsewhere
+
+
 @dataclass(frozen=True)
 @within_floats
 class HouseRules:
     """What every kind of quote shares.
 
+    tick_size: step of the price grid, money; 0 is a continuous price. None is a cent, or where
+        prices are small the power of ten that is fine enough for each listing.
     conduct: "clip" brings a quote within the rules, "refuse" refuses it.
     on_refusal: "stand" keeps the participant's standing quote, "withdraw" takes it down.
     max_age: ticks after which an unmoved quote is withdrawn; 0 means never.
@@ -44,7 +70,9 @@ class HouseRules:
     sized: the action's last number is the size, in [0, size].
     """
 
-    tick_size: float = 0.01
+    fineness: ClassVar[int] = 3  # decimal places of the reference price that a tick resolves
+
+    tick_size: float | None = None
     conduct: str = "clip"
     on_refusal: str = "stand"
     max_age: int = 0
@@ -56,7 +84,7 @@ class HouseRules:
             raise InputError(f"conduct={self.conduct!r} must be 'clip' or 'refuse'")
         if self.on_refusal not in ("stand", "withdraw"):
             raise InputError(f"on_refusal={self.on_refusal!r} must be 'stand' or 'withdraw'")
-        if not 0.0 <= self.tick_size < np.inf:
+        if self.tick_size is not None and not 0.0 <= self.tick_size < np.inf:
             raise InputError(f"tick_size={self.tick_size!r} must be >= 0; 0 is a continuous price")
         if self.max_age < 0:
             raise InputError(f"max_age={self.max_age!r} must be >= 0; 0 keeps quotes for ever")
@@ -65,29 +93,52 @@ class HouseRules:
         if self.sized and not np.isfinite(self.size):
             raise InputError("size=inf must be finite where actions name a size: set quotes.size")
 
-    def _limits(self, market: Market, rows: list[tuple[float, float]]) -> tuple[Array, Array]:
-        if self.sized:
-            rows = [*rows, (0.0, self.size)]
-        table = np.array(rows, dtype=np.float64)
-        shape = (market.layout.L, len(rows))
-        return (
-            np.ascontiguousarray(np.broadcast_to(table[:, 0], shape)),
-            np.ascontiguousarray(np.broadcast_to(table[:, 1], shape)),
-        )
+    def fits(self, market: Market) -> None:
+        """Hold limits in money against the market's prices; InputError names the listing."""
+        if self.tick_size:
+            known = known_levels(market)
+            _held(market, "tick_size", self.tick_size, self.tick_size > COARSEST * known.price_low,
+                  "more than a quarter of the reference price", known.price_low)  # fmt: skip
 
-    @cached_property
-    def _steps(self) -> float:
-        """Grid points per unit of money: dividing by it lands on decimals exactly; 0 is no grid."""
+    def tick_sizes(self, market: Market) -> Array:
+        """[L] step of each listing's price grid, money; 0 is a continuous price."""
+        steps = self.resolved(market).steps
+        return np.divide(1.0, steps, out=np.zeros_like(steps), where=steps > 0.0)
+
+    def resolved(self, market: Market) -> Limits:
+        """The rule's numbers for every listing of the market, made once."""
+        # By identity: to hash a rule takes longer than all else here. The rule is kept in the
+        # value, so that its identity is nobody else's.
+        name = ("limits of quotes", id(self))
+        found: Limits = market.cached(name, lambda: self._resolve(market, known_levels(market)))
+        return found
+
+    def _resolve(self, market: Market, known: KnownLevels) -> Limits:
+        raise NotImplementedError
+
+    def _steps(self, prices: Array) -> Array:
+        """[L] grid points per unit of money: dividing by them lands on decimals exactly."""
+        if self.tick_size is None:
+            places = np.ceil(self.fineness - np.log10(prices) - 1e-9)
+            return np.asarray(10.0 ** np.maximum(places, -round(np.log10(CENT))))
         if self.tick_size == 0.0:
-            return 0.0
+            return np.zeros(prices.shape)
         steps = 1.0 / self.tick_size
-        return float(round(steps)) if abs(steps - round(steps)) < 1e-9 * steps else steps
+        whole = abs(steps - round(steps)) < 1e-9 * steps
+        return np.full(prices.shape, float(round(steps)) if whole else steps)
 
-    @cached_property
-    def _conduct(self) -> tuple[float, float, bool, bool, int]:
-        """What the compiled rules need: steps, house_size, refuse, withdraw, max_age."""
-        refuse, withdraw = self.conduct == "refuse", self.on_refusal == "withdraw"
-        return self._steps, self.size, refuse, withdraw, self.max_age
+    def _table(self, *columns: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Lowest and highest action [L, A] from the columns of every feature but the size."""
+        if self.sized:
+            nothing = np.zeros(columns[0][0].shape)
+            columns = (*columns, (nothing, nothing + self.size))
+        low, high = (np.column_stack(side) for side in zip(*columns, strict=True))
+        return np.ascontiguousarray(low), np.ascontiguousarray(high)
+
+    @property
+    def _conduct(self) -> tuple[float, bool, bool, int]:
+        """What the compiled rules need: house_size, refuse, withdraw, max_age."""
+        return self.size, self.conduct == "refuse", self.on_refusal == "withdraw", self.max_age
 
     @property
     def _features(self) -> tuple[str, ...]:
@@ -100,19 +151,23 @@ class PostedPrice(HouseRules):
     """A seller's price, taken or left.
 
     At least `min_margin` over cost, changed by at most the share `max_relative_change` per move
-    (infinity: freely), inside [low, high], rounded to the tick size. A cost shock may lift the
-    floor faster than the largest change allows: the floor wins.
+    (infinity: freely), inside [low, high], rounded to the tick size.
+
+    low, high: money; None is a thousandth of each listing's reference price, and twenty times the
+        larger of that price and the margin floor.
+
+    The floor wins: a cost that rises lifts prices faster than the largest change allows, and above
+    `high` where it has to. It holds whenever a price is posted; a quote that stands is not touched.
     """
 
     min_margin: float = 0.05
     max_relative_change: float = 0.2
-    low: float = 0.01
-    high: float = 1000.0
+    low: float | None = None
+    high: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.low < self.high < np.inf:
-            raise InputError(f"low={self.low!r}, high={self.high!r} must have 0 <= low < high")
+        _ordered(self.low, self.high)
         if not self.min_margin > -1.0:
             raise InputError(f"min_margin={self.min_margin!r} must be > -1; -0.1 allows 10% losses")
         if not self.max_relative_change > 0.0:
@@ -122,20 +177,45 @@ class PostedPrice(HouseRules):
     def features(self) -> tuple[str, ...]:
         return ("price", *self._features)
 
+    def fits(self, market: Market) -> None:
+        known = known_levels(market)
+        floor = known.cost * (1.0 + self.min_margin)
+        costless = not known.cost_high.any() and heeded.stands_still(market, "cost")
+        if costless and self.min_margin > 0.0 and self.min_margin != PostedPrice.min_margin:
+            raise heeded.refuse("quotes.min_margin", self.min_margin, "no listing has a cost")
+        if self.high is not None:
+            over = floor > self.high
+            _held(market, "high", self.high, over & (known.cost > self.high), "below the cost",
+                  known.cost)  # fmt: skip
+            _held(market, "high", self.high, over, "below the margin floor", floor)
+            _held(market, "high", self.high, known.price_high > self.high,
+                  "below the reference price", known.price_high)  # fmt: skip
+        if self.low is not None:
+            _held(market, "low", self.low, known.price_low < self.low, "above the reference price",
+                  known.price_low)  # fmt: skip
+        super().fits(market)
+
     def limits(self, market: Market) -> tuple[Array, Array]:
-        return self._limits(market, [(self.low, self.high)])
+        made = self.resolved(market)
+        return self._table((made.low, made.high))
+
+    def _resolve(self, market: Market, known: KnownLevels) -> Limits:
+        floor = np.maximum(known.cost, known.cost_high) * (1.0 + self.min_margin)
+        low = _money(self.low, LOWEST * known.price_low)
+        high = _money(self.high, HIGHEST * np.maximum(known.price_high, floor))
+        return Limits(self, self._steps(known.price_low), low, high, np.zeros(low.shape))
 
     def opening(self, market: Market, batch: int) -> Quotes:
         shape = (batch, market.layout.L)
-        costs = np.broadcast_to(market.catalogue.cost, shape)
-        wanted = np.broadcast_to(market.catalogue.reference_price, shape)
-        floor = np.minimum(np.maximum(costs * (1.0 + self.min_margin), self.low), self.high)
-        ask = np.clip(wanted, floor, self.high)
-        if self._steps:
-            point = np.rint(ask * self._steps)
-            point += point < floor * self._steps - 1e-9 * point
-            point -= point > self.high * self._steps + 1e-9 * point
-            ask = point / self._steps
+        made = self.resolved(market)
+        costs = np.broadcast_to(market.opening_costs, shape)
+        floor = np.maximum(costs * (1.0 + self.min_margin), made.low)
+        ceiling = np.maximum(made.high, floor)
+        ask = np.clip(np.broadcast_to(market.opening_prices, shape), floor, ceiling)
+        point = np.rint(ask * made.steps)
+        point -= point > ceiling * made.steps + 1e-9 * point
+        point += point < floor * made.steps - 1e-9 * point
+        ask = np.divide(point, made.steps, out=ask, where=np.broadcast_to(made.steps > 0.0, shape))
         none, size = np.zeros(shape), np.full(shape, self.size)
         return Quotes(none, none, np.ascontiguousarray(ask), size, market.none_moved(batch))
 
@@ -143,10 +223,11 @@ class PostedPrice(HouseRules):
         self, market: Market, state: State, actions: Array, moves: Any
     ) -> tuple[Quotes, IntArray]:
         standing = state.quotes
-        (ask, size), age, refused = blank = _blank(2, standing)
+        _, steps, low, high, _ = self.resolved(market)
+        (ask, size), age, refused = blank = blank_quotes(2, standing)
         post_prices(
             *blank, standing.ask, standing.ask_size, standing.age, state.cost, actions, moves,
-            market.layout.first, self.min_margin, self.max_relative_change, self.low, self.high,
+            market.layout.first, self.min_margin, self.max_relative_change, low, high, steps,
             *self._conduct,
         )  # fmt: skip
         return Quotes(standing.bid, standing.bid_size, ask, size, age), refused
@@ -157,47 +238,79 @@ class PostedPrice(HouseRules):
 class TwoSided(HouseRules):
     """A market maker's bid and ask: an offset of their middle from the mid price, and a spread.
 
-    The spread lies in [min_spread, max_spread], the offset within +-max_offset, in money. Bids are
-    rounded down and asks up to the tick size.
+    The spread lies in [min_spread, max_spread], the offset within +-max_offset. Bids are rounded
+    down and asks up to the tick size, so that a spread is never narrower than asked.
+
+    min_spread, max_spread, max_offset: money; None follows each listing's opening mid price: a
+        cent, or a ten-thousandth of it where that is less; half a per cent; five per cent.
     """
 
-    min_spread: float = 0.01
-    max_spread: float = 0.5
-    max_offset: float = 5.0
+    fineness: ClassVar[int] = 4
+
+    min_spread: float | None = None
+    max_spread: float | None = None
+    max_offset: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 < self.min_spread <= self.max_spread < np.inf:
+        least, most, offset = self.min_spread, self.max_spread, self.max_offset
+        if any(one is not None and not 0.0 < one < np.inf for one in (least, most)) or (
+            least is not None and most is not None and least > most
+        ):
             raise InputError(
-                f"min_spread={self.min_spread!r}, max_spread={self.max_spread!r} must have "
+                f"min_spread={least!r}, max_spread={most!r} must have "
                 "0 < min <= max: a spread of 0 or less crosses your own quotes"
             )
-        if not 0.0 <= self.max_offset < np.inf:
-            raise InputError(f"max_offset={self.max_offset!r} must be >= 0 and finite")
+        if offset is not None and not 0.0 <= offset < np.inf:
+            raise InputError(f"max_offset={offset!r} must be >= 0 and finite")
 
     @property
     def features(self) -> tuple[str, ...]:
         return ("offset", "spread", *self._features)
 
+    def fits(self, market: Market) -> None:
+        known, made = known_levels(market), self.resolved(market)
+        least, most = self.min_spread, self.max_spread
+        if least is not None:
+            _held(market, "min_spread", least, least > COARSEST * known.price_low,
+                  "more than a quarter of the mid price", known.price_low)  # fmt: skip
+            _held(market, "min_spread", least, made.high < least,
+                  "more than the widest spread (max_spread)", made.high)  # fmt: skip
+        if most is not None:
+            _held(market, "max_spread", most, made.low > most,
+                  "less than the narrowest spread (min_spread)", made.low)  # fmt: skip
+            _held(market, "max_spread", most, most < 1e-6 * known.price_high,
+                  "less than a millionth of the mid price", known.price_high)  # fmt: skip
+        super().fits(market)
+
     def limits(self, market: Market) -> tuple[Array, Array]:
-        return self._limits(
-            market, [(-self.max_offset, self.max_offset), (self.min_spread, self.max_spread)]
-        )
+        made = self.resolved(market)
+        return self._table((-made.offset, made.offset), (made.low, made.high))
+
+    def _resolve(self, market: Market, known: KnownLevels) -> Limits:
+        mid = market.opening_prices
+        # Where prices are high a cent stays possible: what orders make of a spread is in money.
+        narrow = np.minimum(NARROWEST * known.price_low, CENT)
+        return Limits(
+            self, self._steps(known.price_low), _money(self.min_spread, narrow),
+            _money(self.max_spread, WIDEST * mid), _money(self.max_offset, OFFSET * mid),
+        )  # fmt: skip
 
     def opening(self, market: Market, batch: int) -> Quotes:
         shape = (batch, market.layout.L)
-        mid = np.ascontiguousarray(np.broadcast_to(market.catalogue.reference_price, shape))
+        mid = np.ascontiguousarray(np.broadcast_to(market.opening_prices, shape))
         return Quotes(mid, np.zeros(shape), mid, np.zeros(shape), market.none_moved(batch))
 
     def admit(
         self, market: Market, state: State, actions: Array, moves: Any
     ) -> tuple[Quotes, IntArray]:
         standing = state.quotes
-        (bid, bid_size, ask, ask_size), age, refused = blank = _blank(4, standing)
+        _, steps, low, high, offset = self.resolved(market)
+        (bid, bid_size, ask, ask_size), age, refused = blank = blank_quotes(4, standing)
         post_two_sided(
             *blank, standing.bid, standing.bid_size, standing.ask, standing.ask_size, standing.age,
             market.marks_of_listings(state.reference), actions, moves, market.layout.first,
-            self.min_spread, self.max_spread, self.max_offset, *self._conduct,
+            low, high, offset, steps, *self._conduct,
         )  # fmt: skip
         return Quotes(bid, bid_size, ask, ask_size, age), refused
 
@@ -205,23 +318,42 @@ class TwoSided(HouseRules):
 @dataclass(frozen=True)
 @within_floats
 class SealedBid(HouseRules):
-    """A bid that nobody else sees before the auction, in [low, high]."""
+    """A bid that nobody else sees before the auction, in [low, high].
 
-    low: float = 0.0
-    high: float = 1000.0
+    low, high: money; None is 0, and twenty times the larger of the item's reference price and its
+        worth to the bidder.
+    """
+
+    low: float | None = None
+    high: float | None = None
     size: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.0 <= self.low < self.high < np.inf:
-            raise InputError(f"low={self.low!r}, high={self.high!r} must have 0 <= low < high")
+        _ordered(self.low, self.high)
 
     @property
     def features(self) -> tuple[str, ...]:
         return ("bid", *self._features)
 
+    def fits(self, market: Market) -> None:
+        if self.high is not None:
+            known = known_levels(market)
+            # A bidder may hold back, but nobody should have to: ties at the limit draw lots.
+            _held(market, "high", self.high, known.cost_high > self.high,
+                  "below the worth to a bidder", known.cost_high)  # fmt: skip
+        super().fits(market)
+
     def limits(self, market: Market) -> tuple[Array, Array]:
-        return self._limits(market, [(self.low, self.high)])
+        made = self.resolved(market)
+        return self._table((made.low, made.high))
+
+    def _resolve(self, market: Market, known: KnownLevels) -> Limits:
+        most = HIGHEST * np.maximum(known.price_high, known.cost_high)
+        low = _money(self.low, np.zeros(most.shape))
+        return Limits(
+            self, self._steps(known.price_low), low, _money(self.high, most), np.zeros(low.shape)
+        )
 
     def opening(self, market: Market, batch: int) -> Quotes:
         none = np.zeros((batch, market.layout.L))
@@ -232,157 +364,35 @@ class SealedBid(HouseRules):
     ) -> tuple[Quotes, IntArray]:
         # A sealed bid is a posted price on the other side, without a floor or a largest change.
         standing = state.quotes
-        (bid, size), age, refused = blank = _blank(2, standing)
+        _, steps, low, high, _ = self.resolved(market)
+        (bid, size), age, refused = blank = blank_quotes(2, standing)
         post_prices(
             *blank, standing.bid, standing.bid_size, standing.age, state.cost, actions, moves,
-            market.layout.first, -1.0, np.inf, self.low, self.high, self._steps, self.size,
-            self.conduct == "refuse", self.on_refusal == "withdraw", self.max_age,
+            market.layout.first, -1.0, np.inf, low, high, steps, *self._conduct,
         )  # fmt: skip
         return Quotes(bid, size, standing.ask, standing.ask_size, age), refused
 
 
-def _blank(n: int, standing: Quotes) -> tuple[Array, Array, IntArray]:
-    """Room for n arrays [B, L], for ages and for refusals [B, N]."""
-    return (
-        np.empty((n, *standing.bid.shape)),
-        np.empty(standing.age.shape),
-        np.empty(standing.age.shape, np.int64),
-    )
+def _ordered(low: float | None, high: float | None) -> None:
+    """InputError unless the limits that are given are finite, and the lower one is lower."""
+    least, most = 0.0 if low is None else low, np.inf if high is None else high
+    if not 0.0 <= least < most or least == np.inf or (high is not None and high == np.inf):
+        raise InputError(f"low={low!r}, high={high!r} must have 0 <= low < high, both finite")
 
 
-@kernel
-def post_prices(  # type: ignore[no-untyped-def]
-    posted, ages, refused, standing, standing_size, age, cost, actions, moves, first, min_margin,
-    max_change, low, high, steps, house_size, refuse, withdraw, max_age,
-):  # fmt: skip
-    """Fill in posted prices and their sizes [2, B, L], ages [B, N], refusals [B, N]."""
-    batch = standing.shape[0]
-    n_participants = first.shape[0] - 1
-    sized = actions.shape[2] == 2
-    prices, sizes = posted[0], posted[1]
-    for b in range(batch):
-        for n in range(n_participants):
-            ages[b, n], refused[b, n] = age[b, n] + 1.0, 0
-            begin, end = np.uint64(first[n]), np.uint64(first[n + 1])
-            for i in range(begin, end):
-                prices[b, i], sizes[b, i] = standing[b, i], standing_size[b, i]
-            if moves[b if moves.shape[0] > 1 else 0, n]:
-                reason = 0
-                for i in range(begin, end):
-                    price = actions[b, i, 0]
-                    size = actions[b, i, 1] if sized else house_size
-                    if not np.isfinite(price) or (sized and not np.isfinite(size)):
-                        reason = 1
-                        break
-                    if price < low or price > high or size < 0.0 or size > house_size:
-                        reason = 2
-                        break
-                    floor = min(max(low, cost[b, i] * (1.0 + min_margin)), high)
-                    near = price
-                    if max_change < np.inf:
-                        near = min(
-                            max(price, standing[b, i] * (1.0 - max_change)),
-                            standing[b, i] * (1.0 + max_change),
-                        )
-                    lawful = max(near, floor)
-                    if steps > 0.0:
-                        # A hair of slack: a floor that is itself on the grid is not rounded away.
-                        point = np.rint(lawful * steps)
-                        if point < floor * steps - 1e-9 * point:
-                            point += 1.0
-                        if point > high * steps + 1e-9 * point:
-                            point -= 1.0
-                        lawful = point / steps
-                    if refuse:
-                        if price < floor:
-                            reason = 4
-                        elif near != price:
-                            reason = 5
-                        elif abs(lawful - price) > 1e-9 * high:
-                            reason = 3
-                        if reason > 0:
-                            break
-                    prices[b, i] = lawful
-                    sizes[b, i] = size
-                refused[b, n] = reason
-                if reason == 0:
-                    ages[b, n] = 0.0
-                else:
-                    for i in range(begin, end):
-                        prices[b, i] = standing[b, i]
-                        sizes[b, i] = 0.0 if withdraw else standing_size[b, i]
-            if max_age > 0 and ages[b, n] > max_age:
-                for i in range(begin, end):
-                    sizes[b, i] = 0.0
+def _money(given: float | None, otherwise: Array) -> Array:
+    """[L] the sum that is given for all listings, or what each has otherwise."""
+    return otherwise if given is None else np.full(otherwise.shape, float(given))
 
 
-@kernel
-def post_two_sided(  # type: ignore[no-untyped-def]
-    posted, ages, refused, bid, bid_size, ask, ask_size, age, mid, actions, moves, first,
-    min_spread, max_spread, max_offset, steps, house_size, refuse, withdraw, max_age,
-):  # fmt: skip
-    """Fill in bids, their sizes, asks, theirs [4, B, L], ages [B, N], refusals [B, N]."""
-    batch = bid.shape[0]
-    n_participants = first.shape[0] - 1
-    sized = actions.shape[2] == 3
-    bids, bid_sizes, asks, ask_sizes = posted[0], posted[1], posted[2], posted[3]
-    for b in range(batch):
-        for n in range(n_participants):
-            ages[b, n], refused[b, n] = age[b, n] + 1.0, 0
-            begin, end = np.uint64(first[n]), np.uint64(first[n + 1])
-            for i in range(begin, end):
-                bids[b, i], bid_sizes[b, i] = bid[b, i], bid_size[b, i]
-                asks[b, i], ask_sizes[b, i] = ask[b, i], ask_size[b, i]
-            if moves[b if moves.shape[0] > 1 else 0, n]:
-                reason = 0
-                for i in range(begin, end):
-                    offset, spread = actions[b, i, 0], actions[b, i, 1]
-                    size = actions[b, i, 2] if sized else house_size
-                    if not (
-                        np.isfinite(offset)
-                        and np.isfinite(spread)
-                        and (not sized or np.isfinite(size))
-                    ):
-                        reason = 1
-                        break
-                    if spread <= 0.0:
-                        reason = 6
-                        break
-                    if (
-                        abs(offset) > max_offset
-                        or spread < min_spread
-                        or spread > max_spread
-                        or size < 0.0
-                        or size > house_size
-                    ):
-                        reason = 2
-                        break
-                    middle = mid[b, i] + offset
-                    low, high = middle - 0.5 * spread, middle + 0.5 * spread
-                    if steps > 0.0:
-                        low_point = np.floor(low * steps + 1e-6)
-                        high_point = np.ceil(high * steps - 1e-6)
-                        if refuse and (
-                            abs(low_point - low * steps) > 1e-5
-                            or abs(high_point - high * steps) > 1e-5
-                        ):
-                            reason = 3
-                            break
-                        low, high = low_point / steps, high_point / steps
-                    if not low < high:  # a spread too thin for the grid or for float64
-                        reason = 6
-                        break
-                    bids[b, i], asks[b, i] = low, high
-                    bid_sizes[b, i] = size if low > 0.0 else 0.0
-                    ask_sizes[b, i] = size if high > 0.0 else 0.0
-                refused[b, n] = reason
-                if reason == 0:
-                    ages[b, n] = 0.0
-                else:
-                    for i in range(begin, end):
-                        bids[b, i], asks[b, i] = bid[b, i], ask[b, i]
-                        bid_sizes[b, i] = 0.0 if withdraw else bid_size[b, i]
-                        ask_sizes[b, i] = 0.0 if withdraw else ask_size[b, i]
-            if max_age > 0 and ages[b, n] > max_age:
-                for i in range(begin, end):
-                    bid_sizes[b, i] = ask_sizes[b, i] = 0.0
+def _held(
+    market: Market, name: str, value: float, wrong: NDArray[np.bool_], what: str, against: Array
+) -> None:
+    """InputError naming the first listing at which a limit in money is wrong."""
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        product = market.layout.instruments[market.layout.instrument[i]]
+        raise InputError(
+            f"quotes.{name}={value:.10g} is {what} of {product} ({against[i]:.10g}); set "
+            f"quotes.{name}, or leave it out"
+        )

@@ -353,6 +353,11 @@ class Fundamentals:
                     f"{name}.rate={process.rate!r} makes {process.rate * market.dt:.3g} jumps a "
                     "tick, at most 1e6 are played: lower rate or dt, or raise sigma instead"
                 )
+            if isinstance(process, Shock) and process.at >= market.horizon:
+                raise InputError(
+                    f"{name}.at={process.at!r} is not reached in {market.horizon} ticks: nothing "
+                    "would be shocked; set it below the number of ticks"
+                )
             if isinstance(process, Shock) and process.only and max(process.only) >= width:
                 raise InputError(f"{name}.only={process.only!r} must be columns 0 to {width - 1}")
             if isinstance(process, Replay):
@@ -366,6 +371,13 @@ class Fundamentals:
                         f"{name}.path has {rows} rows for {market.horizon} ticks: give more rows, "
                         f"or ticks={rows}, or hold=true to stay at the last row"
                     )
+
+        in_shares = (GeometricBrownian, OrnsteinUhlenbeck, JumpDiffusion, Shock)
+        if isinstance(self.cost, in_shares) and not market.catalogue.cost.any():
+            raise InputError(
+                "reference.cost changes nothing here: it moves costs in shares of themselves, and "
+                "every cost is 0; set catalogue.cost, or leave it out"
+            )
 
     def first_levels(self, market: Market) -> tuple[Array, Array, Array]:
         """Levels before the first tick: reference prices [K], costs [L], demand scales [G]."""

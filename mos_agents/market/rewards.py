@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mos_agents.market import heeded
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import METRICS, metric
@@ -42,6 +43,17 @@ class Objective:
             if name not in market.layout.participants:
                 raise InputError(f"by_participant: {name!r} is not one of the participants "
                                  f"{market.layout.participants}")  # fmt: skip
+        zero = heeded.always_zero(market)
+        named = {f"by_participant.{n}": w for n, w in self.by_participant.items()}
+        for owner, weights in {"weights": self.weights, **named}.items():
+            for name, weight in weights.items():
+                if weight and name in zero:
+                    raise heeded.refuse(f"rewards.{owner}.{name}", float(weight),
+                                        f"this metric is always 0, as {zero[name]}")  # fmt: skip
+        everybody = set(self.by_participant) == set(market.layout.participants)
+        if everybody and dict(self.weights) != {"pnl": 1.0}:
+            raise heeded.refuse("rewards.weights", dict(self.weights),
+                                "by_participant gives everybody weights of their own")  # fmt: skip
 
     def _table(self, market: Market) -> tuple[IntArray, Array]:
         rows = [self.by_participant.get(n, self.weights) for n in market.layout.participants]

@@ -57,6 +57,12 @@ class Periodic:
             raise InputError(f"periods={self.periods!r} must be whole numbers >= 1")
         if self.offsets is not None and len(self.offsets) != len(self.periods):
             raise InputError(f"offsets={self.offsets!r} must have one entry per period")
+        pairs = zip(self.offsets or (), self.periods, strict=False)
+        if any(not 0 <= offset < period for offset, period in pairs):
+            raise InputError(
+                f"offsets={self.offsets!r} must be first ticks of the periods {self.periods!r}, "
+                "each from 0 to its period less 1"
+            )
 
     def fits(self, market: Market) -> None:
         if len(self.periods) != market.layout.N:

@@ -19,8 +19,11 @@ from mos_agents.market.types import Array, InputError, IntArray, Layout, QuoteRe
 class Seat:
     """What a participant knows before it plays: its listings, its limits, what it will see.
 
-    low, high: [L_n, A] limits of its actions. sigma, order_decay (kappa) and order_rate (orders
-    per unit of time and side) are the public parameters of a dealer market, NaN elsewhere.
+    low, high: [L_n, A] limits of its actions.
+    tick_sizes: [L_n] steps of the price grid, 0 where prices are continuous.
+    opening_cost: [L_n] own unit costs before the first tick, NaN where they are not observed.
+    sigma, order_decay (kappa) and order_rate (orders per unit of time and side) are the public
+        parameters of a dealer market, NaN elsewhere.
     sigma: [L_n] volatility of the price of what each listing trades, per square root of time; in
         shares of the price where `sigma_relative` [L_n], otherwise in money. A replayed price has
         the volatility of its rows, see `Replay`; 0 where no variance grows with time (constant,
@@ -38,6 +41,8 @@ class Seat:
     low: Array
     high: Array
     opening_price: Array
+    opening_cost: Array
+    tick_sizes: Array
     fields: tuple[ObservationField, ...]
     columns: slice
     dt: float

@@ -142,6 +142,7 @@ class SideBySide:
                     f"part {part.name}: sealed bids would be seen on the tape that parts share; "
                     "give the auction a market of its own"
                 )
+        self.places(market)  # where each part is held against the market that it makes by itself
 
     def places(self, market: Market) -> list[Place]:
         """The parts as markets of their own."""
@@ -174,6 +175,15 @@ class SideBySide:
             low[place.listings, : lows.shape[1]] = lows
             high[place.listings, : highs.shape[1]] = highs
         return low, high
+
+    def tick_sizes(self, market: Market) -> Array:
+        """[L] step of each listing's price grid, by its own part's rule."""
+        found = np.zeros(market.layout.L)
+        for place in self.places(market):
+            told = getattr(place.part.quotes, "tick_sizes", None)
+            if told is not None:
+                found[place.listings] = told(place.market)
+        return found
 
     def opening(self, market: Market, batch: int) -> Quotes:
         made = [p.part.quotes.opening(p.market, batch) for p in self.places(market)]
@@ -299,7 +309,7 @@ def _place(market: Market, part: Part) -> Place:
     alone = Market(
         inside, catalogue, part.execution, part.quotes, arrivals=part.arrivals,
         positions=market.positions, reference=part.reference, dt=market.dt,
-        horizon=market.horizon, name=part.name,
+        horizon=market.horizon, name=part.name, whole=False,
     )  # fmt: skip
     numbers = np.array([layout.instruments.index(name) for name in inside.instruments])
     return Place(part, alone, listings, numbers)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import check_size, naming
 from mos_agents.market.closing import close
+from mos_agents.market.heeded import check_time_step
 from mos_agents.market.memory import check_memory
 from mos_agents.market.observations import Book, ObservationField
 from mos_agents.market.positions import Ledger
@@ -51,16 +52,18 @@ from mos_agents.market.types import (
 )
 
 PARTS = (
+    "reference",  # first, as the other parts ask for its opening levels
     "quotes",
     "schedule",
     "arrivals",
     "execution",
     "positions",
-    "reference",
     "observations",
     "rewards",
 )
 """The parts of a market that are looked at together, by their names in a scenario file."""
+SHARED = ("schedule", "positions", "observations", "rewards")
+"""Those that the parts side by side of a market have in common."""
 
 
 @short_repr
@@ -69,6 +72,8 @@ class Market:
     """Who trades what under which rules. Replace a part with `market.with_parts(part=...)`.
 
     dt: length of a tick in the unit of time of all rates. horizon: ticks in an episode.
+    whole: False for the view that a part of another market has of itself: the books, which the
+        parts share, are held against the whole one.
     """
 
     layout: Layout
@@ -84,6 +89,7 @@ class Market:
     dt: float = 1.0
     horizon: int = 500
     name: str = "market"
+    whole: bool = True
     _cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,7 +108,11 @@ class Market:
             raise InputError(f"dt={self.dt!r} must be > 0: the length of a tick")
         if self.horizon < 1:
             raise InputError(f"horizon={self.horizon!r} must be >= 1 ticks")
+        if self.whole:
+            check_time_step(self)
         for name in PARTS:
+            if name in SHARED and not self.whole:
+                continue
             # A part that needs something of the others says so here, not in the first tick.
             fits: Callable[[Market], None] | None = getattr(getattr(self, name), "fits", None)
             if fits is not None:
@@ -123,12 +133,7 @@ class Market:
         rows = np.ones((batch, 1))
         opening = getattr(self.arrivals, "opening_excitation", 0.0)
         opening = opening(self) if callable(opening) else opening
-        fundamentals = getattr(self.reference, "first_levels", None)
-        reference, cost, demand = (
-            (self.opening_reference, self.catalogue.cost, self.opening_demand)
-            if fundamentals is None
-            else fundamentals(self)
-        )
+        reference, cost, demand = self.first_levels
         return State(
             tick=0,
             quotes=self.quotes.opening(self, batch),
@@ -163,6 +168,7 @@ class Market:
         check_memory(self, 1)
         seats, begin = [], 0
         low, high = self.quotes.limits(self)
+        tick_sizes = self._tick_sizes()
         for n, name in enumerate(self.layout.participants):
             fields = self.observations.fields(self, n)
             size = sum(f.size for f in fields)
@@ -179,7 +185,9 @@ class Market:
                     features=(*place.quotes.features, *("unused",) * unused),
                     low=low[own],
                     high=high[own],
-                    opening_price=self.catalogue.reference_price[own],
+                    opening_price=self.opening_prices[own],
+                    opening_cost=self._shown_costs(fields, own),
+                    tick_sizes=tick_sizes[own],
                     fields=fields,
                     columns=slice(begin, begin + size),
                     dt=self.dt,
@@ -193,6 +201,17 @@ class Market:
             )
             begin += size
         return tuple(seats)
+
+    def _shown_costs(self, fields: Sequence[ObservationField], own: slice) -> Array:
+        """[L_n] own opening costs of somebody who observes these fields."""
+        costs = self.opening_costs[own]
+        shown = any(one.source == observations_.COST for one in fields)
+        return costs if shown else np.full(costs.shape, np.nan)
+
+    def _tick_sizes(self) -> Array:
+        """[L] steps of the price grid; 0 where the rule for quotes tells of none."""
+        told: Callable[[Market], Array] | None = getattr(self.quotes, "tick_sizes", None)
+        return np.zeros(self.layout.L) if told is None else told(self)
 
     def home(self, n: int) -> Market:
         """The market whose rules hold for participant n: this one, or the part it trades in."""
@@ -237,6 +256,29 @@ class Market:
         first = np.ones(self.layout.K)
         first[self.layout.instrument[::-1]] = self.catalogue.reference_price[::-1]
         return first
+
+    @cached_property
+    def first_levels(self) -> tuple[Array, Array, Array]:
+        """Levels before the first tick: reference prices [K], costs [L], demand scales [G]."""
+        told: Callable[[Market], Any] | None = getattr(self.reference, "first_levels", None)
+        if told is None:
+            return self.opening_reference, self.catalogue.cost, self.opening_demand
+        reference, cost, demand = told(self)
+        return reference, cost, demand
+
+    @cached_property
+    def opening_prices(self) -> Array:
+        """[L] reference price of each listing before the first tick: the catalogue's, unless the
+        price process begins elsewhere, as a replay does."""
+        reference = self.first_levels[0]
+        if np.array_equal(reference, self.opening_reference):
+            return self.catalogue.reference_price  # to the bit
+        return self.marks_of_listings(reference[None])[0]
+
+    @cached_property
+    def opening_costs(self) -> Array:
+        """[L] unit cost of each listing before the first tick."""
+        return self.first_levels[1]
 
     @cached_property
     def premium(self) -> Array:

@@ -8,6 +8,7 @@ random streams, `unit_rows`, stands in random.py; the nested logit's is `LogitMa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations, zip_longest
 from typing import TYPE_CHECKING, Any
@@ -47,17 +48,22 @@ def groups_of(market: Market) -> Iterator[list[int]]:
 def posted_price(
     rule: PostedPrice, price: float, standing: float, cost: float
 ) -> tuple[float, int]:
-    """The price that the house posts, and the rule that `price` breaks first (TAKEN: none)."""
+    """The price that the house posts, and the rule that `price` breaks first (TAKEN: none).
+
+    Of a rule whose tick size and limits are all given in money.
+    """
+    assert rule.tick_size is not None and rule.low is not None and rule.high is not None
     if not np.isfinite(price):
         return standing, NOT_FINITE
     if not rule.low <= price <= rule.high:
         return standing, OUTSIDE
-    floor = min(max(cost * (1.0 + rule.min_margin), rule.low), rule.high)
+    floor = max(cost * (1.0 + rule.min_margin), rule.low)
+    ceiling = max(rule.high, floor)
     most = rule.max_relative_change
     near = min(max(price, standing * (1.0 - most)), standing * (1.0 + most))
-    lawful = max(near, floor)
+    lawful = min(max(near, floor), ceiling)
     if rule.tick_size > 0.0:
-        lawful = _on_grid(lawful, rule.tick_size, floor, rule.high)
+        lawful = _on_grid(lawful, rule.tick_size, floor, ceiling)
     if rule.conduct == "refuse":
         if price < floor:
             return standing, BELOW_FLOOR
@@ -69,19 +75,21 @@ def posted_price(
 
 
 def _on_grid(price: float, tick_size: float, low: float, high: float) -> float:
-    """The grid point nearest to `price` that is not below `low`, nor above `high`."""
+    """The grid point nearest to `price` that is not above `high`, nor, above all, below `low`."""
     step = 1 / Fraction(round(1 / tick_size)) if tick_size < 1 else Fraction(tick_size)
     point = round(Fraction(price) / step)
     slack = 1e-9 * float(point)
-    if float(point) < float(Fraction(low) / step) - slack:
-        point += 1
     if float(point) > float(Fraction(high) / step) + slack:
         point -= 1
+    if float(point) < float(Fraction(low) / step) - slack:
+        point += 1
     return float(point * step)
 
 
 def two_sided(rule: TwoSided, offset: float, spread: float, mid: float) -> tuple[float, float, int]:
-    """Bid, ask, and the rule that this quote breaks first."""
+    """Bid, ask, and the rule that this quote breaks first, where all limits are in money."""
+    assert rule.tick_size is not None and rule.max_offset is not None
+    assert rule.min_spread is not None and rule.max_spread is not None
     if not np.isfinite([offset, spread]).all():
         return np.nan, np.nan, NOT_FINITE
     if spread <= 0.0:
@@ -103,6 +111,7 @@ def admit(
     rule: HouseRules, market: Market, state: State, actions: Array, moves: Any
 ) -> tuple[Quotes, IntArray]:
     """Every participant in every market in turn: all its listings are taken, or none."""
+    in_money = [_in_money(rule, market, i) for i in range(market.layout.L)]
     quotes = Quotes(*(a.copy() for a in state.quotes))
     mid = market.marks_of_listings(state.reference)
     refused = np.zeros(state.quotes.age.shape, np.int64)
@@ -113,7 +122,7 @@ def admit(
         if moves[b, n]:
             made: list[tuple[float, ...]] = []
             for i in own:
-                made.append(_listing(rule, state, mid, actions, b, i))
+                made.append(_listing(in_money[i], state, mid, actions, b, i))
                 if made[-1][-1] != TAKEN:
                     break
             refused[b, n] = made[-1][-1] if made else TAKEN
@@ -127,6 +136,19 @@ def admit(
         if rule.max_age and quotes.age[b, n] > rule.max_age:
             _withdraw(rule, quotes, b, own)
     return quotes, refused
+
+
+def _in_money(rule: HouseRules, market: Market, i: int) -> HouseRules:
+    """The rule as it holds for listing i: limits that follow its reference price, in money."""
+    made = rule.resolved(market)
+    tick_size = float(1.0 / made.steps[i]) if made.steps[i] > 0.0 else 0.0
+    low, high = float(made.low[i]), float(made.high[i])
+    if isinstance(rule, TwoSided):
+        return replace(
+            rule, tick_size=tick_size, min_spread=low, max_spread=high,
+            max_offset=float(made.offset[i]),
+        )  # fmt: skip
+    return replace(rule, tick_size=tick_size, low=low, high=high)  # type: ignore[call-arg]
 
 
 def _withdraw(rule: HouseRules, quotes: Quotes, b: int, own: Iterable[int]) -> None:
@@ -475,9 +497,13 @@ def book(
         pay(b, n, "revenue", takings)
         pay(b, n, "spending", bought * executions.bought_price[b, i])
         pay(b, n, "shortage", rule.shortage_cost * executions.lost[b, i])
-        if platform is not None and n != platform:
-            pay(b, n, "fees", rule.commission * takings)
-            pay(b, platform, "fees", -rule.commission * takings)
+        outlay = bought * executions.bought_price[b, i]
+        if n != platform:
+            due = rule.fee * (takings + outlay) + rule.unit_fee * (sold + bought)
+            due += rule.commission * takings if platform is not None else 0.0
+            pay(b, n, "fees", due)
+            if platform is not None:
+                pay(b, platform, "fees", -due)
         if np.isinf(stock):
             pay(b, n, "spending", sold * cost)
             pay(b, n, "revenue", bought * cost)

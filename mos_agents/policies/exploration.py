@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from mos_agents.market.grids import check_levels
 from mos_agents.market.random import Shocks
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError, IntArray
@@ -95,6 +96,11 @@ class Uniform:
                 f"between {low.min():g} and {high.max():g}; limits are {seat.low.min():g} to "
                 f"{seat.high.max():g}"
             )
+        if self.levels is not None and "spread" not in seat.features:
+            for i in range(len(low)):
+                points = np.tile(low[i], (self.levels, 1))
+                points[:, 0] += np.arange(self.levels) / (self.levels - 1) * (high - low)[i, 0]
+                check_levels(seat, i, points, f"{self.kind}.levels")
 
     def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
         low, high = self.bounds(seat)

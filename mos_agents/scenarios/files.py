@@ -39,13 +39,18 @@ class _Loader(yaml.CSafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen: set[Any] = set()
-        for key, _ in node.value:
+        for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
                     raise InputError(f"{_line(key)}: {echo(key.value)} is there twice")
                 if key.tag == "tag:yaml.org,2002:merge":
                     raise InputError(f"{_line(key)}: merging (<<) is not taken here")
                 seen.add(key.value)
+                if isinstance(value, yaml.ScalarNode) and value.value == "" and not value.style:
+                    raise InputError(
+                        f"line {key.start_mark.line + 1}: {key.value!r} has no value: write one, "
+                        "or leave the line out"
+                    )
         return super().construct_mapping(node, deep)
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
@@ -239,6 +244,11 @@ def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") 
         if not equals or not path.strip():
             raise InputError(
                 f"{option} {echo(change, 100)} must be KEY=VALUE, such as arrivals.sessions=50"
+            )
+        if not text.strip():
+            raise InputError(
+                f"{option} {echo(change, 100)} has no value: write one, as in "
+                f"{path.strip()[:60]}=2, or null for a setting that may be left out"
             )
         value = parsed_value(text, f"{option} {echo(change, 100)}")
         _set(data, path.strip(), value, f"{option} {echo(change, 100)}")

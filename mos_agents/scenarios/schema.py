@@ -19,6 +19,8 @@ from pydantic import (
 from mos_agents.market import reference as processes
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import naming
+from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
+from mos_agents.market.execution import Auction, FillIntensity
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import Policy
@@ -82,6 +84,12 @@ class Participants(Strict):
                 # Of a list, the entry is named as in the path that leads to it.
                 raise ValueError(f".{number}: {error}" if specs is value else str(error)) from None
         return value
+
+    @model_validator(mode="after")
+    def _counted(self) -> Participants:
+        if self.name == "*" and self.count is not None:
+            raise ValueError("count: leave it out, the catalogue's file says who '*' stands for")
+        return self
 
     @property
     def size(self) -> int:
@@ -278,6 +286,7 @@ class Scenario(Strict):
     def made(self) -> tuple[Market, Read]:
         """The market, ready to start, and what its files hold."""
         execution = self.execution.build()
+        self._quality_is_read(execution)
         with naming("catalogue"):
             table = self._table()
         names, roles = self._roster(table.seller if table else [])
@@ -320,6 +329,21 @@ class Scenario(Strict):
             else:
                 made[part] = parts.built(process)
         return processes.Fundamentals(**made), read
+
+    def _quality_is_read(self, execution: Any) -> None:
+        """InputError for a quality that is told and that no demand model of this market reads."""
+        if not isinstance(self.catalogue, Drawn | Same):
+            return  # a file has the column, whatever it is used for
+        told = self.catalogue.quality
+        demand = getattr(execution, "demand", execution)
+        blind = isinstance(demand, Elasticity | Linear | Cheapest | FillIntensity | Auction)
+        if isinstance(demand, Logit):
+            blind = demand.quality_coefficient == 0.0
+        if blind and told != type(self.catalogue).model_fields["quality"].default:
+            raise InputError(
+                f"catalogue.quality={told!r} changes nothing here: {type(demand).__name__.lower()} "
+                "does not look at it; leave it out, or take logit demand with a quality_coefficient"
+            )
 
     def policies(self) -> dict[str, Policy]:
         """What every participant plays by itself, in roster order."""

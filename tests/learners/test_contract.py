@@ -228,16 +228,11 @@ def test_what_was_done_had_a_chance_and_what_is_no_level_has_none(kind, place):
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "q_learning"])
-def test_levels_that_the_limits_make_one_price_have_one_chance_together(kind):
+def test_levels_that_the_limits_make_one_price_are_refused(kind):
     market = duopoly()  # prices of at most 40
     policy = learner(kind, prices=(20.0, 41.0, 50.0), relative_to="money", levels=3)
-    seat = market.seats[0]
-    own = seat.own(market.first_observation(market.start(1), None))
-    memory = policy.start(seat, 1)
-    chance = [
-        policy.propensity(seat, own, np.full((1, 1, 1), price), memory)[0] for price in (20.0, 40.0)
-    ]
-    assert chance == pytest.approx([1 / 3, 2 / 3], abs=1e-12)
+    with pytest.raises(InputError, match=r"prices: levels 1 and 2 for .* are both 40"):
+        policy.start(market.seats[0], 1)
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "q_learning"])

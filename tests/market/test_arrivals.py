@@ -85,7 +85,7 @@ def test_listed_units_are_those_of_the_plain_twin(counts):
 
 
 def test_a_fixed_mass_follows_the_demand_scale():
-    market = retail(2, 2, arrivals=FixedMass(4.0, 1.0))
+    market = makers(2, 2, arrivals=FixedMass(4.0, 1.0))
     state = market.start(1)._replace(demand_scale=np.array([[1.0, 2.5]]))
     assert arrive(market, 1, state=state)[0].mass.tolist() == [[[4.0, 1.0], [10.0, 2.5]]]
 

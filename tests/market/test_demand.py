@@ -19,7 +19,7 @@ from mos_agents.market.types import InputError, Layout
 
 MODELS = [
     Logit(),
-    Logit(2.0, 3.0, 1.0, relative=False, outside=0.5, scale=0.25),
+    Logit(32.0, 3.0, 1.0, relative=False, outside=0.5, scale=0.25),
     Logit(1.0, 1.5, nesting=0.6),
     Elasticity(),
     Elasticity(0.8, 1.3, 2.0),
@@ -148,14 +148,14 @@ def test_logit_demand_is_that_of_the_equilibrium_module(nesting):
 
 def test_logit_survives_utilities_that_would_overflow():
     demand = Logit(0.0, 1.0, 0.0, relative=False, scale=1e-3)
-    market = market_of(demand, 2, 1)
+    market = market_of(Logit(), 2, 1)
     prices = np.array([[1.0, 900.0], [-900.0, -900.0], [900.0, 900.0]])
     shares = demand.shares(market, prices, np.ones((3, 2), bool), np.ones((3, 2)))
     np.testing.assert_allclose(shares, [[0.0, 0.0], [0.5, 0.5], [0.0, 0.0]], atol=1e-300)
 
 
 def shares_of_one_product(demand: Any, prices: list[float], reference: float = 10.0) -> Any:
-    market = market_of(demand, len(prices), 1)
+    market = market_of(Logit(), len(prices), 1)
     row = np.array([prices], dtype=float)
     return demand.shares(market, row, np.ones(row.shape, bool), np.full(row.shape, reference))[0]
 

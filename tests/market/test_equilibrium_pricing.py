@@ -46,7 +46,7 @@ def market_of(
     demand: Any,
     cost: Any,
     owner: Any = None,
-    reference: Any = 10.0,
+    reference: Any = None,
     quality: Any = 0.0,
     nest: Any = None,
     instruments: int = 1,
@@ -56,6 +56,8 @@ def market_of(
 
     Every firm sells each of the `instruments`; with `owner`, each listing is an instrument.
     """
+    if reference is None:  # somebody buys at it
+        reference = 5.0 if isinstance(demand, Linear | Cheapest) else 10.0
     cost = np.asarray(cost, dtype=float)
     size = cost.size
     if owner is None:
@@ -309,7 +311,7 @@ def test_a_margin_floor_is_what_homogeneous_sellers_charge_unless_it_is_left_out
 
 def test_linear_demand_to_the_cheapest_gives_kleins_benchmarks():
     """Demand 1 - p, cost 0: competitive price 0, joint maximum .125 each at 1/2."""
-    found = benchmarks(market_of(Cheapest(slope=1.0), [0.0, 0.0]))
+    found = benchmarks(market_of(Cheapest(slope=1.0), [0.0, 0.0], reference=0.5))
     np.testing.assert_array_equal(found.p_N, 0.0)
     np.testing.assert_allclose(found.p_M, 0.5)
     np.testing.assert_allclose(found.pi_M, 0.125)
@@ -330,7 +332,7 @@ def test_unequal_costs_leave_homogeneous_sellers_without_an_equilibrium():
 
 def test_a_drastic_cost_advantage_is_a_monopoly():
     """Demand 1 - p, c = (.1, .8): the monopoly price .55 is below the rival's cost."""
-    found = bertrand_nash(market_of(Cheapest(slope=1.0), [0.1, 0.8]))
+    found = bertrand_nash(market_of(Cheapest(slope=1.0), [0.1, 0.8], reference=0.5))
     np.testing.assert_allclose(found.prices, [0.55, 0.8])
     np.testing.assert_allclose(found.profits, [0.45 * 0.45, 0.0])
 
@@ -371,7 +373,7 @@ def test_a_binding_margin_floor_is_kept_reported_and_left_out_on_request():
     np.testing.assert_allclose(found.prices, 5.2)
     assert found.at_limit.all()
     np.testing.assert_allclose(bertrand_nash(market, bounded=False).prices, 14.0 / 3.0, rtol=1e-9)
-    logit = market_of(CALVANO_DEMAND, [1.0, 1.0], quotes=PostedPrice(high=1.3))
+    logit = market_of(CALVANO_DEMAND, [1.0, 1.0], reference=1.3, quotes=PostedPrice(high=1.3))
     capped = bertrand_nash(logit)  # the fixed point's 1.47 is not allowed
     assert capped.method == "best responses" and (capped.prices == 1.3).all()
 

@@ -48,8 +48,8 @@ def test_a_row_alone_has_the_bits_that_it_has_among_others():
 @pytest.mark.parametrize(
     "arrivals",
     [
-        FixedMass(3.5, 1.0),
-        Poisson(40.0, 3.0),
+        FixedMass(3.5),
+        Poisson(40.0),
         Hawkes(mu=8.0, mean_size=3.0),
         Hawkes(mu=8.0, lot=0.0),
         Hawkes(mu=8.0, mean_size=3.0, lot=5.0),
@@ -59,7 +59,8 @@ def test_a_row_alone_has_the_bits_that_it_has_among_others():
     ids=lambda a: type(a).__name__,
 )
 def test_the_mean_mass_is_the_mean_of_what_arrives(arrivals):
-    market = retail(arrivals=arrivals, dt=0.25, reference=Fundamentals())
+    dt = 1.0 if isinstance(arrivals, FixedMass | Browsing) else 0.25
+    market = retail(arrivals=arrivals, dt=dt, reference=Fundamentals())
     ticks = 300
     state = market.start(20)
     drawn = np.empty((ticks, 20, market.layout.G))

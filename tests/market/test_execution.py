@@ -262,7 +262,7 @@ def test_single_customers_are_served_as_by_the_plain_twin(demand):
     rng = np.random.default_rng(3)
     for _ in range(12):
         n, k = int(rng.integers(1, 5)), int(rng.integers(1, 4))
-        arrivals_rule = retail().arrivals if rng.random() < 0.5 else Poisson(15.0, 2.0)
+        arrivals_rule = retail().arrivals if rng.random() < 0.5 else Poisson(15.0)
         market = retail(n, k, execution=Sampled(demand), arrivals=arrivals_rule, stock=5.0)
         compare_with_served_one_by_one(market, rng)
     compare_with_served_one_by_one(differentiated(), rng)
@@ -352,7 +352,7 @@ def test_permuting_the_sellers_permutes_the_results(sampled):
 def test_linear_demand_of_several_units_is_refused_where_customers_come_one_by_one():
     with pytest.raises(InputError, match="intercept=2"):
         retail(3, 2, execution=Sampled(Linear(2.0, 1.0, 0.5)))
-    retail(3, 2, execution=Sampled(Linear(0.6, 1.0, 0.5)))
+    retail(3, 2, execution=Sampled(Linear(60.0, 100.0, 50.0)))
 
 
 # --- auctions -------------------------------------------------------------------------------------

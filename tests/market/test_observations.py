@@ -18,6 +18,8 @@ from tests.market.worlds import KINDS, auction, differentiated, makers, play, re
 @pytest.mark.parametrize("delay", [0, 1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_field_shows_what_the_plain_twin_shows(kind, delay):
+    if kind == "auction" and delay:
+        pytest.skip("bids are sealed: there is no tape")
     market = KINDS[kind](observations=Book(tape_delay=delay))
     for _, step in play(market, 8, 3):
         for seat in market.seats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,37 @@ from mos_agents.market.reference import (
 from mos_agents.market.schedules import Alternating, RandomMoves, Simultaneous
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Executions, InputError
-from tests.market.worlds import KINDS, auction, differentiated, makers, play, random_actions, retail
+from tests.market.worlds import (
+    KINDS,
+    auction,
+    differentiated,
+    makers,
+    play,
+    random_actions,
+    retail,
+    with_catalogue,
+)
+
+
+def with_books(make: Any, ledger: Ledger, **parts: Any) -> Market:
+    """The market with as much of the ledger as it can heed."""
+    plain = make(**parts)
+    neutral: dict[str, Any] = {}
+    if plain.made_to_order.all():
+        neutral |= {"holding_cost": 0.0, "base_stock": 0.0, "lead_time": 0, "limit": np.inf,
+                    "short": False, "mark": "cost"}  # fmt: skip
+        if plain.quotes.size == np.inf:
+            neutral["shortage_cost"] = 0.0
+    else:
+        if not plain.catalogue.stock.any() or ledger.base_stock == 0.0:
+            neutral |= {"base_stock": 0.0, "lead_time": 0}
+        if not plain.bids and not ledger.short:
+            neutral["limit"] = np.inf
+    if plain.collector < 0 or plain.layout.N == 1:
+        neutral["commission"] = 0.0
+    if plain.collector >= 0 and plain.layout.N == 1:
+        neutral |= {"fee": 0.0, "unit_fee": 0.0}
+    return make(positions=replace(ledger, **neutral), **parts)
 
 
 def executions_anyhow(market: Market, batch: int, rng: np.random.Generator) -> Executions:
@@ -51,8 +83,10 @@ def executions_anyhow(market: Market, batch: int, rng: np.random.Generator) -> E
 def test_every_entry_is_that_of_the_plain_twin(make, seed, base_stock, lead_time, short):
     rng = np.random.default_rng(seed)
     ledger = Ledger(1e6, short, base_stock, lead_time, *rng.random(2), 0.9 * rng.random(),
-                    str(rng.choice(["cost", "reference"])), 100.0)  # fmt: skip
-    market = make(positions=ledger)
+                    str(rng.choice(["cost", "reference"])), 100.0,
+                    *rng.uniform(-0.5, 0.5, 2))  # fmt: skip
+    market = with_books(make, ledger)
+    ledger = market.positions
     state = market.start(3)
     state = state._replace(
         cost=state.cost * rng.uniform(0.5, 1.5, state.cost.shape),
@@ -75,10 +109,13 @@ def test_every_entry_is_that_of_the_plain_twin(make, seed, base_stock, lead_time
 
 
 def test_a_short_position_is_not_covered_unless_its_owner_buys():
-    """A maker without a base stock orders nothing, however short it is."""
+    """A maker orders none of an asset without an opening stock, however short of it it is."""
+    stocked = with_catalogue(makers(1, 2), stock=np.array([0.0, 7.0]))
     for lead_time in (0, 2):
-        market = makers(1, 1, positions=Ledger(100.0, short=True, lead_time=lead_time))
-        executions = Executions(*(np.full((1, 1), v) for v in (5.0, 101.0, 0.0, 99.0, 5.0, 0.0)))
+        market = stocked.with_parts(positions=Ledger(100.0, True, 1.0, lead_time))
+        sold = np.array([[5.0, 0.0]])
+        others = (np.full((1, 2), v) for v in (101.0, 0.0, 99.0, 5.0, 0.0))
+        executions = Executions(sold, *others)
         state = market.start(1)
         for _ in range(4):
             positions, flows = market.positions.book(market, state, executions)
@@ -124,6 +161,8 @@ def random_market(rng: np.random.Generator) -> Market:
         commission=float(rng.choice([0.0, 0.15])),
         mark=str(rng.choice(["cost", "reference"])),
         endowment=float(rng.choice([0.0, 1000.0])),
+        fee=float(rng.choice([0.0, 0.02, -0.01])),
+        unit_fee=float(rng.choice([0.0, 0.5, -0.1])),
     )
     processes = [Constant(), GeometricBrownian(sigma=0.05), OrnsteinUhlenbeck(sigma=0.2),
                  JumpDiffusion(), Shock(at=3, factor=1.5, duration=4)]  # fmt: skip
@@ -131,28 +170,31 @@ def random_market(rng: np.random.Generator) -> Market:
     schedule = [Simultaneous(), Alternating(), RandomMoves(0.5)][rng.integers(3)]
     kind = rng.integers(4)
     n, k = int(rng.integers(1, 5)), int(rng.integers(1, 5))
-    common: dict[str, Any] = {"schedule": schedule, "positions": ledger}
+    common: dict[str, Any] = {"schedule": schedule}
     house = {"conduct": str(rng.choice(["clip", "refuse"])), "max_age": int(rng.integers(0, 3)),
              "on_refusal": str(rng.choice(["stand", "withdraw"]))}  # fmt: skip
     if kind == 0:
         demand = [Logit(), Logit(nesting=0.4), Elasticity(), Cheapest()][rng.integers(4)]
         arrivals = [Browsing(8.0), Poisson(6.0), FixedMass(5.0)][rng.integers(3)]
         stock = float(rng.choice([3.0, 20.0, np.inf]))
-        return retail(n, k, stock, execution=Sampled(demand), arrivals=arrivals,
+        return with_books(partial(retail, n, k, stock), ledger, execution=Sampled(demand),
+                          arrivals=arrivals,
                       quotes=PostedPrice(sized=True, size=9.0, **house),
                       reference=Fundamentals(price, cost, scale), **common)  # fmt: skip
     if kind == 1:
         price = Brownian(sigma=3.0) if rng.random() < 0.3 else price
         arrivals = [Hawkes(6.0), Poisson(9.0, 7.0)][rng.integers(2)]
-        return makers(n, k, arrivals=arrivals, quotes=TwoSided(sized=True, size=20.0, **house),
+        return with_books(partial(makers, n, k), ledger, arrivals=arrivals,
+                          quotes=TwoSided(sized=True, size=20.0, **house),
                       execution=FillIntensity(scale=2.0),
                       reference=Fundamentals(price, demand=scale), **common)  # fmt: skip
     if kind == 2:
         rule = Auction(str(rng.choice(["first", "second"])), float(rng.choice([0.0, 40.0])))
-        return auction(n, k, execution=rule, quotes=SealedBid(high=100.0, **house),
+        return with_books(partial(auction, n, k), ledger, execution=rule, quotes=SealedBid(**house),
                        reference=Fundamentals(price, cost), **common)  # fmt: skip
     demand = [Logit(1.0, 0.1, nesting=0.4), Linear(60.0, 150.0, 50.0), Elasticity()]
-    return retail(n, k, 20.0, execution=Expected(demand[rng.integers(3)]),
+    return with_books(partial(retail, n, k, 20.0), ledger,
+                      execution=Expected(demand[rng.integers(3)]),
                   arrivals=FixedMass(8.0), quotes=PostedPrice(**house),
                   reference=Fundamentals(price, cost, scale), **common)  # fmt: skip
 
@@ -225,8 +267,8 @@ def test_whole_lots_stay_whole_units_to_the_last_bit(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_metrics_are_those_of_the_plain_twin(kind):
-    ledger = Ledger(60.0, kind == "makers", 1.0, 1, 0.02, 0.1, 0.1, "reference", 50.0)
-    market = KINDS[kind](positions=ledger)
+    ledger = Ledger(60.0, kind == "makers", 1.0, 1, 0.02, 0.1, 0.1, "reference", 50.0, 0.01, -0.1)
+    market = with_books(KINDS[kind], ledger)
     for before, step in play(market, 30, 4):
         info = step.info
         flows = twins.book(market, before._replace(quotes=info.quotes), info.executions)[1]

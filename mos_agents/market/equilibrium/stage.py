@@ -1,9 +1,9 @@
 """One tick of price competition as a game: what each seller earns on average at everybody's prices.
 
 The profits come from the market's own parts: its demand model's shares, its arrivals' mean mass,
-its ledger's commission, at the costs, reference prices and demand scales before the first tick.
-Nobody is sold out, and what it costs to hold stock does not depend on prices. Prices are
-continuous: the tick size and the largest change per move are left out.
+its ledger's commission and fees, at the costs, reference prices and demand scales before the
+first tick. Nobody is sold out, and what it costs to hold stock does not depend on prices. Prices
+are continuous: the tick size and the largest change per move are left out.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ EVERYBODY = -1
 def stage_profits(market: Market, prices: Array) -> Array:
     """[R, N] expected profit per tick at prices [R, L], money, with nobody sold out.
 
-    Profit is revenue less unit costs; the platform's commission is taken from the others and
-    counted as its own.
+    Profit is revenue less unit costs and fees; the platform's commission and its fees are taken
+    from the others and counted as its own.
 
     Raises InputError for a market without posted prices, without a demand model, or whose arrivals
     have no mean, and for prices that are not finite or of another shape.
@@ -64,9 +64,10 @@ class PriceGame:
     """The market before its first tick, seen as a game in prices.
 
     cost, reference, mass: [L] unit cost, reference price, and units wanted in the listing's group.
+    Where fees go to the outside world, a unit costs what has to be asked to be left with its cost.
     low, high: [L] lowest and highest price. of_price, of_cost: [N + 1, L] what a participant gets
     of the price of a unit sold, and how much of its cost it bears; the last row is everybody.
-    commission: share of the price that goes to the platform, 0 where there is none.
+    commission: share of the price that goes to the platform, fees included; 0 where there is none.
     """
 
     market: Market
@@ -137,8 +138,8 @@ class PriceGame:
     @cached_property
     def worth_of_a_unit(self) -> Array:
         """[L] the price at which a sale leaves its seller nothing: cost over what it keeps."""
-        own = self.of_price[self.market.layout.seller, np.arange(self.cost.size)]
-        return self.cost / own
+        own = self.market.layout.seller, np.arange(self.cost.size)
+        return self.of_cost[own] * self.cost / self.of_price[own]
 
     @cached_property
     def floor(self) -> Array:
@@ -188,13 +189,28 @@ def _made(market: Market, bounded: bool) -> PriceGame:
     cost = opening.cost[0]
     margin = getattr(market.quotes, "min_margin", None)
     if bounded and margin is not None:
-        low = np.minimum(np.maximum(low, cost * (1.0 + margin)), high)
+        low = np.maximum(low, cost * (1.0 + margin))
+        high = np.maximum(high, low)  # the floor wins, as it does in play
     own = layout.seller == np.arange(layout.N)[:, None]
     of_price, of_cost = np.ones((2, layout.N + 1, layout.L))
     of_price[:-1] = of_cost[:-1] = own
     collector = market.collector
-    commission = float(getattr(market.positions, "commission", 0.0)) if collector >= 0 else 0.0
-    if commission > 0.0:
+    fee = float(getattr(market.positions, "fee", 0.0))
+    unit_fee = float(getattr(market.positions, "unit_fee", 0.0))
+    if collector < 0:
+        # (1 - f) p - c - u = (1 - f) (p - (c + u) / (1 - f)): another cost, and a smaller scale.
+        cost = (cost + unit_fee) / (1.0 - fee)
+        of_price *= 1.0 - fee
+        of_cost *= 1.0 - fee
+        commission = 0.0
+    else:
+        commission = float(getattr(market.positions, "commission", 0.0)) + fee
+        if unit_fee and (layout.seller != collector).any():
+            raise InputError(
+                f"unit_fee={unit_fee!r} goes to a platform here, and the benchmarks of theory know "
+                "of no such payment: use fee or commission"
+            )
+    if commission != 0.0:
         others = layout.seller != collector
         of_price[:-1, others] *= 1.0 - commission
         of_price[collector, others] = commission

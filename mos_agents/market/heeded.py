@@ -1,0 +1,116 @@
+"""What a market never reads: settings that would be accepted and change nothing.
+
+Each part refuses its own in `fits`, in one line with the reason. These are the facts about a market
+that several of them need.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mos_agents.market.arrivals import FixedMass
+from mos_agents.market.browsing import Browsing
+from mos_agents.market.reference import Constant, Fundamentals, Replay, Shock, UniformDraw
+from mos_agents.market.types import InputError
+
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+
+
+def refuse(setting: str, value: object, reason: str, remedy: str = "leave it out") -> InputError:
+    """The error of a setting that this market cannot heed."""
+    shown = f"{value:.10g}" if isinstance(value, float) else repr(value)
+    return InputError(f"{setting}={shown} changes nothing here: {reason}; {remedy}")
+
+
+def nothing_held(market: Market) -> bool:
+    """Whether every listing is made to order."""
+    return bool(market.made_to_order.all())
+
+
+def nothing_lost(market: Market) -> bool:
+    """Whether no customer can ever be turned away: endless goods and quotes of endless size."""
+    size = getattr(market.quotes, "size", None)  # a rule of somebody's own may say no size
+    return nothing_held(market) and size == np.inf
+
+
+def nobody_else_trades(market: Market) -> bool:
+    """Whether all listings are the collector's own, who pays no fees."""
+    return bool((market.layout.seller == market.collector).all())
+
+
+def no_rivals(market: Market) -> bool:
+    """Whether no participant meets another's quotes on the public tape."""
+    layout = market.layout
+    if market.sealed:
+        return True
+    pairs = np.unique(np.stack([layout.group, layout.seller]), axis=1)
+    return bool(np.bincount(pairs[0], minlength=1).max(initial=0) < 2)
+
+
+def stands_still(market: Market, process: str) -> bool:
+    """Whether a fundamental ("price", "cost" or "demand") is known never to move."""
+    rule = market.reference
+    return isinstance(rule, Fundamentals) and type(getattr(rule, process)) is Constant
+
+
+def check_time_step(market: Market) -> None:
+    """InputError for a length of the tick that no rate and no policy would ever read."""
+    rule = market.reference
+    if (
+        market.dt == 1.0
+        or type(market.arrivals) not in (FixedMass, Browsing)
+        or not isinstance(rule, Fundamentals)
+    ):
+        return
+    by_tick = (Constant, UniformDraw, Shock, Replay)
+    moving = (rule.price, rule.cost, rule.demand)
+    if all(type(one) in by_tick for one in moving) and not (market.asks and market.bids):
+        raise refuse(
+            "dt",
+            market.dt,
+            "no rate here is per unit of time: arrivals come and fundamentals move by the tick",
+        )
+
+
+def always_zero(market: Market) -> dict[str, str]:
+    """The metrics that are 0 for everybody at every tick of this market, and why."""
+    found: dict[str, str] = {}
+    rule, held, lost = market.positions, not nothing_held(market), not nothing_lost(market)
+    made = "all goods are made to order (stock=.inf), and nothing is held"
+
+    def told(name: str) -> float:
+        """A parameter of the ledger; NaN of one of somebody's own, which is never 0."""
+        return float(getattr(rule, name, np.nan))
+
+    if not held:
+        found |= dict.fromkeys(("holding_cost", "inventory_pnl", "inventory_risk"), made)
+    else:
+        if told("holding_cost") == 0.0:
+            found["holding_cost"] = "positions.holding_cost=0"
+        mark = getattr(rule, "mark", None)
+        if mark in ("cost", "reference") and stands_still(
+            market, "cost" if mark == "cost" else "price"
+        ):
+            found["inventory_pnl"] = f"inventory is valued at the {mark}, which never moves"
+        if stands_still(market, "price"):
+            found["inventory_risk"] = "the reference price never moves"
+    if not lost:
+        found["lost_opportunity"] = "nobody is ever turned away (stock and quotes.size are endless)"
+    if "holding_cost" in found and (told("shortage_cost") == 0.0 or not lost):
+        found["position_cost"] = "it costs nothing to hold goods or to be short of them"
+    if nobody_else_trades(market) or (
+        told("fee") == told("unit_fee") == 0.0
+        and (told("commission") == 0.0 or market.collector < 0)
+    ):
+        found["fees"] = "no fee and no commission is charged (positions.fee, positions.commission)"
+    if not market.asks:
+        found["conversion"] = "nobody sells to customers"
+    if held and not market.made_to_order.any():
+        if not market.bids and not market.base_stocks.any():
+            found["cost"] = "nobody buys or orders anything"
+        if not market.asks:
+            found["revenue"] = "nobody sells anything"
+    return found

@@ -1,0 +1,149 @@
+"""No setting is accepted that changes nothing: each is heeded, or refused in one line."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mos_agents import scenarios
+from mos_agents.market.types import InputError
+from mos_agents.rollout import play
+from tests.market.worlds import bits
+
+TICKS = 40
+
+WORDS = {
+    "conduct": ("clip", "refuse"),
+    "on_refusal": ("stand", "withdraw"),
+    "mark": ("cost", "reference"),
+    "price": ("first", "second"),
+    "choice": ("within", "across"),
+}
+"""What a text may be, by the name of the setting."""
+
+WITHOUT_EFFECT = {
+    "description": "shown only",
+    "name": "shown only",
+    "participants.*.name": "shown only",
+    "participants.*.role": "a label, but for platform: what somebody does is told by the quotes",
+    "instruments": "structure: another market altogether",
+    "quotes.low": "a limit that binds nobody here",
+    "quotes.high": "a limit that binds nobody here",
+    "quotes.min_spread": "a limit that binds nobody here",
+    "quotes.max_offset": "a limit that binds nobody here",
+    "quotes.max_age": "a quote grows old only where its owner is refused or off the move",
+    "quotes.sized": "the policies here always ask for the largest size",
+    "quotes.on_refusal": "nobody is refused here",
+    "quotes.conduct": "nobody here asks for what the rules of conduct would change",
+    "quotes.max_relative_change": "nobody here moves as far",
+    "quotes.min_margin": "nobody here prices so near to cost",
+    "positions.limit": "nobody here holds so much in so few ticks",
+    "execution.demand.choice": "with one product, all customers compare the same offers either way",
+}
+"""Settings that may be at a value that changes nothing in these 40 ticks, with the reason."""
+
+
+SCARCE = {
+    "retail": {"catalogue": {"kind": "drawn", "stock": 3.0}},
+    "market_making": {"positions": {"limit": 20.0, "short": True, "mark": "reference"}},
+    "auction": {"arrivals": {"kind": "fixed_mass", "buy": 0.0, "sell": 5.0}},
+}
+"""What makes goods run out within these ticks."""
+
+
+def told(preset: str) -> dict[str, Any]:
+    found: dict[str, Any] = scenarios.load(preset).model_dump(mode="python")
+    found = scenarios.Scenario.model_validate(
+        {**found, "ticks": TICKS, **SCARCE.get(preset, {})}
+    ).model_dump(mode="python")
+    return found
+
+
+def signature(data: dict[str, Any]) -> str:
+    """Everything that anybody sees, trades, holds and earns, to the bit; and by whom."""
+    scenario = scenarios.Scenario.model_validate(copy.deepcopy(data))
+    seen = []
+    batch = min(scenario.markets, 2)
+    steps = play(
+        scenario.market(), scenario.policies(), seed=scenario.seed, ticks=TICKS, markets=batch
+    )
+    for step in steps:
+        info, held = step.info, step.state.positions
+        seen.append((step.observation, step.reward, step.metrics, held.cash, held.inventory,
+                     *info.quotes[:4], *info.executions, *info.flows, info.refused))  # fmt: skip
+    return bits(tuple(seen))
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every number, truth value, text and tuple of them, with its path."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if key not in ("policy", "kind"):
+                yield from leaves(one, (*path, key))
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for i, one in enumerate(value):
+            yield from leaves(one, (*path, i))
+    else:
+        yield path, value
+
+
+def others(name: str, value: Any) -> list[Any]:
+    """Other values of a setting: some larger, some smaller, some of its own kind."""
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, str):
+        return [word for word in WORDS.get(name, ()) if word != value]
+    if isinstance(value, int):
+        return [value + 1, 2 * value + 3]
+    if isinstance(value, float):
+        if value == np.inf:
+            return [3.0, 60.0]
+        return [0.01, 0.3] if value == 0.0 else [1.25 * value, 0.5 * value]
+    if isinstance(value, tuple | list) and value and not isinstance(value[0], str):
+        return [type(value)(one + 1 for one in value)]
+    if value is None:
+        return [0.02, 4.0, 60.0]
+    return []
+
+
+def put(data: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    changed = copy.deepcopy(data)
+    here: Any = changed
+    for key in path[:-1]:
+        here = here[key]
+    here[path[-1]] = value
+    return changed
+
+
+def outcomes(preset: str) -> dict[str, set[str]]:
+    """By path: what came of its changes, of "heeded", "refused: ..." and "nothing"."""
+    data = told(preset)
+    before = signature(data)
+    found: dict[str, set[str]] = {}
+    for path, value in leaves(data):
+        name = ".".join("*" if isinstance(key, int) else key for key in path)
+        for other in others(path[-1], value):
+            found.setdefault(name, set())
+            try:
+                after = signature(put(data, path, other))
+            except (InputError, ValueError) as error:
+                found[name].add(f"refused: {error}")
+            else:
+                found[name].add("nothing" if after == before else "heeded")
+    return found
+
+
+@pytest.mark.parametrize("preset", scenarios.presets())
+def test_each_setting_of_each_preset_is_heeded_or_refused(preset):
+    found = outcomes(preset)
+    idle = [
+        name for name, what in found.items()
+        if "nothing" in what and "heeded" not in what and name not in WITHOUT_EFFECT
+    ]  # fmt: skip
+    assert idle == []
+    assert len(found) > 20
+    assert sum("heeded" in what for what in found.values()) > 10
