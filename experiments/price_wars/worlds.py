@@ -142,7 +142,7 @@ class World:
         mass = place.arrivals.buy if self.noise == "expected" else buyers(place)  # type: ignore[attr-defined]
         twin = retail(
             firms=self.firms, products=1,
-            catalogue={"kind": "same", "cost": COST, "reference_price": REFERENCE, "stock": 0.0},
+            catalogue={"kind": "same", "cost": COST, "reference_price": REFERENCE, "stock": 1.0},
         )  # fmt: skip
         ample = np.full(twin.layout.L, np.inf)
         twin = twin.with_parts(

@@ -31,7 +31,12 @@ def nothing_held(market: Market) -> bool:
 
 
 def nothing_lost(market: Market) -> bool:
-    """Whether no customer can ever be turned away: endless goods and quotes of endless size."""
+    """Whether no customer can ever be turned away: endless goods and quotes of endless size.
+
+    An auction turns nobody away: what no bid takes is not sold.
+    """
+    if market.sealed:
+        return True
     size = getattr(market.quotes, "size", None)  # a rule of somebody's own may say no size
     return nothing_held(market) and size == np.inf
 
@@ -98,7 +103,9 @@ def always_zero(market: Market) -> dict[str, str]:
         if stands_still(market, "price"):
             found["inventory_risk"] = "the reference price never moves"
     if not lost:
-        found["lost_opportunity"] = "nobody is ever turned away (stock and quotes.size are endless)"
+        found["lost_opportunity"] = (
+            "nobody is ever turned away (an auction, or endless stock and quotes)"
+        )
     if "holding_cost" in found and (told("shortage_cost") == 0.0 or not lost):
         found["position_cost"] = "it costs nothing to hold goods or to be short of them"
     if nobody_else_trades(market) or (

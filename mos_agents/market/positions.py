@@ -96,7 +96,8 @@ class Ledger:
             raise heeded.refuse("positions.short", self.short, "nobody sells")
         if self.shortage_cost and heeded.nothing_lost(market):
             raise heeded.refuse("positions.shortage_cost", self.shortage_cost,
-                                "stock and quotes are endless: nobody is turned away")  # fmt: skip
+                                "nobody is turned away (an auction, or endless "
+                                "stock and quotes)")  # fmt: skip
 
     def _check_fees(self, market: Market) -> None:
         if self.commission and market.collector < 0:

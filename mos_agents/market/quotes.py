@@ -153,11 +153,14 @@ class PostedPrice(HouseRules):
     At least `min_margin` over cost, changed by at most the share `max_relative_change` per move
     (infinity: freely), inside [low, high], rounded to the tick size.
 
-    low, high: money; None is a thousandth of each listing's reference price, and twenty times the
-        larger of that price and the margin floor.
-
     The floor wins: a cost that rises lifts prices faster than the largest change allows, and above
     `high` where it has to. It holds whenever a price is posted; a quote that stands is not touched.
+
+    min_margin: least margin over cost, as a share of the cost, > -1; below 0 losses are allowed.
+    max_relative_change: largest change of a price per move, as a share of it, > 0.
+    low: lowest price, in money; None is a thousandth of each listing's reference price.
+    high: highest price, in money; None is twenty times the larger of each listing's reference price
+        and margin floor.
     """
 
     min_margin: float = 0.05
@@ -241,8 +244,10 @@ class TwoSided(HouseRules):
     The spread lies in [min_spread, max_spread], the offset within +-max_offset. Bids are rounded
     down and asks up to the tick size, so that a spread is never narrower than asked.
 
-    min_spread, max_spread, max_offset: money; None follows each listing's opening mid price: a
-        cent, or a ten-thousandth of it where that is less; half a per cent; five per cent.
+    min_spread: narrowest spread, in money; None is a cent, or a ten-thousandth of each listing's
+        opening mid price where that is less.
+    max_spread: widest spread, in money; None is half a per cent of the opening mid price.
+    max_offset: largest offset, in money; None is five per cent of the opening mid price.
     """
 
     fineness: ClassVar[int] = 4
@@ -320,8 +325,9 @@ class TwoSided(HouseRules):
 class SealedBid(HouseRules):
     """A bid that nobody else sees before the auction, in [low, high].
 
-    low, high: money; None is 0, and twenty times the larger of the item's reference price and its
-        worth to the bidder.
+    low: lowest bid, in money; None is 0.
+    high: highest bid, in money; None is twenty times the larger of the item's reference price and
+        its worth to the bidder.
     """
 
     low: float | None = None

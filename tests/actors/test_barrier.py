@@ -122,6 +122,7 @@ def test_demand_that_was_turned_away_does_not_reach_the_sellers():
     for elasticity in (2.0, 0.5):
         market = scenarios.preset(
             "retail", firms=2, products=2, catalogue__stock=0.0, positions__base_stock=0.0,
+            positions__lead_time=0,
             execution__demand__elasticity=elasticity, rewards__weights={"pnl": 1.0},
         )  # fmt: skip
         wires.append(heard(market))

@@ -51,7 +51,7 @@ def with_books(make: Any, ledger: Ledger, **parts: Any) -> Market:
     if plain.made_to_order.all():
         neutral |= {"holding_cost": 0.0, "base_stock": 0.0, "lead_time": 0, "limit": np.inf,
                     "short": False, "mark": "cost"}  # fmt: skip
-        if plain.quotes.size == np.inf:
+        if plain.quotes.size == np.inf or plain.sealed:
             neutral["shortage_cost"] = 0.0
     else:
         if not plain.catalogue.stock.any() or ledger.base_stock == 0.0:

@@ -34,6 +34,7 @@ WITHOUT_EFFECT = {
     "quotes.low": "a limit that binds nobody here",
     "quotes.high": "a limit that binds nobody here",
     "quotes.min_spread": "a limit that binds nobody here",
+    "quotes.max_spread": "a limit that binds nobody here",
     "quotes.max_offset": "a limit that binds nobody here",
     "quotes.max_age": "a quote grows old only where its owner is refused or off the move",
     "quotes.sized": "the policies here always ask for the largest size",
@@ -50,7 +51,6 @@ WITHOUT_EFFECT = {
 SCARCE = {
     "retail": {"catalogue": {"kind": "drawn", "stock": 3.0}},
     "market_making": {"positions": {"limit": 20.0, "short": True, "mark": "reference"}},
-    "auction": {"arrivals": {"kind": "fixed_mass", "buy": 0.0, "sell": 5.0}},
 }
 """What makes goods run out within these ticks."""
 

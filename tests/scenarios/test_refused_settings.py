@@ -39,6 +39,7 @@ TOLD = [
     ("retail", ["positions.base_stock=0"], "nothing is ever ordered"),
     ("retail", ["catalogue.stock=0"], "it is a multiple of the opening stock, which is 0"),
     ("pricing_game", ["positions.shortage_cost=1.0"], "nobody is turned away"),
+    ("auction", ["positions.shortage_cost=1.0"], "nobody is turned away"),
     ("autos_1990", ["positions.limit=100"], "nothing is held"),
     ("retail", ["positions.limit=100"], "it binds bids and short positions"),
     ("pricing_game", ["positions.mark=reference"], "positions.mark=reference changes nothing"),
