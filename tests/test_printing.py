@@ -96,6 +96,16 @@ def test_print_of_a_comparison_is_a_table(results: dict[str, Any]) -> None:
     assert [line.split()[0] for line in lines[1:4]] == ["candidate", "a", "b"]
 
 
+def test_print_of_benchmarks_and_of_sessions_says_what_they_are(results: dict[str, Any]) -> None:
+    lines = str(results["benchmarks"]).splitlines()
+    assert lines[0].split() == ["listing", "Bertrand-Nash", "price", "joint-profit", "price"]
+    assert lines[1].split() == ["0", "1.47293", "1.92498"]
+    assert lines[-1].startswith("all profits together, a tick: 0.4458")
+    assert str(results["played"]).startswith("20 sessions of 2 players: 0 converged; 2,000 periods")
+    many = str(benchmarks(load("autos_1990").market())).splitlines()
+    assert len(many) == 23 and many[-2] == "and 111 more listings: p_N and p_M hold all"
+
+
 def test_the_fields_of_a_state_can_still_be_printed_in_full(results: dict[str, Any]) -> None:
     assert repr(results["state"].cost).startswith("array([[")
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents import scenarios
-from mos_agents.cli.sweep_show import caption, lines, notes
+from mos_agents.cli.sweep_show import notes
 from mos_agents.report import sweeps
 from mos_agents.report.drawing import Table
 from mos_agents.report.page import Sheet, sheet_html
 from mos_agents.runs.reading import read_sealed
 from mos_agents.sweeps.folder import SweepFolder
 from mos_agents.sweeps.plan import Axis
-from mos_agents.sweeps.table import SweepResult
+from mos_agents.sweeps.table import SweepResult, caption, lines
 
 MOST_PANELS = 6
 """Combinations of the third axis and on that are drawn side by side; more are in the table."""

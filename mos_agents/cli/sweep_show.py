@@ -9,16 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mos_agents import scenarios
-from mos_agents.analysis.interval_text import four_digits, interval_text
 from mos_agents.cli.playing import say
 from mos_agents.market.printing import cell
 from mos_agents.sweeps.plan import SweepPlan
 from mos_agents.sweeps.sweep import Watch
-from mos_agents.sweeps.table import SweepResult
-
-FEW = 3
-"""Seeds of which a bootstrap draws one alone so often that its interval is their whole range."""
+from mos_agents.sweeps.table import SweepResult, aligned, caption, lines
 
 
 def known(result: SweepResult) -> str:
@@ -32,37 +27,6 @@ def notes(result: SweepResult) -> Counter[str]:
 
 
 # --- the table ------------------------------------------------------------------------------------
-
-
-def lines(result: SweepResult, measures: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows: a cell each, a mean with its interval per measure."""
-    plan = result.plan
-    labels = [axis.label for axis in plan.grid]
-    whole = len(set(labels)) == len(labels)
-    head = labels if whole else [axis.path for axis in plan.grid]
-    rows = []
-    for cell in plan.cells:
-        row = [scenarios.inline(value) for value in cell.values.values()]
-        good = [t for t in plan.trials if t.cell == cell.number and t.number in result.done]
-        failed = sum(1 for t in good if result.done[t.number].error)
-        row.append(f"{len(good) - failed:,}" + (f" ({failed} failed)" if failed else ""))
-        rows.append([*row, *(spoken(result, cell.number, name) for name in measures)])
-    return [*head, "trials", *measures], rows
-
-
-def spoken(result: SweepResult, cell: int, measure: str) -> str:
-    """0.853 [0.841, 0.866]; without limits where there is one trial, or all trials agree."""
-    found, count = result.interval(cell, measure)
-    if not count:
-        return "-"
-    return four_digits(found.estimate) if count == 1 else interval_text(found, count, "seed")
-
-
-def caption(result: SweepResult) -> str:
-    """What the figures of the table are."""
-    few = "; of so few seeds it is no more than the range of the trials"
-    seeds = len(result.plan.seeds)
-    return "mean over seeds with its 95% bootstrap interval" + few * (1 < seeds <= FEW)
 
 
 def printed(result: SweepResult, measures: Sequence[str]) -> None:
@@ -83,9 +47,8 @@ def printed(result: SweepResult, measures: Sequence[str]) -> None:
             )
         Console().print(made)
         return
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    for row in [head, *rows]:
-        say("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)))
+    for line in aligned([head, *rows]):
+        say(line)
     say(caption(result))
 
 

@@ -49,6 +49,14 @@ class Played:
     def __len__(self) -> int:
         return len(self.session)
 
+    def __str__(self) -> str:
+        done = int(np.sum(self.converged))
+        return (
+            f"{len(self):,} sessions of {self.level.shape[1]} players: {done:,} converged; "
+            f"{self.periods.mean():,.0f} periods on average, {self.periods.max():,} at most "
+            "(games.Frozen(game, played).cycles() says what they do then)"
+        )
+
     def part(self, which: Any) -> Played:
         """Some of the sessions: a slice, numbers or booleans."""
         return Played(*(getattr(self, one.name)[which] for one in fields(self)))

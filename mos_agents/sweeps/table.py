@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,11 +11,15 @@ from typing import Any
 import polars as pl
 
 from mos_agents import scenarios
+from mos_agents.analysis.interval_text import four_digits, interval_text
 from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.printing import short_repr
 from mos_agents.runs.recording import parquet
 from mos_agents.sweeps.folder import Done
 from mos_agents.sweeps.plan import SweepPlan, Trial
+
+FEW = 3
+"""Seeds of which a bootstrap draws one alone so often that its interval is their whole range."""
 
 
 @short_repr
@@ -26,6 +30,10 @@ class SweepResult:
     plan: SweepPlan
     done: Mapping[int, Done]
     confidence: float = 0.95
+
+    def __str__(self) -> str:
+        head, rows = lines(self, self.headline())
+        return "\n".join([*aligned([head, *rows]), caption(self)])
 
     @property
     def missing(self) -> tuple[Trial, ...]:
@@ -129,6 +137,43 @@ class SweepResult:
             path: scenarios.inline(values[path]) if kind == pl.String else values[path]
             for path, kind in self._kinds.items()
         }
+
+
+def lines(result: SweepResult, measures: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: a cell each, a mean with its interval per measure."""
+    plan = result.plan
+    labels = [axis.label for axis in plan.grid]
+    whole = len(set(labels)) == len(labels)
+    head = labels if whole else [axis.path for axis in plan.grid]
+    rows = []
+    for one in plan.cells:
+        row = [scenarios.inline(value) for value in one.values.values()]
+        good = [t for t in plan.trials if t.cell == one.number and t.number in result.done]
+        failed = sum(1 for t in good if result.done[t.number].error)
+        row.append(f"{len(good) - failed:,}" + (f" ({failed} failed)" if failed else ""))
+        rows.append([*row, *(spoken(result, one.number, name) for name in measures)])
+    return [*head, "trials", *measures], rows
+
+
+def spoken(result: SweepResult, cell: int, measure: str) -> str:
+    """0.853 [0.841, 0.866]; without limits where there is one trial, or all trials agree."""
+    found, count = result.interval(cell, measure)
+    if not count:
+        return "-"
+    return four_digits(found.estimate) if count == 1 else interval_text(found, count, "seed")
+
+
+def caption(result: SweepResult) -> str:
+    """What the figures of the table are."""
+    few = "; of so few seeds it is no more than the range of the trials"
+    seeds = len(result.plan.seeds)
+    return "mean over seeds with its 95% bootstrap interval" + few * (1 < seeds <= FEW)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines of text, in columns that end below each other."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(t.rjust(w) for t, w in zip(row, widths, strict=True)) for row in rows]
 
 
 def _known(value: float) -> float | None:

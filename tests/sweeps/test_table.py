@@ -80,7 +80,7 @@ def test_the_page_asks_for_nothing_from_outside_and_escapes_every_word(
 
 @pytest.mark.parametrize(("seeds", "few"), [(1, False), (3, True), (4, False)])
 def test_intervals_of_few_seeds_say_that_they_are_a_range(seeds: int, few: bool) -> None:
-    from mos_agents.cli.sweep_show import caption
+    from mos_agents.sweeps.table import caption
 
     assert ("no more than the range" in caption(SweepResult(plan(seeds=seeds), {}))) == few
 
@@ -89,3 +89,11 @@ def test_an_interval_of_three_seeds_is_their_range() -> None:
     made = plan(["firms=1,2"], 3)
     done = {t.number: Done(Row({"value": float(t.seed)})) for t in made.trials}
     assert SweepResult(made, done).interval(0, "value")[0][:3] == (1.0, 0.0, 2.0)
+
+
+def test_print_of_a_sweep_is_its_table_and_says_what_the_figures_are(result: SweepResult) -> None:
+    lines = str(result).splitlines()
+    assert len(lines) == 2 + len(result.plan.cells)
+    assert lines[0].split()[-1] == result.headline()[-1]
+    assert "over seeds" in lines[-1]
+    assert len({len(line) for line in lines[:-1]}) == 1

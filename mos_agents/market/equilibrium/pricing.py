@@ -43,6 +43,9 @@ __all__ = [
 ROUNDS = 200
 """Rounds of best responses from one start; a search that stalls ends sooner."""
 
+MOST_SHOWN = 20
+"""Listings whose prices `print` shows."""
+
 PATIENCE = 20
 """Rounds without half the smallest movement so far, after which a search has stalled."""
 
@@ -75,6 +78,21 @@ class PriceBenchmarks:
 
     nash: MarketPrices
     joint: MarketPrices
+
+    def __str__(self) -> str:
+        rows = [("listing", "Bertrand-Nash price", "joint-profit price")]
+        rows += [
+            (f"{i}", f"{nash:.6g}", f"{joint:.6g}")
+            for i, (nash, joint) in enumerate(zip(self.p_N[:MOST_SHOWN], self.p_M, strict=False))
+        ]
+        lines = [f"{a:>7}  {b:>19}  {c:>18}" for a, b, c in rows]
+        if (more := len(self.p_N) - MOST_SHOWN) > 0:
+            lines.append(f"and {more} more listings: p_N and p_M hold all")
+        lines.append(
+            f"all profits together, a tick: {self.pi_N.sum():.6g} at Nash prices, "
+            f"{self.pi_M.sum():.6g} at joint-profit prices"
+        )
+        return "\n".join(lines)
 
     @property
     def p_N(self) -> Array:
