@@ -75,7 +75,7 @@ def hashes(one: Run, two: Run) -> str:
         unfinished = " and ".join(r.name for r in (one, two) if r.facts["hash"] is None)
         return f"hashes cannot be compared: {unfinished} did not finish"
     if a != b:
-        return f"hashes differ ({a} and {b})"
+        return f"hashes differ ({a} and {b}): the two trajectories are not the same"
     if found := first_difference(one, two):
         raise RunError(
             f"{one.name} and {two.name}: the hashes agree and the tables do not: {found}; one of "
