@@ -224,7 +224,7 @@ def table(a: Arguments, records: Sequence[Mapping[str, Any]]) -> str:
     """The records as text."""
     lines = [
         f"gamma {a.gamma:g}, {a.paths} paths of {a.ticks} steps, seed {a.seed}",
-        f"{'quantity':<21}{'published':>10}{'ours':>10}{'95% interval':>22}{'z':>7}  within",
+        f"{'quantity':<21}{'published':>10}{'ours':>10}{'95% over paths':>22}{'z':>7}  within",
     ]
     for r in records:
         low, high = r["ci95"]

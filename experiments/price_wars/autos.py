@@ -8,6 +8,7 @@ order: a tick's profits follow from the levels alone, and the game is played com
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,12 @@ from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import Deviation, profitability, response
 from mos_agents.analysis.price_wars import episodes
 from mos_agents.analysis.screens import Sessions
-from mos_agents.analysis.statistics import mean_interval, share_interval
+from mos_agents.analysis.statistics import (
+    Interval,
+    bounded_interval,
+    mean_interval,
+    share_interval,
+)
 from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
@@ -139,30 +145,31 @@ def _forced(a: Autos, frozen: Frozen, cycles: Cycles, to: str) -> dict[str, Any]
         paths.shock, 0,
     )  # fmt: skip
 
-    def over(values: Array) -> dict[str, Any]:
+    def over(values: Array, share: bool = False) -> dict[str, Any]:
         total = np.bincount(paths.session, paths.weight * values, a.sessions)
         weight = np.bincount(paths.session, paths.weight, a.sessions)
-        return _told(total[weight > 0] / weight[weight > 0])
+        each = total[weight > 0] / weight[weight > 0]
+        return _told(np.clip(each, 0.0, 1.0), bounded_interval) if share else _told(each)
 
     return {
         "sessions": int(np.unique(paths.session).size),
         "rivals_change_at_2_to_11": over(
             response(pair).rivals[paths.shock + 1 : paths.shock + 11].mean(axis=0)
         ),
-        "unprofitable": over(profitability(pair, a.delta).unprofitable.astype(np.float64)),
+        "unprofitable": over(profitability(pair, a.delta).unprofitable.astype(np.float64), True),
     }
 
 
 def _shared(flags: Any) -> dict[str, Any]:
-    """The share of sessions; where all agree, with the limits of Clopper and Pearson."""
+    """The share of sessions, with the limits of Clopper and Pearson."""
     found = share_interval(flags)
     return {"mean": found.estimate, "ci95": [found.low, found.high]}
 
 
-def _told(values: Array) -> dict[str, Any]:
+def _told(values: Array, interval: Callable[[Array], Interval] = mean_interval) -> dict[str, Any]:
     if len(values) < 2:
         return {"mean": float(np.mean(values)), "ci95": [float("-inf"), float("inf")]}
-    found = mean_interval(values)
+    found = interval(values)
     return {"mean": found.estimate, "ci95": [found.low, found.high]}
 
 

@@ -33,7 +33,7 @@ from mos_agents.analysis.price_wars import Definition, PriceWars, episodes
 from mos_agents.analysis.screens import PriceWar, Sessions, false_alarm_rate
 from mos_agents.analysis.statistics import (
     Interval,
-    clopper_pearson,
+    bounded_interval,
     difference_interval,
     mean_interval,
     normal_interval,
@@ -66,6 +66,10 @@ QUANTITIES = (
 )
 
 
+SHARES = ("time_at_war", "together", "lost")
+"""Quantities in [0, 1]."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A world's figures: [B] a session for each quantity, and its wars after exploration."""
@@ -79,12 +83,12 @@ class Outcome:
         """A quantity's mean over sessions.
 
         Where there was nothing at all to resample, "0, surely 0" would be wrong: for wars the upper
-        limit is then Poisson's, for the share of paths Clopper and Pearson's.
+        limit is then Poisson's, for shares Clopper and Pearson's for the share of sessions.
         """
         values = self.by_session[name]
         wars = self.wars_learning if name == "wars_learning" else self.wars
-        if name == "together" and not values.any():
-            return Interval(0.0, *clopper_pearson(0, wars.sessions), float("nan"))
+        if name in SHARES:
+            return bounded_interval(values)
         if name in ("wars", "wars_learning") and not values.any():
             exposure = wars.sessions * wars.ticks / 1000.0
             return Interval(0.0, 0.0, float(-np.log(0.025)) / exposure, float("nan"))
@@ -301,15 +305,11 @@ def forces(lived: Lived, plan: Plan, delta: float) -> dict[str, Force]:
                 return Interval(float(each.mean()), -np.inf, np.inf, np.inf)
             return mean_interval(each)
 
-        def share(values: Any, over: Any = over, sessions: int = np.unique(session).size) -> Any:
-            """The mean over sessions of flags, which may be all alike."""
-            found = over(values)
-            if found.low < found.high:
-                return found
-            return Interval(
-                found.estimate, *clopper_pearson(round(found.estimate * sessions), sessions),
-                float("nan"),
-            )  # fmt: skip
+        def share(values: Any, session: Any = session) -> Interval:
+            """The mean over sessions of a share of each one's paths."""
+            total = np.bincount(session, np.asarray(values, np.float64))
+            count = np.bincount(session)
+            return bounded_interval(total[count > 0] / count[count > 0])
 
         answer = response(pair)
         # Learnt prices often go round in a cycle, and come back to it out of step.
