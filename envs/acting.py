@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from envs.seating import Episode, Seating
 from mos_agents.actors.lent import Lent, Loan
 from mos_agents.actors.runtime import LocalRuntime
+from mos_agents.market.faults import Fault
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
-from mos_agents.policies.faults import Fault
+from mos_agents.policies.guard import PolicyFault
 
 RUNTIMES = ("local", "actors", "ray")
 
@@ -22,7 +23,7 @@ class Desk(Protocol):
     """Where a loan is served: `mos_agents.actors.lent.Lent`, or the same far away."""
 
     def begin(self, seed: int) -> tuple[Any, Array]: ...
-    def advance(self, actions: Array) -> Step: ...
+    def advance(self, actions: Array) -> Step | Fault: ...
     def faults(self) -> list[Fault]: ...
     def close(self) -> None: ...
 
@@ -31,14 +32,23 @@ class ActingEpisode:
     """An episode over actors. Its processes start with the first episode and end with `close`."""
 
     def __init__(
-        self, seating: Seating, numbers: IntArray, runtime: str, deadline: float | None
+        self,
+        seating: Seating,
+        numbers: IntArray,
+        runtime: str,
+        deadline: float | None,
+        on_fault: str = "raise",
     ) -> None:
         Streams.of(0, numbers)  # raises if these are no market numbers
         self.seating, self.market = seating, seating.market
         self.numbers, self.batch = numbers, len(numbers)
         self._runtime = runtime
         self._loan = Loan(
-            seating.market, dict(seating.policies), tuple(int(n) for n in numbers), deadline
+            seating.market,
+            dict(seating.policies),
+            tuple(int(n) for n in numbers),
+            deadline,
+            on_fault=on_fault,
         )
         self._desk: Desk | None = None
 
@@ -55,6 +65,8 @@ class ActingEpisode:
         if self._desk is None:
             raise InputError("the environment is closed; call reset() first")
         step = self._desk.advance(actions)
+        if isinstance(step, Fault):  # the policy lives elsewhere: its error crosses as text
+            raise PolicyFault(step.participant, step.first_tick, step.reason)
         self.state, self.observation = step.state, step.observation
         return step
 
@@ -83,6 +95,7 @@ def episode(
     runtime: str = "local",
     deadline: float | None = None,
     keep_memories: bool = False,
+    on_fault: str = "raise",
 ) -> Episode | ActingEpisode:
     """The markets `numbers` over the runtime asked for."""
     if runtime not in RUNTIMES:
@@ -93,10 +106,10 @@ def episode(
             "runtime='ray'"
         )
     if runtime == "local":
-        return Episode(seating, numbers, keep_memories)
+        return Episode(seating, numbers, keep_memories, on_fault)
     if keep_memories:
         raise InputError(
             f"keep_memories=True: runtime={runtime!r} starts its actors anew with every episode; "
             "use runtime='local'"
         )
-    return ActingEpisode(seating, numbers, runtime, deadline)
+    return ActingEpisode(seating, numbers, runtime, deadline, on_fault)

@@ -59,6 +59,7 @@ def parallel_env(
     runtime: str = "local",
     deadline: float | None = None,
     keep_memories: bool = False,
+    on_fault: str = "raise",
     **settings: Any,
 ) -> MarketEnv:
     """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
@@ -76,7 +77,7 @@ def parallel_env(
         source, agents, actions=actions, levels=levels, band=band, grid=grid, policies=policies,
         horizon=horizon, max_cycles=max_cycles, weights=weights, render_mode=render_mode,
         number=number, seed=seed, dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline,
-        keep_memories=keep_memories, name="auction_v0",
+        keep_memories=keep_memories, on_fault=on_fault, name="auction_v0",
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from envs.seating import Episode, Source, episode_ticks, fresh_seed, give_out, n
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.rollout import Fault
+from mos_agents.rollout import Fault, PolicyFault
 
 
 class BatchInfo(NamedTuple):
@@ -67,6 +67,7 @@ class BatchedMarket:
         runtime: str = "local",
         deadline: float | None = None,
         keep_memories: bool = False,
+        on_fault: str = "raise",
     ) -> None:
         seating = give_out(market, agents, policies, episode_ticks(horizon, max_cycles), weights)
         self.seating = seating
@@ -76,7 +77,7 @@ class BatchedMarket:
         self.episode_seed: int | None = None
         self._next_seed = None if seed is None else seeded(seed)
         self._auto_reset, self._reveal = auto_reset, reveal
-        self._episode = episode(seating, self.numbers, runtime, deadline, keep_memories)
+        self._episode = episode(seating, self.numbers, runtime, deadline, keep_memories, on_fault)
         self._choices = made_choices(seating, actions, levels, band, grid, "float64")
         self._given = self._choices.blank(self.batch)
         self._actions = blank_actions(self.market, self.batch)
@@ -110,7 +111,7 @@ class BatchedMarket:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What went wrong in policies that play inside, in this episode; they lost those moves."""
+        """What went wrong in policies that play inside, in this episode, where it is counted."""
         return self._episode.faults
 
     @property
@@ -174,7 +175,11 @@ class BatchedMarket:
         else:
             self._choices.read_all(actions, self._given, self.action_shape)
         self._choices.place(self._given, self._actions)
-        step = self._episode.advance(self._actions)
+        try:
+            step = self._episode.advance(self._actions)
+        except PolicyFault:
+            self._over = True  # half of a tick has happened: only another episode can follow
+            raise
         self._over = step.state.tick >= self.market.horizon
         self._metrics = step.metrics
         observation = _own(step.observation, self._own_columns)

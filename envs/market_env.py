@@ -49,7 +49,7 @@ from mos_agents.market.quotes import REASONS
 from mos_agents.market.rewards import Objective
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, Step
-from mos_agents.rollout import Fault
+from mos_agents.rollout import Fault, PolicyFault
 
 Infos = dict[str, dict[str, Any]]
 RENDER_MODES = ("human", "rgb_array")
@@ -74,6 +74,8 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         actors, here or on a Ray cluster, with the same bits; `close` ends them.
     deadline: seconds that a tick waits for actors inside, over Ray (None: for ever).
     keep_memories: those inside remember over episodes (`seating.Episode`); local runtime only.
+    on_fault: what happens where a policy inside fails, as in `rollout.play`: "raise" (PolicyFault;
+        the episode ends), "hold" or "withdraw". Who is merely late, or dies, loses the decision.
     """
 
     metadata: dict[str, Any] = {
@@ -104,6 +106,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         runtime: str = "local",
         deadline: float | None = None,
         keep_memories: bool = False,
+        on_fault: str = "raise",
         name: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
@@ -121,7 +124,9 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         self._next_seed = seed if seed is None else seeded(seed)
         self._narrow = dtype == "float32"
         self._reveal = reveal
-        self._episode = episode(seating, _numbered(number), runtime, deadline, keep_memories)
+        self._episode = episode(
+            seating, _numbered(number), runtime, deadline, keep_memories, on_fault
+        )
         self._choices = made_choices(seating, actions, levels, band, grid, dtype)
         self._given = self._choices.blank(1)
         self._actions = blank_actions(seating.market, 1)
@@ -190,7 +195,11 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         if len(actions) != len(agents):
             raise InputError(self._miscounted(actions))
         self._choices.place(self._given, self._actions)
-        step = self._episode.advance(self._actions)
+        try:
+            step = self._episode.advance(self._actions)
+        except PolicyFault:
+            self.agents = []  # half of a tick has happened: only another episode can follow
+            raise
         over = step.state.tick >= self.seating.market.horizon
         if over:
             self.agents = []
@@ -271,7 +280,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What went wrong in policies that play inside, in this episode; they lost those moves."""
+        """What went wrong in policies that play inside, in this episode, where it is counted."""
         return self._episode.faults
 
     def price_grid(self, agent: str) -> list[Array]:

@@ -64,6 +64,7 @@ def parallel_env(
     runtime: str = "local",
     deadline: float | None = None,
     keep_memories: bool = False,
+    on_fault: str = "raise",
     **settings: Any,
 ) -> MarketEnv:
     """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
@@ -81,7 +82,7 @@ def parallel_env(
         source, agents, actions=actions, levels=levels, grid=grid, policies=policies,
         horizon=horizon, max_cycles=max_cycles, weights=weights, render_mode=render_mode,
         number=number, seed=seed, dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline,
-        keep_memories=keep_memories, name="market_making_v0",
+        keep_memories=keep_memories, on_fault=on_fault, name="market_making_v0",
     )  # fmt: skip
 
 

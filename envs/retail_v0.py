@@ -60,6 +60,7 @@ def parallel_env(
     runtime: str = "local",
     deadline: float | None = None,
     keep_memories: bool = False,
+    on_fault: str = "raise",
     **settings: Any,
 ) -> MarketEnv:
     """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
@@ -77,7 +78,7 @@ def parallel_env(
         source, agents, actions=actions, levels=levels, band=band, grid=grid, policies=policies,
         horizon=horizon, max_cycles=max_cycles, weights=weights, render_mode=render_mode,
         number=number, seed=seed, dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline,
-        keep_memories=keep_memories, name="retail_v0",
+        keep_memories=keep_memories, on_fault=on_fault, name="retail_v0",
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies import Policy
 from mos_agents.policies.base import from_spec
+from mos_agents.policies.guard import check_on_fault, started
 from mos_agents.policies.rules import Hold
 from mos_agents.rollout import Fault, Table
 from mos_agents.scenarios import Scenario
@@ -157,9 +158,15 @@ class Episode:
     first observation of the next.
     """
 
-    def __init__(self, seating: Seating, numbers: IntArray, keep_memories: bool = False) -> None:
+    def __init__(
+        self,
+        seating: Seating,
+        numbers: IntArray,
+        keep_memories: bool = False,
+        on_fault: str = "raise",
+    ) -> None:
         self.seating, self.market = seating, seating.market
-        self._keep = keep_memories
+        self._keep, self._on_fault = keep_memories, check_on_fault(on_fault)
         if keep_memories:
             _check_turns(seating)
         self.numbers, self.batch = numbers, len(numbers)
@@ -185,9 +192,10 @@ class Episode:
         inside = self.seating.inside
         policies = tuple(self.seating.policies[seat.name] for seat in inside)
         if memories is None:
-            memories = [p.start(s, self.batch) for p, s in zip(policies, inside, strict=True)]
+            memories = [started(p, s, self.batch) for p, s in zip(policies, inside, strict=True)]
         luck = tuple(Streams.of(seed, self.numbers, seat.name) for seat in inside)
-        self.hosted = Table(inside, policies, memories, luck, self.batch) if inside else None
+        hosted = Table(inside, policies, memories, luck, self.batch, on_fault=self._on_fault)
+        self.hosted = hosted if inside else None
 
     def snapshot(self) -> Any:
         """All that the episode remembers between two ticks, as nested tuples of arrays."""
@@ -207,19 +215,23 @@ class Episode:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What went wrong in policies that play inside, in this episode; they lost those moves."""
+        """What went wrong in policies that play inside, in this episode, where that is counted."""
         return tuple(self.hosted.faults.values()) if self.hosted else ()
 
     def close(self) -> None:
         """Nothing to end: everything lives in this process."""
 
     def advance(self, actions: Array) -> Step:
-        """One tick. `actions` [B, L, A] holds those from outside; those from inside are added."""
-        now = self.state.tick
+        """One tick. `actions` [B, L, A] holds those from outside; those from inside are added.
+
+        Raises PolicyFault where one inside fails and `on_fault` says so: the episode ends then.
+        """
+        now, state = self.state.tick, self.state
         if self.hosted is not None:
             self.hosted.hear(self.observation, self._reward, now)
             actions[:, self._rows] = self.hosted.actions(self.observation, now)
-        step = tick(self.market, self.state, actions, self._streams.at(now))
+            state = self.hosted.present(self.market, state)
+        step = tick(self.market, state, actions, self._streams.at(now))
         self.state, self.observation, self._reward = step.state, step.observation, step.reward
         return step
 

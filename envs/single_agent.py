@@ -115,7 +115,7 @@ class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
 
     agent: whom the actions are for. unit: numbers are in [-1, 1]. Settings are those of `MarketEnv`
     (actions, levels, band, grid, policies, horizon, weights, number, seed, dtype, reveal,
-    render_mode, runtime, deadline, keep_memories).
+    render_mode, runtime, deadline, keep_memories, on_fault).
     The episode ends by truncation after `horizon` ticks. `env.choice.seat` is the agent's seat.
     """
 

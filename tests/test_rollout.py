@@ -16,6 +16,7 @@ from mos_agents.market.types import InputError
 from mos_agents.policies import make
 from mos_agents.rollout import (
     SERIES,
+    PolicyFault,
     compare_policies,
     log_decisions,
     mean_interval,
@@ -153,7 +154,7 @@ def test_everybody_gets_its_own_observation_alone():
 def test_a_failing_policy_loses_its_move_and_nobody_elses(how):
     market = shop(reference=Fundamentals())
     broken = NoPair(None) if how == "no pair" else Broken(FAILURES[how])
-    kept = {"ticks": 6, "markets": 3, "series": ("ask", "reward")}
+    kept = {"ticks": 6, "markets": 3, "series": ("ask", "reward"), "on_fault": "hold"}
     failed = rollout(market, everybody(firm_2=broken), **kept)
     standing = rollout(market, everybody(firm_2=Broken(lambda a: a)), **kept)
     for name in kept["series"]:
@@ -163,7 +164,7 @@ def test_a_failing_policy_loses_its_move_and_nobody_elses(how):
     assert (fault.participant, fault.decisions) == ("firm_2", 3 * ticks)
     assert fault.first_tick == (0 if how == "no pair" else 2)
     assert failed.refused == {"firm_2": {"not a finite number": 3 * ticks}}
-    assert "firm_2" in str(failed)
+    assert str(failed).startswith(f"FAULTS of firm_2: {3 * ticks} of 18 decisions lost")
 
 
 def test_a_policy_that_fails_in_one_market_is_refused_in_that_one_only():
@@ -171,7 +172,7 @@ def test_a_policy_that_fails_in_one_market_is_refused_in_that_one_only():
         action[1] = np.nan
         return action
 
-    run = rollout(shop(), everybody(firm_2=Broken(once)), ticks=4, markets=3)
+    run = rollout(shop(), everybody(firm_2=Broken(once)), ticks=4, markets=3, on_fault="hold")
     assert run.faults[0].decisions == 1
     assert run.refused == {"firm_2": {"not a finite number": 1}}
 
@@ -182,7 +183,7 @@ def test_a_policy_with_endless_kinds_of_failure_does_not_fill_the_memory():
         def act(self, seat, observation, memory, shocks):
             raise RuntimeError(f"tick {shocks.tick}")
 
-    run = rollout(shop(), everybody(firm_1=Chatty(None)), ticks=300)
+    run = rollout(shop(), everybody(firm_1=Chatty(None)), ticks=300, on_fault="hold")
     assert len(run.faults) <= 101
     assert sum(fault.decisions for fault in run.faults) == 300
 
@@ -313,9 +314,10 @@ def test_whole_markets_are_compared_for_everybody():
 def test_a_failing_candidate_is_named_in_the_table():
     found = compare_policies(
         shop(), {"sound": WALK, "broken": Broken(raises)}, participant="firm_1",
-        others=everybody(), markets=2, ticks=4,
+        others=everybody(), markets=2, ticks=4, on_fault="hold",
     )  # fmt: skip
     assert list(found.faults) == ["broken"]
+    assert str(found).startswith("broken: FAULTS of firm_1: 2 of 8 decisions lost (2 RuntimeError)")
     assert "RuntimeError: a bug" in str(found)
 
 
@@ -390,7 +392,10 @@ def test_a_participant_that_is_not_on_the_move_decides_nothing():
 
 
 def test_a_record_of_a_policy_that_fails_is_refused():
+    given = shop(), everybody(firm_1=Broken(raises))
+    with pytest.raises(PolicyFault, match=r"failed at tick 2: RuntimeError"):
+        log_decisions(*given, "firm_2", ticks=5, markets=2)
     with pytest.raises(InputError, match=r"failed at tick 2 .*no propensity"):
-        log_decisions(shop(), everybody(firm_1=Broken(raises)), "firm_1", ticks=5, markets=2)
-    record = log_decisions(shop(), everybody(firm_1=Broken(raises)), "firm_2", ticks=5, markets=2)
+        log_decisions(*given, "firm_1", ticks=5, markets=2, on_fault="hold")
+    record = log_decisions(*given, "firm_2", ticks=5, markets=2, on_fault="hold")
     assert record.reward.shape == (2, 5)

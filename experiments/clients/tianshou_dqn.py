@@ -1,6 +1,10 @@
-"""Tianshou: DQN on one participant as a Gymnasium environment.
+"""Tianshou: DQN on one participant as a Gymnasium environment, and on two as a PettingZoo one.
 
 python -m experiments.clients.tianshou_dqn
+
+Tianshou's own wrapper takes PettingZoo's interface in turns, in which a tick of the market is one
+step for each agent, and rewards come with the last one's. An agent's return therefore looks as many
+steps ahead as there are agents: to its own next turn.
 """
 
 from __future__ import annotations
@@ -10,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from pettingzoo.utils.conversions import parallel_to_aec
 from tianshou.algorithm.modelfree.dqn import DQN, DiscreteQLearningPolicy
+from tianshou.algorithm.multiagent.marl import MultiAgentOffPolicyAlgorithm
 from tianshou.algorithm.optim import AdamOptimizerFactory
 from tianshou.data import Batch, Collector, VectorReplayBuffer
-from tianshou.env import DummyVectorEnv
+from tianshou.env import DummyVectorEnv, PettingZooEnv
 from tianshou.trainer import OffPolicyTrainerParams
 from tianshou.utils.net.common import Net
 
@@ -64,5 +70,72 @@ def main(iterations: int = 20, seed: int = 0) -> market.Learnt:
     )  # fmt: skip
 
 
+def wrapped() -> PettingZooEnv:
+    """The market, both of whose sellers learn, as Tianshou has environments of several agents."""
+    return PettingZooEnv(parallel_to_aec(market.parallel(learners=market.BOTH)))
+
+
+def both(iterations: int = 10, seed: int = 0) -> market.LearntByBoth:
+    """The same of two firms who learn at once, each with a network of its own."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - Tianshou explores with numpy's global generator
+    agents, single, env = len(market.BOTH), market.single(), wrapped()
+    space = single.action_space
+    nets = [
+        Net(state_shape=(single.seat.size,), action_shape=space.n, hidden_sizes=(64, 64))
+        for _ in range(agents)
+    ]
+    policies: list[Any] = [
+        DiscreteQLearningPolicy(
+            model=net, action_space=space, observation_space=single.observation_space,
+            eps_training=EPSILON,
+        )
+        for net in nets
+    ]  # fmt: skip
+    learners: Any = MultiAgentOffPolicyAlgorithm(
+        algorithms=[
+            DQN(
+                policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=0.9 ** (1 / agents),
+                n_step_return_horizon=agents, target_update_freq=100,
+            )
+            for policy in policies
+        ],
+        env=env,
+    )  # fmt: skip
+
+    def act(seen: Any, greedy: bool = False) -> Any:
+        with torch.no_grad():
+            chosen = [p(Batch(obs=seen[:, n], info={})).act for n, p in enumerate(policies)]
+        levels = np.stack(chosen, axis=1)
+        tries = np.random.random(levels.shape) < (0.0 if greedy else EPSILON)  # noqa: NPY002
+        return np.where(tries, np.random.randint(0, space.n, levels.shape), levels)  # noqa: NPY002
+
+    before = market.reward_of_both(act)
+    collector = Collector[Any](
+        learners, DummyVectorEnv([wrapped] * COPIES), VectorReplayBuffer(20_000, COPIES),
+        exploration_noise=True,
+    )  # fmt: skip
+    collector.reset()
+    learners.run_training(OffPolicyTrainerParams(
+        training_collector=collector, max_epochs=iterations, epoch_num_steps=STEPS * agents,
+        collection_step_num_env_steps=COPIES * 8 * agents,
+        update_step_num_gradient_steps_per_sample=0.25 / agents, batch_size=128 * agents,
+        test_in_training=False, verbose=False, show_progress=sys.stdout.isatty(),
+    ))  # fmt: skip
+    networks = {
+        name: Network(
+            Signature.of(env.env.unwrapped.market.seat(name)), layers_of(*net.model.model),
+            single.choice.head(values=True), provenance={"library": "tianshou", "algo": "DQN"},
+        )
+        for name, net in zip(market.BOTH, nets, strict=True)
+    }  # fmt: skip
+    return market.LearntByBoth(
+        "Tianshou DQN, both firms", before, market.reward_of_both(act),
+        market.reward_of_both(lambda seen: act(seen, greedy=True)), market.nash(), networks,
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
     print(main())
+    print(both())

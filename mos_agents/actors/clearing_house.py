@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from mos_agents.actors.messages import Call, MessageError, Reply
+from mos_agents.market.quotes import NOT_FINITE
 from mos_agents.market.random import Streams
 from mos_agents.market.tick import Market, drawn_ahead, tick
 from mos_agents.market.types import (
@@ -24,6 +24,7 @@ from mos_agents.market.types import (
     State,
     Step,
 )
+from mos_agents.market.withdrawal import without_quotes
 
 
 class ClearingHouse:
@@ -31,7 +32,7 @@ class ClearingHouse:
 
     present: who takes part; those withdrawn for good have no quotes any more.
     counts: per participant, how many of its decisions (one a market and tick) were absent, by the
-    reasons in ABSENT, or "refused" by the market.
+    reasons in ABSENT, "not finite", or "refused" by the market.
     """
 
     def __init__(self, run: str, market: Market, seed: int, markets: IntArray) -> None:
@@ -99,12 +100,16 @@ class ClearingHouse:
         state = self._without_the_withdrawn(self.state)
         step = tick(self.market, state, actions, self.streams.at(at), self._arrived)
         self._arrived = None
-        refused = (step.info.refused > 0).sum(axis=0)
+        found = step.info.refused
+        refused, nonsense = (found > 0).sum(axis=0), (found == NOT_FINITE).sum(axis=0)
         for n, name in enumerate(self.market.layout.participants):
             if name in absent:
                 self.counts[name][absent[name]] += len(actions)
             elif refused[n] and name not in self.withdrawn:
-                self.counts[name]["refused"] += int(refused[n])
+                if nonsense[n]:  # no rule of the market refused that, but a policy failed
+                    self.counts[name]["not finite"] += int(nonsense[n])
+                if refused[n] > nonsense[n]:
+                    self.counts[name]["refused"] += int(refused[n] - nonsense[n])
         self.state, self.observation, self.reward = step.state, step.observation, step.reward
         return step
 
@@ -117,14 +122,5 @@ class ClearingHouse:
     def _without_the_withdrawn(self, state: State) -> State:
         if not self.withdrawn:
             return state
-        quotes = state.quotes
-        keep = np.ones(self.market.layout.L)
-        for seat in self.market.seats:
-            if seat.name in self.withdrawn:
-                keep[seat.listings] = 0.0
-        # Infinity times zero is no number: where a quote goes, its size is put to zero.
-        sizes: dict[str, Any] = {
-            side: np.where(keep > 0.0, getattr(quotes, side), 0.0)
-            for side in ("bid_size", "ask_size")
-        }
-        return state._replace(quotes=quotes._replace(**sizes))
+        gone = np.array([name in self.withdrawn for name in self.market.layout.participants])
+        return without_quotes(self.market, state, gone[None])

@@ -16,10 +16,12 @@ import numpy as np
 from mos_agents.actors.messages import Reply
 from mos_agents.actors.runtime import Answer, Runtime
 from mos_agents.actors.shard import Shard, ShardPlan
+from mos_agents.market.faults import NOT_FINITE, Fault, Faults, count
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, Step
+from mos_agents.market.withdrawal import without_quotes
 from mos_agents.policies.base import Policy
-from mos_agents.policies.faults import Fault, Faults, count
+from mos_agents.policies.guard import check_on_fault
 
 SLOW_TO_BEGIN = 10.0
 """Seconds after which a host that does not begin another episode gives way to a new one."""
@@ -31,6 +33,8 @@ class Loan:
 
     deadline: seconds that a tick waits for those inside (None: for ever).
     hosts: how many actors hold them (0: one each).
+    on_fault: what a fault of a policy does, as in `rollout.play`. Who is late, or whose process is
+    gone, loses the decision in any case.
     """
 
     market: Market
@@ -38,8 +42,10 @@ class Loan:
     markets: tuple[int, ...]
     deadline: float | None = None
     hosts: int = 0
+    on_fault: str = "hold"
 
     def __post_init__(self) -> None:
+        check_on_fault(self.on_fault)
         self.plan("", 0)  # what does not fit is refused here
 
     def plan(self, run: str, seed: int) -> ShardPlan:
@@ -63,8 +69,11 @@ class Lent:
         self._shard.start()
         return self._shard.house.state, self._shard.house.observation
 
-    def advance(self, actions: Array) -> Step:
-        """Clear a tick with the actions [B, L, A] of those outside; the other rows are not read."""
+    def advance(self, actions: Array) -> Step | Fault:
+        """Clear a tick with the actions [B, L, A] of those outside; the other rows are not read.
+
+        A fault in place of a step: a policy inside failed, and by `on_fault` the episode ends.
+        """
         return self._begun().step(actions)
 
     def faults(self) -> list[Fault]:
@@ -88,40 +97,52 @@ class LentShard(Shard):
     def __init__(self, loan: Loan, run: str, seed: int, runtime: Runtime) -> None:
         super().__init__(loan.plan(run, seed), runtime, (loan.market, loan.policies))
         self._outside = [s for s in loan.market.seats if s.name not in loan.policies]
+        self._on_fault = loan.on_fault
+        self._gone = np.zeros((len(self.markets), loan.market.layout.N), np.bool_)
         self.faults: Faults = {}
 
-    def step(self, actions: Array) -> Step:
+    def step(self, actions: Array) -> Step | Fault:
         """One tick with the actions of those outside."""
         house = self.house
         calls = [c for c in house.calls(self._incarnation) if c.participant in self.policies]
         self._past.append(calls)
         replies = self._replies(calls)
-        self._tell_apart(replies)
+        ended = self._tell_apart(replies)
+        if ended is not None:
+            return ended
         for seat in self._outside:
             own = actions[:, seat.listings]
             replies[seat.name] = Reply(self.plan.run, house.tick, seat.name, 0, own)
         everybody, absent = house.stacked(replies)
+        if self._gone.any():
+            everybody[self._gone[:, self.market.layout.seller]] = np.nan
+            house.state = without_quotes(self.market, house.state, self._gone)
         step = house.clear(house.tick, everybody, absent)
         self._keep_house()
         return step
 
-    def _tell_apart(self, replies: Mapping[str, Reply | str]) -> None:
-        """Count who said nothing usable, and why."""
-        batch = len(self.markets)
+    def _tell_apart(self, replies: Mapping[str, Reply | str]) -> Fault | None:
+        """Count who said nothing usable, and why; the fault that ends the episode, if one does."""
+        at, batch = self.house.tick, len(self.markets)
         for name in self.policies:
+            there = ~self._gone[:, self.market.seat(name).number]
             reply = replies.get(name, "withdrawn")
-            if isinstance(reply, str):
-                count(self.faults, name, reply, self.house.tick, batch)
-            elif reply.action is None:
-                count(self.faults, name, reply.fault, self.house.tick, batch)
-            elif not (fine := np.isfinite(reply.action).reshape(batch, -1).all(axis=1)).all():
-                count(
-                    self.faults,
-                    name,
-                    "not a finite number",
-                    self.house.tick,
-                    int(batch - fine.sum()),
-                )
+            if isinstance(reply, str):  # nobody's code failed: late, lost on the way, or gone
+                count(self.faults, name, reply, at, batch)
+                continue
+            if reply.action is None:
+                bad, reason = there, reply.fault
+            else:
+                bad = there & ~np.isfinite(reply.action).reshape(batch, -1).all(axis=1)
+                reason = NOT_FINITE
+            if not bad.any():
+                continue
+            if self._on_fault == "raise":
+                return Fault(name, reason, at, int(bad.sum()))
+            count(self.faults, name, reason, at, int(bad.sum()))
+            if self._on_fault == "withdraw":
+                self._gone[bad, self.market.seat(name).number] = True
+        return None
 
 
 class Lasting:

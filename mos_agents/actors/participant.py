@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.actors.messages import Call, MessageError, Reply, flatten, restored, told
+from mos_agents.actors.messages import Call, MessageError, Reply, flatten, restored
 from mos_agents.market.random import Streams
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy, heard
 from mos_agents.policies.faults import is_own_fault
+from mos_agents.policies.guard import decision, reason_of
 
 
 class Snapshot(NamedTuple):
@@ -105,14 +106,13 @@ class Participant:
                 self.policy, self.seat, np.array(call.observation), np.array(call.reward),
                 self.memory, shocks,
             )  # fmt: skip
-            action, memory = self.policy.act(
-                self.seat, np.array(call.observation), self.memory, shocks
+            checked, memory = decision(
+                self.policy, self.seat, np.array(call.observation), self.memory, shocks
             )
-            checked = self.seat.checked(action, len(self.streams.markets))
         except BaseException as error:  # a failure costs it a move, and nobody else
             if not is_own_fault(error):
                 raise
-            return None, told(error)
+            return None, reason_of(error)
         self.memory = memory
         return checked, ""
 

@@ -26,8 +26,9 @@ from mos_agents.actors.ray_cluster import Head, hold
 from mos_agents.actors.runtime import Answer, nothing
 from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.actors.summaries import Progress
+from mos_agents.market.faults import Fault
 from mos_agents.market.types import Array, InputError, Step
-from mos_agents.policies.faults import Fault, one_line
+from mos_agents.policies.faults import one_line
 from mos_agents.runs.files import RunError
 
 ACTOR: dict[str, Any] = {
@@ -423,7 +424,7 @@ class _LentActor:
     def begin(self, seed: int) -> tuple[Any, Array]:
         return self._lent.begin(seed)
 
-    def advance(self, actions: Array) -> Step:
+    def advance(self, actions: Array) -> Step | Fault:
         return self._lent.advance(actions)
 
     def faults(self) -> list[Fault]:
@@ -455,7 +456,7 @@ class RayLent:
             self._actor = self._born()
             return self._asked("begin", seed)
 
-    def advance(self, actions: Array) -> Step:
+    def advance(self, actions: Array) -> Step | Fault:
         return self._told("advance", actions)
 
     def faults(self) -> list[Fault]:

@@ -53,6 +53,7 @@ def run(arguments: Sequence[str]) -> int:
     from mos_agents.cli.playing import Interrupted
     from mos_agents.market.printing import printable
     from mos_agents.market.types import InputError
+    from mos_agents.policies.guard import PolicyFault
 
     for stream in (sys.stdout, sys.stderr):  # a terminal may not know the letters of a name
         if isinstance(stream, io.TextIOWrapper):
@@ -66,6 +67,8 @@ def run(arguments: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
     except InputError as error:
         return _told(str(error))
+    except PolicyFault as fault:  # at its start: nothing has been played
+        return _told(str(fault))
     except Interrupted as stop:
         print(printable(str(stop)), file=sys.stderr)
         return stop.code

@@ -26,6 +26,7 @@ from mos_agents.cli.playing import (
 )
 from mos_agents.market.printing import cell
 from mos_agents.market.types import InputError
+from mos_agents.runs.faults import LOST
 from mos_agents.scenarios import Scenario
 
 JOURNAL = "shards"
@@ -172,9 +173,12 @@ def play(
             raise stopper
         trouble = {name: counts for name, counts in health.counts.items() if counts}
         trajectory = recording.finish(
-            driver.hash, trouble=trouble, withdrawn=list(health.withdrawn)
+            driver.hash,
+            trouble=trouble,
+            withdrawn=list(health.withdrawn),
+            reasons=dict(sorted(health.reasons.items())),
         )
-    for line in told(health):
+    for line in (*runs.fault_lines(recording.facts), *told(health)):
         say(line)
     return recording.folder, trajectory
 
@@ -245,14 +249,12 @@ def standing(recording: runs.Recording, scenario: Scenario, acting: Acting) -> I
 
 
 def told(health: Health) -> Iterator[str]:
-    """Who gave trouble, a line each."""
+    """Who was brought back or refused, a line each; decisions lost are the run's first lines."""
     for name, counts in sorted(health.counts.items()):
-        if counts:
-            what = ", ".join(f"{number:,} {kind}" for kind, number in sorted(counts.items()))
-            end = "; withdrawn" if name in health.withdrawn else ""
-            yield f"trouble {name}: {what} (decisions, one a market and tick){end}"
-    for name, why in sorted(health.reasons.items()):
-        yield f"trouble {name}: at first {why}"
+        kinds = {kind: n for kind, n in sorted(counts.items()) if kind not in LOST}
+        if kinds:
+            what = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items())
+            yield f"trouble {name}: {what}"
     if health.shard_restarts:
         yield f"trouble {plural(health.shard_restarts, 'clearing house')} brought back"
 

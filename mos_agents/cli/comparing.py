@@ -6,7 +6,7 @@ import polars as pl
 
 from mos_agents.cli.playing import plural
 from mos_agents.market.printing import printable
-from mos_agents.runs import Run, RunError
+from mos_agents.runs import Run, RunError, fault_lines
 from mos_agents.runs.differing import first_difference
 
 COLUMNS = ("reward", "pnl", "revenue", "units_traded", "lost")
@@ -49,7 +49,12 @@ def lines(one: Run, two: Run) -> list[str]:
     titles = [c.replace("_", " ") + (" per tick" if per_tick else "") for c in COLUMNS]
     width = max([11, *map(len, names), *map(len, titles)])
     head = "".join(f"{label:>14}" for label in ("first", "second", "difference"))
-    told = [f"first   {_about(one)}", f"second  {_about(two)}"]
+    failed = [
+        f"{which} {line}"
+        for which, run in (("first:", one), ("second:", two))
+        for line in fault_lines(run.facts)
+    ]
+    told = [*failed, f"first   {_about(one)}", f"second  {_about(two)}"]
     if per_tick:
         told.append(
             f"the runs differ in length: {one.ticks:,} and {two.ticks:,} ticks; all figures are "

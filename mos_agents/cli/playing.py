@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mos_agents import runs, scenarios
 from mos_agents.market import kernels
@@ -19,6 +19,9 @@ from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.scenarios import Scenario, telling
 from mos_agents.scenarios.schema import Read
+
+if TYPE_CHECKING:
+    from mos_agents.rollout import Table
 
 Show = Callable[[int], None]
 """Called with the number of ticks played."""
@@ -72,7 +75,7 @@ def play(
     say_files(scenario, market, read)
     if not compiled():
         say("compiling the market's kernels: up to a minute, once")
-    steps = steps_of(scenario)  # refuses an ill-seated policy before there is a folder
+    steps, table = loop_of(scenario)  # refuses an ill-seated policy before there is a folder
     recording = runs.record(
         market,
         out,
@@ -86,7 +89,7 @@ def play(
         stem=stem,
         inputs=scenario.inputs(),
     )
-    return _to_the_end(recording, steps)
+    return _to_the_end(recording, steps, table)
 
 
 def scenario_of(run: runs.Run) -> Scenario:
@@ -125,20 +128,29 @@ def go_on(run: runs.Run) -> tuple[Path, str]:
         )
     else:
         say("going on from tick 0")
-    return _to_the_end(recording, steps_of(scenario))
+    return _to_the_end(recording, *loop_of(scenario))
 
 
 def steps_of(scenario: Scenario) -> Iterator[Step]:
     """The scenario's steps, one a tick, played in one loop."""
-    from mos_agents.rollout import play as ticks_of
-
-    return ticks_of(
-        scenario.market(), scenario.policies(), seed=scenario.seed, ticks=scenario.ticks,
-        markets=scenario.markets,
-    )  # fmt: skip
+    return loop_of(scenario)[0]
 
 
-def _to_the_end(recording: runs.Recording, steps: Iterator[Step]) -> tuple[Path, str]:
+def loop_of(scenario: Scenario) -> tuple[Iterator[Step], Table]:
+    """The steps of the run, and the table that counts the faults of its policies.
+
+    A run is kept alive, here as over actors: a policy that fails loses the decision.
+    """
+    from mos_agents.rollout import Table, turns
+
+    market, policies = scenario.market(), scenario.policies()
+    table = Table.of(market, policies, scenario.seed, scenario.markets, on_fault="hold")
+    looped = turns(market, policies, seed=scenario.seed, ticks=scenario.ticks,
+                   markets=scenario.markets, table=table)  # fmt: skip
+    return (turn.step for turn in looped), table
+
+
+def _to_the_end(recording: runs.Recording, steps: Iterator[Step], table: Table) -> tuple[Path, str]:
     try:
         with (
             keeping(recording),
@@ -153,7 +165,10 @@ def _to_the_end(recording: runs.Recording, steps: Iterator[Step]) -> tuple[Path,
         if asked and recording.ticks < recording.facts["ticks"]:
             recording.flush()
             raise stopped(recording, asked[0])
-        return recording.folder, recording.finish()
+        trajectory = recording.finish(faults=runs.as_facts(table.faults.values()))
+        for line in runs.fault_lines(recording.facts):
+            say(line)
+        return recording.folder, trajectory
     except KeyboardInterrupt:  # a second Ctrl-C: at once, with what the disk has
         raise stopped(recording, signal.SIGINT) from None
     except Exception:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents import scenarios
-from mos_agents.cli.sweep_show import notes
+from mos_agents.cli.sweep_show import fault_lines, notes
 from mos_agents.report import sweeps
 from mos_agents.report.drawing import Table
 from mos_agents.report.page import Sheet, sheet_html
@@ -50,7 +50,7 @@ def sheet(result: SweepResult, folder: Path) -> Sheet:
             ("a trial", ", ".join(f"{k} {scenarios.inline(v)}" for k, v in facts["work"].items())),
             ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
         ],
-        facts["scenario"],
+        facts["scenario"], fault_lines(result),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mos_agents.cli.playing import Interrupted, asked_to_stop, compiled, plural, say, shown
-from mos_agents.cli.sweep_show import known, notes, printed, progress
+from mos_agents.cli.sweep_show import fault_lines, known, notes, printed, progress
 from mos_agents.market.types import InputError
 from mos_agents.sweeps.folder import SweepFolder
 from mos_agents.sweeps.places import TRAININGS
@@ -140,6 +140,8 @@ def finished(result: SweepResult, folder: Path, order: Order) -> int:
         if name not in result.measures:
             say(f"--show {name}: is not measured; there are {known(result)}")
     measures = result.headline(order.show)
+    for line in fault_lines(result):
+        say(line)
     printed(result, measures)
     for note, count in notes(result).items():
         say(f"note ({plural(count, 'trial')}): {note}")

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mos_agents.cli.playing import say
+from mos_agents.cli.playing import plural, say
+from mos_agents.market.faults import FAULTS_OF
 from mos_agents.market.printing import cell
 from mos_agents.sweeps.plan import SweepPlan
 from mos_agents.sweeps.sweep import Watch
@@ -22,8 +23,23 @@ def known(result: SweepResult) -> str:
 
 
 def notes(result: SweepResult) -> Counter[str]:
-    """What trials had to say, and how many of them."""
-    return Counter(note for one in result.done.values() for note in one.row.notes)
+    """What trials had to say, and how many of them; but for the faults of policies."""
+    return Counter(
+        note
+        for one in result.done.values()
+        for note in one.row.notes
+        if not note.startswith(FAULTS_OF)
+    )
+
+
+def fault_lines(result: SweepResult, most: int = 10) -> list[str]:
+    """What policies did wrong in the trials: the first lines of all that is told."""
+    told = Counter(
+        note for one in result.done.values() for note in one.row.notes if note.startswith(FAULTS_OF)
+    )
+    more = [f"FAULTS: {len(told) - most} more such lines"] if len(told) > most else []
+    lines = [f"{note} ({plural(count, 'trial')})" for note, count in told.most_common(most)]
+    return lines + more
 
 
 # --- the table ------------------------------------------------------------------------------------

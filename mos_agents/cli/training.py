@@ -17,7 +17,8 @@ from mos_agents.cli.options import WHOLE
 from mos_agents.cli.playing import asked_to_stop, plural, resolve, say, shown, stopped_by
 from mos_agents.market.printing import cell
 from mos_agents.market.types import InputError
-from mos_agents.training.folder import check_free, faulted, going_on
+from mos_agents.runs import as_facts
+from mos_agents.training.folder import check_free, fault_lines, going_on
 
 SHOW_SECONDS = 5.0
 
@@ -150,13 +151,13 @@ def _play(iterations: int, work: Callable[[Any], Any]) -> None:
             f"mos: stopped after iteration {last['iteration']:,}; "
             f"mos train --resume {shown(trained.folder)} goes on", asked[0],
         )  # fmt: skip
+    for line in fault_lines(trained.history, as_facts(trained.faults)):
+        say(line)
     say(f"trained {plural(last['iteration'], 'iteration')}, {last['steps']:,} market ticks{told}")
     for agent in trained.seats.agents:
         found = next((r for r in reversed(trained.history) if f"evaluation/{agent}" in r), None)
         if found is not None:
             say(f"  {agent}: reward {found[f'evaluation/{agent}']:.6g} a tick without exploring")
-    for name, count in faulted(trained.history).items():
-        say(f"trouble {name}: {count:,} failed (decisions, one a market and tick)")
     say(f"run     {shown(trained.folder)}")
     say(f"play    mos run {shown(trained.folder / 'trained.yaml')}")
     say(f"report  mos report {shown(trained.folder)}")

@@ -14,7 +14,7 @@ from mos_agents.report.page import Sheet, sheet_html, written
 from mos_agents.scenarios import inline
 from mos_agents.sweeps.training import unrepeated
 from mos_agents.training.evaluating import without_training
-from mos_agents.training.folder import TrainingRun, faulted
+from mos_agents.training.folder import TrainingRun, fault_lines
 from mos_agents.training.plan import TrainingPlan, plain
 from mos_agents.training.seats import Seats
 
@@ -53,6 +53,7 @@ def sheet(run: TrainingRun) -> Sheet:
         Table(HEAD, tuple(row(records, a, policy_of[a], own.get(a)) for a in seats.agents), CAPTION)
         if records else Table((), ()),
         made(run, records, seats), (run.folder / "scenario.yaml").read_text(),
+        fault_lines(records, run.facts.get("faults") or ()),
     )  # fmt: skip
 
 
@@ -97,10 +98,6 @@ def notes(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[str]:
         told.append("No evaluation was made: rewards are those of learners who explore.")
     if few := sum(1 for record in records if record.get("workers", plan.workers) < plan.workers):
         told.append(f"In {plural(few, 'iteration')} fewer than {plan.workers} workers were there.")
-    told += [
-        f"{name} made no usable decision {count:,} times: its policy failed."
-        for name, count in faulted(records).items()
-    ]
     return [*told, *(f"{why[0].upper()}{why[1:]}." for why in unrepeated(plan))]
 
 

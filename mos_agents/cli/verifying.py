@@ -16,16 +16,17 @@ from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, LocalShards
 from mos_agents.actors.replay import Replay
 from mos_agents.cli.acting import JOURNAL, Acting, shard_plan
-from mos_agents.cli.playing import inputs_of, plural, progress, scenario_of, steps_of
+from mos_agents.cli.playing import inputs_of, loop_of, plural, progress, scenario_of, steps_of
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.runs import Run, RunError
 from mos_agents.runs.facts import Facts
+from mos_agents.runs.faults import as_facts, lost_by
 from mos_agents.runs.rebuilding import Rebuilding
 from mos_agents.runs.recording import market_facts, versions
 from mos_agents.scenarios import Scenario
 
-OWN_FAULTS = {"refused"}
+OWN_FAULTS = {"refused", "not finite"}
 """Trouble that a policy has again when it is played again; all else depended on the day."""
 
 
@@ -52,7 +53,7 @@ class Verified:
             f"{plural(3 * facts['parts'], 'part')}; and in run.json the scenario, seed, length, "
             "market, files and hash"
         )
-        unchecked = ["the times and versions in run.json"]
+        unchecked = ["the times, versions and words on faults in run.json"]
         if facts["name"] != self.run.name:
             unchecked.append(f"the name (it was recorded as {facts['name']})")
         if facts["actors"]:
@@ -98,12 +99,19 @@ def _of_the_loop(run: Run) -> Verified:
         raise RunError(f"{run.folder}/run.json: {min(trouble)} is for runs of actors: damaged")
     anew = Rebuilding(run, market)
     with progress(scenario.ticks) as show:
-        for step in steps_of(scenario):
+        steps, table = loop_of(scenario)
+        for step in steps:
             anew.add(step)
             show(anew.ticks)
     if anew.hash != run.facts["hash"]:
         _tell_another(run, scenario, anew, anew.hash)
     _check_tables(run, anew)
+    said, found = lost_by(run.facts.get("faults", ())), lost_by(as_facts(table.faults.values()))
+    if said != found:
+        raise RunError(
+            f"{run.folder}/run.json: faults are {said} (decisions lost, first tick), but made anew "
+            f"{found}: damaged or edited"
+        )
     return Verified(run, "the scenario and its seed", anew.hash, decided=True)
 
 
@@ -134,6 +142,8 @@ def _of_actors(run: Run) -> Verified:
             f"another platform or version{_other_versions(run)}"
         )
     _check_tables(run, anew)
+    if run.facts.get("faults"):
+        raise RunError(f"{run.folder}/run.json: faults is for runs of one loop: damaged")
     said = {name: kinds for name, kinds in run.facts.get("trouble", {}).items() if kinds}
     for name, ours, theirs in (
         ("trouble", said, dict(replay.counts)),

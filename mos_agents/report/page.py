@@ -13,6 +13,7 @@ from mos_agents.report import auctions, dealers, posted, style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import Picture
 from mos_agents.report.summary import Summary, Table, summary_of
+from mos_agents.runs.faults import fault_lines
 from mos_agents.runs.files import RunError, write_whole
 from mos_agents.runs.plan import ordinal
 
@@ -31,7 +32,8 @@ def page(data: Data, points: int, pictures: bool = True, theory: Sequence[str] =
             warnings.simplefilter("ignore", RuntimeWarning)
             drawn = PICTURES[data.kind](data, points)
     return document(data.run.name, [
-        *header(data), *summary(told), *table(told.table), *gallery(drawn), *provenance(data),
+        *paragraphs(fault_lines(data.run.facts)), *header(data), *summary(told),
+        *table(told.table), *gallery(drawn), *provenance(data),
     ])  # fmt: skip
 
 
@@ -64,12 +66,14 @@ class Sheet(NamedTuple):
     table: Table
     made: Sequence[tuple[str, str]]
     scenario: str
+    faults: Sequence[str] = ()  # of policies: the first lines of all
 
 
 def sheet_html(told: Sheet) -> str:
     """The page; it asks for nothing from outside, and every word in it is escaped."""
     return document(told.title, [
-        *opening(told.title, told.lead, told.facts), *paragraphs(told.notes),
+        *paragraphs(told.faults), *opening(told.title, told.lead, told.facts),
+        *paragraphs(told.notes),
         *gallery(told.pictures), *table(told.table, told.rows),
         *closing(told.what, told.made, told.scenario),
     ])  # fmt: skip

@@ -5,7 +5,8 @@ each other before the same luck, `forced_deviation` makes a firm change its pric
 others do, and `log_decisions` keeps what off-policy evaluation needs.
 """
 
-from mos_agents.policies.faults import Fault
+from mos_agents.market.faults import Fault
+from mos_agents.policies.guard import ON_FAULT, PolicyFault
 from mos_agents.rollout.comparing import Compared, Comparison, compare_policies, mean_interval
 from mos_agents.rollout.decisions import Decisions, log_decisions
 from mos_agents.rollout.forcing import forced_deviation
@@ -13,11 +14,13 @@ from mos_agents.rollout.loop import Table, Turn, play, turns
 from mos_agents.rollout.outcome import SERIES, Rollout, rollout
 
 __all__ = [
+    "ON_FAULT",
     "SERIES",
     "Compared",
     "Comparison",
     "Decisions",
     "Fault",
+    "PolicyFault",
     "Rollout",
     "Table",
     "Turn",

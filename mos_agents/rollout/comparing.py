@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mos_agents.analysis.statistics import bootstrap_interval, check_confidence, check_resamples
+from mos_agents.market.faults import Fault, added_up, headline
 from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
-from mos_agents.policies.faults import Fault
-from mos_agents.rollout.outcome import counted, rollout
+from mos_agents.policies.guard import PolicyFault
+from mos_agents.rollout.outcome import Rollout, counted, refusals_told, rollout
 
 
 class Compared(NamedTuple):
@@ -42,6 +43,8 @@ class Comparison:
     rows: tuple[Compared, ...]
     values: Mapping[tuple[str, str], Array]  # (candidate, participant): [R] replicates
     faults: Mapping[str, tuple[Fault, ...]]
+    refused: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    decisions: int = 0  # that each participant had with each candidate: replicates times ticks
 
     def row(self, candidate: str, participant: str | None = None) -> Compared:
         """The line of a candidate (and participant, where several are measured)."""
@@ -59,6 +62,14 @@ class Comparison:
             f"{'less ' + self.baseline:>18}  {'interval':^25}  {'ahead':>6}"
         )
         lines = [
+            *(
+                f"{candidate}: {line}"
+                for candidate in dict.fromkeys([*self.faults, *self.refused])
+                for line in (
+                    *headline(self.faults.get(candidate, ()), self.decisions),
+                    *refusals_told(self.refused.get(candidate, {}), self.decisions),
+                )
+            ),
             f"{self.metric} per tick, {counted(replicates, 'replicate')}, "
             f"{100 * self.confidence:g}% bootstrap intervals over replicates",
             head,
@@ -74,11 +85,6 @@ class Comparison:
                     f"  {100 * r.better:>5.1f}%"
                 )
             lines.append(line)
-        for candidate, faults in self.faults.items():
-            lines += [
-                f"{candidate}: {f.participant}: {f.reason} ({f.decisions} decisions)"
-                for f in faults
-            ]
         return "\n".join(lines)
 
 
@@ -99,6 +105,7 @@ def compare_policies(
     baseline: str | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
+    on_fault: str = "raise",
 ) -> Comparison:
     """Candidates' mean reward (or another metric) per tick, and their differences.
 
@@ -107,6 +114,8 @@ def compare_policies(
     seeds, markets: every market of every seed is one replicate. All candidates meet the same ones
         (common random numbers), so differences are paired and vary less than the means.
     baseline: whom the others are compared with; None is the first.
+    on_fault: as for `play`. A candidate's fault raises PolicyFault, with the candidate's name in a
+        note; under "hold" and "withdraw" faults are the first lines of what is printed.
     Intervals are bias-corrected and accelerated bootstrap intervals (Efron 1987) over replicates,
     each at the stated confidence by itself.
     """
@@ -130,20 +139,42 @@ def compare_policies(
     measured = market.layout.participants if participant is None else (participant,)
     values: dict[tuple[str, str], Array] = {}
     faults: dict[str, tuple[Fault, ...]] = {}
+    refused: dict[str, dict[str, dict[str, int]]] = {}
     for name in names:
         policies = _assignment(candidates[name], participant, others)
-        runs = [rollout(market, policies, seed=s, ticks=ticks, markets=markets) for s in seeds]
+        try:
+            runs = [
+                rollout(market, policies, seed=s, ticks=ticks, markets=markets, on_fault=on_fault)
+                for s in seeds
+            ]
+        except PolicyFault as fault:
+            fault.add_note(f"while the candidate {name!r} was played")
+            raise
         per_tick = np.concatenate([run.metric(metric) / run.ticks for run in runs])
         for one in measured:
             values[name, one] = per_tick[:, market.layout.participants.index(one)]
-        if found := tuple(fault for run in runs for fault in run.faults):
+        if found := added_up(fault for run in runs for fault in run.faults):
             faults[name] = found
+        if spurned := _refused(runs):
+            refused[name] = spurned
     rows = tuple(
         _compared(name, one, values, baseline, confidence, resamples)
         for one in measured
         for name in names
     )
-    return Comparison(metric, baseline, confidence, rows, values, faults)
+    decisions = per_tick.shape[0] * runs[0].ticks
+    return Comparison(metric, baseline, confidence, rows, values, faults, refused, decisions)
+
+
+def _refused(runs: Iterable[Rollout]) -> dict[str, dict[str, int]]:
+    """Quotes that were not taken, by participant and reason, over all runs."""
+    found: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for name, reasons in run.refused.items():
+            own = found.setdefault(name, {})
+            for reason, number in reasons.items():
+                own[reason] = own.get(reason, 0) + number
+    return found
 
 
 def _assignment(

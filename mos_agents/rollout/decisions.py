@@ -41,6 +41,7 @@ def log_decisions(
     seed: int = 0,
     ticks: int | None = None,
     markets: int | IntArray = 100,
+    on_fault: str = "raise",
 ) -> Decisions:
     """Play, and keep one participant's decisions with their propensities. Arguments as for `play`.
 
@@ -49,9 +50,10 @@ def log_decisions(
         evaluated from another's record.
     menu: [S, L_n, A] actions whose chances under the targets are wanted too, to fit the values of
         a doubly robust estimate.
-    Raises InputError if the participant's policy failed: its record would have no propensity.
+    Raises InputError if the participant's policy fails and `on_fault` plays on: a decision that was
+    not made has no propensity.
     """
-    table = Table.of(market, policies, seed, markets)
+    table = Table.of(market, policies, seed, markets, on_fault)
     seat = market.seat(participant)
     targets = {name: as_policy(name, target) for name, target in (targets or {}).items()}
     if menu is not None:

@@ -7,16 +7,28 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mos_agents.learners.levels import Levels, check_room
+from mos_agents.market.faults import NOT_FINITE, Faults, count
 from mos_agents.market.memory import check_memory
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.seat import Seat
 from mos_agents.market.tick import Market, tick
-from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, State, Step
+from mos_agents.market.types import Array, InputError, IntArray, State, Step
+from mos_agents.market.withdrawal import without_quotes
 from mos_agents.policies.base import Policy, from_spec, heard
-from mos_agents.policies.faults import Faults, count, describe, is_own_fault
+from mos_agents.policies.faults import is_own_fault
+from mos_agents.policies.guard import (
+    NoAction,
+    PolicyFault,
+    check_on_fault,
+    decision,
+    reason_of,
+    source_of,
+    started,
+)
 
 
 @short_repr
@@ -33,7 +45,11 @@ class Turn(NamedTuple):
 @short_repr
 @dataclass(eq=False)
 class Table:
-    """The policies of all participants at the table, with their memories and their luck."""
+    """The policies of all participants at the table, with their memories and their luck.
+
+    on_fault: what a policy's fault does, one of ON_FAULT. The user's own Ctrl-C is nobody's fault
+    and passes through.
+    """
 
     seats: tuple[Seat, ...]
     policies: tuple[Policy, ...]
@@ -42,12 +58,20 @@ class Table:
     batch: int
     faults: Faults = field(default_factory=dict)
     _absent: dict[int, str] = field(default_factory=dict)
+    on_fault: str = "raise"
+    _gone: NDArray[np.bool_] | None = None  # [B, seats] withdrawn after a fault
 
     @classmethod
     def of(
-        cls, market: Market, policies: Mapping[str, Policy], seed: int, markets: int | IntArray
+        cls,
+        market: Market,
+        policies: Mapping[str, Policy],
+        seed: int,
+        markets: int | IntArray,
+        on_fault: str = "raise",
     ) -> Table:
         """Seat one policy at every participant's place; InputError if they do not fit."""
+        check_on_fault(on_fault)
         if not isinstance(market, Market):
             raise InputError(f"market={market!r:.60} must be a Market: mos_agents.retail(), say")
         if not isinstance(policies, Mapping):
@@ -70,8 +94,8 @@ class Table:
         for seat, learner in learners:
             learner.check_seat(seat)
         check_room(learners, batch)
-        memories = [p.start(seat, batch) for p, seat in zip(chosen, market.seats, strict=True)]
-        return cls(market.seats, chosen, memories, streams, batch)
+        memories = [started(p, seat, batch) for p, seat in zip(chosen, market.seats, strict=True)]
+        return cls(market.seats, chosen, memories, streams, batch, on_fault=on_fault)
 
     def hear(self, observation: Array, reward: Array, at: int) -> None:
         """Learners hear of the last tick's rewards [B, N], each of its own, before `actions`.
@@ -79,7 +103,7 @@ class Table:
         One that fails at learning loses its move, as one that fails at acting does.
         """
         for n, seat in enumerate(self.seats):
-            if not hasattr(self.policies[n], "learn"):
+            if not hasattr(self.policies[n], "learn") or self._is_gone(n):
                 continue
             own = seat.own(observation).copy()
             try:
@@ -90,42 +114,89 @@ class Table:
             except BaseException as error:
                 if not is_own_fault(error):
                     raise
-                self._absent[n] = describe(error)
+                self._absent[n] = self._told(n, error, at)
 
     def actions(self, observation: Array, at: int) -> Array:
-        """[B, L, A] everybody's actions. A policy that fails leaves NaN, which the market refuses.
+        """[B, L, A] everybody's actions. A policy that fails leaves NaN, which the market refuses,
+        or raises PolicyFault, as `on_fault` says.
 
         Each policy gets a copy of its own part of the observations: it sees nobody else's and
         spoils nobody else's.
         """
         parts = []
         for n, seat in enumerate(self.seats):
+            if self._is_gone(n):
+                parts.append(np.full((self.batch, *seat.action_shape), np.nan))
+                continue
             own = seat.own(observation).copy()
             if n in self._absent:
-                parts.append(self._failed(seat, self._absent.pop(n), at))
+                parts.append(self._failed(n, self._absent.pop(n), at))
                 continue
             try:
-                action, memory = self.policies[n].act(
-                    seat, own, self.memories[n], self.streams[n].at(at)
+                checked, memory = decision(
+                    self.policies[n], seat, own, self.memories[n], self.streams[n].at(at)
                 )
-                checked = seat.checked(action, self.batch)
-            except QuoteRefused as refusal:
-                checked = self._failed(seat, str(refusal), at)
             except BaseException as error:
                 if not is_own_fault(error):
                     raise
-                checked = self._failed(seat, describe(error), at)
+                checked = self._failed(n, self._told(n, error, at), at)
             else:
                 self.memories[n] = memory
-                missing = ~np.isfinite(checked).all(axis=(1, 2))
-                if missing.any():
-                    count(self.faults, seat.name, "not a finite number", at, int(missing.sum()))
+                if not np.isfinite(checked).all():
+                    checked = self._without_nonsense(n, checked, at)
             parts.append(checked)
         return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
-    def _failed(self, seat: Seat, reason: str, at: int) -> Array:
-        count(self.faults, seat.name, reason, at, self.batch)
+    def withdrawn(self, market: Market) -> NDArray[np.bool_] | None:
+        """[B, N] whose quotes are taken out of which markets for good; None where nobody's are."""
+        if self._gone is None:
+            return None
+        gone = np.zeros((self.batch, market.layout.N), np.bool_)
+        gone[:, [seat.number for seat in self.seats]] = self._gone
+        return gone
+
+    def present(self, market: Market, state: State) -> State:
+        """The state without the quotes of those who are withdrawn."""
+        gone = self.withdrawn(market)
+        return state if gone is None else without_quotes(market, state, gone)
+
+    def _is_gone(self, n: int) -> bool:
+        return self._gone is not None and bool(self._gone[:, n].all())
+
+    def _told(self, n: int, error: BaseException, at: int) -> str:
+        """The reason of a fault; where faults end the play, PolicyFault with the error behind."""
+        reason = reason_of(error)
+        if self.on_fault == "raise":
+            by = source_of(self.policies[n]) if isinstance(error, NoAction) else ""
+            raise PolicyFault(self.seats[n].name, at, reason, by) from error
+        return reason
+
+    def _without_nonsense(self, n: int, action: Array, at: int) -> Array:
+        """An action that is not finite in some markets: a fault in those alone."""
+        seat = self.seats[n]
+        bad = np.logical_not(np.isfinite(action).all(axis=(1, 2)))
+        if self._gone is not None:
+            action = np.where(self._gone[:, n, None, None], np.nan, action)
+            bad &= ~self._gone[:, n]
+        if bad.any():
+            if self.on_fault == "raise":
+                raise PolicyFault(seat.name, at, NOT_FINITE, source_of(self.policies[n]))
+            count(self.faults, seat.name, NOT_FINITE, at, int(bad.sum()))
+            self._withdraw(n, bad)
+        return action
+
+    def _failed(self, n: int, reason: str, at: int) -> Array:
+        seat = self.seats[n]
+        there = np.ones(self.batch, np.bool_) if self._gone is None else ~self._gone[:, n]
+        count(self.faults, seat.name, reason, at, int(there.sum()))
+        self._withdraw(n, there)
         return np.full((self.batch, *seat.action_shape), np.nan)
+
+    def _withdraw(self, n: int, markets: NDArray[np.bool_]) -> None:
+        if self.on_fault == "withdraw":
+            if self._gone is None:
+                self._gone = np.zeros((self.batch, len(self.seats)), np.bool_)
+            self._gone[markets, n] = True
 
 
 def as_policy(name: str, given: Any) -> Policy:
@@ -146,10 +217,12 @@ def turns(
     seed: int = 0,
     ticks: int | None = None,
     markets: int | IntArray = 1,
+    on_fault: str = "raise",
     table: Table | None = None,
 ) -> Iterator[Turn]:
-    """The loop with all that passes in it. Arguments as for `play`; `table` keeps the faults."""
-    seated = Table.of(market, policies, seed, markets) if table is None else table
+    """The loop with all that passes in it. Arguments as for `play`; `table` keeps the faults, and
+    has an `on_fault` of its own."""
+    seated = Table.of(market, policies, seed, markets, on_fault) if table is None else table
     ticks = market.horizon if ticks is None else ticks
     if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
         raise InputError(f"ticks={ticks!r} must be a whole number >= 1, or None for the horizon")
@@ -165,7 +238,7 @@ def _turns(market: Market, table: Table, streams: Streams, ticks: int) -> Iterat
         table.hear(observation, reward, at)
         memories = tuple(table.memories)
         actions = table.actions(observation, at)
-        step = tick(market, state, actions, streams.at(at))
+        step = tick(market, table.present(market, state), actions, streams.at(at))
         yield Turn(state, observation, memories, actions, step)
         state, observation, reward = step.state, step.observation, step.reward
 
@@ -177,13 +250,19 @@ def play(
     seed: int = 0,
     ticks: int | None = None,
     markets: int | IntArray = 1,
+    on_fault: str = "raise",
 ) -> Iterator[Step]:
     """The market's steps, one a tick, while every participant follows its policy.
 
     markets: how many, or their numbers [B]; market m of a seed has the same luck in any company.
     ticks: None plays the market's horizon.
-    A policy that raises, or returns no numbers of the right shape, loses that move: its standing
-    quote stays and the others go on. Raises InputError at once if a policy does not fit its seat.
+    on_fault: what happens where a policy raises anything (but the user's own Ctrl-C), or returns
+        something else than finite numbers of the right shape. "raise" ends the play with
+        PolicyFault, whose cause has the policy's own traceback. "hold" costs the policy that
+        decision: the market treats it as a refused quote, so the quote in force stays (or goes,
+        with `on_refusal: withdraw`). "withdraw" takes the participant's quotes out of the markets
+        in which it failed, for good. Under both the others go on, and faults are counted.
+    Raises InputError at once if a policy does not fit its seat.
     """
-    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets)
+    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, on_fault=on_fault)
     return (turn.step for turn in looped)

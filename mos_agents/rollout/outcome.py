@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mos_agents.market.faults import NOT_FINITE, Fault, headline
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market, refusals
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies.base import Policy
-from mos_agents.policies.faults import Fault
 from mos_agents.rollout.loop import Table, Turn, turns
 
 SERIES: dict[str, Callable[[Turn], Array]] = {
@@ -65,7 +65,10 @@ class Rollout:
         return sum(values.nbytes for values in self.series.values())
 
     def __str__(self) -> str:
+        each = len(self.markets) * self.ticks
         lines = [
+            *headline(self.faults, each),
+            *refusals_told(self.refused, each),
             f"{self.market}: {counted(len(self.markets), 'market')}, "
             f"{counted(self.ticks, 'tick')}, seed {self.seed}",
             f"{'participant':<16}{'reward a tick':>14}{'pnl a tick':>14}{'units a tick':>14}",
@@ -74,7 +77,6 @@ class Rollout:
         for n, name in enumerate(self.participants):
             means = (x[:, n].mean() / self.ticks for x in (self.reward, pnl, units))
             lines.append(f"{name:<16}" + "".join(f"{x:>14.4f}" for x in means))
-        lines += [f"{f.participant}: {f.reason} ({f.decisions} decisions)" for f in self.faults]
         return "\n".join(lines)
 
 
@@ -87,8 +89,10 @@ def rollout(
     markets: int | IntArray = 1,
     series: Sequence[str] = (),
     memory_limit: int = 2_000_000_000,
+    on_fault: str = "raise",
 ) -> Rollout:
-    """Play, and add up. Arguments as for `play`.
+    """Play, and add up. Arguments as for `play`; under `on_fault="hold"` and "withdraw" the faults
+    of policies are the first lines of what is printed.
 
     series: names from SERIES to keep tick by tick, 8 bytes a number: 500 ticks of 1000 markets
         with 30 listings take 120 MB a name. More than `memory_limit` bytes are refused at once.
@@ -96,7 +100,7 @@ def rollout(
     for name in series:
         if name not in SERIES:
             raise InputError(f"series: {name!r} is not kept; those that can be are {list(SERIES)}")
-    table = Table.of(market, policies, seed, markets)
+    table = Table.of(market, policies, seed, markets, on_fault)
     length = market.horizon if ticks is None else ticks
     reward = np.zeros((table.batch, market.layout.N))
     metrics = np.zeros((*reward.shape, len(METRICS)))
@@ -110,7 +114,9 @@ def rollout(
         reward += turn.step.reward
         metrics += turn.step.metrics
         if turn.step.info.refused.any():
-            refused.append(turn.step.info.refused)
+            gone = table.withdrawn(market)
+            told = turn.step.info.refused
+            refused.append(told if gone is None else np.where(gone, 0, told))
         for name, values in kept.items():
             values[at] = SERIES[name](turn)
         final = turn.step.state
@@ -132,6 +138,19 @@ def _room(series: Sequence[str], turn: Turn, ticks: int, limit: int) -> dict[str
             f"{limit / 1e6:.0f} MB; keep fewer names, markets or ticks, or raise memory_limit"
         )
     return {name: np.empty(shape) for name, shape in shapes.items()}
+
+
+def refusals_told(refused: Mapping[str, Mapping[str, int]], decisions: int) -> list[str]:
+    """A line for each participant whose quotes the market did not take, for whatever reason but
+    that they were no numbers, which is a fault and told as one."""
+    lines = []
+    for name, reasons in refused.items():
+        found = {why: number for why, number in reasons.items() if why != NOT_FINITE}
+        if found:
+            why = ", ".join(f"{number:,} {reason}" for reason, number in found.items())
+            total = sum(found.values())
+            lines.append(f"REFUSED to {name}: {total:,} of {decisions:,} quotes ({why})")
+    return lines
 
 
 def counted(count: int, noun: str) -> str:

@@ -3,6 +3,7 @@
 `record` opens a folder and writes what a market does; `read` opens one and gives it back as tables.
 """
 
+from mos_agents.runs.faults import as_facts, fault_lines
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.names import checked_name, inside, locate, slug
@@ -19,7 +20,9 @@ __all__ = [
     "RunError",
     "TABLES",
     "TrajectoryHash",
+    "as_facts",
     "checked_name",
+    "fault_lines",
     "inside",
     "locate",
     "read",

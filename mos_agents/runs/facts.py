@@ -33,6 +33,15 @@ class MarketFacts(_Strict):
     limit: float | None
 
 
+class FaultFacts(_Strict):
+    """What a policy did wrong in a run of one loop; see `policies.faults.Fault`."""
+
+    participant: Name
+    reason: str
+    first_tick: Count
+    decisions: AtLeastOne
+
+
 class Facts(_Strict):
     """The fields of `run.json`. Those from `finished` to `parts_sha256` are null until the end."""
 
@@ -55,6 +64,8 @@ class Facts(_Strict):
     scenario_sha256: Sha256
     trouble: dict[str, dict[str, Count]] = {}
     withdrawn: list[str] = []
+    reasons: dict[str, str] = {}
+    faults: list[FaultFacts] = []
     sha256: Sha256
 
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from mos_agents.market.faults import headline
 from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
@@ -159,9 +160,10 @@ def played(
     Measures are means per tick, over markets and the ticks after `burn_in`, under the names of the
     table `aggregates`: `pnl.firm_1` of a participant, `pnl.firm` of those with the role firm, `pnl`
     of all alike. `share` is of the units sold, `spread` ask less bid, `faults` the decisions lost.
+    A policy that fails loses its decisions, and the notes say so.
     With `theory`, profit gain, RPDI and Lerner index of the mean prices and profits.
     """
-    table = Table.of(market, policies, seed, markets)
+    table = Table.of(market, policies, seed, markets, on_fault="hold")
     layout, means = market.layout, Means()
     for at, turn in enumerate(turns(market, policies, seed=seed, markets=markets, table=table)):
         if at >= burn_in:
@@ -171,7 +173,7 @@ def played(
     with np.errstate(invalid="ignore"):
         found["share"] = found["sold"] / found["sold"].sum()
     found["spread"] = found["mean_ask"] - found["mean_bid"]
-    notes = [f"{fault.participant}: {fault.reason}" for fault in table.faults.values()]
+    notes = headline(table.faults.values(), markets * market.horizon)
     measures: dict[str, float] = {}
     if theory:
         measures, more = placed(market, found["mean_ask"][None], found["pnl"][None])

@@ -23,6 +23,7 @@ from mos_agents import scenarios
 from mos_agents.analysis.interval_text import interval_text
 from mos_agents.analysis.statistics import Interval, check_confidence
 from mos_agents.learners.trained import TrainedNetwork
+from mos_agents.market.faults import headline
 from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
@@ -46,7 +47,8 @@ class Gain:
     before, after: means of the participant's own policy and of the response. gain: their difference
     before the same luck, in [low, high] with the stated confidence (for this response: another
     training gives another). policy: the response, ready to play. shares: [R] the replicates' gains.
-    response: "learner", or which constant action, such as "level 5 of 15 (1.57)".
+    response: "learner", or which constant action, such as "level 5 of 15 (1.57)". faults: what
+    policies did wrong in the comparison, a line each.
     """
 
     participant: str
@@ -58,6 +60,7 @@ class Gain:
     policy: Policy
     shares: Any
     response: str = "learner"
+    faults: tuple[str, ...] = ()
 
     @property
     def evidence(self) -> bool:
@@ -122,7 +125,13 @@ class Exploitability:
                 for one in tried
             ]
         wide = [max(len(row[column]) for row in rows) for column in range(5)]
-        lines = [f"reward per tick, {100 * self.confidence:g}% bootstrap intervals over markets"]
+        failed = dict.fromkeys(
+            line for one in (*self.gains, *self.constants) for line in one.faults
+        )
+        lines = [
+            *failed,
+            f"reward per tick, {100 * self.confidence:g}% bootstrap intervals over markets",
+        ]
         for name, before, response, after, gain in rows:
             lines.append(
                 f"{name:<{wide[0]}}  {before:>{wide[1]}}  {response:<{wide[2]}}  "
@@ -279,13 +288,21 @@ def _gains(
     own = "own policy"
     found = compare_policies(
         market, {own: played[name], **responses}, participant=name, others=played, seeds=seeds,
-        markets=markets, confidence=confidence,
+        markets=markets, confidence=confidence, on_fault="hold",
     )  # fmt: skip
+    failed = {
+        who: tuple(
+            f"{line} (with {'its own policy' if who == own else who} as {name})"
+            for line in headline(faults, found.decisions)
+        )
+        for who, faults in found.faults.items()
+    }
     rows = [found.row(told) for told in responses]
     return [
         Gain(
             name, found.row(own).mean, row.mean, row.difference, row.difference_low,
             row.difference_high, policy, found.values[told, name] - found.values[own, name], told,
+            (*failed.get(own, ()), *failed.get(told, ())),
         )
         for row, (told, policy) in zip(rows, responses.items(), strict=True)
     ]  # fmt: skip

@@ -9,8 +9,9 @@ import numpy as np
 
 from mos_agents.learners.network import Network
 from mos_agents.learners.trained import TrainedNetwork
+from mos_agents.market.faults import Fault
 from mos_agents.policies.base import Policy
-from mos_agents.rollout import play
+from mos_agents.rollout import Table, turns
 from mos_agents.training import hosted
 from mos_agents.training.seats import Seats
 
@@ -35,8 +36,9 @@ def everybody(
 
 def evaluated(
     seats: Seats, networks: Mapping[str, Network], memories: Mapping[str, Any] | None = None
-) -> dict[str, float]:
-    """Mean reward per tick and market of each learner over one episode, the same luck each time."""
+) -> tuple[dict[str, float], tuple[Fault, ...]]:
+    """Mean reward per tick and market of each learner over one episode, the same luck each time;
+    and what policies did wrong in it."""
     return _earned(seats, *everybody(seats, networks, memories))
 
 
@@ -47,15 +49,19 @@ def without_training(seats: Seats) -> dict[str, float]:
     own = [agent for agent in seats.agents if not hosted.learns(policies[agent])]
     if not own:
         return {}
-    found = _earned(seats, {**policies, **seats.seating.policies}, seats.plan.evaluation_markets)
+    found, _ = _earned(seats, {**policies, **seats.seating.policies}, seats.plan.evaluation_markets)
     return {agent: found[agent] for agent in own}
 
 
-def _earned(seats: Seats, policies: Mapping[str, Policy], markets: int) -> dict[str, float]:
-    market = seats.playing
+def _earned(
+    seats: Seats, policies: Mapping[str, Policy], markets: int
+) -> tuple[dict[str, float], tuple[Fault, ...]]:
+    market, seed = seats.playing, seats.seed("evaluation")
     total, ticks = np.zeros(market.layout.N), 0
-    for step in play(market, policies, seed=seats.seed("evaluation"), markets=markets):
-        total += step.reward.mean(axis=0)
+    table = Table.of(market, policies, seed, markets, on_fault="hold")
+    for turn in turns(market, policies, seed=seed, markets=markets, table=table):
+        total += turn.step.reward.mean(axis=0)
         ticks += 1
     names = market.layout.participants
-    return {agent: float(total[names.index(agent)]) / ticks for agent in seats.agents}
+    earned = {agent: float(total[names.index(agent)]) / ticks for agent in seats.agents}
+    return earned, tuple(table.faults.values())

@@ -28,6 +28,7 @@ from typing import Any
 
 from mos_agents import scenarios
 from mos_agents.learners.saving import packed, unpacked
+from mos_agents.market.faults import FAULTS_OF
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
 from mos_agents.policies.base import to_spec
@@ -331,6 +332,23 @@ def faulted(history: Sequence[Mapping[str, Any]]) -> dict[str, int]:
             if kind == "faults":
                 found[name] += int(value)
     return dict(found)
+
+
+def fault_lines(
+    history: Sequence[Mapping[str, Any]], faults: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
+    """What policies did wrong in a training, a line each: the first lines of all that is told.
+
+    faults: as training.json has them, with the reasons.
+    """
+    reasons: dict[str, str] = {}
+    for fault in faults:
+        reasons.setdefault(fault["participant"], fault["reason"])
+    return [
+        f"{FAULTS_OF} {name}: {count:,} decisions lost"
+        + (f", first: {reasons[name]}" if name in reasons else "")
+        for name, count in faulted(history).items()
+    ]
 
 
 def trained_scenario(plan: TrainingPlan, learnt: Mapping[str, Mapping[str, Any]]) -> str:

@@ -20,9 +20,11 @@ from mos_agents.actors.ray_cluster import cluster, cores, joined, own_cores
 from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
 from mos_agents.learners.trained import TrainedNetwork
+from mos_agents.market.faults import Fault, Faults, added_up, count
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy
+from mos_agents.runs.faults import as_facts
 from mos_agents.runs.files import write_whole
 from mos_agents.runs.names import file_stem
 from mos_agents.runs.recording import now
@@ -51,6 +53,8 @@ class Trained:
     ended: "iterations", a stop's name, or "asked".
     memories: of those who learn by themselves among the others, by participant, as they have
         become: of all markets, one runner's after another's. Empty without `plan.keep_memories`.
+    faults: what policies did wrong since this process went on with the training, the reasons with
+        them; the records count them over the whole of it.
     """
 
     seats: Seats
@@ -59,6 +63,7 @@ class Trained:
     ended: str
     folder: Path | None
     memories: Mapping[str, Any]
+    faults: tuple[Fault, ...] = ()
 
     @property
     def policies(self) -> dict[str, TrainedNetwork]:
@@ -203,18 +208,19 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
     # A kill may have come after the last checkpoint and before the end was told.
     over = _reached(plan, _due(plan, history[-1])) if history else None
     ended = over or "iterations"
+    faults: Faults = {}
     try:
         while not over and session.iteration < plan.iterations:
             record = session.once()
             reached = _reached(plan, record)
             last = bool(reached) or session.iteration == plan.iterations
             if every and (last or not session.iteration % every):
-                record |= _evaluation(session)
+                _evaluate(session, record, faults)
                 reached = reached or _reached(plan, record)
             asked = on_progress(record) if on_progress is not None else None
             last = last or bool(reached or asked)
             if every and last and "evaluation" not in record:
-                record |= _evaluation(session)
+                _evaluate(session, record, faults)
             history.append(record)
             if figures is not None:
                 figures.add(record)
@@ -224,25 +230,30 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
             if reached or asked:
                 ended = reached or "asked"
                 break
+        told = added_up((*session.runners.faults(), *faults.values()))
         if folder is not None and ended != "asked":
             facts = folders.read_training(folder).facts
             folders.seal(
                 folder, facts, plan=plan.described(), finished=now(),
-                iterations=session.iteration, ended=ended,
+                iterations=session.iteration, ended=ended, faults=as_facts(told),
             )  # fmt: skip
     finally:
         if figures is not None:
             figures.close()
     return Trained(
-        session.seats, session.networks(), history, ended, folder, session.runners.memories()
+        session.seats, session.networks(), history, ended, folder, session.runners.memories(), told
     )
 
 
-def _evaluation(session: Session) -> Record:
-    """What the policies as they are earn without exploring."""
-    found = evaluated(session.seats, session.networks(), session.runners.memories())
-    mean = sum(found.values()) / len(found)
-    return {"evaluation": mean, **{f"evaluation/{a}": value for a, value in found.items()}}
+def _evaluate(session: Session, record: Record, faults: Faults) -> None:
+    """Add what the policies as they are earn without exploring, and what they do wrong."""
+    found, new = evaluated(session.seats, session.networks(), session.runners.memories())
+    record["evaluation"] = sum(found.values()) / len(found)
+    record |= {f"evaluation/{agent}": value for agent, value in found.items()}
+    for fault in new:
+        key = f"faults/{fault.participant}"
+        record[key] = record.get(key, 0) + fault.decisions
+        count(faults, *fault)
 
 
 def _reached(plan: TrainingPlan, record: Record) -> str | None:

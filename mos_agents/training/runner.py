@@ -30,6 +30,7 @@ from ray.rllib.utils.metrics import (
 )
 
 from mos_agents.learners.saving import named
+from mos_agents.market.faults import Fault, Faults, added_up, count
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array
 from mos_agents.training.choosing import Chooser, chooser
@@ -84,6 +85,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         self._first_seed: int | None = None
         self._return = np.zeros((count, len(self.env.agents)))
         self._told: Counter[str] = Counter()
+        self._faults: Faults = {}
 
     def make_module(self) -> None:
         spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
@@ -252,8 +254,8 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             rows = steps * len(policy.agents)
             log((NUM_MODULE_STEPS_SAMPLED, policy.name), rows, reduce="sum")
             log((NUM_MODULE_STEPS_SAMPLED_LIFETIME, policy.name), rows, reduce="lifetime_sum")
-        for name, count in self._faulted().items():
-            log((FAULTS, name), count, reduce="sum")
+        for name, lost in self._faulted().items():
+            log((FAULTS, name), lost, reduce="sum")
         if self._left() == 0:
             log(EPISODE_RETURN_MEAN, float(self._return.sum(axis=1).mean()), window=16)
 
@@ -262,6 +264,9 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         now: Counter[str] = Counter()
         for fault in self.env.faults:
             now[fault.participant] += fault.decisions
+        if self._left() == 0:
+            for fault in self.env.faults:
+                count(self._faults, *fault)
         since = now - self._told
         self._told = Counter() if self._left() == 0 else now
         return since
@@ -336,6 +341,11 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             self._observation = self.env.restore(seed, episode)
             waiting = {} if late else kept["pending"]
             self._pending = {name: Rollout(**part) for name, part in waiting.items()}
+
+    def faults(self) -> tuple[Fault, ...]:
+        """What the others' policies did wrong since the runner began, and why."""
+        running = () if self._observation is None or self._left() == 0 else self.env.faults
+        return added_up((*self._faults.values(), *running))
 
     def memories(self) -> dict[str, Any]:
         """What the others remember of the runner's markets, by participant."""

@@ -13,6 +13,7 @@ from ray.rllib.utils.metrics import (
     WEIGHTS_SEQ_NO,
 )
 
+from mos_agents.market.faults import Fault, added_up
 from mos_agents.training import hosted
 from mos_agents.training.seats import Seats
 
@@ -75,6 +76,10 @@ class Runners:
             for name, (seat, policy) in learners.items()
             if parts
         }
+
+    def faults(self) -> tuple[Fault, ...]:
+        """What the others' policies did wrong since the runners began, and why."""
+        return added_up(fault for found in self._ask("faults") for fault in found)
 
     def _begun(self) -> dict[str, int]:
         return {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.steps()}

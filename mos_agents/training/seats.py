@@ -158,6 +158,7 @@ class Seats:
             seed=self.seed(purpose),
             reveal=False,
             keep_memories=plan.keep_memories and purpose == "training",
+            on_fault="hold",  # a training of hours is kept alive; faults are counted and told first
         )
 
 

@@ -234,7 +234,7 @@ def test_what_was_heard_is_remembered_as_in_the_loop_where_acting_upon_it_fails(
         {name: {"kind": "hold"} for name in market.layout.participants},
     )
     policies[seat.name] = Stumbling()
-    looped = Table.of(market, policies, 0, BATCH)
+    looped = Table.of(market, policies, 0, BATCH, on_fault="hold")
     for _ in turns(market, policies, ticks=5, markets=BATCH, table=looped):
         pass
     actor = Participant("run", seat, Stumbling(), Streams.of(0, BATCH, owner=seat.name))

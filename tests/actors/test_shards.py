@@ -445,8 +445,9 @@ REFUSED = {
     "huge integers": acting(lambda a: np.full(a.shape, 2**62)),
     "infinity in half precision": acting(lambda a: np.full(a.shape, 1e9).astype(np.float16)),
 }  # fmt: skip
+NONSENSE = ("NaN", "nothing but NaN", "infinity", "minus infinity", "infinity in half precision")
 ROGUES = [
-    (name, kind, bend)
+    (name, "not finite" if name in NONSENSE else kind, bend)
     for kind, bends in (
         ("misaddressed", MISADDRESSED), ("failed", FAILED), ("late", LATE), ("refused", REFUSED)
     )

@@ -10,8 +10,25 @@ from envs import auction_v0, market_making_v0, retail_v0
 from envs.batched import BatchedMarket
 from mos_agents import scenarios
 from mos_agents.market.types import InputError, QuoteRefused
+from mos_agents.rollout import PolicyFault
 from tests.contracts.environments import BehaviourSuite, PictureSuite, same, sample, seeded_sampler
 from tests.waiting import eventually
+
+
+class FailsLater:
+    """The rest of a policy whose `act` fails."""
+
+    kind, atomic = "fails", True
+
+    def __init__(self, how):
+        self.how = how
+
+    def start(self, seat, batch):
+        return None
+
+    def propensity(self, seat, observation, action, memory):
+        return np.ones(len(observation))
+
 
 CASES = {
     "retail": (retail_v0, {"agents": ["firm_2"], "products": 2}),
@@ -105,7 +122,9 @@ def test_a_wrong_action_raises_and_nothing_has_happened():
 def test_what_fails_inside_is_counted_as_in_the_loop():
     rival = {"firm_1": {"kind": "random_walk"}}
     made = {
-        runtime: walked(retail_v0, agents=["platform"], policies=rival, runtime=runtime)
+        runtime: walked(
+            retail_v0, agents=["platform"], policies=rival, runtime=runtime, on_fault="hold"
+        )
         for runtime in ("local", "actors")
     }
     for env in made.values():
@@ -188,6 +207,27 @@ def test_processes_of_a_cluster_give_the_bits_of_the_loop(case, over_ray):
     assert alike(walked(module, **settings), env, seeds=(0, 7))
     with pytest.raises(InputError, match="cannot be copied"):
         __import__("copy").deepcopy(env)
+
+
+@pytest.mark.parametrize("how", ["raises", "NaN"])
+def test_a_rival_that_fails_in_another_process_ends_the_episode_here(how, over_ray):
+    class Failing(FailsLater):  # local: it travels by value, as a user's own from a notebook does
+        def act(self, seat, observation, memory, shocks):
+            price = observation[:, seat.where["own_ask"], None]
+            if shocks.tick < 2:
+                return price, memory
+            return (price / {}["zero"] if self.how == "raises" else price * float("nan")), memory
+
+    env = over_ray(
+        retail_v0, agents=["platform"], firms=1, products=1, policies={"firm_1": Failing(how)}
+    )
+    told = r"KeyError: 'zero' \(test_acting.py:\d+\)" if how == "raises" else "not a finite number"
+    for _ in range(2):
+        env.reset(seed=0)
+        env.step(sample(env)), env.step(sample(env))
+        with pytest.raises(PolicyFault, match=rf"firm_1: its policy failed at tick 2: {told}"):
+            env.step(sample(env))
+        assert env.agents == []
 
 
 def test_a_clearing_house_that_dies_is_told_of_and_the_next_episode_has_a_new_one(over_ray):

@@ -212,7 +212,9 @@ def test_a_policy_inside_that_fails_loses_its_move_and_is_told_of():
         def propensity(self, seat, observation, action, memory):
             raise NotImplementedError
 
-    env = retail_v0.parallel_env(products=1, agents=["platform"], policies={"firm_1": Broken()})
+    env = retail_v0.parallel_env(
+        products=1, agents=["platform"], policies={"firm_1": Broken()}, on_fault="hold"
+    )
     env.reset(seed=0)
     before = env.state()[env.market.seat("firm_1").columns][0]
     env.step({"platform": env.market.seat("platform").opening_price})

@@ -64,6 +64,93 @@ def test_two_firms_who_learn_at_once_come_near_to_bertrand_nash_and_their_networ
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_two_firms_learn_through_tianshous_own_wrapper_and_their_networks_play_it():
+    """Where two learn what each other's trial and error pays, there is no one figure to reach."""
+    from experiments.clients import market, tianshou_dqn
+
+    told, other = (tianshou_dqn.both(seed=0, iterations=2) for _ in range(2))
+    assert (told.before, told.after, told.greedy) == (other.before, other.after, other.greedy)
+    assert told.after != told.before
+    policies = {name: TrainedNetwork.of(one) for name, one in told.networks.items()}
+    played = rollout(market.scenario().market(), policies, seed=1, markets=16)
+    assert played.faults == ()
+    assert played.reward.mean() / market.TICKS == pytest.approx(told.greedy, rel=1e-4)
+    first, second = (told.networks[name].layers[0].weights for name in market.BOTH)
+    assert not np.array_equal(first, second)  # a network each
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("module", ["retail_v0", "market_making_v0", "auction_v0"])
+def test_tianshous_buffer_has_no_holes_where_infos_are_kept(module):
+    """Its trainers stop at holes: every info must have the entries of every other."""
+    from pettingzoo.utils.conversions import parallel_to_aec
+    from tianshou.algorithm.multiagent.marl import MultiAgentOffPolicyAlgorithm
+    from tianshou.algorithm.random import MARLRandomDiscreteMaskedOffPolicyAlgorithm
+    from tianshou.data import Collector, VectorReplayBuffer
+    from tianshou.env import DummyVectorEnv, PettingZooEnv
+
+    settings = {
+        "retail_v0": {"firms": 1, "products": 1},
+        "market_making_v0": {"makers": 2, "assets": 1},
+        "auction_v0": {"bidders": 3},
+    }[module]
+    made = importlib.import_module(f"envs.{module}").parallel_env
+
+    def make():
+        env = made(actions="discrete", levels=5, horizon=20, **settings)
+        return PettingZooEnv(parallel_to_aec(env))
+
+    one = make()
+    players = [MARLRandomDiscreteMaskedOffPolicyAlgorithm(action_space=one.action_space)
+               for _ in one.agents]  # fmt: skip
+    collector = Collector(
+        MultiAgentOffPolicyAlgorithm(algorithms=players, env=one),
+        DummyVectorEnv([make, make]),
+        VectorReplayBuffer(600, 2),
+    )
+    collector.reset()
+    collector.collect(n_step=150)
+    assert len(collector.buffer) == 150 and not collector.buffer.hasnull()
+    kept = collector.buffer[:].info
+    assert kept.reward_terms.pnl.dtype == float and set(kept.refused) == {""}
+    assert kept.true_demand.shape == (150, 1)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", ["copied with a seed", "copied without", "numbered"])
+def test_copies_of_a_seeded_environment_differ_as_the_page_says(how):
+    """The way that the page on clients shows, beside what SuperSuit does by itself."""
+    import supersuit
+    from supersuit.vector import ConcatVecEnv
+    from supersuit.vector.sb3_vector_wrapper import SB3VecEnvWrapper
+
+    from envs import market_making_v0
+
+    def vectorised(**settings):
+        env = market_making_v0.parallel_env(
+            makers=3, assets=1, actions="discrete", levels=5, horizon=8, dtype="float32", **settings
+        )
+        return supersuit.pettingzoo_env_to_vec_env_v1(env)
+
+    def distinct():
+        if how == "numbered":
+            makers = [lambda i=i: vectorised(seed=0, number=i) for i in range(4)]
+            envs = SB3VecEnvWrapper(ConcatVecEnv(makers))
+        else:
+            settings = {"seed": 0} if how == "copied with a seed" else {}
+            envs = supersuit.concat_vec_envs_v1(
+                vectorised(**settings), 4, num_cpus=1, base_class="stable_baselines3"
+            )
+        envs.reset()
+        steps = [envs.step(np.zeros(envs.num_envs, int))[1] for _ in range(24)]
+        return np.array([rewards.reshape(4, -1)[:, 0] for rewards in steps]).T
+
+    paths = distinct()
+    assert len({tuple(path) for path in paths}) == (1 if how == "copied with a seed" else 4)
+    assert np.array_equal(paths, distinct()) == (how != "copied without")
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_client_sees_a_row_for_each_who_learns_and_each_earns_its_own():
     import torch
 

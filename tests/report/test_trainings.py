@@ -122,7 +122,7 @@ NOTES = [
     ),
     (
         {"records": [*THREE[:2], {**THREE[2], "faults/firm_2": 1200}]},
-        "firm_2 made no usable decision 1,200 times: its policy failed.",
+        "FAULTS of firm_2: 1,200 decisions lost",
     ),
     ({"algo": "appo"}, "The same seed may train otherwise another time: with algo=appo."),
 ]

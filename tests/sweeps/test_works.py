@@ -61,7 +61,8 @@ def test_a_policy_that_fails_is_told_of() -> None:
 
     row = played(RETAIL.market(), {**RETAIL.policies(), "firm_1": Broken()}, 0, 2)
     assert row.measures["faults"] == 12
-    assert row.notes == ("firm_1: ValueError: no idea",)
+    told = "FAULTS of firm_1: 12 of 12 decisions lost (12 ValueError), first at tick 0: ValueError"
+    assert len(row.notes) == 1 and row.notes[0].startswith(f"{told}: no idea (test_works.py:")
 
 
 def test_sessions_are_judged_as_everywhere_else() -> None:

@@ -1,0 +1,110 @@
+"""Asking a policy, and what happens where it fails: an error with its cause, or a fault counted."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+from mos_agents.market.random import Shocks
+from mos_agents.market.seat import Seat
+from mos_agents.market.types import Array, InputError, QuoteRefused
+from mos_agents.policies.faults import LONGEST, describe, is_own_fault
+
+ON_FAULT = ("raise", "hold", "withdraw")
+"""What a fault does: end the play with an error; cost the decision, so that the quote in force
+stays (or goes, where the scenario refuses so); or take the participant's quotes out for good."""
+
+HERE = str(Path(__file__).parents[1]) + os.sep
+OTHERS = (f"{os.sep}site-packages{os.sep}", os.path.dirname(os.__file__) + os.sep, "<frozen ")
+
+
+class PolicyFault(Exception):
+    """A policy failed. What it raised is the cause (`__cause__`), with its own traceback.
+
+    participant, reason: who, and why in one line. tick: when; -1 is before the first.
+    """
+
+    def __init__(self, participant: str, tick: int, reason: str, returned_by: str = "") -> None:
+        super().__init__(participant, tick, reason, returned_by)
+        self.participant, self.tick, self.reason = participant, tick, reason
+        self.returned_by = returned_by
+
+    def __str__(self) -> str:
+        if self.tick < 0:
+            return f"{self.participant}: its policy cannot start: {self.reason}"
+        by = f", returned by {self.returned_by}" if self.returned_by else ""
+        return (
+            f"{self.participant}: its policy failed at tick {self.tick}: {self.reason}{by}; "
+            "on_fault='hold' or 'withdraw' counts faults and plays on"
+        )
+
+
+def check_on_fault(on_fault: Any) -> str:
+    """One of ON_FAULT, or InputError."""
+    if on_fault not in ON_FAULT:
+        raise InputError(f"on_fault={on_fault!r:.60} must be one of {', '.join(ON_FAULT)}")
+    return str(on_fault)
+
+
+class NoAction(Exception):
+    """What a policy returned is no action."""
+
+
+def decision(
+    policy: Any, seat: Seat, observation: Array, memory: Any, shocks: Shocks
+) -> tuple[Array, Any]:
+    """What a policy decides, as numbers [B, L_n, A], and its memory after it.
+
+    Raises what the policy raises, and NoAction where it returns anything but such a pair.
+    """
+    found = policy.act(seat, observation, memory, shocks)
+    if type(found) is not tuple or len(found) != 2:
+        raise NoAction(f"act returned a {type(found).__name__}, must be a pair (action, memory)")
+    try:
+        return seat.checked(found[0], len(observation)), found[1]
+    except QuoteRefused as refusal:
+        raise NoAction(str(refusal).removeprefix(f"{seat.name}: ")) from None
+
+
+def reason_of(error: BaseException) -> str:
+    """One line about what a policy raised: its class, its words, and the line of its code."""
+    if isinstance(error, NoAction):
+        return str(error)
+    place = _place(error)
+    return describe(error)[: LONGEST - len(place)] + place
+
+
+def _place(error: BaseException) -> str:
+    """(file:line) of the last call in code that is neither the house's nor a library's."""
+    frames = [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(error.__traceback__)]
+    own = [f for f in frames if not f[0].startswith(HERE) and not any(o in f[0] for o in OTHERS)]
+    shown = own or frames
+    return f" ({_file(shown[-1][0])}:{shown[-1][1]})" if shown else ""
+
+
+def _file(path: str) -> str:
+    """The name of a file of code, which may be called anything."""
+    return "".join(c if c.isprintable() else "?" for c in Path(path).name[:60])
+
+
+def source_of(policy: Any) -> str:
+    """Where a policy's `act` is written, as Name.act (file:line)."""
+    act = getattr(type(policy), "act", None)
+    code = getattr(act, "__code__", None)
+    place = f" ({_file(code.co_filename)}:{code.co_firstlineno})" if code else ""
+    return f"{type(policy).__name__}.act{place}"
+
+
+def started(policy: Any, seat: Seat, batch: int) -> Any:
+    """The memory that a policy begins with. InputError where it does not fit its seat, PolicyFault
+    where it fails otherwise: a play has not begun then, so nothing is held."""
+    try:
+        return policy.start(seat, batch)
+    except (InputError, MemoryError):
+        raise
+    except BaseException as error:
+        if not is_own_fault(error):
+            raise
+        raise PolicyFault(seat.name, -1, reason_of(error)) from error
