@@ -286,6 +286,11 @@ class TwoSided(HouseRules):
                   "less than the narrowest spread (min_spread)", made.low)  # fmt: skip
             _held(market, "max_spread", most, most < 1e-6 * known.price_high,
                   "less than a millionth of the mid price", known.price_high)  # fmt: skip
+        opening = market.opening_prices
+        for name in ("max_spread", "max_offset"):
+            value = getattr(self, name)
+            if value is not None:
+                _held(market, name, value, value > opening, "more than the mid price", opening)
         super().fits(market)
 
     def limits(self, market: Market) -> tuple[Array, Array]:

@@ -204,6 +204,21 @@ def by_listing(policy: Any, seat: Seat, name: str) -> Array:
     return np.broadcast_to(array, seat.action_shape[:1])
 
 
+def within_limits(policy: Any, seat: Seat, name: str, feature: int) -> None:
+    """InputError if a parameter that is an action's number, in money, could never be quoted."""
+    values = by_listing(policy, seat, name)
+    low, high = seat.low[:, feature], seat.high[:, feature]
+    wrong = (values < low) | (values > high)
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        product = seat.layout.instruments[seat.layout.instrument[seat.listings.start + i]]
+        raise InputError(
+            f"{seat.name}: {policy.kind}.{name}={values[i]:.10g} must be in [{low[i]:.10g}, "
+            f"{high[i]:.10g}], the {seat.features[feature]}s allowed for {product}; set another, "
+            "or other limits of quotes"
+        )
+
+
 def quoted(seat: Seat, *columns: Array) -> Array:
     """[B, L_n, A] an action from its columns [B, L_n], within limits; full size if it names one."""
     if "size" in seat.features:

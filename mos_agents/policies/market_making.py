@@ -21,6 +21,7 @@ from mos_agents.policies.base import (
     quoted,
     register,
     seated,
+    within_limits,
 )
 
 
@@ -42,7 +43,8 @@ class FixedSpread(Deterministic):
 
     def start(self, seat: Seat, batch: int) -> Any:
         seated(self, seat, "offset")
-        by_listing(self, seat, "spread")
+        within_limits(self, seat, "offset", 0)
+        within_limits(self, seat, "spread", 1)
 
     def decide(self, seat: Seat, observation: Array) -> Array:
         spread = np.broadcast_to(

@@ -24,6 +24,7 @@ from mos_agents.policies.base import (
     quoted,
     register,
     seated,
+    within_limits,
 )
 
 
@@ -56,7 +57,7 @@ class FixedPrice(Deterministic):
 
     def start(self, seat: Seat, batch: int) -> Any:
         seated(self, seat, "price")
-        by_listing(self, seat, "price")
+        within_limits(self, seat, "price", 0)
 
     def decide(self, seat: Seat, observation: Array) -> Array:
         price = by_listing(self, seat, "price")

@@ -258,6 +258,8 @@ def test_makers_on_a_replayed_price_have_limits_of_its_size(level):
         (0.001, {"min_spread": 0.01}, "quotes.min_spread=0.01 is more than a quarter"),
         (100.0, {"max_spread": 0.005}, "less than the narrowest spread (min_spread)"),
         (4e8, {"min_spread": 0.01, "max_spread": 0.5}, "is less than a millionth of the mid price"),
+        (0.0004, {"max_spread": 3.0}, "quotes.max_spread=3 is more than the mid price of asset_0"),
+        (2.0, {"max_offset": 5.0}, "quotes.max_offset=5 is more than the mid price of asset_0 (2)"),
         (1.0, {"min_spread": 0.05}, "is more than the widest spread (max_spread) of asset_0"),
     ],
 )  # fmt: skip

@@ -14,7 +14,7 @@ from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import make
 from mos_agents.rollout import rollout
-from tests.policies.markets import seen, shop
+from tests.policies.markets import dealers, seen, shop
 
 SEAT = shop(sellers=3, products=1).seats[0]
 
@@ -146,3 +146,18 @@ def test_a_mean_reverting_price_has_the_variance_of_its_stationary_law():
     wanted = 0.02**2 / (1.0 - 0.9**2)
     assert logs.var() == pytest.approx(wanted, rel=0.1)
     assert abs(logs.mean()) < 4.0 * np.sqrt(wanted / 4000)
+
+
+@pytest.mark.parametrize(
+    ("market", "kind", "told", "line"),
+    [
+        (shop, "fixed_price", {"price": 4.0}, r"fixed_price.price=4 must be in \[5, 40\]"),
+        (shop, "fixed_price", {"price": 5000.0}, "the prices allowed for p"),
+        (dealers, "fixed_spread", {"spread": 50.0}, "fixed_spread.spread=50 must be in"),
+        (dealers, "fixed_spread", {"spread": 0.0}, "the spreads allowed for"),
+        (dealers, "fixed_spread", {"offset": 99.0}, "the offsets allowed for"),
+    ],
+)
+def test_a_sum_of_money_that_could_never_be_quoted_is_refused_and_not_cut(market, kind, told, line):
+    with pytest.raises(InputError, match=line):
+        make(kind, **told).start(market().seats[0], 1)
