@@ -61,12 +61,12 @@ class Limits(NamedTuple):
 class HouseRules:
     """What every kind of quote shares.
 
-    tick_size: step of the price grid, money; 0 is a continuous price. None is a cent, or where
-        prices are small the power of ten that is fine enough for each listing.
+    tick_size: step of the price grid, in money, >= 0; 0 is a continuous price. None is a cent, or
+        where prices are small the power of ten that is fine enough for each listing.
     conduct: "clip" brings a quote within the rules, "refuse" refuses it.
     on_refusal: "stand" keeps the participant's standing quote, "withdraw" takes it down.
-    max_age: ticks after which an unmoved quote is withdrawn; 0 means never.
-    size: units behind a quote where actions do not name them.
+    max_age: ticks after which an unmoved quote is withdrawn, >= 0; 0 means never.
+    size: units behind a quote where actions do not name them, > 0.
     sized: the action's last number is the size, in [0, size].
     """
 
@@ -158,9 +158,10 @@ class PostedPrice(HouseRules):
 
     min_margin: least margin over cost, as a share of the cost, > -1; below 0 losses are allowed.
     max_relative_change: largest change of a price per move, as a share of it, > 0.
-    low: lowest price, in money; None is a thousandth of each listing's reference price.
-    high: highest price, in money; None is twenty times the larger of each listing's reference price
-        and margin floor.
+    low: lowest price, in money, >= 0 and < high; None is a thousandth of each listing's reference
+        price.
+    high: highest price, in money, > 0; None is twenty times the larger of each listing's reference
+        price and margin floor.
     """
 
     min_margin: float = 0.05
@@ -244,10 +245,10 @@ class TwoSided(HouseRules):
     The spread lies in [min_spread, max_spread], the offset within +-max_offset. Bids are rounded
     down and asks up to the tick size, so that a spread is never narrower than asked.
 
-    min_spread: narrowest spread, in money; None is a cent, or a ten-thousandth of each listing's
-        opening mid price where that is less.
-    max_spread: widest spread, in money; None is half a per cent of the opening mid price.
-    max_offset: largest offset, in money; None is five per cent of the opening mid price.
+    min_spread: narrowest spread, in money, > 0; None is a cent, or a ten-thousandth of each
+        listing's opening mid price where that is less.
+    max_spread: widest spread, in money, > 0; None is half a per cent of the opening mid price.
+    max_offset: largest offset, in money, >= 0; None is five per cent of the opening mid price.
     """
 
     fineness: ClassVar[int] = 4
@@ -330,9 +331,9 @@ class TwoSided(HouseRules):
 class SealedBid(HouseRules):
     """A bid that nobody else sees before the auction, in [low, high].
 
-    low: lowest bid, in money; None is 0.
-    high: highest bid, in money; None is twenty times the larger of the item's reference price and
-        its worth to the bidder.
+    low: lowest bid, in money, >= 0 and < high; None is 0.
+    high: highest bid, in money, > 0; None is twenty times the larger of the item's reference price
+        and its worth to the bidder.
     """
 
     low: float | None = None

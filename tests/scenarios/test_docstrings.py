@@ -26,7 +26,6 @@ STAGES: dict[str, type] = {
     "observations": observations.Book, "rewards": rewards.Objective,
 }  # fmt: skip
 CLASSES = STAGES | {f"policy: {kind}": cls for kind, cls in sorted(POLICIES.items())}
-CLASSES = {name: cls for name, cls in CLASSES.items() if "quotes" not in name}
 MODELS = (
     schema.Scenario, schema.Participants, schema.Drawn, schema.Same, schema.CatalogueFile,
     parts.ReplayFile,
