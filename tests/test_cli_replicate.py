@@ -13,6 +13,7 @@ import pytest
 
 from mos_agents.cli import run
 from tests.commands import each_refused, environment, stopped
+from tests.waiting import PATIENCE
 
 QUICK = ["--set", "levels=5", "--set", "beta=2e-3", "--set", "window=2000"]
 CALVANO = ["replicate", "calvano_2020", *QUICK, "--sessions", "12"]
@@ -162,7 +163,7 @@ def test_a_cluster_finds_the_same_bits_and_finishes_what_was_begun_here(
         done = subprocess.run(
             [sys.executable, "-m", "mos_agents.cli", *CALVANO, "--backend", "ray", *more,
              "--json", "ray.json"],
-            env=environment(), capture_output=True, text=True, timeout=400, check=False,
+            env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert Path("ray.json").read_text() == Path("local.json").read_text()

@@ -28,6 +28,7 @@ from mos_agents.market.types import InputError
 from mos_agents.rollout import play
 from mos_agents.runs import Plan, RunError, files, recording
 from mos_agents.scenarios import Scenario
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 TICKS = 12
@@ -201,7 +202,7 @@ def started(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """The process, once its run folder is there."""
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE)  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not (folder / "run.json").exists():
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < deadline
@@ -365,7 +366,7 @@ def test_a_size_limit_of_the_system_is_told_in_one_line(tmp_path: Path) -> None:
 
     done = subprocess.run(
         mos("run", "retail", "--ticks", "300", "--out", str(tmp_path), "--name", "full"),
-        cwd=ROOT, capture_output=True, text=True, preexec_fn=limit, timeout=120,
+        cwd=ROOT, capture_output=True, text=True, preexec_fn=limit, timeout=PATIENCE,
         env={**os.environ, "NUMBA_DISABLE_JIT": "0"},
     )  # fmt: skip
     assert done.returncode == 2

@@ -33,6 +33,11 @@ QUIET = {
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
 
+NICENESS = "RAY_worker_niceness"
+"""Ray starts its workers with niceness 15. On a machine that does something else as well they get a
+hundredth of a core: a run stands still, and one that takes a minute to start is given up by Ray. In a
+cluster of one's own they are as urgent as whoever started them, unless the environment says else."""
+
 CONNECT_SECONDS = 5
 """How long a cluster may take to answer at all."""
 
@@ -49,11 +54,14 @@ def cluster(
     cpus: of a cluster of its own; None has room for the actors of a market, whatever the cores.
     An existing cluster must demand a token (RAY_AUTH_MODE=token), unless `insecure`.
     """
-    former = {name: os.environ.get(name) for name in (*QUIET, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+    former = {
+        name: os.environ.get(name) for name in (*QUIET, NICENESS, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+    }
     os.environ |= QUIET
     try:
         if address is None:
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+            os.environ.setdefault(NICENESS, "0")
             _look_at_environment()
         else:
             _checked(address, insecure)

@@ -24,7 +24,8 @@ TOKEN = secrets.token_hex(32)
 def up(monkeypatch, mode, nodes):
     """A cluster of so many nodes on this machine."""
     for name, value in (
-        ray_cluster.QUIET | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": TOKEN}
+        ray_cluster.QUIET
+        | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": TOKEN, ray_cluster.NICENESS: "0"}
     ).items():
         monkeypatch.setenv(name, value)
     ray_cluster._look_at_environment()

@@ -9,7 +9,7 @@ import pytest
 
 from mos_agents.actors import ray_cluster
 from mos_agents.market.types import InputError
-from tests.actors.processes import descendants, listening
+from tests.actors.processes import descendants, listening, titled
 from tests.actors.worlds import SHOP, driven
 from tests.test_runs import ROOT
 
@@ -243,8 +243,12 @@ def test_whoever_starts_a_shard_waits_for_the_head_node_until_it_is_lost(watched
 @pytest.mark.xdist_group("ray")
 @pytest.mark.usefixtures("own_cluster")
 def test_a_cluster_of_ones_own_listens_on_the_loopback_interface_alone():
+    """And its workers are as urgent as this process: others on the machine do not go first."""
     from mos_agents.actors.ray_runtime import RayShards
 
     driven(SHOP, 5, 2, RayShards())
+    assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in titled("ray::IDLE")} <= {
+        os.getpriority(os.PRIO_PROCESS, 0)
+    }
     places = {address for _, address, _ in listening([os.getpid(), *descendants()])}
     assert places and all(place.startswith("127.") for place in places)

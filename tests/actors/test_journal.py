@@ -24,6 +24,7 @@ from mos_agents.actors.journal import (
 )
 from mos_agents.runs.files import RunError
 from tests.actors.worlds import SHOP, driven, driver, plan_of, undisturbed
+from tests.waiting import PATIENCE
 
 SHAPE = (2, 3, 1)
 STARTS = (0, 5, 11)  # of the three segments
@@ -220,7 +221,7 @@ def test_fifty_runs_that_cross_a_file_size_limit_stop_with_a_line_and_go_on(tmp_
     for begin in (0, 101):
         answer = subprocess.run(
             [sys.executable, "-c", LIMITED, str(begin), *folders],
-            capture_output=True, text=True, timeout=120,
+            capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
         assert answer.returncode == 0, answer.stderr
         lines = answer.stdout.splitlines()
