@@ -92,9 +92,10 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _told(message: str, code: int = 2) -> int:
+    from mos_agents.market.checks import concise
     from mos_agents.market.printing import printable
 
-    line = printable(" ".join(message.split()))
+    line = concise(printable(" ".join(message.split())))
     print(f"mos: {line}", file=sys.stderr)
     return code
 

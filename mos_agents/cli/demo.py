@@ -17,14 +17,22 @@ from typing import Any
 from mos_agents import runs, scenarios
 from mos_agents.cli.demo_playing import Told, group
 from mos_agents.cli.demo_telling import PRESET, story
+from mos_agents.market.checks import echo
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.types import InputError
+
+MOST_SESSIONS = 100_000
 
 
 def demonstrate(sessions: int, seed: int, out: Path, workers: int, told: Told) -> tuple[Path, str]:
     """The new folder with `report.html`, `demo.svg` and `results.json`, and the verdict."""
     if isinstance(sessions, bool) or sessions < 2:
         raise InputError(f"sessions={sessions!r} must be a whole number >= 2: one does not scatter")
+    if sessions > MOST_SESSIONS:
+        raise InputError(
+            f"sessions={echo(sessions)} are too many to wait for, at most {MOST_SESSIONS:,}; for "
+            "more, mos sweep pricing_game --sessions keeps what is done"
+        )
     check_place(out)
     began = time.monotonic()
     scenario = scenarios.load(PRESET)

@@ -8,15 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
+from mos_agents.market.checks import MOST_WHOLE, echo
 from mos_agents.market.types import InputError
 
 
 def whole(text: str) -> int:
-    """A whole number as typed."""
+    """A whole number as typed, of at most 18 digits."""
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} must be a whole number") from None
+        raise typer.BadParameter(f"{echo(text)} must be a whole number") from None
+    if not -MOST_WHOLE < number < MOST_WHOLE:
+        raise typer.BadParameter(
+            f"{echo(number)} is beyond the numbers that are computed with: at most 18 digits"
+        )
+    return number
 
 
 WHOLE: dict[str, Any] = {"parser": whole, "metavar": "N"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mos_agents.market.checks import MOST_WHOLE, echo
 from mos_agents.market.types import InputError, Layout
 
 ROWS = 2_000_000
@@ -37,8 +38,8 @@ class Plan:
     ) -> Plan:
         """The plan for a run; what is not given is chosen to keep about ROWS rows of listings."""
         for name, value in (("record_markets", record_markets), ("every", every)):
-            if value is not None and value < 1:
-                raise InputError(f"{name}={value} must be >= 1")
+            if value is not None and not 1 <= value < MOST_WHOLE:
+                raise InputError(f"{name}={echo(value)} must be in [1, {MOST_WHOLE:,})")
         kept = min(markets, record_markets) if record_markets else markets
         if record_markets is None and ticks * kept * layout.L > ROWS:
             kept = min(kept, max(FEW_MARKETS, ROWS // (ticks * layout.L)))

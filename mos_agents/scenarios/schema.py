@@ -271,7 +271,7 @@ class Scenario(Strict):
         instruments = self.instruments
         listings = many * (len(instruments) if isinstance(instruments, list) else instruments)
         if not many:
-            raise ValueError("participants: none; a market needs one or more")
+            raise ValueError("participants: every count is 0; a market needs one or more of them")
         if not 1 <= listings <= MOST_LISTINGS:
             raise ValueError(
                 f"participants x instruments = {listings:,} must be in [1, {MOST_LISTINGS:,}]"

@@ -111,6 +111,47 @@ def test_a_table_of_what_grows_with_what() -> None:
             print(f"{what:<14}{n:>8,}{time.perf_counter() - begin:>8.2f} s")
 
 
+# --- limits before any work ---------------------------------------------------------------------
+
+ROSTER = "".join(f"- {{name: a{i}, count: 100000}}\n" for i in range(50))
+EXPECTED = "execution: {kind: expected, demand: {kind: logit}}\n"
+TOO_LARGE = {
+    "a roster": f"name: m\nparticipants:\n{ROSTER}instruments: 1\n{EXPECTED}",
+    "a roster of sellers": f"name: m\nparticipants:\n{ROSTER}catalogue: {{kind: file, "
+    f'path: "builtin:autos_1990.csv"}}\n{EXPECTED}',
+    "a roster of pages": "name: m\nparticipants:\n"
+    + "".join(f"- {{name: a{i}, count: 100000}}\n" for i in range(9000))
+    + f"instruments: 1\n{EXPECTED}",
+    "participants of many products": "name: m\nparticipants: [{name: a, count: 100000}]\n"
+    f"instruments: 200000\n{EXPECTED}",
+    "products": f"name: m\nparticipants: [{{name: a}}]\ninstruments: 10000000\n{EXPECTED}",
+    "nobody": f"name: m\nparticipants: [{{name: a, count: 0}}]\ninstruments: 9\n{EXPECTED}",
+}
+
+
+@pytest.mark.parametrize("text", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_limits_are_looked_at_before_anything_is_built(text: str) -> None:
+    begin = time.process_time()
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="participants|instruments") as caught:
+            scenarios.parse(text).market()
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert "\n" not in str(caught.value)
+    assert held < 60_000_000
+    assert time.process_time() - begin < 20.0  # of this process
+
+
+def test_a_count_and_a_name_that_meet_are_still_told_apart() -> None:
+    text = "name: m\nparticipants: [{name: a, count: 3}, {name: %s}]\ninstruments: 1\n" + EXPECTED
+    with pytest.raises(InputError, match="'a_2' is there twice"):
+        scenarios.parse(text % "a_2")
+    for name in ("a_4", "a_02", "a_2_1"):
+        assert scenarios.parse(text % name).market().layout.N == 4
+
+
 # --- memory that is not there ---------------------------------------------------------------------
 
 
