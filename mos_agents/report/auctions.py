@@ -103,7 +103,7 @@ def paid(data: Data, points: int) -> Picture:
 
 def surplus(data: Data) -> Picture:
     """Who got the worth of the items sold."""
-    revenue, kept, wasted = division(data)
+    revenue, kept, fees, wasted = division(data)
     figure, grid = style.canvas(style.HALF, 3.3)
     axes = grid[0, 0]
     pnl = data.participants["pnl"]
@@ -111,8 +111,12 @@ def surplus(data: Data) -> Picture:
     labels = ["seller's revenue", *(name for name, _ in data.groups), "wasted"]
     values = [revenue, *own, wasted]
     colours = [style.PARTS["spread_capture"], *group_colours(data), style.FAINT]
+    if fees:
+        labels.insert(-1, "fees")
+        values.insert(-1, fees)
+        colours.insert(-1, style.PARTS["fees"])
     rows = np.arange(len(labels))[::-1]
-    whole = max(revenue + kept + wasted, 1e-300)
+    whole = max(revenue + kept + fees + wasted, 1e-300)
     axes.barh(rows, values, height=0.56, color=colours, linewidth=0)
     for row, value in zip(rows, values, strict=True):
         axes.annotate(percent(value / whole), (max(value, 0), row), xytext=(4, 0),

@@ -100,10 +100,13 @@ def paid_per_unit(data: Data) -> tuple[Array, Array, Array]:
     return tuple(per_unit)  # type: ignore[return-value]
 
 
-def division(data: Data) -> tuple[float, float, float]:
-    """Sums per recorded market: the seller's revenue, the winners' surplus, what was wasted."""
+def division(data: Data) -> tuple[float, float, float, float]:
+    """Sums per recorded market: the seller's revenue, what the winners kept of their items' worth,
+    the fees that they paid, and what was wasted."""
     price, worth, best = paid_per_unit(data)
     sold = data.listings["bought"].sum(axis=(1, 2)) / data.R
-    return tuple(  # type: ignore[return-value]
+    revenue, surplus, wasted = (
         float(np.nansum(v * sold)) for v in (price, worth - price, best - worth)
     )
+    fees = float(data.participants["fees"].sum()) / data.R
+    return revenue, surplus - fees, fees, wasted

@@ -255,8 +255,9 @@ def dealers_table(data: Data) -> Table:
 
 
 def auction_headline(data: Data) -> tuple[str, ...]:
-    revenue, kept, wasted = division(data)
-    whole = _some(revenue + kept + wasted)
+    revenue, kept, fees, wasted = division(data)
+    whole = _some(revenue + kept + fees + wasted)
+    charged = f"{percent(fees / whole)} went into fees, " if fees else ""
     price, _, _ = paid_per_unit(data)
     return (
         *verdicts.profit(data, "surplus"),
@@ -264,8 +265,8 @@ def auction_headline(data: Data) -> tuple[str, ...]:
         if np.isfinite(price).any()
         else "No item was sold.",
         f"Of the worth of the items sold the seller received {percent(revenue / whole)}, the "
-        f"bidders kept {percent(kept / whole)}, and {percent(wasted / whole)} was wasted on "
-        "winners who did not value the item most.",
+        f"bidders kept {percent(kept / whole)}, {charged}and {percent(wasted / whole)} was wasted "
+        "on winners who did not value the item most.",
     )
 
 

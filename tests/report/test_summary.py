@@ -15,7 +15,8 @@ from mos_agents import report, runs
 from mos_agents.cli import run
 from mos_agents.cli.ending import theory_of
 from mos_agents.report.data import Data
-from mos_agents.report.summary import KINDS, Summary, Table, summarise
+from mos_agents.report.measures import division
+from mos_agents.report.summary import KINDS, Summary, Table, summarise, summary_of
 from tests.report.test_report import Outline, hostile_run, recorded
 
 PRESETS = ["retail", "market_making", "auction", "pricing_game", "autos_1990"]
@@ -191,3 +192,17 @@ def test_a_game_whose_costs_move_has_no_benchmark_for_all_ticks(tmp_path: Path) 
 
 def test_a_market_made_in_python_has_a_summary_without_benchmarks(tmp_path: Path) -> None:
     assert list(theory_of(Data.of(hostile_run(tmp_path)))) == []
+
+
+def test_the_fees_of_an_auction_are_a_part_of_its_surplus_and_of_the_first_words(
+    tmp_path: Path,
+) -> None:
+    said = {}
+    for name, fee in (("plain", ()), ("dear", ("positions.fee=0.1",))):
+        found = Data.of(recorded(tmp_path / name, "auction", "ticks=30", *fee))
+        said[name] = " ".join(summary_of(found).headline)
+        revenue, kept, fees, wasted = division(found)
+        assert kept == pytest.approx(found.participants["pnl"].sum() / found.R)
+        assert fees == pytest.approx(0.1 * revenue if fee else 0.0)
+        assert found.listings["bought"].sum() and wasted >= 0.0
+    assert "went into fees" not in said["plain"] and "went into fees" in said["dear"]
