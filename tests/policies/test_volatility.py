@@ -194,6 +194,8 @@ def replay_file(tmp_path):
     (tmp_path / "mids.csv").write_text("mid\n" + rows + "\n")
     changes = [
         "ticks=100",
+        "instruments=1",
+        "instruments=1",
         "reference.price.kind=replay",
         f"reference.price.path={tmp_path}/mids.csv",
     ]
