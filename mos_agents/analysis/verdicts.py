@@ -24,13 +24,15 @@ class Totals(NamedTuple):
     """A figure of every participant, added up over ticks, market by market.
 
     names: of the participants. titles: how they are introduced, such as "maker_1 (glft)". values:
-    [R, N]. over: what an interval is over, such as "20 recorded markets".
+    [R, N]. over: what an interval is over, such as "20 recorded markets". remedy: what gives an
+    interval where there is none.
     """
 
     names: tuple[str, ...]
     titles: tuple[str, ...]
     values: Array
     over: str
+    remedy: str = "--markets 100"
 
 
 def total_interval(values: Array) -> Interval:
@@ -74,7 +76,7 @@ def _unranked(totals: Totals, what: str) -> str:
     return (
         f"The {what} of the {len(means)} participants lies between {number(means.min())} and "
         f"{number(means.max())}, {number(means.sum())} in all. {count} no interval that could tell "
-        "skill from chance, so nobody is called the best; --markets 100 gives one."
+        f"skill from chance, so nobody is called the best; {totals.remedy} gives one."
     )
 
 

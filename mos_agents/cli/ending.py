@@ -41,7 +41,8 @@ def finished(folder: Path, trajectory: str, report: bool) -> None:
         min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH) if sys.stdout.isatty() else WIDTH
     )
     say("")
-    say(summary_of(data, theory).text(width))
+    told = summary_of(data, theory)
+    say(told._replace(faults=()).text(width))  # those were the first lines after the play
     say("")
     if report:
         say(f"report  {shown(write(run, theory, data))}")

@@ -13,7 +13,6 @@ from mos_agents.report import auctions, dealers, posted, style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import Picture
 from mos_agents.report.summary import Summary, Table, summary_of
-from mos_agents.runs.faults import fault_lines
 from mos_agents.runs.files import RunError, write_whole
 from mos_agents.runs.plan import ordinal
 
@@ -32,7 +31,7 @@ def page(data: Data, points: int, pictures: bool = True, theory: Sequence[str] =
             warnings.simplefilter("ignore", RuntimeWarning)
             drawn = PICTURES[data.kind](data, points)
     return document(data.run.name, [
-        *paragraphs(fault_lines(data.run.facts)), *header(data), *summary(told),
+        *paragraphs(told.faults), *header(data), *summary(told),
         *table(told.table), *gallery(drawn), *provenance(data),
     ])  # fmt: skip
 

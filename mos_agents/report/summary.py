@@ -29,6 +29,7 @@ from mos_agents.report.measures import (
     quoted,
     sold_out,
 )
+from mos_agents.runs.faults import fault_lines
 from mos_agents.runs.reading import Run, read
 
 MOST_ROWS = 12
@@ -49,6 +50,7 @@ class Table(NamedTuple):
 class Summary(NamedTuple):
     """A run in words: what matters most, further sentences, and a table of all participants.
 
+    faults: a line for each participant whose policy failed; they come before all else.
     columns: those of the table that a terminal shows.
     """
 
@@ -56,11 +58,12 @@ class Summary(NamedTuple):
     details: tuple[str, ...]
     table: Table
     columns: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
     def text(self, width: int = 96) -> str:
         """The headline and the columns of the table that fit, as lines of text."""
         lines = textwrap.wrap(" ".join(self.headline), width, break_on_hyphens=False)
-        return "\n".join([*lines, *_columns(self.table, self.columns, width)])
+        return "\n".join([*self.faults, *lines, *_columns(self.table, self.columns, width)])
 
     def __str__(self) -> str:
         return self.text()
@@ -81,13 +84,17 @@ def summary_of(data: Data, theory: Sequence[str] = ()) -> Summary:
         told = "Nothing was recorded." if data.run.finished else (
             "The run was interrupted before anything was recorded."
         )  # fmt: skip
-        return Summary((told,), (), Table((), ()))
+        return Summary((told,), (), Table((), ()), (), tuple(fault_lines(data.run.facts)))
     headline, details, table, columns = KINDS[data.kind]
     with warnings.catch_warnings():
         # In a tick without quotes or trades a mean is of nothing: NaN is left out or a dash.
         warnings.simplefilter("ignore", RuntimeWarning)
         return Summary(
-            (*headline(data), *theory, refused(data)), details(data), table(data), columns
+            (*headline(data), *theory, refused(data)),
+            details(data),
+            table(data),
+            columns,
+            tuple(fault_lines(data.run.facts)),
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mos_agents.analysis.verdicts import Totals, profit_sentence
 from mos_agents.market.faults import NOT_FINITE, Fault, headline
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.printing import short_repr
@@ -77,7 +78,14 @@ class Rollout:
         for n, name in enumerate(self.participants):
             means = (x[:, n].mean() / self.ticks for x in (self.reward, pnl, units))
             lines.append(f"{name:<16}" + "".join(f"{x:>14.4f}" for x in means))
-        return "\n".join(lines)
+        return "\n".join([*lines, self.summary])
+
+    @property
+    def summary(self) -> str:
+        """Whether somebody's reward was larger than all others' by more than chance, in words."""
+        over = counted(len(self.markets), "market")
+        names = self.participants
+        return profit_sentence(Totals(names, names, self.reward, over, "markets=100"), "reward")
 
 
 def rollout(

@@ -206,3 +206,39 @@ def test_the_fees_of_an_auction_are_a_part_of_its_surplus_and_of_the_first_words
         assert fees == pytest.approx(0.1 * revenue if fee else 0.0)
         assert found.listings["bought"].sum() and wasted >= 0.0
     assert "went into fees" not in said["plain"] and "went into fees" in said["dear"]
+
+
+# --- faults, and plays that are not recorded ------------------------------------------------------
+
+
+def test_faults_of_policies_come_before_all_else(tmp_path: Path) -> None:
+    one = recorded(tmp_path, "auction", "ticks=6", "markets=1")
+    fault = {"participant": "bidder_1", "reason": "KeyError: 'x'", "first_tick": 0, "decisions": 6}
+    one.facts["faults"] = [fault]
+    lines = str(summarise(one)).splitlines()
+    assert "bidder_1" in lines[0] and "6 of 6" in lines[0]
+    assert lines[1].startswith("The surplus of the 3 participants")
+    told = Outline(report.html(one)).text
+    assert told.index(lines[0]) < next(n for n, text in enumerate(told) if text == "In short")
+
+
+def rolled(markets: int, **firms: float) -> str:
+    market = mos_agents.pricing_game()
+    policies = {name: mos_agents.make("fixed_price", price=p) for name, p in firms.items()}
+    return str(mos_agents.rollout.rollout(market, policies, ticks=4, markets=markets))
+
+
+def test_a_rollout_ends_with_a_sentence_that_names_nobody_without_an_interval() -> None:
+    last = rolled(1, firm_1=1.5, firm_2=1.6).splitlines()[-1]
+    assert last.startswith("The reward of the 2 participants lies between ")
+    assert last.endswith("so nobody is called the best; markets=100 gives one.")
+
+
+def test_a_rollout_names_who_earned_more_in_every_market() -> None:
+    last = rolled(8, firm_1=1.5, firm_2=1.9).splitlines()[-1]
+    assert last.startswith("firm_1 earned more than each other participant of the same market")
+
+
+def test_a_rollout_of_equals_names_nobody() -> None:
+    last = rolled(8, firm_1=1.6, firm_2=1.6).splitlines()[-1]
+    assert last.startswith("No participant earned more than all others")
