@@ -14,6 +14,7 @@ from mos_agents.market.browsing import Browsing
 from mos_agents.market.execution import Expected
 from mos_agents.market.metrics import N_METRICS
 from mos_agents.market.observations import Book
+from mos_agents.market.positions import Ledger
 from mos_agents.market.types import InputError
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def check_memory(market: Market, markets: int) -> None:
         return
     fit = int((there - once) / each)
     layout = market.layout
-    remedy = f"play at most {fit:,} markets, or lower" if fit > 0 else "lower"
-    remedy += " the numbers of participants and instruments, or the arrivals"
+    remedy = f"play at most {fit:,} markets, or play" if fit > 0 else "play"
+    remedy += " with fewer participants, instruments or arrivals"
+    remedy += "".join(f"; {one}" for one in _remembered(market, 0.5 * each))
     seen = once + markets * SHOWN * NUMBER * shown_offers(market)
     if seen > 0.5 * (once + markets * each):
         remedy += "; observations.show_rivals: false shows nobody the rivals' quotes"
@@ -58,11 +60,25 @@ def check_memory(market: Market, markets: int) -> None:
     )
 
 
+def _remembered(market: Market, much: float) -> list[str]:
+    """The settings by which each tick is remembered for so long that it takes so many bytes."""
+    lead, delay = _lead_time(market), market.observations.delay
+    own = 2 * NUMBER * market.layout.L
+    found = {f"lower positions.lead_time={lead:g}": 2 * lead * own,
+             f"lower observations.tape_delay={delay:g}": 4 * delay * own}  # fmt: skip
+    return [told for told, size in found.items() if size > much]
+
+
+def _lead_time(market: Market) -> float:
+    rule = market.positions
+    return float(rule.lead_time) if isinstance(rule, Ledger) else 0.0
+
+
 def played_bytes(market: Market) -> float:
     """Bytes of a market while it is played: its state twice, and what a tick hands out."""
     layout = market.layout
     delay = market.observations.delay
-    lead = float(getattr(market.positions, "lead_time", 0))
+    lead = _lead_time(market)
     state = layout.L * (8 + 2 * lead + 4 * delay) + 6 * layout.N + 3 * layout.K + 5 * layout.G
     made = 12 * layout.L + (N_METRICS + 12) * layout.N + 6 * layout.G
     width = 3 * (16 * layout.L + 4 * layout.N) + SHOWN * shown_offers(market)
