@@ -58,6 +58,8 @@ def read_text(text: str, shown: str, options: TableFile, most_rows: int, notes: 
             separator, skipped = told[1], 1
             notes = [*notes, f"fields separated by {_name(separator)}, as its first line says"]
     start = _start_of_line(text, skipped)
+    if not text[start:].strip():
+        raise InputError(f"{shown}: has no line below the {skipped} that are skipped")
     layout = _layout(text[start:], skipped, shown, separator, options)
     if separator is None and layout.separator not in (None, ","):
         notes = [*notes, f"fields separated by {_name(layout.separator or '')}"]
@@ -244,16 +246,17 @@ def _guessed(layout: Layout) -> list[str]:
     return [made.get(kind, lambda: next(left, "value"))() for kind in kinds]
 
 
-def _kind(text: str) -> str:
-    text = text.strip()
-    if text.lower() in MISSING:
+def _kind(*texts: str) -> str:
+    """What texts of one column are: missing, times, numbers or texts."""
+    there = [text.strip() for text in texts if text.strip().lower() not in MISSING]
+    if not there:
         return "missing"
-    if not any(letter.isdigit() for letter in text):
+    if not any(letter.isdigit() for text in there for letter in text):
         return "text"
-    column = pl.Series([text])
+    column = pl.Series(there)
     if times_of(column) is not None:
         return "time"
-    return "number" if share_of_numbers(column) == 1.0 else "text"
+    return "number" if share_of_numbers(column) > 0.5 else "text"
 
 
 def _is_data(layout: Layout) -> bool:
@@ -265,15 +268,10 @@ def _is_data(layout: Layout) -> bool:
     if not below:
         return all(kind != "text" for kind in kinds)
     for place, kind in enumerate(kinds):
-        if kind == "missing":
-            continue
-        counts = Counter(
-            _kind(line.fields[place]) for line in below[:20] if place < len(line.fields)
-        )
-        counts.pop("missing", None)
-        if counts and counts.most_common(1)[0][0] != kind:
-            if {kind, counts.most_common(1)[0][0]} == {"number", "time"}:
-                continue  # a whole number that could be a date as well
+        values = [line.fields[place] for line in below[:20] if place < len(line.fields)]
+        alike = {kind, _kind(*values)} - {"missing"}
+        # A whole number could be a date as well.
+        if len(alike) > 1 and alike != {"number", "time"}:
             return False
     return True
 

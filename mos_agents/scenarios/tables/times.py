@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,10 +12,9 @@ import polars as pl
 
 _DAYS = tuple(
     "%Y-%m-%d|%Y/%m/%d|%Y.%m.%d|%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%d.%m.%y|%d/%m/%y|"
-    "%m/%d/%y|%b %d, %Y|%B %d, %Y|%d %b %Y|%d %B %Y|%d-%b-%Y|%d-%b-%y|%Y%m%d".split("|")
+    "%m/%d/%y|%b %d %Y|%b %d, %Y|%B %d, %Y|%d %b %Y|%d %B %Y|%d-%b-%Y|%d-%b-%y|%Y%m%d".split("|")
 )
 _HOURS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S%.f", "%I:%M %p", "%I:%M:%S %p")
-_ZONES = ("", "%#z")
 _OF_DAY = r"^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[aApP][mM])?$"
 _PERIOD = r"^((?:19|20)\d{2})(?:-?Q([1-4])|-?W(\d{2})|-(\d{2})|-?M(\d{2})|(0[1-9]|1[0-2]))$"
 _UNIX = (("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6), ("nanoseconds", 10**9))
@@ -128,10 +128,16 @@ def _periods(texts: pl.Series) -> pl.Series:
     ).to_series()
 
 
-def _formats() -> Iterator[str]:
-    for day, hour, zone in itertools.product(_DAYS, _HOURS, _ZONES):
-        if hour or not zone:
-            yield f"{day} {hour}{zone}".strip()
+def _formats(text: str) -> Iterator[str]:
+    """The forms that a text could have by the marks in it."""
+    mark = next((m for m in "/-." if text.count(m) >= 2 and text.find(m) < 5), "")
+    named = any(letter.isalpha() for letter in text.split(":")[0].rstrip("0123456789 "))
+    hours = [h for h in _HOURS if bool(h) is (":" in text)]
+    hours = [h for h in hours if ("%p" in h) is bool(re.search("[aApP][mM]", text))]
+    zoned = re.search(r":\d+(?:\.\d+)?[+-]\d{2}:?\d{2}$", text)
+    for day, hour in itertools.product(_DAYS, hours):
+        if (mark in day) and ("%b" in day or "%B" in day) is named:
+            yield f"{day} {hour}{'%#z' if zoned else ''}".strip()
 
 
 def _plain(texts: pl.Series) -> pl.Series:
@@ -152,7 +158,7 @@ def _from_texts(name: str, texts: pl.Series, there: pl.Series, sample: pl.Series
     if sample.str.len_chars().max() > 40:  # type: ignore[operator]
         return None
     tried = _plain(sample)
-    likely = [form for form in _formats() if _sensible(tried, form) >= MOSTLY]
+    likely = [form for form in _formats(str(tried[0])) if _sensible(tried, form) >= MOSTLY]
     plain = _plain(texts)
     readings = [_parsed(plain, form) for form in likely]
     known = [int(r.is_not_null().sum()) for r in readings]
