@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,7 +103,7 @@ class Learner(Levels):
         """Discount factor of the rewards between two own moves, per tick or per move."""
         return 1.0
 
-    @property
+    @cached_property
     def clocks(self) -> Clocks:
         """What its discount and its exploration count in."""
         return Clocks()

@@ -11,6 +11,7 @@ levels are alike; cold, the best one alone is left.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from mos_agents.learners.base import (
@@ -76,7 +77,7 @@ class Boltzmann(Learner):
     def discount(self) -> float:
         return self.delta
 
-    @property
+    @cached_property
     def clocks(self) -> Clocks:
         return Clocks(self.discount_per, self.explore_per)
 

@@ -7,6 +7,7 @@ the past and so follows rivals that change.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,7 +69,7 @@ class EpsilonGreedyBandit(Learner):
         check_initial(self)
         check_clock(self, "explore_per")
 
-    @property
+    @cached_property
     def clocks(self) -> Clocks:
         return Clocks(explore_per=self.explore_per)
 

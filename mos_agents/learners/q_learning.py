@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -121,7 +122,7 @@ class QLearning(Levels):
             )
         object.__setattr__(self, "payoffs", tuple(tuple(row) for row in table.tolist()))
 
-    @property
+    @cached_property
     def clocks(self) -> Clocks:
         """What its discount and its exploration count in."""
         return Clocks(self.discount_per, self.explore_per)

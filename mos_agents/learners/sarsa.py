@@ -10,6 +10,7 @@ where a' is the level really chosen in s'. Q-learning has the best level's worth
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +88,7 @@ class Sarsa(Learner):
     def discount(self) -> float:
         return self.delta
 
-    @property
+    @cached_property
     def clocks(self) -> Clocks:
         return Clocks(self.discount_per, self.explore_per)
 

@@ -9,6 +9,7 @@ more than the average strategy would, and by `lose` where it does not.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +88,7 @@ class WolfPHC(Learner):
     def discount(self) -> float:
         return self.delta
 
-    @property
+    @cached_property
     def clocks(self) -> Clocks:
         return Clocks(self.discount_per, self.explore_per)
 
