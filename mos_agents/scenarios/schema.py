@@ -291,6 +291,7 @@ class Scenario(Strict):
             table = self._table()
         names, roles = self._roster(table.seller if table else [])
         if table:
+            self._check_counts(table.seller)
             with naming("catalogue"):
                 layout, catalogue = arrange(table, names, roles, execution.choice)
         else:
@@ -364,6 +365,16 @@ class Scenario(Strict):
         kind = "asset" if self.quotes.kind == "two_sided" else "product"
         kind = "item" if self.quotes.kind == "sealed_bid" else kind
         return [f"{kind}_{i + 1}" for i in range(self.instruments or 0)]
+
+    def _check_counts(self, sellers: list[str]) -> None:
+        """A seller of a catalogue's file is one participant, and has no numbered ones."""
+        known = set(sellers)
+        for number, group in enumerate(self.participants):
+            if group.count is not None and group.name in known:
+                raise InputError(
+                    f"participants.{number}.count={group.count}: {group.name!r} is one seller of "
+                    "the catalogue's file; leave count out"
+                )
 
     def _others(self, sellers: list[str]) -> list[str]:
         named = {p.name for p in self.participants}

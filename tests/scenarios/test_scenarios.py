@@ -196,6 +196,12 @@ def test_paths_in_a_scenario_file_are_seen_from_its_folder(tmp_path: Path) -> No
     assert market.reference.price.path.ravel().tolist() == [2.0, 2.5, 3.0]
 
 
+def test_a_count_of_a_files_seller_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, HEAD + "tea,beta,1,2,0.5,10\n")
+    with pytest.raises(InputError, match=r"participants\.0\.count=3: .* leave count out"):
+        from_file(path, "[{name: beta, count: 3}]").market()
+
+
 def test_a_seller_whom_no_participant_stands_for_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, HEAD + "tea,beta,1,2,0.5,10\n")
     with pytest.raises(InputError, match="seller 'beta' of the catalogue"):
