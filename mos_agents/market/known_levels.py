@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.reference import Fundamentals, Process, Replay, Shock, UniformDraw
 from mos_agents.market.types import Array
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from mos_agents.market.tick import Market
 
 
+@short_repr
 class KnownLevels(NamedTuple):
     """For every listing, [L] each, money per unit: what it opens at, and the range known ahead.
 

@@ -20,6 +20,7 @@ from mos_agents.market import heeded
 from mos_agents.market.checks import within_floats
 from mos_agents.market.known_levels import KnownLevels, known_levels
 from mos_agents.market.posting import blank_quotes, post_prices, post_two_sided
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ COARSEST = 0.25
 CENT = 0.01
 
 
+@short_repr
 class Limits(NamedTuple):
     """A rule's numbers for every listing of one market, [L] each."""
 
