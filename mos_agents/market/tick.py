@@ -55,8 +55,8 @@ PARTS = (
     "reference",  # first, as the other parts ask for its opening levels
     "quotes",
     "schedule",
+    "execution",  # before arrivals: that quotes are of another kind says more than what follows
     "arrivals",
-    "execution",
     "positions",
     "observations",
     "rewards",

@@ -12,6 +12,7 @@ import pytest
 from mos_agents import scenarios
 from mos_agents.market.types import InputError
 from mos_agents.rollout import play
+from mos_agents.scenarios.parts import KINDS
 from tests.market.worlds import bits
 
 TICKS = 40
@@ -147,3 +148,34 @@ def test_each_setting_of_each_preset_is_heeded_or_refused(preset):
     assert idle == []
     assert len(found) > 20
     assert sum("heeded" in what for what in found.values()) > 10
+
+
+PLACES = {
+    "quotes": ("quotes",),
+    "schedule": ("schedule",),
+    "arrivals": ("arrivals",),
+    "demand": ("execution", "demand"),
+    "process": ("reference", "price"),
+    "process of costs": ("reference", "cost"),
+    "process of demand": ("reference", "demand"),
+}
+"""Where a scenario names a kind."""
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("preset", [one for one in scenarios.presets() if one != "autos_1990"])
+def test_each_other_kind_of_each_part_is_heeded_or_refused(preset, place):
+    data, path = told(preset), PLACES[place]
+    if path[-1] not in (data[path[0]] if len(path) > 1 else data):
+        pytest.skip("no demand model here")
+    before, idle = signature(data), []
+    for kind in KINDS[place.split()[0]]:
+        try:
+            if signature(put(data, path, {"kind": kind})) == before:
+                idle.append(kind)
+        except (InputError, ValueError):
+            continue
+    here = data
+    for key in path:
+        here = here[key]
+    assert set(idle) <= {here["kind"]}
