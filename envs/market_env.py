@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from gymnasium import spaces
@@ -44,6 +44,7 @@ from envs import tables, text
 from envs.acting import episode
 from envs.choices import Grid, Numbers, price_grids
 from envs.seating import Seating, Source, episode_ticks, fresh_seed, give_out, next_seed
+from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.quotes import REASONS
 from mos_agents.market.rewards import Objective
@@ -53,6 +54,9 @@ from mos_agents.rollout import Fault, PolicyFault
 
 Infos = dict[str, dict[str, Any]]
 RENDER_MODES = ("human", "rgb_array")
+REFUSALS = ("", *REASONS[1:])
+"""Why a quote was not taken, as in the infos, by the number that the market gives the reason."""
+
 REMEMBERED = 200  # ticks that a picture shows
 
 
@@ -203,15 +207,14 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         over = step.state.tick >= self.seating.market.horizon
         if over:
             self.agents = []
-        observations, infos = self._observations(step.observation), self._infos(step)
-        rewards = step.reward.tolist()[0]
+        observations, rewards, infos = self._told(step)
         if self.render_mode is not None:
             self._recent.append(step)
             if self.render_mode == "human":
                 self.render()
         return (
             observations,
-            {name: rewards[n] for name, _, n, _ in self._views},
+            rewards,
             dict.fromkeys(agents, False),
             dict.fromkeys(agents, over),
             infos,
@@ -298,22 +301,26 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
             return {name: row[columns].astype(np.float32) for name, columns, _, _ in self._views}
         return {name: row[columns].copy() for name, columns, _, _ in self._views}
 
-    def _infos(self, step: Step) -> Infos:
-        info = step.info
+    def _told(self, step: Step) -> tuple[dict[str, NDArray[Any]], dict[str, float], Infos]:
+        """What every agent sees, earns and is told of a tick; in one pass, as it is the most that a
+        step does besides the tick."""
+        info, row = step.info, step.observation[0]
         moved, refused = info.moved.tolist()[0], info.refused.tolist()[0]
+        earned, terms = step.reward.tolist()[0], self._terms(step.metrics)
         demand = info.executions.demand[0] if self._reveal else None
-        found = {}
-        for (name, _, n, own), terms in zip(self._views, self._terms(step.metrics), strict=True):
-            reason = refused[n]
-            one: dict[str, Any] = {
-                "moved": moved[n],
-                "refused": REASONS[reason] if reason else "",
-                "reward_terms": terms,
-            }
+        observations: dict[str, NDArray[Any]] = {}
+        rewards: dict[str, float] = {}
+        infos: Infos = {}
+        for i, (name, columns, n, own) in enumerate(self._views):
+            seen = row[columns]
+            observations[name] = seen.astype(np.float32) if self._narrow else seen.copy()
+            rewards[name] = earned[n]
+            infos[name] = one = {
+                "moved": moved[n], "refused": REFUSALS[refused[n]], "reward_terms": terms[i]
+            }  # fmt: skip
             if demand is not None:
                 one["true_demand"] = demand[own].copy()
-            found[name] = one
-        return found
+        return observations, rewards, infos
 
     def _first_infos(self) -> Infos:
         """The infos before the first tick: what those of a step have, and nothing has happened."""
@@ -353,18 +360,26 @@ class Terms:
         if isinstance(market.rewards, Objective):
             columns, weights = market.rewards.table(market)
             self._names = [METRICS[c] for c in columns]
-            self._places = (np.array(numbers)[:, None] * len(METRICS) + columns).ravel()
-            self._weights = weights[list(numbers)].ravel()
-            self._starts = [len(columns) * i for i in range(len(self._numbers))]
+            self._rows, self._columns = np.array(numbers, np.int64), columns
+            self._weights = np.ascontiguousarray(weights[list(numbers)])
+            self._terms = np.zeros(self._weights.shape)
 
     def __call__(self, metrics: Array) -> list[dict[str, float]]:
         if not self._of_the_house:
             broken = self._market.rewards.breakdown(self._market, metrics)
             return [{k: float(v[0, n]) for k, v in broken.items()} for n in self._numbers]
-        # All agents' in one go: infos are made at every step, whether somebody looks or not.
-        names, width = self._names, len(self._names)
-        values = (metrics.take(self._places) * self._weights).tolist()
-        return [dict(zip(names, values[i : i + width], strict=True)) for i in self._starts]
+        # Infos are made at every step, whether somebody looks or not: hence the compiled loop.
+        weigh(self._terms, metrics, self._rows, self._columns, self._weights)
+        names, rows = self._names, cast("list[list[float]]", self._terms.tolist())
+        return [dict(zip(names, terms)) for terms in rows]  # noqa: B905 - slower
+
+
+@kernel
+def weigh(terms, metrics, rows, columns, weights):  # type: ignore[no-untyped-def]
+    """Fill in weights [n, J] x metrics [1, N, M] at rows [n] and columns [J]."""
+    for i in range(rows.shape[0]):
+        for j in range(columns.shape[0]):
+            terms[i, j] = weights[i, j] * metrics[0, rows[i], columns[j]]
 
 
 def made_choices(
