@@ -35,8 +35,9 @@ QUIET = {
 
 NICENESS = "RAY_worker_niceness"
 """Ray starts its workers with niceness 15. On a machine that does something else as well they get a
-hundredth of a core: a run stands still, and one that takes a minute to start is given up by Ray. In a
-cluster of one's own they are as urgent as whoever started them, unless the environment says else."""
+hundredth of a core: a run stands still, and one that takes a minute to start is given up by Ray. In
+a cluster of one's own they are as urgent as whoever started them, unless the environment says else.
+"""
 
 CONNECT_SECONDS = 5
 """How long a cluster may take to answer at all."""
