@@ -75,8 +75,8 @@ train-test: $(TRAINING)  ## run the tests of training, which need PyTorch
 chaos: $(READY)  ## kill processes of real clusters for a quarter of an hour
 	$(BIN)/python -m pytest -q -s -m "chaos and not short" tests/actors
 
-matrix: $(READY)  ## compare the hash of every preset, seed and layout over a real cluster
-	$(BIN)/python -m pytest -q -s -m "matrix and not short" tests/actors
+matrix: $(READY)  ## every preset, seed and layout over a real cluster; 500 forgeries of runs
+	$(BIN)/python -m pytest -q -s -m "matrix and not short" tests/actors tests/test_verify.py tests/test_two_writers.py
 
 soak: $(READY)  ## play for hours and look at memory and descriptors
 	$(BIN)/python -m pytest -q -s -m "soak and not short" tests/actors

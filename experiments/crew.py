@@ -20,7 +20,7 @@ import numpy as np
 from mos_agents.analysis.interval_text import interval_text
 from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.types import InputError
-from mos_agents.runs.files import read_regular, write_whole
+from mos_agents.runs.files import alone, read_regular, write_whole
 
 Facts = dict[str, Any]
 Make = Callable[[Any, str, int], Facts]
@@ -34,13 +34,17 @@ def worked_off(
     """By condition, what came of each seed; a process makes one after another.
 
     Each is kept in the folder as a file of its own, with the settings that it is of: a second call
-    takes what is there and makes the rest. Raises InputError where a file is of other settings.
+    takes what is there and makes the rest. Raises InputError where a file is of other settings, or
+    where another process works in the folder.
     begin: what a process does first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [(condition, seed) for condition in conditions for seed in seeds]
     found: dict[tuple[str, int], Facts] = {}
-    with ProcessPoolExecutor(workers, get_context("spawn"), begin) as crew:
+    with (
+        alone(folder, "another process works in it"),
+        ProcessPoolExecutor(workers, get_context("spawn"), begin) as crew,
+    ):
         waiting = {crew.submit(_kept, make, settings, *task, str(folder)): task for task in tasks}
         try:
             for done, ready in enumerate(as_completed(waiting), 1):

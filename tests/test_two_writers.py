@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from mos_agents import runs, scenarios
+from mos_agents.cli import run
+from mos_agents.cli.verifying import verify
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.runs import RunError, files
@@ -98,6 +100,49 @@ def test_of_two_that_resume_at_once_one_goes_on_and_the_other_is_refused() -> No
     runs.read("r").check()
 
 
+RESUMES = """
+import contextlib, io, sys
+from mos_agents.cli import run
+for name in sys.stdin:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        code = run(["run", "--resume", name.strip(), "--no-report"])
+    print(code, flush=True)
+"""
+
+
+def raced(trials: int) -> None:
+    """So many interrupted runs, each resumed by two processes at one moment."""
+    pair = [
+        subprocess.Popen([sys.executable, "-c", RESUMES], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True, env=environment())
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        for trial in range(trials):
+            scenario = small(seed=trial, ticks=60)
+            recorded(Path("runs"), scenario, (20,), stop=30, name=f"r{trial}").close()
+            for one in pair:
+                assert one.stdin
+                one.stdin.write(f"r{trial}\n")
+                one.stdin.flush()
+            codes = [one.stdout.readline().strip() for one in pair if one.stdout]
+            assert sorted(codes) == ["0", "2"]
+            verify(runs.read(f"r{trial}"))
+    finally:
+        for one in pair:
+            one.kill()
+            one.communicate()
+
+
+def test_of_two_that_resume_at_one_moment_one_plays_and_its_run_is_sound() -> None:
+    raced(5)
+
+
+@pytest.mark.matrix
+def test_of_fifty_pairs_that_resume_at_one_moment_one_each_plays() -> None:
+    raced(50)
+
+
 def test_fifty_of_fifty_second_writers_are_refused_and_change_nothing() -> None:
     first = recorded(Path("runs"), small(), (4,), stop=4)
     before = contents(first.folder)
@@ -166,8 +211,6 @@ def test_a_resume_that_is_refused_lets_go_of_the_folder() -> None:
 
 
 def test_reading_and_reporting_wait_for_nobody(capsys: pytest.CaptureFixture[str]) -> None:
-    from mos_agents.cli import run
-
     held = recorded(Path("runs"), small(), (4,), stop=4)
     name = held.folder.name
     for command in (["report", name], ["compare", name, name]):
@@ -192,6 +235,20 @@ def test_a_folder_of_sessions_has_one_player() -> None:
         play_sessions(game, sessions=2, periods=50, window=0, folder=folder)
     assert contents(folder) == before
     assert len(play_sessions(game, sessions=2, periods=50, window=0, folder=folder)) == 2
+
+
+def test_a_study_has_one_worker_in_its_folder() -> None:
+    from experiments import crew
+    from experiments.price_wars.run import Settings, study
+
+    folder = Path("study")
+    folder.mkdir()
+    with alone(folder, "held"):
+        with pytest.raises(RunError, match="another process works in it"):
+            crew.worked_off(lambda *_: {}, None, ["a"], [0], folder)
+        with pytest.raises(RunError, match="another process plays into it"):
+            study(Settings(), folder)
+    assert list(folder.iterdir()) == []
 
 
 def test_demos_at_once_have_folders_of_their_own() -> None:

@@ -9,6 +9,7 @@ base, puts the controls beside it, and draws what was found. Method and findings
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import sys
@@ -39,7 +40,7 @@ from experiments.price_wars.pictures import draw
 from experiments.price_wars.play import Lived, Plan, kept
 from experiments.price_wars.worlds import QUICK, Condition, World, conditions, yardstick
 from mos_agents.market.types import InputError
-from mos_agents.runs.files import write_whole
+from mos_agents.runs.files import alone, write_whole
 
 TITLE = "Price wars among learning sellers in the retail market and in US cars of 1990"
 
@@ -100,9 +101,16 @@ class Study:
 
 
 def study(s: Settings, folder: Path | None = None, tell: Tell = lambda text: None) -> Study:
-    """Play what is not in the folder yet, and measure everything."""
+    """Play what is not in the folder yet, and measure everything.
+
+    Raises RunError where another process plays into the folder.
+    """
     chosen = s.chosen
-    lived = dict(played(s, folder, tell))
+    with contextlib.ExitStack() as stack:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(alone(folder, "another process plays into it"))
+        lived = dict(played(s, folder, tell))
     lived = {name: lived[name] for name in chosen}
     tell("measuring")
     outcomes = {name: outcome(one) for name, one in lived.items()}

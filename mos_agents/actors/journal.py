@@ -26,12 +26,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.market.types import Array
-from mos_agents.runs.files import RunError, read_inside, sync_folder, write_all, write_with_digest
+from mos_agents.runs.files import (
+    Hold,
+    RunError,
+    read_inside,
+    sync_folder,
+    write_all,
+    write_with_digest,
+)
 from mos_agents.runs.files import read_with_digest as read_checked
 
 HEAD = struct.Struct("<QqI")
 DIGEST = 16
 SYNC_SECONDS = 1.0
+HOLD_SECONDS = 20.0
+"""How long a new clearing house waits for the end of the one before it."""
 LARGEST_NOTE = 1 << 20
 
 
@@ -58,10 +67,26 @@ class Journal:
         self._chain = b""
         self._end = 0
         self._synced = time.monotonic()
+        self._hold: Hold | None = None
+
+    def hold(self, seconds: float = HOLD_SECONDS) -> None:
+        """Let nobody else write to the folder until `close`, or the end of this process.
+
+        A clearing house whose driver was killed lives on for a moment: wait for it. Raises RunError
+        where somebody still writes after so many seconds.
+        """
+        until = time.monotonic() + seconds
+        while self._hold is None:
+            try:
+                self._hold = Hold(self.folder, "another clearing house writes this journal")
+            except RunError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
 
     def open(self, tick: int) -> None:
         """Start a new segment whose first record will be `tick`."""
-        self.close()
+        self._end_segment()
         path = self.folder / segment_name(tick)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with _told(self.folder, tick):
@@ -109,7 +134,15 @@ class Journal:
         return self._handle is not None
 
     def close(self) -> None:
-        """Force everything to the disk."""
+        """Force everything to the disk, and let others write to the folder."""
+        try:
+            self._end_segment()
+        finally:
+            if self._hold is not None:
+                self._hold.release()
+                self._hold = None
+
+    def _end_segment(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
             with _told(self.folder, None):

@@ -141,6 +141,7 @@ class Shard:
     def start(self) -> int:
         """Bring up the hosts, and go on from the disk if there is something; the next tick."""
         if self.journal is not None:
+            self.journal.hold()
             found = newest_snapshot(self.journal.folder)
             if found is not None:
                 self._return_to(*found)

@@ -95,6 +95,13 @@ def play(
 def scenario_of(run: runs.Run) -> Scenario:
     """The scenario that a run was made from; RunError where a file that it reads has changed."""
     scenario = scenarios.parse(run.scenario, f"{run.folder}/scenario.yaml")
+    check_same(run, scenario)
+    return scenario
+
+
+def check_same(run: runs.Run, scenario: Scenario) -> None:
+    """RunError where run.json tells of another seed or length, or where a file that the scenario
+    reads is not what the run was made from."""
     for name in ("seed", "ticks", "markets"):
         said, kept = run.facts[name], getattr(scenario, name)
         if said != kept:
@@ -102,12 +109,6 @@ def scenario_of(run: runs.Run) -> Scenario:
                 f"{run.folder / 'run.json'}: {name}={said}, but scenario.yaml says {kept}: "
                 "damaged or edited"
             )
-    inputs_of(run, scenario)
-    return scenario
-
-
-def inputs_of(run: runs.Run, scenario: Scenario) -> None:
-    """RunError where a file that the scenario reads is not what the run was made from."""
     found = scenario.inputs()
     for path, kept in run.facts["inputs"].items():
         if found.get(path, kept) != kept:

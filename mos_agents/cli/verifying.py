@@ -16,7 +16,14 @@ from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, LocalShards
 from mos_agents.actors.replay import Replay
 from mos_agents.cli.acting import JOURNAL, Acting, shard_plan
-from mos_agents.cli.playing import inputs_of, loop_of, plural, progress, scenario_of, steps_of
+from mos_agents.cli.playing import (
+    check_same,
+    loop_of,
+    plural,
+    progress,
+    scenario_of,
+    steps_of,
+)
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.runs import Run, RunError
@@ -28,6 +35,10 @@ from mos_agents.scenarios import Scenario
 
 OWN_FAULTS = {"refused", "not finite"}
 """Trouble that a policy has again when it is played again; all else depended on the day."""
+
+
+OF_ACTORS = {"trouble", "withdrawn"}
+"""What run.json tells of a finished run of actors only."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ def _of_the_loop(run: Run) -> Verified:
     scenario = scenario_of(run)
     market = scenario.market()
     _check_facts(run, scenario, market)
-    if trouble := {"trouble", "withdrawn"} & set(run.facts):
+    if trouble := OF_ACTORS & set(run.facts):
         raise RunError(f"{run.folder}/run.json: {min(trouble)} is for runs of actors: damaged")
     anew = Rebuilding(run, market)
     with progress(scenario.ticks) as show:
@@ -142,12 +153,13 @@ def _of_actors(run: Run) -> Verified:
             f"another platform or version{_other_versions(run)}"
         )
     _check_tables(run, anew)
-    if run.facts.get("faults"):
+    if "faults" in run.facts:
         raise RunError(f"{run.folder}/run.json: faults is for runs of one loop: damaged")
-    said = {name: kinds for name, kinds in run.facts.get("trouble", {}).items() if kinds}
+    if gone := OF_ACTORS - set(run.facts):
+        raise RunError(f"{run.folder}/run.json: {min(gone)} is missing: damaged or edited")
     for name, ours, theirs in (
-        ("trouble", said, dict(replay.counts)),
-        ("withdrawn", run.facts.get("withdrawn", []), replay.withdrawn),
+        ("trouble", run.facts["trouble"], dict(replay.counts)),
+        ("withdrawn", run.facts["withdrawn"], replay.withdrawn),
     ):
         if ours != theirs:
             raise RunError(
@@ -181,7 +193,7 @@ def _from_the_seed(run: Run, acting: Acting, replay: Replay) -> Verified:
             anew.take(tick.row, tick.means)
             show(anew.ticks)
     if driver.hash != run.facts["hash"]:
-        if late := _trouble_of_the_day(run.facts.get("trouble", {})):
+        if late := _trouble_of_the_day(run.facts["trouble"]):
             raise RunError(f"{before}: {late}, and the seed does not repeat that; {AUDIT}")
         _tell_another(run, scenario, anew, driver.hash)
     _check_tables(run, anew)
@@ -234,7 +246,7 @@ def _undecided(run: Run) -> Scenario:
             if isinstance(group, dict):
                 group.pop("policy", None)
         made = scenarios.files.validate(data, f"{run.folder}/scenario.yaml")
-        inputs_of(run, made)
+        check_same(run, made)
         return made
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from mos_agents.runs.files import RunError
+from mos_agents.runs.tables import TABLES
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -87,10 +88,16 @@ def check_facts(facts: dict[str, Any], where: object) -> None:
         names = getattr(checked.market, field)
         if len(set(names)) != len(names):
             raise RunError(f"{where}: market.{field} has a name twice; the file is damaged")
-    if checked.recorded_markets > checked.markets:
+    for least, most in (("recorded_markets", "markets"), ("every", "ticks")):
+        if getattr(checked, least) > getattr(checked, most):
+            raise RunError(
+                f"{where}: {least}={getattr(checked, least)} must be at most "
+                f"{most}={getattr(checked, most)}; the file is damaged"
+            )
+    if checked.parts_sha256 is not None and set(checked.parts_sha256) != set(TABLES):
         raise RunError(
-            f"{where}: recorded_markets={checked.recorded_markets} must be at most "
-            f"markets={checked.markets}; the file is damaged"
+            f"{where}: parts_sha256 must have the digests of {', '.join(TABLES)}; the file is "
+            "damaged"
         )
     for table, digests in (checked.parts_sha256 or {}).items():
         if len(digests) != checked.parts:

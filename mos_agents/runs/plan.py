@@ -45,7 +45,8 @@ class Plan:
             kept = min(kept, max(FEW_MARKETS, ROWS // (ticks * layout.L)))
         if every is None:
             every = -(-ticks * kept * layout.L // ROWS) or 1
-        return cls(kept, every, ticks, layout.L, layout.N)
+        # A run has the first tick at least; a longer stride would say the same in other words.
+        return cls(kept, min(every, ticks), ticks, layout.L, layout.N)
 
     @property
     def kept_ticks(self) -> int:

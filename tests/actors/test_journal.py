@@ -157,6 +157,27 @@ def test_files_that_are_gone_moved_or_exchanged_are_told(journal, tmp_path, harm
         read(copy)
 
 
+def test_a_journal_has_one_writer_and_a_new_one_waits_for_the_end_of_the_former(
+    tmp_path, monkeypatch
+):
+    first, second = Journal(tmp_path, SHAPE), Journal(tmp_path, SHAPE)
+    first.hold()
+    with pytest.raises(RunError, match="another clearing house writes this journal"):
+        second.hold(seconds=0.0)
+    waited = []
+
+    def ended(seconds):
+        waited.append(seconds)
+        first.close()
+
+    monkeypatch.setattr("mos_agents.actors.journal.time.sleep", ended)
+    second.hold()
+    assert len(waited) == 1
+    second.open(0)  # a new segment is no end
+    with pytest.raises(RunError):
+        first.hold(seconds=0.0)
+
+
 def test_a_snapshot_with_an_object_in_it_is_not_opened(tmp_path):
     """A pickle in an archive would be a program: it is refused before it is read."""
     journal = Journal(tmp_path, SHAPE)

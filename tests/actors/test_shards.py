@@ -326,6 +326,7 @@ def test_the_withdrawn_stay_so_and_counts_go_on_after_a_resumption(tmp_path, str
                 shard.advance(stop - shard.house.tick)
                 if checkpoints:
                     shard.checkpoint()
+                shard.close()
             shard = begun(folder)
             shard.advance(18 - shard.house.tick)
             found = shard.advance(0)
@@ -522,6 +523,7 @@ def test_a_host_that_keeps_its_memory_back_cannot_keep_the_market_from_its_check
         shard.checkpoint()
     assert [p.name for p in tmp_path.glob("snapshot-*.npz")] == ["snapshot-000000000016.npz"]
     assert shard.advance(0).withdrawn == ("firm_1",)
+    shard.close()
     again = one_shard(SHOP, LocalRuntime(), folder=str(tmp_path))
     assert again.start() == 16 and again.advance(1).withdrawn == ("firm_1",)
 
