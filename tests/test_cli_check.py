@@ -10,8 +10,10 @@ import polars as pl
 import pytest
 
 from mos_agents import scenarios
+from mos_agents.learners.network_files import save_network
 from mos_agents.learners.saving import save
 from tests.commands import refused
+from tests.learners.networks import network
 from tests.test_cli import told
 
 CASES = Path(__file__).parent / "cases"
@@ -104,6 +106,14 @@ def test_what_was_learnt_is_told_with_the_line_that_uses_it(capsys, here):
     assert "kind: frozen" in lines
     (here / "memory.npz").write_bytes(b"PK")
     assert "memory.npz" in refused(capsys, "check", "memory.npz")
+
+
+def test_a_trained_network_is_told_with_whom_it_plays_for(capsys, here):
+    seat = scenarios.load("retail").market().seat("platform")
+    save_network(here / "net.npz", network(seat))
+    lines = told(capsys, "check", "net.npz")
+    assert "net.npz is a trained network of platform (platform): 10 listings" in lines
+    assert "policy: {kind: network, path: net.npz}" in lines
 
 
 @pytest.mark.parametrize("name", ["report.html", "notes.txt~", "picture.png", "data.json"])
