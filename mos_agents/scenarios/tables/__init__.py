@@ -11,8 +11,9 @@ from mos_agents.scenarios.tables.catalogue import (
     arrange,
     read_catalogue,
 )
+from mos_agents.scenarios.tables.columns import Part
 from mos_agents.scenarios.tables.options import MOST_LISTINGS, TableFile
-from mos_agents.scenarios.tables.series import Part, Series, SeriesFile, read_series
+from mos_agents.scenarios.tables.series import Series, SeriesFile, read_series
 from mos_agents.scenarios.tables.sources import BUILTIN, digest_of, resolve
 
 __all__ = [

@@ -13,9 +13,10 @@ from mos_agents.scenarios.tables.catalogue import (
     read_catalogue,
     spread,
 )
+from mos_agents.scenarios.tables.columns import Columns, columns_of
 from mos_agents.scenarios.tables.options import MOST_ROWS, TableFile
 from mos_agents.scenarios.tables.reading import read_table
-from mos_agents.scenarios.tables.series import Columns, Series, columns_of, moments_of
+from mos_agents.scenarios.tables.series import Series, moments_of
 from mos_agents.scenarios.tables.table import Table, printable
 from mos_agents.scenarios.tables.times import direction, gaps
 

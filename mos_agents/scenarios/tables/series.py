@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -13,38 +12,21 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 from mos_agents.scenarios.tables import numbers
 from mos_agents.scenarios.tables.catalogue import LARGEST, dropped_rows, told_of
+from mos_agents.scenarios.tables.columns import (
+    MOSTLY,
+    QUOTES,
+    Columns,
+    Part,
+    columns_of,
+    one_within_another,
+    words,
+)
 from mos_agents.scenarios.tables.options import MOST_ROWS, TableFile
 from mos_agents.scenarios.tables.reading import read_table
-from mos_agents.scenarios.tables.table import Table, empty, key, listed, printable
-from mos_agents.scenarios.tables.times import Times, counted, direction, gaps, times_of
+from mos_agents.scenarios.tables.table import Table, key, listed, printable
+from mos_agents.scenarios.tables.times import Times, direction, gaps, times_of
 
-Part = Literal["price", "cost", "demand"]
 WHAT = {"price": "a price > 0", "cost": "a cost >= 0", "demand": "a demand >= 0"}
-
-MOSTLY = 0.5
-"""A column holds numbers if this share of what is there does."""
-
-_QUOTES = set(
-    "open opening high low close closing last settle settlement mid bid ask vwap adj adjusted "
-    "eröffnung erster hoch tief schluss schlusskurs ouverture haut bas clôture cloture dernier "
-    "apertura máximo maximo mínimo minimo cierre último ultimo massimo chiusura abertura máxima "
-    "mínima fechamento otwarcie najwyzszy najnizszy zamkniecie max min o h l c".split()
-)
-"""Words for prices of one instrument beside each other: a file with two of them has to be told."""
-
-_PRICES = _QUOTES | set("price prices kurs preis prix precio value".split())
-_OTHER = set(
-    "volume vol trades trade count qty quantity size sizes shares turnover interest oi change chg "
-    "pct percent return returns dividend dividends split splits weight rank visitors orders "
-    "number".split()
-)
-"""Words for what is no price and no cost; a demand it may be."""
-
-_INDEX = set("index idx id ids row rows no nr n seq sequence tick step t unnamed level".split())
-_WHEN = set(
-    "time timestamp date datetime unix epoch ts year month day week weekday hour minute second "
-    "period quarter jahr monat tag datum".split()
-)
 
 
 class SeriesFile(TableFile):
@@ -78,21 +60,6 @@ class Series(NamedTuple):
     span: tuple[str, str] | None
     notes: tuple[str, ...]
     left_out: tuple[str, ...]
-
-
-class Columns(NamedTuple):
-    """What the columns of a table are: those that may be taken, and those that say something else.
-
-    numbers: headings of all columns that hold numbers.
-    candidates: those of them that could be meant without being named.
-    others: why each of the rest is none.
-    times: columns that say when.
-    """
-
-    numbers: list[str]
-    candidates: list[str]
-    others: dict[str, str]
-    times: list[Times]
 
 
 def read_series(file: SeriesFile, part: Part, names: Sequence[str]) -> Series:
@@ -137,72 +104,6 @@ def _texts_of(
     return [next(left) if column.dtype == pl.String else None for column in given]
 
 
-def words(heading: str) -> list[str]:
-    """The words of a heading: "AAPL.AdjClose" has aapl, adj and close."""
-    split = re.sub(r"([a-z])([A-Z])", r"\1 \2", heading)
-    return re.findall(r"[^\W\d_]+", split.casefold())
-
-
-def columns_of(table: Table, part: Part) -> Columns:
-    """What each column is: a time, a text, a row number, a volume, or a candidate."""
-    found = Columns([], [], dict(table.left_out), [])
-    for column in table.columns:
-        name, said = column.name, set(words(column.name))
-        if column.dtype == pl.Boolean:
-            found.others[name] = "truth values"
-            continue
-        written = share_of_numbers(column)
-        when = times_of(column)
-        if when is not None and not (said & _PRICES and written >= MOSTLY):
-            found.others[name] = when.told
-            found.times.append(when)
-            continue
-        if written < MOSTLY:
-            found.others[name] = "texts" if empty(column).sum() < len(column) else "nothing"
-            continue
-        found.numbers.append(name)
-        if (why := _something_else(column, said, part)) is None:
-            found.candidates.append(name)
-            continue
-        found.others[name] = why
-        if why in (_NUMBERS_OF_ROWS, _NUMBERS_OF_DAYS):
-            found.times.append(counted(column, why))
-    return found
-
-
-_NUMBERS_OF_ROWS, _NUMBERS_OF_DAYS = "row numbers", "numbers of years, days or hours"
-
-
-def share_of_numbers(column: pl.Series) -> float:
-    """How many of the values that are there are numbers, however they are written."""
-    if column.dtype.is_numeric():
-        return float(not column.drop_nulls().is_empty())
-    return numbers.share_of_numbers(column) if column.dtype == pl.String else 0.0
-
-
-def _something_else(column: pl.Series, said: set[str], part: Part) -> str | None:
-    """What a column of numbers plainly is, if it is not what the part is driven by."""
-    if said & _PRICES - {"adj", "adjusted", "max", "min", "o", "h", "l", "c"}:
-        return None
-    values = column.cast(pl.Float64, strict=False)
-    whole = not len(values.filter(values != values.floor())) and not values.drop_nulls().is_empty()
-    if whole and said & _WHEN:
-        return _NUMBERS_OF_DAYS
-    if (whole and said & _INDEX) or _counts_up(values, named=bool(said)):
-        return _NUMBERS_OF_ROWS
-    if part != "demand" and said & _OTHER:
-        return "volumes, sizes or changes"
-    return None
-
-
-def _counts_up(values: pl.Series, named: bool) -> bool:
-    """Whether values are 0, 1, 2, ... or 1, 2, 3, ...; without a heading, from anywhere."""
-    if len(values) < 3 or values.null_count():
-        return False
-    steps = values.diff().drop_nulls()
-    return bool((steps == 1.0).all()) and (not named or values[0] in (0.0, 1.0))
-
-
 def _wanted(
     file: SeriesFile, table: Table, columns: Columns, part: Part, names: Sequence[str]
 ) -> tuple[list[str], list[str]]:
@@ -227,11 +128,11 @@ def _wanted(
             )
         others = [h for h in table.heading if h != found[0]]
         return found, [f"column {found[0]!r} taken"] if others else []
-    quotes = [h for h in found if set(words(h)) & _QUOTES]
+    quotes = [h for h in found if set(words(h)) & QUOTES]
     told = f"{file.path}: more than one column could be meant ({listed(found)})"
     lacking = _first_missing(table, found)
-    alike = len({frozenset(set(words(h)) & _QUOTES) for h in found}) == 1
-    if (len(quotes) >= 2 and not alike) or _one_within_another(table, found):
+    alike = len({frozenset(set(words(h)) & QUOTES) for h in found}) == 1
+    if (len(quotes) >= 2 and not alike) or one_within_another(table, found):
         quotes = quotes or found
         pick = next((h for h in found if key(h) == "close"), quotes[-1])
         raise InputError(f"{told}; say which, as in columns: [{pick}]{lacking}")
@@ -247,25 +148,6 @@ def _wanted(
             f"{lacking}"
         )
     return found, [f"columns taken in their order: {listed(found)}"]
-
-
-def _one_within_another(table: Table, headings: Sequence[str]) -> bool:
-    """Whether three columns or more look like the open, high, low and close of one instrument: one
-    is always the highest, one always the lowest, and they are never far apart."""
-    if not 3 <= len(headings) <= 6 or table.height < 3:
-        return False
-    try:
-        given = [table.column(h) for h in headings]
-        read = numbers.numbers(table.shown, given, table.lines, table.allowed)[0]
-    except InputError:
-        return False
-    rows = np.stack([numbers.as_array(c) for c in read], axis=1)
-    rows = rows[np.isfinite(rows).all(axis=1)]
-    if not len(rows):
-        return False
-    high, low = rows.max(axis=1, keepdims=True), rows.min(axis=1, keepdims=True)
-    ordered = (rows == high).all(axis=0).any() and (rows == low).all(axis=0).any()
-    return bool(ordered and (low > 0.0).all() and (high < 1.25 * low).all())
 
 
 def _first_missing(table: Table, headings: Sequence[str]) -> str:

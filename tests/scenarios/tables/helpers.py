@@ -17,7 +17,7 @@ from mos_agents.scenarios.tables import (
     read_catalogue,
     read_series,
 )
-from mos_agents.scenarios.tables.series import Part
+from mos_agents.scenarios.tables.columns import Part
 
 HEAD = "product,seller,cost,reference_price,quality,stock\n"
 ROWS = "tea,a,1.5,2.5,0.5,10\nmilk,a,2,3,0,\n"

@@ -15,7 +15,7 @@ from mos_agents import scenarios
 from mos_agents.market.reference import Fundamentals, Replay
 from mos_agents.market.types import InputError
 from mos_agents.rollout import rollout
-from mos_agents.scenarios.tables.series import Part
+from mos_agents.scenarios.tables.columns import Part
 from tests.scenarios.tables.helpers import CASES, refusal, series
 
 OHLCV = (
