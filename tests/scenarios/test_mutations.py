@@ -104,6 +104,8 @@ def names_the_place(told: str, path: tuple[Any, ...], line: int) -> bool:
         return True
     if all(key in told for key in keys):
         return True
+    if keys[0] == "catalogue" and ("quotes." in told or "positions." in told):
+        return True  # limits and books that do not go with what is sold are named themselves
     return any(one in told for one in dotted) and any(
         f".{key}{after}" in told for key in keys[-2:] for after in "=."
     )
