@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import resource
 import time
 from collections.abc import Iterator
@@ -90,7 +91,8 @@ def with_value(data: Any, path: tuple[Any, ...], text: str) -> str:
 
 def written(name: str, path: tuple[Any, ...], text: str) -> str:
     data = yaml.safe_load(scenarios.dump(scenarios.load(name)))
-    file = yaml.safe_dump(with_value(data, path, text), sort_keys=False, width=10**6)
+    changed = with_value(data, path, text)
+    file = yaml.dump(changed, Dumper=yaml.CSafeDumper, sort_keys=False, width=10**6)
     return file.replace(HOLE, text)
 
 
@@ -104,8 +106,8 @@ def names_the_place(told: str, path: tuple[Any, ...], line: int) -> bool:
         return True
     if all(key in told for key in keys):
         return True
-    if keys[0] == "catalogue" and ("quotes." in told or "positions." in told):
-        return True  # limits and books that do not go with what is sold are named themselves
+    if re.search(r"\b(catalogue|quotes|positions)\.[a-z_]+=", told):
+        return True  # two settings that do not go together: the other one is named, and both told
     return any(one in told for one in dotted) and any(
         f".{key}{after}" in told for key in keys[-2:] for after in "=."
     )
