@@ -1,5 +1,7 @@
 """What the tests of actors share."""
 
+import contextlib
+
 import pytest
 
 from mos_agents.actors import shard
@@ -20,13 +22,41 @@ def strangers(monkeypatch):
         monkeypatch.setitem(POLICIES, kind, cls)
 
 
-@pytest.fixture(scope="session")
-def own_cluster():
-    """One cluster of this process's own for all tests: bringing one up takes seconds."""
-    from mos_agents.actors.ray_cluster import cluster
+class OwnCluster:
+    """One cluster of this process's own for many tests: to bring one up takes seconds.
 
-    with cluster():
-        yield
+    A process can be in one cluster only. A test that needs another one closes this one first, and
+    the next test that uses it opens it again.
+    """
+
+    def __init__(self) -> None:
+        self._opened = contextlib.ExitStack()
+
+    def open(self) -> None:
+        import ray
+
+        from mos_agents.actors.ray_cluster import cluster
+
+        if not ray.is_initialized():
+            self.close()  # a test may have ended it
+            self._opened.enter_context(cluster())
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+@pytest.fixture(scope="session")
+def shared_cluster():
+    """The tests' shared cluster, which may be closed at the moment."""
+    shared = OwnCluster()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def own_cluster(shared_cluster):
+    """The tests' shared cluster, open."""
+    shared_cluster.open()
 
 
 OVER_RAY = [

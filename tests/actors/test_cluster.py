@@ -19,6 +19,7 @@ from tests.actors.worlds import SHOP, plan_of, undisturbed
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 MAKERS = scenarios.load("market_making")
 TOKEN = secrets.token_hex(32)
+pytestmark = pytest.mark.xdist_group("ray")
 
 
 def up(monkeypatch, mode, nodes):
@@ -38,8 +39,13 @@ def up(monkeypatch, mode, nodes):
     return made
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_other_cluster(shared_cluster):
+    shared_cluster.close()
+
+
 @pytest.fixture(scope="module")
-def two_nodes():
+def two_nodes(_no_other_cluster):
     with pytest.MonkeyPatch.context() as patch:
         made = up(patch, "token", 2)
         yield made

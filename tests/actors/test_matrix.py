@@ -72,7 +72,8 @@ class Again(RayShards):
 
 
 @pytest.fixture(scope="module")
-def again(own_cluster):
+def again(shared_cluster):
+    shared_cluster.open()
     made = Again()
     yield made
     for house in made.houses:
