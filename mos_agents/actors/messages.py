@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.faults import describe
 
@@ -62,49 +60,3 @@ def checked_reply(reply: Any, call: Call) -> Reply:
 
 told = describe
 """One short line about a stranger's object or error."""
-
-
-# --- memories as plain arrays ---------------------------------------------------------------------
-
-
-def flatten(memory: Any) -> list[Array]:
-    """The arrays of a policy's memory (nested tuples, dicts, None), in a fixed order."""
-    if memory is None:
-        return []
-    if isinstance(memory, dict):
-        return [a for key in sorted(memory) for a in flatten(memory[key])]
-    if isinstance(memory, tuple | list):
-        return [a for part in memory for a in flatten(part)]
-    array = np.asarray(memory)
-    if array.dtype.kind not in "fiub":
-        raise InputError(
-            f"memory holds {array.dtype}: a policy remembers numbers, in arrays, tuples, lists and "
-            "dictionaries; keep others as codes"
-        )
-    return [array]
-
-
-def restored(template: Any, arrays: list[Array]) -> Any:
-    """The memory shaped like `template` with these arrays; the inverse of `flatten`."""
-    left = list(arrays)
-    memory = _filled(template, left)
-    if left:
-        raise InputError(f"memory has {len(left)} arrays too many for this policy")
-    return memory
-
-
-def _filled(template: Any, left: list[Array]) -> Any:
-    if template is None:
-        return None
-    if isinstance(template, dict):
-        found = {key: _filled(template[key], left) for key in sorted(template)}
-        return {key: found[key] for key in template}
-    if isinstance(template, tuple):
-        parts = [_filled(part, left) for part in template]
-        return type(template)(*parts) if hasattr(template, "_fields") else tuple(parts)
-    if isinstance(template, list):
-        return [_filled(part, left) for part in template]
-    if not left:
-        raise InputError("memory has too few arrays for this policy")
-    array = left.pop(0)
-    return array if isinstance(template, np.ndarray) else type(template)(array)

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.actors.messages import Call, MessageError, Reply, flatten, restored
+from mos_agents.actors.memories import flatten, restored, template_of
+from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.random import Streams
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array
@@ -58,8 +59,8 @@ class Participant:
         which everybody's follows, stays with the clearing house."""
         self.run, self.seat, self.policy, self.incarnation = run, seat, policy, incarnation
         self.streams = streams
-        self._template = policy.start(seat, len(streams.markets))
-        self.memory = self._template
+        self.memory = policy.start(seat, len(streams.markets))
+        self._template = template_of(self.memory)  # a policy may write to its own lists
         self.tick = -1
         self._last: Reply | None = None
 
@@ -90,8 +91,13 @@ class Participant:
         return self.tick
 
     def snapshot(self) -> Snapshot:
-        """The memory as plain arrays, which later decisions do not touch."""
-        return Snapshot(self.tick, [array.copy() for array in flatten(self.memory)])
+        """The memory as plain arrays, which later decisions do not touch.
+
+        Raises InputError where it would not come back as it is.
+        """
+        arrays = flatten(self.memory)
+        restored(self._template, arrays)
+        return Snapshot(self.tick, [array.copy() for array in arrays])
 
     def restore(self, snapshot: Snapshot) -> None:
         """Go back to a snapshot; the luck needs no restoring, it goes by tick."""

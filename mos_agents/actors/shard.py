@@ -26,7 +26,8 @@ from mos_agents.actors.journal import (
     newest_snapshot,
     records,
 )
-from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply, flatten, restored
+from mos_agents.actors.memories import flatten, restored
+from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply
 from mos_agents.actors.participant import Snapshot, checked_memories
 from mos_agents.actors.runtime import Answer, Runtime
 from mos_agents.actors.summaries import Progress, Summaries, Summary
@@ -255,17 +256,17 @@ class Shard:
                 try:
                     checked = replies[call.participant] = checked_reply(reply, call)
                     if checked.action is None:
-                        self._note_reason(call, checked.fault)
+                        self._note_reason(call.participant, checked.fault)
                 except MessageError as error:
                     replies[call.participant] = "misaddressed"
-                    self._note_reason(call, str(error))
+                    self._note_reason(call.participant, str(error))
                 seconds = max(answer.seconds, self._seconds.get(call.participant, 0.0))
                 self._seconds[call.participant] = seconds
             self._born[i] = None
         else:
             replies |= {c.participant: "late" if answer.late else "failed" for c in calls}
             for call in calls if not answer.late else ():
-                self._note_reason(call, answer.error)
+                self._note_reason(call.participant, answer.error)
         good = all(isinstance(replies[call.participant], Reply) for call in calls)
         if good or (answer.late and self._is_starting(i)):
             self._misses[i] = 0
@@ -274,10 +275,10 @@ class Shard:
         if self._misses[i] >= self.plan.patience:
             self._again(i, self._past)
 
-    def _note_reason(self, call: Call, words: str) -> None:
+    def _note_reason(self, name: str, words: str) -> None:
         """Keep the first words on why a participant's decision failed: a person will ask for it."""
         if words:
-            self._reasons.setdefault(call.participant, f"{one_line(words)} (tick {call.tick:,})")
+            self._reasons.setdefault(name, f"{one_line(words)} (tick {self.house.tick:,})")
 
     # --- lives ------------------------------------------------------------------------------------
 
@@ -368,8 +369,10 @@ class Shard:
                 if not answer.good:
                     raise MessageError(answer.error)
                 memories |= checked_memories(answer.value, self._roster[i], self.house.tick - 1)
-            except MessageError:
+            except MessageError as error:
                 whole = False  # the older memories and the calls since still serve
+                for name in self._roster[i] if not answer.late and not answer.dead else ():
+                    self._note_reason(name, str(error))
                 self._mute[i] += not (answer.late or answer.dead)
                 if self._mute[i] >= self.plan.patience:
                     self._again(i, self._past)

@@ -3,11 +3,16 @@
 import os
 import random
 import signal
+import zlib
+from collections import deque
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
-from mos_agents.actors.messages import flatten
+from mos_agents.actors.memories import flatten
 from mos_agents.actors.runtime import LocalRuntime
+from mos_agents.policies import POLICIES
 from mos_agents.rollout import Table, turns
 from tests.actors.worlds import driven, one_shard, undisturbed, with_policy
 from tests.learners.worlds import KINDS
@@ -67,6 +72,77 @@ def test_a_learner_killed_at_a_random_tick_ends_with_the_same_table(kind, checkp
     assert sum(c.get("restarted", 0) for c in progress.counts.values()) == 2
     assert shard.digest.hexdigest() == undisturbed(scenario, TICKS, MARKETS)
     assert remembered(shard) == looped(scenario)
+
+
+@dataclass(frozen=True)
+class Keeps:
+    """Remembers what it saw in plain Python, in some way; its price follows from that."""
+
+    kind = "keeps"
+    atomic = False
+    how: str = "list"
+
+    def start(self, seat, batch):
+        return {
+            "list": [], "None": None, "dict": {}, "deque": deque(maxlen=3), "int": 0, "text": "",
+            "tuple": (), "scalar": np.float32(0),
+        }[self.how]  # fmt: skip
+
+    def act(self, seat, observation, memory, shocks):
+        seen = float(observation.sum())
+        if self.how in ("list", "deque"):
+            memory.append(seen)  # a policy may write to its own
+        elif self.how == "dict":
+            memory[shocks.tick] = seen
+        else:
+            before = memory if self.how == "None" and memory else 0.0
+            memory = {
+                "None": seen + before, "int": 0.5 * seen, "text": str(seen),
+                "tuple": (seen, memory), "scalar": np.float64(seen),
+            }[self.how]  # fmt: skip
+        share = zlib.crc32(repr(memory).encode()) / 2**32
+        asked = seat.low + (seat.high - seat.low) * share
+        return np.broadcast_to(asked, (len(observation), *seat.action_shape)), memory
+
+
+HOWS = ["list", "None", "dict", "deque", "int", "text", "tuple", "scalar"]
+
+
+@pytest.mark.parametrize("at", [1, 7, 12])
+@pytest.mark.parametrize("how", HOWS)
+def test_a_memory_in_plain_python_survives_a_death_in_whatever_form_it_is(how, at, monkeypatch):
+    monkeypatch.setitem(POLICIES, "keeps", Keeps)
+    scenario, runtime = with_policy("firm_1", {"kind": "keeps", "how": how}), LocalRuntime()
+    shard = one_shard(scenario, runtime, MARKETS)
+    shard.start()
+    shard.advance(at)
+    assert shard._remember_all()
+    shard.advance(3)
+    runtime.kill(shard._handles[shard._roster.index(["firm_1"])])
+    counts = shard.advance(17 - at).counts
+    assert counts == {"firm_1": {"restarted": 1}}
+    assert shard.digest.hexdigest() == undisturbed(scenario, 20, MARKETS)
+
+
+@dataclass(frozen=True)
+class TurnsStrange(Keeps):
+    """Remembers numbers at first, and a set later."""
+
+    kind = "turns_strange"
+
+    def act(self, seat, observation, memory, shocks):
+        action, _ = super().act(seat, observation, None, shocks)
+        return action, {1} if shocks.tick > 3 else 0.0
+
+
+def test_a_memory_that_becomes_what_cannot_come_back_is_told_with_the_reason(monkeypatch):
+    monkeypatch.setitem(POLICIES, "turns_strange", TurnsStrange)
+    scenario = with_policy("firm_1", {"kind": "turns_strange", "how": "None"})
+    shard = one_shard(scenario, LocalRuntime(), MARKETS)
+    shard.start()
+    shard.advance(8)
+    assert not shard._remember_all()
+    assert "memory holds a set" in shard.advance(1).reasons["firm_1"]
 
 
 @pytest.mark.xdist_group("ray")

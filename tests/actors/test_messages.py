@@ -1,19 +1,17 @@
 """A message that does not belong here is refused; a memory survives being written down."""
 
+import random
+from array import array
+from collections import Counter, defaultdict, deque
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mos_agents.actors.messages import (
-    Call,
-    MessageError,
-    Reply,
-    checked_reply,
-    flatten,
-    restored,
-    told,
-)
+from mos_agents.actors.memories import flatten, restored, template_of
+from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply, told
 from mos_agents.learners import LEARNERS
 from mos_agents.market.random import Streams
 from mos_agents.market.types import InputError
@@ -93,10 +91,13 @@ def assert_same(one, other):
         assert list(one) == list(other)
         for key in one:
             assert_same(one[key], other[key])
-    elif isinstance(one, tuple | list):
+    elif isinstance(one, tuple | list | deque):
+        assert getattr(one, "maxlen", None) == getattr(other, "maxlen", None)
         assert len(one) == len(other)
         for a, b in zip(one, other, strict=True):
             assert_same(a, b)
+    elif isinstance(one, int | str):
+        assert one == other
     elif one is not None:
         a, b = np.asarray(one), np.asarray(other)
         assert a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
@@ -134,20 +135,25 @@ ARRAYS = some.builds(
     some.lists(some.integers(0, 3), max_size=3).map(tuple),
     some.sampled_from(["f8", "f4", "i8", "u4", "?"]),
 )
+SINGLE = (
+    some.none() | some.integers() | some.floats() | some.booleans() | some.text(max_size=3)
+    | some.floats(width=32).map(np.float32)
+)  # fmt: skip
 MEMORIES = some.recursive(
-    some.none() | ARRAYS | some.integers(-9, 9) | some.floats(allow_nan=False) | some.booleans(),
+    ARRAYS | SINGLE,
     lambda part: (
         some.lists(part, max_size=3)
         | some.lists(part, max_size=3).map(tuple)
-        | some.dictionaries(some.text(max_size=3), part, max_size=3)
+        | some.builds(deque, some.lists(part, max_size=3), some.none() | some.integers(3, 5))
+        | some.dictionaries(some.text(max_size=3) | some.integers(), part, max_size=3)
     ),
     max_leaves=8,
 )
 
 
-@given(MEMORIES)
-def test_flatten_and_restored_are_inverse(memory):
-    assert_same(restored(memory, flatten(memory)), memory)
+@given(MEMORIES, MEMORIES)
+def test_a_memory_comes_back_whatever_form_it_had_at_the_start(memory, start):
+    assert_same(restored(template_of(start), flatten(memory)), memory)
 
 
 @given(MEMORIES)
@@ -155,17 +161,48 @@ def test_a_memory_with_an_array_too_many_or_too_few_is_refused(memory):
     arrays = flatten(memory)
     with pytest.raises(InputError, match="too many"):
         restored(memory, [*arrays, np.zeros(1)])
-    if arrays:
-        with pytest.raises(InputError, match="too few"):
-            restored(memory, arrays[:-1])
+    with pytest.raises(InputError, match="too few"):
+        restored(memory, arrays[:-1])
+
+
+@pytest.mark.parametrize("form", [b"", b"3", b"[]", b"{}", b'["dict",3]', b'["x"]', b"[" * 9999])
+def test_a_form_that_is_none_is_refused(form):
+    with pytest.raises(InputError, match="cannot be read"):
+        restored(None, [np.frombuffer(form, np.uint8)])
+
+
+class Pair(NamedTuple):
+    one: object
+    two: object
+
+
+def test_a_named_tuple_comes_back_as_itself_where_it_was_one_at_the_start():
+    memory = {"pair": Pair([1], Pair(0.5, "x"))}
+    assert_same(restored(template_of(memory), flatten(memory)), memory)
+    for other in (None, {"pair": None}, {"pair": (1, 2)}):
+        with pytest.raises(InputError, match="use a plain tuple"):
+            restored(other, flatten(memory))
+
+
+def test_a_template_does_not_follow_what_a_policy_writes_to_its_memory():
+    memory = {"seen": [Pair(np.ones(2), [])]}
+    template = template_of(memory)
+    memory["seen"].clear()
+    assert_same(restored(template, flatten(whole := {"seen": [Pair(1, 2)]})), whole)
 
 
 @pytest.mark.parametrize(
-    "thing", ["text", b"bytes", object(), np.array([object()]), 1j, {1, 2}, lambda: 0]
-)
-def test_a_memory_of_anything_but_numbers_is_refused(thing):
-    with pytest.raises(InputError):
+    "thing",
+    [
+        b"bytes", object(), np.array([object()]), np.array(["a"]), 1j, {1, 2}, lambda: 0,
+        np.random.default_rng(0), random.Random(0), defaultdict(float), Counter("a"), {(1,): 2},
+        np.ma.masked_array([1.0], [True]), array("d", [1.0]), range(3),
+    ],
+)  # fmt: skip
+def test_what_would_not_come_back_as_it_was_is_refused_in_one_line(thing):
+    with pytest.raises(InputError, match="over actors a policy remembers numbers") as refused:
         flatten((np.zeros(2), {"a": thing}))
+    assert "\n" not in str(refused.value)
 
 
 def test_the_participants_of_these_tests_remember_something():

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mos_agents.actors.messages import Call, flatten
+from mos_agents.actors.memories import flatten
+from mos_agents.actors.messages import Call
 from mos_agents.actors.participant import Participant
 from mos_agents.learners import LEARNERS, levels, load, save
 from mos_agents.learners.saving import named
