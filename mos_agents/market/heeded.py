@@ -81,7 +81,11 @@ def check_time_step(market: Market) -> None:
 
 
 def always_zero(market: Market) -> dict[str, str]:
-    """The metrics that are 0 for everybody at every tick of this market, and why."""
+    """The metrics that are 0 for everybody at every tick of this market, and why.
+
+    The cost of holding goods is not among them where goods are held and it is set to 0: that is a
+    value like any other, with which a study compares.
+    """
     found: dict[str, str] = {}
     rule, held, lost = market.positions, not nothing_held(market), not nothing_lost(market)
     made = "all goods are made to order (stock=.inf), and nothing is held"
@@ -93,8 +97,6 @@ def always_zero(market: Market) -> dict[str, str]:
     if not held:
         found |= dict.fromkeys(("holding_cost", "inventory_pnl", "inventory_risk"), made)
     else:
-        if told("holding_cost") == 0.0:
-            found["holding_cost"] = "positions.holding_cost=0"
         mark = getattr(rule, "mark", None)
         if mark in ("cost", "reference") and stands_still(
             market, "cost" if mark == "cost" else "price"
@@ -106,8 +108,8 @@ def always_zero(market: Market) -> dict[str, str]:
         found["lost_opportunity"] = (
             "nobody is ever turned away (an auction, or endless stock and quotes)"
         )
-    if "holding_cost" in found and (told("shortage_cost") == 0.0 or not lost):
-        found["position_cost"] = "it costs nothing to hold goods or to be short of them"
+    if not held and (told("shortage_cost") == 0.0 or not lost):
+        found["position_cost"] = "nothing is held, and it costs nothing to be short of goods"
     if nobody_else_trades(market) or (
         told("fee") == told("unit_fee") == 0.0
         and (told("commission") == 0.0 or market.collector < 0)

@@ -308,11 +308,37 @@ def _shorthands(data: Any) -> list[str]:
 
 def _put(here: dict[str, Any], key: str, value: Any) -> None:
     if key == "kind" and here.get("kind") != value:
-        # Another kind has other parameters: its own defaults, not the old kind's values.
+        # Another kind has other parameters: its own defaults, not the old kind's values. A part
+        # that both have, such as the demand of an execution, is a choice of its own and stays.
+        kept = {
+            name: part
+            for name, part in here.items()
+            if isinstance(part, dict) and "kind" in part and _has_part(value, name)
+        }
         here.clear()
-    elif isinstance(value, str) and isinstance(here.get(key), dict) and "kind" in here[key]:
-        value = {"kind": value}  # `arrivals=poisson` is short for `arrivals.kind=poisson`
+        here.update(kept)
+    elif isinstance(value, str) and _has_kinds(here.get(key)):
+        # `arrivals=poisson` is short for `arrivals.kind=poisson`; so is `policy=reactive` for all.
+        if isinstance(here[key], dict):
+            _put(here[key], "kind", value)
+            return
+        value = {"kind": value}
     here[key] = value
+
+
+def _has_kinds(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(_has_kinds(one) for one in value)
+    return isinstance(value, dict) and "kind" in value
+
+
+def _has_part(kind: Any, name: str) -> bool:
+    """Whether an execution of this kind has a part of this name."""
+    return any(
+        name in model.model_fields
+        for model in models(Scenario.model_fields["execution"].annotation)
+        if model.model_fields["kind"].default == kind
+    )
 
 
 def plain(value: Any) -> Any:
@@ -356,7 +382,11 @@ def explain(error: ValidationError, data: Any) -> str:
     if kind == "value_error" and isinstance(problem["input"], dict | list):
         joint = "" if message.startswith(".") else ": "
         return f"{where}{joint}{message}" if path else message
-    if kind in _TYPES and path == ["instruments"]:
+    if kind == "tuple_type":
+        message = "must be a list of values, such as [1, 2]"
+    elif kind in ("dict_type", "model_type", "model_attributes_type"):
+        message = "must be a mapping, such as {kind: ...}"
+    elif kind in _TYPES and path == ["instruments"]:
         message = "must be a number, or a list of names"
     return f"{where}={echo(problem['input'])}: {message[0].lower()}{message[1:]}"
 

@@ -60,7 +60,6 @@ TOLD = [
     ("market_making", ["rewards.weights={pnl: 1, fees: -1}"], "no fee and no commission"),
     ("auction", ["rewards.weights={pnl: 1, conversion: 1}"], "nobody sells to customers"),
     ("pricing_game", ["rewards.weights={pnl: 1, lost_opportunity: -1}"], "nobody is ever turned"),
-    ("retail", ["positions.holding_cost=0"], "rewards.weights.holding_cost=-0.5 changes nothing"),
     ("retail", ["rewards.by_participant={firm_1: {fees: -1}}"], "by_participant.firm_1.fees"),
     ("retail", ["reference.cost={kind: shock, at: 500}"], "is not reached in 500 ticks"),
     ("market_making", ["reference.cost=geometric_brownian"], "every cost is 0"),
@@ -156,6 +155,58 @@ def test_who_builds_a_market_in_python_is_told_the_same(make, line):
     with pytest.raises(InputError) as found:
         make()
     assert line in str(found.value) and "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "preset, change",
+    [
+        ("retail", "positions.holding_cost=0"),
+        ("retail", "positions.commission=0.1"),
+        ("retail", "positions.shortage_cost=0"),
+        ("retail", "firms=1"),
+        ("retail", "products=1"),
+        ("retail", "quotes.high=80"),
+        ("retail", "catalogue.stock=5"),
+        ("retail", "rewards.weights.holding_cost=0"),
+        ("market_making", "positions.holding_cost=0"),
+        ("auction", "catalogue.cost=0"),
+        ("pricing_game", "catalogue.cost=0"),
+    ],
+)
+def test_a_setting_of_zero_and_other_ordinary_changes_are_no_faults(preset, change):
+    scenarios.override(scenarios.load(preset), [change]).market()
+
+
+@pytest.mark.parametrize("change", ["execution=expected", "execution.kind=expected"])
+def test_another_execution_keeps_the_demand(change):
+    changed = scenarios.override(scenarios.load("retail"), ["execution.demand.base=0.3", change])
+    rule = changed.market().execution
+    assert isinstance(rule, Expected) and rule.demand.base == 0.3
+
+
+def test_an_execution_without_a_demand_drops_it():
+    changed = scenarios.override(scenarios.load("pricing_game"), ["execution=fill_intensity"])
+    assert not hasattr(changed.execution, "demand")
+
+
+def test_one_policy_takes_the_place_of_a_list_by_its_name():
+    changed = scenarios.override(
+        scenarios.load("retail"), ["participants.firm.policy=static_markup"]
+    )
+    kinds = [type(policy).__name__ for policy in changed.policies().values()]
+    assert kinds[1:] == ["StaticMarkup", "StaticMarkup"]
+
+
+@pytest.mark.parametrize(
+    "change, line",
+    [
+        ("catalogue.cost=0", "catalogue.cost=0: must be a list of values"),
+        ("participants.0.policy=3", "participants.0.policy=3: must be a mapping"),
+    ],
+)
+def test_a_value_of_another_shape_is_told_in_words(change, line):
+    with pytest.raises(InputError, match=line):
+        scenarios.override(scenarios.load("retail"), [change])
 
 
 def test_an_environment_refuses_weights_on_what_is_always_zero():

@@ -12,7 +12,7 @@ import polars as pl
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables import numbers
 from mos_agents.scenarios.tables.table import Table, empty
-from mos_agents.scenarios.tables.times import Times, counted, times_of
+from mos_agents.scenarios.tables.times import Times, counted, direction, times_of
 
 Part = Literal["price", "cost", "demand"]
 
@@ -35,10 +35,20 @@ _OTHER = set(
 )
 """Words for what is no price and no cost; a demand it may be."""
 
+_DRIVES = {
+    "price": set(),
+    "cost": set("cost costs kosten coût coûts coste costo custo".split()),
+    "demand": set(
+        "demand visitors visits customers shoppers clients buyers traffic orders sales sold units "
+        "quantity count per".split()
+    ),
+}
+"""Words for what drives costs and demand, whatever the numbers look like."""
+
 _INDEX = set("index idx id ids row rows no nr n seq sequence tick step t unnamed level".split())
 _WHEN = set(
     "time timestamp date datetime unix epoch ts year month day week weekday hour minute second "
-    "period quarter jahr monat tag datum".split()
+    "period quarter hr mnth yr jahr monat tag datum".split()
 )
 
 
@@ -63,6 +73,19 @@ def words(heading: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", split.casefold())
 
 
+def says_when(heading: str) -> bool:
+    """Whether a heading is one of dates or times."""
+    return bool(set(words(heading)) & _WHEN)
+
+
+def likely(headings: Sequence[str]) -> str:
+    """The heading that somebody most likely means, for an example: of a closing price, else of a
+    price, else the first."""
+    wanted = ("close", "schluss", "schlusskurs", "last"), _PRICES
+    found = (h for group in wanted for h in headings if set(words(h)) & set(group))
+    return next(found, headings[0])
+
+
 def columns_of(table: Table, part: Part) -> Columns:
     """What each column is: a time, a text, a row number, a volume, or a candidate."""
     found = Columns([], [], dict(table.left_out), [])
@@ -73,7 +96,7 @@ def columns_of(table: Table, part: Part) -> Columns:
             continue
         written = share_of_numbers(column)
         when = times_of(column)
-        if when is not None and not (said & _PRICES and written >= MOSTLY):
+        if when is not None and not (written >= MOSTLY and _says_how_much(said, when)):
             found.others[name] = when.told
             found.times.append(when)
             continue
@@ -90,6 +113,15 @@ def columns_of(table: Table, part: Part) -> Columns:
     return found
 
 
+def _says_how_much(said: set[str], when: Times) -> bool:
+    """Whether numbers that could be moments are amounts: "open", but not "open time". Volumes and
+    market values look like Unix time, but go up and down."""
+    if said & _WHEN:
+        return False
+    mixed = when.moments is not None and direction(when.moments) is None
+    return bool(said & (_PRICES | _OTHER)) or (mixed and bool(said - {"column"}))
+
+
 _NUMBERS_OF_ROWS, _NUMBERS_OF_DAYS = "row numbers", "numbers of years, days or hours"
 
 
@@ -102,11 +134,11 @@ def share_of_numbers(column: pl.Series) -> float:
 
 def _something_else(column: pl.Series, said: set[str], part: Part) -> str | None:
     """What a column of numbers plainly is, if it is not what the part is driven by."""
-    if said & _PRICES - {"adj", "adjusted", "max", "min", "o", "h", "l", "c"}:
+    if said & (_PRICES - {"adj", "adjusted", "max", "min", "o", "h", "l", "c"} | _DRIVES[part]):
         return None
     values = column.cast(pl.Float64, strict=False)
     whole = not len(values.filter(values != values.floor())) and not values.drop_nulls().is_empty()
-    if whole and said & _WHEN:
+    if said & _WHEN and (whole or direction(values) is not None):
         return _NUMBERS_OF_DAYS
     if (whole and said & _INDEX) or _counts_up(values, named=bool(said)):
         return _NUMBERS_OF_ROWS

@@ -13,10 +13,11 @@ from mos_agents.scenarios.tables.catalogue import (
     read_catalogue,
     spread,
 )
-from mos_agents.scenarios.tables.columns import Columns, columns_of
+from mos_agents.scenarios.tables.columns import Columns, columns_of, likely
 from mos_agents.scenarios.tables.options import MOST_ROWS, TableFile
+from mos_agents.scenarios.tables.ordering import moments_of
 from mos_agents.scenarios.tables.reading import read_table
-from mos_agents.scenarios.tables.series import Series, moments_of
+from mos_agents.scenarios.tables.series import Series
 from mos_agents.scenarios.tables.table import Table, printable
 from mos_agents.scenarios.tables.times import direction, gaps
 
@@ -76,8 +77,7 @@ def _when(columns: Columns) -> list[str]:
 def _how(shown: str, columns: Columns) -> list[str]:
     if not columns.numbers:
         return [f"{shown} holds no numbers: neither a catalogue nor a series"]
-    name = (columns.candidates or columns.numbers)[0]
-    name = next((c for c in columns.candidates if c.casefold() == "close"), name)
+    name = likely(columns.candidates or columns.numbers)
     when = moments_of(columns.times)
     back = when is not None and when.moments is not None and direction(when.moments) == -1
     order = ", order: newest_first" if back else ""

@@ -18,13 +18,21 @@ from mos_agents.scenarios.tables.columns import (
     Columns,
     Part,
     columns_of,
+    likely,
     one_within_another,
     words,
 )
 from mos_agents.scenarios.tables.options import MOST_ROWS, TableFile
+from mos_agents.scenarios.tables.ordering import (
+    DAY,
+    in_order,
+    refuse_below_each_other,
+    refuse_repeated_times,
+    refuse_unread_times,
+)
 from mos_agents.scenarios.tables.reading import read_table
 from mos_agents.scenarios.tables.table import Table, key, listed, printable
-from mos_agents.scenarios.tables.times import Times, direction, gaps, times_of
+from mos_agents.scenarios.tables.times import Times, gaps, times_of
 
 WHAT = {"price": "a price > 0", "cost": "a cost >= 0", "demand": "a demand >= 0"}
 
@@ -75,7 +83,11 @@ def read_series(file: SeriesFile, part: Part, names: Sequence[str]) -> Series:
     wanted, notes = _wanted(file, table, columns, part, names)
     given = [_of_numbers(table, heading) for heading in wanted]
     times = [t for t in columns.times if t.name not in wanted]
-    _refuse_below_each_other(table, times)
+    refuse_below_each_other(table, times)
+    if not times and file.order is None:
+        refuse_unread_times(table, wanted)
+    if file.order != "as_is":
+        refuse_repeated_times(table, times)
     read, texts, notation = numbers.numbers(file.path, given, table.lines, table.allowed)
     money = [t.name for t in texts] if part != "demand" else []
     notes += told_of(table, texts, notation, money)
@@ -86,7 +98,7 @@ def read_series(file: SeriesFile, part: Part, names: Sequence[str]) -> Series:
     if any(t.percent is not None and (t.percent == "%").any() for t in texts):
         notes.append("percent signs read as hundredths")
     _refuse_impossible(table, read, given, part)
-    backwards, told, when = _order(file, table, times)
+    backwards, told, when = in_order(file.order, table, times)
     read, when, filled = _filled(file, table, read, given, backwards, when)
     values = np.stack([numbers.as_array(c) for c in read], axis=1)
     if not len(values):
@@ -133,9 +145,7 @@ def _wanted(
     lacking = _first_missing(table, found)
     alike = len({frozenset(set(words(h)) & QUOTES) for h in found}) == 1
     if (len(quotes) >= 2 and not alike) or one_within_another(table, found):
-        quotes = quotes or found
-        pick = next((h for h in found if key(h) == "close"), quotes[-1])
-        raise InputError(f"{told}; say which, as in columns: [{pick}]{lacking}")
+        raise InputError(f"{told}; say which, as in columns: [{likely(found)}]{lacking}")
     if shared:
         unnamed = next(n for n in names if n not in shared)
         raise InputError(
@@ -144,8 +154,8 @@ def _wanted(
         )
     if len(found) != many:
         raise InputError(
-            f"{told} for {many:,} {_plural(part, many)}; say which, as in columns: [{found[0]}]"
-            f"{lacking}"
+            f"{told} for {many:,} {_plural(part, many)}; say which, as in columns: "
+            f"[{likely(found)}]{lacking}"
         )
     return found, [f"columns taken in their order: {listed(found)}"]
 
@@ -217,36 +227,6 @@ def _of_numbers(table: Table, heading: str) -> pl.Series:
     return column
 
 
-_NAMING = set("symbol ticker asset instrument isin security product item sku pair".split())
-"""Words for a column that says of what each row is."""
-
-
-def _refuse_below_each_other(table: Table, times: Sequence[Times]) -> None:
-    """InputError for a file of several series one below the other: (date, symbol, price)."""
-    when = moments_of(times) or next((t for t in times if t.moments is not None), None)
-    moments = when.moments if when is not None else None
-    if moments is not None and not moments.drop_nulls().is_duplicated().any():
-        return
-    dates = {t.name for t in times}
-    for column in table.columns:
-        if column.dtype != pl.String or column.name in dates:
-            continue
-        if numbers.share_of_numbers(column) >= MOSTLY:
-            continue
-        if moments is None:
-            several = bool(set(words(column.name)) & _NAMING) and column.n_unique() > 1
-        else:
-            frame = pl.DataFrame([moments.alias("when"), column.alias("what")]).drop_nulls()
-            counts = frame.group_by("when").agg(pl.col("what").n_unique().alias("n"))["n"]
-            several = bool((counts > 1).any())
-        if several:
-            kinds = column.unique(maintain_order=True).to_list()
-            raise InputError(
-                f"{table.shown}: holds several series one below the other ({column.name}: "
-                f"{listed(kinds, 5)}); give each a column of its own"
-            )
-
-
 def _refuse_impossible(
     table: Table, read: Sequence[pl.Series], given: Sequence[pl.Series], part: Part
 ) -> None:
@@ -259,72 +239,6 @@ def _refuse_impossible(
                 f"{table.shown}: row {int(table.lines[row])}: {column.name}={column[row]} must be "
                 f"{WHAT[part]}" + (f", at most {LARGEST:g}" if values[row] > LARGEST else "")
             )
-
-
-def moments_of(times: Sequence[Times]) -> Times | None:
-    """What says when each row is: dates, with the times of day beside them; else a time of day or a
-    number, as long as it does not begin anew."""
-    first = next((t for t in times if t.whole and t.moments is not None), None)
-    if first is None:
-        steady = (t for t in times if t.moments is not None and direction(t.moments) is not None)
-        return next(steady, None)
-    of_day = next((t.moments for t in times if t.told == "times of day"), None)
-    assert first.moments is not None
-    days = first.moments.cast(pl.Int64)
-    if of_day is None or not (days % _DAY == 0).all():
-        return first
-    return first._replace(moments=(days + of_day.cast(pl.Int64)).cast(pl.Datetime("us")))
-
-
-_DAY = 86_400 * 10**6
-
-
-def _order(
-    file: SeriesFile, table: Table, times: Sequence[Times]
-) -> tuple[bool, list[str], Times | None]:
-    """Whether the rows are played from the last one on, what is said of it, and when rows are."""
-    when = moments_of(times)
-    if when is None or when.moments is None:
-        unsure = next((t for t in times if t.whole), None)
-        if unsure is not None and file.order is None:
-            raise InputError(
-                f"{file.path}: {unsure.name} holds {unsure.told}, so their order is not known; say "
-                "order: oldest_first or newest_first"
-            )
-        return file.order == "newest_first", [], None
-    name, which = when.name, direction(when.moments)
-    if file.order == "as_is":
-        return False, [f"rows played as they stand, whatever {name} says"], when
-    odd = (when.moments.is_null() & (when.texts.str.strip_chars() != "")).fill_null(False)
-    if odd.any():
-        row = int(odd.arg_true()[0])
-        raise InputError(
-            f"{file.path}: row {int(table.lines[row])}: {name}={when.texts[row][:40]!r} is none of "
-            f"the {when.told} that stand there; correct it or delete the row"
-        )
-    if which is None:
-        steps = when.moments.fill_null(strategy="forward").cast(pl.Int64).diff().fill_null(0)
-        sign = -1 if file.order == "newest_first" else 1
-        row = int((steps * sign < 0).arg_true()[0])
-        raise InputError(
-            f"{file.path}: row {int(table.lines[row])}: {name} goes back and forth in time; sort "
-            "the rows, or say order: as_is"
-        )
-    if which == -1 and file.order is None:
-        raise InputError(
-            f"{file.path}: {name} goes from new to old; say order: newest_first, and it is played "
-            "from its oldest row on"
-        )
-    if (which, file.order) in ((1, "newest_first"), (-1, "oldest_first")):
-        raise InputError(
-            f"{file.path}: order={file.order!r}, but {name} says the opposite; leave order out, or "
-            "say order: as_is"
-        )
-    backwards = file.order == "newest_first"
-    told = [f"{t.told} in {t.name or 'the column without a name'}" for t in times]
-    if backwards:
-        told.append("newest first: played from the last row on")
-    return backwards, told, when
 
 
 def _filled(
@@ -390,6 +304,6 @@ def _span(when: Times | None) -> tuple[str, str] | None:
     there = when.moments.drop_nulls()
     if not when.whole or not len(there):
         return printable(str(when.texts[0])), printable(str(when.texts[-1]))
-    midnight = (there.cast(pl.Int64) % _DAY == 0).all()
+    midnight = (there.cast(pl.Int64) % DAY == 0).all()
     shown = there.dt.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M:%S")
     return str(shown[0]), str(shown[-1])

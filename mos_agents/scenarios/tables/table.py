@@ -11,7 +11,7 @@ import polars as pl
 
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError, IntArray
-from mos_agents.scenarios.tables.numbers import Notation, possible
+from mos_agents.scenarios.tables.numbers import MISSING, Notation, possible
 from mos_agents.scenarios.tables.options import TableFile
 
 
@@ -166,6 +166,13 @@ def without_totals(table: Table) -> Table:
     )
 
 
+def _is_name(value: object) -> bool:
+    """Whether a cell holds words."""
+    if not isinstance(value, str) or value.strip().casefold() in MISSING:
+        return False
+    return any(c.isalpha() for c in value) and not any(c.isdigit() for c in value)
+
+
 def _closing(table: Table) -> str | None:
     """The text that the last row begins with, if that row is a total or a remark."""
     last = [None if bool(empty(c.tail(1))[0]) else c[-1] for c in table.columns]
@@ -181,6 +188,8 @@ def _closing(table: Table) -> str | None:
     before = table.columns[there[0]].head(table.height - 1)
     if not before.str.contains(r"^[^\d]*$").any():  # dates or numbers stand above the word
         return text
+    if any(i != there[0] and _is_name(last[i]) for i in there):
+        return None  # a product may be called "Max", and its stock be left out
     lacks = (
         value is None and not empty(column.head(table.height - 1)).any()
         for column, value in zip(table.columns, last, strict=True)

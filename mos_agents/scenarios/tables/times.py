@@ -17,6 +17,20 @@ _DAYS = tuple(
 _HOURS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S%.f", "%I:%M %p", "%I:%M:%S %p")
 _OF_DAY = r"^\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:\s*[aApP][mM])?$"
 _PERIOD = r"^((?:19|20)\d{2})(?:-?Q([1-4])|-?W(\d{2})|-(\d{2})|-?M(\d{2})|(0[1-9]|1[0-2]))$"
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTH_NAMES = (
+    r"(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
+    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+)
+_MONTH_FORMS = (
+    (rf"(?i)^{_MONTH_NAMES}\.?[-/ ']{{1,2}}((?:19|20)?\d{{2}})$", 1, 2),  # Jan-10, January 2010
+    (rf"(?i)^((?:19|20)\d{{2}})[-/ ]{_MONTH_NAMES}$", 2, 1),  # 2010 JAN
+    (r"^(0?[1-9]|1[0-2])[-/]((?:19|20)\d{2})$", 1, 2),  # 01/2010
+    (r"^((?:19|20)\d{2})/(0?[1-9]|1[0-2])$", 2, 1),  # 2010/01
+)
+"""Months, with the groups that hold month and year."""
+
+_WEEKDAY = r"(?i)^(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+"
 _UNIX = (("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6), ("nanoseconds", 10**9))
 _FIRST, _LAST = 315_532_800, 4_102_444_800  # 1980 to 2100, in seconds
 SAMPLE = 50
@@ -43,9 +57,11 @@ class Times(NamedTuple):
 
 
 def counted(column: pl.Series, told: str) -> Times:
-    """Years, days or rows by their numbers."""
-    numbers = column.cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
-    return Times(column.name, told, numbers.cast(pl.Datetime("us")), column.cast(pl.String), False)
+    """Years, days, seconds or rows by their numbers; only the order of the moments tells."""
+    numbers = column.cast(pl.Float64, strict=False)
+    numbers = numbers.set(~numbers.is_finite().fill_null(False), None)
+    micro = (numbers * 1e6).cast(pl.Int64, strict=False)
+    return Times(column.name, told, micro.cast(pl.Datetime("us")), column.cast(pl.String), False)
 
 
 def times_of(column: pl.Series) -> Times | None:
@@ -74,6 +90,9 @@ def times_of(column: pl.Series) -> Times | None:
         return Times(column.name, "times of day", _of_day(texts), texts, False)
     if _share(sample.str.contains(_PERIOD)) >= MOSTLY:
         return Times(column.name, "periods", _periods(texts), texts)
+    for form, month, year in _MONTH_FORMS:
+        if _share(sample.str.contains(form)) >= MOSTLY:
+            return Times(column.name, "months", _months(texts, form, month, year), texts)
     if not sample.str.contains(r"\d").any() or sample.str.contains(r"^[+-]?\d*[.,]?\d*$").all():
         return None
     return _from_texts(column.name, texts, there, sample)
@@ -128,6 +147,16 @@ def _periods(texts: pl.Series) -> pl.Series:
     ).to_series()
 
 
+def _months(texts: pl.Series, form: str, month: int, year: int) -> pl.Series:
+    said = texts.str.extract(form, month).str.to_lowercase().str.head(3)
+    numbers = {name: str(i + 1) for i, name in enumerate(_MONTHS)}
+    months = said.replace(numbers).cast(pl.Int64, strict=False)
+    years = texts.str.extract(form, year).cast(pl.Int64, strict=False)
+    years = years + (years < 100).cast(pl.Int64) * (1900 + (years < 69).cast(pl.Int64) * 100)
+    frame = pl.DataFrame([years.alias("year"), months.alias("month")])
+    return frame.select(pl.datetime("year", "month", 1)).to_series()
+
+
 def _formats(text: str) -> Iterator[str]:
     """The forms that a text could have by the marks in it."""
     mark = next((m for m in "/-." if text.count(m) >= 2 and text.find(m) < 5), "")
@@ -141,9 +170,11 @@ def _formats(text: str) -> Iterator[str]:
 
 
 def _plain(texts: pl.Series) -> pl.Series:
-    """ISO's T between date and time becomes a blank, as does a blank before a zone."""
+    """Without the weekday; ISO's T between date and time becomes a blank, as does one before a
+    zone."""
     return (
-        texts.str.replace(r"^(\d{4}-\d{1,2}-\d{1,2})T", "$1 ")
+        texts.str.replace(_WEEKDAY, "")
+        .str.replace(r"^(\d{4}-\d{1,2}-\d{1,2})T", "$1 ")
         .str.replace(r"\s*(?:Z|UTC|GMT)$", "+00:00")
         .str.replace(r"\s+([+-]\d{2}:?\d{2})$", "$1")
     )
@@ -179,7 +210,8 @@ def _sensible(texts: pl.Series, form: str) -> float:
 
 def direction(moments: pl.Series) -> int | None:
     """1 where moments go up, -1 where they go down, 0 where all are one, None if mixed."""
-    steps = moments.drop_nulls().cast(pl.Int64).diff().drop_nulls()
+    there = moments.drop_nulls()
+    steps = (there if there.dtype.is_numeric() else there.cast(pl.Int64)).diff().drop_nulls()
     up, down = bool((steps > 0).any()), bool((steps < 0).any())
     if up and down:
         return None

@@ -274,3 +274,11 @@ def test_the_rows_of_a_quoted_file_are_those_of_the_same_file_without_quotes() -
     quoted = read_text(text, "f.csv", options, 100, [])
     assert [c.to_list() for c in plain.columns] == [c.to_list() for c in quoted.columns]
     assert plain.lines.tolist() == quoted.lines.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["Max", "Total", "Sum", "Media"])
+def test_a_product_with_the_name_of_a_total_stays_though_its_stock_is_empty(
+    tmp_path: Path, name: str
+) -> None:
+    read = catalogue(tmp_path, f"{HEAD}tea,a,1,2,0.5,10\n{name},a,1,2,0.5,\n")
+    assert read.product == ["tea", name] and read.stock[1] == np.inf

@@ -270,6 +270,89 @@ def test_newest_first_is_turned_around_when_the_scenario_says_so(tmp_path: Path)
     assert undated.values.ravel().tolist() == [2.0, 1.5]
 
 
+KLINES = (
+    "open_time,open,high,low,close,volume,close_time,ignore\n"
+    "1672617720000,3,4,2,3.5,9,1672617779999,0\n"
+    "1672617660000,2,3,1,2.5,8,1672617719999,0\n"
+    "1672617600000,1,2,0.5,1.5,7,1672617659999,0\n"
+)
+
+
+def test_times_of_opening_and_closing_are_times_and_no_prices(tmp_path: Path) -> None:
+    assert "open_time goes from new to old" in refusal(series, tmp_path, KLINES, columns=("close",))
+    read = series(tmp_path, KLINES, columns=("close",), order="newest_first")
+    assert read.values[:, 0].tolist() == [1.5, 2.5, 3.5]
+    assert "open_time" not in refusal(series, tmp_path, KLINES, order="newest_first").split(";")[0]
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["Mar-10", "Feb-10", "Jan-10"],
+        ["03/2010", "02/2010", "01/2010"],
+        ["Wed 03 Mar 2010", "Tue 02 Mar 2010", "Mon 01 Mar 2010"],
+        ["1672617600.5", "1672617599.25", "1672617598.0"],
+        ["0.3", "0.2", "0.1"],
+    ],
+)
+def test_newest_first_is_seen_however_times_are_written(tmp_path: Path, dates: list[str]) -> None:
+    text = "time,price\n" + "".join(f"{date},{i + 7}\n" for i, date in enumerate(dates))
+    assert "goes from new to old" in refusal(series, tmp_path, text)
+    assert series(tmp_path, text, order="newest_first").values[:, 0].tolist() == [9, 8, 7]
+
+
+def test_dates_that_cannot_be_read_leave_the_order_to_the_scenario(tmp_path: Path) -> None:
+    text = "Datum,Preis\n2. Mai 2010,7\n1. Mai 2010,8\n"
+    told = refusal(series, tmp_path, text)
+    assert "Datum='2. Mai 2010' is no date that can be read" in told and "order:" in told
+    assert series(tmp_path, text, order="newest_first").values[:, 0].tolist() == [8, 7]
+    assert series(tmp_path, text, order="oldest_first").values[:, 0].tolist() == [7, 8]
+    weekdays = "date,weekday,price\n2024-01-01,1 (Mon),7\n2024-01-02,2 (Tue),8\n"
+    assert len(series(tmp_path, weekdays, columns=("price",)).values) == 2
+
+
+def test_shops_below_each_other_are_seen_though_they_are_numbers(tmp_path: Path) -> None:
+    days = [f"2024-01-0{d}" for d in (1, 2, 3)]
+    text = "date,store,sales\n" + "".join(f"{d},{k},5\n" for d in days for k in (1, 2))
+    told = refusal(series, tmp_path, text, part="demand", columns=("sales",))
+    assert "every date stands in 2 rows or more" in told
+    whole = series(tmp_path, text, part="demand", columns=("sales",), order="as_is")
+    assert len(whole.values) == 6
+    hours = "date,hr,cnt\n" + "".join(f"{d},{h},5\n" for d in days for h in range(3))
+    assert len(series(tmp_path, hours, part="demand", columns=("cnt",)).values) == 9
+
+
+@pytest.mark.parametrize("heading", ["visitors", "Units Sold", "orders_per_day", "demand"])
+def test_demand_that_grows_by_one_is_no_row_number(tmp_path: Path, heading: str) -> None:
+    text = f"date,{heading}\n" + "".join(f"2024-01-0{i},{i}\n" for i in range(1, 6))
+    assert series(tmp_path, text, part="demand").values[:, 0].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_large_volumes_and_market_values_are_no_unix_time(tmp_path: Path) -> None:
+    text = "symbol,market_cap,Volume,date,price\n" + "".join(
+        f"A,{cap},{cap},2024-01-0{i},{i}.5\n"
+        for i, cap in enumerate((1_700_000_000, 1_600_000_000, 1_800_000_000), 1)
+    )
+    assert series(tmp_path, text, columns=("price",)).span == ("2024-01-01", "2024-01-03")
+
+
+@pytest.mark.parametrize(
+    "heading, example",
+    [
+        ("Price,Open,High,Low", "Price"),
+        ("<OPEN>,<HIGH>,<LOW>,<CLOSE>", "<CLOSE>"),
+        ("Open,High,Low,Close/Last", "Close/Last"),
+        ("store,item,price", "price"),
+    ],
+)
+def test_the_example_names_the_column_that_is_likely_meant(
+    tmp_path: Path, heading: str, example: str
+) -> None:
+    width = heading.count(",") + 1
+    rows = "".join(",".join(f"{i + 5}.{k}" for k in range(width)) + "\n" for i in range(3))
+    assert f"columns: [{example}]" in refusal(series, tmp_path, f"{heading}\n{rows}")
+
+
 def test_gaps_and_repeated_dates_are_told(tmp_path: Path) -> None:
     days = ["03", "04", "04", "05", "17", "18"]
     text = "Date,Close\n" + "".join(f"2025-03-{day},1\n" for day in days)

@@ -30,6 +30,14 @@ UP = [
     ["2025-W09", "2025-W10"],
     ["2025M01", "2025M02"],
     ["202412", "202501"],
+    ["Dec-24", "Jan-25"],
+    ["Dec 2024", "Jan 2025"],
+    ["December 2024", "January 2025"],
+    ["2024 DEC", "2025 JAN"],
+    ["12/2024", "01/2025"],
+    ["2024/12", "2025/01"],
+    ["Fri 28 Mar 2025", "Mon 31 Mar 2025"],
+    ["Friday, March 28, 2025", "Monday, March 31, 2025"],
     ["2025-03-03 10:00", "2025-03-03 10:01"],
     ["2025-03-03 10:00:00", "2025-03-03 10:00:01"],
     ["2025-03-03T10:00:00", "2025-03-03T10:00:01"],
@@ -97,3 +105,9 @@ def test_gaps_are_told_from_the_usual_step() -> None:
         "1 gap in time: the usual step is 1 day, the longest is 5 days, after 2025-03-05 00:00:00"
     ]
     assert gaps(days.head(3)) == []
+
+
+@pytest.mark.parametrize("texts", [["1.2010", "1.2012"], ["May", "June"], ["12/24", "1/25"]])
+def test_what_could_be_no_month_is_none(texts: list[str]) -> None:
+    found = times_of(pl.Series("value", texts))
+    assert found is None or found.told != "months"
