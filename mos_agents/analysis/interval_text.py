@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mos_agents.analysis.numbers import number
 from mos_agents.analysis.statistics import Interval
 
 Form = Callable[[float], str]
@@ -27,6 +28,31 @@ def whole_percent(value: float) -> str:
         return f"{100.0 * value:.0f}%"
     digits = min(int(-np.floor(np.log10(100.0 * edge))), 9)
     return f"{100.0 * value:.{digits + 1}f}".rstrip("0").rstrip(".") + "%"
+
+
+def figure_text(one: Interval, count: int, noun: str = "session") -> str:
+    """As `interval_text`, all three figures with decimals that show the interval's width.
+
+    1.692 [1.690, 1.694] and not 1.69 [1.69, 1.69]; 60 [−222, 340] and not 58.9 [−222, 340].
+    """
+    return interval_text(one, count, noun, decimals_of(one))
+
+
+def decimals_of(one: Interval) -> Form:
+    """A form with as many decimals as a quarter of half the interval's width needs, at most nine.
+
+    That of `number` where there is no width.
+    """
+    reach = 0.5 * (one.high - one.low)
+    if not (np.isfinite(reach) and reach > 0.0 and np.isfinite(one.estimate)):
+        return number
+    digits = min(max(int(np.ceil(-np.log10(0.25 * reach))), 0), 9)
+
+    def form(value: float) -> str:
+        text = f"{value:,.{digits}f}"
+        return text.replace("-", "−") if float(text.replace(",", "")) else f"{0.0:.{digits}f}"
+
+    return form
 
 
 def limits_text(low: float, high: float, form: Form = four_digits, end: float = np.inf) -> str:

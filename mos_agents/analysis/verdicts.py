@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mos_agents.analysis.interval_text import interval_text
+from mos_agents.analysis.interval_text import figure_text
 from mos_agents.analysis.numbers import enumerated, number
 from mos_agents.analysis.ranking import FEWEST, Ranking, best_mean
 from mos_agents.analysis.statistics import Interval, normal_interval
@@ -44,7 +44,7 @@ def money_text(values: Array) -> str:
     """A mean over markets [R] with its interval; of one market, the figure alone."""
     if len(values) < 2:
         return number(float(values.mean()))
-    return interval_text(total_interval(values), len(values), "market", number)
+    return figure_text(total_interval(values), len(values), "market")
 
 
 def profit_sentence(totals: Totals, what: str = "PnL") -> str:
@@ -60,12 +60,12 @@ def profit_sentence(totals: Totals, what: str = "PnL") -> str:
         return (
             f"{titles[found.leader]} earned more than each other participant of the same "
             f"market: a mean {what} of {money_text(values[:, found.leader])}; {margins} (95% "
-            f"intervals of paired differences over {totals.over})."
+            f"intervals over {totals.over}; a lead is a paired difference)."
         )
     return (
         f"No participant earned more than all others by more than chance: the largest mean {what} "
         f"is that of {titles[found.leader]}, {money_text(values[:, found.leader])}, but "
-        f"{margins} (95% intervals of paired differences over {totals.over})."
+        f"{margins} (95% intervals over {totals.over}; a lead is a paired difference)."
     )
 
 
@@ -89,6 +89,6 @@ def _margins(totals: Totals, found: Ranking) -> str:
     for n in others:
         one = found.margins[n]
         assert one is not None
-        text = interval_text(one, len(totals.values), "market", number)
+        text = figure_text(one, len(totals.values), "market")
         told.append(f"over {totals.names[n]} {'it ' * bool(told)}is {text}")
     return "its lead " + enumerated(told)

@@ -238,7 +238,7 @@ def on_grid(game: RepeatedGame, theory: PriceBenchmarks) -> str:
 
 
 def verdict(figures: dict[str, Figure], sessions: int) -> str:
-    """One plain sentence, with its uncertainty and the controls."""
+    """A few plain sentences, with their uncertainty and the controls."""
     gain, other = figures["profit_gain"], figures["profit_gain_no_future"]
     kept = (
         "came to ask more than competition would" if gain.interval.low > 0.0 else
@@ -250,17 +250,17 @@ def verdict(figures: dict[str, Figure], sessions: int) -> str:
     calm, fell = figures["wars_per_1000_periods_no_future"], figures["fell_together_share"]
     others = figures["fell_together_share_no_future"]
     fought = (
-        f"price wars broke out {wars} times per 1000 periods, against {apart} among firms of "
-        "different sessions, who never met (so that their number is no evidence), and "
-        f"{calm.text()} among the learners without a future; in {fell.text()} of sessions prices "
-        f"fell together by more than chance, against {others.text()} without a future and 5% "
-        "by chance alone" + ("" if fell.interval.low > CHANCE else ": no more than chance")
+        f"price wars broke out {wars} times per 1000 periods, and {calm.text()} times among the "
+        f"learners without a future. Firms of different sessions, who never met, had {apart}: the "
+        f"number of wars is no evidence. In {fell.text()} of sessions prices fell together by "
+        f"more than chance, against {others.text()} without a future and 5% by chance alone"
+        + ("" if fell.interval.low > CHANCE else ": no more than chance")
     )
     return (
         f"In {sessions:,} sessions two sellers who learn {kept}: a profit gain of {gain.text()}, "
         f"where 0 is competition and 1 joint profit, against {other.text()} for the same learners "
-        f"without a future; a forced price cut was answered by {away} periods "
-        f"of lower prices and did not pay in {paid.text()} of cases; and while "
+        f"without a future. A forced price cut was answered by {away} periods "
+        f"of lower prices and did not pay in {paid.text()} of cases. While "
         f"prices were still being tried, {fought}. (In brackets: 95% intervals over sessions, "
         "which hold the chance of learning alone.)"
     )

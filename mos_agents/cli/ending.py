@@ -19,6 +19,7 @@ from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
 from mos_agents.report import Data, write
 from mos_agents.report.summary import summary_of
+from mos_agents.report.verdicts import over
 
 MOST_LISTINGS = 200
 """Listings up to which the benchmarks of a logit market are found in about a second."""
@@ -79,7 +80,9 @@ def theory_of(data: Data) -> Iterator[str]:
         f"In the last tenth of the ticks prices averaged {money_text(prices)}; Bertrand-Nash is "
         f"{number(nash)}, joint profit {number(joint)}."
     )
-    yield told + _gain(data.participants["pnl"][late], found.pi_N, found.pi_M)
+    gain = _gain(data.participants["pnl"][late], found.pi_N, found.pi_M)
+    limits = f" (In brackets: 95% intervals over {over(data)}.)" if "[" in told + gain else ""
+    yield told + gain + limits
 
 
 def _gain(pnl: Array, nash: Array, joint: Array) -> str:

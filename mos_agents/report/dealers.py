@@ -132,7 +132,8 @@ def spreads(data: Data, points: int) -> Picture:
     lines(axes, data, rolling(wide, window), points)
     x, y = thin(data.ticks, rolling(inside(data), window), points)
     axes.plot(x, y, color=style.INK, linewidth=1.2, linestyle=(0, (1.2, 1.2)))
-    axes.set_ylim(min(0.0, float(np.nanmin(y, initial=0.0))), None)
+    top = float(np.nanmax(np.append(axes.get_ylim()[1], y)))
+    axes.set_ylim(min(0.0, float(np.nanmin(y, initial=0.0))), 1.05 * top)
     return Picture(
         "spreads", "Quoted spread",
         "Ask minus bid of each maker's own quotes, and of the best bid and ask of all (dotted), "

@@ -131,7 +131,7 @@ def _over_cost(data: Data) -> list[str]:
         return []
     low, high = int(np.nanargmin(over)), int(np.nanargmax(over))
     mean = f"Prices stood {percent(float(np.nanmean(over)))} over cost on average"
-    if over[low] == over[high]:
+    if percent(over[low]) == percent(over[high]):
         return [f"{mean}."]
     return [
         f"{mean}, between {percent(over[low])} ({data.names[low]}) and {percent(over[high])} "
@@ -147,8 +147,9 @@ def _turned_away(data: Data) -> list[str]:
     if gone <= 0 and share <= 0:
         return ["Nothing was ever sold out."]
     return [
-        f"What is stocked was sold out {percent(share)} of the time; {number(gone)} units were "
-        f"turned away ({percent(gone / _some(gone + sold))} of what was asked for)."
+        f"What is stocked was sold out {percent(share)} of the time; {number(gone)} units"
+        f"{_each(data)} were turned away ({percent(gone / _some(gone + sold))} of what was asked "
+        "for)."
     ]
 
 
@@ -185,7 +186,7 @@ def posted_table(data: Data) -> Table:
 
 
 def dealers_headline(data: Data) -> tuple[str, ...]:
-    told = verdicts.profit(data)
+    told = [*verdicts.profit(data), *verdicts.risk(data)]
     wide, gap = quoted(data), inside(data)
     if np.isfinite(wide).any():
         told.append(
@@ -193,7 +194,7 @@ def dealers_headline(data: Data) -> tuple[str, ...]:
             f"and ask of all stood {number(float(np.nanmean(gap)))} apart."
         )
     if (lost := data.total("lost").sum()) > 0:
-        told.append(f"{number(lost)} units were turned away at position limits.")
+        told.append(f"{number(lost)} units{_each(data)} were turned away at position limits.")
     return tuple(told)
 
 
@@ -205,11 +206,10 @@ def dealers_details(data: Data) -> tuple[str, ...]:
         for n in data.named[:MOST_TOLD]
     ]
     return (
-        *verdicts.risk(data),
         *verdicts.held(data),
-        f"All makers together captured {number(capture.sum())} of spread, and the mid's moves "
-        f"{'added' if moved.sum() >= 0 else 'took'} {number(abs(moved.sum()))}.",
-        f"Of {number(units.sum())} units, {enumerated(shares)}.",
+        f"All makers together captured {number(capture.sum())} of spread{_each(data)}, and the "
+        f"mid's moves {'added' if moved.sum() >= 0 else 'took'} {number(abs(moved.sum()))}.",
+        f"Of {number(units.sum())} units{_each(data)}, {enumerated(shares)}.",
     )
 
 
@@ -280,7 +280,7 @@ def auction_headline(data: Data) -> tuple[str, ...]:
 def auction_details(data: Data) -> tuple[str, ...]:
     won = data.total("bought")
     shares = [f"{data.names[n]} won {percent(won[n] / _some(won.sum()))}" for n in data.named]
-    return (f"Of {number(won.sum())} items, {enumerated(shares)}.",)
+    return (f"Of {number(won.sum())} items{_each(data)}, {enumerated(shares)}.",)
 
 
 def auction_table(data: Data) -> Table:
@@ -356,6 +356,11 @@ def _some(total: float) -> float:
 
 def _per_market(data: Data) -> str:
     return ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
+
+
+def _each(data: Data) -> str:
+    """What sums that are means over markets are per."""
+    return " a market" if data.run.facts["markets"] > 1 else ""
 
 
 def _columns(table: Table, wanted: Sequence[str], width: int) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mos_agents.analysis.interval_text import interval_text, limits_text
+from mos_agents.analysis.interval_text import decimals_of, figure_text, limits_text
 from mos_agents.analysis.numbers import enumerated, number
 from mos_agents.analysis.ranking import (
     FEWEST,
@@ -67,7 +67,7 @@ def per_risk(values: Array) -> str:
     """Mean over standard deviation of [R] totals over markets, with its interval."""
     if len(values) < FEWEST or values.std(ddof=1) == 0.0:
         return "–"
-    return interval_text(mean_over_deviation(values), len(values), "market", number)
+    return figure_text(mean_over_deviation(values), len(values), "market")
 
 
 def risk(data: Data, what: str = "PnL") -> list[str]:
@@ -82,7 +82,7 @@ def risk(data: Data, what: str = "PnL") -> list[str]:
         ]
     calmer, worth = pairs_by_deviation(totals), pairs_by_worth(totals)
     told = [
-        f"{named(data, one.better)} bears {limits(one)} of the risk of {named(data, one.worse)}"
+        f"{named(data, one.better)} bears {limits(one)} times the risk of {named(data, one.worse)}"
         for one in calmer
     ]
     if not told:
@@ -103,7 +103,8 @@ def risk(data: Data, what: str = "PnL") -> list[str]:
 
 def limits(pair: Pair) -> str:
     """0.13 [0.10, 0.17]."""
-    return f"{number(pair.margin.estimate)} {limits_text(*pair.margin[1:3], number)}"
+    form = decimals_of(pair.margin)
+    return f"{form(pair.margin.estimate)} {limits_text(*pair.margin[1:3], form)}"
 
 
 def rms_by_seller(data: Data, values: Array) -> Array:

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mos_agents.analysis.interval_text import interval_text, limits_text, share_text
+from mos_agents.analysis.interval_text import (
+    decimals_of,
+    figure_text,
+    interval_text,
+    limits_text,
+    share_text,
+)
 from mos_agents.analysis.statistics import Interval, bounded_interval, mean_interval, share_interval
 
 NAN = float("nan")
@@ -69,3 +75,29 @@ def test_no_share_is_written_beyond_its_bounds_or_without_a_width(values):
 def test_figures_that_do_not_vary_never_get_limits_of_width_zero(value, count):
     text = interval_text(mean_interval([value] * count, resamples=10), count)
     assert "[" not in text and f"the same in all {count} sessions" in text
+
+
+@pytest.mark.parametrize(
+    ("one", "told"),
+    [
+        (Interval(1.6921, 1.6901, 1.6941, 0.001), "1.6921 [1.6901, 1.6941]"),
+        (Interval(58.9, -222.0, 340.0, 100.0), "59 [−222, 340]"),
+        (Interval(0.1034, 0.0777, 0.138, 0.01), "0.103 [0.078, 0.138]"),
+        (Interval(30921.4, 30737.0, 31106.0, 90.0), "30,921 [30,737, 31,106]"),
+        (Interval(-0.001, -0.2, 0.2, 0.1), "0.00 [−0.20, 0.20]"),
+        (Interval(5.0, 5.0, 5.0, 0.0), "5.00 (the same in all 10 markets)"),
+    ],
+)
+def test_a_figure_has_the_decimals_that_its_interval_needs(one, told):
+    assert figure_text(one, 10, "market") == told
+
+
+@given(
+    value=st.floats(-1e6, 1e6),
+    below=st.floats(1e-6, 1e6),
+    above=st.floats(1e-6, 1e6),
+)
+def test_no_interval_that_has_a_width_is_written_without_one(value, below, above):
+    one = Interval(value, value - below, value + above, 1.0)
+    form = decimals_of(one)
+    assert form(one.low) != form(one.high)

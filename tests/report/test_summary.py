@@ -96,7 +96,7 @@ def test_who_is_ahead_in_every_market_is_named_with_the_interval(tmp_path: Path)
     run_ = recorded(tmp_path, "retail", "ticks=40", "markets=12", giver)
     first = summarise(run_).headline[0]
     assert first.startswith("platform (cost_plus) earned more than each other participant")
-    assert "95% intervals of paired differences over 12 markets" in first
+    assert "95% intervals over 12 markets; a lead is a paired difference" in first
 
 
 def test_a_refused_quote_is_told_with_who_and_why(tmp_path: Path) -> None:
@@ -108,10 +108,11 @@ def test_a_refused_quote_is_told_with_who_and_why(tmp_path: Path) -> None:
     )
 
 
-def test_what_was_turned_away_is_told(tmp_path: Path) -> None:
-    found = summarise(recorded(tmp_path, "retail", "ticks=40", "markets=1", "catalogue.stock=3",
-                               "positions.base_stock=0.0"))  # fmt: skip
-    assert any("units were turned away" in sentence for sentence in found.headline)
+@pytest.mark.parametrize(("markets", "told"), [(1, "units were"), (2, "units a market were")])
+def test_what_was_turned_away_is_told(markets: int, told: str, tmp_path: Path) -> None:
+    few = ("catalogue.stock=3", "positions.base_stock=0.0", "positions.lead_time=0")
+    found = summarise(recorded(tmp_path, "retail", "ticks=40", f"markets={markets}", *few))
+    assert any(f"{told} turned away" in sentence for sentence in found.headline)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -171,6 +172,12 @@ def test_a_pricing_game_is_told_beside_its_benchmarks(tmp_path: Path) -> None:
     assert "Bertrand-Nash is 1.47, joint profit 1.92" in told
     gain = re.search(r"profit gain \(0 at Nash, 1 at joint profit\) was (\S+)", told)
     assert gain and abs(float(gain[1].replace("−", "-"))) < 0.01
+    assert "In brackets" not in told  # the same in both markets
+
+
+def test_intervals_beside_benchmarks_say_what_they_are_over(tmp_path: Path) -> None:
+    (told,) = theory_of(Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=7")))
+    assert told.endswith("(In brackets: 95% intervals over 7 markets.)")
 
 
 def test_at_joint_profit_prices_the_gain_is_one(tmp_path: Path) -> None:

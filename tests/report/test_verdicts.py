@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import mos_agents
 from mos_agents import report
 from mos_agents.analysis.verdicts import total_interval
 from mos_agents.report.data import Data
@@ -41,7 +42,7 @@ def forty(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_the_preset_tells_avellaneda_stoikov_from_the_naive_maker_by_risk(forty: Run) -> None:
     told = summary(forty)
     found = re.search(
-        r"maker_1 \(avellaneda_stoikov\) bears ([\d.]+) \[([\d.]+), ([\d.]+)\] of the risk of "
+        r"maker_1 \(avellaneda_stoikov\) bears ([\d.]+) \[([\d.]+), ([\d.]+)\] times the risk of "
         r"maker_3 \(fixed_spread\)",
         told,
     )
@@ -59,6 +60,12 @@ def test_the_preset_does_not_call_the_profit_of_avellaneda_stoikov_or_the_naive_
     told = summary(forty)
     assert "No participant earned more than all others by more than chance" in told
     assert not SUPERLATIVES.search(told)
+
+
+def test_a_terminal_shows_risk_beside_profit(forty: Run) -> None:
+    text = " ".join(mos_agents.summarise(forty).text().split())
+    assert "times the risk of maker_3 (fixed_spread)" in text
+    assert "95% intervals for all pairs together, over 40 markets" in text
 
 
 def test_the_table_has_policy_risk_and_intervals(forty: Run) -> None:
@@ -94,7 +101,7 @@ def test_a_maker_who_quotes_too_wide_is_told_from_the_one_who_takes_its_orders(
     told = summary(run)
     assert "maker_1 (fixed_spread) earned more than each other participant" in told
     assert "its lead over maker_2 is" in told
-    assert "paired differences over 10 markets" in told
+    assert "95% intervals over 10 markets; a lead is a paired difference" in told
     assert "10 markets are too few to compare risks" in told
 
 
