@@ -116,11 +116,16 @@ INSIDE = {"mos_agents.actors", "mos_agents.cli", "mos_agents.report", "mos_agent
 """Where what passes is nobody's result."""
 
 
+def needs_the_extra(module: str) -> bool:
+    """Whether a module is there for training only."""
+    return "training" in module or module.endswith(".tuning")
+
+
 def records() -> list[type]:
     """Every dataclass and named tuple of the package that can hold arrays."""
     found = []
     for module in pkgutil.walk_packages(mos_agents.__path__, "mos_agents."):
-        if any(module.name.startswith(one) for one in INSIDE) or "training" in module.name:
+        if any(module.name.startswith(one) for one in INSIDE) or needs_the_extra(module.name):
             continue
         for value in vars(importlib.import_module(module.name)).values():
             if inspect.isclass(value) and value.__module__ == module.name and is_record(value):

@@ -111,7 +111,7 @@ def raising(error):
 def looped(policy):
     """Bytes of all steps of the loop in one process, and the faults that it counted."""
     policies = {"platform": make("cost_plus"), "firm_1": policy}
-    table = Table.of(MARKET, policies, 0, BATCH)
+    table = Table.of(MARKET, policies, 0, BATCH, on_fault="hold")
     played = [
         (turn.step.reward.tobytes(), turn.step.observation.tobytes())
         for turn in turns(MARKET, policies, ticks=TICKS, markets=BATCH, table=table)
