@@ -70,6 +70,10 @@ def read_text(text: str, shown: str, options: TableFile, most_rows: int, notes: 
         count = top.number - 1 - skipped
         notes = [*notes, f"{count} line{'' if count == 1 else 's'} before the heading left out"]
     names = _names(layout, shown, options)
+    stacked = None if options.heading is False else _stacked(layout, names)
+    if stacked is not None:
+        names, top = stacked
+        notes = [*notes, "a heading of three lines: names, what they are of, and the first column"]
     first = top.number + (options.heading is not False)
     columns, lines = _body(text[_start_of_line(text, first - 1) :], first, layout, shown)
     if len(lines) > most_rows:
@@ -230,6 +234,20 @@ def _names(layout: Layout, shown: str, options: TableFile) -> list[str]:
             f"{layout.width}; {_ragged_remedy(layout)}"
         )
     return [tidy(field) for field in top.fields]
+
+
+def _stacked(layout: Layout, names: Sequence[str]) -> tuple[list[str], Line] | None:
+    """The names in a heading of three lines, as pandas and yfinance write it, and its last line:
+    "Price,Close,High", "Ticker,AAPL,AAPL", "Date,,"."""
+    below = layout.lines[layout.heading + 1 : layout.heading + 3]
+    if len(below) < 2 or any(len(line.fields) != layout.width for line in below):
+        return None
+    of, last = ([tidy(field) for field in line.fields] for line in below)
+    if not last[0] or any(last[1:]) or any(_kind(field) != "text" for field in (last[0], *of)):
+        return None
+    several = len(set(of[1:])) > 1
+    joined = [f"{name} {what}" if several else name for name, what in zip(names, of, strict=True)]
+    return [last[0], *joined[1:]], below[-1]
 
 
 def _guessed(layout: Layout) -> list[str]:

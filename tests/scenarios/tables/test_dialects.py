@@ -16,7 +16,7 @@ from mos_agents import scenarios
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables import CatalogueTable
 from mos_agents.scenarios.tables.text import read_text
-from tests.scenarios.tables.helpers import CASES, HEAD, ROWS, catalogue, refusal
+from tests.scenarios.tables.helpers import CASES, HEAD, ROWS, catalogue, refusal, series
 
 PLAIN = HEAD + ROWS
 
@@ -282,3 +282,15 @@ def test_a_product_with_the_name_of_a_total_stays_though_its_stock_is_empty(
 ) -> None:
     read = catalogue(tmp_path, f"{HEAD}tea,a,1,2,0.5,10\n{name},a,1,2,0.5,\n")
     assert read.product == ["tea", name] and read.stock[1] == np.inf
+
+
+def test_a_heading_of_three_lines_is_read_as_one(tmp_path: Path) -> None:
+    rows = "2024-01-02,2,20\n2024-01-03,3,30\n"
+    one = "Price,Close,Volume\nTicker,AAPL,AAPL\nDate,,\n" + rows
+    read = series(tmp_path, one)
+    assert read.values[:, 0].tolist() == [2.0, 3.0] and read.headings == ("Close",)
+    assert read.span == ("2024-01-02", "2024-01-03") and "three lines" in read.notes[0]
+    several = "Price,Close,Close\nTicker,AAPL,MSFT\nDate,,\n" + rows
+    read = series(tmp_path, several, names=("a", "b"))
+    assert read.values.tolist() == [[2.0, 20.0], [3.0, 30.0]]
+    assert read.headings == ("Close AAPL", "Close MSFT")
