@@ -19,6 +19,7 @@ import json
 import os
 import struct
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -238,8 +239,13 @@ def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
     found = sorted(folder.glob("snapshot-*.npz"))
     if not found:
         return None
-    with np.load(io.BytesIO(read_checked(found[-1])), allow_pickle=False) as arrays:
-        return int(found[-1].stem.split("-")[1]), {name: arrays[name] for name in arrays.files}
+    data = io.BytesIO(read_checked(found[-1]))
+    try:
+        with np.load(data, allow_pickle=False) as arrays:
+            tick = int(found[-1].stem.removeprefix("snapshot-"))
+            return tick, {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile):
+        raise RunError(f"{found[-1]}: is no snapshot: damaged or edited") from None
 
 
 def reach(folder: Path, shape: tuple[int, ...]) -> tuple[int, int]:

@@ -464,12 +464,30 @@ class Shard:
             yield self._summary(before, self._clear_again(record))
 
     def _return_to(self, tick: int, arrays: dict[str, Any]) -> None:
-        note = json.loads(str(arrays["note"]))
-        if note["run"] != self.plan.run:
-            raise InputError(f"the snapshot is of run {note['run']!r}, not {self.plan.run!r}")
+        """Put the state of a snapshot in the place of the first one. RunError where it is none."""
+        try:
+            note = json.loads(str(arrays["note"]))
+            run = note["run"]
+            if run == self.plan.run:
+                self._take_over(tick, arrays, note)
+        except (LookupError, ValueError, TypeError, AttributeError):
+            raise RunError(
+                f"{self.plan.folder}: the snapshot of tick {tick:,} is none of this run's: damaged "
+                "or edited"
+            ) from None
+        if run != self.plan.run:
+            raise InputError(f"the snapshot is of run {run!r}, not {self.plan.run!r}")
+
+    def _take_over(self, tick: int, arrays: dict[str, Any], note: dict[str, Any]) -> None:
+        """The state, counts and memories of a snapshot; an error of any kind where it is none."""
         house = self.house
         count = sum(name.startswith("state_") for name in arrays)
         parts = [arrays[f"state_{i}"] for i in range(count)]
+        due = [*flatten(tuple(house.state))[1:], house.observation, house.reward]
+        found = [*parts[1:], arrays["observation"], arrays["reward"]]
+        alike = [(a.shape, a.dtype) for a in found] == [(a.shape, a.dtype) for a in due]
+        if not alike or arrays["digests"].shape != (len(self.markets), 2):
+            raise ValueError("of another market")
         house.state = type(house.state)(*restored(tuple(house.state), parts))
         house.observation, house.reward = arrays["observation"], arrays["reward"]
         for name in note["withdrawn"]:

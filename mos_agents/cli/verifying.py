@@ -6,7 +6,7 @@ difference is named; or nobody can tell, and why, which is no blame on the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -50,6 +50,8 @@ class Verified:
     found: str
     decided: bool
     """Whether the policies decided again, and not the journal for them."""
+    unshown: str = ""
+    """Trouble that run.json tells of and that what the run was made from does not show."""
 
     def lines(self) -> Iterator[str]:
         """What was checked, and what was not."""
@@ -69,6 +71,10 @@ class Verified:
             unchecked.append(f"the name (it was recorded as {facts['name']})")
         if facts["actors"]:
             unchecked.append("how the participants were hosted")
+        if any(self.run.folder.glob("*.html")):
+            unchecked.append("the pages beside it (mos report makes them anew)")
+        if self.unshown:
+            unchecked.append(self.unshown)
         if not self.decided:
             unchecked.append("whether the policies decide so: the journal says what they decided")
         yield f"not checked: {'; '.join(unchecked)}"
@@ -106,7 +112,7 @@ def _of_the_loop(run: Run) -> Verified:
     scenario = scenario_of(run)
     market = scenario.market()
     _check_facts(run, scenario, market)
-    if trouble := OF_ACTORS & set(run.facts):
+    if trouble := (OF_ACTORS | {"reasons"}) & set(run.facts):
         raise RunError(f"{run.folder}/run.json: {min(trouble)} is for runs of actors: damaged")
     anew = Rebuilding(run, market)
     with progress(scenario.ticks) as show:
@@ -181,6 +187,11 @@ def _from_the_seed(run: Run, acting: Acting, replay: Replay) -> Verified:
         scenario = scenario_of(run)
     except InputError as error:
         raise RunError(f"{before}: {error}; {AUDIT}") from None
+    told = run.facts["trouble"]
+    if any("late" in kinds for kinds in told.values()):  # who hung then would hang here as well
+        raise RunError(
+            f"{before}: {_trouble_of_the_day(told)}, and the seed does not repeat that; {AUDIT}"
+        )
     plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
     shards = shard_plan(acting, scenario, run.folder, plan, run.facts["name"])
     driver = Driver(
@@ -193,12 +204,38 @@ def _from_the_seed(run: Run, acting: Acting, replay: Replay) -> Verified:
             anew.take(tick.row, tick.means)
             show(anew.ticks)
     if driver.hash != run.facts["hash"]:
-        if late := _trouble_of_the_day(run.facts["trouble"]):
-            raise RunError(f"{before}: {late}, and the seed does not repeat that; {AUDIT}")
+        if trouble := _trouble_of_the_day(told):
+            raise RunError(f"{before}: {trouble}, and the seed does not repeat that; {AUDIT}")
         _tell_another(run, scenario, anew, driver.hash)
     _check_tables(run, anew)
     source = f"the scenario and its seed, and the journal from tick {replay.first:,} on,"
-    return Verified(run, source, driver.hash, decided=True)
+    unshown = _unshown(run, driver.health.counts, driver.health.withdrawn)
+    return Verified(run, source, driver.hash, decided=True, unshown=unshown)
+
+
+def _unshown(run: Run, found: Mapping[str, Mapping[str, int]], withdrawn: Sequence[str]) -> str:
+    """The trouble of the day that playing again cannot show, in words; "" where there is none.
+
+    Raises RunError where it does show the trouble, and run.json tells of another.
+    """
+    told, day = run.facts["trouble"], False
+    for name in sorted({*told, *found}):
+        ours, theirs = told.get(name, {}), found.get(name, {})
+        for kind in sorted({*ours, *theirs}):
+            said, made = ours.get(kind, 0), theirs.get(kind, 0)
+            if made > said or (made < said and kind in OWN_FAULTS):
+                raise RunError(
+                    f"{run.folder}/run.json: trouble.{name}.{kind} is {said:,}, but made anew "
+                    f"{made:,}: damaged or edited"
+                )
+            day |= made < said
+    if set(withdrawn) - set(run.facts["withdrawn"]):
+        raise RunError(
+            f"{run.folder}/run.json: withdrawn is {run.facts['withdrawn']}, but made anew "
+            f"{list(withdrawn)}: damaged or edited"
+        )
+    day |= set(withdrawn) != set(run.facts["withdrawn"])
+    return "what befell participants on the day (" + _trouble_of_the_day(told) + ")" if day else ""
 
 
 AUDIT = "a run made with --audit keeps the whole journal, which shows all of it"

@@ -157,8 +157,11 @@ class Run:
 
     def check(self) -> None:
         """Read every byte of every table; RunError at the first that is not as it was written, at
-        a tick that is not there once, and at a value that is not a number."""
+        a tick that is not there once, at a value that is not a number, and where something lies
+        in the folder of a finished table that is no part of it."""
         for table in TABLES:
+            if self.finished:
+                _check_nothing_else(self.folder / table)
             for number, rows in enumerate(self.chunks(table)):
                 check_values(rows, self._path(table, number))
 
@@ -209,6 +212,14 @@ def _parts(folder: Path, facts: dict[str, Any]) -> int:
         if surplus := sorted(set(numbers) - set(whole)):
             raise _one_too_many(folder / table / f"part-{surplus[0]:06d}.parquet", facts)
     return len(numbers)
+
+
+def _check_nothing_else(folder: Path) -> None:
+    """RunError where others, who read a folder of Parquet files whole, would read more than us."""
+    for name in sorted(_entries(folder)):
+        left = name.startswith(".") and name.endswith(".tmp")  # by a kill; nobody reads it
+        if not left and not PART.fullmatch(name.removesuffix(".sha256")):
+            raise RunError(f"{folder / name}: is no part of the table; remove it")
 
 
 def _one_too_many(path: Path, facts: dict[str, Any]) -> RunError:

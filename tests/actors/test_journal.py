@@ -181,7 +181,7 @@ def test_a_journal_has_one_writer_and_a_new_one_waits_for_the_end_of_the_former(
 def test_a_snapshot_with_an_object_in_it_is_not_opened(tmp_path):
     """A pickle in an archive would be a program: it is refused before it is read."""
     journal = Journal(tmp_path, SHAPE)
-    with pytest.raises(ValueError, match="allow_pickle"):
+    with pytest.raises(RunError, match="is no snapshot"):
         journal.snapshot(3, {"state": np.full(2, Path("x"), object)})
         newest_snapshot(tmp_path)
 
