@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 MOST_OF_MEMORY = 0.8
 """Share of the machine's memory that may be asked for."""
 
+MOST_OFFERS_SHOWN = 25_000_000
+"""Rivals' offers that the participants of a market see together: they grow with the square of the
+participants, and 5,000 who see each other's single offer are a few seconds' work a tick.
+"""
+
 NUMBER = 8  # bytes
 SHOWN = 6  # numbers a rival's offer that is seen: its price and whether it is open, each thrice
 PER_ORDER = 8 * NUMBER  # group, side, size, intent, time and what is drawn for each
@@ -41,6 +46,7 @@ def check_memory(market: Market, markets: int) -> None:
 
     What learners remember and what is recorded comes on top, and is looked at where it is made.
     """
+    _check_offers_shown(market)
     there = MOST_OF_MEMORY * memory()
     once, each = set_up_bytes(market), played_bytes(market)
     if once + markets * each <= there:
@@ -58,6 +64,16 @@ def check_memory(market: Market, markets: int) -> None:
         f"{(once + markets * each) / 1e9:,.1f} GB, and {MOST_OF_MEMORY:.0%} of this machine's "
         f"memory are {there / 1e9:,.1f} GB; {remedy}"
     )
+
+
+def _check_offers_shown(market: Market) -> None:
+    shown, layout = shown_offers(market), market.layout
+    if shown > MOST_OFFERS_SHOWN:
+        raise InputError(
+            f"participants={layout.N:,}: with {layout.L:,} listings they would see {shown:,.0f} "
+            f"offers of rivals together, and at most {MOST_OFFERS_SHOWN:,} are played; set "
+            "observations.show_rivals: false, or have fewer participants or instruments"
+        )
 
 
 def _remembered(market: Market, much: float) -> list[str]:

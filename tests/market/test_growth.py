@@ -193,6 +193,22 @@ def test_observations_that_do_not_fit_are_refused_with_what_makes_them_smaller()
     assert len(seen.market().seats) == 9
 
 
+@pytest.mark.parametrize(
+    ("participants", "products", "shown"),
+    [(5_001, 1, "25,005,000"), (10_000, 1, "99,990,000"), (2_000, 7, "27,986,000")],
+)
+def test_more_offers_of_rivals_than_can_be_shown_in_time_are_refused_with_the_setting(
+    participants: int, products: int, shown: str
+) -> None:
+    sizes = {"participants": participants, "products": products}
+    market = scenarios.parse(TEXT.format(**USUAL | sizes | {"rivals": "true"})).market()
+    refusal = f"see {shown} offers of rivals together.*set observations.show_rivals: false"
+    for begin in (lambda: market.seats, market.start):
+        with pytest.raises(InputError, match=refusal):
+            begin()
+    scenarios.parse(TEXT.format(**USUAL | sizes)).market().start()
+
+
 @pytest.mark.usefixtures("little")
 @pytest.mark.parametrize(
     "change",

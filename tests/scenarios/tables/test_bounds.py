@@ -60,7 +60,9 @@ def test_more_bytes_than_are_taken_are_refused(
 
 
 @pytest.mark.parametrize(
-    "data", [b"\x1f\x8b", b"\x1f\x8b\x08\x00" + b"\0" * 30, gzip.compress(b"Close\n1\n")[:-9]]
+    "data",
+    [b"\x1f\x8b", b"\x1f\x8b\x08\x00" + b"\0" * 30, gzip.compress(b"Close\n1\n")[:-9]],
+    ids=["two bytes", "a heading alone", "cut off"],
 )
 def test_a_damaged_archive_is_refused_in_one_line(tmp_path: Path, data: bytes) -> None:
     assert "cannot be unpacked" in refusal(series, tmp_path, data, name="p.csv.gz")
