@@ -161,7 +161,7 @@ def put(name, array):
         dropped("note"), dropped("digests"), dropped("state_1"), dropped("observation"),
         put("state_0", np.array([1, 2], np.uint8)), put("state_0", np.zeros(3)),
         put("state_1", np.zeros((1, 1))), put("digests", np.zeros((1, 2), np.uint64)),
-        put("reward", np.zeros(3)), put("note", np.array("{}")),
+        put("reward", np.zeros(3)), lambda arrays, note: note.clear(),
         lambda arrays, note: note.pop("run"), lambda arrays, note: note.update(withdrawn=3),
         lambda arrays, note: note.update(counts=3), lambda arrays, note: note.update(remembered=9),
     ],
