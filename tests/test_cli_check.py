@@ -138,3 +138,16 @@ def test_headings_reach_a_terminal_without_what_would_colour_it(capsys, here):
 def test_presets_are_scenarios(capsys, here):
     for name in scenarios.presets():
         assert f"{name} is fine" in told(capsys, "check", name)
+
+
+def test_a_series_of_amounts_is_proposed_for_demand_and_not_for_prices(capsys, here):
+    shutil.copy(CASES / "demand_of_closed_hours" / "visitors.csv", here)
+    lines = told(capsys, "check", "visitors.csv")
+    assert "reference: {demand: {kind: replay, path: visitors.csv, columns: [visitors]}}" in lines
+    assert "{price:" not in lines
+
+
+def test_a_series_of_prices_is_proposed_for_prices(capsys, here):
+    (here / "p.csv").write_text("Date,Close,Volume\n2025-03-03,10,900\n2025-03-04,11,950\n")
+    lines = told(capsys, "check", "p.csv")
+    assert "reference: {price: {kind: replay, path: p.csv, columns: [Close]}}" in lines

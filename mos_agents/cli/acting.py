@@ -14,6 +14,7 @@ from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, Health, LocalShards
 from mos_agents.actors.journal import reach
 from mos_agents.actors.shard import ShardPlan
+from mos_agents.analysis.numbers import number
 from mos_agents.cli.playing import (
     asked_to_stop,
     keeping,
@@ -231,8 +232,8 @@ def standing(recording: runs.Recording, scenario: Scenario, acting: Acting) -> I
     market = recording.market
     shape = (market.layout.L, len(market.quotes.features))
     begins, ends = [], []
-    for number in range(acting.shards):
-        part = plan.part(number, acting.shards, scenario.markets)
+    for shard in range(acting.shards):
+        part = plan.part(shard, acting.shards, scenario.markets)
         begin, end = reach(Path(part.folder or ""), (len(part.markets), *shape))
         begins.append(begin)
         ends.append(end)
@@ -268,7 +269,9 @@ def live(ticks: int, health: Health) -> Iterator[Any]:
         def line(end: bool = False) -> None:
             if end or time.monotonic() - last[0] > 5.0:
                 last[0] = time.monotonic()
-                say(f"tick {health.tick:,} of {ticks:,}, {health.ticks_per_second:,.0f} a second")
+                say(
+                    f"tick {health.tick:,} of {ticks:,}, {number(health.ticks_per_second)} a second"
+                )
 
         yield line
         return
@@ -290,7 +293,7 @@ def table(ticks: int, health: Health) -> Any:
     from rich.table import Table
 
     made = Table(title=f"tick {health.tick:,} of {ticks:,}   "
-                 f"{health.ticks_per_second:,.0f} ticks a second")  # fmt: skip
+                 f"{number(health.ticks_per_second)} ticks a second")  # fmt: skip
     for heading in ("participant", "latency ms", "late", "failed", "refused", "restarts"):
         made.add_column(heading, justify="left" if heading == "participant" else "right")
     names = sorted(set(health.seconds) | set(health.counts))

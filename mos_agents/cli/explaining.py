@@ -21,7 +21,7 @@ def explain(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[KIND] [NAME]",
+            metavar="KIND|NAME",
             help="A name, such as logit or positions.commission; a kind, which is listed; or both. "
             f"Kinds are {', '.join(KINDS)}.",
             show_default=False,

@@ -81,9 +81,11 @@ def _how(shown: str, columns: Columns) -> list[str]:
     when = moments_of(columns.times)
     back = when is not None and when.moments is not None and direction(when.moments) == -1
     order = ", order: newest_first" if back else ""
+    amounts = columns.others.get(name, "").startswith("volumes")
+    part, more = ("demand", "") if amounts else ("price", "; cost and demand likewise")
     return [
-        "use it in a scenario: reference: {price: {kind: replay, "
-        f"path: {shown}, columns: [{name}]{order}}}}}; cost and demand likewise",
+        f"use it in a scenario: reference: {{{part}: {{kind: replay, "
+        f"path: {shown}, columns: [{name}]{order}}}}}{more}",
     ]
 
 
