@@ -81,14 +81,16 @@ class Ledger:
                 told = ", ".join(f"positions.{name}={value}" for name, value in idle)
                 raise InputError(
                     f"{told} changes nothing here: all goods are made to order (stock=.inf), and "
-                    f"nothing is held; leave {'it' if len(idle) == 1 else 'them'} out"
+                    f"nothing is held; leave {'it' if len(idle) == 1 else 'them'} out, or set "
+                    + ", ".join(f"{name}={neutral[name]}" for name, _ in idle)
                 )
         elif self.base_stock and not market.base_stocks.any():
             raise heeded.refuse("positions.base_stock", self.base_stock,
-                                "it is a multiple of the opening stock, which is 0")  # fmt: skip
+                                "it is a multiple of the opening stock, which is 0",
+                                "set it to 0, or set catalogue.stock")  # fmt: skip
         elif self.lead_time and not self.base_stock:
             raise heeded.refuse("positions.lead_time", self.lead_time, "nothing is ever ordered",
-                                "set positions.base_stock, or leave it out")  # fmt: skip
+                                "set it to 0, or set positions.base_stock")  # fmt: skip
         elif np.isfinite(self.limit) and not market.bids and not self.short:
             raise heeded.refuse("positions.limit", self.limit,
                                 "it binds bids and short positions: there are none")  # fmt: skip

@@ -49,7 +49,8 @@ class Objective:
             for name, weight in weights.items():
                 if weight and name in zero:
                     raise heeded.refuse(f"rewards.{owner}.{name}", float(weight),
-                                        f"this metric is always 0, as {zero[name]}")  # fmt: skip
+                                        f"this metric is always 0, as {zero[name]}",
+                                        "set it to 0, or leave it out")  # fmt: skip
         everybody = set(self.by_participant) == set(market.layout.participants)
         if everybody and dict(self.weights) != {"pnl": 1.0}:
             raise heeded.refuse("rewards.weights", dict(self.weights),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from mos_agents.market.types import InputError
@@ -77,11 +78,49 @@ def refuse_repeated_times(table: Table, times: Sequence[Times]) -> None:
         )
 
 
+_UNITS = {
+    "year": 12 * 31 * DAY,
+    "yr": 12 * 31 * DAY,
+    "quarter": 93 * DAY,
+    "month": 31 * DAY,
+    "mnth": 31 * DAY,
+    "week": 7 * DAY,
+    "day": DAY,
+    "hour": DAY // 24,
+    "hr": DAY // 24,
+    "minute": DAY // 1440,
+    "second": DAY // 86_400,
+}
+"""Microseconds of what columns count; months of 31 days, as only the order tells."""
+
+
+def _calendar(times: Sequence[Times]) -> Times | None:
+    """The moments that a year and a month, day or hour in columns of their own make together."""
+    parts: dict[int, Times] = {}
+    for one in times:
+        units = [_UNITS[word] for word in words(one.name) if word in _UNITS]
+        if len(units) == 1 and not one.whole and one.moments is not None:
+            parts.setdefault(units[0], one)
+    if len(parts) < 2 or _UNITS["year"] not in parts:
+        return None
+    total = pl.Series(np.zeros(len(parts[_UNITS["year"]].texts), np.int64))
+    for unit, one in parts.items():
+        assert one.moments is not None
+        total = total + one.moments.cast(pl.Int64) // 10**6 * unit
+    largest = parts[_UNITS["year"]]
+    return largest._replace(
+        name=" and ".join(one.name for one in parts.values()),
+        moments=total.cast(pl.Datetime("us")),
+    )
+
+
 def moments_of(times: Sequence[Times]) -> Times | None:
     """What says when each row is: dates, with the times of day beside them; else a time of day or a
     number, as long as it does not begin anew."""
     first = next((t for t in times if t.whole and t.moments is not None), None)
     if first is None:
+        if (calendar := _calendar(times)) is not None:
+            return calendar
         steady = (t for t in times if t.moments is not None and direction(t.moments) is not None)
         return next(steady, None)
     of_day = next((t.moments for t in times if t.told == "times of day"), None)

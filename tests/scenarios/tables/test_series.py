@@ -510,3 +510,13 @@ def test_every_asset_is_driven_by_the_column_of_its_name(
         return
     places = ["ABC".index(name[0]) for name in names]
     assert np.allclose(found.values, np.array(rows)[:, places] / 100, rtol=1e-12)
+
+
+def test_year_month_and_day_in_columns_of_their_own_are_one_date(tmp_path: Path) -> None:
+    head, rows = "year,month,day,price\n", ["2010,1,30,5", "2010,1,31,6", "2010,2,1,7"]
+    up = series(tmp_path, head + "\n".join(rows) + "\n")
+    assert up.values[:, 0].tolist() == [5, 6, 7]
+    back = head + "\n".join(rows[::-1]) + "\n"
+    assert "year and month and day goes from new to old" in refusal(series, tmp_path, back)
+    mixed = head + "\n".join([rows[1], rows[0], rows[2]]) + "\n"
+    assert "goes back and forth" in refusal(series, tmp_path, mixed)
