@@ -55,17 +55,17 @@ def profit_sentence(totals: Totals, what: str = "PnL") -> str:
     if len(values) < FEWEST:
         return _unranked(totals, what)
     found = best_mean(values)
-    margins = _margins(totals, found)
+    mean, margins = money_text(values[:, found.leader]), _margins(totals, found)
+    limits = f" (95% intervals over {totals.over}; a lead is a paired difference)"
+    limits *= "[" in mean + margins  # figures that do not vary have no interval
     if found.named:
         return (
             f"{titles[found.leader]} earned more than each other participant of the same "
-            f"market: a mean {what} of {money_text(values[:, found.leader])}; {margins} (95% "
-            f"intervals over {totals.over}; a lead is a paired difference)."
+            f"market: a mean {what} of {mean}; {margins}{limits}."
         )
     return (
         f"No participant earned more than all others by more than chance: the largest mean {what} "
-        f"is that of {titles[found.leader]}, {money_text(values[:, found.leader])}, but "
-        f"{margins} (95% intervals over {totals.over}; a lead is a paired difference)."
+        f"is that of {titles[found.leader]}, {mean}, but {margins}{limits}."
     )
 
 

@@ -355,7 +355,9 @@ def _some(total: float) -> float:
 
 
 def _per_market(data: Data) -> str:
-    return ", per market (mean over all markets)" if data.run.facts["markets"] > 1 else ""
+    if data.run.facts["markets"] < 2:
+        return ""
+    return ", per market (mean over all markets); refused: in all markets together"
 
 
 def _each(data: Data) -> str:

@@ -60,7 +60,10 @@ def profit(data: Data, what: str = "PnL") -> list[str]:
 
 def deviation(values: Array) -> str:
     """The standard deviation of [R] totals over markets, as a cell; a dash of one market."""
-    return number(float(values.std(ddof=1))) if len(values) > 1 else "–"
+    if len(values) < 2:
+        return "–"
+    sd = float(values.std(ddof=1))
+    return number(sd if sd > 1e-12 * float(np.abs(values).max()) else 0.0)  # no rounding error
 
 
 def per_risk(values: Array) -> str:

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import mos_agents
 from mos_agents import report, runs
 from mos_agents.cli import run
 from mos_agents.cli.ending import theory_of
+from mos_agents.report import verdicts
 from mos_agents.report.data import Data
 from mos_agents.report.measures import division
 from mos_agents.report.summary import KINDS, Summary, Table, summarise, summary_of
@@ -178,6 +180,30 @@ def test_a_pricing_game_is_told_beside_its_benchmarks(tmp_path: Path) -> None:
 def test_intervals_beside_benchmarks_say_what_they_are_over(tmp_path: Path) -> None:
     (told,) = theory_of(Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=7")))
     assert told.endswith("(In brackets: 95% intervals over 7 markets.)")
+
+
+def test_figures_that_do_not_vary_are_not_said_to_have_intervals(tmp_path: Path) -> None:
+    firms = (
+        "participants=[{name: a, policy: {kind: fixed_price, price: 1.5}}, "
+        "{name: b, policy: {kind: fixed_price, price: 1.9}}]"
+    )
+    text = summarise(recorded(tmp_path, "pricing_game", "ticks=5", "markets=8", firms)).text()
+    assert "a (fixed_price) earned more" in text
+    assert "the same in all 8 markets" in text
+    assert "95% intervals" not in text
+
+
+def test_a_deviation_that_is_a_rounding_error_is_none() -> None:
+    values = np.full(30, 12.4)
+    values[::2] += 4e-15
+    assert verdicts.deviation(values) == "0"
+    assert verdicts.deviation(np.array([1.0, 3.0])) == "1.41"
+    assert verdicts.deviation(np.array([1.0])) == "–"
+
+
+def test_a_table_says_that_refusals_are_counted_over_all_markets(tmp_path: Path) -> None:
+    two = recorded(tmp_path, "retail", "ticks=3", "markets=2")
+    assert "refused: in all markets together" in summarise(two).table.note
 
 
 def test_at_joint_profit_prices_the_gain_is_one(tmp_path: Path) -> None:
