@@ -31,10 +31,11 @@ class Ranking:
     """Who is ahead, and whether chance could have put it there.
 
     leader: the participant with the best figure. named: whether it is better than each other one,
-    each difference told apart from zero at the stated confidence. Among N identical participants
-    somebody is named at most about as often as 1 - confidence. margins: leader less other (for a
-    ratio: leader over other), None for the leader itself. nearest: the other participant that is
-    told apart the least. replicates: markets or sessions compared.
+    each difference told apart from zero. Among N identical participants somebody is named at most
+    about as often as 1 - confidence. margins: leader less other (for a ratio: leader over other),
+    None for the leader itself; all together they hold at the stated confidence, see `all_pairs`.
+    nearest: the other participant that is told apart the least. replicates: markets or sessions
+    compared.
     """
 
     leader: int
@@ -48,8 +49,8 @@ class Ranking:
 def best_mean(values: ArrayLike, confidence: float = 0.95) -> Ranking:
     """Whose mean over replicates is the largest, from values [R, N] paired by row.
 
-    Student's t of the paired differences (an intersection-union test: the leader must pass against
-    every other, so no correction for their number is due).
+    Student's t of the paired differences. The figures themselves chose the leader, so that each
+    difference is held to the level of all pairs at once (`all_pairs`).
     """
     table = _table(values)
     return _ranked(table, table.mean(axis=0), paired_difference, confidence, _money, FEWEST)
@@ -154,6 +155,11 @@ def worth_difference(one: ArrayLike, two: ArrayLike, confidence: float = 0.95) -
     return jackknifed(pair, lambda c: _sharpe(c[:1]) - _sharpe(c[1:]), confidence)
 
 
+def all_pairs(confidence: float, participants: int) -> float:
+    """The confidence of one pair so that all pairs hold at once (Bonferroni)."""
+    return 1.0 - (1.0 - confidence) / max(participants * (participants - 1) / 2, 1.0)
+
+
 def _pairs(
     table: Array,
     margin: Callable[[Array, Array, float], Interval],
@@ -164,7 +170,7 @@ def _pairs(
     width = table.shape[1]
     if len(table) < FEWEST_FOR_RISK or width < 2:
         return ()
-    level = 1.0 - (1.0 - confidence) / (width * (width - 1) / 2)
+    level = all_pairs(confidence, width)
     found = []
     for i in range(width):
         for j in range(i):
@@ -187,9 +193,9 @@ def _ranked(
     """lead: what a margin is worth to the leader, 0 being no difference."""
     replicates, width = table.shape
     leader = int(np.argmax(merit))
+    level = all_pairs(confidence, width)
     margins = tuple(
-        None if n == leader else margin(table[:, leader], table[:, n], confidence)
-        for n in range(width)
+        None if n == leader else margin(table[:, leader], table[:, n], level) for n in range(width)
     )
     others = [one for one in margins if one is not None]
     apart = bool(others) and all(min(lead(one.low), lead(one.high)) > 0.0 for one in others)

@@ -56,7 +56,8 @@ def profit_sentence(totals: Totals, what: str = "PnL") -> str:
         return _unranked(totals, what)
     found = best_mean(values)
     mean, margins = money_text(values[:, found.leader]), _margins(totals, found)
-    limits = f" (95% intervals over {totals.over}; a lead is a paired difference)"
+    limits = f" (95% intervals over {totals.over}; a lead is a paired difference"
+    limits += ", and the leads' intervals hold together)" if values.shape[1] > 2 else ")"
     limits *= "[" in mean + margins  # figures that do not vary have no interval
     if found.named:
         return (

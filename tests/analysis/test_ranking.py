@@ -60,6 +60,19 @@ def test_a_better_maker_is_named_however_the_markets_scatter_as_long_as_it_is_wi
     assert all(one.low > 0.0 for one in found.margins if one is not None)
 
 
+def test_leads_are_held_to_the_level_of_all_pairs_as_the_figures_chose_the_leader():
+    values = np.random.default_rng(4).standard_normal((20, 4))
+    found = best_mean(values)
+    for n, margin in enumerate(found.margins):
+        if margin is not None:
+            alone = paired_difference(values[:, found.leader], values[:, n], 1.0 - 0.05 / 6)
+            assert margin[:3] == pytest.approx(alone[:3])
+    two = best_mean(values[:, :2])
+    (lead,) = (one for one in two.margins if one is not None)
+    other = 1 - two.leader
+    assert lead == paired_difference(values[:, two.leader], values[:, other])
+
+
 def test_a_maker_that_beats_one_and_not_the_other_is_not_named():
     rng = np.random.default_rng(0)
     values = rng.standard_normal((50, 3)) + np.array([2.0, 2.0, 0.0])
