@@ -74,6 +74,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     number: which market of a seed this is; market m of a batch is the one with number=m.
     seed: of the first episode, if `reset` names none.
     reveal: False keeps the true demand out of the infos.
+    infos: False leaves the infos empty: for TorchRL, whose wrapper takes numbers and arrays only.
     runtime: "local" plays everything in this process; with "actors" or "ray" those inside are
         actors, here or on a Ray cluster, with the same bits; `close` ends them.
     deadline: seconds that a tick waits for actors inside, over Ray (None: for ever).
@@ -107,6 +108,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         seed: int | None = None,
         dtype: str = "float64",
         reveal: bool = True,
+        infos: bool = True,
         runtime: str = "local",
         deadline: float | None = None,
         keep_memories: bool = False,
@@ -127,7 +129,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         self.episode_seed: int | None = None
         self._next_seed = seed if seed is None else seeded(seed)
         self._narrow = dtype == "float32"
-        self._reveal = reveal
+        self._reveal, self._informs = reveal, infos
         self._episode = episode(
             seating, _numbered(number), runtime, deadline, keep_memories, on_fault
         )
@@ -315,6 +317,9 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
             seen = row[columns]
             observations[name] = seen.astype(np.float32) if self._narrow else seen.copy()
             rewards[name] = earned[n]
+            if not self._informs:
+                infos[name] = {}
+                continue
             infos[name] = one = {
                 "moved": moved[n], "refused": REFUSALS[refused[n]], "reward_terms": terms[i]
             }  # fmt: skip
@@ -324,6 +329,8 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     def _first_infos(self) -> Infos:
         """The infos before the first tick: what those of a step have, and nothing has happened."""
+        if not self._informs:
+            return {name: {} for name, *_ in self._views}
         market = self.seating.market
         terms = self._terms(np.zeros((1, market.layout.N, len(METRICS))))
         found: Infos = {}

@@ -61,6 +61,7 @@ def parallel_env(
     seed: int | None = None,
     dtype: str = "float64",
     reveal: bool = True,
+    infos: bool = True,
     runtime: str = "local",
     deadline: float | None = None,
     keep_memories: bool = False,
@@ -81,8 +82,8 @@ def parallel_env(
     return MarketEnv(
         source, agents, actions=actions, levels=levels, grid=grid, policies=policies,
         horizon=horizon, max_cycles=max_cycles, weights=weights, render_mode=render_mode,
-        number=number, seed=seed, dtype=dtype, reveal=reveal, runtime=runtime, deadline=deadline,
-        keep_memories=keep_memories, on_fault=on_fault, name="market_making_v0",
+        number=number, seed=seed, dtype=dtype, reveal=reveal, infos=infos, runtime=runtime,
+        deadline=deadline, keep_memories=keep_memories, on_fault=on_fault, name="market_making_v0",
     )  # fmt: skip
 
 

@@ -115,7 +115,7 @@ class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
 
     agent: whom the actions are for. unit: numbers are in [-1, 1]. Settings are those of `MarketEnv`
     (actions, levels, band, grid, policies, horizon, weights, number, seed, dtype, reveal,
-    render_mode, runtime, deadline, keep_memories, on_fault).
+    infos, render_mode, runtime, deadline, keep_memories, on_fault).
     The episode ends by truncation after `horizon` ticks. `env.choice.seat` is the agent's seat.
     """
 
@@ -177,7 +177,7 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
 
     Row b is market b of the seed. All markets end together; the next episode begins in the same
     step (`AutoresetMode.SAME_STEP`), and the last observations are `infos["final_obs"]` [B, D].
-    Settings are those of `SingleAgentEnv`, but for `number` and `render_mode`.
+    Settings are those of `SingleAgentEnv`, but for `number`, `infos` and `render_mode`.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}

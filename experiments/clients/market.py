@@ -56,9 +56,11 @@ def vector(actions: str = "discrete", markets: int = 16) -> MarketVectorEnv:
     return gymnasium_vector_env(scenario(), LEARNER, markets, actions=actions, **SETTINGS)
 
 
-def parallel(actions: str = "discrete", learners: Sequence[str] = (LEARNER,)) -> MarketEnv:
+def parallel(
+    actions: str = "discrete", learners: Sequence[str] = (LEARNER,), **settings: Any
+) -> MarketEnv:
     """One market as a PettingZoo environment; who is no learner keeps its price."""
-    return MarketEnv(scenario(), learners, actions=actions, **SETTINGS)
+    return MarketEnv(scenario(), learners, actions=actions, **SETTINGS, **settings)
 
 
 def optimum(env: SingleAgentEnv) -> float:

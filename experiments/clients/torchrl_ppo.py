@@ -33,7 +33,8 @@ OBSERVATION, LOGITS, ACTION, VALUE, CHANCE = (
 
 def wrapped(learners: Sequence[str] = (market.LEARNER,)) -> PettingZooWrapper:
     """The market as TorchRL has environments."""
-    return PettingZooWrapper(market.parallel(learners=learners), categorical_actions=True)
+    env = market.parallel(learners=learners, infos=False)  # the wrapper takes numbers only
+    return PettingZooWrapper(env, categorical_actions=True)
 
 
 class Bodies(nn.Module):

@@ -222,6 +222,10 @@ LOCK = ".lock"
 """The file that stands for its folder where folders themselves cannot be locked: on NFS."""
 
 
+class FolderHeld(RunError):
+    """Another process writes to the folder."""
+
+
 class Hold:
     """A folder that this process alone writes to, until `release` or the end of the process.
 
@@ -230,7 +234,7 @@ class Hold:
     """
 
     def __init__(self, folder: Path, told: str) -> None:
-        """Raises RunError with what is told where another one holds the folder."""
+        """Raises FolderHeld with what is told where another one holds the folder."""
         try:
             try:
                 self._lock(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -239,7 +243,7 @@ class Hold:
                     raise
                 self._lock(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         except BlockingIOError:
-            raise RunError(f"{folder}: {told}") from None
+            raise FolderHeld(f"{folder}: {told}") from None
         except OSError as error:
             raise RunError(
                 f"{folder}: cannot be locked ({error.strerror or error}), so two processes could "
@@ -258,7 +262,7 @@ class Hold:
 
 @contextlib.contextmanager
 def alone(folder: Path, told: str) -> Iterator[None]:
-    """The folder for this process alone; RunError with what is told where another one has it."""
+    """The folder for this process alone; FolderHeld with what is told where another one has it."""
     hold = Hold(folder, told)
     try:
         yield

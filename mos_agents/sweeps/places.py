@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import NamedTuple
 
-from mos_agents.runs.files import RunError, alone
+from mos_agents.runs.files import FolderHeld, RunError, alone
 from mos_agents.runs.reading import read_sealed
 
 TRAININGS = "trainings"
@@ -34,9 +33,11 @@ class Place(NamedTuple):
         if facts.get("identity") != self.identity or not os.access(above, os.W_OK | os.X_OK):
             return False
         try:
-            with contextlib.suppress(RunError), alone(above, "another trial tries the same now"):
+            with alone(above, "another trial tries the same now"):
                 pass
-        except OSError:  # as of a disk that is shared by NFS
+        except FolderHeld:
+            return True
+        except RunError:  # a disk without locks
             return False
         return True
 

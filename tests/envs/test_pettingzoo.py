@@ -479,3 +479,16 @@ def test_supersuits_wrappers_go_round_every_environment(module):
             observations, *_ = wrapped.step(actions)
             for name, seen in observations.items():
                 assert wrapped.observation_space(name).contains(seen)
+
+
+@every_module
+def test_infos_may_be_left_empty_for_wrappers_that_take_numbers_only(module):
+    told, bare = (module.parallel_env(horizon=2, infos=wanted) for wanted in (True, False))
+    _, infos = bare.reset(seed=3)
+    told.reset(seed=3)
+    assert infos == {agent: {} for agent in bare.agents}
+    actions = {agent: bare.action_space(agent).sample() for agent in bare.agents}
+    seen, rewards, *_, infos = bare.step(actions)
+    same, earned, *_ = told.step(actions)
+    assert infos == {agent: {} for agent in bare.agents} and rewards == earned
+    assert all(np.array_equal(seen[agent], same[agent]) for agent in seen)
