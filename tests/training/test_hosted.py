@@ -111,12 +111,13 @@ def test_evaluations_are_played_against_what_the_others_have_learnt(trained):
     policies, markets = everybody(seats, networks, trained.memories)
     assert markets == 4 and seats.plan.evaluation_markets == 2
     assert isinstance(policies["firm_2"], learners.Frozen)
-    learnt = evaluated(seats, networks, trained.memories)
+    learnt, faults = evaluated(seats, networks, trained.memories)
+    assert not faults
     pair = {**trained.policies, **trained.frozen()}
     luck = seats.seed("evaluation")
     steps = list(play(seats.playing, pair, seed=luck, markets=4))
     assert learnt["firm_1"] == pytest.approx(np.mean([step.reward[:, 0] for step in steps]))
-    assert learnt != evaluated(seats, networks)
+    assert learnt != evaluated(seats, networks)[0]
 
 
 def test_what_a_training_leaves_plays_the_table_that_was_learnt_beside_the_network(
