@@ -32,10 +32,9 @@ from numpy.typing import NDArray
 
 from envs.batched import BatchedMarket, BatchInfo
 from envs.choices import price_grids
-from envs.market_env import RENDER_MODES, MarketEnv
+from envs.market_env import REFUSALS, RENDER_MODES, MarketEnv
 from envs.seating import Source, episode_ticks, give_out
 from mos_agents.learners import Categorical, Gaussian, QValues
-from mos_agents.market.quotes import REASONS
 from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
 
@@ -44,8 +43,8 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 """Of the settings that say what is chosen among."""
 
-REFUSALS = np.array(["", *REASONS[1:]], dtype=object)
-"""Why a quote was not taken, as in the infos, by the number that the market gives the reason."""
+REFUSALS_BY_NUMBER = np.array(REFUSALS, dtype=object)
+"""Why quotes were not taken, as `REFUSALS`, to be picked for many markets at once."""
 
 
 class Choice:
@@ -236,7 +235,7 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         terms = {name: values[:, 0] for name, values in self.batched.reward_terms().items()}
         found: dict[str, Any] = {
             "moved": np.full(count, told.moved[:, 0]),
-            "refused": REFUSALS[told.refused[:, 0]],
+            "refused": REFUSALS_BY_NUMBER[told.refused[:, 0]],
             "reward_terms": _masked(terms, count),
         }
         if told.true_demand is not None:
@@ -248,7 +247,7 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         count = self.num_envs
         found: dict[str, Any] = {
             "moved": np.zeros(count, np.bool_),
-            "refused": REFUSALS[np.zeros(count, np.int64)],
+            "refused": REFUSALS_BY_NUMBER[np.zeros(count, np.int64)],
             "reward_terms": _masked(
                 {name: np.zeros(count) for name in self.batched.reward_terms()}, count
             ),
