@@ -7,6 +7,7 @@ number of an error, whose contents stay closed.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,11 +25,27 @@ PLAIN = ray_constants.OBJECT_METADATA_TYPE_RAW
 RAISED = ("TASK_EXECUTION_EXCEPTION", "TASK_CANCELLED")
 """Errors that leave a host alive: it raised, where every verb of ours answers with a text."""
 
+logger = logging.getLogger(__name__)
+
 LAST_SECONDS = 5.0
 """How long an answer that is there may take to be fetched."""
 
 Reader = Callable[[bytes], tuple[Any, float]]
 """Reads a verb's block: a value, and the seconds it took; MessageError where it is none."""
+
+
+def keep_unasked_closed() -> None:
+    """In this process no error of Ray's is opened that nobody asked for.
+
+    When the last reference to a failed call goes, Ray unpickles the error so as to print it. From
+    here on this process prints the error's name instead, for every call of Ray's that it makes.
+    """
+    global_worker.raise_errors = _unasked  # type: ignore[method-assign]
+
+
+def _unasked(stored: Sequence[Any], references: Sequence[Any]) -> None:
+    for _, kind, *_ in stored:
+        logger.warning("a call failed that nobody waited for: %s", _unopened(kind or b"").error)
 
 
 def answers(asked: Sequence[tuple[Any, Reader]], deadline: float | None) -> list[Answer]:

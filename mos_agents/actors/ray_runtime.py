@@ -21,7 +21,7 @@ from mos_agents.actors.lent import Lent, Loan
 from mos_agents.actors.line import DOORS, Door, Line, taken_away, wait
 from mos_agents.actors.messages import MessageError, told
 from mos_agents.actors.participant import Host, hosted
-from mos_agents.actors.ray_answers import Reader, answer, answers, is_ready
+from mos_agents.actors.ray_answers import Reader, answer, answers, is_ready, keep_unasked_closed
 from mos_agents.actors.ray_cluster import Head, hold
 from mos_agents.actors.runtime import Answer, nothing
 from mos_agents.actors.shard import Shard, ShardPlan
@@ -59,6 +59,7 @@ class RayRuntime:
     """
 
     def __init__(self, spread: bool = False, lines: bool = True) -> None:
+        keep_unasked_closed()
         self._actor: Any = ray.remote(**ACTOR)(_HostActor)
         self._lines, self._node = lines, ray.get_runtime_context().get_node_id()
         self._nodes = _Nodes(self._node) if spread else None

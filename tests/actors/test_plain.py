@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,6 +112,34 @@ def test_a_host_whose_start_raises_a_payload_is_dead_and_it_is_not_opened(by_ray
         answer = by_ray.runtime.ask([(host, "decide", calls("firm_1", 0))], 60.0)[0]
         assert not answer.good and os.getpid() not in struck(by_ray.folder)
         by_ray.runtime.kill(host)
+
+
+def dropped(by_ray, seconds=10.0):
+    """Whether a call that raised a payload was opened here after its reference was dropped."""
+    assert by_ray.asked("decide", ("packed_fact", "a loud bomb")).good
+    by_ray.host.awake.remote()  # the reference is dropped before the answer is here
+    until = time.monotonic() + seconds
+    while os.getpid() not in struck(by_ray.folder) and time.monotonic() < until:
+        time.sleep(0.05)
+    opened = os.getpid() in struck(by_ray.folder)
+    Path(by_ray.folder, f"struck-{os.getpid()}").unlink(missing_ok=True)
+    return opened
+
+
+def test_an_error_that_nobody_asked_for_is_not_opened(by_ray, caplog):
+    assert not dropped(by_ray, seconds=2.0)
+    (record,) = [one for one in caplog.records if one.name == "mos_agents.actors.ray_answers"]
+    assert record.getMessage() == (
+        "a call failed that nobody waited for: raised an exception; it was not opened"
+    )
+
+
+def test_ray_would_open_an_error_that_nobody_asked_for(by_ray, monkeypatch):
+    """So that the test above would see a hole."""
+    from ray._private.worker import global_worker
+
+    monkeypatch.delattr(global_worker, "raise_errors")
+    assert dropped(by_ray)
 
 
 def test_read_as_ray_reads_them_the_payloads_would_run(by_ray):
