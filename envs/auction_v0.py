@@ -75,11 +75,28 @@ def parallel_env(
     told = {"bidders": bidders, "items": items, **settings}
     source = described("auction", scenario, told, parallel_env)
     return MarketEnv(
-        source, agents, actions=actions, levels=levels, band=band, grid=grid, policies=policies,
-        horizon=horizon, max_cycles=max_cycles, weights=weights, render_mode=render_mode,
-        number=number, seed=seed, dtype=dtype, reveal=reveal, infos=infos, runtime=runtime,
-        deadline=deadline, keep_memories=keep_memories, on_fault=on_fault, name="auction_v0",
-    )  # fmt: skip
+        source,
+        agents,
+        actions=actions,
+        levels=levels,
+        band=band,
+        grid=grid,
+        policies=policies,
+        horizon=horizon,
+        max_cycles=max_cycles,
+        weights=weights,
+        render_mode=render_mode,
+        number=number,
+        seed=seed,
+        dtype=dtype,
+        reveal=reveal,
+        infos=infos,
+        runtime=runtime,
+        deadline=deadline,
+        keep_memories=keep_memories,
+        on_fault=on_fault,
+        name="auction_v0",
+    )
 
 
 def raw_env(*arguments: Any, **settings: Any) -> AECEnv[str, Any, Any]:

@@ -183,9 +183,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     def step(
         self, actions: Mapping[str, Any]
-    ) -> tuple[
-        dict[str, NDArray[Any]], dict[str, float], dict[str, bool], dict[str, bool], Infos
-    ]:  # fmt: skip
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, float], dict[str, bool], dict[str, bool], Infos]:
         """One tick of the market. Needs an action of every agent, and of nobody else."""
         agents = self.agents
         if not agents:
@@ -321,8 +319,10 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
                 infos[name] = {}
                 continue
             infos[name] = one = {
-                "moved": moved[n], "refused": REFUSALS[refused[n]], "reward_terms": terms[i]
-            }  # fmt: skip
+                "moved": moved[n],
+                "refused": REFUSALS[refused[n]],
+                "reward_terms": terms[i],
+            }
             if demand is not None:
                 one["true_demand"] = demand[own].copy()
         return observations, rewards, infos

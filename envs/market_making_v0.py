@@ -80,11 +80,27 @@ def parallel_env(
     told = {"makers": makers, "assets": assets, **settings}
     source = described("market_making", scenario, told, parallel_env)
     return MarketEnv(
-        source, agents, actions=actions, levels=levels, grid=grid, policies=policies,
-        horizon=horizon, max_cycles=max_cycles, weights=weights, render_mode=render_mode,
-        number=number, seed=seed, dtype=dtype, reveal=reveal, infos=infos, runtime=runtime,
-        deadline=deadline, keep_memories=keep_memories, on_fault=on_fault, name="market_making_v0",
-    )  # fmt: skip
+        source,
+        agents,
+        actions=actions,
+        levels=levels,
+        grid=grid,
+        policies=policies,
+        horizon=horizon,
+        max_cycles=max_cycles,
+        weights=weights,
+        render_mode=render_mode,
+        number=number,
+        seed=seed,
+        dtype=dtype,
+        reveal=reveal,
+        infos=infos,
+        runtime=runtime,
+        deadline=deadline,
+        keep_memories=keep_memories,
+        on_fault=on_fault,
+        name="market_making_v0",
+    )
 
 
 def raw_env(*arguments: Any, **settings: Any) -> AECEnv[str, Any, Any]:

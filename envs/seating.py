@@ -31,9 +31,7 @@ from mos_agents.scenarios import Scenario
 
 Source = Market | Scenario | str | Path
 """A market, or a scenario as such, by its preset's name or by its file's path."""
-MODULES = {
-    "posted_price": "retail_v0", "two_sided": "market_making_v0", "sealed_bid": "auction_v0"
-}  # fmt: skip
+MODULES = {"posted_price": "retail_v0", "two_sided": "market_making_v0", "sealed_bid": "auction_v0"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,8 +39,12 @@ from mos_agents.market.seat import Seat
 from mos_agents.market.types import Array, InputError
 
 DEFAULTS: dict[str, Any] = {
-    "actions": "continuous", "levels": 15, "band": None, "grid": None, "dtype": "float64",
-}  # fmt: skip
+    "actions": "continuous",
+    "levels": 15,
+    "band": None,
+    "grid": None,
+    "dtype": "float64",
+}
 """Of the settings that say what is chosen among."""
 
 REFUSALS_BY_NUMBER = np.array(REFUSALS, dtype=object)
@@ -56,10 +60,12 @@ class Choice:
 
     def __init__(self, source: Source, agent: str, unit: bool, settings: Mapping[str, Any]) -> None:
         seating = give_out(
-            source, [agent], settings.get("policies"),
+            source,
+            [agent],
+            settings.get("policies"),
             episode_ticks(settings.get("horizon"), settings.get("max_cycles")),
             settings.get("weights"),
-        )  # fmt: skip
+        )
         self.seat: Seat = seating.outside[0]
         self.table: Array | None = None
         self.range: Gaussian | None = None
@@ -217,9 +223,7 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
 
     def step(
         self, actions: Any
-    ) -> tuple[
-        NDArray[Any], Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
-    ]:  # fmt: skip
+    ) -> tuple[NDArray[Any], Array, NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         placed = np.asarray(self.choice.placed(actions, self.num_envs))
         if placed.size == np.prod(self.batched.action_shape):
             placed = placed.reshape(self.batched.action_shape)

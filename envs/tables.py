@@ -47,25 +47,50 @@ def rows(seat: Seat, choices: Numbers | Grid) -> list[Row]:
     for one in seat.fields:
         end = begin + one.size
         found.append(
-            Row("observation", begin, end - 1, 1, one.name, one.meaning, one.unit, one.low,
-                one.high)
-        )  # fmt: skip
+            Row(
+                "observation", begin, end - 1, 1, one.name, one.meaning, one.unit, one.low, one.high
+            )
+        )
         begin = end
     n_listings, n_features = seat.action_shape
     if isinstance(choices, Grid):
         counts = [len(table) for table in choices.table(seat.name)]
         what = "/".join(seat.features)
-        return [*found, *_alike(
-            [Row("action", i, i, 1, "level", f"point of the grid of {what}", "level", 0, n - 1)
-             for i, n in enumerate(counts)]
-        )]  # fmt: skip
+        return [
+            *found,
+            *_alike(
+                [
+                    Row(
+                        "action",
+                        i,
+                        i,
+                        1,
+                        "level",
+                        f"point of the grid of {what}",
+                        "level",
+                        0,
+                        n - 1,
+                    )
+                    for i, n in enumerate(counts)
+                ]
+            ),
+        ]
     for j, feature in enumerate(seat.features):
         meaning, unit = MEANINGS.get(feature, (feature, ""))
         runs = [
-            Row("action", i * n_features + j, i * n_features + j, n_features, feature, meaning,
-                unit, float(seat.low[i, j]), float(seat.high[i, j]))
+            Row(
+                "action",
+                i * n_features + j,
+                i * n_features + j,
+                n_features,
+                feature,
+                meaning,
+                unit,
+                float(seat.low[i, j]),
+                float(seat.high[i, j]),
+            )
             for i in range(n_listings)
-        ]  # fmt: skip
+        ]
         found += _alike(runs)
     return found
 

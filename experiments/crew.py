@@ -28,9 +28,14 @@ Make = Callable[[Any, str, int], Facts]
 
 
 def worked_off(
-    make: Make, settings: Any, conditions: Sequence[str], seeds: Sequence[int], folder: Path,
-    workers: int = 2, begin: Callable[[], None] | None = None,
-) -> dict[str, list[Facts]]:  # fmt: skip
+    make: Make,
+    settings: Any,
+    conditions: Sequence[str],
+    seeds: Sequence[int],
+    folder: Path,
+    workers: int = 2,
+    begin: Callable[[], None] | None = None,
+) -> dict[str, list[Facts]]:
     """By condition, what came of each seed; a process makes one after another.
 
     Each is kept in the folder as a file of its own, with the settings that it is of: a second call
@@ -69,8 +74,9 @@ def on_one_ray() -> None:
 
 def _kept(make: Make, settings: Any, condition: str, seed: int, folder: str) -> tuple[Facts, float]:
     path = Path(folder) / f"{condition}-{seed}.json"
-    told = json.loads(json.dumps({"settings": asdict(settings), "condition": condition,
-                                  "seed": seed}))  # fmt: skip
+    told = json.loads(
+        json.dumps({"settings": asdict(settings), "condition": condition, "seed": seed})
+    )
     if path.exists():
         found = json.loads(path.read_text())
         if {key: found.get(key) for key in told} != told:
@@ -102,18 +108,25 @@ def results(found: Mapping[str, Sequence[Facts]]) -> list[Facts]:
     """A record a quantity, in the form of all experiments; nothing of it was published before."""
     return [
         {
-            "quantity": f"{name}.{condition}", "published": None, "ours": one.estimate,
+            "quantity": f"{name}.{condition}",
+            "published": None,
+            "ours": one.estimate,
             "ci95": [x if np.isfinite(x) else None for x in (one.low, one.high)],
-            "within": None, "source": None,
+            "within": None,
+            "source": None,
         }
         for (condition, name), one in intervals(found).items()
-    ]  # fmt: skip
+    ]
 
 
 def as_json(name: str, settings: Any, found: Mapping[str, Sequence[Facts]]) -> bytes:
     """The form that all experiments write, and what each seed came to."""
-    told = {"experiment": name, "settings": asdict(settings), "results": results(found),
-            "runs": found}  # fmt: skip
+    told = {
+        "experiment": name,
+        "settings": asdict(settings),
+        "results": results(found),
+        "runs": found,
+    }
     return (json.dumps(told, indent=2, allow_nan=False) + "\n").encode()
 
 
@@ -149,9 +162,15 @@ def chosen(only: str, conditions: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def command(
-    name: str, title: str, make: Make, settings: Any, conditions: Mapping[str, str],
-    columns: Sequence[str], seeds: int, arguments: Sequence[str] | None,
-) -> int:  # fmt: skip
+    name: str,
+    title: str,
+    make: Make,
+    settings: Any,
+    conditions: Mapping[str, str],
+    columns: Sequence[str],
+    seeds: int,
+    arguments: Sequence[str] | None,
+) -> int:
     """A study's command line; 0 done, 2 an argument cannot be used.
 
     settings: its class, of which `iterations` can be given. conditions: by name, as they are told.

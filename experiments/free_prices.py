@@ -40,8 +40,12 @@ def free_prices(
         execution=Expected(demand),
         quotes=PostedPrice(
             # Prices far below cost are allowed: the algorithms find out by themselves.
-            tick_size=0.0, min_margin=-1.0 + 1e-9, max_relative_change=np.inf, low=0.0, high=1e7
+            tick_size=0.0,
+            min_margin=-1.0 + 1e-9,
+            max_relative_change=np.inf,
+            low=0.0,
+            high=1e7,
         ),
         arrivals=FixedMass(1.0),
         **parts,
-    )  # fmt: skip
+    )

@@ -277,8 +277,11 @@ def claim_for(name: str, settings: Any, folder: Path) -> None:
     if held["experiment"] != name:
         raise RunError(f"{folder}: holds sessions of {held['experiment']}; give another folder")
     ours = json.loads(mark)["settings"]
-    other = [f"{key}={held['settings'].get(key)!r}, not {value!r}"
-             for key, value in ours.items() if held["settings"].get(key) != value]  # fmt: skip
+    other = [
+        f"{key}={held['settings'].get(key)!r}, not {value!r}"
+        for key, value in ours.items()
+        if held["settings"].get(key) != value
+    ]
     if other:
         raise RunError(
             f"{folder}: holds sessions with {'; '.join(other)}; give another folder, or the same "
@@ -353,14 +356,16 @@ def table(findings: Sequence[Finding]) -> list[tuple[str, str, str, str, str, st
     rows = []
     for one in findings:
         low = one.ci95[0]
-        rows.append((
-            one.quantity,
-            "-" if one.published is None else f"{one.published:.6g}",
-            ("at least " if one.at_least else "") + f"{one.ours:.6g}",
-            "exact" if one.computed else "-" if math.isnan(low) else _limits(one),
-            {None: "-", True: "yes", False: "NO"}[one.within],
-            one.source or "-",
-        ))  # fmt: skip
+        rows.append(
+            (
+                one.quantity,
+                "-" if one.published is None else f"{one.published:.6g}",
+                ("at least " if one.at_least else "") + f"{one.ours:.6g}",
+                "exact" if one.computed else "-" if math.isnan(low) else _limits(one),
+                {None: "-", True: "yes", False: "NO"}[one.within],
+                one.source or "-",
+            )
+        )
     return rows
 
 

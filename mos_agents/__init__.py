@@ -113,8 +113,15 @@ __all__ = [
 
 _HOMES = {
     "mos_agents.scenarios": (
-        "Scenario", "auction", "autos_1990", "explain", "load", "market_making", "presets",
-        "pricing_game", "retail",
+        "Scenario",
+        "auction",
+        "autos_1990",
+        "explain",
+        "load",
+        "market_making",
+        "presets",
+        "pricing_game",
+        "retail",
     ),
     "mos_agents.market.tick": ("Market", "tick"),
     "mos_agents.market.types": ("InputError",),
@@ -122,7 +129,7 @@ _HOMES = {
     "mos_agents.policies": ("make",),
     "mos_agents.report": ("summarise",),
     "mos_agents.rollout": ("compare_policies", "play"),
-}  # fmt: skip
+}
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 _PACKAGES = tuple(
     name for name in __all__ if name not in _HOME and name.islower() and name[0] != "_"

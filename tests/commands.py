@@ -54,8 +54,11 @@ def stopped(number: int, once: Callable[[], object], *arguments: str) -> str:
     with SAID.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "mos_agents.cli", *arguments],
-            stdout=out, stderr=subprocess.PIPE, text=True, env=environment(),
-        )  # fmt: skip
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
     eventually(lambda: once() or process.poll() is not None)
     process.send_signal(number)
     _, error = process.communicate(timeout=PATIENCE)

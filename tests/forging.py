@@ -158,8 +158,13 @@ def types(folder: Path, draw: random.Random, hidden: str) -> str:
     _, path = _any_part(folder, draw)
     names = pl.read_parquet_schema(path)
     name = draw.choice(list(names))
-    kinds = {pl.Float64: pl.Float32, pl.Int64: pl.Int32, pl.Int32: pl.Int64, pl.Boolean: pl.Int8,
-             pl.String: pl.Binary}  # fmt: skip
+    kinds = {
+        pl.Float64: pl.Float32,
+        pl.Int64: pl.Int32,
+        pl.Int32: pl.Int64,
+        pl.Boolean: pl.Int8,
+        pl.String: pl.Binary,
+    }
     what = draw.choice(["retyped", "renamed", "dropped"])
     changes: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
         "retyped": lambda d: d.with_columns(pl.col(name).cast(kinds[type(names[name])])),
@@ -217,8 +222,11 @@ def shortened(folder: Path, draw: random.Random, hidden: str) -> str:
         scenario = scenario.replace(f"\nticks: {whole}\n", f"\nticks: {ticks}\n")
         (folder / "scenario.yaml").write_text(scenario)
     reseal(
-        folder, ticks=ticks, parts=there - 1, scenario_sha256=digest(scenario.encode()),
-    )  # fmt: skip
+        folder,
+        ticks=ticks,
+        parts=there - 1,
+        scenario_sha256=digest(scenario.encode()),
+    )
     return f"shortened to {ticks} ticks"
 
 
@@ -226,20 +234,41 @@ def field(folder: Path, draw: random.Random, hidden: str) -> str:
     """Something that run.json says, and that the scenario, tables or journal say as well."""
     facts = facts_of(folder)
     market = dict(facts["market"])
-    what = draw.choice([
-        "scenario", "seed", "ticks", "markets", "recorded_markets", "every", "hash", "parts",
-        "finished", "actors", "inputs", "scenario_sha256", "parts_sha256", "trouble", "withdrawn",
-        "more", "gone", *(f"market.{name}" for name in market),
-    ])  # fmt: skip
+    what = draw.choice(
+        [
+            "scenario",
+            "seed",
+            "ticks",
+            "markets",
+            "recorded_markets",
+            "every",
+            "hash",
+            "parts",
+            "finished",
+            "actors",
+            "inputs",
+            "scenario_sha256",
+            "parts_sha256",
+            "trouble",
+            "withdrawn",
+            "more",
+            "gone",
+            *(f"market.{name}" for name in market),
+        ]
+    )
     number = draw.choice([-1, 1, 2, 1000])
     if what.startswith("market."):
         name = what.split(".")[1]
         old = market[name]
         market[name] = (
-            not old if isinstance(old, bool)
-            else [*old, 0 if name == "made_to_order" else "firm_9"] if isinstance(old, list)
-            else 3.5 if old is None or isinstance(old, float) else old + "x"
-        )  # fmt: skip
+            not old
+            if isinstance(old, bool)
+            else [*old, 0 if name == "made_to_order" else "firm_9"]
+            if isinstance(old, list)
+            else 3.5
+            if old is None or isinstance(old, float)
+            else old + "x"
+        )
         change: Any = {"market": market}
     elif what in ("seed", "ticks", "markets", "recorded_markets", "every", "parts"):
         change = {what: facts[what] + number}
@@ -258,11 +287,18 @@ def field(folder: Path, draw: random.Random, hidden: str) -> str:
         del facts[what]
         change = {}
     else:
-        change = {what: {
-            "scenario": facts["scenario"] + "x", "hash": digest(b"x")[:32], "finished": None,
-            "inputs": {"a.csv": digest(b"x")}, "scenario_sha256": digest(b"x"),
-            "trouble": {"firm_1": {"late": 3}}, "withdrawn": ["firm_1"], "more": 1,
-        }[what]}  # fmt: skip
+        change = {
+            what: {
+                "scenario": facts["scenario"] + "x",
+                "hash": digest(b"x")[:32],
+                "finished": None,
+                "inputs": {"a.csv": digest(b"x")},
+                "scenario_sha256": digest(b"x"),
+                "trouble": {"firm_1": {"late": 3}},
+                "withdrawn": ["firm_1"],
+                "more": 1,
+            }[what]
+        }
     data = sealed(facts | change)
     if hidden == "nothing":
         data = data.replace(json.loads(data)["sha256"].encode(), facts["sha256"].encode())

@@ -60,8 +60,10 @@ def test_the_same_command_and_seed_give_the_same_hash(capsys: pytest.CaptureFixt
     zero, one = hash_in(told(capsys, *command, "0")), hash_in(told(capsys, *command, "1"))
     assert hash_in(told(capsys, *command, "0")) == zero != one
     assert sorted(p.name for p in Path("runs").iterdir()) == [
-        "retail-s0-001", "retail-s0-002", "retail-s1-001",
-    ]  # fmt: skip
+        "retail-s0-001",
+        "retail-s0-002",
+        "retail-s1-001",
+    ]
 
 
 def test_the_same_command_gives_the_same_hash_in_another_process(
@@ -71,8 +73,12 @@ def test_the_same_command_gives_the_same_hash_in_another_process(
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "5"}
     done = subprocess.run(
         [sys.executable, "-m", "mos_agents.cli", *command],
-        cwd=here, capture_output=True, text=True, check=True, env=environment,
-    )  # fmt: skip
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
     assert hash_in(done.stdout) == hash_in(told(capsys, *command))
 
 
@@ -93,9 +99,27 @@ def test_the_demo_ends_with_the_path_of_its_report(capsys: pytest.CaptureFixture
 
 
 def test_options_reach_the_run(capsys: pytest.CaptureFixture[str], here: Path) -> None:
-    told(capsys, "run", "retail", *SHORT, "--markets", "5", "--seed", "3", "--out", "else/where",
-         "--name", "mine", "--record-markets", "2", "--every", "4", "--no-report",
-         "--set", "arrivals.contamination=0.3")  # fmt: skip
+    told(
+        capsys,
+        "run",
+        "retail",
+        *SHORT,
+        "--markets",
+        "5",
+        "--seed",
+        "3",
+        "--out",
+        "else/where",
+        "--name",
+        "mine",
+        "--record-markets",
+        "2",
+        "--every",
+        "4",
+        "--no-report",
+        "--set",
+        "arrivals.contamination=0.3",
+    )
     read = runs.read("mine", here / "else/where")
     assert read.facts["recorded_markets"] == 2
     assert read.facts["every"] == 4
@@ -180,8 +204,9 @@ def test_mos_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys) == told(capsys, "--help")
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "scenarios", "show", "check", "report",
-                                     "compare"])  # fmt: skip
+@pytest.mark.parametrize(
+    "command", ["run", "demo", "scenarios", "show", "check", "report", "compare"]
+)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Usage: mos" in told(capsys, command, "--help")
 
@@ -216,7 +241,7 @@ ERRORS = [
     (["compare", "absent", "absent"], "absent", "runs"),
     (["compare", "absent"], "RUN", ""),
     (["run", "retail", "--set", "positions.lead_time=1000000000000"], "memory", "fewer"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("arguments", "names", "remedy"), ERRORS, ids=lambda a: str(a)[:40])
@@ -327,9 +352,12 @@ runpy.run_module("mos_agents.cli", run_name="__main__")
 @pytest.mark.parametrize("module", ["mos_agents.cli.commands", "numpy", "numba", "typer"])
 def test_ctrl_c_while_the_libraries_are_loaded_is_one_line(module: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PRESSED.format(module=module)], capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", PRESSED.format(module=module)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "mos: interrupted\n")
 
 
@@ -338,11 +366,27 @@ def test_a_stopped_run_ends_in_one_line_and_what_it_recorded_is_readable(
     number: int, code: int, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "mos_agents.cli", "run", "retail", "--ticks", "1000000", "--set",
-         "instruments=2", "--name", "stopped", "--every", "1"],
-        cwd=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [
+            sys.executable,
+            "-m",
+            "mos_agents.cli",
+            "run",
+            "retail",
+            "--ticks",
+            "1000000",
+            "--set",
+            "instruments=2",
+            "--name",
+            "stopped",
+            "--every",
+            "1",
+        ],
+        cwd=here,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     while not (here / "runs/stopped/run.json").exists():
         assert process.poll() is None
         time.sleep(0.01)
@@ -363,9 +407,13 @@ def test_a_reader_who_leaves_early_sees_no_traceback(here: Path) -> None:
     done = subprocess.run(
         f"{sys.executable} -m mos_agents.cli show autos_1990 | head -1; "
         "echo ${PIPESTATUS[0]} >&2",
-        shell=True, executable="/bin/bash", cwd=here, capture_output=True, text=True,
+        shell=True,
+        executable="/bin/bash",
+        cwd=here,
+        capture_output=True,
+        text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.stdout.count("\n") == 1
     assert done.stderr in ("0\n", "1\n")  # the exit code, and nothing else
 
@@ -412,9 +460,14 @@ def test_a_run_whose_catalogue_has_changed_is_neither_resumed_nor_verified(
     told(capsys, "verify", "first")
     scenario = scenarios.load("shop.yaml")
     recording = runs.record(
-        scenario.market(), "runs", scenario="shop", described=scenarios.dump(scenario), ticks=6,
-        name="second", inputs=scenario.inputs(),
-    )  # fmt: skip
+        scenario.market(),
+        "runs",
+        scenario="shop",
+        described=scenarios.dump(scenario),
+        ticks=6,
+        name="second",
+        inputs=scenario.inputs(),
+    )
     recording.flush()
     goods.write_text(goods.read_text().replace("a,1,", "a,1.5,"))
     assert "goods.csv" in refused(capsys, "verify", "first")

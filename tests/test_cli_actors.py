@@ -166,7 +166,7 @@ ERRORS = [
     (["run", "--resume", "absent", "--ticks", "5"], "--ticks: a run that is resumed keeps"),
     (["run", "retail", "--backend", "ray", "--address", "127.0.0.1:9"], "127.0.0.1:9"),
     (["verify", "absent"], "absent"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("arguments", "told"), ERRORS, ids=lambda a: str(a)[:40])
@@ -192,8 +192,12 @@ def test_a_ray_run_killed_with_its_driver_leaves_nothing_running_and_resumes(
     # In a process of its own: this one may be on a cluster of other tests.
     again = subprocess.run(
         [sys.executable, "-m", "mos_agents.cli", "run", "--resume", "it", "--no-report"],
-        env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True,
-    )  # fmt: skip
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
     assert f"hash    {undisturbed}" in again.stdout
     assert run(["verify", "it"]) == 0
 

@@ -54,10 +54,14 @@ def _here(tmp_path, monkeypatch):
 
 def scenario(**policy):
     made = scenarios.preset(
-        "pricing_game", ticks=12, markets=2,
-        participants=[{"name": "firm_1", "policy": {"kind": "failing", **policy}},
-                      {"name": "firm_2", "policy": {"kind": "fixed_price", "price": 1.7}}],
-    )  # fmt: skip
+        "pricing_game",
+        ticks=12,
+        markets=2,
+        participants=[
+            {"name": "firm_1", "policy": {"kind": "failing", **policy}},
+            {"name": "firm_2", "policy": {"kind": "fixed_price", "price": 1.7}},
+        ],
+    )
     Path("mine.yaml").write_text(scenarios.dump(made))
     return "mine.yaml"
 
@@ -119,9 +123,11 @@ def test_verify_finds_faults_that_were_edited(forged, capsys):
     facts = json.loads(path.read_text())
     (fault,) = facts["faults"]
     facts["faults"] = {
-        "less": [fault | {"decisions": 13}], "more": [fault, fault],
-        "another": [fault | {"participant": "firm_2"}], "none": [],
-    }[forged]  # fmt: skip
+        "less": [fault | {"decisions": 13}],
+        "more": [fault, fault],
+        "another": [fault | {"participant": "firm_2"}],
+        "none": [],
+    }[forged]
     path.write_bytes(sealed(facts))
     assert "faults are" in refused(capsys, "verify", "one")
 

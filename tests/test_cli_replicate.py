@@ -31,8 +31,11 @@ def test_the_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> 
     assert run(["replicate", "--list"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     assert names == [
-        "calvano_2020", "klein_2021", "asker_fershtman_pakes_2022", "avellaneda_stoikov_2008",
-    ]  # fmt: skip
+        "calvano_2020",
+        "klein_2021",
+        "asker_fershtman_pakes_2022",
+        "avellaneda_stoikov_2008",
+    ]
 
 
 def test_it_prints_progress_a_table_and_its_speed_and_writes_the_file(
@@ -49,10 +52,16 @@ def test_it_prints_progress_a_table_and_its_speed_and_writes_the_file(
     assert re.fullmatch(r"\d+\.\d seconds, 12 sessions played \(.*/s\)", lines[-1])
     names = [one["quantity"] for one in results("found.json")]
     for name in (
-        "profit_gain", "profit_gain_sd", "cycle_length_1_share", "cycle_length_2_share",
-        "periods_to_convergence", "punishment_length", "unprofitable_deviation_share",
-        "one_shot_nash_share", "exact_nash_share",
-    ):  # fmt: skip
+        "profit_gain",
+        "profit_gain_sd",
+        "cycle_length_1_share",
+        "cycle_length_2_share",
+        "periods_to_convergence",
+        "punishment_length",
+        "unprofitable_deviation_share",
+        "one_shot_nash_share",
+        "exact_nash_share",
+    ):
         assert name in names
 
 
@@ -101,7 +110,7 @@ ERRORS = [
     ([*CALVANO, "--folder", "absent/kept"], "there is no folder"),
     (["replicate", "avellaneda_stoikov_2008", "--folder", "kept"], "keeps no sessions"),
     (["replicate", "avellaneda_stoikov_2008", "--sessions", "1"], "paths=1 must be >= 2"),
-]  # fmt: skip
+]
 
 
 test_a_wrong_order_is_one_line_and_leaves_nothing = each_refused(ERRORS)
@@ -139,9 +148,14 @@ def test_a_folder_that_nothing_was_played_for_is_free(capsys: pytest.CaptureFixt
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on() -> None:
     order = ["replicate", "calvano_2020", "--set", "levels=5", "--set", "beta=1e-4"]
     said = stopped(
-        signal.SIGINT, lambda: list(Path("kept").rglob("*.npz")), *order, "--sessions", "400",
-        "--folder", "kept",
-    )  # fmt: skip
+        signal.SIGINT,
+        lambda: list(Path("kept").rglob("*.npz")),
+        *order,
+        "--sessions",
+        "400",
+        "--folder",
+        "kept",
+    )
     kept = len(list(Path("kept").rglob("*.npz")))
     assert 0 < kept < 40
     assert said == (
@@ -161,10 +175,23 @@ def test_a_cluster_finds_the_same_bits_and_finishes_what_was_begun_here(
     for more in (["--folder", "kept"], []):
         # In a process of its own: this one may be on a cluster of other tests.
         done = subprocess.run(
-            [sys.executable, "-m", "mos_agents.cli", *CALVANO, "--backend", "ray", *more,
-             "--json", "ray.json"],
-            env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "mos_agents.cli",
+                *CALVANO,
+                "--backend",
+                "ray",
+                *more,
+                "--json",
+                "ray.json",
+            ],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         assert Path("ray.json").read_text() == Path("local.json").read_text()
     assert sorted(Path("kept").rglob("*.npz")) == whole

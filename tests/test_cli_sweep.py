@@ -19,9 +19,19 @@ LOCAL = ["--backend", "local"]
 SHORT = ["sweep", "retail", "--ticks", "5", "--set", "products=1", *LOCAL]
 RETAIL = [*SHORT, "--grid", "firms=1,2", "--grid", "arrivals.sessions=5,10", "--seeds", "3"]
 LONG = [
-    "sweep", "retail", "--ticks", "200", "--set", "products=1", "--grid",
-    "arrivals.sessions=10,20,30,40", "--seeds", "10", "--no-report", *LOCAL,
-]  # fmt: skip
+    "sweep",
+    "retail",
+    "--ticks",
+    "200",
+    "--set",
+    "products=1",
+    "--grid",
+    "arrivals.sessions=10,20,30,40",
+    "--seeds",
+    "10",
+    "--no-report",
+    *LOCAL,
+]
 
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -34,8 +44,12 @@ def test_a_sweep_prints_its_table_and_leaves_it_in_its_folder(
     out = capsys.readouterr().out
     folder = Path("runs/sweep-retail-001")
     assert sorted(path.name for path in folder.iterdir()) == [
-        "report.html", "sweep.json", "table.csv", "trials", "trials.parquet",
-    ]  # fmt: skip
+        "report.html",
+        "sweep.json",
+        "table.csv",
+        "trials",
+        "trials.parquet",
+    ]
     assert "retail: 4 cells x 3 seeds = 12 trials" in out
     table = pl.read_csv(folder / "table.csv")
     assert table["firms"].to_list() == [1, 1, 2, 2]
@@ -116,7 +130,7 @@ ERRORS = [
     (["sweep", "--resume", "mine", *LOCAL], "sweep 'mine' is not in runs"),
     (["sweep", "--resume", "mine", "--grid", "firms=1"], "--grid: a sweep that is resumed keeps"),
     (["sweep", "--resume", "mine", "--seeds", "4"], "--seeds: a sweep that is resumed keeps"),
-]  # fmt: skip
+]
 
 
 test_a_wrong_order_is_one_line_and_leaves_nothing = each_refused(ERRORS)
@@ -157,9 +171,12 @@ def test_other_versions_than_those_that_a_sweep_began_with_are_told(
 def stopped_after(number: int, trials: int) -> str:
     """A sweep under way in a process of its own, sent a signal once so many trials are kept."""
     return stopped(
-        number, lambda: len(list(Path("runs").glob("*/trials/c*"))) >= trials, *LONG,
-        "--name", "mine",
-    )  # fmt: skip
+        number,
+        lambda: len(list(Path("runs").glob("*/trials/c*"))) >= trials,
+        *LONG,
+        "--name",
+        "mine",
+    )
 
 
 def kept() -> dict[str, int]:

@@ -106,11 +106,15 @@ def test_runs_that_recorded_different_parts_of_one_trajectory_have_the_same_bits
     layout = scenario.market().layout
     made = [
         runs.read(
-            recorded(tmp_path / f"{kept}-{every}", scenario, ends,
-                     plan=Plan.of(layout, 12, 5, record_markets=kept, every=every)).folder
+            recorded(
+                tmp_path / f"{kept}-{every}",
+                scenario,
+                ends,
+                plan=Plan.of(layout, 12, 5, record_markets=kept, every=every),
+            ).folder
         )
         for kept, every, ends in [(5, 1, (3, 7)), (2, 2, (5,)), (3, 3, ()), (1, 12, (1, 2))]
-    ]  # fmt: skip
+    ]
     for one in made:
         for two in made:
             assert first_difference(one, two) == ""
@@ -134,18 +138,26 @@ def test_what_is_not_a_number_is_never_the_same(
     folder = recorded(Path("runs"), small()).folder
     rewrite(
         part(folder, "participants", 0),
-        lambda d: d.with_columns(pl.lit(math.nan).alias("cash")), "the seal",
-    )  # fmt: skip
+        lambda d: d.with_columns(pl.lit(math.nan).alias("cash")),
+        "the seal",
+    )
     reseal(folder)
     for command in (["compare", folder.name, folder.name], ["verify", folder.name]):
         assert "column 'cash' is NaN, not a number, at tick 0" in refused(capsys, *command)
 
 
 NUMBERS = [
-    (1.0, 1.0, True), (1.0, math.nextafter(1.0, 2.0), False), (0.0, -0.0, False),
-    (math.nan, math.nan, False), (None, None, True), (None, 0.0, False), (math.nan, None, False),
-    (math.inf, math.inf, True), (math.inf, -math.inf, False), (1e308, 1e308, True),
-]  # fmt: skip
+    (1.0, 1.0, True),
+    (1.0, math.nextafter(1.0, 2.0), False),
+    (0.0, -0.0, False),
+    (math.nan, math.nan, False),
+    (None, None, True),
+    (None, 0.0, False),
+    (math.nan, None, False),
+    (math.inf, math.inf, True),
+    (math.inf, -math.inf, False),
+    (1e308, 1e308, True),
+]
 
 
 @pytest.mark.parametrize(("one", "two", "same"), NUMBERS)
@@ -175,11 +187,20 @@ def test_a_comparison_of_other_seeds_is_no_error(tmp_path: Path) -> None:
 # --- names ----------------------------------------------------------------------------------------
 
 NAMES = [
-    ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"), ("a\rb", r"a\rb"), ("bell\x07", r"bell\x07"),
-    ("\x9b2J", r"\x9b2J"), ("\u202eevil", r"\u202eevil"), ("a\u200bb", r"a\u200bb"),
-    ("plain", "plain"), ("Müller & Söhne", "Müller & Söhne"), ("名", "名"), ("\x00", r"\x00"),
-    ("\x1b]0;title\x07", r"\x1b]0;title\x07"), ("\x7f", r"\x7f"), ("two\nlines", "two\nlines"),
-]  # fmt: skip
+    ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+    ("a\rb", r"a\rb"),
+    ("bell\x07", r"bell\x07"),
+    ("\x9b2J", r"\x9b2J"),
+    ("\u202eevil", r"\u202eevil"),
+    ("a\u200bb", r"a\u200bb"),
+    ("plain", "plain"),
+    ("Müller & Söhne", "Müller & Söhne"),
+    ("名", "名"),
+    ("\x00", r"\x00"),
+    ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+    ("\x7f", r"\x7f"),
+    ("two\nlines", "two\nlines"),
+]
 
 
 @pytest.mark.parametrize(("name", "shown"), NAMES)
@@ -195,8 +216,9 @@ def test_names_from_a_file_reach_the_terminal_escaped(
     for table in runs.TABLES:
         rewrite(
             part(folder, table, 0),
-            lambda d: d.with_columns(pl.col("participant").replace("firm_1", hostile)), "the seal",
-        )  # fmt: skip
+            lambda d: d.with_columns(pl.col("participant").replace("firm_1", hostile)),
+            "the seal",
+        )
     market = runs.read(folder).facts["market"]
     names = [hostile if name == "firm_1" else name for name in market["participants"]]
     reseal(folder, market=market | {"participants": names})

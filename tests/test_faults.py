@@ -75,14 +75,30 @@ class OwnInterrupt(KeyboardInterrupt):
 
 
 CLASSES = [
-    RuntimeError("a bug"), ValueError(), KeyError("missing"), ZeroDivisionError(), StopIteration(),
-    StopAsyncIteration(), MemoryError("much"), RecursionError(), AssertionError("not so"),
-    NotImplementedError(), OSError(2, "no such file"), UnicodeDecodeError("utf-8", b"x", 0, 1, "y"),
-    GeneratorExit(), SystemExit(0), SystemExit("bye"), asyncio.CancelledError(), BaseException("b"),
-    OwnInterrupt(), InputError("of their own"), Unspeakable(),
-    ExceptionGroup("two", [ValueError()]), BaseExceptionGroup("two", [SystemExit()]),
+    RuntimeError("a bug"),
+    ValueError(),
+    KeyError("missing"),
+    ZeroDivisionError(),
+    StopIteration(),
+    StopAsyncIteration(),
+    MemoryError("much"),
+    RecursionError(),
+    AssertionError("not so"),
+    NotImplementedError(),
+    OSError(2, "no such file"),
+    UnicodeDecodeError("utf-8", b"x", 0, 1, "y"),
+    GeneratorExit(),
+    SystemExit(0),
+    SystemExit("bye"),
+    asyncio.CancelledError(),
+    BaseException("b"),
+    OwnInterrupt(),
+    InputError("of their own"),
+    Unspeakable(),
+    ExceptionGroup("two", [ValueError()]),
+    BaseExceptionGroup("two", [SystemExit()]),
     RuntimeError("two\nlines\x1b[31m"),
-]  # fmt: skip
+]
 
 
 class Explodes:
@@ -140,9 +156,11 @@ def test_a_fault_of_any_class_raises_by_default_with_the_users_own_line(error):
     fault = caught.value
     assert (fault.participant, fault.tick) == ("firm_2", 3)
     assert fault.__cause__ is error
-    shown = "".join(traceback.format_exception(fault.__cause__)) if not isinstance(
-        error, Unspeakable
-    ) else "raise error  # the user's own line"  # fmt: skip
+    shown = (
+        "".join(traceback.format_exception(fault.__cause__))
+        if not isinstance(error, Unspeakable)
+        else "raise error  # the user's own line"
+    )
     assert "raise error  # the user's own line" in shown
     message = str(fault)
     assert message.startswith("firm_2: its policy failed at tick 3: ")
@@ -210,11 +228,16 @@ BROKEN = everybody(firm_2=Own(raising(RuntimeError("a bug")), at=1))
         lambda **k: rollout(shop(), BROKEN, ticks=3, **k),
         lambda **k: log_decisions(shop(), BROKEN, "firm_1", ticks=3, markets=2, **k),
         lambda **k: compare_policies(
-            shop(), {"a": BROKEN["firm_2"]}, participant="firm_2", others=everybody(), ticks=3,
-            markets=2, **k,
+            shop(),
+            {"a": BROKEN["firm_2"]},
+            participant="firm_2",
+            others=everybody(),
+            ticks=3,
+            markets=2,
+            **k,
         ),
     ],
-)  # fmt: skip
+)
 def test_every_loop_raises_by_default_holds_when_asked_and_refuses_other_words(call):
     with pytest.raises(PolicyFault, match="firm_2: its policy failed at tick 1: RuntimeError"):
         call()
@@ -286,9 +309,14 @@ def test_a_comparison_of_a_candidate_that_does_nothing_but_fail_says_so_first():
     """The candidate ties with its baseline to the last digit: by failing, not by being as good."""
     candidates = {"hold": HOLD, "mine": Own(raising(TypeError("price")))}
     found = compare_policies(
-        shop(), candidates, participant="firm_1", others=everybody(), markets=4, ticks=5,
+        shop(),
+        candidates,
+        participant="firm_1",
+        others=everybody(),
+        markets=4,
+        ticks=5,
         on_fault="hold",
-    )  # fmt: skip
+    )
     assert found.row("mine").difference == 0.0
     first = str(found).splitlines()[0]
     assert first.startswith("mine: FAULTS of firm_1: 20 of 20 decisions lost (20 TypeError), first")
@@ -353,20 +381,27 @@ def test_lines_about_faults_name_the_worst_first_and_the_kinds_by_number():
     ]
     assert headline([]) == []
     assert by_kind(added_up([*faults, *faults])) == {
-        "not a finite number": 60, "wrong action": 14, "KeyError": 10, "ValueError": 4, "late": 2,
-    }  # fmt: skip
+        "not a finite number": 60,
+        "wrong action": 14,
+        "KeyError": 10,
+        "ValueError": 4,
+        "late": 2,
+    }
     facts = {"ticks": 50, "markets": 2, "faults": as_facts(faults)}
     assert fault_lines(facts) == headline(faults, 100)
 
 
 def test_lines_about_actors_count_decisions_lost_and_leave_out_what_the_market_refused():
     facts = {
-        "ticks": 10, "markets": 2, "withdrawn": ["c"],
+        "ticks": 10,
+        "markets": 2,
+        "withdrawn": ["c"],
         "trouble": {
-            "a": {"failed": 3, "late": 1, "refused": 9}, "b": {"refused": 4, "restarted": 1},
+            "a": {"failed": 3, "late": 1, "refused": 9},
+            "b": {"refused": 4, "restarted": 1},
             "c": {"failed": 6, "not finite": 2},
         },
-    }  # fmt: skip
+    }
     assert fault_lines(facts) == [
         "FAULTS of c: 8 of 20 decisions lost (6 failed, 2 not finite); withdrawn",
         "FAULTS of a: 4 of 20 decisions lost (3 failed, 1 late)",
@@ -425,11 +460,17 @@ def test_environments_over_actors_play_on_as_the_loop_does(how, on_fault):
     what = {"raises": raising(OSError("gone")), "some": some}.get(how) or WRONG[how][0]
     made = [
         BatchedMarket(
-            "pricing_game", 3, agents=["firm_1"], actions="discrete", runtime=runtime,
-            policies={"firm_2": Own(what, at=2)}, on_fault=on_fault, horizon=6,
+            "pricing_game",
+            3,
+            agents=["firm_1"],
+            actions="discrete",
+            runtime=runtime,
+            policies={"firm_2": Own(what, at=2)},
+            on_fault=on_fault,
+            horizon=6,
         )
         for runtime in ("local", "actors")
-    ]  # fmt: skip
+    ]
     for _ in range(2):
         one, two = (env.reset(seed=3) for env in made)
         assert one.tobytes() == two.tobytes()
@@ -442,11 +483,15 @@ def test_environments_over_actors_play_on_as_the_loop_does(how, on_fault):
         assert fault.decisions == (bad * 4 if on_fault == "hold" else bad)
 
 
-@pytest.mark.parametrize("make", [
-    retail_v0.parallel_env, market_making_v0.parallel_env,
-    lambda **k: BatchedMarket("auction", **k),
-    lambda **k: gymnasium_env("auction", "bidder_1", **k),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        retail_v0.parallel_env,
+        market_making_v0.parallel_env,
+        lambda **k: BatchedMarket("auction", **k),
+        lambda **k: gymnasium_env("auction", "bidder_1", **k),
+    ],
+)
 @pytest.mark.parametrize("runtime", ["local", "actors"])
 def test_an_environment_refuses_another_word_for_faults(make, runtime):
     with pytest.raises(InputError, match="on_fault='ignore' must be one of raise, hold, withdraw"):

@@ -14,9 +14,23 @@ import mos_agents
 
 ROOT = Path(mos_agents.__file__).parent
 WANTED = [
-    "retail", "market_making", "auction", "autos_1990", "pricing_game", "load", "presets", "make",
-    "compare_policies", "play", "rollout", "runs", "analysis", "benchmarks", "Market", "tick",
-]  # fmt: skip
+    "retail",
+    "market_making",
+    "auction",
+    "autos_1990",
+    "pricing_game",
+    "load",
+    "presets",
+    "make",
+    "compare_policies",
+    "play",
+    "rollout",
+    "runs",
+    "analysis",
+    "benchmarks",
+    "Market",
+    "tick",
+]
 
 
 @pytest.mark.parametrize("name", WANTED)

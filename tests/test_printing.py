@@ -31,8 +31,10 @@ def results() -> dict[str, Any]:
     """One of everything that a user is handed."""
     market = mos_agents.retail(firms=2, products=10)
     policies: dict[str, Any] = {
-        "platform": make("cost_plus"), "firm_1": make("reactive"), "firm_2": make("hold"),
-    }  # fmt: skip
+        "platform": make("cost_plus"),
+        "firm_1": make("reactive"),
+        "firm_2": make("hold"),
+    }
     found: dict[str, Any] = {f"market {name}": load(name).market() for name in scenarios.presets()}
     found |= {f"scenario {name}": load(name) for name in scenarios.presets()}
     turn = next(iter(turns(market, policies, markets=100)))
@@ -42,9 +44,13 @@ def results() -> dict[str, Any]:
     found |= {f"field {name}": getattr(turn.step.info, name) for name in turn.step.info._fields[:4]}
     found |= {"seat": market.seats[0], "layout": market.layout, "catalogue": market.catalogue}
     found["comparison"] = compare_policies(
-        market, {"a": make("hold"), "b": make("cost_plus")}, participant="platform",
-        others={k: v for k, v in policies.items() if k != "platform"}, ticks=5, markets=30,
-    )  # fmt: skip
+        market,
+        {"a": make("hold"), "b": make("cost_plus")},
+        participant="platform",
+        others={k: v for k, v in policies.items() if k != "platform"},
+        ticks=5,
+        markets=30,
+    )
     explorer = {**policies, "platform": make("epsilon_greedy", policy=make("hold"), levels=5)}
     found["decisions"] = log_decisions(
         market, explorer, "platform", targets={"b": make("hold")}, ticks=5, markets=40
@@ -134,9 +140,11 @@ def records() -> list[type]:
 
 
 def holds_arrays(record: type) -> bool:
-    shown = {f.name for f in dataclasses.fields(record) if f.repr} if (
-        dataclasses.is_dataclass(record)
-    ) else set(record._fields)  # type: ignore[attr-defined]  # fmt: skip
+    shown = (
+        {f.name for f in dataclasses.fields(record) if f.repr}
+        if (dataclasses.is_dataclass(record))
+        else set(record._fields)
+    )  # type: ignore[attr-defined]
     hints = inspect.get_annotations(record)
     return any(name in shown and "Array" in str(hint) for name, hint in hints.items())
 
@@ -156,12 +164,17 @@ class Pair(NamedTuple):
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text() | st.integers()
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.text()
+    | st.integers()
     | st.builds(np.zeros, st.tuples(st.integers(0, 40), st.integers(0, 40))),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
-    | st.builds(Pair, inner, inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.text(), inner) | st.builds(Pair, inner, inner)
+    ),
     max_leaves=40,
-)  # fmt: skip
+)
 
 
 @given(values, values)

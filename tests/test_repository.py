@@ -24,9 +24,16 @@ LOCKS = {
 }
 
 CHAIN = (
-    "market", "policies", "learners", "games", "actors", "rollout", "envs", "training",
+    "market",
+    "policies",
+    "learners",
+    "games",
+    "actors",
+    "rollout",
+    "envs",
+    "training",
     "experiments",
-)  # fmt: skip
+)
 """Each part knows only what stands to its left."""
 
 RIM = {"cli"}
@@ -325,8 +332,10 @@ def locked(name: str) -> list[tuple[Requirement, list[str]]]:
 def pins(name: str, python: str) -> dict[str, list[str]]:
     """What a lock installs under a release of Python on Linux: versions by package."""
     environment = {
-        "python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"
-    }  # fmt: skip
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+        "sys_platform": "linux",
+    }
     found: dict[str, list[str]] = {}
     for one, _ in locked(name):
         if one.marker is None or one.marker.evaluate(environment):
@@ -375,8 +384,11 @@ def test_training_installs_into_the_same_environment_and_moves_no_package_of_it(
 def test_which_build_of_pytorch_is_left_to_the_machine():
     cuda = re.compile(r"torch|triton|cuda-.*|nvidia-.*")
     assert [r.name for r, _ in locked("requirements-train.lock") if cuda.fullmatch(r.name)] == []
-    (torch,) = (r for t in PROJECT["optional-dependencies"]["train"]
-                if (r := Requirement(t)).name == "torch")  # fmt: skip
+    (torch,) = (
+        r
+        for t in PROJECT["optional-dependencies"]["train"]
+        if (r := Requirement(t)).name == "torch"
+    )
     assert re.fullmatch(r"==[0-9.]+", str(torch.specifier))
 
 

@@ -256,9 +256,13 @@ def test_series_too_large_are_refused_before_the_play():
 def test_the_same_policy_under_two_names_makes_no_difference_at_all():
     """Common random numbers: not a small difference, none."""
     found = compare_policies(
-        shop(sampled=True), {"a": WALK, "b": make("random_walk", volatility=0.05)},
-        participant="firm_1", others=everybody(), markets=20, ticks=5,
-    )  # fmt: skip
+        shop(sampled=True),
+        {"a": WALK, "b": make("random_walk", volatility=0.05)},
+        participant="firm_1",
+        others=everybody(),
+        markets=20,
+        ticks=5,
+    )
     assert (found.row("b").difference, found.row("b").difference_high) == (0.0, 0.0)
     assert found.row("a").mean == found.row("b").mean
 
@@ -268,9 +272,11 @@ def test_a_dearer_policy_earns_what_logit_demand_says():
     found = compare_policies(
         shop(2, 1, reference=Fundamentals()),
         {"at 15": make("fixed_price", price=15.0), "at 20": make("fixed_price", price=17.0)},
-        participant="firm_1", others={"firm_2": make("fixed_price", price=15.0)}, markets=5,
+        participant="firm_1",
+        others={"firm_2": make("fixed_price", price=15.0)},
+        markets=5,
         ticks=3,
-    )  # fmt: skip
+    )
     weights = np.exp([0.5 - 1.5 * 17 / 15, -1.0, 0.0])
     dear = 7.0 * 20.0 * weights[0] / weights.sum()
     even = 5.0 * 20.0 * np.exp(-1.0) / (2 * np.exp(-1.0) + 1.0)
@@ -286,8 +292,10 @@ def test_common_random_numbers_tell_apart_what_separate_luck_does_not():
     found = compare_policies(
         market,
         {"narrow": make("fixed_spread", spread=1.2), "wide": make("fixed_spread", spread=1.4)},
-        participant="maker_1", seeds=(0, 1), markets=100,
-    )  # fmt: skip
+        participant="maker_1",
+        seeds=(0, 1),
+        markets=100,
+    )
     narrow, wide = (found.values[name, "maker_1"] for name in ("narrow", "wide"))
     assert narrow.size == 200
     assert (wide - narrow).var() < 0.6 * (wide.var() + narrow.var())
@@ -300,8 +308,11 @@ def test_whole_markets_are_compared_for_everybody():
     found = compare_policies(
         shop(sampled=True),
         {"calm": everybody(make("hold")), "war": everybody(make("undercut", share=0.1))},
-        markets=30, ticks=10, baseline="calm", metric="revenue",
-    )  # fmt: skip
+        markets=30,
+        ticks=10,
+        baseline="calm",
+        metric="revenue",
+    )
     assert [(r.candidate, r.participant) for r in found.rows] == [
         (c, n) for n in NAMES for c in ("calm", "war")
     ]
@@ -313,9 +324,14 @@ def test_whole_markets_are_compared_for_everybody():
 
 def test_a_failing_candidate_is_named_in_the_table():
     found = compare_policies(
-        shop(), {"sound": WALK, "broken": Broken(raises)}, participant="firm_1",
-        others=everybody(), markets=2, ticks=4, on_fault="hold",
-    )  # fmt: skip
+        shop(),
+        {"sound": WALK, "broken": Broken(raises)},
+        participant="firm_1",
+        others=everybody(),
+        markets=2,
+        ticks=4,
+        on_fault="hold",
+    )
     assert list(found.faults) == ["broken"]
     assert str(found).startswith("broken: FAULTS of firm_1: 2 of 8 decisions lost (2 RuntimeError)")
     assert "RuntimeError: a bug" in str(found)
@@ -366,10 +382,14 @@ def test_a_record_holds_what_was_seen_done_and_how_likely_it_was():
     menu = make("uniform", levels=4, low=10.0, high=19.0).grid(shop().seat("firm_2"))
     market = shop(products=1, quotes=PostedPrice(max_relative_change=1.0, min_margin=0.0))
     record = log_decisions(
-        market, policies, "firm_2", ticks=5, markets=50,
+        market,
+        policies,
+        "firm_2",
+        ticks=5,
+        markets=50,
         targets={"fixed": make("fixed_price", price=13.0), "same": policies["firm_2"]},
         menu=menu[:, :1],
-    )  # fmt: skip
+    )
     run = rollout(market, policies, ticks=5, markets=50, series=("action", "reward"))
     assert np.array_equal(record.action[..., 0, 0], run.series["action"][:, :, 1, 0].T)
     assert np.array_equal(record.reward, run.series["reward"][:, :, 1].T)
@@ -383,9 +403,13 @@ def test_a_record_holds_what_was_seen_done_and_how_likely_it_was():
 def test_a_participant_that_is_not_on_the_move_decides_nothing():
     market = shop(2, 1, schedule=Alternating())
     record = log_decisions(
-        market, dict.fromkeys(NAMES[:2], make("uniform", levels=5)), "firm_2", ticks=6, markets=3,
+        market,
+        dict.fromkeys(NAMES[:2], make("uniform", levels=5)),
+        "firm_2",
+        ticks=6,
+        markets=3,
         targets={"hold": make("hold")},
-    )  # fmt: skip
+    )
     assert record.moved.tolist() == [[False, True] * 3] * 3
     assert (record.behaviour[:, ::2] == 1.0).all() and (record.behaviour[:, 1::2] == 0.2).all()
     assert (record.target["hold"][:, ::2] == 1.0).all()

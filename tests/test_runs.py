@@ -45,13 +45,22 @@ def recorded(
     """A run played and recorded; parts end at the given ticks. Sealed unless stopped."""
     market = scenario.market()
     run = runs.record(
-        market, root, scenario=scenario.name, described=scenarios.dump(scenario),
-        seed=scenario.seed, ticks=scenario.ticks, markets=scenario.markets, **how,
-    )  # fmt: skip
-    steps = play(
-        market, scenario.policies(), seed=scenario.seed, ticks=scenario.ticks,
+        market,
+        root,
+        scenario=scenario.name,
+        described=scenarios.dump(scenario),
+        seed=scenario.seed,
+        ticks=scenario.ticks,
         markets=scenario.markets,
-    )  # fmt: skip
+        **how,
+    )
+    steps = play(
+        market,
+        scenario.policies(),
+        seed=scenario.seed,
+        ticks=scenario.ticks,
+        markets=scenario.markets,
+    )
     for step in steps:
         run.add(step)
         if run.ticks in flush_at:
@@ -84,10 +93,12 @@ def test_a_run_reads_back_what_the_market_did(tmp_path: Path) -> None:
     for t, step in enumerate(steps):
         rows = listings.filter(pl.col("tick") == t)
         for column, values in (
-            ("ask", step.info.quotes.ask), ("sold", step.info.executions.sold),
-            ("lost", step.info.executions.lost), ("inventory", step.state.positions.inventory),
+            ("ask", step.info.quotes.ask),
+            ("sold", step.info.executions.sold),
+            ("lost", step.info.executions.lost),
+            ("inventory", step.state.positions.inventory),
             ("cost", before.cost),
-        ):  # fmt: skip
+        ):
             assert (rows[column].to_numpy() == values.ravel()).all(), (t, column)
         seats = participants.filter(pl.col("tick") == t)
         assert (seats["cash"].to_numpy() == step.state.positions.cash.ravel()).all()
@@ -125,9 +136,10 @@ def test_aggregates_are_means_over_all_markets_also_of_those_not_recorded(tmp_pa
     part = runs.read(recorded(tmp_path, scenario, plan=plan).folder)
     assert_frame_equal(whole.aggregates(), part.aggregates())
     expected = (
-        whole.participants().group_by("tick", "participant", maintain_order=True)
+        whole.participants()
+        .group_by("tick", "participant", maintain_order=True)
         .agg(pl.col("pnl", "reward").mean(), pl.col("reward").quantile(0.05, "linear").alias("p"))
-    )  # fmt: skip
+    )
     found = part.aggregates()
     for column, other in (("pnl", "pnl"), ("reward", "reward"), ("reward_p05", "p")):
         np.testing.assert_allclose(found[column], expected[other], rtol=1e-12, atol=1e-12)
@@ -147,8 +159,11 @@ def test_the_parts_make_no_difference(tmp_path: Path) -> None:
 def test_run_json_names_the_scenario_seed_versions_and_hash(finished: Path) -> None:
     facts = json.loads((finished / "run.json").read_text())
     assert (facts["scenario"], facts["seed"], facts["ticks"], facts["markets"]) == (
-        "retail", 0, TICKS, 2,
-    )  # fmt: skip
+        "retail",
+        0,
+        TICKS,
+        2,
+    )
     assert {"python", "numpy", "numba", "mos-agents"} <= set(facts["versions"])
     assert facts["finished"] >= facts["started"]
     assert len(facts["hash"]) == 32
@@ -200,8 +215,7 @@ def mos(*arguments: str, seconds: float = 2.0) -> list[str]:
 
 def started(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """The process, once its run folder is there."""
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE)  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + PATIENCE
     while not (folder / "run.json").exists():
         assert process.poll() is None, process.stderr and process.stderr.read()
@@ -222,8 +236,21 @@ def test_a_killed_run_leaves_a_whole_prefix_of_its_ticks(
     attempt: int, tmp_path: Path, reference: runs.Run
 ) -> None:
     folder = tmp_path / "killed"
-    command = mos("run", "retail", "--ticks", "1000000", "--set", "instruments=2", "--every", "1",
-                  "--out", str(tmp_path), "--name", "killed", seconds=0.0)  # fmt: skip
+    command = mos(
+        "run",
+        "retail",
+        "--ticks",
+        "1000000",
+        "--set",
+        "instruments=2",
+        "--every",
+        "1",
+        "--out",
+        str(tmp_path),
+        "--name",
+        "killed",
+        seconds=0.0,
+    )
     process = started(command, folder)
     luck = random.Random(attempt)
     while len(list((folder / "aggregates").glob("part-*.parquet"))) < 3 * attempt:
@@ -336,8 +363,9 @@ def test_a_disk_that_fills_at_any_byte_stops_the_run_and_keeps_what_was_acknowle
         disk["room"] = random.Random(attempt).randrange(size)
         market = scenario.market()
         try:
-            run = runs.record(market, tmp_path, scenario="retail",
-                              described=scenarios.dump(scenario), ticks=TICKS)  # fmt: skip
+            run = runs.record(
+                market, tmp_path, scenario="retail", described=scenarios.dump(scenario), ticks=TICKS
+            )
         except RunError as error:
             assert "No space left" in str(error)
             continue
@@ -366,9 +394,13 @@ def test_a_size_limit_of_the_system_is_told_in_one_line(tmp_path: Path) -> None:
 
     done = subprocess.run(
         mos("run", "retail", "--ticks", "300", "--out", str(tmp_path), "--name", "full"),
-        cwd=ROOT, capture_output=True, text=True, preexec_fn=limit, timeout=PATIENCE,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+        timeout=PATIENCE,
         env={**os.environ, "NUMBA_DISABLE_JIT": "0"},
-    )  # fmt: skip
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "File too large" in done.stderr
@@ -424,14 +456,83 @@ def test_parts_that_changed_places_are_detected(finished: Path, tmp_path: Path) 
 # --- names ----------------------------------------------------------------------------------------
 
 HOSTILE = [
-    "", ".", "..", "...", ".hidden", "-x", "--out", "/", "//", "/etc", "/etc/passwd", "../x",
-    "../../x", "../../../../etc/passwd", "a/../../x", "a/b", "a/", "./a", "a/.", "a/..", "..\\x",
-    "..\\..\\x", "C:\\x", "C:x", "\\\\host\\share", "a\0b", "\0", "a\nb", "\n", "a\rb", "a\tb",
-    " a", "a ", "a b", "~", "~/x", "~root", "$HOME", "${HOME}", "`id`", "$(id)", "a;b", "a|b",
-    "a&b", "a>b", "a<b", "*", "?", "[a]", "{a,b}", "%2e%2e", "%2e%2e%2fx", "..%2fx", "..%c0%afx",
-    "\u2024\u2024/x", "\uff0e\uff0e", "a\u2215b", "ä", "名", "\u202ea", "a\u200b", "file:///etc",
-    "x" * 101, "x" * 5000, "'", '"', "#", "!", "@", "=", "+", ",", ":", "\ud800", "_a", "._",
-]  # fmt: skip
+    "",
+    ".",
+    "..",
+    "...",
+    ".hidden",
+    "-x",
+    "--out",
+    "/",
+    "//",
+    "/etc",
+    "/etc/passwd",
+    "../x",
+    "../../x",
+    "../../../../etc/passwd",
+    "a/../../x",
+    "a/b",
+    "a/",
+    "./a",
+    "a/.",
+    "a/..",
+    "..\\x",
+    "..\\..\\x",
+    "C:\\x",
+    "C:x",
+    "\\\\host\\share",
+    "a\0b",
+    "\0",
+    "a\nb",
+    "\n",
+    "a\rb",
+    "a\tb",
+    " a",
+    "a ",
+    "a b",
+    "~",
+    "~/x",
+    "~root",
+    "$HOME",
+    "${HOME}",
+    "`id`",
+    "$(id)",
+    "a;b",
+    "a|b",
+    "a&b",
+    "a>b",
+    "a<b",
+    "*",
+    "?",
+    "[a]",
+    "{a,b}",
+    "%2e%2e",
+    "%2e%2e%2fx",
+    "..%2fx",
+    "..%c0%afx",
+    "\u2024\u2024/x",
+    "\uff0e\uff0e",
+    "a\u2215b",
+    "ä",
+    "名",
+    "\u202ea",
+    "a\u200b",
+    "file:///etc",
+    "x" * 101,
+    "x" * 5000,
+    "'",
+    '"',
+    "#",
+    "!",
+    "@",
+    "=",
+    "+",
+    ",",
+    ":",
+    "\ud800",
+    "_a",
+    "._",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
@@ -551,7 +652,5 @@ def test_the_hash_sees_a_single_bit_of_a_single_market() -> None:
 
 
 def test_another_seed_has_another_hash_and_the_same_seed_the_same(tmp_path: Path) -> None:
-    hashes = [
-        recorded(tmp_path, small(seed=seed)).facts["hash"] for seed in (0, 0, 1)
-    ]  # fmt: skip
+    hashes = [recorded(tmp_path, small(seed=seed)).facts["hash"] for seed in (0, 0, 1)]
     assert hashes[0] == hashes[1] != hashes[2]

@@ -59,11 +59,14 @@ def rewritten(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Non
 
 
 @pytest.mark.parametrize("table", runs.TABLES)
-@pytest.mark.parametrize(("source", "target", "told"), [
-    (0, 1, "part-000001.parquet: begins with tick 0 where tick 4 should be"),
-    (1, 2, "part-000002.parquet: begins with tick 4 where tick 9 should be"),
-    (2, 0, "part-000000.parquet: begins with tick 9 where tick 0 should be"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("source", "target", "told"),
+    [
+        (0, 1, "part-000001.parquet: begins with tick 0 where tick 4 should be"),
+        (1, 2, "part-000002.parquet: begins with tick 4 where tick 9 should be"),
+        (2, 0, "part-000000.parquet: begins with tick 9 where tick 0 should be"),
+    ],
+)
 def test_a_part_in_anothers_place_is_told_with_the_tick_that_should_be_there(
     table: str, source: int, target: int, told: str, copy: Path
 ) -> None:
@@ -88,9 +91,11 @@ def test_no_command_reads_a_table_with_a_hole_and_a_doubled_stretch(
 
 @pytest.mark.parametrize("table", runs.TABLES)
 def test_an_interrupted_run_with_a_part_twice_is_not_resumed(
-    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    table: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     recording = recorded(tmp_path / "runs", small(), PARTS, stop=9)
     recording.close()
@@ -116,22 +121,36 @@ HARM: list[tuple[str, Rows, str]] = [
     ("rows backwards", lambda d: d[::-1], "begins with tick"),
     ("a tick left out", lambda d: d.filter(pl.col("tick") != 5), "where tick 5 should be"),
     ("the last tick left out", lambda d: d.filter(pl.col("tick") != 8), "tick|rows"),
-    ("a tick too many", lambda d: pl.concat([d, d.filter(pl.col("tick") == 8).with_columns(
-        tick=pl.lit(9, pl.Int64))]), "tick|rows"),
+    (
+        "a tick too many",
+        lambda d: pl.concat(
+            [d, d.filter(pl.col("tick") == 8).with_columns(tick=pl.lit(9, pl.Int64))]
+        ),
+        "tick|rows",
+    ),
     ("ticks moved by one", lambda d: d.with_columns(pl.col("tick") + 1), "begins with tick 5"),
     ("nothing left", lambda d: d[:0], "holds no rows|0 rows"),
-    ("a participant renamed", lambda d: d.with_columns(
-        pl.col("participant").replace("firm_1", "firm_9")), "firm_9"),
-    ("a participant as another", lambda d: d.with_columns(
-        pl.col("participant").replace("firm_1", "firm_2")), "firm_1|firm_2|listings"),
+    (
+        "a participant renamed",
+        lambda d: d.with_columns(pl.col("participant").replace("firm_1", "firm_9")),
+        "firm_9",
+    ),
+    (
+        "a participant as another",
+        lambda d: d.with_columns(pl.col("participant").replace("firm_1", "firm_2")),
+        "firm_1|firm_2|listings",
+    ),
     ("no participant", lambda d: d.with_columns(participant=pl.lit(None, pl.String)), "lacks"),
     ("ticks as floats", lambda d: d.with_columns(pl.col("tick").cast(pl.Float64)), "holds Float64"),
     ("a column gone", lambda d: d.drop("refused" if "refused" in d.columns else "ask"), "column"),
     ("a column more", lambda d: d.with_columns(extra=pl.lit(1.0)), "extra"),
     ("columns in another order", lambda d: d.select(reversed(d.columns)), "order"),
-    ("a column as 32 bits", lambda d: d.with_columns(pl.col(pl.Float64).cast(pl.Float32)),
-     "Float32"),
-]  # fmt: skip
+    (
+        "a column as 32 bits",
+        lambda d: d.with_columns(pl.col(pl.Float64).cast(pl.Float32)),
+        "Float32",
+    ),
+]
 
 
 @pytest.mark.parametrize("table", runs.TABLES)
@@ -231,13 +250,34 @@ def test_a_tick_of_which_nothing_is_recorded_leaves_a_table_of_the_same_types(
 # --- run.json -------------------------------------------------------------------------------------
 
 FACTS: list[tuple[str, object]] = [
-    ("seed", -1), ("seed", "0"), ("seed", 1.5), ("ticks", 0), ("ticks", None), ("markets", "two"),
-    ("recorded_markets", 0), ("recorded_markets", 99), ("every", 0), ("every", True),
-    ("finished", 3), ("finished", None), ("hash", "x"), ("hash", None), ("parts", -1),
-    ("parts", None), ("parts", 4), ("versions", []), ("actors", "none"), ("inputs", {"a": "b"}),
-    ("market", {}), ("market", None), ("scenario_sha256", "0"), ("name", 3),
-    ("parts_sha256", {"listings": []}), ("trouble", {"firm_1": {"late": -1}}), ("withdrawn", "a"),
-]  # fmt: skip
+    ("seed", -1),
+    ("seed", "0"),
+    ("seed", 1.5),
+    ("ticks", 0),
+    ("ticks", None),
+    ("markets", "two"),
+    ("recorded_markets", 0),
+    ("recorded_markets", 99),
+    ("every", 0),
+    ("every", True),
+    ("finished", 3),
+    ("finished", None),
+    ("hash", "x"),
+    ("hash", None),
+    ("parts", -1),
+    ("parts", None),
+    ("parts", 4),
+    ("versions", []),
+    ("actors", "none"),
+    ("inputs", {"a": "b"}),
+    ("market", {}),
+    ("market", None),
+    ("scenario_sha256", "0"),
+    ("name", 3),
+    ("parts_sha256", {"listings": []}),
+    ("trouble", {"firm_1": {"late": -1}}),
+    ("withdrawn", "a"),
+]
 
 
 @pytest.mark.parametrize(("field", "value"), FACTS, ids=lambda v: str(v)[:20])

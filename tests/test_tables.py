@@ -82,11 +82,13 @@ def test_the_rows_of_a_tick_are_the_markets_own_numbers(preset, markets):
         found = row(market, before, step, kept)
         quotes, executions = step.info.quotes, step.info.executions
         expected = {
-            **quotes._asdict(), **executions._asdict(), "cost": before.cost,
+            **quotes._asdict(),
+            **executions._asdict(),
+            "cost": before.cost,
             "exposure": step.info.arrivals.exposure[:, market.layout.group],
             "inventory": step.state.positions.inventory,
             "reference": market.marks_of_listings(before.reference),
-        }  # fmt: skip
+        }
         for i, name in enumerate(LISTING_VALUES):
             assert np.array_equal(found.listings[i], expected[name][:kept]), name
         assert np.array_equal(found.participants[0], step.state.positions.cash[:kept])
@@ -108,8 +110,13 @@ def digest_twin(steps, market):
     """Both lanes of one market, number by number."""
     one, two = 1, 2
     for step in steps:
-        for array in (*step.info.quotes, *step.info.executions, *step.state.positions,
-                      step.reward, step.metrics):  # fmt: skip
+        for array in (
+            *step.info.quotes,
+            *step.info.executions,
+            *step.state.positions,
+            step.reward,
+            step.metrics,
+        ):
             for number in np.asarray(array[market], float).ravel().view(np.uint64).tolist():
                 one = (one + number * 0xC2B2AE3D27D4EB4F) & MASK
                 one = rolled(one, 31) * 0x9E3779B185EBCA87 & MASK

@@ -21,11 +21,21 @@ from mos_agents.market.printing import cell, printable
 from tests.commands import environment
 
 HOSTILE = {
-    "clears the screen": "a\x1b[2Jb", "sets the title": "a\x1b]0;owned\x07b", "goes back": "a\rb",
-    "rings": "a\x07b", "rubs out": "a\x08\x08b", "a C1 control": "a\x9b31mb", "deletes": "a\x7fb",
-    "turns round": "a\u202eb", "isolates": "a\u2066b", "a separator": "a\u2028b", "nul": "a\x00b",
-    "half a letter": "a\ud800b", "markup": "a[red]b", "a link": "a\x1b]8;;http://x\x1b\\b",
-}  # fmt: skip
+    "clears the screen": "a\x1b[2Jb",
+    "sets the title": "a\x1b]0;owned\x07b",
+    "goes back": "a\rb",
+    "rings": "a\x07b",
+    "rubs out": "a\x08\x08b",
+    "a C1 control": "a\x9b31mb",
+    "deletes": "a\x7fb",
+    "turns round": "a\u202eb",
+    "isolates": "a\u2066b",
+    "a separator": "a\u2028b",
+    "nul": "a\x00b",
+    "half a letter": "a\ud800b",
+    "markup": "a[red]b",
+    "a link": "a\x1b]8;;http://x\x1b\\b",
+}
 hostile = pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
 
 
@@ -42,9 +52,16 @@ def test_a_line_that_is_said_steers_nothing(name: str, capsys: pytest.CaptureFix
 
 @hostile
 def test_an_error_shows_a_name_escaped(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["check", name], ["show", name + ".yaml"], ["run", "retail", "--set", name],
-                      ["compare", name, "b"], ["run", "retail", "--set", f"{name}=1"],
-                      ["report", name], [name], ["run", "retail", f"--{name}"]):  # fmt: skip
+    for arguments in (
+        ["check", name],
+        ["show", name + ".yaml"],
+        ["run", "retail", "--set", name],
+        ["compare", name, "b"],
+        ["run", "retail", "--set", f"{name}=1"],
+        ["report", name],
+        [name],
+        ["run", "retail", f"--{name}"],
+    ):
         assert mos(arguments) == 2
         told = capsys.readouterr().err
         assert harmless(told) and told.count("\n") == 1 and told.startswith("mos: ")
@@ -78,8 +95,9 @@ def test_a_terminal_of_few_letters_gets_the_others_escaped(tmp_path: Path) -> No
     made = subprocess.run(
         [sys.executable, "-m", "mos_agents.cli", "check", "Ünïcode-Ж.yaml"],
         env={**environment(), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert made.returncode == 2 and "Traceback" not in made.stderr
     assert made.stderr.startswith("mos: ") and made.stderr.count("\n") == 1
 

@@ -39,8 +39,11 @@ def playing(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     with said.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "mos_agents.cli", *arguments],
-            stdout=out, stderr=subprocess.PIPE, text=True, env=environment(),
-        )  # fmt: skip
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
     resuming = "--resume" in arguments
     try:
         while not (
@@ -83,10 +86,13 @@ def test_of_two_that_resume_at_once_one_goes_on_and_the_other_is_refused() -> No
     at_once = [
         subprocess.Popen(
             [sys.executable, "-m", "mos_agents.cli", "run", "--resume", "r", "--no-report"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
         )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     try:
         while all(process.poll() is None for process in at_once):
             time.sleep(0.01)
@@ -113,10 +119,15 @@ for name in sys.stdin:
 def raced(trials: int) -> None:
     """So many interrupted runs, each resumed by two processes at one moment."""
     pair = [
-        subprocess.Popen([sys.executable, "-c", RESUMES], stdin=subprocess.PIPE,
-                         stdout=subprocess.PIPE, text=True, env=environment())
+        subprocess.Popen(
+            [sys.executable, "-c", RESUMES],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     try:
         for trial in range(trials):
             scenario = small(seed=trial, ticks=60)

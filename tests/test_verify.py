@@ -34,10 +34,14 @@ pytestmark = pytest.mark.usefixtures("here")
 
 def world(draw: random.Random) -> Scenario:
     """A small scenario of some kind."""
-    preset, size = draw.choice([
-        ("retail", "instruments=2"), ("market_making", "instruments=2"), ("auction", "ticks=9"),
-        ("pricing_game", "ticks=9"),
-    ])  # fmt: skip
+    preset, size = draw.choice(
+        [
+            ("retail", "instruments=2"),
+            ("market_making", "instruments=2"),
+            ("auction", "ticks=9"),
+            ("pricing_game", "ticks=9"),
+        ]
+    )
     changes = [size, f"ticks={draw.randint(5, 24)}", f"markets={draw.randint(1, 5)}"]
     return scenarios.override(scenarios.load(preset), [*changes, f"seed={draw.randint(0, 99)}"])
 
@@ -45,9 +49,12 @@ def world(draw: random.Random) -> Scenario:
 def partly(scenario: Scenario, draw: random.Random) -> Plan:
     """A plan that leaves out ticks, markets, both or nothing."""
     return Plan.of(
-        scenario.market().layout, scenario.ticks, scenario.markets,
-        draw.randint(1, scenario.markets), draw.choice([1, 1, 2, 3, 100]),
-    )  # fmt: skip
+        scenario.market().layout,
+        scenario.ticks,
+        scenario.markets,
+        draw.randint(1, scenario.markets),
+        draw.choice([1, 1, 2, 3, 100]),
+    )
 
 
 def in_the_loop(root: Path, scenario: Scenario, draw: random.Random) -> Path:
@@ -66,9 +73,12 @@ def resumed(root: Path, scenario: Scenario, draw: random.Random) -> Path:
     (folder,) = root.iterdir()
     again = runs.resume(runs.read(folder), scenario.market())
     for step in play(
-        scenario.market(), scenario.policies(), seed=scenario.seed, ticks=scenario.ticks,
+        scenario.market(),
+        scenario.policies(),
+        seed=scenario.seed,
+        ticks=scenario.ticks,
         markets=scenario.markets,
-    ):  # fmt: skip
+    ):
         again.add(step)
         if draw.random() < 0.2:
             again.flush()
@@ -78,19 +88,25 @@ def resumed(root: Path, scenario: Scenario, draw: random.Random) -> Path:
 
 def by_actors(root: Path, scenario: Scenario, draw: random.Random, backend: str = "actors") -> Path:
     how = Acting(
-        backend, shards=draw.randint(1, scenario.markets), hosts=draw.randint(0, 2),
-        checkpoint_every=draw.choice([3, 5, 500]), audit=draw.random() < 0.5,
-    )  # fmt: skip
+        backend,
+        shards=draw.randint(1, scenario.markets),
+        hosts=draw.randint(0, 2),
+        checkpoint_every=draw.choice([3, 5, 500]),
+        audit=draw.random() < 0.5,
+    )
     plan = partly(scenario, draw)
     return acting.play(
         lambda: acting.open_recording(scenario, root, how, None, plan.markets, plan.every),
-        scenario, how,
-    )[0]  # fmt: skip
+        scenario,
+        how,
+    )[0]
 
 
 MAKERS: dict[str, Callable[[Path, Scenario, random.Random], Path]] = {
-    "loop": in_the_loop, "resumed": resumed, "actors": by_actors,
-}  # fmt: skip
+    "loop": in_the_loop,
+    "resumed": resumed,
+    "actors": by_actors,
+}
 
 
 @pytest.fixture
@@ -170,8 +186,21 @@ def test_a_sound_run_over_ray_passes(number: int, often: None) -> None:
 
 def killed_and_resumed(backend: str, after: int) -> None:
     """The run `it`, killed after so many parts were recorded, and played to its end."""
-    command = ["run", "retail", "--ticks", "1500", "--markets", "2", "--set", "products=2",
-               "--no-report", "--name", "it", "--backend", backend]  # fmt: skip
+    command = [
+        "run",
+        "retail",
+        "--ticks",
+        "1500",
+        "--markets",
+        "2",
+        "--set",
+        "products=2",
+        "--no-report",
+        "--name",
+        "it",
+        "--backend",
+        backend,
+    ]
     # It writes what it has after every tick or so: far before its end, whatever the machine does.
     process = subprocess.Popen(
         mos(*command, seconds=0.0), stdout=subprocess.DEVNULL, env=environment()
@@ -353,9 +382,11 @@ def test_a_policy_that_is_not_deterministic_is_told_as_that_and_not_as_damage(
 
 
 def test_with_the_whole_journal_no_policy_is_needed_nor_its_class(
-    auction: Scenario, moody: None, monkeypatch: pytest.MonkeyPatch,
+    auction: Scenario,
+    moody: None,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     folder = played_by_actors(with_policy(auction, {"kind": "moody"}), audit=True, shards=2)
     for at_hand in (True, False):
         if not at_hand:
@@ -370,9 +401,11 @@ def test_with_the_whole_journal_no_policy_is_needed_nor_its_class(
 
 
 def test_without_the_class_and_the_whole_journal_the_rest_is_verified_and_the_start_told(
-    auction: Scenario, moody: None, monkeypatch: pytest.MonkeyPatch,
+    auction: Scenario,
+    moody: None,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     played_by_actors(with_policy(auction, {"kind": "moody"}))
     monkeypatch.delitem(policies.POLICIES, "moody")
     line = refused(capsys, "verify", "it")
@@ -381,9 +414,11 @@ def test_without_the_class_and_the_whole_journal_the_rest_is_verified_and_the_st
 
 
 def test_trouble_of_the_day_is_told_where_the_journal_has_let_go_of_it(
-    auction: Scenario, moody: None, monkeypatch: pytest.MonkeyPatch,
+    auction: Scenario,
+    moody: None,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     scenario = with_policy(auction, {"kind": "moody", "broken": True})
     for audit in (True, False):
         monkeypatch.setattr("tests.test_verify.BAD_DAY", [True])

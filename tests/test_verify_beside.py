@@ -44,9 +44,17 @@ def beside(folder, what):
 
 @pytest.mark.parametrize(
     "what",
-    ["zzz.parquet", "part-0000009.parquet", "part-1.parquet", "notes.txt", "part-000000.parquet~",
-     "a FIFO", "a folder", "a link"],
-)  # fmt: skip
+    [
+        "zzz.parquet",
+        "part-0000009.parquet",
+        "part-1.parquet",
+        "notes.txt",
+        "part-000000.parquet~",
+        "a FIFO",
+        "a folder",
+        "a link",
+    ],
+)
 def test_what_others_would_read_as_more_of_a_table_is_found(what, retail, capsys):
     for maker in (in_the_loop, by_actors):
         folder = maker(Path("runs"), retail, random.Random(1))
@@ -158,14 +166,22 @@ def put(name, array):
 @pytest.mark.parametrize(
     "change",
     [
-        dropped("note"), dropped("digests"), dropped("state_1"), dropped("observation"),
-        put("state_0", np.array([1, 2], np.uint8)), put("state_0", np.zeros(3)),
-        put("state_1", np.zeros((1, 1))), put("digests", np.zeros((1, 2), np.uint64)),
-        put("reward", np.zeros(3)), lambda arrays, note: note.clear(),
-        lambda arrays, note: note.pop("run"), lambda arrays, note: note.update(withdrawn=3),
-        lambda arrays, note: note.update(counts=3), lambda arrays, note: note.update(remembered=9),
+        dropped("note"),
+        dropped("digests"),
+        dropped("state_1"),
+        dropped("observation"),
+        put("state_0", np.array([1, 2], np.uint8)),
+        put("state_0", np.zeros(3)),
+        put("state_1", np.zeros((1, 1))),
+        put("digests", np.zeros((1, 2), np.uint64)),
+        put("reward", np.zeros(3)),
+        lambda arrays, note: note.clear(),
+        lambda arrays, note: note.pop("run"),
+        lambda arrays, note: note.update(withdrawn=3),
+        lambda arrays, note: note.update(counts=3),
+        lambda arrays, note: note.update(remembered=9),
     ],
-)  # fmt: skip
+)
 def test_a_snapshot_that_is_none_is_refused_in_one_line(change, retail, capsys):
     folder = played_by_actors(retail)
     resnapped(folder, change)

@@ -59,15 +59,28 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_numbers(self, {
-            "n": (int, 1, 6), "cost": (float, 0.0, 1e6), "choke": (float, 0.0, 1e6),
-            "levels": (int, 2, 2000), "low": (float, 0.0, 1e6), "high": (float, 0.0, 1e6),
-            "alpha": (float, 0.0, 1.0), "delta": (float, 0.0, 0.9999),
-            "epsilon": (float, 0.0, 1.0), "beta": (float, 0.0, 1e3),
-            "initial": (float, -1e6, 1e6), "initial_spread": (float, 0.0, 1e6),
-            "periods": (int, 1, 10**10), "window": (int, 1, 10**9),
-            "sessions": (int, 1, 10**6), "seed": (int, 0, 2**63 - 1),
-        }, above=("alpha", "choke"))  # fmt: skip
+        check_numbers(
+            self,
+            {
+                "n": (int, 1, 6),
+                "cost": (float, 0.0, 1e6),
+                "choke": (float, 0.0, 1e6),
+                "levels": (int, 2, 2000),
+                "low": (float, 0.0, 1e6),
+                "high": (float, 0.0, 1e6),
+                "alpha": (float, 0.0, 1.0),
+                "delta": (float, 0.0, 0.9999),
+                "epsilon": (float, 0.0, 1.0),
+                "beta": (float, 0.0, 1e3),
+                "initial": (float, -1e6, 1e6),
+                "initial_spread": (float, 0.0, 1e6),
+                "periods": (int, 1, 10**10),
+                "window": (int, 1, 10**9),
+                "sessions": (int, 1, 10**6),
+                "seed": (int, 0, 2**63 - 1),
+            },
+            above=("alpha", "choke"),
+        )
         if not self.low < self.high:
             raise InputError(f"low={self.low!r} must be below high={self.high!r}")
         if self.updating not in (*UPDATING, "both"):
@@ -93,10 +106,16 @@ def game(s: Settings, updating: str) -> RepeatedGame:
     place = market(s)
     names = place.layout.participants
     bare = QLearning(
-        prices=tuple(s.prices.tolist()), relative_to="money", sees="nothing", alpha=s.alpha,
-        delta=s.delta, epsilon=s.epsilon, beta=s.beta, initial=s.initial,
+        prices=tuple(s.prices.tolist()),
+        relative_to="money",
+        sees="nothing",
+        alpha=s.alpha,
+        delta=s.delta,
+        epsilon=s.epsilon,
+        beta=s.beta,
+        initial=s.initial,
         initial_spread=s.initial_spread,
-    )  # fmt: skip
+    )
     if updating == "asynchronous":
         return RepeatedGame.of(place, dict.fromkeys(names, bare))
     stage = StageGame.of(place, dict.fromkeys(names, bare))
@@ -123,16 +142,25 @@ def played(s: Settings, effort: Effort, updating: str) -> Outcome:
     """The sessions of one kind, played until greedy prices stay."""
     made = game(s, updating)
     sessions = play_sessions(
-        made, seed=s.seed, sessions=s.sessions, periods=s.periods, window=s.window,
-        workers=effort.workers, folder=effort.store(updating),
-        progress=effort.told(f"{updating} sessions"), per_task=50 if s.sessions >= 100 else 1,
-    )  # fmt: skip
+        made,
+        seed=s.seed,
+        sessions=s.sessions,
+        periods=s.periods,
+        window=s.window,
+        workers=effort.workers,
+        folder=effort.store(updating),
+        progress=effort.told(f"{updating} sessions"),
+        per_task=50 if s.sessions >= 100 else 1,
+    )
     cycles = Frozen(made, sessions).cycles()
     lowest = made.stage.prices.min(axis=1)
     return Outcome(
-        made, sessions, cycles.mean(lowest), cycles.mean(made.stage.payoffs).mean(axis=1),
+        made,
+        sessions,
+        cycles.mean(lowest),
+        cycles.mean(made.stage.payoffs).mean(axis=1),
         cycles.length,
-    )  # fmt: skip
+    )
 
 
 # --- what the paper reports -----------------------------------------------------------------------

@@ -196,8 +196,11 @@ def results(
                 z = math.copysign(beyond / both, ours - published) if both else None
                 within = abs(z) <= Z_LIMIT if z is not None else beyond == 0.0
                 record |= {
-                    "published": published, "within": within, "source": SOURCES[table], "z": z
-                }  # fmt: skip
+                    "published": published,
+                    "within": within,
+                    "source": SOURCES[table],
+                    "z": z,
+                }
             records.append(record)
     return records
 
@@ -213,11 +216,17 @@ def replicate(a: Arguments, effort: Effort) -> list[Finding]:
 
     effort.progress("paths", 0, whole)
     return [
-        Finding(r["quantity"], r["published"], r["ours"], tuple(r["ci95"]), r["within"],
-                r["source"] and f"Avellaneda and Stoikov 2008, {r['source']}",
-                computed=r["quantity"].endswith(".spread"))
+        Finding(
+            r["quantity"],
+            r["published"],
+            r["ours"],
+            tuple(r["ci95"]),
+            r["within"],
+            r["source"] and f"Avellaneda and Stoikov 2008, {r['source']}",
+            computed=r["quantity"].endswith(".spread"),
+        )
         for r in results(a, told=told)
-    ]  # fmt: skip
+    ]
 
 
 def table(a: Arguments, records: Sequence[Mapping[str, Any]]) -> str:

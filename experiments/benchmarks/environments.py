@@ -56,8 +56,9 @@ def rock_paper_scissors() -> Any:
     """PettingZoo's rps_v2. It draws with pygame; where nothing is drawn, a stand-in does."""
     if importlib.util.find_spec("pygame") is None and "pygame" not in sys.modules:
         stand_in = types.ModuleType("pygame")
-        stand_in.__dict__.update(Surface=lambda *_, **__: None, font=types.SimpleNamespace(
-            init=lambda: None))  # fmt: skip
+        stand_in.__dict__.update(
+            Surface=lambda *_, **__: None, font=types.SimpleNamespace(init=lambda: None)
+        )
         sys.modules["pygame"] = stand_in
     from pettingzoo.classic import rps_v2
 
@@ -95,6 +96,12 @@ def run(runs: int) -> list[Line]:
     name, unit = "retail_v0, duopoly with one product", "env steps"
     return [
         Line(name, unit, found["ours"], "PettingZoo's rps_v2", found["rps_v2"], 1.0),
-        Line(name, unit, found["ours"], "a ParallelEnv that does nothing (a floor)",
-             found["nothing"], None),
-    ]  # fmt: skip
+        Line(
+            name,
+            unit,
+            found["ours"],
+            "a ParallelEnv that does nothing (a floor)",
+            found["nothing"],
+            None,
+        ),
+    ]

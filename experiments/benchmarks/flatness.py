@@ -93,8 +93,10 @@ def over_ray(ticks: int, markets: int) -> Generator[Moment]:
 def inside(ticks: int, markets: int) -> Generator[Moment]:
     """The loop in this process, with the hash of every tick."""
     scenario, digest = scenarios.preset("retail", firms=2, products=1), TrajectoryHash()
-    begin, steps = time.monotonic(), play(scenario.market(), scenario.policies(), seed=0,
-                                          ticks=ticks, markets=markets)  # fmt: skip
+    begin, steps = (
+        time.monotonic(),
+        play(scenario.market(), scenario.policies(), seed=0, ticks=ticks, markets=markets),
+    )
     for tick, step in enumerate(steps):
         digest.add(step)
         if (tick + 1) % max(1, ticks // LOOKS) == 0:
@@ -129,10 +131,14 @@ def trends(moments: Sequence[Moment]) -> dict[str, Trend]:
         memory = np.array([m.looks[name].megabytes for m in kept])
         slope = theilslopes(memory, hours, 0.95)
         found[name] = Trend(
-            float(memory[0]), float(memory[-1]), float(slope[0]), float(slope[2]), float(slope[3]),
+            float(memory[0]),
+            float(memory[-1]),
+            float(slope[0]),
+            float(slope[2]),
+            float(slope[3]),
             float(theilslopes(memory, ticks)[0]),
             kept[-1].looks[name].files - kept[0].looks[name].files,
-        )  # fmt: skip
+        )
     return found
 
 

@@ -158,9 +158,16 @@ def together() -> tuple[Work, Work]:
         tables = [one.first_table(game.states(0)) for _ in range(2)]
         best = [greedy_levels(table) for table in tables]
         played: int = floor(
-            *pay, *tables, *best, next(numbers[1]), one.alpha, one.delta, one.decay, PERIODS,
+            *pay,
+            *tables,
+            *best,
+            next(numbers[1]),
+            one.alpha,
+            one.delta,
+            one.decay,
+            PERIODS,
             settings.window,
-        )  # fmt: skip
+        )
         return played
 
     return ours, others
@@ -182,9 +189,15 @@ def in_turn(k: int) -> tuple[Work, Work]:
         tables = [np.zeros((k + 1, k + 1)) for _ in range(2)]
         best = [np.zeros(k + 1, np.int32) for _ in range(2)]
         played: int = floor_in_turn(
-            pay, *tables, *best, next(numbers[1]), settings.alpha, settings.delta, learner.decay,
+            pay,
+            *tables,
+            *best,
+            next(numbers[1]),
+            settings.alpha,
+            settings.delta,
+            learner.decay,
             settings.periods,
-        )  # fmt: skip
+        )
         return played
 
     return ours, others

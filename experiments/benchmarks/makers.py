@@ -97,6 +97,7 @@ def run(runs: int) -> list[Line]:
     other = "the same model, hard-wired in numpy (a floor)"
     return [
         Line("one maker, 1000 markets", "agent steps", found["one"], other, found["bare"], None),
-        Line("three makers, 1000 markets", "agent steps", found["three"], other, found["bare"],
-             None),
-    ]  # fmt: skip
+        Line(
+            "three makers, 1000 markets", "agent steps", found["three"], other, found["bare"], None
+        ),
+    ]

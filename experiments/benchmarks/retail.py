@@ -163,8 +163,20 @@ def run(runs: int) -> list[Line]:
     found = rates({"ours": ours(), **floors()}, runs)
     name, unit = "default retail, 1000 markets", "market ticks"
     return [
-        Line(name, unit, found["ours"], "bare numba loop with addressed luck (a floor)",
-             found["addressed"], 0.5),
-        Line(name, unit, found["ours"], "bare numba loop with numpy's generator (a floor)",
-             found["drawn"], 0.5),
-    ]  # fmt: skip
+        Line(
+            name,
+            unit,
+            found["ours"],
+            "bare numba loop with addressed luck (a floor)",
+            found["addressed"],
+            0.5,
+        ),
+        Line(
+            name,
+            unit,
+            found["ours"],
+            "bare numba loop with numpy's generator (a floor)",
+            found["drawn"],
+            0.5,
+        ),
+    ]

@@ -39,15 +39,20 @@ def drawn(lines: Sequence[Line], runs: int) -> Table:
     for line in lines:
         goal = "" if line.goal is None else f">= {line.goal:g}"
         table.add_row(
-            line.name, line.other, f"{rate(line.ours)} {line.unit}", rate(line.others),
-            f"{line.ratio:.2f}", goal,
-        )  # fmt: skip
+            line.name,
+            line.other,
+            f"{rate(line.ours)} {line.unit}",
+            rate(line.others),
+            f"{line.ratio:.2f}",
+            goal,
+        )
     return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.run",
-                                     description=__doc__)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.benchmarks.run", description=__doc__
+    )
     parser.add_argument("--only", default=",".join(BENCHMARKS), help="names, with commas between")
     parser.add_argument("--runs", type=int, default=9, help="runs of each; the median counts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")

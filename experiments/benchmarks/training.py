@@ -52,10 +52,15 @@ def cases() -> list[Case]:
             "pricing game, 2 learners, 256 markets, levels",
             TrainingPlan(game, markets=256, actions="discrete"),
         ),
-        Case("retail, 3 learners, 10 products, 32 markets", TrainingPlan(
-            scenarios.load("retail"), markets=32, agents=("platform", "firm_1", "firm_2"),
-        )),
-    ]  # fmt: skip
+        Case(
+            "retail, 3 learners, 10 products, 32 markets",
+            TrainingPlan(
+                scenarios.load("retail"),
+                markets=32,
+                agents=("platform", "firm_1", "firm_2"),
+            ),
+        ),
+    ]
 
 
 def ours(case: Case) -> Work:
@@ -71,10 +76,18 @@ def theirs(case: Case) -> Work:
     seats = Seats.of(plan)
 
     def made(_: Any) -> ParallelPettingZooEnv:
-        return ParallelPettingZooEnv(MarketEnv(
-            plan.scenario, plan.agents, actions=plan.actions or "continuous", levels=plan.levels,
-            horizon=plan.horizon, dtype="float32", reveal=False, seed=0,
-        ))  # fmt: skip
+        return ParallelPettingZooEnv(
+            MarketEnv(
+                plan.scenario,
+                plan.agents,
+                actions=plan.actions or "continuous",
+                levels=plan.levels,
+                horizon=plan.horizon,
+                dtype="float32",
+                reveal=False,
+                seed=0,
+            )
+        )
 
     register_env("market", made)
     config = configured(seats, pilot(seats))
@@ -104,13 +117,14 @@ def shares(plan: TrainingPlan) -> Mapping[str, float]:
     whole = history[-1]["seconds"] - history[0]["seconds"]
     whole *= len(history) / max(1, len(history) - 1)
     return {
-        "market": total["market"], "forward pass": total["forward"],
+        "market": total["market"],
+        "forward pass": total["forward"],
         "fragments": total["fragments"],
-        "rest of sampling": total["sample"] - sum(
-            total[part] for part in ("market", "forward", "fragments")),
+        "rest of sampling": total["sample"]
+        - sum(total[part] for part in ("market", "forward", "fragments")),
         "learner and the rest": whole - total["sample"],
         "steps": len(history) * plan.ticks * plan.markets,
-    }  # fmt: skip
+    }
 
 
 def _shown(name: str, found: Mapping[str, float]) -> Table:
@@ -132,10 +146,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for case in cases():
             with console.status(f"{case.name}: measuring"):
                 found = rates({"ours": ours(case), "theirs": theirs(case)}, runs)
-            lines.append(Line(
-                case.name, "market ticks", found["ours"],
-                "RLlib's own runner, one PettingZoo environment a market", found["theirs"], GOAL,
-            ))  # fmt: skip
+            lines.append(
+                Line(
+                    case.name,
+                    "market ticks",
+                    found["ours"],
+                    "RLlib's own runner, one PettingZoo environment a market",
+                    found["theirs"],
+                    GOAL,
+                )
+            )
         console.print(drawn(lines, runs))
         game = scenarios.preset("pricing_game", ticks=1000)
         for algo in ("ppo", "dqn", "sac", "appo"):

@@ -58,11 +58,16 @@ def cells(grid: Grid, effort: Effort) -> list[dict[str, Any]]:
             gain = outcome.profit_gain
             error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else None
             periods = (outcome.played.periods - made.window)[np.asarray(outcome.played.converged)]
-            records.append({
-                "alpha": alpha, "beta": beta, "profit_gain": float(gain.mean()), "error": error,
-                "sessions": len(gain),
-                "periods_to_convergence": float(periods.mean()) if len(periods) else None,
-            })  # fmt: skip
+            records.append(
+                {
+                    "alpha": alpha,
+                    "beta": beta,
+                    "profit_gain": float(gain.mean()),
+                    "error": error,
+                    "sessions": len(gain),
+                    "periods_to_convergence": float(periods.mean()) if len(periods) else None,
+                }
+            )
             effort.progress("cells", len(records), whole)
     return records
 

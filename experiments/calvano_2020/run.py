@@ -68,13 +68,25 @@ class Settings:
                 "n=1: a monopolist's Nash price is its joint-profit price, so there is no grid "
                 "from one to the other and no profit gain; set n >= 2"
             )
-        check_numbers(self, {
-            "n": (int, 2, 6), "alpha": (float, 0.0, 1.0), "beta": (float, 0.0, 1.0),
-            "delta": (float, 0.0, 0.9999), "mu": (float, 1e-3, 1e3), "outside": (float, -1e3, 1e3),
-            "levels": (int, 2, 1000), "xi": (float, 0.0, 10.0), "memory": (int, 0, 2),
-            "sessions": (int, 1, 10**6), "seed": (int, 0, 2**63 - 1),
-            "periods": (int, 1, 10**12), "window": (int, 1, 10**12),
-        }, above=("alpha",))  # fmt: skip
+        check_numbers(
+            self,
+            {
+                "n": (int, 2, 6),
+                "alpha": (float, 0.0, 1.0),
+                "beta": (float, 0.0, 1.0),
+                "delta": (float, 0.0, 0.9999),
+                "mu": (float, 1e-3, 1e3),
+                "outside": (float, -1e3, 1e3),
+                "levels": (int, 2, 1000),
+                "xi": (float, 0.0, 10.0),
+                "memory": (int, 0, 2),
+                "sessions": (int, 1, 10**6),
+                "seed": (int, 0, 2**63 - 1),
+                "periods": (int, 1, 10**12),
+                "window": (int, 1, 10**12),
+            },
+            above=("alpha",),
+        )
         if self.beta == 0.0 and self.periods == LONGEST:
             raise InputError("beta=0 explores for ever: set periods, or beta > 0")
         for name in ("quality", "cost"):
@@ -115,9 +127,13 @@ def benchmarks(s: Settings) -> Benchmarks:
 def market(s: Settings) -> Market:
     """One product of each firm; a unit of consumers chooses among them, or buys nothing."""
     demand = Logit(
-        intercept=0.0, price_coefficient=1.0, quality_coefficient=1.0, relative=False,
-        outside=s.outside, scale=s.mu,
-    )  # fmt: skip
+        intercept=0.0,
+        price_coefficient=1.0,
+        quality_coefficient=1.0,
+        relative=False,
+        outside=s.outside,
+        scale=s.mu,
+    )
     opening = benchmarks(s).nash_price
     return free_prices(s.n, demand, s.each("cost"), opening, s.each("quality"), name="calvano_2020")
 
@@ -138,10 +154,16 @@ def learners(s: Settings, place: Market) -> dict[str, QLearning]:
     def bare(i: int, **more: Any) -> QLearning:
         others = tuple(tuple(grids[j].tolist()) for j in range(s.n) if j != i)
         return QLearning(
-            prices=tuple(grids[i].tolist()), relative_to="money", rival_prices=others,
+            prices=tuple(grids[i].tolist()),
+            relative_to="money",
+            rival_prices=others,
             sees="nothing" if s.memory == 0 else "all",
-            periods=max(s.memory, 1), alpha=s.alpha, beta=s.beta, delta=s.delta, **more,
-        )  # fmt: skip
+            periods=max(s.memory, 1),
+            alpha=s.alpha,
+            beta=s.beta,
+            delta=s.delta,
+            **more,
+        )
 
     stage = StageGame.of(place, {name: bare(i) for i, name in enumerate(names)})
     return {
@@ -176,10 +198,16 @@ def played(s: Settings, effort: Effort) -> Outcome:
     place = market(s)
     game = RepeatedGame.of(place, learners(s, place))
     sessions = play_sessions(
-        game, seed=s.seed, sessions=s.sessions, periods=s.periods, window=s.window,
-        workers=effort.workers, folder=effort.store("sessions"), progress=effort.told("sessions"),
+        game,
+        seed=s.seed,
+        sessions=s.sessions,
+        periods=s.periods,
+        window=s.window,
+        workers=effort.workers,
+        folder=effort.store("sessions"),
+        progress=effort.told("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
-    )  # fmt: skip
+    )
     frozen = Frozen(game, sessions)
     return Outcome(s, game, sessions, frozen, frozen.cycles(), benchmarks(s))
 
@@ -323,9 +351,13 @@ def deviation(outcome: Outcome, player: int, to: str) -> tuple[Deviation | None,
     if not paths.session.size:
         return None, paths.session
     pair = Deviation(
-        paths.prices, paths.undeviated_prices, paths.profits, paths.undeviated_profits,
-        paths.shock, player,
-    )  # fmt: skip
+        paths.prices,
+        paths.undeviated_prices,
+        paths.profits,
+        paths.undeviated_profits,
+        paths.shock,
+        player,
+    )
     return pair, paths.session
 
 
@@ -338,7 +370,9 @@ def punished(outcome: Outcome, player: int, to: str) -> dict[str, Array]:
     back = punishment(pair, Return(to="cycle"))
     gain = profitability(pair, outcome.settings.delta)
     return {
-        "session": session, "unprofitable": gain.unprofitable.astype(float),
-        "length": back.length.astype(float), "returned": back.returned.astype(float),
+        "session": session,
+        "unprofitable": gain.unprofitable.astype(float),
+        "length": back.length.astype(float),
+        "returned": back.returned.astype(float),
         "reaction": response(pair).rivals[pair.shock : pair.shock + 30].T,
-    }  # fmt: skip
+    }

@@ -40,10 +40,13 @@ Act = Callable[[NDArray[Any]], Any]
 def scenario() -> Scenario:
     """The market as a scenario: hand it to any environment."""
     return scenarios.preset(
-        "pricing_game", ticks=TICKS,
-        participants=[{"name": LEARNER}, {"name": RIVAL, "policy": {
-            "kind": "fixed_price", "price": RIVAL_PRICE}}],
-    )  # fmt: skip
+        "pricing_game",
+        ticks=TICKS,
+        participants=[
+            {"name": LEARNER},
+            {"name": RIVAL, "policy": {"kind": "fixed_price", "price": RIVAL_PRICE}},
+        ],
+    )
 
 
 def single(actions: str = "discrete") -> SingleAgentEnv:

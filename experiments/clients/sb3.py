@@ -79,10 +79,12 @@ def main(
     envs.training = False
     return market.Learnt(
         f"SB3 PPO, {actions}{', through SuperSuit' if supersuited else ''}",
-        before, market.reward(act, actions),
+        before,
+        market.reward(act, actions),
         market.reward(lambda seen: act(seen, greedy=True), actions),
-        market.optimum(market.single(actions)), network(model, envs, actions),
-    )  # fmt: skip
+        market.optimum(market.single(actions)),
+        network(model, envs, actions),
+    )
 
 
 def both(iterations: int = 25, seed: int = 0) -> market.LearntByBoth:
@@ -93,10 +95,13 @@ def both(iterations: int = 25, seed: int = 0) -> market.LearntByBoth:
     envs.training = False
     shared = network(model, envs, "discrete")
     return market.LearntByBoth(
-        "SB3 PPO, both firms through SuperSuit", before, market.reward_of_both(act),
-        market.reward_of_both(lambda seen: act(seen, greedy=True)), market.nash(),
+        "SB3 PPO, both firms through SuperSuit",
+        before,
+        market.reward_of_both(act),
+        market.reward_of_both(lambda seen: act(seen, greedy=True)),
+        market.nash(),
         dict.fromkeys(market.BOTH, shared),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

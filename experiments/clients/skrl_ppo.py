@@ -58,19 +58,26 @@ def main(iterations: int = 60, seed: int = 0) -> market.Learnt:
     torch.set_num_threads(1)
     set_seed(seed)
     env = wrap_env(market.vector("continuous", MARKETS), verbose=False)
-    spaces = {"observation_space": env.observation_space, "action_space": env.action_space,
-              "device": env.device}  # fmt: skip
+    spaces = {
+        "observation_space": env.observation_space,
+        "action_space": env.action_space,
+        "device": env.device,
+    }
     policy, scaler = Policy(**spaces), {"size": env.observation_space, "device": env.device}
     agent = PPO(
-        models={"policy": policy, "value": Value(**spaces)}, **spaces,
+        models={"policy": policy, "value": Value(**spaces)},
+        **spaces,
         memory=RandomMemory(memory_size=STEPS, num_envs=MARKETS, device=env.device),
         cfg=PPO_CFG(
-            rollouts=STEPS, learning_epochs=10, mini_batches=4, discount_factor=0.9,
+            rollouts=STEPS,
+            learning_epochs=10,
+            mini_batches=4,
+            discount_factor=0.9,
             observation_preprocessor=RunningStandardScaler,
             observation_preprocessor_kwargs=scaler,
             experiment={"write_interval": 0, "checkpoint_interval": 0},
         ),
-    )  # fmt: skip
+    )
     seen = agent._observation_preprocessor
 
     def act(observations: Any, greedy: bool = False) -> Any:
@@ -89,16 +96,22 @@ def main(iterations: int = 60, seed: int = 0) -> market.Learnt:
     SequentialTrainer(cfg=trainer, env=env, agents=agent).train()
     single = market.single("continuous")
     network = Network(
-        Signature.of(single.seat), layers_of(policy.net),
+        Signature.of(single.seat),
+        layers_of(policy.net),
         single.choice.head(log_std=array_of(policy.log_std)),
-        shift=array_of(seen.running_mean), scale=array_of(seen.running_variance.sqrt()) + 1e-8,
-        clip=seen.clip_threshold, provenance={"library": "skrl", "algo": "PPO"},
-    )  # fmt: skip
+        shift=array_of(seen.running_mean),
+        scale=array_of(seen.running_variance.sqrt()) + 1e-8,
+        clip=seen.clip_threshold,
+        provenance={"library": "skrl", "algo": "PPO"},
+    )
     return market.Learnt(
-        "skrl PPO, continuous", before, market.reward(act, "continuous"),
+        "skrl PPO, continuous",
+        before,
+        market.reward(act, "continuous"),
         market.reward(lambda rows: act(rows, greedy=True), "continuous"),
-        market.optimum(single), network,
-    )  # fmt: skip
+        market.optimum(single),
+        network,
+    )
 
 
 if __name__ == "__main__":

@@ -39,9 +39,11 @@ def main(iterations: int = 20, seed: int = 0) -> market.Learnt:
     space = single.action_space
     net = Net(state_shape=(single.seat.size,), action_shape=space.n, hidden_sizes=(64, 64))
     policy: Any = DiscreteQLearningPolicy(
-        model=net, action_space=space, observation_space=single.observation_space,
+        model=net,
+        action_space=space,
+        observation_space=single.observation_space,
         eps_training=EPSILON,
-    )  # fmt: skip
+    )
     dqn = DQN(policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=0.9, target_update_freq=100)
 
     def act(seen: Any, greedy: bool = False) -> Any:
@@ -55,19 +57,33 @@ def main(iterations: int = 20, seed: int = 0) -> market.Learnt:
         dqn, envs, VectorReplayBuffer(20_000, COPIES), exploration_noise=True
     )
     collector.reset()
-    dqn.run_training(OffPolicyTrainerParams(
-        training_collector=collector, max_epochs=iterations, epoch_num_steps=STEPS,
-        collection_step_num_env_steps=COPIES * 8, update_step_num_gradient_steps_per_sample=0.25,
-        batch_size=128, test_in_training=False, verbose=False, show_progress=sys.stdout.isatty(),
-    ))  # fmt: skip
+    dqn.run_training(
+        OffPolicyTrainerParams(
+            training_collector=collector,
+            max_epochs=iterations,
+            epoch_num_steps=STEPS,
+            collection_step_num_env_steps=COPIES * 8,
+            update_step_num_gradient_steps_per_sample=0.25,
+            batch_size=128,
+            test_in_training=False,
+            verbose=False,
+            show_progress=sys.stdout.isatty(),
+        )
+    )
     network = Network(
-        Signature.of(single.seat), layers_of(*net.model.model), single.choice.head(values=True),
+        Signature.of(single.seat),
+        layers_of(*net.model.model),
+        single.choice.head(values=True),
         provenance={"library": "tianshou", "algo": "DQN"},
-    )  # fmt: skip
+    )
     return market.Learnt(
-        "Tianshou DQN, discrete", before, market.reward(act),
-        market.reward(lambda seen: act(seen, greedy=True)), market.optimum(single), network,
-    )  # fmt: skip
+        "Tianshou DQN, discrete",
+        before,
+        market.reward(act),
+        market.reward(lambda seen: act(seen, greedy=True)),
+        market.optimum(single),
+        network,
+    )
 
 
 def wrapped() -> PettingZooEnv:
@@ -88,21 +104,26 @@ def both(iterations: int = 10, seed: int = 0) -> market.LearntByBoth:
     ]
     policies: list[Any] = [
         DiscreteQLearningPolicy(
-            model=net, action_space=space, observation_space=single.observation_space,
+            model=net,
+            action_space=space,
+            observation_space=single.observation_space,
             eps_training=EPSILON,
         )
         for net in nets
-    ]  # fmt: skip
+    ]
     learners: Any = MultiAgentOffPolicyAlgorithm(
         algorithms=[
             DQN(
-                policy=policy, optim=AdamOptimizerFactory(lr=1e-3), gamma=0.9 ** (1 / agents),
-                n_step_return_horizon=agents, target_update_freq=100,
+                policy=policy,
+                optim=AdamOptimizerFactory(lr=1e-3),
+                gamma=0.9 ** (1 / agents),
+                n_step_return_horizon=agents,
+                target_update_freq=100,
             )
             for policy in policies
         ],
         env=env,
-    )  # fmt: skip
+    )
 
     def act(seen: Any, greedy: bool = False) -> Any:
         with torch.no_grad():
@@ -113,27 +134,42 @@ def both(iterations: int = 10, seed: int = 0) -> market.LearntByBoth:
 
     before = market.reward_of_both(act)
     collector = Collector[Any](
-        learners, DummyVectorEnv([wrapped] * COPIES), VectorReplayBuffer(20_000, COPIES),
+        learners,
+        DummyVectorEnv([wrapped] * COPIES),
+        VectorReplayBuffer(20_000, COPIES),
         exploration_noise=True,
-    )  # fmt: skip
+    )
     collector.reset()
-    learners.run_training(OffPolicyTrainerParams(
-        training_collector=collector, max_epochs=iterations, epoch_num_steps=STEPS * agents,
-        collection_step_num_env_steps=COPIES * 8 * agents,
-        update_step_num_gradient_steps_per_sample=0.25 / agents, batch_size=128 * agents,
-        test_in_training=False, verbose=False, show_progress=sys.stdout.isatty(),
-    ))  # fmt: skip
+    learners.run_training(
+        OffPolicyTrainerParams(
+            training_collector=collector,
+            max_epochs=iterations,
+            epoch_num_steps=STEPS * agents,
+            collection_step_num_env_steps=COPIES * 8 * agents,
+            update_step_num_gradient_steps_per_sample=0.25 / agents,
+            batch_size=128 * agents,
+            test_in_training=False,
+            verbose=False,
+            show_progress=sys.stdout.isatty(),
+        )
+    )
     networks = {
         name: Network(
-            Signature.of(env.env.unwrapped.market.seat(name)), layers_of(*net.model.model),
-            single.choice.head(values=True), provenance={"library": "tianshou", "algo": "DQN"},
+            Signature.of(env.env.unwrapped.market.seat(name)),
+            layers_of(*net.model.model),
+            single.choice.head(values=True),
+            provenance={"library": "tianshou", "algo": "DQN"},
         )
         for name, net in zip(market.BOTH, nets, strict=True)
-    }  # fmt: skip
+    }
     return market.LearntByBoth(
-        "Tianshou DQN, both firms", before, market.reward_of_both(act),
-        market.reward_of_both(lambda seen: act(seen, greedy=True)), market.nash(), networks,
-    )  # fmt: skip
+        "Tianshou DQN, both firms",
+        before,
+        market.reward_of_both(act),
+        market.reward_of_both(lambda seen: act(seen, greedy=True)),
+        market.nash(),
+        networks,
+    )
 
 
 if __name__ == "__main__":

@@ -44,11 +44,14 @@ class Bodies(nn.Module):
         super().__init__()
         self.nets = nn.ModuleList(
             nn.Sequential(
-                nn.Linear(inputs, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(),
+                nn.Linear(inputs, 64),
+                nn.Tanh(),
+                nn.Linear(64, 64),
+                nn.Tanh(),
                 nn.Linear(64, outputs),
             )
             for _ in range(agents)
-        )  # fmt: skip
+        )
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
         return torch.stack([net(seen[..., i, :]) for i, net in enumerate(self.nets)], dim=-2)
@@ -72,16 +75,24 @@ def begun(learners: Sequence[str], seed: int) -> Learners:
     count, size = len(learners), single.seat.size
     bodies, worths = Bodies(count, size, int(single.action_space.n)), Bodies(count, size, 1)
     actor: Any = ProbabilisticActor(
-        TensorDictModule(bodies, [OBSERVATION], [LOGITS]), spec=env.action_spec_unbatched,
-        in_keys=[LOGITS], out_keys=[ACTION], distribution_class=Categorical, return_log_prob=True,
+        TensorDictModule(bodies, [OBSERVATION], [LOGITS]),
+        spec=env.action_spec_unbatched,
+        in_keys=[LOGITS],
+        out_keys=[ACTION],
+        distribution_class=Categorical,
+        return_log_prob=True,
         log_prob_key=CHANCE,
-    )  # fmt: skip
+    )
     critic = TensorDictModule(worths, [OBSERVATION], [VALUE])
     loss = ClipPPOLoss(actor, critic, entropy_coeff=0.001, normalize_advantage=True)
     loss.set_keys(
-        action=ACTION, sample_log_prob=CHANCE, value=VALUE, reward=(GROUP, "reward"),
-        done=(GROUP, "done"), terminated=(GROUP, "terminated"),
-    )  # fmt: skip
+        action=ACTION,
+        sample_log_prob=CHANCE,
+        value=VALUE,
+        reward=(GROUP, "reward"),
+        done=(GROUP, "done"),
+        terminated=(GROUP, "terminated"),
+    )
     loss.make_value_estimator(ValueEstimators.GAE, gamma=0.9, lmbda=0.95)
     adam = torch.optim.Adam(loss.parameters(), 3e-3)
 
@@ -93,7 +104,7 @@ def begun(learners: Sequence[str], seed: int) -> Learners:
     def learn(iterations: int) -> None:
         for batch in Collector(
             env, actor, frames_per_batch=FRAMES, total_frames=iterations * FRAMES
-        ):  # fmt: skip
+        ):
             with torch.no_grad():
                 loss.value_estimator(batch)
             rows = batch.reshape(-1)
@@ -107,11 +118,13 @@ def begun(learners: Sequence[str], seed: int) -> Learners:
     def networks() -> list[Network]:
         return [
             Network(
-                Signature.of(single.market_env.market.seat(name)), layers_of(net),
-                single.choice.head(), provenance={"library": "torchrl", "algo": "PPO"},
+                Signature.of(single.market_env.market.seat(name)),
+                layers_of(net),
+                single.choice.head(),
+                provenance={"library": "torchrl", "algo": "PPO"},
             )
             for name, net in zip(learners, bodies.nets, strict=True)
-        ]  # fmt: skip
+        ]
 
     return Learners(act, learn, networks)
 
@@ -126,10 +139,13 @@ def main(iterations: int = 15, seed: int = 0) -> market.Learnt:
     before = market.reward(alone)
     learn(iterations)
     return market.Learnt(
-        "TorchRL PPO, discrete", before, market.reward(alone),
-        market.reward(lambda seen: alone(seen, greedy=True)), market.optimum(market.single()),
+        "TorchRL PPO, discrete",
+        before,
+        market.reward(alone),
+        market.reward(lambda seen: alone(seen, greedy=True)),
+        market.optimum(market.single()),
         networks()[0],
-    )  # fmt: skip
+    )
 
 
 def both(iterations: int = 25, seed: int = 0) -> market.LearntByBoth:
@@ -138,10 +154,13 @@ def both(iterations: int = 25, seed: int = 0) -> market.LearntByBoth:
     before = market.reward_of_both(act)
     learn(iterations)
     return market.LearntByBoth(
-        "TorchRL PPO, both firms", before, market.reward_of_both(act),
-        market.reward_of_both(lambda seen: act(seen, greedy=True)), market.nash(),
+        "TorchRL PPO, both firms",
+        before,
+        market.reward_of_both(act),
+        market.reward_of_both(lambda seen: act(seen, greedy=True)),
+        market.nash(),
         dict(zip(market.BOTH, networks(), strict=True)),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

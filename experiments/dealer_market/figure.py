@@ -22,12 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def pictures(runs: Mapping[str, Sequence[Facts]]) -> dict[str, Any]:
     """The figure by its file name."""
     made = intervals(runs)
-    return {"spreads.png": dots(
-        {CONDITIONS[c]: [run["paid"] for run in found] for c, found in runs.items()},
-        {CONDITIONS[c]: made[c, "paid"][:3] for c in runs},
-        {},
-        "what traders pay for a round trip, beyond the mid price",
-    )}  # fmt: skip
+    return {
+        "spreads.png": dots(
+            {CONDITIONS[c]: [run["paid"] for run in found] for c, found in runs.items()},
+            {CONDITIONS[c]: made[c, "paid"][:3] for c in runs},
+            {},
+            "what traders pay for a round trip, beyond the mid price",
+        )
+    }
 
 
 if __name__ == "__main__":

@@ -47,9 +47,12 @@ class Outcome:
 def outcome(world: World, policies: Mapping[str, Policy], seed: int, markets: int) -> Outcome:
     """Play an episode in each of the markets."""
     played = rollout(
-        world.scenario().market(), policies, seed=seed, markets=markets,
+        world.scenario().market(),
+        policies,
+        seed=seed,
+        markets=markets,
         series=("bid", "ask", "inventory", "metrics"),
-    )  # fmt: skip
+    )
     bid, ask = played.series["bid"], played.series["ask"]
     metrics = played.series["metrics"].sum(axis=0)  # [B, N, M]
     units, captured = (metrics[:, :, metric(m)] for m in ("units_traded", "spread_capture"))

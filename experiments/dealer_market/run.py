@@ -73,10 +73,19 @@ def policies(s: Settings, condition: str, seed: int) -> dict[str, Policy]:
 
     agents = ("maker_1",) if condition.endswith("on_as") else world.names
     plan = TrainingPlan(
-        scenario=world.scenario(), algo="ppo", agents=agents, seed=seed, gamma=s.gamma, lr=s.lr,
-        markets=s.markets, ticks=s.ticks, iterations=s.iterations, evaluate_every=0,
-        checkpoint_every=s.iterations, hyper=s.hyper,
-    )  # fmt: skip
+        scenario=world.scenario(),
+        algo="ppo",
+        agents=agents,
+        seed=seed,
+        gamma=s.gamma,
+        lr=s.lr,
+        markets=s.markets,
+        ticks=s.ticks,
+        iterations=s.iterations,
+        evaluate_every=0,
+        checkpoint_every=s.iterations,
+        hyper=s.hyper,
+    )
     return {**theory, **train(plan).policies}
 
 
@@ -91,9 +100,7 @@ def _winning(made: Outcome) -> Facts:
     the mean of the others'. best_share: largest share of the units traded."""
     reward, share = made.reward.mean(axis=0), made.share.mean(axis=0)
     others = None if len(reward) == 1 else float(reward[0] - reward[1:].mean())
-    return {
-        "held": float(made.inventory.mean()), "ahead": others, "best_share": float(share.max())
-    }  # fmt: skip
+    return {"held": float(made.inventory.mean()), "ahead": others, "best_share": float(share.max())}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

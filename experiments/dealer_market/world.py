@@ -51,14 +51,24 @@ class World:
     def scenario(self) -> Scenario:
         """The market as a scenario; everybody plays Avellaneda and Stoikov's quotes in it."""
         changes = {
-            "name": "dealer_market", "ticks": self.ticks, "dt": self.dt, "instruments": 1,
-            "makers": self.makers, "catalogue.reference_price": 100.0,
-            "quotes.max_spread": 3.0, "quotes.max_offset": 1.0, "quotes.size": 1000.0,
-            "arrivals.mu": self.mu, "arrivals.alpha": self.alpha, "arrivals.beta": self.beta,
-            "arrivals.mean_size": self.size, "execution.kappa": self.kappa,
-            "execution.volatility_boost": 0.0, "positions.limit": 2000.0,
+            "name": "dealer_market",
+            "ticks": self.ticks,
+            "dt": self.dt,
+            "instruments": 1,
+            "makers": self.makers,
+            "catalogue.reference_price": 100.0,
+            "quotes.max_spread": 3.0,
+            "quotes.max_offset": 1.0,
+            "quotes.size": 1000.0,
+            "arrivals.mu": self.mu,
+            "arrivals.alpha": self.alpha,
+            "arrivals.beta": self.beta,
+            "arrivals.mean_size": self.size,
+            "execution.kappa": self.kappa,
+            "execution.volatility_boost": 0.0,
+            "positions.limit": 2000.0,
             "observations.relative": True,
-        }  # fmt: skip
+        }
         settings = [f"{key}={scenarios.inline(value)}" for key, value in changes.items()]
         made = scenarios.override(scenarios.load("market_making"), settings)
         told: dict[str, Any] = made.model_dump()

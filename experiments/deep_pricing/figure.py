@@ -43,8 +43,10 @@ def pictures(runs: Runs) -> dict[str, Any]:
     pairs = {CONDITIONS[c]: (c, "profit_gain") for c in runs}
     firms = {
         name: (c, f"gain_{firm}")
-        for c, names in APART.items() if c in runs for firm, name in enumerate(names, 1)
-    }  # fmt: skip
+        for c, names in APART.items()
+        if c in runs
+        for firm, name in enumerate(names, 1)
+    }
     made = {"gains.png": gains(runs, pairs, "profit gain of the pair")}
     if firms:
         made["apart.png"] = gains(runs, firms, "profit gain of the firm")
@@ -71,8 +73,9 @@ def forced_and_rival(runs: Runs) -> dict[str, dict[str, Array]]:
             "who is forced": _path(runs[c], "forced"),
             "its rival": _path(runs[c], "answer"),
         }
-        for c, title in ALIKE.items() if c in runs
-    }  # fmt: skip
+        for c, title in ALIKE.items()
+        if c in runs
+    }
 
 
 def _path(runs: Sequence[Facts], key: str) -> Array:

@@ -83,9 +83,16 @@ def verdict(
     for firm, name in enumerate(market.layout.participants):
         reply = best_replies(market, firm, prices[0])
         deviation = forced_deviation(
-            market, policies, name, reply[:, None], shock=REST, lead=min(REST, 50),
-            ticks=REST + AFTER, markets=markets, seed=seed,
-        )  # fmt: skip
+            market,
+            policies,
+            name,
+            reply[:, None],
+            shock=REST,
+            lead=min(REST, 50),
+            ticks=REST + AFTER,
+            markets=markets,
+            seed=seed,
+        )
         found = response(deviation)
         for paths, one in ((forced, found.deviator), (answers, found.rivals)):
             paths.append(one[found.shock : found.shock + SHOWN].mean(axis=1))

@@ -41,9 +41,18 @@ CONDITIONS = {
 """Where two kinds meet, the network is firm 1 and the table firm 2."""
 
 MEASURES = (
-    "profit_gain", "gain_1", "gain_2", "late_1", "rpdi", "spread", "cut_1", "cut_2",
-    "unprofitable_1", "unprofitable_2", "away",
-)  # fmt: skip
+    "profit_gain",
+    "gain_1",
+    "gain_2",
+    "late_1",
+    "rpdi",
+    "spread",
+    "cut_1",
+    "cut_2",
+    "unprofitable_1",
+    "unprofitable_2",
+    "away",
+)
 
 
 @dataclass(frozen=True)
@@ -124,9 +133,14 @@ def brisk_tables(s: Settings, seed: int) -> Learnt:
     """Two brisk tables, in as many markets and for as long as one of them beside a network."""
     game, markets = RepeatedGame.of(scenario().market(), brisk(s)), s.beside.markets
     played = play_sessions(
-        game, seed=seed, sessions=markets, periods=s.periods, window=0, tail=s.periods // 10,
+        game,
+        seed=seed,
+        sessions=markets,
+        periods=s.periods,
+        window=0,
+        tail=s.periods // 10,
         workers=1,
-    )  # fmt: skip
+    )
     return Learnt(Frozen(game, played).policies(), markets, float(played.late[:, 0].mean()))
 
 
@@ -151,13 +165,23 @@ def trained(s: Settings, algo: str, seed: int, length: Length, rivals: Mapping[s
     firm = scenario().policies()["firm_1"]
     reference = float(scenario().market().catalogue.reference_price[0])
     plan = TrainingPlan(
-        scenario=scenario(), algo=algo, seed=seed, policies=rivals,
+        scenario=scenario(),
+        algo=algo,
+        seed=seed,
+        policies=rivals,
         agents=tuple(name for name in ("firm_1", "firm_2") if name not in rivals),
-        actions="discrete", levels=firm.levels,
-        band=(firm.low / reference, firm.high / reference), horizon=s.horizon, gamma=s.gamma,
-        markets=length.markets, ticks=length.ticks, iterations=length.iterations, evaluate_every=0,
-        checkpoint_every=length.iterations, hyper=s.hyper,
-    )  # fmt: skip
+        actions="discrete",
+        levels=firm.levels,
+        band=(firm.low / reference, firm.high / reference),
+        horizon=s.horizon,
+        gamma=s.gamma,
+        markets=length.markets,
+        ticks=length.ticks,
+        iterations=length.iterations,
+        evaluate_every=0,
+        checkpoint_every=length.iterations,
+        hyper=s.hyper,
+    )
     found = train(plan)
     last = found.history[-max(1, length.iterations // 10) :]
     late = float(np.mean([record["reward/firm_1"] for record in last]))

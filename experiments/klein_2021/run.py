@@ -53,12 +53,22 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_numbers(self, {
-            "k": (int, 2, 500), "alpha": (float, 0.0, 1.0), "delta": (float, 0.0, 0.9999),
-            "periods": (int, 2, 10**10), "halfway": (float, 0.0, 1.0), "tail": (int, 2, 10**6),
-            "initial": (float, -1e6, 1e6), "cost": (float, 0.0, 0.999),
-            "sessions": (int, 1, 10**6), "seed": (int, 0, 2**63 - 1),
-        }, above=("alpha", "halfway"))  # fmt: skip
+        check_numbers(
+            self,
+            {
+                "k": (int, 2, 500),
+                "alpha": (float, 0.0, 1.0),
+                "delta": (float, 0.0, 0.9999),
+                "periods": (int, 2, 10**10),
+                "halfway": (float, 0.0, 1.0),
+                "tail": (int, 2, 10**6),
+                "initial": (float, -1e6, 1e6),
+                "cost": (float, 0.0, 0.999),
+                "sessions": (int, 1, 10**6),
+                "seed": (int, 0, 2**63 - 1),
+            },
+            above=("alpha", "halfway"),
+        )
         if self.tail > self.periods:
             raise InputError(f"tail={self.tail} must be at most periods={self.periods}")
 
@@ -81,9 +91,13 @@ class Settings:
 def market(s: Settings) -> Market:
     """Two firms, one good; the cheaper serves all of 1 - p, equal prices share it."""
     return free_prices(
-        FIRMS, Cheapest(slope=1.0), s.cost, s.prices[s.k // 2], schedule=Alternating(),
+        FIRMS,
+        Cheapest(slope=1.0),
+        s.cost,
+        s.prices[s.k // 2],
+        schedule=Alternating(),
         name="klein_2021",
-    )  # fmt: skip
+    )
 
 
 def learner(s: Settings) -> QLearning:
@@ -93,9 +107,14 @@ def learner(s: Settings) -> QLearning:
     pi_t + delta pi_{t+1} + delta^2 max Q.
     """
     return QLearning(
-        prices=tuple(s.prices.tolist()), relative_to="money", sees="rivals", alpha=s.alpha,
-        delta=s.delta, beta=s.beta, initial=s.initial,
-    )  # fmt: skip
+        prices=tuple(s.prices.tolist()),
+        relative_to="money",
+        sees="rivals",
+        alpha=s.alpha,
+        delta=s.delta,
+        beta=s.beta,
+        initial=s.initial,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,10 +160,17 @@ def played(s: Settings, effort: Effort) -> Outcome:
     firm = learner(s)
     game = RepeatedGame.of(market(s), dict.fromkeys(FIRMS, firm))
     sessions = play_sessions(
-        game, seed=s.seed, sessions=s.sessions, periods=s.periods, window=0, tail=s.tail,
-        workers=effort.workers, folder=effort.store("sessions"), progress=effort.told("sessions"),
+        game,
+        seed=s.seed,
+        sessions=s.sessions,
+        periods=s.periods,
+        window=0,
+        tail=s.tail,
+        workers=effort.workers,
+        folder=effort.store("sessions"),
+        progress=effort.told("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
-    )  # fmt: skip
+    )
     frozen = Frozen(game, sessions)
     return Outcome(s, game, sessions, frozen, frozen.cycles())
 

@@ -64,9 +64,15 @@ def game_of(a: Autos) -> RepeatedGame:
     # A change of more than a fifth is clipped in the preset, and .95 to 1.15 is more.
     place = autos_1990(quotes__max_relative_change=100.0)
     bare = QLearning(
-        scope="firm", sees=a.sees, low=a.low, high=a.high, levels=a.levels, alpha=a.alpha,
-        delta=a.delta, beta=decay_of(int(0.7 * a.periods)),
-    )  # fmt: skip
+        scope="firm",
+        sees=a.sees,
+        low=a.low,
+        high=a.high,
+        levels=a.levels,
+        alpha=a.alpha,
+        delta=a.delta,
+        beta=decay_of(int(0.7 * a.periods)),
+    )
     names = tuple(name for name in place.layout.participants if name in FIRMS)
     stage = StageGame.of(place, dict.fromkeys(names, bare))
     return RepeatedGame.of(
@@ -87,9 +93,11 @@ def measured(a: Autos, workers: int = 2) -> dict[str, Any]:
     # In levels rather than in money: a dear make does not count for more than a cheap one.
     grid = game.learners[0].grid
     known = Benchmarks(
-        grid[stage.levels(nash)], grid[stage.levels(joint)], stage.payoffs[nash].mean(),
+        grid[stage.levels(nash)],
+        grid[stage.levels(joint)],
+        stage.payoffs[nash].mean(),
         stage.payoffs[joint].mean(),
-    )  # fmt: skip
+    )
     played = play_sessions(
         game, seed=a.seed, sessions=a.sessions, periods=a.periods, window=0, workers=workers
     )
@@ -141,9 +149,13 @@ def _forced(a: Autos, frozen: Frozen, cycles: Cycles, to: str) -> dict[str, Any]
     if not paths.session.size:
         return None
     pair = Deviation(
-        paths.prices, paths.undeviated_prices, paths.profits, paths.undeviated_profits,
-        paths.shock, 0,
-    )  # fmt: skip
+        paths.prices,
+        paths.undeviated_prices,
+        paths.profits,
+        paths.undeviated_profits,
+        paths.shock,
+        0,
+    )
 
     def over(values: Array, share: bool = False) -> dict[str, Any]:
         total = np.bincount(paths.session, paths.weight * values, a.sessions)

@@ -171,10 +171,17 @@ def effect(
     )
     sure = normal_interval(float(gap.mean()), gap - gap.mean(), 1.0 - 0.05 / max(comparisons, 1))
     return Effect(
-        name, told.factor, told.label, told.against, quantity, float(base.mean()),
-        float(ours.mean()), found.estimate, (found.low, found.high),
+        name,
+        told.factor,
+        told.label,
+        told.against,
+        quantity,
+        float(base.mean()),
+        float(ours.mean()),
+        found.estimate,
+        (found.low, found.high),
         bool(sure.low > 0.0 or sure.high < 0.0),
-    )  # fmt: skip
+    )
 
 
 # --- how wars look --------------------------------------------------------------------------------
@@ -248,9 +255,13 @@ def control(name: str, told: str, prices: Array, known: Benchmarks) -> Control:
     wars = episodes(prices, known.price_nash, known.price_joint, DEFINITION)
     alarms = false_alarm_rate(SCREEN, Sessions(prices, known))
     return Control(
-        name, told, float(1000.0 * wars.counts.mean() / wars.ticks), alarms.rate, alarms.upper,
+        name,
+        told,
+        float(1000.0 * wars.counts.mean() / wars.ticks),
+        alarms.rate,
+        alarms.upper,
         prices.shape[1],
-    )  # fmt: skip
+    )
 
 
 # --- what force brings about ----------------------------------------------------------------------
@@ -291,9 +302,14 @@ def forces(lived: Lived, plan: Plan, delta: float) -> dict[str, Force]:
         if not hit.size:
             continue
         pair = Deviation(
-            prices[:, hit], alone[:, hit], margin[:, hit], alone_margin[:, hit], shock,
-            prices.shape[2] - 1, None if length is None else length * period,
-        )  # fmt: skip
+            prices[:, hit],
+            alone[:, hit],
+            margin[:, hit],
+            alone_margin[:, hit],
+            shock,
+            prices.shape[2] - 1,
+            None if length is None else length * period,
+        )
         session = hit // products
 
         def over(values: Any, session: Any = session) -> Interval:
@@ -317,12 +333,17 @@ def forces(lived: Lived, plan: Plan, delta: float) -> dict[str, Force]:
         worth = profitability(pair, delta)
         came = np.asarray(back.returned)
         found[name] = Force(
-            name, int(hit.size), over(answer.rivals[shock + 1 : shock + 11].mean(axis=0)),
+            name,
+            int(hit.size),
+            over(answer.rivals[shock + 1 : shock + 11].mean(axis=0)),
             over(back.length[came], session[came]) if came.any() else None,
-            float(came.mean()), share(worth.unprofitable), over(np.nan_to_num(worth.relative)),
-            np.stack([answer.deviator[shock - 5 :].mean(axis=1),
-                      answer.rivals[shock - 5 :].mean(axis=1)]),
-        )  # fmt: skip
+            float(came.mean()),
+            share(worth.unprofitable),
+            over(np.nan_to_num(worth.relative)),
+            np.stack(
+                [answer.deviator[shock - 5 :].mean(axis=1), answer.rivals[shock - 5 :].mean(axis=1)]
+            ),
+        )
     return found
 
 

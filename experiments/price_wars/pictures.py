@@ -14,10 +14,17 @@ from mos_agents.runs.files import write_whole
 if TYPE_CHECKING:
     from experiments.price_wars.run import Study
 
-SHOWN = {"wars": "wars per 1000 ticks", "wars_learning": "… while exploring",
-         "rpdi": "price level, 0 to 1"}  # fmt: skip
-TITLES = {"down_once": "forced down, one move", "down_for_good": "forced down for good",
-          "up_once": "forced up, one move", "up_for_good": "forced up for good"}  # fmt: skip
+SHOWN = {
+    "wars": "wars per 1000 ticks",
+    "wars_learning": "… while exploring",
+    "rpdi": "price level, 0 to 1",
+}
+TITLES = {
+    "down_once": "forced down, one move",
+    "down_for_good": "forced down for good",
+    "up_once": "forced up, one move",
+    "up_for_good": "forced up for good",
+}
 LOOK = 200
 """Ticks of a path that is shown."""
 
@@ -37,10 +44,14 @@ def draw(found: Study, folder: Path) -> list[Path]:
     for told, path in _chosen(under):
         begin = _busiest(drawn.shaded(under, path), LOOK)
         span = slice(begin, begin + LOOK)
-        panels.append(drawn.Panel(
-            f"{told}: session {path // products}, product {path % products + 1}",
-            late[span, path], drawn.shaded(under, path)[span], learning + begin,
-        ))  # fmt: skip
+        panels.append(
+            drawn.Panel(
+                f"{told}: session {path // products}, product {path % products + 1}",
+                late[span, path],
+                drawn.shaded(under, path)[span],
+                learning + begin,
+            )
+        )
     answers = [
         drawn.Answer(TITLES[name], force.path[0], force.path[1], 5)
         for name, force in found.forces["base"].items()

@@ -31,8 +31,12 @@ from mos_agents.runs.files import read_with_digest, write_with_digest
 FORMAT = 1
 CENTS = 100.0  # the house's tick size is a hundredth: prices are whole numbers of it
 
-FORCES = {"down_once": (-1, 1), "down_for_good": (-1, None), "up_once": (1, 1),
-          "up_for_good": (1, None)}  # fmt: skip
+FORCES = {
+    "down_once": (-1, 1),
+    "down_for_good": (-1, None),
+    "up_once": (1, 1),
+    "up_for_good": (1, None),
+}
 """Direction and ticks of force; None is to the end."""
 
 
@@ -56,9 +60,14 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("sessions", 2, 100_000), ("ticks", 100, 10**8), ("seed", 0, 2**63 - 1),
-            ("lead", 1, 10**6), ("after", 3, 10**6), ("rest", 1, 10**6), ("steps", 1, 1000),
-        ):  # fmt: skip
+            ("sessions", 2, 100_000),
+            ("ticks", 100, 10**8),
+            ("seed", 0, 2**63 - 1),
+            ("lead", 1, 10**6),
+            ("after", 3, 10**6),
+            ("rest", 1, 10**6),
+            ("steps", 1, 1000),
+        ):
             value = getattr(self, name)
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
             if not whole or not low <= value <= high:
@@ -122,9 +131,7 @@ def live(world: World, plan: Plan, impulse: bool) -> Lived:
         done = step.info.executions
         gross = (done.sold_price - world_now.cost) * done.sold
         by_seller = (plan.sessions, sellers, products)
-        for row, values in enumerate(
-            (gross, done.sold, done.lost, done.sold * done.sold_price)
-        ):  # fmt: skip
+        for row, values in enumerate((gross, done.sold, done.lost, done.sold * done.sold_price)):
             sums[row, late] += values.reshape(by_seller).mean(axis=2)
         sums[4, late] += step.metrics[:, :, 0]
     if table.faults:
@@ -133,11 +140,15 @@ def live(world: World, plan: Plan, impulse: bool) -> Lived:
     margin, sold, lost, paid, pnl = sums / spans
     arrays: dict[str, Any] = {
         "prices": prices.reshape(ticks, plan.sessions, sellers, products),
-        "margin": margin, "sold": sold, "lost": lost, "paid": paid, "pnl": pnl,
+        "margin": margin,
+        "sold": sold,
+        "lost": lost,
+        "paid": paid,
+        "pnl": pnl,
         "yardstick": np.array(yardstick(game)[:4]),
         "pure": np.array(yardstick(game).kind == "pure"),
         "learning": np.array(learning),
-    }  # fmt: skip
+    }
     if impulse:
         arrays |= forced(world, plan, place, table, world_now, ticks)
     return Lived(arrays)
@@ -195,9 +206,12 @@ def forced(
         price = learner.priced(seat, seen, asked)[:, :, 0]
         force = Forced(still[-1], price, shock, None if length is None else length * period)
         again = replace(
-            table, policies=(*still[:-1], force), faults={}, _absent={},
+            table,
+            policies=(*still[:-1], force),
+            faults={},
+            _absent={},
             memories=[*memories[:-1], ForcedMemory(memories[-1], np.zeros(1, np.int64))],
-        )  # fmt: skip
+        )
         paths = span_of(place, again, copy.copy(now), plan, ticks, plan.lead + plan.after)
         found[name], found[f"{name}_margin"] = paths
     return found
@@ -205,8 +219,10 @@ def forced(
 
 def frozen(table: Table) -> tuple[tuple[Policy, ...], tuple[Any, ...]]:
     """Everybody's strategy as it was learnt, and where it stands: without learning or exploring."""
-    made = [Frozen.going_on(policy, memory)
-            for policy, memory in zip(table.policies, table.memories, strict=True)]  # fmt: skip
+    made = [
+        Frozen.going_on(policy, memory)
+        for policy, memory in zip(table.policies, table.memories, strict=True)
+    ]
     policies, memories = zip(*made, strict=True)
     return policies, memories
 

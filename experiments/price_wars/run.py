@@ -81,9 +81,11 @@ class Settings:
 def quick(seed: int = 0, learner: str = "q_learning") -> Settings:
     """Six conditions in about a minute: too few sessions to find much, enough to see it work."""
     return Settings(
-        Plan(sessions=12, ticks=2000, seed=seed), World(learner=learner), QUICK,
+        Plan(sessions=12, ticks=2000, seed=seed),
+        World(learner=learner),
+        QUICK,
         autos_.Autos(sessions=8, periods=30_000, seed=seed),
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -117,22 +119,37 @@ def study(s: Settings, folder: Path | None = None, tell: Tell = lambda text: Non
     others = [name for name in chosen if name != "base"]
     effects = [
         effect(
-            name, chosen[name], quantity.name, outcomes[name].by_session[quantity.name],
-            outcomes[chosen[name].against].by_session[quantity.name], len(others),
+            name,
+            chosen[name],
+            quantity.name,
+            outcomes[name].by_session[quantity.name],
+            outcomes[chosen[name].against].by_session[quantity.name],
+            len(others),
         )
         for quantity in QUANTITIES
         for name in others
-    ]  # fmt: skip
-    still = {name: (chosen[name].label, lived[name])
-             for name in others if chosen[name].factor == "control"}  # fmt: skip
-    pressed = {name: forces(one, s.plan, chosen[name].world.delta)
-               for name, one in lived.items() if "alone" in one}  # fmt: skip
+    ]
+    still = {
+        name: (chosen[name].label, lived[name])
+        for name in others
+        if chosen[name].factor == "control"
+    }
+    pressed = {
+        name: forces(one, s.plan, chosen[name].world.delta)
+        for name, one in lived.items()
+        if "alone" in one
+    }
     cars = {} if s.autos is None else autos_.conditions(s.autos)
     return Study(
-        s, lived, outcomes, effects, controls(lived["base"], still, s.plan.seed), pressed,
+        s,
+        lived,
+        outcomes,
+        effects,
+        controls(lived["base"], still, s.plan.seed),
+        pressed,
         {name: frozen_wars(one) for name, one in lived.items() if "alone" in one},
         {name: autos_.measured(one, s.workers) for name, one in cars.items()},
-    )  # fmt: skip
+    )
 
 
 def played(s: Settings, folder: Path | None, tell: Tell) -> Iterator[tuple[str, Lived]]:
@@ -168,10 +185,17 @@ def results(found: Study) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
 
     def say(quantity: str, ours: float, low: float, high: float, **more: Any) -> None:
-        rows.append({
-            "quantity": quantity, "published": None, "ours": _plain(ours),
-            "ci95": [_plain(low), _plain(high)], "within": None, "source": None, **more,
-        })  # fmt: skip
+        rows.append(
+            {
+                "quantity": quantity,
+                "published": None,
+                "ours": _plain(ours),
+                "ci95": [_plain(low), _plain(high)],
+                "within": None,
+                "source": None,
+                **more,
+            }
+        )
 
     for name, one in found.outcomes.items():
         for quantity in QUANTITIES:
@@ -180,9 +204,11 @@ def results(found: Study) -> list[dict[str, Any]]:
         say(f"edgeworth.{name}", one.edgeworth, math.nan, math.nan)
     for this in found.effects:
         say(
-            f"effect.{this.quantity}.{this.condition}", this.difference, *this.ci95,
+            f"effect.{this.quantity}.{this.condition}",
+            this.difference,
+            *this.ci95,
             distinct=this.distinct,
-        )  # fmt: skip
+        )
     for name, tried in found.forces.items():
         for force in tried.values():
             for part in ("rivals", "unprofitable", "gain", "away"):
@@ -202,8 +228,11 @@ def as_json(found: Study) -> str:
     s = found.settings
     told = {
         "experiment": "price_wars",
-        "settings": {"plan": asdict(s.plan), "base": asdict(s.base),
-                     "autos": None if s.autos is None else asdict(s.autos)},
+        "settings": {
+            "plan": asdict(s.plan),
+            "base": asdict(s.base),
+            "autos": None if s.autos is None else asdict(s.autos),
+        },
         "results": results(found),
         "wars": {
             name: {"after": wars_told(one.wars), "learning": wars_told(one.wars_learning)}
@@ -213,11 +242,12 @@ def as_json(found: Study) -> str:
             name: yardstick(one.world.stage_game())._asdict() for name, one in s.chosen.items()
         },
         "controls": [asdict(one) for one in found.controls],
-        "onsets": {name: onsets(one, found.outcomes[name].wars)
-                   for name, one in found.lived.items()},
+        "onsets": {
+            name: onsets(one, found.outcomes[name].wars) for name, one in found.lived.items()
+        },
         "frozen": dict(found.frozen),
         "autos": dict(found.autos),
-    }  # fmt: skip
+    }
     return json.dumps(_finite(told), indent=1) + "\n"
 
 

@@ -96,14 +96,21 @@ class World:
         if self.hold_buyers:
             crowd *= (1.0 - World.scrapers) / (1.0 - self.scrapers)
         place = retail(
-            firms=self.firms, products=self.products, ticks=ticks,
-            catalogue={"kind": "same", "cost": COST, "reference_price": REFERENCE,
-                       "stock": self.stock},
-            arrivals__sessions=float(round(crowd)), arrivals__contamination=self.scrapers,
+            firms=self.firms,
+            products=self.products,
+            ticks=ticks,
+            catalogue={
+                "kind": "same",
+                "cost": COST,
+                "reference_price": REFERENCE,
+                "stock": self.stock,
+            },
+            arrivals__sessions=float(round(crowd)),
+            arrivals__contamination=self.scrapers,
             execution__demand__comparison=self.comparison,
             # The house's rule of a fifth a tick would make "a level" mean another price each time.
             quotes__max_relative_change=100.0,
-        )  # fmt: skip
+        )
         if self.noise == "expected":
             demand = place.execution.demand  # type: ignore[attr-defined]
             place = place.with_parts(arrivals=FixedMass(buyers(place)), execution=Expected(demand))
@@ -125,11 +132,17 @@ class World:
         for i, name in enumerate(names):
             worth = heads * game.uniform_rivals(i) / (1.0 - self.delta)
             given: dict[str, Any] = {
-                "low": self.low, "high": self.high, "levels": self.levels, "sees": self.sees,
-                "scope": self.scope, "alpha": self.alpha, "delta": self.delta, "beta": decay,
+                "low": self.low,
+                "high": self.high,
+                "levels": self.levels,
+                "sees": self.sees,
+                "scope": self.scope,
+                "alpha": self.alpha,
+                "delta": self.delta,
+                "beta": decay,
                 "epsilon_floor": 1.0 if self.play == "random" else self.trembles,
                 "initial": tuple(worth.tolist()),
-            }  # fmt: skip
+            }
             made[name] = make(self.learner, **{k: v for k, v in given.items() if k in known})
         return made
 
@@ -141,16 +154,19 @@ class World:
         place = replace(self, pace=(), offsets=(), cost_factor=1.0).market(1)
         mass = place.arrivals.buy if self.noise == "expected" else buyers(place)  # type: ignore[attr-defined]
         twin = retail(
-            firms=self.firms, products=1,
+            firms=self.firms,
+            products=1,
             catalogue={"kind": "same", "cost": COST, "reference_price": REFERENCE, "stock": 1.0},
-        )  # fmt: skip
+        )
         ample = np.full(twin.layout.L, np.inf)
         twin = twin.with_parts(
             catalogue=replace(twin.catalogue, stock=ample),
-            quotes=place.quotes, arrivals=FixedMass(mass),
+            quotes=place.quotes,
+            arrivals=FixedMass(mass),
             execution=Expected(place.execution.demand),  # type: ignore[attr-defined]
-            positions=Ledger(), rewards=Objective(),
-        )  # fmt: skip
+            positions=Ledger(),
+            rewards=Objective(),
+        )
         grid = QLearning(low=self.low, high=self.high, levels=self.levels, sees="nothing")
         return StageGame.of(twin, dict.fromkeys(twin.layout.participants, grid))
 
@@ -200,9 +216,12 @@ def yardstick(game: StageGame) -> Yardstick:
     else:
         chosen, kind = replies_in_turn(game, int(joint)), "best replies"
     return Yardstick(
-        float(game.prices[chosen].mean()), float(game.prices[joint].mean()),
-        float(game.payoffs[chosen].mean()), float(game.payoffs[joint].mean()), kind,
-    )  # fmt: skip
+        float(game.prices[chosen].mean()),
+        float(game.prices[joint].mean()),
+        float(game.payoffs[chosen].mean()),
+        float(game.payoffs[joint].mean()),
+        kind,
+    )
 
 
 def replies_in_turn(game: StageGame, start: int, most: int = 100_000) -> Any:
@@ -302,7 +321,7 @@ def conditions(base: World) -> Mapping[str, Condition]:
         "trembles_blind": other(
             "together", "explore 1%: see only own", against="trembles", trembles=0.01, sees="own"
         ),
-    }  # fmt: skip
+    }
 
 
 QUICK = ("base", "myopic", "random", "hold", "expected", "firms_1")
@@ -315,6 +334,16 @@ def decay_of(ticks: int, explored: float = 0.005) -> float:
 
 
 __all__ = [
-    "COST", "QUICK", "REFERENCE", "Array", "Condition", "World", "Yardstick", "buyers",
-    "conditions", "decay_of", "replies_in_turn", "yardstick",
-]  # fmt: skip
+    "COST",
+    "QUICK",
+    "REFERENCE",
+    "Array",
+    "Condition",
+    "World",
+    "Yardstick",
+    "buyers",
+    "conditions",
+    "decay_of",
+    "replies_in_turn",
+    "yardstick",
+]

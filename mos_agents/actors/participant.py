@@ -109,9 +109,13 @@ class Participant:
         shocks = self.streams.at(call.tick)
         try:
             self.memory = heard(  # what was heard stays, also where acting upon it fails
-                self.policy, self.seat, np.array(call.observation), np.array(call.reward),
-                self.memory, shocks,
-            )  # fmt: skip
+                self.policy,
+                self.seat,
+                np.array(call.observation),
+                np.array(call.reward),
+                self.memory,
+                shocks,
+            )
             checked, memory = decision(
                 self.policy, self.seat, np.array(call.observation), self.memory, shocks
             )

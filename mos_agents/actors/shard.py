@@ -90,9 +90,12 @@ class ShardPlan:
         recorded = int(np.clip(self.recorded - numbers[0], 0, numbers.size))
         folder = None if self.folder is None else f"{self.folder}/shard-{shard:04d}"
         return replace(
-            self, markets=tuple(int(m) for m in numbers), recorded=recorded, folder=folder,
+            self,
+            markets=tuple(int(m) for m in numbers),
+            recorded=recorded,
+            folder=folder,
             rewards=shards > 1,
-        )  # fmt: skip
+        )
 
     def kept_nowhere(self) -> ShardPlan:
         """The plan without a folder: nothing is written."""
@@ -299,10 +302,15 @@ class Shard:
     def _raise(self, i: int) -> None:
         """A host with its participants' seats, policies and luck: nothing of anybody else's."""
         parts = [
-            (self.plan.run, self.market.seat(name), self.policies[name],
-             Streams.of(self.plan.seed, self.markets, owner=name), self._incarnation[name])
+            (
+                self.plan.run,
+                self.market.seat(name),
+                self.policies[name],
+                Streams.of(self.plan.seed, self.markets, owner=name),
+                self._incarnation[name],
+            )
             for name in self._roster[i]
-        ]  # fmt: skip
+        ]
         self._handles[i] = self.runtime.host(parts, f"host-{i}")
         self._born[i], self._misses[i], self._mute[i] = time.monotonic(), 0, 0
 
@@ -405,14 +413,18 @@ class Shard:
             "observation": house.observation,
             "reward": house.reward,
             "digests": self.digest.digests,
-            "note": np.array(json.dumps({
-                "run": self.plan.run,
-                "withdrawn": sorted(house.withdrawn),
-                "counts": {name: dict(c) for name, c in house.counts.items()},
-                "incarnations": self._incarnation,
-                "remembered": sorted(self._snapshots),
-            })),
-        }  # fmt: skip
+            "note": np.array(
+                json.dumps(
+                    {
+                        "run": self.plan.run,
+                        "withdrawn": sorted(house.withdrawn),
+                        "counts": {name: dict(c) for name, c in house.counts.items()},
+                        "incarnations": self._incarnation,
+                        "remembered": sorted(self._snapshots),
+                    }
+                )
+            ),
+        }
         for n, name in enumerate(self.market.layout.participants):
             if name in self._snapshots:
                 for j, array in enumerate(self._snapshots[name].memory):

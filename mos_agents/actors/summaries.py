@@ -42,9 +42,15 @@ def _stacked(arrays: Sequence[Array | IntArray]) -> Any:
 
 
 def _unpacked(
-    recorded: list[bool], ticks: list[int], listings: Any, participants: Any, moved: Any,
-    refused: Any, means: Any, rewards: Any,
-) -> Summaries:  # fmt: skip
+    recorded: list[bool],
+    ticks: list[int],
+    listings: Any,
+    participants: Any,
+    moved: Any,
+    refused: Any,
+    means: Any,
+    rewards: Any,
+) -> Summaries:
     rows = iter(map(Row, ticks, listings, participants, moved, refused))
     return Summaries(
         Summary(next(rows) if kept else None, means[i], rewards[i] if len(rewards) else None)

@@ -166,8 +166,16 @@ def _read(block: bytes, reader: Callable[[Any, memoryview], T], what: str) -> tu
         return reader(told, numbers), float(seconds)
     except MessageError:
         raise
-    except (ValueError, TypeError, OverflowError, KeyError, AttributeError, struct.error,
-            RecursionError, MemoryError) as error:  # fmt: skip
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        KeyError,
+        AttributeError,
+        struct.error,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise MessageError(f"answered with no block of {what}: {describe(error)}") from None
 
 

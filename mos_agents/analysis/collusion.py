@@ -72,9 +72,12 @@ class Benchmarks:
         customers: per tick; the solutions' profits are per customer.
         """
         return cls(
-            nash.prices, joint.prices, customers * nash.profits, customers * joint.profits,
+            nash.prices,
+            joint.prices,
+            customers * nash.profits,
+            customers * joint.profits,
             None if cost is None else np.asarray(cost, dtype=np.float64),
-        )  # fmt: skip
+        )
 
     @property
     def gap(self) -> float:

@@ -60,9 +60,11 @@ def limits_text(low: float, high: float, form: Form = four_digits, end: float = 
 
     A side without a limit is told in words: [0.84, no limit].
     """
-    upper = form(high) if np.isfinite(high) and high < end else (
-        f"beyond {form(end)}" if np.isfinite(end) else "no limit"
-    )  # fmt: skip
+    upper = (
+        form(high)
+        if np.isfinite(high) and high < end
+        else (f"beyond {form(end)}" if np.isfinite(end) else "no limit")
+    )
     return f"[{form(low) if np.isfinite(low) else 'no limit'}, {upper}]"
 
 

@@ -142,12 +142,18 @@ class PriceWars:
     def __iter__(self) -> Iterator[Episode]:
         for e in range(len(self)):
             yield Episode(
-                int(self.session[e]), int(self.onset[e]),
-                None if self.end[e] < 0 else int(self.end[e]), int(self.duration[e]),
-                float(self.depth[e]), float(self.level[e]), float(self.area[e]),
-                float(self.squares[e]), int(self.first_cut[e]),
-                tuple(np.flatnonzero(self.first_cutters[e]).tolist()), bool(self.recovered[e]),
-            )  # fmt: skip
+                int(self.session[e]),
+                int(self.onset[e]),
+                None if self.end[e] < 0 else int(self.end[e]),
+                int(self.duration[e]),
+                float(self.depth[e]),
+                float(self.level[e]),
+                float(self.area[e]),
+                float(self.squares[e]),
+                int(self.first_cut[e]),
+                tuple(np.flatnonzero(self.first_cutters[e]).tolist()),
+                bool(self.recovered[e]),
+            )
 
     def under_way(self) -> IntArray:
         """[T, S] bool: is a war on? For shading pictures and for the share of time at war."""
@@ -190,10 +196,22 @@ def episodes(
             values = np.empty((capacity, 4))
             first = np.zeros((capacity, firms), dtype=np.bool_)
             found = find_episodes(
-                rows, gap[begin : begin + step], d.depth, d.band, d.firms, d.window, d.recovery,
-                d.level, d.min_cut, d.above, d.longest or 0, table, values, first,
+                rows,
+                gap[begin : begin + step],
+                d.depth,
+                d.band,
+                d.firms,
+                d.window,
+                d.recovery,
+                d.level,
+                d.min_cut,
+                d.above,
+                d.longest or 0,
+                table,
+                values,
+                first,
                 at_risk[begin : begin + step],
-            )  # fmt: skip
+            )
             if found <= capacity:
                 break
             capacity = 2 * found  # more wars than rows for them: count was right, once more
@@ -203,12 +221,21 @@ def episodes(
         cutters.append(first[:found])
     table, values = np.concatenate(whole_numbers), np.concatenate(numbers)
     return PriceWars(
-        session=table[:, 0], onset=table[:, 1], end=table[:, 2], duration=table[:, 3],
-        depth=values[:, 0], level=values[:, 1], area=values[:, 2], squares=values[:, 3],
+        session=table[:, 0],
+        onset=table[:, 1],
+        end=table[:, 2],
+        duration=table[:, 3],
+        depth=values[:, 0],
+        level=values[:, 1],
+        area=values[:, 2],
+        squares=values[:, 3],
         first_cut=table[:, 4],
-        first_cutters=np.concatenate(cutters), recovered=table[:, 5] == 1, at_risk=at_risk,
-        ticks=ticks, sessions=sessions,
-    )  # fmt: skip
+        first_cutters=np.concatenate(cutters),
+        recovered=table[:, 5] == 1,
+        at_risk=at_risk,
+        ticks=ticks,
+        sessions=sessions,
+    )
 
 
 def price_gap(p_n: ArrayLike, p_m: ArrayLike, sessions: int, firms: int) -> Array:
@@ -235,9 +262,22 @@ def price_gap(p_n: ArrayLike, p_m: ArrayLike, sessions: int, firms: int) -> Arra
 
 @kernel
 def find_episodes(  # type: ignore[no-untyped-def]
-    prices, gaps, depth, band, firms, window, recovery, level, min_cut, above, longest,
-    table, values, first, at_risk,
-):  # fmt: skip
+    prices,
+    gaps,
+    depth,
+    band,
+    firms,
+    window,
+    recovery,
+    level,
+    min_cut,
+    above,
+    longest,
+    table,
+    values,
+    first,
+    at_risk,
+):
     """Fill the tables with the episodes of [S, T, N] paths; returns how many there are.
 
     table: [E, 6] session, onset, end, duration, first cut, recovered. values: [E, 4]
@@ -300,16 +340,23 @@ def find_episodes(  # type: ignore[no-untyped-def]
                 if recovered or settled:
                     end = t - recovery + 1 if recovered else t
                     measure(
-                        table, values, count, s, onset, end, end - onset, recovered, base,
-                        gaps[s], mean,
-                    )  # fmt: skip
+                        table,
+                        values,
+                        count,
+                        s,
+                        onset,
+                        end,
+                        end - onset,
+                        recovered,
+                        base,
+                        gaps[s],
+                        mean,
+                    )
                     count += 1
                     floor, need = end, min(level, recovery) if recovered else level
                     at_war = False
         if at_war:
-            measure(
-                table, values, count, s, onset, -1, ticks - onset, False, base, gaps[s], mean
-            )  # fmt: skip
+            measure(table, values, count, s, onset, -1, ticks - onset, False, base, gaps[s], mean)
             count += 1
     return count
 

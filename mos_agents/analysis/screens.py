@@ -149,9 +149,11 @@ class CollusivePricing:
         )
         two_sided = 2.0 * self.confidence - 1.0 if self.confidence > 0.5 else self.confidence
         return np.array(
-            [normal_interval(column.mean(), column - column.mean(), two_sided).low
-             for column in gains.T]
-        )  # fmt: skip
+            [
+                normal_interval(column.mean(), column - column.mean(), two_sided).low
+                for column in gains.T
+            ]
+        )
 
 
 # --- price wars -----------------------------------------------------------------------------------
@@ -254,9 +256,15 @@ class PriceWar:
             # All sessions go in, since they are each other's reference; the p-value is of wars at
             # any time, and the window only asks whether one began in it.
             p = coordination(
-                price, known.price_nash, known.price_joint, self.definition, self.copies,
-                self.seed, int(self.level * (self.copies + 1) + 1e-9), self.reference,
-            )  # fmt: skip
+                price,
+                known.price_nash,
+                known.price_joint,
+                self.definition,
+                self.copies,
+                self.seed,
+                int(self.level * (self.copies + 1) + 1e-9),
+                self.reference,
+            )
             flags &= p <= self.level * (1.0 + 1e-9)
         return flags
 

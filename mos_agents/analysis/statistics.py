@@ -79,10 +79,16 @@ def bootstrap_interval(
     if all(np.ptp(column) <= 1e-12 * max(1.0, abs(float(column[0]))) for column in columns):
         return Interval(value, value, value, 0.0)  # nothing varies: nothing to resample
     found = stats.bootstrap(
-        columns, statistic, paired=paired, vectorized=True, confidence_level=confidence,
-        n_resamples=resamples, method=method, rng=np.random.default_rng(seed),
+        columns,
+        statistic,
+        paired=paired,
+        vectorized=True,
+        confidence_level=confidence,
+        n_resamples=resamples,
+        method=method,
+        rng=np.random.default_rng(seed),
         batch=max(1, 5_000_000 // sum(column.size for column in columns)),
-    )  # fmt: skip
+    )
     low, high = (float(x) for x in found.confidence_interval)
     if np.isnan(low) or np.isnan(high):
         low = high = value

@@ -41,11 +41,19 @@ def price_wars(prices: Array, gap: float, rule: Definition, session: int = 0) ->
         fall = (level - mean[t:last]) / gap
         found.append(
             Episode(
-                session, t, None if end is None else last, last - t, float(fall.max()), level,
-                float(fall.sum()), float((fall**2).sum()), cut,
-                tuple(np.flatnonzero(cuts[cut]).tolist()), recovered,
+                session,
+                t,
+                None if end is None else last,
+                last - t,
+                float(fall.max()),
+                level,
+                float(fall.sum()),
+                float((fall**2).sum()),
+                cut,
+                tuple(np.flatnonzero(cuts[cut]).tolist()),
+                recovered,
             )
-        )  # fmt: skip
+        )
         if end is None:
             break
         since, need = last, min(rule.level, rule.recovery) if recovered else rule.level

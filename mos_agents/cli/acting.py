@@ -104,19 +104,30 @@ def open_recording(
     say(f"recording {plan.told(scenario.markets)}")
     say_files(scenario, market, read)
     return runs.record(
-        market, out, scenario=scenario.name, described=scenarios.dump(scenario),
-        seed=scenario.seed, ticks=scenario.ticks, markets=scenario.markets, plan=plan, name=name,
-        actors=acting.told(), inputs=scenario.inputs(),
-    )  # fmt: skip
+        market,
+        out,
+        scenario=scenario.name,
+        described=scenarios.dump(scenario),
+        seed=scenario.seed,
+        ticks=scenario.ticks,
+        markets=scenario.markets,
+        plan=plan,
+        name=name,
+        actors=acting.told(),
+        inputs=scenario.inputs(),
+    )
 
 
 def check_fits(scenario: Scenario, acting: Acting) -> None:
     """InputError if the scenario cannot be sharded and hosted so; before anything is started."""
     plan = runs.Plan.of(scenario.market().layout, scenario.ticks, scenario.markets)
     Driver(
-        LocalShards(), shard_plan(acting, scenario, Path(), plan), 1, scenario.markets,
+        LocalShards(),
+        shard_plan(acting, scenario, Path(), plan),
+        1,
+        scenario.markets,
         acting.shards,
-    )  # fmt: skip
+    )
 
 
 def shard_plan(
@@ -153,9 +164,15 @@ def play(
             acting, scenario, recording.folder, recording.plan, recording.facts["name"]
         )
         driver = Driver(
-            shards, plan, scenario.ticks, scenario.markets, acting.shards,
-            acting.checkpoint_every, acting.restarts, died,
-        )  # fmt: skip
+            shards,
+            plan,
+            scenario.ticks,
+            scenario.markets,
+            acting.shards,
+            acting.checkpoint_every,
+            acting.restarts,
+            died,
+        )
         stopper = None
         health = driver.health
         with resumable(recording, lost), keeping(recording), live(scenario.ticks, health) as show:
@@ -292,8 +309,10 @@ def table(ticks: int, health: Health) -> Any:
     """Ticks, speed, and per participant: latency, faults, restarts."""
     from rich.table import Table
 
-    made = Table(title=f"tick {health.tick:,} of {ticks:,}   "
-                 f"{number(health.ticks_per_second)} ticks a second")  # fmt: skip
+    made = Table(
+        title=f"tick {health.tick:,} of {ticks:,}   "
+        f"{number(health.ticks_per_second)} ticks a second"
+    )
     for heading in ("participant", "latency ms", "late", "failed", "refused", "restarts"):
         made.add_column(heading, justify="left" if heading == "participant" else "right")
     names = sorted(set(health.seconds) | set(health.counts))

@@ -126,9 +126,7 @@ def run(
         raise InputError("give a scenario, or --resume RUN, and not both; see mos run --help")
     if backend not in BACKENDS:
         raise InputError(f"backend={backend!r} must be one of {', '.join(BACKENDS)}")
-    where: dict[str, Any] = {
-        "address": address, "insecure": insecure, "spread": spread
-    }  # fmt: skip
+    where: dict[str, Any] = {"address": address, "insecure": insecure, "spread": spread}
     if resume is not None:
         only(typed, ON_RESUMING, "a run that is resumed keeps what it began with")
         _resume(run_of(resume, out), where, report)
@@ -300,9 +298,17 @@ def replicate(
         replicating.listed()
         return
     order = replicating.Order(
-        name, sessions, tuple(changes or ()), seed, workers, backend, address, insecure, folder,
+        name,
+        sessions,
+        tuple(changes or ()),
+        seed,
+        workers,
+        backend,
+        address,
+        insecure,
+        folder,
         json,
-    )  # fmt: skip
+    )
     raise typer.Exit(replicating.replicate(order))
 
 

@@ -29,8 +29,14 @@ def compared(one: Run, two: Run) -> pl.DataFrame:
     """
     per_tick = one.ticks != two.ticks
     first, second = totals(one, per_tick), totals(two, per_tick)
-    joined = first.join(second, on="participant", how="full", coalesce=True, suffix="_2",
-                        maintain_order="left_right")  # fmt: skip
+    joined = first.join(
+        second,
+        on="participant",
+        how="full",
+        coalesce=True,
+        suffix="_2",
+        maintain_order="left_right",
+    )
     return joined.with_columns(
         (pl.col(f"{c}_2") - pl.col(c)).alias(f"{c}_difference") for c in COLUMNS
     )

@@ -45,15 +45,25 @@ class Group:
 
 
 def group(
-    name: str, market: Any, learners: dict[str, QLearning], theory: PriceBenchmarks,
-    sessions: int, seed: int, workers: int, told: Told,
-) -> Group:  # fmt: skip
+    name: str,
+    market: Any,
+    learners: dict[str, QLearning],
+    theory: PriceBenchmarks,
+    sessions: int,
+    seed: int,
+    workers: int,
+    told: Told,
+) -> Group:
     """Play one way to learn to the end of its learning, and force a cut on what was learnt."""
     game = RepeatedGame.of(market, learners)
     played = play_sessions(
-        game, seed=seed, sessions=sessions, workers=Threads(workers), per_task=1,
+        game,
+        seed=seed,
+        sessions=sessions,
+        workers=Threads(workers),
+        per_task=1,
         progress=lambda done, of: told(name, done, of),
-    )  # fmt: skip
+    )
     frozen = Frozen(game, played)
     cycles = frozen.cycles()
     gain = profit_gain(cycles.mean(game.stage.payoffs), theory.pi_N, theory.pi_M)
@@ -63,9 +73,18 @@ def group(
     weight = np.where(weight > 0.0, weight, np.nan)
     total = {key: sum(one[key] for one in made) / weight for key in made[0] if key != "weight"}
     return Group(
-        name, game, frozen, cycles, prices, gain, total["away"], total["returned"],
-        total["unprofitable"], total["deviator"], total["rivals"],
-    )  # fmt: skip
+        name,
+        game,
+        frozen,
+        cycles,
+        prices,
+        gain,
+        total["away"],
+        total["returned"],
+        total["unprofitable"],
+        total["deviator"],
+        total["rivals"],
+    )
 
 
 def tried(game: RepeatedGame, seed: int, session: int) -> Array:
@@ -94,9 +113,13 @@ def cut(frozen: Frozen, cycles: Cycles, player: int) -> dict[str, Array]:
     if not paths.session.size:
         return found
     pair = Deviation(
-        paths.prices, paths.undeviated_prices, paths.profits, paths.undeviated_profits,
-        paths.shock, player,
-    )  # fmt: skip
+        paths.prices,
+        paths.undeviated_prices,
+        paths.profits,
+        paths.undeviated_profits,
+        paths.shock,
+        player,
+    )
     answer = response(pair)
     shown = slice(paths.shock - LEAD, paths.shock + AFTER)
     stage = frozen.game.stage

@@ -147,8 +147,11 @@ def as_records(figures: dict[str, Figure], sessions: int, seed: int) -> dict[str
             }
             | ({"at_least": True} if one.cut_off else {})
         )
-    return {"experiment": "demo", "settings": {"sessions": sessions, "seed": seed},
-            "results": results}  # fmt: skip
+    return {
+        "experiment": "demo",
+        "settings": {"sessions": sessions, "seed": seed},
+        "results": results,
+    }
 
 
 def finite(value: float) -> float | None:
@@ -197,15 +200,24 @@ def story(
             ("to make it again", f"mos demo --sessions {sessions} --seed {seed}"),
             ("market and learners", f"mos show {PRESET}"),
             ("seconds", f"{seconds:.0f}"),
-            ("versions", f"mos-agents {__version__}, numpy {np.__version__}, "
-             f"Python {platform.python_version()}"),
+            (
+                "versions",
+                f"mos-agents {__version__}, numpy {np.__version__}, "
+                f"Python {platform.python_version()}",
+            ),
         ),
-    )  # fmt: skip
+    )
     return made, as_records(figures, sessions, seed)
 
 
-HEAD = ("", "profit gain", "cuts that do not pay", "periods away after a cut",
-        "price wars per 1000 periods", "sessions that fall together")  # fmt: skip
+HEAD = (
+    "",
+    "profit gain",
+    "cuts that do not pay",
+    "periods away after a cut",
+    "price wars per 1000 periods",
+    "sessions that fall together",
+)
 
 
 def controls(figures: dict[str, Figure]) -> tuple[tuple[str, ...], ...]:
@@ -223,9 +235,10 @@ def controls(figures: dict[str, Figure]) -> tuple[tuple[str, ...], ...]:
 
     apart = figures["wars_per_1000_periods_repaired"].text()
     return (
-        row("learners", ""), row("learners without a future", "_no_future"),
+        row("learners", ""),
+        row("learners without a future", "_no_future"),
         ("firms of different sessions", "–", "–", "–", apart, "5% by construction"),
-    )  # fmt: skip
+    )
 
 
 def on_grid(game: RepeatedGame, theory: PriceBenchmarks) -> str:
@@ -241,9 +254,10 @@ def verdict(figures: dict[str, Figure], sessions: int) -> str:
     """A few plain sentences, with their uncertainty and the controls."""
     gain, other = figures["profit_gain"], figures["profit_gain_no_future"]
     kept = (
-        "came to ask more than competition would" if gain.interval.low > 0.0 else
-        "did not come to ask more than competition would"
-    )  # fmt: skip
+        "came to ask more than competition would"
+        if gain.interval.low > 0.0
+        else "did not come to ask more than competition would"
+    )
     paid = figures["unprofitable_cut_share"]
     away, wars = figures["periods_away"].text(1), figures["wars_per_1000_periods"].text()
     apart = figures["wars_per_1000_periods_repaired"].text()

@@ -174,7 +174,11 @@ def _pair(text: str) -> tuple[float, float]:
 
 
 READ: dict[str, Callable[[Any], Any]] = {
-    "agents": names, "band": _pair, "hidden": _widths, "hyper": _hyper, "policies": _others,
+    "agents": names,
+    "band": _pair,
+    "hidden": _widths,
+    "hyper": _hyper,
+    "policies": _others,
     "stop": _stops,
-}  # fmt: skip
+}
 """How what was typed becomes a plan's field, where it is not that already."""

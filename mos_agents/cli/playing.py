@@ -146,8 +146,14 @@ def loop_of(scenario: Scenario) -> tuple[Iterator[Step], Table]:
 
     market, policies = scenario.market(), scenario.policies()
     table = Table.of(market, policies, scenario.seed, scenario.markets, on_fault="hold")
-    looped = turns(market, policies, seed=scenario.seed, ticks=scenario.ticks,
-                   markets=scenario.markets, table=table)  # fmt: skip
+    looped = turns(
+        market,
+        policies,
+        seed=scenario.seed,
+        ticks=scenario.ticks,
+        markets=scenario.markets,
+        table=table,
+    )
     return (turn.step for turn in looped), table
 
 

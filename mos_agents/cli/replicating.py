@@ -74,9 +74,12 @@ def replicate(order: Order) -> int:
     """
     known = _experiments()
     settings = known.settings(
-        order.name, order.changes, sessions=order.sessions, seed=order.seed,
+        order.name,
+        order.changes,
+        sessions=order.sessions,
+        seed=order.seed,
         keeps=order.folder is not None,
-    )  # fmt: skip
+    )
     for path, folder in ((order.json, False), (order.folder, True)):
         if path is not None:
             check_place(path, folder=folder)
@@ -160,12 +163,14 @@ class Clock:
         if self.order.folder is None:
             return Interrupted(
                 f"mos: stopped: {where or 'nothing'} played, nothing kept; with --folder DIR a "
-                "later call goes on", code,
-            )  # fmt: skip
+                "later call goes on",
+                code,
+            )
         return Interrupted(
             f"mos: stopped: {where or 'nothing'} kept in {shown(self.order.folder)}; the same "
-            "command goes on from there", code,
-        )  # fmt: skip
+            "command goes on from there",
+            code,
+        )
 
     def speed(self) -> str:
         """Seconds taken, and sessions a second, those found in the folder left out."""
@@ -219,8 +224,12 @@ def progress(seconds: float = 5.0) -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(40), MofNCompleteColumn(),
-               Remaining(compact=True))  # fmt: skip
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(40),
+        MofNCompleteColumn(),
+        Remaining(compact=True),
+    )
     with Progress(*columns, transient=True) as bars:
         tasks: dict[str, Any] = {}
 
@@ -243,8 +252,11 @@ def show(rows: Sequence[Sequence[str]]) -> None:
 
         made = Table()
         for heading in HEADINGS:
-            made.add_column(heading, justify="left" if heading in ("quantity", "source") else
-                            "right", overflow="fold")  # fmt: skip
+            made.add_column(
+                heading,
+                justify="left" if heading in ("quantity", "source") else "right",
+                overflow="fold",
+            )
         for row in rows:
             made.add_row(*map(cell, row), style="bold red" if row[4] == "NO" else None)
         Console().print(made)
@@ -258,6 +270,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     whole = [HEADINGS, *rows]
     widths = [max(len(row[i]) for row in whole) for i in range(len(HEADINGS))]
     for row in whole:
-        cells = [text.ljust(w) if i in (0, 5) else text.rjust(w)
-                 for i, (text, w) in enumerate(zip(row, widths, strict=True))]  # fmt: skip
+        cells = [
+            text.ljust(w) if i in (0, 5) else text.rjust(w)
+            for i, (text, w) in enumerate(zip(row, widths, strict=True))
+        ]
         yield "  ".join(cells).rstrip()

@@ -35,23 +35,32 @@ def sheet(result: SweepResult, folder: Path) -> Sheet:
     failures = [f"failed {plan.cells[t.cell]}, seed {t.seed}: {why}" for t, why in result.failed]
     told = [f"{note} ({count} trials)" for note, count in notes(result).items()]
     return Sheet(
-        "sweep", folder.name, plan.scenario.description,
+        "sweep",
+        folder.name,
+        plan.scenario.description,
         [
             ("scenario", plan.scenario.name),
             *((axis.path, ", ".join(map(scenarios.inline, axis.values))) for axis in plan.grid),
-            ("seeds", f"{len(plan.seeds)}"), ("trials", f"{len(plan.trials):,}"),
+            ("seeds", f"{len(plan.seeds)}"),
+            ("trials", f"{len(plan.trials):,}"),
         ],
-        [*failures[:20], *told], sweeps.pictures([curves(result, name) for name in drawn(result)]),
+        [*failures[:20], *told],
+        sweeps.pictures([curves(result, name) for name in drawn(result)]),
         "Cells",
-        Table(tuple(head), tuple(map(tuple, rows)),
-              f"{caption(result).capitalize()}. All measures are in table.csv."),
+        Table(
+            tuple(head),
+            tuple(map(tuple, rows)),
+            f"{caption(result).capitalize()}. All measures are in table.csv.",
+        ),
         [
-            ("started", facts["started"]), ("seeds", ", ".join(map(str, plan.seeds))),
+            ("started", facts["started"]),
+            ("seeds", ", ".join(map(str, plan.seeds))),
             ("a trial", ", ".join(f"{k} {scenarios.inline(v)}" for k, v in facts["work"].items())),
             ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
         ],
-        facts["scenario"], fault_lines(result),
-    )  # fmt: skip
+        facts["scenario"],
+        fault_lines(result),
+    )
 
 
 def drawn(result: SweepResult) -> list[str]:

@@ -158,6 +158,8 @@ def finished(result: SweepResult, folder: Path, order: Order) -> int:
 
         say(f"report  {shown(sweep_page.write(result, folder))}")
     if result.failed:
-        say(f"{plural(len(result.failed), 'trial')} failed; mos sweep --resume {shown(folder)} "
-            "tries them again")  # fmt: skip
+        say(
+            f"{plural(len(result.failed), 'trial')} failed; mos sweep --resume {shown(folder)} "
+            "tries them again"
+        )
     return int(bool(result.failed))

@@ -14,8 +14,17 @@ from mos_agents.cli.playing import resolve
 from mos_agents.market.types import InputError
 
 ON_RESUMING = {
-    "resume", "out", "backend", "workers", "cpus", "gpus", "address", "insecure", "show", "report",
-}  # fmt: skip
+    "resume",
+    "out",
+    "backend",
+    "workers",
+    "cpus",
+    "gpus",
+    "address",
+    "insecure",
+    "show",
+    "report",
+}
 """What may be said when a sweep is resumed; everything else it began with."""
 
 

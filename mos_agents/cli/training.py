@@ -115,9 +115,12 @@ def train(
         plan, _ = going_on(run, iterations)
         extra.needed()
         say(f"{run.folder.name}: going on with {plan.algo}")
-        _play(plan.iterations, lambda tell: training.resume(
-            run.folder, root=out, on_progress=tell, iterations=iterations, **where
-        ))  # fmt: skip
+        _play(
+            plan.iterations,
+            lambda tell: training.resume(
+                run.folder, root=out, on_progress=tell, iterations=iterations, **where
+            ),
+        )
         return
     check_free(out, name)
     resolved = resolve(scenario or "", changes or [], None, None, seed)
@@ -131,9 +134,10 @@ def train(
         f"{resolved.name}: {plan.algo}, {plan.actions}, {plural(plan.markets, 'market')}{each}, "
         f"{plan.ticks} ticks an iteration, seed {plan.seed}"
     )
-    _play(plan.iterations, lambda tell: training.train(
-        plan, out, name=name, on_progress=tell, **where
-    ))  # fmt: skip
+    _play(
+        plan.iterations,
+        lambda tell: training.train(plan, out, name=name, on_progress=tell, **where),
+    )
 
 
 def _play(iterations: int, work: Callable[[Any], Any]) -> None:
@@ -149,8 +153,9 @@ def _play(iterations: int, work: Callable[[Any], Any]) -> None:
     if trained.ended == "asked":
         raise stopped_by(
             f"mos: stopped after iteration {last['iteration']:,}; "
-            f"mos train --resume {shown(trained.folder)} goes on", asked[0],
-        )  # fmt: skip
+            f"mos train --resume {shown(trained.folder)} goes on",
+            asked[0],
+        )
     for line in fault_lines(trained.history, as_facts(trained.faults)):
         say(line)
     say(f"trained {plural(last['iteration'], 'iteration')}, {last['steps']:,} market ticks{told}")

@@ -18,8 +18,16 @@ from mos_agents.training.folder import TrainingRun, fault_lines
 from mos_agents.training.plan import TrainingPlan, plain
 from mos_agents.training.seats import Seats
 
-HEAD = ("learner", "policy", "own policy", "first reward", "last reward", "last evaluation",
-        "best evaluation", "at iteration")  # fmt: skip
+HEAD = (
+    "learner",
+    "policy",
+    "own policy",
+    "first reward",
+    "last reward",
+    "last evaluation",
+    "best evaluation",
+    "at iteration",
+)
 CAPTION = (
     "Reward per tick in one market. Own policy: what the scenario gives the learner to play, in "
     "the markets of the evaluations (– where that learns by itself). Evaluations play the networks "
@@ -40,21 +48,27 @@ def sheet(run: TrainingRun) -> Sheet:
     last: Mapping[str, Any] = records[-1] if records else {"iteration": 0, "steps": 0}
     own = without_training(seats) if records else {}
     return Sheet(
-        "training", run.folder.name, lead(plan, seats.agents),
+        "training",
+        run.folder.name,
+        lead(plan, seats.agents),
         [
-            ("scenario", plan.scenario.name), ("algorithm", f"{plan.algo}, {plan.actions}"),
+            ("scenario", plan.scenario.name),
+            ("algorithm", f"{plan.algo}, {plan.actions}"),
             ("learners", f"{len(seats.agents):,}"),
             ("iterations", f"{last['iteration']:,} of {plan.iterations:,}"),
-            ("market ticks", f"{last['steps']:,}"), ("seed", str(plan.seed)),
+            ("market ticks", f"{last['steps']:,}"),
+            ("seed", str(plan.seed)),
         ],
         notes(run, records),
         trainings.pictures(records, seats.agents, list(dict.fromkeys(policy_of.values())), own),
         "Learners",
         Table(HEAD, tuple(row(records, a, policy_of[a], own.get(a)) for a in seats.agents), CAPTION)
-        if records else Table((), ()),
-        made(run, records, seats), (run.folder / "scenario.yaml").read_text(),
+        if records
+        else Table((), ()),
+        made(run, records, seats),
+        (run.folder / "scenario.yaml").read_text(),
         fault_lines(records, run.facts.get("faults") or ()),
-    )  # fmt: skip
+    )
 
 
 def lead(plan: TrainingPlan, learners: Sequence[str]) -> str:
@@ -73,8 +87,9 @@ def row(
 ) -> tuple[str, ...]:
     """What a learner came to, beside what its own policy earns."""
     earned = [r[f"reward/{agent}"] for r in records if f"reward/{agent}" in r]
-    played = [(r[f"evaluation/{agent}"], r["iteration"]) for r in records
-              if f"evaluation/{agent}" in r]  # fmt: skip
+    played = [
+        (r[f"evaluation/{agent}"], r["iteration"]) for r in records if f"evaluation/{agent}" in r
+    ]
     before = "–" if own is None else f"{own:.4g}"
     ends = [before, *([f"{earned[0]:.4g}", f"{earned[-1]:.4g}"] if earned else ["–", "–"])]
     if not played:
@@ -116,7 +131,7 @@ def made(
         *others(plan, seats),
         ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
         ("to play what was learnt", f"mos run {shown(run.folder / 'trained.yaml')}"),
-    ]  # fmt: skip
+    ]
 
 
 def others(plan: TrainingPlan, seats: Seats) -> list[tuple[str, str]]:

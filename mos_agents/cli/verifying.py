@@ -195,9 +195,14 @@ def _from_the_seed(run: Run, acting: Acting, replay: Replay) -> Verified:
     plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
     shards = shard_plan(acting, scenario, run.folder, plan, run.facts["name"])
     driver = Driver(
-        LocalShards(), shards.kept_nowhere(), scenario.ticks, scenario.markets, acting.shards,
-        acting.checkpoint_every, acting.restarts,
-    )  # fmt: skip
+        LocalShards(),
+        shards.kept_nowhere(),
+        scenario.ticks,
+        scenario.markets,
+        acting.shards,
+        acting.checkpoint_every,
+        acting.restarts,
+    )
     anew = Rebuilding(run, scenario.market())
     with progress(scenario.ticks) as show:
         for tick in driver.run():

@@ -76,10 +76,15 @@ def deviate(
     session = np.searchsorted(cycles.start, points, side="right") - 1
     alone = alone[points]
     return Paths(
-        stage.prices[deviated.T], stage.prices[alone.T], stage.payoffs[deviated.T],
-        stage.payoffs[alone.T], lead, player, session,
+        stage.prices[deviated.T],
+        stage.prices[alone.T],
+        stage.payoffs[deviated.T],
+        stage.payoffs[alone.T],
+        lead,
+        player,
+        session,
         1.0 / np.bincount(session, minlength=len(frozen.played))[session],
-    )  # fmt: skip
+    )
 
 
 def _levels(stage: Any, player: int, profile: IntArray, to: str | int) -> IntArray:

@@ -39,10 +39,39 @@ def move(  # type: ignore[no-untyped-def]
 
 @inlined
 def play(  # type: ignore[no-untyped-def]
-    pay, states, strides, sizes, counts, rows, alpha, delta, decay, floor, memory, turns, full,
-    keys, session, explore, attempt, q, best, level, row, gain, power, changed, now, before,
-    epsilon, clock, periods, window, trace, page,
-):  # fmt: skip
+    pay,
+    states,
+    strides,
+    sizes,
+    counts,
+    rows,
+    alpha,
+    delta,
+    decay,
+    floor,
+    memory,
+    turns,
+    full,
+    keys,
+    session,
+    explore,
+    attempt,
+    q,
+    best,
+    level,
+    row,
+    gain,
+    power,
+    changed,
+    now,
+    before,
+    epsilon,
+    clock,
+    periods,
+    window,
+    trace,
+    page,
+):
     """Play a session on, whatever the number of players and the schedule.
 
     page: [n, 4] room for draws; an inlined kernel makes no arrays of its own.
@@ -74,10 +103,21 @@ def play(  # type: ignore[no-untyped-def]
             if memory[i] == 2:
                 r = rows[i] + now[i] * counts[i] + before[i]
             a, new = move(
-                q, best, -1 if full[i] else row[i], level[i], gain[i], power[i], r, alpha[i],
-                page[i, word] < epsilon[i], sizes[i], (keys[i, 0], keys[i, 1]), t, session,
+                q,
+                best,
+                -1 if full[i] else row[i],
+                level[i],
+                gain[i],
+                power[i],
+                r,
+                alpha[i],
+                page[i, word] < epsilon[i],
+                sizes[i],
+                (keys[i, 0], keys[i, 1]),
+                t,
+                session,
                 attempt,
-            )  # fmt: skip
+            )
             if new:
                 changed[i] = last = t
             profile += (a - level[i]) * strides[i]
@@ -98,10 +138,39 @@ def play(  # type: ignore[no-untyped-def]
 
 @inlined
 def play_pair(  # type: ignore[no-untyped-def]
-    pay, states, strides, sizes, counts, rows, alpha, delta, decay, floor, memory, turns, full,
-    keys, session, explore, attempt, q, best, level, row, gain, power, changed, now, before,
-    epsilon, clock, periods, window, trace, page,
-):  # fmt: skip
+    pay,
+    states,
+    strides,
+    sizes,
+    counts,
+    rows,
+    alpha,
+    delta,
+    decay,
+    floor,
+    memory,
+    turns,
+    full,
+    keys,
+    session,
+    explore,
+    attempt,
+    q,
+    best,
+    level,
+    row,
+    gain,
+    power,
+    changed,
+    now,
+    before,
+    epsilon,
+    clock,
+    periods,
+    window,
+    trace,
+    page,
+):
     """`play` for two who always move together and remember one period: several times faster.
 
     What changes every period stands in variables, not in arrays; the moves are the same function.
@@ -131,17 +200,41 @@ def play_pair(  # type: ignore[no-untyped-def]
         row_before, level_before = row_1, level_1
         row_1 = now_1
         level_1, new = move(
-            q, best, row_before, level_before, gain_1, power_1, row_1, alpha_1, u0 < epsilon_1,
-            size_1, first, t, session, attempt,
-        )  # fmt: skip
+            q,
+            best,
+            row_before,
+            level_before,
+            gain_1,
+            power_1,
+            row_1,
+            alpha_1,
+            u0 < epsilon_1,
+            size_1,
+            first,
+            t,
+            session,
+            attempt,
+        )
         if new:
             changed_1 = last = t
         row_before, level_before = row_2, level_2
         row_2 = begin + now_2
         level_2, new = move(
-            q, best, row_before, level_before, gain_2, power_2, row_2, alpha_2, v0 < epsilon_2,
-            size_2, second, t, session, attempt,
-        )  # fmt: skip
+            q,
+            best,
+            row_before,
+            level_before,
+            gain_2,
+            power_2,
+            row_2,
+            alpha_2,
+            v0 < epsilon_2,
+            size_2,
+            second,
+            t,
+            session,
+            attempt,
+        )
         if new:
             changed_2 = last = t
         profile = np.uint64(level_1 * stride + level_2)
@@ -164,10 +257,39 @@ def play_pair(  # type: ignore[no-untyped-def]
 
 @inlined
 def play_in_turn(  # type: ignore[no-untyped-def]
-    pay, states, strides, sizes, counts, rows, alpha, delta, decay, floor, memory, turns, full,
-    keys, session, explore, attempt, q, best, level, row, gain, power, changed, now, before,
-    epsilon, clock, periods, window, trace, page,
-):  # fmt: skip
+    pay,
+    states,
+    strides,
+    sizes,
+    counts,
+    rows,
+    alpha,
+    delta,
+    decay,
+    floor,
+    memory,
+    turns,
+    full,
+    keys,
+    session,
+    explore,
+    attempt,
+    q,
+    best,
+    level,
+    row,
+    gain,
+    power,
+    changed,
+    now,
+    before,
+    epsilon,
+    clock,
+    periods,
+    window,
+    trace,
+    page,
+):
     """`play` for two who move in turn, the first at even periods, and remember one period."""
     first, second = (keys[0, 0], keys[0, 1]), (keys[1, 0], keys[1, 1])
     stride, begin = strides[0], rows[1]
@@ -189,9 +311,21 @@ def play_in_turn(  # type: ignore[no-untyped-def]
                 u0, _, u2, _ = block(first, np.uint64(1), np.uint64(t >> 2), session, explore)
             draw = u0 if word == 0 else u2
             level_1, new = move(
-                q, best, row_1, level_1, gain_1, power_1, now_1, alpha_1, draw < epsilon_1,
-                size_1, first, t, session, attempt,
-            )  # fmt: skip
+                q,
+                best,
+                row_1,
+                level_1,
+                gain_1,
+                power_1,
+                now_1,
+                alpha_1,
+                draw < epsilon_1,
+                size_1,
+                first,
+                t,
+                session,
+                attempt,
+            )
             row_1, gain_1, power_1 = now_1, 0.0, 1.0
             if new:
                 changed_1 = last = t
@@ -200,9 +334,21 @@ def play_in_turn(  # type: ignore[no-untyped-def]
                 _, v1, _, v3 = block(second, np.uint64(1), np.uint64(t >> 2), session, explore)
             draw = v1 if word == 1 else v3
             level_2, new = move(
-                q, best, row_2, level_2, gain_2, power_2, begin + now_2, alpha_2, draw < epsilon_2,
-                size_2, second, t, session, attempt,
-            )  # fmt: skip
+                q,
+                best,
+                row_2,
+                level_2,
+                gain_2,
+                power_2,
+                begin + now_2,
+                alpha_2,
+                draw < epsilon_2,
+                size_2,
+                second,
+                t,
+                session,
+                attempt,
+            )
             row_2, gain_2, power_2 = begin + now_2, 0.0, 1.0
             if new:
                 changed_2 = last = t

@@ -86,10 +86,18 @@ class RepeatedGame:
                 part[:] += learner.initial_spread * drawn.reshape(part.shape)
         whole, money = np.zeros(n, np.int64), np.zeros(n)
         return Session(
-            q, greedy_levels(q), stage.first_levels.copy(), whole - 1, money.copy(), money + 1.0,
-            whole.copy(), stage.first_states.copy(), whole.copy(),
-            np.array([learner.epsilon for learner in self.learners]), np.zeros(1, np.int64),
-        )  # fmt: skip
+            q,
+            greedy_levels(q),
+            stage.first_levels.copy(),
+            whole - 1,
+            money.copy(),
+            money + 1.0,
+            whole.copy(),
+            stage.first_states.copy(),
+            whole.copy(),
+            np.array([learner.epsilon for learner in self.learners]),
+            np.zeros(1, np.int64),
+        )
 
     def advance(
         self,
@@ -125,13 +133,29 @@ class RepeatedGame:
         elif two and (turns == [[2, 0], [2, 1]]).all():
             play = loops.play_in_turn
         play(
-            stage.payoffs, stage.states, stage.strides, stage.sizes, stage.state_counts, rows,
-            numbers["alpha"], numbers["delta"], numbers["decay"], numbers["epsilon_floor"],
-            numbers["periods"], turns, full, keys, np.uint64(session),
-            np.uint64(purpose_number("explore")), np.uint64(purpose_number("try")), *state,
-            max(periods, int(state.clock[0])), window,
-            np.empty((0, n), np.int64) if trace is None else trace, np.empty((n, 4)),
-        )  # fmt: skip
+            stage.payoffs,
+            stage.states,
+            stage.strides,
+            stage.sizes,
+            stage.state_counts,
+            rows,
+            numbers["alpha"],
+            numbers["delta"],
+            numbers["decay"],
+            numbers["epsilon_floor"],
+            numbers["periods"],
+            turns,
+            full,
+            keys,
+            np.uint64(session),
+            np.uint64(purpose_number("explore")),
+            np.uint64(purpose_number("try")),
+            *state,
+            max(periods, int(state.clock[0])),
+            window,
+            np.empty((0, n), np.int64) if trace is None else trace,
+            np.empty((n, 4)),
+        )
         return int(state.clock[0])
 
 

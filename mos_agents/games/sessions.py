@@ -102,9 +102,15 @@ class Task:
                 best[row] = settled(state.q, row, draws[row])
         one = lambda value: np.asarray(value)[None]  # noqa: E731
         return Played(
-            one(session), one(clock), one(bool(self.window and still >= self.window)), one(best),
-            one(state.level), one(state.now), one(state.before), one(late),
-        )  # fmt: skip
+            one(session),
+            one(clock),
+            one(bool(self.window and still >= self.window)),
+            one(best),
+            one(state.level),
+            one(state.now),
+            one(state.before),
+            one(late),
+        )
 
 
 class Workers(Protocol):
@@ -211,8 +217,11 @@ def _checked(
 ) -> tuple[int, ...]:
     Streams.of(seed, 1)
     for name, number, least in (
-        ("periods", periods, 1), ("window", window, 0), ("tail", tail, 0), ("per_task", per_task, 1)
-    ):  # fmt: skip
+        ("periods", periods, 1),
+        ("window", window, 0),
+        ("tail", tail, 0),
+        ("per_task", per_task, 1),
+    ):
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise InputError(f"{name}={number!r} must be a whole number >= {least}")
     if tail > periods:
@@ -273,9 +282,12 @@ def fingerprint(task: Task) -> str:
         digest.update(np.ascontiguousarray(array).tobytes())
     seats = [stage.market.seat(name) for name in stage.players]
     told = [
-        "mos-agents sessions, form 1", digest.hexdigest(),
-        *(f"{seat.name} {seat.turn} {learner!r}"
-          for seat, learner in zip(seats, task.game.learners, strict=True)),
+        "mos-agents sessions, form 1",
+        digest.hexdigest(),
+        *(
+            f"{seat.name} {seat.turn} {learner!r}"
+            for seat, learner in zip(seats, task.game.learners, strict=True)
+        ),
         f"seed {task.seed} periods {task.periods} window {task.window} tail {task.tail}",
-    ]  # fmt: skip
+    ]
     return "\n".join(told) + "\n"

@@ -171,9 +171,14 @@ def _moves_first(seat: Seat) -> bool:
 
 
 def _put(
-    market: Market, seats: tuple[Seat, ...], learners: tuple[Levels, ...], levels: IntArray,
-    payoffs: Array, prices: Array, states: IntArray,
-) -> None:  # fmt: skip
+    market: Market,
+    seats: tuple[Seat, ...],
+    learners: tuple[Levels, ...],
+    levels: IntArray,
+    payoffs: Array,
+    prices: Array,
+    states: IntArray,
+) -> None:
     """Put profiles [R, n] to the market, and again in other company, and fill in what they pay."""
     batch = len(levels)
     streams = Streams.of(0, batch)

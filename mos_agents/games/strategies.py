@@ -67,10 +67,14 @@ class Frozen:
         seats = [stage.market.seat(name) for name in stage.players]
         rows = np.concatenate(([0], np.cumsum([game.states(i) for i in range(game.n)])))
         return (
-            stage.states, stage.strides, stage.sizes, stage.state_counts, rows.astype(np.int64),
+            stage.states,
+            stage.strides,
+            stage.sizes,
+            stage.state_counts,
+            rows.astype(np.int64),
             np.array([one.periods for one in game.learners], np.int64),
             np.array([seat.turn for seat in seats], np.int64),
-        )  # fmt: skip
+        )
 
     def cycles(self) -> Cycles:
         """Where play ends up from where each session stood."""
@@ -80,9 +84,14 @@ class Frozen:
         parts = []
         for s in range(len(played)):
             found = cycle(
-                played.best[s], int(profile[s]), int(before[s]), int(played.periods[s]),
-                phases, MOST_STEPS, *self._tables(),
-            )  # fmt: skip
+                played.best[s],
+                int(profile[s]),
+                int(before[s]),
+                int(played.periods[s]),
+                phases,
+                MOST_STEPS,
+                *self._tables(),
+            )
             if len(found) == 0:
                 raise InputError(f"session {played.session[s]}: no cycle in {MOST_STEPS:,} ticks")
             parts.append(found)
@@ -140,9 +149,15 @@ class Frozen:
         out = np.empty((len(points), ticks), np.int64)
         none = np.full((1, 1, self.game.n), -1, np.int64)
         follow(
-            out, self.played.best, session, cycles.profile[points], cycles.before[points],
-            cycles.phase[points], none if forced is None else forced, *self._tables(),
-        )  # fmt: skip
+            out,
+            self.played.best,
+            session,
+            cycles.profile[points],
+            cycles.before[points],
+            cycles.phase[points],
+            none if forced is None else forced,
+            *self._tables(),
+        )
         return out
 
     # --- is it an equilibrium? --------------------------------------------------------------------
@@ -165,9 +180,13 @@ class Frozen:
             self.played.best[session], player, self.phases, len(stage.payoffs), *self._tables()
         )
         return evaluate(
-            successors, own, np.ascontiguousarray(stage.payoffs[:, player]), delta,
-            best_reply, tolerance,
-        )  # fmt: skip
+            successors,
+            own,
+            np.ascontiguousarray(stage.payoffs[:, player]),
+            delta,
+            best_reply,
+            tolerance,
+        )
 
     def judged(self, cycles: Cycles) -> Judgement:
         """Both equilibrium tests for every session and player, on the limit cycle."""
@@ -249,7 +268,7 @@ def step(best, profile, before, t, states, strides, sizes, counts, rows, memory,
 @kernel
 def cycle(  # type: ignore[no-untyped-def]
     best, profile, before, t, phases, most, states, strides, sizes, counts, rows, memory, turns
-):  # fmt: skip
+):
     """[length, 3] profile, profile before and phase around the limit cycle (Brent 1980); or empty.
 
     A point of the cycle is what stands before the tick t, and t modulo the phases.
@@ -285,19 +304,44 @@ def cycle(  # type: ignore[no-untyped-def]
 
 @kernel
 def follow(  # type: ignore[no-untyped-def]
-    out, best, session, profile, before, phase, forced, states, strides, sizes, counts, rows,
-    memory, turns,
-):  # fmt: skip
+    out,
+    best,
+    session,
+    profile,
+    before,
+    phase,
+    forced,
+    states,
+    strides,
+    sizes,
+    counts,
+    rows,
+    memory,
+    turns,
+):
     """Fill in paths [D, T] from [D] starting points."""
     free = np.full(sizes.shape[0], -1)
     for d in range(out.shape[0]):
         x, w = profile[d], before[d]
         for k in range(out.shape[1]):
             pressed = forced[d, k] if d < forced.shape[0] and k < forced.shape[1] else free
-            x, w = step(
-                best[session[d]], x, w, phase[d] + k, states, strides, sizes, counts, rows, memory,
-                turns, pressed,
-            ), x  # fmt: skip
+            x, w = (
+                step(
+                    best[session[d]],
+                    x,
+                    w,
+                    phase[d] + k,
+                    states,
+                    strides,
+                    sizes,
+                    counts,
+                    rows,
+                    memory,
+                    turns,
+                    pressed,
+                ),
+                x,
+            )
             out[d, k] = x
 
 

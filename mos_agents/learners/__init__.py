@@ -21,9 +21,16 @@ from mos_agents.learners.ucb import UCB1
 from mos_agents.learners.wolf import WolfPHC
 
 LEARNERS = (
-    "q_learning", "sarsa", "boltzmann", "wolf_phc", "bandit_epsilon_greedy", "ucb1", "exp3",
-    "thompson", "hedge",
-)  # fmt: skip
+    "q_learning",
+    "sarsa",
+    "boltzmann",
+    "wolf_phc",
+    "bandit_epsilon_greedy",
+    "ucb1",
+    "exp3",
+    "thompson",
+    "hedge",
+)
 """The kinds by which scenarios name the learners; `frozen` plays what one of them has learnt,
 and `network` what another library's learner has."""
 

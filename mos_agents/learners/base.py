@@ -139,9 +139,16 @@ class Learner(Levels):
         heads, states = self.heads(seat), self.states(seat)
         whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
         return Memory(
-            self.tables(batch, heads, states), whole - 1, whole, money, money + 1.0, whole.copy(),
-            whole.copy(), np.zeros((batch, needed_openings(self, seat))), np.zeros(1, np.int64),
-        )  # fmt: skip
+            self.tables(batch, heads, states),
+            whole - 1,
+            whole,
+            money,
+            money + 1.0,
+            whole.copy(),
+            whole.copy(),
+            np.zeros((batch, needed_openings(self, seat))),
+            np.zeros(1, np.int64),
+        )
 
     def learn(
         self, seat: Seat, observation: Array, reward: Array, memory: Memory, shocks: Shocks

@@ -92,9 +92,12 @@ class Frozen:
 
     @classmethod
     def of(
-        cls, policy: Learner | QLearning, memory: Any, market: int | None = None,
+        cls,
+        policy: Learner | QLearning,
+        memory: Any,
+        market: int | None = None,
         mixed: bool = False,
-    ) -> Frozen:  # fmt: skip
+    ) -> Frozen:
         """The policy with a memory that is in hand; it is copied."""
         made = cls(policy, market=market, mixed=mixed)
         arrays = {name: array.copy() for name, array in saving.named(memory)}
@@ -109,9 +112,12 @@ class Frozen:
         made = cls.of(policy, memory, mixed=mixed)
         assert made.held is not None
         return made, FrozenMemory(
-            made.held.memory, memory.level.copy(), memory.before.copy(), memory.opening.copy(),
+            made.held.memory,
+            memory.level.copy(),
+            memory.before.copy(),
+            memory.opening.copy(),
             memory.clock.copy(),
-        )  # fmt: skip
+        )
 
     def portable(self) -> Frozen:
         """The same policy with its memory in hand. Raises InputError where the file is not one."""

@@ -85,9 +85,11 @@ class Categorical:
     def check(self, seat: Signature) -> None:
         """InputError unless the head decides for such a seat."""
         listings, features = seat.listings, len(seat.features)
-        if self.grid.ndim != 3 or self.grid.shape[::2] != (listings, features) or (
-            self.grid.shape[1] < 2
-        ):  # fmt: skip
+        if (
+            self.grid.ndim != 3
+            or self.grid.shape[::2] != (listings, features)
+            or (self.grid.shape[1] < 2)
+        ):
             raise InputError(
                 f"grid has shape {self.grid.shape}, must be ({listings}, levels, {features})"
             )

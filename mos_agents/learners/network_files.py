@@ -102,10 +102,12 @@ def _network(facts: dict[str, Any], arrays: dict[str, Array]) -> Network:
         raise InputError(f"format={facts['format']!r:.20} must be {FORMAT}; train it again")
     seat = facts["seat"]
     signature = Signature(
-        str(seat["participant"]), str(seat["role"]), int(seat["listings"]),
+        str(seat["participant"]),
+        str(seat["role"]),
+        int(seat["listings"]),
         tuple(str(one) for one in seat["features"]),
         tuple((str(name), int(size)) for name, size in seat["fields"]),
-    )  # fmt: skip
+    )
     layers = tuple(
         Layer(arrays.pop(f"weights_{i}"), arrays.pop(f"bias_{i}"), str(activation))
         for i, activation in enumerate(facts["activations"])
@@ -124,6 +126,9 @@ def _head(facts: dict[str, Any], arrays: dict[str, Array]) -> Head:
         return kind(arrays.pop("grid"))
     least, most = (float(one) for one in facts["log_std_range"])
     return Gaussian(
-        arrays.pop("low"), arrays.pop("high"), str(facts["squash"]), arrays.pop("log_std", None),
+        arrays.pop("low"),
+        arrays.pop("high"),
+        str(facts["squash"]),
+        arrays.pop("log_std", None),
         (least, most),
-    )  # fmt: skip
+    )

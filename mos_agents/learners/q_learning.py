@@ -158,11 +158,20 @@ class QLearning(Levels):
         q = self.first_table(batch * heads * states)
         whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
         return QMemory(
-            q, greedy_levels(q), whole - 1, whole, money, money + 1.0, whole.copy(), whole,
+            q,
+            greedy_levels(q),
+            whole - 1,
+            whole,
+            money,
+            money + 1.0,
+            whole.copy(),
+            whole,
             whole,
             np.zeros((batch, needed_openings(self, seat))),
-            np.zeros(1, np.int64), np.full(1, -1), np.array([self.epsilon]),
-        )  # fmt: skip
+            np.zeros(1, np.int64),
+            np.full(1, -1),
+            np.array([self.epsilon]),
+        )
 
     def row_bytes(self) -> int:
         table = self.first_table(1)
@@ -190,10 +199,20 @@ class QLearning(Levels):
             self._correct_all(seat, observation, memory, at)
         else:
             hear_rows(
-                memory.q, memory.best, memory.row, level, memory.gain, memory.power,
-                memory.changed, np.ascontiguousarray(self.profit(seat, observation, reward)), rows,
-                turn, self.alpha, self.tick_delta(seat), at,
-            )  # fmt: skip
+                memory.q,
+                memory.best,
+                memory.row,
+                level,
+                memory.gain,
+                memory.power,
+                memory.changed,
+                np.ascontiguousarray(self.profit(seat, observation, reward)),
+                rows,
+                turn,
+                self.alpha,
+                self.tick_delta(seat),
+                at,
+            )
         if turn and (memory.best[rows] < 0).any():
             draws = shocks.uniforms("try", 2 * rows.shape[1])[:, 1::2]
             settle_rows(memory.q, memory.best, rows, draws, memory.changed, at)
@@ -224,9 +243,15 @@ class QLearning(Levels):
         if table.shape[1] <= column.max():
             raise InputError(f"{seat.name}: {self.kind}.payoffs has too few situations of rivals")
         correct_all_rows(
-            memory.q, memory.best, np.ascontiguousarray(table.T), column, memory.changed,
-            self.alpha, self.delta, at,
-        )  # fmt: skip
+            memory.q,
+            memory.best,
+            np.ascontiguousarray(table.T),
+            column,
+            memory.changed,
+            self.alpha,
+            self.delta,
+            at,
+        )
 
     def act(
         self, seat: Seat, observation: Array, memory: QMemory, shocks: Shocks

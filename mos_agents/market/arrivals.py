@@ -36,15 +36,21 @@ def needs(name: str, value: float, low: float, high: float = np.inf) -> None:
 def _sides_are_read(market: Market, buy: float, sell: float) -> None:
     """InputError for customers of a kind that nobody here trades with."""
     if sell > 0.0 and not market.bids:
-        raise InputError(f"arrivals.sell={sell:.10g} changes nothing here: nobody buys from "
-                         "customers; leave it out")  # fmt: skip
+        raise InputError(
+            f"arrivals.sell={sell:.10g} changes nothing here: nobody buys from "
+            "customers; leave it out"
+        )
     if buy > 0.0 and not market.asks:
-        raise InputError(f"arrivals.buy={buy:.10g} changes nothing here: an auction sells what "
-                         "arrives on the selling side; set arrivals.buy=0, and "
-                         "arrivals.sell")  # fmt: skip
+        raise InputError(
+            f"arrivals.buy={buy:.10g} changes nothing here: an auction sells what "
+            "arrives on the selling side; set arrivals.buy=0, and "
+            "arrivals.sell"
+        )
     if sell == 0.0 and not market.asks:
-        raise InputError("arrivals.sell=0: nothing would ever be auctioned; set arrivals.sell, the "
-                         "units of every item")  # fmt: skip
+        raise InputError(
+            "arrivals.sell=0: nothing would ever be auctioned; set arrivals.sell, the "
+            "units of every item"
+        )
 
 
 @dataclass(frozen=True)
@@ -225,9 +231,14 @@ class Hawkes:
         page = int(2 * (mean + 6.0 * np.sqrt(mean)) + 4 * groups) + 8
         while True:  # a longer page repeats the shorter one, so the luck does not depend on it
             drawn = hawkes_events(
-                shocks.uniforms("arrivals", page), state.excitation, state.demand_scale,
-                self.mu, self.alpha, self.beta, market.dt,
-            )  # fmt: skip
+                shocks.uniforms("arrivals", page),
+                state.excitation,
+                state.demand_scale,
+                self.mu,
+                self.alpha,
+                self.beta,
+                market.dt,
+            )
             if drawn[-1]:
                 break
             self._check(market, float(state.demand_scale.sum(axis=1).max()), state.tick)

@@ -114,9 +114,18 @@ class Browsing:
         mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
         group, intent = np.empty(room, np.int64), np.empty(room)
         total = browse(
-            sessions, start, mass, exposure, group, intent, *rule, self.scraper_intent, *visitors,
-            views[0], views[-1],
-        )  # fmt: skip
+            sessions,
+            start,
+            mass,
+            exposure,
+            group,
+            intent,
+            *rule,
+            self.scraper_intent,
+            *visitors,
+            views[0],
+            views[-1],
+        )
         side, size = single_buyers(total)
         arrivals = Arrivals(mass, exposure, start, group[:total], side, size, intent[:total])
         return arrivals, state.excitation
@@ -197,9 +206,26 @@ def count_views(  # type: ignore[no-untyped-def]
 
 @kernel
 def browse(  # type: ignore[no-untyped-def]
-    sessions, start, mass, exposure, group, intent, n_groups, least, most, contamination, factor,
-    scraper_intent, given, key, tick, markets, purpose, views_given, views_purpose,
-):  # fmt: skip
+    sessions,
+    start,
+    mass,
+    exposure,
+    group,
+    intent,
+    n_groups,
+    least,
+    most,
+    contamination,
+    factor,
+    scraper_intent,
+    given,
+    key,
+    tick,
+    markets,
+    purpose,
+    views_given,
+    views_purpose,
+):
     """Who comes and which products each session views: distinct ones, all equally likely.
 
     Fills in start [B + 1], mass [B, G, 2], exposure [B, G], and the views' group and intent;

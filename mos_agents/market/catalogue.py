@@ -40,8 +40,11 @@ class Catalogue:
         for name, low in (("cost", 0.0), ("reference_price", 0.0), ("stock", 0.0)):
             worst = getattr(self, name).min()
             if worst < low or (name == "reference_price" and worst == 0.0):
-                raise InputError(f"{name}={worst:g} must be > 0" if name == "reference_price"
-                                 else f"{name}={worst:g} must be >= 0")  # fmt: skip
+                raise InputError(
+                    f"{name}={worst:g} must be > 0"
+                    if name == "reference_price"
+                    else f"{name}={worst:g} must be >= 0"
+                )
         nest = np.zeros(size, np.int64) if self.nest is None else np.asarray(self.nest, np.int64)
         if nest.shape != (size,):
             raise InputError(f"nest has shape {nest.shape}, must be ({size},) like cost")

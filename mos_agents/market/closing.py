@@ -48,9 +48,14 @@ class Closed(NamedTuple):
 
 
 def close(
-    market: Market, state: State, arrivals: Arrivals, executions: Executions, excitation: Array,
-    tape: Array, shocks: Shocks,
-) -> Closed:  # fmt: skip
+    market: Market,
+    state: State,
+    arrivals: Arrivals,
+    executions: Executions,
+    excitation: Array,
+    tape: Array,
+    shocks: Shocks,
+) -> Closed:
     """Close the tick. `state` is the one before it with the new quotes in it."""
     few = len(state.cost) <= FEW and market.cached("one pass", lambda: _in_one_pass(market))
     closed = close_in_one_pass if few else close_by_stages
@@ -67,38 +72,75 @@ def _in_one_pass(market: Market) -> bool:
 
 
 def close_by_stages(
-    market: Market, state: State, arrivals: Arrivals, executions: Executions, excitation: Array,
-    tape: Array, shocks: Shocks,
-) -> Closed:  # fmt: skip
+    market: Market,
+    state: State,
+    arrivals: Arrivals,
+    executions: Executions,
+    excitation: Array,
+    tape: Array,
+    shocks: Shocks,
+) -> Closed:
     """Books, metrics, observations and rewards by whatever stages the market has."""
     positions, flows = market.positions.book(market, state, executions)
     reference, cost, demand_scale = market.reference.move(market, state, shocks)
     moments = np.empty(state.pnl_moments.shape)
     after = State(
-        state.tick + 1, state.quotes, positions, reference, cost, demand_scale, excitation, moments,
-        tape, state.extra,
-    )  # fmt: skip
+        state.tick + 1,
+        state.quotes,
+        positions,
+        reference,
+        cost,
+        demand_scale,
+        excitation,
+        moments,
+        tape,
+        state.extra,
+    )
     metrics = np.empty((*moments.shape[:2], N_METRICS))
     account(
-        metrics, moments, *flows, *executions[:4], executions.lost, state.cost,
-        positions.inventory, market.positions.marks(market, state),
-        market.positions.marks(market, after), arrivals.exposure, market.layout.first,
-        market.layout.group, market.made_to_order, state.pnl_moments, market.sigmas, MEMORY,
-    )  # fmt: skip
+        metrics,
+        moments,
+        *flows,
+        *executions[:4],
+        executions.lost,
+        state.cost,
+        positions.inventory,
+        market.positions.marks(market, state),
+        market.positions.marks(market, after),
+        arrivals.exposure,
+        market.layout.first,
+        market.layout.group,
+        market.made_to_order,
+        state.pnl_moments,
+        market.sigmas,
+        MEMORY,
+    )
     observation = market.observations.observe(market, after, arrivals, executions, shocks)
     reward = market.rewards.score(market, metrics)
     if not finite(
-        positions.cash, positions.inventory, reference, cost, demand_scale, state.quotes.ask,
-        state.quotes.bid, metrics, reward,
-    ):  # fmt: skip
+        positions.cash,
+        positions.inventory,
+        reference,
+        cost,
+        demand_scale,
+        state.quotes.ask,
+        state.quotes.bid,
+        metrics,
+        reward,
+    ):
         raise not_finite(market, after, metrics, reward)
     return Closed(after, flows, metrics, reward, observation)
 
 
 def close_in_one_pass(
-    market: Market, state: State, arrivals: Arrivals, executions: Executions, excitation: Array,
-    tape: Array, shocks: Shocks,
-) -> Closed:  # fmt: skip
+    market: Market,
+    state: State,
+    arrivals: Arrivals,
+    executions: Executions,
+    excitation: Array,
+    tape: Array,
+    shocks: Shocks,
+) -> Closed:
     """The same where the ledger, the book and the objective are the house's own."""
     assert type(market.positions) is Ledger and type(market.observations) is Book
     constants = market.cached("closing", lambda: _constants(market))
@@ -114,17 +156,44 @@ def close_in_one_pass(
     reward = np.empty(before.cash.shape)
     seen = np.empty((len(cost), market.observation_width))
     whole = close_markets(
-        *books, next_moments, metrics, reward, seen, *before, cost, *executions[:4],
-        executions.lost, marks, arrivals.exposure, moments, quotes.ask, quotes.bid,
-        quotes.ask_size, quotes.bid_size, tape, next_mid, next_cost, next_marks, demand_scale,
-        min((tick + 1) / market.horizon, 1.0), *constants,
-    )  # fmt: skip
+        *books,
+        next_moments,
+        metrics,
+        reward,
+        seen,
+        *before,
+        cost,
+        *executions[:4],
+        executions.lost,
+        marks,
+        arrivals.exposure,
+        moments,
+        quotes.ask,
+        quotes.bid,
+        quotes.ask_size,
+        quotes.bid_size,
+        tape,
+        next_mid,
+        next_cost,
+        next_marks,
+        demand_scale,
+        min((tick + 1) / market.horizon, 1.0),
+        *constants,
+    )
     cash, revenue, spending, holding, shortage, fees = accounts
     inventory, delivered = goods
     after = State(
-        tick + 1, quotes, Positions(cash, inventory, orders, world_cash, world_units), next_mid,
-        next_cost, demand_scale, excitation, next_moments, tape, extra,
-    )  # fmt: skip
+        tick + 1,
+        quotes,
+        Positions(cash, inventory, orders, world_cash, world_units),
+        next_mid,
+        next_cost,
+        demand_scale,
+        excitation,
+        next_moments,
+        tape,
+        extra,
+    )
     if not whole:
         raise not_finite(market, after, metrics, reward)
     flows = Flows(revenue, spending, holding, shortage, fees, delivered)
@@ -137,36 +206,141 @@ def _constants(market: Market) -> tuple[Any, ...]:
     rule, goal, layout = market.positions, market.rewards, market.layout
     assert isinstance(rule, Ledger) and isinstance(goal, Objective)
     return (
-        layout.first, layout.instrument, layout.group, market.made_to_order, market.base_stocks,
-        market.sigmas, market.premium, market.observation_plan, *goal.table(market),
-        rule.charges(market), market.collector, MEMORY,
-    )  # fmt: skip
+        layout.first,
+        layout.instrument,
+        layout.group,
+        market.made_to_order,
+        market.base_stocks,
+        market.sigmas,
+        market.premium,
+        market.observation_plan,
+        *goal.table(market),
+        rule.charges(market),
+        market.collector,
+        MEMORY,
+    )
 
 
 @kernel
 def close_markets(  # type: ignore[no-untyped-def]
-    accounts, goods, orders, world_cash, world_units, next_moments, metrics, reward, seen, cash,
-    inventory, on_order, outside_cash, outside_units, cost, sold, sold_price, bought, bought_price,
-    lost, mark, exposure, moments, ask, bid, ask_size, bid_size, tape, next_mid, next_cost,
-    next_mark, demand_scale, clock, first, instrument, group, made_to_order, base_stock, sigma,
-    premium, runs, columns, weights, charges, collector, memory,
-):  # fmt: skip
+    accounts,
+    goods,
+    orders,
+    world_cash,
+    world_units,
+    next_moments,
+    metrics,
+    reward,
+    seen,
+    cash,
+    inventory,
+    on_order,
+    outside_cash,
+    outside_units,
+    cost,
+    sold,
+    sold_price,
+    bought,
+    bought_price,
+    lost,
+    mark,
+    exposure,
+    moments,
+    ask,
+    bid,
+    ask_size,
+    bid_size,
+    tape,
+    next_mid,
+    next_cost,
+    next_mark,
+    demand_scale,
+    clock,
+    first,
+    instrument,
+    group,
+    made_to_order,
+    base_stock,
+    sigma,
+    premium,
+    runs,
+    columns,
+    weights,
+    charges,
+    collector,
+    memory,
+):
     """Fill in books, moments, metrics, rewards and observations; whether all is finite."""
     book_trades(
-        accounts, goods, orders, world_cash, world_units, cash, inventory, on_order, outside_cash,
-        outside_units, cost, sold, sold_price, bought, bought_price, lost, first, instrument,
-        made_to_order, base_stock, charges, collector,
-    )  # fmt: skip
+        accounts,
+        goods,
+        orders,
+        world_cash,
+        world_units,
+        cash,
+        inventory,
+        on_order,
+        outside_cash,
+        outside_units,
+        cost,
+        sold,
+        sold_price,
+        bought,
+        bought_price,
+        lost,
+        first,
+        instrument,
+        made_to_order,
+        base_stock,
+        charges,
+        collector,
+    )
     account(
-        metrics, next_moments, accounts[1], accounts[2], accounts[3], accounts[4], accounts[5],
-        goods[1], sold, sold_price, bought, bought_price, lost, cost, goods[0], mark, next_mark,
-        exposure, first, group, made_to_order, moments, sigma, memory,
-    )  # fmt: skip
+        metrics,
+        next_moments,
+        accounts[1],
+        accounts[2],
+        accounts[3],
+        accounts[4],
+        accounts[5],
+        goods[1],
+        sold,
+        sold_price,
+        bought,
+        bought_price,
+        lost,
+        cost,
+        goods[0],
+        mark,
+        next_mark,
+        exposure,
+        first,
+        group,
+        made_to_order,
+        moments,
+        sigma,
+        memory,
+    )
     weigh(reward, metrics, columns, weights)
     gather(
-        seen, runs, ask, bid, sold, bought, exposure, goods[0], next_cost, next_mid, premium,
-        instrument, accounts[0], clock, ask_size, bid_size, tape,
-    )  # fmt: skip
+        seen,
+        runs,
+        ask,
+        bid,
+        sold,
+        bought,
+        exposure,
+        goods[0],
+        next_cost,
+        next_mid,
+        premium,
+        instrument,
+        accounts[0],
+        clock,
+        ask_size,
+        bid_size,
+        tape,
+    )
     return finite(
         accounts[0], goods[0], next_mid, next_cost, demand_scale, ask, bid, metrics, reward
     )

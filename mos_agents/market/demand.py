@@ -107,10 +107,21 @@ class Logit:
     def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
         layout = market.layout
         return logit_shares(
-            prices, available, reference, market.catalogue.quality, market.nests,
-            layout.group_start, layout.group_listing, self.intercept, self.price_coefficient,
-            self.quality_coefficient, self.relative, self.outside, self.scale, self.nesting,
-        )  # fmt: skip
+            prices,
+            available,
+            reference,
+            market.catalogue.quality,
+            market.nests,
+            layout.group_start,
+            layout.group_listing,
+            self.intercept,
+            self.price_coefficient,
+            self.quality_coefficient,
+            self.relative,
+            self.outside,
+            self.scale,
+            self.nesting,
+        )
 
 
 @dataclass(frozen=True)
@@ -145,9 +156,15 @@ class Elasticity:
 
     def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
         return elasticity_shares(
-            prices, available, reference, market.layout.group_start, market.layout.group_listing,
-            self.base, self.elasticity, self.comparison,
-        )  # fmt: skip
+            prices,
+            available,
+            reference,
+            market.layout.group_start,
+            market.layout.group_listing,
+            self.base,
+            self.elasticity,
+            self.comparison,
+        )
 
 
 @dataclass(frozen=True)
@@ -179,9 +196,14 @@ class Linear:
 
     def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
         return linear_shares(
-            prices, available, market.layout.group_start, market.layout.group_listing,
-            self.intercept, self.own, self.cross,
-        )  # fmt: skip
+            prices,
+            available,
+            market.layout.group_start,
+            market.layout.group_listing,
+            self.intercept,
+            self.own,
+            self.cross,
+        )
 
 
 @dataclass(frozen=True)
@@ -207,16 +229,32 @@ class Cheapest:
 
     def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
         return cheapest_shares(
-            prices, available, market.layout.group_start, market.layout.group_listing,
-            self.choke, self.slope,
-        )  # fmt: skip
+            prices,
+            available,
+            market.layout.group_start,
+            market.layout.group_listing,
+            self.choke,
+            self.slope,
+        )
 
 
 @kernel
 def logit_shares(  # type: ignore[no-untyped-def]
-    prices, available, reference, quality, nest, group_start, group_listing, intercept,
-    price_coefficient, quality_coefficient, relative, outside, scale, nesting,
-):  # fmt: skip
+    prices,
+    available,
+    reference,
+    quality,
+    nest,
+    group_start,
+    group_listing,
+    intercept,
+    price_coefficient,
+    quality_coefficient,
+    relative,
+    outside,
+    scale,
+    nesting,
+):
     """[R, L] choice probabilities; `nest` is [L], numbers 0..H-1."""
     out = np.zeros(prices.shape)
     n_nests = nest.max() + 1 if nesting > 0.0 else 1

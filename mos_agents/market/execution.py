@@ -80,9 +80,15 @@ class Expected:
             available = offered[rows] & (left[rows] > 0.0)
             shares = self.demand.shares(market, quotes.ask[rows], available, reference[rows])
             again = sell_until_sold_out(
-                rows, shares, arrivals.mass, elapsed, left, sold,
-                layout.group_start, layout.group_listing,
-            )  # fmt: skip
+                rows,
+                shares,
+                arrivals.mass,
+                elapsed,
+                left,
+                sold,
+                layout.group_start,
+                layout.group_listing,
+            )
             gone = available & (left[rows] <= 0.0)
             until[rows] = np.where(gone, elapsed[rows][:, layout.group], until[rows])
             rows = rows[again]
@@ -133,9 +139,20 @@ class Sampled:
         groups = layout.group_start, layout.group_listing
         unfinished = np.empty((2, len(room)), np.int64)
         stopped = serve_first(
-            offered, quotes.ask_size, room, first, start, group, side, size, intent, books,
-            unfinished, *groups, *source(shocks, "choices", start),
-        )  # fmt: skip
+            offered,
+            quotes.ask_size,
+            room,
+            first,
+            start,
+            group,
+            side,
+            size,
+            intent,
+            books,
+            unfinished,
+            *groups,
+            *source(shocks, "choices", start),
+        )
         left, sold, bought, demand, lost = books
         if stopped:
             customers = start, group, side, size, intent, shocks.ragged("choices", start)
@@ -143,8 +160,9 @@ class Sampled:
             while rows.size:
                 available = offered[rows] & (left[rows] > 0.0)
                 shares = self.demand.shares(market, quotes.ask[rows], available, reference[rows])
-                rows = serve(rows, shares, first, cursor, *customers, left, sold, demand, lost,
-                             *groups)  # fmt: skip
+                rows = serve(
+                    rows, shares, first, cursor, *customers, left, sold, demand, lost, *groups
+                )
         return Executions(sold, quotes.ask, bought, quotes.bid, demand, lost)
 
 
@@ -215,8 +233,19 @@ class FillIntensity:
         mid = market.marks_of_listings(state.reference)
         name = ("log scale", self.scale, self.volatility_boost)
         log_scale = market.cached(name, lambda: self._log_scale(market.reference.sigma))
-        book = (quotes.bid, quotes.ask, mid, quotes.bid_size, quotes.ask_size, buyable, sellable,
-                layout.group_start, layout.group_listing, self.kappa, log_scale)  # fmt: skip
+        book = (
+            quotes.bid,
+            quotes.ask,
+            mid,
+            quotes.bid_size,
+            quotes.ask_size,
+            buyable,
+            sellable,
+            layout.group_start,
+            layout.group_listing,
+            self.kappa,
+            log_scale,
+        )
         if self.expected:
             sold, bought, demand, lost = fill_mass(arrivals.mass, *book)
         else:
@@ -224,9 +253,15 @@ class FillIntensity:
                 arrivals = in_units(arrivals, shocks)
             sold, bought, demand, lost = traded = np.empty((4, *mid.shape))
             fill_orders(
-                traded, arrivals.mass, arrivals.start, arrivals.group, arrivals.side,
-                arrivals.size, shocks.ragged("choices", arrivals.start), *book,
-            )  # fmt: skip
+                traded,
+                arrivals.mass,
+                arrivals.start,
+                arrivals.group,
+                arrivals.side,
+                arrivals.size,
+                shocks.ragged("choices", arrivals.start),
+                *book,
+            )
         return Executions(sold, quotes.ask, bought, quotes.bid, demand, lost)
 
     def _log_scale(self, sigma: float) -> float:
@@ -278,10 +313,19 @@ class Auction:
         layout = market.layout
         room = np.minimum(quotes.bid_size, market.positions.room(market, state.positions)[1])
         bought, price, demand, lost = auction_units(
-            arrivals.start, arrivals.group, arrivals.side, arrivals.size,
-            shocks.ragged("choices", arrivals.start), quotes.bid, quotes.bid_size, room,
-            layout.group_start, layout.group_listing, self.reserve, self.price == "second",
-        )  # fmt: skip
+            arrivals.start,
+            arrivals.group,
+            arrivals.side,
+            arrivals.size,
+            shocks.ragged("choices", arrivals.start),
+            quotes.bid,
+            quotes.bid_size,
+            room,
+            layout.group_start,
+            layout.group_listing,
+            self.reserve,
+            self.price == "second",
+        )
         return Executions(np.zeros_like(bought), quotes.ask, bought, price, demand, lost)
 
 

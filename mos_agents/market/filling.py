@@ -47,9 +47,25 @@ def sell_until_sold_out(rows, shares, mass, elapsed, left, sold, group_start, gr
 
 @kernel
 def serve_first(  # type: ignore[no-untyped-def]
-    offered, ask_size, room, first, start, group, side, size, intent, books, unfinished,
-    group_start, group_listing, given, key, tick, markets, purpose,
-):  # fmt: skip
+    offered,
+    ask_size,
+    room,
+    first,
+    start,
+    group,
+    side,
+    size,
+    intent,
+    books,
+    unfinished,
+    group_start,
+    group_listing,
+    given,
+    key,
+    tick,
+    markets,
+    purpose,
+):
     """As `serve`, from the start of the tick and while everybody who quotes has stock.
 
     The last five are the `source` of the uniforms. Fills in books [5, B, L]: left, sold, bought
@@ -109,9 +125,23 @@ def serve_first(  # type: ignore[no-untyped-def]
 
 @kernel
 def serve(  # type: ignore[no-untyped-def]
-    rows, shares, first, cursor, start, group, side, size, intent, uniforms, left, sold, demand,
-    lost, group_start, group_listing,
-):  # fmt: skip
+    rows,
+    shares,
+    first,
+    cursor,
+    start,
+    group,
+    side,
+    size,
+    intent,
+    uniforms,
+    left,
+    sold,
+    demand,
+    lost,
+    group_start,
+    group_listing,
+):
     """Serve buyers in time order at the given shares until somebody is sold out.
 
     Moves `cursor`, and books left, sold, demand and lost in place for the markets in `rows`.
@@ -160,9 +190,25 @@ def serve(  # type: ignore[no-untyped-def]
 
 @kernel
 def fill_orders(  # type: ignore[no-untyped-def]
-    traded, mass, start, group, side, size, uniforms, bid, ask, mid, bid_size, ask_size, buyable,
-    sellable, group_start, group_listing, kappa, log_scale,
-):  # fmt: skip
+    traded,
+    mass,
+    start,
+    group,
+    side,
+    size,
+    uniforms,
+    bid,
+    ask,
+    mid,
+    bid_size,
+    ask_size,
+    buyable,
+    sellable,
+    group_start,
+    group_listing,
+    kappa,
+    log_scale,
+):
     """Walk every order through the book, in time order.
 
     Fills in sold, bought, demand and lost, [4, B, L]. Without single orders (`group` empty) the
@@ -247,9 +293,19 @@ def fill_orders(  # type: ignore[no-untyped-def]
 
 @kernel
 def fill_mass(  # type: ignore[no-untyped-def]
-    mass, bid, ask, mid, bid_size, ask_size, buyable, sellable, group_start, group_listing, kappa,
+    mass,
+    bid,
+    ask,
+    mid,
+    bid_size,
+    ask_size,
+    buyable,
+    sellable,
+    group_start,
+    group_listing,
+    kappa,
     log_scale,
-):  # fmt: skip
+):
     """Expected fills of a mass of orders: the best quote trades alone until its size is gone.
 
     Returns sold, bought, demand and lost, [4, B, L].
@@ -320,9 +376,19 @@ def fill_mass(  # type: ignore[no-untyped-def]
 
 @kernel
 def auction_units(  # type: ignore[no-untyped-def]
-    start, group, side, size, uniforms, bid, bid_size, bid_room, group_start, group_listing,
-    reserve, second,
-):  # fmt: skip
+    start,
+    group,
+    side,
+    size,
+    uniforms,
+    bid,
+    bid_size,
+    bid_room,
+    group_start,
+    group_listing,
+    reserve,
+    second,
+):
     """Auction arriving units one by one. Returns bought, average price, demand, lost. [B, L]"""
     shape = bid.shape
     bought, paid = np.zeros(shape), np.zeros(shape)

@@ -80,8 +80,10 @@ def _remembered(market: Market, much: float) -> list[str]:
     """The settings by which each tick is remembered for so long that it takes so many bytes."""
     lead, delay = _lead_time(market), market.observations.delay
     own = 2 * NUMBER * market.layout.L
-    found = {f"lower positions.lead_time={lead:g}": 2 * lead * own,
-             f"lower observations.tape_delay={delay:g}": 4 * delay * own}  # fmt: skip
+    found = {
+        f"lower positions.lead_time={lead:g}": 2 * lead * own,
+        f"lower observations.tape_delay={delay:g}": 4 * delay * own,
+    }
     return [told for told, size in found.items() if size > much]
 
 

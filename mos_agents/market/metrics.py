@@ -35,10 +35,31 @@ def metric(name: str) -> int:
 
 @kernel
 def account(  # type: ignore[no-untyped-def]
-    metrics, after, revenue, spending, holding, shortage, fees, delivered, sold, sold_price, bought,
-    bought_price, lost, cost, inventory, mark, next_mark, exposure, first, group, made_to_order,
-    moments, sigma, memory,
-):  # fmt: skip
+    metrics,
+    after,
+    revenue,
+    spending,
+    holding,
+    shortage,
+    fees,
+    delivered,
+    sold,
+    sold_price,
+    bought,
+    bought_price,
+    lost,
+    cost,
+    inventory,
+    mark,
+    next_mark,
+    exposure,
+    first,
+    group,
+    made_to_order,
+    moments,
+    sigma,
+    memory,
+):
     """Fill in metrics [B, N, M] and the PnL moments after the tick [B, N, 2]; `sigma` is [L].
 
     The identity behind it: pnl = spread capture + inventory pnl - holding - shortage - fees, where

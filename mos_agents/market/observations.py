@@ -50,8 +50,22 @@ class ObservationField(NamedTuple):
 
 
 # Where a number comes from, by the code in `gather`.
-(ASK, BID, SOLD, BOUGHT, EXPOSURE, INVENTORY, COST, REFERENCE, CASH, CLOCK, TAPE_ASK, TAPE_BID,
- TAPE_OPEN, SIZE) = range(14)  # fmt: skip
+(
+    ASK,
+    BID,
+    SOLD,
+    BOUGHT,
+    EXPOSURE,
+    INVENTORY,
+    COST,
+    REFERENCE,
+    CASH,
+    CLOCK,
+    TAPE_ASK,
+    TAPE_BID,
+    TAPE_OPEN,
+    SIZE,
+) = range(14)
 PRICES = (ASK, BID, COST, TAPE_ASK, TAPE_BID)
 _NOBODYS = np.empty(0, np.int64)
 
@@ -94,8 +108,11 @@ class Book:
             raise heeded.refuse("observations.show_rivals", self.show_rivals, reason)
         for name in ("tape_delay", "tape_noise"):
             if getattr(self, name) and (nobody or not self.show_rivals):
-                raise heeded.refuse(f"observations.{name}", getattr(self, name),
-                                    reason if nobody else "show_rivals=false")  # fmt: skip
+                raise heeded.refuse(
+                    f"observations.{name}",
+                    getattr(self, name),
+                    reason if nobody else "show_rivals=false",
+                )
 
     @property
     def delay(self) -> int:
@@ -108,8 +125,16 @@ class Book:
         asks, bids = market.asks, market.bids
         found: list[ObservationField] = []
 
-        def add(name: str, meaning: str, unit: str, low: float, high: float, source: int,
-                index: IntArray, labels: tuple[str, ...]) -> None:  # fmt: skip
+        def add(
+            name: str,
+            meaning: str,
+            unit: str,
+            low: float,
+            high: float,
+            source: int,
+            index: IntArray,
+            labels: tuple[str, ...],
+        ) -> None:
             if self.relative and source in PRICES:
                 name, meaning, low = f"{name}_gap", f"{meaning}, less the reference", -inf
             found.append(ObservationField(name, meaning, unit, low, high, source, index, labels))
@@ -122,14 +147,30 @@ class Book:
         if bids:
             add("own_bid", "own standing bid", money, -inf, inf, BID, own, mine)
             add("own_bought", "own units bought, last tick", "units", 0, inf, BOUGHT, own, mine)
-        add("exposure", "looks at (or orders for) the instrument, last tick", "looks", 0, inf,
-            EXPOSURE, layout.group[own], mine)  # fmt: skip
+        add(
+            "exposure",
+            "looks at (or orders for) the instrument, last tick",
+            "looks",
+            0,
+            inf,
+            EXPOSURE,
+            layout.group[own],
+            mine,
+        )
         add("inventory", "own inventory", "units", -inf, inf, INVENTORY, own, mine)
         if self.show_cash:
             add("cash", "own cash", "money", -inf, inf, CASH, np.array([n]), ("",))
         if self.show_cost:
-            add("cost", "own unit cost (a bidder's worth of the item)", money, 0, inf, COST, own,
-                mine)  # fmt: skip
+            add(
+                "cost",
+                "own unit cost (a bidder's worth of the item)",
+                money,
+                0,
+                inf,
+                COST,
+                own,
+                mine,
+            )
         add("reference", "reference or mid price", money, -inf, inf, REFERENCE, own, mine)
         if self.show_rivals:
             rivals = _rivals(layout, n)
@@ -144,31 +185,80 @@ class Book:
             offers = market.cached("offers", lambda: _offers(layout))
             names = tuple(offers[rivals].tolist())
             if rivals.size and asks:
-                add("rival_ask", "rivals' asks on the tape", money, lowest, inf, TAPE_ASK, rivals,
-                    names)  # fmt: skip
+                add(
+                    "rival_ask",
+                    "rivals' asks on the tape",
+                    money,
+                    lowest,
+                    inf,
+                    TAPE_ASK,
+                    rivals,
+                    names,
+                )
             if rivals.size and bids and not market.sealed:
-                add("rival_bid", "rivals' bids on the tape", money, -inf, inf, TAPE_BID, rivals,
-                    names)  # fmt: skip
+                add(
+                    "rival_bid",
+                    "rivals' bids on the tape",
+                    money,
+                    -inf,
+                    inf,
+                    TAPE_BID,
+                    rivals,
+                    names,
+                )
             if rivals.size and not market.sealed:
-                add("rival_open", "1 if the rival quotes (mask)", "0 or 1", 0, 1, TAPE_OPEN,
-                    rivals, names)  # fmt: skip
+                add(
+                    "rival_open",
+                    "1 if the rival quotes (mask)",
+                    "0 or 1",
+                    0,
+                    1,
+                    TAPE_OPEN,
+                    rivals,
+                    names,
+                )
         if self.show_clock:
-            add("clock", "share of the horizon that has passed", "1", 0, 1, CLOCK, np.array([0]),
-                ("",))  # fmt: skip
+            add(
+                "clock",
+                "share of the horizon that has passed",
+                "1",
+                0,
+                1,
+                CLOCK,
+                np.array([0]),
+                ("",),
+            )
         return tuple(found)
 
     def observe(
-        self, market: Market, state: State, arrivals: Arrivals, executions: Executions,
+        self,
+        market: Market,
+        state: State,
+        arrivals: Arrivals,
+        executions: Executions,
         shocks: Shocks,
-    ) -> Array:  # fmt: skip
+    ) -> Array:
         quotes, positions = state.quotes, state.positions
         seen = np.empty((len(state.cost), market.observation_width))
         gather(
-            seen, market.observation_plan, quotes.ask, quotes.bid, executions.sold,
-            executions.bought, arrivals.exposure, positions.inventory, state.cost, state.reference,
-            market.premium, market.layout.instrument, positions.cash,
-            min(state.tick / market.horizon, 1.0), quotes.ask_size, quotes.bid_size, state.tape,
-        )  # fmt: skip
+            seen,
+            market.observation_plan,
+            quotes.ask,
+            quotes.bid,
+            executions.sold,
+            executions.bought,
+            arrivals.exposure,
+            positions.inventory,
+            state.cost,
+            state.reference,
+            market.premium,
+            market.layout.instrument,
+            positions.cash,
+            min(state.tick / market.horizon, 1.0),
+            quotes.ask_size,
+            quotes.bid_size,
+            state.tape,
+        )
         return self.told(market, state.tick, seen, shocks)
 
     def told(self, market: Market, tick: int, seen: Array, shocks: Shocks) -> Array:
@@ -197,8 +287,10 @@ def _rivals(layout: Layout, n: int) -> IntArray:
 
 def _offers(layout: Layout) -> NDArray[np.object_]:
     """[L] names of all listings, participant.instrument."""
-    names = [f"{layout.participants[n]}.{layout.instruments[k]}"
-             for n, k in zip(layout.seller, layout.instrument, strict=True)]  # fmt: skip
+    names = [
+        f"{layout.participants[n]}.{layout.instruments[k]}"
+        for n, k in zip(layout.seller, layout.instrument, strict=True)
+    ]
     found = np.empty(layout.L, np.object_)
     found[:] = names
     return found
@@ -279,9 +371,24 @@ def _copy_open(out, ask_size, bid_size, tape, lagged, run, begin, end):  # type:
 
 @kernel
 def gather(  # type: ignore[no-untyped-def]
-    out, runs, ask, bid, sold, bought, exposure, inventory, cost, reference, premium, instrument,
-    cash, clock, ask_size, bid_size, tape,
-):  # fmt: skip
+    out,
+    runs,
+    ask,
+    bid,
+    sold,
+    bought,
+    exposure,
+    inventory,
+    cost,
+    reference,
+    premium,
+    instrument,
+    cash,
+    clock,
+    ask_size,
+    bid_size,
+    tape,
+):
     """Fill in observations [B, sum of D_n], run by run of the `plan`.
 
     The tape is [B, delay, 4, L]: asks, bids, ask sizes and bid sizes, newest first; with no delay

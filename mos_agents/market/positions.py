@@ -74,8 +74,14 @@ class Ledger:
         """InputError for what this market would accept and never read."""
         self._check_fees(market)
         if heeded.nothing_held(market):
-            neutral = {"holding_cost": 0.0, "base_stock": 0.0, "lead_time": 0, "limit": np.inf,
-                       "short": False, "mark": "cost"}  # fmt: skip
+            neutral = {
+                "holding_cost": 0.0,
+                "base_stock": 0.0,
+                "lead_time": 0,
+                "limit": np.inf,
+                "short": False,
+                "mark": "cost",
+            }
             idle = [(k, getattr(self, k)) for k, v in neutral.items() if getattr(self, k) != v]
             if idle:
                 told = ", ".join(f"positions.{name}={value}" for name, value in idle)
@@ -85,21 +91,31 @@ class Ledger:
                     + ", ".join(f"{name}={neutral[name]}" for name, _ in idle)
                 )
         elif self.base_stock and not market.base_stocks.any():
-            raise heeded.refuse("positions.base_stock", self.base_stock,
-                                "it is a multiple of the opening stock, which is 0",
-                                "set it to 0, or set catalogue.stock")  # fmt: skip
+            raise heeded.refuse(
+                "positions.base_stock",
+                self.base_stock,
+                "it is a multiple of the opening stock, which is 0",
+                "set it to 0, or set catalogue.stock",
+            )
         elif self.lead_time and not self.base_stock:
-            raise heeded.refuse("positions.lead_time", self.lead_time, "nothing is ever ordered",
-                                "set it to 0, or set positions.base_stock")  # fmt: skip
+            raise heeded.refuse(
+                "positions.lead_time",
+                self.lead_time,
+                "nothing is ever ordered",
+                "set it to 0, or set positions.base_stock",
+            )
         elif np.isfinite(self.limit) and not market.bids and not self.short:
-            raise heeded.refuse("positions.limit", self.limit,
-                                "it binds bids and short positions: there are none")  # fmt: skip
+            raise heeded.refuse(
+                "positions.limit", self.limit, "it binds bids and short positions: there are none"
+            )
         elif self.short and not market.asks:
             raise heeded.refuse("positions.short", self.short, "nobody sells")
         if self.shortage_cost and heeded.nothing_lost(market):
-            raise heeded.refuse("positions.shortage_cost", self.shortage_cost,
-                                "nobody is turned away (an auction, or endless "
-                                "stock and quotes)")  # fmt: skip
+            raise heeded.refuse(
+                "positions.shortage_cost",
+                self.shortage_cost,
+                "nobody is turned away (an auction, or endless stock and quotes)",
+            )
 
     def _check_fees(self, market: Market) -> None:
         if self.commission and market.collector < 0:
@@ -111,11 +127,16 @@ class Ledger:
         for name in ("commission", "fee", "unit_fee"):
             value = float(getattr(self, name))
             if value and heeded.nobody_else_trades(market):
-                raise heeded.refuse(f"positions.{name}", value,
-                                    "the platform receives it, and nobody else trades")  # fmt: skip
+                raise heeded.refuse(
+                    f"positions.{name}", value, "the platform receives it, and nobody else trades"
+                )
         if self.commission and not market.asks:
-            raise heeded.refuse("positions.commission", self.commission, "it is a share of sales, "
-                                "and customers buy nothing here", "set positions.fee")  # fmt: skip
+            raise heeded.refuse(
+                "positions.commission",
+                self.commission,
+                "it is a share of sales, and customers buy nothing here",
+                "set positions.fee",
+            )
 
     def opening(self, market: Market, batch: int) -> Positions:
         layout, stock = market.layout, market.catalogue.stock
@@ -150,10 +171,18 @@ class Ledger:
         before, layout = state.positions, market.layout
         accounts, goods, orders, world_cash, world_units = books = blank_books(before)
         book_trades(
-            *books, *before, state.cost, *executions[:4], executions.lost, layout.first,
-            layout.instrument, market.made_to_order, market.base_stocks, self.charges(market),
+            *books,
+            *before,
+            state.cost,
+            *executions[:4],
+            executions.lost,
+            layout.first,
+            layout.instrument,
+            market.made_to_order,
+            market.base_stocks,
+            self.charges(market),
             market.collector,
-        )  # fmt: skip
+        )
         cash, revenue, spending, holding, shortage, fees = accounts
         inventory, delivered = goods
         return (
@@ -181,10 +210,29 @@ def _endless(shape: tuple[int, ...]) -> Array:
 
 @kernel
 def book_trades(  # type: ignore[no-untyped-def]
-    accounts, goods, orders, world_cash, world_units, cash, inventory, on_order, outside_cash,
-    outside_units, cost, sold, sold_price, bought, bought_price, lost, first, instrument,
-    made_to_order, base_stock, charges, collector,
-):  # fmt: skip
+    accounts,
+    goods,
+    orders,
+    world_cash,
+    world_units,
+    cash,
+    inventory,
+    on_order,
+    outside_cash,
+    outside_units,
+    cost,
+    sold,
+    sold_price,
+    bought,
+    bought_price,
+    lost,
+    first,
+    instrument,
+    made_to_order,
+    base_stock,
+    charges,
+    collector,
+):
     """Positions and flows after the trades, deliveries and charges of one tick.
 
     `charges` are money per unit held, per unit turned away, shares of the money of sales and of

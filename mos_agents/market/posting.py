@@ -19,9 +19,26 @@ def blank_quotes(n: int, standing: Quotes) -> tuple[Array, Array, IntArray]:
 
 @kernel
 def post_prices(  # type: ignore[no-untyped-def]
-    posted, ages, refused, standing, standing_size, age, cost, actions, moves, first, min_margin,
-    max_change, low, high, steps, house_size, refuse, withdraw, max_age,
-):  # fmt: skip
+    posted,
+    ages,
+    refused,
+    standing,
+    standing_size,
+    age,
+    cost,
+    actions,
+    moves,
+    first,
+    min_margin,
+    max_change,
+    low,
+    high,
+    steps,
+    house_size,
+    refuse,
+    withdraw,
+    max_age,
+):
     """Fill in posted prices and their sizes [2, B, L], ages [B, N], refusals [B, N].
 
     `low`, `high` and `steps` are [L].
@@ -90,9 +107,27 @@ def post_prices(  # type: ignore[no-untyped-def]
 
 @kernel
 def post_two_sided(  # type: ignore[no-untyped-def]
-    posted, ages, refused, bid, bid_size, ask, ask_size, age, mid, actions, moves, first,
-    min_spread, max_spread, max_offset, steps, house_size, refuse, withdraw, max_age,
-):  # fmt: skip
+    posted,
+    ages,
+    refused,
+    bid,
+    bid_size,
+    ask,
+    ask_size,
+    age,
+    mid,
+    actions,
+    moves,
+    first,
+    min_spread,
+    max_spread,
+    max_offset,
+    steps,
+    house_size,
+    refuse,
+    withdraw,
+    max_age,
+):
     """Fill in bids, their sizes, asks, theirs [4, B, L], ages [B, N], refusals [B, N].
 
     The spreads, `max_offset` and `steps` are [L].

@@ -99,8 +99,14 @@ class HouseRules:
         """Hold limits in money against the market's prices; InputError names the listing."""
         if self.tick_size:
             known = known_levels(market)
-            _held(market, "tick_size", self.tick_size, self.tick_size > COARSEST * known.price_low,
-                  "more than a quarter of the reference price", known.price_low)  # fmt: skip
+            _held(
+                market,
+                "tick_size",
+                self.tick_size,
+                self.tick_size > COARSEST * known.price_low,
+                "more than a quarter of the reference price",
+                known.price_low,
+            )
 
     def tick_sizes(self, market: Market) -> Array:
         """[L] step of each listing's price grid, money; 0 is a continuous price."""
@@ -191,14 +197,32 @@ class PostedPrice(HouseRules):
             raise heeded.refuse("quotes.min_margin", self.min_margin, "no listing has a cost")
         if self.high is not None:
             over = floor > self.high
-            _held(market, "high", self.high, over & (known.cost > self.high), "below the cost",
-                  known.cost)  # fmt: skip
+            _held(
+                market,
+                "high",
+                self.high,
+                over & (known.cost > self.high),
+                "below the cost",
+                known.cost,
+            )
             _held(market, "high", self.high, over, "below the margin floor", floor)
-            _held(market, "high", self.high, known.price_high > self.high,
-                  "below the reference price", known.price_high)  # fmt: skip
+            _held(
+                market,
+                "high",
+                self.high,
+                known.price_high > self.high,
+                "below the reference price",
+                known.price_high,
+            )
         if self.low is not None:
-            _held(market, "low", self.low, known.price_low < self.low, "above the reference price",
-                  known.price_low)  # fmt: skip
+            _held(
+                market,
+                "low",
+                self.low,
+                known.price_low < self.low,
+                "above the reference price",
+                known.price_low,
+            )
         super().fits(market)
 
     def limits(self, market: Market) -> tuple[Array, Array]:
@@ -232,10 +256,21 @@ class PostedPrice(HouseRules):
         _, steps, low, high, _ = self.resolved(market)
         (ask, size), age, refused = blank = blank_quotes(2, standing)
         post_prices(
-            *blank, standing.ask, standing.ask_size, standing.age, state.cost, actions, moves,
-            market.layout.first, self.min_margin, self.max_relative_change, low, high, steps,
+            *blank,
+            standing.ask,
+            standing.ask_size,
+            standing.age,
+            state.cost,
+            actions,
+            moves,
+            market.layout.first,
+            self.min_margin,
+            self.max_relative_change,
+            low,
+            high,
+            steps,
             *self._conduct,
-        )  # fmt: skip
+        )
         return Quotes(standing.bid, standing.bid_size, ask, size, age), refused
 
 
@@ -280,15 +315,39 @@ class TwoSided(HouseRules):
         known, made = known_levels(market), self.resolved(market)
         least, most = self.min_spread, self.max_spread
         if least is not None:
-            _held(market, "min_spread", least, least > COARSEST * known.price_low,
-                  "more than a quarter of the mid price", known.price_low)  # fmt: skip
-            _held(market, "min_spread", least, made.high < least,
-                  "more than the widest spread (max_spread)", made.high)  # fmt: skip
+            _held(
+                market,
+                "min_spread",
+                least,
+                least > COARSEST * known.price_low,
+                "more than a quarter of the mid price",
+                known.price_low,
+            )
+            _held(
+                market,
+                "min_spread",
+                least,
+                made.high < least,
+                "more than the widest spread (max_spread)",
+                made.high,
+            )
         if most is not None:
-            _held(market, "max_spread", most, made.low > most,
-                  "less than the narrowest spread (min_spread)", made.low)  # fmt: skip
-            _held(market, "max_spread", most, most < 1e-6 * known.price_high,
-                  "less than a millionth of the mid price", known.price_high)  # fmt: skip
+            _held(
+                market,
+                "max_spread",
+                most,
+                made.low > most,
+                "less than the narrowest spread (min_spread)",
+                made.low,
+            )
+            _held(
+                market,
+                "max_spread",
+                most,
+                most < 1e-6 * known.price_high,
+                "less than a millionth of the mid price",
+                known.price_high,
+            )
         opening = market.opening_prices
         for name in ("max_spread", "max_offset"):
             value = getattr(self, name)
@@ -305,9 +364,12 @@ class TwoSided(HouseRules):
         # Where prices are high a cent stays possible: what orders make of a spread is in money.
         narrow = np.minimum(NARROWEST * known.price_low, CENT)
         return Limits(
-            self, self._steps(known.price_low), _money(self.min_spread, narrow),
-            _money(self.max_spread, WIDEST * mid), _money(self.max_offset, OFFSET * mid),
-        )  # fmt: skip
+            self,
+            self._steps(known.price_low),
+            _money(self.min_spread, narrow),
+            _money(self.max_spread, WIDEST * mid),
+            _money(self.max_offset, OFFSET * mid),
+        )
 
     def opening(self, market: Market, batch: int) -> Quotes:
         shape = (batch, market.layout.L)
@@ -321,10 +383,22 @@ class TwoSided(HouseRules):
         _, steps, low, high, offset = self.resolved(market)
         (bid, bid_size, ask, ask_size), age, refused = blank = blank_quotes(4, standing)
         post_two_sided(
-            *blank, standing.bid, standing.bid_size, standing.ask, standing.ask_size, standing.age,
-            market.marks_of_listings(state.reference), actions, moves, market.layout.first,
-            low, high, offset, steps, *self._conduct,
-        )  # fmt: skip
+            *blank,
+            standing.bid,
+            standing.bid_size,
+            standing.ask,
+            standing.ask_size,
+            standing.age,
+            market.marks_of_listings(state.reference),
+            actions,
+            moves,
+            market.layout.first,
+            low,
+            high,
+            offset,
+            steps,
+            *self._conduct,
+        )
         return Quotes(bid, bid_size, ask, ask_size, age), refused
 
 
@@ -354,8 +428,14 @@ class SealedBid(HouseRules):
         if self.high is not None:
             known = known_levels(market)
             # A bidder may hold back, but nobody should have to: ties at the limit draw lots.
-            _held(market, "high", self.high, known.cost_high > self.high,
-                  "below the worth to a bidder", known.cost_high)  # fmt: skip
+            _held(
+                market,
+                "high",
+                self.high,
+                known.cost_high > self.high,
+                "below the worth to a bidder",
+                known.cost_high,
+            )
         super().fits(market)
 
     def limits(self, market: Market) -> tuple[Array, Array]:
@@ -381,9 +461,21 @@ class SealedBid(HouseRules):
         _, steps, low, high, _ = self.resolved(market)
         (bid, size), age, refused = blank = blank_quotes(2, standing)
         post_prices(
-            *blank, standing.bid, standing.bid_size, standing.age, state.cost, actions, moves,
-            market.layout.first, -1.0, np.inf, low, high, steps, *self._conduct,
-        )  # fmt: skip
+            *blank,
+            standing.bid,
+            standing.bid_size,
+            standing.age,
+            state.cost,
+            actions,
+            moves,
+            market.layout.first,
+            -1.0,
+            np.inf,
+            low,
+            high,
+            steps,
+            *self._conduct,
+        )
         return Quotes(bid, size, standing.ask, standing.ask_size, age), refused
 
 

@@ -237,9 +237,11 @@ def block(key, count, tick, market, purpose):  # type: ignore[no-untyped-def]
         k0 += w0
         k1 += w1
     return (
-        np.float64(c0 >> shift) * unit, np.float64(c1 >> shift) * unit,
-        np.float64(c2 >> shift) * unit, np.float64(c3 >> shift) * unit,
-    )  # fmt: skip
+        np.float64(c0 >> shift) * unit,
+        np.float64(c1 >> shift) * unit,
+        np.float64(c2 >> shift) * unit,
+        np.float64(c3 >> shift) * unit,
+    )
 
 
 @kernel

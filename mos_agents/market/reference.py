@@ -345,8 +345,11 @@ class Fundamentals:
         )
 
     def fits(self, market: Market) -> None:
-        for name, width in (("price", market.layout.K), ("cost", market.layout.L),
-                            ("demand", market.layout.G)):  # fmt: skip
+        for name, width in (
+            ("price", market.layout.K),
+            ("cost", market.layout.L),
+            ("demand", market.layout.G),
+        ):
             process = getattr(self, name)
             if isinstance(process, JumpDiffusion) and process.rate * market.dt > MOST_ORDERS:
                 raise InputError(

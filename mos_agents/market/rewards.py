@@ -41,20 +41,28 @@ class Objective:
     def fits(self, market: Market) -> None:
         for name in self.by_participant:
             if name not in market.layout.participants:
-                raise InputError(f"by_participant: {name!r} is not one of the participants "
-                                 f"{market.layout.participants}")  # fmt: skip
+                raise InputError(
+                    f"by_participant: {name!r} is not one of the participants "
+                    f"{market.layout.participants}"
+                )
         zero = heeded.always_zero(market)
         named = {f"by_participant.{n}": w for n, w in self.by_participant.items()}
         for owner, weights in {"weights": self.weights, **named}.items():
             for name, weight in weights.items():
                 if weight and name in zero:
-                    raise heeded.refuse(f"rewards.{owner}.{name}", float(weight),
-                                        f"this metric is always 0, as {zero[name]}",
-                                        "set it to 0, or leave it out")  # fmt: skip
+                    raise heeded.refuse(
+                        f"rewards.{owner}.{name}",
+                        float(weight),
+                        f"this metric is always 0, as {zero[name]}",
+                        "set it to 0, or leave it out",
+                    )
         everybody = set(self.by_participant) == set(market.layout.participants)
         if everybody and dict(self.weights) != {"pnl": 1.0}:
-            raise heeded.refuse("rewards.weights", dict(self.weights),
-                                "by_participant gives everybody weights of their own")  # fmt: skip
+            raise heeded.refuse(
+                "rewards.weights",
+                dict(self.weights),
+                "by_participant gives everybody weights of their own",
+            )
 
     def _table(self, market: Market) -> tuple[IntArray, Array]:
         rows = [self.by_participant.get(n, self.weights) for n in market.layout.participants]

@@ -96,15 +96,18 @@ class Place(NamedTuple):
         return state._replace(
             quotes=self.quotes(state.quotes),
             positions=Positions(
-                held.cash, _some(held.inventory, own), np.take(held.on_order, own, axis=2),
-                held.outside_cash, _some(held.outside_units, k),
+                held.cash,
+                _some(held.inventory, own),
+                np.take(held.on_order, own, axis=2),
+                held.outside_cash,
+                _some(held.outside_units, k),
             ),
             reference=_some(state.reference, k),
             cost=_some(state.cost, own),
             demand_scale=_some(state.demand_scale, k),
             excitation=_some(state.excitation, k),
             tape=np.take(state.tape, own, axis=3),
-        )  # fmt: skip
+        )
 
     def arrivals(self, whole: Arrivals) -> Arrivals:
         """The part's arrivals, in their order and with its own numbers of groups."""
@@ -114,9 +117,14 @@ class Place(NamedTuple):
         mine = group >= 0
         start = np.concatenate(([0], np.cumsum(mine)))[whole.start]
         return Arrivals(
-            _some(whole.mass, self.instruments), _some(whole.exposure, self.instruments), start,
-            group[mine], whole.side[mine], whole.size[mine], whole.intent[mine],
-        )  # fmt: skip
+            _some(whole.mass, self.instruments),
+            _some(whole.exposure, self.instruments),
+            start,
+            group[mine],
+            whole.side[mine],
+            whole.size[mine],
+            whole.intent[mine],
+        )
 
 
 @short_repr
@@ -294,8 +302,11 @@ def side_by_side(
     """
     rule = SideBySide(tuple(parts))
     stages: Mapping[str, Any] = {
-        "execution": rule, "quotes": rule, "arrivals": rule, "reference": rule,
-    }  # fmt: skip
+        "execution": rule,
+        "quotes": rule,
+        "arrivals": rule,
+        "reference": rule,
+    }
     return Market(layout, catalogue, **stages, **others)
 
 
@@ -303,14 +314,25 @@ def _place(market: Market, part: Part) -> Place:
     layout, listed = market.layout, market.catalogue
     inside, listings = layout.only(part.instruments)
     catalogue = Catalogue(
-        listed.cost[listings], listed.reference_price[listings], listed.quality[listings],
-        listed.stock[listings], listed.nest[listings] if listed.nest is not None else None,
-    )  # fmt: skip
+        listed.cost[listings],
+        listed.reference_price[listings],
+        listed.quality[listings],
+        listed.stock[listings],
+        listed.nest[listings] if listed.nest is not None else None,
+    )
     alone = Market(
-        inside, catalogue, part.execution, part.quotes, arrivals=part.arrivals,
-        positions=market.positions, reference=part.reference, dt=market.dt,
-        horizon=market.horizon, name=part.name, whole=False,
-    )  # fmt: skip
+        inside,
+        catalogue,
+        part.execution,
+        part.quotes,
+        arrivals=part.arrivals,
+        positions=market.positions,
+        reference=part.reference,
+        dt=market.dt,
+        horizon=market.horizon,
+        name=part.name,
+        whole=False,
+    )
     numbers = np.array([layout.instruments.index(name) for name in inside.instruments])
     return Place(part, alone, listings, numbers)
 

@@ -137,9 +137,13 @@ class Observer(Protocol):
         """What participant n sees, in order."""
 
     def observe(
-        self, market: Market, state: State, arrivals: Arrivals, executions: Executions,
+        self,
+        market: Market,
+        state: State,
+        arrivals: Arrivals,
+        executions: Executions,
         shocks: Shocks,
-    ) -> Array:  # fmt: skip
+    ) -> Array:
         """[B, sum of D_n]: every participant's observation, in roster order."""
 
 

@@ -153,9 +153,14 @@ class Market:
         looks = np.zeros((batch, layout.G))
         empty = np.empty(0, np.int64)
         arrivals = Arrivals(
-            np.zeros((batch, layout.G, 2)), looks, np.zeros(batch + 1, np.int64), empty, empty,
-            np.empty(0), np.empty(0),
-        )  # fmt: skip
+            np.zeros((batch, layout.G, 2)),
+            looks,
+            np.zeros(batch + 1, np.int64),
+            empty,
+            empty,
+            np.empty(0),
+            np.empty(0),
+        )
         executions = Executions(none, none, none, none, none, none)
         return self.observations.observe(self, state, arrivals, executions, shocks)
 
@@ -428,9 +433,12 @@ def drawn_ahead(market: Market, state: State, shocks: Shocks) -> tuple[Arrivals,
 
 
 def tick(
-    market: Market, state: State, actions: Array, shocks: Shocks,
+    market: Market,
+    state: State,
+    actions: Array,
+    shocks: Shocks,
     arrived: tuple[Arrivals, Array] | None = None,
-) -> Step:  # fmt: skip
+) -> Step:
     """One pass of the loop: actions [B, L, A] in roster order, never in order of completion.
 
     What participants who are not on the move propose is not looked at. Refused actions leave the
@@ -455,8 +463,10 @@ def _check_shape(market: Market, state: State, actions: Array) -> None:
     """Compiled code does not look at bounds: another shape would have it read foreign memory."""
     wanted = (*state.cost.shape, market.action_width)
     if actions.shape != wanted:
-        raise InputError(f"actions of shape {actions.shape} must be {wanted} = (markets, listings, "
-                         f"{'/'.join(market.quotes.features)})")  # fmt: skip
+        raise InputError(
+            f"actions of shape {actions.shape} must be {wanted} = (markets, listings, "
+            f"{'/'.join(market.quotes.features)})"
+        )
 
 
 def _recorded(state: State) -> Array:

@@ -145,9 +145,12 @@ def _in_money(rule: HouseRules, market: Market, i: int) -> HouseRules:
     low, high = float(made.low[i]), float(made.high[i])
     if isinstance(rule, TwoSided):
         return replace(
-            rule, tick_size=tick_size, min_spread=low, max_spread=high,
+            rule,
+            tick_size=tick_size,
+            min_spread=low,
+            max_spread=high,
             max_offset=float(made.offset[i]),
-        )  # fmt: skip
+        )
     return replace(rule, tick_size=tick_size, low=low, high=high)  # type: ignore[call-arg]
 
 
@@ -174,9 +177,13 @@ def _listing(
         return old.bid[b, i], old.bid_size[b, i], ask, size, _worse(bad_size, broken)
     # A sealed bid: any price within the house's limits, whatever stood before.
     free = PostedPrice(
-        rule.tick_size, rule.conduct, min_margin=-0.999, max_relative_change=1e300,
-        low=rule.low, high=rule.high,  # type: ignore[attr-defined]
-    )  # fmt: skip
+        rule.tick_size,
+        rule.conduct,
+        min_margin=-0.999,
+        max_relative_change=1e300,
+        low=rule.low,  # type: ignore[attr-defined]
+        high=rule.high,  # type: ignore[attr-defined]
+    )
     bid, broken = posted_price(free, price, 1.0, 0.0)
     return bid, size, old.ask[b, i], old.ask_size[b, i], _worse(bad_size, broken)
 
@@ -226,9 +233,14 @@ def hawkes_path(
 
 
 def sessions(
-    visitors: Array, views: Iterator[float], n_products: int, least: int, most: int,
-    contamination: float, factor: float,
-) -> Iterator[tuple[list[int], bool]]:  # fmt: skip
+    visitors: Array,
+    views: Iterator[float],
+    n_products: int,
+    least: int,
+    most: int,
+    contamination: float,
+    factor: float,
+) -> Iterator[tuple[list[int], bool]]:
     """What each session looks at, and whether it is a scraper's; `visitors` is [sessions, 2]."""
     deck = list(range(n_products))
     for kind, wish in visitors:
@@ -326,9 +338,12 @@ def sell_mass(shares: Shares, mass: Array, stock: Array, offered: Any) -> tuple[
 
 
 def serve(
-    shares: Shares, customers: Iterable[tuple[Any, int, float, float]], stock: Array, offered: Any,
+    shares: Shares,
+    customers: Iterable[tuple[Any, int, float, float]],
+    stock: Array,
+    offered: Any,
     uniforms: Iterable[float],
-) -> tuple[Array, ...]:  # fmt: skip
+) -> tuple[Array, ...]:
     """Sold, demand, lost [L] of one market: buyers (group's listings, side, size, intent) in turn.
 
     Each draws one number: it says whom she would choose with everything in stock (demand) and whom
@@ -367,9 +382,13 @@ def _pick(probabilities: Array, uniform: float) -> int | None:
 
 
 def fill_order(
-    size: float, distance: dict[Any, float], shown: dict[Any, float], room: dict[Any, float],
-    reach: float, lot: float,
-) -> tuple[dict[Any, float], dict[Any, float], dict[Any, float]]:  # fmt: skip
+    size: float,
+    distance: dict[Any, float],
+    shown: dict[Any, float],
+    room: dict[Any, float],
+    reach: float,
+    lot: float,
+) -> tuple[dict[Any, float], dict[Any, float], dict[Any, float]]:
     """One order through one side of the book: fills, demand and lost by maker.
 
     The best price first, as far as the order reaches. Equal quotes share alike; odd units go one
@@ -408,9 +427,15 @@ def _split(size: float, makers: list[Any], lot: float) -> dict[Any, float]:
 
 
 def fill_book(
-    market: Market, quotes: Quotes, mid: Array, rooms: tuple[Array, Array], arrivals: Arrivals,
-    uniforms: Array, kappa: float, scale: float,
-) -> tuple[Array, Array, Array, Array]:  # fmt: skip
+    market: Market,
+    quotes: Quotes,
+    mid: Array,
+    rooms: tuple[Array, Array],
+    arrivals: Arrivals,
+    uniforms: Array,
+    kappa: float,
+    scale: float,
+) -> tuple[Array, Array, Array, Array]:
     """Sold, bought, demand, lost [B, L]: every order of every market through its book."""
     bought, sold, demand, lost = np.zeros((4, *mid.shape))
     listings = list(groups_of(market))
@@ -424,9 +449,7 @@ def fill_book(
             uniform = float(uniforms[e])
             reach = np.log(scale / max(uniform, 1e-300)) / kappa
             lot = (uniform * 65536.0) % 1.0
-            made = fill_order(
-                float(arrivals.size[e]), distance, shown, left[side], reach, lot
-            )  # fmt: skip
+            made = fill_order(float(arrivals.size[e]), distance, shown, left[side], reach, lot)
             for i in own:
                 (sold if side == 0 else bought)[b, i] += made[0][i]
                 demand[b, i] += made[1][i]
@@ -475,8 +498,9 @@ def book(
     rule: Any = market.positions
     layout = market.layout
     after = Positions(*(a.copy() for a in state.positions))
-    flows = {k: np.zeros_like(after.cash)
-             for k in ("revenue", "spending", "holding", "shortage", "fees")}  # fmt: skip
+    flows = {
+        k: np.zeros_like(after.cash) for k in ("revenue", "spending", "holding", "shortage", "fees")
+    }
     platform = layout.roles.index("platform") if "platform" in layout.roles else None
 
     def pay(b: int, n: int, kind: str, amount: Any) -> None:
@@ -534,9 +558,13 @@ def worth(market: Market, state: State) -> Array:
 
 
 def metrics(
-    market: Market, before: State, after: State, arrivals: Arrivals, executions: Executions,
+    market: Market,
+    before: State,
+    after: State,
+    arrivals: Arrivals,
+    executions: Executions,
     flows: dict[str, Array],
-) -> dict[str, Array]:  # fmt: skip
+) -> dict[str, Array]:
     """The tick's metrics by name, [B, N] each: PnL is what somebody is worth more than before."""
     layout, found = market.layout, {name: np.zeros_like(before.positions.cash) for name in METRICS}
     mark = market.positions.marks(market, before)
@@ -562,8 +590,8 @@ def metrics(
         )
         found["inventory_pnl"][:, n] += after.positions.inventory[:, i] * (later - mark)[:, i]
         found["inventory_risk"][:, n] += (
-            (market.sigmas[i] * after.positions.inventory[:, i]) ** 2 / 2
-        )  # fmt: skip
+            market.sigmas[i] * after.positions.inventory[:, i]
+        ) ** 2 / 2
     found["pnl"] = worth(market, after) - worth(market, before)
     found["revenue"], found["cost"] = flows["revenue"], flows["spending"]
     found["position_cost"] = flows["holding"] + flows["shortage"]
@@ -578,9 +606,14 @@ def metrics(
 
 
 def observed(
-    market: Market, state: State, arrivals: Arrivals, executions: Executions, name: str, n: int,
+    market: Market,
+    state: State,
+    arrivals: Arrivals,
+    executions: Executions,
+    name: str,
+    n: int,
     index: IntArray,
-) -> Array:  # fmt: skip
+) -> Array:
     """[B, size] what participant n sees in the field `name`, without noise."""
     delay = market.observations.delay
     if delay:

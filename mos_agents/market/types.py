@@ -204,9 +204,13 @@ class Layout:
         number = np.array([names.index(k) if k in names else -1 for k in self.instruments])
         listings = np.flatnonzero(number[self.instrument] >= 0)
         inside = Layout(
-            self.participants, self.roles, names, self.seller[listings],
-            number[self.instrument[listings]], self.choice,
-        )  # fmt: skip
+            self.participants,
+            self.roles,
+            names,
+            self.seller[listings],
+            number[self.instrument[listings]],
+            self.choice,
+        )
         return inside, listings
 
     def own(self, n: int) -> slice:

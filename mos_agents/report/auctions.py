@@ -27,9 +27,12 @@ MOST_DOTS = 700
 
 def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
     pictures = (
-        shading(data, points), paid(data, points), surplus(data),
-        shares_over_time(data, points, "items won"), cumulative_pnl(data, points, "surplus"),
-    )  # fmt: skip
+        shading(data, points),
+        paid(data, points),
+        surplus(data),
+        shares_over_time(data, points, "items won"),
+        cumulative_pnl(data, points, "surplus"),
+    )
     return pictures
 
 
@@ -38,8 +41,9 @@ def shading(data: Data, points: int) -> Picture:
     shown = data.named[:6]
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
-    figure, grid = style.canvas(style.WIDE, 0.3 + 3.1 * rows, rows, columns, sharex=True,
-                                sharey=True)  # fmt: skip
+    figure, grid = style.canvas(
+        style.WIDE, 0.3 + 3.1 * rows, rows, columns, sharex=True, sharey=True
+    )
     top = float(max(data.listings["cost"].max(), np.nanmax(np.nan_to_num(bids_of(data)))))
     for axes, n in zip(grid.flat, shown, strict=False):
         own = data.seller == n
@@ -49,8 +53,15 @@ def shading(data: Data, points: int) -> Picture:
         colour = group_colours(data)[data.named.index(n)]
         axes.plot([0, top], [0, top], color=style.SOFT, linewidth=0.8, linestyle=(0, (4, 2)))
         lose, win = keep & ~won, keep & won
-        axes.scatter(worth[lose], bid[lose], s=9, facecolor="none", edgecolor=colour,
-                     linewidth=0.5, alpha=0.6)  # fmt: skip
+        axes.scatter(
+            worth[lose],
+            bid[lose],
+            s=9,
+            facecolor="none",
+            edgecolor=colour,
+            linewidth=0.5,
+            alpha=0.6,
+        )
         axes.scatter(worth[win], bid[win], s=12, color=colour, linewidth=0, alpha=0.9)
         style.title(axes, data.names[n])
         axes.grid(axis="x", visible=True)
@@ -63,15 +74,20 @@ def shading(data: Data, points: int) -> Picture:
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     return Picture(
-        "shading", "Bids against worths",
+        "shading",
+        "Bids against worths",
         "Each dot is a bid"
         + (" in the first market" if data.run.facts["markets"] > 1 else "")
         + "; filled ones won. On the dashed line a bid equals the worth and winning earns nothing; "
         "the distance below it is the shading.",
-        style.svg(figure, "shading", "Bids against worths per bidder"), True,
-        (("won", style.INK, "dots"), ("lost", style.INK, "ring"),
-         ("bid = worth", style.SOFT, "dash")),
-    )  # fmt: skip
+        style.svg(figure, "shading", "Bids against worths per bidder"),
+        True,
+        (
+            ("won", style.INK, "dots"),
+            ("lost", style.INK, "ring"),
+            ("bid = worth", style.SOFT, "dash"),
+        ),
+    )
 
 
 def paid(data: Data, points: int) -> Picture:
@@ -84,8 +100,11 @@ def paid(data: Data, points: int) -> Picture:
     for values, colour, dash in ((price, style.INK, "-"), (best, style.SOFT, (0, (4, 2)))):
         x, y = thin(data.ticks, rolling(values, window), points)
         axes.plot(x, y, color=colour, linestyle=dash)
-    marks = [("price paid", style.REST, "dots"), (f"mean over {window} ticks", style.INK, "line"),
-             ("highest worth", style.SOFT, "dash")]  # fmt: skip
+    marks = [
+        ("price paid", style.REST, "dots"),
+        (f"mean over {window} ticks", style.INK, "line"),
+        ("highest worth", style.SOFT, "dash"),
+    ]
     reserve = data.run.facts["market"].get("reserve") or 0.0
     if reserve > 0:
         axes.axhline(reserve, color=style.INK, linewidth=0.8, linestyle=(0, (1, 1.6)))
@@ -93,12 +112,15 @@ def paid(data: Data, points: int) -> Picture:
     over_time(axes, data)
     axes.set_ylim(0, None)
     return Picture(
-        "paid", "Prices paid",
+        "paid",
+        "Prices paid",
         "The price of each item sold, its moving mean, and the mean of the highest worth among the "
         "bidders: the seller's most."
         + (f" Dots are every {ordinal(size)} recorded tick." if size > 1 else ""),
-        style.svg(figure, "paid", "Prices paid over time"), False, tuple(marks),
-    )  # fmt: skip
+        style.svg(figure, "paid", "Prices paid over time"),
+        False,
+        tuple(marks),
+    )
 
 
 def surplus(data: Data) -> Picture:
@@ -119,8 +141,14 @@ def surplus(data: Data) -> Picture:
     whole = max(revenue + kept + fees + wasted, 1e-300)
     axes.barh(rows, values, height=0.56, color=colours, linewidth=0)
     for row, value in zip(rows, values, strict=True):
-        axes.annotate(percent(value / whole), (max(value, 0), row), xytext=(4, 0),
-                      textcoords="offset points", va="center", color=style.SOFT)  # fmt: skip
+        axes.annotate(
+            percent(value / whole),
+            (max(value, 0), row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=style.SOFT,
+        )
     axes.set_yticks(rows, [style.shortened(label, 22) for label in labels])
     axes.tick_params(axis="y", labelcolor=style.INK)
     axes.grid(axis="y", visible=False)
@@ -128,8 +156,10 @@ def surplus(data: Data) -> Picture:
     axes.margins(x=0.14)
     axes.set_xlabel("money", labelpad=1)
     return Picture(
-        "surplus", "Who got the surplus",
+        "surplus",
+        "Who got the surplus",
         "The highest worths of the items sold, divided: what the seller was paid, what each bidder "
         "kept, and what was wasted because the item went to somebody who valued it less.",
-        style.svg(figure, "surplus", "Division of the surplus"), False,
-    )  # fmt: skip
+        style.svg(figure, "surplus", "Division of the surplus"),
+        False,
+    )

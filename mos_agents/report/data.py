@@ -17,12 +17,28 @@ CELLS = 1_000_000
 """Rows of listings that a report looks at; of a longer run, every n-th recorded tick."""
 
 LISTINGS = (
-    "bid", "bid_size", "ask", "ask_size", "sold", "sold_price", "bought", "bought_price", "lost",
-    "inventory", "cost", "reference",
-)  # fmt: skip
+    "bid",
+    "bid_size",
+    "ask",
+    "ask_size",
+    "sold",
+    "sold_price",
+    "bought",
+    "bought_price",
+    "lost",
+    "inventory",
+    "cost",
+    "reference",
+)
 PARTICIPANTS = (
-    "pnl", "reward", "spread_capture", "inventory_pnl", "holding_cost", "position_cost", "fees",
-)  # fmt: skip
+    "pnl",
+    "reward",
+    "spread_capture",
+    "inventory_pnl",
+    "holding_cost",
+    "position_cost",
+    "fees",
+)
 MOST_NAMED = 6
 """Participants with a colour of their own; the others share a grey."""
 
@@ -57,9 +73,17 @@ class Data:
         ticks, listings = _columns(run, "listings", LISTINGS, len(seller), skip)
         _, participants = _columns(run, "participants", PARTICIPANTS, len(names), skip)
         return cls(
-            run, ticks, listings, participants, _means(run, len(names)), names, instruments,
-            seller, instrument, _refusals(run),
-        )  # fmt: skip
+            run,
+            ticks,
+            listings,
+            participants,
+            _means(run, len(names)),
+            names,
+            instruments,
+            seller,
+            instrument,
+            _refusals(run),
+        )
 
     @property
     def kind(self) -> str:

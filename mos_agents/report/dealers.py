@@ -33,10 +33,14 @@ MOST_PANELS = 6
 
 def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
     pictures = (
-        zoom(data), earnings(data, points), spreads(data, points),
-        shares_over_time(data, points, "units traded"), inventories(data, points),
-        mids(data, points), parts_of_pnl(data, "spread capture"),
-    )  # fmt: skip
+        zoom(data),
+        earnings(data, points),
+        spreads(data, points),
+        shares_over_time(data, points, "units traded"),
+        inventories(data, points),
+        mids(data, points),
+        parts_of_pnl(data, "spread capture"),
+    )
     return pictures
 
 
@@ -55,29 +59,39 @@ def zoom(data: Data) -> Picture:
     for i in own[::-1]:
         colour = palette[int(data.seller[i])]
         for price, size, units_of, mark in (
-            ("ask", "ask_size", "sold", "^"), ("bid", "bid_size", "bought", "v")
-        ):  # fmt: skip
+            ("ask", "ask_size", "sold", "^"),
+            ("bid", "bid_size", "bought", "v"),
+        ):
             stands = data.listings[size][view, 0, i] > 0
             y = np.where(stands, data.listings[price][view, 0, i], np.nan)
             axes.plot(ticks, y, color=colour, drawstyle="steps-mid", linewidth=1, alpha=0.9)
             traded = data.listings[units_of][view, 0, i] > 0
-            axes.scatter(ticks[traded], data.listings[f"{units_of}_price"][view, 0, i][traded],
-                         marker=mark, s=16, color=colour, linewidth=0.3, edgecolor="white",
-                         zorder=3)  # fmt: skip
+            axes.scatter(
+                ticks[traded],
+                data.listings[f"{units_of}_price"][view, 0, i][traded],
+                marker=mark,
+                s=16,
+                color=colour,
+                linewidth=0.3,
+                edgecolor="white",
+                zorder=3,
+            )
     mid = data.listings["reference"][view, 0, own[0]]
     axes.plot(ticks, mid, color=style.INK, linewidth=1.3, drawstyle="steps-mid")
     axes.set_xlim(ticks[0] - 0.5, ticks[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     axes.set_xlabel("tick", labelpad=1)
     return Picture(
-        "quotes", f"Mid and quotes: {data.instruments[k]}, ticks {ticks[0]:,} to {ticks[-1]:,}",
+        "quotes",
+        f"Mid and quotes: {data.instruments[k]}, ticks {ticks[0]:,} to {ticks[-1]:,}",
         "Bids and asks of every maker around the mid price, where most was traded"
         + (", in the first market" if data.run.facts["markets"] > 1 else "")
         + "; triangles up are sales at the ask, down are purchases at the bid. Quotes that lean to "
         "one side of the mid shed inventory.",
-        style.svg(figure, "quotes", "Mid price with every maker's bid and ask"), True,
+        style.svg(figure, "quotes", "Mid price with every maker's bid and ask"),
+        True,
         (*legend(data), ("mid", style.INK, "line")),
-    )  # fmt: skip
+    )
 
 
 def earnings(data: Data, points: int) -> Picture:
@@ -85,8 +99,9 @@ def earnings(data: Data, points: int) -> Picture:
     shown = data.named[:MOST_PANELS]
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
-    figure, grid = style.canvas(style.WIDE, 0.3 + 2.7 * rows, rows, columns, sharex=True,
-                                sharey=True)  # fmt: skip
+    figure, grid = style.canvas(
+        style.WIDE, 0.3 + 2.7 * rows, rows, columns, sharex=True, sharey=True
+    )
     sums = {c: np.cumsum(data.means[c], axis=0) for c in ("spread_capture", "inventory_pnl", "pnl")}
     ticks = np.arange(len(sums["pnl"]))
     looks = {
@@ -110,12 +125,14 @@ def earnings(data: Data, points: int) -> Picture:
         ("inventory PnL", looks["inventory_pnl"][0], "dot"),
     )
     return Picture(
-        "earnings", "Spread capture against inventory PnL",
+        "earnings",
+        "Spread capture against inventory PnL",
         "What trading against the mid has earned so far, and what the mid's moves did to the "
         f"inventory held{_mean(data)}. A maker earns the first and is at the mercy of the second.",
-        style.svg(figure, "earnings", "Cumulative spread capture, inventory PnL and PnL"), True,
+        style.svg(figure, "earnings", "Cumulative spread capture, inventory PnL and PnL"),
+        True,
         marks,
-    )  # fmt: skip
+    )
 
 
 def _mean(data: Data) -> str:
@@ -127,21 +144,24 @@ def spreads(data: Data, points: int) -> Picture:
     figure, grid = style.canvas(style.HALF, 3.1)
     axes = grid[0, 0]
     window = max(1, window_of(data) // 4)
-    wide = np.stack([np.nanmean(or_nan(quoted(data)[:, :, ms]), axis=2) for _, ms in data.groups],
-                    axis=2)  # fmt: skip
+    wide = np.stack(
+        [np.nanmean(or_nan(quoted(data)[:, :, ms]), axis=2) for _, ms in data.groups], axis=2
+    )
     lines(axes, data, rolling(wide, window), points)
     x, y = thin(data.ticks, rolling(inside(data), window), points)
     axes.plot(x, y, color=style.INK, linewidth=1.2, linestyle=(0, (1.2, 1.2)))
     top = float(np.nanmax(np.append(axes.get_ylim()[1], y)))
     axes.set_ylim(min(0.0, float(np.nanmin(y, initial=0.0))), 1.05 * top)
     return Picture(
-        "spreads", "Quoted spread",
+        "spreads",
+        "Quoted spread",
         "Ask minus bid of each maker's own quotes, and of the best bid and ask of all (dotted), "
         f"mean over assets{over_markets(data)}. Below zero, one maker bids more than another asks: "
         "both lean far to shed inventory." + thinned(data, points),
-        style.svg(figure, "spreads", "Quoted spreads over time"), False,
+        style.svg(figure, "spreads", "Quoted spreads over time"),
+        False,
         (*legend(data), ("best of all", style.INK, "dot")),
-    )  # fmt: skip
+    )
 
 
 def inventories(data: Data, points: int) -> Picture:
@@ -151,8 +171,14 @@ def inventories(data: Data, points: int) -> Picture:
     shown = sorted(np.argsort(-by_asset, kind="stable")[:MOST_PANELS].tolist())
     columns = len(shown) if len(shown) < 6 else 3
     rows = -(-len(shown) // columns)
-    figure, grid = style.canvas(style.WIDE, 0.3 + (2.8 if rows == 1 else 2.1 * rows), rows, columns,
-                                sharex=True, sharey=True)  # fmt: skip
+    figure, grid = style.canvas(
+        style.WIDE,
+        0.3 + (2.8 if rows == 1 else 2.1 * rows),
+        rows,
+        columns,
+        sharex=True,
+        sharey=True,
+    )
     limit = data.run.facts["market"].get("limit")
     palette = colour_of(data)
     largest = np.abs(data.listings["inventory"][:, 0]).max()
@@ -173,14 +199,16 @@ def inventories(data: Data, points: int) -> Picture:
         axes.set_visible(False)
     bound = (("position limit", style.SOFT, "dash"),) if limit and largest > 0.5 * limit else ()
     return Picture(
-        "inventory", "Inventory",
+        "inventory",
+        "Inventory",
         "Units held (below zero: short) of each asset"
         + (", in the first market" if data.run.facts["markets"] > 1 else "")
         + ". A line that stays away from zero carries the risk of the mid's next move; at the "
         "limit, one side of the quote is taken away." + told(len(data.ticks), points),
-        style.svg(figure, "inventory", "Inventory per asset and maker over time"), True,
+        style.svg(figure, "inventory", "Inventory per asset and maker over time"),
+        True,
         (*legend(data), *bound),
-    )  # fmt: skip
+    )
 
 
 def mids(data: Data, points: int) -> Picture:
@@ -197,14 +225,23 @@ def mids(data: Data, points: int) -> Picture:
     for i, (end, shade) in sorted(ends.items(), key=lambda one: one[1][0]):
         above = max(end, above + gap)  # names do not lie upon each other
         name = style.shortened(data.instruments[data.instrument[i]], 14)
-        axes.annotate(name, (data.ticks[-1], above),
-                      xytext=(3, 0), textcoords="offset points", va="center", fontsize=7,
-                      color=str(shade), annotation_clip=False)  # fmt: skip
+        axes.annotate(
+            name,
+            (data.ticks[-1], above),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            color=str(shade),
+            annotation_clip=False,
+        )
     over_time(axes, data)
     return Picture(
-        "mids", "Mid prices",
+        "mids",
+        "Mid prices",
         "The reference price of each asset"
         + (", in the first market." if data.run.facts["markets"] > 1 else ".")
         + told(len(data.ticks), points),
-        style.svg(figure, "mids", "Mid prices over time"), False,
-    )  # fmt: skip
+        style.svg(figure, "mids", "Mid prices over time"),
+        False,
+    )

@@ -140,12 +140,14 @@ def cumulative_pnl(data: Data, points: int, what: str = "PnL") -> Picture:
         over_time(axes[0, 0], data)
     axes[0, 0].axhline(0, color=style.SOFT, linewidth=0.6)
     return Picture(
-        "pnl", f"Cumulative {what}",
+        "pnl",
+        f"Cumulative {what}",
         f"{what[0].upper()}{what[1:]} so far, in money{over_markets(data)}. Steady slopes are "
         "steady margins; a kink is a change of regime.",
-        style.svg(figure, "pnl", f"Cumulative {what} per participant over time"), False,
+        style.svg(figure, "pnl", f"Cumulative {what} per participant over time"),
+        False,
         legend(data),
-    )  # fmt: skip
+    )
 
 
 def parts_of_pnl(data: Data, first: str) -> Picture:
@@ -181,11 +183,13 @@ def parts_of_pnl(data: Data, first: str) -> Picture:
     axes.set_xlabel("money", labelpad=1)
     shown = tuple((label, style.PARTS[key], "box") for key, label, _ in parts)
     return Picture(
-        "parts", "What the PnL is made of",
+        "parts",
+        "What the PnL is made of",
         "Earnings to the right of zero, costs to the left; the dot is their sum, the PnL.",
-        style.svg(figure, "parts", "Parts of the PnL per participant"), False,
+        style.svg(figure, "parts", "Parts of the PnL per participant"),
+        False,
         (*shown, ("PnL", style.INK, "dots")),
-    )  # fmt: skip
+    )
 
 
 def shares_over_time(data: Data, points: int, of: str = "units sold") -> Picture:
@@ -199,18 +203,25 @@ def shares_over_time(data: Data, points: int, of: str = "units sold") -> Picture
     figure, grid = style.canvas(style.HALF, 3.1)
     axes = grid[0, 0]
     axes.stackplot(
-        x, np.nan_to_num(y.T), colors=group_colours(data), linewidth=0.6, edgecolor="white",
+        x,
+        np.nan_to_num(y.T),
+        colors=group_colours(data),
+        linewidth=0.6,
+        edgecolor="white",
         alpha=0.85,
-    )  # fmt: skip
+    )
     over_time(axes, data)
     axes.set_ylim(0, 1)
     percents(axes)
     return Picture(
-        "shares", f"Shares of {of}",
+        "shares",
+        f"Shares of {of}",
         f"Each band is a participant's share of all {of}, a moving mean over {window} recorded "
         f"tick{'s' * (window > 1)}{over_markets(data, band=False)}.",
-        style.svg(figure, "shares", f"Shares of {of} over time"), False, legend(data, "box"),
-    )  # fmt: skip
+        style.svg(figure, "shares", f"Shares of {of} over time"),
+        False,
+        legend(data, "box"),
+    )
 
 
 def thinned(data: Data, points: int) -> str:
@@ -227,17 +238,28 @@ def over_markets(data: Data, band: bool = True) -> str:
 
 
 def bars(
-    data: Data, name: str, heading: str, caption: str, values: Sequence[float],
-    label: str, form: Callable[[float], str] = plain,
-) -> Picture:  # fmt: skip
+    data: Data,
+    name: str,
+    heading: str,
+    caption: str,
+    values: Sequence[float],
+    label: str,
+    form: Callable[[float], str] = plain,
+) -> Picture:
     """A bar per group."""
     figure, grid = style.canvas(style.HALF, max(2.2, 0.28 * len(data.groups) + 0.9))
     axes = grid[0, 0]
     rows = np.arange(len(data.groups))[::-1]
     axes.barh(rows, values, height=0.56, color=group_colours(data), linewidth=0)
     for row, value in zip(rows, values, strict=True):
-        axes.annotate(form(value), (value, row), xytext=(4, 0), textcoords="offset points",
-                      va="center", color=style.SOFT)  # fmt: skip
+        axes.annotate(
+            form(value),
+            (value, row),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=style.SOFT,
+        )
     axes.set_yticks(rows, [style.shortened(n, 22) for n, _ in data.groups])
     axes.tick_params(axis="y", labelcolor=style.INK)
     axes.grid(axis="y", visible=False)

@@ -57,18 +57,29 @@ def html(made: Learning) -> str:
     """The page, self-contained."""
     with style.styled():
         pictures = (learning(made), close_up(made), punishment(made))
-    return document(made.title, [
-        "<header>", f"<h1>{escape(made.title)}</h1>",
-        f'<p class="lead">{escape(made.lead)}</p>', "</header>",
-        "<section>", "<h2>In short</h2>",
-        f'<p class="summary">{escape(made.verdict)}</p>', "</section>",
-        '<section class="gallery">', *(figure(one) for one in pictures), "</section>",
-        *table(Table(made.head, made.rows, made.note), "Beside its controls"),
-        '<section class="provenance">', "<h2>How this was made</h2>", '<table class="facts">',
-        *(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>"
-          for k, v in made.facts),
-        "</table>", "</section>",
-    ])  # fmt: skip
+    return document(
+        made.title,
+        [
+            "<header>",
+            f"<h1>{escape(made.title)}</h1>",
+            f'<p class="lead">{escape(made.lead)}</p>',
+            "</header>",
+            "<section>",
+            "<h2>In short</h2>",
+            f'<p class="summary">{escape(made.verdict)}</p>',
+            "</section>",
+            '<section class="gallery">',
+            *(figure(one) for one in pictures),
+            "</section>",
+            *table(Table(made.head, made.rows, made.note), "Beside its controls"),
+            '<section class="provenance">',
+            "<h2>How this was made</h2>",
+            '<table class="facts">',
+            *(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in made.facts),
+            "</table>",
+            "</section>",
+        ],
+    )
 
 
 def picture(made: Learning, path: Path) -> Path:
@@ -98,14 +109,16 @@ def learning(made: Learning) -> Picture:
     drawn, grid = style.canvas(style.WIDE, 3.3)
     draw_path(grid[0, 0], made)
     return Picture(
-        "learning", "Prices over a session",
+        "learning",
+        "Prices over a session",
         "Means over blocks of periods in one session (of those with price wars that came to rest, "
         "the one nearest the median profit gain), from random prices to the strategies that no "
         "longer change. Dashed: the price of competition (Bertrand-Nash) below, that of joint "
         "profit above.",
-        style.svg(drawn, "learning", "Prices of the firms over a session of learning"), True,
+        style.svg(drawn, "learning", "Prices of the firms over a session of learning"),
+        True,
         legend(made),
-    )  # fmt: skip
+    )
 
 
 def close_up(made: Learning) -> Picture:
@@ -114,16 +127,18 @@ def close_up(made: Learning) -> Picture:
     count = len(made.wars)
     wars = "no price war" if not count else "1 price war" if count == 1 else f"{count} price wars"
     return Picture(
-        "wars", "Late in the learning, period by period",
+        "wars",
+        "Late in the learning, period by period",
         f"{len(made.close):,} periods of the same session, while firms still try a price now and "
         f"then: {wars}, shaded. A war begins when the mean price has fallen by a quarter of the "
         "way between the dashed lines, two firms having cut within three periods, and ends when "
         "it is back. Falls of this kind also happen by chance, and among firms that never met: "
         "their number is no evidence of anything. What counts is the comparison with chance in "
         "the table.",
-        style.svg(drawn, "wars", "Prices period by period with price wars shaded"), True,
+        style.svg(drawn, "wars", "Prices period by period with price wars shaded"),
+        True,
         (*legend(made), ("price war", WAR, "box")),
-    )  # fmt: skip
+    )
 
 
 def punishment(made: Learning) -> Picture:
@@ -136,14 +151,16 @@ def punishment(made: Learning) -> Picture:
         for who, colour in (("who cuts", style.PALETTE[1]), ("the rival", style.PALETTE[0]))
     )
     return Picture(
-        "punishment", "What follows a forced cut",
+        "punishment",
+        "What follows a forced cut",
         "Learning and trying are switched off; one firm is made to ask its best short-run price "
         "for one period (tau = 1). Mean change of prices against the same play left alone, over "
         "all sessions and both firms; the band is the 95% interval for the rival's mean, over "
         "sessions.",
-        style.svg(drawn, "punishment", "Relative price changes after a forced price cut"), True,
+        style.svg(drawn, "punishment", "Relative price changes after a forced price cut"),
+        True,
         marks,
-    )  # fmt: skip
+    )
 
 
 # --- the drawings ---------------------------------------------------------------------------------
@@ -175,9 +192,13 @@ def draw_response(axes: Axes, made: Learning) -> None:
     first = next(iter(made.response.values()))
     tau = np.arange(len(first)) - made.shock + 1
     axes.fill_between(
-        tau, 100 * made.band[:, 0], 100 * made.band[:, 1], color=style.PALETTE[0], alpha=0.15,
+        tau,
+        100 * made.band[:, 0],
+        100 * made.band[:, 1],
+        color=style.PALETTE[0],
+        alpha=0.15,
         linewidth=0,
-    )  # fmt: skip
+    )
     for values, dashes in zip(made.response.values(), ("-", "--"), strict=False):
         axes.plot(tau, 100 * values[:, 0], color=style.PALETTE[1], linestyle=dashes, marker=".")
         axes.plot(tau, 100 * values[:, 1], color=style.PALETTE[0], linestyle=dashes, marker=".")
@@ -189,19 +210,24 @@ def draw_response(axes: Axes, made: Learning) -> None:
 
 
 def benchmarks(axes: Axes, made: Learning) -> None:
-    for value, name, colour in (
-        (made.nash, "Nash", NASH), (made.joint, "joint profit", JOINT)
-    ):  # fmt: skip
+    for value, name, colour in ((made.nash, "Nash", NASH), (made.joint, "joint profit", JOINT)):
         axes.axhline(value, color=colour, linestyle=(0, (5, 3)), linewidth=0.9, zorder=1)
         axes.annotate(
-            name, (1.0, value), xycoords=("axes fraction", "data"), xytext=(4, 0),
-            textcoords="offset points", va="center", color=colour, fontsize=8.2,
+            name,
+            (1.0, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=8.2,
             annotation_clip=False,
-        )  # fmt: skip
+        )
 
 
 def legend(made: Learning) -> tuple[tuple[str, str, str], ...]:
     firms: Sequence[str] = made.firms
-    lines = tuple((name, style.PALETTE[i % len(style.PALETTE)], "line")
-                  for i, name in enumerate(firms))  # fmt: skip
+    lines = tuple(
+        (name, style.PALETTE[i % len(style.PALETTE)], "line") for i, name in enumerate(firms)
+    )
     return (*lines, ("theory", NASH, "dash"))

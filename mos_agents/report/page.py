@@ -17,8 +17,10 @@ from mos_agents.runs.files import RunError, write_whole
 from mos_agents.runs.plan import ordinal
 
 PICTURES = {
-    "posted": posted.pictures_of, "dealers": dealers.pictures_of, "auction": auctions.pictures_of,
-}  # fmt: skip
+    "posted": posted.pictures_of,
+    "dealers": dealers.pictures_of,
+    "auction": auctions.pictures_of,
+}
 
 
 def page(data: Data, points: int, pictures: bool = True, theory: Sequence[str] = ()) -> str:
@@ -30,23 +32,43 @@ def page(data: Data, points: int, pictures: bool = True, theory: Sequence[str] =
             # In a tick without quotes or trades a mean is of nothing: the picture has a gap there.
             warnings.simplefilter("ignore", RuntimeWarning)
             drawn = PICTURES[data.kind](data, points)
-    return document(data.run.name, [
-        *paragraphs(told.faults), *header(data), *summary(told),
-        *table(told.table), *gallery(drawn), *provenance(data),
-    ])  # fmt: skip
+    return document(
+        data.run.name,
+        [
+            *paragraphs(told.faults),
+            *header(data),
+            *summary(told),
+            *table(told.table),
+            *gallery(drawn),
+            *provenance(data),
+        ],
+    )
 
 
 def document(title: str, body: list[str]) -> str:
     """A page that asks for nothing from outside, around its parts."""
     style_sheet = (files("mos_agents.report") / "page.css").read_text()
-    return "\n".join([
-        "<!doctype html>", '<html lang="en">', "<head>", '<meta charset="utf-8">',
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'; img-src data:\">",
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title>", f"<style>\n{style_sheet}</style>", "</head>",
-        "<body>", "<main>", *body, "</main>", "</body>", "</html>", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+            "style-src 'unsafe-inline'; img-src data:\">",
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)}</title>",
+            f"<style>\n{style_sheet}</style>",
+            "</head>",
+            "<body>",
+            "<main>",
+            *body,
+            "</main>",
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
 
 
 class Sheet(NamedTuple):
@@ -70,12 +92,17 @@ class Sheet(NamedTuple):
 
 def sheet_html(told: Sheet) -> str:
     """The page; it asks for nothing from outside, and every word in it is escaped."""
-    return document(told.title, [
-        *paragraphs(told.faults), *opening(told.title, told.lead, told.facts),
-        *paragraphs(told.notes),
-        *gallery(told.pictures), *table(told.table, told.rows),
-        *closing(told.what, told.made, told.scenario),
-    ])  # fmt: skip
+    return document(
+        told.title,
+        [
+            *paragraphs(told.faults),
+            *opening(told.title, told.lead, told.facts),
+            *paragraphs(told.notes),
+            *gallery(told.pictures),
+            *table(told.table, told.rows),
+            *closing(told.what, told.made, told.scenario),
+        ],
+    )
 
 
 def opening(title: str, lead: str, facts: Sequence[tuple[str, str]]) -> list[str]:
@@ -94,10 +121,13 @@ def closing(what: str, made: Sequence[tuple[str, str]], scenario: str) -> list[s
     """How it was made, with its scenario."""
     cells = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in made)
     return [
-        '<section class="provenance">', f"<h2>How this {what} was made</h2>",
-        f'<table class="facts">{cells}</table>', "<h3>The scenario, with every default</h3>",
-        f"<pre>{escape(scenario)}</pre>", "</section>",
-    ]  # fmt: skip
+        '<section class="provenance">',
+        f"<h2>How this {what} was made</h2>",
+        f'<table class="facts">{cells}</table>',
+        "<h3>The scenario, with every default</h3>",
+        f"<pre>{escape(scenario)}</pre>",
+        "</section>",
+    ]
 
 
 def header(data: Data) -> list[str]:
@@ -158,9 +188,11 @@ def summary(told: Summary) -> list[str]:
     """The headline, and below it what else there is to say."""
     texts = [" ".join(escape(one) for one in some) for some in (told.headline, told.details)]
     return [
-        "<section>", "<h2>In short</h2>",
-        *(f'<p class="summary">{text}</p>' for text in texts if text), "</section>",
-    ]  # fmt: skip
+        "<section>",
+        "<h2>In short</h2>",
+        *(f'<p class="summary">{text}</p>' for text in texts if text),
+        "</section>",
+    ]
 
 
 def table(table: Table, heading: str = "Participants") -> list[str]:
@@ -172,10 +204,17 @@ def table(table: Table, heading: str = "Participants") -> list[str]:
     ]
     text = " text2" if len(table.head) > 1 and table.head[1] in ("role", "policy") else ""
     return [
-        "<section>", f"<h2>{escape(heading)}</h2>", f'<table class="numbers{text}">',
-        f"<thead><tr>{head}</tr></thead>", "<tbody>", *rows, "</tbody>", "</table>",
-        f'<p class="caption">{escape(table.note)}</p>', "</section>",
-    ]  # fmt: skip
+        "<section>",
+        f"<h2>{escape(heading)}</h2>",
+        f'<table class="numbers{text}">',
+        f"<thead><tr>{head}</tr></thead>",
+        "<tbody>",
+        *rows,
+        "</tbody>",
+        "</table>",
+        f'<p class="caption">{escape(table.note)}</p>',
+        "</section>",
+    ]
 
 
 def gallery(pictures: tuple[Picture, ...]) -> list[str]:

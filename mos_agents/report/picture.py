@@ -51,8 +51,15 @@ def draw(run: Run, path: Path, product: str | None = None) -> Path:
             right.plot(data.ticks, totals[:, g], color=colour)
         over_time(right, data)
         right.set_title("Cumulative PnL")
-        _beside(right, [(totals[-1, g], name, colour) for g, ((name, _), colour) in enumerate(
-            zip(data.groups, group_colours(data), strict=True))])  # fmt: skip
+        _beside(
+            right,
+            [
+                (totals[-1, g], name, colour)
+                for g, ((name, _), colour) in enumerate(
+                    zip(data.groups, group_colours(data), strict=True)
+                )
+            ],
+        )
         if path.suffix == ".png":
             write_whole(path, style.png(figure))
         else:
@@ -64,8 +71,14 @@ def draw(run: Run, path: Path, product: str | None = None) -> Path:
 def _name_lines(axes: Axes, data: Data, k: int, view: slice) -> None:
     own = np.flatnonzero(data.instrument == k)
     member = {m: g for g, (_, ms) in enumerate(data.groups) for m in ms}
-    last = [(float(data.listings["ask"][view, 0, i][-1]), data.names[int(data.seller[i])],
-             group_colours(data)[member[int(data.seller[i])]]) for i in own]  # fmt: skip
+    last = [
+        (
+            float(data.listings["ask"][view, 0, i][-1]),
+            data.names[int(data.seller[i])],
+            group_colours(data)[member[int(data.seller[i])]],
+        )
+        for i in own
+    ]
     for column, label in (("cost", "cost"), ("reference", "reference")):
         last.append((float(data.listings[column][view, 0, own[0]][-1]), label, style.INK))
     _beside(axes, last)
@@ -79,9 +92,17 @@ def _beside(axes: Axes, labels: list[tuple[float, str, str]]) -> None:
     wanted = np.array([(y - low) / (high - low) * height for y, _, _ in labels])
     placed = apart(wanted, 10.0)
     for (_, name, colour), y in zip(labels, placed, strict=True):
-        axes.annotate(style.shortened(name, 16), (1.0, y / height), xycoords="axes fraction",
-                      xytext=(4, 0), textcoords="offset points", va="center", color=colour,
-                      fontsize=8.2, annotation_clip=False)  # fmt: skip
+        axes.annotate(
+            style.shortened(name, 16),
+            (1.0, y / height),
+            xycoords="axes fraction",
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=8.2,
+            annotation_clip=False,
+        )
 
 
 def apart(wanted: Array, gap: float) -> Array:

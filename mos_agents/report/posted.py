@@ -38,8 +38,13 @@ ZOOM = 100
 
 
 def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
-    pictures = [prices(data, points), over_cost(data, points), shares_over_time(data, points),
-                cumulative_pnl(data, points), parts_of_pnl(data, "margin on sales")]  # fmt: skip
+    pictures = [
+        prices(data, points),
+        over_cost(data, points),
+        shares_over_time(data, points),
+        cumulative_pnl(data, points),
+        parts_of_pnl(data, "margin on sales"),
+    ]
     if len(data.instruments) > MOST_PANELS or not _rivals(data):
         pictures.insert(1, against_cost(data))
     if _rivals(data) and len(data.ticks) > ZOOM:
@@ -65,15 +70,17 @@ def prices(data: Data, points: int) -> Picture:
     shown = sorted(np.argsort(-worth, kind="stable")[:MOST_PANELS].tolist())
     columns = min(len(shown), 4 if len(shown) in (4, 7, 8, 11, 12) else 5 if len(shown) > 3 else 3)
     rows = -(-len(shown) // columns)
-    figure, grid = style.canvas(style.WIDE, 0.35 + (3.2 if rows == 1 else 1.75 * rows), rows,
-                                columns, sharex=True)  # fmt: skip
+    figure, grid = style.canvas(
+        style.WIDE, 0.35 + (3.2 if rows == 1 else 1.75 * rows), rows, columns, sharex=True
+    )
     crowd = len(shown) * len(data.names) * min(points, len(data.ticks)) > 4 * DENSE
     fewer = max(60, 4 * DENSE // (len(shown) * len(data.names))) if crowd else points
     palette = colour_of(data)
     for axes, k in zip(grid.flat, shown, strict=False):
         for i in np.flatnonzero(data.instrument == k)[::-1]:
-            ask = np.where(data.listings["ask_size"][:, 0, i] > 0, data.listings["ask"][:, 0, i],
-                           np.nan)  # fmt: skip
+            ask = np.where(
+                data.listings["ask_size"][:, 0, i] > 0, data.listings["ask"][:, 0, i], np.nan
+            )
             colour = palette[int(data.seller[i])]
             draw_series(axes, data.ticks, ask, fewer, colour, "steps-post", linewidth=1)
         for values, colour, dash in levels(data, k):
@@ -86,17 +93,21 @@ def prices(data: Data, points: int) -> Picture:
         axes.set_visible(False)
     for axes in grid[-1]:
         axes.set_xlabel("tick", labelpad=1)
-    which = "" if len(shown) == len(data.instruments) else (
-        f" The {len(shown)} of {len(data.instruments)} products with the largest revenue."
-    )  # fmt: skip
+    which = (
+        ""
+        if len(shown) == len(data.instruments)
+        else (f" The {len(shown)} of {len(data.instruments)} products with the largest revenue.")
+    )
     where = ", in the first market" if data.run.facts["markets"] > 1 else ""
     return Picture(
-        "prices", "Prices",
+        "prices",
+        "Prices",
         f"What each seller asks for each product{where}. Look for who moves first, who follows, "
         f"and how near the prices come to cost.{which}{told(len(data.ticks), fewer)}",
-        style.svg(figure, "prices", "Prices per product and seller over time"), True,
+        style.svg(figure, "prices", "Prices per product and seller over time"),
+        True,
         (*legend(data), ("cost", style.INK, "dash"), ("reference price", style.INK, "dot")),
-    )  # fmt: skip
+    )
 
 
 def levels(data: Data, k: int) -> Iterator[tuple[Array, str, Any]]:
@@ -125,14 +136,16 @@ def close_by(data: Data) -> Picture:
     one_product(grid[0, 0], data, k, view)
     first, last = data.ticks[view][[0, -1]]
     return Picture(
-        "close", f"{data.instruments[k]}, ticks {first:,} to {last:,}",
+        "close",
+        f"{data.instruments[k]}, ticks {first:,} to {last:,}",
         "The product with the largest revenue, where its prices moved the most"
         + (", in the first market" if data.run.facts["markets"] > 1 else "")
         + ". A dot is a tick with a sale, its area the units sold. Who is cheapest sells; who "
         "follows whom can be read off from tick to tick.",
-        style.svg(figure, "close", "Prices of one product, close by"), True,
+        style.svg(figure, "close", "Prices of one product, close by"),
+        True,
         (*legend(data), ("cost", style.INK, "dash"), ("reference price", style.INK, "dot")),
-    )  # fmt: skip
+    )
 
 
 def one_product(axes: Axes, data: Data, k: int, view: slice, sales: bool = True) -> None:
@@ -148,8 +161,15 @@ def one_product(axes: Axes, data: Data, k: int, view: slice, sales: bool = True)
         axes.plot(ticks, np.where(stands, ask, np.nan), color=colour, drawstyle="steps-mid")
         traded = sold[:, i] > 0
         if sales:
-            axes.scatter(ticks[traded], ask[traded], s=30 * sold[traded, i] / most, color=colour,
-                         linewidth=0.3, edgecolor="white", zorder=3)  # fmt: skip
+            axes.scatter(
+                ticks[traded],
+                ask[traded],
+                s=30 * sold[traded, i] / most,
+                color=colour,
+                linewidth=0.3,
+                edgecolor="white",
+                zorder=3,
+            )
     for values, colour, dash in levels(data, k):
         axes.plot(ticks, values[view], color=colour, linestyle=dash, linewidth=0.9, zorder=1)
     over_time(axes, data)
@@ -174,13 +194,16 @@ def mean_prices(data: Data, points: int) -> Picture:
     grid[0, 1].set_title("change since the first tick")
     percents(grid[0, 1])
     return Picture(
-        "prices", "Mean prices, weighted by units sold",
+        "prices",
+        "Mean prices, weighted by units sold",
         f"What a participant's customers paid on average{_moving(window)}"
         f"{over_markets(data, band=window == 1)}. The "
         "mean also moves "
         f"when customers change between its cheap and its dear products.{thinned(data, points)}",
-        style.svg(figure, "prices", "Mean prices per participant over time"), True, legend(data),
-    )  # fmt: skip
+        style.svg(figure, "prices", "Mean prices per participant over time"),
+        True,
+        legend(data),
+    )
 
 
 def _moving(window: int) -> str:
@@ -200,8 +223,16 @@ def against_cost(data: Data) -> Picture:
     tint = np.array([palette[member[int(n)]] for n in data.seller])
     dense = len(order) > DENSE // 3
     for axes, values in ((left, ask), (right, ask - cost)):
-        axes.scatter(cost[order], values[order], s=area[order], c=tint[order], alpha=0.75,
-                     linewidth=0.4, edgecolor="white", rasterized=dense)  # fmt: skip
+        axes.scatter(
+            cost[order],
+            values[order],
+            s=area[order],
+            c=tint[order],
+            alpha=0.75,
+            linewidth=0.4,
+            edgecolor="white",
+            rasterized=dense,
+        )
         axes.grid(axis="x", visible=True)
         axes.set_xlabel("unit cost", labelpad=1)
     top = max(ask.max(), cost.max()) * 1.04
@@ -212,12 +243,14 @@ def against_cost(data: Data) -> Picture:
     left.set_title("price against cost")
     right.set_title("mark-up, in money")
     return Picture(
-        "against-cost", "Price and cost of every product",
+        "against-cost",
+        "Price and cost of every product",
         "A dot is a product at its mean price and cost; its area is the units sold. The dashed "
         "line is price = cost. Products of one participant in one row earn one mark-up.",
-        style.svg(figure, "against-cost", "Price against unit cost of every product"), True,
+        style.svg(figure, "against-cost", "Price against unit cost of every product"),
+        True,
         legend(data, "dots"),
-    )  # fmt: skip
+    )
 
 
 def over_cost(data: Data, points: int) -> Picture:
@@ -228,13 +261,16 @@ def over_cost(data: Data, points: int) -> Picture:
     lines(grid[0, 0], data, rolling(mean, min(window, 5)), points)
     percents(grid[0, 0])
     return Picture(
-        "over-cost", "Price over cost",
+        "over-cost",
+        "Price over cost",
         "The mean of price over unit cost of all products on offer"
         f"{over_markets(data)}. Prices that fall or rise together are no evidence of a price war "
         "or of collusion: a common cost, common demand or chance moves them together as well."
         + thinned(data, points),
-        style.svg(figure, "over-cost", "Mean price over cost per participant"), False, legend(data),
-    )  # fmt: skip
+        style.svg(figure, "over-cost", "Mean price over cost per participant"),
+        False,
+        legend(data),
+    )
 
 
 def _mean_of(values: Array) -> Array:
@@ -265,10 +301,13 @@ def stock(data: Data, points: int) -> Picture:
             "customers then go to the rivals or leave."
         )
     return Picture(
-        "stock", "Stock and stock-outs" if rows == 2 else "Stock",
+        "stock",
+        "Stock and stock-outs" if rows == 2 else "Stock",
         f"Units held over all products{over_markets(data)}. {said}{thinned(data, points)}",
-        style.svg(figure, "stock", "Stock and stock-outs per participant"), False, legend(data),
-    )  # fmt: skip
+        style.svg(figure, "stock", "Stock and stock-outs per participant"),
+        False,
+        legend(data),
+    )
 
 
 def lost(data: Data, points: int) -> Picture:
@@ -276,8 +315,11 @@ def lost(data: Data, points: int) -> Picture:
     turned = np.cumsum(data.by_group(data.by_seller(data.listings["lost"])), axis=0)
     lines(grid[0, 0], data, turned * data.run.facts["every"], points)
     return Picture(
-        "lost", "Lost demand",
+        "lost",
+        "Lost demand",
         "Units that chose a seller first and were turned away because its stock was gone, so far"
         f"{over_markets(data)}.",
-        style.svg(figure, "lost", "Cumulative lost demand per participant"), False, legend(data),
-    )  # fmt: skip
+        style.svg(figure, "lost", "Cumulative lost demand per participant"),
+        False,
+        legend(data),
+    )

@@ -57,9 +57,13 @@ def responses(panels: Mapping[str, Mapping[str, Array]], ylabel: str) -> Any:
             ax.axhline(0.0, color=SOFT, linewidth=0.6)
             for (name, line), colour in zip(lines.items(), PALETTE, strict=False):
                 ax.plot(
-                    np.arange(len(line)), 100.0 * line, color=colour, marker="o", markersize=2.6,
+                    np.arange(len(line)),
+                    100.0 * line,
+                    color=colour,
+                    marker="o",
+                    markersize=2.6,
                     label=name,
-                )  # fmt: skip
+                )
             ax.set(title=title, xlabel="period (1: the deviation)")
             ax.set_xticks(range(0, max(map(len, lines.values())), 5))
             ax.legend(frameon=False, loc="lower right")

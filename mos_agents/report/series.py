@@ -55,9 +55,14 @@ def binned(ticks: IntArray, values: Array, points: int) -> Binned:
 
 
 def draw_series(
-    axes: Axes, ticks: IntArray, values: Array, points: int, colour: str,
-    drawstyle: str = "default", **how: Any,
-) -> None:  # fmt: skip
+    axes: Axes,
+    ticks: IntArray,
+    values: Array,
+    points: int,
+    colour: str,
+    drawstyle: str = "default",
+    **how: Any,
+) -> None:
     """A line of [T] values: every tick where they fit, else the means of bins with their range.
 
     drawstyle: of the line where every tick is drawn; means of bins are no steps.

@@ -38,8 +38,9 @@ def picture(market: Market, state: State, steps: Sequence[Step]) -> NDArray[np.u
         begun = not steps or steps[0].state.tick == 1
         title = "Reward so far" if begun else f"Reward since tick {steps[0].state.tick}"
         _draw_lines(boxes["earned"], title, _times(state, steps), _earned(market, steps))
-        _draw_lines(boxes["held"], "Inventory, units", _times(state, steps),
-                    _held(market, state, steps))  # fmt: skip
+        _draw_lines(
+            boxes["held"], "Inventory, units", _times(state, steps), _held(market, state, steps)
+        )
         boxes["held"].set_xlabel("tick")
         boxes["quotes"].set_xlabel("tick")
         figure.suptitle(f"{market.name}, tick {state.tick} of {market.horizon}", x=0.01, ha="left")

@@ -81,9 +81,11 @@ def summarise(run: Run | str | Path, root: str | Path = "runs") -> Summary:
 def summary_of(data: Data, theory: Sequence[str] = ()) -> Summary:
     """The summary of a run that is read; theory: sentences on its benchmarks."""
     if data.empty:
-        told = "Nothing was recorded." if data.run.finished else (
-            "The run was interrupted before anything was recorded."
-        )  # fmt: skip
+        told = (
+            "Nothing was recorded."
+            if data.run.finished
+            else ("The run was interrupted before anything was recorded.")
+        )
         return Summary((told,), (), Table((), ()), (), tuple(fault_lines(data.run.facts)))
     headline, details, table, columns = KINDS[data.kind]
     with warnings.catch_warnings():
@@ -159,8 +161,16 @@ def posted_table(data: Data) -> Table:
     out = sold_out(data).mean(axis=(0, 1))  # NaN where all is made to order
     held = data.run.facts["market"]["held"]
     pnl = data.by_market("pnl")
-    head = ["participant", "role", "PnL", "sd of PnL", "revenue", "units sold", "share of units",
-            "price over cost"]  # fmt: skip
+    head = [
+        "participant",
+        "role",
+        "PnL",
+        "sd of PnL",
+        "revenue",
+        "units sold",
+        "share of units",
+        "price over cost",
+    ]
     head += ["sold out", "units lost"] if held else ["units lost"]
     rows = []
     for n in listed(data):

@@ -60,8 +60,9 @@ def picture(curves: Curves) -> Picture:
     """A panel for each value of the third axis, a line for each of the second."""
     panels = curves.panels
     wide = len(panels) > 1
-    figure, places = style.canvas(style.WIDE if wide else style.HALF, 3.1, 1, len(panels),
-                                  sharey=True)  # fmt: skip
+    figure, places = style.canvas(
+        style.WIDE if wide else style.HALF, 3.1, 1, len(panels), sharey=True
+    )
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     colours = dict(zip(names, line_colours(len(names)), strict=True))
     for axes, (title, lines) in zip(places[0], panels.items(), strict=True):
@@ -75,14 +76,16 @@ def picture(curves: Curves) -> Picture:
             style.title(axes, title)
     what = f", a line for each {curves.line}" if curves.line else ""
     return Picture(
-        f"measure-{curves.measure}", curves.measure,
+        f"measure-{curves.measure}",
+        curves.measure,
         f"{meaning(curves.measure)}Mean over seeds with its 95% bootstrap interval, "
         f"by {curves.axis}{what}.",
         style.svg(figure, curves.measure, f"{escape(curves.measure, quote=True)} by setting"),
         wide,
         tuple((f"{curves.line} {name}", colours[name], "line") for name in names)
-        if curves.line else (),
-    )  # fmt: skip
+        if curves.line
+        else (),
+    )
 
 
 def meaning(measure: str) -> str:
@@ -107,8 +110,13 @@ def _line(axes: Any, points: Sequence[Point], colour: str) -> None:
     x = [p.x for p in known]
     axes.plot(x, [p.mean for p in known], color=colour, marker="o", markersize=3.2)
     sure = [p for p in known if np.isfinite(p.low) and np.isfinite(p.high)]
-    axes.vlines([p.x for p in sure], [p.low for p in sure], [p.high for p in sure], color=colour,
-                linewidth=1.0)  # fmt: skip
+    axes.vlines(
+        [p.x for p in sure],
+        [p.low for p in sure],
+        [p.high for p in sure],
+        color=colour,
+        linewidth=1.0,
+    )
 
 
 def _heighten(axes: Any) -> None:

@@ -34,9 +34,11 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def pictures(
-    records: Records, agents: Sequence[str], policies: Sequence[str],
+    records: Records,
+    agents: Sequence[str],
+    policies: Sequence[str],
     own: Mapping[str, float] | None = None,
-) -> tuple[Picture, ...]:  # fmt: skip
+) -> tuple[Picture, ...]:
     """What is drawn of the records of a training, a line for each learner or its policy.
 
     own: what learners' own policies in the scenario earn.
@@ -62,24 +64,33 @@ def rewards(records: Records, agents: Sequence[str], own: Mapping[str, float]) -
         played = [r for r in records if f"evaluation/{agent}" in r]
         evaluated = evaluated or bool(played)
         axes.plot(
-            [r["iteration"] for r in played], [r[f"evaluation/{agent}"] for r in played],
-            color=colour, linestyle="--", linewidth=0.8, marker="o", markersize=3.4,
-        )  # fmt: skip
+            [r["iteration"] for r in played],
+            [r[f"evaluation/{agent}"] for r in played],
+            color=colour,
+            linestyle="--",
+            linewidth=0.8,
+            marker="o",
+            markersize=3.4,
+        )
         if agent in own:
             axes.axhline(own[agent], color=colour, linestyle=":", linewidth=1.0)
     over_iterations(axes, records)
     level = " Dotted: its own policy in the scenario, in the markets of the evaluations."
     dots = " Dots: evaluations, in which nobody explores, in markets of their own."
     return Picture(
-        "rewards", "Reward per tick",
+        "rewards",
+        "Reward per tick",
         f"Of each learner, in one market, {_mean(window)} while it explores."
-        + dots * evaluated + level * bool(own),
-        style.svg(figure, "rewards", "Reward per tick of the learners by iteration"), True,
+        + dots * evaluated
+        + level * bool(own),
+        style.svg(figure, "rewards", "Reward per tick of the learners by iteration"),
+        True,
         (
-            *_legend(agents), *((("evaluation", style.INK, "dots"),) if evaluated else ()),
+            *_legend(agents),
+            *((("evaluation", style.INK, "dots"),) if evaluated else ()),
             *((("own policy", style.INK, "dash"),) if own else ()),
         ),
-    )  # fmt: skip
+    )
 
 
 def learning(records: Records, policies: Sequence[str], key: str) -> Picture:
@@ -90,9 +101,13 @@ def learning(records: Records, policies: Sequence[str], key: str) -> Picture:
         _line(places[0, 0], records, f"{policy}/{key}", colour, window)
     over_iterations(places[0, 0], records)
     return Picture(
-        f"figure-{key}", FIGURES[key], f"RLlib's {key}, {_mean(window)}.",
-        style.svg(figure, key, f"{FIGURES[key]} by iteration"), False, _legend(policies),
-    )  # fmt: skip
+        f"figure-{key}",
+        FIGURES[key],
+        f"RLlib's {key}, {_mean(window)}.",
+        style.svg(figure, key, f"{FIGURES[key]} by iteration"),
+        False,
+        _legend(policies),
+    )
 
 
 def window_of(records: Records) -> int:

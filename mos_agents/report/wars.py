@@ -70,20 +70,35 @@ def prices_and_answers(
             _shade(axes, ticks, panel.at_war)
             for n in range(panel.prices.shape[1]):
                 axes.step(
-                    ticks, panel.prices[:, n], where="post", color=style.PALETTE[n],
-                    linewidth=0.9, alpha=0.6, label=names[n] if row == 0 else None,
-                )  # fmt: skip
+                    ticks,
+                    panel.prices[:, n],
+                    where="post",
+                    color=style.PALETTE[n],
+                    linewidth=0.9,
+                    alpha=0.6,
+                    label=names[n] if row == 0 else None,
+                )
             axes.step(
-                ticks, panel.prices.mean(axis=1), where="post", color=style.INK, linewidth=1.5,
+                ticks,
+                panel.prices.mean(axis=1),
+                where="post",
+                color=style.INK,
+                linewidth=1.5,
                 label="mean" if row == 0 else None,
-            )  # fmt: skip
+            )
             for value in marks.values():
                 axes.axhline(value, color=style.SOFT, linewidth=0.8, linestyle=(0, (4, 3)))
             for name, value in marks.items():
                 axes.annotate(
-                    name, (1.0, value), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                    textcoords="offset points", fontsize=7.2, color=style.SOFT, va="center",
-                )  # fmt: skip
+                    name,
+                    (1.0, value),
+                    xycoords=("axes fraction", "data"),
+                    xytext=(4, 0),
+                    textcoords="offset points",
+                    fontsize=7.2,
+                    color=style.SOFT,
+                    va="center",
+                )
             axes.set_xlim(ticks[0], ticks[-1] + 1)
             axes.set_ylim(*heights)
             axes.set_title(panel.title)
@@ -93,9 +108,15 @@ def prices_and_answers(
             if row == 0:
                 handles, labels = axes.get_legend_handles_labels()
                 axes.legend(
-                    handles, labels, ncols=len(labels), loc="lower right",
-                    bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=7.6, borderaxespad=0.1,
-                )  # fmt: skip
+                    handles,
+                    labels,
+                    ncols=len(labels),
+                    loc="lower right",
+                    bbox_to_anchor=(1.0, 1.0),
+                    frameon=False,
+                    fontsize=7.6,
+                    borderaxespad=0.1,
+                )
             if row == len(panels) - 1:
                 axes.set_xlabel("tick", labelpad=1)
         limits = _room([100.0 * np.concatenate([a.firm, a.rivals]) for a in answers])
@@ -103,10 +124,16 @@ def prices_and_answers(
             axes = figure.add_subplot(grid[len(panels), column])
             tau = np.arange(len(answer.firm)) - answer.shock + 1
             axes.axhline(0.0, color=style.SOFT, linewidth=0.7)
-            axes.step(tau, 100.0 * answer.firm, where="mid", color=style.PALETTE[1],
-                      label="the forced firm")  # fmt: skip
-            axes.step(tau, 100.0 * answer.rivals, where="mid", color=style.PALETTE[0],
-                      label="its rivals")  # fmt: skip
+            axes.step(
+                tau,
+                100.0 * answer.firm,
+                where="mid",
+                color=style.PALETTE[1],
+                label="the forced firm",
+            )
+            axes.step(
+                tau, 100.0 * answer.rivals, where="mid", color=style.PALETTE[0], label="its rivals"
+            )
             axes.set_xlim(tau[0], min(tau[-1], 30))
             axes.set_ylim(*limits)
             axes.set_title(answer.title)

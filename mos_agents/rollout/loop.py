@@ -89,8 +89,9 @@ class Table:
         chosen = tuple(as_policy(name, policies[name]) for name in names)
         streams = tuple(Streams.of(seed, markets, owner=name) for name in names)
         batch = len(streams[0].markets)
-        learners = [(s, p) for s, p in zip(market.seats, chosen, strict=True)
-                    if isinstance(p, Levels)]  # fmt: skip
+        learners = [
+            (s, p) for s, p in zip(market.seats, chosen, strict=True) if isinstance(p, Levels)
+        ]
         for seat, learner in learners:
             learner.check_seat(seat)
         check_room(learners, batch)
@@ -108,9 +109,13 @@ class Table:
             own = seat.own(observation).copy()
             try:
                 self.memories[n] = heard(
-                    self.policies[n], seat, own, reward[:, seat.number].copy(), self.memories[n],
+                    self.policies[n],
+                    seat,
+                    own,
+                    reward[:, seat.number].copy(),
+                    self.memories[n],
                     self.streams[n].at(at),
-                )  # fmt: skip
+                )
             except BaseException as error:
                 if not is_own_fault(error):
                     raise

@@ -130,10 +130,18 @@ def rollout(
         final = turn.step.state
     counts = refusals(market, np.concatenate(refused)) if refused else {}
     return Rollout(
-        market.name, market.layout.participants, int(seed), int(length),
-        table.streams[0].markets.astype(np.int64), reward, metrics, final, kept, counts,
+        market.name,
+        market.layout.participants,
+        int(seed),
+        int(length),
+        table.streams[0].markets.astype(np.int64),
+        reward,
+        metrics,
+        final,
+        kept,
+        counts,
         tuple(table.faults.values()),
-    )  # fmt: skip
+    )
 
 
 def _room(series: Sequence[str], turn: Turn, ticks: int, limit: int) -> dict[str, Array]:

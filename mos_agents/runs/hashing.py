@@ -34,9 +34,7 @@ class TrajectoryHash:
         batch = len(step.reward)
         if self._digests is None:
             self._digests = np.tile(np.array([1, 2], np.uint64), (batch, 1))
-        for array in (
-            *info.quotes, *info.executions, *state.positions, step.reward, step.metrics
-        ):  # fmt: skip
+        for array in (*info.quotes, *info.executions, *state.positions, step.reward, step.metrics):
             rows = np.ascontiguousarray(array, np.float64).reshape(batch, -1)
             absorb(self._digests, rows.view(np.uint64))
 

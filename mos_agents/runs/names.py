@@ -97,9 +97,11 @@ def names_in_turn(stem: str, root: Path) -> list[str]:
 
 
 def _present(root: Path) -> str:
-    runs = sorted(p.name for p in root.iterdir() if NAME.fullmatch(p.name) and p.is_dir()) if (
-        root.is_dir()
-    ) else []  # fmt: skip
+    runs = (
+        sorted(p.name for p in root.iterdir() if NAME.fullmatch(p.name) and p.is_dir())
+        if (root.is_dir())
+        else []
+    )
     if not runs:
         return "there are no runs there; `mos run` makes one, --out names another folder"
     return f"there are {', '.join(runs[-5:])}" + (" and others" if len(runs) > 5 else "")

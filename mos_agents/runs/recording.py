@@ -166,9 +166,12 @@ class Recording:
         self.flush()
         trajectory = trajectory or self._hash.hexdigest()
         self.facts |= {
-            "finished": now(), "hash": trajectory, "parts": self._parts, **facts,
+            "finished": now(),
+            "hash": trajectory,
+            "parts": self._parts,
+            **facts,
             "parts_sha256": self._digests,
-        }  # fmt: skip
+        }
         with self._told():
             write_whole(self.folder / "run.json", sealed(self.facts))
         self.close()

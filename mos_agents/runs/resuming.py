@@ -34,9 +34,12 @@ def resume(run: Run, market: Market) -> Recording:
                         path.unlink()
         facts = run.facts
         plan = Plan(
-            facts["recorded_markets"], facts["every"], facts["ticks"], market.layout.L,
+            facts["recorded_markets"],
+            facts["every"],
+            facts["ticks"],
+            market.layout.L,
             market.layout.N,
-        )  # fmt: skip
+        )
         recording = Recording(run.folder, facts, market, plan, market.start(facts["markets"]), hold)
         recording.go_on_from(run.ticks, run.digests(), _known(run))
     except BaseException:

@@ -31,8 +31,10 @@ def kind(table: str, column: str) -> type[pl.DataType]:
     if column in ("participant", "instrument") or (table, column) == ("participants", "refused"):
         return pl.String
     others: dict[str, type[pl.DataType]] = {
-        "tick": pl.Int64, "market": pl.Int32, "moved": pl.Boolean
-    }  # fmt: skip
+        "tick": pl.Int64,
+        "market": pl.Int32,
+        "moved": pl.Boolean,
+    }
     return others.get(column, pl.Float64)
 
 
@@ -83,9 +85,11 @@ class Expected:
         """From the facts of `run.json`."""
         market = facts["market"]
         return cls(
-            tuple(market["participants"]), tuple(market["instruments"]),
-            facts["recorded_markets"], facts["every"],
-        )  # fmt: skip
+            tuple(market["participants"]),
+            tuple(market["instruments"]),
+            facts["recorded_markets"],
+            facts["every"],
+        )
 
     def end_of(self, part: pl.DataFrame, begin: int, path: Path) -> int:
         """The tick after a part of `aggregates` that begins with tick `begin`; RunError where its

@@ -21,14 +21,34 @@ from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, IntArray, State, Step
 
 LISTING_VALUES = (
-    "bid", "bid_size", "ask", "ask_size", "sold", "sold_price", "bought", "bought_price",
-    "demand", "lost", "exposure", "inventory", "cost", "reference",
-)  # fmt: skip
+    "bid",
+    "bid_size",
+    "ask",
+    "ask_size",
+    "sold",
+    "sold_price",
+    "bought",
+    "bought_price",
+    "demand",
+    "lost",
+    "exposure",
+    "inventory",
+    "cost",
+    "reference",
+)
 PARTICIPANT_VALUES = ("cash", "reward", *METRICS)
 AGGREGATE_VALUES = (
-    "reward", "reward_p05", "reward_p95", *METRICS, "mean_ask", "mean_bid", "sold", "bought",
-    "lost", "refused",
-)  # fmt: skip
+    "reward",
+    "reward_p05",
+    "reward_p95",
+    *METRICS,
+    "mean_ask",
+    "mean_bid",
+    "sold",
+    "bought",
+    "lost",
+    "refused",
+)
 
 TABLES = {
     "listings": ("tick", "market", "participant", "instrument", *LISTING_VALUES),
@@ -56,13 +76,26 @@ def row(market: Market, before: State, step: Step, kept: int) -> Row:
     info, layout = step.info, market.layout
     quotes, executions = info.quotes, info.executions
     listings = np.empty((len(LISTING_VALUES), kept, layout.L))
-    for out, value in zip(listings, (
-        quotes.bid, quotes.bid_size, quotes.ask, quotes.ask_size, executions.sold,
-        executions.sold_price, executions.bought, executions.bought_price, executions.demand,
-        executions.lost, info.arrivals.exposure[:kept][:, layout.group],
-        step.state.positions.inventory, before.cost,
-        market.marks_of_listings(before.reference[:kept]),
-    ), strict=True):  # fmt: skip
+    for out, value in zip(
+        listings,
+        (
+            quotes.bid,
+            quotes.bid_size,
+            quotes.ask,
+            quotes.ask_size,
+            executions.sold,
+            executions.sold_price,
+            executions.bought,
+            executions.bought_price,
+            executions.demand,
+            executions.lost,
+            info.arrivals.exposure[:kept][:, layout.group],
+            step.state.positions.inventory,
+            before.cost,
+            market.marks_of_listings(before.reference[:kept]),
+        ),
+        strict=True,
+    ):
         out[:] = value[:kept]
     participants = np.empty((len(PARTICIPANT_VALUES), kept, layout.N))
     participants[0], participants[1] = step.state.positions.cash[:kept], step.reward[:kept]
@@ -79,9 +112,18 @@ def aggregate(market: Market, step: Step) -> Array:
     means[0] = step.reward.mean(axis=0)
     means[1], means[2] = _quantiles(step.reward, (0.05, 0.95))
     _average(
-        means[3:], step.metrics, quotes.ask, quotes.ask_size, quotes.bid, quotes.bid_size,
-        executions.sold, executions.bought, executions.lost, step.info.refused, market.layout.first,
-    )  # fmt: skip
+        means[3:],
+        step.metrics,
+        quotes.ask,
+        quotes.ask_size,
+        quotes.bid,
+        quotes.bid_size,
+        executions.sold,
+        executions.bought,
+        executions.lost,
+        step.info.refused,
+        market.layout.first,
+    )
     return means
 
 

@@ -75,9 +75,13 @@ def wrapped(text: str, width: int, first: str = "", indent: str = "") -> list[st
     whole = re.compile(r"[<>]=? (?=[-\w])|\bin [\[(][^\])]*[\])]")
     held = whole.sub(lambda found: found[0].replace(" ", HELD), text)
     lines = textwrap.wrap(
-        held, width, initial_indent=first, subsequent_indent=indent,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+        held,
+        width,
+        initial_indent=first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     return [line.replace(HELD, " ") for line in lines] or [first.rstrip()]
 
 

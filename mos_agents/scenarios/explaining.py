@@ -62,9 +62,11 @@ def explain(name: str = "", kind: str = "") -> Explanation:
     if found := tuple(_within(wanted, known)):
         return Explanation(found)
     near = _nearest(wanted, [*_names(kind), *(k for k in KINDS if not kind)])
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else (
-        "mos explain lists all that there is"
-    )  # fmt: skip
+    hint = (
+        f"did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else ("mos explain lists all that there is")
+    )
     what = f"{kind} " if kind else ""
     raise InputError(f"explain: there is no {what}{name!r:.60}; {hint}")
 

@@ -396,10 +396,14 @@ _TYPES = ("int_type", "list_type", "int_from_float", "float_type")
 
 def _of_the_kind_given(problems: Sequence[Any]) -> Sequence[Any]:
     """Without "not a number" where a list was given that could be one, and the reverse."""
-    kept = [p for p in problems if not (
-        (p["type"] in ("int_type", "float_type") and isinstance(p["input"], list | tuple))
-        or (p["type"] == "list_type" and not isinstance(p["input"], str | dict))
-    )]  # fmt: skip
+    kept = [
+        p
+        for p in problems
+        if not (
+            (p["type"] in ("int_type", "float_type") and isinstance(p["input"], list | tuple))
+            or (p["type"] == "list_type" and not isinstance(p["input"], str | dict))
+        )
+    ]
     return kept or problems
 
 

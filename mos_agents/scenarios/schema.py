@@ -144,9 +144,13 @@ class Drawn(Strict):
 
     def catalogue(self, layout: Layout) -> Catalogue:
         return Catalogue.drawn(
-            layout, self.seed, cost=self.cost, margin=self.margin, quality=self.quality,
+            layout,
+            self.seed,
+            cost=self.cost,
+            margin=self.margin,
+            quality=self.quality,
             stock=self.stock,
-        )  # fmt: skip
+        )
 
 
 class Same(Strict):

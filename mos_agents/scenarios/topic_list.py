@@ -91,9 +91,14 @@ SHOWN: dict[str, dict[str, Any]] = {
 def topics() -> dict[tuple[str, str], Topic]:
     """Every topic, by kind and name, in the order of KINDS."""
     found = [
-        *_presets(), *_policies(), *_stages(), *setting_topics(), *_metrics(), *_observations(),
+        *_presets(),
+        *_policies(),
+        *_stages(),
+        *setting_topics(),
+        *_metrics(),
+        *_observations(),
         *_refusals(),
-    ]  # fmt: skip
+    ]
     found.sort(key=lambda topic: list(KINDS).index(topic.kind))
     return {(topic.kind, topic.name): topic for topic in found}
 
@@ -105,8 +110,12 @@ def _presets() -> Iterator[Topic]:
         shown = (
             ", ".join(roster) if len(roster) < 8 else f"{len(roster)}: {', '.join(roster[:5])}, ..."
         )
-        facts = (("participants", shown), ("ticks", f"{scenario.ticks:,}"),
-                 ("play it", f"mos run {name}"), ("all settings", f"mos show {name}"))  # fmt: skip
+        facts = (
+            ("participants", shown),
+            ("ticks", f"{scenario.ticks:,}"),
+            ("play it", f"mos run {name}"),
+            ("all settings", f"mos show {name}"),
+        )
         yield Topic("preset", name, (scenario.description,), (), facts)
 
 
@@ -121,10 +130,16 @@ def _policies() -> Iterator[Topic]:
         home = cls.__module__.rpartition(".")[2]
         role = {"market_making": "maker", "bidding": "bidder"}.get(home, "firm")
         yield Topic(
-            "learner" if learns else "policy", kind, paragraphs, parameters, (),
-            nested("participants", [{"name": f"{role}_1", "role": role,
-                                     "policy": {"kind": kind, **shown}}]),
-        )  # fmt: skip
+            "learner" if learns else "policy",
+            kind,
+            paragraphs,
+            parameters,
+            (),
+            nested(
+                "participants",
+                [{"name": f"{role}_1", "role": role, "policy": {"kind": kind, **shown}}],
+            ),
+        )
 
 
 def _stages() -> Iterator[Topic]:
@@ -132,15 +147,26 @@ def _stages() -> Iterator[Topic]:
         for kind in kinds:
             told, parameters = of_model(parts.MODELS[stage][kind])
             shown = {"kind": kind, **REQUIRED.get(kind, example_values(parameters))}
-            yield Topic(stage, kind, told.paragraphs, parameters,
-                        example=nested(PATHS.get(stage, stage), shown))  # fmt: skip
+            yield Topic(
+                stage,
+                kind,
+                told.paragraphs,
+                parameters,
+                example=nested(PATHS.get(stage, stage), shown),
+            )
 
 
 def _metrics() -> Iterator[Topic]:
     for name, (unit, meaning) in MEANINGS.items():
         facts = (("unit", unit), ("in runs", "a column of participants/ and of aggregates/"))
-        yield Topic("metric", name, (_sentence(f"{meaning}, per participant and tick"),), (), facts,
-                    nested("rewards.weights", {name: 1.0}))  # fmt: skip
+        yield Topic(
+            "metric",
+            name,
+            (_sentence(f"{meaning}, per participant and tick"),),
+            (),
+            facts,
+            nested("rewards.weights", {name: 1.0}),
+        )
 
 
 def _observations() -> Iterator[Topic]:
@@ -150,8 +176,11 @@ def _observations() -> Iterator[Topic]:
         for name, field in fields.items():
             found.setdefault(name, (field, []))[1].append(where)
     for name, (field, seen) in sorted(found.items()):
-        facts = (("unit", field.unit), ("range", f"{field.low:g} to {field.high:g}"),
-                 ("seen in", ", ".join(seen)))  # fmt: skip
+        facts = (
+            ("unit", field.unit),
+            ("range", f"{field.low:g} to {field.high:g}"),
+            ("seen in", ", ".join(seen)),
+        )
         yield Topic("observation", name, (_sentence(field.meaning),), (), facts)
 
 

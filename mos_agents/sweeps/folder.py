@@ -77,9 +77,14 @@ class SweepFolder:
             (path / "trials").mkdir(exist_ok=True)
             sync_folder(path)
             facts = {
-                "form": FORM, "identity": plan.identity, "started": now(), **plan.facts,
-                "cpus": plan.cpus, "gpus": plan.gpus, "versions": versions(),
-            }  # fmt: skip
+                "form": FORM,
+                "identity": plan.identity,
+                "started": now(),
+                **plan.facts,
+                "cpus": plan.cpus,
+                "gpus": plan.gpus,
+                "versions": versions(),
+            }
             write_whole(path / "sweep.json", sealed(facts))
         except OSError as error:
             raise RunError(
@@ -135,11 +140,16 @@ class SweepFolder:
         elif self.plan.work.kind == "train" and done.error is None:
             done = self._found(trial, done)
         facts: dict[str, Any] = {
-            "sweep": self.plan.identity, "cell": trial.cell, "seed": trial.seed,
-            "values": dict(self.plan.cells[trial.cell].values), "error": done.error,
-            "measures": dict(done.row.measures), "notes": list(done.row.notes),
-            "seconds": round(done.seconds, 3), "where": done.where,
-        }  # fmt: skip
+            "sweep": self.plan.identity,
+            "cell": trial.cell,
+            "seed": trial.seed,
+            "values": dict(self.plan.cells[trial.cell].values),
+            "error": done.error,
+            "measures": dict(done.row.measures),
+            "notes": list(done.row.notes),
+            "seconds": round(done.seconds, 3),
+            "where": done.where,
+        }
         self.write(f"trials/{trial.name}.json", sealed(facts))
         return replace(done, row=done.row._replace(files={}))
 
@@ -148,10 +158,14 @@ class SweepFolder:
         if (self.path / TRAININGS / trial.name / "training.json").exists():
             return done
         where = done.where or "a machine"
-        return replace(done, row=Row({}), error=(
-            f"its training was not kept here: {where} has another copy of this folder; take that "
-            "away, or give all nodes this one"
-        ))  # fmt: skip
+        return replace(
+            done,
+            row=Row({}),
+            error=(
+                f"its training was not kept here: {where} has another copy of this folder; take "
+                "that away, or give all nodes this one"
+            ),
+        )
 
     def _put(self, name: str, files: Mapping[str, bytes]) -> None:
         """Put a training that was made elsewhere in its place, whole, instead of one cut off."""

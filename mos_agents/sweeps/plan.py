@@ -137,8 +137,9 @@ class SweepPlan:
             if isinstance(grid, Mapping)
             else tuple(Axis.parsed(text) for text in grid)
         )
-        made = cls(scenario, axes, _numbers(seeds, scenario.seed), work or work_from("play"), cpus,
-                   gpus)  # fmt: skip
+        made = cls(
+            scenario, axes, _numbers(seeds, scenario.seed), work or work_from("play"), cpus, gpus
+        )
         made.check()
         return made
 
@@ -235,12 +236,17 @@ class SweepPlan:
     def from_facts(cls, facts: Mapping[str, Any], cpus: float, gpus: float) -> SweepPlan:
         """The plan that `facts` came from, checked again."""
         settings = dict(facts["work"])
-        grid = tuple(Axis(path, tuple(scenarios.listed(", ".join(texts))))
-                     for path, texts in facts["grid"])  # fmt: skip
+        grid = tuple(
+            Axis(path, tuple(scenarios.listed(", ".join(texts)))) for path, texts in facts["grid"]
+        )
         made = cls(
-            scenarios.parse(facts["scenario"], "sweep.json"), grid, tuple(facts["seeds"]),
-            work_from(settings.pop("kind"), **settings), cpus, gpus,
-        )  # fmt: skip
+            scenarios.parse(facts["scenario"], "sweep.json"),
+            grid,
+            tuple(facts["seeds"]),
+            work_from(settings.pop("kind"), **settings),
+            cpus,
+            gpus,
+        )
         made.check()
         return made
 

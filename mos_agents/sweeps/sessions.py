@@ -30,8 +30,12 @@ class Sessions(Settings):
 
     kind: ClassVar[str] = "sessions"
     headline: ClassVar[tuple[str, ...]] = (
-        "profit_gain", "rpdi", "cycle_1", "periods", "one_shot_nash",
-    )  # fmt: skip
+        "profit_gain",
+        "rpdi",
+        "cycle_1",
+        "periods",
+        "one_shot_nash",
+    )
 
     sessions: int = 100
     periods: int = LONGEST
@@ -54,9 +58,13 @@ class Sessions(Settings):
         game = self._game(scenario)
         market = game.stage.market
         played = play_sessions(
-            game, seed=seed, sessions=self.sessions, periods=self.periods, window=self.window,
+            game,
+            seed=seed,
+            sessions=self.sessions,
+            periods=self.periods,
+            window=self.window,
             workers=1,
-        )  # fmt: skip
+        )
         frozen = Frozen(game, played)
         cycles = frozen.cycles()
         prices, profits = cycles.mean(game.stage.prices), cycles.mean(game.stage.payoffs)

@@ -63,9 +63,12 @@ class Runner(Protocol):
     """Where trials are played."""
 
     def work(
-        self, folder: SweepFolder, trials: Sequence[Trial], watch: Watch,
+        self,
+        folder: SweepFolder,
+        trials: Sequence[Trial],
+        watch: Watch,
         ended: Callable[[Trial, Done | Died], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Play trials of a sweep in any order, and tell of each as it ends, from this process.
 
         Returns early where `watch.asked()`; keeps `watch.running`.
@@ -76,9 +79,12 @@ class Here:
     """One trial after another in this process."""
 
     def work(
-        self, folder: SweepFolder, trials: Sequence[Trial], watch: Watch,
+        self,
+        folder: SweepFolder,
+        trials: Sequence[Trial],
+        watch: Watch,
         ended: Callable[[Trial, Done | Died], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         for trial in trials:
             if watch.asked():
                 return

@@ -59,8 +59,12 @@ class SweepResult:
         for trial in self.plan.trials:
             if (done := self.done.get(trial.number)) is None:
                 continue
-            row = {"cell": trial.cell, **self._values(trial.cell), "seed": trial.seed,
-                   "error": done.error}  # fmt: skip
+            row = {
+                "cell": trial.cell,
+                **self._values(trial.cell),
+                "seed": trial.seed,
+                "error": done.error,
+            }
             rows.append(row | {name: done.row.measures.get(name) for name in self.measures})
         kinds = {"cell": pl.Int64, **self._kinds, "seed": pl.Int64, "error": pl.String}
         return pl.DataFrame(rows, {**kinds, **dict.fromkeys(self.measures, pl.Float64)})
@@ -70,8 +74,11 @@ class SweepResult:
 
         The limits of a single trial are infinite.
         """
-        rows = [self.done[t.number].row.measures for t in self.plan.trials
-                if t.cell == cell and t.number in self.done]  # fmt: skip
+        rows = [
+            self.done[t.number].row.measures
+            for t in self.plan.trials
+            if t.cell == cell and t.number in self.done
+        ]
         values = [row[measure] for row in rows if measure in row]
         if not values:
             nan = float("nan")
@@ -92,16 +99,26 @@ class SweepResult:
         for cell in self.plan.cells:
             bad = failed[cell.number]
             row: dict[str, Any] = {
-                **self._values(cell.number), "trials": ended.count(cell.number) - len(bad),
-                "failed": len(bad), "errors": "; ".join(bad) or None,
-            }  # fmt: skip
+                **self._values(cell.number),
+                "trials": ended.count(cell.number) - len(bad),
+                "failed": len(bad),
+                "errors": "; ".join(bad) or None,
+            }
             for name in self.measures:
                 found, count = self.interval(cell.number, name)
-                row |= {name: _known(found.estimate), f"{name}_low": _known(found.low),
-                        f"{name}_high": _known(found.high), f"{name}_n": count}  # fmt: skip
+                row |= {
+                    name: _known(found.estimate),
+                    f"{name}_low": _known(found.low),
+                    f"{name}_high": _known(found.high),
+                    f"{name}_n": count,
+                }
             rows.append(row)
-        schema: dict[str, Any] = {**self._kinds, "trials": pl.Int64, "failed": pl.Int64,
-                                  "errors": pl.String}  # fmt: skip
+        schema: dict[str, Any] = {
+            **self._kinds,
+            "trials": pl.Int64,
+            "failed": pl.Int64,
+            "errors": pl.String,
+        }
         for name in self.measures:
             schema |= dict.fromkeys((name, f"{name}_low", f"{name}_high"), pl.Float64)
             schema[f"{name}_n"] = pl.Int64

@@ -92,11 +92,14 @@ class Training:
         return found
 
     def portable(self) -> Training:
-        return Training({
-            key: {name: in_hand(policy) for name, policy in value.items()}
-            if key == "policies" else value
-            for key, value in self.plan.items()
-        })  # fmt: skip
+        return Training(
+            {
+                key: {name: in_hand(policy) for name, policy in value.items()}
+                if key == "policies"
+                else value
+                for key, value in self.plan.items()
+            }
+        )
 
     def at(self, place: Place) -> Training:
         return replace(self, place=place)
@@ -140,9 +143,12 @@ def _row(plan: TrainingPlan, trained: Any) -> Row:
     seats = trained.seats
     policies, markets = everybody(seats, trained.networks, trained.memories)
     row = played(
-        seats.playing, policies, seats.seed("evaluation"), markets,
+        seats.playing,
+        policies,
+        seats.seed("evaluation"),
+        markets,
         theory=plan.scenario.quotes.kind == "posted_price",
-    )  # fmt: skip
+    )
     steps = trained.history[-1]["steps"]
     return Row.of({**row.measures, "steps": steps}, (*row.notes, *unrepeated(plan)))
 

@@ -104,8 +104,11 @@ class _Played(tune.Trainable):  # type: ignore[misc]
         where = str(ray.get_runtime_context().get_node_id())
         work = work.at(Place(*self._sweep, trial.name))
         done = tried(lambda: work(scenarios.parse(described), trial.seed), where)
-        row = {"measures": dict(done.row.measures), "notes": list(done.row.notes),
-               "files": dict(done.row.files)}  # fmt: skip
+        row = {
+            "measures": dict(done.row.measures),
+            "notes": list(done.row.notes),
+            "files": dict(done.row.files),
+        }
         return {"ended": [row, done.error, done.seconds, where], "done": True}
 
 

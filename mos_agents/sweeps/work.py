@@ -142,9 +142,13 @@ class Play(Settings):
 
     def __call__(self, scenario: Scenario, seed: int) -> Row:
         return played(
-            scenario.market(), scenario.policies(), seed, scenario.markets, self.burn_in,
+            scenario.market(),
+            scenario.policies(),
+            seed,
+            scenario.markets,
+            self.burn_in,
             self.theory,
-        )  # fmt: skip
+        )
 
 
 def played(

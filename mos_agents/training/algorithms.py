@@ -34,13 +34,24 @@ from mos_agents.training.seats import Seats
 
 CONFIGS: dict[str, Any] = {"ppo": PPOConfig, "appo": APPOConfig, "dqn": DQNConfig, "sac": SACConfig}
 LEARNERS = {
-    "ppo": PPOFromArrays, "appo": APPOFromArrays, "dqn": DQNFromArrays, "sac": SACFromArrays,
-}  # fmt: skip
+    "ppo": PPOFromArrays,
+    "appo": APPOFromArrays,
+    "dqn": DQNFromArrays,
+    "sac": SACFromArrays,
+}
 LR = {"ppo": 1e-3, "appo": 1e-3, "dqn": 1e-3, "sac": 1e-3}
 GAMMA = 0.95
 """As the house's tabular learners have it: per tick."""
-OURS = {"lr", "gamma", "train_batch_size_per_learner", "train_batch_size", "replay_buffer_config",
-        "learner_class", "model", "learner_config_dict"}  # fmt: skip
+OURS = {
+    "lr",
+    "gamma",
+    "train_batch_size_per_learner",
+    "train_batch_size",
+    "replay_buffer_config",
+    "learner_class",
+    "model",
+    "learner_config_dict",
+}
 """Settings that the plan has other words for."""
 
 
@@ -77,15 +88,17 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
     )
     config.learners(num_learners=0, learner_class=LEARNERS[plan.algo])
     config.fault_tolerance(
-        restart_failed_env_runners=True, ignore_env_runner_failures=False,
+        restart_failed_env_runners=True,
+        ignore_env_runner_failures=False,
         max_num_env_runner_restarts=100,
-        env_runner_health_probe_timeout_s=5.0, num_consecutive_env_runner_failures_tolerance=100,
-    )  # fmt: skip
+        env_runner_health_probe_timeout_s=5.0,
+        num_consecutive_env_runner_failures_tolerance=100,
+    )
     config.reporting(
         min_time_s_per_iteration=None,
         min_sample_timesteps_per_iteration=plan.ticks * plan.markets * max(1, plan.workers),
         min_train_timesteps_per_iteration=0,
-    )  # fmt: skip
+    )
     model = DefaultModelConfig(
         fcnet_hiddens=list(plan.hidden),
         fcnet_activation=plan.activation,
@@ -130,19 +143,34 @@ def _settings(seats: Seats) -> dict[str, Any]:
         # It falls in a line: what is learnt last is not blurred by steps of the first size.
         falling = [[0, lr], [whole * plan.iterations, 0.1 * lr]]
         return {
-            "lr": falling, "train_batch_size": whole,
+            "lr": falling,
+            "train_batch_size": whole,
             "minibatch_size": min(whole, max(512, whole // 8)),
-            "num_epochs": 10, "clip_param": 0.2, "vf_clip_param": np.inf, "vf_loss_coeff": 0.5,
-            "entropy_coeff": 0.0, "lambda_": 0.95, "use_kl_loss": False, "grad_clip": 0.5,
+            "num_epochs": 10,
+            "clip_param": 0.2,
+            "vf_clip_param": np.inf,
+            "vf_loss_coeff": 0.5,
+            "entropy_coeff": 0.0,
+            "lambda_": 0.95,
+            "use_kl_loss": False,
+            "grad_clip": 0.5,
             "grad_clip_by": "global_norm",
-        }  # fmt: skip
+        }
     if plan.algo == "appo":
         return {
-            "lr": lr, "train_batch_size": plan.fragment * plan.markets, "num_epochs": 1,
-            "clip_param": 0.2, "entropy_coeff": 0.0, "use_kl_loss": False, "grad_clip": 0.5,
-            "grad_clip_by": "global_norm", "broadcast_interval": 1, "target_network_update_freq": 1,
-            "circular_buffer_num_batches": 4, "circular_buffer_iterations_per_batch": 2,
-        }  # fmt: skip
+            "lr": lr,
+            "train_batch_size": plan.fragment * plan.markets,
+            "num_epochs": 1,
+            "clip_param": 0.2,
+            "entropy_coeff": 0.0,
+            "use_kl_loss": False,
+            "grad_clip": 0.5,
+            "grad_clip_by": "global_norm",
+            "broadcast_interval": 1,
+            "target_network_update_freq": 1,
+            "circular_buffer_num_batches": 4,
+            "circular_buffer_iterations_per_batch": 2,
+        }
     drawn = 256
     fresh = plan.fragment * plan.markets * max(1, plan.workers)
     # Where participants take turns, learning begins once everybody has a move that is over.
@@ -163,14 +191,27 @@ def _settings(seats: Seats) -> dict[str, Any]:
     if plan.algo == "dqn":
         last = max(1, plan.iterations // 2) * plan.ticks * plan.markets * max(1, plan.workers)
         return {
-            **common, "lr": lr, "double_q": True, "dueling": True, "num_atoms": 1,
-            "target_network_update_freq": 2048, "tau": 1.0, "td_error_loss_fn": "huber",
+            **common,
+            "lr": lr,
+            "double_q": True,
+            "dueling": True,
+            "num_atoms": 1,
+            "target_network_update_freq": 2048,
+            "tau": 1.0,
+            "td_error_loss_fn": "huber",
             "epsilon": [(0, 1.0), (last, 0.02)],
-        }  # fmt: skip
+        }
     return {
-        **common, "lr": None, "actor_lr": lr, "critic_lr": lr, "alpha_lr": lr, "twin_q": True,
-        "tau": 0.005, "target_entropy": "auto", "initial_alpha": 0.2,
-    }  # fmt: skip
+        **common,
+        "lr": None,
+        "actor_lr": lr,
+        "critic_lr": lr,
+        "alpha_lr": lr,
+        "twin_q": True,
+        "tau": 0.005,
+        "target_entropy": "auto",
+        "initial_alpha": 0.2,
+    }
 
 
 def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any], fragment: int) -> None:

@@ -152,8 +152,11 @@ class Exploitability:
         counts = [len(one.shares) for one in self.counted if one.shares is not None]
         total = Interval(self.nash_conv, self.low, self.high, float("nan"))
         text = interval_text(total, min(counts, default=2), "market", _plain)
-        silent = [one.participant for one in self.gains
-                  if all(c.participant != one.participant for c in self.counted)]  # fmt: skip
+        silent = [
+            one.participant
+            for one in self.gains
+            if all(c.participant != one.participant for c in self.counted)
+        ]
         rest = f"; no evidence in place of {', '.join(silent)}" if silent and self.counted else ""
         by = ", ".join(f"{one.participant}: {one.response}" for one in self.counted)
         return f"NashConv at least {text}, as far as these responses found" + (
@@ -204,9 +207,11 @@ def exploitability(
     played = {
         name: from_spec(policy)
         for name, policy in {
-            **plan.scenario.policies(), **plan.policies, **(policies or {})
+            **plan.scenario.policies(),
+            **plan.policies,
+            **(policies or {}),
         }.items()
-    }  # fmt: skip
+    }
     for name, policy in played.items():
         if learns(policy):
             raise InputError(
@@ -269,9 +274,12 @@ def of_training(run: str | Path, root: str | Path = "runs", **changes: Any) -> T
 
 
 def _trained(
-    name: str, plan: TrainingPlan, told: Callable[[str], Any] | None, address: str | None,
+    name: str,
+    plan: TrainingPlan,
+    told: Callable[[str], Any] | None,
+    address: str | None,
     insecure: bool,
-) -> TrainedNetwork:  # fmt: skip
+) -> TrainedNetwork:
     from mos_agents.training import train
 
     progress = told(name) if told is not None else None
@@ -281,15 +289,26 @@ def _trained(
 
 
 def _gains(
-    market: Market, played: Mapping[str, Policy], name: str, responses: Mapping[str, Policy],
-    seeds: Sequence[int], markets: int, confidence: float,
-) -> list[Gain]:  # fmt: skip
+    market: Market,
+    played: Mapping[str, Policy],
+    name: str,
+    responses: Mapping[str, Policy],
+    seeds: Sequence[int],
+    markets: int,
+    confidence: float,
+) -> list[Gain]:
     """What each response earns in the participant's place, before the same random numbers."""
     own = "own policy"
     found = compare_policies(
-        market, {own: played[name], **responses}, participant=name, others=played, seeds=seeds,
-        markets=markets, confidence=confidence, on_fault="hold",
-    )  # fmt: skip
+        market,
+        {own: played[name], **responses},
+        participant=name,
+        others=played,
+        seeds=seeds,
+        markets=markets,
+        confidence=confidence,
+        on_fault="hold",
+    )
     failed = {
         who: tuple(
             f"{line} (with {'its own policy' if who == own else who} as {name})"
@@ -300,12 +319,19 @@ def _gains(
     rows = [found.row(told) for told in responses]
     return [
         Gain(
-            name, found.row(own).mean, row.mean, row.difference, row.difference_low,
-            row.difference_high, policy, found.values[told, name] - found.values[own, name], told,
+            name,
+            found.row(own).mean,
+            row.mean,
+            row.difference,
+            row.difference_low,
+            row.difference_high,
+            policy,
+            found.values[told, name] - found.values[own, name],
+            told,
             (*failed.get(own, ()), *failed.get(told, ())),
         )
         for row, (told, policy) in zip(rows, responses.items(), strict=True)
-    ]  # fmt: skip
+    ]
 
 
 @contextlib.contextmanager

@@ -94,9 +94,12 @@ def best_of(
 
     def earned(policy: Policy) -> float:
         found = rollout(
-            market, {**others, name: policy}, seed=plan.seed + SELECTION, markets=MARKETS,
+            market,
+            {**others, name: policy},
+            seed=plan.seed + SELECTION,
+            markets=MARKETS,
             on_fault="hold",  # told with the comparison that follows
-        )  # fmt: skip
+        )
         return float(found.reward[:, market.layout.participants.index(name)].mean())
 
     tried = constants(plan, market, market.seat(name))

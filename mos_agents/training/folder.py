@@ -54,9 +54,7 @@ KEPT = 2
 SYNC_SECONDS = 2.0
 PATIENCE = 60.0
 """Seconds that the processes of a killed driver may take to end."""
-FIRST = {
-    "checkpoints", "policies", "tensorboard", "scenario.yaml", "norms.npz", "norms.npz.sha256"
-}  # fmt: skip
+FIRST = {"checkpoints", "policies", "tensorboard", "scenario.yaml", "norms.npz", "norms.npz.sha256"}
 """What a folder has before there is a training.json in it."""
 
 
@@ -111,10 +109,16 @@ def create(
         write_whole(folder / "scenario.yaml", described.encode())
         write_with_digest(folder / "norms.npz", packed(dict(norms)))
         facts = {
-            "name": folder.name, "plan": plan.described(), "started": now(), "finished": None,
-            "iterations": None, "ended": None, "versions": versions(),
-            "inputs": plan.scenario.inputs(), "scenario_sha256": digest(described.encode()),
-        }  # fmt: skip
+            "name": folder.name,
+            "plan": plan.described(),
+            "started": now(),
+            "finished": None,
+            "iterations": None,
+            "ended": None,
+            "versions": versions(),
+            "inputs": plan.scenario.inputs(),
+            "scenario_sha256": digest(described.encode()),
+        }
         write_whole(folder / "training.json", sealed(facts))
     except OSError as error:
         raise RunError(

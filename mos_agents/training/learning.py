@@ -176,9 +176,12 @@ def estimated(
 
 
 def estimated_in_turn(
-    rewards: NDArray[np.float32], values: NDArray[np.float32], own: NDArray[np.bool_],
-    gamma: float, lambda_: float,
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:  # fmt: skip
+    rewards: NDArray[np.float32],
+    values: NDArray[np.float32],
+    own: NDArray[np.bool_],
+    gamma: float,
+    lambda_: float,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """[T, R] advantages of own moves, and which of them are over: a step goes from one own move to
     the next, so that nothing is learnt from ticks at which nothing was decided."""
     earned, ticks, sight = until_next(rewards, own, gamma)

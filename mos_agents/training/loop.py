@@ -166,9 +166,13 @@ def _resumed(
                 session.restore(states.from_bytes(found[1], str(path)))
             if plan != run.plan:  # from here on it is a training that has not ended
                 folders.seal(
-                    run.folder, run.facts, plan=plan.described(), finished=None, iterations=None,
+                    run.folder,
+                    run.facts,
+                    plan=plan.described(),
+                    finished=None,
+                    iterations=None,
                     ended=None,
-                )  # fmt: skip
+                )
             return _to_the_end(session, run.folder, on_progress)
         finally:
             session.close()
@@ -190,9 +194,12 @@ def _runtime(
                 remedy = "it was begun with them: add nodes to the cluster, or start one with more "
                 raise InputError(
                     f"workers={plan.workers}: each takes a core, and there is room for {cores()}; "
-                    + (remedy + "--num-cpus than it has, so that they share" if resumed else
-                       "take fewer, or add nodes to the cluster")
-                )  # fmt: skip
+                    + (
+                        remedy + "--num-cpus than it has, so that they share"
+                        if resumed
+                        else "take fewer, or add nodes to the cluster"
+                    )
+                )
             yield
     finally:
         torch.set_num_threads(threads)
@@ -234,9 +241,14 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
         if folder is not None and ended != "asked":
             facts = folders.read_training(folder).facts
             folders.seal(
-                folder, facts, plan=plan.described(), finished=now(),
-                iterations=session.iteration, ended=ended, faults=as_facts(told),
-            )  # fmt: skip
+                folder,
+                facts,
+                plan=plan.described(),
+                finished=now(),
+                iterations=session.iteration,
+                ended=ended,
+                faults=as_facts(told),
+            )
     finally:
         if figures is not None:
             figures.close()

@@ -120,7 +120,10 @@ def from_arrays(arrays: Mapping[str, Array], names: list[str]) -> dict[str, Norm
     for name in names:
         parts = {part: arrays[f"{name}/{part}"] for part in Norm._fields}
         found[name] = Norm(
-            parts["shift"], parts["scale"], float(parts["clip"]), float(parts["reward_shift"]),
+            parts["shift"],
+            parts["scale"],
+            float(parts["clip"]),
+            float(parts["reward_shift"]),
             float(parts["reward_scale"]),
-        )  # fmt: skip
+        )
     return found

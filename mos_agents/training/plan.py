@@ -30,9 +30,15 @@ FRAGMENTS = {"appo": 16, "dqn": 8, "sac": 8}
 CAPACITY = 100_000
 """Market ticks that DQN and SAC remember."""
 WHOLE = {
-    "markets": 1, "workers": 0, "iterations": 1, "ticks": 1, "checkpoint_every": 1,
-    "evaluate_every": 0, "evaluation_markets": 1, "seed": 0,
-}  # fmt: skip
+    "markets": 1,
+    "workers": 0,
+    "iterations": 1,
+    "ticks": 1,
+    "checkpoint_every": 1,
+    "evaluate_every": 0,
+    "evaluation_markets": 1,
+    "seed": 0,
+}
 """Whole numbers and the least that each may be."""
 
 

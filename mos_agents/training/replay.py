@@ -87,9 +87,12 @@ class Replay:
             earned += self.gamma**i * part.rewards[i : i + kept]
         rows, markets = part.rewards.shape[1], fragment.markets
         values = (
-            part.observations[:kept], part.actions[:kept], earned,
-            part.observations[steps:], np.full_like(earned, steps),
-        )  # fmt: skip
+            part.observations[:kept],
+            part.actions[:kept],
+            earned,
+            part.observations[steps:],
+            np.full_like(earned, steps),
+        )
         found = {}
         for name, value in zip(PARTS, values, strict=True):
             split = value.reshape(kept, rows // markets, markets, *value.shape[2:])

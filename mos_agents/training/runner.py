@@ -142,11 +142,14 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         env, clock = self.env, time.perf_counter
         parts = {
             p.name: Gathered(
-                p, ticks, self.num_envs, [env.columns[a] for a in p.agents],
+                p,
+                ticks,
+                self.num_envs,
+                [env.columns[a] for a in p.agents],
                 self.plan.algo in ("ppo", "appo"),
             )
             for p in self.seats.policies
-        }  # fmt: skip
+        }
         choosers = self.choosers()
         order = {a: n for n, a in enumerate(env.agents)}
         earned = np.zeros(len(env.agents))
@@ -314,10 +317,12 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     def snapshot(self) -> dict[str, Any]:
         """All that the next `sample` depends on, besides the weights."""
         found: dict[str, Any] = {
-            "worker": self.worker_index or 0, "played": self.played,
-            "steps": self.num_env_steps_sampled_lifetime, "seed": self.env.episode_seed,
+            "worker": self.worker_index or 0,
+            "played": self.played,
+            "steps": self.num_env_steps_sampled_lifetime,
+            "seed": self.env.episode_seed,
             "return": self._return.copy(),
-        }  # fmt: skip
+        }
         if self._observation is not None:
             episode = {name: array.copy() for name, array in named(self.env.snapshot())}
             found["episode"] = episode

@@ -89,9 +89,12 @@ class Runners:
         if not self.seats.plan.workers:
             return [getattr(self.algorithm.env_runner, verb)(**given)]
         found: list[Any] = self.algorithm.env_runner_group.foreach_env_runner(
-            verb, kwargs=given, local_env_runner=False, timeout_seconds=PATIENCE,
+            verb,
+            kwargs=given,
+            local_env_runner=False,
+            timeout_seconds=PATIENCE,
             remote_worker_ids=None if numbers is None else list(numbers),
-        )  # fmt: skip
+        )
         return found
 
 

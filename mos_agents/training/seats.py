@@ -199,9 +199,14 @@ def _check_alike(
 
 
 def _policy(
-    plan: TrainingPlan, name: str, agents: tuple[str, ...], seat: Seat, tables: Sequence[Array],
-    turns: tuple[tuple[int, int], ...], horizon: int,
-) -> PolicySeat:  # fmt: skip
+    plan: TrainingPlan,
+    name: str,
+    agents: tuple[str, ...],
+    seat: Seat,
+    tables: Sequence[Array],
+    turns: tuple[tuple[int, int], ...],
+    horizon: int,
+) -> PolicySeat:
     low = np.array([table.min(axis=0) for table in tables])
     high = np.array([table.max(axis=0) for table in tables])
     grid = np.stack(tables) if plan.discrete else None

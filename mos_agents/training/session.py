@@ -79,22 +79,31 @@ class Session:
         self.iteration += 1
         self.seconds += time.perf_counter() - begun
         record: Record = {
-            "iteration": self.iteration, "steps": self.runners.steps(),
+            "iteration": self.iteration,
+            "steps": self.runners.steps(),
             "seconds": round(self.seconds, 3),
-        }  # fmt: skip
+        }
         if self.plan.workers:
             record["workers"] = self.algorithm.env_runner_group.num_healthy_remote_workers()
         return record | recorded(self.seats, result)
 
     def networks(self) -> dict[str, Network]:
         """The policies as they are, by name."""
-        facts = {"scenario": self.plan.scenario.name, "seed": self.plan.seed,
-                 "iterations": self.iteration}  # fmt: skip
+        facts = {
+            "scenario": self.plan.scenario.name,
+            "seed": self.plan.seed,
+            "iterations": self.iteration,
+        }
         return {
-            p.name: exported(self.plan.algo, p, self.learner.module[p.name], self.norms[p.name],
-                             {**facts, "policy": p.name})
+            p.name: exported(
+                self.plan.algo,
+                p,
+                self.learner.module[p.name],
+                self.norms[p.name],
+                {**facts, "policy": p.name},
+            )
             for p in self.seats.policies
-        }  # fmt: skip
+        }
 
     def state(self) -> dict[str, Any]:
         """All that the next iteration depends on."""

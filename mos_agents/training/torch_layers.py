@@ -24,10 +24,11 @@ ACTIVATIONS: dict[type[nn.Module], str] = {
 PASSED = (nn.Identity, nn.Flatten, nn.Dropout)
 """What does nothing to a row when a network plays."""
 DEFAULTS = {
-    nn.LeakyReLU: ("negative_slope", 0.01), nn.ELU: ("alpha", 1.0),
+    nn.LeakyReLU: ("negative_slope", 0.01),
+    nn.ELU: ("alpha", 1.0),
     nn.GELU: ("approximate", "none"),
     nn.Softplus: ("beta", 1.0),
-}  # fmt: skip
+}
 
 
 def layers_of(*modules: nn.Module) -> tuple[Layer, ...]:

@@ -142,13 +142,24 @@ RETURNED = {
     **{
         f"metadata {name}": forged(name)
         for name in (
-            "XLANG", "RAW,", "ACTOR_HANDLE", "PYTHON,", "9999", "TASK_EXECUTION_EXCEPTION",
-            "TASK_CANCELLED", "ACTOR_DIED", "WORKER_DIED", "OBJECT_LOST", "OUT_OF_MEMORY",
-            "NODE_DIED", "RUNTIME_ENV_SETUP_FAILED", "ACTOR_UNAVAILABLE",
+            "XLANG",
+            "RAW,",
+            "ACTOR_HANDLE",
+            "PYTHON,",
+            "9999",
+            "TASK_EXECUTION_EXCEPTION",
+            "TASK_CANCELLED",
+            "ACTOR_DIED",
+            "WORKER_DIED",
+            "OBJECT_LOST",
+            "OUT_OF_MEMORY",
+            "NODE_DIED",
+            "RUNTIME_ENV_SETUP_FAILED",
+            "ACTOR_UNAVAILABLE",
             "ACTOR_UNSCHEDULABLE_ERROR",
         )
     },
-}  # fmt: skip
+}
 
 
 def caused(folder):

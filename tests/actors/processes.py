@@ -82,9 +82,13 @@ def asked_without_a_token(address, port, path, token=None):
         return b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
 
     headers = {
-        ":method": "POST", ":scheme": "http", ":path": path, ":authority": "here",
-        "te": "trailers", "content-type": "application/grpc",
-    }  # fmt: skip
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": path,
+        ":authority": "here",
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
     if token is not None:
         headers["authorization"] = f"Bearer {token}"
     request = (

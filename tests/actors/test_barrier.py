@@ -106,9 +106,14 @@ def test_a_rivals_policy_and_its_parameters_do_not_reach_the_others():
     plain = with_policy("firm_2", {"kind": "hold"})
     secret = with_policy(
         "firm_2",
-        {"kind": "epsilon_greedy", "policy": {"kind": "hold"}, "epsilon": 0.0, "low": 1.0,
-         "high": 77.125},
-    )  # fmt: skip
+        {
+            "kind": "epsilon_greedy",
+            "policy": {"kind": "hold"},
+            "epsilon": 0.0,
+            "low": 1.0,
+            "high": 77.125,
+        },
+    )
     plain, secret = heard(plain), heard(secret)
     for name in ("platform", "firm_1"):
         assert plain.sent[name,] == secret.sent[name,]
@@ -121,10 +126,15 @@ def test_demand_that_was_turned_away_does_not_reach_the_sellers():
     wires, truth = [], set()
     for elasticity in (2.0, 0.5):
         market = scenarios.preset(
-            "retail", firms=2, products=2, catalogue__stock=0.0, positions__base_stock=0.0,
+            "retail",
+            firms=2,
+            products=2,
+            catalogue__stock=0.0,
+            positions__base_stock=0.0,
             positions__lead_time=0,
-            execution__demand__elasticity=elasticity, rewards__weights={"pnl": 1.0},
-        )  # fmt: skip
+            execution__demand__elasticity=elasticity,
+            rewards__weights={"pnl": 1.0},
+        )
         wires.append(heard(market))
         truth.add(undisturbed(market, 10, 4))
     assert len(truth) == 2 and wires[0].sent == wires[1].sent
@@ -148,8 +158,17 @@ def walk(thing, path=""):
 
 
 ALLOWED = (
-    str, int, float, bool, type(None), slice, np.ndarray, np.integer, np.floating, np.bool_,
-)  # fmt: skip
+    str,
+    int,
+    float,
+    bool,
+    type(None),
+    slice,
+    np.ndarray,
+    np.integer,
+    np.floating,
+    np.bool_,
+)
 
 
 @pytest.mark.parametrize("preset", scenarios.presets())

@@ -92,9 +92,11 @@ def table(title, runs, seconds):
     if not went_on:
         return 0.0
     figures = statistics.median(went_on), went_on[int(0.9 * len(went_on))], went_on[-1]
-    print(f"\n{title.removeprefix('ray::')}: {len(seconds)} kills in {runs} runs, "
-          f"{len(seconds) - len(went_on)} overtaken by the next; seconds without a tick: "
-          "median {:.2f}, 9 in 10 {:.2f}, longest {:.2f}".format(*figures))  # fmt: skip
+    print(
+        f"\n{title.removeprefix('ray::')}: {len(seconds)} kills in {runs} runs, "
+        f"{len(seconds) - len(went_on)} overtaken by the next; seconds without a tick: "
+        "median {:.2f}, 9 in 10 {:.2f}, longest {:.2f}".format(*figures)
+    )
     return figures[0]
 
 

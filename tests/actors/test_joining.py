@@ -54,10 +54,12 @@ NO_TOKEN = {
     ),
     "an empty home": (lambda home: {"HOME": str(home / "none")}, "does not exist"),
     "a path to nothing": (
-        lambda home: {"RAY_AUTH_TOKEN_PATH": str(home / "none")}, "RAY_AUTH_TOKEN_PATH names no",
+        lambda home: {"RAY_AUTH_TOKEN_PATH": str(home / "none")},
+        "RAY_AUTH_TOKEN_PATH names no",
     ),
     "a path to an empty file": (
-        lambda home: {"RAY_AUTH_TOKEN_PATH": str(home / "e"), **put(home / "e", "")}, "holds none",
+        lambda home: {"RAY_AUTH_TOKEN_PATH": str(home / "e"), **put(home / "e", "")},
+        "holds none",
     ),
     "a path to a folder": (lambda home: {"RAY_AUTH_TOKEN_PATH": str(home)}, "is no file"),
     "a path to a pipe": (
@@ -68,7 +70,7 @@ NO_TOKEN = {
         lambda home: {"RAY_AUTH_TOKEN_PATH": "none", **put(home / ".ray" / "auth_token", TOKEN)},
         "RAY_AUTH_TOKEN_PATH names no",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", NO_TOKEN)
@@ -85,13 +87,16 @@ def test_a_session_without_a_token_is_told_so_in_one_line(case, home, somebody, 
 HAS_TOKEN = {
     "a variable": lambda home: {"RAY_AUTH_TOKEN": TOKEN},
     "a variable and a path to nothing": lambda home: {
-        "RAY_AUTH_TOKEN": TOKEN, "RAY_AUTH_TOKEN_PATH": "none",
+        "RAY_AUTH_TOKEN": TOKEN,
+        "RAY_AUTH_TOKEN_PATH": "none",
     },
     "a file": lambda home: put(home / ".ray" / "auth_token", TOKEN + "\n"),
     "a path": lambda home: {"RAY_AUTH_TOKEN_PATH": str(home / "t"), **put(home / "t", TOKEN)},
-    "a link": lambda home: (put(home / "t", TOKEN),
-                            (home / ".ray" / "auth_token").symlink_to(home / "t"))[0],
-}  # fmt: skip
+    "a link": lambda home: (
+        put(home / "t", TOKEN),
+        (home / ".ray" / "auth_token").symlink_to(home / "t"),
+    )[0],
+}
 
 
 @pytest.mark.parametrize("case", HAS_TOKEN)
@@ -120,9 +125,12 @@ COMMANDS = [
 def test_a_command_without_a_token_ends_with_one_line_and_code_2(command, home, somebody, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mos_agents.cli", *command, "--address", somebody],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("mos: address=") and "this session shows none" in line
@@ -141,13 +149,16 @@ This process on node 192.0.2.7 was started with:
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (RuntimeError(MISMATCH), "runs Ray 2.55.1 on Python 3.12.4, this environment Ray 2.60.0 on "
-                                 "Python 3.11.2; they must be the same on every node"),
+        (
+            RuntimeError(MISMATCH),
+            "runs Ray 2.55.1 on Python 3.12.4, this environment Ray 2.60.0 on "
+            "Python 3.11.2; they must be the same on every node",
+        ),
         (ConnectionError("two\nlines"), "answers but cannot be joined: ConnectionError: two lines"),
         (RuntimeError("Version mismatch, in other words"), "answers but cannot be joined"),
     ],
     ids=["another version", "broken off", "another wording"],
-)  # fmt: skip
+)
 def test_a_cluster_that_answers_and_cannot_be_joined_is_not_called_silent(error, told, monkeypatch):
     def init(**_):
         raise error

@@ -145,10 +145,11 @@ def test_a_thousand_cuts_are_told_or_leave_only_true_records(journal, tmp_path):
         lambda f: next(f.glob("*.sha256")).unlink(),
         lambda f: next(f.glob("*.npz")).write_bytes(b""),
         lambda f: [
-            (f / segment_name(5)).unlink(), (f / segment_name(5)).symlink_to(f / segment_name(0))
+            (f / segment_name(5)).unlink(),
+            (f / segment_name(5)).symlink_to(f / segment_name(0)),
         ],
     ],
-)  # fmt: skip
+)
 def test_files_that_are_gone_moved_or_exchanged_are_told(journal, tmp_path, harm):
     copy = tmp_path / "copy"
     shutil.copytree(journal[0], copy)
@@ -242,8 +243,10 @@ def test_fifty_runs_that_cross_a_file_size_limit_stop_with_a_line_and_go_on(tmp_
     for begin in (0, 101):
         answer = subprocess.run(
             [sys.executable, "-c", LIMITED, str(begin), *folders],
-            capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
         assert answer.returncode == 0, answer.stderr
         lines = answer.stdout.splitlines()
         assert len(lines) == 25

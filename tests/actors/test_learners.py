@@ -30,8 +30,9 @@ def looped(scenario, ticks=TICKS):
     """The memories that the loop in one process comes to, by name."""
     market = scenario.market()
     table = Table.of(market, scenario.policies(), scenario.seed, MARKETS)
-    for _ in turns(market, scenario.policies(), seed=scenario.seed, ticks=ticks,
-                   markets=MARKETS, table=table):  # fmt: skip
+    for _ in turns(
+        market, scenario.policies(), seed=scenario.seed, ticks=ticks, markets=MARKETS, table=table
+    ):
         pass
     return {
         seat.name: [array.tobytes() for array in flatten(memory)]
@@ -84,9 +85,15 @@ class Keeps:
 
     def start(self, seat, batch):
         return {
-            "list": [], "None": None, "dict": {}, "deque": deque(maxlen=3), "int": 0, "text": "",
-            "tuple": (), "scalar": np.float32(0),
-        }[self.how]  # fmt: skip
+            "list": [],
+            "None": None,
+            "dict": {},
+            "deque": deque(maxlen=3),
+            "int": 0,
+            "text": "",
+            "tuple": (),
+            "scalar": np.float32(0),
+        }[self.how]
 
     def act(self, seat, observation, memory, shocks):
         seen = float(observation.sum())
@@ -97,9 +104,12 @@ class Keeps:
         else:
             before = memory if self.how == "None" and memory else 0.0
             memory = {
-                "None": seen + before, "int": 0.5 * seen, "text": str(seen),
-                "tuple": (seen, memory), "scalar": np.float64(seen),
-            }[self.how]  # fmt: skip
+                "None": seen + before,
+                "int": 0.5 * seen,
+                "text": str(seen),
+                "tuple": (seen, memory),
+                "scalar": np.float64(seen),
+            }[self.how]
         share = zlib.crc32(repr(memory).encode()) / 2**32
         asked = seat.low + (seat.high - seat.low) * share
         return np.broadcast_to(asked, (len(observation), *seat.action_shape)), memory

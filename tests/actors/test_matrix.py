@@ -95,8 +95,17 @@ def test_every_layout_over_ray_has_the_hash_of_the_loop(preset, seeds, layouts, 
         expected = undisturbed(scenario, TICKS, MARKETS)
         for count, hosts in layouts:
             folder = tmp_path / f"{seed}-{count}-{hosts}"
-            made = driven(scenario, TICKS, MARKETS, again, count=count, hosts=hosts,
-                          folder=str(folder), checkpoint_every=8, died=ActorDied)  # fmt: skip
+            made = driven(
+                scenario,
+                TICKS,
+                MARKETS,
+                again,
+                count=count,
+                hosts=hosts,
+                folder=str(folder),
+                checkpoint_every=8,
+                died=ActorDied,
+            )
             assert made.hash == expected, (seed, count, hosts)
             assert not made.health.counts and made.health.shard_restarts == 0
             assert set(made.health.seconds) == set(scenario.policies())
@@ -113,7 +122,16 @@ def test_every_layout_over_ray_has_the_hash_of_the_loop(preset, seeds, layouts, 
 
 def test_the_comparison_sees_another_seed(again, tmp_path):
     scenario = scenarios.load("retail")
-    made = driven(scenario, TICKS, MARKETS, again, count=2, hosts=1, folder=str(tmp_path),
-                  died=ActorDied, seed=7)  # fmt: skip
+    made = driven(
+        scenario,
+        TICKS,
+        MARKETS,
+        again,
+        count=2,
+        hosts=1,
+        folder=str(tmp_path),
+        died=ActorDied,
+        seed=7,
+    )
     assert made.hash == undisturbed(scenario, TICKS, MARKETS, seed=7)
     assert made.hash != undisturbed(scenario, TICKS, MARKETS, seed=8)

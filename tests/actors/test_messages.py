@@ -49,17 +49,37 @@ def test_a_reply_to_the_call_is_taken_as_it_is():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"run": "another-run"}, {"run": b"run"}, {"run": None}, {"run": Unshowable()},
-        {"tick": 6}, {"tick": 8}, {"tick": -1}, {"tick": 7.0}, {"tick": True}, {"tick": "7"},
-        {"tick": np.int64(7)}, {"tick": Unshowable()},
-        {"participant": "firm_2"}, {"participant": "platform"}, {"participant": "firm_1 "},
-        {"participant": "fırm_1"}, {"participant": ""}, {"participant": np.str_("firm_1")},
-        {"participant": ["firm_1"]}, {"participant": Unshowable()},
-        {"incarnation": 1}, {"incarnation": 3}, {"incarnation": 2.0}, {"incarnation": None},
-        {"fault": None}, {"fault": 3}, {"fault": Unshowable()}, {"fault": b"bytes"},
+        {"run": "another-run"},
+        {"run": b"run"},
+        {"run": None},
+        {"run": Unshowable()},
+        {"tick": 6},
+        {"tick": 8},
+        {"tick": -1},
+        {"tick": 7.0},
+        {"tick": True},
+        {"tick": "7"},
+        {"tick": np.int64(7)},
+        {"tick": Unshowable()},
+        {"participant": "firm_2"},
+        {"participant": "platform"},
+        {"participant": "firm_1 "},
+        {"participant": "fırm_1"},
+        {"participant": ""},
+        {"participant": np.str_("firm_1")},
+        {"participant": ["firm_1"]},
+        {"participant": Unshowable()},
+        {"incarnation": 1},
+        {"incarnation": 3},
+        {"incarnation": 2.0},
+        {"incarnation": None},
+        {"fault": None},
+        {"fault": 3},
+        {"fault": Unshowable()},
+        {"fault": b"bytes"},
     ],
     ids=lambda wrong: str({k: type(v).__name__ + " " + told(v) for k, v in wrong.items()}),
-)  # fmt: skip
+)
 def test_a_reply_to_anything_but_the_call_is_refused_in_one_line(wrong):
     with pytest.raises(MessageError) as refusal:
         checked_reply(REPLY._replace(**wrong), CALL)
@@ -68,10 +88,22 @@ def test_a_reply_to_anything_but_the_call_is_refused_in_one_line(wrong):
 
 @pytest.mark.parametrize(
     "thing",
-    [None, 3, "reply", {}, tuple(REPLY), [REPLY], CALL, Reply, Liar(*REPLY), Unshowable(),
-     np.ones(3), REPLY._asdict()],
+    [
+        None,
+        3,
+        "reply",
+        {},
+        tuple(REPLY),
+        [REPLY],
+        CALL,
+        Reply,
+        Liar(*REPLY),
+        Unshowable(),
+        np.ones(3),
+        REPLY._asdict(),
+    ],
     ids=lambda thing: type(thing).__name__,
-)  # fmt: skip
+)
 def test_what_is_no_reply_is_refused(thing):
     with pytest.raises(MessageError):
         checked_reply(thing, CALL)
@@ -136,9 +168,13 @@ ARRAYS = some.builds(
     some.sampled_from(["f8", "f4", "i8", "u4", "?"]),
 )
 SINGLE = (
-    some.none() | some.integers() | some.floats() | some.booleans() | some.text(max_size=3)
+    some.none()
+    | some.integers()
+    | some.floats()
+    | some.booleans()
+    | some.text(max_size=3)
     | some.floats(width=32).map(np.float32)
-)  # fmt: skip
+)
 MEMORIES = some.recursive(
     ARRAYS | SINGLE,
     lambda part: (
@@ -194,11 +230,23 @@ def test_a_template_does_not_follow_what_a_policy_writes_to_its_memory():
 @pytest.mark.parametrize(
     "thing",
     [
-        b"bytes", object(), np.array([object()]), np.array(["a"]), 1j, {1, 2}, lambda: 0,
-        np.random.default_rng(0), random.Random(0), defaultdict(float), Counter("a"), {(1,): 2},
-        np.ma.masked_array([1.0], [True]), array("d", [1.0]), range(3),
+        b"bytes",
+        object(),
+        np.array([object()]),
+        np.array(["a"]),
+        1j,
+        {1, 2},
+        lambda: 0,
+        np.random.default_rng(0),
+        random.Random(0),
+        defaultdict(float),
+        Counter("a"),
+        {(1,): 2},
+        np.ma.masked_array([1.0], [True]),
+        array("d", [1.0]),
+        range(3),
     ],
-)  # fmt: skip
+)
 def test_what_would_not_come_back_as_it_was_is_refused_in_one_line(thing):
     with pytest.raises(InputError, match="over actors a policy remembers numbers") as refused:
         flatten((np.zeros(2), {"a": thing}))

@@ -28,10 +28,16 @@ def play(request, strangers):
     policy, seat = make(request.param.split()[0], **parameters), market.seats[0]
     everybody = dict.fromkeys(market.layout.participants, policy)
     calls = [
-        Call("run", turn.before.tick, seat.name, 0, seat.own(turn.observation).copy(),
-             turn.step.reward[:, 0])
+        Call(
+            "run",
+            turn.before.tick,
+            seat.name,
+            0,
+            seat.own(turn.observation).copy(),
+            turn.step.reward[:, 0],
+        )
         for turn in turns(market, everybody, seed=5, ticks=9, markets=BATCH)
-    ]  # fmt: skip
+    ]
 
     def born(incarnation=0):
         streams = Streams.of(5, BATCH, owner=seat.name)
@@ -187,7 +193,11 @@ GOOD = [np.zeros(3)]
 @pytest.mark.parametrize(
     "value",
     [
-        None, [], {}, 7, {"firm_1": Snapshot(4, GOOD)},
+        None,
+        [],
+        {},
+        7,
+        {"firm_1": Snapshot(4, GOOD)},
         {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(4, GOOD), "firm_3": Snapshot(4, GOOD)},
         {"firm_1": Snapshot(4, GOOD), "firm_3": Snapshot(4, GOOD)},
         {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(3, GOOD)},
@@ -200,7 +210,7 @@ GOOD = [np.zeros(3)]
         {"firm_1": Snapshot(4, GOOD), "firm_2": Snapshot(4, [np.zeros(2).view(np.recarray)])},
         {"firm_1": Snapshot(4, GOOD), 2: Snapshot(4, GOOD)},
     ],
-)  # fmt: skip
+)
 def test_a_host_cannot_put_anything_but_its_own_numbers_on_the_disk(value):
     with pytest.raises(MessageError):
         checked_memories(value, ["firm_1", "firm_2"], 4)

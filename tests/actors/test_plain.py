@@ -46,8 +46,11 @@ class Attacked:
         """The answer to a verb, before which the host was given an order."""
         if armed:
             Path(self.folder, "next").write_text(json.dumps(armed))
-        arguments = {"decide": lambda: calls("firm_1", self.tick), "catch_up": lambda: ([],),
-                     "restore": lambda: ({},)}  # fmt: skip
+        arguments = {
+            "decide": lambda: calls("firm_1", self.tick),
+            "catch_up": lambda: ([],),
+            "restore": lambda: ({},),
+        }
         self.tick += verb == "decide"
         given = arguments.get(verb, tuple)()
         return self.runtime.ask([(self.host, verb, given)], 60.0)[0]
@@ -210,14 +213,26 @@ def test_honest_memories_of_every_type_arrive_to_the_bit():
 
 
 HEADINGS = [
-    '{"firm_1": [0, [["|O8", [1]]]]}', '{"firm_1": [0, [["<f8", [2]]]]}',
-    '{"firm_1": [0, [["<f8", [-1]]]]}', '{"firm_1": [0, [["<f8", [0.5]]]]}',
-    '{"firm_1": [0, [["<f8", "1"]]]}', '{"firm_1": [0, [["<U4", [2]]]]}',
-    '{"firm_1": [0, [["f8,O", [1]]]]}', '{"firm_1": [0, [[["<f8"], [1]]]]}',
-    '{"firm_1": [0, [["<f8"]]]}', '{"firm_1": 3}', "[]", "3", "null", '"x"', '{"firm_1": []}',
-    '{"firm_1": [0, [["<f3", [1]]]]}', '{"firm_1": [0, [["<f8", [99999999999999999999]]]]}',
-    '{"firm_1": [0, [["<M8", [1]]]]}', '{"firm_1": [0, [["<c8", [1]]]]}',
-]  # fmt: skip
+    '{"firm_1": [0, [["|O8", [1]]]]}',
+    '{"firm_1": [0, [["<f8", [2]]]]}',
+    '{"firm_1": [0, [["<f8", [-1]]]]}',
+    '{"firm_1": [0, [["<f8", [0.5]]]]}',
+    '{"firm_1": [0, [["<f8", "1"]]]}',
+    '{"firm_1": [0, [["<U4", [2]]]]}',
+    '{"firm_1": [0, [["f8,O", [1]]]]}',
+    '{"firm_1": [0, [[["<f8"], [1]]]]}',
+    '{"firm_1": [0, [["<f8"]]]}',
+    '{"firm_1": 3}',
+    "[]",
+    "3",
+    "null",
+    '"x"',
+    '{"firm_1": []}',
+    '{"firm_1": [0, [["<f3", [1]]]]}',
+    '{"firm_1": [0, [["<f8", [99999999999999999999]]]]}',
+    '{"firm_1": [0, [["<M8", [1]]]]}',
+    '{"firm_1": [0, [["<c8", [1]]]]}',
+]
 
 
 @pytest.mark.parametrize("heading", HEADINGS)
@@ -247,6 +262,8 @@ def test_the_clearing_house_gets_nothing_of_a_host_by_the_functions_that_unpickl
                     ast.unparse(node) == "json.loads"
                 ), path
     assert found == {
-        ("ray_runtime.py", "fetched"), ("ray_runtime.py", "result"), ("ray_runtime.py", "close"),
+        ("ray_runtime.py", "fetched"),
+        ("ray_runtime.py", "result"),
+        ("ray_runtime.py", "close"),
         ("ray_workers.py", "_result"),
-    }  # fmt: skip
+    }

@@ -34,8 +34,17 @@ TICKS, MARKETS = 30, 4
 )
 def test_a_run_over_ray_has_the_hash_of_the_loop(preset, count, hosts, tmp_path):
     scenario = scenarios.load(preset)
-    made = driven(scenario, TICKS, MARKETS, RayShards(), count=count, hosts=hosts,
-                  folder=str(tmp_path), checkpoint_every=20, died=ActorDied)  # fmt: skip
+    made = driven(
+        scenario,
+        TICKS,
+        MARKETS,
+        RayShards(),
+        count=count,
+        hosts=hosts,
+        folder=str(tmp_path),
+        checkpoint_every=20,
+        died=ActorDied,
+    )
     assert made.hash == undisturbed(scenario, TICKS, MARKETS)
     assert not made.health.counts and made.health.shard_restarts == 0
     assert set(made.health.seconds) == set(scenario.policies())
@@ -49,8 +58,9 @@ def gone(title):
 
 def killed(folder, title, at, seed, ticks=80):
     """The driver of a run in which a process is killed by SIGKILL after tick `at` was given."""
-    made = driver(SHOP, ticks, 2, RayShards(), folder=str(folder), checkpoint_every=30,
-                  died=ActorDied)  # fmt: skip
+    made = driver(
+        SHOP, ticks, 2, RayShards(), folder=str(folder), checkpoint_every=30, died=ActorDied
+    )
     for tick in made.run():
         if tick.tick == at:
             os.kill(random.Random(seed).choice(titled(title)), signal.SIGKILL)
@@ -73,8 +83,9 @@ def test_a_killed_process_comes_back_and_the_hash_is_the_same(title, at, tmp_pat
 @pytest.mark.chaos
 def test_kills_in_the_middle_of_ticks_change_nothing(tmp_path):
     """A second thread kills while ticks run: a host, then the clearing house."""
-    made = driver(SHOP, 3000, 2, RayShards(), folder=str(tmp_path), checkpoint_every=500,
-                  died=ActorDied)  # fmt: skip
+    made = driver(
+        SHOP, 3000, 2, RayShards(), folder=str(tmp_path), checkpoint_every=500, died=ActorDied
+    )
     done = threading.Event()
 
     def kill():
@@ -104,8 +115,13 @@ def hanging(how, deadline):
     lives = 2 if how == "is stopped" else 1
     stalls = with_policy("firm_1", {"kind": "stalls", "loops": how == "loops"})
     runtime = RayRuntime()
-    shard = one_shard(SHOP if how == "is stopped" else stalls, runtime, deadline=deadline,
-                      restarts=lives - 1, patience=3)  # fmt: skip
+    shard = one_shard(
+        SHOP if how == "is stopped" else stalls,
+        runtime,
+        deadline=deadline,
+        restarts=lives - 1,
+        patience=3,
+    )
     host, stopped = shard._roster.index(["firm_1"]), set()
     try:
         shard.start()
@@ -148,8 +164,10 @@ def test_nobody_waits_longer_than_the_deadline_for_one_that_hangs(how, strangers
             advance()
             late.append(time.monotonic() - begin)
     worst = sorted(late)[int(0.99 * (len(late) - 1))]
-    print(f"\n{how}: {len(late)} ticks, 99 in 100 within {worst:.3f} s, longest {max(late):.3f} s, "
-          f"deadline {deadline} s")  # fmt: skip
+    print(
+        f"\n{how}: {len(late)} ticks, 99 in 100 within {worst:.3f} s, longest {max(late):.3f} s, "
+        f"deadline {deadline} s"
+    )
     assert worst < deadline + 0.1
 
 
@@ -208,13 +226,19 @@ def test_what_listens_refuses_whoever_has_no_token():
     sockets = listening([os.getpid(), *below])
     assert not [s for s in sockets if s[0] == os.getpid()]
     requests = {
-        "gcs_server": ["/ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
-                       "/ray.rpc.InternalKVGcsService/InternalKVKeys"],
-        "raylet": ["/ray.rpc.NodeManagerService/GetNodeStats",
-                   "/ray.rpc.ObjectManagerService/Pull"],
-        "ray::": ["/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
-                  "/ray.rpc.CoreWorkerService/PushTask"],
-    }  # fmt: skip
+        "gcs_server": [
+            "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
+            "/ray.rpc.InternalKVGcsService/InternalKVKeys",
+        ],
+        "raylet": [
+            "/ray.rpc.NodeManagerService/GetNodeStats",
+            "/ray.rpc.ObjectManagerService/Pull",
+        ],
+        "ray::": [
+            "/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
+            "/ray.rpc.CoreWorkerService/PushTask",
+        ],
+    }
     token, met = os.environ["RAY_AUTH_TOKEN"], set()
     for pid, address, port in sockets:
         title = below[pid].split()[0]
@@ -246,8 +270,10 @@ def plain_http(address, port):
     host = "127.0.0.1" if address == "0.0.0.0" else address
     with socket.create_connection((host, port), PATIENCE) as line:
         body = b"{}"
-        line.sendall(b"POST /get_or_create_runtime_env HTTP/1.1\r\nHost: here\r\n"
-                     b"Content-Length: 2\r\nConnection: close\r\n\r\n" + body)  # fmt: skip
+        line.sendall(
+            b"POST /get_or_create_runtime_env HTTP/1.1\r\nHost: here\r\n"
+            b"Content-Length: 2\r\nConnection: close\r\n\r\n" + body
+        )
         return line.recv(4096)
 
 
@@ -265,9 +291,12 @@ def test_a_wrong_token_does_not_get_into_the_cluster():
     address = ray.get_runtime_context().gcs_address
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
     answer = subprocess.run(
-        [sys.executable, "-c", JOIN, address], env=environment, capture_output=True, text=True,
+        [sys.executable, "-c", JOIN, address],
+        env=environment,
+        capture_output=True,
+        text=True,
         timeout=PATIENCE,
-    )  # fmt: skip
+    )
     assert answer.returncode != 0 and "in\n" not in answer.stdout
     assert "InputError" in answer.stderr
 

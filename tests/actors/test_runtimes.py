@@ -40,9 +40,12 @@ def test_a_runtime_keeps_its_contract(runtime):
     assert again.action.tobytes() == replies["firm_1"].action.tobytes()
     # An error is told in one line, beside the good answers of others, and nobody dies of it.
     wrong, right = runtime.ask(
-        [(handles["firm_1"], "decide", calls("firm_1", 5)),
-         (handles["firm_2"], "decide", calls("firm_2", 1))], None,
-    )  # fmt: skip
+        [
+            (handles["firm_1"], "decide", calls("firm_1", 5)),
+            (handles["firm_2"], "decide", calls("firm_2", 1)),
+        ],
+        None,
+    )
     assert "gap" in wrong.error and "\n" not in wrong.error and not (wrong.dead or wrong.late)
     assert right.good and right.value[0].tick == 1
     forged = runtime.ask([(handles["firm_1"], "decide", calls("firm_2", 2))], None)[0]
@@ -97,9 +100,12 @@ def test_one_by_line_is_not_late_for_one_who_is_asked_by_ray_and_hangs():
         # However long a busy machine needs, there is a deadline within which it answers.
         for at, limit in enumerate([None, *(2.0**n for n in range(9))]):
             answers = runtime.ask(
-                [(well, "decide", calls("firm_1", at, MANY)),
-                 (hangs, "decide", calls("firm_2", at, MANY))], limit,
-            )  # fmt: skip
+                [
+                    (well, "decide", calls("firm_1", at, MANY)),
+                    (hangs, "decide", calls("firm_2", at, MANY)),
+                ],
+                limit,
+            )
             if at and answers[0].good:
                 break
         assert runtime._hosts[well]._line is not None and answers[0].good and answers[1].late

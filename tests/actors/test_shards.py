@@ -254,8 +254,9 @@ def test_hosts_that_die_at_any_time_come_back_and_nothing_changes(
 ):
     scenario = with_policy("firm_1", kind)
     runtime = Deadly(random.Random(f"{kind}{hosts}"), 0.1)
-    shard = one_shard(scenario, runtime, hosts=hosts, restarts=10**6, folder=str(tmp_path),
-                      deadline=deadline)  # fmt: skip
+    shard = one_shard(
+        scenario, runtime, hosts=hosts, restarts=10**6, folder=str(tmp_path), deadline=deadline
+    )
     shard.start()
     for _ in range(8):
         shard.advance(5)
@@ -445,15 +446,18 @@ REFUSED = {
     "over the limit": number(np.nextafter(1000.0, 2000.0)),
     "huge integers": acting(lambda a: np.full(a.shape, 2**62)),
     "infinity in half precision": acting(lambda a: np.full(a.shape, 1e9).astype(np.float16)),
-}  # fmt: skip
+}
 NONSENSE = ("NaN", "nothing but NaN", "infinity", "minus infinity", "infinity in half precision")
 ROGUES = [
     (name, "not finite" if name in NONSENSE else kind, bend)
     for kind, bends in (
-        ("misaddressed", MISADDRESSED), ("failed", FAILED), ("late", LATE), ("refused", REFUSED)
+        ("misaddressed", MISADDRESSED),
+        ("failed", FAILED),
+        ("late", LATE),
+        ("refused", REFUSED),
     )
     for name, bend in bends.items()
-]  # fmt: skip
+]
 SILENT = (3, 4, 7)
 
 
@@ -503,7 +507,10 @@ def test_a_host_that_never_makes_sense_is_started_anew_and_withdrawn_in_the_end(
 @pytest.mark.parametrize(
     "bend",
     [
-        instead(None), instead({}), instead({"firm_2": Snapshot(0, [])}), instead(Trap()),
+        instead(None),
+        instead({}),
+        instead({"firm_2": Snapshot(0, [])}),
+        instead(Trap()),
         lambda a, *_: Answer({n: s._replace(tick=99) for n, s in a.value.items()}),
         lambda a, *_: Answer({n: s._replace(memory=[Trap()]) for n, s in a.value.items()}),
         lambda a, *_: Answer(
@@ -511,7 +518,7 @@ def test_a_host_that_never_makes_sense_is_started_anew_and_withdrawn_in_the_end(
         ),
         lambda *_: Answer(error="InputError: memory holds <U3"),
     ],
-)  # fmt: skip
+)
 def test_a_host_that_keeps_its_memory_back_cannot_keep_the_market_from_its_checkpoints(
     bend, tmp_path
 ):

@@ -37,8 +37,10 @@ def flat(readings, most):
     """The later half of the readings took at most so many more bytes, and no more descriptors."""
     later = readings[len(readings) // 2 :]
     grown = later[-1][0] - later[0][0]
-    print(f"\n{len(later)} readings, {grown / MEGABYTE:+.2f} MB, descriptors {later[0][1]} to "
-          f"{later[-1][1]}")  # fmt: skip
+    print(
+        f"\n{len(later)} readings, {grown / MEGABYTE:+.2f} MB, descriptors {later[0][1]} to "
+        f"{later[-1][1]}"
+    )
     return grown < most and len({descriptors for _, descriptors in later}) == 1
 
 
@@ -70,8 +72,14 @@ def test_actors_keep_nothing_of_the_ticks_they_have_played(ticks, most, tmp_path
     """Between checkpoints a clearing house keeps the past calls; right after one it has none."""
     from mos_agents.actors.ray_runtime import ActorDied, RayShards
 
-    driver = Driver(RayShards(), plan_of(SHOP, folder=str(tmp_path)), ticks, 1,
-                    checkpoint_every=ticks // 16, died=ActorDied)  # fmt: skip
+    driver = Driver(
+        RayShards(),
+        plan_of(SHOP, folder=str(tmp_path)),
+        ticks,
+        1,
+        checkpoint_every=ticks // 16,
+        died=ActorDied,
+    )
     readings = {"ray::_ShardActor": [], "ray::_HostActor": [], "driver": []}
     for tick in driver.run():
         if tick.tick % (ticks // 16) == 0:

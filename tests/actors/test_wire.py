@@ -25,19 +25,29 @@ def array(*shape):
 CALLS = some.integers(1, 4).flatmap(
     lambda batch: some.lists(
         some.builds(
-            Call, NAMES, some.integers(0, 2**62), NAMES, some.integers(0, 99),
-            some.integers(0, 3).flatmap(lambda size: array(batch, size)), array(batch),
+            Call,
+            NAMES,
+            some.integers(0, 2**62),
+            NAMES,
+            some.integers(0, 99),
+            some.integers(0, 3).flatmap(lambda size: array(batch, size)),
+            array(batch),
         ),
         max_size=3,
     )
-)  # fmt: skip
+)
 REPLIES = some.lists(
     some.builds(
-        Reply, NAMES, some.integers(0, 2**62), NAMES, some.integers(0, 99),
-        some.none() | some.tuples(*[some.integers(0, 3)] * 3).flatmap(lambda s: array(*s)), NAMES,
+        Reply,
+        NAMES,
+        some.integers(0, 2**62),
+        NAMES,
+        some.integers(0, 99),
+        some.none() | some.tuples(*[some.integers(0, 3)] * 3).flatmap(lambda s: array(*s)),
+        NAMES,
     ),
     max_size=3,
-)  # fmt: skip
+)
 
 
 def bits(message):
@@ -88,10 +98,23 @@ def block(heading, numbers=b""):
 
 
 STRANGE = [
-    b"", b"\0", bytes(4), block(b"null"), block(b"{}"), block(b"[0.1]"), block(b"[0.1,7]"),
-    block(b"[0.1,[[]]]"), block(b"[0.1,[7]]"), block(b"[0.1,null]"), block(b"\xff\xfe"),
-    block(b"[" * 100_000), b"\xff\xff\xff\xff[]", pickle.dumps([REPLY]),
-    block(b'["soon",[]]'), block(b"[null,[]]"), block(b"[0.1,[]]", bytes(8)),
+    b"",
+    b"\0",
+    bytes(4),
+    block(b"null"),
+    block(b"{}"),
+    block(b"[0.1]"),
+    block(b"[0.1,7]"),
+    block(b"[0.1,[[]]]"),
+    block(b"[0.1,[7]]"),
+    block(b"[0.1,null]"),
+    block(b"\xff\xfe"),
+    block(b"[" * 100_000),
+    b"\xff\xff\xff\xff[]",
+    pickle.dumps([REPLY]),
+    block(b'["soon",[]]'),
+    block(b"[null,[]]"),
+    block(b"[0.1,[]]", bytes(8)),
     block(b"[0.1,[]]", bytes(3)),
     block(b'[0.1,[["run",7,"firm_1",2,[3,2,1],""]]]', bytes(40)),
     block(b'[0.1,[["run",7,"firm_1",2,[3,2,1],""]]]', bytes(56)),
@@ -105,7 +128,7 @@ STRANGE = [
     block(b'[0.1,[["run",7,"firm_1",2,null,""]]]', bytes(48)),
     block(b'[0.1,[["run",7,"firm_1",2,null]]]'),
     block(b"[1e999,[" + b"9" * 5000 + b"]]"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("strange", STRANGE, ids=lambda b: b[:60].decode("latin-1"))

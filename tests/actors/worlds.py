@@ -60,13 +60,29 @@ def plan_of(scenario, **options):
     return ShardPlan(run="a-run", scenario=scenarios.dump(scenario), markets=(0,), **options)
 
 
-def driver(scenario, ticks, markets, shards=None, *, count=1, checkpoint_every=1000, died=(),
-           restarts=3, **options):  # fmt: skip
+def driver(
+    scenario,
+    ticks,
+    markets,
+    shards=None,
+    *,
+    count=1,
+    checkpoint_every=1000,
+    died=(),
+    restarts=3,
+    **options,
+):
     """A driver that has not yet begun; `options` are the shard plan's."""
     return Driver(
-        shards or LocalShards(), plan_of(scenario, **options), ticks, markets, count,
-        checkpoint_every=checkpoint_every, died=died, restarts=restarts,
-    )  # fmt: skip
+        shards or LocalShards(),
+        plan_of(scenario, **options),
+        ticks,
+        markets,
+        count,
+        checkpoint_every=checkpoint_every,
+        died=died,
+        restarts=restarts,
+    )
 
 
 def driven(scenario, ticks, markets, shards=None, **options):
@@ -126,8 +142,11 @@ class Recalls:
         noise = shocks.normals("recalls", own.shape[1])[:, :, None]
         looks = memory["deep"][1][0] + (noise[:, 0, 0] > 0.0).astype(np.int32)
         price = own * np.exp(0.05 * noise) + 0.1 * (seen - own) + 0.01 * looks[:, None, None]
-        memory = {"seen": seen, "count": memory["count"] + 1,
-                  "deep": (None, [looks], noise[:, 0] > np.array([0.0, 1.0]))}  # fmt: skip
+        memory = {
+            "seen": seen,
+            "count": memory["count"] + 1,
+            "deep": (None, [looks], noise[:, 0] > np.array([0.0, 1.0])),
+        }
         return np.clip(price, seat.low, seat.high), memory
 
     def propensity(self, seat, observation, action, memory):

@@ -58,10 +58,17 @@ def test_money_may_be_counted_in_pence_and_firms_in_any_order():
     first = measures(prices, profits, known)
     order = [2, 0, 1]
     pence = Benchmarks(
-        *(100.0 * np.array(v)[order]
-          for v in (known.price_nash, known.price_joint, known.profit_nash, known.profit_joint,
-                    known.cost))
-    )  # fmt: skip
+        *(
+            100.0 * np.array(v)[order]
+            for v in (
+                known.price_nash,
+                known.price_joint,
+                known.profit_nash,
+                known.profit_joint,
+                known.cost,
+            )
+        )
+    )
     second = measures(100.0 * prices[..., order], 100.0 * profits[..., order], pence)
     for name in ("profit_gain", "rpdi", "lerner"):
         np.testing.assert_allclose(getattr(first, name), getattr(second, name), rtol=1e-12)
@@ -86,9 +93,14 @@ def test_the_industrys_mark_up_counts_sales_and_not_price_tags():
 @pytest.mark.parametrize("nesting", [0.0, 0.6])
 def test_the_integral_of_logit_demand_is_the_log_sum(nesting):
     market = LogitMarket(
-        quality=[1.0, 0.5, 2.0], cost=[1.0] * 3, owner=range(3), price_coefficient=1.7,
-        nest=[0, 0, 1], nesting=nesting, outside_utility=0.4,
-    )  # fmt: skip
+        quality=[1.0, 0.5, 2.0],
+        cost=[1.0] * 3,
+        owner=range(3),
+        price_coefficient=1.7,
+        nest=[0, 0, 1],
+        nesting=nesting,
+        outside_utility=0.4,
+    )
     prices = np.random.default_rng(1).uniform(0.5, 4.0, (6, 2, 3))
     np.testing.assert_allclose(
         consumer_surplus(market.shares, prices), market.consumer_surplus(prices), rtol=1e-6

@@ -26,9 +26,12 @@ def experiment(answer=(1.8, 1.9), own=1.6, ticks=20, firms=2, sessions=1, **chan
     for k, price in enumerate(answer):
         prices[SHOCK + 1 + k] = price
     given = {
-        "prices": prices, "undeviated_prices": alone, "profits": prices - 1.0,
-        "undeviated_profits": alone - 1.0, "shock": SHOCK,
-    }  # fmt: skip
+        "prices": prices,
+        "undeviated_prices": alone,
+        "profits": prices - 1.0,
+        "undeviated_profits": alone - 1.0,
+        "shock": SHOCK,
+    }
     return Deviation(**(given | changes))
 
 
@@ -144,10 +147,13 @@ def test_a_deviation_that_changes_nothing_is_not_unprofitable():
 def test_each_session_may_have_its_own_deviator():
     one = experiment(sessions=1)
     mixed = Deviation(
-        *(np.concatenate([a, a[:, :, ::-1]], axis=1) for a in (
-            one.prices, one.undeviated_prices, one.profits, one.undeviated_profits)),
-        SHOCK, np.array([0, 1]),
-    )  # fmt: skip
+        *(
+            np.concatenate([a, a[:, :, ::-1]], axis=1)
+            for a in (one.prices, one.undeviated_prices, one.profits, one.undeviated_profits)
+        ),
+        SHOCK,
+        np.array([0, 1]),
+    )
     for values in (response(mixed).deviator, response(mixed).rivals):
         np.testing.assert_array_equal(values[:, 0], values[:, 1])
     assert punishment(mixed).length.tolist() == [2, 2]

@@ -22,9 +22,13 @@ REPLICATIONS = 400
 def explorer(price, epsilon):
     """Asks one price of the grid, but with probability epsilon any of its four."""
     return make(
-        "epsilon_greedy", policy={"kind": "fixed_price", "price": price}, epsilon=epsilon, levels=4,
-        low=12.0, high=18.0,
-    )  # fmt: skip
+        "epsilon_greedy",
+        policy={"kind": "fixed_price", "price": price},
+        epsilon=epsilon,
+        levels=4,
+        low=12.0,
+        high=18.0,
+    )
 
 
 BEHAVIOUR, TARGET = explorer(12.0, 0.8), explorer(14.0, 0.3)
@@ -64,9 +68,15 @@ def features(record):
 
 def records(market, rows, ticks=1, targets=None, rival=RIVAL):
     return log_decisions(
-        market, {"firm_1": BEHAVIOUR, "firm_2": rival}, "firm_1", ticks=ticks, markets=rows,
-        targets=targets or {"t": TARGET}, menu=GRID[:, None, None], seed=11,
-    )  # fmt: skip
+        market,
+        {"firm_1": BEHAVIOUR, "firm_2": rival},
+        "firm_1",
+        ticks=ticks,
+        markets=rows,
+        targets=targets or {"t": TARGET},
+        menu=GRID[:, None, None],
+        seed=11,
+    )
 
 
 def coverage(record, truth, target, discount=1.0, episodes=150, **settings):
@@ -81,9 +91,10 @@ def coverage(record, truth, target, discount=1.0, episodes=150, **settings):
             record.reward[own], taken[own], offered[own], record.menu["t"][own], discount=discount
         )
         found = (
-            ips(*logged, **settings), snips(*logged, **settings),
+            ips(*logged, **settings),
+            snips(*logged, **settings),
             doubly_robust(*logged, q, v, **settings),
-        )  # fmt: skip
+        )
         hits += [e.low <= truth <= e.high for e in found]
     return hits / REPLICATIONS
 
@@ -134,9 +145,11 @@ def test_target_propensities_set_to_one_are_refused_and_would_miss_the_truth(sin
 
 def test_behaviour_propensities_that_are_not_the_real_ones_miss_the_truth(single):
     found = coverage(
-        single, one_period_truth(),
-        single.target["t"] * np.where(single.behaviour > 0.3, 0.8, 1.25), minimum_ess=0.0,
-    )  # fmt: skip
+        single,
+        one_period_truth(),
+        single.target["t"] * np.where(single.behaviour > 0.3, 0.8, 1.25),
+        minimum_ess=0.0,
+    )
     assert found[0] < 0.9
 
 
@@ -170,9 +183,13 @@ def episodes():
 def test_intervals_cover_the_truth_of_an_episode_at_their_rate(episodes):
     """The rival follows: what the target does now changes what it earns next."""
     found = coverage(
-        episodes, episode_truth(), episodes.target["t"], discount=DISCOUNT, episodes=300,
+        episodes,
+        episode_truth(),
+        episodes.target["t"],
+        discount=DISCOUNT,
+        episodes=300,
         minimum_ess=10.0,
-    )  # fmt: skip
+    )
     assert (found >= 0.9).all() and (found <= 0.985).all(), found
 
 
@@ -267,9 +284,13 @@ def test_a_target_that_does_what_the_behaviour_never_does_is_refused():
 
 def test_a_fixed_price_cannot_be_evaluated_from_prices_drawn_from_a_continuum():
     record = log_decisions(
-        exact_shop(), {"firm_1": make("uniform", low=12.0, high=18.0), "firm_2": RIVAL}, "firm_1",
-        ticks=1, markets=500, targets={"t": make("fixed_price", price=15.0)},
-    )  # fmt: skip
+        exact_shop(),
+        {"firm_1": make("uniform", low=12.0, high=18.0), "firm_2": RIVAL},
+        "firm_1",
+        ticks=1,
+        markets=500,
+        targets={"t": make("fixed_price", price=15.0)},
+    )
     with pytest.raises(OverlapError):
         ips(record.reward, record.behaviour, record.target["t"])
 
@@ -278,9 +299,13 @@ def test_a_density_is_evaluated_from_another_density():
     """Random walks around 15 with volatilities .1 (played) and .05 (asked about)."""
     wide, narrow = make("random_walk", volatility=0.1), make("random_walk", volatility=0.05)
     record = log_decisions(
-        exact_shop(), {"firm_1": wide, "firm_2": RIVAL}, "firm_1", ticks=1, markets=20_000,
+        exact_shop(),
+        {"firm_1": wide, "firm_2": RIVAL},
+        "firm_1",
+        ticks=1,
+        markets=20_000,
         targets={"t": narrow},
-    )  # fmt: skip
+    )
     truth = rollout(
         exact_shop(), {"firm_1": narrow, "firm_2": RIVAL}, ticks=1, markets=20_000, seed=5
     ).reward[:, 0]

@@ -20,8 +20,12 @@ from mos_agents.games.strategies import Frozen
 
 MANY = 200
 LEARNERS = Settings(levels=12, beta=5e-5, window=10_000, sessions=MANY)
-KNOWN = Benchmarks(*(getattr(benchmarks(LEARNERS), name) for name in (
-    "nash_price", "joint_price", "nash_profit", "joint_profit")))  # fmt: skip
+KNOWN = Benchmarks(
+    *(
+        getattr(benchmarks(LEARNERS), name)
+        for name in ("nash_price", "joint_price", "nash_profit", "joint_profit")
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,10 @@ class Group:
                 for i, (name, one) in enumerate(firms.items())
             }
         game = RepeatedGame.of(place, firms)
-        return cls(game, play_sessions(
-            game, sessions=settings.sessions, window=settings.window, per_task=25
-        ))  # fmt: skip
+        return cls(
+            game,
+            play_sessions(game, sessions=settings.sessions, window=settings.window, per_task=25),
+        )
 
     def among_strangers(self) -> Group:
         """The second firm of each session meets the first of the next."""
@@ -66,9 +71,13 @@ class Group:
         if not session.size:
             return Sessions(stage.prices[frozen.paths(cycles, 400).T], KNOWN), MANY
         pair = Deviation(
-            cut.prices[:, one], cut.undeviated_prices[:, one], cut.profits[:, one],
-            cut.undeviated_profits[:, one], cut.shock, 0,
-        )  # fmt: skip
+            cut.prices[:, one],
+            cut.undeviated_prices[:, one],
+            cut.profits[:, one],
+            cut.undeviated_profits[:, one],
+            cut.shock,
+            0,
+        )
         return Sessions(stage.prices[path], KNOWN, stage.payoffs[path], pair), MANY - session.size
 
     def learning(self, sessions: int = 50, ticks: int = 1000):

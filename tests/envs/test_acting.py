@@ -80,12 +80,14 @@ def alike(one, other, seeds=(0, 7, None)):
 
 
 WANDER = {
-    "retail": (retail_v0, {"agents": ["platform"], "products": 2,
-                           "policies": {"firm_1": {"kind": "random_walk"}}}),
+    "retail": (
+        retail_v0,
+        {"agents": ["platform"], "products": 2, "policies": {"firm_1": {"kind": "random_walk"}}},
+    ),
     "autos": (retail_v0, {"scenario": "autos_1990", "agents": ["honda"]}),
     "makers": (market_making_v0, {"agents": ["maker_2"]}),
     "auction": (auction_v0, {"agents": ["bidder_1"]}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WANDER)
@@ -112,8 +114,13 @@ def test_a_wrong_action_raises_and_nothing_has_happened():
     env, twin = (walked(retail_v0, agents=["firm_1"], runtime="actors") for _ in range(2))
     env.reset(seed=0), twin.reset(seed=0)
     good = sample(env)
-    for bad in ({}, {"firm_1": good["firm_1"][:1]}, {"firm_1": np.nan * good["firm_1"]},
-                {"firm_1": -good["firm_1"]}, {**good, "firm_2": good["firm_1"]}):  # fmt: skip
+    for bad in (
+        {},
+        {"firm_1": good["firm_1"][:1]},
+        {"firm_1": np.nan * good["firm_1"]},
+        {"firm_1": -good["firm_1"]},
+        {**good, "firm_2": good["firm_1"]},
+    ):
         with pytest.raises((QuoteRefused, InputError)):
             env.step(bad)
     assert same(env.step(good), twin.step(good))

@@ -31,8 +31,12 @@ def draws(batched, generator, actions):
 @pytest.mark.parametrize("actions", ["continuous", "discrete"])
 def test_each_row_of_the_batch_is_the_environment_of_that_market(preset, some, actions):
     scenario = scenarios.load(preset)
-    settings = {"agents": SUBSETS[preset] if some else None, "actions": actions, "levels": 4,
-                "horizon": 5}  # fmt: skip
+    settings = {
+        "agents": SUBSETS[preset] if some else None,
+        "actions": actions,
+        "levels": 4,
+        "horizon": 5,
+    }
     numbers = [11, 0, 3]
     batched = BatchedMarket(scenario, numbers, **settings)
     alone = [MarketEnv(scenario, number=number, **settings) for number in numbers]

@@ -81,9 +81,11 @@ def test_an_episode_goes_on_from_its_snapshot_bit_for_bit():
 def test_actors_begin_anew_and_that_is_said(runtime):
     with pytest.raises(InputError, match="keep_memories=True: runtime="):
         MarketEnv(
-            scenarios.preset("pricing_game", ticks=9), agents=["firm_1"], runtime=runtime,
+            scenarios.preset("pricing_game", ticks=9),
+            agents=["firm_1"],
+            runtime=runtime,
             keep_memories=True,
-        )  # fmt: skip
+        )
 
 
 def test_turns_must_divide_the_horizon():

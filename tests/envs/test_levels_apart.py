@@ -43,7 +43,7 @@ EQUAL = [
     (lambda: makers(1, 1), {"grid": [[0.0, 0.1], [0.0, 0.1]]}, "grid"),
     (lambda: auction(2, 1, quotes=SealedBid(5.0)), {"levels": 40}, "levels=40"),
     (lambda: auction(2, 1, quotes=SealedBid(high=90.0)), {"band": (2.0, 4.0)}, "levels=15"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("market", "told", "name"), EQUAL)
@@ -62,8 +62,9 @@ def test_a_grid_with_two_equal_levels_is_refused_with_the_remedy(market, told, n
 def test_one_listing_of_many_with_equal_levels_is_enough_to_be_refused():
     market = with_catalogue(
         expected(n=1, k=3, quotes=PostedPrice(0.01)),
-        cost=np.array([5.0, 0.02, 5.0]), reference_price=np.array([10.0, 0.04, 10.0]),
-    )  # fmt: skip
+        cost=np.array([5.0, 0.02, 5.0]),
+        reference_price=np.array([10.0, 0.04, 10.0]),
+    )
     with pytest.raises(
         InputError, match=r"platform: levels=15: levels \d+ and \d+ for p1 are both"
     ):

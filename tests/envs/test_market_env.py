@@ -81,10 +81,15 @@ class TestAMarketPutTogetherByHand(EnvironmentSuite):
 
     def make(self, **settings):
         return MarketEnv(
-            scenarios.retail(firms=2, products=2, schedule="random", observations__tape_delay=2,
-                             observations__tape_noise=0.1),
+            scenarios.retail(
+                firms=2,
+                products=2,
+                schedule="random",
+                observations__tape_delay=2,
+                observations__tape_noise=0.1,
+            ),
             **settings,
-        )  # fmt: skip
+        )
 
 
 # --- the tables in the docstrings -----------------------------------------------------------------
@@ -98,8 +103,10 @@ def test_the_table_in_the_docstring_is_that_of_the_default_spaces(module):
     assert env.unwrapped.spaces_table(agent) in module.__doc__
     rows = tables.parse(module.__doc__)
     seat, box, does = env.market.seat(agent), env.observation_space(agent), env.action_space(agent)
-    low, high = {"observation": box.low, "action": does.low}, {"observation": box.high,
-                                                               "action": does.high}  # fmt: skip
+    low, high = (
+        {"observation": box.low, "action": does.low},
+        {"observation": box.high, "action": does.high},
+    )
     assert {row[0] for row in rows} == {"observation", "action"}
     covered = {(space, i) for space, indices, *_ in rows for i in indices}
     assert len(covered) == box.shape[0] + does.shape[0]
@@ -394,8 +401,11 @@ def test_the_environments_take_the_same_settings():
     signatures = [inspect.signature(module.parallel_env).parameters for module in DOCUMENTED]
     shared = set.intersection(*(set(s) for s in signatures))
     common = set(inspect.signature(MarketEnv.__init__).parameters) - {
-        "self", "market", "name", "band"
-    }  # fmt: skip
+        "self",
+        "market",
+        "name",
+        "band",
+    }
     assert common <= shared
 
 

@@ -19,9 +19,12 @@ from mos_agents.training.seats import Seats
 from tests.learners.networks import network
 
 AGENTS = {
-    "retail": "firm_1", "market_making": "maker_2", "auction": "bidder_1", "autos_1990": "yugo",
+    "retail": "firm_1",
+    "market_making": "maker_2",
+    "auction": "bidder_1",
+    "autos_1990": "yugo",
     "pricing_game": "firm_2",
-}  # fmt: skip
+}
 KINDS = {
     "discrete": {"actions": "discrete", "levels": 4},
     "unit": {"actions": "continuous"},
@@ -72,8 +75,11 @@ def test_a_seed_is_the_parallel_environments_episode(preset, kind):
 def test_minus_one_and_one_are_the_ends_of_the_band(kind):
     env = made("pricing_game", kind, band=(0.9, 1.1))
     opening = env.seat.opening_price[0]
-    ends = {"discrete": (0, 3), "unit": ([-1.0], [1.0]), "numbers": ([0.9 * opening],
-            [1.1 * opening])}[kind]  # fmt: skip
+    ends = {
+        "discrete": (0, 3),
+        "unit": ([-1.0], [1.0]),
+        "numbers": ([0.9 * opening], [1.1 * opening]),
+    }[kind]
     env.reset(seed=0)
     own = env.seat.where["own_ask"]
     for action, ratio in zip(ends, (0.9, 1.1), strict=True):

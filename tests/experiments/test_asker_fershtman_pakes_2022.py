@@ -34,9 +34,14 @@ def test_the_cheapest_earns_all_and_a_price_below_cost_loses():
 def test_both_kinds_of_learning_end_where_the_paper_says(found):
     judged = {name: one.within for name, one in found.items() if one.published is not None}
     assert judged == dict.fromkeys(
-        ["asynchronous.price_q25", "asynchronous.price_q50", "asynchronous.price_q75",
-         "synchronous.price_median"], True,
-    )  # fmt: skip
+        [
+            "asynchronous.price_q25",
+            "asynchronous.price_q50",
+            "asynchronous.price_q75",
+            "synchronous.price_median",
+        ],
+        True,
+    )
     assert found["synchronous.price_median"].ours == pytest.approx(0.01 + 21 * STEP)
     # 300 sessions: the mean of prices of spread 1.3 is known to .15.
     assert found["asynchronous.price"].ours == pytest.approx(8.2, abs=0.3)

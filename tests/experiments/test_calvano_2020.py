@@ -35,9 +35,11 @@ QUICK = {"alpha": 0.15, "beta": 2e-5}
 def test_prices_and_profits_of_theory_to_six_digits(n, nash, joint, nash_profit, joint_profit):
     b = benchmarks(Settings(n=n))
     for ours, paper in (
-        (b.nash_price, nash), (b.joint_price, joint),
-        (b.nash_profit, nash_profit), (b.joint_profit, joint_profit),
-    ):  # fmt: skip
+        (b.nash_price, nash),
+        (b.joint_price, joint),
+        (b.nash_profit, nash_profit),
+        (b.joint_profit, joint_profit),
+    ):
         assert ours.shape == (n,)
         np.testing.assert_allclose(ours, paper, atol=5.1e-7, rtol=0)
 
@@ -158,8 +160,11 @@ def test_a_heat_map_has_a_cell_for_each_alpha_and_beta(tmp_path, monkeypatch, ca
     assert out.read_bytes().startswith(b"\x89PNG")
     told = json.loads(cells.read_text())["cells"]
     assert [(c["alpha"], c["beta"]) for c in told] == [
-        (0.1, 1e-3), (0.2, 1e-3), (0.1, 2e-3), (0.2, 2e-3),
-    ]  # fmt: skip
+        (0.1, 1e-3),
+        (0.2, 1e-3),
+        (0.1, 2e-3),
+        (0.2, 2e-3),
+    ]
     alone = played(Settings(levels=4, window=2000, alpha=0.2, beta=1e-3, sessions=2), Effort())
     assert told[1]["profit_gain"] == pytest.approx(alone.profit_gain.mean())
 

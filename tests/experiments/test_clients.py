@@ -101,8 +101,10 @@ def test_tianshous_buffer_has_no_holes_where_infos_are_kept(module):
         return PettingZooEnv(parallel_to_aec(env))
 
     one = make()
-    players = [MARLRandomDiscreteMaskedOffPolicyAlgorithm(action_space=one.action_space)
-               for _ in one.agents]  # fmt: skip
+    players = [
+        MARLRandomDiscreteMaskedOffPolicyAlgorithm(action_space=one.action_space)
+        for _ in one.agents
+    ]
     collector = Collector(
         MultiAgentOffPolicyAlgorithm(algorithms=players, env=one),
         DummyVectorEnv([make, make]),

@@ -124,9 +124,13 @@ def test_figures_come_in_the_form_of_all_experiments():
     assert set(intervals(found)) == {("a", "gain"), ("a", "by")}
     told = json.loads(as_json("study", FEW, found))
     assert told["results"][0] == {
-        "quantity": "gain.a", "published": None, "ours": 1.0, "ci95": [1.0, 1.0], "within": None,
+        "quantity": "gain.a",
+        "published": None,
+        "ours": 1.0,
+        "ci95": [1.0, 1.0],
+        "within": None,
         "source": None,
-    }  # fmt: skip
+    }
     assert "1.000 (the same in all 3 seeds)" in table(found, {"a": "A"}, ("gain", "no"))
 
 

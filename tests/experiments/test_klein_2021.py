@@ -51,9 +51,15 @@ def frozen(k, replies):
     game = RepeatedGame.of(market(Settings(k=k)), dict.fromkeys(FIRMS, learner(Settings(k=k))))
     whole = np.array([[k, k]])
     made = Played(
-        np.zeros(1, int), np.zeros(1, int), np.zeros(1, bool),
-        np.array([[*replies, *replies]], np.int16), whole, whole, whole, np.zeros((1, 2)),
-    )  # fmt: skip
+        np.zeros(1, int),
+        np.zeros(1, int),
+        np.zeros(1, bool),
+        np.array([[*replies, *replies]], np.int16),
+        whole,
+        whole,
+        whole,
+        np.zeros((1, 2)),
+    )
     judge = Frozen(game, made)
     return Outcome(Settings(k=k), game, made, judge, judge.cycles())
 

@@ -180,9 +180,15 @@ def test_without_a_pure_equilibrium_the_yardstick_is_the_cycle_of_best_replies()
     prices = np.array([[1.0, 1.0], [1.0, 2.0], [2.0, 1.0], [2.0, 2.0]])
     none = np.zeros(2, np.int64)
     game = StageGame(
-        World(firms=1).market(1), ("platform", "firm_1"), (two, two), pay, prices,
-        np.zeros((2, 4), np.int64), none, none,
-    )  # fmt: skip
+        World(firms=1).market(1),
+        ("platform", "firm_1"),
+        (two, two),
+        pay,
+        prices,
+        np.zeros((2, 4), np.int64),
+        none,
+        none,
+    )
     assert game.pure_nash().size == 0
     assert sorted(set(replies_in_turn(game, 0).tolist())) == [0, 1, 2, 3]
 

@@ -178,7 +178,7 @@ def test_a_wrong_change_is_one_line(change, told):
         ("avellaneda_stoikov_2008", ["gamma=-1"], "gamma=-1 must be a number > 0"),
         ("avellaneda_stoikov_2008", ["gamma=x"], "gamma='x' must be a number > 0"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_replicated_is_refused_before_anything_is_played(name, changes, told):
     with pytest.raises(InputError) as error:
         settings(name, changes)
@@ -233,9 +233,13 @@ def test_the_file_has_the_form_of_all_experiments():
     assert read["experiment"] == "name"
     assert read["settings"] == {"n": 2, "beta": 4e-6, "cost": 1.0}
     assert read["results"][0] == {
-        "quantity": "a", "published": 1.0, "ours": 1.5, "ci95": [1.0, 2.0], "within": True,
+        "quantity": "a",
+        "published": 1.0,
+        "ours": 1.5,
+        "ci95": [1.0, 2.0],
+        "within": True,
         "source": "Table 1",
-    }  # fmt: skip
+    }
     assert read["results"][1]["within"] is None
     assert read["results"][2].keys() == read["results"][0].keys()
     assert table(findings) == [

@@ -26,8 +26,14 @@ def tick_by_tick(market, learners, seed, sessions, ticks):
     players = [n for n in market.layout.participants if n in learners]
     numbers = [market.layout.participants.index(n) for n in players]
     levels = np.empty((ticks, len(sessions), len(players)), np.int64)
-    looped = turns(market, table_policies(table), seed=seed, ticks=ticks,
-                   markets=np.array(sessions), table=table)  # fmt: skip
+    looped = turns(
+        market,
+        table_policies(table),
+        seed=seed,
+        ticks=ticks,
+        markets=np.array(sessions),
+        table=table,
+    )
     for t, turn in enumerate(looped):
         for i, n in enumerate(numbers):
             seat = market.seats[n]
@@ -102,24 +108,56 @@ VARIANTS = {
     ),
     "alternating moves, with tries that count in moves": lambda: (
         m := bertrand(schedule=Alternating()),
-        everybody(m, QLearning(prices=SIXTHS, relative_to="money", sees="rivals", beta=6e-3,
-                               explore_per="move", discount_per="move")),
+        everybody(
+            m,
+            QLearning(
+                prices=SIXTHS,
+                relative_to="money",
+                sees="rivals",
+                beta=6e-3,
+                explore_per="move",
+                discount_per="move",
+            ),
+        ),
     ),
     "a table drawn at random": lambda: (
         m := bertrand(),
         everybody(
             m,
-            QLearning(prices=SIXTHS, relative_to="money", sees="nothing", epsilon=0.0, delta=0.0,
-                      initial=1.0, initial_spread=1.0),
+            QLearning(
+                prices=SIXTHS,
+                relative_to="money",
+                sees="nothing",
+                epsilon=0.0,
+                delta=0.0,
+                initial=1.0,
+                initial_spread=1.0,
+            ),
         ),
     ),
     "synchronous learning": lambda: (
         m := bertrand(),
         {
-            n: QLearning(prices=SIXTHS, relative_to="money", sees="nothing", delta=0.3, beta=1e-2,
-                         payoffs=tuple(map(tuple, StageGame.of(m, everybody(
-                             m, QLearning(prices=SIXTHS, relative_to="money", sees="nothing")
-                         )).own(0).tolist())))
+            n: QLearning(
+                prices=SIXTHS,
+                relative_to="money",
+                sees="nothing",
+                delta=0.3,
+                beta=1e-2,
+                payoffs=tuple(
+                    map(
+                        tuple,
+                        StageGame.of(
+                            m,
+                            everybody(
+                                m, QLearning(prices=SIXTHS, relative_to="money", sees="nothing")
+                            ),
+                        )
+                        .own(0)
+                        .tolist(),
+                    )
+                ),
+            )
             for n in m.layout.participants
         },
     ),
@@ -132,7 +170,7 @@ VARIANTS = {
             QLearning(low=0.9, high=1.1, levels=3, scope="firm", sees="own", beta=1e-2),
         ),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", VARIANTS)

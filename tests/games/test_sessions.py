@@ -82,9 +82,13 @@ def test_finished_tasks_are_kept_and_not_played_again(game, whole, tmp_path):
     assert len(list(folder.glob("sessions-*.npz"))) == 2
     seen = []
     found = play_sessions(
-        game, sessions=25, folder=folder, per_task=5, progress=lambda d, n: seen.append((d, n)),
+        game,
+        sessions=25,
+        folder=folder,
+        per_task=5,
+        progress=lambda d, n: seen.append((d, n)),
         **LENGTH,
-    )  # fmt: skip
+    )
     assert seen[0] == (10, 25) and seen[-1] == (25, 25)
     assert same(found, whole)
 
@@ -164,9 +168,20 @@ def test_a_folder_with_other_files_is_left_alone(game, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"sessions": 0}, {"sessions": [1, 1]}, {"sessions": [-1]}, {"periods": 0}, {"window": -1},
-     {"tail": -1}, {"seed": -1}, {"per_task": 0}, {"workers": 0}, {"tail": 30_000}, {"tail": 400}],
-)  # fmt: skip
+    [
+        {"sessions": 0},
+        {"sessions": [1, 1]},
+        {"sessions": [-1]},
+        {"periods": 0},
+        {"window": -1},
+        {"tail": -1},
+        {"seed": -1},
+        {"per_task": 0},
+        {"workers": 0},
+        {"tail": 30_000},
+        {"tail": 400},
+    ],
+)
 def test_what_cannot_be_played_is_refused_in_one_line(game, wrong):
     with pytest.raises(InputError) as refusal:
         play_sessions(game, **({"sessions": 2} | LENGTH | wrong))

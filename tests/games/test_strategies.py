@@ -112,9 +112,9 @@ def test_where_moves_alternate_both_are_tempted_to_leave_a_price_that_stands_sti
 def test_alternating_undercutters_saw_tooth():
     grid = tuple(k / 6 for k in range(7))
     market = bertrand(opening=0.5, schedule=Alternating())
-    game = RepeatedGame.of(market, everybody(
-        market, QLearning(prices=grid, relative_to="money", sees="rivals")
-    ))  # fmt: skip
+    game = RepeatedGame.of(
+        market, everybody(market, QLearning(prices=grid, relative_to="money", sees="rivals"))
+    )
     undercut = [6, 6, 1, 2, 3, 4, 5]  # one step below the rival, back to the top from the bottom
     frozen = Frozen(game, played(game, [undercut, undercut], [3, 3]))
     cycles = frozen.cycles()
@@ -172,8 +172,13 @@ def test_a_deviation_from_grim_play_is_answered_for_ever():
     paths = deviate(frozen, frozen.cycles(), 0, lead=2, ticks=4)
     assert paths.shock == 2 and paths.session.tolist() == [0] and paths.weight.tolist() == [1.0]
     assert paths.prices[:, 0].tolist() == [
-        [HIGH, HIGH], [HIGH, HIGH], [LOW, HIGH], [LOW, LOW], [LOW, LOW], [LOW, LOW]
-    ]  # fmt: skip
+        [HIGH, HIGH],
+        [HIGH, HIGH],
+        [LOW, HIGH],
+        [LOW, LOW],
+        [LOW, LOW],
+        [LOW, LOW],
+    ]
     assert (paths.undeviated_prices == HIGH).all()
     np.testing.assert_allclose(paths.profits[2:, 0, 0], [0.1875, 0.09375, 0.09375, 0.09375])
 
@@ -193,8 +198,10 @@ def test_a_price_held_for_good_is_held_to_the_end():
     assert (paths.prices[1:, 0, 1] == LOW).all() and (paths.prices[:, 0, 0] == HIGH).all()
 
 
-@pytest.mark.parametrize("wrong", [{"player": 2}, {"to": 9}, {"to": "sideways"}, {"lead": 0},
-                                   {"forced": 300}, {"ticks": 2}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [{"player": 2}, {"to": 9}, {"to": "sideways"}, {"lead": 0}, {"forced": 300}, {"ticks": 2}],
+)
 def test_deviations_that_make_no_sense_are_refused_in_one_line(wrong):
     game = two_prices()
     frozen = Frozen(game, played(game, [NICE, NICE], [1, 1]))

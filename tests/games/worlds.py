@@ -28,13 +28,16 @@ def logit(n: int = 2, cost: Any = 1.0, opening: Any = 1.5, **parts: Any) -> Mark
         catalogue=Catalogue(cost * ones, opening * ones, 2.0 * ones, np.inf * ones),
         execution=Expected(
             Logit(
-                intercept=0.0, price_coefficient=1.0, quality_coefficient=1.0, relative=False,
+                intercept=0.0,
+                price_coefficient=1.0,
+                quality_coefficient=1.0,
+                relative=False,
                 scale=0.25,
             )
         ),
         quotes=FREE,
         arrivals=FixedMass(1.0),
-    )  # fmt: skip
+    )
     return made.with_parts(**parts)
 
 
@@ -55,9 +58,15 @@ def played(game: RepeatedGame, best: list[list[int]], level: list[int]) -> Playe
     rows = np.array([x for one in best for x in one], np.int16)
     assert len(rows) == sum(game.states(i) for i in range(game.n))
     return Played(
-        np.array([0]), np.array([0]), np.array([True]), rows[None], np.array([level]), now[None],
-        now[None], np.full((1, game.n), np.nan),
-    )  # fmt: skip
+        np.array([0]),
+        np.array([0]),
+        np.array([True]),
+        rows[None],
+        np.array([level]),
+        now[None],
+        now[None],
+        np.full((1, game.n), np.nan),
+    )
 
 
 def quick(**changes: Any) -> QLearning:

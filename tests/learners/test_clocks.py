@@ -74,9 +74,11 @@ def test_each_setting_changes_what_a_slow_seller_learns(kind, setting):
 
 
 @given(
-    pace=st.integers(1, 50), beta=st.floats(0.0, 0.5), delta=st.floats(0.0, 1.0),
+    pace=st.integers(1, 50),
+    beta=st.floats(0.0, 0.5),
+    delta=st.floats(0.0, 1.0),
     offset=st.integers(0, 3),
-)  # fmt: skip
+)
 @settings(max_examples=50, deadline=None)
 def test_a_ban_on_fast_repricing_leaves_patience_and_tries_from_move_to_move_alone(
     pace, beta, delta, offset

@@ -37,8 +37,9 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 def test_every_learner_is_under_this_contract():
     assert set(KINDS) == set(LEARNERS)
     assert {kind for kind, cls in POLICIES.items() if hasattr(cls, "learn")} == {
-        *LEARNERS, "epsilon_greedy",
-    }  # fmt: skip
+        *LEARNERS,
+        "epsilon_greedy",
+    }
 
 
 @everywhere
@@ -171,8 +172,11 @@ def test_a_seat_shows_a_learner_nothing_private_of_others(kind):
                 assert set(field.index) <= own
         assert list(next(f for f in seat.fields if f.name == "cash").index) == [seat.number]
         assert {f.name for f in seat.fields} <= private | {
-            "reference", "rival_ask", "rival_open", "clock",
-        }  # fmt: skip
+            "reference",
+            "rival_ask",
+            "rival_open",
+            "clock",
+        }
 
 
 # --- propensities ---------------------------------------------------------------------------------
@@ -301,7 +305,7 @@ TABLE = [[1.0, 2.0], [0.0, 3.0], [2.0, 2.0]]
         ("hedge", {"payoffs": [[1.0], [2.0, 3.0], [1.0]]}, "hedge.payoffs must be a table"),
         ("hedge", {"payoffs": "a table"}, "hedge.payoffs must be a table"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_parameter_is_told_in_one_line(kind, parameters, told):
     with pytest.raises(InputError, match=told) as error:
         learner(kind, **parameters)

@@ -53,13 +53,16 @@ def two_levels(kind, **parameters):
 
 def test_sarsa_judges_a_move_by_the_move_that_followed_it():
     policy = two_levels("sarsa", sees="own", alpha=0.5, delta=0.9, epsilon=0.0)
-    chosen, memory = lived(policy, [
-        (1, 0, 0.7),  # nothing is known: .7 draws level 1
-        (1, 4, 0.2),  # the move waits for this one: still nothing is known, .2 draws level 0
-        (0, 6, 0.7),  # Q(1, 1) = .5 (4 + .9 Q(1, 0)) = 2; in state 0 nothing is known: level 1
-        (1, 8, 0.7),  # Q(1, 0) = .5 (6 + .9 Q(0, 1)) = 3; in state 1 level 0 is the best
-        (0, 1),  # Q(0, 1) = .5 (8 + .9 Q(1, 0)) = .5 (8 + 2.7) = 5.35
-    ])  # fmt: skip
+    chosen, memory = lived(
+        policy,
+        [
+            (1, 0, 0.7),  # nothing is known: .7 draws level 1
+            (1, 4, 0.2),  # the move waits for this one: still nothing is known, .2 draws level 0
+            (0, 6, 0.7),  # Q(1, 1) = .5 (4 + .9 Q(1, 0)) = 2; in state 0 nothing is known: level 1
+            (1, 8, 0.7),  # Q(1, 0) = .5 (6 + .9 Q(0, 1)) = 3; in state 1 level 0 is the best
+            (0, 1),  # Q(0, 1) = .5 (8 + .9 Q(1, 0)) = .5 (8 + 2.7) = 5.35
+        ],
+    )
     assert chosen == [1, 0, 1, 0]
     assert memory.tables.q == pytest.approx(np.array([[0.0, 5.35], [3.0, 2.0]]))
 

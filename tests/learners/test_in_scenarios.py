@@ -70,9 +70,11 @@ def test_mos_checks_and_runs_a_scenario_with_learners(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     scenario = scenarios.override(
         scenarios.load("retail"),
-        ["products=2", *(f"participants.{name}.policy={SHORT['sarsa']}"
-                         for name in ("platform", "firm"))],
-    )  # fmt: skip
+        [
+            "products=2",
+            *(f"participants.{name}.policy={SHORT['sarsa']}" for name in ("platform", "firm")),
+        ],
+    )
     (tmp_path / "learners.yaml").write_text(scenarios.dump(scenario))
     assert run(["check", "learners.yaml"]) == 0
     assert "is fine" in capsys.readouterr().out
@@ -127,10 +129,17 @@ def test_what_a_frozen_learner_would_earn_can_be_asked_of_another_record(tmp_pat
     _, table = played(market, dict.fromkeys(("firm_1", "firm_2"), policy), ticks=200, markets=1)
     save(tmp_path / "m.npz", table.memories[0])
     frozen = Frozen(policy, path=str(tmp_path / "m.npz"), market=0)
-    logged = learner("exp3", prices=(12.0, 13.5, 16.0), relative_to="money", gamma=1.0,
-                     reward_high=60.0)  # fmt: skip
-    found = log_decisions(market, dict.fromkeys(("firm_1", "firm_2"), logged), "firm_1",
-                          targets={"frozen": frozen}, ticks=5, markets=300)  # fmt: skip
+    logged = learner(
+        "exp3", prices=(12.0, 13.5, 16.0), relative_to="money", gamma=1.0, reward_high=60.0
+    )
+    found = log_decisions(
+        market,
+        dict.fromkeys(("firm_1", "firm_2"), logged),
+        "firm_1",
+        targets={"frozen": frozen},
+        ticks=5,
+        markets=300,
+    )
     weights = found.target["frozen"] / found.behaviour
     assert weights.mean() == pytest.approx(1.0, abs=4.0 * weights.std() / np.sqrt(weights.size))
     assert found.behaviour == pytest.approx(np.full((300, 5), 1 / 3))

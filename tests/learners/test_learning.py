@@ -19,15 +19,20 @@ MARKETS = 5
 SUITED = {
     "q_learning": {"alpha": 0.5, "delta": 0.5, "beta": 3e-3, "sees": "own", "epsilon": 1.0},
     "sarsa": {"alpha": 0.5, "delta": 0.5, "beta": 3e-3, "sees": "own", "epsilon": 1.0},
-    "boltzmann": {"delta": 0.5, "sees": "own", "temperature": 50.0, "beta": 5e-3,
-                  "temperature_floor": 0.5},
+    "boltzmann": {
+        "delta": 0.5,
+        "sees": "own",
+        "temperature": 50.0,
+        "beta": 5e-3,
+        "temperature_floor": 0.5,
+    },
     "wolf_phc": {"delta": 0.5, "epsilon": 0.5, "beta": 2e-3, "epsilon_floor": 0.05},
     "bandit_epsilon_greedy": {"epsilon": 0.3},
     "ucb1": {"reward_low": 0.0, "reward_high": 30.0, "confidence": 0.5},
     "exp3": {"reward_low": 0.0, "reward_high": 30.0, "gamma": 0.2},
     "thompson": {"noise": 5.0},
     "hedge": {"reward_low": 0.0, "reward_high": 30.0},
-}  # fmt: skip
+}
 
 
 def test_the_duopoly_has_one_best_reply_that_is_no_end_of_the_scale():
@@ -57,8 +62,10 @@ def taught(kind, ticks=2000, rival=None, market=None, **parameters):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_learner_finds_the_best_price_against_a_rival_that_stands_still(kind):
     policy, memory = taught(kind)
-    frozen = {"firm_1": Frozen.of(policy, memory),
-              "firm_2": make("fixed_price", price=PRICES[RIVAL])}  # fmt: skip
+    frozen = {
+        "firm_1": Frozen.of(policy, memory),
+        "firm_2": make("fixed_price", price=PRICES[RIVAL]),
+    }
     last = played(duopoly(), frozen, ticks=4, markets=MARKETS)[0][-1]
     best = PRICES[int(payoffs()[:, RIVAL].argmax())]
     assert (last.actions[:, 0, 0] == best).all()
@@ -129,8 +136,9 @@ def test_the_average_regret_of_weights_by_chance_falls_away(kind, rival):
 def test_even_an_adversary_that_knows_the_chances_leaves_no_average_regret(kind):
     """Each round the likeliest level earns nothing and the others all: expected losses of at most
     1/m a round are then best, and no single level does better than the learner for long."""
-    policy = priced(kind, reward_low=0.0, reward_high=1.0,
-                    **({"gamma": 0.05} if kind == "exp3" else {}))  # fmt: skip
+    policy = priced(
+        kind, reward_low=0.0, reward_high=1.0, **({"gamma": 0.05} if kind == "exp3" else {})
+    )
     tables, rng = policy.tables(1, 1, 1), np.random.default_rng(1)
     row, one = np.zeros((1, 1), np.int64), np.ones(1)
     earned, could, average = 0.0, np.zeros(5), {}
@@ -138,9 +146,9 @@ def test_even_an_adversary_that_knows_the_chances_leaves_no_average_regret(kind)
         chance = policy.chances(tables, row, t)[0, 0]
         rewards = (np.arange(5) != chance.argmax()).astype(float)
         level = np.array([rng.choice(5, p=chance / chance.sum())])
-        policy.correct(tables, Moves(
-            row[0], level, level, rewards[level], one, np.ones(1, np.int64), row[0]
-        ))  # fmt: skip
+        policy.correct(
+            tables, Moves(row[0], level, level, rewards[level], one, np.ones(1, np.int64), row[0])
+        )
         earned += float(rewards @ chance)
         could += rewards
         average[t] = (could.max() - earned) / t
@@ -156,9 +164,9 @@ def test_who_follows_the_best_so_far_has_regret_against_that_adversary():
         chance = policy.chances(tables, row, t)[0, 0]
         rewards = (np.arange(5) != chance.argmax()).astype(float)
         level = np.array([chance.argmax()])
-        policy.correct(tables, Moves(
-            row[0], level, level, rewards[level], one, np.ones(1, np.int64), row[0]
-        ))  # fmt: skip
+        policy.correct(
+            tables, Moves(row[0], level, level, rewards[level], one, np.ones(1, np.int64), row[0])
+        )
         earned += float(rewards[level[0]])
         could += rewards
     assert (could.max() - earned) / 2000 > 0.5
@@ -168,8 +176,14 @@ def test_a_payoff_table_serves_every_head_and_is_read_at_the_rivals_level():
     """Two products, the same table: each head's losses come from its own product's rival."""
     market = shop(sellers=2, products=2)
     table = ((0.0, 1.0, 2.0),) * 2 + ((2.0, 2.0, 2.0),)
-    policy = learner("hedge", prices=(11.0, 13.0, 15.0), relative_to="money", payoffs=table,
-                     reward_low=None, reward_high=None)  # fmt: skip
+    policy = learner(
+        "hedge",
+        prices=(11.0, 13.0, 15.0),
+        relative_to="money",
+        payoffs=table,
+        reward_low=None,
+        reward_high=None,
+    )
     market_seat = market.seats[0]
     observation = market.first_observation(market.start(3), None)
     own = market_seat.own(observation).copy()

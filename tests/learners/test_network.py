@@ -41,8 +41,9 @@ def seen(seat, rows, seed=1):
 def test_a_small_network_is_computed_as_by_hand():
     seat = Signature("x", "firm", 1, ("price",), (("own_ask", 2),))
     layers = (
-        Layer([[1.0, -1.0], [2.0, 0.5]], [0.0, 1.0], "relu"), Layer([[1.0], [3.0]], [-1.0]),
-    )  # fmt: skip
+        Layer([[1.0, -1.0], [2.0, 0.5]], [0.0, 1.0], "relu"),
+        Layer([[1.0], [3.0]], [-1.0]),
+    )
     made = Network(
         seat, layers, Gaussian([[0.0]], [[10.0]], log_std=[0.0]), [1.0, 0.0], [2.0, 1.0], clip=4.0
     )
@@ -117,9 +118,12 @@ def test_levels_are_drawn_as_often_as_their_propensity_says(head):
     observation = np.repeat(seen(seat, 1), rows, axis=0)
     action, _ = policy.act(seat, observation, None, Streams.of(0, rows, "x").at(0))
     grid = policy.network.head.grid[0]
-    chances = np.array([
-        policy.propensity(seat, observation[:1], point.reshape(1, 1, 1), None)[0] for point in grid
-    ])  # fmt: skip
+    chances = np.array(
+        [
+            policy.propensity(seat, observation[:1], point.reshape(1, 1, 1), None)[0]
+            for point in grid
+        ]
+    )
     assert chances.sum() == pytest.approx(1.0, abs=1e-12) and (chances > 0.0).all()
     counts = [(action[:, 0, 0] == point[0]).sum() for point in grid]
     assert stats.chisquare(counts, rows * chances).pvalue > 1e-4
@@ -167,14 +171,23 @@ def test_another_seats_network_is_refused_in_a_line_that_says_what_differs():
     policy = Trained.of(network(SHOP.seats[0]))
     other = "firm_1: the network of firm_1: checkpoint of another scenario: "
     refused(f"{other}listings 2 when trained, 3 here", policy.start, shop(products=3).seats[0], 1)
-    refused(other + "'rival_ask' observed as 4 numbers when trained, as 6 here", policy.start,
-            shop(sellers=4).seats[0], 1)  # fmt: skip
-    refused("features price when trained, price/size here", policy.start, shop(sized=True).seats[0],
-            1)  # fmt: skip
+    refused(
+        other + "'rival_ask' observed as 4 numbers when trained, as 6 here",
+        policy.start,
+        shop(sellers=4).seats[0],
+        1,
+    )
+    refused(
+        "features price when trained, price/size here", policy.start, shop(sized=True).seats[0], 1
+    )
     refused("role firm when trained, bidder here", policy.start, AUCTION.seats[0], 1)
     narrow = shop(quotes=replace(SHOP.quotes, high=16.0))
-    refused("price between 12 and 18 when trained, between 5 and 16 here", policy.start,
-            narrow.seats[0], 1)  # fmt: skip
+    refused(
+        "price between 12 and 18 when trained, between 5 and 16 here",
+        policy.start,
+        narrow.seats[0],
+        1,
+    )
     assert policy.start(SHOP.seats[1], 1) is None  # a seat that is alike
 
 
@@ -186,15 +199,23 @@ GRID = np.array([[[1.0], [2.0]]])
     ("told", "change"),
     [
         ("layers=\\(\\) must hold one layer", {"layers": ()}),
-        ("weights have shape \\(3, 2\\), must be \\(2, outputs\\)",
-         {"layers": (Layer(np.zeros((3, 2)), np.zeros(2)),)}),
-        ("bias has shape \\(3,\\), must be \\(2,\\)",
-         {"layers": (Layer(np.zeros((2, 2)), np.zeros(3)),)}),
-        ("weights holds nan, must be finite",
-         {"layers": (Layer(np.full((2, 2), np.nan), np.zeros(2)),)}),
+        (
+            "weights have shape \\(3, 2\\), must be \\(2, outputs\\)",
+            {"layers": (Layer(np.zeros((3, 2)), np.zeros(2)),)},
+        ),
+        (
+            "bias has shape \\(3,\\), must be \\(2,\\)",
+            {"layers": (Layer(np.zeros((2, 2)), np.zeros(3)),)},
+        ),
+        (
+            "weights holds nan, must be finite",
+            {"layers": (Layer(np.full((2, 2), np.nan), np.zeros(2)),)},
+        ),
         ("activation='step' must be one of", {"layers": (Layer(np.eye(2), np.zeros(2), "step"),)}),
-        ("gives 2 numbers, but the head needs 1",
-         {"head": Gaussian([[0.0]], [[1.0]], log_std=[0.0])}),
+        (
+            "gives 2 numbers, but the head needs 1",
+            {"head": Gaussian([[0.0]], [[1.0]], log_std=[0.0])},
+        ),
         ("low is above high", {"head": Gaussian([[2.0]], [[1.0]])}),
         ("squash='sin' must be", {"head": Gaussian([[0.0]], [[1.0]], "sin")}),
         ("grid has shape \\(1, 1, 1\\)", {"head": QValues([[[1.0]]])}),
@@ -203,7 +224,7 @@ GRID = np.array([[[1.0], [2.0]]])
         ("clip=-1 must be > 0", {"clip": -1}),
         ("provenance must be plain facts", {"provenance": {"x": object()}}),
     ],
-)  # fmt: skip
+)
 def test_a_network_that_cannot_be_is_refused_in_one_line(told, change):
     parts = {"seat": SEAT, "layers": (Layer(np.eye(2), np.zeros(2)),), "head": Categorical(GRID)}
     Network(**parts)

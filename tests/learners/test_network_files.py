@@ -76,9 +76,10 @@ class Runs:
 def with_entry(name, content, compress=zipfile.ZIP_STORED):
     """The bytes of a sound network with one entry replaced or added."""
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(to_bytes(network(SEAT)))) as old, zipfile.ZipFile(
-        out, "w", compress
-    ) as new:  # fmt: skip
+    with (
+        zipfile.ZipFile(io.BytesIO(to_bytes(network(SEAT)))) as old,
+        zipfile.ZipFile(out, "w", compress) as new,
+    ):
         for entry in old.namelist():
             if entry != name:
                 new.writestr(entry, old.read(entry))
@@ -119,10 +120,21 @@ HOSTILE = {
     "an unknown activation": (with_entry(FACTS, facts(activations=["eval", "x"])), "one of"),
     "a seat that is none": (with_entry(FACTS, facts(seat=[1])), "holds no network"),
     "sizes that are none": (
-        with_entry(FACTS, facts(seat={"participant": "a", "role": "b", "listings": 1,
-                                      "features": [], "fields": [["x", -5]]})), "n.npz",
+        with_entry(
+            FACTS,
+            facts(
+                seat={
+                    "participant": "a",
+                    "role": "b",
+                    "listings": 1,
+                    "features": [],
+                    "fields": [["x", -5]],
+                }
+            ),
+        ),
+        "n.npz",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", HOSTILE)
@@ -146,12 +158,16 @@ def place(tmp_path, monkeypatch):
     for n, seat in enumerate(base.market().seats):
         save_network(tmp_path / "own" / f"net_{n}.npz", network(seat, seed=n))
 
-    data = scenarios.override(base, [
-        "ticks=30", "markets=2",
-        "participants=[{name: firm_1, policy: {kind: network, path: net_0.npz}}, {name: firm_2, "
-        "policy: {kind: epsilon_greedy, policy: {kind: network, path: net_1.npz}, low: 1.2, "
-        "high: 2.0}}]",
-    ])  # fmt: skip
+    data = scenarios.override(
+        base,
+        [
+            "ticks=30",
+            "markets=2",
+            "participants=[{name: firm_1, policy: {kind: network, path: net_0.npz}}, "
+            "{name: firm_2, policy: {kind: epsilon_greedy, policy: {kind: network, "
+            "path: net_1.npz}, low: 1.2, high: 2.0}}]",
+        ],
+    )
     (tmp_path / "own" / "market.yaml").write_text(scenarios.dump(data))
     return tmp_path
 

@@ -58,8 +58,9 @@ def test_a_cut_is_answered_by_half_and_prices_come_back_by_halves(policies):
     assert punishment(found, Return(tolerance=0.01)).length.tolist() == [4]
     worth = profitability(found, discount=0.95)
     away = 0.5 ** np.arange(40)
-    path = np.stack([np.where(np.arange(40) % 2 == k, P_M + (P_N - P_M) * away, P_M)
-                     for k in (0, 1)], axis=1)  # fmt: skip
+    path = np.stack(
+        [np.where(np.arange(40) % 2 == k, P_M + (P_N - P_M) * away, P_M) for k in (0, 1)], axis=1
+    )
     earned = stage_profits(MARKET, path)[:, 0] - THEORY.pi_M[0]
     assert worth.gain == pytest.approx(0.95 ** np.arange(40) @ earned, abs=1e-5)
     assert worth.unprofitable == [True]
@@ -94,9 +95,14 @@ def test_a_network_that_explores_can_be_evaluated_off_its_own_policy():
     exploring = {name: Trained.of(one, explore=True) for name, one in networks.items()}
     target = Trained.of(network(seat, "levels", levels=3, seed=7), explore=True)
     logged = log_decisions(
-        MARKET, exploring, "firm_1", ticks=2, markets=3000, seed=1,
+        MARKET,
+        exploring,
+        "firm_1",
+        ticks=2,
+        markets=3000,
+        seed=1,
         targets={"itself": exploring["firm_1"], "other": target},
-    )  # fmt: skip
+    )
     assert np.array_equal(logged.target["itself"], logged.behaviour)
     estimate = ips(logged.reward, logged.behaviour, logged.target["other"])
     truth = rollout(MARKET, exploring | {"firm_1": target}, ticks=2, markets=3000, seed=2)

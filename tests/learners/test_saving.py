@@ -42,8 +42,11 @@ def test_the_same_memory_is_the_same_file_and_replaces_the_former(tmp_path, memo
     save(tmp_path / "a.npz", memory)
     assert bits(load(tmp_path / "a.npz", memory)) == bits(memory)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "a.npz", "a.npz.sha256", "b.npz", "b.npz.sha256",
-    ]  # fmt: skip
+        "a.npz",
+        "a.npz.sha256",
+        "b.npz",
+        "b.npz.sha256",
+    ]
 
 
 def one_line(told, call, *arguments):
@@ -170,8 +173,11 @@ def test_a_learner_frozen_in_the_middle_of_a_play_stands_where_it_stood(kind):
         action, after = frozen.act(seat, own, held, shocks)
         assert (after.clock[0], bits(memory)) == (32, before)
         afresh = frozen.start(seat, 4)._replace(clock=np.array([seat.turn[1]]))  # its first move
-        wanted = (frozen.act(seat, own, afresh, shocks)[0] if moves else
-                  frozen.policy.priced(seat, own, memory.level))  # fmt: skip
+        wanted = (
+            frozen.act(seat, own, afresh, shocks)[0]
+            if moves
+            else frozen.policy.priced(seat, own, memory.level)
+        )
         assert np.array_equal(action, wanted)
 
 
@@ -185,8 +191,13 @@ def test_a_frozen_learner_plays_the_level_that_its_learner_thinks_best(kind):
         memory.q[0, 3], memory.best[0] = 5.0, 3
     else:
         table = memory.tables
-        best = {"thompson": "total", "exp3": "log", "wolf_phc": "now", "ucb1": "mean",
-                "bandit_epsilon_greedy": "mean"}.get(kind, "q")  # fmt: skip
+        best = {
+            "thompson": "total",
+            "exp3": "log",
+            "wolf_phc": "now",
+            "ucb1": "mean",
+            "bandit_epsilon_greedy": "mean",
+        }.get(kind, "q")
         if kind == "hedge":
             table.loss[0] = (1.0, 1.0, 1.0, 0.0, 1.0)
         else:
@@ -237,8 +248,9 @@ def test_an_impulse_is_answered_by_the_tables_alone():
     answers = np.array([0, 0, 1, 3, 3])
     memory.q[np.arange(5), answers], memory.best[:] = 1.0, answers
     rival = make("fixed_price", price=12.0)
-    done = rollout(market, {"firm_1": rival, "firm_2": Frozen.of(policy, memory)}, ticks=4,
-                   series=("ask",))  # fmt: skip
+    done = rollout(
+        market, {"firm_1": rival, "firm_2": Frozen.of(policy, memory)}, ticks=4, series=("ask",)
+    )
     assert done.series["ask"][1:, 0, 1].tolist() == [11.0] * 3
 
 

@@ -30,7 +30,8 @@ PLACES = {
     "a firm's lever": (shop(sellers=2), {"scope": "firm"}),
     "states": (shop(sellers=3), {"sees": "cheapest"}),
     "states of a firm, two periods": (
-        shop(sellers=2), {"scope": "firm", "sees": "all", "periods": 2}
+        shop(sellers=2),
+        {"scope": "firm", "sees": "all", "periods": 2},
     ),
     "levels over cost": (shop(sellers=2), {"relative_to": "cost", "low": 1.1, "high": 1.8}),
     "ten products": (shop(sellers=2, products=10), {"sees": "own"}),
@@ -38,7 +39,7 @@ PLACES = {
     "periodic": (shop(sellers=2, schedule=Periodic((2, 3), (0, 1))), {"sees": "own"}),
     "random": (shop(sellers=2, schedule=RandomMoves(0.6)), {"sees": "rivals"}),
     "customers by chance": (shop(sellers=2, sampled=True), {"sees": "own"}),
-}  # fmt: skip
+}
 """Places in which every learner has to live, and the parameters that go with them."""
 
 
@@ -120,8 +121,10 @@ def payoffs(market=None):
     table = np.empty((len(PRICES), len(PRICES)))
     for i, own in enumerate(PRICES):
         for j, rival in enumerate(PRICES):
-            prices = {"firm_1": make("fixed_price", price=own),
-                      "firm_2": make("fixed_price", price=rival)}  # fmt: skip
+            prices = {
+                "firm_1": make("fixed_price", price=own),
+                "firm_2": make("fixed_price", price=rival),
+            }
             (turn,), _ = played(market, prices, ticks=1, markets=1)
             table[i, j] = turn.step.reward[0, 0]
     return table

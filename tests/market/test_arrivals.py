@@ -72,8 +72,13 @@ def test_whole_numbers_keep_the_mean():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=3),
-                min_size=1, max_size=4))  # fmt: skip
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=3),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_listed_units_are_those_of_the_plain_twin(counts):
     counts = np.array(counts, dtype=float)
     bulk = Arrivals(counts, counts.sum(-1), *[np.empty(0)] * 5)
@@ -107,9 +112,13 @@ def test_hawkes_events_are_those_of_the_plain_twin(mu, alpha, beta):
         for g in range(2):
             for s in range(2):
                 times, after = twins.hawkes_path(
-                    luck, state.excitation[b, g, s], mu * state.demand_scale[b, g], alpha, beta,
+                    luck,
+                    state.excitation[b, g, s],
+                    mu * state.demand_scale[b, g],
+                    alpha,
+                    beta,
                     market.dt,
-                )  # fmt: skip
+                )
                 assert excitation[b, g, s] == pytest.approx(after, rel=1e-9)
                 events += [(t, g, s) for t in times]
         own = slice(arrivals.start[b], arrivals.start[b + 1])
@@ -171,9 +180,11 @@ def test_in_the_clock_of_its_own_intensity_a_hawkes_process_is_a_poisson_process
         assert len(residuals) > 2000
         assert stats.kstest(residuals, "expon").pvalue > 1e-3
         table, _, _ = np.histogram2d(  # and one says nothing about the next
-            np.exp(-np.array(residuals[:-1])), np.exp(-np.array(residuals[1:])), bins=4,
+            np.exp(-np.array(residuals[:-1])),
+            np.exp(-np.array(residuals[1:])),
+            bins=4,
             range=[[0, 1], [0, 1]],
-        )  # fmt: skip
+        )
         assert stats.chi2_contingency(table).pvalue > 1e-3
 
 
@@ -196,12 +207,15 @@ def test_mass_and_exposure_count_the_single_orders():
 # --- browsing -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("browsing", [
-    Browsing(),
-    Browsing(7.0, (2, 2), 0.5, 2.0, 0.3),
-    Browsing(3.4, (1, 9), 0.2, 1.5),
-    Browsing(20.0, (1, 30), 0.1, poisson=True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "browsing",
+    [
+        Browsing(),
+        Browsing(7.0, (2, 2), 0.5, 2.0, 0.3),
+        Browsing(3.4, (1, 9), 0.2, 1.5),
+        Browsing(20.0, (1, 30), 0.1, poisson=True),
+    ],
+)
 def test_browsers_see_what_they_see_in_the_plain_twin(browsing):
     market = retail(2, 6, arrivals=browsing)
     arrivals, _ = arrive(market, 9)
@@ -212,9 +226,13 @@ def test_browsers_see_what_they_see_in_the_plain_twin(browsing):
     for b in range(9):
         own = slice(arrivals.start[b], arrivals.start[b + 1])
         made = twins.sessions(
-            visitors[b, : 2 * numbers[b]].reshape(-1, 2), iter(views[own]), 6, *browsing.views,
-            browsing.contamination, browsing.scraper_views,
-        )  # fmt: skip
+            visitors[b, : 2 * numbers[b]].reshape(-1, 2),
+            iter(views[own]),
+            6,
+            *browsing.views,
+            browsing.contamination,
+            browsing.scraper_views,
+        )
         seen = []
         for products, scraper in made:
             assert len(set(products)) == len(products)  # nobody looks at a product twice

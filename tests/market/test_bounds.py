@@ -293,10 +293,22 @@ def test_a_run_that_stops_tells_the_tick_and_keeps_what_came_before(
     backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refused(
-        capsys, "run", "retail", "--set", "products=2", "--set",
-        "reference.cost={kind: geometric_brownian, mu: 20, sigma: 0.1}", "--ticks", "60",
-        "--out", str(tmp_path), "--name", "mu", "--backend", backend,
-    )  # fmt: skip
+        capsys,
+        "run",
+        "retail",
+        "--set",
+        "products=2",
+        "--set",
+        "reference.cost={kind: geometric_brownian, mu: 20, sigma: 0.1}",
+        "--ticks",
+        "60",
+        "--out",
+        str(tmp_path),
+        "--name",
+        "mu",
+        "--backend",
+        backend,
+    )
     assert "the market stops; the cost has grown to" in line and "reference.cost: lower" in line
     if "ticks are recorded" in line:
         table = runs.read("mu", tmp_path).participants()
@@ -322,23 +334,47 @@ def test_environments_stop_in_one_line_too() -> None:
 EXTREMES = [0.0, 1e-15, 1e-9, 1e-3, 1.0, 30.0, 700.0, 1e4, 1e6, 1e9, 1e15]
 NUMBERS = {
     "retail": [
-        "dt", "positions.holding_cost", "positions.shortage_cost", "quotes.margin_floor",
-        "catalogue.stock", "arrivals.sessions", "arrivals.scraper_views",
-        "execution.demand.price_coefficient", "reference.cost.mu", "reference.cost.sigma",
-        "reference.price.mu", "reference.demand.mu", "reference.demand.sigma",
+        "dt",
+        "positions.holding_cost",
+        "positions.shortage_cost",
+        "quotes.margin_floor",
+        "catalogue.stock",
+        "arrivals.sessions",
+        "arrivals.scraper_views",
+        "execution.demand.price_coefficient",
+        "reference.cost.mu",
+        "reference.cost.sigma",
+        "reference.price.mu",
+        "reference.demand.mu",
+        "reference.demand.sigma",
         "rewards.weights.pnl",
     ],
     "market_making": [
-        "dt", "arrivals.mu", "arrivals.mean_size", "arrivals.lot", "execution.kappa",
-        "execution.scale", "positions.limit", "reference.price.mu", "reference.price.sigma",
-        "reference.demand.mu", "positions.holding_cost", "rewards.weights.inventory_risk",
+        "dt",
+        "arrivals.mu",
+        "arrivals.mean_size",
+        "arrivals.lot",
+        "execution.kappa",
+        "execution.scale",
+        "positions.limit",
+        "reference.price.mu",
+        "reference.price.sigma",
+        "reference.demand.mu",
+        "positions.holding_cost",
+        "rewards.weights.inventory_risk",
     ],
     "pricing_game": [
-        "dt", "arrivals.buy", "reference.demand.mu", "reference.cost.mu", "catalogue.cost",
-        "catalogue.reference_price", "catalogue.quality", "execution.demand.price_coefficient",
+        "dt",
+        "arrivals.buy",
+        "reference.demand.mu",
+        "reference.cost.mu",
+        "catalogue.cost",
+        "catalogue.reference_price",
+        "catalogue.quality",
+        "execution.demand.price_coefficient",
     ],
     "auction": ["dt", "arrivals.sell", "execution.reserve", "catalogue.cost", "positions.limit"],
-}  # fmt: skip
+}
 MOVING = {
     "retail": [f"reference.{one}.kind=geometric_brownian" for one in ("cost", "price", "demand")],
     "pricing_game": [f"reference.{one}.kind=geometric_brownian" for one in ("cost", "demand")],

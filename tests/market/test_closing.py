@@ -20,8 +20,15 @@ from tests.market.worlds import KINDS, bits, makers, play, random_actions, retai
 
 NOISY = {"schedule": RandomMoves(0.7), "observations": Book(tape_delay=2, tape_noise=0.05)}
 WEIGHED = Objective({"pnl": 1.0, "volatility": -0.1}, {"firm_1": {"revenue": 0.3}})
-DEAR = Ledger(base_stock=1.0, lead_time=2, holding_cost=0.01, shortage_cost=0.3, commission=0.15,
-              fee=0.01, unit_fee=-0.02)  # fmt: skip
+DEAR = Ledger(
+    base_stock=1.0,
+    lead_time=2,
+    holding_cost=0.01,
+    shortage_cost=0.3,
+    commission=0.15,
+    fee=0.01,
+    unit_fee=-0.02,
+)
 WORLDS = {
     **{kind: make() for kind, make in KINDS.items()},
     **{f"{kind}, noisy": make(**NOISY) for kind, make in KINDS.items() if kind != "auction"},

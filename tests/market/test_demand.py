@@ -38,9 +38,12 @@ def market_of(demand: Any, n: int = 4, k: int = 2, rng: Any = None) -> Market:
     )
     size = layout.L
     catalogue = Catalogue(
-        np.ones(size), rng.uniform(5.0, 15.0, size), rng.random(size), np.full(size, np.inf),
+        np.ones(size),
+        rng.uniform(5.0, 15.0, size),
+        rng.random(size),
+        np.full(size, np.inf),
         rng.integers(0, 3, size),
-    )  # fmt: skip
+    )
     return Market(layout, catalogue, Expected(demand))
 
 
@@ -73,9 +76,10 @@ def twin_shares(market: Market, prices: Any, available: Any, reference: Any) -> 
             if isinstance(demand, Logit):
                 level = p / ref if demand.relative else p
                 utility = (
-                    demand.intercept - demand.price_coefficient * level
+                    demand.intercept
+                    - demand.price_coefficient * level
                     + demand.quality_coefficient * market.catalogue.quality[own]
-                ) / demand.scale  # fmt: skip
+                ) / demand.scale
                 nests = market.nests[own]
                 shares = twins.logit(utility, nests, demand.nesting, demand.outside / demand.scale)
             elif isinstance(demand, Elasticity):
@@ -115,9 +119,13 @@ def test_any_demand_is_a_probability_for_offers_only_and_treats_sellers_alike(de
         assert (shares.sum(1) <= 1.0 + 1e-12).all()
     order = rng.permutation(n)
     shuffled = market.with_parts(
-        catalogue=Catalogue(*(getattr(market.catalogue, f)[order] for f in
-                              ("cost", "reference_price", "quality", "stock", "nest")))
-    )  # fmt: skip
+        catalogue=Catalogue(
+            *(
+                getattr(market.catalogue, f)[order]
+                for f in ("cost", "reference_price", "quality", "stock", "nest")
+            )
+        )
+    )
     moved = demand.shares(shuffled, prices[:, order], available[:, order], reference[:, order])
     np.testing.assert_allclose(moved, shares[:, order], rtol=1e-10, atol=1e-14)
 

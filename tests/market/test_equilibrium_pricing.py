@@ -221,8 +221,14 @@ def test_a_joint_owner_drops_the_product_that_costs_too_much():
     assert found.profits[3] == 0.0
 
 
-@pytest.mark.parametrize("demand", [Linear(10.0, 1.0, 0.5, "across"), Unknown(
-    Logit(6.0, 2.0, 0.0, relative=False, choice="across"))], ids=["linear", "logit"])  # fmt: skip
+@pytest.mark.parametrize(
+    "demand",
+    [
+        Linear(10.0, 1.0, 0.5, "across"),
+        Unknown(Logit(6.0, 2.0, 0.0, relative=False, choice="across")),
+    ],
+    ids=["linear", "logit"],
+)
 def test_a_merger_raises_all_prices_and_the_joint_owner_charges_the_joint_profit_prices(demand):
     cost = [2.0, 2.5, 3.0]
     apart, merged, monopoly = (
@@ -380,9 +386,12 @@ def test_a_binding_margin_floor_is_kept_reported_and_left_out_on_request():
 
 def test_commission_is_a_higher_cost_to_a_firm_and_income_to_the_platform():
     layout = Layout(
-        ("platform", "a", "b"), ("platform", "firm", "firm"), ("p",),
-        np.array([1, 2]), np.array([0, 0]),
-    )  # fmt: skip
+        ("platform", "a", "b"),
+        ("platform", "firm", "firm"),
+        ("p",),
+        np.array([1, 2]),
+        np.array([0, 0]),
+    )
     catalogue = Catalogue(np.ones(2), np.full(2, 1.5), np.zeros(2), np.full(2, np.inf))
     market = Market(
         layout, catalogue, Expected(CALVANO_DEMAND), FREE, positions=Ledger(commission=0.2)
@@ -413,11 +422,13 @@ def test_a_platform_that_sells_itself_prices_with_its_commission_in_mind(cost):
 DEMANDS = st.one_of(
     st.builds(
         lambda a, mu, sigma: Logit(a, 1.0, 0.5, False, 0.0, mu, sigma, "across"),
-        st.floats(0.5, 3.0), st.floats(0.2, 1.0), st.sampled_from([0.0, 0.4]),
+        st.floats(0.5, 3.0),
+        st.floats(0.2, 1.0),
+        st.sampled_from([0.0, 0.4]),
     ),
     st.builds(lambda a, d: Linear(a, 1.0, d, "across"), st.floats(3.0, 8.0), st.floats(0.0, 0.8)),
     st.builds(lambda b, e: Elasticity(b, e, 0.0), st.floats(0.1, 0.9), st.floats(1.5, 3.0)),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=15, deadline=None)

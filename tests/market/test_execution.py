@@ -36,12 +36,15 @@ def random_book(rng: np.random.Generator, market: Market, whole: bool) -> tuple[
     inventory = np.round(rng.uniform(-60.0, 60.0, shape))
     if not whole:
         sizes, inventory = sizes * 0.7, inventory * 0.9
-    quotes = Quotes(100.0 + offset - half[0], sizes[0], 100.0 + offset + half[1], sizes[1],
-                    np.zeros((batch, layout.N)))  # fmt: skip
+    quotes = Quotes(
+        100.0 + offset - half[0],
+        sizes[0],
+        100.0 + offset + half[1],
+        sizes[1],
+        np.zeros((batch, layout.N)),
+    )
     state = market.start(batch)
-    state = state._replace(
-        quotes=quotes, positions=state.positions._replace(inventory=inventory)
-    )  # fmt: skip
+    state = state._replace(quotes=quotes, positions=state.positions._replace(inventory=inventory))
     start = np.concatenate(([0], np.cumsum(rng.integers(0, 12, batch))))
     n = start[-1]
     size = rng.integers(1, 40, n).astype(float) if whole else rng.exponential(8.0, n)
@@ -99,10 +102,15 @@ def test_ten_thousand_random_books_are_filled_as_by_the_naive_oracle(whole):
             quotes, room = state.quotes, market.positions.room(market, state.positions)
             rooms = (np.minimum(quotes.ask_size, room[0]), np.minimum(quotes.bid_size, room[1]))
             oracle = twins.fill_book(
-                market, quotes, market.marks_of_listings(state.reference), rooms, arrivals,
-                uniforms, rule.kappa,
+                market,
+                quotes,
+                market.marks_of_listings(state.reference),
+                rooms,
+                arrivals,
+                uniforms,
+                rule.kappa,
                 rule.scale * (1.0 + rule.volatility_boost * market.reference.sigma),
-            )  # fmt: skip
+            )
             found = (ours.sold, ours.bought, ours.demand, ours.lost)
             for one, other in zip(found, oracle, strict=True):
                 if whole:
@@ -121,8 +129,15 @@ def test_an_order_of_odd_size_shared_by_equal_quotes_comes_to_an_end(ties):
     quotes = state.quotes._replace(ask_size=np.ones((1, ties)), bid_size=np.ones((1, ties)))
     one = np.zeros(1, np.int64)
     for size in (0.7, 1.1 * ties, 1e-310, 5e-324):
-        arrivals = Arrivals(np.array([[[size, 0.0]]]), np.array([[size]]), np.array([0, 1]), one,
-                            one, np.array([size]), np.ones(1))  # fmt: skip
+        arrivals = Arrivals(
+            np.array([[[size, 0.0]]]),
+            np.array([[size]]),
+            np.array([0, 1]),
+            one,
+            one,
+            np.array([size]),
+            np.ones(1),
+        )
         luck = HandMade({"choices": [0.3]})
         done = market.execution.execute(market, state, quotes, arrivals, luck)
         assert done.sold.sum() == pytest.approx(min(size, ties), rel=1e-12)
@@ -141,8 +156,15 @@ def test_the_best_quote_is_hit_first_equal_quotes_share_and_lots_decide_odd_unit
     one = np.zeros(1, np.int64)
     totals = np.zeros(4)
     for j in range(64):
-        arrivals = Arrivals(np.array([[[3.0, 0.0]]]), np.ones((1, 1)), np.array([0, 1]), one, one,
-                            np.array([3.0]), np.ones(1))  # fmt: skip
+        arrivals = Arrivals(
+            np.array([[[3.0, 0.0]]]),
+            np.ones((1, 1)),
+            np.array([0, 1]),
+            one,
+            one,
+            np.array([3.0]),
+            np.ones(1),
+        )
         luck = HandMade({"choices": [(j + 0.5) / 64 / 65536]})
         sold = market.execution.execute(market, state, quotes, arrivals, luck).sold[0]
         assert sold.sum() == 3.0 and sorted(sold) == [0.0, 0.0, 1.0, 2.0]
@@ -203,14 +225,22 @@ def test_expected_fills_are_those_of_the_plain_twin(seed):
 
 
 def shop(demand: Any, stock: list[float], mass: float, sampled: bool = False) -> Market:
-    market = retail(len(stock), 1, arrivals=FixedMass(mass), positions=Ledger(),
-                    execution=Sampled(demand) if sampled else Expected(demand))  # fmt: skip
+    market = retail(
+        len(stock),
+        1,
+        arrivals=FixedMass(mass),
+        positions=Ledger(),
+        execution=Sampled(demand) if sampled else Expected(demand),
+    )
     return market.with_parts(
         catalogue=type(market.catalogue)(
-            np.full(len(stock), 10.0), np.full(len(stock), 15.0), np.linspace(0.0, 1.0, len(stock)),
-            np.array(stock), np.arange(len(stock)) % 2,
+            np.full(len(stock), 10.0),
+            np.full(len(stock), 15.0),
+            np.linspace(0.0, 1.0, len(stock)),
+            np.array(stock),
+            np.arange(len(stock)) % 2,
         )
-    )  # fmt: skip
+    )
 
 
 def trade(market: Market, batch: int = 1, seed: int = 0, prices: Any = None) -> Any:
@@ -250,9 +280,11 @@ def test_a_mass_of_customers_is_served_as_by_the_plain_twin(demand):
         ours = market.execution.execute(market, state, state.quotes, arrivals, HandMade({}))
         for b in range(batch):
             wanted = twins.sell_mass(
-                shares_of(market, state, b), arrivals.mass[b, market.layout.group, 0],
-                np.minimum(size, inventory)[b], size[b] > 0.0,
-            )  # fmt: skip
+                shares_of(market, state, b),
+                arrivals.mass[b, market.layout.group, 0],
+                np.minimum(size, inventory)[b],
+                size[b] > 0.0,
+            )
             for one, other in zip((ours.sold, ours.demand, ours.lost), wanted, strict=True):
                 np.testing.assert_allclose(one[b], other, rtol=1e-9, atol=1e-9)
 
@@ -285,16 +317,26 @@ def compare_with_served_one_by_one(market: Market, rng: np.random.Generator) -> 
     for b in range(batch):
         if arrivals.group.size:
             own = slice(arrivals.start[b], arrivals.start[b + 1])
-            customers = [(listings[g], s, q, w) for g, s, q, w in
-                         zip(arrivals.group[own], arrivals.side[own], arrivals.size[own],
-                             arrivals.intent[own], strict=True)]  # fmt: skip
+            customers = [
+                (listings[g], s, q, w)
+                for g, s, q, w in zip(
+                    arrivals.group[own],
+                    arrivals.side[own],
+                    arrivals.size[own],
+                    arrivals.intent[own],
+                    strict=True,
+                )
+            ]
         else:
             customers = [(listings[g], s, 1.0, 1.0) for g, s in twins.units(arrivals.mass[b])]
         uniforms = luck.uniforms("choices", len(customers))[b]
         wanted = twins.serve(
-            shares_of(market, state, b), customers, np.minimum(size, inventory)[b], size[b] > 0.0,
+            shares_of(market, state, b),
+            customers,
+            np.minimum(size, inventory)[b],
+            size[b] > 0.0,
             uniforms,
-        )  # fmt: skip
+        )
         for one, other in zip((ours.sold, ours.demand, ours.lost), wanted, strict=True):
             assert np.array_equal(one[b], other)
 
@@ -342,9 +384,10 @@ def test_permuting_the_sellers_permutes_the_results(sampled):
     batch = 300 if sampled else 1
     one = trade(shop(demand, stock, 200.0, sampled), batch, prices=prices).sold.mean(0)
     two = trade(
-        shop(demand, [stock[i] for i in order], 200.0, sampled), batch,
+        shop(demand, [stock[i] for i in order], 200.0, sampled),
+        batch,
         prices=[prices[i] for i in order],
-    ).sold.mean(0)  # fmt: skip
+    ).sold.mean(0)
     tolerance = 1.5 if sampled else 1e-9
     np.testing.assert_allclose(two, one[order], atol=tolerance)
 

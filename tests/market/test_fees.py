@@ -78,10 +78,13 @@ def test_cash_is_conserved_and_pnl_is_net_of_fees(kind, fee, unit_fee, commissio
     plain = KINDS[kind]()
     platform = "platform" in plain.layout.roles
     ledger = Ledger(
-        plain.positions.limit, plain.positions.short,
-        fee=fee, unit_fee=unit_fee, commission=commission if platform else 0.0,
+        plain.positions.limit,
+        plain.positions.short,
+        fee=fee,
+        unit_fee=unit_fee,
+        commission=commission if platform else 0.0,
         mark=plain.positions.mark,
-    )  # fmt: skip
+    )
     market = KINDS[kind](positions=ledger)
     for _, step in play(market, 5, 3, seed=seed):
         positions, metrics = step.state.positions, step.metrics
@@ -115,9 +118,15 @@ def test_a_fee_that_is_no_fee_is_refused(told):
 
 
 def duopoly(demand: Any, **ledger: float) -> Market:
-    market = expected(n=3, k=1, execution=Expected(demand), arrivals=FixedMass(1.0),
-                      quotes=PostedPrice(0.0, min_margin=0.0, low=0.0, high=1e4),
-                      positions=Ledger(**ledger), reference=Fundamentals())  # fmt: skip
+    market = expected(
+        n=3,
+        k=1,
+        execution=Expected(demand),
+        arrivals=FixedMass(1.0),
+        quotes=PostedPrice(0.0, min_margin=0.0, low=0.0, high=1e4),
+        positions=Ledger(**ledger),
+        reference=Fundamentals(),
+    )
     roles = replace(market.layout, roles=("firm",) * 3)
     return market.with_parts(layout=roles)
 

@@ -35,8 +35,12 @@ execution: {{kind: expected, demand: {{kind: logit}}}}
 catalogue: {{kind: same, cost: 1.0, reference_price: 2.0, stock: .inf}}
 """
 USUAL: dict[str, Any] = {
-    "participants": 3, "products": 2, "markets": 1, "rivals": "false", "policy": "cost_plus",
-}  # fmt: skip
+    "participants": 3,
+    "products": 2,
+    "markets": 1,
+    "rivals": "false",
+    "policy": "cost_plus",
+}
 
 
 def begun(**sizes: Any) -> None:
@@ -75,11 +79,14 @@ def bytes_held(**sizes: Any) -> int:
 
 
 GROWING = [
-    ("participants", {}), ("participants", {"rivals": "true"}),
+    ("participants", {}),
+    ("participants", {"rivals": "true"}),
     ("participants", {"policy": "reactive", "rivals": "true", "products": 1}),
-    ("products", {}), ("products", {"rivals": "true"}), ("markets", {}),
+    ("products", {}),
+    ("products", {"rivals": "true"}),
+    ("markets", {}),
     ("markets", {"policy": "reactive", "rivals": "true"}),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("what", "others"), GROWING, ids=str)
@@ -228,8 +235,17 @@ def test_a_single_market_that_does_not_fit_is_refused(change: str) -> None:
 def test_a_run_that_does_not_fit_is_one_line_and_leaves_no_folder(
     backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = refused(capsys, "run", "retail", "--markets", "1000000", "--out", str(tmp_path),
-                   "--backend", backend)  # fmt: skip
+    line = refused(
+        capsys,
+        "run",
+        "retail",
+        "--markets",
+        "1000000",
+        "--out",
+        str(tmp_path),
+        "--backend",
+        backend,
+    )
     assert "play at most" in line
     assert list(tmp_path.iterdir()) == []
 

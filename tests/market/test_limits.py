@@ -120,9 +120,16 @@ def test_a_limit_in_money_that_suits_the_prices_is_kept_to_the_last_digit(quotes
 
 @pytest.mark.parametrize(
     ("price", "tick_size"),
-    [(29800.0, 0.01), (100.0, 0.01), (10.0, 0.01), (9.99, 0.001), (1.0, 0.001), (0.001, 1e-6),
-     (0.0004, 1e-7)],
-)  # fmt: skip
+    [
+        (29800.0, 0.01),
+        (100.0, 0.01),
+        (10.0, 0.01),
+        (9.99, 0.001),
+        (1.0, 0.001),
+        (0.001, 1e-6),
+        (0.0004, 1e-7),
+    ],
+)
 def test_a_tick_that_is_left_out_is_a_cent_or_finer_where_prices_are_small(price, tick_size):
     market = with_catalogue(
         retail(1, 1), cost=np.array([0.5 * price]), reference_price=np.array([price])
@@ -175,8 +182,9 @@ def test_a_cost_that_outgrows_the_highest_price_lifts_the_price_above_it():
     for conduct, price, reason in (("clip", 105.0, TAKEN), ("refuse", 20.0, BELOW_FLOOR)):
         market = with_catalogue(
             retail(1, 1, quotes=PostedPrice(conduct=conduct, high=30.0)),
-            cost=np.array([10.0]), reference_price=np.array([20.0]),
-        )  # fmt: skip
+            cost=np.array([10.0]),
+            reference_price=np.array([20.0]),
+        )
         state = market.start(1)._replace(cost=np.array([[100.0]]))
         step = tick(market, state, np.full((1, 1, 1), 25.0), Streams.of(0, 1).at(0))
         assert step.info.quotes.ask[0, 0] == price
@@ -186,8 +194,9 @@ def test_a_cost_that_outgrows_the_highest_price_lifts_the_price_above_it():
 def test_a_price_comes_back_below_the_highest_one_as_soon_as_costs_do():
     market = with_catalogue(
         retail(1, 1, quotes=PostedPrice(high=30.0, max_relative_change=0.01)),
-        cost=np.array([10.0]), reference_price=np.array([20.0]),
-    )  # fmt: skip
+        cost=np.array([10.0]),
+        reference_price=np.array([20.0]),
+    )
     state = market.start(1)
     standing = state.quotes._replace(ask=np.array([[105.0]]))
     step = tick(
@@ -239,9 +248,12 @@ def test_makers_on_a_replayed_price_have_limits_of_its_size(level):
     """The catalogue says 100, whatever the series says: limits follow the series."""
     path = level * np.linspace(1.0, 1.1, 30)
     market = makers(
-        2, 1, reference=Fundamentals(Replay(path)), horizon=30,
+        2,
+        1,
+        reference=Fundamentals(Replay(path)),
+        horizon=30,
         execution=FillIntensity(kappa=150.0 / level),
-    )  # fmt: skip
+    )
     seat = market.seats[0]
     assert seat.opening_price[0] == level
     np.testing.assert_allclose(seat.high[0], [0.05 * level, 0.005 * level])
@@ -253,8 +265,11 @@ def test_makers_on_a_replayed_price_have_limits_of_its_size(level):
     ("level", "quotes", "line"),
     [
         (0.0004, {"tick_size": 0.01}, "quotes.tick_size=0.01 is more than a quarter of the refer"),
-        (0.0004, {"min_spread": 0.01, "max_spread": 0.5}, "is more than a quarter of the mid price "
-         "of asset_0 (0.0004)"),
+        (
+            0.0004,
+            {"min_spread": 0.01, "max_spread": 0.5},
+            "is more than a quarter of the mid price of asset_0 (0.0004)",
+        ),
         (0.001, {"min_spread": 0.01}, "quotes.min_spread=0.01 is more than a quarter"),
         (100.0, {"max_spread": 0.005}, "less than the narrowest spread (min_spread)"),
         (4e8, {"min_spread": 0.01, "max_spread": 0.5}, "is less than a millionth of the mid price"),
@@ -262,7 +277,7 @@ def test_makers_on_a_replayed_price_have_limits_of_its_size(level):
         (2.0, {"max_offset": 5.0}, "quotes.max_offset=5 is more than the mid price of asset_0 (2)"),
         (1.0, {"min_spread": 0.05}, "is more than the widest spread (max_spread) of asset_0"),
     ],
-)  # fmt: skip
+)
 def test_makers_limits_in_money_are_held_against_the_replayed_price(level, quotes, line):
     reference = Fundamentals(Replay(np.full(600, level)))
     with pytest.raises(InputError) as found:
@@ -318,8 +333,10 @@ def test_limits_of_another_catalogue_are_made_anew():
     """A rule is a value that several markets may share: what it resolves to belongs to each."""
     rule = PostedPrice()
     cheap, dear = (
-        replace(with_catalogue(retail(1, 1), cost=np.array([c]), reference_price=np.array([2 * c])),
-                quotes=rule)
+        replace(
+            with_catalogue(retail(1, 1), cost=np.array([c]), reference_price=np.array([2 * c])),
+            quotes=rule,
+        )
         for c in (1.0, 5000.0)
-    )  # fmt: skip
+    )
     assert rule.limits(cheap)[1][0, 0] == 40.0 and rule.limits(dear)[1][0, 0] == 200_000.0

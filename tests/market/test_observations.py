@@ -26,9 +26,14 @@ def test_every_field_shows_what_the_plain_twin_shows(kind, delay):
             seen = seat.own(step.observation)
             for field in seat.fields:
                 wanted = twins.observed(
-                    market, step.state, step.info.arrivals, step.info.executions, field.name,
-                    seat.number, field.index,
-                )  # fmt: skip
+                    market,
+                    step.state,
+                    step.info.arrivals,
+                    step.info.executions,
+                    field.name,
+                    seat.number,
+                    field.index,
+                )
                 np.testing.assert_array_equal(seat.read(seen, field.name), wanted, field.name)
 
 
@@ -101,8 +106,10 @@ def test_hidden_rivals_and_costs_leave_the_fields():
 
 @pytest.mark.parametrize("batch", [1, 40])
 def test_hidden_cash_and_clock_leave_the_fields_and_the_others_as_they_are(batch):
-    whole, blind = (retail(2, 2, observations=view) for view in
-                    (Book(), Book(show_cash=False, show_clock=False)))  # fmt: skip
+    whole, blind = (
+        retail(2, 2, observations=view)
+        for view in (Book(), Book(show_cash=False, show_clock=False))
+    )
     for (_, full), (_, part) in zip(play(whole, 4, batch), play(blind, 4, batch), strict=True):
         for ours, theirs in zip(blind.seats, whole.seats, strict=True):
             assert {f.name for f in theirs.fields} - set(ours.where) == {"cash", "clock"}

@@ -49,8 +49,14 @@ def with_books(make: Any, ledger: Ledger, **parts: Any) -> Market:
     plain = make(**parts)
     neutral: dict[str, Any] = {}
     if plain.made_to_order.all():
-        neutral |= {"holding_cost": 0.0, "base_stock": 0.0, "lead_time": 0, "limit": np.inf,
-                    "short": False, "mark": "cost"}  # fmt: skip
+        neutral |= {
+            "holding_cost": 0.0,
+            "base_stock": 0.0,
+            "lead_time": 0,
+            "limit": np.inf,
+            "short": False,
+            "mark": "cost",
+        }
         if plain.quotes.size == np.inf or plain.sealed:
             neutral["shortage_cost"] = 0.0
     else:
@@ -82,9 +88,17 @@ def executions_anyhow(market: Market, batch: int, rng: np.random.Generator) -> E
 )
 def test_every_entry_is_that_of_the_plain_twin(make, seed, base_stock, lead_time, short):
     rng = np.random.default_rng(seed)
-    ledger = Ledger(1e6, short, base_stock, lead_time, *rng.random(2), 0.9 * rng.random(),
-                    str(rng.choice(["cost", "reference"])), 100.0,
-                    *rng.uniform(-0.5, 0.5, 2))  # fmt: skip
+    ledger = Ledger(
+        1e6,
+        short,
+        base_stock,
+        lead_time,
+        *rng.random(2),
+        0.9 * rng.random(),
+        str(rng.choice(["cost", "reference"])),
+        100.0,
+        *rng.uniform(-0.5, 0.5, 2),
+    )
     market = with_books(make, ledger)
     ledger = market.positions
     state = market.start(3)
@@ -103,9 +117,7 @@ def test_every_entry_is_that_of_the_plain_twin(make, seed, base_stock, lead_time
             getattr(positions, name), getattr(wanted, name), rtol=1e-9, atol=1e-8, err_msg=name
         )
     for name, entry in entries.items():
-        np.testing.assert_allclose(
-            getattr(flows, name), entry, rtol=1e-9, atol=1e-9, err_msg=name
-        )  # fmt: skip
+        np.testing.assert_allclose(getattr(flows, name), entry, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 def test_a_short_position_is_not_covered_unless_its_owner_buys():
@@ -164,39 +176,68 @@ def random_market(rng: np.random.Generator) -> Market:
         fee=float(rng.choice([0.0, 0.02, -0.01])),
         unit_fee=float(rng.choice([0.0, 0.5, -0.1])),
     )
-    processes = [Constant(), GeometricBrownian(sigma=0.05), OrnsteinUhlenbeck(sigma=0.2),
-                 JumpDiffusion(), Shock(at=3, factor=1.5, duration=4)]  # fmt: skip
+    processes = [
+        Constant(),
+        GeometricBrownian(sigma=0.05),
+        OrnsteinUhlenbeck(sigma=0.2),
+        JumpDiffusion(),
+        Shock(at=3, factor=1.5, duration=4),
+    ]
     price, cost, scale = (processes[i] for i in rng.integers(0, len(processes), 3))
     schedule = [Simultaneous(), Alternating(), RandomMoves(0.5)][rng.integers(3)]
     kind = rng.integers(4)
     n, k = int(rng.integers(1, 5)), int(rng.integers(1, 5))
     common: dict[str, Any] = {"schedule": schedule}
-    house = {"conduct": str(rng.choice(["clip", "refuse"])), "max_age": int(rng.integers(0, 3)),
-             "on_refusal": str(rng.choice(["stand", "withdraw"]))}  # fmt: skip
+    house = {
+        "conduct": str(rng.choice(["clip", "refuse"])),
+        "max_age": int(rng.integers(0, 3)),
+        "on_refusal": str(rng.choice(["stand", "withdraw"])),
+    }
     if kind == 0:
         demand = [Logit(), Logit(nesting=0.4), Elasticity(), Cheapest()][rng.integers(4)]
         arrivals = [Browsing(8.0), Poisson(6.0), FixedMass(5.0)][rng.integers(3)]
         stock = float(rng.choice([3.0, 20.0, np.inf]))
-        return with_books(partial(retail, n, k, stock), ledger, execution=Sampled(demand),
-                          arrivals=arrivals,
-                      quotes=PostedPrice(sized=True, size=9.0, **house),
-                      reference=Fundamentals(price, cost, scale), **common)  # fmt: skip
+        return with_books(
+            partial(retail, n, k, stock),
+            ledger,
+            execution=Sampled(demand),
+            arrivals=arrivals,
+            quotes=PostedPrice(sized=True, size=9.0, **house),
+            reference=Fundamentals(price, cost, scale),
+            **common,
+        )
     if kind == 1:
         price = Brownian(sigma=3.0) if rng.random() < 0.3 else price
         arrivals = [Hawkes(6.0), Poisson(9.0, 7.0)][rng.integers(2)]
-        return with_books(partial(makers, n, k), ledger, arrivals=arrivals,
-                          quotes=TwoSided(sized=True, size=20.0, **house),
-                      execution=FillIntensity(scale=2.0),
-                      reference=Fundamentals(price, demand=scale), **common)  # fmt: skip
+        return with_books(
+            partial(makers, n, k),
+            ledger,
+            arrivals=arrivals,
+            quotes=TwoSided(sized=True, size=20.0, **house),
+            execution=FillIntensity(scale=2.0),
+            reference=Fundamentals(price, demand=scale),
+            **common,
+        )
     if kind == 2:
         rule = Auction(str(rng.choice(["first", "second"])), float(rng.choice([0.0, 40.0])))
-        return with_books(partial(auction, n, k), ledger, execution=rule, quotes=SealedBid(**house),
-                       reference=Fundamentals(price, cost), **common)  # fmt: skip
+        return with_books(
+            partial(auction, n, k),
+            ledger,
+            execution=rule,
+            quotes=SealedBid(**house),
+            reference=Fundamentals(price, cost),
+            **common,
+        )
     demand = [Logit(1.0, 0.1, nesting=0.4), Linear(60.0, 150.0, 50.0), Elasticity()]
-    return with_books(partial(retail, n, k, 20.0), ledger,
-                      execution=Expected(demand[rng.integers(3)]),
-                  arrivals=FixedMass(8.0), quotes=PostedPrice(**house),
-                  reference=Fundamentals(price, cost, scale), **common)  # fmt: skip
+    return with_books(
+        partial(retail, n, k, 20.0),
+        ledger,
+        execution=Expected(demand[rng.integers(3)]),
+        arrivals=FixedMass(8.0),
+        quotes=PostedPrice(**house),
+        reference=Fundamentals(price, cost, scale),
+        **common,
+    )
 
 
 def check_books(market: Market, before: Any, step: Any, whole: bool) -> None:
@@ -283,9 +324,15 @@ def test_the_metrics_are_those_of_the_plain_twin(kind):
 
 def test_profit_splits_into_spread_and_revaluation_by_hand():
     """Sells 2 at 101 around a mid of 100, which then rises to 103: 2 captured, 6 lost."""
-    market = makers(1, 1, execution=FillIntensity(scale=100.0), arrivals=FixedMass(2.0),
-                    reference=Fundamentals(Brownian(sigma=2.0)), dt=1.0,
-                    quotes=TwoSided(max_spread=5.0))  # fmt: skip
+    market = makers(
+        1,
+        1,
+        execution=FillIntensity(scale=100.0),
+        arrivals=FixedMass(2.0),
+        reference=Fundamentals(Brownian(sigma=2.0)),
+        dt=1.0,
+        quotes=TwoSided(max_spread=5.0),
+    )
     luck = HandMade({"choices": [0.5, 0.5], "reference": [[1.5]]})
     step = tick(market, market.start(1), np.array([[[0.0, 2.0]]]), luck)
     row = dict(zip(METRICS, step.metrics[0, 0], strict=True))

@@ -123,8 +123,9 @@ def test_a_price_is_brought_to_the_nearest_lawful_one(price, posted):
 
 def test_a_cost_shock_lifts_the_floor_faster_than_the_largest_change_allows():
     rule = PostedPrice()
-    market = with_catalogue(retail(1, 1, quotes=rule), cost=np.array([10.0]),
-                            reference_price=np.array([20.0]))  # fmt: skip
+    market = with_catalogue(
+        retail(1, 1, quotes=rule), cost=np.array([10.0]), reference_price=np.array([20.0])
+    )
     state = market.start(1)._replace(cost=np.array([[40.0]]))
     quotes, _ = rule.admit(market, state, np.array([[[20.0]]]), np.ones((1, 1), bool))
     assert quotes.ask[0, 0] == 42.0
@@ -151,8 +152,9 @@ def test_where_conduct_is_refused_each_rule_has_its_reason(price, reason):
 @pytest.mark.parametrize("tick_size", [0.01, 0.05, 0.25])
 def test_opening_prices_obey_the_house_from_the_start(cost, tick_size):
     rule = PostedPrice(tick_size)
-    market = with_catalogue(retail(1, 1, quotes=rule), cost=np.array([cost]),
-                            reference_price=np.array([max(cost, 2.0)]))  # fmt: skip
+    market = with_catalogue(
+        retail(1, 1, quotes=rule), cost=np.array([cost]), reference_price=np.array([max(cost, 2.0)])
+    )
     ask = rule.opening(market, 1).ask[0, 0]
     assert ask >= cost * 1.05 * (1.0 - 1e-9)
     assert abs(ask / tick_size - round(ask / tick_size)) < 1e-6

@@ -27,9 +27,12 @@ words = st.integers(0, 2**64 - 1)
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.tuples(words, words), st.integers(0, 2**40), st.lists(words, min_size=1, max_size=4), words,
+    st.tuples(words, words),
+    st.integers(0, 2**40),
+    st.lists(words, min_size=1, max_size=4),
+    words,
     st.integers(0, 17),
-)  # fmt: skip
+)
 def test_uniforms_are_those_of_numpys_own_philox(key, tick, markets, purpose, n):
     key = np.array(key, np.uint64)
     numbers = np.array(markets, np.uint64)
@@ -53,13 +56,16 @@ def test_a_longer_table_repeats_the_shorter_one_and_goes_on():
     assert np.array_equal(luck.uniforms("x", 40)[:, :13], luck.uniforms("x", 13))
 
 
-@pytest.mark.parametrize("other", [
-    Streams.of(1, 2).at(0).uniforms("x", 8),
-    Streams.of(0, 2).at(1).uniforms("x", 8),
-    Streams.of(0, 2).at(0).uniforms("y", 8),
-    Streams.of(0, 2, owner="maker").at(0).uniforms("x", 8),
-    Streams.of(0, np.array([1, 0])).at(0).uniforms("x", 8),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "other",
+    [
+        Streams.of(1, 2).at(0).uniforms("x", 8),
+        Streams.of(0, 2).at(1).uniforms("x", 8),
+        Streams.of(0, 2).at(0).uniforms("y", 8),
+        Streams.of(0, 2, owner="maker").at(0).uniforms("x", 8),
+        Streams.of(0, np.array([1, 0])).at(0).uniforms("x", 8),
+    ],
+)
 def test_seed_tick_purpose_owner_and_market_each_change_every_number(other):
     ours = Streams.of(0, 2).at(0).uniforms("x", 8)
     assert not (ours == other).any()

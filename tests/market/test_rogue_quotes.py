@@ -121,8 +121,11 @@ VALUES: list[tuple[str, str, Bend]] = [
     *((f"price {k}", "price", number(v, 0)) for k, v in (NUMBERS | POSITIVE).items()),
     ("price an ulp too low", "price", number(lambda r: float(np.nextafter(0.01, 0.0)), 0)),
     ("price an ulp too high", "price", number(lambda r: float(np.nextafter(1e3, 2e3)), 0)),
-    ("price off the grid", "price",
-     lambda r, a: a + np.array([r.choice([-1.0, 1.0]) * r.uniform(1e-4, 0.0049), 0.0])),
+    (
+        "price off the grid",
+        "price",
+        lambda r, a: a + np.array([r.choice([-1.0, 1.0]) * r.uniform(1e-4, 0.0049), 0.0]),
+    ),
     ("price below the margin floor", "price", scaled(0.4, 0.8)),
     ("price up too fast", "price", scaled(1.25, 3.0)),
     *((f"spread {k}", "sides", number(v, 1)) for k, v in (NUMBERS | POSITIVE).items()),
@@ -136,16 +139,21 @@ VALUES: list[tuple[str, str, Bend]] = [
     ("bid negative", "bid", number(POSITIVE["negative"], 0)),
     ("bid above the limit", "bid", number(lambda r: r.uniform(100.01, 1e4), 0)),
     ("bid off the grid", "bid", number(lambda r: 30.0 + r.uniform(0.001, 0.009), 0)),
-    *((f"{where} size {k}", where, number(v, -1))
-      for where in ("price", "sides", "bid") for k, v in NUMBERS.items()),
-    *((f"{where} size negative", where, number(POSITIVE["negative"], -1))
-      for where in ("price", "sides", "bid")),
+    *(
+        (f"{where} size {k}", where, number(v, -1))
+        for where in ("price", "sides", "bid")
+        for k, v in NUMBERS.items()
+    ),
+    *(
+        (f"{where} size negative", where, number(POSITIVE["negative"], -1))
+        for where in ("price", "sides", "bid")
+    ),
     ("size an ulp too large", "price", number(lambda r: float(np.nextafter(9.0, 10.0)), -1)),
     ("everything NaN", "sides", lambda r, a: np.full_like(a, np.nan)),
     ("integers out of range", "price", lambda r, a: np.full(a.shape, np.iinfo(np.int64).min)),
     ("unsigned out of range", "bid", lambda r, a: np.full(a.shape, np.iinfo(np.uint64).max)),
     ("float16 that overflowed", "price", lambda r, a: np.full(a.shape, np.inf, np.float16)),
-]  # fmt: skip
+]
 SHAPES: list[tuple[str, Bend]] = [
     ("a listing too many", lambda r, a: np.concatenate([a, a[:, :1]], axis=1)),
     ("a listing too few", lambda r, a: a[:, 1:]),
@@ -182,8 +190,15 @@ SHAPES: list[tuple[str, Bend]] = [
 
 def felt(step: Any) -> str:
     """All of a step but the record of the refusal itself."""
-    return bits((step.state, step.observation, step.reward, step.metrics,
-                 step.info._replace(refused=None, moved=None)))  # fmt: skip
+    return bits(
+        (
+            step.state,
+            step.observation,
+            step.reward,
+            step.metrics,
+            step.info._replace(refused=None, moved=None),
+        )
+    )
 
 
 def test_there_are_forty_kinds_or_more():

@@ -22,10 +22,20 @@ from tests.market.test_positions import check_books
 from tests.market.worlds import bits, play, random_actions, read_only
 
 LEDGER = Ledger(limit=100.0, short=True, mark="reference", holding_cost=0.01)
-FRUIT = Part(("apples", "pears"), PostedPrice(), Browsing(9.0), Sampled(Elasticity()),
-             Fundamentals(demand=OrnsteinUhlenbeck(sigma=0.2)))  # fmt: skip
-STOCKS = Part(("asset", "bond"), TwoSided(), Hawkes(5.0), FillIntensity(),
-              Fundamentals(GeometricBrownian(sigma=0.02)))  # fmt: skip
+FRUIT = Part(
+    ("apples", "pears"),
+    PostedPrice(),
+    Browsing(9.0),
+    Sampled(Elasticity()),
+    Fundamentals(demand=OrnsteinUhlenbeck(sigma=0.2)),
+)
+STOCKS = Part(
+    ("asset", "bond"),
+    TwoSided(),
+    Hawkes(5.0),
+    FillIntensity(),
+    Fundamentals(GeometricBrownian(sigma=0.02)),
+)
 # The instruments of the parts stand mixed in the layout, and so do the listings.
 INSTRUMENTS = ("apples", "asset", "pears", "bond")
 NAMES = ("platform", "firm", "maker_1", "maker_2")
@@ -35,9 +45,11 @@ PAIRS = [(0, 0), (0, 2), (1, 0), (1, 2), (2, 1), (2, 3), (3, 1), (3, 3)]
 def catalogue_of(instrument):
     assets = np.isin(np.asarray(instrument), (1, 3))
     return Catalogue(
-        np.where(assets, 0.0, 10.0), np.where(assets, 100.0, 14.0), np.zeros(assets.size),
+        np.where(assets, 0.0, 10.0),
+        np.where(assets, 100.0, 14.0),
+        np.zeros(assets.size),
         np.where(assets, 0.0, 40.0),
-    )  # fmt: skip
+    )
 
 
 def both(pairs=PAIRS, parts=(FRUIT, STOCKS), **others):
@@ -52,9 +64,15 @@ def alone(part, names, roles, which):
     layout = Layout.dense(names, part.instruments, roles)
     catalogue = catalogue_of(np.array(which)[layout.instrument])
     return Market(
-        layout, catalogue, part.execution, part.quotes, arrivals=part.arrivals,
-        reference=part.reference, positions=LEDGER, dt=0.5,
-    )  # fmt: skip
+        layout,
+        catalogue,
+        part.execution,
+        part.quotes,
+        arrivals=part.arrivals,
+        reference=part.reference,
+        positions=LEDGER,
+        dt=0.5,
+    )
 
 
 SHOP = alone(FRUIT, NAMES[:2], ("platform", "firm"), (0, 2))
@@ -76,8 +94,12 @@ def test_each_part_has_the_same_bits_as_it_has_alone(home):
             actions[:, own, : lawful.shape[2]] = lawful
         width = len(part.quotes.features)
         step = tick(market, state, actions, luck.at(t))
-        other = tick(single, lone, np.ascontiguousarray(actions[:, listings, :width]),
-                     PartLuck(luck.at(t), part.name))  # fmt: skip
+        other = tick(
+            single,
+            lone,
+            np.ascontiguousarray(actions[:, listings, :width]),
+            PartLuck(luck.at(t), part.name),
+        )
         for ours, theirs in (
             (step.info.executions, other.info.executions),
             (step.info.quotes[:4], other.info.quotes[:4]),
@@ -141,10 +163,11 @@ def test_the_luck_of_one_part_says_nothing_about_the_others():
 def test_who_quotes_in_both_parts_is_refused_in_both_or_in_none(bad, on_refusal):
     pairs = [(0, 0), (0, 1), (1, 0), (2, 1), (3, 2), (3, 3)]  # the platform makes a market too
     parts = (
-        Part(FRUIT.instruments, PostedPrice(on_refusal=on_refusal), Poisson(3.0),
-             Expected(Logit())),
+        Part(
+            FRUIT.instruments, PostedPrice(on_refusal=on_refusal), Poisson(3.0), Expected(Logit())
+        ),
         Part(STOCKS.instruments, TwoSided(on_refusal=on_refusal), Hawkes(5.0), FillIntensity()),
-    )  # fmt: skip
+    )
     market = both(pairs, parts)
     state, luck = market.start(2), Streams.of(0, 2).at(0)
     actions = np.array([[14.5, 0.0], [0.1, 0.2], [15.0, 0.0], [0.0, 0.3], [14.9, 0.0], [0.1, 0.2]])
@@ -195,10 +218,15 @@ def test_a_market_of_parts_obeys_the_rules_of_any_market():
         ((FRUIT,), "each instrument"),
         ((FRUIT, STOCKS, STOCKS), "each instrument"),
         ((FRUIT, Part(("asset", "bond"), SealedBid(), Poisson(), FillIntensity())), "sealed"),
-        ((FRUIT, Part(("asset", "bond"), TwoSided(), Poisson(), Sampled(Logit(choice="across")))),
-         "choice"),
+        (
+            (
+                FRUIT,
+                Part(("asset", "bond"), TwoSided(), Poisson(), Sampled(Logit(choice="across"))),
+            ),
+            "choice",
+        ),
     ],
-)  # fmt: skip
+)
 def test_parts_that_make_no_market_are_refused(parts, told):
     with pytest.raises(InputError, match=told):
         both(parts=parts).seats  # noqa: B018

@@ -49,8 +49,9 @@ def trajectory(market, numbers, wanted, ticks, seed=0):
     told = ["" for _ in rows]
     for before, step in play(market, ticks, numbers, seed):
         for j, b in enumerate(rows):
-            told[j] = bits((np.array(list(told[j].encode())),
-                            of_market((before, step), b, len(numbers))))  # fmt: skip
+            told[j] = bits(
+                (np.array(list(told[j].encode())), of_market((before, step), b, len(numbers)))
+            )
     return told
 
 
@@ -107,8 +108,15 @@ def test_nobodys_action_changes_another_market_of_the_batch(kind):
 
 def test_arrivals_and_fills_are_independent():
     """P(an order comes and trades) = P(comes) P(trades), and the choice ignores the count."""
-    market = makers(1, 1, arrivals=Poisson(1.0, 0.0), execution=FillIntensity(scale=0.5), dt=1.0,
-                    quotes=TwoSided(), reference=Fundamentals())  # fmt: skip
+    market = makers(
+        1,
+        1,
+        arrivals=Poisson(1.0, 0.0),
+        execution=FillIntensity(scale=0.5),
+        dt=1.0,
+        quotes=TwoSided(),
+        reference=Fundamentals(),
+    )
     batch, counts, fills = 20000, [], []
     state = market.start(batch)
     quotes = state.quotes._replace(ask=state.quotes.ask + 0.1, ask_size=state.quotes.ask + np.inf)
@@ -131,8 +139,15 @@ def test_arrivals_and_fills_are_independent():
 def test_who_comes_says_nothing_about_what_is_chosen():
     """Chi-square on number of customers x seller chosen, where sellers are alike."""
     alike = Sampled(Logit(quality_coefficient=0.0))
-    market = retail(3, 1, np.inf, execution=alike, arrivals=Poisson(3.0), positions=Ledger(),
-                    reference=Fundamentals())  # fmt: skip
+    market = retail(
+        3,
+        1,
+        np.inf,
+        execution=alike,
+        arrivals=Poisson(3.0),
+        positions=Ledger(),
+        reference=Fundamentals(),
+    )
     table = np.zeros((6, 3))
     for _, step in play(market.with_parts(schedule=RandomMoves(1e-12)), 4, 5000):
         number = step.info.arrivals.mass[:, 0, 0].astype(int)
@@ -152,9 +167,15 @@ def test_a_worked_example_by_hand():
     The first draw (.1) trades and the second (.2, the seller's) trades at the bid; the third (.9)
     does not. The mid then moves by 2 x 0.5 to 101, and the maker holds nothing.
     """
-    market = makers(1, 1, arrivals=FixedMass(2.0, 1.0), quotes=TwoSided(max_spread=5.0), dt=1.0,
-                    execution=FillIntensity(volatility_boost=0.0),
-                    reference=Fundamentals(Brownian(sigma=2.0)))  # fmt: skip
+    market = makers(
+        1,
+        1,
+        arrivals=FixedMass(2.0, 1.0),
+        quotes=TwoSided(max_spread=5.0),
+        dt=1.0,
+        execution=FillIntensity(volatility_boost=0.0),
+        reference=Fundamentals(Brownian(sigma=2.0)),
+    )
     luck = HandMade({"choices": [0.1, 0.2, 0.9], "reference": [[0.5]]})
     step = tick(market, market.start(1), np.array([[[0.0, 2.0]]]), luck)
     assert step.info.quotes.bid.tolist() == [[99.0]]
@@ -173,8 +194,15 @@ def test_a_worked_example_by_hand():
 
 def test_two_price_paths_can_be_compared_before_the_same_customers():
     """Common random numbers: a dearer quote loses some of the same customers, and gains none."""
-    market = retail(1, 1, np.inf, execution=Sampled(Logit()), arrivals=FixedMass(50.0),
-                    positions=Ledger(), reference=Fundamentals())  # fmt: skip
+    market = retail(
+        1,
+        1,
+        np.inf,
+        execution=Sampled(Logit()),
+        arrivals=FixedMass(50.0),
+        positions=Ledger(),
+        reference=Fundamentals(),
+    )
     state, luck = market.start(300), Streams.of(0, 300).at(0)
     ask = state.quotes.ask[:, :, None]
     cheap, dear = (tick(market, state, ask * f, luck).info.executions.sold for f in (1.0, 1.1))
@@ -207,10 +235,14 @@ def replayed(path, horizon=3, hold=False):
     layout = Layout.dense(["a"], ["x"], ["maker"])
     catalogue = Catalogue(np.zeros(1), np.full(1, 100.0), np.zeros(1), np.zeros(1))
     return Market(
-        layout, catalogue, FillIntensity(), quotes=TwoSided(tick_size=0.0), horizon=horizon,
+        layout,
+        catalogue,
+        FillIntensity(),
+        quotes=TwoSided(tick_size=0.0),
+        horizon=horizon,
         positions=Ledger(short=True, mark="reference"),
         reference=Fundamentals(price=Replay(np.array(path), hold)),
-    )  # fmt: skip
+    )
 
 
 def test_a_replayed_series_is_met_from_its_first_row_on():

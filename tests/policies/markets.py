@@ -75,11 +75,13 @@ def auction(bidders: int = 3, price: str = "first", reserve: float = 0.0, sized:
         np.full(bidders, 0.5), np.ones(bidders), np.zeros(bidders), np.full(bidders, np.inf)
     )
     return Market(
-        layout, catalogue, Auction(price=price, reserve=reserve),
+        layout,
+        catalogue,
+        Auction(price=price, reserve=reserve),
         quotes=SealedBid(tick_size=0.0, high=10.0, sized=sized),
         arrivals=FixedMass(0.0, 1.0),
         reference=Fundamentals(cost=Redrawn()),
-    )  # fmt: skip
+    )
 
 
 def seen(seat: Seat, **fields) -> np.ndarray:

@@ -32,8 +32,13 @@ CASES = {
     "epsilon_greedy": (SHOP, {"policy": {"kind": "mean_reverting"}}),
     "epsilon_greedy on a grid": (
         SHOP,
-        {"policy": {"kind": "fixed_price", "price": 15.0}, "epsilon": 0.4, "levels": 3, "low": 10.0,
-         "high": 20.0},
+        {
+            "policy": {"kind": "fixed_price", "price": 15.0},
+            "epsilon": 0.4,
+            "levels": 3,
+            "low": 10.0,
+            "high": 20.0,
+        },
     ),
     "epsilon_greedy around a fixed price": (
         SHOP,
@@ -41,8 +46,19 @@ CASES = {
     ),
     "epsilon_greedy within epsilon_greedy": (
         SHOP,
-        {"policy": {**EXPLORING, "policy": {"kind": "hold"}, "levels": 2, "low": 10.0, "high": 20},
-         "levels": 2, "low": 12.0, "high": 18.0, "epsilon": 0.4},
+        {
+            "policy": {
+                **EXPLORING,
+                "policy": {"kind": "hold"},
+                "levels": 2,
+                "low": 10.0,
+                "high": 20,
+            },
+            "levels": 2,
+            "low": 12.0,
+            "high": 18.0,
+            "epsilon": 0.4,
+        },
     ),
     "fixed_spread": (DEALERS, {"spread": 1.5}),
     "avellaneda_stoikov": (DEALERS, {}),
@@ -50,7 +66,7 @@ CASES = {
     "truthful": (AUCTION, {}),
     "shaded": (AUCTION, {"reserve": 0.2}),
     "random_bid": (AUCTION, {"low": 0.2, "high": 0.9}),
-}  # fmt: skip
+}
 
 
 def made(case):
@@ -159,10 +175,15 @@ DENSE = {
     "random_bid": (AUCTION, {"low": 0.2, "high": 0.9}),
     "epsilon_greedy": (
         shop(products=1),
-        {"policy": {"kind": "random_walk", "volatility": 0.1}, "low": 0.5, "high": 1.5,
-         "relative": True, "epsilon": 0.5},
+        {
+            "policy": {"kind": "random_walk", "volatility": 0.1},
+            "low": 0.5,
+            "high": 1.5,
+            "relative": True,
+            "epsilon": 0.5,
+        },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", DENSE)

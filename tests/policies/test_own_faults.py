@@ -56,8 +56,13 @@ class SaysMore(BaseException):
 
 
 def made(cls: type[BaseException]) -> BaseException:
-    for arguments in ((), ("told", [ValueError()]), ("utf-8", b"", 0, 1, "why"),
-                      ("utf-8", "", 0, 1, "why"), ("", 0, 1, "why")):  # fmt: skip
+    for arguments in (
+        (),
+        ("told", [ValueError()]),
+        ("utf-8", b"", 0, 1, "why"),
+        ("utf-8", "", 0, 1, "why"),
+        ("", 0, 1, "why"),
+    ):
         try:
             return cls(*arguments)
         except TypeError:
@@ -69,8 +74,16 @@ BUILT_IN = sorted(
     {c for c in vars(builtins).values() if isinstance(c, type) and issubclass(c, BaseException)},
     key=lambda c: c.__name__,
 )
-OTHERS = [asyncio.CancelledError, concurrent.futures.CancelledError, asyncio.TimeoutError,
-          OfItsOwn, Unspeakable, SpeaksInExits, WithoutName, SaysMore]  # fmt: skip
+OTHERS = [
+    asyncio.CancelledError,
+    concurrent.futures.CancelledError,
+    asyncio.TimeoutError,
+    OfItsOwn,
+    Unspeakable,
+    SpeaksInExits,
+    WithoutName,
+    SaysMore,
+]
 KINDS = [*BUILT_IN, *OTHERS]
 NAMES = [type.__dict__["__name__"].__get__(c) for c in KINDS]
 
@@ -203,8 +216,15 @@ def raises_from():
     raise KeyboardInterrupt from ValueError("why")
 
 
-WAYS = [exits, throws_into_a_generator, stops_iterating, recurses, is_cancelled, raises_again,
-        raises_from]  # fmt: skip
+WAYS = [
+    exits,
+    throws_into_a_generator,
+    stops_iterating,
+    recurses,
+    is_cancelled,
+    raises_again,
+    raises_from,
+]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
@@ -263,10 +283,15 @@ class Hidden:
 
 @pytest.mark.parametrize(
     ("thing", "said"),
-    [(ValueError("a\nb"), "ValueError: a b"), (Hidden(), "hidden in lines"), (3, "3"),
-     (Unspeakable(), "a Unspeakable that cannot be shown"),
-     (WithoutName("why"), "WithoutName: why"), (KeyError("k"), "KeyError: 'k'")],
+    [
+        (ValueError("a\nb"), "ValueError: a b"),
+        (Hidden(), "hidden in lines"),
+        (3, "3"),
+        (Unspeakable(), "a Unspeakable that cannot be shown"),
+        (WithoutName("why"), "WithoutName: why"),
+        (KeyError("k"), "KeyError: 'k'"),
+    ],
     ids=lambda thing: type.__dict__["__name__"].__get__(type(thing)),
-)  # fmt: skip
+)
 def test_a_strangers_thing_is_described_in_one_line(thing, said):
     assert describe(thing) == said

@@ -91,15 +91,22 @@ def across(sellers=(0, 1, 1, 2), instruments=(0, 0, 1, 2)):
     """Differentiated products: who offers what, in one choice."""
     names = [f"firm_{i}" for i in range(max(sellers) + 1)]
     layout = Layout(
-        tuple(names), ("firm",) * len(names), ("x", "y", "z"), np.array(sellers),
-        np.array(instruments), "across",
-    )  # fmt: skip
+        tuple(names),
+        ("firm",) * len(names),
+        ("x", "y", "z"),
+        np.array(sellers),
+        np.array(instruments),
+        "across",
+    )
     n = layout.L
     catalogue = Catalogue(np.full(n, 5.0), np.full(n, 10.0), np.zeros(n), np.full(n, np.inf))
     return Market(
-        layout, catalogue, Expected(Logit(choice="across")), arrivals=FixedMass(1.0),
+        layout,
+        catalogue,
+        Expected(Logit(choice="across")),
+        arrivals=FixedMass(1.0),
         quotes=PostedPrice(low=1.0, high=40.0),
-    )  # fmt: skip
+    )
 
 
 def test_a_product_that_nobody_else_offers_is_compared_with_all_others():
@@ -139,9 +146,12 @@ def test_a_mean_reverting_price_has_the_variance_of_its_stationary_law():
     """log p is an autoregression with coefficient .9: variance .02^2 / (1 - .81)."""
     policy = make("mean_reverting")
     run = rollout(
-        shop(1, 1, reference=Fundamentals()), {"firm_1": policy}, ticks=100, markets=4000,
+        shop(1, 1, reference=Fundamentals()),
+        {"firm_1": policy},
+        ticks=100,
+        markets=4000,
         series=("ask",),
-    )  # fmt: skip
+    )
     logs = np.log(run.series["ask"][-1, :, 0] / 15.0)
     wanted = 0.02**2 / (1.0 - 0.9**2)
     assert logs.var() == pytest.approx(wanted, rel=0.1)

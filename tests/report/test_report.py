@@ -30,24 +30,39 @@ from mos_agents.runs import Plan, Run
 
 PRESETS = ("retail", "market_making", "auction", "autos_1990")
 HOSTILE = (
-    "<script>alert(1)</script>", "</svg></pre><img src=x onerror=alert(1)>", '"onload="alert(1)',
-    "$\\frac{1}{0}$", "&amp;&lt;b&gt;", "javascript:alert(1)", "url(http://evil.example/x)",
-    "名前 \u202egnp.exe", "x" * 300, "--><!-- ]]>",
-)  # fmt: skip
+    "<script>alert(1)</script>",
+    "</svg></pre><img src=x onerror=alert(1)>",
+    '"onload="alert(1)',
+    "$\\frac{1}{0}$",
+    "&amp;&lt;b&gt;",
+    "javascript:alert(1)",
+    "url(http://evil.example/x)",
+    "名前 \u202egnp.exe",
+    "x" * 300,
+    "--><!-- ]]>",
+)
 
 
 def recorded(root: Path, name: str, *changes: str, stop: int | None = None, **plan: int) -> Run:
     scenario = scenarios.override(scenarios.load(name), list(changes))
     market = scenario.market()
     run = runs.record(
-        market, root, scenario=name, described=scenarios.dump(scenario), seed=scenario.seed,
-        ticks=scenario.ticks, markets=scenario.markets,
-        plan=Plan.of(market.layout, scenario.ticks, scenario.markets, **plan),
-    )  # fmt: skip
-    steps = play(
-        market, scenario.policies(), seed=scenario.seed, ticks=scenario.ticks,
+        market,
+        root,
+        scenario=name,
+        described=scenarios.dump(scenario),
+        seed=scenario.seed,
+        ticks=scenario.ticks,
         markets=scenario.markets,
-    )  # fmt: skip
+        plan=Plan.of(market.layout, scenario.ticks, scenario.markets, **plan),
+    )
+    steps = play(
+        market,
+        scenario.policies(),
+        seed=scenario.seed,
+        ticks=scenario.ticks,
+        markets=scenario.markets,
+    )
     for step in steps:
         run.add(step)
         if run.ticks == stop:
@@ -62,10 +77,13 @@ def hostile_run(root: Path) -> Run:
     layout = Layout.dense(HOSTILE[:3], HOSTILE[3:], ["platform", "firm", "firm"])
     market = Market(layout, Catalogue.drawn(layout, 0), Sampled(Elasticity()))
     run = runs.record(
-        market, root, scenario=HOSTILE[0],
+        market,
+        root,
+        scenario=HOSTILE[0],
         described="description: '" + " ".join(h.replace("'", "") for h in HOSTILE) + "'\n",
-        ticks=30, name="hostile",
-    )  # fmt: skip
+        ticks=30,
+        name="hostile",
+    )
     state, streams = market.start(1), Streams.of(0, 1)
     prices = market.catalogue.reference_price[None, :, None]
     for t in range(30):
@@ -134,11 +152,15 @@ def outside_references(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "fault",
     [
-        '<p onclick="x">', "<script>1</script>", '<img src="https://a/b.png">',
-        '<a href="//a/b">a</a>', '<style>p { background: url(x.png) }</style>',
-        '<style>@import "a.css";</style>', '<g style="fill: url(http://a)"></g>',
+        '<p onclick="x">',
+        "<script>1</script>",
+        '<img src="https://a/b.png">',
+        '<a href="//a/b">a</a>',
+        "<style>p { background: url(x.png) }</style>",
+        '<style>@import "a.css";</style>',
+        '<g style="fill: url(http://a)"></g>',
     ],
-)  # fmt: skip
+)
 def test_the_search_for_references_sees_the_fault(fault: str) -> None:
     text = fault if "</" in fault or "img" in fault else fault + "</p>"
     assert outside_references(f"<body>{text}</body>")
@@ -209,18 +231,17 @@ def test_sellers_with_costs_of_their_own_each_have_a_line(tmp_path: Path) -> Non
     layout = Layout.dense(("one", "two"), ("a", "b"), ["firm", "firm"])
     cost = np.array([1.0, 1.0, 2.0, 1.0])
     market = Market(
-        layout, Catalogue(cost, np.full(4, 3.0), np.zeros(4), np.full(4, 9.0)),
+        layout,
+        Catalogue(cost, np.full(4, 3.0), np.zeros(4), np.full(4, 9.0)),
         Expected(Elasticity()),
-    )  # fmt: skip
+    )
     recording = runs.record(market, tmp_path, ticks=2)
     for step in play(market, {"one": make("hold"), "two": make("hold")}, ticks=2):
         recording.add(step)
     recording.finish()
     data = Data.of(runs.read(recording.folder))
     assert [float(v[0]) for v, _, _ in levels(data, 0)] == [1.0, 2.0, 3.0]
-    assert [(float(v[0]), c) for v, c, _ in levels(data, 1)] == [
-        (1.0, style.INK), (3.0, style.INK)
-    ]  # fmt: skip
+    assert [(float(v[0]), c) for v, c, _ in levels(data, 1)] == [(1.0, style.INK), (3.0, style.INK)]
 
 
 def test_hostile_words_stay_words(tmp_path: Path) -> None:
@@ -358,9 +379,17 @@ def test_thinning_keeps_both_ends() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (1234567.8, "1,234,568"), (-12.34, "−12.3"), (0.123, "0.12"), (float("nan"), "–"),
-     (0.00123, "0.00123"), (9.999, "10.0"), (-0.0, "0")],
-)  # fmt: skip
+    [
+        (0, "0"),
+        (1234567.8, "1,234,568"),
+        (-12.34, "−12.3"),
+        (0.123, "0.12"),
+        (float("nan"), "–"),
+        (0.00123, "0.00123"),
+        (9.999, "10.0"),
+        (-0.0, "0"),
+    ],
+)
 def test_figures_are_written_for_people(value: float, text: str) -> None:
     assert number(value) == text
 

@@ -159,8 +159,13 @@ def test_a_summary_loads_nothing_that_draws() -> None:
         "import sys, mos_agents; mos_agents.summarise; import mos_agents.cli.ending; "
         "print('matplotlib' in sys.modules, 'ray' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
-                          check=True, cwd=Path(mos_agents.__file__).parents[1])  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(mos_agents.__file__).parents[1],
+    )
     assert done.stdout.split() == ["False", "False"]
 
 

@@ -24,15 +24,25 @@ pytestmark = pytest.mark.usefixtures("here")
 def record(iteration: int, **more: Any) -> dict[str, Any]:
     """An iteration in which firm_1 earns ever more and firm_2 nothing."""
     return {
-        "iteration": iteration, "steps": 64 * iteration, "seconds": 0.5 * iteration,
-        "reward": iteration / 200, "reward/firm_1": iteration / 100, "reward/firm_2": 0.0,
-        "firm_1/entropy": 1 / iteration, "firm_2/entropy": 1.0, "firm_1/mean_kl_loss": 0.0, **more,
-    }  # fmt: skip
+        "iteration": iteration,
+        "steps": 64 * iteration,
+        "seconds": 0.5 * iteration,
+        "reward": iteration / 200,
+        "reward/firm_1": iteration / 100,
+        "reward/firm_2": 0.0,
+        "firm_1/entropy": 1 / iteration,
+        "firm_2/entropy": 1.0,
+        "firm_1/mean_kl_loss": 0.0,
+        **more,
+    }
 
 
 def evaluation(first: float, second: float) -> dict[str, float]:
-    return {"evaluation": 0.5 * (first + second), "evaluation/firm_1": first,
-            "evaluation/firm_2": second}  # fmt: skip
+    return {
+        "evaluation": 0.5 * (first + second),
+        "evaluation/firm_1": first,
+        "evaluation/firm_2": second,
+    }
 
 
 def trained(records: list[dict[str, Any]], ended: str | None = "iterations", **plan: Any) -> Path:
@@ -70,9 +80,23 @@ def test_mos_report_writes_the_learning_curves_and_what_everybody_came_to(
     words = told(folder)
     at = words.index("firm_1", words.index("at iteration"))
     assert words[at : at + 16] == [
-        "firm_1", "firm_1", "–", "0.01", "0.03", "0.5", "0.75", "2",
-        "firm_2", "firm_2", "–", "0", "0", "0.375", "0.375", "3",
-    ]  # fmt: skip
+        "firm_1",
+        "firm_1",
+        "–",
+        "0.01",
+        "0.03",
+        "0.5",
+        "0.75",
+        "2",
+        "firm_2",
+        "firm_2",
+        "–",
+        "0",
+        "0",
+        "0.375",
+        "0.375",
+        "3",
+    ]
     for word in ("dqn, discrete", "3 of 3", "192", "1.5", "pricing_game"):
         assert word in words
 
@@ -208,14 +232,19 @@ def test_the_command_that_plays_what_was_learnt_names_a_file_from_where_one_is()
 @pytest.mark.parametrize(
     "line",
     [
-        "null", "5", "[1, 2]", '{"steps": 1, "seconds": 1}', '{"iteration": 4, "seconds": 1}',
-        '{"iteration": "4", "steps": 1, "seconds": 1}', "[" * 100_000,
+        "null",
+        "5",
+        "[1, 2]",
+        '{"steps": 1, "seconds": 1}',
+        '{"iteration": 4, "seconds": 1}',
+        '{"iteration": "4", "steps": 1, "seconds": 1}',
+        "[" * 100_000,
         '{"iteration": 4, "steps": 1, "seconds": 1, "reward/firm_1": "much"}',
         '{"iteration": 4, "steps": 1, "seconds": 1, "reward/firm_1": NaN}',
         f'{{"iteration": 1{"0" * 400}, "steps": 1, "seconds": 1}}',
     ],
     ids=lambda line: line[:60],
-)  # fmt: skip
+)
 def test_a_line_that_is_no_iterations_figures_is_told_in_one_line(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

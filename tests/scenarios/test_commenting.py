@@ -23,7 +23,7 @@ VARIANTS = [
     ("auction", ["execution.price=second", "bidders=7", "items=3"]),
     ("pricing_game", ["schedule=alternating", "observations.show_clock=false"]),
     ("autos_1990", ["positions.mark=reference", "ticks=1"]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("preset", scenarios.presets())

@@ -22,14 +22,20 @@ assert learners.LEARNERS  # they register themselves among the policies
 STAGES: dict[str, type] = {
     f"{stage}: {kind}": cls for stage, kinds in parts.KINDS.items() for kind, cls in kinds.items()
 } | {
-    "positions": positions.Ledger, "reference": reference.Fundamentals,
-    "observations": observations.Book, "rewards": rewards.Objective,
-}  # fmt: skip
+    "positions": positions.Ledger,
+    "reference": reference.Fundamentals,
+    "observations": observations.Book,
+    "rewards": rewards.Objective,
+}
 CLASSES = STAGES | {f"policy: {kind}": cls for kind, cls in sorted(POLICIES.items())}
 MODELS = (
-    schema.Scenario, schema.Participants, schema.Drawn, schema.Same, schema.CatalogueFile,
+    schema.Scenario,
+    schema.Participants,
+    schema.Drawn,
+    schema.Same,
+    schema.CatalogueFile,
     parts.ReplayFile,
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -55,14 +61,18 @@ def test_all_learners_are_among_the_classes() -> None:
 # --- the ranges that are told are those that hold -------------------------------------------------
 
 NEEDED: dict[str, dict[str, Any]] = {
-    "policy: exp3": {"reward_high": 1.0}, "policy: ucb1": {"reward_high": 1.0},
-    "policy: hedge": {"reward_low": 0.0, "reward_high": 1.0}, "policy: fixed_price": {"price": 1.0},
+    "policy: exp3": {"reward_high": 1.0},
+    "policy: ucb1": {"reward_high": 1.0},
+    "policy: hedge": {"reward_low": 0.0, "reward_high": 1.0},
+    "policy: fixed_price": {"price": 1.0},
     "policy: epsilon_greedy": {"policy": make("hold")},
     "policy: frozen": {"policy": make("sarsa"), "path": "learnt.npz"},
-    "policy: network": {"path": "network.npz"}, "schedule: periodic": {"periods": (1,)},
+    "policy: network": {"path": "network.npz"},
+    "schedule: periodic": {"periods": (1,)},
     "execution: expected": {"demand": demand.Logit()},
-    "execution: sampled": {"demand": demand.Logit()}, "process: replay": {"path": np.ones(3)},
-}  # fmt: skip
+    "execution: sampled": {"demand": demand.Logit()},
+    "process: replay": {"path": np.ones(3)},
+}
 TOGETHER = {
     ("demand: linear", "own"),
     ("arrivals: hawkes", "beta"),
@@ -178,8 +188,10 @@ def test_what_is_left_are_paragraphs_with_formulas_as_they_stand() -> None:
     told = described(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
     assert told.paragraphs[0].startswith("One sentence (Nash 1950). Another one")
     assert told.paragraphs[1:] == (
-        "A formula follows:", "    p = c / (1 + e)", "The end: it has a colon.",
-    )  # fmt: skip
+        "A formula follows:",
+        "    p = c / (1 + e)",
+        "The end: it has a colon.",
+    )
     assert told.sentence == "One sentence (Nash 1950)."
 
 

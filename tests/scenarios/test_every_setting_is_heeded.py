@@ -74,8 +74,19 @@ def signature(data: dict[str, Any]) -> str:
     )
     for step in steps:
         info, held = step.info, step.state.positions
-        seen.append((step.observation, step.reward, step.metrics, held.cash, held.inventory,
-                     *info.quotes[:4], *info.executions, *info.flows, info.refused))  # fmt: skip
+        seen.append(
+            (
+                step.observation,
+                step.reward,
+                step.metrics,
+                held.cash,
+                held.inventory,
+                *info.quotes[:4],
+                *info.executions,
+                *info.flows,
+                info.refused,
+            )
+        )
     return bits(tuple(seen))
 
 
@@ -142,9 +153,10 @@ def outcomes(preset: str) -> dict[str, set[str]]:
 def test_each_setting_of_each_preset_is_heeded_or_refused(preset):
     found = outcomes(preset)
     idle = [
-        name for name, what in found.items()
+        name
+        for name, what in found.items()
         if "nothing" in what and "heeded" not in what and name not in WITHOUT_EFFECT
-    ]  # fmt: skip
+    ]
     assert idle == []
     assert len(found) > 20
     assert sum("heeded" in what for what in found.values()) > 10

@@ -134,9 +134,10 @@ CHANGED = {
 
 
 @pytest.mark.parametrize(
-    "topic", [t for t in ALL if t.example and t.kind == "setting" and "partic" not in t.name],
+    "topic",
+    [t for t in ALL if t.example and t.kind == "setting" and "partic" not in t.name],
     ids=named,
-)  # fmt: skip
+)
 def test_the_example_of_a_setting_is_taken_by_a_scenario(topic: Topic) -> None:
     data = files.parsed_value(topic.example, "example")
     whole = files.plain(scenarios.load("retail").model_dump(mode="python"))
@@ -150,9 +151,15 @@ def merge(whole: dict[str, object], part: dict[str, object]) -> dict[str, object
     made = dict(whole)
     for key, value in part.items():
         here = made.get(key)
-        if isinstance(value, dict) and isinstance(here, dict) and value.get("kind", 0) in (
-            0, here.get("kind"),
-        ):  # fmt: skip
+        if (
+            isinstance(value, dict)
+            and isinstance(here, dict)
+            and value.get("kind", 0)
+            in (
+                0,
+                here.get("kind"),
+            )
+        ):
             made[key] = merge(here, value)
         elif isinstance(value, dict) and value.get("kind") in ("expected", "sampled"):
             made[key] = {"demand": {"kind": "logit"}, **value}

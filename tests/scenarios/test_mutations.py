@@ -40,22 +40,85 @@ HOLE = "a place for a value"
 
 VALUES = [
     # numbers beyond what is computed with, and such that YAML reads otherwise than people do
-    "1" + "0" * 25, "-1" + "0" * 25, "9" * 400, "1" * 5000, "0x" + "f" * 4000, "1e400", "-1e400",
-    "1e308", "1e-320", "12:30", "1:2:3:4", "190:20:30.15", "010", "0b11", "0o17", "1_000", ".inf",
-    "-.inf", ".nan", "99999999999", "-1", "0", "1.5", "1e-14", "1e15",
+    "1" + "0" * 25,
+    "-1" + "0" * 25,
+    "9" * 400,
+    "1" * 5000,
+    "0x" + "f" * 4000,
+    "1e400",
+    "-1e400",
+    "1e308",
+    "1e-320",
+    "12:30",
+    "1:2:3:4",
+    "190:20:30.15",
+    "010",
+    "0b11",
+    "0o17",
+    "1_000",
+    ".inf",
+    "-.inf",
+    ".nan",
+    "99999999999",
+    "-1",
+    "0",
+    "1.5",
+    "1e-14",
+    "1e15",
     # what is no number
-    "null", "~", "yes", "''", "x", "x" * 5000, "'é\\u202e\\x1b[31m'", "'../../../etc/passwd'",
-    "2020-01-01", "'NaN'", "'inf'", "'1e5'", "\"\\x1b]0;title\\a\"", "[]", "{}", "[1, 2, 3]",
-    "[[1]]", "{a: 1}", "{kind: x}", "{kind: 5}", "{kind: [1]}", "{kind: replay, path: /dev/zero}",
-    "{kind: file, path: /dev/zero}", "{kind: file, path: /dev/stdin}", "{kind: frozen, path: /}",
-    "{kind: network, path: /dev/zero}", "{kind: file, path: ''}", "[" * 29 + "]" * 29,
-    "{kind: file, path: \"a\\0b\"}", "/dev/zero", "[.nan, 1]", "[null]", "{null: 1}", "{1: 2}",
-    "[" + "1," * 2000 + "1]", "{kind: q_learning, levels: 1" + "0" * 30 + "}",
+    "null",
+    "~",
+    "yes",
+    "''",
+    "x",
+    "x" * 5000,
+    "'é\\u202e\\x1b[31m'",
+    "'../../../etc/passwd'",
+    "2020-01-01",
+    "'NaN'",
+    "'inf'",
+    "'1e5'",
+    '"\\x1b]0;title\\a"',
+    "[]",
+    "{}",
+    "[1, 2, 3]",
+    "[[1]]",
+    "{a: 1}",
+    "{kind: x}",
+    "{kind: 5}",
+    "{kind: [1]}",
+    "{kind: replay, path: /dev/zero}",
+    "{kind: file, path: /dev/zero}",
+    "{kind: file, path: /dev/stdin}",
+    "{kind: frozen, path: /}",
+    "{kind: network, path: /dev/zero}",
+    "{kind: file, path: ''}",
+    "[" * 29 + "]" * 29,
+    '{kind: file, path: "a\\0b"}',
+    "/dev/zero",
+    "[.nan, 1]",
+    "[null]",
+    "{null: 1}",
+    "{1: 2}",
+    "[" + "1," * 2000 + "1]",
+    "{kind: q_learning, levels: 1" + "0" * 30 + "}",
     # what YAML has besides plain data
-    "&a [1]", "*a", "[&a 1, *a]", "!!python/object/apply:os.system [ls]", "!!binary aGk=",
-    "!!set {a}", "!!float x", "!!int 1.5", "!!timestamp x", "!thing 1", "{<<: {a: 1}}",
-    "{a: 1, a: 2}", "{name: a, name: b}", "[" * 4000 + "]" * 4000, "{a: " * 40 + "}" * 40,
-]  # fmt: skip
+    "&a [1]",
+    "*a",
+    "[&a 1, *a]",
+    "!!python/object/apply:os.system [ls]",
+    "!!binary aGk=",
+    "!!set {a}",
+    "!!float x",
+    "!!int 1.5",
+    "!!timestamp x",
+    "!thing 1",
+    "{<<: {a: 1}}",
+    "{a: 1, a: 2}",
+    "{name: a, name: b}",
+    "[" * 4000 + "]" * 4000,
+    "{a: " * 40 + "}" * 40,
+]
 """Texts in a value's place."""
 
 
@@ -64,9 +127,14 @@ def quick() -> Iterator[None]:
     """Drawing catalogues is slow and not what is tried here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            Catalogue, "drawn", classmethod(lambda cls, layout, *a, **k: cls(
-                np.ones(layout.L), np.ones(layout.L), np.ones(layout.L), np.ones(layout.L)))
-        )  # fmt: skip
+            Catalogue,
+            "drawn",
+            classmethod(
+                lambda cls, layout, *a, **k: cls(
+                    np.ones(layout.L), np.ones(layout.L), np.ones(layout.L), np.ones(layout.L)
+                )
+            ),
+        )
         yield
 
 
@@ -74,8 +142,13 @@ def places(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """The paths of all values, inner and outer."""
     if path:
         yield path
-    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(
-        data, list) else ()  # fmt: skip
+    inner = (
+        data.items()
+        if isinstance(data, dict)
+        else enumerate(data)
+        if isinstance(data, list)
+        else ()
+    )
     for key, value in inner:
         yield from places(value, (*path, key))
 
@@ -124,8 +197,9 @@ def tried(text: str) -> str | None:
 
 def test_a_wrong_value_at_any_place_of_any_preset_is_named() -> None:
     draw = random.Random(1)
-    spots = {name: list(places(yaml.safe_load(scenarios.dump(scenarios.load(name)))))
-             for name in PRESETS}  # fmt: skip
+    spots = {
+        name: list(places(yaml.safe_load(scenarios.dump(scenarios.load(name))))) for name in PRESETS
+    }
     refused, slowest = 0, (0.0, "")
     unnamed: list[str] = []
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -283,8 +357,11 @@ STAGES = [one for kinds in KINDS.values() for one in kinds.values()] + [Ledger, 
 def test_no_stage_takes_a_number_beyond_those_that_are_computed_with(
     stage: type, name: str, value: int
 ) -> None:
-    others = {f.name: 1.0 for f in fields(stage) if f.init and f.default is MISSING
-              and f.default_factory is MISSING}  # fmt: skip
+    others = {
+        f.name: 1.0
+        for f in fields(stage)
+        if f.init and f.default is MISSING and f.default_factory is MISSING
+    }
     with pytest.raises(InputError, match="beyond the numbers that are computed with") as caught:
         stage(**others | {name: value})
     assert name in str(caught.value) and len(str(caught.value)) < 200
@@ -296,8 +373,11 @@ def test_no_stage_takes_a_number_beyond_those_that_are_computed_with(
 def test_no_policy_takes_a_number_beyond_those_that_are_computed_with(
     policy: Any, name: str
 ) -> None:
-    others = {f.name: 1.0 for f in fields(policy) if f.init and f.default is MISSING
-              and f.default_factory is MISSING}  # fmt: skip
+    others = {
+        f.name: 1.0
+        for f in fields(policy)
+        if f.init and f.default is MISSING and f.default_factory is MISSING
+    }
     for made in (policy, partial(make, policy.kind)):
         with pytest.raises(InputError, match="beyond the numbers that are computed with") as caught:
             made(**others | {name: 10**400})
@@ -315,10 +395,22 @@ def test_a_message_has_none_of_the_insides_of_its_checks() -> None:
                 assert inside not in told, told
 
 
-@pytest.mark.parametrize("option", ["arrivals.sessions", "participants.platform.policy.margin",
-                                    "seed", "ticks", "dt", "arrivals.views", "positions.lead_time",
-                                    "participants.firm.count", "execution.demand.elasticity",
-                                    "quotes.max_age", "rewards.weights.pnl"])  # fmt: skip
+@pytest.mark.parametrize(
+    "option",
+    [
+        "arrivals.sessions",
+        "participants.platform.policy.margin",
+        "seed",
+        "ticks",
+        "dt",
+        "arrivals.views",
+        "positions.lead_time",
+        "participants.firm.count",
+        "execution.demand.elasticity",
+        "quotes.max_age",
+        "rewards.weights.pnl",
+    ],
+)
 @pytest.mark.parametrize("value", ["1" + "0" * 400, "-1" + "0" * 400, "0x" + "f" * 5000, "1e400"])
 def test_numbers_beyond_floats_are_refused_by_name_in_settings(option: str, value: str) -> None:
     value = f"[1, {value}]" if option == "arrivals.views" else value

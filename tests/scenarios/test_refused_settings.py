@@ -33,8 +33,11 @@ TOLD = [
     ("retail", ["firms=0", "positions.commission=0.1"], "nobody else trades"),
     ("retail", ["firms=0", "positions.fee=0.1"], "nobody else trades"),
     ("pricing_game", ["positions.holding_cost=0.01"], "holding_cost=0.01 changes nothing"),
-    ("pricing_game", ["positions.base_stock=1.0", "positions.lead_time=2"],
-     "positions.base_stock=1.0, positions.lead_time=2 changes nothing here: all goods are made to"),
+    (
+        "pricing_game",
+        ["positions.base_stock=1.0", "positions.lead_time=2"],
+        "positions.base_stock=1.0, positions.lead_time=2 changes nothing here: all goods are made",
+    ),
     ("auction", ["positions.lead_time=2"], "nothing is held"),
     ("retail", ["positions.base_stock=0"], "nothing is ever ordered"),
     ("retail", ["catalogue.stock=0"], "it is a multiple of the opening stock, which is 0"),
@@ -72,10 +75,13 @@ TOLD = [
     ("retail", ["execution.demand={kind: cheapest, slope: 0.9}"], "ends at a price of 1.11"),
     ("retail", ["execution.demand={kind: cheapest, choke: 2}"], "ends at a price of 2;"),
     ("retail", ["execution.demand.base=0"], "set execution.demand.base above 0"),
-    ("retail", ["execution.demand={kind: logit, relative: false, price_coefficient: 9}"],
-     "is per unit of money"),
+    (
+        "retail",
+        ["execution.demand={kind: logit, relative: false, price_coefficient: 9}"],
+        "is per unit of money",
+    ),
     ("autos_1990", ["execution.demand.price_coefficient=20"], "is per unit of money"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("preset", "changes", "line"), TOLD)
@@ -88,8 +94,18 @@ def test_a_setting_that_the_market_cannot_heed_is_refused_with_the_reason(preset
 
 def test_a_commission_that_nobody_collects_is_refused_by_run(capsys, tmp_path):
     """Nothing is played, and nothing is left behind."""
-    line = refused(capsys, "run", "market_making", "--ticks", "60", "--no-report", "--out",
-                   str(tmp_path), "--set", "positions.commission=0.01")  # fmt: skip
+    line = refused(
+        capsys,
+        "run",
+        "market_making",
+        "--ticks",
+        "60",
+        "--no-report",
+        "--out",
+        str(tmp_path),
+        "--set",
+        "positions.commission=0.01",
+    )
     assert line.strip() == (
         "mos: positions.commission=0.01 goes to a platform, and there is none among the "
         "participants: set positions.fee, which then goes to the outside world, or give one of "
@@ -106,7 +122,7 @@ def test_an_empty_value_is_refused_and_not_read_as_none(change, capsys):
 
 @pytest.mark.parametrize(
     "text", ["firms:", "participants:\n  - name: a\n    count:\n", "quotes: {kind: x, high: }"]
-)  # fmt: skip
+)
 def test_a_key_without_a_value_in_a_file_is_refused_by_its_line(text):
     with pytest.raises(InputError, match=r"line \d: '\w+' has no value: write one"):
         scenarios.parse("name: x\n" + text)
@@ -131,8 +147,14 @@ PARTS = [
     (lambda: expected(rewards=Objective({"inventory_risk": -1.0})), "always 0"),
     (lambda: retail(rewards=Objective({"inventory_pnl": 1.0})), "valued at the cost, which never"),
     (lambda: makers(reference=Fundamentals(), rewards=Objective({"inventory_risk": 1.0})), "never"),
-    (lambda: retail(2, 1, rewards=Objective({"revenue": 1.0}, {"platform": {"pnl": 1.0},
-                                                              "firm_1": {"pnl": 1.0}})), "weights"),
+    (
+        lambda: retail(
+            2,
+            1,
+            rewards=Objective({"revenue": 1.0}, {"platform": {"pnl": 1.0}, "firm_1": {"pnl": 1.0}}),
+        ),
+        "weights",
+    ),
     (lambda: retail(1, observations=Book(show_rivals=False)), "nobody meets"),
     (lambda: auction(observations=Book(tape_noise=0.1)), "bids are sealed"),
     (lambda: expected(arrivals=Poisson(1.0, 2.0)), "nobody buys from customers"),
@@ -147,7 +169,7 @@ PARTS = [
     (lambda: makers(quotes=PostedPrice(min_margin=0.3)), "no listing has a cost"),
     (lambda: expected(dt=2.0, reference=Fundamentals()), "dt=2 changes nothing"),
     (lambda: retail(3, schedule=Periodic((2, 2, 2), (0, 1, 2))), "first ticks of the periods"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("make", "line"), PARTS)
@@ -225,11 +247,12 @@ def test_an_environment_refuses_weights_on_what_is_always_zero():
 def test_what_is_said_to_be_always_zero_is_zero_and_nothing_else(kind, how, seed):
     """By random play: a metric that is named is 0 throughout, and of the others none is by rule."""
     parts = {
-        "no stock": {}, "plain": {},
+        "no stock": {},
+        "plain": {},
         "fee": {"positions": Ledger(fee=0.01)},
         "held": {"positions": Ledger()},
         "still": {"reference": Fundamentals()},
-    }[how]  # fmt: skip
+    }[how]
     market = KINDS[kind](**parts)
     zero = always_zero(market)
     metrics = np.concatenate([step.metrics for _, step in play(market, 12, 3, seed=seed)])

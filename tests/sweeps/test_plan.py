@@ -34,8 +34,9 @@ def test_seeds_go_on_from_the_scenarios_own_unless_they_are_named() -> None:
 def test_values_are_yaml_whose_commas_inside_brackets_are_their_own() -> None:
     made = plan(["catalogue.cost=[1, 2],[3, 4]", "arrivals={kind: poisson, buy: 2.0},fixed_mass"])
     assert [axis.values for axis in made.grid] == [
-        ([1, 2], [3, 4]), ({"kind": "poisson", "buy": 2.0}, "fixed_mass"),
-    ]  # fmt: skip
+        ([1, 2], [3, 4]),
+        ({"kind": "poisson", "buy": 2.0}, "fixed_mass"),
+    ]
     assert made.cells[0].scenario.arrivals.kind == "poisson"
 
 
@@ -55,10 +56,13 @@ def test_a_plan_comes_back_from_its_facts_through_json(work: object) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        plan(seeds=4), plan(GRID[::-1]), plan(["firms=1,2", "arrivals.sessions=5,10,21"]),
-        plan(work=Told((1,))), plan(scenario=scenarios.override(RETAIL, ["ticks=7"])),
+        plan(seeds=4),
+        plan(GRID[::-1]),
+        plan(["firms=1,2", "arrivals.sessions=5,10,21"]),
+        plan(work=Told((1,))),
+        plan(scenario=scenarios.override(RETAIL, ["ticks=7"])),
     ],
-)  # fmt: skip
+)
 def test_whatever_changes_a_result_makes_it_another_sweep(other: SweepPlan) -> None:
     assert plan().identity == plan().identity != other.identity
 
@@ -117,5 +121,7 @@ def test_files_that_cells_are_read_from_are_part_of_the_plan(tmp_path: Path) -> 
     before = made.identity
     assert sorted(made.inputs) == [f"{tmp_path}/a.csv", f"{tmp_path}/b.csv"]
     (tmp_path / "b.csv").write_text(f"{head}tea,firm,2,4,0,\n")
-    assert plan([f"catalogue.path={tmp_path}/a.csv,{tmp_path}/b.csv"], 1, Play(),
-                scenario).identity != before  # fmt: skip
+    assert (
+        plan([f"catalogue.path={tmp_path}/a.csv,{tmp_path}/b.csv"], 1, Play(), scenario).identity
+        != before
+    )

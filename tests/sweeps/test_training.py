@@ -38,9 +38,11 @@ def test_settings_of_a_training_are_parsed_nested_and_come_back() -> None:
     made = Training.parsed("algo=dqn hidden=[8,8] stop.steps=1e4 hyper.tau=0.5")
     made = made.changed("hyper.double_q", False)
     assert made.plan == {
-        "algo": "dqn", "hidden": [8, 8], "stop": {"steps": 1e4},
+        "algo": "dqn",
+        "hidden": [8, 8],
+        "stop": {"steps": 1e4},
         "hyper": {"tau": 0.5, "double_q": False},
-    }  # fmt: skip
+    }
     assert work_from("train", **made.settings()) == made
 
 

@@ -25,11 +25,19 @@ from tests.commands import stopped
 pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
 
 CALM = [
-    "sweep", "pricing_game", "--grid", "train.lr=0.001,0.01", "--seeds", "1", "--no-report",
-    "--backend", "local", "--train",
+    "sweep",
+    "pricing_game",
+    "--grid",
+    "train.lr=0.001,0.01",
+    "--seeds",
+    "1",
+    "--no-report",
+    "--backend",
+    "local",
+    "--train",
     "algo=ppo agents=[firm_1] policies.firm_2=hold horizon=50 markets=4 ticks=32 iterations=12 "
     "evaluate_every=0 evaluation_markets=2 checkpoint_every=2",
-]  # fmt: skip
+]
 ORDER = [*CALM[:7], "--workers", "1", *CALM[9:]]
 FIRST, SECOND = "cell-00000-seed-0", "cell-00001-seed-0"
 

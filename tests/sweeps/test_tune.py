@@ -30,9 +30,20 @@ from tests.waiting import PATIENCE, eventually
 pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
 
 ORDER = [
-    "sweep", "retail", "--ticks", "200", "--set", "products=1", "--grid",
-    "arrivals.sessions=10,20,30,40", "--seeds", "10", "--no-report", "--name", "mine",
-]  # fmt: skip
+    "sweep",
+    "retail",
+    "--ticks",
+    "200",
+    "--set",
+    "products=1",
+    "--grid",
+    "arrivals.sessions=10,20,30,40",
+    "--seeds",
+    "10",
+    "--no-report",
+    "--name",
+    "mine",
+]
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +149,11 @@ def stopped(number: int, after: int) -> tuple[subprocess.Popen[str], str, list[p
     """A sweep on a cluster of its own, sent a signal; with what it said and what it had started."""
     process = subprocess.Popen(
         [sys.executable, "-m", "mos_agents.cli", *ORDER],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     eventually(lambda: process.poll() is not None or len(kept()) >= after)
     # Ray's agents look for the rest of their cluster a while longer.
     started = [
@@ -169,10 +182,12 @@ def test_a_sweep_killed_with_kill_9_goes_on_and_ends_as_one_that_was_not_disturb
     assert left_of(started) == []  # nobody plays on unseen
     done = subprocess.run(
         [sys.executable, "-m", "mos_agents.cli", "sweep", "--resume", "mine", "--no-report"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
         timeout=PATIENCE,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert f"40 trials, {len(before)} of them there" in done.stdout
     after = kept()

@@ -113,8 +113,9 @@ def test_a_market_without_benchmarks_says_so() -> None:
 
 
 def test_a_role_called_like_a_participant_gives_way_to_it() -> None:
-    found = by_participant({"x": np.array([1.0, 2.0, 6.0])}, ("firm", "b", "platform"),
-                           ("firm", "firm", "platform"))  # fmt: skip
+    found = by_participant(
+        {"x": np.array([1.0, 2.0, 6.0])}, ("firm", "b", "platform"), ("firm", "firm", "platform")
+    )
     assert found == {"x": 3.0, "x.firm": 1.0, "x.b": 2.0, "x.platform": 6.0}
 
 

@@ -18,9 +18,17 @@ def plan():
     from mos_agents.training.plan import TrainingPlan
 
     return TrainingPlan(
-        "pricing_game", algo="ppo", horizon=32, markets=16, ticks=32, iterations=25, lr=2e-3,
-        gamma=0.0, evaluate_every=0, band=(0.9, 1.4),
-    )  # fmt: skip
+        "pricing_game",
+        algo="ppo",
+        horizon=32,
+        markets=16,
+        ticks=32,
+        iterations=25,
+        lr=2e-3,
+        gamma=0.0,
+        evaluate_every=0,
+        band=(0.9, 1.4),
+    )
 
 
 def fixed(prices):

@@ -65,8 +65,9 @@ def test_a_constant_of_the_grid_is_a_floor_for_a_learner_that_found_less(found: 
     assert all(not one.evidence for one in result.gains)
     assert all(one.gain > 0.02 for one in result.constants)
     assert result.nash_conv == pytest.approx(sum(one.gain for one in result.constants))
-    assert re.search(r"NashConv at least 0\.\d+ .*\(firm_1: level \d+ of 15 \(1\.\d+\), firm_2: ",
-                     str(result))  # fmt: skip
+    assert re.search(
+        r"NashConv at least 0\.\d+ .*\(firm_1: level \d+ of 15 \(1\.\d+\), firm_2: ", str(result)
+    )
 
 
 def test_a_learner_that_found_more_than_any_constant_counts(found: Found) -> None:
@@ -80,8 +81,9 @@ def test_a_learner_that_found_more_than_any_constant_counts(found: Found) -> Non
 
 
 def alone(price: float, rival: float) -> float:
-    played = rollout(MARKET, {"firm_1": make(**fixed(price)), "firm_2": make(**fixed(rival))},
-                     ticks=1)  # fmt: skip
+    played = rollout(
+        MARKET, {"firm_1": make(**fixed(price)), "firm_2": make(**fixed(rival))}, ticks=1
+    )
     return float(played.reward[0, 0])
 
 

@@ -128,7 +128,9 @@ def test_what_a_training_leaves_plays_the_table_that_was_learnt_beside_the_netwo
     pair = {**trained.policies, **trained.frozen(market=0)}
     assert np.array_equal(prices(trained, scenario.policies(), 3), prices(trained, pair, 3))
     found = exploitability(
-        best_response.of_training(trained.folder, iterations=1), participants=["firm_1"], seeds=2,
+        best_response.of_training(trained.folder, iterations=1),
+        participants=["firm_1"],
+        seeds=2,
         markets=2,
-    )  # fmt: skip
+    )
     assert np.isfinite(found["firm_1"].gain)

@@ -19,10 +19,15 @@ RIVAL = 1.7
 
 
 def seller(**changes):
-    return TrainingPlan(**{
-        "scenario": game(200), "agents": ("firm_1",), "evaluate_every": 5,
-        "policies": {"firm_2": {"kind": "fixed_price", "price": RIVAL}}, **changes,
-    })  # fmt: skip
+    return TrainingPlan(
+        **{
+            "scenario": game(200),
+            "agents": ("firm_1",),
+            "evaluate_every": 5,
+            "policies": {"firm_2": {"kind": "fixed_price", "price": RIVAL}},
+            **changes,
+        }
+    )
 
 
 def settled(trained):
@@ -61,9 +66,15 @@ def test_a_seller_on_a_grid_earns_98_per_cent_of_its_best_level(algo, on_cluster
 def test_a_market_maker_earns_95_per_cent_of_avellaneda_and_stoikovs_reward(on_cluster):
     scenario = scenarios.parse(DEALER)
     plan = TrainingPlan(
-        scenario, agents=("maker_1",), markets=128, iterations=100, gamma=0.98, lr=2e-3,
-        evaluate_every=100, evaluation_markets=400,
-    )  # fmt: skip
+        scenario,
+        agents=("maker_1",),
+        markets=128,
+        iterations=100,
+        gamma=0.98,
+        lr=2e-3,
+        evaluate_every=100,
+        evaluation_markets=400,
+    )
     seats = Seats.of(plan)
 
     def earned(policy):

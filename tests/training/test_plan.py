@@ -56,21 +56,31 @@ def test_nonsense_is_refused_in_one_line(changes, told):
         ({"agents": ("firm_7",)}, "'firm_7' is not a participant"),
         ({"policies": {"nobody": {"kind": "hold"}}}, "'nobody' is not a participant"),
         ({"levels": 1}, "levels=1 must be"),
-        ({"scenario": IN_TURN, "algo": "appo"},
-         "algo='appo' learns from every tick, and firm_1 may not move at each; train with ppo"),
+        (
+            {"scenario": IN_TURN, "algo": "appo"},
+            "algo='appo' learns from every tick, and firm_1 may not move at each; train with ppo",
+        ),
         ({"scenario": IN_TURN, "ticks": 3}, "ticks=3 must be >= 4: firm_1 moves every 2 ticks"),
-        ({"scenario": IN_TURN, "agents": ("firm_2",), "policies": {}, "ticks": 4, "horizon": 5},
-         "ticks=4 must be >= 5: firm_2 moves every 2 ticks"),
-        ({"scenario": IN_TURN, "algo": "dqn", "horizon": 2},
-         "horizon=2 must be >= 3: firm_1 moves every 2 ticks, .* in the same episode"),
+        (
+            {"scenario": IN_TURN, "agents": ("firm_2",), "policies": {}, "ticks": 4, "horizon": 5},
+            "ticks=4 must be >= 5: firm_2 moves every 2 ticks",
+        ),
+        (
+            {"scenario": IN_TURN, "algo": "dqn", "horizon": 2},
+            "horizon=2 must be >= 3: firm_1 moves every 2 ticks, .* in the same episode",
+        ),
         ({"band": (2.0, 1.0)}, "band="),
-        ({"scenario": "retail", "agents": None, "policies": {}, "algo": "dqn"},
-         "platform has 10 listings; train with ppo or appo"),
-        ({"scenario": "retail", "agents": None, "policies": {}, "sharing": "shared"},
-         "platform and firm_1 cannot share one: role platform at platform, firm at firm_1; try "
-         "by-role or independent"),
+        (
+            {"scenario": "retail", "agents": None, "policies": {}, "algo": "dqn"},
+            "platform has 10 listings; train with ppo or appo",
+        ),
+        (
+            {"scenario": "retail", "agents": None, "policies": {}, "sharing": "shared"},
+            "platform and firm_1 cannot share one: role platform at platform, firm at firm_1; try "
+            "by-role or independent",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_plan_that_does_not_fit_its_market_is_refused_in_one_line(changes, told):
     with pytest.raises(InputError, match=told) as caught:
         check(small(**changes))

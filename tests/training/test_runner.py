@@ -140,9 +140,13 @@ def test_advantages_are_those_of_rllibs_own_connector():
         # As RLlib lays it out: a last tick more, which only carries the value beyond the end.
         cut = np.array([0.0] * 8 + [1.0, 0.0], np.float32)
         theirs = compute_value_targets(
-            values=values[:, r], rewards=np.append(rewards[:, r], 0.0).astype(np.float32),
-            terminateds=np.zeros(10, np.float32), truncateds=cut, gamma=0.9, lambda_=0.8,
-        )  # fmt: skip
+            values=values[:, r],
+            rewards=np.append(rewards[:, r], 0.0).astype(np.float32),
+            terminateds=np.zeros(10, np.float32),
+            truncateds=cut,
+            gamma=0.9,
+            lambda_=0.8,
+        )
         assert ours[:, r] == pytest.approx(theirs[:9], rel=1e-5)
 
 
@@ -223,9 +227,11 @@ def test_each_own_move_is_learnt_from_once_with_what_came_until_the_next(case, l
     def own(seen):
         return norm.seen(np.concatenate([seen[:, markets.columns[a]] for a in policy.agents]))
 
-    fresh = np.concatenate([  # what was chosen at each tick, carried moves left out
-        f.policies[policy.name].actions[-f.ticks :] for f in fragments
-    ])  # fmt: skip
+    fresh = np.concatenate(
+        [  # what was chosen at each tick, carried moves left out
+            f.policies[policy.name].actions[-f.ticks :] for f in fragments
+        ]
+    )
     for t in range(50):
         seen = own(observation)
         placed = fresh[t].reshape(count, 4, 1)
@@ -243,10 +249,15 @@ def test_each_own_move_is_learnt_from_once_with_what_came_until_the_next(case, l
     ring = memory.rings[policy.name]
     parts = {name: values[: ring.size, 0] for name, values in ring.arrays.items()}
     found = [
-        (tuple(parts["observations"][i]), int(parts["actions"][i]), float(parts["rewards"][i]),
-         int(parts["steps"][i]), tuple(parts["after"][i]))
+        (
+            tuple(parts["observations"][i]),
+            int(parts["actions"][i]),
+            float(parts["rewards"][i]),
+            int(parts["steps"][i]),
+            tuple(parts["after"][i]),
+        )
         for i in range(ring.size)
-    ]  # fmt: skip
+    ]
 
     def exact(one):
         return (one[0], one[1], one[3], one[4])
@@ -274,9 +285,11 @@ def test_advantages_in_turn_are_those_of_a_market_that_only_has_the_own_ticks():
 
 def test_learning_from_a_memory_begins_when_everybody_has_a_move_to_learn_from():
     made = runner(
-        scenario=game(schedule={"kind": "periodic", "periods": [20, 1]}), algo="dqn", **TWO,
+        scenario=game(schedule={"kind": "periodic", "periods": [20, 1]}),
+        algo="dqn",
+        **TWO,
         markets=128,
-    )  # fmt: skip
+    )
     memory, played = Replay(10_000, 1, 0.9, np.random.default_rng(0)), 0
     while played < made.config.num_steps_sampled_before_learning_starts:
         memory.add(made.sample())

@@ -46,9 +46,11 @@ def test_who_takes_over_from_a_lost_worker_goes_on_from_what_was_kept(on_cluster
         session.once()
         assert set(session.runners.snapshots()) == {1, 2}
         group = session.algorithm.env_runner_group
-        pid = dict(group.foreach_env_runner(
-            lambda runner: (runner.worker_index, os.getpid()), local_env_runner=False
-        ))[1]  # fmt: skip
+        pid = dict(
+            group.foreach_env_runner(
+                lambda runner: (runner.worker_index, os.getpid()), local_env_runner=False
+            )
+        )[1]
         os.kill(pid, signal.SIGKILL)
         for _ in range(40):
             session.once()

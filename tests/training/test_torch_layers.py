@@ -14,9 +14,10 @@ nn = pytest.importorskip("torch.nn")
 
 def through(layers, x):
     made = Network(
-        Signature("x", "firm", 1, ("price",), (("own_ask", x.shape[1]),)), layers,
+        Signature("x", "firm", 1, ("price",), (("own_ask", x.shape[1]),)),
+        layers,
         Categorical(np.arange(1.0, 1.0 + layers[-1].weights.shape[1])[None, :, None]),
-    )  # fmt: skip
+    )
     return made.forward(x)
 
 

@@ -32,8 +32,16 @@ def game(ticks=50, **changes):
 def small(algo="ppo", **changes):
     """One learning seller against one that holds its price; seconds an iteration."""
     given = {
-        "scenario": game(), "algo": algo, "agents": ("firm_1",),
-        "policies": {"firm_2": {"kind": "hold"}}, "markets": 4, "ticks": 32, "iterations": 4,
-        "evaluate_every": 0, "evaluation_markets": 2, "checkpoint_every": 2, "levels": 5,
-    }  # fmt: skip
+        "scenario": game(),
+        "algo": algo,
+        "agents": ("firm_1",),
+        "policies": {"firm_2": {"kind": "hold"}},
+        "markets": 4,
+        "ticks": 32,
+        "iterations": 4,
+        "evaluate_every": 0,
+        "evaluation_markets": 2,
+        "checkpoint_every": 2,
+        "levels": 5,
+    }
     return TrainingPlan(**{**given, **changes})

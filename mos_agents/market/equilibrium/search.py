@@ -66,9 +66,13 @@ def _uphill(game: PriceGame, n: int, prices: Array) -> Array:
         return -float(game.by_group(n, now[None]).sum()) / unit, -_slope(game, n, now, own) / unit
 
     found = minimize(
-        loss_and_slope, prices[own], jac=True, method="L-BFGS-B",
-        bounds=np.stack([game.low[own], game.high[own]], -1), options={"maxiter": 200},
-    )  # fmt: skip
+        loss_and_slope,
+        prices[own],
+        jac=True,
+        method="L-BFGS-B",
+        bounds=np.stack([game.low[own], game.high[own]], -1),
+        options={"maxiter": 200},
+    )
     moved = prices.copy()
     moved[own] = np.clip(found.x, game.low[own], game.high[own])
     return moved

@@ -215,6 +215,14 @@ def _made(market: Market, bounded: bool) -> PriceGame:
         of_price[:-1, others] *= 1.0 - commission
         of_price[collector, others] = commission
     return PriceGame(
-        market, demand, cost, market.marks_of_listings(opening.reference)[0], mass[layout.group],
-        low, high, of_price, of_cost, commission,
-    )  # fmt: skip
+        market,
+        demand,
+        cost,
+        market.marks_of_listings(opening.reference)[0],
+        mass[layout.group],
+        low,
+        high,
+        of_price,
+        of_cost,
+        commission,
+    )
