@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from envs.seating import Episode, Seating
-from mos_agents.actors.lent import Lent, Loan
+from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.faults import Fault
 from mos_agents.market.random import Streams
@@ -19,8 +19,8 @@ from mos_agents.policies.guard import PolicyFault
 RUNTIMES = ("local", "actors", "ray")
 
 
-class Desk(Protocol):
-    """Where a loan is served: `mos_agents.actors.lent.Lent`, or the same far away."""
+class EpisodeServer(Protocol):
+    """Serves an environment's episodes: an `EnvServer` in this process, or a `RayEnvServer`."""
 
     def begin(self, seed: int) -> tuple[Any, Array]: ...
     def advance(self, actions: Array) -> Step | Fault: ...
@@ -43,28 +43,28 @@ class ActingEpisode:
         self.seating, self.market = seating, seating.market
         self.numbers, self.batch = numbers, len(numbers)
         self._runtime = runtime
-        self._loan = Loan(
+        self._config = EnvServerConfig(
             seating.market,
             dict(seating.policies),
             tuple(int(n) for n in numbers),
             deadline,
             on_fault=on_fault,
         )
-        self._desk: Desk | None = None
+        self._server: EpisodeServer | None = None
 
     def start(self, seed: int) -> Array:
         """Begin; [B, sum of D_n] what everybody sees before the first tick."""
-        if self._desk is None:
-            self._desk = self._opened()
+        if self._server is None:
+            self._server = self._opened()
         self.state: State
-        self.state, self.observation = self._desk.begin(seed)
+        self.state, self.observation = self._server.begin(seed)
         return self.observation
 
     def advance(self, actions: Array) -> Step:
         """One tick. `actions` [B, L, A] holds those from outside; those inside are asked."""
-        if self._desk is None:
+        if self._server is None:
             raise InputError("the environment is closed; call reset() first")
-        step = self._desk.advance(actions)
+        step = self._server.advance(actions)
         if isinstance(step, Fault):  # the policy lives elsewhere: its error crosses as text
             raise PolicyFault(step.participant, step.first_tick, step.reason)
         self.state, self.observation = step.state, step.observation
@@ -73,20 +73,20 @@ class ActingEpisode:
     @property
     def faults(self) -> tuple[Fault, ...]:
         """What went wrong inside, in this episode."""
-        return tuple(self._desk.faults()) if self._desk else ()
+        return tuple(self._server.faults()) if self._server else ()
 
     def close(self) -> None:
         """End the actors, and the cluster if it was started for them."""
-        desk, self._desk = self._desk, None
-        if desk is not None:
-            desk.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
-    def _opened(self) -> Desk:
+    def _opened(self) -> EpisodeServer:
         if self._runtime == "actors":
-            return Lent(self._loan, LocalRuntime())
-        from mos_agents.actors.ray_runtime import RayLent
+            return EnvServer(self._config, LocalRuntime())
+        from mos_agents.actors.ray_runtime import RayEnvServer
 
-        return RayLent(self._loan)
+        return RayEnvServer(self._config)
 
 
 def episode(

@@ -17,7 +17,7 @@ from ray.exceptions import ActorUnschedulableError, RayActorError, RayError, Ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mos_agents.actors import wire
-from mos_agents.actors.lent import Lent, Loan
+from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.line import DOORS, Door, Line, taken_away, wait
 from mos_agents.actors.messages import MessageError, told
 from mos_agents.actors.participant import Host, hosted
@@ -416,36 +416,36 @@ class RayShards:
 # --- for environments -----------------------------------------------------------------------------
 
 
-class _LentActor:
+class _EnvServerActor:
     """The clearing house of an environment in a process of its own."""
 
-    def __init__(self, loan: Loan) -> None:
-        self._lent = Lent(loan, RayRuntime())
+    def __init__(self, config: EnvServerConfig) -> None:
+        self._server = EnvServer(config, RayRuntime())
 
     def begin(self, seed: int) -> tuple[Any, Array]:
-        return self._lent.begin(seed)
+        return self._server.begin(seed)
 
     def advance(self, actions: Array) -> Step | Fault:
-        return self._lent.advance(actions)
+        return self._server.advance(actions)
 
     def faults(self) -> list[Fault]:
-        return self._lent.faults()
+        return self._server.faults()
 
     def close(self) -> None:
-        self._lent.close()
+        self._server.close()
 
     def where(self) -> tuple[str, int]:
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
 
-class RayLent:
-    """A `Lent` far away, on the cluster that this process is joined to, or else on one of its own.
+class RayEnvServer:
+    """An `EnvServer` in another process, on the cluster of this process or on one of its own.
 
     A cluster of its own is shared by all the environments of a process and ends with the last.
     """
 
-    def __init__(self, loan: Loan) -> None:
-        self._loan = loan
+    def __init__(self, config: EnvServerConfig) -> None:
+        self._config = config
         self._shards = RayShards()
         self._let_go = weakref.finalize(self, hold())
         self._actor = self._born()
@@ -477,7 +477,7 @@ class RayLent:
 
     def _born(self) -> Any:
         here = _on(ray.get_runtime_context().get_node_id())
-        return ray.remote(**ACTOR)(_LentActor).options(**here).remote(self._loan)
+        return ray.remote(**ACTOR)(_EnvServerActor).options(**here).remote(self._config)
 
     def _told(self, verb: str, *arguments: Any) -> Any:
         try:

@@ -13,7 +13,7 @@ import pytest
 import ray
 
 from mos_agents import scenarios
-from mos_agents.actors.lent import Lasting
+from mos_agents.actors.env_server import PersistentRuntime
 from mos_agents.actors.ray_runtime import ACTOR, ActorDied, RayRuntime, RayShards
 from mos_agents.actors.shard import Shard
 from tests.actors.processes import descendants
@@ -30,7 +30,7 @@ class House:
     """A clearing house in a process that outlives the run, with hosts that do, too."""
 
     def __init__(self):
-        self._hosts = Lasting(RayRuntime())
+        self._hosts = PersistentRuntime(RayRuntime())
 
     def begin(self, plan):
         self._shard = Shard(plan, self._hosts)

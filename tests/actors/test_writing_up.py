@@ -5,7 +5,7 @@ import pytest
 
 from mos_agents import scenarios
 from mos_agents.actors import clearing_house
-from mos_agents.actors.lent import Lent, Loan
+from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.random import Streams
@@ -81,10 +81,10 @@ def test_an_environment_over_actors_draws_arrivals_while_its_hosts_think(drawn):
     inside = {name: policies[name] for name in ("firm_1", "firm_2")}
     rewards = []
     for runtime in (LocalRuntime(), Elsewhere()):
-        lent = Lent(Loan(market, inside, (0, 1)), runtime)
-        lent.begin(7)
+        server = EnvServer(EnvServerConfig(market, inside, (0, 1)), runtime)
+        server.begin(7)
         actions = np.broadcast_to(market.start(2).quotes.ask[:, :, None], (2, market.layout.L, 1))
-        rewards.append(np.stack([lent.advance(actions).reward for _ in range(4)]))
+        rewards.append(np.stack([server.advance(actions).reward for _ in range(4)]))
         assert len(drawn) == (4 if isinstance(runtime, Elsewhere) else 0)
     assert rewards[0].tobytes() == rewards[1].tobytes()
 

@@ -142,7 +142,7 @@ def test_what_fails_inside_is_counted_as_in_the_loop():
         broken if seat.name == "firm_1" else policy
         for seat, policy in zip(local.hosted.seats, local.hosted.policies, strict=True)
     )
-    hosts = acting._desk._hosts._runtime._hosts
+    hosts = acting._server._hosts._runtime._hosts
     next(h for h in hosts if "firm_1" in h._of)._of["firm_1"].policy = broken
     actions = np.ones((1, local.market.layout.L, 1))
     for _ in range(3):
@@ -243,7 +243,7 @@ def test_a_clearing_house_that_dies_is_told_of_and_the_next_episode_has_a_new_on
     module, settings = WANDER["retail"]
     env, twin = over_ray(module, **settings), walked(module, **settings)
     env.reset(seed=0)
-    _, pid = ray.get(env._episode._desk._actor.where.remote())
+    _, pid = ray.get(env._episode._server._actor.where.remote())
     assert pid != os.getpid()
     os.kill(pid, 9)
     with pytest.raises(InputError, match=r"clearing house died; reset\(\)"):

@@ -1,4 +1,4 @@
-"""A market lent out: some seats quote from outside, tick by tick, the others are actors.
+"""Serves a market to an environment: external participants send quotes, the others are actors.
 
 This is what stands behind an environment: whoever calls gives the quotes of those outside and gets
 the step; the participants inside are called, heard and mended as in any other shard. No journal:
@@ -23,13 +23,13 @@ from mos_agents.market.withdrawal import without_quotes
 from mos_agents.policies.base import Policy
 from mos_agents.policies.guard import check_on_fault
 
-SLOW_TO_BEGIN = 10.0
+BEGIN_SECONDS = 10.0
 """Seconds after which a host that does not begin another episode gives way to a new one."""
 
 
 @dataclass(frozen=True, eq=False)
-class Loan:
-    """What is lent: a market, the policies of those inside, and which markets of a seed.
+class EnvServerConfig:
+    """What a server plays: a market, the policies of its hosted participants, and market numbers.
 
     deadline: seconds that a tick waits for those inside (None: for ever).
     hosts: how many actors hold them (0: one each).
@@ -54,18 +54,18 @@ class Loan:
         )
 
 
-class Lent:
-    """The clearing house of a loan, and the hosts of those who play inside."""
+class EnvServer:
+    """The clearing house of an environment, and the hosts of its hosted participants."""
 
-    def __init__(self, loan: Loan, runtime: Runtime) -> None:
-        self.loan, self._hosts = loan, Lasting(runtime)
+    def __init__(self, config: EnvServerConfig, runtime: Runtime) -> None:
+        self.config, self._hosts = config, PersistentRuntime(runtime)
         self._episodes = 0
-        self._shard: LentShard | None = None
+        self._shard: EpisodeShard | None = None
 
     def begin(self, seed: int) -> tuple[Any, Array]:
         """Begin an episode: the state, and [B, sum of D_n] what everybody sees before tick 0."""
         self._episodes += 1  # a reply that is still under way from the last one is told apart
-        self._shard = LentShard(self.loan, f"episode {self._episodes}", seed, self._hosts)
+        self._shard = EpisodeShard(self.config, f"episode {self._episodes}", seed, self._hosts)
         self._shard.start()
         return self._shard.house.state, self._shard.house.observation
 
@@ -85,20 +85,20 @@ class Lent:
         self._shard = None
         self._hosts.close()
 
-    def _begun(self) -> LentShard:
+    def _begun(self) -> EpisodeShard:
         if self._shard is None:
             raise InputError("the market has not begun; call reset() first")
         return self._shard
 
 
-class LentShard(Shard):
-    """One episode of a loan."""
+class EpisodeShard(Shard):
+    """One episode of an environment."""
 
-    def __init__(self, loan: Loan, run: str, seed: int, runtime: Runtime) -> None:
-        super().__init__(loan.plan(run, seed), runtime, (loan.market, loan.policies))
-        self._outside = [s for s in loan.market.seats if s.name not in loan.policies]
-        self._on_fault = loan.on_fault
-        self._gone = np.zeros((len(self.markets), loan.market.layout.N), np.bool_)
+    def __init__(self, config: EnvServerConfig, run: str, seed: int, runtime: Runtime) -> None:
+        super().__init__(config.plan(run, seed), runtime, (config.market, config.policies))
+        self._outside = [s for s in config.market.seats if s.name not in config.policies]
+        self._on_fault = config.on_fault
+        self._gone = np.zeros((len(self.markets), config.market.layout.N), np.bool_)
         self.faults: Faults = {}
 
     def step(self, actions: Array) -> Step | Fault:
@@ -145,7 +145,7 @@ class LentShard(Shard):
         return None
 
 
-class Lasting:
+class PersistentRuntime:
     """A runtime whose hosts outlive an episode: the next one begins in the same processes."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -163,7 +163,7 @@ class Lasting:
     def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
         if name in self._living:
             asked = (self._living[name], "begin", (list(parts),))
-            if self._runtime.ask([asked], SLOW_TO_BEGIN)[0].good:
+            if self._runtime.ask([asked], BEGIN_SECONDS)[0].good:
                 return self._living[name]
             self.kill(self._living[name])
         self._living[name] = self._runtime.host(parts, name)
