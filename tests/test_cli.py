@@ -315,7 +315,9 @@ def test_a_demo_that_cannot_be_kept_is_refused_before_it_is_played(
 def test_a_market_without_equilibrium_is_one_line_in_any_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mos_agents.cli.demo.PRESET", "retail")  # three sellers, shoppers compare
+    monkeypatch.setattr(
+        "mos_agents.lab.demonstration.PRESET", "retail"
+    )  # three sellers, shoppers compare
     assert "perhaps there are none in pure strategies" in refused(capsys, "demo")
 
 
@@ -325,7 +327,7 @@ def test_ctrl_c_is_one_line_where_a_command_keeps_nothing(
     def pressed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mos_agents.cli.demo.demonstrate", pressed)
+    monkeypatch.setattr("mos_agents.lab.demonstration.demonstrate", pressed)
     assert run(["demo"]) == 130
     assert capsys.readouterr().err == "mos: interrupted\n"
 
@@ -349,7 +351,7 @@ runpy.run_module("mos_agents.cli", run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("module", ["mos_agents.cli.commands", "numpy", "numba", "typer"])
+@pytest.mark.parametrize("module", ["mos_agents.cli.app", "numpy", "numba", "typer"])
 def test_ctrl_c_while_the_libraries_are_loaded_is_one_line(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PRESSED.format(module=module)],

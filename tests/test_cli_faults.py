@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mos_agents import runs, scenarios
-from mos_agents.cli import run, sweep_show
+from mos_agents.cli import run
+from mos_agents.lab import sweep_show
 from mos_agents.policies.base import POLICIES, Deterministic, register
 from mos_agents.runs.recording import sealed
 from mos_agents.sweeps.work import Row

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from mos_agents.cli import run
-from mos_agents.cli.commands import app
+from mos_agents.cli.app import app
 from mos_agents.cli.examples import EXAMPLES
 
 COMMAND = typer.main.get_command(app)

@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mos_agents.cli import run, sweep_show
+from mos_agents.cli import run
+from mos_agents.lab import sweep_show
 from mos_agents.sweeps import Trial, Watch
 from tests.commands import each_refused, stopped
 from tests.sweeps.worlds import plan

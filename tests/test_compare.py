@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from mos_agents import runs
-from mos_agents.cli import comparing, run
-from mos_agents.cli.playing import printable
+from mos_agents.cli import run
+from mos_agents.lab import comparing
+from mos_agents.lab.playing import printable
 from mos_agents.runs import Plan
 from mos_agents.runs.differing import difference, first_difference
 from tests.commands import refused

@@ -9,8 +9,8 @@ import pytest
 
 from mos_agents.analysis.price_wars import episodes
 from mos_agents.analysis.statistics import Interval
-from mos_agents.cli.demo import demonstrate
-from mos_agents.cli.demo_telling import CLOSE, WARS, Figure, by_session, close_up, verdict
+from mos_agents.lab.demo_results import CLOSE, WARS, Figure, by_session, close_up, verdict
+from mos_agents.lab.demonstration import demonstrate
 from mos_agents.market.types import InputError
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from mos_agents import runs, scenarios
 from mos_agents.cli import run
-from mos_agents.cli.verifying import verify
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
+from mos_agents.lab.verifying import verify
 from mos_agents.runs import RunError, files
 from mos_agents.runs.files import Hold, alone
 from mos_agents.runs.recording import PLAYED
@@ -263,7 +263,7 @@ def test_a_study_has_one_worker_in_its_folder() -> None:
 
 
 def test_demos_at_once_have_folders_of_their_own() -> None:
-    from mos_agents.cli.demo import new_folder
+    from mos_agents.lab.demonstration import new_folder
 
     names = [new_folder(Path(), 3).name for _ in range(3)]
     assert names == ["demo-s3-001", "demo-s3-002", "demo-s3-003"]

@@ -20,9 +20,10 @@ import numpy as np
 import pytest
 
 from mos_agents import policies, runs, scenarios
-from mos_agents.cli import acting, run
-from mos_agents.cli.acting import Acting
-from mos_agents.cli.verifying import Verified, verify
+from mos_agents.cli import run
+from mos_agents.lab import acting
+from mos_agents.lab.acting import Acting
+from mos_agents.lab.verifying import Verified, verify
 from mos_agents.runs import Plan, RunError, recording
 from mos_agents.scenarios import Scenario
 from tests.commands import environment, refused

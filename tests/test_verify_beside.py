@@ -12,7 +12,7 @@ import pytest
 
 from mos_agents import runs, scenarios
 from mos_agents.cli import run
-from mos_agents.cli.verifying import verify
+from mos_agents.lab.verifying import verify
 from mos_agents.policies import POLICIES
 from mos_agents.runs import RunError
 from mos_agents.runs.files import write_with_digest

@@ -19,7 +19,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point. Leaves by SystemExit: 0; 2 after one line about an error; 130 on Ctrl-C."""
     with leaving_at_once():
-        import mos_agents.cli.commands  # noqa: F401
+        import mos_agents.cli.app  # noqa: F401
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
@@ -49,8 +49,8 @@ def run(arguments: Sequence[str]) -> int:
     import click
     import typer
 
-    from mos_agents.cli.commands import app
-    from mos_agents.cli.playing import Interrupted
+    from mos_agents.cli.app import app
+    from mos_agents.lab.playing import Interrupted
     from mos_agents.market.printing import printable
     from mos_agents.market.types import InputError
     from mos_agents.policies.guard import PolicyFault

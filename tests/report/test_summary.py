@@ -14,7 +14,7 @@ import pytest
 import mos_agents
 from mos_agents import report, runs
 from mos_agents.cli import run
-from mos_agents.cli.ending import theory_of
+from mos_agents.lab.reporting import theory_of
 from mos_agents.report import verdicts
 from mos_agents.report.data import Data
 from mos_agents.report.measures import division
@@ -156,7 +156,7 @@ def test_hostile_names_stay_words_in_the_summary(tmp_path: Path) -> None:
 
 def test_a_summary_loads_nothing_that_draws() -> None:
     program = (
-        "import sys, mos_agents; mos_agents.summarise; import mos_agents.cli.ending; "
+        "import sys, mos_agents; mos_agents.summarise; import mos_agents.lab.reporting; "
         "print('matplotlib' in sys.modules, 'ray' in sys.modules)"
     )
     done = subprocess.run(

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.cli import run, training_page
+from mos_agents.cli import run
+from mos_agents.lab import training_page
 from mos_agents.report.trainings import pictures
 from mos_agents.rollout import play
 from mos_agents.training.folder import Metrics, create, read_training, seal

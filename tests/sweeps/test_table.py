@@ -66,7 +66,7 @@ def test_values_that_are_no_numbers_stand_in_the_table_as_in_the_grid() -> None:
 def test_the_page_asks_for_nothing_from_outside_and_escapes_every_word(
     result: SweepResult, tmp_path: Path
 ) -> None:
-    from mos_agents.cli import sweep_page
+    from mos_agents.lab import sweep_page
 
     bad = "<script>alert(1)</script>"
     named = dict(result.done) | {0: Done(Row({"firms": 1.0}, (bad,)), bad)}

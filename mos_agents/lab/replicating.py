@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mos_agents.cli.folders import check_place
-from mos_agents.cli.playing import Interrupted, asked_to_stop, compiled, say, shown
 from mos_agents.games.sessions import Played, Task, Threads, Workers
+from mos_agents.lab.folders import check_place
+from mos_agents.lab.playing import Interrupted, asked_to_stop, compiled, say, shown
 from mos_agents.market.printing import cell, printable
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import write_whole

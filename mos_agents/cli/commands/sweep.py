@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from mos_agents.cli import options
-from mos_agents.cli.folders import of_kind
 from mos_agents.cli.options import THEIRS, WHOLE
-from mos_agents.cli.playing import resolve
+from mos_agents.lab.folders import of_kind
+from mos_agents.lab.playing import resolve
 from mos_agents.market.types import InputError
 
 ON_RESUMING = {
@@ -111,21 +111,21 @@ def sweep(
     with 95% bootstrap intervals.
     """
     from mos_agents import sweeps
-    from mos_agents.cli import sweep_play
+    from mos_agents.lab import sweeping
 
     if (scenario is None) == (resume is None):
         raise InputError("give a scenario, or --resume SWEEP, and not both; see mos sweep --help")
     shown_ones = tuple(one.strip() for one in (show or "").split(",") if one.strip())
-    order = sweep_play.Order(backend, workers, address, insecure, report, shown_ones)
+    order = sweeping.Order(backend, workers, address, insecure, report, shown_ones)
     if resume is not None:
         options.only(typed, ON_RESUMING, "a sweep that is resumed keeps what it began with")
         folder = of_kind(sweeps.folder.found(resume, out), "sweep")
         plan = sweeps.SweepFolder.read(folder, cpus, gpus).plan
     else:
-        work = sweep_play.work(train, sessions, theory, burn_in, ticks, markets)
+        work = sweeping.work(train, sessions, theory, burn_in, ticks, markets)
         resolved = resolve(scenario or "", changes or [], ticks, markets, seed)
         plan = sweeps.SweepPlan.of(
             resolved, grid or [], seeds, work, 1.0 if cpus is None else cpus, gpus or 0.0
         )
         folder = sweeps.folder.place(out, plan, name)
-    raise typer.Exit(sweep_play.play(plan, folder, order))
+    raise typer.Exit(sweeping.play(plan, folder, order))

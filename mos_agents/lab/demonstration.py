@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents import runs, scenarios
-from mos_agents.cli.demo_playing import Told, group
-from mos_agents.cli.demo_telling import PRESET, story
+from mos_agents.lab.demo_results import PRESET, story
+from mos_agents.lab.demo_sessions import Told, group
 from mos_agents.market.checks import echo
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.types import InputError

@@ -15,8 +15,8 @@ import numpy as np
 from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, LocalShards
 from mos_agents.actors.replay import Replay
-from mos_agents.cli.acting import JOURNAL, Acting, shard_plan
-from mos_agents.cli.playing import (
+from mos_agents.lab.acting import JOURNAL, Acting, shard_plan
+from mos_agents.lab.playing import (
     check_same,
     loop_of,
     plural,

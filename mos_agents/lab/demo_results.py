@@ -20,8 +20,8 @@ from mos_agents.analysis.statistics import (
     mean_interval,
     share_interval,
 )
-from mos_agents.cli.demo_playing import AFTER, LEAD, Group, first_tried
 from mos_agents.games.repeated import RepeatedGame
+from mos_agents.lab.demo_sessions import AFTER, LEAD, Group, first_tried
 from mos_agents.market.equilibrium import PriceBenchmarks
 from mos_agents.market.types import Array
 from mos_agents.report.learning import Learning

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mos_agents.cli.playing import Interrupted, asked_to_stop, compiled, plural, say, shown
-from mos_agents.cli.sweep_show import fault_lines, known, notes, printed, progress
+from mos_agents.lab.playing import Interrupted, asked_to_stop, compiled, plural, say, shown
+from mos_agents.lab.sweep_show import fault_lines, known, notes, printed, progress
 from mos_agents.market.types import InputError
 from mos_agents.sweeps.folder import SweepFolder
 from mos_agents.sweeps.places import TRAININGS
@@ -154,7 +154,7 @@ def finished(result: SweepResult, folder: Path, order: Order) -> int:
     if result.plan.work.kind == "train":
         say(f"trained {shown(folder / TRAININGS)}")
     if order.report:
-        from mos_agents.cli import sweep_page  # draws with matplotlib
+        from mos_agents.lab import sweep_page  # draws with matplotlib
 
         say(f"report  {shown(sweep_page.write(result, folder))}")
     if result.failed:

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from mos_agents import __version__, runs, scenarios
-from mos_agents.cli import comparing, explaining, exploiting, sweeping, training
-from mos_agents.cli.ending import finished, reported
+from mos_agents.cli.commands import explain as explaining
+from mos_agents.cli.commands import exploit as exploiting
+from mos_agents.cli.commands import sweep as sweeping
+from mos_agents.cli.commands import train as training
 from mos_agents.cli.examples import epilog
-from mos_agents.cli.folders import MARKS, kind_of, run_of
 from mos_agents.cli.options import (
     WHOLE,
     Address,
@@ -27,7 +28,9 @@ from mos_agents.cli.options import (
     Ticks,
     only,
 )
-from mos_agents.cli.playing import (
+from mos_agents.lab import comparing
+from mos_agents.lab.folders import MARKS, kind_of, run_of
+from mos_agents.lab.playing import (
     compiled,
     go_on,
     play,
@@ -36,6 +39,7 @@ from mos_agents.cli.playing import (
     shown,
     stages,
 )
+from mos_agents.lab.reporting import finished, reported
 from mos_agents.market.types import InputError
 from mos_agents.runs.names import locate
 
@@ -140,7 +144,7 @@ def run(
             raise InputError(f"{given[0]} is for actors: add --backend ray")
         _run(resolved, out, name, record_markets, every, report)
         return
-    from mos_agents.cli import acting
+    from mos_agents.lab import acting
 
     plan = acting.Acting(backend=backend, **how, **where)
     acting.check_fits(resolved, plan)
@@ -160,7 +164,7 @@ def verify(run: RunGiven, out: Out = Path("runs")) -> None:
 
     It is made from its journal, or else from its scenario and seed.
     """
-    from mos_agents.cli import verifying
+    from mos_agents.lab import verifying
 
     for line in verifying.verify(run_of(run, out)).lines():
         say(line)
@@ -176,7 +180,9 @@ def demo(
     workers: Annotated[int, typer.Option(help="Cores to use.", **WHOLE)] = 2,
 ) -> None:
     """Two sellers learn to price: wars, answers to a cut, controls."""
-    from mos_agents.cli.demo import demonstrate  # draws with matplotlib: only where it is needed
+    from mos_agents.lab.demonstration import (
+        demonstrate,  # draws with matplotlib: only where it is needed
+    )
 
     if not compiled():
         say("compiling the market's kernels: up to a minute, once")
@@ -218,7 +224,7 @@ def check(
     ],
 ) -> None:
     """Say what a file is and what is in it, or what is wrong."""
-    from mos_agents.cli.checking import check
+    from mos_agents.lab.checking import check
 
     for line in check(file):
         say(line)
@@ -230,12 +236,12 @@ def report(run: AnyGiven, out: Out = Path("runs")) -> None:
     folder = locate(run, out)
     kind = kind_of(folder)
     if kind == "training":
-        from mos_agents.cli import training_page
+        from mos_agents.lab import training_page
         from mos_agents.training import read_training
 
         say(f"report  {shown(training_page.write(read_training(folder)))}")
     elif kind == "sweep":
-        from mos_agents.cli import sweep_page
+        from mos_agents.lab import sweep_page
         from mos_agents.sweeps import SweepFolder, SweepResult
 
         kept = SweepFolder.read(folder)
@@ -290,7 +296,7 @@ def replicate(
     list_them: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,
 ) -> None:
     """Play a published experiment, and put its figures beside ours."""
-    from mos_agents.cli import replicating
+    from mos_agents.lab import replicating
 
     if list_them or name is None:
         if not list_them:
@@ -335,7 +341,7 @@ def _run(
 
 def _resume(run: runs.Run, where: dict[str, Any], report: bool) -> None:
     if run.facts.get("actors"):
-        from mos_agents.cli import acting
+        from mos_agents.lab import acting
 
         kept = acting.Acting.of(run.facts["actors"])
         finished(*acting.resume(run, replace(kept, **where)), report)

@@ -15,7 +15,7 @@ from mos_agents.actors.driver import Driver, Health, LocalShards
 from mos_agents.actors.journal import reach
 from mos_agents.actors.shard import ShardPlan
 from mos_agents.analysis.numbers import number
-from mos_agents.cli.playing import (
+from mos_agents.lab.playing import (
     asked_to_stop,
     keeping,
     plural,

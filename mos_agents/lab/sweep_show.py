@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mos_agents.cli.playing import plural, say
+from mos_agents.lab.playing import plural, say
 from mos_agents.market.faults import FAULTS_OF
 from mos_agents.market.printing import cell
 from mos_agents.sweeps.plan import SweepPlan

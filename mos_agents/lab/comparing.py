@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from mos_agents.cli.playing import plural
+from mos_agents.lab.playing import plural
 from mos_agents.market.printing import printable
 from mos_agents.runs import Run, RunError, fault_lines
 from mos_agents.runs.differing import first_difference

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mos_agents import runs
-from mos_agents.cli.playing import shown
+from mos_agents.lab.playing import shown
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import check_target
 from mos_agents.runs.names import locate

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from mos_agents.cli import options, plan_options
-from mos_agents.cli.folders import located
 from mos_agents.cli.options import WHOLE
-from mos_agents.cli.playing import asked_to_stop, plural, resolve, say, shown, stopped_by
+from mos_agents.lab.folders import located
+from mos_agents.lab.playing import asked_to_stop, plural, resolve, say, shown, stopped_by
 from mos_agents.market.printing import cell
 from mos_agents.market.types import InputError
 from mos_agents.runs import as_facts

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mos_agents.cli.playing import say
+from mos_agents.lab.playing import say
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import explaining
 from mos_agents.scenarios.explaining import WIDTH, Explanation

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from mos_agents import learners, runs, scenarios
-from mos_agents.cli.folders import MARKS, TAKEN_BY, kind_of
-from mos_agents.cli.playing import estimates, plural, shown
+from mos_agents.lab.folders import MARKS, TAKEN_BY, kind_of
+from mos_agents.lab.playing import estimates, plural, shown
 from mos_agents.learners.saving import read as read_memory
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario, telling

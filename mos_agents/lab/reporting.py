@@ -12,7 +12,7 @@ import numpy as np
 from mos_agents import runs, scenarios
 from mos_agents.analysis.numbers import number
 from mos_agents.analysis.verdicts import money_text
-from mos_agents.cli.playing import say, shown
+from mos_agents.lab.playing import say, shown
 from mos_agents.market.demand import Logit
 from mos_agents.market.equilibrium import EquilibriumError, benchmarks
 from mos_agents.market.tick import Market

@@ -1,0 +1,1 @@
+"""The application layer: whole runs, sweeps and trainings, as `mos` carries them out."""
