@@ -1,6 +1,6 @@
 """An episode whose clearing house and inside participants are actors, here or on a Ray cluster.
 
-The same surface as `seating.Episode`, and the same bits. Those outside quote through the
+The same surface as `assignment.Episode`, and the same bits. Those outside quote through the
 environment; those inside live apart from it, and get their own observations and nothing else.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from envs.seating import Episode, Seating
+from envs.assignment import Assignment, Episode
 from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.faults import Fault
@@ -33,19 +33,19 @@ class ActingEpisode:
 
     def __init__(
         self,
-        seating: Seating,
+        assignment: Assignment,
         numbers: IntArray,
         runtime: str,
         deadline: float | None,
         on_fault: str = "raise",
     ) -> None:
         Streams.of(0, numbers)  # raises if these are no market numbers
-        self.seating, self.market = seating, seating.market
+        self.assignment, self.market = assignment, assignment.market
         self.numbers, self.batch = numbers, len(numbers)
         self._runtime = runtime
         self._config = EnvServerConfig(
-            seating.market,
-            dict(seating.policies),
+            assignment.market,
+            dict(assignment.policies),
             tuple(int(n) for n in numbers),
             deadline,
             on_fault=on_fault,
@@ -90,7 +90,7 @@ class ActingEpisode:
 
 
 def episode(
-    seating: Seating,
+    assignment: Assignment,
     numbers: IntArray,
     runtime: str = "local",
     deadline: float | None = None,
@@ -106,10 +106,10 @@ def episode(
             "runtime='ray'"
         )
     if runtime == "local":
-        return Episode(seating, numbers, keep_memories, on_fault)
+        return Episode(assignment, numbers, keep_memories, on_fault)
     if keep_memories:
         raise InputError(
             f"keep_memories=True: runtime={runtime!r} starts its actors anew with every episode; "
             "use runtime='local'"
         )
-    return ActingEpisode(seating, numbers, runtime, deadline, on_fault)
+    return ActingEpisode(assignment, numbers, runtime, deadline, on_fault)

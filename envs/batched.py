@@ -15,8 +15,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.acting import episode
+from envs.assignment import Episode, Source, assign, episode_ticks, fresh_seed, next_seed
 from envs.market_env import blank_actions, made_choices, seeded
-from envs.seating import Episode, Source, episode_ticks, fresh_seed, give_out, next_seed
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
@@ -42,7 +42,8 @@ class BatchedMarket:
         reward: [B, N]. done: [B], all at once after `horizon` ticks. N agents in roster order.
 
     markets: how many, or their numbers [B]. auto_reset: when an episode ends, `step` returns the
-        first observation of the next one (seed: `seating.next_seed`), and the last one in the info.
+        first observation of the next one (seed: `assignment.next_seed`), and the last one in the
+        info.
     The other arguments are those of `MarketEnv`. All arrays that are returned are copies, which
     belong to the caller; only `memories` and `snapshot` give what the market itself goes on with.
     """
@@ -69,31 +70,33 @@ class BatchedMarket:
         keep_memories: bool = False,
         on_fault: str = "raise",
     ) -> None:
-        seating = give_out(market, agents, policies, episode_ticks(horizon, max_cycles), weights)
-        self.seating = seating
-        self.market: Market = seating.market
-        self.agents = seating.names
+        assignment = assign(market, agents, policies, episode_ticks(horizon, max_cycles), weights)
+        self.assignment = assignment
+        self.market: Market = assignment.market
+        self.agents = assignment.names
         self.numbers = _numbers(markets)
         self.episode_seed: int | None = None
         self._next_seed = None if seed is None else seeded(seed)
         self._auto_reset, self._reveal = auto_reset, reveal
-        self._episode = episode(seating, self.numbers, runtime, deadline, keep_memories, on_fault)
-        self._choices = made_choices(seating, actions, levels, band, grid, "float64")
+        self._episode = episode(
+            assignment, self.numbers, runtime, deadline, keep_memories, on_fault
+        )
+        self._choices = made_choices(assignment, actions, levels, band, grid, "float64")
         self._given = self._choices.blank(self.batch)
         self._actions = blank_actions(self.market, self.batch)
         self._over = True
         self._metrics = np.zeros((self.batch, self.market.layout.N, len(METRICS)))
-        sizes = np.cumsum([0, *(seat.size for seat in seating.outside)]).tolist()
-        counts = np.cumsum([0, *(seat.action_shape[0] for seat in seating.outside)]).tolist()
+        sizes = np.cumsum([0, *(spec.size for spec in assignment.outside)]).tolist()
+        counts = np.cumsum([0, *(spec.action_shape[0] for spec in assignment.outside)]).tolist()
         self.columns = _parts(self.agents, sizes)
         self.rows = _parts(self.agents, counts)
-        n_features = len(self.market.seats[0].features)
+        n_features = len(self.market.specs[0].features)
         self.action_shape: tuple[int, ...] = (self.batch, counts[-1])
         if actions == "continuous":
             self.action_shape += (n_features,)
-        self._own_columns = _joined([seat.columns for seat in seating.outside])
-        self._own_listings = _joined([seat.listings for seat in seating.outside])
-        self._own_numbers = _joined([slice(s.number, s.number + 1) for s in seating.outside])
+        self._own_columns = _joined([spec.columns for spec in assignment.outside])
+        self._own_listings = _joined([spec.listings for spec in assignment.outside])
+        self._own_numbers = _joined([slice(s.number, s.number + 1) for s in assignment.outside])
 
     @property
     def batch(self) -> int:
@@ -106,7 +109,7 @@ class BatchedMarket:
 
     def action_space(self, agent: str) -> spaces.Space[Any]:
         """What one agent may choose in one market, as `MarketEnv` has it."""
-        self.market.seat(agent)
+        self.market.spec(agent)
         return self._choices.space(agent)
 
     @property
@@ -123,7 +126,7 @@ class BatchedMarket:
         hosted = self._episode.hosted
         if hosted is None:
             return {}
-        return {s.name: memory for s, memory in zip(hosted.seats, hosted.memories, strict=True)}
+        return {s.name: memory for s, memory in zip(hosted.specs, hosted.memories, strict=True)}
 
     def close(self) -> None:
         """End the actors, if there are any; `reset` begins anew."""

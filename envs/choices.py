@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mos_agents.market.grids import check_levels
 from mos_agents.market.kernels import kernel
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused
 
@@ -28,23 +28,25 @@ BANDS = {"price": (0.6, 2.0), "bid": (0.0, 2.0)}
 
 
 class Numbers:
-    """Actions as numbers: a box of L_n * A, listing by listing, within the seat's limits.
+    """Actions as numbers: a box of L_n * A, listing by listing, within the participant's limits.
 
     Numbers of 32 bits are taken too: a limit rounded to 32 bits counts as the limit.
     """
 
-    def __init__(self, market: Market, seats: Sequence[Seat], dtype: Any = np.float64) -> None:
+    def __init__(
+        self, market: Market, specs: Sequence[ParticipantSpec], dtype: Any = np.float64
+    ) -> None:
         self.dtype = np.dtype(dtype)
-        self._seats = {seat.name: seat for seat in seats}
-        self._features = market.seats[0].features
+        self._specs = {spec.name: spec for spec in specs}
+        self._features = market.specs[0].features
         self._labels = [market.layout.instruments[k] for k in market.layout.instrument]
-        self.width, self._slots = _slots(seats, len(self._features))
+        self.width, self._slots = _slots(specs, len(self._features))
         self._plan = [(name, self._slots[name], (_length(s),)) for name, s in self._slots.items()]
-        self.low = np.concatenate([seat.low.ravel() for seat in seats])
-        self.high = np.concatenate([seat.high.ravel() for seat in seats])
-        first = [seat.listings.start * seat.low.shape[1] for seat in seats]
+        self.low = np.concatenate([spec.low.ravel() for spec in specs])
+        self.high = np.concatenate([spec.high.ravel() for spec in specs])
+        first = [spec.listings.start * spec.low.shape[1] for spec in specs]
         self._columns = np.concatenate(
-            [np.arange(f, f + seat.low.size) for f, seat in zip(first, seats, strict=True)]
+            [np.arange(f, f + spec.low.size) for f, spec in zip(first, specs, strict=True)]
         ).astype(np.int64)
 
     def blank(self, batch: int) -> Array:
@@ -91,7 +93,7 @@ class Numbers:
         market, column = divmod(wrong, self.width)
         name, offset = _owner(self._slots, column)
         listing, feature = divmod(offset, len(self._features))
-        instrument = self._labels[self._seats[name].listings.start + listing]
+        instrument = self._labels[self._specs[name].listings.start + listing]
         which = f"market {market}: " if len(given) > 1 else ""
         return (
             f"{which}{name}: action[{offset}] ({self._features[feature]} of {instrument}) = "
@@ -106,10 +108,12 @@ class Grid:
     tables: for each listing from outside, in roster order, its grid [levels, A].
     """
 
-    def __init__(self, market: Market, seats: Sequence[Seat], tables: Sequence[Array]) -> None:
-        self._seats = {seat.name: seat for seat in seats}
+    def __init__(
+        self, market: Market, specs: Sequence[ParticipantSpec], tables: Sequence[Array]
+    ) -> None:
+        self._specs = {spec.name: spec for spec in specs}
         self._labels = [market.layout.instruments[k] for k in market.layout.instrument]
-        self.width, self._slots = _slots(seats, 1)
+        self.width, self._slots = _slots(specs, 1)
         self.tables = list(tables)
         self._count = np.array([len(t) for t in tables], dtype=np.int64)
         n_features = tables[0].shape[1]
@@ -117,7 +121,7 @@ class Grid:
         for row, table in zip(self._grid, tables, strict=True):
             row[: len(table)] = table
         self._rows = np.concatenate(
-            [np.arange(seat.listings.start, seat.listings.stop) for seat in seats]
+            [np.arange(spec.listings.start, spec.listings.stop) for spec in specs]
         ).astype(np.int64)
         self._plan: list[tuple[str, Any, Any, tuple[int, ...]]] = []
         for name, slot in self._slots.items():
@@ -164,7 +168,7 @@ class Grid:
         if wrong >= 0:
             market, column = divmod(wrong, self.width)
             name, offset = _owner(self._slots, column)
-            instrument = self._labels[self._seats[name].listings.start + offset]
+            instrument = self._labels[self._specs[name].listings.start + offset]
             which = f"market {market}: " if len(given) > 1 else ""
             raise QuoteRefused(
                 f"{which}{name}: action[{offset}] (level for {instrument}) = "
@@ -175,12 +179,12 @@ class Grid:
 
 def price_grids(
     market: Market,
-    seats: Sequence[Seat],
+    specs: Sequence[ParticipantSpec],
     levels: Any,
     band: tuple[float, float] | None,
     grid: Any,
 ) -> list[Array]:
-    """A grid [levels, A] for every listing of the seats.
+    """A grid [levels, A] for every listing of the specs.
 
     Prices and bids: `levels` equally spaced from band[0] to band[1] times the listing's reference
     price (None: as in BANDS), cut to the limits of an action. Two-sided quotes: every offset with
@@ -191,45 +195,47 @@ def price_grids(
     that the house would turn into one quote are refused.
     """
     tables = []
-    for seat in seats:
-        own = grid.get(seat.name) if isinstance(grid, Mapping) else grid
+    for spec in specs:
+        own = grid.get(spec.name) if isinstance(grid, Mapping) else grid
         name = f"levels={levels!r}" if own is None else "grid"
         if own is not None:
-            made = _given_grid(seat, own)
-        elif "spread" in seat.features:
-            made = [_two_sided_grid(seat, i, levels) for i in range(seat.action_shape[0])]
+            made = _given_grid(spec, own)
+        elif "spread" in spec.features:
+            made = [_two_sided_grid(spec, i, levels) for i in range(spec.action_shape[0])]
         else:
-            made = [_price_grid(seat, i, levels, band) for i in range(seat.action_shape[0])]
+            made = [_price_grid(spec, i, levels, band) for i in range(spec.action_shape[0])]
         for i, table in enumerate(made):
-            check_levels(seat, i, table, name)
+            check_levels(spec, i, table, name)
         tables += made
     return tables
 
 
-def _price_grid(seat: Seat, i: int, levels: Any, band: tuple[float, float] | None) -> Array:
+def _price_grid(
+    spec: ParticipantSpec, i: int, levels: Any, band: tuple[float, float] | None
+) -> Array:
     if band is None:
-        band = BANDS.get(seat.features[0], BANDS["price"])
+        band = BANDS.get(spec.features[0], BANDS["price"])
     try:
         lowest, highest = (float(end) for end in band)
     except (TypeError, ValueError):
         lowest = highest = np.nan
     if not 0.0 <= lowest < highest < np.inf:
         raise InputError(f"band={band!r} must be (least, most) times the reference price, >= 0")
-    reference = float(seat.opening_price[i])
-    low, high = np.clip([lowest * reference, highest * reference], seat.low[i, 0], seat.high[i, 0])
-    return _with_size(seat, i, np.linspace(low, high, _count(levels))[:, None])
+    reference = float(spec.opening_price[i])
+    low, high = np.clip([lowest * reference, highest * reference], spec.low[i, 0], spec.high[i, 0])
+    return _with_size(spec, i, np.linspace(low, high, _count(levels))[:, None])
 
 
-def _two_sided_grid(seat: Seat, i: int, levels: Any) -> Array:
+def _two_sided_grid(spec: ParticipantSpec, i: int, levels: Any) -> Array:
     pair = levels if isinstance(levels, tuple | list) else (levels, levels)
     if len(pair) != 2:
         raise InputError(f"levels={levels!r} must be a whole number, or a pair: offsets, spreads")
-    reach = min(seat.high[i, 0], 0.5 * seat.high[i, 1])
+    reach = min(spec.high[i, 0], 0.5 * spec.high[i, 1])
     least = 1 if pair is levels else 2
     offsets = _steps(-reach, reach, _count(pair[0], least))
-    spreads = _steps(seat.low[i, 1], seat.high[i, 1], _count(pair[1], least))
+    spreads = _steps(spec.low[i, 1], spec.high[i, 1], _count(pair[1], least))
     both = np.stack(np.meshgrid(offsets, spreads, indexing="ij"), axis=-1).reshape(-1, 2)
-    return _with_size(seat, i, both)
+    return _with_size(spec, i, both)
 
 
 def _steps(low: float, high: float, count: int) -> Array:
@@ -237,14 +243,14 @@ def _steps(low: float, high: float, count: int) -> Array:
     return np.linspace(low, high, count) if count > 1 else np.array([0.5 * (low + high)])
 
 
-def _with_size(seat: Seat, i: int, table: Array) -> Array:
-    if "size" not in seat.features:
+def _with_size(spec: ParticipantSpec, i: int, table: Array) -> Array:
+    if "size" not in spec.features:
         return table
-    return np.column_stack([table, np.full(len(table), seat.high[i, -1])])
+    return np.column_stack([table, np.full(len(table), spec.high[i, -1])])
 
 
-def _given_grid(seat: Seat, grid: Any) -> list[Array]:
-    n_listings, n_features = seat.action_shape
+def _given_grid(spec: ParticipantSpec, grid: Any) -> list[Array]:
+    n_listings, n_features = spec.action_shape
     try:
         array = np.asarray(grid, dtype=np.float64)
     except (TypeError, ValueError):
@@ -255,15 +261,15 @@ def _given_grid(seat: Seat, grid: Any) -> list[Array]:
         array = np.broadcast_to(array, (n_listings, *array.shape))
     if array.ndim != 3 or array.shape[::2] != (n_listings, n_features) or array.shape[1] < 1:
         raise InputError(
-            f"grid: {seat.name} needs [levels, {n_features}] numbers for all its listings, or "
-            f"[{n_listings}, levels, {n_features}]; numbers are {'/'.join(seat.features)}"
+            f"grid: {spec.name} needs [levels, {n_features}] numbers for all its listings, or "
+            f"[{n_listings}, levels, {n_features}]; numbers are {'/'.join(spec.features)}"
         )
-    bad = ~((array >= seat.low[:, None]) & (array <= seat.high[:, None]))
+    bad = ~((array >= spec.low[:, None]) & (array <= spec.high[:, None]))
     if bad.any():
         i, _, a = np.argwhere(bad)[0]
         raise InputError(
-            f"grid: {seat.name} has {seat.features[a]}={array[bad][0]:g}, must be in "
-            f"[{seat.low[i, a]:g}, {seat.high[i, a]:g}]"
+            f"grid: {spec.name} has {spec.features[a]}={array[bad][0]:g}, must be in "
+            f"[{spec.low[i, a]:g}, {spec.high[i, a]:g}]"
         )
     return list(array)
 
@@ -275,11 +281,11 @@ def _count(levels: Any, least: int = 2) -> int:
     return int(levels)
 
 
-def _slots(seats: Sequence[Seat], numbers: int) -> tuple[int, dict[str, slice]]:
+def _slots(specs: Sequence[ParticipantSpec], numbers: int) -> tuple[int, dict[str, slice]]:
     slots, begin = {}, 0
-    for seat in seats:
-        end = begin + seat.action_shape[0] * numbers
-        slots[seat.name] = slice(begin, end)
+    for spec in specs:
+        end = begin + spec.action_shape[0] * numbers
+        slots[spec.name] = slice(begin, end)
         begin = end
     return begin, slots
 

@@ -2,7 +2,7 @@
 
 `MarketEnv` is a native PettingZoo `ParallelEnv` over one market (B = 1); all agents move at once.
 
-**Agents** are participants by name. **Observations** are what `seat.fields` lists, as float64,
+**Agents** are participants by name. **Observations** are what `spec.fields` lists, as float64,
 which keeps the bits of `rollout.play`; `dtype="float32"` is what most libraries for deep learning
 want, and it does not change the market. True demand is in none of them. `spaces_table(agent)`
 prints what every index means. **Actions** are numbers in the order listing by listing, feature by
@@ -10,9 +10,9 @@ feature ("continuous"), or one level of a price grid per listing ("discrete"). A
 environment returns belong to the caller, who may write to them.
 
 **Chance.** `reset(seed=s)` starts the episode that `rollout.play` plays with seed s, bit for bit.
-`reset()` goes on to a seed that follows from the last one (`seating.next_seed`); the first, where
-none was given, comes from the machine's entropy. `env.episode_seed` names the present one. A copy
-of an environment goes on with the same seeds: give copies that must differ their own `number`.
+`reset()` goes on to a seed that follows from the last one (`assignment.next_seed`); the first,
+where none was given, comes from the machine's entropy. `env.episode_seed` names the present one. A
+copy of an environment goes on with the same seeds: give copies that must differ their own `number`.
 
 **End.** After `horizon` ticks all agents are truncated at once; nobody ever terminates earlier.
 PettingZoo's name for the horizon, `max_cycles`, is understood as well.
@@ -42,8 +42,8 @@ from pettingzoo import ParallelEnv
 
 from envs import tables, text
 from envs.acting import episode
+from envs.assignment import Assignment, Source, assign, episode_ticks, fresh_seed, next_seed
 from envs.choices import Grid, Numbers, price_grids
-from envs.seating import Seating, Source, episode_ticks, fresh_seed, give_out, next_seed
 from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.quotes import REASONS
@@ -65,7 +65,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     market: a `Market`, or a `Scenario` (or its name or path), which also says what everybody plays
         by itself.
-    agents: who is controlled from outside; default see `seating.give_out`.
+    agents: who is controlled from outside; default see `assignment.assign`.
     actions: "continuous" or "discrete"; for the latter `levels`, `band` and `grid` as in
         `choices.price_grids`.
     policies: {name: policy or {"kind": ...}} of the others, over the scenario's own.
@@ -78,7 +78,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     runtime: "local" plays everything in this process; with "actors" or "ray" those inside are
         actors, here or on a Ray cluster, with the same bits; `close` ends them.
     deadline: seconds that a tick waits for actors inside, over Ray (None: for ever).
-    keep_memories: those inside remember over episodes (`seating.Episode`); local runtime only.
+    keep_memories: those inside remember over episodes (`assignment.Episode`); local runtime only.
     on_fault: what happens where a policy inside fails, as in `rollout.play`: "raise" (PolicyFault;
         the episode ends), "hold" or "withdraw". Who is merely late, or dies, loses the decision.
     """
@@ -119,30 +119,30 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
             raise InputError(f"render_mode={render_mode!r} must be None or one of {RENDER_MODES}")
         if dtype not in ("float64", "float32"):
             raise InputError(f"dtype={dtype!r} must be 'float64' or 'float32'")
-        seating = give_out(market, agents, policies, episode_ticks(horizon, max_cycles), weights)
-        self.seating = seating
-        self.max_cycles = seating.market.horizon
-        self.metadata = {**type(self).metadata, "name": name or f"{seating.market.name}_v0"}
+        assignment = assign(market, agents, policies, episode_ticks(horizon, max_cycles), weights)
+        self.assignment = assignment
+        self.max_cycles = assignment.market.horizon
+        self.metadata = {**type(self).metadata, "name": name or f"{assignment.market.name}_v0"}
         self.render_mode = render_mode
-        self.possible_agents = list(seating.names)
+        self.possible_agents = list(assignment.names)
         self.agents: list[str] = []
         self.episode_seed: int | None = None
         self._next_seed = seed if seed is None else seeded(seed)
         self._narrow = dtype == "float32"
         self._reveal, self._informs = reveal, infos
         self._episode = episode(
-            seating, _numbered(number), runtime, deadline, keep_memories, on_fault
+            assignment, _numbered(number), runtime, deadline, keep_memories, on_fault
         )
-        self._choices = made_choices(seating, actions, levels, band, grid, dtype)
+        self._choices = made_choices(assignment, actions, levels, band, grid, dtype)
         self._given = self._choices.blank(1)
-        self._actions = blank_actions(seating.market, 1)
-        self._views = [(s.name, s.columns, s.number, s.listings) for s in seating.outside]
-        self._spaces = {s.name: _observation_box([s], dtype) for s in seating.outside}
+        self._actions = blank_actions(assignment.market, 1)
+        self._views = [(s.name, s.columns, s.number, s.listings) for s in assignment.outside]
+        self._spaces = {s.name: _observation_box([s], dtype) for s in assignment.outside}
         self._action_spaces: dict[str, spaces.Space[Any]] = {
-            n: self._choices.space(n) for n in seating.names
+            n: self._choices.space(n) for n in assignment.names
         }
-        self.state_space = _observation_box(seating.market.seats, dtype)
-        self._terms = Terms(seating.market, [seat.number for seat in seating.outside])
+        self.state_space = _observation_box(assignment.market.specs, dtype)
+        self._terms = Terms(assignment.market, [spec.number for spec in assignment.outside])
         self._recent: deque[Step] = deque(maxlen=REMEMBERED)
         self._np_random: np.random.Generator | None = None
         self._np_random_seed: int | None = None
@@ -204,7 +204,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         except PolicyFault:
             self.agents = []  # half of a tick has happened: only another episode can follow
             raise
-        over = step.state.tick >= self.seating.market.horizon
+        over = step.state.tick >= self.assignment.market.horizon
         if over:
             self.agents = []
         observations, rewards, infos = self._told(step)
@@ -254,7 +254,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     @property
     def market(self) -> Market:
-        return self.seating.market
+        return self.assignment.market
 
     @property
     def np_random_seed(self) -> int:
@@ -279,7 +279,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     def spaces_table(self, agent: str) -> str:
         """What every index of an agent's observation and action means, as text."""
-        return tables.table(tables.rows(self.market.seat(self._known(agent)), self._choices))
+        return tables.table(tables.rows(self.market.spec(self._known(agent)), self._choices))
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -331,7 +331,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         """The infos before the first tick: what those of a step have, and nothing has happened."""
         if not self._informs:
             return {name: {} for name, *_ in self._views}
-        market = self.seating.market
+        market = self.assignment.market
         terms = self._terms(np.zeros((1, market.layout.N, len(METRICS))))
         found: Infos = {}
         for (name, _, _, own), one in zip(self._views, terms, strict=True):
@@ -390,7 +390,7 @@ def weigh(terms, metrics, rows, columns, weights):  # type: ignore[no-untyped-de
 
 
 def made_choices(
-    seating: Seating,
+    assignment: Assignment,
     actions: str,
     levels: Any,
     band: tuple[float, float] | None,
@@ -399,16 +399,16 @@ def made_choices(
 ) -> Numbers | Grid:
     """How those outside choose."""
     if actions == "continuous":
-        return Numbers(seating.market, seating.outside, dtype)
+        return Numbers(assignment.market, assignment.outside, dtype)
     if actions == "discrete":
-        grids = price_grids(seating.market, seating.outside, levels, band, grid)
-        return Grid(seating.market, seating.outside, grids)
+        grids = price_grids(assignment.market, assignment.outside, levels, band, grid)
+        return Grid(assignment.market, assignment.outside, grids)
     raise InputError(f"actions={actions!r} must be 'continuous' or 'discrete'")
 
 
 def blank_actions(market: Market, batch: int) -> Array:
     """[B, L, A] room for everybody's actions."""
-    return np.zeros((batch, market.layout.L, len(market.seats[0].features)))
+    return np.zeros((batch, market.layout.L, len(market.specs[0].features)))
 
 
 def seeded(seed: Any) -> int:
@@ -424,8 +424,8 @@ def _numbered(number: Any) -> IntArray:
     return np.array([number])
 
 
-def _observation_box(seats: Sequence[Any], dtype: str) -> spaces.Box:
-    fields = [field for seat in seats for field in seat.fields]
+def _observation_box(specs: Sequence[Any], dtype: str) -> spaces.Box:
+    fields = [field for spec in specs for field in spec.fields]
     sizes = [field.size for field in fields]
     low = np.repeat([field.low for field in fields], sizes)
     high = np.repeat([field.high for field in fields], sizes)

@@ -38,8 +38,8 @@ from typing import Any
 from pettingzoo import AECEnv
 from pettingzoo.utils.conversions import parallel_to_aec
 
+from envs.assignment import described
 from envs.market_env import MarketEnv
-from envs.seating import described
 from mos_agents.scenarios import Scenario
 
 

@@ -13,7 +13,7 @@ name with `_` before it; where an episode ends, `final_info` has those of its la
 **Actions.** "discrete": a level of a price grid for each listing. "continuous": numbers in [-1, 1],
 listing by listing and feature by feature, which stand for `band` times the reference price (a
 dealer's whole range of offsets and spreads): the range that the grid would span. `unit=False` asks
-for the numbers themselves, within the seat's limits, as `MarketEnv` does.
+for the numbers themselves, within the participant's limits, as `MarketEnv` does.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from envs.assignment import Source, assign, episode_ticks
 from envs.batched import BatchedMarket, BatchInfo
 from envs.choices import price_grids
 from envs.market_env import REFUSALS, RENDER_MODES, MarketEnv
-from envs.seating import Source, episode_ticks, give_out
 from mos_agents.learners import Categorical, Gaussian, QValues
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
 
 DEFAULTS: dict[str, Any] = {
@@ -52,27 +52,27 @@ REFUSALS_BY_NUMBER = np.array(REFUSALS, dtype=object)
 
 
 class Choice:
-    """How one participant's choices are read: its seat, its grid, its range.
+    """How one participant's choices are read: its spec, its grid, its range.
 
     table: [L_n, m, A] of the grid (None unless discrete). range: what [-1, 1] stands for (None
     where numbers are taken as they are).
     """
 
     def __init__(self, source: Source, agent: str, unit: bool, settings: Mapping[str, Any]) -> None:
-        seating = give_out(
+        assignment = assign(
             source,
             [agent],
             settings.get("policies"),
             episode_ticks(settings.get("horizon"), settings.get("max_cycles")),
             settings.get("weights"),
         )
-        self.seat: Seat = seating.outside[0]
+        self.spec: ParticipantSpec = assignment.outside[0]
         self.table: Array | None = None
         self.range: Gaussian | None = None
         discrete = settings["actions"] == "discrete"
         if discrete or unit:
             told = (settings[name] for name in ("levels", "band", "grid"))
-            points = np.stack(price_grids(seating.market, [self.seat], *told))
+            points = np.stack(price_grids(assignment.market, [self.spec], *told))
             if discrete:
                 self.table = points
             else:
@@ -93,11 +93,11 @@ class Choice:
         wanted = (batch, self.range.low.size)
         if array.dtype.kind not in "fiu" or array.size != batch * wanted[1]:
             raise InputError(
-                f"{self.seat.name}: action of type {array.dtype} and shape {array.shape} must be "
+                f"{self.spec.name}: action of type {array.dtype} and shape {array.shape} must be "
                 f"numbers in [-1, 1] of shape {wanted if batch > 1 else wanted[1:]}"
             )
         if not (np.abs(array) <= 1.0).all():
-            raise InputError(f"{self.seat.name}: action={array!r:.60} must be in [-1, 1]; clip it")
+            raise InputError(f"{self.spec.name}: action={array!r:.60} must be in [-1, 1]; clip it")
         return self.range.placed(array.astype(np.float64).reshape(wanted)).reshape(wanted)
 
     def head(
@@ -110,7 +110,7 @@ class Choice:
         """
         if self.table is not None:
             return (QValues if values else Categorical)(self.table)
-        ends = self.range or self.seat
+        ends = self.range or self.spec
         return Gaussian(ends.low, ends.high, squash, log_std)
 
 
@@ -121,7 +121,7 @@ class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
     agent: whom the actions are for. unit: numbers are in [-1, 1]. Settings are those of `MarketEnv`
     (actions, levels, band, grid, policies, horizon, weights, number, seed, dtype, reveal,
     infos, render_mode, runtime, deadline, keep_memories, on_fault).
-    The episode ends by truncation after `horizon` ticks. `env.choice.seat` is the agent's seat.
+    The episode ends by truncation after `horizon` ticks. `env.choice.spec` is the agent's spec.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 10}
@@ -139,9 +139,9 @@ class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
         )
 
     @property
-    def seat(self) -> Seat:
-        """Where the agent sits: what its observations and actions mean."""
-        return self.choice.seat
+    def participant(self) -> ParticipantSpec:
+        """The agent's spec: what its observations and actions mean."""
+        return self.choice.spec
 
     @property
     def episode_seed(self) -> int | None:
@@ -206,9 +206,9 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         self.closed = False
 
     @property
-    def seat(self) -> Seat:
-        """Where the agent sits: what its observations and actions mean."""
-        return self.choice.seat
+    def participant(self) -> ParticipantSpec:
+        """The agent's spec: what its observations and actions mean."""
+        return self.choice.spec
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -257,7 +257,7 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
             ),
         }
         if self._reveal:
-            found["true_demand"] = np.zeros((count, self.seat.action_shape[0]))
+            found["true_demand"] = np.zeros((count, self.participant.action_shape[0]))
         return _masked(found, count)
 
     def _narrowed(self, seen: Array) -> NDArray[Any]:

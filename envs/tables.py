@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from envs.choices import Grid, Numbers
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 
 HEADER = ("index", "name", "range", "unit", "meaning")
 MEANINGS = {
@@ -41,10 +41,10 @@ class Row(NamedTuple):
         return (index, self.name, shown, self.unit, self.meaning)
 
 
-def rows(seat: Seat, choices: Numbers | Grid) -> list[Row]:
-    """The rows of a seat's observation and of its action."""
+def rows(spec: ParticipantSpec, choices: Numbers | Grid) -> list[Row]:
+    """The rows of a participant's observation and of its action."""
     found, begin = [], 0
-    for one in seat.fields:
+    for one in spec.fields:
         end = begin + one.size
         found.append(
             Row(
@@ -52,10 +52,10 @@ def rows(seat: Seat, choices: Numbers | Grid) -> list[Row]:
             )
         )
         begin = end
-    n_listings, n_features = seat.action_shape
+    n_listings, n_features = spec.action_shape
     if isinstance(choices, Grid):
-        counts = [len(table) for table in choices.table(seat.name)]
-        what = "/".join(seat.features)
+        counts = [len(table) for table in choices.table(spec.name)]
+        what = "/".join(spec.features)
         return [
             *found,
             *_alike(
@@ -75,7 +75,7 @@ def rows(seat: Seat, choices: Numbers | Grid) -> list[Row]:
                 ]
             ),
         ]
-    for j, feature in enumerate(seat.features):
+    for j, feature in enumerate(spec.features):
         meaning, unit = MEANINGS.get(feature, (feature, ""))
         runs = [
             Row(
@@ -86,8 +86,8 @@ def rows(seat: Seat, choices: Numbers | Grid) -> list[Row]:
                 feature,
                 meaning,
                 unit,
-                float(seat.low[i, j]),
-                float(seat.high[i, j]),
+                float(spec.low[i, j]),
+                float(spec.high[i, j]),
             )
             for i in range(n_listings)
         ]

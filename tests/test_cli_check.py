@@ -109,8 +109,8 @@ def test_what_was_learnt_is_told_with_the_line_that_uses_it(capsys, here):
 
 
 def test_a_trained_network_is_told_with_whom_it_plays_for(capsys, here):
-    seat = scenarios.load("retail").market().seat("platform")
-    save_network(here / "net.npz", network(seat))
+    spec = scenarios.load("retail").market().spec("platform")
+    save_network(here / "net.npz", network(spec))
     lines = told(capsys, "check", "net.npz")
     assert "net.npz is a trained network of platform (platform): 10 listings" in lines
     assert "policy: {kind: network, path: net.npz}" in lines

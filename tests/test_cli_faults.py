@@ -39,13 +39,13 @@ def _here(tmp_path, monkeypatch):
         start_too: bool = False
         kind: ClassVar[str]
 
-        def start(self, seat, batch):
+        def start(self, spec, batch):
             if self.start_too:
                 raise RuntimeError("no data")
             return np.zeros(1)
 
-        def act(self, seat, observation, memory, shocks):
-            action = observation[:, seat.where["own_ask"], None]
+        def act(self, spec, observation, memory, shocks):
+            action = observation[:, spec.where["own_ask"], None]
             done = HOW[self.how](action) if shocks.tick >= 5 else action
             return done, memory
 

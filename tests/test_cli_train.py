@@ -88,15 +88,15 @@ def test_a_training_killed_goes_on_to_the_bits_of_an_undisturbed_one(here, capsy
 def test_a_training_resumed_on_fewer_cores_than_workers_lets_them_share(here, capsys, monkeypatch):
     from mos_agents.actors import ray_cluster
     from mos_agents.training import loop
+    from mos_agents.training.assignment import TrainingAssignment
     from mos_agents.training.normalising import to_arrays, unchanged
-    from mos_agents.training.seats import Seats
     from tests.training.worlds import small
 
     for module in (ray_cluster, loop):
         monkeypatch.setattr(module, "own_cores", lambda: 1)
     assert "take fewer" in refused(capsys, "train", *GAME, "--workers", "2")
     plan = small(workers=2)
-    folder = folders.create(plan, "runs", "it", to_arrays(unchanged(Seats.of(plan))))
+    folder = folders.create(plan, "runs", "it", to_arrays(unchanged(TrainingAssignment.of(plan))))
     assert run(["train", "--resume", "it"]) == 0, capsys.readouterr().err
     assert [record["workers"] for record in folders.records(folder)] == [2, 2, 2, 2]
 
@@ -122,7 +122,7 @@ def test_a_name_that_is_taken_is_told_before_the_pilot(here, monkeypatch):
     from mos_agents.training import loop
 
     (here / "it").mkdir()
-    monkeypatch.setattr(loop, "pilot", lambda seats: pytest.fail("the pilot was played"))
+    monkeypatch.setattr(loop, "pilot", lambda assignment: pytest.fail("the pilot was played"))
     with pytest.raises(RunError, match="run it is already in "):
         training.train(TrainingPlan("pricing_game"), here, name="it")
 

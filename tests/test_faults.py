@@ -47,14 +47,14 @@ class Own:
     kind = "own"
     atomic = True
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return 0
 
-    def act(self, seat, observation, memory, shocks):
-        action = observation[:, seat.where["own_ask"], None]
+    def act(self, spec, observation, memory, shocks):
+        action = observation[:, spec.where["own_ask"], None]
         return (self.what(action), memory) if shocks.tick >= self.at else (action, memory)
 
-    def propensity(self, seat, observation, action, memory):
+    def propensity(self, spec, observation, action, memory):
         return np.ones(len(observation))
 
 
@@ -124,13 +124,13 @@ WRONG = {
 
 @dataclass(frozen=True)
 class NoPair(Own):
-    def act(self, seat, observation, memory, shocks):
-        return self.what(observation[:, seat.where["own_ask"], None])
+    def act(self, spec, observation, memory, shocks):
+        return self.what(observation[:, spec.where["own_ask"], None])
 
 
 @dataclass(frozen=True)
 class LearnsBadly(Own):
-    def learn(self, seat, observation, reward, memory, shocks):
+    def learn(self, spec, observation, reward, memory, shocks):
         if shocks.tick >= self.at:
             self.what(reward)
         return memory
@@ -138,7 +138,7 @@ class LearnsBadly(Own):
 
 @dataclass(frozen=True)
 class BadStart(Own):
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return self.what(batch)
 
 
@@ -197,7 +197,7 @@ def test_a_policy_that_cannot_begin_raises_whatever_faults_do_later(on_fault):
     policies = everybody(firm_1=BadStart(raising(SystemExit(3))))
     with pytest.raises(PolicyFault, match="firm_1: its policy cannot start: System"):
         rollout(shop(), policies, ticks=1, on_fault=on_fault)
-    with pytest.raises(InputError, match="glft decides the offset"):  # ill-seated: as before
+    with pytest.raises(InputError, match="glft decides the offset"):  # it does not fit: as before
         rollout(shop(), everybody(firm_1=make("glft")), ticks=1, on_fault=on_fault)
 
 
@@ -340,7 +340,7 @@ def test_who_is_withdrawn_has_no_quotes_from_the_tick_of_the_fault_on(seed):
     kept = {"ticks": 6, "markets": 2, "seed": seed, "series": ("ask_size", "sold")}
     broken = everybody(firm_2=Own(raising(SystemExit()), at=3))
     run = rollout(shop(sampled=True), broken, on_fault="withdraw", **kept)
-    own = shop().seat("firm_2").listings
+    own = shop().spec("firm_2").listings
     assert (run.series["ask_size"][:3, :, own] > 0.0).all()
     assert (run.series["ask_size"][3:, :, own] == 0.0).all()
     assert (run.series["sold"][3:, :, own] == 0.0).all()
@@ -357,7 +357,7 @@ def test_a_withdrawal_is_of_the_markets_in_which_the_policy_failed():
     broken = everybody(firm_2=Own(once, at=1))
     kept = {"ticks": 4, "series": ("ask_size", "reward"), "on_fault": "withdraw"}
     run = rollout(shop(), broken, markets=3, **kept)
-    own = shop().seat("firm_2").listings
+    own = shop().spec("firm_2").listings
     there = (run.series["ask_size"][-1][:, own] > 0.0).all(axis=1)
     assert there.tolist() == [True, False, True]
     assert run.faults[0].decisions == 1
@@ -420,7 +420,7 @@ def test_a_rival_that_fails_ends_the_episode_of_an_environment(how, runtime):
     what = raising(KeyError("price")) if how == "raises" else WRONG[how][0]
     policies = {"firm_1": Own(what, at=2)}
     env = retail_v0.parallel_env(**RIVAL, policies=policies, runtime=runtime)
-    price = {"platform": env.market.seat("platform").opening_price}
+    price = {"platform": env.market.spec("platform").opening_price}
     for seed in (0, 1):
         env.reset(seed=seed)
         env.step(price), env.step(price)

@@ -42,7 +42,7 @@ def results() -> dict[str, Any]:
     found["rollout"] = rollout(market, policies, ticks=20, markets=60, series=every)
     found |= {"turn": turn, "state": turn.before, "step": turn.step, "info": turn.step.info}
     found |= {f"field {name}": getattr(turn.step.info, name) for name in turn.step.info._fields[:4]}
-    found |= {"seat": market.seats[0], "layout": market.layout, "catalogue": market.catalogue}
+    found |= {"spec": market.specs[0], "layout": market.layout, "catalogue": market.catalogue}
     found["comparison"] = compare_policies(
         market,
         {"a": make("hold"), "b": make("cost_plus")},
@@ -62,7 +62,7 @@ def results() -> dict[str, Any]:
     found |= {"game": repeated, "stage": repeated.stage, "played": played}
     found |= {"frozen": Frozen(repeated, played), "cycles": Frozen(repeated, played).cycles()}
     learner = next(iter(game.policies().values()))
-    found["memory"] = learner.start(game.market().seats[0], 30)
+    found["memory"] = learner.start(game.market().specs[0], 30)
     rng = np.random.default_rng(0)
     prices = 1.0 + rng.random((500, 30, 2))
     theory = Benchmarks(np.full(2, 1.0), np.full(2, 2.0), np.full(2, 0.1), np.full(2, 0.3))

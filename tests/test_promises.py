@@ -88,7 +88,7 @@ PROMISES: dict[str, list[str]] = {
     ],
     "nothing is sent that a participant may not see": [
         "actors/test_barrier.py::"
-        "test_only_seats_own_policies_own_luck_and_own_observations_are_sent",
+        "test_only_own_specs_own_policies_own_luck_and_own_observations_are_sent",
         "actors/test_barrier.py::test_the_seed_from_which_everybodys_luck_follows_is_never_sent",
     ],
     "memory and descriptors stay flat": [

@@ -43,16 +43,16 @@ class Broken:
     kind = "broken"
     atomic = True
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return 0
 
-    def act(self, seat, observation, memory, shocks):
-        action = observation[:, seat.where["own_ask"], None]
+    def act(self, spec, observation, memory, shocks):
+        action = observation[:, spec.where["own_ask"], None]
         if shocks.tick == self.at:
             return self.how(action), memory + 1
         return action, memory + 1
 
-    def propensity(self, seat, observation, action, memory):
+    def propensity(self, spec, observation, action, memory):
         return np.ones(len(observation))
 
 
@@ -77,8 +77,8 @@ FAILURES = {
 
 @dataclass(frozen=True)
 class NoPair(Broken):
-    def act(self, seat, observation, memory, shocks):
-        return observation[:, seat.where["own_ask"], None]
+    def act(self, spec, observation, memory, shocks):
+        return observation[:, spec.where["own_ask"], None]
 
 
 # --- the loop -------------------------------------------------------------------------------------
@@ -91,8 +91,8 @@ def test_play_is_the_loop_written_by_hand():
     observation = market.first_observation(state, luck.at(0))
     for at, step in enumerate(play(market, everybody(), seed=seed, ticks=6, markets=batch)):
         actions = [
-            WALK.act(seat, seat.own(observation), None, streams.at(at))[0]
-            for seat, streams in zip(market.seats, own, strict=True)
+            WALK.act(spec, spec.own(observation), None, streams.at(at))[0]
+            for spec, streams in zip(market.specs, own, strict=True)
         ]
         by_hand = tick(market, state, np.concatenate(actions, axis=1), luck.at(at))
         state, observation = by_hand.state, by_hand.observation
@@ -139,10 +139,10 @@ def test_a_policy_that_writes_into_what_it_sees_spoils_nothing_but_its_own_move(
 def test_everybody_gets_its_own_observation_alone():
     @dataclass(frozen=True)
     class Looks(Broken):
-        def act(self, seat, observation, memory, shocks):
-            assert observation.base is None and observation.shape == (2, seat.size)
-            assert (seat.read(observation, "own_ask") == seat.opening_price).all()
-            return seat.read(observation, "own_ask")[..., None], memory
+        def act(self, spec, observation, memory, shocks):
+            assert observation.base is None and observation.shape == (2, spec.size)
+            assert (spec.read(observation, "own_ask") == spec.opening_price).all()
+            return spec.read(observation, "own_ask")[..., None], memory
 
     prices = shop().catalogue.reference_price + np.arange(6.0)
     market = shop(quotes=PostedPrice())
@@ -180,7 +180,7 @@ def test_a_policy_that_fails_in_one_market_is_refused_in_that_one_only():
 def test_a_policy_with_endless_kinds_of_failure_does_not_fill_the_memory():
     @dataclass(frozen=True)
     class Chatty(Broken):
-        def act(self, seat, observation, memory, shocks):
+        def act(self, spec, observation, memory, shocks):
             raise RuntimeError(f"tick {shocks.tick}")
 
     run = rollout(shop(), everybody(firm_1=Chatty(None)), ticks=300, on_fault="hold")
@@ -379,7 +379,7 @@ def test_one_replicate_has_no_interval():
 
 def test_a_record_holds_what_was_seen_done_and_how_likely_it_was():
     policies = everybody(firm_2=make("uniform", levels=4, low=10.0, high=19.0))
-    menu = make("uniform", levels=4, low=10.0, high=19.0).grid(shop().seat("firm_2"))
+    menu = make("uniform", levels=4, low=10.0, high=19.0).grid(shop().spec("firm_2"))
     market = shop(products=1, quotes=PostedPrice(max_relative_change=1.0, min_margin=0.0))
     record = log_decisions(
         market,
@@ -396,7 +396,7 @@ def test_a_record_holds_what_was_seen_done_and_how_likely_it_was():
     assert (record.behaviour == 0.25).all() and (record.target["same"] == 0.25).all()
     assert np.array_equal(record.target["fixed"], (record.action[..., 0, 0] == 13.0) * 1.0)
     assert (record.menu["fixed"] == [0.0, 1.0, 0.0, 0.0]).all()
-    own = record.seat.where["own_ask"]
+    own = record.spec.where["own_ask"]
     assert np.array_equal(record.observation[:, 1:, own][..., 0], record.action[:, :-1, 0, 0])
 
 

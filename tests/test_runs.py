@@ -100,11 +100,11 @@ def test_a_run_reads_back_what_the_market_did(tmp_path: Path) -> None:
             ("cost", before.cost),
         ):
             assert (rows[column].to_numpy() == values.ravel()).all(), (t, column)
-        seats = participants.filter(pl.col("tick") == t)
-        assert (seats["cash"].to_numpy() == step.state.positions.cash.ravel()).all()
-        assert (seats["reward"].to_numpy() == step.reward.ravel()).all()
+        specs = participants.filter(pl.col("tick") == t)
+        assert (specs["cash"].to_numpy() == step.state.positions.cash.ravel()).all()
+        assert (specs["reward"].to_numpy() == step.reward.ravel()).all()
         for m, name in enumerate(METRICS):
-            assert (seats[name].to_numpy() == step.metrics[:, :, m].ravel()).all()
+            assert (specs[name].to_numpy() == step.metrics[:, :, m].ravel()).all()
         before = step.state
 
 

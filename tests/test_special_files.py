@@ -134,10 +134,10 @@ def test_what_was_learnt_in_a_file_that_is_no_file_is_refused(
     make_it(tmp_path / ("p.npz" if what == "file" else "p.npz.sha256"))
     if what == "digest":
         (tmp_path / "p.npz").write_bytes(b"x")
-    spec = {"path": str(tmp_path / "p.npz")}
-    spec |= {"policy": make("q_learning", levels=3)} if kind == "frozen" else {}
+    config = {"path": str(tmp_path / "p.npz")}
+    config |= {"policy": make("q_learning", levels=3)} if kind == "frozen" else {}
     with pytest.raises(InputError) as caught:
-        make(kind, **spec).portable()
+        make(kind, **config).portable()
     assert "p.npz" in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError):

@@ -325,15 +325,15 @@ class Moody:
     atomic = False
     broken: bool = False
 
-    def start(self, seat: Any, batch: int) -> Any:
+    def start(self, spec: Any, batch: int) -> Any:
         return ()
 
-    def act(self, seat: Any, observation: Any, memory: Any, shocks: Any) -> Any:
+    def act(self, spec: Any, observation: Any, memory: Any, shocks: Any) -> Any:
         if self.broken and BAD_DAY and shocks.tick in (3, 4):
             raise RuntimeError("not today")
         how = 0.5 if self.broken else MOODS.random()
-        asked = seat.low + (seat.high - seat.low) * how
-        return np.broadcast_to(asked, (len(observation), *seat.action_shape)), memory
+        asked = spec.low + (spec.high - spec.low) * how
+        return np.broadcast_to(asked, (len(observation), *spec.action_shape)), memory
 
 
 MOODS = np.random.default_rng()
@@ -352,12 +352,12 @@ def moody(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def with_policy(scenario: Scenario, spec: dict[str, Any]) -> Scenario:
+def with_policy(scenario: Scenario, config: dict[str, Any]) -> Scenario:
     """The first bidder plays another policy."""
     data = scenarios.files.parsed_value(scenarios.dump(scenario), "scenario")
     group = data["participants"][-1]
     others = group["policy"] if isinstance(group["policy"], list) else [group["policy"]]
-    group["policy"] = [spec, *others, *others][: group["count"]]
+    group["policy"] = [config, *others, *others][: group["count"]]
     return scenarios.files.validate(data)
 
 

@@ -112,13 +112,13 @@ class Fails:
     kind = "fails"
     atomic = True
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return None
 
-    def act(self, seat, observation, memory, shocks):
+    def act(self, spec, observation, memory, shocks):
         if shocks.tick == 2:
             raise RuntimeError("again")
-        return seat.read(observation, "own_ask")[:, :, None], memory
+        return spec.read(observation, "own_ask")[:, :, None], memory
 
 
 @pytest.fixture

@@ -64,8 +64,8 @@ class Sizes(NamedTuple):
     def of(cls, plan: ShardPlan) -> Sizes:
         market, batch = scenarios.parse(plan.scenario).market(), len(plan.markets)
         return cls(
-            [(batch, seat.size + 1) for seat in market.seats],  # the observation and the reward
-            [(batch, *seat.action_shape) for seat in market.seats],
+            [(batch, spec.size + 1) for spec in market.specs],  # the observation and the reward
+            [(batch, *spec.action_shape) for spec in market.specs],
         )
 
 
@@ -311,10 +311,10 @@ def _bytes(plan: ShardPlan, markets: tuple[int, ...]) -> int:
     market = scenarios.parse(plan.scenario).market()
     house = ClearingHouse(plan.run, market, 0, np.array(markets))
     total = 0
-    for call, seat in zip(
-        house.calls(dict.fromkeys(market.layout.participants, 0)), market.seats, strict=True
+    for call, spec in zip(
+        house.calls(dict.fromkeys(market.layout.participants, 0)), market.specs, strict=True
     ):
-        action = np.zeros((len(markets), *seat.action_shape))
+        action = np.zeros((len(markets), *spec.action_shape))
         reply = Reply(call.run, call.tick, call.participant, 0, action, "")
         total += len(packed_calls([call])) + len(packed_replies([reply], 0.001))
     return total

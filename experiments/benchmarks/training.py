@@ -27,9 +27,9 @@ from mos_agents import scenarios
 from mos_agents.actors.ray_cluster import cluster
 from mos_agents.training import TrainingPlan, train
 from mos_agents.training.algorithms import configured
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.normalising import pilot
 from mos_agents.training.runner import BatchRunner
-from mos_agents.training.seats import Seats
 
 GOAL = 5.0
 TICKS = 32
@@ -65,15 +65,15 @@ def cases() -> list[Case]:
 
 def ours(case: Case) -> Work:
     """The batch runner's `sample`."""
-    seats = Seats.of(case.plan)
-    runner = BatchRunner(config=configured(seats, pilot(seats)))
+    assignment = TrainingAssignment.of(case.plan)
+    runner = BatchRunner(config=configured(assignment, pilot(assignment)))
     return _sampling(runner, case.plan)
 
 
 def theirs(case: Case) -> Work:
     """RLlib's own runner's, with an environment per market."""
     plan = case.plan
-    seats = Seats.of(plan)
+    assignment = TrainingAssignment.of(plan)
 
     def made(_: Any) -> ParallelPettingZooEnv:
         return ParallelPettingZooEnv(
@@ -90,7 +90,7 @@ def theirs(case: Case) -> Work:
         )
 
     register_env("market", made)
-    config = configured(seats, pilot(seats))
+    config = configured(assignment, pilot(assignment))
     config.environment("market", env_config={}, disable_env_checking=True)
     config.env_runners(env_runner_cls=MultiAgentEnvRunner)
     return _sampling(MultiAgentEnvRunner(config=config), plan)

@@ -41,7 +41,7 @@ def network(model: PPO, seen: VecNormalize, actions: str) -> Network:
     env, policy = market.single(actions), model.policy
     log_std = None if actions == "discrete" else array_of(policy.log_std)
     return Network(
-        Signature.of(env.seat),
+        Signature.of(env.participant),
         layers_of(policy.mlp_extractor.policy_net, policy.action_net),
         env.choice.head(log_std=log_std),
         shift=seen.obs_rms.mean,

@@ -96,7 +96,7 @@ def main(iterations: int = 60, seed: int = 0) -> market.Learnt:
     SequentialTrainer(cfg=trainer, env=env, agents=agent).train()
     single = market.single("continuous")
     network = Network(
-        Signature.of(single.seat),
+        Signature.of(single.participant),
         layers_of(policy.net),
         single.choice.head(log_std=array_of(policy.log_std)),
         shift=array_of(seen.running_mean),

@@ -37,7 +37,7 @@ def main(iterations: int = 20, seed: int = 0) -> market.Learnt:
     np.random.seed(seed)  # noqa: NPY002 - Tianshou explores with numpy's global generator
     envs, single = DummyVectorEnv([market.single] * COPIES), market.single()
     space = single.action_space
-    net = Net(state_shape=(single.seat.size,), action_shape=space.n, hidden_sizes=(64, 64))
+    net = Net(state_shape=(single.participant.size,), action_shape=space.n, hidden_sizes=(64, 64))
     policy: Any = DiscreteQLearningPolicy(
         model=net,
         action_space=space,
@@ -71,7 +71,7 @@ def main(iterations: int = 20, seed: int = 0) -> market.Learnt:
         )
     )
     network = Network(
-        Signature.of(single.seat),
+        Signature.of(single.participant),
         layers_of(*net.model.model),
         single.choice.head(values=True),
         provenance={"library": "tianshou", "algo": "DQN"},
@@ -99,7 +99,7 @@ def both(iterations: int = 10, seed: int = 0) -> market.LearntByBoth:
     agents, single, env = len(market.BOTH), market.single(), wrapped()
     space = single.action_space
     nets = [
-        Net(state_shape=(single.seat.size,), action_shape=space.n, hidden_sizes=(64, 64))
+        Net(state_shape=(single.participant.size,), action_shape=space.n, hidden_sizes=(64, 64))
         for _ in range(agents)
     ]
     policies: list[Any] = [
@@ -155,7 +155,7 @@ def both(iterations: int = 10, seed: int = 0) -> market.LearntByBoth:
     )
     networks = {
         name: Network(
-            Signature.of(env.env.unwrapped.market.seat(name)),
+            Signature.of(env.env.unwrapped.market.spec(name)),
             layers_of(*net.model.model),
             single.choice.head(values=True),
             provenance={"library": "tianshou", "algo": "DQN"},

@@ -72,7 +72,7 @@ def begun(learners: Sequence[str], seed: int) -> Learners:
     single = market.single()
     check_env_specs(wrapped(learners))
     env = SerialEnv(COPIES, partial(wrapped, learners))
-    count, size = len(learners), single.seat.size
+    count, size = len(learners), single.participant.size
     bodies, worths = Bodies(count, size, int(single.action_space.n)), Bodies(count, size, 1)
     actor: Any = ProbabilisticActor(
         TensorDictModule(bodies, [OBSERVATION], [LOGITS]),
@@ -118,7 +118,7 @@ def begun(learners: Sequence[str], seed: int) -> Learners:
     def networks() -> list[Network]:
         return [
             Network(
-                Signature.of(single.market_env.market.seat(name)),
+                Signature.of(single.market_env.market.spec(name)),
                 layers_of(net),
                 single.choice.head(),
                 provenance={"library": "torchrl", "algo": "PPO"},

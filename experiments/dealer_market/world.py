@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mos_agents import scenarios
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
-from mos_agents.policies.base import Deterministic, check_number, quoted, seated
+from mos_agents.policies.base import Deterministic, check_fits, check_number, quoted
 from mos_agents.scenarios import Scenario
 
 
@@ -100,9 +100,9 @@ class Leaning(Deterministic):
         check_number(self, "spread", 0.0)
         check_number(self, "lean", 0.0)
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "offset", "inventory")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "offset", "inventory")
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        inventory = seat.read(observation, "inventory")
-        return quoted(seat, -self.lean * inventory, np.full(inventory.shape, self.spread))
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        inventory = spec.read(observation, "inventory")
+        return quoted(spec, -self.lean * inventory, np.full(inventory.shape, self.spread))

@@ -192,18 +192,18 @@ def forced(
     goes on behind the force, so that afterwards it acts on what it sees then.
     """
     still, memories = frozen(table)
-    seat, learner = place.seats[-1], table.policies[-1]
-    period, offset = seat.turn
+    spec, learner = place.specs[-1], table.policies[-1]
+    period, offset = spec.turn
     shock = plan.lead + (offset - ticks - plan.lead) % period  # its first move after the lead
     found: dict[str, Any] = {"shock": np.array(shock), "period": np.array(period)}
     alone = replace(table, policies=still, memories=list(memories), faults={}, _absent={})
     prices, margins = span_of(place, alone, copy.copy(now), plan, ticks, plan.rest)
     found["alone"], found["alone_margin"] = prices, margins[: plan.lead + plan.after]
-    seen = seat.own(now.observation)
-    level = learner.level_of(seat, seen, prices[shock - 1, :, -1] / CENTS)
+    seen = spec.own(now.observation)
+    level = learner.level_of(spec, seen, prices[shock - 1, :, -1] / CENTS)
     for name, (direction, length) in FORCES.items():
         asked = np.clip(level + direction * plan.steps, 0, learner.grid.size - 1)
-        price = learner.priced(seat, seen, asked)[:, :, 0]
+        price = learner.priced(spec, seen, asked)[:, :, 0]
         force = Forced(still[-1], price, shock, None if length is None else length * period)
         again = replace(
             table,

@@ -1,6 +1,6 @@
 """The clearing house: it calls for quotes, clears the market tick by tick, and keeps the journal.
 
-It knows the participants by their seats and replies only. A tick is cleared once: the same tick
+It knows the participants by their specs and replies only. A tick is cleared once: the same tick
 again gets the last outcome, an older one is refused, and a gap is an error.
 """
 
@@ -58,13 +58,13 @@ class ClearingHouse:
             Call(
                 self.run,
                 self.tick,
-                seat.name,
-                incarnations[seat.name],
-                np.ascontiguousarray(seat.own(self.observation)),
+                spec.name,
+                incarnations[spec.name],
+                np.ascontiguousarray(spec.own(self.observation)),
                 np.ascontiguousarray(self.reward[:, n]),
             )
-            for n, seat in enumerate(self.market.seats)
-            if seat.name not in self.withdrawn
+            for n, spec in enumerate(self.market.specs)
+            if spec.name not in self.withdrawn
         ]
 
     def look_ahead(self) -> None:
@@ -80,17 +80,17 @@ class ClearingHouse:
         batch = len(self.reward)
         shape = (batch, self.market.layout.L, len(self.market.quotes.features))
         actions, absent = np.full(shape, np.nan), {}
-        for seat in self.market.seats:
-            if seat.name in self.withdrawn:
+        for spec in self.market.specs:
+            if spec.name in self.withdrawn:
                 continue
-            reply = replies[seat.name]
+            reply = replies[spec.name]
             if isinstance(reply, str):
-                absent[seat.name] = reply
+                absent[spec.name] = reply
                 continue
             try:
-                actions[:, seat.listings] = seat.checked(reply.action, batch)
+                actions[:, spec.listings] = spec.checked(reply.action, batch)
             except QuoteRefused:
-                absent[seat.name] = "failed"
+                absent[spec.name] = "failed"
         return actions, absent
 
     def clear(self, at: int, actions: Array, absent: Mapping[str, str]) -> Step:

@@ -96,7 +96,7 @@ class EpisodeShard(Shard):
 
     def __init__(self, config: EnvServerConfig, run: str, seed: int, runtime: Runtime) -> None:
         super().__init__(config.plan(run, seed), runtime, (config.market, config.policies))
-        self._outside = [s for s in config.market.seats if s.name not in config.policies]
+        self._outside = [s for s in config.market.specs if s.name not in config.policies]
         self._on_fault = config.on_fault
         self._gone = np.zeros((len(self.markets), config.market.layout.N), np.bool_)
         self.faults: Faults = {}
@@ -110,9 +110,9 @@ class EpisodeShard(Shard):
         ended = self._tell_apart(replies)
         if ended is not None:
             return ended
-        for seat in self._outside:
-            own = actions[:, seat.listings]
-            replies[seat.name] = Reply(self.plan.run, house.tick, seat.name, 0, own)
+        for spec in self._outside:
+            own = actions[:, spec.listings]
+            replies[spec.name] = Reply(self.plan.run, house.tick, spec.name, 0, own)
         everybody, absent = house.stacked(replies)
         if self._gone.any():
             everybody[self._gone[:, self.market.layout.seller]] = np.nan
@@ -125,7 +125,7 @@ class EpisodeShard(Shard):
         """Count who said nothing usable, and why; the fault that ends the episode, if one does."""
         at, batch = self.house.tick, len(self.markets)
         for name in self.policies:
-            there = ~self._gone[:, self.market.seat(name).number]
+            there = ~self._gone[:, self.market.spec(name).number]
             reply = replies.get(name, "withdrawn")
             if isinstance(reply, str):  # nobody's code failed: late, lost on the way, or gone
                 count(self.faults, name, reply, at, batch)
@@ -141,7 +141,7 @@ class EpisodeShard(Shard):
                 return Fault(name, reason, at, int(bad.sum()))
             count(self.faults, name, reason, at, int(bad.sum()))
             if self._on_fault == "withdraw":
-                self._gone[bad, self.market.seat(name).number] = True
+                self._gone[bad, self.market.spec(name).number] = True
         return None
 
 

@@ -1,6 +1,6 @@
 """A participant as an actor: it holds its own policy and memory, and answers calls for quotes.
 
-Nothing here knows how messages travel. A participant has its seat, its policy and luck of its own;
+Nothing here knows how messages travel. A participant has its spec, its policy and luck of its own;
 the market's state, its luck and the other participants never reach it.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from mos_agents.actors.memories import flatten, restored, template_of
 from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.random import Streams
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy, heard
 from mos_agents.policies.faults import is_own_fault
@@ -53,13 +53,18 @@ class Participant:
     """
 
     def __init__(
-        self, run: str, seat: Seat, policy: Policy, streams: Streams, incarnation: int = 0
+        self,
+        run: str,
+        spec: ParticipantSpec,
+        policy: Policy,
+        streams: Streams,
+        incarnation: int = 0,
     ) -> None:
         """`streams` is all the luck of this participant and of nobody else: the run's seed, from
         which everybody's follows, stays with the clearing house."""
-        self.run, self.seat, self.policy, self.incarnation = run, seat, policy, incarnation
+        self.run, self.spec, self.policy, self.incarnation = run, spec, policy, incarnation
         self.streams = streams
-        self.memory = policy.start(seat, len(streams.markets))
+        self.memory = policy.start(spec, len(streams.markets))
         self._template = template_of(self.memory)  # a policy may write to its own lists
         self.tick = -1
         self._last: Reply | None = None
@@ -70,14 +75,14 @@ class Participant:
         if call.tick == self.tick and self._last is not None:
             return self._last
         if call.tick <= self.tick:
-            raise MessageError(f"{self.seat.name}: tick {call.tick} is over, now is {self.tick}")
+            raise MessageError(f"{self.spec.name}: tick {call.tick} is over, now is {self.tick}")
         if call.tick != self.tick + 1:
             raise MessageError(
-                f"{self.seat.name}: tick {call.tick} after {self.tick} leaves a gap; catch up first"
+                f"{self.spec.name}: tick {call.tick} after {self.tick} leaves a gap; catch up first"
             )
         action, fault = self._act(call)
         self.tick = call.tick
-        self._last = Reply(self.run, call.tick, self.seat.name, self.incarnation, action, fault)
+        self._last = Reply(self.run, call.tick, self.spec.name, self.incarnation, action, fault)
         return self._last
 
     def catch_up(self, calls: Sequence[Call]) -> int:
@@ -87,7 +92,7 @@ class Participant:
                 self._act(call)
                 self.tick, self._last = call.tick, None
             elif call.tick > self.tick:
-                raise MessageError(f"{self.seat.name}: tick {call.tick} after {self.tick}: a gap")
+                raise MessageError(f"{self.spec.name}: tick {call.tick} after {self.tick}: a gap")
         return self.tick
 
     def snapshot(self) -> Snapshot:
@@ -110,14 +115,14 @@ class Participant:
         try:
             self.memory = heard(  # what was heard stays, also where acting upon it fails
                 self.policy,
-                self.seat,
+                self.spec,
                 np.array(call.observation),
                 np.array(call.reward),
                 self.memory,
                 shocks,
             )
             checked, memory = decision(
-                self.policy, self.seat, np.array(call.observation), self.memory, shocks
+                self.policy, self.spec, np.array(call.observation), self.memory, shocks
             )
         except BaseException as error:  # a failure costs it a move, and nobody else
             if not is_own_fault(error):
@@ -129,12 +134,12 @@ class Participant:
     def _addressed(self, call: Call) -> None:
         for name, own in (
             ("run", self.run),
-            ("participant", self.seat.name),
+            ("participant", self.spec.name),
             ("incarnation", self.incarnation),
         ):
             if getattr(call, name) != own:
                 raise MessageError(
-                    f"{self.seat.name}: call with {name}={getattr(call, name)!r}, but it is {own!r}"
+                    f"{self.spec.name}: call with {name}={getattr(call, name)!r}, but it is {own!r}"
                 )
 
 
@@ -145,11 +150,11 @@ class Host:
     """
 
     def __init__(self, participants: Sequence[Participant]) -> None:
-        self._of = {p.seat.name: p for p in participants}
+        self._of = {p.spec.name: p for p in participants}
 
     def begin(self, parts: Sequence[tuple[Any, ...]]) -> None:
         """Another run: other participants take the place of these."""
-        self._of = {p.seat.name: p for p in (Participant(*part) for part in parts)}
+        self._of = {p.spec.name: p for p in (Participant(*part) for part in parts)}
 
     def awake(self) -> list[str]:
         """Who is here. A first draw makes sure that no tick waits for anything to be compiled."""

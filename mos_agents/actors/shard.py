@@ -32,7 +32,7 @@ from mos_agents.actors.participant import Snapshot, checked_memories
 from mos_agents.actors.runtime import Answer, Runtime
 from mos_agents.actors.summaries import Progress, Summaries, Summary
 from mos_agents.market.random import Streams
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies.base import Policy
@@ -121,7 +121,7 @@ class Shard:
         self.markets = np.array(plan.markets)
         self.house = ClearingHouse(plan.run, self.market, plan.seed, self.markets)
         for name, policy in self.policies.items():  # told at once, not by its actor
-            _check_start(self.market.seat(name), policy)
+            _check_start(self.market.spec(name), policy)
         self._roster = self._housing()
         self._incarnation = dict.fromkeys(self.market.layout.participants, 0)
         self._lives = [0] * len(self._roster)
@@ -300,11 +300,11 @@ class Shard:
         return born is not None and time.monotonic() - born < self.plan.starting
 
     def _raise(self, i: int) -> None:
-        """A host with its participants' seats, policies and luck: nothing of anybody else's."""
+        """A host with its participants' specs, policies and luck: nothing of anybody else's."""
         parts = [
             (
                 self.plan.run,
-                self.market.seat(name),
+                self.market.spec(name),
                 self.policies[name],
                 Streams.of(self.plan.seed, self.markets, owner=name),
                 self._incarnation[name],
@@ -530,17 +530,17 @@ class Shard:
         )
 
 
-def _check_start(seat: Seat, policy: Policy) -> None:
+def _check_start(spec: ParticipantSpec, policy: Policy) -> None:
     """InputError where a policy cannot begin, or would not come back from what it remembers."""
     try:
-        flatten(policy.start(seat, 1))
+        flatten(policy.start(spec, 1))
     except InputError as error:
         told = str(error)
-        raise InputError(told if seat.name in told else f"{seat.name}: {told}") from None
+        raise InputError(told if spec.name in told else f"{spec.name}: {told}") from None
     except BaseException as error:
         if not is_own_fault(error):
             raise
-        raise InputError(f"{seat.name}: its policy cannot start: {describe(error)}") from None
+        raise InputError(f"{spec.name}: its policy cannot start: {describe(error)}") from None
 
 
 def _listed(value: Any, calls: Sequence[Call]) -> list[Any]:

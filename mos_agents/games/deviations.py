@@ -64,8 +64,8 @@ def deviate(
         )
     alone = frozen.paths(cycles, lead + ticks)
     wanted = _levels(stage, player, alone[:, lead], to)
-    seat = stage.market.seat(stage.players[player])
-    period, offset = seat.turn
+    spec = stage.market.spec(stage.players[player])
+    period, offset = spec.turn
     on_move = (cycles.phase + lead - offset) % period == 0
     own = stage.levels(alone[:, lead])[:, player]
     points = np.flatnonzero(on_move & (wanted != own))

@@ -47,7 +47,7 @@ class RepeatedGame:
                     "q_learning is; play it tick by tick with mos_agents.rollout"
                 )
         for name in learners:
-            if market.seat(name).turn[0] == 0:
+            if market.spec(name).turn[0] == 0:
                 raise InputError(
                     "schedule: random moves are played tick by tick only; use simultaneous, "
                     "alternating or periodic ones"
@@ -55,7 +55,7 @@ class RepeatedGame:
         stage = StageGame.of(market, learners)
         made = cls(stage, tuple(learners[name] for name in stage.players))
         for i, (name, learner) in enumerate(zip(stage.players, made.learners, strict=True)):
-            learner.start(market.seat(name), 1)
+            learner.start(market.spec(name), 1)
             if learner.payoffs is not None and not np.array_equal(learner.payoffs, stage.own(i)):
                 raise InputError(
                     f"{name}: q_learning.payoffs are not what this market pays; the compiled game "
@@ -115,15 +115,15 @@ class RepeatedGame:
         """
         stage, n = self.stage, self.n
         rows = np.concatenate(([0], np.cumsum([self.states(i) for i in range(n)]))).astype(np.int64)
-        seats = [stage.market.seat(name) for name in stage.players]
+        specs = [stage.market.spec(name) for name in stage.players]
         numbers = {
             name: np.array([getattr(one, name) for one in self.learners])
             for name in ("alpha", "epsilon_floor", "periods")
         }
-        seated = list(zip(self.learners, seats, strict=True))
-        numbers["delta"] = np.array([one.tick_delta(seat) for one, seat in seated])
-        numbers["decay"] = np.array([one.tick_decay(seat) for one, seat in seated])
-        turns = np.array([seat.turn for seat in seats], np.int64)
+        assigned = list(zip(self.learners, specs, strict=True))
+        numbers["delta"] = np.array([one.tick_delta(spec) for one, spec in assigned])
+        numbers["decay"] = np.array([one.tick_decay(spec) for one, spec in assigned])
+        turns = np.array([spec.turn for spec in specs], np.int64)
         keys = np.stack([Streams.of(seed, 1, owner=name).key for name in stage.players])
         full = np.array([one.payoffs is not None for one in self.learners])
         two = n == 2 and not full.any() and bool((numbers["periods"] == 1).all())

@@ -280,13 +280,13 @@ def fingerprint(task: Task) -> str:
     digest = hashlib.sha256()
     for array in (stage.payoffs, stage.states, stage.first_states, stage.first_levels):
         digest.update(np.ascontiguousarray(array).tobytes())
-    seats = [stage.market.seat(name) for name in stage.players]
+    specs = [stage.market.spec(name) for name in stage.players]
     told = [
         "mos-agents sessions, form 1",
         digest.hexdigest(),
         *(
-            f"{seat.name} {seat.turn} {learner!r}"
-            for seat, learner in zip(seats, task.game.learners, strict=True)
+            f"{spec.name} {spec.turn} {learner!r}"
+            for spec, learner in zip(specs, task.game.learners, strict=True)
         ),
         f"seed {task.seed} periods {task.periods} window {task.window} tail {task.tail}",
     ]

@@ -19,7 +19,7 @@ from mos_agents.learners.levels import Levels
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.schedules import Simultaneous
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray
 
@@ -52,7 +52,7 @@ class StageGame:
 
         Raises InputError where a tick does not tell all, or two levels are the same to the house.
         """
-        players, chosen, seats = _seated(market, learners)
+        players, chosen, specs = _assigned(market, learners)
         still = market.with_parts(schedule=Simultaneous())
         sizes = [lv.grid.size for lv in chosen]
         count = int(np.prod([float(m) for m in sizes]))
@@ -68,20 +68,20 @@ class StageGame:
             part = slice(begin, min(begin + CHUNK, count))
             numbers = np.arange(part.start, part.stop)
             levels = np.stack(np.unravel_index(numbers, sizes), axis=1)
-            _put(still, seats, chosen, levels, payoffs[part], prices[part], states[:, part])
+            _put(still, specs, chosen, levels, payoffs[part], prices[part], states[:, part])
         state = market.start(1)
         first = market.first_observation(state, Streams.of(0, 1).at(0))
         first_states, first_levels = np.empty(n, np.int64), np.empty(n, np.int64)
-        for i, (seat, lv) in enumerate(zip(seats, chosen, strict=True)):
-            own = seat.own(first)
-            ask = seat.read(own, "own_ask")
-            first_states[i] = lv.encode(seat, own, lv.opening_rivals(seat, own))[0, 0]
-            first_levels[i] = lv.level_of(seat, own, ask)[0, 0]
-            if not _moves_first(seat) and not np.array_equal(
-                lv.priced(seat, own, first_levels[i].reshape(1, 1))[:, :, 0], ask
+        for i, (spec, lv) in enumerate(zip(specs, chosen, strict=True)):
+            own = spec.own(first)
+            ask = spec.read(own, "own_ask")
+            first_states[i] = lv.encode(spec, own, lv.opening_rivals(spec, own))[0, 0]
+            first_levels[i] = lv.level_of(spec, own, ask)[0, 0]
+            if not _moves_first(spec) and not np.array_equal(
+                lv.priced(spec, own, first_levels[i].reshape(1, 1))[:, :, 0], ask
             ):
                 raise InputError(
-                    f"{seat.name}: opens at {ask[0].round(6).tolist()} and moves later than tick 0;"
+                    f"{spec.name}: opens at {ask[0].round(6).tolist()} and moves later than tick 0;"
                     " its opening price (catalogue.reference_price) must be one of its levels"
                 )
         return cls(market, players, chosen, payoffs, prices, states, first_states, first_levels)
@@ -104,9 +104,9 @@ class StageGame:
     @cached_property
     def state_counts(self) -> IntArray:
         """[n] situations that one period can leave each player in."""
-        seats = [self.market.seat(name) for name in self.players]
+        specs = [self.market.spec(name) for name in self.players]
         return np.array(
-            [lv.states_now(seat) for lv, seat in zip(self.learners, seats, strict=True)], np.int64
+            [lv.states_now(spec) for lv, spec in zip(self.learners, specs, strict=True)], np.int64
         )
 
     def levels(self, profile: Any) -> IntArray:
@@ -143,36 +143,36 @@ class StageGame:
         return self.own(player).mean(axis=1)
 
 
-def _seated(
+def _assigned(
     market: Market, learners: Mapping[str, Levels]
-) -> tuple[tuple[str, ...], tuple[Levels, ...], tuple[Seat, ...]]:
+) -> tuple[tuple[str, ...], tuple[Levels, ...], tuple[ParticipantSpec, ...]]:
     for name, one in learners.items():
-        market.seat(name)
+        market.spec(name)
         if not isinstance(one, Levels):
             raise InputError(f"{name}: {one!r:.60} has no levels; a finite game is for learners")
     players = tuple(name for name in market.layout.participants if name in learners)
     if not players:
         raise InputError("learners={} must name one or more participants")
     chosen = tuple(learners[name] for name in players)
-    seats = tuple(market.seat(name) for name in players)
-    for seat, lv in zip(seats, chosen, strict=True):
-        lv.check_seat(seat)
-        if lv.heads(seat) != 1:
+    specs = tuple(market.spec(name) for name in players)
+    for spec, lv in zip(specs, chosen, strict=True):
+        lv.check_spec(spec)
+        if lv.heads(spec) != 1:
             raise InputError(
-                f"{seat.name}: has {lv.heads(seat)} listings and a choice for each; the finite "
+                f"{spec.name}: has {lv.heads(spec)} listings and a choice for each; the finite "
                 "game needs one choice a player: set scope='firm'"
             )
-    return players, chosen, seats
+    return players, chosen, specs
 
 
-def _moves_first(seat: Seat) -> bool:
-    period, offset = seat.turn
+def _moves_first(spec: ParticipantSpec) -> bool:
+    period, offset = spec.turn
     return period > 0 and -offset % period == 0
 
 
 def _put(
     market: Market,
-    seats: tuple[Seat, ...],
+    specs: tuple[ParticipantSpec, ...],
     learners: tuple[Levels, ...],
     levels: IntArray,
     payoffs: Array,
@@ -187,23 +187,23 @@ def _put(
     actions = np.ascontiguousarray(
         np.broadcast_to(_opening(market), (batch, market.layout.L, market.action_width))
     ).copy()
-    for i, (seat, lv) in enumerate(zip(seats, learners, strict=True)):
-        actions[:, seat.listings] = lv.priced(seat, seat.own(first), levels[:, i : i + 1])
+    for i, (spec, lv) in enumerate(zip(specs, learners, strict=True)):
+        actions[:, spec.listings] = lv.priced(spec, spec.own(first), levels[:, i : i + 1])
     step = tick(market, state, actions, streams.at(0))
-    numbers = [seat.number for seat in seats]
+    numbers = [spec.number for spec in specs]
     payoffs[:] = step.reward[:, numbers]
-    for i, (seat, lv) in enumerate(zip(seats, learners, strict=True)):
-        own = seat.own(step.observation)
-        opening = lv.opening_rivals(seat, seat.own(first))
-        asked = seat.read(own, "own_ask")
+    for i, (spec, lv) in enumerate(zip(specs, learners, strict=True)):
+        own = spec.own(step.observation)
+        opening = lv.opening_rivals(spec, spec.own(first))
+        asked = spec.read(own, "own_ask")
         prices[:, i] = asked.mean(axis=1)
-        states[i] = lv.encode(seat, own, opening)[:, 0]
-        wrong = lv.level_of(seat, own, asked)[:, 0] != levels[:, i]
+        states[i] = lv.encode(spec, own, opening)[:, 0]
+        wrong = lv.level_of(spec, own, asked)[:, 0] != levels[:, i]
         if wrong.any():
             at = int(np.flatnonzero(wrong)[0])
             wanted = lv.grid[levels[at, i]]
             raise InputError(
-                f"{seat.name}: the house turns level {wanted:.6g} into another price "
+                f"{spec.name}: the house turns level {wanted:.6g} into another price "
                 f"({asked[at, 0]:.6g}): set quotes.tick_size=0, quotes.min_margin=-0.99 and "
                 "quotes.max_relative_change=.inf, or levels that its rules allow"
             )

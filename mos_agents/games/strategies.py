@@ -59,12 +59,12 @@ class Frozen:
     @property
     def phases(self) -> int:
         """Ticks after which the schedule repeats itself."""
-        seats = [self.game.stage.market.seat(name) for name in self.game.stage.players]
-        return math.lcm(*(seat.turn[0] for seat in seats))
+        specs = [self.game.stage.market.spec(name) for name in self.game.stage.players]
+        return math.lcm(*(spec.turn[0] for spec in specs))
 
     def _tables(self) -> Any:
         game, stage = self.game, self.game.stage
-        seats = [stage.market.seat(name) for name in stage.players]
+        specs = [stage.market.spec(name) for name in stage.players]
         rows = np.concatenate(([0], np.cumsum([game.states(i) for i in range(game.n)])))
         return (
             stage.states,
@@ -73,7 +73,7 @@ class Frozen:
             stage.state_counts,
             rows.astype(np.int64),
             np.array([one.periods for one in game.learners], np.int64),
-            np.array([seat.turn for seat in seats], np.int64),
+            np.array([spec.turn for spec in specs], np.int64),
         )
 
     def cycles(self) -> Cycles:
@@ -114,7 +114,7 @@ class Frozen:
         for i, (name, learner) in enumerate(
             zip(self.game.stage.players, self.game.learners, strict=True)
         ):
-            memory = learner.start(self.game.stage.market.seat(name), len(self.played))
+            memory = learner.start(self.game.stage.market.spec(name), len(self.played))
             best = self.played.best[:, begin : begin + self.game.states(i)].reshape(-1)
             q = np.zeros_like(memory.q)
             q[np.arange(best.size), best] = 1.0
@@ -173,7 +173,7 @@ class Frozen:
         if any(one.periods != 1 for one in self.game.learners):
             raise InputError("exact values are for memories of one period; set periods=1")
         stage, learner = self.game.stage, self.game.learners[player]
-        delta = learner.tick_delta(stage.market.seat(stage.players[player]))
+        delta = learner.tick_delta(stage.market.spec(stage.players[player]))
         if not delta < 1.0:
             raise InputError(f"delta={learner.delta} must be < 1: the sum of rewards is not finite")
         successors, own = moves(
@@ -196,8 +196,8 @@ class Frozen:
             on = slice(cycles.start[s], cycles.start[s + 1])
             profile, phase = cycles.profile[on], cycles.phase[on]
             for i in range(n):
-                seat, pay = stage.market.seat(stage.players[i]), stage.payoffs[:, i]
-                delta = self.game.learners[i].tick_delta(seat)
+                spec, pay = stage.market.spec(stage.players[i]), stage.payoffs[:, i]
+                delta = self.game.learners[i].tick_delta(spec)
                 successors, own = moves(
                     self.played.best[s], i, self.phases, len(pay), *self._tables()
                 )

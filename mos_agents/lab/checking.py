@@ -68,10 +68,10 @@ def _learnt(path: Path) -> list[str]:
     arrays = read_memory(path)
     if "facts" in arrays:
         network = learners.load_network(path)
-        seat = network.seat
+        spec = network.signature
         return [
-            f"{path} is a trained network of {seat.participant} ({seat.role}): "
-            f"{plural(seat.listings, 'listing')}, {plural(len(network.layers), 'layer')}",
+            f"{path} is a trained network of {spec.participant} ({spec.role}): "
+            f"{plural(spec.listings, 'listing')}, {plural(len(network.layers), 'layer')}",
             f"use it in a scenario: policy: {{kind: network, path: {path}}}",
         ]
     sizes = ", ".join(f"{name} {list(array.shape)}" for name, array in list(arrays.items())[:8])

@@ -123,7 +123,7 @@ def cut(frozen: Frozen, cycles: Cycles, player: int) -> dict[str, Array]:
     answer = response(pair)
     shown = slice(paths.shock - LEAD, paths.shock + AFTER)
     stage = frozen.game.stage
-    delta = frozen.game.learners[player].tick_delta(stage.market.seat(stage.players[player]))
+    delta = frozen.game.learners[player].tick_delta(stage.market.spec(stage.players[player]))
     back = punishment(pair, Return(to="cycle"))
     values = {
         "weight": np.ones(len(paths.session)),

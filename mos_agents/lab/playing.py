@@ -75,7 +75,7 @@ def play(
     say_files(scenario, market, read)
     if not compiled():
         say("compiling the market's kernels: up to a minute, once")
-    steps, table = loop_of(scenario)  # refuses an ill-seated policy before there is a folder
+    steps, table = loop_of(scenario)  # refuses a policy that does not fit before there is a folder
     recording = runs.record(
         market,
         out,

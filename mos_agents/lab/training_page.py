@@ -13,10 +13,10 @@ from mos_agents.report.drawing import Table
 from mos_agents.report.page import Sheet, sheet_html, written
 from mos_agents.scenarios import inline
 from mos_agents.sweeps.training import unrepeated
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.evaluating import without_training
 from mos_agents.training.folder import TrainingRun, fault_lines
 from mos_agents.training.plan import TrainingPlan, plain
-from mos_agents.training.seats import Seats
 
 HEAD = (
     "learner",
@@ -43,29 +43,35 @@ def write(run: TrainingRun) -> Path:
 def sheet(run: TrainingRun) -> Sheet:
     """What the page shows."""
     plan, records = run.plan, run.metrics()
-    seats = Seats.of(plan)
-    policy_of = {agent: policy.name for policy in seats.policies for agent in policy.agents}
+    assignment = TrainingAssignment.of(plan)
+    policy_of = {agent: policy.name for policy in assignment.policies for agent in policy.agents}
     last: Mapping[str, Any] = records[-1] if records else {"iteration": 0, "steps": 0}
-    own = without_training(seats) if records else {}
+    own = without_training(assignment) if records else {}
     return Sheet(
         "training",
         run.folder.name,
-        lead(plan, seats.agents),
+        lead(plan, assignment.agents),
         [
             ("scenario", plan.scenario.name),
             ("algorithm", f"{plan.algo}, {plan.actions}"),
-            ("learners", f"{len(seats.agents):,}"),
+            ("learners", f"{len(assignment.agents):,}"),
             ("iterations", f"{last['iteration']:,} of {plan.iterations:,}"),
             ("market ticks", f"{last['steps']:,}"),
             ("seed", str(plan.seed)),
         ],
         notes(run, records),
-        trainings.pictures(records, seats.agents, list(dict.fromkeys(policy_of.values())), own),
+        trainings.pictures(
+            records, assignment.agents, list(dict.fromkeys(policy_of.values())), own
+        ),
         "Learners",
-        Table(HEAD, tuple(row(records, a, policy_of[a], own.get(a)) for a in seats.agents), CAPTION)
+        Table(
+            HEAD,
+            tuple(row(records, a, policy_of[a], own.get(a)) for a in assignment.agents),
+            CAPTION,
+        )
         if records
         else Table((), ()),
-        made(run, records, seats),
+        made(run, records, assignment),
         (run.folder / "scenario.yaml").read_text(),
         fault_lines(records, run.facts.get("faults") or ()),
     )
@@ -117,7 +123,7 @@ def notes(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def made(
-    run: TrainingRun, records: Sequence[Mapping[str, Any]], seats: Seats
+    run: TrainingRun, records: Sequence[Mapping[str, Any]], assignment: TrainingAssignment
 ) -> list[tuple[str, str]]:
     """How it came about."""
     plan, facts = run.plan, run.facts
@@ -128,15 +134,15 @@ def made(
         ("checkpoints", f"after iteration {kept}" if kept else "none"),
         ("seconds", f"{records[-1]['seconds']:,.1f}" if records else "none"),
         ("settings", ", ".join(f"{name} {inline(value)}" for name, value in settings(plan))),
-        *others(plan, seats),
+        *others(plan, assignment),
         ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
         ("to play what was learnt", f"mos run {shown(run.folder / 'trained.yaml')}"),
     ]
 
 
-def others(plan: TrainingPlan, seats: Seats) -> list[tuple[str, str]]:
+def others(plan: TrainingPlan, assignment: TrainingAssignment) -> list[tuple[str, str]]:
     """What those play who do not learn; nothing where all of them do."""
-    if set(seats.playing.layout.participants) == set(seats.agents):
+    if set(assignment.playing.layout.participants) == set(assignment.agents):
         return []
     told = ", ".join(f"{name} {kind_of(one)}" for name, one in plan.policies.items())
     return [("others play", told or "what the scenario says")]

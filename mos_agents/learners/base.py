@@ -17,7 +17,7 @@ import numpy as np
 from mos_agents.learners.levels import Levels, check_room
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, check_numbers
 
@@ -72,26 +72,26 @@ class Clocks:
     discount_per: str = "tick"
     explore_per: str = "tick"
 
-    def check(self, learner: Any, seat: Seat) -> None:
-        """InputError where a seat cannot tell how many ticks lie between its moves."""
+    def check(self, learner: Any, spec: ParticipantSpec) -> None:
+        """InputError where a spec cannot tell how many ticks lie between its moves."""
         for name in ("discount_per", "explore_per"):
-            if getattr(self, name) == "move" and seat.turn[0] == 0:
+            if getattr(self, name) == "move" and spec.turn[0] == 0:
                 raise InputError(
-                    f"{seat.name}: {learner.kind}.{name}='move' needs moves at fixed distances, "
+                    f"{spec.name}: {learner.kind}.{name}='move' needs moves at fixed distances, "
                     f"but here they come by chance; give {name}='tick', or another schedule"
                 )
 
-    def tick_discount(self, discount: float, seat: Seat) -> float:
+    def tick_discount(self, discount: float, spec: ParticipantSpec) -> float:
         """The discount factor per tick."""
-        return discount if self.discount_per == "tick" else float(discount ** (1 / seat.turn[0]))
+        return discount if self.discount_per == "tick" else float(discount ** (1 / spec.turn[0]))
 
-    def tick_rate(self, rate: float, seat: Seat) -> float:
+    def tick_rate(self, rate: float, spec: ParticipantSpec) -> float:
         """The rate per tick at which exploration falls."""
-        return rate if self.explore_per == "tick" else rate / seat.turn[0]
+        return rate if self.explore_per == "tick" else rate / spec.turn[0]
 
-    def age(self, at: int, seat: Seat) -> float:
+    def age(self, at: int, spec: ParticipantSpec) -> float:
         """Ticks, or moves, that exploration has fallen for at tick `at`."""
-        return at if self.explore_per == "tick" else at / seat.turn[0]
+        return at if self.explore_per == "tick" else at / spec.turn[0]
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,11 @@ class Learner(Levels):
         """[B, H] levels drawn with `chances`."""
         return drawn(self.chances(tables, rows, at), shocks.uniforms("choose", rows.shape[1]))
 
-    def start(self, seat: Seat, batch: int) -> Memory:
-        self.check_seat(seat)
-        self.clocks.check(self, seat)
-        check_room([(seat, self)], batch)
-        heads, states = self.heads(seat), self.states(seat)
+    def start(self, spec: ParticipantSpec, batch: int) -> Memory:
+        self.check_spec(spec)
+        self.clocks.check(self, spec)
+        check_room([(spec, self)], batch)
+        heads, states = self.heads(spec), self.states(spec)
         whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
         return Memory(
             self.tables(batch, heads, states),
@@ -146,90 +146,97 @@ class Learner(Levels):
             money + 1.0,
             whole.copy(),
             whole.copy(),
-            np.zeros((batch, needed_openings(self, seat))),
+            np.zeros((batch, needed_openings(self, spec))),
             np.zeros(1, np.int64),
         )
 
     def learn(
-        self, seat: Seat, observation: Array, reward: Array, memory: Memory, shocks: Shocks
+        self,
+        spec: ParticipantSpec,
+        observation: Array,
+        reward: Array,
+        memory: Memory,
+        shocks: Shocks,
     ) -> Memory:
         """Add up the last tick's reward; on the own turn, learn from the move that is now over."""
         at = int(memory.clock[0])
         if at == 0 and memory.opening.shape[1]:
-            memory = memory._replace(opening=self.opening_rivals(seat, observation))
+            memory = memory._replace(opening=self.opening_rivals(spec, observation))
         made = memory.row >= 0
         if not made.any():
             return memory
-        earned = np.broadcast_to(self.profit(seat, observation, reward), made.shape)
+        earned = np.broadcast_to(self.profit(spec, observation, reward), made.shape)
         memory.gain[made] += memory.power[made] * earned[made]
-        memory.power[made] *= self.clocks.tick_discount(self.discount, seat)
+        memory.power[made] *= self.clocks.tick_discount(self.discount, spec)
         memory.ticks[made] += 1
-        if on_turn(seat.turn, at):
-            after, _ = situation(self, seat, observation, memory.before, memory.opening)
-            stood = self.stood(seat, observation, memory)
+        if on_turn(spec.turn, at):
+            after, _ = situation(self, spec, observation, memory.before, memory.opening)
+            stood = self.stood(spec, observation, memory)
             over = (memory.row, stood, memory.level, memory.gain, memory.power, memory.ticks, after)
             self.correct(memory.tables, Moves(*(part[made] for part in over)))
         return memory
 
-    def stood(self, seat: Seat, observation: Array, memory: Memory) -> IntArray:
+    def stood(self, spec: ParticipantSpec, observation: Array, memory: Memory) -> IntArray:
         """[B, H] the level in force in the last tick: the last move's, or, where turns are not
         known, what the own quote says."""
-        if seat.turn[0] > 0:
+        if spec.turn[0] > 0:
             return memory.level
-        return self.level_of(seat, observation, seat.read(observation, "own_ask"))
+        return self.level_of(spec, observation, spec.read(observation, "own_ask"))
 
     def act(
-        self, seat: Seat, observation: Array, memory: Memory, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Memory, shocks: Shocks
     ) -> tuple[Array, Memory]:
         at = int(memory.clock[0])
-        rows, now = situation(self, seat, observation, memory.before, memory.opening)
+        rows, now = situation(self, spec, observation, memory.before, memory.opening)
         after = memory._replace(clock=memory.clock + 1, before=now)
-        if not on_turn(seat.turn, at):
-            return self.priced(seat, observation, memory.level), after
-        level = self.choose(memory.tables, rows, self.clocks.age(at, seat), shocks)
+        if not on_turn(spec.turn, at):
+            return self.priced(spec, observation, memory.level), after
+        level = self.choose(memory.tables, rows, self.clocks.age(at, spec), shocks)
         money = np.zeros(rows.shape)
         after = after._replace(
             row=rows, level=level, gain=money, power=money + 1.0, ticks=np.zeros_like(rows)
         )
-        return self.priced(seat, observation, level), after
+        return self.priced(spec, observation, level), after
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Memory) -> Array:
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Memory
+    ) -> Array:
         at = int(memory.clock[0])
-        if on_turn(seat.turn, at):
-            rows, _ = situation(self, seat, observation, memory.before, memory.opening)
-            chances = self.chances(memory.tables, rows, self.clocks.age(at, seat))
+        if on_turn(spec.turn, at):
+            rows, _ = situation(self, spec, observation, memory.before, memory.opening)
+            chances = self.chances(memory.tables, rows, self.clocks.age(at, spec))
         else:  # who is not on the move repeats itself
             chances = (memory.level[:, :, None] == np.arange(self.grid.size)).astype(np.float64)
-        return chance_of(self, seat, observation, action, chances)
+        return chance_of(self, spec, observation, action, chances)
 
 
 # --- turns and situations -------------------------------------------------------------------------
 
 
 def on_turn(turn: tuple[int, int], at: int) -> bool:
-    """Whether a seat moves at this tick; always, where that cannot be told beforehand."""
+    """Whether a participant moves at this tick; always, where that cannot be told beforehand."""
     period, offset = turn
     return period == 0 or (at - offset) % period == 0
 
 
-def needed_openings(levels: Levels, seat: Seat) -> int:
+def needed_openings(levels: Levels, spec: ParticipantSpec) -> int:
     """How many rivals' opening prices have to be remembered to read their levels."""
     relative = levels.scope == "firm" and levels.relative_to == "opening"
-    return levels.rivals(seat) if relative and levels.sees not in ("own", "nothing") else 0
+    return levels.rivals(spec) if relative and levels.sees not in ("own", "nothing") else 0
 
 
 def situation(
-    levels: Levels, seat: Seat, observation: Array, before: IntArray, opening: Array
+    levels: Levels, spec: ParticipantSpec, observation: Array, before: IntArray, opening: Array
 ) -> tuple[IntArray, IntArray]:
     """[B, H] the rows of the tables for the situation now, and the situation of this period."""
-    now = levels.encode(seat, observation, opening if opening.shape[1] else None)
-    return rows_of(levels, seat, now, before), now
+    now = levels.encode(spec, observation, opening if opening.shape[1] else None)
+    return rows_of(levels, spec, now, before), now
 
 
-def rows_of(levels: Levels, seat: Seat, now: IntArray, before: IntArray) -> IntArray:
+def rows_of(levels: Levels, spec: ParticipantSpec, now: IntArray, before: IntArray) -> IntArray:
     """[B, H] the rows of the tables for the situation now, given that of the period before."""
-    state = now if levels.periods == 1 else now * levels.states_now(seat) + before
-    rows: IntArray = np.arange(now.size).reshape(now.shape) * levels.states(seat) + state
+    state = now if levels.periods == 1 else now * levels.states_now(spec) + before
+    rows: IntArray = np.arange(now.size).reshape(now.shape) * levels.states(spec) + state
     return rows
 
 
@@ -267,7 +274,7 @@ def drawn(chances: Array, uniforms: Array) -> IntArray:
 
 
 def chance_of(
-    levels: Levels, seat: Seat, observation: Array, action: Array, chances: Array
+    levels: Levels, spec: ParticipantSpec, observation: Array, action: Array, chances: Array
 ) -> Array:
     """[B] the chance of an action [B, L_n, A] when heads choose levels with chances [B, H, m].
 
@@ -276,7 +283,7 @@ def chance_of(
     batch, heads, count = chances.shape
     found = np.zeros((batch, heads))
     for a in range(count):
-        own = levels.priced(seat, observation, np.full((batch, heads), a))
+        own = levels.priced(spec, observation, np.full((batch, heads), a))
         asked: Any = (np.abs(action - own) <= 1e-9 * np.maximum(1.0, np.abs(own))).all(axis=2)
         if heads == 1:  # one lever for all listings
             asked = asked.all(axis=1, keepdims=True)

@@ -23,9 +23,9 @@ from mos_agents.learners.base import (
 from mos_agents.learners.q_learning import QLearning
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.policies.base import from_spec, register
+from mos_agents.policies.base import from_config, register
 
 
 @short_repr
@@ -74,7 +74,7 @@ class Frozen:
     held: Held | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "policy", from_spec(self.policy))
+        object.__setattr__(self, "policy", from_config(self.policy))
         if not isinstance(self.policy, Learner | QLearning):
             raise InputError(
                 f"{self.kind}.policy={self.policy!r:.60} must be a learner; others have nothing "
@@ -129,15 +129,15 @@ class Frozen:
     def __getstate__(self) -> dict[str, Any]:
         return dict(vars(self.portable()))
 
-    def start(self, seat: Seat, batch: int) -> FrozenMemory:
+    def start(self, spec: ParticipantSpec, batch: int) -> FrozenMemory:
         # Learners of payoff tables move at every tick; frozen ones need no payoffs.
-        template = self.policy.start(seat, batch)
-        whole = np.zeros((batch, self.policy.heads(seat)), np.int64)
-        opening = np.zeros((batch, needed_openings(self.policy, seat)))
-        learnt = self._learnt(seat, batch, template)
+        template = self.policy.start(spec, batch)
+        whole = np.zeros((batch, self.policy.heads(spec)), np.int64)
+        opening = np.zeros((batch, needed_openings(self.policy, spec)))
+        learnt = self._learnt(spec, batch, template)
         return FrozenMemory(learnt, whole, whole.copy(), opening, np.zeros(1, np.int64))
 
-    def _learnt(self, seat: Seat, batch: int, template: Any) -> Any:
+    def _learnt(self, spec: ParticipantSpec, batch: int, template: Any) -> Any:
         """The memory for so many markets, from the file or from the hand."""
         if self.held is not None:
             arrays = dict(saving.named(self.held.memory))
@@ -150,7 +150,7 @@ class Frozen:
             raise InputError(
                 f"{self.kind}.path is missing: name a file of learners.save, or use Frozen.of"
             )
-        one = dict(saving.named(self.policy.start(seat, 1)))
+        one = dict(saving.named(self.policy.start(spec, 1)))
         wanted = dict(saving.named(template))
         shown = f"{self.kind}: {self.path or 'the memory in hand'}"
         if arrays.keys() != wanted.keys():
@@ -173,40 +173,42 @@ class Frozen:
         if not fits or array.shape != wanted.shape:
             raise InputError(
                 f"{shown}: {name} has shape {array.shape}, but {wanted.shape} is needed here; "
-                "give the learner's own parameters, seat and number of markets, or the market "
+                "give its own parameters, participant and number of markets, or the market "
                 "to be played in all"
             )
         return array.copy()
 
     def act(
-        self, seat: Seat, observation: Array, memory: FrozenMemory, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: FrozenMemory, shocks: Shocks
     ) -> tuple[Array, FrozenMemory]:
         at = int(memory.clock[0])
-        memory = self._opened(seat, observation, memory)
-        rows, now = situation(self.policy, seat, observation, memory.before, memory.opening)
+        memory = self._opened(spec, observation, memory)
+        rows, now = situation(self.policy, spec, observation, memory.before, memory.opening)
         after = memory._replace(clock=memory.clock + 1, before=now)
-        if on_turn(seat.turn, at):
+        if on_turn(spec.turn, at):
             chances = self._chances(memory, rows)
             level = drawn(chances, shocks.uniforms("choose", rows.shape[1]))
             after = after._replace(level=level)
-        return self.policy.priced(seat, observation, after.level), after
+        return self.policy.priced(spec, observation, after.level), after
 
     def propensity(
-        self, seat: Seat, observation: Array, action: Array, memory: FrozenMemory
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: FrozenMemory
     ) -> Array:
-        memory = self._opened(seat, observation, memory)
-        if on_turn(seat.turn, int(memory.clock[0])):
-            rows, _ = situation(self.policy, seat, observation, memory.before, memory.opening)
+        memory = self._opened(spec, observation, memory)
+        if on_turn(spec.turn, int(memory.clock[0])):
+            rows, _ = situation(self.policy, spec, observation, memory.before, memory.opening)
             chances = self._chances(memory, rows)
         else:
             levels = np.arange(self.policy.grid.size)
             chances = (memory.level[:, :, None] == levels).astype(np.float64)
-        return chance_of(self.policy, seat, observation, action, chances)
+        return chance_of(self.policy, spec, observation, action, chances)
 
-    def _opened(self, seat: Seat, observation: Array, memory: FrozenMemory) -> FrozenMemory:
+    def _opened(
+        self, spec: ParticipantSpec, observation: Array, memory: FrozenMemory
+    ) -> FrozenMemory:
         if memory.clock[0] > 0 or not memory.opening.shape[1]:
             return memory
-        return memory._replace(opening=self.policy.opening_rivals(seat, observation))
+        return memory._replace(opening=self.policy.opening_rivals(spec, observation))
 
     def _chances(self, memory: FrozenMemory, rows: IntArray) -> Array:
         learnt = memory.learnt

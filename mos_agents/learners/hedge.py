@@ -24,7 +24,7 @@ from mos_agents.learners.base import Learner, Memory, Moves, check_rewards, scal
 from mos_agents.learners.levels import nearest
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import register
 
@@ -86,28 +86,28 @@ class Hedge(Learner):
         object.__setattr__(self, "payoffs", tuple(tuple(row) for row in table.tolist()))
         return table
 
-    def start(self, seat: Seat, batch: int) -> Memory:
-        memory = super().start(seat, batch)
+    def start(self, spec: ParticipantSpec, batch: int) -> Memory:
+        memory = super().start(spec, batch)
         if self.payoffs is not None:
-            if self.sees != "nothing" or seat.turn != (1, 0):
+            if self.sees != "nothing" or spec.turn != (1, 0):
                 raise InputError(
-                    f"{seat.name}: {self.kind}.payoffs is for learners without states "
+                    f"{spec.name}: {self.kind}.payoffs is for learners without states "
                     "(sees='nothing') that move at every tick"
                 )
-            columns, wanted = len(self.payoffs[0]), math.prod(g.size for g in self._grids(seat))
+            columns, wanted = len(self.payoffs[0]), math.prod(g.size for g in self._grids(spec))
             if columns != wanted:
                 raise InputError(
-                    f"{seat.name}: {self.kind}.payoffs has {columns} columns, but the rivals seen "
+                    f"{spec.name}: {self.kind}.payoffs has {columns} columns, but the rivals seen "
                     f"have {wanted} combinations of levels"
                 )
             if self.scope == "firm" and self.relative_to == "opening":
-                memory = memory._replace(opening=np.zeros((batch, self.rivals(seat))))
+                memory = memory._replace(opening=np.zeros((batch, self.rivals(spec))))
         return memory
 
-    def _grids(self, seat: Seat) -> list[Array]:
+    def _grids(self, spec: ParticipantSpec) -> list[Array]:
         """The levels on which each rival's prices are read."""
         if self.rival_prices is None:
-            return [self.grid] * self.rivals(seat)
+            return [self.grid] * self.rivals(spec)
         return [np.asarray(row) for row in self.rival_prices]
 
     def tables(self, batch: int, heads: int, states: int) -> Losses:
@@ -115,14 +115,19 @@ class Hedge(Learner):
         return Losses(np.zeros((rows, self.grid.size)), np.zeros(rows, np.int64))
 
     def learn(
-        self, seat: Seat, observation: Array, reward: Array, memory: Memory, shocks: Shocks
+        self,
+        spec: ParticipantSpec,
+        observation: Array,
+        reward: Array,
+        memory: Memory,
+        shocks: Shocks,
     ) -> Memory:
         if self.payoffs is None or memory.clock[0] == 0:
-            return super().learn(seat, observation, reward, memory, shocks)
+            return super().learn(spec, observation, reward, memory, shocks)
         column = np.zeros(memory.row.shape, np.int64)  # what the rivals did in the last tick
-        grids = self._grids(seat)
+        grids = self._grids(spec)
         opening = memory.opening if memory.opening.shape[1] else None
-        ratios = self.rival_ratios(seat, observation, opening) if grids else ()
+        ratios = self.rival_ratios(spec, observation, opening) if grids else ()
         for grid, ratio in zip(grids, ratios, strict=True):
             column = column * grid.size + nearest(grid, ratio)
         earned = np.asarray(self.payoffs)[:, column.ravel()].T

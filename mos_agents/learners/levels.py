@@ -15,16 +15,16 @@ import numpy as np
 
 from mos_agents.market.grids import check_levels
 from mos_agents.market.memory import MOST_OF_MEMORY, memory
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.policies.base import check_number, check_numbers, quoted, seated
+from mos_agents.policies.base import check_fits, check_number, check_numbers, quoted
 
 SCALES = ("money", "cost", "opening")
 SCOPES = ("listing", "firm")
 SIGHTS = ("all", "rivals", "cheapest", "mean", "own", "nothing")
 MOST_STATES = 5_000_000
 MOST_ENTRIES = 100_000_000
-"""Numbers in the table of one seat in one market: 800 MB."""
+"""Numbers in the table of one participant in one market: 800 MB."""
 
 
 @dataclass(frozen=True)
@@ -115,109 +115,109 @@ class Levels:
         grid.flags.writeable = False
         return grid
 
-    def heads(self, seat: Seat) -> int:
+    def heads(self, spec: ParticipantSpec) -> int:
         """How many choices are learnt side by side: H, one a listing or one for the firm."""
-        return 1 if self.scope == "firm" else seat.action_shape[0]
+        return 1 if self.scope == "firm" else spec.action_shape[0]
 
-    def check_seat(self, seat: Seat) -> None:
+    def check_spec(self, spec: ParticipantSpec) -> None:
         """InputError unless the learner fits its place."""
-        seated(self, seat, "price")
-        if seat.action_shape[0] == 0:
-            raise InputError(f"{seat.name}: {self.kind} has nothing to price here")
+        check_fits(self, spec, "price")
+        if spec.action_shape[0] == 0:
+            raise InputError(f"{spec.name}: {self.kind} has nothing to price here")
         if self.relative_to == "cost" or self.scope == "listing":
-            seated(self, seat, "price", "cost")
-        if self.sees in ("all", "rivals", "cheapest", "mean") and self.rivals(seat) == 0:
+            check_fits(self, spec, "price", "cost")
+        if self.sees in ("all", "rivals", "cheapest", "mean") and self.rivals(spec) == 0:
             raise InputError(
-                f"{seat.name}: {self.kind}.sees={self.sees!r}, but no rival is seen here; "
+                f"{spec.name}: {self.kind}.sees={self.sees!r}, but no rival is seen here; "
                 "set sees='own', or show the tape (observations.show_rivals)"
             )
-        if self.rival_prices is not None and len(self.rival_prices) != self.rivals(seat):
+        if self.rival_prices is not None and len(self.rival_prices) != self.rivals(spec):
             raise InputError(
-                f"{seat.name}: {self.kind}.rival_prices has {len(self.rival_prices)} lists, but "
-                f"{self.rivals(seat)} rivals are seen; give one for each"
+                f"{spec.name}: {self.kind}.rival_prices has {len(self.rival_prices)} lists, but "
+                f"{self.rivals(spec)} rivals are seen; give one for each"
             )
-        if (count := self.states(seat)) > MOST_STATES:
+        if (count := self.states(spec)) > MOST_STATES:
             raise InputError(
-                f"{seat.name}: {self.kind} would tell {count:,} states apart, at most "
+                f"{spec.name}: {self.kind} would tell {count:,} states apart, at most "
                 f"{MOST_STATES:,} are possible; set sees='cheapest' or fewer levels"
             )
-        if (entries := count * self.grid.size * self.heads(seat)) > MOST_ENTRIES:
+        if (entries := count * self.grid.size * self.heads(spec)) > MOST_ENTRIES:
             raise InputError(
-                f"{seat.name}: {self.kind} would keep a table of {entries:,} numbers, at most "
+                f"{spec.name}: {self.kind} would keep a table of {entries:,} numbers, at most "
                 f"{MOST_ENTRIES:,} are possible; set sees='cheapest' or fewer levels"
             )
-        self._check_levels(seat)
+        self._check_levels(spec)
 
-    def _check_levels(self, seat: Seat) -> None:
+    def _check_levels(self, spec: ParticipantSpec) -> None:
         """InputError if two levels are one price for a listing, at the opening's scale."""
         scales = {
-            "money": np.ones(seat.action_shape[0]),
-            "opening": seat.opening_price,
-            "cost": seat.opening_cost,
+            "money": np.ones(spec.action_shape[0]),
+            "opening": spec.opening_price,
+            "cost": spec.opening_cost,
         }
         given = "levels" if self.prices is None else "prices"
         for i, scale in enumerate(scales[self.relative_to]):
             # A unit that costs nothing has no scale at all; of one that is hidden nothing is known.
             if np.isfinite(scale):
                 size = (
-                    [np.full(self.grid.size, seat.high[i, -1])] if "size" in seat.features else []
+                    [np.full(self.grid.size, spec.high[i, -1])] if "size" in spec.features else []
                 )
                 points = np.column_stack([self.grid * max(float(scale), 1e-12), *size])
-                check_levels(seat, i, points, f"{self.kind}.{given}")
+                check_levels(spec, i, points, f"{self.kind}.{given}")
 
     def row_bytes(self) -> int:
         """Bytes that the tables take for one state of one head in one market."""
         raise NotImplementedError
 
-    def room(self, seat: Seat, batch: int) -> int:
+    def room(self, spec: ParticipantSpec, batch: int) -> int:
         """Bytes that the tables take in so many markets."""
-        return self.row_bytes() * self.states(seat) * self.heads(seat) * batch
+        return self.row_bytes() * self.states(spec) * self.heads(spec) * batch
 
-    def priced(self, seat: Seat, observation: Array, level: IntArray) -> Array:
+    def priced(self, spec: ParticipantSpec, observation: Array, level: IntArray) -> Array:
         """[B, L_n, A] the action that asks level [B, H] of every head."""
-        return quoted(seat, self.grid[level] * self._scale(seat, observation))
+        return quoted(spec, self.grid[level] * self._scale(spec, observation))
 
-    def _scale(self, seat: Seat, observation: Array) -> Array:
+    def _scale(self, spec: ParticipantSpec, observation: Array) -> Array:
         """[B, L_n] or [L_n] what the levels multiply."""
         if self.relative_to == "money":
-            return np.ones(seat.action_shape[0])
+            return np.ones(spec.action_shape[0])
         if self.relative_to == "opening":
-            return seat.opening_price
-        return np.maximum(seat.read(observation, "cost"), 1e-12)
+            return spec.opening_price
+        return np.maximum(spec.read(observation, "cost"), 1e-12)
 
-    def level_of(self, seat: Seat, observation: Array, price: Array) -> IntArray:
+    def level_of(self, spec: ParticipantSpec, observation: Array, price: Array) -> IntArray:
         """[B, H] the level nearest to own prices [B, L_n] (a firm's: to their mean)."""
-        ratio = price / self._scale(seat, observation)
+        ratio = price / self._scale(spec, observation)
         return nearest(
             self.grid, ratio.mean(axis=1, keepdims=True) if self.scope == "firm" else ratio
         )
 
-    def profit(self, seat: Seat, observation: Array, reward: Array) -> Array:
+    def profit(self, spec: ParticipantSpec, observation: Array, reward: Array) -> Array:
         """[B, H] what each head earned in the last tick: its own profit, or the firm's reward."""
-        if self.scope == "firm" or seat.action_shape[0] == 1:
+        if self.scope == "firm" or spec.action_shape[0] == 1:
             return reward[:, None]
-        margin = seat.read(observation, "own_ask") - seat.read(observation, "cost")
-        earned: Array = margin * seat.read(observation, "own_sold")
+        margin = spec.read(observation, "own_ask") - spec.read(observation, "cost")
+        earned: Array = margin * spec.read(observation, "own_sold")
         return earned
 
     # --- what there is to see ---------------------------------------------------------------------
 
-    def rivals(self, seat: Seat) -> int:
+    def rivals(self, spec: ParticipantSpec) -> int:
         """How many rivals one head tells apart: offers of the product, or firms."""
-        return len(self._rival_columns(seat))
+        return len(self._rival_columns(spec))
 
-    def _rival_columns(self, seat: Seat) -> list[tuple[int, IntArray]]:
+    def _rival_columns(self, spec: ParticipantSpec) -> list[tuple[int, IntArray]]:
         """(participant, columns of the tape): [H] one offer a head, or [r] all of a firm's."""
         if self.scope == "firm":
-            return seat.rival_firms
-        if (seat.rivals < 0).any():
+            return spec.rival_firms
+        if (spec.rivals < 0).any():
             raise InputError(
-                f"{seat.name}: {self.kind} meets more rivals in one product than in another; "
+                f"{spec.name}: {self.kind} meets more rivals in one product than in another; "
                 "set scope='firm', or sees='own'"
             )
-        return seat.rival_offers
+        return spec.rival_offers
 
-    def states_now(self, seat: Seat) -> int:
+    def states_now(self, spec: ParticipantSpec) -> int:
         """How many situations one period can leave."""
         own = self.grid.size
         if self.sees == "nothing":
@@ -227,66 +227,70 @@ class Levels:
         if self.sees in ("cheapest", "mean"):
             return own * own
         count = own if self.sees == "all" else 1
-        for grid in self._rival_grids(seat):
+        for grid in self._rival_grids(spec):
             count *= grid.size
         return count
 
-    def states(self, seat: Seat) -> int:
+    def states(self, spec: ParticipantSpec) -> int:
         """S, the situations that a head tells apart."""
-        return int(self.states_now(seat)) ** self.periods
+        return int(self.states_now(spec)) ** self.periods
 
-    def _rival_grids(self, seat: Seat) -> list[Array]:
+    def _rival_grids(self, spec: ParticipantSpec) -> list[Array]:
         if self.rival_prices is None:
-            return [self.grid] * self.rivals(seat)
+            return [self.grid] * self.rivals(spec)
         return self._rival_levels
 
     @cached_property
     def _rival_levels(self) -> list[Array]:
         return [np.asarray(row) for row in self.rival_prices or ()]
 
-    def encode(self, seat: Seat, observation: Array, opening: Array | None = None) -> IntArray:
+    def encode(
+        self, spec: ParticipantSpec, observation: Array, opening: Array | None = None
+    ) -> IntArray:
         """[B, H] the number of the present situation, from the own observation [B, D_n].
 
         Levels are the digits, in roster order, the first participant's the most significant.
         `opening` [B, r]: what rivals asked at first (means by firm), for levels relative to it.
         """
-        batch, heads = len(observation), self.heads(seat)
+        batch, heads = len(observation), self.heads(spec)
         if self.sees == "nothing":
             return np.zeros((batch, heads), np.int64)
-        own = self.level_of(seat, observation, seat.read(observation, "own_ask"))
+        own = self.level_of(spec, observation, spec.read(observation, "own_ask"))
         if self.sees == "own":
             return own
-        ratios = self.rival_ratios(seat, observation, opening)
+        ratios = self.rival_ratios(spec, observation, opening)
         if self.sees in ("cheapest", "mean"):
             seen = ratios.min(axis=0) if self.sees == "cheapest" else ratios.mean(axis=0)
             return own * self.grid.size + nearest(self.grid, seen)
         digits = [
             (number, grid.size, nearest(grid, ratio))
             for (number, _), grid, ratio in zip(
-                self._rival_columns(seat), self._rival_grids(seat), ratios, strict=True
+                self._rival_columns(spec), self._rival_grids(spec), ratios, strict=True
             )
         ]
         if self.sees == "all":
-            digits.append((seat.number, self.grid.size, own))
+            digits.append((spec.number, self.grid.size, own))
         state = np.zeros((batch, heads), np.int64)
         for _, radix, digit in sorted(digits, key=lambda one: one[0]):
             state = state * radix + digit
         return state
 
-    def rival_ratios(self, seat: Seat, observation: Array, opening: Array | None) -> Array:
+    def rival_ratios(
+        self, spec: ParticipantSpec, observation: Array, opening: Array | None
+    ) -> Array:
         """[r, B, H] rivals' prices on the scale of the levels; closed offers count as dearest."""
-        asks = seat.read(observation, "rival_ask")
-        is_open: Any = seat.read(observation, "rival_open") > 0.0
+        asks = spec.read(observation, "rival_ask")
+        is_open: Any = spec.read(observation, "rival_open") > 0.0
         if self.scope == "listing":
-            columns = np.array([one for _, one in self._rival_columns(seat)])  # [r, H]
-            scale = self._scale(seat, observation)
+            columns = np.array([one for _, one in self._rival_columns(spec)])  # [r, H]
+            scale = self._scale(spec, observation)
             # One gather for all rivals: this is where a learner in a market spends its time.
             ratios = np.where(is_open[:, columns], asks[:, columns] / scale[..., None, :], np.inf)
             found: Array = ratios.transpose(1, 0, 2)
             return found
-        scale = np.atleast_2d(self._scale(seat, observation))
+        scale = np.atleast_2d(self._scale(spec, observation))
         rows = []
-        for r, (_, columns) in enumerate(self._rival_columns(seat)):
+        for r, (_, columns) in enumerate(self._rival_columns(spec)):
             ratio = asks[:, columns].mean(axis=1, keepdims=True)
             if self.relative_to == "opening" and opening is not None and opening.shape[1]:
                 ratio = ratio / opening[:, r : r + 1]
@@ -295,27 +299,27 @@ class Levels:
             rows.append(np.where(is_open[:, columns].any(axis=1)[:, None], ratio, np.inf))
         return np.stack(rows)
 
-    def opening_rivals(self, seat: Seat, observation: Array) -> Array:
+    def opening_rivals(self, spec: ParticipantSpec, observation: Array) -> Array:
         """[B, r] what each rival firm asks now, on average; empty where nobody needs to know."""
-        if self.scope != "firm" or self.relative_to != "opening" or self.rivals(seat) == 0:
+        if self.scope != "firm" or self.relative_to != "opening" or self.rivals(spec) == 0:
             return np.empty((len(observation), 0))
-        asks = seat.read(observation, "rival_ask")
+        asks = spec.read(observation, "rival_ask")
         return np.stack(
-            [asks[:, columns].mean(axis=1) for _, columns in self._rival_columns(seat)], axis=1
+            [asks[:, columns].mean(axis=1) for _, columns in self._rival_columns(spec)], axis=1
         )
 
 
-def check_room(seated: Sequence[tuple[Seat, Levels]], batch: int) -> None:
-    """InputError unless the tables of learners that fit their seats, in so many markets, fit in
-    this machine's memory together."""
-    needed = sum(one.room(seat, batch) for seat, one in seated)
+def check_room(assigned: Sequence[tuple[ParticipantSpec, Levels]], batch: int) -> None:
+    """InputError unless the tables of learners that fit their participants, in so many markets, fit
+    in this machine's memory together."""
+    needed = sum(one.room(spec, batch) for spec, one in assigned)
     there = memory()
     if needed > MOST_OF_MEMORY * there:
         fit = int(MOST_OF_MEMORY * there * batch / needed)
         remedy = f"play at most {fit:,} markets, or set" if fit else "set"
         raise InputError(
-            f"{', '.join(seat.name for seat, _ in seated):.100}: tables of "
-            f"{', '.join(sorted({one.kind for _, one in seated}))} in {batch:,} markets take "
+            f"{', '.join(spec.name for spec, _ in assigned):.100}: tables of "
+            f"{', '.join(sorted({one.kind for _, one in assigned}))} in {batch:,} markets take "
             f"{needed / 1e9:,.1f} GB, and {MOST_OF_MEMORY:.0%} of this machine's memory are "
             f"{MOST_OF_MEMORY * there / 1e9:,.1f} GB; {remedy} fewer levels or sees='cheapest'"
         )

@@ -22,7 +22,7 @@ from scipy.special import erf
 
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
 
 MOST_NUMBERS = 8_000_000
@@ -82,9 +82,9 @@ class Categorical:
         """[L_n, A] the lowest and the highest that can be asked."""
         return self.grid.min(axis=1), self.grid.max(axis=1)
 
-    def check(self, seat: Signature) -> None:
-        """InputError unless the head decides for such a seat."""
-        listings, features = seat.listings, len(seat.features)
+    def check(self, signature: Signature) -> None:
+        """InputError unless the head decides for such a participant."""
+        listings, features = signature.listings, len(signature.features)
         if (
             self.grid.ndim != 3
             or self.grid.shape[::2] != (listings, features)
@@ -137,9 +137,9 @@ class Gaussian:
         action: Array = self.low + (cut + 1.0) * (0.5 * (self.high - self.low))
         return np.clip(action, self.low, self.high)
 
-    def check(self, seat: Signature) -> None:
-        """InputError unless the head decides for such a seat."""
-        shape = (seat.listings, len(seat.features))
+    def check(self, signature: Signature) -> None:
+        """InputError unless the head decides for such a participant."""
+        shape = (signature.listings, len(signature.features))
         shaped("low", self.low, shape)
         shaped("high", self.high, shape)
         if not (self.low <= self.high).all():
@@ -157,11 +157,11 @@ Head = Categorical | Gaussian
 SQUASHES = ("tanh", "clip")
 
 
-# --- the seat it was made for ---------------------------------------------------------------------
+# --- the participant it was made for --------------------------------------------------------------
 
 
 class Signature(NamedTuple):
-    """The seat that a network was made for, as far as another could be taken for it.
+    """The participant that a network was made for, as far as another could be taken for it.
 
     participant: whose it was, for people; several alike may share a network.
     """
@@ -173,9 +173,9 @@ class Signature(NamedTuple):
     fields: tuple[tuple[str, int], ...]  # (name, size) of what is observed
 
     @classmethod
-    def of(cls, seat: Seat) -> Signature:
-        fields = tuple((one.name, one.size) for one in seat.fields)
-        return cls(seat.name, seat.role, seat.action_shape[0], tuple(seat.features), fields)
+    def of(cls, spec: ParticipantSpec) -> Signature:
+        fields = tuple((one.name, one.size) for one in spec.fields)
+        return cls(spec.name, spec.role, spec.action_shape[0], tuple(spec.features), fields)
 
     @property
     def size(self) -> int:
@@ -183,7 +183,7 @@ class Signature(NamedTuple):
         return sum(size for _, size in self.fields)
 
     def difference(self, other: Signature) -> str | None:
-        """The first thing in which another seat differs, in words; None if none does."""
+        """The first thing in which another participant differs, in words; None if none does."""
         for name in ("role", "features", "listings"):
             made, found = getattr(self, name), getattr(other, name)
             if made != found:
@@ -210,14 +210,14 @@ def _shown(value: Any) -> str:
 class Network:
     """A policy's numbers.
 
-    seat: for whom. layers: the first takes D_n numbers, the last gives `head.width`.
+    signature: for whom. layers: the first takes D_n numbers, the last gives `head.width`.
     shift, scale: [D_n] of the observation's normalisation, (x - shift) / scale, then cut to
         [-clip, clip]. provenance: where it comes from (algorithm, scenario's digest, versions of
         the libraries), anything that JSON can hold.
     Raises InputError in one line where shapes do not fit or a number is not finite.
     """
 
-    seat: Signature
+    signature: Signature
     layers: tuple[Layer, ...]
     head: Head
     shift: Any = None
@@ -227,7 +227,7 @@ class Network:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        size = self.seat.size
+        size = self.signature.size
         put(self, "shift", held("shift", np.zeros(size) if self.shift is None else self.shift))
         put(self, "scale", held("scale", np.ones(size) if self.scale is None else self.scale))
         layers = [
@@ -260,7 +260,7 @@ class Network:
             shaped(f"layer {i}'s bias", bias, (size,))
         if sum(w.size for w, _, _ in self.layers) > MOST_NUMBERS:
             raise InputError(f"layers: more than {MOST_NUMBERS:,} weights, the most that is taken")
-        self.head.check(self.seat)
+        self.head.check(self.signature)
         if size != self.head.width:
             raise InputError(
                 f"the last layer gives {size} numbers, but the head needs {self.head.width}"
@@ -275,18 +275,18 @@ class Network:
             x = ACTIVATIONS[activation](affine(np.ascontiguousarray(x), weights, bias))
         return x
 
-    def check_seat(self, seat: Seat) -> None:
-        """InputError unless the network was made for a seat like this one."""
-        if different := self.seat.difference(Signature.of(seat)):
+    def check_spec(self, spec: ParticipantSpec) -> None:
+        """InputError unless the network was made for a participant like this one."""
+        if different := self.signature.difference(Signature.of(spec)):
             raise InputError(f"checkpoint of another scenario: {different}")
         lowest, highest = self.head.range
-        beyond = (lowest < seat.low) | (highest > seat.high)
+        beyond = (lowest < spec.low) | (highest > spec.high)
         if beyond.any():
             i, a = np.argwhere(beyond)[0]
             raise InputError(
-                f"checkpoint of another scenario: {seat.features[a]} between {lowest[i, a]:g} and "
-                f"{highest[i, a]:g} when trained, between {seat.low[i, a]:g} and "
-                f"{seat.high[i, a]:g} here"
+                f"checkpoint of another scenario: {spec.features[a]} between {lowest[i, a]:g} and "
+                f"{highest[i, a]:g} when trained, between {spec.low[i, a]:g} and "
+                f"{spec.high[i, a]:g} here"
             )
 
 

@@ -62,7 +62,7 @@ def to_bytes(network: Network) -> bytes:
     head = network.head
     facts: dict[str, Any] = {
         "format": FORMAT,
-        "seat": network.seat._asdict(),
+        "signature": network.signature._asdict(),
         "activations": [layer.activation for layer in network.layers],
         "clip": network.clip if network.clip < np.inf else None,
         "head": next(name for name, kind in HEADS.items() if type(head) is kind),
@@ -100,13 +100,13 @@ def from_bytes(data: bytes, shown: str) -> Network:
 def _network(facts: dict[str, Any], arrays: dict[str, Array]) -> Network:
     if facts["format"] != FORMAT:
         raise InputError(f"format={facts['format']!r:.20} must be {FORMAT}; train it again")
-    seat = facts["seat"]
+    signature = facts["signature"]
     signature = Signature(
-        str(seat["participant"]),
-        str(seat["role"]),
-        int(seat["listings"]),
-        tuple(str(one) for one in seat["features"]),
-        tuple((str(name), int(size)) for name, size in seat["fields"]),
+        str(signature["participant"]),
+        str(signature["role"]),
+        int(signature["listings"]),
+        tuple(str(one) for one in signature["features"]),
+        tuple((str(name), int(size)) for name, size in signature["fields"]),
     )
     layers = tuple(
         Layer(arrays.pop(f"weights_{i}"), arrays.pop(f"bias_{i}"), str(activation))

@@ -36,7 +36,7 @@ from mos_agents.learners.levels import Levels, check_room, nearest
 from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, register, uniform_choice
 
@@ -127,34 +127,34 @@ class QLearning(Levels):
         """What its discount and its exploration count in."""
         return Clocks(self.discount_per, self.explore_per)
 
-    def tick_delta(self, seat: Seat) -> float:
+    def tick_delta(self, spec: ParticipantSpec) -> float:
         """The discount factor per tick."""
-        return self.clocks.tick_discount(self.delta, seat)
+        return self.clocks.tick_discount(self.delta, spec)
 
     @property
     def decay(self) -> float:
         """What the chance to explore is multiplied by, per tick or per move (`explore_per`)."""
         return math.exp(-self.beta)
 
-    def tick_decay(self, seat: Seat) -> float:
+    def tick_decay(self, spec: ParticipantSpec) -> float:
         """What the chance to explore is multiplied by, tick after tick."""
-        return math.exp(-self.clocks.tick_rate(self.beta, seat))
+        return math.exp(-self.clocks.tick_rate(self.beta, spec))
 
     def first_table(self, rows: int) -> Array:
         """[rows, m] the table before anything is drawn on top."""
         return first_values(self.initial, rows, self.grid.size)
 
-    def start(self, seat: Seat, batch: int) -> QMemory:
-        self.check_seat(seat)
-        self.clocks.check(self, seat)
-        stateless = self.sees == "nothing" and seat.turn == (1, 0) and self.heads(seat) == 1
+    def start(self, spec: ParticipantSpec, batch: int) -> QMemory:
+        self.check_spec(spec)
+        self.clocks.check(self, spec)
+        stateless = self.sees == "nothing" and spec.turn == (1, 0) and self.heads(spec) == 1
         if self.payoffs is not None and not stateless:
             raise InputError(
-                f"{seat.name}: {self.kind}.payoffs is for learners of one price without states "
+                f"{spec.name}: {self.kind}.payoffs is for learners of one price without states "
                 "(sees='nothing', and scope='firm' for several listings) that move at every tick"
             )
-        check_room([(seat, self)], batch)
-        heads, states = self.heads(seat), self.states(seat)
+        check_room([(spec, self)], batch)
+        heads, states = self.heads(spec), self.states(spec)
         q = self.first_table(batch * heads * states)
         whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
         return QMemory(
@@ -167,7 +167,7 @@ class QLearning(Levels):
             whole.copy(),
             whole,
             whole,
-            np.zeros((batch, needed_openings(self, seat))),
+            np.zeros((batch, needed_openings(self, spec))),
             np.zeros(1, np.int64),
             np.full(1, -1),
             np.array([self.epsilon]),
@@ -177,26 +177,33 @@ class QLearning(Levels):
         table = self.first_table(1)
         return table.nbytes + greedy_levels(table).nbytes
 
-    def _rows(self, seat: Seat, observation: Array, memory: QMemory) -> tuple[IntArray, IntArray]:
+    def _rows(
+        self, spec: ParticipantSpec, observation: Array, memory: QMemory
+    ) -> tuple[IntArray, IntArray]:
         """[B, H] the rows of the table for the situation now, and the situation itself."""
         if memory.heard[0] != memory.clock[0]:
-            return situation(self, seat, observation, memory.before, memory.opening)
-        return rows_of(self, seat, memory.now, memory.before), memory.now
+            return situation(self, spec, observation, memory.before, memory.opening)
+        return rows_of(self, spec, memory.now, memory.before), memory.now
 
     def learn(
-        self, seat: Seat, observation: Array, reward: Array, memory: QMemory, shocks: Shocks
+        self,
+        spec: ParticipantSpec,
+        observation: Array,
+        reward: Array,
+        memory: QMemory,
+        shocks: Shocks,
     ) -> QMemory:
         """Correct the table by the last tick's reward; its arrays are written to."""
         at = int(memory.clock[0])
         if at == 0:
-            memory = self._begun(seat, observation, memory, shocks)
-        rows, now = self._rows(seat, observation, memory)
-        turn = on_turn(seat.turn, at)
+            memory = self._begun(spec, observation, memory, shocks)
+        rows, now = self._rows(spec, observation, memory)
+        turn = on_turn(spec.turn, at)
         level = memory.level
-        if seat.turn[0] == 0 and at:  # what stood in the last tick, whether we moved or not
-            level = self.level_of(seat, observation, seat.read(observation, "own_ask"))
+        if spec.turn[0] == 0 and at:  # what stood in the last tick, whether we moved or not
+            level = self.level_of(spec, observation, spec.read(observation, "own_ask"))
         if self.payoffs is not None:
-            self._correct_all(seat, observation, memory, at)
+            self._correct_all(spec, observation, memory, at)
         else:
             hear_rows(
                 memory.q,
@@ -206,11 +213,11 @@ class QLearning(Levels):
                 memory.gain,
                 memory.power,
                 memory.changed,
-                np.ascontiguousarray(self.profit(seat, observation, reward)),
+                np.ascontiguousarray(self.profit(spec, observation, reward)),
                 rows,
                 turn,
                 self.alpha,
-                self.tick_delta(seat),
+                self.tick_delta(spec),
                 at,
             )
         if turn and (memory.best[rows] < 0).any():
@@ -218,9 +225,11 @@ class QLearning(Levels):
             settle_rows(memory.q, memory.best, rows, draws, memory.changed, at)
         return memory._replace(now=now, heard=memory.clock)
 
-    def _begun(self, seat: Seat, observation: Array, memory: QMemory, shocks: Shocks) -> QMemory:
+    def _begun(
+        self, spec: ParticipantSpec, observation: Array, memory: QMemory, shocks: Shocks
+    ) -> QMemory:
         if memory.opening.shape[1]:
-            memory = memory._replace(opening=self.opening_rivals(seat, observation))
+            memory = memory._replace(opening=self.opening_rivals(spec, observation))
         if self.initial_spread > 0.0:
             batch = len(observation)
             drawn = shocks.uniforms("first table", memory.q.size // batch)
@@ -228,7 +237,9 @@ class QLearning(Levels):
             memory.best[:] = greedy_levels(memory.q)
         return memory
 
-    def _correct_all(self, seat: Seat, observation: Array, memory: QMemory, at: int) -> None:
+    def _correct_all(
+        self, spec: ParticipantSpec, observation: Array, memory: QMemory, at: int
+    ) -> None:
         """Synchronous learning: every level, by what it would have earned against what rivals did.
 
         For [H = 1] heads without states; the row of each market is the market's number.
@@ -236,12 +247,12 @@ class QLearning(Levels):
         if at == 0:
             return
         table = np.asarray(self.payoffs)
-        ratios = self.rival_ratios(seat, observation, memory.opening)
+        ratios = self.rival_ratios(spec, observation, memory.opening)
         column = np.zeros(len(observation), np.int64)
-        for grid, ratio in zip(self._rival_grids(seat), ratios, strict=True):
+        for grid, ratio in zip(self._rival_grids(spec), ratios, strict=True):
             column = column * grid.size + nearest(grid, ratio[:, 0])
         if table.shape[1] <= column.max():
-            raise InputError(f"{seat.name}: {self.kind}.payoffs has too few situations of rivals")
+            raise InputError(f"{spec.name}: {self.kind}.payoffs has too few situations of rivals")
         correct_all_rows(
             memory.q,
             memory.best,
@@ -254,22 +265,22 @@ class QLearning(Levels):
         )
 
     def act(
-        self, seat: Seat, observation: Array, memory: QMemory, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: QMemory, shocks: Shocks
     ) -> tuple[Array, QMemory]:
         at = int(memory.clock[0])
-        rows, now = self._rows(seat, observation, memory)
-        epsilon = memory.epsilon * self.tick_decay(seat)
+        rows, now = self._rows(spec, observation, memory)
+        epsilon = memory.epsilon * self.tick_decay(spec)
         np.maximum(epsilon, self.epsilon_floor, out=epsilon)
         after = memory._replace(clock=memory.clock + 1, epsilon=epsilon, before=now)
-        if not on_turn(seat.turn, at):
-            return self.priced(seat, observation, memory.level), after
+        if not on_turn(spec.turn, at):
+            return self.priced(spec, observation, memory.level), after
         draws = shocks.uniforms("try", 2 * rows.shape[1])
         greedy = self._greedy(memory, rows, draws[:, 1::2])
         tries = shocks.paged("explore", rows.shape[1]) < memory.epsilon[0]
         level = np.where(tries, uniform_choice(draws[:, ::2], self.grid.size), greedy)
         fresh = np.zeros(rows.shape)
         after = after._replace(row=rows, level=level, gain=fresh, power=fresh + 1.0)
-        return self.priced(seat, observation, level), after
+        return self.priced(spec, observation, level), after
 
     def _greedy(self, memory: QMemory, rows: IntArray, draws: Array) -> IntArray:
         """[B, H] the best level in the situation; one of several at random."""
@@ -278,15 +289,17 @@ class QLearning(Levels):
             best[b, h] = settled(memory.q, rows[b, h], draws[b, h])
         return best
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: QMemory) -> Array:
-        if on_turn(seat.turn, int(memory.clock[0])):
-            rows, _ = self._rows(seat, observation, memory)
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: QMemory
+    ) -> Array:
+        if on_turn(spec.turn, int(memory.clock[0])):
+            rows, _ = self._rows(spec, observation, memory)
             best, levels = memory.best[rows][:, :, None], np.arange(self.grid.size)
             greedy = np.where(best >= 0, levels == best, best_of(memory.q[rows]))
             chances = explored(greedy, float(memory.epsilon[0]))
         else:  # who is not on the move repeats itself
             chances = (memory.level[:, :, None] == np.arange(self.grid.size)).astype(np.float64)
-        return chance_of(self, seat, observation, action, chances)
+        return chance_of(self, spec, observation, action, chances)
 
 
 def greedy_levels(q: Array) -> IntArray:

@@ -31,7 +31,7 @@ from mos_agents.learners.base import (
 )
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import check_number, register
 
@@ -99,11 +99,16 @@ class Sarsa(Learner):
         return SarsaTables(q, none, none.copy(), money, money.copy())
 
     def learn(
-        self, seat: Seat, observation: Array, reward: Array, memory: Memory, shocks: Shocks
+        self,
+        spec: ParticipantSpec,
+        observation: Array,
+        reward: Array,
+        memory: Memory,
+        shocks: Shocks,
     ) -> Memory:
-        stood = self.stood(seat, observation, memory)
+        stood = self.stood(spec, observation, memory)
         self._correct_waiting(memory.tables, memory.row.ravel(), stood.ravel())
-        return super().learn(seat, observation, reward, memory, shocks)
+        return super().learn(spec, observation, reward, memory, shocks)
 
     def _correct_waiting(self, tables: SarsaTables, row: IntArray, level: IntArray) -> None:
         """Correct the moves that waited, now that the next ones [B H] are known."""

@@ -44,7 +44,7 @@ def load(path: str | Path, template: Any) -> Any:
     """The memory at `path`, in the shape of `template`: what the policy's `start` gives.
 
     Raises InputError in one line where the file is not there, is damaged, or is the memory of
-    another policy, seat or number of markets.
+    another policy, participant or number of markets.
     """
     arrays = read(path)
     wanted = dict(named(template))
@@ -56,8 +56,8 @@ def load(path: str | Path, template: Any) -> Any:
         if found.shape != array.shape or found.dtype != array.dtype:
             raise InputError(
                 f"{path}: {name} is {found.dtype} {found.shape}, but {array.dtype} {array.shape} "
-                "is needed here; load it with the parameters, seat and number of markets that it "
-                "was saved with"
+                "is needed here; load it with the parameters, participant and number of "
+                "markets that it was saved with"
             )
     return filled(template, arrays)
 

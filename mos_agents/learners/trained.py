@@ -14,7 +14,7 @@ from mos_agents.learners.network import Categorical, Gaussian, Network, QValues
 from mos_agents.learners.network_files import from_bytes, read_bytes, to_bytes
 from mos_agents.learners.saving import from_text, to_text
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import check_number, register, same
 
@@ -34,7 +34,7 @@ class TrainedNetwork:
     explore: False plays the likeliest level, the best worth or the mean; True draws as in training.
     epsilon: chance of any level at a tick where a network of worths explores, in [0, 1].
 
-    A network is refused at any seat that does not see and decide what it was trained for.
+    A network is refused for any participant that does not see and decide what it was trained for.
     """
 
     kind: ClassVar[str]
@@ -88,21 +88,23 @@ class TrainedNetwork:
 
     # --- what the market's loop asks for ----------------------------------------------------------
 
-    def start(self, seat: Seat, batch: int) -> Any:
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
         try:
             network = self.network
         except InputError as error:
-            raise InputError(f"{seat.name}: {error}") from None
+            raise InputError(f"{spec.name}: {error}") from None
         try:
-            network.check_seat(seat)
+            network.check_spec(spec)
         except InputError as error:
-            raise InputError(f"{seat.name}: {self._shown}: {error}") from None
+            raise InputError(f"{spec.name}: {self._shown}: {error}") from None
 
     @property
     def _shown(self) -> str:
-        return self.path or f"the network of {self.network.seat.participant}"
+        return self.path or f"the network of {self.network.signature.participant}"
 
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+    def act(
+        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    ) -> tuple[Array, Any]:
         head, outputs = self.network.head, self.network.forward(observation)
         if isinstance(head, Categorical):
             if self.explore:
@@ -116,7 +118,9 @@ class TrainedNetwork:
             mean = mean + std * shocks.normals("draw", mean.shape[1])
         return quoted(head, mean), memory
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
+    ) -> Array:
         head, outputs = self.network.head, self.network.forward(observation)
         if isinstance(head, Categorical):
             return chance_of_points(head, self.chances(head, outputs), action)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
 
 
-def check_levels(seat: Seat, listing: int, levels: Array, name: str) -> None:
+def check_levels(spec: ParticipantSpec, listing: int, levels: Array, name: str) -> None:
     """InputError if the house turns two levels of a grid into one quote.
 
     Levels are cut to the limits of an action and rounded to the tick size, for two-sided quotes
@@ -17,7 +17,7 @@ def check_levels(seat: Seat, listing: int, levels: Array, name: str) -> None:
 
     Parameters
     ----------
-    seat : Seat
+    spec : ParticipantSpec
         Whose grid it is.
     listing : int
         Which of its listings, 0 to L_n - 1.
@@ -26,31 +26,31 @@ def check_levels(seat: Seat, listing: int, levels: Array, name: str) -> None:
     name : str
         What the message calls the grid, such as "levels=15".
     """
-    quotes = _posted(seat, listing, np.clip(levels, seat.low[listing], seat.high[listing]))
+    quotes = _posted(spec, listing, np.clip(levels, spec.low[listing], spec.high[listing]))
     order = np.lexsort(quotes.T)
     same = (quotes[order[1:]] == quotes[order[:-1]]).all(axis=1)
     if not same.any():
         return
     at = int(np.argmax(same))
     first, second = sorted((int(order[at]), int(order[at + 1])))
-    product = seat.layout.instruments[seat.layout.instrument[seat.listings.start + listing]]
+    product = spec.layout.instruments[spec.layout.instrument[spec.listings.start + listing]]
     shown = " and ".join(f"{value:.10g}" for value in quotes[first])
-    tick_size = seat.tick_sizes[listing]
+    tick_size = spec.tick_sizes[listing]
     finer = f", or a quotes.tick_size smaller than {tick_size:.10g}" if tick_size else ""
     raise InputError(
-        f"{seat.name}: {name}: levels {first} and {second} for {product} are both {shown}, within "
+        f"{spec.name}: {name}: levels {first} and {second} for {product} are both {shown}, within "
         f"the limits of an action: take fewer levels, a wider range{finer}"
     )
 
 
-def _posted(seat: Seat, listing: int, levels: Array) -> Array:
+def _posted(spec: ParticipantSpec, listing: int, levels: Array) -> Array:
     """[m, A] what the house makes of the levels: a price, or a bid and an ask; and a size."""
-    tick_size = seat.tick_sizes[listing]
-    if "spread" not in seat.features:
+    tick_size = spec.tick_sizes[listing]
+    if "spread" not in spec.features:
         price = levels[:, :1]
         rounded = np.rint(price / tick_size) * tick_size if tick_size else price
         return np.column_stack([rounded, levels[:, 1:]])
-    middle = seat.opening_price[listing] + levels[:, 0]
+    middle = spec.opening_price[listing] + levels[:, 0]
     half = 0.5 * levels[:, 1]
     if not tick_size:
         return levels

@@ -301,13 +301,13 @@ def _gaps(market: Market) -> tuple[IntArray, IntArray]:
     prices: list[int] = []
     references: list[int] = []
     instrument = market.layout.instrument
-    for seat in market.seats:
-        (shown,) = (one for one in seat.fields if one.source == REFERENCE)
-        first = seat.columns.start + seat.where[shown.name].start
+    for spec in market.specs:
+        (shown,) = (one for one in spec.fields if one.source == REFERENCE)
+        first = spec.columns.start + spec.where[shown.name].start
         column = {int(k): first + i for i, k in enumerate(instrument[shown.index])}
-        for one in seat.fields:
+        for one in spec.fields:
             if one.source in PRICES:
-                begin = seat.columns.start + seat.where[one.name].start
+                begin = spec.columns.start + spec.where[one.name].start
                 prices += range(begin, begin + one.size)
                 references += [column[int(k)] for k in instrument[one.index]]
     return np.array(prices, np.int64), np.array(references, np.int64)

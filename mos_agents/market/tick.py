@@ -28,7 +28,7 @@ from mos_agents.market.random import Shocks, Streams
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import Simultaneous
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.stages import (
     ArrivalProcess,
     ExecutionRule,
@@ -165,13 +165,13 @@ class Market:
         return self.observations.observe(self, state, arrivals, executions, shocks)
 
     @cached_property
-    def seats(self) -> tuple[Seat, ...]:
+    def specs(self) -> tuple[ParticipantSpec, ...]:
         """What each participant knows of its place, in roster order.
 
         Raises InputError where so many participants with such observations do not fit in memory.
         """
         check_memory(self, 1)
-        seats, begin = [], 0
+        specs, begin = [], 0
         low, high = self.quotes.limits(self)
         tick_sizes = self._tick_sizes()
         for n, name in enumerate(self.layout.participants):
@@ -180,8 +180,8 @@ class Market:
             own = self.layout.own(n)
             place = self.home(n)
             unused = len(self.quotes.features) - len(place.quotes.features)
-            seats.append(
-                Seat(
+            specs.append(
+                ParticipantSpec(
                     name=name,
                     role=self.layout.roles[n],
                     layout=self.layout,
@@ -205,7 +205,7 @@ class Market:
                 )
             )
             begin += size
-        return tuple(seats)
+        return tuple(specs)
 
     def _shown_costs(self, fields: Sequence[ObservationField], own: slice) -> Array:
         """[L_n] own opening costs of somebody who observes these fields."""
@@ -223,11 +223,11 @@ class Market:
         home: Callable[[Market, int], Market] | None = getattr(self.quotes, "home", None)
         return self if home is None else home(self, n)
 
-    def seat(self, name: str) -> Seat:
-        """The seat of a participant by name."""
-        for seat in self.seats:
-            if seat.name == name:
-                return seat
+    def spec(self, name: str) -> ParticipantSpec:
+        """The spec of a participant by name."""
+        for spec in self.specs:
+            if spec.name == name:
+                return spec
         raise InputError(f"participant {name!r} is not one of {self.layout.participants}")
 
     def marks_of_listings(self, reference: Array) -> Array:
@@ -375,7 +375,7 @@ class Market:
 
     @cached_property
     def _observed(self) -> tuple[ObservationField, ...]:
-        return tuple(field for seat in self.seats for field in seat.fields)
+        return tuple(field for spec in self.specs for field in spec.fields)
 
     @cached_property
     def observation_plan(self) -> IntArray:

@@ -116,7 +116,7 @@ class Step(NamedTuple):
     """What one tick hands out."""
 
     state: State
-    observation: Array  # [B, sum of D_n]; `market.seats[n].own(...)` is participant n's part
+    observation: Array  # [B, sum of D_n]; `market.specs[n].own(...)` is participant n's part
     reward: Array  # [B, N]
     metrics: Array  # [B, N, M], columns METRICS
     info: Info

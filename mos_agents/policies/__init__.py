@@ -1,15 +1,15 @@
 """What participants can do by themselves: rules of thumb, dealers' quotes, bids, exploration."""
 
 from mos_agents.policies import bidding, exploration, market_making, rules
-from mos_agents.policies.base import POLICIES, Policy, from_spec, make, register, to_spec
+from mos_agents.policies.base import POLICIES, Policy, from_config, make, register, to_config
 
 __all__ = [
     "POLICIES",
     "Policy",
-    "from_spec",
+    "from_config",
     "make",
     "register",
-    "to_spec",
+    "to_config",
     "bidding",
     "exploration",
     "market_making",

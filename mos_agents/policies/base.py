@@ -1,4 +1,4 @@
-"""How a participant decides: a policy turns what one seat sees into that seat's next quotes.
+"""How a participant decides: a policy turns a participant's observation into its next quotes.
 
 A policy is a frozen set of parameters. What it remembers comes in and goes out; its luck comes
 from streams that carry its participant's name. It never meets the market's state.
@@ -18,7 +18,7 @@ import numpy as np
 
 from mos_agents.market.checks import check_size, echo, within_floats
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray
 
 
@@ -33,18 +33,27 @@ class Policy(Protocol):
     @property
     def atomic(self) -> bool: ...
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        """The memory before the first tick, for `batch` markets; InputError if ill-seated."""
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        """The memory before the first tick, for `batch` markets; InputError if it does not fit."""
 
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+    def act(
+        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    ) -> tuple[Array, Any]:
         """The action [B, L_n, A] upon the own observation [B, D_n], and the memory after it."""
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
+    ) -> Array:
         """[B] probability or density of that action, given what was seen and remembered before."""
 
 
 def heard(
-    policy: Policy, seat: Seat, observation: Array, reward: Array, memory: Any, shocks: Shocks
+    policy: Policy,
+    spec: ParticipantSpec,
+    observation: Array,
+    reward: Array,
+    memory: Any,
+    shocks: Shocks,
 ) -> Any:
     """The memory after the last tick's reward [B] has been heard: a learner's, or as it was.
 
@@ -52,7 +61,7 @@ def heard(
     the arrays of its own memory: it is nobody else's, and whoever keeps it copies it.
     """
     learn = getattr(policy, "learn", None)
-    return memory if learn is None else learn(seat, observation, reward, memory, shocks)
+    return memory if learn is None else learn(spec, observation, reward, memory, shocks)
 
 
 P = TypeVar("P", bound=type)
@@ -113,29 +122,29 @@ def _parameters(cls: type) -> tuple[list[str], list[str]]:
     return list(inspect.signature(cls).parameters), required
 
 
-def from_spec(spec: Any) -> Policy:
+def from_config(config: Any) -> Policy:
     """A policy from {"kind": ..., parameters}; a policy itself passes through."""
-    if isinstance(spec, Mapping):
-        if not isinstance(spec.get("kind"), str):
-            raise InputError(f'policy={echo(dict(spec))} must name its kind: {{"kind": "hold"}}')
-        return make(**spec)
-    if not all(hasattr(spec, verb) for verb in ("start", "act", "propensity")):
+    if isinstance(config, Mapping):
+        if not isinstance(config.get("kind"), str):
+            raise InputError(f'policy={echo(dict(config))} must name its kind: {{"kind": "hold"}}')
+        return make(**config)
+    if not all(hasattr(config, verb) for verb in ("start", "act", "propensity")):
         raise InputError(
-            f'policy={echo(spec)} must be a policy or {{"kind": ..., parameters}}; '
+            f'policy={echo(config)} must be a policy or {{"kind": ..., parameters}}; '
             f"kinds are {', '.join(sorted(POLICIES))}"
         )
-    made: Policy = spec
+    made: Policy = config
     return made
 
 
-def to_spec(policy: Any) -> dict[str, Any]:
-    """{"kind": ..., parameters}: what `from_spec` turns into the same policy."""
-    spec: dict[str, Any] = {"kind": policy.kind}
+def to_config(policy: Any) -> dict[str, Any]:
+    """{"kind": ..., parameters}: what `from_config` turns into the same policy."""
+    config: dict[str, Any] = {"kind": policy.kind}
     for one in fields(policy):
         if one.init:
             value = getattr(policy, one.name)
-            spec[one.name] = to_spec(value) if hasattr(value, "act") else value
-    return spec
+            config[one.name] = to_config(value) if hasattr(value, "act") else value
+    return config
 
 
 def _nearest(name: str, known: Any) -> str:
@@ -178,67 +187,68 @@ def check_numbers(policy: Any, name: str, low: float = -np.inf) -> None:
         object.__setattr__(policy, name, tuple(float(v) for v in array))
 
 
-def seated(policy: Any, seat: Seat, first: str, *needed: str) -> None:
-    """InputError unless the seat's actions begin with `first` and it sees the fields needed."""
-    if seat.features[0] != first:
+def check_fits(policy: Any, spec: ParticipantSpec, first: str, *needed: str) -> None:
+    """InputError unless the participant's actions begin with `first` and it sees the fields
+    needed."""
+    if spec.features[0] != first:
         raise InputError(
-            f"{seat.name}: policy {policy.kind} decides the {first}, but this participant's "
-            f"actions are {'/'.join(seat.features)}; give it a policy for those"
+            f"{spec.name}: policy {policy.kind} decides the {first}, but this participant's "
+            f"actions are {'/'.join(spec.features)}; give it a policy for those"
         )
     for name in needed:
-        if name not in seat.where:
+        if name not in spec.where:
             raise InputError(
-                f"{seat.name}: policy {policy.kind} needs {name!r}, which is not observed here; "
-                f"seen are {', '.join(seat.where)}"
+                f"{spec.name}: policy {policy.kind} needs {name!r}, which is not observed here; "
+                f"seen are {', '.join(spec.where)}"
             )
 
 
-def by_listing(policy: Any, seat: Seat, name: str) -> Array:
+def by_listing(policy: Any, spec: ParticipantSpec, name: str) -> Array:
     """[L_n] a parameter that is one number or one per listing."""
     array = np.asarray(getattr(policy, name), dtype=np.float64)
-    if array.ndim and array.size != seat.action_shape[0]:
+    if array.ndim and array.size != spec.action_shape[0]:
         raise InputError(
-            f"{policy.kind}.{name} has {array.size} numbers, but {seat.name} has "
-            f"{seat.action_shape[0]} listings; give one, or one per listing"
+            f"{policy.kind}.{name} has {array.size} numbers, but {spec.name} has "
+            f"{spec.action_shape[0]} listings; give one, or one per listing"
         )
-    return np.broadcast_to(array, seat.action_shape[:1])
+    return np.broadcast_to(array, spec.action_shape[:1])
 
 
-def within_limits(policy: Any, seat: Seat, name: str, feature: int) -> None:
+def within_limits(policy: Any, spec: ParticipantSpec, name: str, feature: int) -> None:
     """InputError if a parameter that is an action's number, in money, could never be quoted."""
-    values = by_listing(policy, seat, name)
-    low, high = seat.low[:, feature], seat.high[:, feature]
+    values = by_listing(policy, spec, name)
+    low, high = spec.low[:, feature], spec.high[:, feature]
     wrong = (values < low) | (values > high)
     if wrong.any():
         i = int(np.argmax(wrong))
-        product = seat.layout.instruments[seat.layout.instrument[seat.listings.start + i]]
+        product = spec.layout.instruments[spec.layout.instrument[spec.listings.start + i]]
         raise InputError(
-            f"{seat.name}: {policy.kind}.{name}={values[i]:.10g} must be in [{low[i]:.10g}, "
-            f"{high[i]:.10g}], the {seat.features[feature]}s allowed for {product}; set another, "
+            f"{spec.name}: {policy.kind}.{name}={values[i]:.10g} must be in [{low[i]:.10g}, "
+            f"{high[i]:.10g}], the {spec.features[feature]}s allowed for {product}; set another, "
             "or other limits of quotes"
         )
 
 
-def quoted(seat: Seat, *columns: Array) -> Array:
+def quoted(spec: ParticipantSpec, *columns: Array) -> Array:
     """[B, L_n, A] an action from its columns [B, L_n], within limits; full size if it names one."""
-    if "size" in seat.features:
-        columns = (*columns, seat.high[:, -1])
+    if "size" in spec.features:
+        columns = (*columns, spec.high[:, -1])
     action: Array = np.stack(np.broadcast_arrays(*columns), axis=-1)
-    return np.clip(action, seat.low, seat.high)
+    return np.clip(action, spec.low, spec.high)
 
 
-def cheapest_rival(seat: Seat, observation: Array) -> Array:
+def cheapest_rival(spec: ParticipantSpec, observation: Array) -> Array:
     """[B, L_n] lowest ask on the tape among open rivals of each own listing; infinity if none."""
-    table = seat.rivals
-    name = "rival_ask_gap" if "rival_ask_gap" in seat.where else "rival_ask"
-    if not table.shape[1] or name not in seat.where:
-        return np.full((len(observation), seat.action_shape[0]), np.inf)
-    asks = seat.read(observation, name)
-    is_open = seat.read(observation, "rival_open") > 0.0
+    table = spec.rivals
+    name = "rival_ask_gap" if "rival_ask_gap" in spec.where else "rival_ask"
+    if not table.shape[1] or name not in spec.where:
+        return np.full((len(observation), spec.action_shape[0]), np.inf)
+    asks = spec.read(observation, name)
+    is_open = spec.read(observation, "rival_open") > 0.0
     shown = np.full((asks.shape[0], asks.shape[1] + 1), np.inf)  # the last column is nobody's: -1
     shown[:, :-1] = np.where(is_open, asks, np.inf)
     cheapest: Array = shown[:, table].min(axis=-1)
-    return cheapest + seat.read(observation, "reference") if name == "rival_ask_gap" else cheapest
+    return cheapest + spec.read(observation, "reference") if name == "rival_ask_gap" else cheapest
 
 
 def same(action: Array, own: Array) -> Any:
@@ -259,16 +269,20 @@ class Deterministic:
     kind: ClassVar[str]
     atomic: ClassVar[bool] = True
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
         """The action [B, L_n, A]."""
         raise NotImplementedError
 
-    def start(self, seat: Seat, batch: int) -> Any:
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
         return None
 
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
-        return self.decide(seat, observation), memory
+    def act(
+        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    ) -> tuple[Array, Any]:
+        return self.decide(spec, observation), memory
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
-        own: Array = same(action, self.decide(seat, observation)).astype(np.float64)
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
+    ) -> Array:
+        own: Array = same(action, self.decide(spec, observation)).astype(np.float64)
         return own

@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
-from mos_agents.policies.base import Deterministic, check_number, quoted, register, same, seated
+from mos_agents.policies.base import Deterministic, check_fits, check_number, quoted, register, same
 
 
 @register("truthful")
@@ -21,11 +21,11 @@ from mos_agents.policies.base import Deterministic, check_number, quoted, regist
 class Truthful(Deterministic):
     """Bids what the item is worth: dominant in second-price auctions (Vickrey 1961)."""
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "bid", "cost")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "bid", "cost")
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        return quoted(seat, seat.read(observation, "cost"))
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        return quoted(spec, spec.read(observation, "cost"))
 
 
 @register("shaded")
@@ -49,22 +49,22 @@ class Shaded(Deterministic):
         if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
             raise InputError(f"shaded.bidders={n!r} must be a whole number >= 1, or null to count")
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "bid", "cost")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "bid", "cost")
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        worth = seat.read(observation, "cost")
-        n = self._bidders(seat)
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        worth = spec.read(observation, "cost")
+        n = self._bidders(spec)
         above = np.maximum(worth, max(self.reserve, 1e-300))
         # r (r/v)^(n-1) and not r^n / v^(n-1): the powers alone overflow with many bidders.
         bid = above * (n - 1) / n + self.reserve * (self.reserve / above) ** (n - 1) / n
-        return quoted(seat, np.where(worth < self.reserve, worth, np.minimum(bid, worth)))
+        return quoted(spec, np.where(worth < self.reserve, worth, np.minimum(bid, worth)))
 
-    def _bidders(self, seat: Seat) -> Array:
+    def _bidders(self, spec: ParticipantSpec) -> Array:
         if self.bidders is not None:
-            return np.full(seat.action_shape[0], float(self.bidders))
-        instrument = seat.layout.instrument
-        return np.bincount(instrument)[instrument[seat.listings]].astype(np.float64)
+            return np.full(spec.action_shape[0], float(self.bidders))
+        instrument = spec.layout.instrument
+        return np.bincount(instrument)[instrument[spec.listings]].astype(np.float64)
 
 
 @register("random_bid")
@@ -88,26 +88,30 @@ class RandomBid:
         if not self.low < self.high:
             raise InputError(f"random_bid.low={self.low!r} must be below high={self.high!r}")
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "bid", "cost")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "bid", "cost")
 
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
-        low, high = self._range(seat, observation)
+    def act(
+        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    ) -> tuple[Array, Any]:
+        low, high = self._range(spec, observation)
         uniforms = shocks.uniforms("bid", low.shape[1])
-        return quoted(seat, low + uniforms * (high - low)), memory
+        return quoted(spec, low + uniforms * (high - low)), memory
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
-        low, high = self._range(seat, observation)
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
+    ) -> Array:
+        low, high = self._range(spec, observation)
         bid = action[:, :, 0]
         # A range without width (worth nothing) is a certain bid, not a density.
         point = high == low
         density = np.where(point, 1.0, 1.0 / np.where(point, 1.0, high - low))
         possible = np.where(point, bid == low, (bid >= low) & (bid <= high)).all(axis=1)
-        if "size" in seat.features:
-            possible &= same(action[:, :, -1], np.broadcast_to(seat.high[:, -1], bid.shape))
+        if "size" in spec.features:
+            possible &= same(action[:, :, -1], np.broadcast_to(spec.high[:, -1], bid.shape))
         return np.where(possible, density.prod(axis=1), 0.0)
 
-    def _range(self, seat: Seat, observation: Array) -> tuple[Array, Array]:
-        worth = seat.read(observation, "cost")
-        floor, ceiling = seat.low[:, 0], seat.high[:, 0]
+    def _range(self, spec: ParticipantSpec, observation: Array) -> tuple[Array, Array]:
+        worth = spec.read(observation, "cost")
+        floor, ceiling = spec.low[:, 0], spec.high[:, 0]
         return np.clip(self.low * worth, floor, ceiling), np.clip(self.high * worth, floor, ceiling)

@@ -13,12 +13,12 @@ import numpy as np
 
 from mos_agents.market.grids import check_levels
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import (
     Policy,
     check_number,
-    from_spec,
+    from_config,
     heard,
     register,
     uniform_choice,
@@ -88,29 +88,33 @@ class Uniform:
     def atomic(self) -> bool:
         return self.levels is not None
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        low, high = self.bounds(seat)
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        low, high = self.bounds(spec)
         if (low > high).any():
             raise InputError(
-                f"{seat.name}: {self.kind}.low={self.low!r}, high={self.high!r} leave no action "
-                f"between {low.min():g} and {high.max():g}; limits are {seat.low.min():g} to "
-                f"{seat.high.max():g}"
+                f"{spec.name}: {self.kind}.low={self.low!r}, high={self.high!r} leave no action "
+                f"between {low.min():g} and {high.max():g}; limits are {spec.low.min():g} to "
+                f"{spec.high.max():g}"
             )
-        if self.levels is not None and "spread" not in seat.features:
+        if self.levels is not None and "spread" not in spec.features:
             for i in range(len(low)):
                 points = np.tile(low[i], (self.levels, 1))
                 points[:, 0] += np.arange(self.levels) / (self.levels - 1) * (high - low)[i, 0]
-                check_levels(seat, i, points, f"{self.kind}.levels")
+                check_levels(spec, i, points, f"{self.kind}.levels")
 
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
-        low, high = self.bounds(seat)
+    def act(
+        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    ) -> tuple[Array, Any]:
+        low, high = self.bounds(spec)
         uniforms = shocks.uniforms("uniform", low.size).reshape(-1, *low.shape)
         if self.levels is not None:
             uniforms = uniform_choice(uniforms, self.levels) / (self.levels - 1)
         return np.clip(low + uniforms * (high - low), low, high), memory
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
-        low, high = self.bounds(seat)
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
+    ) -> Array:
+        low, high = self.bounds(spec)
         width = high - low
         free = width > 0.0  # a feature without width is fixed and has no part in the chance
         slack = 1e-9 * np.maximum(1.0, np.abs(high)) if self.levels is not None else 0.0
@@ -124,34 +128,34 @@ class Uniform:
             chance = float(self.levels) ** -int(free.sum())
         return np.where(possible.all(axis=(1, 2)), chance, 0.0)
 
-    def bounds(self, seat: Seat) -> tuple[Array, Array]:
+    def bounds(self, spec: ParticipantSpec) -> tuple[Array, Array]:
         """Lowest and highest action drawn, [L_n, A] each."""
-        scale = seat.opening_price[:, None] if self.relative else 1.0
+        scale = spec.opening_price[:, None] if self.relative else 1.0
         low = (
-            seat.low if self.low is None else np.maximum(self._each(seat, "low") * scale, seat.low)
+            spec.low if self.low is None else np.maximum(self._each(spec, "low") * scale, spec.low)
         )
         high = (
-            seat.high
+            spec.high
             if self.high is None
-            else np.minimum(self._each(seat, "high") * scale, seat.high)
+            else np.minimum(self._each(spec, "high") * scale, spec.high)
         )
         return low, high
 
-    def grid(self, seat: Seat) -> Array:
+    def grid(self, spec: ParticipantSpec) -> Array:
         """[levels, L_n, A] the points of the grid."""
         if self.levels is None:
             raise InputError(f"{self.kind}.levels=None: a continuous range has no grid; set levels")
-        low, high = self.bounds(seat)
+        low, high = self.bounds(spec)
         return low + (np.arange(self.levels) / (self.levels - 1))[:, None, None] * (high - low)
 
-    def _each(self, seat: Seat, name: str) -> Array:
+    def _each(self, spec: ParticipantSpec, name: str) -> Array:
         value = np.asarray(getattr(self, name), dtype=np.float64)
-        if value.ndim and value.shape != (seat.action_shape[1],):
+        if value.ndim and value.shape != (spec.action_shape[1],):
             raise InputError(
-                f"{seat.name}: {self.kind}.{name}={getattr(self, name)!r} must be one number "
-                f"or one for each of {'/'.join(seat.features)}"
+                f"{spec.name}: {self.kind}.{name}={getattr(self, name)!r} must be one number "
+                f"or one for each of {'/'.join(spec.features)}"
             )
-        return np.broadcast_to(value, seat.action_shape)
+        return np.broadcast_to(value, spec.action_shape)
 
 
 @register("epsilon_greedy")
@@ -181,7 +185,7 @@ class EpsilonGreedy:
 
     def __post_init__(self) -> None:
         check_number(self, "epsilon", 0.0, 1.0)
-        object.__setattr__(self, "policy", from_spec(self.policy))
+        object.__setattr__(self, "policy", from_config(self.policy))
         draw = Uniform(self.levels, self.low, self.high, self.relative)
         object.__setattr__(self, "draw", draw)
         object.__setattr__(self, "low", draw.low)
@@ -191,24 +195,28 @@ class EpsilonGreedy:
     def atomic(self) -> bool:
         return self.policy.atomic and self.draw.atomic
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        self.draw.start(seat, batch)
-        return self.policy.start(seat, batch)
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        self.draw.start(spec, batch)
+        return self.policy.start(spec, batch)
 
     def learn(
-        self, seat: Seat, observation: Array, reward: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, shocks: Shocks
     ) -> Any:
-        return heard(self.policy, seat, observation, reward, memory, Renamed(shocks, "inner/"))
+        return heard(self.policy, spec, observation, reward, memory, Renamed(shocks, "inner/"))
 
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
-        own, memory = self.policy.act(seat, observation, memory, Renamed(shocks, "inner/"))
-        drawn, _ = self.draw.act(seat, observation, None, shocks)
+    def act(
+        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    ) -> tuple[Array, Any]:
+        own, memory = self.policy.act(spec, observation, memory, Renamed(shocks, "inner/"))
+        drawn, _ = self.draw.act(spec, observation, None, shocks)
         explores = shocks.uniforms("explore", 1) < self.epsilon
         return np.where(explores[:, :, None], drawn, own), memory
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
-        own = (1.0 - self.epsilon) * self.policy.propensity(seat, observation, action, memory)
-        drawn = self.epsilon * self.draw.propensity(seat, observation, action, None)
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
+    ) -> Array:
+        own = (1.0 - self.epsilon) * self.policy.propensity(spec, observation, action, memory)
+        drawn = self.epsilon * self.draw.propensity(spec, observation, action, None)
         if self.policy.atomic == self.draw.atomic:
             return own + drawn
         atom, rest = (own, drawn) if self.policy.atomic else (drawn, own)

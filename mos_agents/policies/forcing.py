@@ -9,9 +9,9 @@ import numpy as np
 
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
-from mos_agents.policies.base import Policy, heard, quoted, same, seated
+from mos_agents.policies.base import Policy, check_fits, heard, quoted, same
 
 
 @short_repr
@@ -56,39 +56,43 @@ class Forced:
     def atomic(self) -> bool:
         return self.policy.atomic
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "price")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "price")
         try:
-            np.broadcast_to(self.price, (batch, seat.action_shape[0]))
+            np.broadcast_to(self.price, (batch, spec.action_shape[0]))
         except ValueError:
             raise InputError(
-                f"forced.price has shape {self.price.shape}, but {seat.name} has "
-                f"{seat.action_shape[0]} listings in {batch} markets; give one number, or one per "
+                f"forced.price has shape {self.price.shape}, but {spec.name} has "
+                f"{spec.action_shape[0]} listings in {batch} markets; give one number, or one per "
                 "listing, or one per market and listing"
             ) from None
-        return ForcedMemory(self.policy.start(seat, batch), np.zeros(1, np.int64))
+        return ForcedMemory(self.policy.start(spec, batch), np.zeros(1, np.int64))
 
     def learn(
-        self, seat: Seat, observation: Array, reward: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, shocks: Shocks
     ) -> Any:
-        inner = heard(self.policy, seat, observation, reward, memory.inner, shocks)
+        inner = heard(self.policy, spec, observation, reward, memory.inner, shocks)
         return memory._replace(inner=inner)
 
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
-        own, inner = self.policy.act(seat, observation, memory.inner, shocks)
-        action = self._asked(seat, len(observation)) if self._forces(memory) else own
+    def act(
+        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    ) -> tuple[Array, Any]:
+        own, inner = self.policy.act(spec, observation, memory.inner, shocks)
+        action = self._asked(spec, len(observation)) if self._forces(memory) else own
         return action, ForcedMemory(inner, memory.clock + 1)
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
+    ) -> Array:
         if self._forces(memory):
-            asked = self._asked(seat, len(observation))
+            asked = self._asked(spec, len(observation))
             chance: Array = same(action, asked).astype(np.float64)
             return chance
-        return self.policy.propensity(seat, observation, action, memory.inner)
+        return self.policy.propensity(spec, observation, action, memory.inner)
 
     def _forces(self, memory: ForcedMemory) -> bool:
         since = int(memory.clock[0]) - self.start_at
         return since >= 0 and (self.ticks is None or since < self.ticks)
 
-    def _asked(self, seat: Seat, batch: int) -> Array:
-        return quoted(seat, np.broadcast_to(self.price, (batch, seat.action_shape[0])))
+    def _asked(self, spec: ParticipantSpec, batch: int) -> Array:
+        return quoted(spec, np.broadcast_to(self.price, (batch, spec.action_shape[0])))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, QuoteRefused
 from mos_agents.policies.faults import LONGEST, describe, is_own_fault
 
@@ -53,19 +53,19 @@ class NoAction(Exception):
 
 
 def decision(
-    policy: Any, seat: Seat, observation: Array, memory: Any, shocks: Shocks
+    policy: Any, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
 ) -> tuple[Array, Any]:
     """What a policy decides, as numbers [B, L_n, A], and its memory after it.
 
     Raises what the policy raises, and NoAction where it returns anything but such a pair.
     """
-    found = policy.act(seat, observation, memory, shocks)
+    found = policy.act(spec, observation, memory, shocks)
     if type(found) is not tuple or len(found) != 2:
         raise NoAction(f"act returned a {type(found).__name__}, must be a pair (action, memory)")
     try:
-        return seat.checked(found[0], len(observation)), found[1]
+        return spec.checked(found[0], len(observation)), found[1]
     except QuoteRefused as refusal:
-        raise NoAction(str(refusal).removeprefix(f"{seat.name}: ")) from None
+        raise NoAction(str(refusal).removeprefix(f"{spec.name}: ")) from None
 
 
 def reason_of(error: BaseException) -> str:
@@ -97,14 +97,14 @@ def source_of(policy: Any) -> str:
     return f"{type(policy).__name__}.act{place}"
 
 
-def started(policy: Any, seat: Seat, batch: int) -> Any:
-    """The memory that a policy begins with. InputError where it does not fit its seat, PolicyFault
-    where it fails otherwise: a play has not begun then, so nothing is held."""
+def started(policy: Any, spec: ParticipantSpec, batch: int) -> Any:
+    """The memory that a policy begins with. InputError where it does not fit its participant,
+    PolicyFault where it fails otherwise: a play has not begun then, so nothing is held."""
     try:
-        return policy.start(seat, batch)
+        return policy.start(spec, batch)
     except (InputError, MemoryError):
         raise
     except BaseException as error:
         if not is_own_fault(error):
             raise
-        raise PolicyFault(seat.name, -1, reason_of(error)) from error
+        raise PolicyFault(spec.name, -1, reason_of(error)) from error

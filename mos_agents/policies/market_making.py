@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import (
     Deterministic,
     by_listing,
+    check_fits,
     check_number,
     check_numbers,
     quoted,
     register,
-    seated,
     within_limits,
 )
 
@@ -41,16 +41,16 @@ class FixedSpread(Deterministic):
         check_numbers(self, "spread", 0.0)
         check_number(self, "offset")
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "offset")
-        within_limits(self, seat, "offset", 0)
-        within_limits(self, seat, "spread", 1)
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "offset")
+        within_limits(self, spec, "offset", 0)
+        within_limits(self, spec, "spread", 1)
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
         spread = np.broadcast_to(
-            by_listing(self, seat, "spread"), (len(observation), seat.action_shape[0])
+            by_listing(self, spec, "spread"), (len(observation), spec.action_shape[0])
         )
-        return quoted(seat, np.full(spread.shape, self.offset), spread)
+        return quoted(spec, np.full(spread.shape, self.offset), spread)
 
 
 @register("avellaneda_stoikov")
@@ -63,8 +63,8 @@ class AvellanedaStoikov(Deterministic):
 
     gamma: absolute risk aversion, per unit of money, > 0.
     sigma: volatility of the mid price, in money per square root of time, >= 0; None takes the
-        market's (`Seat.sigma`), times the mid price where that is given in shares of it. On a
-        replayed price that is the volatility of the recorded rows: of all of them unless
+        market's (`ParticipantSpec.sigma`), times the mid price where that is given in shares of it.
+        On a replayed price that is the volatility of the recorded rows: of all of them unless
         `sigma_rows` says otherwise, so that the maker knows something of the future. Where the
         price has no volatility (constant, drawn anew, moved by a shock) sigma must be given; 0
         says that there is no risk, and no lean.
@@ -81,23 +81,23 @@ class AvellanedaStoikov(Deterministic):
         check_number(self, "gamma", 1e-12)
         _optional(self, "sigma", "kappa", "horizon")
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "offset", "inventory", "reference", "clock")
-        _known(self, seat, "kappa", seat.order_decay)
-        _risky(self, seat)
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "offset", "inventory", "reference", "clock")
+        _known(self, spec, "kappa", spec.order_decay)
+        _risky(self, spec)
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        inventory = seat.read(observation, "inventory")
-        kappa = seat.order_decay if self.kappa is None else self.kappa
-        risk = self.gamma * variance(seat, observation, self.sigma) * self._left(seat, observation)
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        inventory = spec.read(observation, "inventory")
+        kappa = spec.order_decay if self.kappa is None else self.kappa
+        risk = self.gamma * variance(spec, observation, self.sigma) * self._left(spec, observation)
         spread = risk + (2.0 / self.gamma) * np.log1p(self.gamma / kappa)
-        return quoted(seat, -inventory * risk, spread)
+        return quoted(spec, -inventory * risk, spread)
 
-    def _left(self, seat: Seat, observation: Array) -> Array:
+    def _left(self, spec: ParticipantSpec, observation: Array) -> Array:
         """[B, 1] T - t."""
-        episode = seat.horizon * seat.dt
+        episode = spec.horizon * spec.dt
         horizon = episode if self.horizon is None else self.horizon
-        return np.maximum(horizon - seat.read(observation, "clock") * episode, 0.0)
+        return np.maximum(horizon - spec.read(observation, "clock") * episode, 0.0)
 
 
 @register("glft")
@@ -131,30 +131,30 @@ class Glft(Deterministic):
         check_number(self, "lot", 1e-12)
         _optional(self, "sigma", "kappa", "rate")
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "offset", "inventory", "reference")
-        _known(self, seat, "kappa", seat.order_decay)
-        _known(self, seat, "rate", seat.order_rate)
-        _risky(self, seat)
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "offset", "inventory", "reference")
+        _known(self, spec, "kappa", spec.order_decay)
+        _known(self, spec, "rate", spec.order_rate)
+        _risky(self, spec)
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        kappa = seat.order_decay if self.kappa is None else self.kappa
-        rate = seat.order_rate if self.rate is None else self.rate
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        kappa = spec.order_decay if self.kappa is None else self.kappa
+        rate = spec.order_rate if self.rate is None else self.rate
         gamma = self.gamma * self.lot
         # exp and log1p: the power itself loses its digits where gamma is small beside kappa.
         growth = np.exp((1.0 + kappa / gamma) * np.log1p(gamma / kappa))
-        squared = variance(seat, observation, self.sigma)
+        squared = variance(spec, observation, self.sigma)
         width = np.sqrt(squared * gamma / (2.0 * kappa * rate) * growth)
-        lots = seat.read(observation, "inventory") / self.lot
-        return quoted(seat, -lots * width, (2.0 / gamma) * np.log1p(gamma / kappa) + width)
+        lots = spec.read(observation, "inventory") / self.lot
+        return quoted(spec, -lots * width, (2.0 / gamma) * np.log1p(gamma / kappa) + width)
 
 
-def variance(seat: Seat, observation: Array, sigma: float | None) -> Array:
+def variance(spec: ParticipantSpec, observation: Array, sigma: float | None) -> Array:
     """[B, L_n] variance of the mid price per unit of time, in money squared."""
-    mid = seat.read(observation, "reference")
+    mid = spec.read(observation, "reference")
     if sigma is not None:
         return np.full(mid.shape, sigma * sigma)
-    money = np.where(seat.sigma_relative, seat.sigma * mid, seat.sigma)
+    money = np.where(spec.sigma_relative, spec.sigma * mid, spec.sigma)
     return money * money
 
 
@@ -166,20 +166,20 @@ def _optional(policy: Any, *names: str) -> None:
             raise InputError(f"{policy.kind}.{name}=0.0 must be > 0, or null for the market's own")
 
 
-def _risky(policy: Any, seat: Seat) -> None:
+def _risky(policy: Any, spec: ParticipantSpec) -> None:
     """InputError where sigma is not given and the price of some own listing has none."""
-    if policy.sigma is None and not ((seat.sigma > 0.0) & np.isfinite(seat.sigma)).all():
+    if policy.sigma is None and not ((spec.sigma > 0.0) & np.isfinite(spec.sigma)).all():
         raise InputError(
-            f"{seat.name}: {policy.kind}.sigma is not given, and a mid price here has no "
+            f"{spec.name}: {policy.kind}.sigma is not given, and a mid price here has no "
             "volatility of its own (constant, drawn anew, or moved by a shock only), so that the "
             "quotes would never lean against the inventory; set sigma, in money per square root "
             "of time, or sigma=0 for quotes that do not lean"
         )
 
 
-def _known(policy: Any, seat: Seat, name: str, market: float) -> None:
+def _known(policy: Any, spec: ParticipantSpec, name: str, market: float) -> None:
     if getattr(policy, name) is None and not (np.isfinite(market) and market > 0.0):
         raise InputError(
-            f"{seat.name}: {policy.kind}.{name} is not given and this market does not say it; "
+            f"{spec.name}: {policy.kind}.{name} is not given and this market does not say it; "
             f"set {name}"
         )

@@ -13,17 +13,17 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import (
     Deterministic,
     by_listing,
     cheapest_rival,
+    check_fits,
     check_number,
     check_numbers,
     quoted,
     register,
-    seated,
     within_limits,
 )
 
@@ -33,12 +33,12 @@ from mos_agents.policies.base import (
 class Hold(Deterministic):
     """Keeps the opening price."""
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "price")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "price")
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
         return quoted(
-            seat, np.broadcast_to(seat.opening_price, (len(observation), *seat.low.shape[:1]))
+            spec, np.broadcast_to(spec.opening_price, (len(observation), *spec.low.shape[:1]))
         )
 
 
@@ -55,13 +55,13 @@ class FixedPrice(Deterministic):
     def __post_init__(self) -> None:
         check_numbers(self, "price", 0.0)
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "price")
-        within_limits(self, seat, "price", 0)
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "price")
+        within_limits(self, spec, "price", 0)
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        price = by_listing(self, seat, "price")
-        return quoted(seat, np.broadcast_to(price, (len(observation), price.size)))
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        price = by_listing(self, spec, "price")
+        return quoted(spec, np.broadcast_to(price, (len(observation), price.size)))
 
 
 @register("cost_plus")
@@ -80,11 +80,11 @@ class CostPlus(Deterministic):
         check_number(self, "margin", -1.0)
         check_number(self, "amount")
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "price", "cost")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "price", "cost")
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        return quoted(seat, seat.read(observation, "cost") * (1.0 + self.margin) + self.amount)
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        return quoted(spec, spec.read(observation, "cost") * (1.0 + self.margin) + self.amount)
 
 
 @register("static_markup")
@@ -104,11 +104,11 @@ class StaticMarkup(Deterministic):
         if self.over not in ("cost", "reference"):
             raise InputError(f"static_markup.over={self.over!r} must be 'cost' or 'reference'")
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "price", self.over)
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "price", self.over)
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        return quoted(seat, seat.read(observation, self.over) * (1.0 + self.markup))
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        return quoted(spec, spec.read(observation, self.over) * (1.0 + self.markup))
 
 
 @register("reactive")
@@ -135,13 +135,13 @@ class Reactive(Deterministic):
         for name in ("weight", "band", "trigger", "cut"):
             check_number(self, name, 0.0, 1.0)
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "price", "own_ask", "reference")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "price", "own_ask", "reference")
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        own = seat.read(observation, "own_ask")
-        reference = seat.read(observation, "reference")
-        rival = cheapest_rival(seat, observation)
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        own = spec.read(observation, "own_ask")
+        reference = spec.read(observation, "reference")
+        rival = cheapest_rival(spec, observation)
         followed = np.where(np.isfinite(rival), rival, own)
         calm = np.clip(
             own + self.weight * (followed - own),
@@ -149,7 +149,7 @@ class Reactive(Deterministic):
             reference * (1.0 + self.band),
         )
         undercut = followed < own * (1.0 - self.trigger)
-        return quoted(seat, np.where(undercut, followed * (1.0 - self.cut), calm))
+        return quoted(spec, np.where(undercut, followed * (1.0 - self.cut), calm))
 
 
 @register("undercut")
@@ -171,15 +171,15 @@ class Undercut(Deterministic):
         check_number(self, "amount", 0.0)
         check_number(self, "floor", -1.0)
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "price", "reference")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "price", "reference")
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        rival = cheapest_rival(seat, observation)
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        rival = cheapest_rival(spec, observation)
         alone = np.isinf(rival)
         below = np.where(alone, 0.0, rival) * (1.0 - self.share) - self.amount
-        price = np.where(alone, seat.read(observation, "reference"), below)
-        return quoted(seat, _above_cost(seat, observation, price, self.floor))
+        price = np.where(alone, spec.read(observation, "reference"), below)
+        return quoted(spec, _above_cost(spec, observation, price, self.floor))
 
 
 @register("match_cheapest")
@@ -195,19 +195,19 @@ class MatchCheapest(Deterministic):
     def __post_init__(self) -> None:
         check_number(self, "floor", -1.0)
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "price", "reference")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "price", "reference")
 
-    def decide(self, seat: Seat, observation: Array) -> Array:
-        rival = cheapest_rival(seat, observation)
-        price = np.where(np.isinf(rival), seat.read(observation, "reference"), rival)
-        return quoted(seat, _above_cost(seat, observation, price, self.floor))
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        rival = cheapest_rival(spec, observation)
+        price = np.where(np.isinf(rival), spec.read(observation, "reference"), rival)
+        return quoted(spec, _above_cost(spec, observation, price, self.floor))
 
 
-def _above_cost(seat: Seat, observation: Array, price: Array, floor: float) -> Array:
-    if "cost" not in seat.where:
+def _above_cost(spec: ParticipantSpec, observation: Array, price: Array, floor: float) -> Array:
+    if "cost" not in spec.where:
         return price
-    return np.maximum(price, seat.read(observation, "cost") * (1.0 + floor))
+    return np.maximum(price, spec.read(observation, "cost") * (1.0 + floor))
 
 
 @dataclass(frozen=True)
@@ -228,37 +228,41 @@ class LogStep:
     def __post_init__(self) -> None:
         check_number(self, "volatility", 1e-9)
 
-    def centre(self, seat: Seat, observation: Array) -> Array:
+    def centre(self, spec: ParticipantSpec, observation: Array) -> Array:
         raise NotImplementedError
 
-    def start(self, seat: Seat, batch: int) -> Any:
-        seated(self, seat, "price", "own_ask", "reference")
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "price", "own_ask", "reference")
 
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
-        centre, low, high = self._law(seat, observation)
+    def act(
+        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    ) -> tuple[Array, Any]:
+        centre, low, high = self._law(spec, observation)
         uniforms = shocks.uniforms("step", centre.shape[1]) + 2.0**-54  # never 0: its quantile
         z = np.clip(ndtri(ndtr(low) + uniforms * (ndtr(high) - ndtr(low))), low, high)
-        return quoted(seat, np.exp(centre + self.volatility * z)), memory
+        return quoted(spec, np.exp(centre + self.volatility * z)), memory
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
-        centre, low, high = self._law(seat, observation)
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
+    ) -> Array:
+        centre, low, high = self._law(spec, observation)
         price = np.maximum(action[:, :, 0], 1e-300)
         z = (np.log(price) - centre) / self.volatility
         log_density = -0.5 * z * z - np.log(np.sqrt(2.0 * np.pi) * self.volatility * price)
         log_mass = np.log(ndtr(high) - ndtr(low))
-        possible = ((action >= seat.low) & (action <= seat.high)).all(axis=(1, 2))
-        if "size" in seat.features:
-            possible &= (action[:, :, -1] == seat.high[:, -1]).all(axis=1)
+        possible = ((action >= spec.low) & (action <= spec.high)).all(axis=(1, 2))
+        if "size" in spec.features:
+            possible &= (action[:, :, -1] == spec.high[:, -1]).all(axis=1)
         return np.where(possible, np.exp((log_density - log_mass).sum(axis=1)), 0.0)
 
-    def _law(self, seat: Seat, observation: Array) -> tuple[Array, Array, Array]:
+    def _law(self, spec: ParticipantSpec, observation: Array) -> tuple[Array, Array, Array]:
         """Mean of the log price, and the limits in standard deviations from it. [B, L_n] each.
 
         A centre outside the limits is moved to the nearer one.
         """
         with np.errstate(divide="ignore"):  # a lowest price of 0 has no logarithm: no lower limit
-            low, high = np.log(seat.low[:, 0]), np.log(seat.high[:, 0])
-        centre = np.clip(self.centre(seat, observation), low, high)
+            low, high = np.log(spec.low[:, 0]), np.log(spec.high[:, 0])
+        centre = np.clip(self.centre(spec, observation), low, high)
         return centre, (low - centre) / self.volatility, (high - centre) / self.volatility
 
 
@@ -277,8 +281,8 @@ class RandomWalk(LogStep):
         super().__post_init__()
         check_number(self, "drift")
 
-    def centre(self, seat: Seat, observation: Array) -> Array:
-        return _log(seat.read(observation, "own_ask")) + self.drift
+    def centre(self, spec: ParticipantSpec, observation: Array) -> Array:
+        return _log(spec.read(observation, "own_ask")) + self.drift
 
 
 @register("mean_reverting")
@@ -301,9 +305,9 @@ class MeanReverting(LogStep):
         check_number(self, "drift")
         check_number(self, "reversion", 0.0, 1.0)
 
-    def centre(self, seat: Seat, observation: Array) -> Array:
-        own = _log(seat.read(observation, "own_ask"))
-        reference = _log(seat.read(observation, "reference"))
+    def centre(self, spec: ParticipantSpec, observation: Array) -> Array:
+        own = _log(spec.read(observation, "own_ask"))
+        reference = _log(spec.read(observation, "reference"))
         return own + self.drift + self.reversion * (reference - own)
 
 

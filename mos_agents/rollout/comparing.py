@@ -135,7 +135,7 @@ def compare_policies(
     if not seeds or len(set(seeds)) != len(seeds):
         raise InputError(f"seeds={seeds!r} must be distinct numbers, one or more")
     if participant is not None:
-        market.seat(participant)
+        market.spec(participant)
     measured = market.layout.participants if participant is None else (participant,)
     values: dict[tuple[str, str], Array] = {}
     faults: dict[str, tuple[Fault, ...]] = {}

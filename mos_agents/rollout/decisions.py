@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents.market.printing import short_repr
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
@@ -21,7 +21,7 @@ from mos_agents.rollout.loop import Table, as_policy, turns
 class Decisions:
     """What one participant saw and did, with the chance of it: E episodes (markets) of T ticks."""
 
-    seat: Seat
+    spec: ParticipantSpec
     observation: Array  # [E, T, D_n] before acting
     action: Array  # [E, T, L_n, A]
     moved: Any  # [E, T] whether it was on the move; if not, its action had no effect
@@ -54,17 +54,17 @@ def log_decisions(
     not made has no propensity.
     """
     table = Table.of(market, policies, seed, markets, on_fault)
-    seat = market.seat(participant)
+    spec = market.spec(participant)
     targets = {name: as_policy(name, target) for name, target in (targets or {}).items()}
     if menu is not None:
         menu = np.asarray(menu, dtype=np.float64)
-        if menu.ndim != 3 or menu.shape[1:] != seat.action_shape:
+        if menu.ndim != 3 or menu.shape[1:] != spec.action_shape:
             raise InputError(
-                f"menu has shape {menu.shape}, must be (actions, {seat.action_shape[0]}, "
-                f"{seat.action_shape[1]}) = (actions, listings, {'/'.join(seat.features)})"
+                f"menu has shape {menu.shape}, must be (actions, {spec.action_shape[0]}, "
+                f"{spec.action_shape[1]}) = (actions, listings, {'/'.join(spec.features)})"
             )
-    policy = table.policies[seat.number]
-    memories = {name: target.start(seat, table.batch) for name, target in targets.items()}
+    policy = table.policies[spec.number]
+    memories = {name: target.start(spec, table.batch) for name, target in targets.items()}
     kept: list[tuple[Any, ...]] = []
     chances: dict[str, list[Array]] = {name: [] for name in targets}
     menus: dict[str, list[Array]] = {name: [] for name in targets}
@@ -76,24 +76,24 @@ def log_decisions(
                 f"{participant}: its policy failed at tick {failed.first_tick} ({failed.reason}); "
                 "a decision that was not made has no propensity"
             )
-        own = seat.own(turn.observation).copy()
-        action = turn.actions[:, seat.listings]
-        moved = np.broadcast_to(turn.step.info.moved[:, seat.number], table.batch)
-        chance = policy.propensity(seat, own, action, turn.memories[seat.number])
-        reward = turn.step.reward[:, seat.number]
+        own = spec.own(turn.observation).copy()
+        action = turn.actions[:, spec.listings]
+        moved = np.broadcast_to(turn.step.info.moved[:, spec.number], table.batch)
+        chance = policy.propensity(spec, own, action, turn.memories[spec.number])
+        reward = turn.step.reward[:, spec.number]
         kept.append((own, action, moved, reward, np.where(moved, chance, 1.0)))
         for name, target in targets.items():
             memory = memories[name]
-            aimed = target.propensity(seat, own, action, memory)
+            aimed = target.propensity(spec, own, action, memory)
             chances[name].append(np.where(moved, aimed, 1.0))
             if menu is not None:
-                menus[name].append(_chances(target, seat, own, menu, memory))
-            _, memories[name] = target.act(seat, own, memory, table.streams[seat.number].at(at))
+                menus[name].append(_chances(target, spec, own, menu, memory))
+            _, memories[name] = target.act(spec, own, memory, table.streams[spec.number].at(at))
     observation, acted, on_move, rewards, played = (
         np.stack(values, axis=1) for values in zip(*kept, strict=True)
     )
     return Decisions(
-        seat,
+        spec,
         observation,
         acted,
         on_move,
@@ -104,9 +104,9 @@ def log_decisions(
     )
 
 
-def _chances(policy: Policy, seat: Seat, own: Array, menu: Array, memory: Any) -> Array:
+def _chances(policy: Policy, spec: ParticipantSpec, own: Array, menu: Array, memory: Any) -> Array:
     """[B, S] chance of each action on the menu."""
-    shape = (len(own), *seat.action_shape)
+    shape = (len(own), *spec.action_shape)
     return np.stack(
-        [policy.propensity(seat, own, np.broadcast_to(a, shape), memory) for a in menu], axis=1
+        [policy.propensity(spec, own, np.broadcast_to(a, shape), memory) for a in menu], axis=1
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from mos_agents.analysis.impulse import Deviation
 from mos_agents.market.metrics import metric
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
@@ -47,7 +47,7 @@ def forced_deviation(
     Raises InputError where the firm posts no prices or the play is too short.
     """
     sellers = [
-        seat.name for seat in market.seats if seat.features[0] == "price" and seat.action_shape[0]
+        spec.name for spec in market.specs if spec.features[0] == "price" and spec.action_shape[0]
     ]
     if firm not in sellers:
         raise InputError(f"firm={firm!r} must be one who posts prices: {', '.join(sellers)}")
@@ -70,12 +70,12 @@ def forced_deviation(
 
 def _paths(market: Market, run: Rollout, first: int) -> tuple[Array, Array]:
     """Prices and profits [T, S, N] of those who post prices, from tick `first` on."""
-    seats = _sellers(market)
+    specs = _sellers(market)
     asks, earned = run.series["ask"][first:], run.series["metrics"][first:]
-    prices = np.stack([asks[:, :, seat.listings].mean(axis=2) for seat in seats], axis=2)
-    profits = earned[:, :, [seat.number for seat in seats], metric("pnl")]
+    prices = np.stack([asks[:, :, spec.listings].mean(axis=2) for spec in specs], axis=2)
+    profits = earned[:, :, [spec.number for spec in specs], metric("pnl")]
     return prices, profits
 
 
-def _sellers(market: Market) -> list[Seat]:
-    return [seat for seat in market.seats if seat.features[0] == "price" and seat.action_shape[0]]
+def _sellers(market: Market) -> list[ParticipantSpec]:
+    return [spec for spec in market.specs if spec.features[0] == "price" and spec.action_shape[0]]

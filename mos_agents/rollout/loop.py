@@ -14,11 +14,11 @@ from mos_agents.market.faults import NOT_FINITE, Faults, count
 from mos_agents.market.memory import check_memory
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.market.withdrawal import without_quotes
-from mos_agents.policies.base import Policy, from_spec, heard
+from mos_agents.policies.base import Policy, from_config, heard
 from mos_agents.policies.faults import is_own_fault
 from mos_agents.policies.guard import (
     NoAction,
@@ -51,7 +51,7 @@ class Table:
     and passes through.
     """
 
-    seats: tuple[Seat, ...]
+    specs: tuple[ParticipantSpec, ...]
     policies: tuple[Policy, ...]
     memories: list[Any]
     streams: tuple[Streams, ...]
@@ -59,7 +59,7 @@ class Table:
     faults: Faults = field(default_factory=dict)
     _absent: dict[int, str] = field(default_factory=dict)
     on_fault: str = "raise"
-    _gone: NDArray[np.bool_] | None = None  # [B, seats] withdrawn after a fault
+    _gone: NDArray[np.bool_] | None = None  # [B, participants] withdrawn after a fault
 
     @classmethod
     def of(
@@ -70,7 +70,7 @@ class Table:
         markets: int | IntArray,
         on_fault: str = "raise",
     ) -> Table:
-        """Seat one policy at every participant's place; InputError if they do not fit."""
+        """Assign one policy to every participant; InputError if they do not fit."""
         check_on_fault(on_fault)
         if not isinstance(market, Market):
             raise InputError(f"market={market!r:.60} must be a Market: mos_agents.retail(), say")
@@ -90,29 +90,29 @@ class Table:
         streams = tuple(Streams.of(seed, markets, owner=name) for name in names)
         batch = len(streams[0].markets)
         learners = [
-            (s, p) for s, p in zip(market.seats, chosen, strict=True) if isinstance(p, Levels)
+            (s, p) for s, p in zip(market.specs, chosen, strict=True) if isinstance(p, Levels)
         ]
-        for seat, learner in learners:
-            learner.check_seat(seat)
+        for spec, learner in learners:
+            learner.check_spec(spec)
         check_room(learners, batch)
-        memories = [started(p, seat, batch) for p, seat in zip(chosen, market.seats, strict=True)]
-        return cls(market.seats, chosen, memories, streams, batch, on_fault=on_fault)
+        memories = [started(p, spec, batch) for p, spec in zip(chosen, market.specs, strict=True)]
+        return cls(market.specs, chosen, memories, streams, batch, on_fault=on_fault)
 
     def hear(self, observation: Array, reward: Array, at: int) -> None:
         """Learners hear of the last tick's rewards [B, N], each of its own, before `actions`.
 
         One that fails at learning loses its move, as one that fails at acting does.
         """
-        for n, seat in enumerate(self.seats):
+        for n, spec in enumerate(self.specs):
             if not hasattr(self.policies[n], "learn") or self._is_gone(n):
                 continue
-            own = seat.own(observation).copy()
+            own = spec.own(observation).copy()
             try:
                 self.memories[n] = heard(
                     self.policies[n],
-                    seat,
+                    spec,
                     own,
-                    reward[:, seat.number].copy(),
+                    reward[:, spec.number].copy(),
                     self.memories[n],
                     self.streams[n].at(at),
                 )
@@ -129,17 +129,17 @@ class Table:
         spoils nobody else's.
         """
         parts = []
-        for n, seat in enumerate(self.seats):
+        for n, spec in enumerate(self.specs):
             if self._is_gone(n):
-                parts.append(np.full((self.batch, *seat.action_shape), np.nan))
+                parts.append(np.full((self.batch, *spec.action_shape), np.nan))
                 continue
-            own = seat.own(observation).copy()
+            own = spec.own(observation).copy()
             if n in self._absent:
                 parts.append(self._failed(n, self._absent.pop(n), at))
                 continue
             try:
                 checked, memory = decision(
-                    self.policies[n], seat, own, self.memories[n], self.streams[n].at(at)
+                    self.policies[n], spec, own, self.memories[n], self.streams[n].at(at)
                 )
             except BaseException as error:
                 if not is_own_fault(error):
@@ -157,7 +157,7 @@ class Table:
         if self._gone is None:
             return None
         gone = np.zeros((self.batch, market.layout.N), np.bool_)
-        gone[:, [seat.number for seat in self.seats]] = self._gone
+        gone[:, [spec.number for spec in self.specs]] = self._gone
         return gone
 
     def present(self, market: Market, state: State) -> State:
@@ -173,34 +173,34 @@ class Table:
         reason = reason_of(error)
         if self.on_fault == "raise":
             by = source_of(self.policies[n]) if isinstance(error, NoAction) else ""
-            raise PolicyFault(self.seats[n].name, at, reason, by) from error
+            raise PolicyFault(self.specs[n].name, at, reason, by) from error
         return reason
 
     def _without_nonsense(self, n: int, action: Array, at: int) -> Array:
         """An action that is not finite in some markets: a fault in those alone."""
-        seat = self.seats[n]
+        spec = self.specs[n]
         bad = np.logical_not(np.isfinite(action).all(axis=(1, 2)))
         if self._gone is not None:
             action = np.where(self._gone[:, n, None, None], np.nan, action)
             bad &= ~self._gone[:, n]
         if bad.any():
             if self.on_fault == "raise":
-                raise PolicyFault(seat.name, at, NOT_FINITE, source_of(self.policies[n]))
-            count(self.faults, seat.name, NOT_FINITE, at, int(bad.sum()))
+                raise PolicyFault(spec.name, at, NOT_FINITE, source_of(self.policies[n]))
+            count(self.faults, spec.name, NOT_FINITE, at, int(bad.sum()))
             self._withdraw(n, bad)
         return action
 
     def _failed(self, n: int, reason: str, at: int) -> Array:
-        seat = self.seats[n]
+        spec = self.specs[n]
         there = np.ones(self.batch, np.bool_) if self._gone is None else ~self._gone[:, n]
-        count(self.faults, seat.name, reason, at, int(there.sum()))
+        count(self.faults, spec.name, reason, at, int(there.sum()))
         self._withdraw(n, there)
-        return np.full((self.batch, *seat.action_shape), np.nan)
+        return np.full((self.batch, *spec.action_shape), np.nan)
 
     def _withdraw(self, n: int, markets: NDArray[np.bool_]) -> None:
         if self.on_fault == "withdraw":
             if self._gone is None:
-                self._gone = np.zeros((self.batch, len(self.seats)), np.bool_)
+                self._gone = np.zeros((self.batch, len(self.specs)), np.bool_)
             self._gone[markets, n] = True
 
 
@@ -208,7 +208,7 @@ def as_policy(name: str, given: Any) -> Policy:
     """A policy, or one from its {"kind": ...}."""
     if not all(hasattr(given, verb) for verb in ("start", "act")):
         try:
-            return from_spec(given)
+            return from_config(given)
         except InputError as error:
             raise InputError(f"policies: {name}: {error}") from None
     policy: Policy = given
@@ -227,12 +227,12 @@ def turns(
 ) -> Iterator[Turn]:
     """The loop with all that passes in it. Arguments as for `play`; `table` keeps the faults, and
     has an `on_fault` of its own."""
-    seated = Table.of(market, policies, seed, markets, on_fault) if table is None else table
+    pool = Table.of(market, policies, seed, markets, on_fault) if table is None else table
     ticks = market.horizon if ticks is None else ticks
     if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
         raise InputError(f"ticks={ticks!r} must be a whole number >= 1, or None for the horizon")
     streams = Streams.of(seed, markets)
-    return _turns(market, seated, streams, int(ticks))
+    return _turns(market, pool, streams, int(ticks))
 
 
 def _turns(market: Market, table: Table, streams: Streams, ticks: int) -> Iterator[Turn]:
@@ -267,7 +267,7 @@ def play(
         decision: the market treats it as a refused quote, so the quote in force stays (or goes,
         with `on_refusal: withdraw`). "withdraw" takes the participant's quotes out of the markets
         in which it failed, for good. Under both the others go on, and faults are counted.
-    Raises InputError at once if a policy does not fit its seat.
+    Raises InputError at once if a policy does not fit its participant.
     """
     looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, on_fault=on_fault)
     return (turn.step for turn in looped)

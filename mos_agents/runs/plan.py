@@ -60,12 +60,12 @@ class Plan:
     @property
     def bytes(self) -> int:
         """About how much the run will take on the disk."""
-        seats = self.kept_ticks * self.markets * self.participants
+        rows = self.kept_ticks * self.markets * self.participants
         means = self.ticks * self.participants
         overhead = 20_000
         return (
             self.rows * LISTING_BYTES
-            + seats * PARTICIPANT_BYTES
+            + rows * PARTICIPANT_BYTES
             + means * AGGREGATE_BYTES
             + overhead
         )

@@ -14,35 +14,35 @@ LEARNT = (learners.TrainedNetwork.kind, learners.Frozen.kind)
 """Kinds of policy whose file holds what was learnt."""
 
 
-def make_policy(spec: dict[str, Any]) -> Policy:
+def make_policy(config: dict[str, Any]) -> Policy:
     """A policy from its kind and parameters."""
     try:
-        return policies.from_spec(spec)
+        return policies.from_config(config)
     except (TypeError, OverflowError, AttributeError):
-        raise InputError(f"policy={echo(spec)} has a parameter of the wrong type") from None
+        raise InputError(f"policy={echo(config)} has a parameter of the wrong type") from None
 
 
-def each(specs: Any, change: Callable[[Any], Any]) -> Any:
+def each(configs: Any, change: Callable[[Any], Any]) -> Any:
     """One policy's parameters changed, or those of every policy of a list."""
-    return [change(one) for one in specs] if isinstance(specs, list) else change(specs)
+    return [change(one) for one in configs] if isinstance(configs, list) else change(configs)
 
 
-def with_paths(spec: Any, change: Callable[[str], str]) -> Any:
+def with_paths(config: Any, change: Callable[[str], str]) -> Any:
     """A policy's parameters with the `path` of its file changed; policies within it likewise."""
-    if not isinstance(spec, dict):
-        return spec
-    made = {key: with_paths(value, change) for key, value in spec.items()}
+    if not isinstance(config, dict):
+        return config
+    made = {key: with_paths(value, change) for key, value in config.items()}
     if isinstance(made.get("path"), str):
         made["path"] = change(made["path"])
     return made
 
 
-def packed(spec: Any) -> Any:
+def packed(config: Any) -> Any:
     """A policy's parameters with what was learnt itself where they name its file."""
-    if not isinstance(spec, dict):
-        return spec
-    if spec.get("kind") in LEARNT and spec.get("path") is not None:
-        made = make_policy(spec)
+    if not isinstance(config, dict):
+        return config
+    if config.get("kind") in LEARNT and config.get("path") is not None:
+        made = make_policy(config)
         assert isinstance(made, learners.TrainedNetwork | learners.Frozen)
-        return policies.to_spec(made.portable())
-    return {key: packed(value) for key, value in spec.items()}
+        return policies.to_config(made.portable())
+    return {key: packed(value) for key, value in config.items()}

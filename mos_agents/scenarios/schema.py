@@ -74,15 +74,17 @@ class Participants(Strict):
     @field_validator("policy")
     @classmethod
     def _known(cls, value: Any) -> Any:
-        specs = value if isinstance(value, list) else [value]
-        if not specs:
+        configs = value if isinstance(value, list) else [value]
+        if not configs:
             raise ValueError("must name at least one policy")
-        for number, spec in enumerate(specs):
+        for number, config in enumerate(configs):
             try:
-                make_policy(spec)
+                make_policy(config)
             except InputError as error:
                 # Of a list, the entry is named as in the path that leads to it.
-                raise ValueError(f".{number}: {error}" if specs is value else str(error)) from None
+                raise ValueError(
+                    f".{number}: {error}" if configs is value else str(error)
+                ) from None
         return value
 
     @model_validator(mode="after")
@@ -106,8 +108,8 @@ class Participants(Strict):
 
     def policies(self, others: list[str]) -> list[Policy]:
         """A policy for each of the participants."""
-        specs = self.policy if isinstance(self.policy, list) else [self.policy]
-        return [make_policy(specs[i % len(specs)]) for i in range(len(self.names(others)))]
+        configs = self.policy if isinstance(self.policy, list) else [self.policy]
+        return [make_policy(configs[i % len(configs)]) for i in range(len(self.names(others)))]
 
 
 def _numbered(name: str, count: int) -> list[str]:
@@ -411,7 +413,7 @@ class Scenario(Strict):
             paths.append(path)
             return path
 
-        self._with_policies(lambda spec: with_paths(spec, noted))
+        self._with_policies(lambda config: with_paths(config, noted))
         return {path: digest_of(path) for path in paths}
 
     def beside(self, folder: Path) -> Scenario:
@@ -435,7 +437,7 @@ class Scenario(Strict):
         if processes:
             changes["reference"] = self.reference.model_copy(update=processes)  # type: ignore[attr-defined]
         made = self.model_copy(update=changes) if changes else self
-        return made._with_policies(lambda spec: with_paths(spec, moved))
+        return made._with_policies(lambda config: with_paths(config, moved))
 
     def portable(self) -> Scenario:
         """The scenario with trained networks and tables in place of their files' paths: for a

@@ -172,7 +172,7 @@ def _metrics() -> Iterator[Topic]:
 def _observations() -> Iterator[Topic]:
     found: dict[str, tuple[ObservationField, list[str]]] = {}
     for where, market in _markets():
-        fields = {field.name: field for seat in market.seats for field in seat.fields}
+        fields = {field.name: field for spec in market.specs for field in spec.fields}
         for name, field in fields.items():
             found.setdefault(name, (field, []))[1].append(where)
     for name, (field, seen) in sorted(found.items()):
@@ -192,7 +192,7 @@ def _markets() -> Iterator[tuple[str, Market]]:
         distances = dataclasses.replace(market.observations, relative=True)  # type: ignore[type-var]
         with contextlib.suppress(InputError):
             changed = market.with_parts(observations=distances)
-            if any(field.name.endswith("_gap") for field in changed.seats[0].fields):
+            if any(field.name.endswith("_gap") for field in changed.specs[0].fields):
                 yield f"{name} with observations.relative", changed
 
 

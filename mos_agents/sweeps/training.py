@@ -140,12 +140,12 @@ def _row(plan: TrainingPlan, trained: Any) -> Row:
     """What the trained come to without exploring."""
     from mos_agents.training.evaluating import everybody
 
-    seats = trained.seats
-    policies, markets = everybody(seats, trained.networks, trained.memories)
+    assignment = trained.assignment
+    policies, markets = everybody(assignment, trained.networks, trained.memories)
     row = played(
-        seats.playing,
+        assignment.playing,
         policies,
-        seats.seed("evaluation"),
+        assignment.seed("evaluation"),
         markets,
         theory=plan.scenario.quotes.kind == "posted_price",
     )

@@ -3,7 +3,7 @@
 `TrainingPlan` says what is trained and how; `train` does it, `resume` goes on with what was cut
 off; what comes out are networks that play as policies (`mos_agents.learners.network`).
 
-Only `plan`, `seats` and `folder` can be imported without PyTorch.
+Only `plan`, `assignment` and `folder` can be imported without PyTorch.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def train_in(plan: TrainingPlan, folder: Path) -> Any:
 def check(plan: TrainingPlan) -> None:
     """InputError in one line where the plan does not fit its market or this machine's memory, or
     RLlib does not take its `hyper`; only the latter loads PyTorch."""
+    from mos_agents.training.assignment import TrainingAssignment
     from mos_agents.training.room import check_room
-    from mos_agents.training.seats import Seats
 
-    seats = Seats.of(plan)
-    check_room(seats)
+    assignment = TrainingAssignment.of(plan)
+    check_room(assignment)
     if plan.hyper:
         from mos_agents.training import extra
 
@@ -50,7 +50,7 @@ def check(plan: TrainingPlan) -> None:
         from mos_agents.training.algorithms import configured
         from mos_agents.training.normalising import unchanged
 
-        configured(seats, unchanged(seats))
+        configured(assignment, unchanged(assignment))
 
 
 def resume(folder: str | Path, **options: Any) -> Any:

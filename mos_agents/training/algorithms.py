@@ -20,6 +20,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.policy import PolicySpec
 
 from mos_agents.market.types import InputError
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.choosing import chooser
 from mos_agents.training.learning import (
     APPOFromArrays,
@@ -30,7 +31,6 @@ from mos_agents.training.learning import (
 from mos_agents.training.normalising import Norm
 from mos_agents.training.plan import whole
 from mos_agents.training.runner import BatchRunner, _seen_space
-from mos_agents.training.seats import Seats
 
 CONFIGS: dict[str, Any] = {"ppo": PPOConfig, "appo": APPOConfig, "dqn": DQNConfig, "sac": SACConfig}
 LEARNERS = {
@@ -55,9 +55,9 @@ OURS = {
 """Settings that the plan has other words for."""
 
 
-def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
+def configured(assignment: TrainingAssignment, norms: Mapping[str, Norm]) -> AlgorithmConfig:
     """RLlib's configuration. Raises InputError where a setting is unknown or not taken."""
-    plan = seats.plan
+    plan = assignment.plan
     for name in ("ray.rllib", "ray.tune"):  # they tell of their own stacks' history
         logging.getLogger(name).setLevel(logging.ERROR)
     # A worker that is lost comes back; how many there are stands in each record.
@@ -70,8 +70,10 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
         env=None,
         env_config={"plan": plan.changed(scenario=plan.scenario.portable()), "norms": dict(norms)},
     )
-    specs = {p.name: (_seen_space(p.size), chooser(plan.algo, p).space) for p in seats.policies}
-    mapping = {a: p.name for p in seats.policies for a in p.agents}
+    specs = {
+        p.name: (_seen_space(p.size), chooser(plan.algo, p).space) for p in assignment.policies
+    }
+    mapping = {a: p.name for p in assignment.policies for a in p.agents}
     config.multi_agent(
         policies={
             n: PolicySpec(observation_space=o, action_space=a) for n, (o, a) in specs.items()
@@ -117,11 +119,11 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
     )
     config.training(
         gamma=GAMMA if plan.gamma is None else plan.gamma,
-        **_settings(seats),
+        **_settings(assignment),
     )
     _with_hyper(config, plan.hyper, plan.fragment)
     if plan.algo in ("dqn", "sac") and config.n_step > 1:
-        for policy in seats.policies:
+        for policy in assignment.policies:
             if policy.in_turn:
                 raise InputError(
                     f"hyper n_step={config.n_step} must be 1 where participants take turns, as "
@@ -134,9 +136,9 @@ def configured(seats: Seats, norms: Mapping[str, Norm]) -> AlgorithmConfig:
     return config
 
 
-def _settings(seats: Seats) -> dict[str, Any]:
+def _settings(assignment: TrainingAssignment) -> dict[str, Any]:
     """The algorithm's own, for fragments of this size."""
-    plan = seats.plan
+    plan = assignment.plan
     lr = LR[plan.algo] if plan.lr is None else plan.lr
     whole = plan.ticks * plan.markets * max(1, plan.workers)
     if plan.algo == "ppo":
@@ -174,7 +176,7 @@ def _settings(seats: Seats) -> dict[str, Any]:
     drawn = 256
     fresh = plan.fragment * plan.markets * max(1, plan.workers)
     # Where participants take turns, learning begins once everybody has a move that is over.
-    waits = [p.waits(seats.playing.horizon) for p in seats.policies if p.in_turn]
+    waits = [p.waits(assignment.playing.horizon) for p in assignment.policies if p.in_turn]
     first = max((at for at, _ in filter(None, waits)), default=0)
     together = plan.markets * max(1, plan.workers)
     common: dict[str, Any] = {

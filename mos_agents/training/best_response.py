@@ -5,8 +5,8 @@ as they are. What the learner earns more than the participant did, before the sa
 participant leaves on the table. The best constant action is tried too: a learner that was trained
 too briefly finds less than that. The sum over participants is a lower bound of NashConv,
 sum_i (V_i^BR - V_i) (Lanctot et al. 2017, "A Unified Game-Theoretic Approach to Multiagent
-Reinforcement Learning"): a learner need not find the best response, sees no more than its seat
-does, and chooses within the plan's actions.
+Reinforcement Learning"): a learner need not find the best response, sees no more than its
+participant does, and chooses within the plan's actions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mos_agents.market.faults import headline
 from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
-from mos_agents.policies.base import Policy, from_spec
+from mos_agents.policies.base import Policy, from_config
 from mos_agents.rollout import compare_policies, mean_interval
 from mos_agents.training import extra
 from mos_agents.training.constants import best_of
@@ -199,13 +199,13 @@ def exploitability(
     address, insecure: of a Ray cluster, as for `training.train`.
     Raises InputError in one line where the plan does not fit, or somebody learns.
     """
-    from mos_agents.training.seats import Seats
+    from mos_agents.training.assignment import TrainingAssignment
 
     whole("markets", markets, 1)
     whole("seeds", seeds, 1)
     check_confidence(confidence)
     played = {
-        name: from_spec(policy)
+        name: from_config(policy)
         for name, policy in {
             **plan.scenario.policies(),
             **plan.policies,
@@ -219,7 +219,7 @@ def exploitability(
                 "give a trained network, or freeze it: {kind: frozen, policy: ..., path: ...}"
             )
     first = plan.scenario.market()
-    names = [seat.name for seat in first.seats if seat.action_shape[0]]
+    names = [spec.name for spec in first.specs if spec.action_shape[0]]
     chosen = names if participants is None else list(participants)
     if not chosen:
         raise InputError("participants: there is nobody to train a learner in place of")
@@ -227,7 +227,7 @@ def exploitability(
     for name in chosen:
         others = {other: policy for other, policy in played.items() if other != name}
         plans[name] = plan.changed(agents=(name,), policies=others, sharing="independent")
-        Seats.of(plans[name])  # refuses before anything is trained
+        TrainingAssignment.of(plans[name])  # refuses before anything is trained
     market = first if plan.horizon is None else first.with_parts(horizon=plan.horizon)
     extra.needed()
     luck = [plan.seed + EVALUATION + k for k in range(seeds)]

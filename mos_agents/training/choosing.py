@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from mos_agents.market.types import Array
 from mos_agents.policies.base import uniform_choice
-from mos_agents.training.seats import PolicySeat
+from mos_agents.training.assignment import PolicyAssignment
 
 Numbers32 = NDArray[np.float32]
 HALF_STEP = 2.0**-54
@@ -51,23 +51,23 @@ class Chooser(Protocol):
 class Levels:
     """A logit for each level of each listing."""
 
-    seat: PolicySeat
+    policy: PolicyAssignment
 
     @property
     def space(self) -> spaces.Space[Any]:
-        count = self.seat.levels
-        if self.seat.listings == 1:
+        count = self.policy.levels
+        if self.policy.listings == 1:
             return spaces.Discrete(count)
-        return spaces.MultiDiscrete(np.full(self.seat.listings, count))
+        return spaces.MultiDiscrete(np.full(self.policy.listings, count))
 
     @property
     def draws(self) -> int:
-        return self.seat.listings
+        return self.policy.listings
 
     def drawn(self, outputs: Numbers32, uniforms: Array) -> NDArray[Any]:
         until = _chances(self._split(outputs)).cumsum(axis=-1)
         passed = until <= uniforms[:, :, None] * until[:, :, -1:]
-        return self._shaped(np.minimum(passed.sum(axis=-1), self.seat.levels - 1))
+        return self._shaped(np.minimum(passed.sum(axis=-1), self.policy.levels - 1))
 
     def best(self, outputs: Numbers32) -> NDArray[Any]:
         return self._shaped(self._split(outputs).argmax(axis=-1))
@@ -84,12 +84,12 @@ class Levels:
         return actions.reshape(len(actions), -1)
 
     def _split(self, outputs: Numbers32) -> Array:
-        shape = (len(outputs), self.seat.listings, self.seat.levels)
+        shape = (len(outputs), self.policy.listings, self.policy.levels)
         wide: Array = outputs.astype(np.float64).reshape(shape)
         return wide
 
     def _shaped(self, levels: NDArray[Any]) -> NDArray[Any]:
-        return levels[:, 0] if self.seat.listings == 1 else levels
+        return levels[:, 0] if self.policy.listings == 1 else levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ class Worths(Levels):
         return 2
 
     def drawn(self, outputs: Numbers32, uniforms: Array) -> NDArray[Any]:
-        tried = uniform_choice(uniforms[:, 1], self.seat.levels)
+        tried = uniform_choice(uniforms[:, 1], self.policy.levels)
         chosen: NDArray[Any] = np.where(uniforms[:, 0] < self.epsilon, tried, self.best(outputs))
         return chosen
 
@@ -115,7 +115,7 @@ class Normals:
     Beyond the bounds a draw is cut for the market; what is learnt from is the draw itself.
     """
 
-    seat: PolicySeat
+    policy: PolicyAssignment
 
     @property
     def space(self) -> spaces.Space[Any]:
@@ -123,7 +123,7 @@ class Normals:
 
     @property
     def draws(self) -> int:
-        return int(self.seat.low.size)
+        return int(self.policy.low.size)
 
     def drawn(self, outputs: Numbers32, uniforms: Array) -> NDArray[Any]:
         mean, log_std = np.split(outputs.astype(np.float64), 2, axis=-1)
@@ -141,7 +141,7 @@ class Normals:
         return total
 
     def placed(self, actions: NDArray[Any]) -> NDArray[Any]:
-        return self.seat.placed(actions.astype(np.float64))
+        return self.policy.placed(actions.astype(np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,13 +160,13 @@ class Squashed(Normals):
         return squashed
 
 
-def chooser(algo: str, seat: PolicySeat, epsilon: float = 0.0) -> Chooser:
-    """How an algorithm's policy chooses at this seat."""
+def chooser(algo: str, policy: PolicyAssignment, epsilon: float = 0.0) -> Chooser:
+    """How an algorithm's policy chooses."""
     if algo == "dqn":
-        return Worths(seat, epsilon)
-    if seat.grid is not None:
-        return Levels(seat)
-    return Squashed(seat) if algo == "sac" else Normals(seat)
+        return Worths(policy, epsilon)
+    if policy.grid is not None:
+        return Levels(policy)
+    return Squashed(policy) if algo == "sac" else Normals(policy)
 
 
 def _chances(logits: Array) -> Array:

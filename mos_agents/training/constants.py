@@ -16,7 +16,7 @@ from envs.choices import price_grids
 from mos_agents.analysis.numbers import number
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy, same
@@ -41,15 +41,19 @@ class ConstantAction:
 
     action: Array
 
-    def start(self, seat: Seat, batch: int) -> Any:
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
         return None
 
-    def act(self, seat: Seat, observation: Array, memory: Any, shocks: Shocks) -> tuple[Array, Any]:
+    def act(
+        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    ) -> tuple[Array, Any]:
         shape = (len(observation), *self.action.shape)
         return np.ascontiguousarray(np.broadcast_to(self.action, shape)), memory
 
-    def propensity(self, seat: Seat, observation: Array, action: Array, memory: Any) -> Array:
-        own: Array = same(action, self.act(seat, observation, memory, None)[0]).astype(np.float64)  # type: ignore[arg-type]
+    def propensity(
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
+    ) -> Array:
+        own: Array = same(action, self.act(spec, observation, memory, None)[0]).astype(np.float64)  # type: ignore[arg-type]
         return own
 
 
@@ -67,10 +71,10 @@ class Constant(NamedTuple):
         return f"level {self.level} of {self.levels} ({values})"
 
 
-def constants(plan: TrainingPlan, market: Market, seat: Seat) -> list[Constant]:
-    """Every level of the grid that the plan's learners of that seat choose from, or, where they
-    choose numbers, of the grid that they would have."""
-    tables = price_grids(market, (seat,), plan.levels, plan.band, plan.grid)
+def constants(plan: TrainingPlan, market: Market, spec: ParticipantSpec) -> list[Constant]:
+    """Every level of the grid that the plan's learners of that participant choose from, or, where
+    they choose numbers, of the grid that they would have."""
+    tables = price_grids(market, (spec,), plan.levels, plan.band, plan.grid)
     count = max(len(table) for table in tables)
     return [
         Constant(
@@ -102,7 +106,7 @@ def best_of(
         )
         return float(found.reward[:, market.layout.participants.index(name)].mean())
 
-    tried = constants(plan, market, market.seat(name))
+    tried = constants(plan, market, market.spec(name))
     rewards = [earned(one.policy) for one in tried]
     best = int(np.argmax(rewards))
     return tried[best], all(rewards[best] > earned(policy) for policy in rivals)

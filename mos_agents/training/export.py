@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from mos_agents.learners.network import Categorical, Gaussian, Head, Network, QValues, Signature
+from mos_agents.training.assignment import PolicyAssignment
 from mos_agents.training.choosing import Squashed
 from mos_agents.training.normalising import Norm
-from mos_agents.training.seats import PolicySeat
 from mos_agents.training.torch_layers import array_of, layers_of
 
 
 def exported(
-    algo: str, seat: PolicySeat, module: Any, norm: Norm, provenance: Mapping[str, Any]
+    algo: str, policy: PolicyAssignment, module: Any, norm: Norm, provenance: Mapping[str, Any]
 ) -> Network:
     """The network of a policy's RLModule: the same outputs, up to rounding in 32 bits.
 
@@ -29,12 +29,12 @@ def exported(
         layers = layers_of(module.pi_encoder.net.mlp, module.pi.net.mlp)
     else:
         layers = layers_of(_actor(module).net.mlp, module.pi.net.mlp)
-        if seat.grid is None:
+        if policy.grid is None:
             log_std = array_of(module.pi.log_std)
     return Network(
-        Signature.of(seat.seat),
+        Signature.of(policy.spec),
         layers,
-        _head(algo, seat, log_std),
+        _head(algo, policy, log_std),
         norm.shift,
         norm.scale,
         norm.clip,
@@ -47,9 +47,9 @@ def _actor(module: Any) -> Any:
     return module.encoder.encoder if shared is None else shared
 
 
-def _head(algo: str, seat: PolicySeat, log_std: Any) -> Head:
-    if seat.grid is not None:
-        return (QValues if algo == "dqn" else Categorical)(seat.grid)
+def _head(algo: str, policy: PolicyAssignment, log_std: Any) -> Head:
+    if policy.grid is not None:
+        return (QValues if algo == "dqn" else Categorical)(policy.grid)
     if algo == "sac":
-        return Gaussian(seat.low, seat.high, "tanh", None, Squashed.log_std_range)
-    return Gaussian(seat.low, seat.high, "clip", np.asarray(log_std))
+        return Gaussian(policy.low, policy.high, "tanh", None, Squashed.log_std_range)
+    return Gaussian(policy.low, policy.high, "clip", np.asarray(log_std))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, TIMERS
 
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.folder import Metrics
 from mos_agents.training.runner import FAULTS, REWARD, SECONDS
-from mos_agents.training.seats import Seats
 
 Record = dict[str, Any]
 
@@ -19,12 +19,12 @@ UNTOLD = {"num_trainable_parameters", "weights_seq_no"}
 """Figures of RLlib's learners that are none of learning."""
 
 
-def recorded(seats: Seats, result: Mapping[str, Any]) -> Record:
+def recorded(assignment: TrainingAssignment, result: Mapping[str, Any]) -> Record:
     """What RLlib tells of an iteration, flat: name to number."""
     runners = result.get(ENV_RUNNER_RESULTS, {})
     record: Record = {}
     rewards = {}
-    for agent in seats.agents:
+    for agent in assignment.agents:
         played = float(runners.get("num_agent_steps_sampled", {}).get(agent, 0.0))
         if played:
             rewards[agent] = float(runners[REWARD][agent]) / played
@@ -38,7 +38,7 @@ def recorded(seats: Seats, result: Mapping[str, Any]) -> Record:
     learning = result.get(TIMERS, {}).get("learner_update_timer")
     if learning is not None:
         record["seconds/learner"] = float(learning)
-    for policy in seats.policies:
+    for policy in assignment.policies:
         for key, value in result.get(LEARNER_RESULTS, {}).get(policy.name, {}).items():
             found = value if isinstance(value, int | float | np.number) else np.nan
             if np.isfinite(found) and "lifetime" not in key and key not in UNTOLD:

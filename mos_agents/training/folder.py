@@ -31,7 +31,7 @@ from mos_agents.learners.saving import packed, unpacked
 from mos_agents.market.faults import FAULTS_OF
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
-from mos_agents.policies.base import to_spec
+from mos_agents.policies.base import to_config
 from mos_agents.runs.files import (
     RunError,
     alone,
@@ -359,15 +359,15 @@ def trained_scenario(plan: TrainingPlan, learnt: Mapping[str, Mapping[str, Any]]
     """The plan's scenario as YAML, with what the plan says the others play, and what was learnt:
     by participant, its policy's kind and parameters."""
     scenario, played = plan.scenario, {**plan.scenario.policies(), **plan.policies}
-    specs: dict[str, Any] = {}
+    configs: dict[str, Any] = {}
     for name, policy in played.items():
-        specs[name] = dict(policy) if isinstance(policy, Mapping) else to_spec(policy)
-    specs |= {name: dict(spec) for name, spec in learnt.items()}
+        configs[name] = dict(policy) if isinstance(policy, Mapping) else to_config(policy)
+    configs |= {name: dict(config) for name, config in learnt.items()}
     data = scenario.model_dump(mode="python")
     market = scenario.market()
     roles = dict(zip(market.layout.participants, market.layout.roles, strict=True))
     data["participants"] = [
-        {"name": name, "role": roles[name], "policy": specs[name]} for name in roles
+        {"name": name, "role": roles[name], "policy": configs[name]} for name in roles
     ]
     if plan.horizon is not None:
         data["ticks"] = plan.horizon

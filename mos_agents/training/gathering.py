@@ -8,21 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market.types import Array
+from mos_agents.training.assignment import PolicyAssignment
 from mos_agents.training.choosing import Chooser
 from mos_agents.training.fragments import Rollout
-from mos_agents.training.seats import PolicySeat
 
 
 class Gathered:
     """What a policy gathers while a stretch is played."""
 
     def __init__(
-        self, seat: PolicySeat, ticks: int, markets: int, columns: list[slice], chances: bool
+        self,
+        policy: PolicyAssignment,
+        ticks: int,
+        markets: int,
+        columns: list[slice],
+        chances: bool,
     ) -> None:
         """chances: whether the algorithm asks for the log chances of actions."""
-        self.seat, self.columns, self.markets, self.chances = seat, columns, markets, chances
-        rows = len(seat.agents) * markets
-        self.observations = np.empty((ticks + 1, rows, seat.size), np.float32)
+        self.policy, self.columns, self.markets, self.chances = policy, columns, markets, chances
+        rows = len(policy.agents) * markets
+        self.observations = np.empty((ticks + 1, rows, policy.size), np.float32)
         self.rewards = np.empty((ticks, rows), np.float32)
         self.outputs: list[NDArray[np.float32]] = []
         self.actions: list[NDArray[Any]] = []
@@ -37,7 +42,7 @@ class Gathered:
     def by_agent(self, placed: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """The actions of each agent in all markets."""
         b = self.markets
-        return {a: placed[i * b : (i + 1) * b] for i, a in enumerate(self.seat.agents)}
+        return {a: placed[i * b : (i + 1) * b] for i, a in enumerate(self.policy.agents)}
 
     def rollout(self, how: Chooser) -> Rollout:
         """All of it, chosen as `how` says."""

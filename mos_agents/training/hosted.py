@@ -16,11 +16,11 @@ from mos_agents.learners.base import Learner
 from mos_agents.learners.frozen import Frozen
 from mos_agents.learners.q_learning import QLearning
 from mos_agents.learners.saving import filled, named, save
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import InputError, IntArray
-from mos_agents.policies.base import Policy, to_spec
+from mos_agents.policies.base import Policy, to_config
 from mos_agents.runs.names import file_stem
-from mos_agents.training.seats import Seats
+from mos_agents.training.assignment import TrainingAssignment
 
 
 def learns(policy: Any) -> bool:
@@ -31,21 +31,21 @@ def learns(policy: Any) -> bool:
     return True if inner is None else learns(inner)
 
 
-def learners(seats: Seats) -> dict[str, tuple[Seat, Policy]]:
+def learners(assignment: TrainingAssignment) -> dict[str, tuple[ParticipantSpec, Policy]]:
     """Who learns among the others, and keeps it from episode to episode."""
-    if not seats.plan.keep_memories:
+    if not assignment.plan.keep_memories:
         return {}
-    inside, policies = seats.seating.inside, seats.seating.policies
-    found = {seat.name: (seat, policies[seat.name]) for seat in inside}
-    return {name: (seat, policy) for name, (seat, policy) in found.items() if learns(policy)}
+    inside, policies = assignment.participants.inside, assignment.participants.policies
+    found = {spec.name: (spec, policies[spec.name]) for spec in inside}
+    return {name: (spec, policy) for name, (spec, policy) in found.items() if learns(policy)}
 
 
-def joined(seat: Seat, policy: Any, parts: Sequence[Any]) -> Any:
+def joined(spec: ParticipantSpec, policy: Any, parts: Sequence[Any]) -> Any:
     """One memory of the markets of all parts, one after another.
 
     What is the same for any number of markets (a clock, say) is the first part's.
     """
-    each, arrays = _rows(seat, policy), [dict(named(part)) for part in parts]
+    each, arrays = _rows(spec, policy), [dict(named(part)) for part in parts]
     whole = {}
     for name, array in arrays[0].items():
         if name not in each:
@@ -54,15 +54,15 @@ def joined(seat: Seat, policy: Any, parts: Sequence[Any]) -> Any:
         ours = [part[name] for part in arrays]
         if name.rpartition(".")[2] == "row":  # points into the table, which is longer now
             learner = innermost(policy)
-            length = learner.heads(seat) * learner.states(seat)
+            length = learner.heads(spec) * learner.states(spec)
             ours = _moved(ours, each[name], length)
         whole[name] = np.concatenate(ours)
     return filled(parts[0], whole)
 
 
-def markets(seats: Seats, memories: Mapping[str, Any]) -> int:
+def markets(assignment: TrainingAssignment, memories: Mapping[str, Any]) -> int:
     """How many markets memories are of."""
-    of = learners(seats)
+    of = learners(assignment)
     for name, memory in memories.items():
         for key, rows in _rows(*of[name]).items():
             return len(dict(named(memory))[key]) // rows
@@ -70,13 +70,13 @@ def markets(seats: Seats, memories: Mapping[str, Any]) -> int:
 
 
 def played(
-    seats: Seats, memories: Mapping[str, Any], market: int | None = None
+    assignment: TrainingAssignment, memories: Mapping[str, Any], market: int | None = None
 ) -> dict[str, Frozen]:
     """Policies that play the memories and learn no more, of those who have tables.
 
     market: the one whose memory is played in all markets; None plays each its own.
     """
-    of = learners(seats)
+    of = learners(assignment)
     return {
         name: frozen(of[name][1], memory, market)
         for name, memory in memories.items()
@@ -84,28 +84,30 @@ def played(
     }
 
 
-def kept(seats: Seats, memories: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+def kept(
+    assignment: TrainingAssignment, memories: Mapping[str, Any], folder: Path
+) -> dict[str, dict[str, Any]]:
     """Save the memories of those who have tables below `folder`/learnt; how to play them from there
     without learning on, by participant: the first market's in all markets."""
-    specs: dict[str, dict[str, Any]] = {}
-    for name, policy in played(seats, memories).items():
+    configs: dict[str, dict[str, Any]] = {}
+    for name, policy in played(assignment, memories).items():
         assert policy.held is not None
         (folder / "learnt").mkdir(exist_ok=True)
         path = f"learnt/{file_stem(name)}.npz"
         save(folder / path, policy.held.memory)
-        specs[name] = {
+        configs[name] = {
             "kind": policy.kind,
-            "policy": to_spec(policy.policy),
+            "policy": to_config(policy.policy),
             "path": path,
             "market": 0,
         }
-    return specs
+    return configs
 
 
-def _rows(seat: Seat, policy: Any) -> dict[str, int]:
+def _rows(spec: ParticipantSpec, policy: Any) -> dict[str, int]:
     """Rows that a market has in the arrays of a memory, but for those that are the same for any
     number of markets."""
-    one, two = (dict(named(policy.start(seat, count))) for count in (1, 2))
+    one, two = (dict(named(policy.start(spec, count))) for count in (1, 2))
     return {name: len(one[name]) for name in one if one[name].shape != two[name].shape}
 
 

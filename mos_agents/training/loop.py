@@ -32,12 +32,12 @@ from mos_agents.training import folder as folders
 from mos_agents.training import hosted
 from mos_agents.training import state as states
 from mos_agents.training.algorithms import configured
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.evaluating import evaluated
 from mos_agents.training.figures import Figures, Record
 from mos_agents.training.normalising import from_arrays, pilot, to_arrays, unchanged
 from mos_agents.training.plan import TrainingPlan
 from mos_agents.training.room import check_room
-from mos_agents.training.seats import Seats
 from mos_agents.training.session import Session
 
 OnProgress = Callable[[Record], bool | None]
@@ -57,7 +57,7 @@ class Trained:
         them; the records count them over the whole of it.
     """
 
-    seats: Seats
+    assignment: TrainingAssignment
     networks: Mapping[str, Network]
     history: list[Record]
     ended: str
@@ -70,7 +70,7 @@ class Trained:
         """What each learner plays now, without exploring."""
         return {
             agent: TrainedNetwork.of(self.networks[p.name])
-            for p in self.seats.policies
+            for p in self.assignment.policies
             for agent in p.agents
         }
 
@@ -80,7 +80,7 @@ class Trained:
         market: the one whose memory is played in all markets; None plays each its own, in as many
         markets as were trained in.
         """
-        return dict(hosted.played(self.seats, self.memories, market))
+        return dict(hosted.played(self.assignment, self.memories, market))
 
 
 def train(
@@ -98,14 +98,14 @@ def train(
         keeps nothing on the disk. address, insecure: of a Ray cluster; where the process is on one
         already, that is used, and otherwise one of its own.
     """
-    seats = Seats.of(plan)
-    configured(seats, unchanged(seats))  # refuses before anything is started
+    assignment = TrainingAssignment.of(plan)
+    configured(assignment, unchanged(assignment))  # refuses before anything is started
     if folder is not None:
         folders.check_free(folder, name)
-    check_room(seats, workers=address is None and not joined())
-    norms = pilot(seats)
+    check_room(assignment, workers=address is None and not joined())
+    norms = pilot(assignment)
     with _runtime(plan, address, insecure):
-        session = Session(seats, norms)
+        session = Session(assignment, norms)
         try:
             if folder is None:
                 return _to_the_end(session, None, on_progress)
@@ -155,11 +155,11 @@ def _resumed(
     address: str | None = None,
     insecure: bool = False,
 ) -> Trained:
-    seats = Seats.of(plan)
-    check_room(seats, workers=address is None and not joined())
-    norms = from_arrays(folders.read_norms(run.folder), [p.name for p in seats.policies])
+    assignment = TrainingAssignment.of(plan)
+    check_room(assignment, workers=address is None and not joined())
+    norms = from_arrays(folders.read_norms(run.folder), [p.name for p in assignment.policies])
     with _runtime(plan, address, insecure, resumed=True):
-        session = Session(seats, norms)
+        session = Session(assignment, norms)
         try:
             if found is not None:
                 path = folders.checkpoint_path(run.folder, found[0])
@@ -253,13 +253,19 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
         if figures is not None:
             figures.close()
     return Trained(
-        session.seats, session.networks(), history, ended, folder, session.runners.memories(), told
+        session.assignment,
+        session.networks(),
+        history,
+        ended,
+        folder,
+        session.runners.memories(),
+        told,
     )
 
 
 def _evaluate(session: Session, record: Record, faults: Faults) -> None:
     """Add what the policies as they are earn without exploring, and what they do wrong."""
-    found, new = evaluated(session.seats, session.networks(), session.runners.memories())
+    found, new = evaluated(session.assignment, session.networks(), session.runners.memories())
     record["evaluation"] = sum(found.values()) / len(found)
     record |= {f"evaluation/{agent}": value for agent, value in found.items()}
     for fault in new:
@@ -292,11 +298,11 @@ def _keep(session: Session, folder: Path) -> None:
     """Write the policies and a checkpoint."""
     learnt: dict[str, dict[str, Any]] = {}
     networks = session.networks()
-    for policy in session.seats.policies:
+    for policy in session.assignment.policies:
         path = f"policies/{file_stem(policy.name)}.npz"
         save_network(folder / path, networks[policy.name])
         learnt |= {agent: {"kind": "network", "path": path} for agent in policy.agents}
-    learnt |= hosted.kept(session.seats, session.runners.memories(), folder)
+    learnt |= hosted.kept(session.assignment, session.runners.memories(), folder)
     text = folders.trained_scenario(session.plan, learnt)
     write_whole(folder / "trained.yaml", text.encode())
     folders.write_checkpoint(folder, session.iteration, states.to_bytes(session.state()))

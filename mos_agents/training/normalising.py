@@ -17,7 +17,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array
 from mos_agents.policies.base import uniform_choice
-from mos_agents.training.seats import PolicySeat, Seats
+from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
 
 MARKETS, TICKS = 64, 500
 """Of the pilot, at most."""
@@ -52,24 +52,26 @@ def plain(size: int) -> Norm:
     return Norm(np.zeros(size), np.ones(size), np.inf, 0.0, 1.0)
 
 
-def unchanged(seats: Seats) -> dict[str, Norm]:
+def unchanged(assignment: TrainingAssignment) -> dict[str, Norm]:
     """Norms of every policy that change nothing."""
-    return {p.name: plain(p.size) for p in seats.policies}
+    return {p.name: plain(p.size) for p in assignment.policies}
 
 
-def pilot(seats: Seats) -> dict[str, Norm]:
+def pilot(assignment: TrainingAssignment) -> dict[str, Norm]:
     """The norms of every policy, measured; or plain ones where the plan says so."""
-    if seats.plan.normalise == "none":
-        return unchanged(seats)
-    batch = seats.markets("pilot", MARKETS)
+    if assignment.plan.normalise == "none":
+        return unchanged(assignment)
+    batch = assignment.markets("pilot", MARKETS)
     observation = batch.reset()
-    luck = {a: Streams.of(seats.seed("pilot"), batch.numbers, f"pilot/{a}") for a in batch.agents}
+    luck = {
+        a: Streams.of(assignment.seed("pilot"), batch.numbers, f"pilot/{a}") for a in batch.agents
+    }
     seen: dict[str, list[Array]] = {a: [] for a in batch.agents}
     earned: dict[str, list[Array]] = {a: [] for a in batch.agents}
     for at in range(min(TICKS, batch.market.horizon)):
         actions = {
             a: _evenly(p, luck[a].at(at).uniforms("action", p.low.size))
-            for p in seats.policies
+            for p in assignment.policies
             for a in p.agents
         }
         for a in batch.agents:
@@ -82,11 +84,11 @@ def pilot(seats: Seats) -> dict[str, Norm]:
             np.concatenate([one for a in p.agents for one in seen[a]]),
             np.concatenate([one for a in p.agents for one in earned[a]]),
         )
-        for p in seats.policies
+        for p in assignment.policies
     }
 
 
-def _evenly(policy: PolicySeat, uniforms: Array) -> NDArray[Any]:
+def _evenly(policy: PolicyAssignment, uniforms: Array) -> NDArray[Any]:
     """Actions [B, L_n, A], or levels [B, L_n], each as likely as any other."""
     if policy.grid is None:
         return policy.placed(2.0 * uniforms - 1.0)

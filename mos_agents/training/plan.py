@@ -13,7 +13,7 @@ import numpy as np
 from mos_agents import scenarios
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
-from mos_agents.policies.base import to_spec
+from mos_agents.policies.base import to_config
 from mos_agents.scenarios import Scenario
 from mos_agents.scenarios.policy_files import packed
 
@@ -48,7 +48,7 @@ class TrainingPlan:
     """Who learns what, with which algorithm, for how long. Raises InputError in one line.
 
     scenario: a `Scenario`, or a preset's name, or a path. agents: who learns; None: everybody that
-        `envs.seating.give_out` would control from outside. policies: what the others play, over
+        `envs.assignment.assign` would control from outside. policies: what the others play, over
         what the scenario says for them.
     algo: "ppo", "dqn", "sac" or "appo". sharing: "independent" (a policy each), "shared" (one for
         all) or "by-role".
@@ -165,7 +165,7 @@ class TrainingPlan:
         facts = {one.name: getattr(self, one.name) for one in fields(self)}
         facts["scenario"] = scenarios.dump(self.scenario)
         facts["policies"] = {
-            name: dict(one) if isinstance(one, Mapping) else to_spec(one)
+            name: dict(one) if isinstance(one, Mapping) else to_config(one)
             for name, one in self.policies.items()
         }
         return {name: plain(value) for name, value in facts.items()}

@@ -6,24 +6,24 @@ from mos_agents.learners.levels import Levels
 from mos_agents.learners.saving import named
 from mos_agents.market.memory import MOST_OF_MEMORY, memory
 from mos_agents.market.types import InputError
+from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
 from mos_agents.training.hosted import innermost
 from mos_agents.training.plan import CAPACITY
-from mos_agents.training.seats import PolicySeat, Seats
 
 
-def check_room(seats: Seats, workers: bool = False) -> None:
+def check_room(assignment: TrainingAssignment, workers: bool = False) -> None:
     """InputError unless a training fits in this machine's memory, as far as can be estimated.
 
     workers: whether they play on this machine too; without, only what the learner itself needs.
     """
-    plan = seats.plan
-    fixed = plan.evaluation_markets * played(seats) * bool(plan.evaluate_every)
+    plan = assignment.plan
+    fixed = plan.evaluation_markets * played(assignment) * bool(plan.evaluate_every)
     if plan.algo in ("dqn", "sac"):
-        fixed += CAPACITY * sum(len(p.agents) * (8 * p.size + 24) for p in seats.policies)
+        fixed += CAPACITY * sum(len(p.agents) * (8 * p.size + 24) for p in assignment.policies)
     runners = max(1, plan.workers)
-    each = runners * learnt(seats)
+    each = runners * learnt(assignment)
     if workers or not plan.workers:
-        each += runners * (played(seats) + hosted(seats))
+        each += runners * (played(assignment) + hosted(assignment))
     there = MOST_OF_MEMORY * memory()
     needed = fixed + plan.markets * each
     if needed <= there:
@@ -38,31 +38,34 @@ def check_room(seats: Seats, workers: bool = False) -> None:
     )
 
 
-def played(seats: Seats) -> int:
+def played(assignment: TrainingAssignment) -> int:
     """Bytes of a market while it is played: its state twice, and what a tick hands out."""
-    market = seats.playing
+    market = assignment.playing
     state = sum(array.nbytes for _, array in named(market.start(1)))
-    seen = sum(seat.size for seat in market.seats)
+    seen = sum(spec.size for spec in market.specs)
     told = 32 * market.layout.L + 64 * market.layout.N
     return 2 * state + 8 * (3 * seen + told)
 
 
-def hosted(seats: Seats) -> int:
+def hosted(assignment: TrainingAssignment) -> int:
     """Bytes of the tables that learners among the others keep for a market, and of their copies in
     a checkpoint."""
-    own = [(seat, innermost(seats.seating.policies[seat.name])) for seat in seats.seating.inside]
-    return 2 * sum(p.room(seat, 1) for seat, p in own if isinstance(p, Levels))
+    own = [
+        (spec, innermost(assignment.participants.policies[spec.name]))
+        for spec in assignment.participants.inside
+    ]
+    return 2 * sum(p.room(spec, 1) for spec, p in own if isinstance(p, Levels))
 
 
-def learnt(seats: Seats) -> int:
+def learnt(assignment: TrainingAssignment) -> int:
     """Bytes of what is kept of a market until it is learnt from, and of its copies there."""
-    plan = seats.plan
+    plan = assignment.plan
     # DQN and SAC put it by and learn from few at a time.
     hidden = 0 if plan.algo in ("dqn", "sac") else sum(plan.hidden)
-    return plan.fragment * sum(len(p.agents) * _row(p, hidden) for p in seats.policies)
+    return plan.fragment * sum(len(p.agents) * _row(p, hidden) for p in assignment.policies)
 
 
-def _row(policy: PolicySeat, hidden: int) -> int:
+def _row(policy: PolicyAssignment, hidden: int) -> int:
     """Of one agent's tick: seen, done and earned, and what layers of so many units make of it."""
     outputs = policy.low.size * max(2, policy.levels)
     return 12 * policy.size + 16 * outputs + 4 * hidden + 64

@@ -33,11 +33,11 @@ from mos_agents.learners.saving import named
 from mos_agents.market.faults import Fault, Faults, added_up, count
 from mos_agents.market.random import Streams
 from mos_agents.market.types import Array
+from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
 from mos_agents.training.choosing import Chooser, chooser
 from mos_agents.training.fragments import Fragment, Rollout, followed, pending
 from mos_agents.training.gathering import Gathered
 from mos_agents.training.normalising import Norm
-from mos_agents.training.seats import PolicySeat, Seats
 
 REWARD = "reward"
 FAULTS = "faults"
@@ -55,14 +55,14 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         given = config.env_config
-        self.seats = Seats.of(given["plan"])
+        self.assignment = TrainingAssignment.of(given["plan"])
         self.norms: Mapping[str, Norm] = given["norms"]
-        self.plan = self.seats.plan
+        self.plan = self.assignment.plan
         self.played = 0  # ticks since the first
         self._weights_seq_no = 0
         self._module_spaces = {
             p.name: (_seen_space(p.size), chooser(self.plan.algo, p).space)
-            for p in self.seats.policies
+            for p in self.assignment.policies
         }
         self.make_module()
         if not self.worker_index and self.plan.workers:
@@ -74,9 +74,9 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     def make_env(self) -> None:
         count = self.config.num_envs_per_env_runner
         first = max(0, (self.worker_index or 0) - 1) * count
-        self.env = self.seats.markets("training", np.arange(first, first + count))
+        self.env = self.assignment.markets("training", np.arange(first, first + count))
         self.num_envs = count
-        seed = self.seats.seed("training")
+        seed = self.assignment.seed("training")
         self._luck = {
             a: Streams.of(seed, self.env.numbers, f"learner/{a}") for a in self.env.agents
         }
@@ -148,7 +148,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
                 [env.columns[a] for a in p.agents],
                 self.plan.algo in ("ppo", "appo"),
             )
-            for p in self.seats.policies
+            for p in self.assignment.policies
         }
         choosers = self.choosers()
         order = {a: n for n, a in enumerate(env.agents)}
@@ -163,7 +163,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
                 begun = clock()
                 outputs = self.forward(name, shown)
                 forward += clock() - begun
-                chosen = self._chosen(part.seat, choosers[name], outputs, explore)
+                chosen = self._chosen(part.policy, choosers[name], outputs, explore)
                 part.outputs.append(outputs)
                 part.actions.append(chosen)
                 actions |= part.by_agent(choosers[name].placed(chosen))
@@ -171,9 +171,9 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             observation, reward, _, info = env.step(actions)
             market += clock() - begun
             for name, part in parts.items():
-                own = [order[a] for a in part.seat.agents]
+                own = [order[a] for a in part.policy.agents]
                 part.rewards[t] = self.norms[name].earned(reward[:, own].T.ravel())
-                if part.seat.in_turn:
+                if part.policy.in_turn:
                     moved = np.broadcast_to(info.moved, reward.shape)
                     part.own.append(moved[:, own].T.ravel())
             earned += reward.mean(axis=0)
@@ -210,7 +210,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     def choosers(self) -> dict[str, Chooser]:
         """How each policy chooses now."""
         epsilon = self.epsilon()
-        return {p.name: chooser(self.plan.algo, p, epsilon) for p in self.seats.policies}
+        return {p.name: chooser(self.plan.algo, p, epsilon) for p in self.assignment.policies}
 
     def epsilon(self) -> float:
         """DQN's chance to try any level, by the market ticks that all runners have played."""
@@ -223,11 +223,11 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         return float(schedule.update(steps))
 
     def _chosen(
-        self, seat: PolicySeat, how: Chooser, outputs: NDArray[np.float32], explore: bool
+        self, policy: PolicyAssignment, how: Chooser, outputs: NDArray[np.float32], explore: bool
     ) -> NDArray[Any]:
         if not explore:
             return how.best(outputs)
-        draws = [self._luck[a].at(self.played).uniforms("action", how.draws) for a in seat.agents]
+        draws = [self._luck[a].at(self.played).uniforms("action", how.draws) for a in policy.agents]
         return how.drawn(outputs, draws[0] if len(draws) == 1 else np.concatenate(draws))
 
     def _continued(self, name: str, found: Rollout) -> Rollout:
@@ -253,7 +253,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             log((NUM_AGENT_STEPS_SAMPLED, agent), steps, reduce="sum")
             log((NUM_AGENT_STEPS_SAMPLED_LIFETIME, agent), steps, reduce="lifetime_sum")
             log((REWARD, agent), float(earned[n]) * self.num_envs, reduce="sum")
-        for policy in self.seats.policies:
+        for policy in self.assignment.policies:
             rows = steps * len(policy.agents)
             log((NUM_MODULE_STEPS_SAMPLED, policy.name), rows, reduce="sum")
             log((NUM_MODULE_STEPS_SAMPLED_LIFETIME, policy.name), rows, reduce="lifetime_sum")
@@ -311,7 +311,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     def _begin_late(self, steps: int) -> None:
         """A runner that comes when others have played `steps`: it does not repeat their luck."""
         self.played = steps // (self.num_envs * max(1, self.plan.workers))
-        sequence = np.random.SeedSequence(self.seats.seed("training"), spawn_key=(steps,))
+        sequence = np.random.SeedSequence(self.assignment.seed("training"), spawn_key=(steps,))
         self._first_seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def snapshot(self) -> dict[str, Any]:

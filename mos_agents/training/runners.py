@@ -15,7 +15,7 @@ from ray.rllib.utils.metrics import (
 
 from mos_agents.market.faults import Fault, added_up
 from mos_agents.training import hosted
-from mos_agents.training.seats import Seats
+from mos_agents.training.assignment import TrainingAssignment
 
 PATIENCE = 60.0
 """Seconds to wait for a runner's answer."""
@@ -24,10 +24,10 @@ PATIENCE = 60.0
 class Runners:
     """The runners of an algorithm: the driver's own, or remote ones, numbered from 1."""
 
-    def __init__(self, algorithm: Any, seats: Seats) -> None:
-        self.algorithm, self.seats = algorithm, seats
+    def __init__(self, algorithm: Any, assignment: TrainingAssignment) -> None:
+        self.algorithm, self.assignment = algorithm, assignment
         self._kept: dict[int, Mapping[str, Any]] = {}
-        if seats.plan.workers:
+        if assignment.plan.workers:
             algorithm.callbacks.append(_WhenOneIsBack(self))
 
     def steps(self) -> int:
@@ -55,7 +55,7 @@ class Runners:
     def restore(self, kept: Mapping[int, Mapping[str, Any]]) -> None:
         """Go on from snapshots; those without one do not repeat the luck of those before."""
         self._kept = dict(kept)
-        if self.seats.plan.workers:
+        if self.assignment.plan.workers:
             self._ask("set_state", state=self._begun())
         for number, one in kept.items():
             self._ask("restore", [number], kept=one)
@@ -69,11 +69,11 @@ class Runners:
 
     def memories(self) -> dict[str, Any]:
         """What the learners among the others remember, of all markets."""
-        learners = hosted.learners(self.seats)
+        learners = hosted.learners(self.assignment)
         parts = self._ask("memories") if learners else []
         return {
-            name: hosted.joined(seat, policy, [part[name] for part in parts])
-            for name, (seat, policy) in learners.items()
+            name: hosted.joined(spec, policy, [part[name] for part in parts])
+            for name, (spec, policy) in learners.items()
             if parts
         }
 
@@ -86,7 +86,7 @@ class Runners:
 
     def _ask(self, verb: str, numbers: Sequence[int] | None = None, **given: Any) -> list[Any]:
         """The answers of those that are there."""
-        if not self.seats.plan.workers:
+        if not self.assignment.plan.workers:
             return [getattr(self.algorithm.env_runner, verb)(**given)]
         found: list[Any] = self.algorithm.env_runner_group.foreach_env_runner(
             verb,

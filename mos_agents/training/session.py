@@ -20,13 +20,13 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from mos_agents.learners.network import Network
 from mos_agents.market.types import InputError
 from mos_agents.training.algorithms import configured
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.export import exported
 from mos_agents.training.figures import Record, recorded
 from mos_agents.training.normalising import Norm
 from mos_agents.training.plan import CAPACITY
 from mos_agents.training.replay import Replay
 from mos_agents.training.runners import Runners
-from mos_agents.training.seats import Seats
 
 FIRST_LOG_STD = -0.7
 """Of PPO's and APPO's normal distributions: half the way from the middle to a bound."""
@@ -35,11 +35,11 @@ FIRST_LOG_STD = -0.7
 class Session:
     """A training under way."""
 
-    def __init__(self, seats: Seats, norms: Mapping[str, Norm]) -> None:
-        self.seats, self.plan, self.norms = seats, seats.plan, dict(norms)
+    def __init__(self, assignment: TrainingAssignment, norms: Mapping[str, Norm]) -> None:
+        self.assignment, self.plan, self.norms = assignment, assignment.plan, dict(norms)
         self.iteration = 0
         self.seconds = 0.0
-        config = configured(seats, norms)
+        config = configured(assignment, norms)
         self._seed(0)
         self.algorithm = config.build_algo()
         shutil.rmtree(self.algorithm.logdir, ignore_errors=True)  # its own results: not wanted
@@ -50,12 +50,12 @@ class Session:
             self.algorithm.local_replay_buffer = self.replay
         if self.plan.algo in ("ppo", "appo") and not self.plan.discrete:
             with torch.no_grad():
-                for policy in seats.policies:
+                for policy in assignment.policies:
                     module = self.module(policy.name)
                     for head in (module.pi, getattr(module, "_old_pi", None)):  # APPO's target
                         if head is not None:
                             head.log_std.fill_(FIRST_LOG_STD)
-        self.runners = Runners(self.algorithm, seats)
+        self.runners = Runners(self.algorithm, assignment)
         self.runners.hand_out()
 
     def module(self, name: str) -> Any:
@@ -85,7 +85,7 @@ class Session:
         }
         if self.plan.workers:
             record["workers"] = self.algorithm.env_runner_group.num_healthy_remote_workers()
-        return record | recorded(self.seats, result)
+        return record | recorded(self.assignment, result)
 
     def networks(self) -> dict[str, Network]:
         """The policies as they are, by name."""
@@ -102,7 +102,7 @@ class Session:
                 self.norms[p.name],
                 {**facts, "policy": p.name},
             )
-            for p in self.seats.policies
+            for p in self.assignment.policies
         }
 
     def state(self) -> dict[str, Any]:

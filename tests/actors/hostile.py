@@ -240,19 +240,19 @@ class Hostile:
     kind = "hostile"
     atomic = True
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         if self.at_start and os.getpid() != self.house:
             taken_over("packed_fact", self.at_start, self.folder)
             raise LoudBomb(self.folder)
         return None
 
-    def act(self, seat, observation, memory, shocks):
+    def act(self, spec, observation, memory, shocks):
         honest()
         order = Path(self.folder, "next")
         if order.exists() and os.getpid() != self.house:
             taken_over(*json.loads(order.read_text()), self.folder)
             order.unlink()
-        return seat.read(observation, "own_ask")[:, :, None], memory
+        return spec.read(observation, "own_ask")[:, :, None], memory
 
-    def propensity(self, seat: Any, observation: Any, action: Any, memory: Any) -> Any:
+    def propensity(self, spec: Any, observation: Any, action: Any, memory: Any) -> Any:
         raise NotImplementedError

@@ -16,7 +16,7 @@ from mos_agents.actors.messages import Call
 from mos_agents.actors.participant import Snapshot
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.random import Streams
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market
 from tests.actors.worlds import SHOP, Stalls, one_shard, parse, undisturbed, with_policy
 from tests.policies.markets import auction, dealers, shop
@@ -70,7 +70,7 @@ def heard(scenario, ticks=10, market=None, monkeypatch=None, **options):
 def changed(market: Market, **secrets) -> Market:
     """The market with other secrets of the rivals' own listings."""
     rivals = np.concatenate(
-        [np.arange(market.layout.L)[market.seat(name).listings] for name in RIVALS]
+        [np.arange(market.layout.L)[market.spec(name).listings] for name in RIVALS]
     )
     columns = {}
     for name, factor in secrets.items():
@@ -173,21 +173,25 @@ ALLOWED = (
 
 @pytest.mark.parametrize("preset", scenarios.presets())
 @pytest.mark.parametrize("hosts", [0, 2])
-def test_only_seats_own_policies_own_luck_and_own_observations_are_sent(preset, hosts):
+def test_only_own_specs_own_policies_own_luck_and_own_observations_are_sent(preset, hosts):
     scenario = scenarios.load(preset)
     wire, market = heard(scenario, ticks=8, hosts=hosts), scenario.market()
     policies, keys = scenario.policies(), {}
     for names, things in wire.things.items():
         for verb, *arguments in things:
             if verb == "host":
-                for run, seat, policy, streams, _ in arguments[0]:
-                    assert type(seat) is Seat and type(streams) is Streams and run == "a-run"
-                    assert policy == policies[seat.name] and seat.name in names
-                    keys[seat.name] = streams.key.tobytes()
+                for run, spec, policy, streams, _ in arguments[0]:
+                    assert (
+                        type(spec) is ParticipantSpec
+                        and type(streams) is Streams
+                        and run == "a-run"
+                    )
+                    assert policy == policies[spec.name] and spec.name in names
+                    keys[spec.name] = streams.key.tobytes()
             elif verb in ("decide", "catch_up"):
                 for call in arguments[0][0]:
                     assert type(call) is Call and call.participant in names
-                    assert call.observation.shape == (4, market.seat(call.participant).size)
+                    assert call.observation.shape == (4, market.spec(call.participant).size)
                     assert call.reward.shape == (4,)
                     # A view would take the whole of everybody's observations with it.
                     assert call.observation.base is None or call.observation.base.nbytes <= (
@@ -253,16 +257,16 @@ class Private:
         rival = np.flatnonzero(self.market.layout.seller != n)
         values[rival] = values[rival] * 1.37 + 0.11
         other = self.market.with_parts(catalogue=replace(catalogue, **{column: values}))
-        return bare(self.market.seats[n]) != bare(other.seats[n])
+        return bare(self.market.specs[n]) != bare(other.specs[n])
 
 
-def bare(seat):
-    return pickle.dumps({f.name: getattr(seat, f.name) for f in fields(seat)}, 4)
+def bare(spec):
+    return pickle.dumps({f.name: getattr(spec, f.name) for f in fields(spec)}, 4)
 
 
 @pytest.mark.parametrize("market", [shop(), dealers(assets=2), auction()], ids=lambda m: m.name)
 @pytest.mark.parametrize("column", ["cost", "quality", "stock", "reference_price"])
-def test_a_seat_says_nothing_of_the_others_rows_in_the_catalogue(market, column):
+def test_a_spec_says_nothing_of_the_others_rows_in_the_catalogue(market, column):
     for n in range(market.layout.N):
         assert not Private(market).differs(n, column)
 

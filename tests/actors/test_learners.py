@@ -22,8 +22,8 @@ TICKS, MARKETS = 40, 3
 
 def shop_with(kind):
     """The shop where both firms learn, each for itself."""
-    spec = {"kind": kind, "levels": 3, "sees": "cheapest", **KINDS[kind]}
-    return with_policy("firm_2", spec, with_policy("firm_1", spec))
+    config = {"kind": kind, "levels": 3, "sees": "cheapest", **KINDS[kind]}
+    return with_policy("firm_2", config, with_policy("firm_1", config))
 
 
 def looped(scenario, ticks=TICKS):
@@ -35,8 +35,8 @@ def looped(scenario, ticks=TICKS):
     ):
         pass
     return {
-        seat.name: [array.tobytes() for array in flatten(memory)]
-        for seat, memory in zip(market.seats, table.memories, strict=True)
+        spec.name: [array.tobytes() for array in flatten(memory)]
+        for spec, memory in zip(market.specs, table.memories, strict=True)
     }
 
 
@@ -83,7 +83,7 @@ class Keeps:
     atomic = False
     how: str = "list"
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return {
             "list": [],
             "None": None,
@@ -95,7 +95,7 @@ class Keeps:
             "scalar": np.float32(0),
         }[self.how]
 
-    def act(self, seat, observation, memory, shocks):
+    def act(self, spec, observation, memory, shocks):
         seen = float(observation.sum())
         if self.how in ("list", "deque"):
             memory.append(seen)  # a policy may write to its own
@@ -111,8 +111,8 @@ class Keeps:
                 "scalar": np.float64(seen),
             }[self.how]
         share = zlib.crc32(repr(memory).encode()) / 2**32
-        asked = seat.low + (seat.high - seat.low) * share
-        return np.broadcast_to(asked, (len(observation), *seat.action_shape)), memory
+        asked = spec.low + (spec.high - spec.low) * share
+        return np.broadcast_to(asked, (len(observation), *spec.action_shape)), memory
 
 
 HOWS = ["list", "None", "dict", "deque", "int", "text", "tuple", "scalar"]
@@ -140,8 +140,8 @@ class TurnsStrange(Keeps):
 
     kind = "turns_strange"
 
-    def act(self, seat, observation, memory, shocks):
-        action, _ = super().act(seat, observation, None, shocks)
+    def act(self, spec, observation, memory, shocks):
+        action, _ = super().act(spec, observation, None, shocks)
         return action, {1} if shocks.tick > 3 else 0.0
 
 

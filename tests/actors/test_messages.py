@@ -136,14 +136,14 @@ def assert_same(one, other):
 
 
 def lived(policy, market, ticks):
-    """A seat's memory after some ticks of looking at the same market."""
-    seat = market.seats[0]
-    observation = seat.own(market.first_observation(market.start(4), Streams.of(0, 4).at(0)))
-    memory = policy.start(seat, 4)
+    """A participant's memory after some ticks of looking at the same market."""
+    spec = market.specs[0]
+    observation = spec.own(market.first_observation(market.start(4), Streams.of(0, 4).at(0)))
+    memory = policy.start(spec, 4)
     for at in range(ticks):
-        shocks = Streams.of(1, 4, owner=seat.name).at(at)
-        _, memory = policy.act(seat, observation.copy(), memory, shocks)
-    return policy.start(seat, 4), memory
+        shocks = Streams.of(1, 4, owner=spec.name).at(at)
+        _, memory = policy.act(spec, observation.copy(), memory, shocks)
+    return policy.start(spec, 4), memory
 
 
 REMEMBERING = {**{case: CASES[case] for case in CASES}, **{k: (shop(), {}) for k in PARTICIPANTS}}

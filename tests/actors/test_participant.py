@@ -25,23 +25,23 @@ def bits(reply):
 def play(request, strangers):
     """A maker of equal participants, and the calls that it gets in a market where all are alike."""
     market, parameters = EVERYBODY[request.param]
-    policy, seat = make(request.param.split()[0], **parameters), market.seats[0]
+    policy, spec = make(request.param.split()[0], **parameters), market.specs[0]
     everybody = dict.fromkeys(market.layout.participants, policy)
     calls = [
         Call(
             "run",
             turn.before.tick,
-            seat.name,
+            spec.name,
             0,
-            seat.own(turn.observation).copy(),
+            spec.own(turn.observation).copy(),
             turn.step.reward[:, 0],
         )
         for turn in turns(market, everybody, seed=5, ticks=9, markets=BATCH)
     ]
 
     def born(incarnation=0):
-        streams = Streams.of(5, BATCH, owner=seat.name)
-        return Participant("run", seat, policy, streams, incarnation)
+        streams = Streams.of(5, BATCH, owner=spec.name)
+        return Participant("run", spec, policy, streams, incarnation)
 
     return born, calls
 
@@ -141,12 +141,12 @@ FAILURES = [
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda f: type(f).__name__)
 def test_a_policy_that_fails_costs_a_move_and_is_told_in_one_line(failure, strangers):
     market, policy = shop(), make("recalls")
-    seat = market.seats[0]
-    one = Participant("run", seat, policy, Streams.of(0, BATCH, owner=seat.name))
-    observation = seat.own(
+    spec = market.specs[0]
+    one = Participant("run", spec, policy, Streams.of(0, BATCH, owner=spec.name))
+    observation = spec.own(
         market.first_observation(market.start(BATCH), Streams.of(0, BATCH).at(0))
     )
-    calls = [Call("run", t, seat.name, 0, observation, np.zeros(BATCH)) for t in range(3)]
+    calls = [Call("run", t, spec.name, 0, observation, np.zeros(BATCH)) for t in range(3)]
     one.decide(calls[0])
     before = [a.tobytes() for a in one.snapshot().memory]
 
@@ -169,7 +169,7 @@ def a_host(names=("firm_1", "firm_2")):
     market = shop()
     policy = PARTICIPANTS["recalls"]()
     return market, Host(
-        [Participant("run", market.seat(n), policy, Streams.of(0, BATCH, owner=n)) for n in names]
+        [Participant("run", market.spec(n), policy, Streams.of(0, BATCH, owner=n)) for n in names]
     )
 
 
@@ -177,7 +177,7 @@ def test_participants_under_one_roof_answer_as_they_would_alone():
     market, host = a_host()
     observation = market.first_observation(market.start(BATCH), Streams.of(0, BATCH).at(0))
     calls = [
-        Call("run", 0, n, 0, market.seat(n).own(observation), np.zeros(BATCH))
+        Call("run", 0, n, 0, market.spec(n).own(observation), np.zeros(BATCH))
         for n in ("firm_2", "firm_1")
     ]
     together = host.decide(calls)
@@ -225,29 +225,29 @@ def test_plain_memories_of_the_right_tick_are_taken():
 class Stumbling:
     """Counts the rewards that it hears; at odd ticks it fails at acting."""
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return (np.zeros(1),)
 
-    def learn(self, seat, observation, reward, memory, shocks):
+    def learn(self, spec, observation, reward, memory, shocks):
         return (memory[0] + 1.0,)
 
-    def act(self, seat, observation, memory, shocks):
+    def act(self, spec, observation, memory, shocks):
         if memory[0][0] % 2.0 == 0.0:
             raise ValueError("stumbled")
-        return np.full((len(observation), *seat.action_shape), 10.0), memory
+        return np.full((len(observation), *spec.action_shape), 10.0), memory
 
 
 def test_what_was_heard_is_remembered_as_in_the_loop_where_acting_upon_it_fails():
     market = mos_agents.retail()
-    seat, policies = (
-        market.seats[0],
+    spec, policies = (
+        market.specs[0],
         {name: {"kind": "hold"} for name in market.layout.participants},
     )
-    policies[seat.name] = Stumbling()
+    policies[spec.name] = Stumbling()
     looped = Table.of(market, policies, 0, BATCH, on_fault="hold")
     for _ in turns(market, policies, ticks=5, markets=BATCH, table=looped):
         pass
-    actor = Participant("run", seat, Stumbling(), Streams.of(0, BATCH, owner=seat.name))
+    actor = Participant("run", spec, Stumbling(), Streams.of(0, BATCH, owner=spec.name))
     for at in range(5):
-        actor.decide(Call("run", at, seat.name, 0, np.zeros((2, seat.size)), np.zeros(2)))
+        actor.decide(Call("run", at, spec.name, 0, np.zeros((2, spec.size)), np.zeros(2)))
     assert actor.memory[0].tolist() == looped.memories[0][0].tolist() == [5.0]

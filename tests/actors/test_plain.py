@@ -173,15 +173,15 @@ class Spies:
     kind = "spies"
     atomic = True
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return None
 
-    def act(self, seat, observation, memory, shocks):
+    def act(self, spec, observation, memory, shocks):
         inherited = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
         found = [n for n in os.environ if n.startswith("RAY_AUTH_TOKEN")]
         raise RuntimeError(f"own {found}, inherited {'RAY_AUTH_TOKEN' in inherited}")
 
-    def propensity(self, seat, observation, action, memory):
+    def propensity(self, spec, observation, action, memory):
         raise NotImplementedError
 
 

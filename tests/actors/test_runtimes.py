@@ -13,12 +13,12 @@ BATCH, MARKET = 3, shop()
 
 def parts(name, policy=None, batch=BATCH):
     streams = Streams.of(0, batch, owner=name)
-    return (("run", MARKET.seat(name), policy or Recalls(), streams, 0),)
+    return (("run", MARKET.spec(name), policy or Recalls(), streams, 0),)
 
 
 def calls(name, at, batch=BATCH):
     observation = MARKET.first_observation(MARKET.start(batch), Streams.of(0, batch).at(0))
-    return ([Call("run", at, name, 0, MARKET.seat(name).own(observation), np.zeros(batch))],)
+    return ([Call("run", at, name, 0, MARKET.spec(name).own(observation), np.zeros(batch))],)
 
 
 def test_a_runtime_keeps_its_contract(runtime):

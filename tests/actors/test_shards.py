@@ -546,7 +546,7 @@ def test_a_reply_cannot_speak_for_a_housemate():
     assert progress.counts == {name: {"misaddressed": 9} for name in silent}
 
 
-def test_an_ill_seated_policy_is_told_at_once():
+def test_a_policy_that_does_not_fit_is_told_at_once():
     with pytest.raises(InputError, match="glft"):
         driven(with_policy("firm_1", "glft"), 3, 1)
 

@@ -26,12 +26,12 @@ parse = lru_cache(maxsize=64)(shard_module.scenarios.parse)
 
 def with_policy(name, kind, scenario=SHOP, **settings):
     """The scenario with another policy for one of its participants, and settings by path."""
-    spec = {"kind": kind} if isinstance(kind, str) else kind
+    config = {"kind": kind} if isinstance(kind, str) else kind
     if name == "platform":
-        settings["participants__0__policy"] = spec
+        settings["participants__0__policy"] = config
     else:  # firm_1 and firm_2 are dealt theirs in turn
         policies = [*scenario.participants[1].policy]
-        policies[int(name.removeprefix("firm_")) - 1] = spec
+        policies[int(name.removeprefix("firm_")) - 1] = config
         settings["participants__1__policy"] = policies
     changed = scenarios.dump(scenario)
     data = scenarios.files.yaml.safe_load(changed)
@@ -131,13 +131,13 @@ class Recalls:
     kind = "recalls"
     atomic = False
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         looks, up = np.zeros(batch, np.int32), np.zeros((batch, 2), bool)
-        seen = np.zeros((batch, *seat.action_shape))
+        seen = np.zeros((batch, *spec.action_shape))
         return {"seen": seen, "count": 0, "deep": (None, [looks], up)}
 
-    def act(self, seat, observation, memory, shocks):
-        own = seat.read(observation, "own_ask")[:, :, None]
+    def act(self, spec, observation, memory, shocks):
+        own = spec.read(observation, "own_ask")[:, :, None]
         seen = 0.7 * memory["seen"] + 0.3 * own
         noise = shocks.normals("recalls", own.shape[1])[:, :, None]
         looks = memory["deep"][1][0] + (noise[:, 0, 0] > 0.0).astype(np.int32)
@@ -147,9 +147,9 @@ class Recalls:
             "count": memory["count"] + 1,
             "deep": (None, [looks], noise[:, 0] > np.array([0.0, 1.0])),
         }
-        return np.clip(price, seat.low, seat.high), memory
+        return np.clip(price, spec.low, spec.high), memory
 
-    def propensity(self, seat, observation, action, memory):
+    def propensity(self, spec, observation, action, memory):
         return np.ones(len(observation))
 
 
@@ -159,8 +159,8 @@ class WritesOver(Recalls):
 
     kind = "writes_over"
 
-    def act(self, seat, observation, memory, shocks):
-        action, fresh = super().act(seat, observation, memory, shocks)
+    def act(self, spec, observation, memory, shocks):
+        action, fresh = super().act(spec, observation, memory, shocks)
         memory["seen"][...] = fresh["seen"]
         memory["deep"][1][0][...] = fresh["deep"][1][0]
         memory["deep"][2][...] = fresh["deep"][2]
@@ -179,18 +179,18 @@ class Stalls:
     kind = "stalls"
     atomic = True
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return None
 
-    def act(self, seat, observation, memory, shocks):
+    def act(self, spec, observation, memory, shocks):
         if shocks.tick == self.at or (self.always and shocks.tick > self.at):
             until = time.monotonic() + self.seconds
             while time.monotonic() < until:
                 if not self.loops:
                     time.sleep(min(self.seconds, 3600.0))
-        return seat.read(observation, "own_ask")[:, :, None], memory
+        return spec.read(observation, "own_ask")[:, :, None], memory
 
-    def propensity(self, seat, observation, action, memory):
+    def propensity(self, spec, observation, action, memory):
         return np.ones(len(observation))
 
 

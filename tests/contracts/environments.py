@@ -251,21 +251,21 @@ class BehaviourSuite(Suite):
         actions = sample(env)
         shown, kept = env.step(actions), hidden.step(actions)
         for name in env.possible_agents:
-            own = env.market.seat(name).action_shape[0]
+            own = env.market.spec(name).action_shape[0]
             assert shown[4][name]["true_demand"].shape == (own,)
             assert "true_demand" not in kept[4][name]
-            assert not any("demand" in one.name for one in env.market.seat(name).fields)
+            assert not any("demand" in one.name for one in env.market.spec(name).fields)
         assert same(shown[:4], kept[:4])
 
     def test_the_spaces_table_says_what_the_spaces_and_the_fields_say(self, env):
         for name in env.possible_agents:
             rows = tables.parse(env.spaces_table(name))
-            box, seat = env.observation_space(name), env.market.seat(name)
+            box, spec = env.observation_space(name), env.market.spec(name)
             seen = [row for row in rows if row[0] == "observation"]
             assert [i for _, indices, *_ in seen for i in indices] == list(range(box.shape[0]))
-            assert [row[2] for row in seen] == [field.name for field in seat.fields]
+            assert [row[2] for row in seen] == [field.name for field in spec.fields]
             for _, indices, field, low, high in seen:
-                assert indices == range(box.shape[0])[seat.where[field]]
+                assert indices == range(box.shape[0])[spec.where[field]]
                 for i in indices:
                     assert (box.low[i], box.high[i]) == (low, high)
             space = env.action_space(name)

@@ -23,10 +23,10 @@ class FailsLater:
     def __init__(self, how):
         self.how = how
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return None
 
-    def propensity(self, seat, observation, action, memory):
+    def propensity(self, spec, observation, action, memory):
         return np.ones(len(observation))
 
 
@@ -139,8 +139,8 @@ def test_what_fails_inside_is_counted_as_in_the_loop():
     local, acting = made["local"]._episode, made["actors"]._episode
     broken = type("Broken", (), {"act": lambda *_: 1 / 0})()
     local.hosted.policies = tuple(
-        broken if seat.name == "firm_1" else policy
-        for seat, policy in zip(local.hosted.seats, local.hosted.policies, strict=True)
+        broken if spec.name == "firm_1" else policy
+        for spec, policy in zip(local.hosted.specs, local.hosted.policies, strict=True)
     )
     hosts = acting._server._hosts._runtime._hosts
     next(h for h in hosts if "firm_1" in h._of)._of["firm_1"].policy = broken
@@ -219,8 +219,8 @@ def test_processes_of_a_cluster_give_the_bits_of_the_loop(case, over_ray):
 @pytest.mark.parametrize("how", ["raises", "NaN"])
 def test_a_rival_that_fails_in_another_process_ends_the_episode_here(how, over_ray):
     class Failing(FailsLater):  # local: it travels by value, as a user's own from a notebook does
-        def act(self, seat, observation, memory, shocks):
-            price = observation[:, seat.where["own_ask"], None]
+        def act(self, spec, observation, memory, shocks):
+            price = observation[:, spec.where["own_ask"], None]
             if shocks.tick < 2:
                 return price, memory
             return (price / {}["zero"] if self.how == "raises" else price * float("nan")), memory

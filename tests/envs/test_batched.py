@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from envs import seating
+from envs import assignment
 from envs.batched import BatchedMarket
 from envs.market_env import MarketEnv
 from mos_agents import scenarios
@@ -91,7 +91,7 @@ def test_auto_reset_goes_on_with_the_next_seed_and_hands_out_the_last_observatio
         last, _, over, told = plain.step(bids)
         assert done.tolist() == over.tolist() == [at == 1] * 3 and told.last_observation is None
     assert info.last_observation.tobytes() == last.tobytes()
-    assert batched.episode_seed == seating.next_seed(0)
+    assert batched.episode_seed == assignment.next_seed(0)
     assert observation.tobytes() == plain.reset().tobytes()
     with pytest.raises(InputError, match="reset"):
         BatchedMarket(scenario, 3).step(bids)

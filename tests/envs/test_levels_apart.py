@@ -111,25 +111,25 @@ def test_whatever_is_not_refused_posts_as_many_prices_as_it_has_levels(
 def test_a_learner_whose_levels_are_one_price_is_refused(kind, scale):
     range_ = {"low": 0.049, "high": 0.052} if scale == "money" else {"low": 0.98, "high": 1.02}
     market = priced(0.05, n=2, quotes=PostedPrice(0.01, min_margin=-0.9))
-    seat = market.seats[0]
+    spec = market.specs[0]
     rewards = {"reward_low": 0.0, "reward_high": 1.0} if kind in ("exp3", "ucb1", "hedge") else {}
     learner = make(kind, levels=11, relative_to=scale, **range_, **rewards)
     with pytest.raises(InputError, match=rf"{kind}.levels: levels \d+ and \d+ for p0 are both"):
-        learner.start(seat, 1)
+        learner.start(spec, 1)
     fine = priced(0.05, n=2, quotes=PostedPrice(0.0, min_margin=-0.9))
-    learner.start(fine.seats[0], 1)
+    learner.start(fine.specs[0], 1)
 
 
 def test_a_learner_with_prices_of_its_own_beyond_the_limits_is_refused():
     learner = make("q_learning", prices=[10.0, 300.0, 400.0], relative_to="money")
     market = priced(10.0, n=2, quotes=PostedPrice(high=200.0))
     with pytest.raises(InputError, match=r"q_learning.prices: levels 1 and 2 for p0 are both 200"):
-        learner.start(market.seats[0], 1)
+        learner.start(market.specs[0], 1)
 
 
 def test_a_draw_from_a_grid_has_no_equal_levels_either():
     market = retail(2, 1, quotes=PostedPrice(0.01, low=1.0, high=100.0))
-    make("uniform", levels=5).start(market.seats[0], 1)
+    make("uniform", levels=5).start(market.specs[0], 1)
     for told in ({"levels": 5, "low": 4.0, "high": 4.01}, {"levels": 2, "low": 4.0, "high": 4.0}):
         with pytest.raises(InputError, match=r"uniform.levels: levels \d and \d"):
-            make("uniform", **told).start(market.seats[0], 1)
+            make("uniform", **told).start(market.specs[0], 1)

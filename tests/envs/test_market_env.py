@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from envs import auction_v0, market_making_v0, retail_v0, seating, tables
+from envs import assignment, auction_v0, market_making_v0, retail_v0, tables
 from envs.market_env import MarketEnv
 from mos_agents import policies, scenarios
 from mos_agents.market.types import InputError, QuoteRefused
@@ -102,7 +102,7 @@ def test_the_table_in_the_docstring_is_that_of_the_default_spaces(module):
     env, agent = module.parallel_env(), DOCUMENTED[module]
     assert env.unwrapped.spaces_table(agent) in module.__doc__
     rows = tables.parse(module.__doc__)
-    seat, box, does = env.market.seat(agent), env.observation_space(agent), env.action_space(agent)
+    spec, box, does = env.market.spec(agent), env.observation_space(agent), env.action_space(agent)
     low, high = (
         {"observation": box.low, "action": does.low},
         {"observation": box.high, "action": does.high},
@@ -111,7 +111,7 @@ def test_the_table_in_the_docstring_is_that_of_the_default_spaces(module):
     covered = {(space, i) for space, indices, *_ in rows for i in indices}
     assert len(covered) == box.shape[0] + does.shape[0]
     for space, indices, name, least, most in rows:
-        assert name in ({f.name for f in seat.fields} | set(seat.features))
+        assert name in ({f.name for f in spec.fields} | set(spec.features))
         for i in indices:
             assert (low[space][i], high[space][i]) == (least, most)
 
@@ -152,22 +152,22 @@ def test_outside_agents_who_do_what_their_policies_would_meet_what_play_meets(pr
         env = MarketEnv(scenario, agents, horizon=ticks)
         wanted = list(play(env.market, own, seed=seed, ticks=ticks, markets=1))
         observations, _ = env.reset(seed=seed)
-        seats = {name: env.market.seat(name) for name in agents}
-        memories = {name: own[name].start(seats[name], 1) for name in agents}
-        luck = {name: seating.Streams.of(seed, 1, owner=name) for name in agents}
+        specs = {name: env.market.spec(name) for name in agents}
+        memories = {name: own[name].start(specs[name], 1) for name in agents}
+        luck = {name: assignment.Streams.of(seed, 1, owner=name) for name in agents}
         for at, step in enumerate(wanted):
             actions = {}
-            for name, seat in seats.items():
+            for name, spec in specs.items():
                 action, memories[name] = own[name].act(
-                    seat, observations[name][None], memories[name], luck[name].at(at)
+                    spec, observations[name][None], memories[name], luck[name].at(at)
                 )
                 actions[name] = action.reshape(-1)
             observations, rewards, _, _, infos = env.step(actions)
             assert env.state().tobytes() == step.observation[0].tobytes()
-            for name, seat in seats.items():
-                assert observations[name].tobytes() == step.observation[0, seat.columns].tobytes()
-                assert rewards[name] == step.reward[0, seat.number]
-                demand = step.info.executions.demand[0, seat.listings]
+            for name, spec in specs.items():
+                assert observations[name].tobytes() == step.observation[0, spec.columns].tobytes()
+                assert rewards[name] == step.reward[0, spec.number]
+                demand = step.info.executions.demand[0, spec.listings]
                 assert np.array_equal(infos[name]["true_demand"], demand)
         assert env.agents == [] and env.faults == ()
 
@@ -175,11 +175,11 @@ def test_outside_agents_who_do_what_their_policies_would_meet_what_play_meets(pr
 def test_an_agent_outside_sees_nothing_of_the_others_own_fields():
     env = retail_v0.parallel_env(agents=["firm_1"], products=2)
     observations, _ = env.reset(seed=0)
-    seat = env.market.seat("firm_1")
+    spec = env.market.spec("firm_1")
     assert list(observations) == ["firm_1"]
-    assert observations["firm_1"].size == sum(field.size for field in seat.fields)
+    assert observations["firm_1"].size == sum(field.size for field in spec.fields)
     rivals = {"platform", "firm_2"}
-    for field in seat.fields:
+    for field in spec.fields:
         if any(label.split(".")[0] in rivals for label in field.labels):
             assert field.name.startswith("rival_")
 
@@ -193,9 +193,9 @@ def test_the_luck_of_who_plays_inside_does_not_depend_on_who_else_does():
     two = retail_v0.parallel_env(
         firms=2, products=1, agents=["platform", "firm_2"], policies={"firm_1": wander}
     )
-    ask = {env: env.market.seat("firm_1").columns.start for env in (one, two)}
+    ask = {env: env.market.spec("firm_1").columns.start for env in (one, two)}
     one.reset(seed=3), two.reset(seed=3)
-    price = one.market.seat("platform").opening_price
+    price = one.market.spec("platform").opening_price
     seen = {one: [], two: []}
     for _ in range(10):
         one.step({"platform": price})
@@ -210,22 +210,22 @@ def test_a_policy_inside_that_fails_loses_its_move_and_is_told_of():
     class Broken:
         kind = "broken"
 
-        def start(self, seat, batch):
+        def start(self, spec, batch):
             return None
 
-        def act(self, seat, observation, memory, shocks):
+        def act(self, spec, observation, memory, shocks):
             raise RuntimeError("no idea")
 
-        def propensity(self, seat, observation, action, memory):
+        def propensity(self, spec, observation, action, memory):
             raise NotImplementedError
 
     env = retail_v0.parallel_env(
         products=1, agents=["platform"], policies={"firm_1": Broken()}, on_fault="hold"
     )
     env.reset(seed=0)
-    before = env.state()[env.market.seat("firm_1").columns][0]
-    env.step({"platform": env.market.seat("platform").opening_price})
-    assert env.state()[env.market.seat("firm_1").columns][0] == before
+    before = env.state()[env.market.spec("firm_1").columns][0]
+    env.step({"platform": env.market.spec("platform").opening_price})
+    assert env.state()[env.market.spec("firm_1").columns][0] == before
     assert [(f.participant, f.decisions) for f in env.faults] == [("firm_1", 1)]
     assert "no idea" in env.faults[0].reason
 
@@ -236,11 +236,11 @@ def test_a_policy_inside_that_fails_loses_its_move_and_is_told_of():
 def test_flat_actions_stand_listing_by_listing_and_feature_by_feature():
     env = market_making_v0.parallel_env(makers=2, assets=2, horizon=3)
     env.reset(seed=0)
-    mid = env.state()[env.market.seat("maker_1").where["reference"]]
+    mid = env.state()[env.market.spec("maker_1").where["reference"]]
     quote = np.array([0.5, 0.2, -0.5, 0.4])  # offset and spread of the first asset, of the second
     env.step({"maker_1": quote, "maker_2": env.action_space("maker_2").low})
-    own = env.state()[env.market.seat("maker_1").columns]
-    where = env.market.seat("maker_1").where
+    own = env.state()[env.market.spec("maker_1").columns]
+    where = env.market.spec("maker_1").where
     assert own[where["own_bid"]] == pytest.approx(mid + np.array([0.4, -0.7]), abs=1e-9)
     assert own[where["own_ask"]] == pytest.approx(mid + np.array([0.6, -0.3]), abs=1e-9)
 
@@ -248,7 +248,7 @@ def test_flat_actions_stand_listing_by_listing_and_feature_by_feature():
 def test_a_level_is_the_price_that_the_grid_has_there():
     env = retail_v0.parallel_env(firms=1, products=2, actions="discrete", levels=5, band=(0.8, 1.2))
     assert env.action_space("firm_1") == spaces.MultiDiscrete([5, 5])
-    reference = env.market.seat("firm_1").opening_price
+    reference = env.market.spec("firm_1").opening_price
     first, second = env.price_grid("firm_1")
     assert first[:, 0] == pytest.approx(reference[0] * np.array([0.8, 0.9, 1.0, 1.1, 1.2]))
     twin = retail_v0.parallel_env(firms=1, products=2)

@@ -287,7 +287,7 @@ def test_actions_may_be_lists_plain_numbers_and_arrays_of_any_kind_of_number():
         env.reset(seed=0)
         env.step({"bidder_1": action, "bidder_2": 1})
     price = retail_v0.parallel_env(firms=1, products=2)
-    wide = price.market.seat("platform").opening_price
+    wide = price.market.spec("platform").opening_price
     narrow = np.round(wide)
     for action in (list(narrow), tuple(narrow), narrow.astype(int), narrow.astype(np.float32)):
         price.reset(seed=0)
@@ -376,7 +376,7 @@ def test_a_market_may_be_named_wherever_a_scenario_is_taken(how, tmp_path):
     alone = MarketEnv(source, **settings).reset(seed=1)[0]["firm_1"]
     assert alone.tobytes() == reference[0].tobytes()
     for make in (gymnasium_env, gymnasium_vector_env):
-        assert make(source, "firm_1").seat.name == "firm_1"
+        assert make(source, "firm_1").spec.name == "firm_1"
 
 
 @pytest.mark.parametrize("source", [7, None, {"name": "retail"}, "retial", b"retail"])

@@ -14,8 +14,8 @@ from mos_agents import scenarios
 from mos_agents.learners import TrainedNetwork
 from mos_agents.market.types import InputError, QuoteRefused
 from mos_agents.rollout import rollout
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.plan import TrainingPlan
-from mos_agents.training.seats import Seats
 from tests.learners.networks import network
 
 AGENTS = {
@@ -74,14 +74,14 @@ def test_a_seed_is_the_parallel_environments_episode(preset, kind):
 @every_kind
 def test_minus_one_and_one_are_the_ends_of_the_band(kind):
     env = made("pricing_game", kind, band=(0.9, 1.1))
-    opening = env.seat.opening_price[0]
+    opening = env.participant.opening_price[0]
     ends = {
         "discrete": (0, 3),
         "unit": ([-1.0], [1.0]),
         "numbers": ([0.9 * opening], [1.1 * opening]),
     }[kind]
     env.reset(seed=0)
-    own = env.seat.where["own_ask"]
+    own = env.participant.where["own_ask"]
     for action, ratio in zip(ends, (0.9, 1.1), strict=True):
         kind_of = np.int64 if kind == "discrete" else np.float64
         seen, *_ = env.step(np.array(action, kind_of))
@@ -95,9 +95,9 @@ def test_whoever_bids_may_bid_nothing_and_whoever_sells_asks_a_share_of_the_refe
 ):
     one = made(preset, kind)
     many = gymnasium_vector_env(preset, AGENTS[preset], 2, **KINDS[kind], horizon=6)
-    reference = one.seat.opening_price[0]
-    trained = Seats.of(TrainingPlan(preset, agents=(AGENTS[preset],))).policies[0]
-    low, high = least * reference, min(2.0 * reference, one.seat.high[0, 0])
+    reference = one.participant.opening_price[0]
+    trained = TrainingAssignment.of(TrainingPlan(preset, agents=(AGENTS[preset],))).policies[0]
+    low, high = least * reference, min(2.0 * reference, one.participant.high[0, 0])
     assert (trained.low[0, 0], trained.high[0, 0]) == pytest.approx((low, high))
     for env in (one, many):
         ends = env.choice.table[0, [0, -1], 0] if kind == "discrete" else env.choice.range
@@ -167,7 +167,7 @@ def test_a_row_of_the_vector_is_the_environment_of_that_market(preset, kind):
 def test_a_networks_choices_in_the_environment_are_its_quotes_in_a_rollout(head):
     kind = "discrete" if head == "levels" else "unit"
     env = made("pricing_game", kind, policies={"firm_1": {"kind": "undercut"}})
-    other = network(env.seat, head, levels=4)
+    other = network(env.participant, head, levels=4)
     log_std = None if kind == "discrete" else [-1.0]
     trained = replace(other, head=env.choice.head(log_std=log_std))
     rivals = {"firm_1": {"kind": "undercut"}, "firm_2": TrainedNetwork.of(trained)}

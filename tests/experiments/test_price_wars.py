@@ -35,14 +35,14 @@ class Script:
     kind = "script"
     atomic = True
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return 0
 
-    def act(self, seat, observation, memory, shocks):
-        price = np.full((len(observation), seat.action_shape[0]), self.prices[memory])
-        return quoted(seat, price), memory + 1
+    def act(self, spec, observation, memory, shocks):
+        price = np.full((len(observation), spec.action_shape[0]), self.prices[memory])
+        return quoted(spec, price), memory + 1
 
-    def propensity(self, seat, observation, action, memory):
+    def propensity(self, spec, observation, action, memory):
         raise NotImplementedError
 
 
@@ -254,13 +254,13 @@ def test_a_damaged_play_is_told_and_not_used(tmp_path):
         kept(tmp_path, "base", World(), plan, False)
 
 
-def test_every_condition_can_be_seated_and_differs_from_the_base():
+def test_every_condition_can_be_assigned_and_differs_from_the_base():
     known = conditions(World())
     assert len({one.world for one in known.values()}) == len(known)
     for one in known.values():
         place, game = one.world.market(10), one.world.stage_game()
         for name, policy in one.world.policies(place, 0.1, game).items():
-            policy.start(place.seat(name), 1)
+            policy.start(place.spec(name), 1)
 
 
 @pytest.mark.parametrize(

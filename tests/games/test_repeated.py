@@ -36,16 +36,16 @@ def tick_by_tick(market, learners, seed, sessions, ticks):
     )
     for t, turn in enumerate(looped):
         for i, n in enumerate(numbers):
-            seat = market.seats[n]
-            own = seat.own(turn.step.observation)
-            asks = seat.read(own, "own_ask")
-            levels[t, :, i] = table.policies[n].level_of(seat, own, asks)[:, 0]
+            spec = market.specs[n]
+            own = spec.own(turn.step.observation)
+            asks = spec.read(own, "own_ask")
+            levels[t, :, i] = table.policies[n].level_of(spec, own, asks)[:, 0]
     assert not table.faults
     return [table.memories[n] for n in numbers], levels
 
 
 def table_policies(table):
-    return {seat.name: p for seat, p in zip(table.seats, table.policies, strict=True)}
+    return {spec.name: p for spec, p in zip(table.specs, table.policies, strict=True)}
 
 
 def compare(market, learners, ticks, seed=0, sessions=(0, 5)):

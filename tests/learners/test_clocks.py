@@ -13,7 +13,7 @@ from mos_agents.games.strategies import Frozen
 from mos_agents.learners import QLearning
 from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
 from mos_agents.market.types import InputError
-from mos_agents.policies import make, to_spec
+from mos_agents.policies import make, to_config
 from mos_agents.rollout import rollout
 from mos_agents.rollout.loop import Table, turns
 from tests.games.worlds import everybody, logit, quick
@@ -84,11 +84,11 @@ def test_a_ban_on_fast_repricing_leaves_patience_and_tries_from_move_to_move_alo
     pace, beta, delta, offset
 ):
     learner = quick(delta=delta, beta=beta, discount_per="move", explore_per="move")
-    seat = slow(pace, min(offset, pace - 1)).seats[0]
-    assert learner.tick_delta(seat) ** pace == pytest.approx(delta, abs=1e-12)
-    assert learner.tick_decay(seat) ** pace == pytest.approx(np.exp(-beta), rel=1e-12)
+    spec = slow(pace, min(offset, pace - 1)).specs[0]
+    assert learner.tick_delta(spec) ** pace == pytest.approx(delta, abs=1e-12)
+    assert learner.tick_decay(spec) ** pace == pytest.approx(np.exp(-beta), rel=1e-12)
     ticks = replace(learner, discount_per="tick", explore_per="tick")
-    assert (ticks.tick_delta(seat), ticks.tick_decay(seat)) == (delta, ticks.decay)
+    assert (ticks.tick_delta(spec), ticks.tick_decay(spec)) == (delta, ticks.decay)
 
 
 @pytest.mark.parametrize("explore_per", ["tick", "move"])
@@ -143,11 +143,11 @@ def test_what_is_neither_tick_nor_move_is_refused(kind, value):
 
 def test_the_settings_travel_with_the_policy():
     learner = quick(discount_per="move", explore_per="move")
-    assert make(**to_spec(learner)) == learner
-    assert to_spec(QLearning())["discount_per"] == "tick"
+    assert make(**to_config(learner)) == learner
+    assert to_config(QLearning())["discount_per"] == "tick"
 
 
 def test_in_turn_counts_a_round_as_a_move():
     market = logit(2, opening=1.6, schedule=Alternating())
     learner = quick(delta=0.81, discount_per="move")
-    assert learner.tick_delta(market.seats[1]) == pytest.approx(0.9)
+    assert learner.tick_delta(market.specs[1]) == pytest.approx(0.9)

@@ -12,7 +12,7 @@ from mos_agents.learners import LEARNERS, levels, load, save
 from mos_agents.learners.saving import named
 from mos_agents.market.random import Streams
 from mos_agents.market.types import InputError
-from mos_agents.policies import POLICIES, from_spec, make, to_spec
+from mos_agents.policies import POLICIES, from_config, make, to_config
 from mos_agents.policies.base import heard
 from tests.learners.worlds import (
     KINDS,
@@ -52,9 +52,9 @@ def test_the_same_seed_gives_the_same_bits_and_a_market_has_them_in_any_company(
         assert one.actions.tobytes() == other.actions.tobytes()
         assert one.actions[5].tobytes() == lone.actions[0].tobytes()
         assert one.step.reward[5].tobytes() == lone.step.reward[0].tobytes()
-    for seat, policy, memory in zip(market.seats, table.policies, table.memories, strict=True):
-        assert bits(memory) == bits(same.memories[seat.number])
-        assert bits(market_of(policy, seat, memory, 7, 5)) == bits(single.memories[seat.number])
+    for spec, policy, memory in zip(market.specs, table.policies, table.memories, strict=True):
+        assert bits(memory) == bits(same.memories[spec.number])
+        assert bits(market_of(policy, spec, memory, 7, 5)) == bits(single.memories[spec.number])
     other, _ = played(market, policies, 3, 7, seed=4)
     assert any((a.actions != b.actions).any() for a, b in zip(batch, other, strict=False))
 
@@ -63,12 +63,12 @@ def test_the_same_seed_gives_the_same_bits_and_a_market_has_them_in_any_company(
 def test_a_learner_learns_acts_within_limits_and_nothing_is_refused(kind, place):
     market, policies = placed(kind, place)
     turns, table = played(market, policies, ticks=20)
-    low, high = (np.concatenate([getattr(s, end) for s in market.seats]) for end in ("low", "high"))
+    low, high = (np.concatenate([getattr(s, end) for s in market.specs]) for end in ("low", "high"))
     for turn in turns:
         assert not turn.step.info.refused.any()
         assert ((turn.actions >= low) & (turn.actions <= high)).all()
-    for seat, policy, memory in zip(market.seats, table.policies, table.memories, strict=True):
-        learnt, fresh = tables(memory), tables(policy.start(seat, 4))
+    for spec, policy, memory in zip(market.specs, table.policies, table.memories, strict=True):
+        learnt, fresh = tables(memory), tables(policy.start(spec, 4))
         assert any((learnt[name] != fresh[name]).any() for name in learnt)
 
 
@@ -78,9 +78,9 @@ def tables(memory):
 
 def calls(market, turns, n=0):
     """What participant n of a play heard and saw, as an actor is told it."""
-    seat, told = market.seats[n], np.zeros(len(turns[0].observation))
+    spec, told = market.specs[n], np.zeros(len(turns[0].observation))
     for turn in turns:
-        yield Call("run", turn.before.tick, seat.name, 0, seat.own(turn.observation).copy(), told)
+        yield Call("run", turn.before.tick, spec.name, 0, spec.own(turn.observation).copy(), told)
         told = turn.step.reward[:, n].copy()
 
 
@@ -90,8 +90,8 @@ def test_a_snapshot_put_back_in_the_middle_goes_on_to_the_same_bits(kind, place)
     turns, table = played(market, policies, ticks=20)
 
     def born():
-        streams = Streams.of(3, 4, owner=market.seats[0].name)
-        return Participant("run", market.seats[0], table.policies[0], streams)
+        streams = Streams.of(3, 4, owner=market.specs[0].name)
+        return Participant("run", market.specs[0], table.policies[0], streams)
 
     first, second, third = born(), born(), born()
     for call in calls(market, turns):
@@ -113,15 +113,15 @@ def test_a_snapshot_put_back_in_the_middle_goes_on_to_the_same_bits(kind, place)
 def test_a_memory_comes_back_from_disk_bit_for_bit_and_goes_on(kind, tmp_path):
     market, policies = placed(kind, "states of a firm, two periods")
     _, table = played(market, policies)
-    seat, policy, memory = market.seats[0], table.policies[0], table.memories[0]
+    spec, policy, memory = market.specs[0], table.policies[0], table.memories[0]
     save(tmp_path / "memory.npz", memory)
-    back = load(tmp_path / "memory.npz", policy.start(seat, 4))
+    back = load(tmp_path / "memory.npz", policy.start(spec, 4))
     assert type(back) is type(memory) and bits(back) == bits(memory)
-    observation = np.tile(seat.own(market.first_observation(market.start(1), None)), (4, 1))
+    observation = np.tile(spec.own(market.first_observation(market.start(1), None)), (4, 1))
     shocks = Streams.of(8, 4).at(30)
     for held in (back, memory):
-        heard(policy, seat, observation, np.arange(4.0), held, shocks)
-    ours, theirs = (policy.act(seat, observation, m, shocks) for m in (back, memory))
+        heard(policy, spec, observation, np.arange(4.0), held, shocks)
+    ours, theirs = (policy.act(spec, observation, m, shocks) for m in (back, memory))
     assert ours[0].tobytes() == theirs[0].tobytes() and bits(ours[1]) == bits(theirs[1])
 
 
@@ -162,16 +162,16 @@ def test_what_a_rival_keeps_to_itself_changes_nothing_for_a_learner(kind):
 
 
 @every_kind
-def test_a_seat_shows_a_learner_nothing_private_of_others(kind):
+def test_a_spec_shows_a_learner_nothing_private_of_others(kind):
     market, _ = placed(kind, "states")
     private = {"own_sold", "own_ask", "exposure", "inventory", "cash", "cost"}
-    for seat in market.seats:
-        own = set(range(*seat.listings.indices(market.layout.L)))
-        for field in seat.fields:
+    for spec in market.specs:
+        own = set(range(*spec.listings.indices(market.layout.L)))
+        for field in spec.fields:
             if field.name in private - {"cash", "exposure"}:
                 assert set(field.index) <= own
-        assert list(next(f for f in seat.fields if f.name == "cash").index) == [seat.number]
-        assert {f.name for f in seat.fields} <= private | {
+        assert list(next(f for f in spec.fields if f.name == "cash").index) == [spec.number]
+        assert {f.name for f in spec.fields} <= private | {
             "reference",
             "rival_ask",
             "rival_open",
@@ -182,12 +182,12 @@ def test_a_seat_shows_a_learner_nothing_private_of_others(kind):
 # --- propensities ---------------------------------------------------------------------------------
 
 
-def all_actions(policy, seat, observation):
+def all_actions(policy, spec, observation):
     """Every combination of the heads' levels, as actions [m^H, L_n, A] of one market."""
-    heads, count = policy.heads(seat), policy.grid.size
+    heads, count = policy.heads(spec), policy.grid.size
     levels = np.stack(np.meshgrid(*[np.arange(count)] * heads, indexing="ij"), -1)
     levels = levels.reshape(-1, heads)
-    return policy.priced(seat, np.repeat(observation, len(levels), axis=0), levels)
+    return policy.priced(spec, np.repeat(observation, len(levels), axis=0), levels)
 
 
 @pytest.mark.parametrize("place", [p for p in PLACES if p != "ten products"])
@@ -196,16 +196,16 @@ def test_propensities_sum_to_one_and_are_the_frequencies_of_the_actions(kind, pl
     market, policies = placed(kind, place)
     turns, table = played(market, policies, ticks=12, markets=1)
     policy, rows = table.policies[1], 10_000
-    seat, at = market.seats[1], next(t for t in (11, 10, 9) if moves(market, t))
-    own, memory = seat.own(turns[at].observation), turns[at].memories[1]
-    actions = all_actions(policy, seat, own)
+    spec, at = market.specs[1], next(t for t in (11, 10, 9) if moves(market, t))
+    own, memory = spec.own(turns[at].observation), turns[at].memories[1]
+    actions = all_actions(policy, spec, own)
     seen = np.repeat(own, len(actions), axis=0)
-    stated = policy.propensity(seat, seen, actions, repeated(policy, seat, memory, len(actions)))
+    stated = policy.propensity(spec, seen, actions, repeated(policy, spec, memory, len(actions)))
     assert stated.sum() == pytest.approx(1.0, abs=1e-12)
-    many = repeated(policy, seat, memory, rows)
+    many = repeated(policy, spec, memory, rows)
     before = bits(many)
     shocks = Streams.of(9, rows, owner="someone").at(at)
-    drawn, _ = policy.act(seat, np.repeat(own, rows, axis=0), many, shocks)
+    drawn, _ = policy.act(spec, np.repeat(own, rows, axis=0), many, shocks)
     assert bits(many) == before  # to act leaves alone what propensity reads
     found = np.array([(drawn == action).all(axis=(1, 2)).mean() for action in actions])
     assert found.sum() == pytest.approx(1.0)
@@ -214,7 +214,7 @@ def test_propensities_sum_to_one_and_are_the_frequencies_of_the_actions(kind, pl
 
 
 def moves(market, at):
-    period, offset = market.seats[1].turn
+    period, offset = market.specs[1].turn
     return period == 0 or (at - offset) % period == 0
 
 
@@ -223,13 +223,13 @@ def test_what_was_done_had_a_chance_and_what_is_no_level_has_none(kind, place):
     market, policies = placed(kind, place)
     turns, table = played(market, policies, ticks=10, markets=2)
     for turn in turns:
-        for seat, policy in zip(market.seats, table.policies, strict=True):
-            own, memory = seat.own(turn.observation), turn.memories[seat.number]
-            action = turn.actions[:, seat.listings]
-            if turn.step.info.moved[:, seat.number].all():
-                assert (policy.propensity(seat, own, action, memory) > 0.0).all()
+        for spec, policy in zip(market.specs, table.policies, strict=True):
+            own, memory = spec.own(turn.observation), turn.memories[spec.number]
+            action = turn.actions[:, spec.listings]
+            if turn.step.info.moved[:, spec.number].all():
+                assert (policy.propensity(spec, own, action, memory) > 0.0).all()
                 odd = action + 1e-3
-                assert (policy.propensity(seat, own, odd, memory) == 0.0).all()
+                assert (policy.propensity(spec, own, odd, memory) == 0.0).all()
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "q_learning"])
@@ -237,23 +237,23 @@ def test_levels_that_the_limits_make_one_price_are_refused(kind):
     market = duopoly()  # prices of at most 40
     policy = learner(kind, prices=(20.0, 41.0, 50.0), relative_to="money", levels=3)
     with pytest.raises(InputError, match=r"prices: levels 1 and 2 for .* are both 40"):
-        policy.start(market.seats[0], 1)
+        policy.start(market.specs[0], 1)
 
 
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "q_learning"])
 def test_off_its_turn_a_learner_repeats_itself_for_certain(kind):
     market, policies = placed(kind, "periodic")
     turns, table = played(market, policies, markets=2)
-    seat, policy = market.seats[0], table.policies[0]
+    spec, policy = market.specs[0], table.policies[0]
     for at, turn in enumerate(turns):
-        own, action = seat.own(turn.observation), turn.actions[:, seat.listings]
+        own, action = spec.own(turn.observation), turn.actions[:, spec.listings]
         if at % 2:
-            assert (policy.propensity(seat, own, action, turn.memories[0]) == 1.0).all()
-            ratio = action[:, :, 0] / turns[at - 1].actions[:, seat.listings, 0]
+            assert (policy.propensity(spec, own, action, turn.memories[0]) == 1.0).all()
+            ratio = action[:, :, 0] / turns[at - 1].actions[:, spec.listings, 0]
             assert np.allclose(ratio, 1.0)
 
 
-# --- scopes, seats and parameters -----------------------------------------------------------------
+# --- scopes, participants and parameters ----------------------------------------------------------
 
 
 @every_kind
@@ -262,8 +262,8 @@ def test_a_firm_moves_all_its_listings_by_one_level_and_listings_move_apart(kind
     for scope, kinds in (("firm", 1), ("listing", 2)):
         policy = learner(kind, scope=scope)
         turns, table = played(market, dict.fromkeys(("firm_1", "firm_2"), policy), markets=1)
-        seat = market.seats[0]
-        ratios = [np.unique((t.actions[0, seat.listings, 0] / 15.0).round(9)).size for t in turns]
+        spec = market.specs[0]
+        ratios = [np.unique((t.actions[0, spec.listings, 0] / 15.0).round(9)).size for t in turns]
         assert (max(ratios) == 1) if kinds == 1 else (max(ratios) >= 2)
         assert table.memories[0].level.shape == (1, 1 if scope == "firm" else 10)
 
@@ -272,7 +272,7 @@ def test_a_firm_moves_all_its_listings_by_one_level_and_listings_move_apart(kind
 def test_a_learner_is_written_down_and_read_back(kind, place):
     _, policies = placed(kind, place)
     policy = policies["firm_1"]
-    assert from_spec(to_spec(policy)) == policy
+    assert from_config(to_config(policy)) == policy
 
 
 TABLE = [[1.0, 2.0], [0.0, 3.0], [2.0, 2.0]]
@@ -319,11 +319,11 @@ def test_bounds_of_rewards_have_to_be_given(kind):
 
 
 @every_kind
-def test_a_learner_in_the_wrong_seat_is_told_before_the_first_tick(kind):
+def test_a_learner_for_another_participant_is_told_before_the_first_tick(kind):
     with pytest.raises(InputError, match=f"policy {kind} decides the price"):
-        learner(kind).start(dealers().seats[0], 1)
+        learner(kind).start(dealers().specs[0], 1)
     with pytest.raises(InputError, match="no rival is seen here"):
-        learner(kind, sees="rivals").start(shop(sellers=1).seats[0], 1)
+        learner(kind, sees="rivals").start(shop(sellers=1).specs[0], 1)
 
 
 @every_kind
@@ -331,28 +331,28 @@ def test_tables_of_a_whole_batch_that_no_memory_holds_are_refused_before_they_ar
     kind, monkeypatch
 ):
     given = learner(kind, low=0.8, high=1.2, levels=60, prices=None, sees="all")
-    seat = shop(sellers=2, products=1).seats[0]
+    spec = shop(sellers=2, products=1).specs[0]
     with pytest.raises(InputError, match=r"in 10,000,000 markets take .* GB, and 80% of") as error:
-        given.start(seat, 10_000_000)
+        given.start(spec, 10_000_000)
     assert "\n" not in str(error.value) and f"tables of {kind} in" in str(error.value)
-    there = sum(a.nbytes for name, a in named(given.start(seat, 1)) if a.size >= 60 * 60)
-    one = given.room(seat, 1)
+    there = sum(a.nbytes for name, a in named(given.start(spec, 1)) if a.size >= 60 * 60)
+    one = given.room(spec, 1)
     assert there <= one < 1.1 * there
     monkeypatch.setattr(levels, "memory", lambda: 3.5 * one / levels.MOST_OF_MEMORY)
-    given.start(seat, 3)
+    given.start(spec, 3)
     with pytest.raises(InputError, match="play at most 3 markets, or set fewer levels"):
-        given.start(seat, 4)
+        given.start(spec, 4)
     monkeypatch.setattr(levels, "memory", lambda: 0.5 * one)
     with pytest.raises(InputError, match="GB; set fewer levels or sees='cheapest'"):
-        given.start(seat, 1)
+        given.start(spec, 1)
 
 
 def test_tables_of_all_learners_of_a_play_count_together(monkeypatch):
     market, policies = placed("q_learning", "states")
     assert len(policies) > 1
-    one = policies["firm_1"].room(market.seats[0], 4)
+    one = policies["firm_1"].room(market.specs[0], 4)
     monkeypatch.setattr(levels, "memory", lambda: 1.5 * one / levels.MOST_OF_MEMORY)
-    policies["firm_1"].start(market.seats[0], 4)
+    policies["firm_1"].start(market.specs[0], 4)
     with pytest.raises(InputError, match=r"firm_1, firm_2.*: tables of q_learning in 4 markets"):
         played(market, policies)
 
@@ -362,7 +362,7 @@ def test_a_table_that_no_memory_holds_is_refused_before_it_is_made(kind):
     # 1000 x 1000 situations are few enough, but each has 1000 numbers.
     given = learner(kind, low=0.8, high=1.2, levels=1000, prices=None, sees="all")
     with pytest.raises(InputError, match="would keep a table of 1,000,000,000 numbers") as error:
-        given.start(duopoly().seats[0], 1)
+        given.start(duopoly().specs[0], 1)
     assert "\n" not in str(error.value)
 
 
@@ -374,15 +374,15 @@ def test_a_table_that_no_memory_holds_is_refused_before_it_is_made(kind):
         ("two products", {"sees": "own"}, "that move at every tick"),
     ],
 )
-def test_a_payoff_table_that_does_not_fit_the_seat_is_told(place, parameters, told):
+def test_a_payoff_table_that_does_not_fit_the_participant_is_told(place, parameters, told):
     market, _ = PLACES[place]
     with pytest.raises(InputError, match=told):
-        learner("hedge", payoffs=TABLE, **parameters).start(market.seats[0], 1)
+        learner("hedge", payoffs=TABLE, **parameters).start(market.specs[0], 1)
 
 
 def test_copies_are_of_this_test_alone():
     """The helper that the tests above rely on does copy."""
-    memory = learner("sarsa").start(duopoly().seats[0], 2)
+    memory = learner("sarsa").start(duopoly().specs[0], 2)
     twin = copied(memory)
     twin.tables.q[:] = 7.0
     assert (memory.tables.q == 0.0).all() and bits(twin) != bits(memory)

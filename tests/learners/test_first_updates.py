@@ -19,30 +19,30 @@ from tests.policies.markets import seen
 LEVELS = (11.0, 13.0)
 
 
-def lived(policy, steps, seat=None):
+def lived(policy, steps, spec=None):
     """(levels, memory) after steps (own level standing, reward of the last tick, uniform drawn).
 
     A learner that draws normals is given them in the uniform's place, one for each level.
     """
-    seat = seat or duopoly().seats[0]
-    memory, chosen = policy.start(seat, 1), []
+    spec = spec or duopoly().specs[0]
+    memory, chosen = policy.start(spec, 1), []
     for standing, reward, *luck in steps:
-        observation = seen(seat, own_ask=LEVELS[standing], rival_ask=LEVELS[1], cost=10.0)
+        observation = seen(spec, own_ask=LEVELS[standing], rival_ask=LEVELS[1], cost=10.0)
         shocks = HandMade({"choose": [luck]})
-        memory = policy.learn(seat, observation, np.array([float(reward)]), memory, shocks)
+        memory = policy.learn(spec, observation, np.array([float(reward)]), memory, shocks)
         if not luck:  # it has heard of its last reward, and the play ends
             return chosen, memory
-        action, memory = policy.act(seat, observation, memory, shocks)
+        action, memory = policy.act(spec, observation, memory, shocks)
         chosen.append(LEVELS.index(action[0, 0, 0]))
     return chosen, memory
 
 
-def chances(policy, memory, standing=1, seat=None):
+def chances(policy, memory, standing=1, spec=None):
     """Propensities of the two levels."""
-    seat = seat or duopoly().seats[0]
-    observation = seen(seat, own_ask=LEVELS[standing], rival_ask=LEVELS[1], cost=10.0)
+    spec = spec or duopoly().specs[0]
+    observation = seen(spec, own_ask=LEVELS[standing], rival_ask=LEVELS[1], cost=10.0)
     return [
-        float(policy.propensity(seat, observation, np.full((1, 1, 1), price), memory)[0])
+        float(policy.propensity(spec, observation, np.full((1, 1, 1), price), memory)[0])
         for price in LEVELS
     ]
 
@@ -216,20 +216,20 @@ DISCOUNTED = {"sarsa": {"epsilon": 0.0}, "boltzmann": {}, "wolf_phc": {"epsilon"
 def test_rewards_between_two_own_moves_are_discounted_and_summed(kind):
     """Klein (2021), eq. 4: r_t + delta r_(t+1) + delta^2 max Q, moves being every second tick."""
     policy = two_levels(kind, alpha=0.5, delta=0.9, initial=(10.0, 10.0), **DISCOUNTED[kind])
-    seat = duopoly(schedule=Alternating()).seats[0]
+    spec = duopoly(schedule=Alternating()).specs[0]
     steps = [(1, 0, 0.6), (1, 3, 0.6), (1, 5, 0.6), (1, 2, 0.6), (1, 7, 0.6)]
-    chosen, memory = lived(policy, [*steps, (1, 0)], seat)
+    chosen, memory = lived(policy, [*steps, (1, 0)], spec)
     first = 0.5 * 10.0 + 0.5 * (3.0 + 0.9 * 5.0 + 0.81 * 10.0)
     assert chosen[:2] == [1, 1]  # at tick 1 it is not on the move and says the same again
     assert memory.tables.q[0, 1] != 10.0
-    _, early = lived(policy, [*steps[:3], (1, 2)], seat)
+    _, early = lived(policy, [*steps[:3], (1, 2)], spec)
     assert early.tables.q[0, 1] == pytest.approx(first)
 
 
 def test_who_moves_second_hears_of_nothing_before_its_first_move():
     policy = two_levels("boltzmann", alpha=0.5, delta=0.9)
-    seat = duopoly(schedule=Alternating()).seats[1]
-    _, memory = lived(policy, [(1, 0, 0.6), (1, 100, 0.6), (1, 3, 0.6), (1, 5)], seat)
+    spec = duopoly(schedule=Alternating()).specs[1]
+    _, memory = lived(policy, [(1, 0, 0.6), (1, 100, 0.6), (1, 3, 0.6), (1, 5)], spec)
     assert memory.tables.q[0] == pytest.approx([0.0, 0.5 * (3.0 + 0.9 * 5.0)])
 
 
@@ -237,14 +237,14 @@ def test_who_moves_second_hears_of_nothing_before_its_first_move():
 def test_a_bandit_hears_the_mean_of_the_ticks_in_which_its_price_stood(kind):
     scale = {"ucb1": {"reward_high": 1.0, "reward_low": 0.0}}
     policy = two_levels(kind, **scale.get(kind, {}))
-    seat = duopoly(schedule=Alternating()).seats[0]
+    spec = duopoly(schedule=Alternating()).specs[0]
     luck = (0.6, 0.9)
-    _, memory = lived(policy, [(1, 0, *luck), (1, 0.3, *luck), (1, 0.5)], seat)
+    _, memory = lived(policy, [(1, 0, *luck), (1, 0.3, *luck), (1, 0.5)], spec)
     found = memory.tables.total if kind == "thompson" else memory.tables.mean
     assert found[0] == pytest.approx([0.0, 0.4]) and memory.tables.trials[0].tolist() == [0, 1]
 
 
-RANDOM = duopoly(schedule=RandomMoves(0.5)).seats[0]
+RANDOM = duopoly(schedule=RandomMoves(0.5)).specs[0]
 
 
 def test_where_turns_are_not_known_the_level_that_stood_is_corrected():
@@ -262,6 +262,6 @@ def test_where_turns_are_not_known_the_level_that_stood_is_corrected():
 def test_weights_by_chance_learn_only_from_a_proposal_that_stood(kind):
     policy = two_levels(kind, reward_low=0.0, reward_high=10.0)
     _, passed = lived(policy, [(0, 0, 0.6), (0, 4)], RANDOM)
-    assert chances(policy, passed, seat=RANDOM) == [0.5, 0.5]
+    assert chances(policy, passed, spec=RANDOM) == [0.5, 0.5]
     _, heard = lived(policy, [(0, 0, 0.6), (1, 4)], RANDOM)
-    assert chances(policy, heard, seat=RANDOM) != [0.5, 0.5]
+    assert chances(policy, heard, spec=RANDOM) != [0.5, 0.5]

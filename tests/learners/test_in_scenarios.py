@@ -10,7 +10,7 @@ from mos_agents import scenarios
 from mos_agents.cli import run
 from mos_agents.learners import Frozen, save
 from mos_agents.market.types import InputError
-from mos_agents.policies import make, to_spec
+from mos_agents.policies import make, to_config
 from mos_agents.rollout import log_decisions, rollout
 from tests.learners.worlds import KINDS, PLACES, duopoly, learner, placed, played
 
@@ -59,7 +59,7 @@ TABLES = {
 def test_every_parameter_survives_being_written_as_yaml(policy):
     scenario = scenarios.preset("retail", firms=2, products=2)
     data = scenario.model_dump(mode="python")
-    data["participants"][0]["policy"] = to_spec(policy)
+    data["participants"][0]["policy"] = to_config(policy)
     written = scenarios.dump(scenarios.Scenario.model_validate(data))
     again = scenarios.parse(written)
     assert again.policies()["platform"] == policy
@@ -115,10 +115,10 @@ def test_a_learners_record_has_the_propensities_it_acted_with(kind):
     assert found.behaviour.shape == (6, 15)
     assert ((found.behaviour > 0.0) & (found.behaviour <= 1.0 + 1e-12)).all()
     turns, table = played(market, policies, ticks=15, markets=6, seed=2)
-    seat, policy = market.seats[0], table.policies[0]
+    spec, policy = market.specs[0], table.policies[0]
     for at, turn in enumerate(turns):
         stated = policy.propensity(
-            seat, seat.own(turn.observation), turn.actions[:, seat.listings], turn.memories[0]
+            spec, spec.own(turn.observation), turn.actions[:, spec.listings], turn.memories[0]
         )
         assert np.array_equal(stated, found.behaviour[:, at])
 

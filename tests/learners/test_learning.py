@@ -184,11 +184,11 @@ def test_a_payoff_table_serves_every_head_and_is_read_at_the_rivals_level():
         reward_low=None,
         reward_high=None,
     )
-    market_seat = market.seats[0]
+    market_spec = market.specs[0]
     observation = market.first_observation(market.start(3), None)
-    own = market_seat.own(observation).copy()
-    own[:, market_seat.where["rival_ask"]] = (11.0, 15.0)
-    memory = policy.start(market_seat, 3)._replace(clock=np.ones(1, np.int64))
-    memory = policy.learn(market_seat, own, np.zeros(3), memory, None)
+    own = market_spec.own(observation).copy()
+    own[:, market_spec.where["rival_ask"]] = (11.0, 15.0)
+    memory = policy.start(market_spec, 3)._replace(clock=np.ones(1, np.int64))
+    memory = policy.learn(market_spec, own, np.zeros(3), memory, None)
     losses = memory.tables.loss.reshape(3, 2, 3)
     assert (losses[:, 0] == [1.0, 1.0, 0.0]).all() and (losses[:, 1] == [0.0, 0.0, 0.0]).all()

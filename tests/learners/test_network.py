@@ -1,5 +1,5 @@
 """A trained network keeps its bits in any company, says the chance of what it does, and is refused
-at a seat it was not made for."""
+at a participant it was not made for."""
 
 import pickle
 from dataclasses import replace
@@ -14,7 +14,7 @@ from mos_agents.learners.network import ACTIVATIONS, affine, affine_twin
 from mos_agents.learners.trained import chance_of_points
 from mos_agents.market.random import Streams
 from mos_agents.market.types import InputError
-from mos_agents.policies import from_spec, make, to_spec
+from mos_agents.policies import from_config, make, to_config
 from mos_agents.rollout import rollout
 from tests.learners.networks import network
 from tests.policies.markets import auction, dealers, shop
@@ -26,26 +26,26 @@ every_head = pytest.mark.parametrize("head", HEADS)
 
 def everybody(market, head, explore=False, **parts):
     return {
-        seat.name: Trained.of(network(seat, head, seed=n, **parts), explore)
-        for n, seat in enumerate(market.seats)
+        spec.name: Trained.of(network(spec, head, seed=n, **parts), explore)
+        for n, spec in enumerate(market.specs)
     }
 
 
-def seen(seat, rows, seed=1):
-    return np.random.default_rng(seed).normal(10.0, 5.0, (rows, seat.size))
+def seen(spec, rows, seed=1):
+    return np.random.default_rng(seed).normal(10.0, 5.0, (rows, spec.size))
 
 
 # --- the numbers ----------------------------------------------------------------------------------
 
 
 def test_a_small_network_is_computed_as_by_hand():
-    seat = Signature("x", "firm", 1, ("price",), (("own_ask", 2),))
+    spec = Signature("x", "firm", 1, ("price",), (("own_ask", 2),))
     layers = (
         Layer([[1.0, -1.0], [2.0, 0.5]], [0.0, 1.0], "relu"),
         Layer([[1.0], [3.0]], [-1.0]),
     )
     made = Network(
-        seat, layers, Gaussian([[0.0]], [[10.0]], log_std=[0.0]), [1.0, 0.0], [2.0, 1.0], clip=4.0
+        spec, layers, Gaussian([[0.0]], [[10.0]], log_std=[0.0]), [1.0, 0.0], [2.0, 1.0], clip=4.0
     )
     # x = (3, 9): (3 - 1) / 2 = 1 and 9 cut to 4; relu(1 + 8, -1 + 2 + 1) = (9, 2); 9 + 6 - 1
     assert made.forward(np.array([[3.0, 9.0]])) == [[14.0]]
@@ -66,8 +66,8 @@ def test_the_kernel_has_the_bits_of_its_twin_and_a_row_the_same_in_any_batch(inp
 
 
 def test_a_row_of_a_large_network_has_the_same_bits_alone_and_in_a_batch_of_any_size():
-    seat = SHOP.seats[0]
-    made, rows = network(seat, hidden=(64, 64)), seen(SHOP.seats[0], 257)
+    spec = SHOP.specs[0]
+    made, rows = network(spec, hidden=(64, 64)), seen(SHOP.specs[0], 257)
     whole = made.forward(rows)
     for size in (1, 2, 5, 64):
         assert np.array_equal(made.forward(rows[:size]), whole[:size])
@@ -94,8 +94,8 @@ def test_a_market_has_the_same_bits_alone_and_in_any_company(market, head, explo
     batch = rollout(market, policies, markets=7, **kept)
     company = rollout(market, policies, markets=np.array([5, 2]), **kept)
     assert batch.faults == () and batch.refused == {}
-    low = np.concatenate([seat.low for seat in market.seats])
-    high = np.concatenate([seat.high for seat in market.seats])
+    low = np.concatenate([spec.low for spec in market.specs])
+    high = np.concatenate([spec.high for spec in market.specs])
     assert ((batch.series["action"] >= low) & (batch.series["action"] <= high)).all()
     for name in kept["series"]:
         assert np.array_equal(batch.series[name][:, [5, 2]], company.series[name])
@@ -103,44 +103,44 @@ def test_a_market_has_the_same_bits_alone_and_in_any_company(market, head, explo
 
 @every_head
 def test_without_exploring_an_action_has_chance_one_and_any_other_none(head):
-    seat = SHOP.seats[1]
-    policy, observation = Trained.of(network(seat, head)), seen(SHOP.seats[1], 6)
-    action, memory = policy.act(seat, observation, None, Streams.of(0, 6, "x").at(0))
+    spec = SHOP.specs[1]
+    policy, observation = Trained.of(network(spec, head)), seen(SHOP.specs[1], 6)
+    action, memory = policy.act(spec, observation, None, Streams.of(0, 6, "x").at(0))
     assert memory is None and policy.atomic
-    assert (policy.propensity(seat, observation, action, None) == 1.0).all()
-    assert (policy.propensity(seat, observation, action + 0.01, None) == 0.0).all()
+    assert (policy.propensity(spec, observation, action, None) == 1.0).all()
+    assert (policy.propensity(spec, observation, action + 0.01, None) == 0.0).all()
 
 
 @pytest.mark.parametrize("head", ("levels", "values"))
 def test_levels_are_drawn_as_often_as_their_propensity_says(head):
-    seat, rows = shop(products=1).seats[0], 20_000
-    policy = Trained.of(network(seat, head, levels=4), explore=True, epsilon=0.4)
-    observation = np.repeat(seen(seat, 1), rows, axis=0)
-    action, _ = policy.act(seat, observation, None, Streams.of(0, rows, "x").at(0))
+    spec, rows = shop(products=1).specs[0], 20_000
+    policy = Trained.of(network(spec, head, levels=4), explore=True, epsilon=0.4)
+    observation = np.repeat(seen(spec, 1), rows, axis=0)
+    action, _ = policy.act(spec, observation, None, Streams.of(0, rows, "x").at(0))
     grid = policy.network.head.grid[0]
     chances = np.array(
         [
-            policy.propensity(seat, observation[:1], point.reshape(1, 1, 1), None)[0]
+            policy.propensity(spec, observation[:1], point.reshape(1, 1, 1), None)[0]
             for point in grid
         ]
     )
     assert chances.sum() == pytest.approx(1.0, abs=1e-12) and (chances > 0.0).all()
     counts = [(action[:, 0, 0] == point[0]).sum() for point in grid]
     assert stats.chisquare(counts, rows * chances).pvalue > 1e-4
-    assert policy.propensity(seat, observation[:1], grid[:1, None] + 0.1, None) == 0.0
+    assert policy.propensity(spec, observation[:1], grid[:1, None] + 0.1, None) == 0.0
 
 
 @pytest.mark.parametrize("head", ("gaussian", "clipped"))
 def test_the_density_of_numbers_is_that_of_what_is_drawn(head):
-    seat, rows = shop(products=1).seats[0], 20_000
-    policy = Trained.of(network(seat, head), explore=True)
-    observation = np.repeat(seen(seat, 1), rows, axis=0)
-    drawn = policy.act(seat, observation, None, Streams.of(0, rows, "x").at(0))[0].ravel()
+    spec, rows = shop(products=1).specs[0], 20_000
+    policy = Trained.of(network(spec, head), explore=True)
+    observation = np.repeat(seen(spec, 1), rows, axis=0)
+    drawn = policy.act(spec, observation, None, Streams.of(0, rows, "x").at(0))[0].ravel()
     assert not policy.atomic
     (low,), (high,) = policy.network.head.low[0], policy.network.head.high[0]
 
     def density(price):
-        return policy.propensity(seat, observation[:1], np.reshape(price, (1, 1, 1)), None)[0]
+        return policy.propensity(spec, observation[:1], np.reshape(price, (1, 1, 1)), None)[0]
 
     edge = 1e-9 * (high - low)
     atoms = [density(low), density(high)] if head == "clipped" else [0.0, 0.0]
@@ -167,31 +167,31 @@ def refused(told, call, *arguments):
     assert "\n" not in str(error.value)
 
 
-def test_another_seats_network_is_refused_in_a_line_that_says_what_differs():
-    policy = Trained.of(network(SHOP.seats[0]))
+def test_another_participants_network_is_refused_in_a_line_that_says_what_differs():
+    policy = Trained.of(network(SHOP.specs[0]))
     other = "firm_1: the network of firm_1: checkpoint of another scenario: "
-    refused(f"{other}listings 2 when trained, 3 here", policy.start, shop(products=3).seats[0], 1)
+    refused(f"{other}listings 2 when trained, 3 here", policy.start, shop(products=3).specs[0], 1)
     refused(
         other + "'rival_ask' observed as 4 numbers when trained, as 6 here",
         policy.start,
-        shop(sellers=4).seats[0],
+        shop(sellers=4).specs[0],
         1,
     )
     refused(
-        "features price when trained, price/size here", policy.start, shop(sized=True).seats[0], 1
+        "features price when trained, price/size here", policy.start, shop(sized=True).specs[0], 1
     )
-    refused("role firm when trained, bidder here", policy.start, AUCTION.seats[0], 1)
+    refused("role firm when trained, bidder here", policy.start, AUCTION.specs[0], 1)
     narrow = shop(quotes=replace(SHOP.quotes, high=16.0))
     refused(
         "price between 12 and 18 when trained, between 5 and 16 here",
         policy.start,
-        narrow.seats[0],
+        narrow.specs[0],
         1,
     )
-    assert policy.start(SHOP.seats[1], 1) is None  # a seat that is alike
+    assert policy.start(SHOP.specs[1], 1) is None  # a participant that is alike
 
 
-SEAT = Signature("x", "firm", 1, ("price",), (("own_ask", 2),))
+SIGNATURE = Signature("x", "firm", 1, ("price",), (("own_ask", 2),))
 GRID = np.array([[[1.0], [2.0]]])
 
 
@@ -226,7 +226,11 @@ GRID = np.array([[[1.0], [2.0]]])
     ],
 )
 def test_a_network_that_cannot_be_is_refused_in_one_line(told, change):
-    parts = {"seat": SEAT, "layers": (Layer(np.eye(2), np.zeros(2)),), "head": Categorical(GRID)}
+    parts = {
+        "signature": SIGNATURE,
+        "layers": (Layer(np.eye(2), np.zeros(2)),),
+        "head": Categorical(GRID),
+    }
     Network(**parts)
     refused(told, lambda: Network(**(parts | change)))
 
@@ -236,16 +240,16 @@ def test_the_policy_takes_one_source_and_checks_its_parameters():
     refused("not both", lambda: make("network", path="a.npz", packed="aa"))
     refused("explore=1 must be true or false", lambda: make("network", path="a.npz", explore=1))
     refused("epsilon=2 must be a number in", lambda: make("network", path="a.npz", epsilon=2))
-    refused("a.npz: cannot be read", make("network", path="a.npz").start, SHOP.seats[0], 1)
-    refused("is no base64 text", make("network", packed="?").start, SHOP.seats[0], 1)
+    refused("a.npz: cannot be read", make("network", path="a.npz").start, SHOP.specs[0], 1)
+    refused("is no base64 text", make("network", packed="?").start, SHOP.specs[0], 1)
 
 
 @every_head
 def test_a_policy_made_from_its_own_parameters_or_pickled_plays_the_same(head):
-    policy = Trained.of(network(SHOP.seats[0], head), explore=True)
+    policy = Trained.of(network(SHOP.specs[0], head), explore=True)
     luck = Streams.of(0, 3, "x").at(5)
-    observation = seen(SHOP.seats[0], 3)
-    action, _ = policy.act(SHOP.seats[0], observation, None, luck)
-    for other in (from_spec(to_spec(policy)), pickle.loads(pickle.dumps(policy))):
+    observation = seen(SHOP.specs[0], 3)
+    action, _ = policy.act(SHOP.specs[0], observation, None, luck)
+    for other in (from_config(to_config(policy)), pickle.loads(pickle.dumps(policy))):
         assert other == policy
-        assert np.array_equal(other.act(SHOP.seats[0], observation, None, luck)[0], action)
+        assert np.array_equal(other.act(SHOP.specs[0], observation, None, luck)[0], action)

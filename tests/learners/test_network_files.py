@@ -18,18 +18,20 @@ from mos_agents.market.types import InputError
 from tests.learners.networks import network
 from tests.policies.markets import dealers, shop
 
-SEAT = shop().seats[0]
+SPEC = shop().specs[0]
 
 
 @pytest.mark.parametrize("head", ("levels", "values", "gaussian", "clipped"))
 def test_a_network_comes_back_as_it_was_and_the_same_network_is_the_same_file(tmp_path, head):
-    seat = dealers(assets=2).seats[0]
-    made = network(seat, head, provenance={"algo": "ppo", "versions": {"torch": "2.13"}}, clip=7.0)
+    spec = dealers(assets=2).specs[0]
+    made = network(spec, head, provenance={"algo": "ppo", "versions": {"torch": "2.13"}}, clip=7.0)
     save_network(tmp_path / "n.npz", made)
     back = load_network(tmp_path / "n.npz")
-    assert back.seat == made.seat and back.provenance == made.provenance and back.clip == 7.0
+    assert (
+        back.signature == made.signature and back.provenance == made.provenance and back.clip == 7.0
+    )
     assert type(back.head) is type(made.head) and to_bytes(back) == to_bytes(made)
-    seen = np.random.default_rng(0).normal(size=(3, seat.size))
+    seen = np.random.default_rng(0).normal(size=(3, spec.size))
     assert np.array_equal(back.forward(seen), made.forward(seen))
     assert from_text(to_text(to_bytes(made))) == to_bytes(made)
     if isinstance(made.head, Gaussian):
@@ -51,7 +53,7 @@ def one_line(told, call, *arguments):
 
 def test_every_flipped_byte_and_every_cut_is_refused_in_one_line(tmp_path):
     path = tmp_path / "n.npz"
-    save_network(path, network(SEAT))
+    save_network(path, network(SPEC))
     whole = path.read_bytes()
     for at in np.random.default_rng(0).integers(0, len(whole), 12):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
@@ -77,7 +79,7 @@ def with_entry(name, content, compress=zipfile.ZIP_STORED):
     """The bytes of a sound network with one entry replaced or added."""
     out = io.BytesIO()
     with (
-        zipfile.ZipFile(io.BytesIO(to_bytes(network(SEAT)))) as old,
+        zipfile.ZipFile(io.BytesIO(to_bytes(network(SPEC)))) as old,
         zipfile.ZipFile(out, "w", compress) as new,
     ):
         for entry in old.namelist():
@@ -95,7 +97,7 @@ def npy(array, pickled=False):
 
 
 def facts(**changed):
-    with zipfile.ZipFile(io.BytesIO(to_bytes(network(SEAT)))) as file:
+    with zipfile.ZipFile(io.BytesIO(to_bytes(network(SPEC)))) as file:
         data = np.load(io.BytesIO(file.read("memory/facts.npy")))
     told = json.loads(data.tobytes()) | changed
     return npy(np.frombuffer(json.dumps(told).encode(), np.uint8))
@@ -118,12 +120,12 @@ HOSTILE = {
     "another format": (with_entry(FACTS, facts(format=2)), "format=2 must be 1"),
     "an unknown head": (with_entry(FACTS, facts(head="eval")), "holds no network"),
     "an unknown activation": (with_entry(FACTS, facts(activations=["eval", "x"])), "one of"),
-    "a seat that is none": (with_entry(FACTS, facts(seat=[1])), "holds no network"),
+    "a signature that is none": (with_entry(FACTS, facts(signature=[1])), "holds no network"),
     "sizes that are none": (
         with_entry(
             FACTS,
             facts(
-                seat={
+                signature={
                     "participant": "a",
                     "role": "b",
                     "listings": 1,
@@ -155,8 +157,8 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "own").mkdir()
     monkeypatch.chdir(tmp_path)
     base = scenarios.preset("pricing_game")
-    for n, seat in enumerate(base.market().seats):
-        save_network(tmp_path / "own" / f"net_{n}.npz", network(seat, seed=n))
+    for n, spec in enumerate(base.market().specs):
+        save_network(tmp_path / "own" / f"net_{n}.npz", network(spec, seed=n))
 
     data = scenarios.override(
         base,
@@ -183,7 +185,7 @@ def test_a_scenarios_networks_are_found_beside_its_file_and_pinned_by_their_dige
 def test_a_run_is_verified_and_refused_once_its_network_has_changed(place, capsys):
     assert run(["run", "own/market.yaml", "--name", "it", "--no-report"]) == 0
     assert run(["verify", "it"]) == 0
-    save_network(place / "own" / "net_1.npz", network(SEAT, seed=9))
+    save_network(place / "own" / "net_1.npz", network(SPEC, seed=9))
     capsys.readouterr()
     assert run(["verify", "it"]) == 2
     assert "net_1.npz: is not what it was made from" in (line := capsys.readouterr().err)
@@ -205,12 +207,12 @@ def test_another_machine_gets_the_networks_themselves_and_plays_the_same(place, 
     there = scenarios.parse(sent)
     assert there.inputs() == {}
     for name, policy in there.policies().items():
-        policy.start(there.market().seat(name), 2)
+        policy.start(there.market().spec(name), 2)
     one_line("cannot be read", scenario.portable)
 
 
 def test_a_network_of_another_scenario_is_refused_before_there_is_a_run(place, capsys):
-    save_network(place / "own" / "net_0.npz", network(SEAT))
+    save_network(place / "own" / "net_0.npz", network(SPEC))
     assert run(["run", "own/market.yaml", "--no-report"]) == 2
     line = capsys.readouterr().err
     assert "checkpoint of another scenario: listings 2 when trained, 1 here" in line

@@ -25,19 +25,19 @@ P_N, P_M = float(THEORY.p_N[0]), float(THEORY.p_M[0])
 LOW, HIGH, SHOCK = 0.0, 4.0, 12
 
 
-def half_way(seat):
+def half_way(spec):
     """norm + (rival's last ask - norm) / 2, as a network of one layer."""
     half = 0.5 * (HIGH - LOW)
-    weights = np.zeros((seat.size, 1))
-    weights[seat.where["rival_ask"]] = 0.5 / half
+    weights = np.zeros((spec.size, 1))
+    weights[spec.where["rival_ask"]] = 0.5 / half
     bias = [(0.5 * P_M - LOW) / half - 1.0]
     head = Gaussian([[LOW]], [[HIGH]], log_std=[-3.0])
-    return Network(Signature.of(seat), (Layer(weights, bias),), head)
+    return Network(Signature.of(spec), (Layer(weights, bias),), head)
 
 
 @pytest.fixture(scope="module")
 def policies():
-    return {seat.name: Trained.of(half_way(seat)) for seat in MARKET.seats}
+    return {spec.name: Trained.of(half_way(spec)) for spec in MARKET.specs}
 
 
 def deviation(policies, forced=1, price=P_N):
@@ -90,10 +90,10 @@ def test_networks_at_the_joint_profit_price_are_measured_as_such(policies):
 
 
 def test_a_network_that_explores_can_be_evaluated_off_its_own_policy():
-    seat = MARKET.seats[0]
-    networks = {s.name: network(s, "levels", levels=3, seed=n) for n, s in enumerate(MARKET.seats)}
+    spec = MARKET.specs[0]
+    networks = {s.name: network(s, "levels", levels=3, seed=n) for n, s in enumerate(MARKET.specs)}
     exploring = {name: Trained.of(one, explore=True) for name, one in networks.items()}
-    target = Trained.of(network(seat, "levels", levels=3, seed=7), explore=True)
+    target = Trained.of(network(spec, "levels", levels=3, seed=7), explore=True)
     logged = log_decisions(
         MARKET,
         exploring,

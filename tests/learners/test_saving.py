@@ -12,7 +12,7 @@ from mos_agents.learners import Frozen, load, save
 from mos_agents.market.random import Streams
 from mos_agents.market.schedules import Alternating
 from mos_agents.market.types import InputError
-from mos_agents.policies import from_spec, make, to_spec
+from mos_agents.policies import from_config, make, to_config
 from mos_agents.rollout import rollout
 from mos_agents.scenarios.policy_files import packed
 from tests.learners.worlds import KINDS, PRICES, bits, duopoly, learner, market_of, placed, played
@@ -22,7 +22,7 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 
 @pytest.fixture
 def memory():
-    return learner("sarsa").start(duopoly().seats[0], 2)
+    return learner("sarsa").start(duopoly().specs[0], 2)
 
 
 def test_numbers_of_every_kind_come_back_bit_for_bit(tmp_path):
@@ -92,11 +92,11 @@ def test_a_file_that_holds_something_else_is_refused_though_its_digest_is_right(
 
 
 def test_another_policys_memory_is_refused(tmp_path, memory):
-    path, seat = tmp_path / "m.npz", duopoly().seats[0]
+    path, spec = tmp_path / "m.npz", duopoly().specs[0]
     save(path, memory)
-    one_line("lacks|too much", load, path, learner("boltzmann").start(seat, 2))
-    one_line("is needed here", load, path, learner("sarsa").start(seat, 3))
-    one_line("is needed here", load, path, learner("sarsa", levels=4).start(seat, 2))
+    one_line("lacks|too much", load, path, learner("boltzmann").start(spec, 2))
+    one_line("is needed here", load, path, learner("sarsa").start(spec, 3))
+    one_line("is needed here", load, path, learner("sarsa", levels=4).start(spec, 2))
 
 
 def test_what_cannot_be_kept_is_told(tmp_path, memory):
@@ -116,9 +116,9 @@ def test_a_frozen_learner_takes_its_table_along_where_its_file_is_not(tmp_path):
     _, table = played(market, policies, ticks=60)
     path = tmp_path / "m.npz"
     save(path, table.memories[0])
-    spec = {"kind": "frozen", "policy": to_spec(table.policies[0]), "path": str(path)}
-    here = make(**spec)
-    sent, written = pickle.dumps(here), packed(spec)
+    config = {"kind": "frozen", "policy": to_config(table.policies[0]), "path": str(path)}
+    here = make(**config)
+    sent, written = pickle.dumps(here), packed(config)
 
     def play(one):
         steps, _ = played(market, {**policies, "firm_1": one}, ticks=9)
@@ -129,9 +129,9 @@ def test_a_frozen_learner_takes_its_table_along_where_its_file_is_not(tmp_path):
     assert play(pickle.loads(sent)) == wanted
     assert "path" not in {k for k, v in written.items() if v is not None}
     assert play(make(**written)) == wanted
-    one_line("in place of a path", from_spec, {**written, "path": str(path)})
+    one_line("in place of a path", from_config, {**written, "path": str(path)})
     one_line("base64", play, make(**{**written, "packed": "no table"}))
-    one_line("is not there", packed, spec)
+    one_line("is not there", packed, config)
 
 
 @every_kind
@@ -145,18 +145,18 @@ def test_a_frozen_learner_plays_the_same_from_file_and_from_hand_and_learns_noth
     save(tmp_path / "m.npz", memory)
     frozen = Frozen.of(policy, memory)
     assert not hasattr(frozen, "learn")
-    from_file = make("frozen", policy=to_spec(policy), path=str(tmp_path / "m.npz"))
+    from_file = make("frozen", policy=to_config(policy), path=str(tmp_path / "m.npz"))
     plays = []
     for one in (frozen, from_file):
-        turns, seated = played(market, {**policies, "firm_1": one}, ticks=20)
+        turns, pool = played(market, {**policies, "firm_1": one}, ticks=20)
         plays.append([t.actions.tobytes() for t in turns])
-        held = seated.memories[0]
+        held = pool.memories[0]
         assert bits(held.learnt) == bits(memory)
         for turn in turns:
             if turn.step.info.moved[:, 0].all():
-                own, seat = market.seats[0].own(turn.observation), market.seats[0]
-                action = turn.actions[:, seat.listings]
-                assert (one.propensity(seat, own, action, turn.memories[0]) > 0.0).all()
+                own, spec = market.specs[0].own(turn.observation), market.specs[0]
+                action = turn.actions[:, spec.listings]
+                assert (one.propensity(spec, own, action, turn.memories[0]) > 0.0).all()
     assert plays[0] == plays[1]
 
 
@@ -166,17 +166,17 @@ def test_a_learner_frozen_in_the_middle_of_a_play_stands_where_it_stood(kind):
     turns, table = played(market, policies, ticks=31)
     shocks = Streams.of(8, 4).at(31)
     for n, moves in ((0, False), (1, True)):  # at tick 31 firm_2 is on the move, firm_1 is not
-        seat, memory = market.seats[n], table.memories[n]
-        own = seat.own(turns[-1].step.observation)
+        spec, memory = market.specs[n], table.memories[n]
+        own = spec.own(turns[-1].step.observation)
         frozen, held = Frozen.going_on(policies["firm_1"], memory)
         before = bits(memory)
-        action, after = frozen.act(seat, own, held, shocks)
+        action, after = frozen.act(spec, own, held, shocks)
         assert (after.clock[0], bits(memory)) == (32, before)
-        afresh = frozen.start(seat, 4)._replace(clock=np.array([seat.turn[1]]))  # its first move
+        afresh = frozen.start(spec, 4)._replace(clock=np.array([spec.turn[1]]))  # its first move
         wanted = (
-            frozen.act(seat, own, afresh, shocks)[0]
+            frozen.act(spec, own, afresh, shocks)[0]
             if moves
-            else frozen.policy.priced(seat, own, memory.level)
+            else frozen.policy.priced(spec, own, memory.level)
         )
         assert np.array_equal(action, wanted)
 
@@ -186,7 +186,7 @@ def test_a_frozen_learner_plays_the_level_that_its_learner_thinks_best(kind):
     """Told by hand that 16 is the best, whatever else it believes."""
     market = duopoly()
     policy = learner(kind, prices=PRICES, relative_to="money")
-    memory = policy.start(market.seats[0], 1)
+    memory = policy.start(market.specs[0], 1)
     if kind == "q_learning":
         memory.q[0, 3], memory.best[0] = 5.0, 3
     else:
@@ -211,18 +211,18 @@ def test_a_frozen_learner_plays_the_level_that_its_learner_thinks_best(kind):
 
 def test_ties_are_drawn_and_mixed_strategies_are_mixed_if_wanted():
     market = duopoly()
-    seat = market.seats[0]
-    observation = np.repeat(seat.own(market.first_observation(market.start(1), None)), 4000, axis=0)
+    spec = market.specs[0]
+    observation = np.repeat(spec.own(market.first_observation(market.start(1), None)), 4000, axis=0)
     policy = learner("wolf_phc", prices=PRICES, relative_to="money")
-    memory = policy.start(seat, 1)
+    memory = policy.start(spec, 1)
     memory.tables.now[0] = (0.1, 0.4, 0.1, 0.4, 0.0)
     for mixed, expected in ((False, [0, 0.5, 0, 0.5, 0]), (True, [0.1, 0.4, 0.1, 0.4, 0])):
         frozen = Frozen.of(policy, memory, market=0, mixed=mixed)
-        held = frozen.start(seat, 4000)
-        action, _ = frozen.act(seat, observation, held, Streams.of(1, 4000).at(0))
+        held = frozen.start(spec, 4000)
+        action, _ = frozen.act(spec, observation, held, Streams.of(1, 4000).at(0))
         found = [(action[:, 0, 0] == price).mean() for price in PRICES]
         assert found == pytest.approx(expected, abs=0.04)
-        stated = frozen.propensity(seat, observation, action, held)
+        stated = frozen.propensity(spec, observation, action, held)
         prices = np.searchsorted(PRICES, action[:, 0, 0])
         assert stated == pytest.approx(np.array(expected)[prices])
 
@@ -230,21 +230,21 @@ def test_ties_are_drawn_and_mixed_strategies_are_mixed_if_wanted():
 def test_one_markets_memory_can_be_played_in_all(tmp_path):
     market, policies = placed("sarsa", "states")
     _, table = played(market, policies, ticks=40, markets=4)
-    policy, memory, seat = table.policies[0], table.memories[0], market.seats[0]
-    third = market_of(policy, seat, memory, 4, 2)
+    policy, memory, spec = table.policies[0], table.memories[0], market.specs[0]
+    third = market_of(policy, spec, memory, 4, 2)
     for frozen in (Frozen.of(policy, memory, market=2), Frozen.of(policy, third)):
-        held = frozen.start(seat, 3)
+        held = frozen.start(spec, 3)
         assert np.array_equal(held.learnt.tables.q, np.tile(third.tables.q, (3, 1)))
-    one_line("is needed here", Frozen.of(policy, memory).start, seat, 3)
-    one_line("is needed here", Frozen.of(policy, memory, market=4).start, seat, 3)
-    one_line("another kind", Frozen.of(learner("boltzmann"), memory).start, seat, 4)
+    one_line("is needed here", Frozen.of(policy, memory).start, spec, 3)
+    one_line("is needed here", Frozen.of(policy, memory, market=4).start, spec, 3)
+    one_line("another kind", Frozen.of(learner("boltzmann"), memory).start, spec, 4)
 
 
 def test_an_impulse_is_answered_by_the_tables_alone():
     """Alternating moves, a table that answers an undercut with an undercut and peace with peace."""
     market = duopoly(schedule=Alternating())
     policy = learner("q_learning", prices=PRICES, relative_to="money", sees="rivals")
-    memory = policy.start(market.seats[1], 1)
+    memory = policy.start(market.specs[1], 1)
     answers = np.array([0, 0, 1, 3, 3])
     memory.q[np.arange(5), answers], memory.best[:] = 1.0, answers
     rival = make("fixed_price", price=12.0)
@@ -272,6 +272,6 @@ def test_a_wrong_parameter_of_a_frozen_learner_is_told_in_one_line(parameters, t
 
 def test_a_frozen_learner_is_written_down_and_read_back_and_needs_its_file(tmp_path):
     frozen = make("frozen", policy={"kind": "sarsa"}, path=str(tmp_path / "none.npz"), market=1)
-    assert from_spec(to_spec(frozen)) == frozen
-    one_line("is not there", frozen.start, duopoly().seats[0], 1)
-    one_line("frozen.path is missing", Frozen(learner("sarsa")).start, duopoly().seats[0], 1)
+    assert from_config(to_config(frozen)) == frozen
+    one_line("is not there", frozen.start, duopoly().specs[0], 1)
+    one_line("frozen.path is missing", Frozen(learner("sarsa")).start, duopoly().specs[0], 1)

@@ -75,24 +75,24 @@ def bits(memory):
     return [(name, a.dtype.str, a.shape, a.tobytes()) for name, a in named(memory)]
 
 
-def market_of(policy, seat, memory, batch, m):
+def market_of(policy, spec, memory, batch, m):
     """The memory of market m alone, out of `batch`: rows of a market lie together."""
-    one = dict(named(policy.start(seat, 1)))
-    whole = dict(named(policy.start(seat, batch)))
+    one = dict(named(policy.start(spec, 1)))
+    whole = dict(named(policy.start(spec, batch)))
     parts = {}
     for name, array in named(memory):
         rows = len(one[name])
         shared = one[name].shape == whole[name].shape  # the clock
         parts[name] = array if shared else array[m * rows : (m + 1) * rows]
         if name.split(".")[-1] == "row":  # numbers of rows count from the first market's
-            before = m * policy.heads(seat) * policy.states(seat)
+            before = m * policy.heads(spec) * policy.states(spec)
             parts[name] = np.where(parts[name] < 0, parts[name], parts[name] - before)
     return filled(memory, parts)
 
 
-def repeated(policy, seat, memory, rows):
+def repeated(policy, spec, memory, rows):
     """The memory of a single market, in so many markets."""
-    whole = dict(named(policy.start(seat, rows)))
+    whole = dict(named(policy.start(spec, rows)))
     parts = {}
     for name, array in named(memory):
         times = len(whole[name]) // len(array) if len(array) else 1
@@ -138,12 +138,12 @@ class Follows:
     kind = "follows"
     atomic = True
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return np.zeros(1, np.int64)
 
-    def act(self, seat, observation, memory, shocks):
+    def act(self, spec, observation, memory, shocks):
         price = PRICES[self.levels[int(memory[0]) % len(self.levels)]]
-        return np.full((len(observation), *seat.action_shape), price), memory + 1
+        return np.full((len(observation), *spec.action_shape), price), memory + 1
 
-    def propensity(self, seat, observation, action, memory):
+    def propensity(self, spec, observation, action, memory):
         return np.ones(len(observation))

@@ -193,11 +193,11 @@ def test_more_markets_than_fit_are_refused_before_anything_is_made(preset: str) 
 def test_observations_that_do_not_fit_are_refused_with_what_makes_them_smaller() -> None:
     scenario = scenarios.parse(TEXT.format(**USUAL | {"participants": 3000, "rivals": "true"}))
     with pytest.raises(InputError, match=r"observations\.show_rivals: false shows nobody"):
-        scenario.market().seats  # noqa: B018
+        scenario.market().specs  # noqa: B018
     seen = scenarios.override(
         scenario, ["observations.show_rivals=false", "participants.a.count=9"]
     )
-    assert len(seen.market().seats) == 9
+    assert len(seen.market().specs) == 9
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_more_offers_of_rivals_than_can_be_shown_in_time_are_refused_with_the_se
     sizes = {"participants": participants, "products": products}
     market = scenarios.parse(TEXT.format(**USUAL | sizes | {"rivals": "true"})).market()
     refusal = f"see {shown} offers of rivals together.*set observations.show_rivals: false"
-    for begin in (lambda: market.seats, market.start):
+    for begin in (lambda: market.specs, market.start):
         with pytest.raises(InputError, match=refusal):
             begin()
     scenarios.parse(TEXT.format(**USUAL | sizes)).market().start()
@@ -288,7 +288,7 @@ def test_observations_are_copied_in_the_same_runs_as_one_by_one() -> None:
 
     for preset in ("retail", "market_making", "autos_1990"):
         market = scenarios.load(preset).market()
-        fields = [one for seat in market.seats for one in seat.fields]
+        fields = [one for spec in market.specs for one in spec.fields]
         runs: list[list[int]] = []
         column = 0
         for one in fields:

@@ -115,7 +115,7 @@ def test_a_limit_in_money_that_suits_the_prices_is_kept_to_the_last_digit(quotes
     if "high" in quotes:
         assert (high[:, 0] == quotes["high"]).all()
     if "tick_size" in quotes:
-        assert (market.seats[0].tick_sizes == quotes["tick_size"]).all()
+        assert (market.specs[0].tick_sizes == quotes["tick_size"]).all()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_tick_that_is_left_out_is_a_cent_or_finer_where_prices_are_small(price
     market = with_catalogue(
         retail(1, 1), cost=np.array([0.5 * price]), reference_price=np.array([price])
     )
-    assert market.seats[0].tick_sizes[0] == pytest.approx(tick_size, rel=1e-12)
+    assert market.specs[0].tick_sizes[0] == pytest.approx(tick_size, rel=1e-12)
 
 
 # --- the floor ------------------------------------------------------------------------------------
@@ -254,10 +254,10 @@ def test_makers_on_a_replayed_price_have_limits_of_its_size(level):
         horizon=30,
         execution=FillIntensity(kappa=150.0 / level),
     )
-    seat = market.seats[0]
-    assert seat.opening_price[0] == level
-    np.testing.assert_allclose(seat.high[0], [0.05 * level, 0.005 * level])
-    np.testing.assert_allclose(seat.low[0], [-0.05 * level, min(1e-4 * level, 0.01)])
+    spec = market.specs[0]
+    assert spec.opening_price[0] == level
+    np.testing.assert_allclose(spec.high[0], [0.05 * level, 0.005 * level])
+    np.testing.assert_allclose(spec.low[0], [-0.05 * level, min(1e-4 * level, 0.01)])
     assert market.start(1).quotes.ask[0, 0] == level
 
 
@@ -293,7 +293,7 @@ def test_a_limit_is_held_against_the_whole_series_and_not_only_its_beginning():
     # What lies behind the end of the episode is nobody's concern.
     expected(n=1, k=1, reference=reference, quotes=PostedPrice(high=1000.0), horizon=50)
     market = expected(n=1, k=1, reference=reference, horizon=500)
-    assert market.seats[0].high[0, 0] >= 20.0 * 2000.0
+    assert market.specs[0].high[0, 0] >= 20.0 * 2000.0
 
 
 @pytest.mark.parametrize(

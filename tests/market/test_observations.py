@@ -22,19 +22,19 @@ def test_every_field_shows_what_the_plain_twin_shows(kind, delay):
         pytest.skip("bids are sealed: there is no tape")
     market = KINDS[kind](observations=Book(tape_delay=delay))
     for _, step in play(market, 8, 3):
-        for seat in market.seats:
-            seen = seat.own(step.observation)
-            for field in seat.fields:
+        for spec in market.specs:
+            seen = spec.own(step.observation)
+            for field in spec.fields:
                 wanted = twins.observed(
                     market,
                     step.state,
                     step.info.arrivals,
                     step.info.executions,
                     field.name,
-                    seat.number,
+                    spec.number,
                     field.index,
                 )
-                np.testing.assert_array_equal(seat.read(seen, field.name), wanted, field.name)
+                np.testing.assert_array_equal(spec.read(seen, field.name), wanted, field.name)
 
 
 @pytest.mark.parametrize("delay", [0, 1, 2, 5])
@@ -43,19 +43,19 @@ def test_the_tape_shows_rivals_quotes_of_exactly_so_many_ticks_ago(delay):
     asks = [market.start(1).quotes.ask]
     for t, (_, step) in enumerate(play(market, 12)):
         asks.append(step.info.quotes.ask)
-        seat = market.seats[0]
-        seen = seat.read(seat.own(step.observation), "rival_ask")
+        spec = market.specs[0]
+        seen = spec.read(spec.own(step.observation), "rival_ask")
         if t + 1 >= delay:
             assert np.array_equal(seen, asks[t + 1 - delay][:, 2:])
         else:  # nothing has come yet
-            assert not seat.read(seat.own(step.observation), "rival_open").any()
+            assert not spec.read(spec.own(step.observation), "rival_open").any()
 
 
 def test_own_quotes_are_never_late():
     market = retail(2, 2, observations=Book(tape_delay=4))
     for _, step in play(market, 6):
-        seat = market.seats[1]
-        own = seat.read(seat.own(step.observation), "own_ask")
+        spec = market.specs[1]
+        own = spec.read(spec.own(step.observation), "own_ask")
         assert np.array_equal(own, step.info.quotes.ask[:, 2:])
 
 
@@ -64,12 +64,12 @@ def test_noise_is_on_rivals_prices_only_and_each_observer_has_its_own():
     plain = noisy.with_parts(observations=Book())
     errors = {}
     for (_, one), (_, other) in zip(play(noisy, 3, 400), play(plain, 3, 400), strict=True):
-        for seat in noisy.seats:
-            mine, true = seat.own(one.observation), seat.own(other.observation)
-            for field in seat.fields:
-                a, b = seat.read(mine, field.name), seat.read(true, field.name)
+        for spec in noisy.specs:
+            mine, true = spec.own(one.observation), spec.own(other.observation)
+            for field in spec.fields:
+                a, b = spec.read(mine, field.name), spec.read(true, field.name)
                 if field.name == "rival_ask":
-                    errors.setdefault(seat.name, []).append(np.log(a / b) / 0.1)
+                    errors.setdefault(spec.name, []).append(np.log(a / b) / 0.1)
                 else:
                     assert np.array_equal(a, b)
     for error in errors.values():
@@ -86,21 +86,21 @@ def test_what_nobody_may_see_changes_no_observation():
     two = one.copy()
     two[0, 4:] = 15.0
     first, second = (tick(market, state, a, luck) for a in (one, two))
-    for seat in market.seats[:2]:
-        assert np.array_equal(seat.own(first.observation), seat.own(second.observation))
+    for spec in market.specs[:2]:
+        assert np.array_equal(spec.own(first.observation), spec.own(second.observation))
     richer = state._replace(
         positions=state.positions._replace(cash=state.positions.cash + np.array([0.0, 0.0, 9.0])),
         cost=state.cost + np.repeat([0.0, 5.0], [4, 2]),
     )
     third = tick(market, richer, one, luck)
-    for seat in market.seats[:2]:
-        assert np.array_equal(seat.own(first.observation), seat.own(third.observation))
+    for spec in market.specs[:2]:
+        assert np.array_equal(spec.own(first.observation), spec.own(third.observation))
 
 
 def test_hidden_rivals_and_costs_leave_the_fields():
-    names = [f.name for f in retail(2, 2, observations=Book(show_rivals=False)).seats[0].fields]
+    names = [f.name for f in retail(2, 2, observations=Book(show_rivals=False)).specs[0].fields]
     assert not [n for n in names if n.startswith("rival")]
-    names = [f.name for f in retail(2, 2, observations=Book(show_cost=False)).seats[0].fields]
+    names = [f.name for f in retail(2, 2, observations=Book(show_cost=False)).specs[0].fields]
     assert "cost" not in names
 
 
@@ -111,7 +111,7 @@ def test_hidden_cash_and_clock_leave_the_fields_and_the_others_as_they_are(batch
         for view in (Book(), Book(show_cash=False, show_clock=False))
     )
     for (_, full), (_, part) in zip(play(whole, 4, batch), play(blind, 4, batch), strict=True):
-        for ours, theirs in zip(blind.seats, whole.seats, strict=True):
+        for ours, theirs in zip(blind.specs, whole.specs, strict=True):
             assert {f.name for f in theirs.fields} - set(ours.where) == {"cash", "clock"}
             for shown in ours.fields:
                 seen = ours.read(ours.own(part.observation), shown.name)
@@ -123,13 +123,13 @@ def test_a_policy_that_looks_at_the_clock_says_so_where_it_is_hidden():
     market = makers(2, 1, observations=Book(show_clock=False))
     policy = make("avellaneda_stoikov", gamma=0.1)
     with pytest.raises(InputError, match="needs 'clock', which is not observed here"):
-        policy.start(market.seats[0], 1)
+        policy.start(market.specs[0], 1)
 
 
 def test_rivals_are_those_of_the_same_product_or_of_the_whole_choice():
-    within = retail(3, 4).seats[1]
+    within = retail(3, 4).specs[1]
     assert next(f.size for f in within.fields if f.name == "rival_ask") == 8
-    across = differentiated().seats[2]  # seven products of the others
+    across = differentiated().specs[2]  # seven products of the others
     assert next(f.size for f in across.fields if f.name == "rival_ask") == 7
 
 
@@ -144,7 +144,7 @@ def test_relative_prices_are_the_prices_less_the_reference_of_the_same_instrumen
     near = makers(3, 2, observations=Book(tape_noise=0.05, relative=True))
     plain = near.with_parts(observations=Book(tape_noise=0.05))
     for (_, one), (_, other) in zip(play(near, 4, batch), play(plain, 4, batch), strict=True):
-        for told, known in zip(near.seats, plain.seats, strict=True):
+        for told, known in zip(near.specs, plain.specs, strict=True):
             mine, true = told.own(one.observation), known.own(other.observation)
             mid = known.read(true, "reference")  # [B, 2], one an asset
             for field in told.fields:
@@ -161,7 +161,7 @@ def test_whoever_reads_the_cheapest_rival_reads_it_from_distances_as_well():
     plain, near = retail(3, 2), retail(3, 2, observations=Book(relative=True))
     state, luck = plain.start(5), Streams.of(0, 5).at(0)
     seen = [
-        cheapest_rival(m.seats[1], m.seats[1].own(m.first_observation(state, luck)))
+        cheapest_rival(m.specs[1], m.specs[1].own(m.first_observation(state, luck)))
         for m in (plain, near)
     ]
     np.testing.assert_allclose(*seen, rtol=1e-14)
@@ -169,4 +169,4 @@ def test_whoever_reads_the_cheapest_rival_reads_it_from_distances_as_well():
 
 def test_relative_prices_of_goods_that_one_does_not_trade_are_refused():
     with pytest.raises(InputError, match=r"relative=True: .* sees offers of goods"):
-        differentiated(observations=Book(relative=True)).seat("firm_1")
+        differentiated(observations=Book(relative=True)).spec("firm_1")

@@ -212,14 +212,14 @@ def test_a_rogue_number_is_refused_and_nobody_else_feels_it(where, bend):
     market, state, lawful = STAGES[where]
     for draw in range(DRAWS // MARKETS):
         n, luck = draw % market.layout.N, Streams.of(draw, MARKETS).at(state.tick)
-        seat = market.seats[n]
-        own = lawful[:, seat.listings]
+        spec = market.specs[n]
+        own = lawful[:, spec.listings]
         message = np.concatenate([bend(rng, own[b : b + 1]) for b in range(MARKETS)])
         actions = lawful.copy()
-        actions[:, seat.listings] = seat.checked(message, MARKETS)
+        actions[:, spec.listings] = spec.checked(message, MARKETS)
         step = tick(market, state, actions, luck)
         assert (step.info.refused.astype(bool) == (np.arange(market.layout.N) == n)).all()
-        told = refusals(market, step.info.refused)[seat.name]
+        told = refusals(market, step.info.refused)[spec.name]
         assert sum(told.values()) == MARKETS and set(told) <= set(REASONS[1:])
         calm = tick(market.with_parts(schedule=Without(n)), state, lawful, luck)
         assert felt(step) == felt(calm)
@@ -230,9 +230,9 @@ def test_what_is_no_array_of_the_right_shape_does_not_get_through_the_door(bend)
     rng, refused = np.random.default_rng(0), 0
     for draw in range(DRAWS):
         market, _, lawful = STAGES[("price", "sides", "bid")[draw % 3]]
-        seat = market.seats[draw % market.layout.N]
-        with pytest.raises(QuoteRefused, match=seat.name) as refusal:
-            seat.checked(bend(rng, lawful[:1, seat.listings]), 1)
+        spec = market.specs[draw % market.layout.N]
+        with pytest.raises(QuoteRefused, match=spec.name) as refusal:
+            spec.checked(bend(rng, lawful[:1, spec.listings]), 1)
         assert "\n" not in str(refusal.value)
         refused += 1
     assert refused == DRAWS
@@ -241,9 +241,9 @@ def test_what_is_no_array_of_the_right_shape_does_not_get_through_the_door(bend)
 def test_lawful_quotes_are_taken_so_that_refusing_everything_would_be_seen():
     for market, state, lawful in STAGES.values():
         for message in (lawful, lawful.astype(np.float32).round(2).astype(float), lawful.tolist()):
-            for seat in market.seats:
-                own = np.asarray(message)[:, seat.listings]
-                assert np.array_equal(seat.checked(own, MARKETS), own)
+            for spec in market.specs:
+                own = np.asarray(message)[:, spec.listings]
+                assert np.array_equal(spec.checked(own, MARKETS), own)
         step = tick(market, state, read_only(lawful), Streams.of(0, MARKETS).at(state.tick))
         assert not step.info.refused.any()
         assert refusals(market, step.info.refused) == {}

@@ -187,12 +187,12 @@ def test_who_quotes_in_both_parts_is_refused_in_both_or_in_none(bad, on_refusal)
         assert np.array_equal(ours[0], theirs[0]) and np.array_equal(ours[1, 2:], theirs[1, 2:])
 
 
-def test_a_seat_knows_the_rules_of_its_own_part():
+def test_a_spec_holds_the_rules_of_its_own_part():
     market = both()
-    maker, firm = market.seat("maker_1"), market.seat("firm")
+    maker, firm = market.spec("maker_1"), market.spec("firm")
     assert maker.features == ("offset", "spread")
     assert firm.features == ("price", "unused")
-    lone = DEALERS.seat("maker_1")
+    lone = DEALERS.spec("maker_1")
     assert (maker.order_decay, maker.order_rate) == (1.5, lone.order_rate)
     assert (maker.sigma == 0.02).all() and maker.sigma_relative.all()
     assert (firm.sigma == 0.0).all()
@@ -229,4 +229,4 @@ def test_a_market_of_parts_obeys_the_rules_of_any_market():
 )
 def test_parts_that_make_no_market_are_refused(parts, told):
     with pytest.raises(InputError, match=told):
-        both(parts=parts).seats  # noqa: B018
+        both(parts=parts).specs  # noqa: B018

@@ -186,8 +186,8 @@ def test_a_worked_example_by_hand():
     assert step.state.positions.inventory.tolist() == [[0.0]]
     assert step.state.reference.tolist() == [[101.0]]
     assert step.reward.tolist() == [[2.0]]
-    seat = market.seats[0]
-    seen = {f.name: seat.read(seat.own(step.observation), f.name).tolist() for f in seat.fields}
+    spec = market.specs[0]
+    seen = {f.name: spec.read(spec.own(step.observation), f.name).tolist() for f in spec.fields}
     assert seen["own_ask"] == [[101.0]] and seen["cash"] == [[2.0]]
     assert seen["exposure"] == [[3.0]] and seen["reference"] == [[101.0]]
 
@@ -224,7 +224,7 @@ def test_parts_that_do_not_fit_together_are_refused_by_name():
     with pytest.raises(InputError, match="horizon"):
         retail(horizon=0)
     with pytest.raises(InputError, match="nobody"):
-        retail().seat("nobody")
+        retail().spec("nobody")
 
 
 def test_read_only_copies_are_really_read_only():

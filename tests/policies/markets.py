@@ -10,7 +10,7 @@ from mos_agents.market.observations import Book
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals, GeometricBrownian
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.stages import Demand
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Layout
@@ -84,13 +84,13 @@ def auction(bidders: int = 3, price: str = "first", reserve: float = 0.0, sized:
     )
 
 
-def seen(seat: Seat, **fields) -> np.ndarray:
+def seen(spec: ParticipantSpec, **fields) -> np.ndarray:
     """[1, D_n] an observation from its fields; rivals are open and the rest 0 unless told."""
-    row = np.zeros(seat.size)
-    if "rival_open" in seat.where:
-        row[seat.where["rival_open"]] = 1.0
+    row = np.zeros(spec.size)
+    if "rival_open" in spec.where:
+        row[spec.where["rival_open"]] = 1.0
     for name, value in fields.items():
-        row[seat.where[name]] = value
+        row[spec.where[name]] = value
     return row[None, :]
 
 

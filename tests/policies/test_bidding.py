@@ -8,37 +8,37 @@ from mos_agents.rollout import rollout
 from tests.policies.markets import auction, seen
 
 
-def bid(policy, worth, seat):
-    action, _ = policy.act(seat, seen(seat, cost=worth), policy.start(seat, 1), None)
+def bid(policy, worth, spec):
+    action, _ = policy.act(spec, seen(spec, cost=worth), policy.start(spec, 1), None)
     return float(action[0, 0, 0])
 
 
 def test_shading_counts_the_bidders_of_the_market():
-    assert bid(make("shaded"), 0.9, auction(3).seats[0]) == pytest.approx(0.6)
-    assert bid(make("shaded"), 0.9, auction(2).seats[0]) == pytest.approx(0.45)
-    assert bid(make("shaded", bidders=10), 0.9, auction(2).seats[0]) == pytest.approx(0.81)
-    assert bid(make("shaded"), 0.9, auction(1).seats[0]) == 0.0
-    assert bid(make("truthful"), 0.9, auction(3).seats[0]) == 0.9
+    assert bid(make("shaded"), 0.9, auction(3).specs[0]) == pytest.approx(0.6)
+    assert bid(make("shaded"), 0.9, auction(2).specs[0]) == pytest.approx(0.45)
+    assert bid(make("shaded", bidders=10), 0.9, auction(2).specs[0]) == pytest.approx(0.81)
+    assert bid(make("shaded"), 0.9, auction(1).specs[0]) == 0.0
+    assert bid(make("truthful"), 0.9, auction(3).specs[0]) == 0.9
 
 
 def test_shading_to_a_reserve():
     """n = 2, r = .5, v = .8: .4 + .25 / 1.6; at the reserve it bids the reserve itself."""
-    seat, policy = auction(2).seats[0], make("shaded", reserve=0.5)
-    assert bid(policy, 0.8, seat) == pytest.approx(0.4 + 0.25 / 1.6)
-    assert bid(policy, 0.5, seat) == pytest.approx(0.5)
-    assert bid(policy, 0.3, seat) == pytest.approx(0.3)
+    spec, policy = auction(2).specs[0], make("shaded", reserve=0.5)
+    assert bid(policy, 0.8, spec) == pytest.approx(0.4 + 0.25 / 1.6)
+    assert bid(policy, 0.5, spec) == pytest.approx(0.5)
+    assert bid(policy, 0.3, spec) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("n, reserve", [(2, 0.0), (3, 0.0), (3, 0.4), (6, 0.2)])
 def test_a_shaded_bid_is_the_best_reply_to_shaded_bids(n, reserve):
     """Gain (v - b) P(all others bid less), over all bids b, when the others follow the policy."""
-    seat, policy = auction(n).seats[0], make("shaded", reserve=reserve)
+    spec, policy = auction(n).specs[0], make("shaded", reserve=reserve)
     worths = np.linspace(0.0, 1.0, 4001)
-    observation = np.repeat(seen(seat), worths.size, axis=0)
-    observation[:, seat.where["cost"]] = worths[:, None]
-    bids = policy.decide(seat, observation)[:, 0, 0]
+    observation = np.repeat(seen(spec), worths.size, axis=0)
+    observation[:, spec.where["cost"]] = worths[:, None]
+    bids = policy.decide(spec, observation)[:, 0, 0]
     for worth in (0.45, 0.7, 0.95):
-        own = bid(policy, worth, seat)
+        own = bid(policy, worth, spec)
         offers = np.linspace(reserve, worth, 2001)
         wins = np.interp(offers, bids, worths) ** (n - 1)
         best = ((worth - offers) * wins).max()

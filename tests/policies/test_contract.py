@@ -7,7 +7,7 @@ from scipy import integrate, stats
 from mos_agents.learners import LEARNERS
 from mos_agents.market.random import Streams
 from mos_agents.market.types import InputError
-from mos_agents.policies import POLICIES, from_spec, make, to_spec
+from mos_agents.policies import POLICIES, from_config, make, to_config
 from mos_agents.rollout import rollout, turns
 from tests.policies.markets import auction, dealers, shop
 
@@ -85,14 +85,14 @@ def a_turn(case, markets=5, ticks=8):
 
 
 def repeated(case, rows):
-    """Many markets that see the same: the policy, its seat, observation, memory and actions."""
+    """Many markets that see the same: the policy, its spec, observation, memory and actions."""
     market, policy, turn = a_turn(case, markets=1)
-    seat = market.seats[1]
-    observation = np.repeat(seat.own(turn.observation), rows, axis=0)
-    memory = policy.start(seat, rows)
+    spec = market.specs[1]
+    observation = np.repeat(spec.own(turn.observation), rows, axis=0)
+    memory = policy.start(spec, rows)
     shocks = Streams.of(9, rows, owner="someone").at(0)
-    action, _ = policy.act(seat, observation, memory, shocks)
-    return policy, seat, observation, memory, action
+    action, _ = policy.act(spec, observation, memory, shocks)
+    return policy, spec, observation, memory, action
 
 
 def test_every_registered_policy_is_under_this_contract():
@@ -101,10 +101,10 @@ def test_every_registered_policy_is_under_this_contract():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_actions_have_the_seats_shape_and_stay_within_its_limits(case):
+def test_actions_have_the_shape_of_the_spec_and_stay_within_its_limits(case):
     market, policy = made(case)
-    low = np.concatenate([seat.low for seat in market.seats])
-    high = np.concatenate([seat.high for seat in market.seats])
+    low = np.concatenate([spec.low for spec in market.specs])
+    high = np.concatenate([spec.high for spec in market.specs])
     for turn in turns(market, everybody(market, policy), seed=1, ticks=25, markets=6):
         assert turn.actions.shape == (6, *low.shape)
         assert ((turn.actions >= low) & (turn.actions <= high)).all()
@@ -127,17 +127,17 @@ def test_a_market_has_the_same_bits_alone_and_in_any_company(case):
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_that_a_policy_is_given_is_written_to(case):
     market, policy, turn = a_turn(case)
-    seat = market.seats[0]
-    observation = seat.own(turn.observation).copy()
-    frozen = [observation, seat.low, seat.high, seat.opening_price]
+    spec = market.specs[0]
+    observation = spec.own(turn.observation).copy()
+    frozen = [observation, spec.low, spec.high, spec.opening_price]
     before = [array.copy() for array in frozen]
     writeable = [array.flags.writeable for array in frozen]
     for array in frozen:
         array.flags.writeable = False
-    memory = policy.start(seat, len(observation))
-    action, _ = policy.act(seat, observation, memory, Streams.of(0, 5).at(0))
+    memory = policy.start(spec, len(observation))
+    action, _ = policy.act(spec, observation, memory, Streams.of(0, 5).at(0))
     action.flags.writeable = False
-    policy.propensity(seat, observation, action, memory)
+    policy.propensity(spec, observation, action, memory)
     for array, was, flag in zip(frozen, before, writeable, strict=True):
         assert np.array_equal(array, was)
         array.flags.writeable = flag
@@ -146,22 +146,22 @@ def test_nothing_that_a_policy_is_given_is_written_to(case):
 @pytest.mark.parametrize("case", CASES)
 def test_an_action_taken_had_a_chance_and_one_outside_the_limits_has_none(case):
     market, policy, turn = a_turn(case)
-    for seat, memory in zip(market.seats, turn.memories, strict=True):
-        own, action = seat.own(turn.observation), turn.actions[:, seat.listings]
-        chance = policy.propensity(seat, own, action, memory)
+    for spec, memory in zip(market.specs, turn.memories, strict=True):
+        own, action = spec.own(turn.observation), turn.actions[:, spec.listings]
+        chance = policy.propensity(spec, own, action, memory)
         assert chance.shape == (5,) and (chance > 0.0).all()
         outside = action.copy()
-        outside[:, 0, 0] = seat.high[0, 0] + 1.0
-        assert (policy.propensity(seat, own, outside, memory) == 0.0).all()
+        outside[:, 0, 0] = spec.high[0, 0] + 1.0
+        assert (policy.propensity(spec, own, outside, memory) == 0.0).all()
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if made(c)[1].atomic])
 def test_a_stated_probability_is_the_frequency_of_the_action(case):
     rows = 20_000
-    policy, seat, observation, memory, action = repeated(case, rows)
+    policy, spec, observation, memory, action = repeated(case, rows)
     kinds, counts = np.unique(action.reshape(rows, -1), axis=0, return_counts=True)
     shape = (len(kinds), *action.shape[1:])
-    stated = policy.propensity(seat, observation[: len(kinds)], kinds.reshape(shape), memory)
+    stated = policy.propensity(spec, observation[: len(kinds)], kinds.reshape(shape), memory)
     assert stated.sum() == pytest.approx(1.0, abs=1e-12)
     error = np.sqrt(stated * (1.0 - stated) / rows)
     assert (np.abs(counts / rows - stated) <= 4.5 * error + 1e-12).all()
@@ -191,18 +191,18 @@ def test_a_stated_density_integrates_to_one_and_is_the_law_of_the_action(case):
     market, parameters = DENSE[case]
     policy = make({"a walk cut off at the limits": "random_walk"}.get(case, case), **parameters)
     *_, turn = turns(market, everybody(market, policy), seed=3, ticks=8)
-    seat, rows = market.seats[1], 4000
-    own = seat.own(turn.observation)
+    spec, rows = market.specs[1], 4000
+    own = spec.own(turn.observation)
     # Midpoints of cells: no cell edge falls on a jump of the density for longer than one cell.
-    edges = np.linspace(seat.low[0, 0], seat.high[0, 0], 200_001)
+    edges = np.linspace(spec.low[0, 0], spec.high[0, 0], 200_001)
     points = 0.5 * (edges[1:] + edges[:-1])
     density = policy.propensity(
-        seat, np.repeat(own, points.size, axis=0), points[:, None, None], None
+        spec, np.repeat(own, points.size, axis=0), points[:, None, None], None
     )
     law = np.concatenate([[0.0], np.cumsum(density * np.diff(edges))])
     assert law[-1] == pytest.approx(1.0, abs=1e-3)
-    memory, many = policy.start(seat, rows), np.repeat(own, rows, axis=0)
-    action, _ = policy.act(seat, many, memory, Streams.of(4, rows, owner="x").at(0))
+    memory, many = policy.start(spec, rows), np.repeat(own, rows, axis=0)
+    action, _ = policy.act(spec, many, memory, Streams.of(4, rows, owner="x").at(0))
     found = stats.kstest(action[:, 0, 0], lambda p: np.interp(p, edges, law))
     assert found.pvalue > 1e-3
 
@@ -210,23 +210,23 @@ def test_a_stated_density_integrates_to_one_and_is_the_law_of_the_action(case):
 def test_the_density_over_two_listings_integrates_to_one():
     market, policy = shop(products=2), make("random_walk", volatility=0.2)
     *_, turn = turns(market, everybody(market, policy), seed=3, ticks=4)
-    seat = market.seats[0]
+    spec = market.specs[0]
     points = np.linspace(5.0, 40.0, 401)
     grid = np.stack(np.meshgrid(points, points, indexing="ij"), axis=-1).reshape(-1, 2, 1)
-    own = np.repeat(seat.own(turn.observation), len(grid), axis=0)
-    density = policy.propensity(seat, own, grid, None).reshape(401, 401)
+    own = np.repeat(spec.own(turn.observation), len(grid), axis=0)
+    density = policy.propensity(spec, own, grid, None).reshape(401, 401)
     total = integrate.simpson(integrate.simpson(density, points), points)
     assert total == pytest.approx(1.0, abs=1e-4)
 
 
 def test_an_atom_amid_a_density_has_its_probability():
     """Hold with probability .6; with .4 uniform on [12, 18]^2: the square has density .4/36."""
-    policy, seat, observation, memory, action = repeated(
+    policy, spec, observation, memory, action = repeated(
         "epsilon_greedy around a fixed price", 4000
     )
     held = (action == 15.0).all(axis=(1, 2))
     assert held.mean() == pytest.approx(0.6, abs=0.03)
-    stated = policy.propensity(seat, observation, action, memory)
+    stated = policy.propensity(spec, observation, action, memory)
     assert stated[held] == pytest.approx(0.6)
     assert stated[~held] == pytest.approx(0.4 / 36.0)
 
@@ -234,7 +234,7 @@ def test_an_atom_amid_a_density_has_its_probability():
 @pytest.mark.parametrize("case", CASES)
 def test_a_policy_is_written_down_and_read_back(case):
     _, policy = made(case)
-    assert from_spec(to_spec(policy)) == policy
+    assert from_config(to_config(policy)) == policy
 
 
 @pytest.mark.parametrize(
@@ -281,6 +281,8 @@ def test_a_wrong_name_or_parameter_is_told_in_one_line(kind, parameters, told):
         (SHOP, "uniform", {"low": (5.0, 6.0)}, "one number or one for each of price"),
     ],
 )
-def test_a_policy_in_the_wrong_seat_is_told_before_the_first_tick(market, kind, parameters, told):
+def test_a_policy_for_another_participant_is_told_before_the_first_tick(
+    market, kind, parameters, told
+):
     with pytest.raises(InputError, match=told):
-        make(kind, **parameters).start(market.seats[0], 1)
+        make(kind, **parameters).start(market.specs[0], 1)

@@ -11,16 +11,16 @@ from mos_agents.policies import make
 from mos_agents.rollout import rollout
 from tests.policies.markets import dealers, seen, shop
 
-SEAT = dealers(makers=1).seats[0]
+SPEC = dealers(makers=1).specs[0]
 WIDE = dealers(  # limits so wide that they do not bend the quotes
     makers=1, quotes=TwoSided(tick_size=0.0, size=1.0, max_spread=40.0, max_offset=40.0)
-).seats[0]
+).specs[0]
 
 
-def quotes(policy, inventory, seat=SEAT, **fields):
+def quotes(policy, inventory, spec=SPEC, **fields):
     """Distances of bid and ask from the mid, (delta_bid, delta_ask)."""
-    observation = seen(seat, **{"reference": 100.0, "inventory": inventory, **fields})
-    offset, spread = policy.act(seat, observation, policy.start(seat, 1), None)[0][0, 0]
+    observation = seen(spec, **{"reference": 100.0, "inventory": inventory, **fields})
+    offset, spread = policy.act(spec, observation, policy.start(spec, 1), None)[0][0, 0]
     return spread / 2 - offset, spread / 2 + offset
 
 
@@ -40,8 +40,8 @@ def test_at_the_end_of_the_episode_inventory_no_longer_matters():
 
 
 def test_a_relative_volatility_is_turned_into_money_at_the_mid():
-    relative = dealers(makers=1, price=GeometricBrownian(sigma=0.02)).seats[0]
-    money = dealers(makers=1, price=Brownian(sigma=2.0)).seats[0]
+    relative = dealers(makers=1, price=GeometricBrownian(sigma=0.02)).specs[0]
+    money = dealers(makers=1, price=Brownian(sigma=2.0)).specs[0]
     for kind in ("avellaneda_stoikov", "glft"):
         policy = make(kind)
         assert quotes(policy, 2.0, relative) == pytest.approx(quotes(policy, 2.0, money))
@@ -50,10 +50,10 @@ def test_a_relative_volatility_is_turned_into_money_at_the_mid():
 
 
 def test_inventories_of_assets_do_not_mix():
-    seat = dealers(makers=1, assets=2).seats[0]
+    spec = dealers(makers=1, assets=2).specs[0]
     policy = make("avellaneda_stoikov")
-    observation = seen(seat, reference=100.0, inventory=(4.0, 0.0))
-    action, _ = policy.act(seat, observation, None, None)
+    observation = seen(spec, reference=100.0, inventory=(4.0, 0.0))
+    action, _ = policy.act(spec, observation, None, None)
     assert action[0, :, 0] == pytest.approx([-1.6, 0.0])
 
 
@@ -168,10 +168,10 @@ class Fills:
 def test_a_market_that_does_not_say_its_order_flow_is_told_to_the_maker(kind, missing):
     silent = dealers(makers=1).with_parts(execution=Fills())
     with pytest.raises(InputError, match=f"{kind}.{missing} is not given"):
-        make(kind).start(silent.seats[0], 1)
-    make(kind, kappa=1.5, **({"rate": 140.0} if kind == "glft" else {})).start(silent.seats[0], 1)
+        make(kind).start(silent.specs[0], 1)
+    make(kind, kappa=1.5, **({"rate": 140.0} if kind == "glft" else {})).start(silent.specs[0], 1)
 
 
 def test_sellers_have_no_spread_to_quote():
     with pytest.raises(InputError, match="actions are price"):
-        make("fixed_spread").start(shop().seats[0], 1)
+        make("fixed_spread").start(shop().specs[0], 1)

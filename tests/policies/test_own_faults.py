@@ -97,20 +97,20 @@ class Raises:
     kind = "raises"
     atomic = True
 
-    def start(self, seat, batch):
+    def start(self, spec, batch):
         return None
 
-    def learn(self, seat, observation, reward, memory, shocks):
+    def learn(self, spec, observation, reward, memory, shocks):
         if self.where == "learn" and shocks.tick == AT:
             self.error()
         return memory
 
-    def act(self, seat, observation, memory, shocks):
+    def act(self, spec, observation, memory, shocks):
         if self.where == "act" and shocks.tick == AT:
             self.error()
-        return seat.read(observation, "own_ask")[:, :, None], memory
+        return spec.read(observation, "own_ask")[:, :, None], memory
 
-    def propensity(self, seat, observation, action, memory):
+    def propensity(self, spec, observation, action, memory):
         raise NotImplementedError
 
 

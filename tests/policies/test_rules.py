@@ -16,13 +16,13 @@ from mos_agents.policies import make
 from mos_agents.rollout import rollout
 from tests.policies.markets import dealers, seen, shop
 
-SEAT = shop(sellers=3, products=1).seats[0]
+SPEC = shop(sellers=3, products=1).specs[0]
 
 
-def price(policy, seat=SEAT, **fields):
+def price(policy, spec=SPEC, **fields):
     """What the policy asks, upon own price 10, cost 5 and reference 10 unless told otherwise."""
-    observation = seen(seat, **{"own_ask": 10.0, "cost": 5.0, "reference": 10.0, **fields})
-    action, _ = policy.act(seat, observation, policy.start(seat, 1), None)
+    observation = seen(spec, **{"own_ask": 10.0, "cost": 5.0, "reference": 10.0, **fields})
+    action, _ = policy.act(spec, observation, policy.start(spec, 1), None)
     return action[0, :, 0].tolist()
 
 
@@ -75,15 +75,15 @@ def test_a_rival_without_an_open_quote_is_not_followed(kind):
 
 @pytest.mark.parametrize("kind", ["undercut", "match_cheapest", "reactive"])
 def test_a_monopolist_and_one_who_sees_no_tape_ask_the_reference(kind):
-    hidden = shop(products=1, observations=Book(show_rivals=False)).seats[0]
+    hidden = shop(products=1, observations=Book(show_rivals=False)).specs[0]
     assert price(make(kind), hidden) == [10.0]
-    assert price(make(kind), shop(sellers=1, products=1).seats[0]) == [10.0]
+    assert price(make(kind), shop(sellers=1, products=1).specs[0]) == [10.0]
 
 
 def test_each_product_is_compared_with_the_same_product_only():
-    seat = shop(sellers=3, products=2).seats[1]
+    spec = shop(sellers=3, products=2).specs[1]
     # The tape runs firm_1.p0, firm_1.p1, firm_3.p0, firm_3.p1.
-    asked = price(make("match_cheapest"), seat, rival_ask=(9.0, 7.0, 8.5, 7.5))
+    asked = price(make("match_cheapest"), spec, rival_ask=(9.0, 7.0, 8.5, 7.5))
     assert asked == [8.5, 7.0]
 
 
@@ -110,15 +110,15 @@ def across(sellers=(0, 1, 1, 2), instruments=(0, 0, 1, 2)):
 
 
 def test_a_product_that_nobody_else_offers_is_compared_with_all_others():
-    first, second, third = across().seats
+    first, second, third = across().specs
     # firm_0 offers x, firm_1 x and y, firm_2 z.
     assert price(make("match_cheapest"), first, rival_ask=(9.0, 6.0, 7.0)) == [9.0]
     assert price(make("match_cheapest"), second, rival_ask=(9.0, 7.0)) == [9.0, 7.0]
     assert price(make("match_cheapest"), third, rival_ask=(9.0, 8.0, 7.0)) == [7.0]
 
 
-def test_a_rule_that_needs_the_cost_is_not_seated_where_costs_are_hidden():
-    blind = shop(observations=Book(show_cost=False)).seats[0]
+def test_a_rule_that_needs_the_cost_is_refused_where_costs_are_hidden():
+    blind = shop(observations=Book(show_cost=False)).specs[0]
     with pytest.raises(InputError, match="cost_plus needs 'cost', which is not observed here"):
         make("cost_plus").start(blind, 1)
     make("undercut").start(blind, 1)  # it has a floor only where it knows the cost
@@ -170,4 +170,4 @@ def test_a_mean_reverting_price_has_the_variance_of_its_stationary_law():
 )
 def test_a_sum_of_money_that_could_never_be_quoted_is_refused_and_not_cut(market, kind, told, line):
     with pytest.raises(InputError, match=line):
-        make(kind, **told).start(market().seats[0], 1)
+        make(kind, **told).start(market().specs[0], 1)

@@ -52,10 +52,10 @@ def replayed(path, assets=1, ticks=TICKS, **given):
         (Shock(at=5), 0.0, True),
     ],
 )
-def test_a_seat_is_told_the_volatility_of_the_price_process(price, sigma, relative):
-    seat = dealers(makers=1, assets=2, price=price).seats[0]
-    assert seat.sigma == pytest.approx([sigma, sigma])
-    assert seat.sigma_relative.tolist() == [relative, relative]
+def test_a_spec_holds_the_volatility_of_the_price_process(price, sigma, relative):
+    spec = dealers(makers=1, assets=2, price=price).specs[0]
+    assert spec.sigma == pytest.approx([sigma, sigma])
+    assert spec.sigma_relative.tolist() == [relative, relative]
 
 
 def test_the_volatility_told_of_jump_diffusion_is_that_of_its_paths():
@@ -64,14 +64,14 @@ def test_the_volatility_told_of_jump_diffusion_is_that_of_its_paths():
     market = dealers(makers=1, ticks=200, price=price)
     run = rollout(market, {"maker_1": make("fixed_spread")}, markets=4000)
     logs = np.log(run.final.reference[:, 0] / 100.0)
-    assert logs.std() == pytest.approx(market.seats[0].sigma[0], rel=0.05)
+    assert logs.std() == pytest.approx(market.specs[0].sigma[0], rel=0.05)
 
 
 def test_each_replayed_series_has_its_own_volatility():
     sigmas = (0.01, 0.02, 0.2)
-    seat = replayed(recorded(sigmas), assets=3).seats[0]
-    assert seat.sigma == pytest.approx(sigmas, rel=0.1)  # 1000 returns: 2.2% standard error
-    assert seat.sigma_relative.all()
+    spec = replayed(recorded(sigmas), assets=3).specs[0]
+    assert spec.sigma == pytest.approx(sigmas, rel=0.1)  # 1000 returns: 2.2% standard error
+    assert spec.sigma_relative.all()
 
 
 @given(scale=st.floats(1e-3, 1e6), dt=st.floats(1e-3, 10.0))
@@ -82,30 +82,30 @@ def test_the_unit_of_money_is_nothing_and_the_unit_of_time_is_its_root(scale, dt
 
 
 def test_one_series_for_all_assets_gives_each_the_same_volatility():
-    seat = replayed(recorded(), assets=3).seats[0]
-    assert (seat.sigma == seat.sigma[0]).all() and seat.sigma[0] > 0.0
+    spec = replayed(recorded(), assets=3).specs[0]
+    assert (spec.sigma == spec.sigma[0]).all() and spec.sigma[0] > 0.0
 
 
 def test_only_rows_that_the_episode_plays_are_looked_at():
     path = recorded(rows=101)
     wild = np.concatenate([path, recorded((0.5,), rows=500, start=path[-1, 0], seed=1)])
-    short = replayed(path, ticks=100).seats[0]
-    assert replayed(wild, ticks=100).seats[0].sigma == pytest.approx(short.sigma)
-    assert replayed(wild, ticks=400).seats[0].sigma[0] > 5.0 * short.sigma[0]
+    short = replayed(path, ticks=100).specs[0]
+    assert replayed(wild, ticks=100).specs[0].sigma == pytest.approx(short.sigma)
+    assert replayed(wild, ticks=400).specs[0].sigma[0] > 5.0 * short.sigma[0]
 
 
 def test_rows_held_after_the_path_is_over_do_not_calm_it():
     path = recorded(rows=101)
-    held = replayed(path, ticks=5000, hold=True).seats[0]
-    assert held.sigma == pytest.approx(replayed(path, ticks=100).seats[0].sigma)
+    held = replayed(path, ticks=5000, hold=True).specs[0]
+    assert held.sigma == pytest.approx(replayed(path, ticks=100).specs[0].sigma)
 
 
 def test_sigma_rows_keeps_the_future_out_of_the_estimate():
     calm = recorded((0.01,), rows=201)
     storm = recorded((0.3,), rows=801, start=calm[-1, 0], seed=2)[1:]
-    seat = replayed(np.concatenate([calm, storm]), sigma_rows=201).seats[0]
-    assert seat.sigma == pytest.approx(Replay(calm).volatility(DT, 200))
-    assert seat.sigma[0] == pytest.approx(0.01, rel=0.15)
+    spec = replayed(np.concatenate([calm, storm]), sigma_rows=201).specs[0]
+    assert spec.sigma == pytest.approx(Replay(calm).volatility(DT, 200))
+    assert spec.sigma[0] == pytest.approx(0.01, rel=0.15)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 11, -3, 2.5, True])
@@ -183,9 +183,9 @@ def test_makers_of_parts_with_other_processes_are_told_each_ones():
     market = side_by_side(
         base.layout, base.catalogue, parts, positions=base.positions, dt=DT, horizon=TICKS
     )
-    seat = market.seats[0]
-    assert seat.sigma == pytest.approx([1.5, 0.02], rel=0.1)
-    assert seat.sigma_relative.tolist() == [False, True]
+    spec = market.specs[0]
+    assert spec.sigma == pytest.approx([1.5, 0.02], rel=0.1)
+    assert spec.sigma_relative.tolist() == [False, True]
 
 
 @pytest.fixture

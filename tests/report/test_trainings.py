@@ -14,9 +14,9 @@ from mos_agents.cli import run
 from mos_agents.lab import training_page
 from mos_agents.report.trainings import pictures
 from mos_agents.rollout import play
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.folder import Metrics, create, read_training, seal
 from mos_agents.training.plan import TrainingPlan
-from mos_agents.training.seats import Seats
 from tests.commands import refused
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -269,8 +269,8 @@ def test_a_learner_is_shown_beside_what_its_own_policy_earns_in_the_evaluations_
     shop = scenarios.preset("retail", firms=1, products=2, ticks=20)
     records = [{"iteration": 1, "steps": 64, "seconds": 1.0, "reward/platform": 40.0}]
     folder = trained(records, scenario=shop, agents=("platform",), evaluation_markets=3)
-    seats = Seats.of(read_training(folder).plan)
-    steps = play(shop.market(), shop.policies(), seed=seats.seed("evaluation"), markets=3)
+    assignment = TrainingAssignment.of(read_training(folder).plan)
+    steps = play(shop.market(), shop.policies(), seed=assignment.seed("evaluation"), markets=3)
     earned = np.mean([step.reward[:, 0] for step in steps])
     words = told(folder)
     at = words.index("platform", words.index("at iteration"))

@@ -97,8 +97,8 @@ def test_every_setting_of_every_preset_can_be_explained(preset: str) -> None:
 
 @pytest.mark.parametrize("preset", scenarios.presets())
 def test_every_observation_of_every_preset_can_be_explained(preset: str) -> None:
-    for seat in scenarios.load(preset).market().seats:
-        for field in seat.fields:
+    for spec in scenarios.load(preset).market().specs:
+        for field in spec.fields:
             (topic,) = explain(field.name, "observation").topics
             assert dict(topic.facts)["unit"] == field.unit
 

@@ -74,11 +74,11 @@ def test_a_preset_written_out_in_full_reads_back_as_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_participant_of_a_preset_has_a_policy_and_a_seat(name: str) -> None:
+def test_every_participant_of_a_preset_has_a_policy_and_a_spec(name: str) -> None:
     scenario = scenarios.load(name)
     market = scenario.market()
     assert tuple(scenario.policies()) == market.layout.participants
-    assert [seat.name for seat in market.seats] == list(market.layout.participants)
+    assert [spec.name for spec in market.specs] == list(market.layout.participants)
 
 
 @pytest.mark.parametrize(("change", "message"), MISTAKES)

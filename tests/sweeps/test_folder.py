@@ -11,7 +11,7 @@ import pytest
 from mos_agents.learners import save_network
 from mos_agents.learners.network_files import to_bytes
 from mos_agents.market.types import InputError
-from mos_agents.policies import from_spec
+from mos_agents.policies import from_config
 from mos_agents.runs import RunError, files
 from mos_agents.sweeps import Died, Done, Here, Row, SweepFolder, SweepPlan, Trial, Watch, sweep
 from mos_agents.sweeps.plan import Axis
@@ -247,9 +247,9 @@ def test_a_network_that_learners_are_trained_against_must_stay_what_it_was(
 def test_a_machine_without_the_networks_file_trains_against_it_all_the_same(
     tmp_path: Path,
 ) -> None:
-    made = network(GAME.market().seats[1], "levels")
+    made = network(GAME.market().specs[1], "levels")
     save_network(tmp_path / "own.npz", made)
     sent = responding(str(tmp_path / "own.npz")).work.portable()
     (tmp_path / "own.npz").unlink()
     there = TrainingPlan(GAME, policies=sent.settings()["plan"]["policies"])  # type: ignore[arg-type]
-    assert to_bytes(from_spec(there.policies["firm_2"]).network) == to_bytes(made)  # type: ignore[attr-defined]
+    assert to_bytes(from_config(there.policies["firm_2"]).network) == to_bytes(made)  # type: ignore[attr-defined]

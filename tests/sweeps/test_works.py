@@ -47,16 +47,16 @@ def test_makers_have_a_spread() -> None:
 
 
 def test_a_policy_that_fails_is_told_of() -> None:
-    from mos_agents.market.seat import Seat
+    from mos_agents.market.spec import ParticipantSpec
     from mos_agents.sweeps.work import played
 
     class Broken:
         kind = "broken"
 
-        def start(self, seat: Seat, markets: int) -> None:
+        def start(self, spec: ParticipantSpec, markets: int) -> None:
             return None
 
-        def act(self, seat, observation, memory, shocks):  # type: ignore[no-untyped-def]
+        def act(self, spec, observation, memory, shocks):  # type: ignore[no-untyped-def]
             raise ValueError("no idea")
 
     row = played(RETAIL.market(), {**RETAIL.policies(), "firm_1": Broken()}, 0, 2)

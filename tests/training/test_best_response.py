@@ -88,10 +88,10 @@ def test_who_learns_is_refused_in_one_line_before_anything_is_trained(plan):
     with pytest.raises(InputError, match="'firm_9' is not a participant"):
         exploitability(plan, fixed((1.5, 1.5)), participants=["firm_9"])
     scripted = {"kind": "epsilon_greedy", "policy": {"kind": "hold"}}
-    from mos_agents.policies import from_spec
+    from mos_agents.policies import from_config
 
-    assert not learns(from_spec(scripted))
-    assert learns(from_spec({**scripted, "policy": {"kind": "q_learning"}}))
+    assert not learns(from_config(scripted))
+    assert learns(from_config({**scripted, "policy": {"kind": "q_learning"}}))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -17,8 +17,8 @@ from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import rollout  # noqa: E402
 from mos_agents.training import folder as folders  # noqa: E402
 from mos_agents.training import resume, train  # noqa: E402
+from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.normalising import to_arrays, unchanged  # noqa: E402
-from mos_agents.training.seats import Seats  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
 SMALL = {"object_store_memory": 100 * 2**20}
@@ -65,7 +65,7 @@ def test_more_workers_than_there_are_cores_are_refused_and_not_waited_for(two_no
 
 def test_a_training_that_goes_on_is_not_told_to_take_fewer_workers(two_nodes, tmp_path):
     plan = small(workers=3)
-    folder = folders.create(plan, tmp_path, "it", to_arrays(unchanged(Seats.of(plan))))
+    folder = folders.create(plan, tmp_path, "it", to_arrays(unchanged(TrainingAssignment.of(plan))))
     told = "room for 2; it was begun with them: add nodes to the cluster, or start one with more --"
     with pytest.raises(InputError, match=told):
         resume(folder, address=two_nodes.address)

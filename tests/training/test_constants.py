@@ -121,7 +121,7 @@ def test_a_gain_is_told_with_what_it_shows(gain: float, low: float, high: float,
 
 
 def test_constants_are_the_levels_of_the_plans_grid() -> None:
-    tried = constants(plan(levels=5), MARKET, MARKET.seats[0])
+    tried = constants(plan(levels=5), MARKET, MARKET.specs[0])
     prices = [float(one.policy.action[0, 0]) for one in tried]
     reference = float(MARKET.catalogue.reference_price[0])
     assert prices == pytest.approx(np.linspace(0.9, 1.4, 5) * reference)
@@ -130,9 +130,9 @@ def test_constants_are_the_levels_of_the_plans_grid() -> None:
 
 def test_dealers_try_every_offset_with_every_spread() -> None:
     market = scenarios.load("market_making").market()
-    tried = constants(plan("market_making", levels=(3, 4), band=None), market, market.seats[0])
+    tried = constants(plan("market_making", levels=(3, 4), band=None), market, market.specs[0])
     assert len(tried) == 12
-    assert tried[0].policy.action.shape == market.seats[0].action_shape
+    assert tried[0].policy.action.shape == market.specs[0].action_shape
 
 
 def test_the_best_constant_is_the_best_of_all_when_played() -> None:
@@ -141,17 +141,17 @@ def test_the_best_constant_is_the_best_of_all_when_played() -> None:
     best, beats = best_of(one, MARKET, "firm_1", rival, [make(**fixed(0.5))])
     rewards = [
         rollout(MARKET, {**rival, "firm_1": c.policy}, ticks=4).reward[0, 0]
-        for c in constants(one, MARKET, MARKET.seats[0])
+        for c in constants(one, MARKET, MARKET.specs[0])
     ]
     assert best.level == int(np.argmax(rewards)) and beats
     assert not best_of(one, MARKET, "firm_1", rival, [best.policy])[1]  # ties go to the rival
 
 
 def test_a_constant_action_states_its_chance() -> None:
-    seat = MARKET.seats[0]
-    policy = ConstantAction(np.full(seat.action_shape, 1.6))
-    action, memory = policy.act(seat, np.zeros((3, seat.size)), None, None)  # type: ignore[arg-type]
-    assert action.shape == (3, *seat.action_shape) and memory is None
-    assert policy.propensity(seat, np.zeros((3, seat.size)), action, None).tolist() == [1.0] * 3
-    other = policy.propensity(seat, np.zeros((3, seat.size)), action + 0.1, None)
+    spec = MARKET.specs[0]
+    policy = ConstantAction(np.full(spec.action_shape, 1.6))
+    action, memory = policy.act(spec, np.zeros((3, spec.size)), None, None)  # type: ignore[arg-type]
+    assert action.shape == (3, *spec.action_shape) and memory is None
+    assert policy.propensity(spec, np.zeros((3, spec.size)), action, None).tolist() == [1.0] * 3
+    other = policy.propensity(spec, np.zeros((3, spec.size)), action + 0.1, None)
     assert other.tolist() == [0.0] * 3

@@ -10,12 +10,12 @@ pytest.importorskip("torch")
 
 from mos_agents import learners, scenarios  # noqa: E402
 from mos_agents.learners.saving import named  # noqa: E402
-from mos_agents.policies.base import from_spec  # noqa: E402
+from mos_agents.policies.base import from_config  # noqa: E402
 from mos_agents.rollout import play, rollout  # noqa: E402
 from mos_agents.training import best_response, hosted, train  # noqa: E402
+from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.best_response import exploitability  # noqa: E402
 from mos_agents.training.evaluating import evaluated, everybody  # noqa: E402
-from mos_agents.training.seats import Seats  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
 TABLE = {"kind": "q_learning", "levels": 5, "alpha": 0.3, "beta": 0.01}
@@ -32,28 +32,28 @@ def trained(on_cluster):
 
 def prices(trained, policies, markets):
     """[T, B] what firm_2 asks."""
-    seats = trained.seats
-    steps = play(seats.playing, policies, seed=3, ticks=12, markets=markets)
+    assignment = trained.assignment
+    steps = play(assignment.playing, policies, seed=3, ticks=12, markets=markets)
     return np.stack([step.state.quotes.ask[:, 1] for step in steps])
 
 
 def test_a_rival_comes_out_with_the_table_that_it_has_learnt_in_each_market(trained):
     memory = trained.memories["firm_2"]
     assert memory.clock[0] == 3 * 32
-    fresh = trained.seats.playing.seat("firm_2")
-    assert memory.q.shape == from_spec(TABLE).start(fresh, 4).q.shape
-    learnt = (memory.q != from_spec(TABLE).start(fresh, 4).q).reshape(4, -1).sum(axis=1)
+    fresh = trained.assignment.playing.spec("firm_2")
+    assert memory.q.shape == from_config(TABLE).start(fresh, 4).q.shape
+    learnt = (memory.q != from_config(TABLE).start(fresh, 4).q).reshape(4, -1).sum(axis=1)
     assert (learnt > 5).all()
 
 
 def test_a_trained_pair_plays_and_the_rival_chooses_what_its_table_says_is_best(trained):
     pair, table = {**trained.policies, **trained.frozen()}, trained.memories["firm_2"].q
-    learner, seat = from_spec(TABLE), trained.seats.playing.seat("firm_2")
-    steps = list(play(trained.seats.playing, pair, seed=3, ticks=12, markets=4))
+    learner, spec = from_config(TABLE), trained.assignment.playing.spec("firm_2")
+    steps = list(play(trained.assignment.playing, pair, seed=3, ticks=12, markets=4))
     for before, after in pairwise(steps):
-        seen, found = seat.own(before.observation), seat.own(after.observation)
-        rows = table[np.arange(4) * learner.states(seat) + learner.encode(seat, seen)[:, 0]]
-        asked = learner.level_of(seat, found, seat.read(found, "own_ask"))
+        seen, found = spec.own(before.observation), spec.own(after.observation)
+        rows = table[np.arange(4) * learner.states(spec) + learner.encode(spec, seen)[:, 0]]
+        asked = learner.level_of(spec, found, spec.read(found, "own_ask"))
         assert np.array_equal(np.take_along_axis(rows, asked, 1)[:, 0], rows.max(axis=1))
 
 
@@ -66,7 +66,7 @@ def test_one_markets_table_can_be_played_in_all_markets(trained):
 
 def test_a_rivals_memory_can_be_kept_and_played_from_its_file(trained, tmp_path):
     learners.save(tmp_path / "firm_2.npz", trained.memories["firm_2"])
-    read = from_spec({"kind": "frozen", "policy": TABLE, "path": str(tmp_path / "firm_2.npz")})
+    read = from_config({"kind": "frozen", "policy": TABLE, "path": str(tmp_path / "firm_2.npz")})
     ours, theirs = (
         prices(trained, {**trained.policies, "firm_2": one}, 4)
         for one in (read, trained.frozen()["firm_2"])
@@ -77,18 +77,18 @@ def test_a_rivals_memory_can_be_kept_and_played_from_its_file(trained, tmp_path)
 @pytest.mark.parametrize("kind", ["q_learning", "wolf_phc", "sarsa"])
 def test_memories_of_runners_side_by_side_are_the_memory_of_all_markets(kind):
     policy = {"kind": kind, "levels": 5}
-    seats = Seats.of(rivalry(policy))
-    (seat, made) = hosted.learners(seats)["firm_2"]
+    assignment = TrainingAssignment.of(rivalry(policy))
+    (spec, made) = hosted.learners(assignment)["firm_2"]
 
     def learnt(numbers):
-        batch = seats.markets("training", numbers)
+        batch = assignment.markets("training", numbers)
         batch.reset()
         for price in np.linspace(1.2, 2.0, 30):
             batch.step(np.full(batch.action_shape, price))
         return batch.memories["firm_2"]
 
     whole = dict(named(learnt([0, 1, 2, 3])))
-    parts = dict(named(hosted.joined(seat, made, [learnt([0, 1, 2]), learnt([3])])))
+    parts = dict(named(hosted.joined(spec, made, [learnt([0, 1, 2]), learnt([3])])))
     assert parts.keys() == whole.keys()
     assert all(np.array_equal(parts[name], array) for name, array in whole.items())
 
@@ -97,27 +97,27 @@ def test_a_learner_that_something_is_wrapped_around_comes_out_as_well(on_cluster
     wrapped = {"kind": "epsilon_greedy", "epsilon": 0.1, "policy": TABLE}
     trained = train(rivalry(wrapped))
     assert not rollout(
-        trained.seats.playing, {**trained.policies, **trained.frozen()}, ticks=5, markets=4
+        trained.assignment.playing, {**trained.policies, **trained.frozen()}, ticks=5, markets=4
     ).faults
 
 
 def test_who_does_not_learn_or_begins_anew_with_every_episode_has_no_memory_to_show():
-    assert not hosted.learners(Seats.of(rivalry({"kind": "hold"})))
-    assert not hosted.learners(Seats.of(rivalry(keep_memories=False)))
+    assert not hosted.learners(TrainingAssignment.of(rivalry({"kind": "hold"})))
+    assert not hosted.learners(TrainingAssignment.of(rivalry(keep_memories=False)))
 
 
 def test_evaluations_are_played_against_what_the_others_have_learnt(trained):
-    seats, networks = trained.seats, trained.networks
-    policies, markets = everybody(seats, networks, trained.memories)
-    assert markets == 4 and seats.plan.evaluation_markets == 2
+    assignment, networks = trained.assignment, trained.networks
+    policies, markets = everybody(assignment, networks, trained.memories)
+    assert markets == 4 and assignment.plan.evaluation_markets == 2
     assert isinstance(policies["firm_2"], learners.Frozen)
-    learnt, faults = evaluated(seats, networks, trained.memories)
+    learnt, faults = evaluated(assignment, networks, trained.memories)
     assert not faults
     pair = {**trained.policies, **trained.frozen()}
-    luck = seats.seed("evaluation")
-    steps = list(play(seats.playing, pair, seed=luck, markets=4))
+    luck = assignment.seed("evaluation")
+    steps = list(play(assignment.playing, pair, seed=luck, markets=4))
     assert learnt["firm_1"] == pytest.approx(np.mean([step.reward[:, 0] for step in steps]))
-    assert learnt != evaluated(seats, networks)[0]
+    assert learnt != evaluated(assignment, networks)[0]
 
 
 def test_what_a_training_leaves_plays_the_table_that_was_learnt_beside_the_network(

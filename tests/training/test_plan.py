@@ -12,8 +12,8 @@ from mos_agents.learners import Network, save_network
 from mos_agents.learners.network import Categorical, Layer, Signature
 from mos_agents.market.types import InputError
 from mos_agents.training import TrainingPlan, check, state
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.normalising import from_arrays, pilot, to_arrays
-from mos_agents.training.seats import Seats
 from tests.training.worlds import game, small
 
 IN_TURN = game(schedule={"kind": "alternating"})
@@ -89,12 +89,12 @@ def test_a_plan_that_does_not_fit_its_market_is_refused_in_one_line(changes, tol
 
 @pytest.mark.parametrize("turn", [(1, 0), (2, 0), (2, 1), (3, 5), (7, 2)])
 def test_in_as_many_ticks_as_a_policy_waits_a_move_of_it_is_over(turn):
-    seat = Seats.of(small()).policies[0]
+    policy = TrainingAssignment.of(small()).policies[0]
     period, first = turn
     for horizon in range(1, 30):
         own = [t >= 0 and (t - first) % period == 0 for t in range(horizon)]
         over = 20 * [mine and any(own[:t]) for t, mine in enumerate(own)]
-        waits = dataclasses.replace(seat, turns=(turn,)).waits(horizon)
+        waits = dataclasses.replace(policy, turns=(turn,)).waits(horizon)
         if waits is None:
             assert not any(over)
             continue
@@ -114,8 +114,8 @@ def test_in_as_many_ticks_as_a_policy_waits_a_move_of_it_is_over(turn):
 )
 def test_policies_are_shared_as_the_plan_says(sharing, groups):
     agents = ("platform", "firm_1", "firm_2")
-    seats = Seats.of(TrainingPlan("retail", agents=agents, sharing=sharing))
-    assert {p.name: len(p.agents) for p in seats.policies} == groups
+    assignment = TrainingAssignment.of(TrainingPlan("retail", agents=agents, sharing=sharing))
+    assert {p.name: len(p.agents) for p in assignment.policies} == groups
 
 
 def test_the_facts_of_a_plan_make_the_same_plan():
@@ -128,23 +128,25 @@ def test_the_facts_of_a_plan_make_the_same_plan():
 
 
 def test_actions_are_within_the_band_and_at_its_ends():
-    (policy,) = Seats.of(small()).policies
+    (policy,) = TrainingAssignment.of(small()).policies
     low, high = policy.placed(np.array([[-3.0], [3.0]]))[:, 0, 0]
     assert (low, high) == pytest.approx((0.6 * 1.4729266646604, 2 * 1.4729266646604))
 
 
 def test_learning_pilot_and_evaluation_have_luck_of_their_own():
-    seats = Seats.of(small())
-    seeds = {seats.seed(purpose) for purpose in ("training", "pilot", "evaluation")}
+    assignment = TrainingAssignment.of(small())
+    seeds = {assignment.seed(purpose) for purpose in ("training", "pilot", "evaluation")}
     assert len(seeds) == 3
-    assert seats.seed("training") != Seats.of(small(seed=1)).seed("training")
+    assert assignment.seed("training") != TrainingAssignment.of(small(seed=1)).seed("training")
 
 
 def test_the_pilot_measures_what_is_seen_and_earned_and_says_the_same_each_time():
-    seats = Seats.of(small(policies={"firm_2": {"kind": "uniform", "low": 1.2, "high": 1.9}}))
-    norms = pilot(seats)
+    assignment = TrainingAssignment.of(
+        small(policies={"firm_2": {"kind": "uniform", "low": 1.2, "high": 1.9}})
+    )
+    norms = pilot(assignment)
     norm = norms["firm_1"]
-    own = seats.policies[0].seat
+    own = assignment.policies[0].spec
     # Prices drawn evenly from the band: mean in its middle, deviation its width over root 12. What
     # is seen first in an episode is the opening price: one tick in fifty.
     middle, width = 1.3 * 1.4729266646604, 1.4 * 1.4729266646604
@@ -152,12 +154,12 @@ def test_the_pilot_measures_what_is_seen_and_earned_and_says_the_same_each_time(
     assert norm.shift[ask] == pytest.approx(middle, rel=0.02)
     assert norm.scale[ask] == pytest.approx(width / np.sqrt(12.0), rel=0.03)
     assert norm.seen(norm.shift[None]).tolist() == [[0.0] * own.size]
-    again = from_arrays(to_arrays(pilot(seats)), ["firm_1"])["firm_1"]
+    again = from_arrays(to_arrays(pilot(assignment)), ["firm_1"])["firm_1"]
     assert all(np.array_equal(a, b) for a, b in zip(norm, again, strict=True))
 
 
 def test_without_a_pilot_nothing_is_changed():
-    norm = pilot(Seats.of(small(normalise="none")))["firm_1"]
+    norm = pilot(TrainingAssignment.of(small(normalise="none")))["firm_1"]
     x = np.array([[1e6, -1e6] * 5])
     assert (norm.seen(x) == x.astype(np.float32)).all()
     assert norm.earned(np.array([3.0])) == 3.0
@@ -174,7 +176,7 @@ def test_a_state_comes_back_as_it_was_and_holds_nothing_that_runs():
         state.from_bytes(b"nonsense", "x")
 
 
-def test_a_plan_and_its_seats_need_no_pytorch():
+def test_a_plan_and_its_assignment_need_no_pytorch():
     program = (
         "import sys\n"
         "from mos_agents.training import TrainingPlan, check\n"
@@ -190,22 +192,26 @@ def test_a_scenario_may_be_given_by_name():
 
 
 def test_who_is_told_what_to_play_does_not_learn():
-    seats = Seats.of(TrainingPlan(game(), policies={"firm_2": {"kind": "hold"}}))
-    assert seats.agents == seats.plan.agents == ("firm_1",)
+    assignment = TrainingAssignment.of(TrainingPlan(game(), policies={"firm_2": {"kind": "hold"}}))
+    assert assignment.agents == assignment.plan.agents == ("firm_1",)
     with pytest.raises(InputError, match="'firm_2' learns, and is told what to play"):
-        Seats.of(TrainingPlan(game(), agents=("firm_2",), policies={"firm_2": {"kind": "hold"}}))
+        TrainingAssignment.of(
+            TrainingPlan(game(), agents=("firm_2",), policies={"firm_2": {"kind": "hold"}})
+        )
 
 
 def test_a_rivals_network_goes_along_with_the_plan_and_not_as_a_path(tmp_path):
     path = tmp_path / "rival.npz"
-    seat = Seats.of(TrainingPlan(game(), agents=("firm_2",), actions="discrete")).policies[0]
-    layer = Layer(np.zeros((seat.size, seat.levels)), np.arange(float(seat.levels)))
-    save_network(path, Network(Signature.of(seat.seat), (layer,), Categorical(seat.grid)))
+    policy = TrainingAssignment.of(
+        TrainingPlan(game(), agents=("firm_2",), actions="discrete")
+    ).policies[0]
+    layer = Layer(np.zeros((policy.size, policy.levels)), np.arange(float(policy.levels)))
+    save_network(path, Network(Signature.of(policy.spec), (layer,), Categorical(policy.grid)))
     rival = {"firm_2": {"kind": "network", "path": str(path)}}
     plan = TrainingPlan(game(), agents=("firm_1",), policies=rival)
     path.unlink()
     again = TrainingPlan.from_facts(plan.described())
     assert again.policies == plan.policies
-    assert "firm_2" not in Seats.of(again).agents
+    assert "firm_2" not in TrainingAssignment.of(again).agents
     with pytest.raises(InputError, match=r"rival.npz: cannot be read"):
         TrainingPlan(game(), agents=("firm_1",), policies=rival)

@@ -6,7 +6,7 @@ import pytest
 
 from mos_agents.market.types import InputError
 from mos_agents.training import check, room
-from mos_agents.training.seats import Seats
+from mos_agents.training.assignment import TrainingAssignment
 from tests.training.worlds import small
 
 GB = 10**9
@@ -26,13 +26,13 @@ def test_as_many_markets_as_are_told_fit_and_one_more_does_not(algo, changes, mo
 
 def test_workers_elsewhere_are_not_counted_here(monkeypatch):
     monkeypatch.setattr(room, "memory", lambda: 4 * GB)
-    seats = Seats.of(small(workers=4))
-    each = 4 * room.learnt(seats)
+    assignment = TrainingAssignment.of(small(workers=4))
+    each = 4 * room.learnt(assignment)
     markets = int(0.79 * 4 * GB / each)
-    seats = Seats.of(small(workers=4, markets=markets, evaluate_every=0))
-    room.check_room(seats)
+    assignment = TrainingAssignment.of(small(workers=4, markets=markets, evaluate_every=0))
+    room.check_room(assignment)
     with pytest.raises(InputError, match=f"markets={markets}"):
-        room.check_room(seats, workers=True)
+        room.check_room(assignment, workers=True)
 
 
 def test_evaluation_markets_count_too(monkeypatch):

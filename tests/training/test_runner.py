@@ -14,6 +14,7 @@ from mos_agents.policies.rules import Hold  # noqa: E402
 from mos_agents.runs.files import RunError  # noqa: E402
 from mos_agents.training import TrainingPlan, check, loop, normalising, train  # noqa: E402
 from mos_agents.training.algorithms import configured  # noqa: E402
+from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.choosing import chooser  # noqa: E402
 from mos_agents.training.figures import recorded  # noqa: E402
 from mos_agents.training.fragments import Fragment, Rollout  # noqa: E402
@@ -21,13 +22,12 @@ from mos_agents.training.learning import estimated, estimated_in_turn  # noqa: E
 from mos_agents.training.normalising import pilot  # noqa: E402
 from mos_agents.training.replay import Replay  # noqa: E402
 from mos_agents.training.runner import BatchRunner  # noqa: E402
-from mos_agents.training.seats import Seats  # noqa: E402
 from tests.training.worlds import game, small  # noqa: E402
 
 
 def runner(**changes):
-    seats = Seats.of(small(**changes))
-    return BatchRunner(config=configured(seats, pilot(seats)))
+    assignment = TrainingAssignment.of(small(**changes))
+    return BatchRunner(config=configured(assignment, pilot(assignment)))
 
 
 LEARNS_TOO = {"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}}
@@ -46,24 +46,24 @@ def test_what_a_fragment_holds_is_what_the_markets_do_upon_its_actions(case):
     made = runner(**CASES[case])
     fragments = made.sample(num_timesteps=70 * 4)  # episodes are 50 ticks
     assert [f.ticks for f in fragments] == [50, 20]
-    seats, norms = made.seats, made.norms
-    markets = seats.markets("training", 4)
-    how = {p.name: chooser(seats.plan.algo, p) for p in seats.policies}
+    assignment, norms = made.assignment, made.norms
+    markets = assignment.markets("training", 4)
+    how = {p.name: chooser(assignment.plan.algo, p) for p in assignment.policies}
     for fragment in fragments:
         observation = markets.reset()
         for t in range(fragment.ticks + 1):
-            for policy in seats.policies:
+            for policy in assignment.policies:
                 rows = np.concatenate([observation[:, markets.columns[a]] for a in policy.agents])
                 told = fragment.policies[policy.name].observations[t]
                 assert np.array_equal(told, norms[policy.name].seen(rows))
             if t == fragment.ticks:
                 break
             actions = {}
-            for policy in seats.policies:
+            for policy in assignment.policies:
                 placed = how[policy.name].placed(fragment.policies[policy.name].actions[t])
                 actions |= {a: placed[4 * i : 4 * i + 4] for i, a in enumerate(policy.agents)}
             observation, reward, _, _ = markets.step(actions)
-            for policy in seats.policies:
+            for policy in assignment.policies:
                 own = np.concatenate([reward[:, markets.agents.index(a)] for a in policy.agents])
                 told = fragment.policies[policy.name].rewards[t]
                 assert np.array_equal(told, norms[policy.name].earned(own))
@@ -92,7 +92,7 @@ def test_decisions_that_fail_among_the_others_are_counted_over_stretches_and_epi
         made.sample(num_timesteps=ticks * 4)
         result = MetricsLogger(root=True)
         result.aggregate([made.get_metrics()], key=ENV_RUNNER_RESULTS)
-        record = recorded(made.seats, result.reduce())
+        record = recorded(made.assignment, result.reduce())
         told.append(record.get("faults/firm_2", 0))
     assert len(calls) == 120 and told == [2 * 4, 11 * 4, 7 * 4, 20 * 4]
 
@@ -109,21 +109,21 @@ def test_chances_are_those_that_the_algorithm_computes_itself(case):
 
 
 def test_draws_have_the_distribution_that_the_outputs_say():
-    seats = Seats.of(small(actions="discrete"))
-    how = chooser("ppo", seats.policies[0])
+    assignment = TrainingAssignment.of(small(actions="discrete"))
+    how = chooser("ppo", assignment.policies[0])
     logits = np.array([0.0, 1.0, 2.0, -1.0, 0.5], np.float32)
     uniforms = (np.arange(20_000)[:, None] + 0.5) / 20_000
     drawn = how.drawn(np.tile(logits, (20_000, 1)), uniforms)
     wanted = np.exp(logits) / np.exp(logits).sum()
     assert np.bincount(drawn, minlength=5) / 20_000 == pytest.approx(wanted, abs=1e-3)
-    normal = chooser("ppo", Seats.of(small()).policies[0])
+    normal = chooser("ppo", TrainingAssignment.of(small()).policies[0])
     numbers = normal.drawn(np.tile(np.float32([0.3, -1.0]), (20_000, 1)), uniforms)
     assert numbers.mean() == pytest.approx(0.3, abs=1e-3)
     assert numbers.std() == pytest.approx(np.exp(-1.0), rel=1e-2)
 
 
 def test_worths_are_tried_with_the_chance_that_is_set():
-    how = chooser("dqn", Seats.of(small("dqn")).policies[0], epsilon=0.25)
+    how = chooser("dqn", TrainingAssignment.of(small("dqn")).policies[0], epsilon=0.25)
     rng = np.random.default_rng(0)
     drawn = how.drawn(np.tile(np.float32([0, 0, 9, 0, 0]), (40_000, 1)), rng.random((40_000, 2)))
     assert (drawn == 2).mean() == pytest.approx(0.75 + 0.25 / 5, abs=0.01)
@@ -218,8 +218,8 @@ def test_each_own_move_is_learnt_from_once_with_what_came_until_the_next(case, l
     memory = Replay(10_000, 1, 0.5, np.random.default_rng(0))
     fragments = [f for n in lengths for f in made.sample(num_timesteps=n * 4)]
     memory.add(fragments)
-    seats, markets = made.seats, made.seats.markets("training", 4)
-    policy = seats.policies[0]
+    assignment, markets = made.assignment, made.assignment.markets("training", 4)
+    policy = assignment.policies[0]
     count, norm = len(policy.agents), made.norms[policy.name]
     observation, wanted = markets.reset(), []
     going: list = [None] * (4 * count)
@@ -363,7 +363,7 @@ def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_started
 
     monkeypatch.setattr(loop, "cluster", started)
     monkeypatch.setattr(loop, "joined", started)
-    monkeypatch.setattr(normalising.Seats, "markets", started)
+    monkeypatch.setattr(normalising.TrainingAssignment, "markets", started)
     plan = TrainingPlan("pricing_game", algo, hyper=hyper, markets=2, ticks=8)
     for verb in (check, train):
         with pytest.raises(InputError, match=told) as caught:
@@ -372,5 +372,5 @@ def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_started
 
 
 def test_settings_of_rllib_are_passed_on():
-    seats = Seats.of(small(hyper={"num_epochs": 3}))
-    assert configured(seats, pilot(seats)).num_epochs == 3
+    assignment = TrainingAssignment.of(small(hyper={"num_epochs": 3}))
+    assert configured(assignment, pilot(assignment)).num_epochs == 3

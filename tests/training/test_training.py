@@ -15,8 +15,8 @@ from mos_agents.rollout import play  # noqa: E402
 from mos_agents.runs import RunError  # noqa: E402
 from mos_agents.training import evaluating, loop, read_training, resume, train  # noqa: E402
 from mos_agents.training import folder as folders  # noqa: E402
+from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
-from mos_agents.training.seats import Seats  # noqa: E402
 from mos_agents.training.session import Session  # noqa: E402
 from tests.training.worlds import game, small  # noqa: E402
 
@@ -85,14 +85,14 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_network_that_comes_out_gives_the_outputs_of_the_module(case, on_cluster):
     plan = CASES[case]
-    seats = Seats.of(plan)
-    session = Session(seats, pilot(seats))
+    assignment = TrainingAssignment.of(plan)
+    session = Session(assignment, pilot(assignment))
     try:
         session.once()
         network = session.networks()["firm_1"]
         runner, norm = session.algorithm.env_runner, session.norms["firm_1"]
         runner.module.set_state(session.learner.module.get_state(inference_only=True))
-        batch = seats.markets("evaluation", 40)
+        batch = assignment.markets("evaluation", 40)
         batch.reset()
         rng = np.random.default_rng(0)
         actions = rng.integers(5, size=(40, 1)) if plan.discrete else rng.uniform(1, 2, (40, 1, 1))
@@ -105,7 +105,7 @@ def test_the_network_that_comes_out_gives_the_outputs_of_the_module(case, on_clu
     if plan.algo == "dqn":  # worths up to a constant
         ours, theirs = (x - x.mean(axis=1, keepdims=True) for x in (ours, theirs))
     if not plan.discrete:
-        placed = seats.policies[0].placed(best)
+        placed = assignment.policies[0].placed(best)
         assert quoted(network.head, ours[:, :1]) == pytest.approx(placed, rel=1e-5, abs=1e-6)
         theirs = theirs[:, : ours.shape[1]]
     else:
@@ -132,9 +132,9 @@ def test_what_was_trained_plays_from_its_folder(on_cluster, tmp_path):
 
 def test_evaluations_are_what_a_rollout_of_the_trained_policies_earns(on_cluster):
     trained = train(small(iterations=2, evaluate_every=2))
-    plan, seats = trained.seats.plan, trained.seats
+    plan, assignment = trained.assignment.plan, trained.assignment
     policies = {**plan.scenario.policies(), "firm_2": {"kind": "hold"}, **trained.policies}
-    steps = play(seats.playing, policies, seed=seats.seed("evaluation"), markets=2)
+    steps = play(assignment.playing, policies, seed=assignment.seed("evaluation"), markets=2)
     mean = np.mean([step.reward[:, 0].mean() for step in steps])
     assert trained.history[-1]["evaluation/firm_1"] == pytest.approx(mean)
 

@@ -159,7 +159,7 @@ def _play(iterations: int, work: Callable[[Any], Any]) -> None:
     for line in fault_lines(trained.history, as_facts(trained.faults)):
         say(line)
     say(f"trained {plural(last['iteration'], 'iteration')}, {last['steps']:,} market ticks{told}")
-    for agent in trained.seats.agents:
+    for agent in trained.assignment.agents:
         found = next((r for r in reversed(trained.history) if f"evaluation/{agent}" in r), None)
         if found is not None:
             say(f"  {agent}: reward {found[f'evaluation/{agent}']:.6g} a tick without exploring")

@@ -1,4 +1,4 @@
-"""A participant's seat: what it knows of its place before it plays, and how it is heard."""
+"""The specification of a participant: its listings, its limits, and what it observes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mos_agents.market.types import Array, InputError, IntArray, Layout, QuoteRe
 
 @short_repr
 @dataclass(frozen=True)
-class Seat:
+class ParticipantSpec:
     """What a participant knows before it plays: its listings, its limits, what it will see.
 
     low, high: [L_n, A] limits of its actions.

@@ -1,4 +1,4 @@
-"""Where learners sit: the batch of markets they play in, and who shares which policy."""
+"""Assigns policies to the participants that learn, and makes the batch of markets they play in."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from envs.assignment import Assignment, assign
 from envs.batched import BatchedMarket
 from envs.choices import price_grids
-from envs.seating import Seating, give_out
 from mos_agents.learners.network import Signature
 from mos_agents.market.printing import short_repr
 from mos_agents.market.random import purpose_number
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.runs.names import file_stem
@@ -25,7 +25,7 @@ PURPOSES = {"training": 0, "pilot": 1, "evaluation": 2}
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class PolicySeat:
+class PolicyAssignment:
     """One policy and those who share it: alike in all that a network could tell.
 
     low, high: [L_n, A] what -1 and 1 stand for where actions are numbers. grid: [L_n, m, A] where
@@ -35,7 +35,7 @@ class PolicySeat:
 
     name: str
     agents: tuple[str, ...]
-    seat: Seat
+    spec: ParticipantSpec
     low: Array
     high: Array
     grid: Array | None
@@ -44,7 +44,7 @@ class PolicySeat:
     @property
     def size(self) -> int:
         """D, the length of an observation."""
-        return self.seat.size
+        return self.spec.size
 
     @property
     def levels(self) -> int:
@@ -70,7 +70,7 @@ class PolicySeat:
 
     @property
     def listings(self) -> int:
-        return self.seat.action_shape[0]
+        return self.spec.action_shape[0]
 
     def placed(self, unit: Array) -> Array:
         """[R, L_n, A] actions from numbers [R, L_n * A] on the scale on which bounds are -1, 1."""
@@ -82,58 +82,59 @@ class PolicySeat:
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Seats:
+class TrainingAssignment:
     """The plan's learners: their policies, in the order of the first of each.
 
-    seating: the market as it is trained in, who learns, and what the others play.
+    participants: the market as it is trained in, who learns, and what the others play.
     """
 
     plan: TrainingPlan
-    seating: Seating
-    policies: tuple[PolicySeat, ...]
+    participants: Assignment
+    policies: tuple[PolicyAssignment, ...]
 
     @property
     def playing(self) -> Market:
         """The market as it is trained in."""
-        return self.seating.market
+        return self.participants.market
 
     @property
     def agents(self) -> tuple[str, ...]:
         """Who learns, in roster order."""
-        return self.seating.names
+        return self.participants.names
 
     @classmethod
-    def of(cls, plan: TrainingPlan) -> Seats:
-        """Seat everybody. Raises InputError in one line where the plan does not fit its market."""
-        seating = give_out(plan.scenario, plan.agents, plan.policies, plan.horizon)
-        told = [name for name in seating.names if name in plan.policies]
+    def of(cls, plan: TrainingPlan) -> TrainingAssignment:
+        """Assign everybody. Raises InputError in one line where the plan does not fit its
+        market."""
+        assignment = assign(plan.scenario, plan.agents, plan.policies, plan.horizon)
+        told = [name for name in assignment.names if name in plan.policies]
         if told and plan.agents is None:  # who is told what to play does not learn
-            agents = tuple(name for name in seating.names if name not in told)
+            agents = tuple(name for name in assignment.names if name not in told)
             if not agents:
                 raise InputError(
                     f"policies: all of {', '.join(told)} are given; nobody is to learn"
                 )
             plan = plan.changed(agents=agents)
-            seating = give_out(plan.scenario, agents, plan.policies, plan.horizon)
+            assignment = assign(plan.scenario, agents, plan.policies, plan.horizon)
         elif told:
             raise InputError(
                 f"policies: {told[0]!r} learns, and is told what to play as well; leave it out of "
                 "one of the two"
             )
-        market = seating.market
-        grids = price_grids(market, seating.outside, plan.levels, plan.band, plan.grid)
-        own: dict[str, tuple[Seat, list[Array]]] = {}
-        for seat in seating.outside:
-            count = seat.action_shape[0]
-            own[seat.name], grids = (seat, grids[:count]), grids[count:]
+        market = assignment.market
+        grids = price_grids(market, assignment.outside, plan.levels, plan.band, plan.grid)
+        own: dict[str, tuple[ParticipantSpec, list[Array]]] = {}
+        for spec in assignment.outside:
+            count = spec.action_shape[0]
+            own[spec.name], grids = (spec, grids[:count]), grids[count:]
         made = []
-        for name, seats in _groups(plan.sharing, seating.outside).items():
-            _check_alike(plan, name, seats, own)
-            seat, tables = own[seats[0].name]
-            turns = tuple(sorted({s.turn for s in seats}))
-            names = tuple(s.name for s in seats)
-            made.append(_policy(plan, name, names, seat, tables, turns, market.horizon))
-        return cls(plan, seating, tuple(made))
+        for name, specs in _groups(plan.sharing, assignment.outside).items():
+            _check_alike(plan, name, specs, own)
+            spec, tables = own[specs[0].name]
+            turns = tuple(sorted({s.turn for s in specs}))
+            names = tuple(s.name for s in specs)
+            made.append(_policy(plan, name, names, spec, tables, turns, market.horizon))
+        return cls(plan, assignment, tuple(made))
 
     def seed(self, purpose: str) -> int:
         """The seed of the first episode of a purpose: learners never see the evaluation's."""
@@ -162,12 +163,14 @@ class Seats:
         )
 
 
-def _groups(sharing: str, outside: Sequence[Seat]) -> Mapping[str, list[Seat]]:
-    groups: dict[str, list[Seat]] = {}
-    for seat in outside:
-        own = _module(seat.name)
-        name = {"independent": own, "shared": "shared", "by-role": seat.role}[sharing]
-        groups.setdefault(name, []).append(seat)
+def _groups(
+    sharing: str, outside: Sequence[ParticipantSpec]
+) -> Mapping[str, list[ParticipantSpec]]:
+    groups: dict[str, list[ParticipantSpec]] = {}
+    for spec in outside:
+        own = _module(spec.name)
+        name = {"independent": own, "shared": "shared", "by-role": spec.role}[sharing]
+        groups.setdefault(name, []).append(spec)
     return groups
 
 
@@ -179,21 +182,21 @@ def _module(name: str) -> str:
 
 
 def _check_alike(
-    plan: TrainingPlan, name: str, seats: Sequence[Seat], own: Mapping[str, Any]
+    plan: TrainingPlan, name: str, specs: Sequence[ParticipantSpec], own: Mapping[str, Any]
 ) -> None:
-    first = seats[0]
-    for seat in seats[1:]:
-        different = Signature.of(first).difference(Signature.of(seat))
+    first = specs[0]
+    for spec in specs[1:]:
+        different = Signature.of(first).difference(Signature.of(spec))
         if different is None:
-            ours, theirs = own[first.name][1], own[seat.name][1]
+            ours, theirs = own[first.name][1], own[spec.name][1]
             if any(a.shape != b.shape or (a != b).any() for a, b in zip(ours, theirs, strict=True)):
                 different = "another range of actions"
         if different is not None:
             told = different.replace(" when trained", f" at {first.name}").replace(
-                " here", f" at {seat.name}"
+                " here", f" at {spec.name}"
             )
             raise InputError(
-                f"policies={plan.sharing!r}: {first.name} and {seat.name} cannot share one: "
+                f"policies={plan.sharing!r}: {first.name} and {spec.name} cannot share one: "
                 f"{told}; try {'by-role or ' * (plan.sharing == 'shared')}independent"
             )
 
@@ -202,26 +205,26 @@ def _policy(
     plan: TrainingPlan,
     name: str,
     agents: tuple[str, ...],
-    seat: Seat,
+    spec: ParticipantSpec,
     tables: Sequence[Array],
     turns: tuple[tuple[int, int], ...],
     horizon: int,
-) -> PolicySeat:
+) -> PolicyAssignment:
     low = np.array([table.min(axis=0) for table in tables])
     high = np.array([table.max(axis=0) for table in tables])
     grid = np.stack(tables) if plan.discrete else None
     if plan.algo == "dqn" and len(tables) > 1:
         raise InputError(
-            f"algo='dqn' chooses one level at a time, and {seat.name} has {len(tables)} listings; "
+            f"algo='dqn' chooses one level at a time, and {spec.name} has {len(tables)} listings; "
             "train with ppo or appo, or on one instrument (such as --set products=1)"
         )
-    made = PolicySeat(name, agents, seat, low, high, grid, turns)
+    made = PolicyAssignment(name, agents, spec, low, high, grid, turns)
     if made.in_turn:
         _check_turns(plan, made, horizon)
     return made
 
 
-def _check_turns(plan: TrainingPlan, policy: PolicySeat, horizon: int) -> None:
+def _check_turns(plan: TrainingPlan, policy: PolicyAssignment, horizon: int) -> None:
     name, longest = policy.name, max(period for period, _ in policy.turns)
     if plan.algo == "appo":
         raise InputError(

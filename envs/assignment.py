@@ -1,7 +1,7 @@
-"""Who plays from outside and who from inside: the seats of a market and one episode of it.
+"""Which participants the caller controls and which play their own policies; one episode of them.
 
-An environment lends some seats of a market to learners outside. Whoever sits on the others plays
-its own policy, with the streams that carry its name, exactly as in `mos_agents.rollout.play`.
+An environment hands some participants of a market to learners outside. Each of the others plays its
+own policy, with the streams that carry its name, exactly as in `mos_agents.rollout.play`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from mos_agents import scenarios
 from mos_agents.learners.saving import filled
 from mos_agents.market.random import Streams, purpose_number
 from mos_agents.market.rewards import Objective
-from mos_agents.market.seat import Seat
+from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies import Policy
-from mos_agents.policies.base import from_spec
+from mos_agents.policies.base import from_config
 from mos_agents.policies.guard import check_on_fault, started
 from mos_agents.policies.rules import Hold
 from mos_agents.rollout import Fault, Table
@@ -35,27 +35,27 @@ MODULES = {"posted_price": "retail_v0", "two_sided": "market_making_v0", "sealed
 
 
 @dataclass(frozen=True, eq=False)
-class Seating:
-    """A market whose seats are given out: `outside` to learners, `inside` to policies."""
+class Assignment:
+    """A market whose participants are assigned: `outside` to learners, `inside` to policies."""
 
     market: Market
-    outside: tuple[Seat, ...]
-    inside: tuple[Seat, ...]
+    outside: tuple[ParticipantSpec, ...]
+    inside: tuple[ParticipantSpec, ...]
     policies: Mapping[str, Policy]
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(seat.name for seat in self.outside)
+        return tuple(spec.name for spec in self.outside)
 
 
-def give_out(
+def assign(
     source: Source,
     agents: Sequence[str] | None = None,
     policies: Mapping[str, Any] | None = None,
     horizon: int | None = None,
     weights: Mapping[str, float] | None = None,
-) -> Seating:
-    """Who sits where, in a market or scenario (as such, or by its name or path).
+) -> Assignment:
+    """Assign the participants of a market or scenario (as such, or by its name or path).
 
     agents: who is played from outside. None: every participant of a bare market; of a scenario,
         all but those whose own policy is to hold their opening price (and all, if all hold).
@@ -72,19 +72,19 @@ def give_out(
         old = market.rewards
         made = replace(old, weights=dict(weights)) if isinstance(old, Objective) else None
         market = market.with_parts(rewards=made or Objective(dict(weights)))
-    played = {**own, **{k: from_spec(v) for k, v in (policies or {}).items()}}
+    played = {**own, **{k: from_config(v) for k, v in (policies or {}).items()}}
     for name in played:
         _known(name, "policies", market)
     chosen = _chosen(agents, market, own)
-    inside = tuple(seat for seat in market.seats if seat.name not in chosen)
-    for seat in inside:
-        if seat.name not in played:
+    inside = tuple(spec for spec in market.specs if spec.name not in chosen)
+    for spec in inside:
+        if spec.name not in played:
             raise InputError(
-                f"policies: {seat.name!r} plays inside and has none; give "
-                f"policies={{{seat.name!r}: ...}} or name it in agents"
+                f"policies: {spec.name!r} plays inside and has none; give "
+                f"policies={{{spec.name!r}: ...}} or name it in agents"
             )
-    outside = tuple(seat for seat in market.seats if seat.name in chosen)
-    return Seating(market, outside, inside, {seat.name: played[seat.name] for seat in inside})
+    outside = tuple(spec for spec in market.specs if spec.name in chosen)
+    return Assignment(market, outside, inside, {spec.name: played[spec.name] for spec in inside})
 
 
 def episode_ticks(horizon: Any, max_cycles: Any) -> Any:
@@ -158,20 +158,21 @@ class Episode:
 
     def __init__(
         self,
-        seating: Seating,
+        assignment: Assignment,
         numbers: IntArray,
         keep_memories: bool = False,
         on_fault: str = "raise",
     ) -> None:
-        self.seating, self.market = seating, seating.market
+        self.assignment, self.market = assignment, assignment.market
         self._keep, self._on_fault = keep_memories, check_on_fault(on_fault)
         if keep_memories:
-            _check_turns(seating)
+            _check_turns(assignment)
         self.numbers, self.batch = numbers, len(numbers)
         self.hosted: Table | None = None
         self._streams = Streams.of(0, numbers)  # raises if these are no market numbers
         self._rows = np.concatenate(
-            [np.arange(s.listings.start, s.listings.stop) for s in seating.inside] or [np.empty(0)]
+            [np.arange(s.listings.start, s.listings.stop) for s in assignment.inside]
+            or [np.empty(0)]
         ).astype(np.int64)
 
     def start(self, seed: int) -> Array:
@@ -179,19 +180,19 @@ class Episode:
         market = self.market
         kept = self.hosted.memories if self._keep and self.hosted else None
         self._streams = Streams.of(seed, self.numbers)
-        self._seat(seed, kept)
+        self._assign(seed, kept)
         self.state: State = market.start(self.batch)
         self.observation: Array = market.first_observation(self.state, self._streams.at(0))
         if kept is None:
             self._reward = np.zeros((self.batch, market.layout.N))
         return self.observation
 
-    def _seat(self, seed: int, memories: list[Any] | None = None) -> None:
-        inside = self.seating.inside
-        policies = tuple(self.seating.policies[seat.name] for seat in inside)
+    def _assign(self, seed: int, memories: list[Any] | None = None) -> None:
+        inside = self.assignment.inside
+        policies = tuple(self.assignment.policies[spec.name] for spec in inside)
         if memories is None:
             memories = [started(p, s, self.batch) for p, s in zip(policies, inside, strict=True)]
-        luck = tuple(Streams.of(seed, self.numbers, seat.name) for seat in inside)
+        luck = tuple(Streams.of(seed, self.numbers, spec.name) for spec in inside)
         hosted = Table(inside, policies, memories, luck, self.batch, on_fault=self._on_fault)
         self.hosted = hosted if inside else None
 
@@ -234,14 +235,14 @@ class Episode:
         return step
 
 
-def _check_turns(seating: Seating) -> None:
+def _check_turns(assignment: Assignment) -> None:
     """InputError where a learner inside would lose count of its turns at an episode's end."""
-    horizon = seating.market.horizon
-    for seat in seating.inside:
-        period = seat.turn[0]
-        if period and horizon % period and hasattr(seating.policies[seat.name], "learn"):
+    horizon = assignment.market.horizon
+    for spec in assignment.inside:
+        period = spec.turn[0]
+        if period and horizon % period and hasattr(assignment.policies[spec.name], "learn"):
             raise InputError(
-                f"keep_memories=True: {seat.name} moves every {period} ticks, which does not "
+                f"keep_memories=True: {spec.name} moves every {period} ticks, which does not "
                 f"divide horizon={horizon}; give a horizon that it does"
             )
 
@@ -261,7 +262,7 @@ def _parts(source: Any) -> tuple[Market, dict[str, Policy]]:
 
 def _chosen(agents: Any, market: Market, own: Mapping[str, Policy]) -> set[str]:
     names = market.layout.participants
-    selling = {seat.name for seat in market.seats if seat.action_shape[0]}
+    selling = {spec.name for spec in market.specs if spec.action_shape[0]}
     if agents is None:
         return {n for n in selling if not isinstance(own.get(n), Hold)} or selling
     if isinstance(agents, str) or not isinstance(agents, Sequence):
