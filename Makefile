@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 LOCKED := $(VENV)/.locked
 READY := $(VENV)/.ready
 TRAINING := $(VENV)/.training
+DOCUMENTING := $(VENV)/.documenting
 
 # Which build of PyTorch is the machine's choice, so it is held by its version and
 # not by a hash: TORCH="torch==2.13.0 --index-url ..." takes it from elsewhere.
@@ -31,7 +32,7 @@ SUPPORTED = $(shell $(PYTHON) -c \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help .venv train-env demo test train-test chaos matrix soak short lint types bench bench-train lock clean
+.PHONY: help .venv train-env demo test train-test chaos matrix soak short lint types docs bench bench-train lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +92,15 @@ lint: $(READY)  ## check the code's style and format
 types: $(READY)  ## check the types
 	$(BIN)/mypy
 
+# Every warning is an error, and every cell of the tutorials is run.
+docs: $(DOCUMENTING)  ## build the documentation into build/docs/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -d build/docs-cache docs build/docs
+
+$(DOCUMENTING): $(READY) requirements-docs.lock
+	@echo "installing the locked packages for the documentation"
+	@$(PIP) install --quiet --require-hashes --no-deps --only-binary :all: -r requirements-docs.lock
+	@touch $@
+
 bench: $(READY)  ## run the benchmarks
 	$(BIN)/python -m experiments.benchmarks.run
 
@@ -98,16 +108,19 @@ bench-train: $(TRAINING)  ## run the benchmark of training
 	$(BIN)/python -m experiments.benchmarks.training
 
 # Any environment with uv will do, also one that is older than the pyproject.toml just edited.
-lock: | $(BIN)/uv  ## write both locks anew from pyproject.toml
+lock: | $(BIN)/uv  ## write the locks anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet $(LOCK_ARGS) -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra train --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --quiet $(LOCK_ARGS) \
 		--constraint requirements.lock $(CUDA:%=--no-emit-package %) -o requirements-train.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra docs --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --quiet $(LOCK_ARGS) \
+		--constraint requirements.lock --constraint requirements-train.lock -o requirements-docs.lock
 
 $(BIN)/uv:
 	$(MAKE) $(READY)
 
 clean:  ## remove the environment, builds and caches; runs stay
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build docs/generated dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

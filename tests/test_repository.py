@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("mos_agents", "envs", "experiments")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = {
-    name: (ROOT / name).read_text() for name in ("requirements.lock", "requirements-train.lock")
+    name: (ROOT / name).read_text()
+    for name in ("requirements.lock", "requirements-train.lock", "requirements-docs.lock")
 }
 
 CHAIN = (
@@ -367,6 +368,7 @@ def test_the_locks_hold_one_release_of_each_declared_package(python):
     for name, texts in (
         ("requirements.lock", plain),
         ("requirements-train.lock", (*plain, *extras["train"])),
+        ("requirements-docs.lock", (*plain, *extras["docs"])),
     ):
         held = pins(name, python)
         for declared in map(Requirement, texts):
@@ -378,9 +380,13 @@ def test_the_locks_hold_one_release_of_each_declared_package(python):
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
-def test_training_installs_into_the_same_environment_and_moves_no_package_of_it(python):
+def test_training_and_documentation_install_into_the_same_environment_and_move_nothing(python):
     plain, training = pins("requirements.lock", python), pins("requirements-train.lock", python)
+    documentation = pins("requirements-docs.lock", python)
     assert {name: training.get(name) for name in plain} == plain
+    assert {name: documentation.get(name) for name in plain} == plain
+    both = training.keys() & documentation.keys()
+    assert {name: training[name] for name in both} == {name: documentation[name] for name in both}
 
 
 def test_which_build_of_pytorch_is_left_to_the_machine():
