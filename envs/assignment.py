@@ -26,7 +26,7 @@ from mos_agents.policies import Policy
 from mos_agents.policies.base import from_config
 from mos_agents.policies.guard import check_on_fault, started
 from mos_agents.policies.rules import Hold
-from mos_agents.rollout import Fault, Table
+from mos_agents.rollout import Fault, ParticipantPool
 from mos_agents.scenarios import Scenario
 
 Source = Market | Scenario | str | Path
@@ -168,7 +168,7 @@ class Episode:
         if keep_memories:
             _check_turns(assignment)
         self.numbers, self.batch = numbers, len(numbers)
-        self.hosted: Table | None = None
+        self.hosted: ParticipantPool | None = None
         self._streams = Streams.of(0, numbers)  # raises if these are no market numbers
         self._rows = np.concatenate(
             [np.arange(s.listings.start, s.listings.stop) for s in assignment.inside]
@@ -193,7 +193,9 @@ class Episode:
         if memories is None:
             memories = [started(p, s, self.batch) for p, s in zip(policies, inside, strict=True)]
         luck = tuple(Streams.of(seed, self.numbers, spec.name) for spec in inside)
-        hosted = Table(inside, policies, memories, luck, self.batch, on_fault=self._on_fault)
+        hosted = ParticipantPool(
+            inside, policies, memories, luck, self.batch, on_fault=self._on_fault
+        )
         self.hosted = hosted if inside else None
 
     def snapshot(self) -> Any:
@@ -227,7 +229,7 @@ class Episode:
         """
         now, state = self.state.tick, self.state
         if self.hosted is not None:
-            self.hosted.hear(self.observation, self._reward, now)
+            self.hosted.observe_rewards(self.observation, self._reward, now)
             actions[:, self._rows] = self.hosted.actions(self.observation, now)
             state = self.hosted.present(self.market, state)
         step = tick(self.market, state, actions, self._streams.at(now))

@@ -234,7 +234,7 @@ def _parts(names: Sequence[str], edges: Sequence[int]) -> dict[str, slice]:
 
 def _own(array: Any, columns: slice | IntArray) -> Any:
     """A copy of these columns. A view would be a part of the market's state: whoever wrote to it
-    would change what others see, hear, or may do."""
+    would change what others see, earn, or may do."""
     if isinstance(columns, slice):
         return array[:, columns].copy()
     return array.take(columns, axis=1)

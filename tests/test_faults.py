@@ -29,7 +29,7 @@ from mos_agents.rollout import (
     log_decisions,
     play,
     rollout,
-    turns,
+    transitions,
 )
 from mos_agents.runs import as_facts, fault_lines
 from tests.policies.markets import shop
@@ -224,7 +224,7 @@ BROKEN = everybody(firm_2=Own(raising(RuntimeError("a bug")), at=1))
     "call",
     [
         lambda **k: list(play(shop(), BROKEN, ticks=3, **k)),
-        lambda **k: list(turns(shop(), BROKEN, ticks=3, **k)),
+        lambda **k: list(transitions(shop(), BROKEN, ticks=3, **k)),
         lambda **k: rollout(shop(), BROKEN, ticks=3, **k),
         lambda **k: log_decisions(shop(), BROKEN, "firm_1", ticks=3, markets=2, **k),
         lambda **k: compare_policies(

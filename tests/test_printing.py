@@ -20,7 +20,7 @@ from mos_agents.games import Frozen, RepeatedGame, play_sessions
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.printing import brief, is_record, short_repr
 from mos_agents.policies import make
-from mos_agents.rollout import compare_policies, log_decisions, rollout, turns
+from mos_agents.rollout import compare_policies, log_decisions, rollout, transitions
 from mos_agents.scenarios import load
 
 LONGEST = 2_000
@@ -37,11 +37,19 @@ def results() -> dict[str, Any]:
     }
     found: dict[str, Any] = {f"market {name}": load(name).market() for name in scenarios.presets()}
     found |= {f"scenario {name}": load(name) for name in scenarios.presets()}
-    turn = next(iter(turns(market, policies, markets=100)))
+    transition = next(iter(transitions(market, policies, markets=100)))
     every = ("ask", "sold", "reward", "metrics")
     found["rollout"] = rollout(market, policies, ticks=20, markets=60, series=every)
-    found |= {"turn": turn, "state": turn.before, "step": turn.step, "info": turn.step.info}
-    found |= {f"field {name}": getattr(turn.step.info, name) for name in turn.step.info._fields[:4]}
+    found |= {
+        "transition": transition,
+        "state": transition.before,
+        "step": transition.step,
+        "info": transition.step.info,
+    }
+    found |= {
+        f"field {name}": getattr(transition.step.info, name)
+        for name in transition.step.info._fields[:4]
+    }
     found |= {"spec": market.specs[0], "layout": market.layout, "catalogue": market.catalogue}
     found["comparison"] = compare_policies(
         market,

@@ -256,7 +256,7 @@ FAULTS = [
     (against_the_order, "mos_agents/analysis/liquidity.py", "from mos_agents import report"),
     (against_the_order, "mos_agents/report/page.py", "import mos_agents.rollout"),
     (against_the_order, "mos_agents/sweeps/plan.py", "from mos_agents.report import sweeps"),
-    (against_the_order, "mos_agents/rollout/loop.py", "from mos_agents import sweeps"),
+    (against_the_order, "mos_agents/rollout/episode.py", "from mos_agents import sweeps"),
     (against_the_order, "mos_agents/helpers.py", "x = 1"),
     (against_the_order, "envs/retail_v0.py", "import experiments.benchmarks"),
     (against_the_order, "envs/retail_v0.py", "from mos_agents.report import figures"),

@@ -22,7 +22,7 @@ from mos_agents.rollout import (
     mean_interval,
     play,
     rollout,
-    turns,
+    transitions,
 )
 from tests.policies.markets import dealers, shop
 
@@ -130,10 +130,10 @@ def test_a_policy_that_writes_into_what_it_sees_spoils_nothing_but_its_own_move(
         return action
 
     market = shop()
-    (turn,) = turns(market, everybody(firm_1=Broken(spoils, at=0)), ticks=1, markets=2)
+    (transition,) = transitions(market, everybody(firm_1=Broken(spoils, at=0)), ticks=1, markets=2)
     untouched = market.first_observation(market.start(2), Streams.of(0, 2).at(0))
-    assert (turn.actions[:, :2] == 12.0).all()
-    assert np.array_equal(turn.observation, untouched)
+    assert (transition.actions[:, :2] == 12.0).all()
+    assert np.array_equal(transition.observation, untouched)
 
 
 def test_everybody_gets_its_own_observation_alone():

@@ -25,7 +25,7 @@ from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies import Policy
 from mos_agents.policies.forcing import Forced, ForcedMemory
-from mos_agents.rollout.loop import Table
+from mos_agents.rollout.episode import ParticipantPool
 from mos_agents.runs.files import read_with_digest, write_with_digest
 
 FORMAT = 1
@@ -115,7 +115,7 @@ def live(world: World, plan: Plan, impulse: bool) -> Lived:
     learning = int(plan.learnt * ticks)
     place, game = world.market(ticks), world.stage_game()
     policies = world.policies(place, decay_of(learning), game)
-    table = Table.of(place, policies, plan.seed, plan.sessions)
+    pool = ParticipantPool.of(place, policies, plan.seed, plan.sessions)
     streams = Streams.of(plan.seed, plan.sessions)
     sellers, products = place.layout.N, place.layout.K
     prices = np.empty((ticks, plan.sessions, place.layout.L), np.uint16)
@@ -124,8 +124,8 @@ def live(world: World, plan: Plan, impulse: bool) -> Lived:
     world_now.observation = place.first_observation(world_now.state, streams.at(0))
     for at in range(ticks):
         if at == learning and world.play == "learn":
-            exploration_off(table, world.trembles)
-        step = world_now.on(place, table, streams, at)
+            exploration_off(pool, world.trembles)
+        step = world_now.on(place, pool, streams, at)
         prices[at] = np.rint(step.info.quotes.ask * CENTS)
         late = int(at >= learning)
         done = step.info.executions
@@ -134,8 +134,8 @@ def live(world: World, plan: Plan, impulse: bool) -> Lived:
         for row, values in enumerate((gross, done.sold, done.lost, done.sold * done.sold_price)):
             sums[row, late] += values.reshape(by_seller).mean(axis=2)
         sums[4, late] += step.metrics[:, :, 0]
-    if table.faults:
-        raise InputError(f"learners failed: {dict(table.faults)!r:.200}")
+    if pool.faults:
+        raise InputError(f"learners failed: {dict(pool.faults)!r:.200}")
     spans = np.array([max(learning, 1), max(ticks - learning, 1)])[:, None, None]
     margin, sold, lost, paid, pnl = sums / spans
     arrays: dict[str, Any] = {
@@ -150,7 +150,7 @@ def live(world: World, plan: Plan, impulse: bool) -> Lived:
         "learning": np.array(learning),
     }
     if impulse:
-        arrays |= forced(world, plan, place, table, world_now, ticks)
+        arrays |= forced(world, plan, place, pool, world_now, ticks)
     return Lived(arrays)
 
 
@@ -163,19 +163,19 @@ class Now:
     reward: Array
     cost: Any = None  # of the tick just played
 
-    def on(self, place: Market, table: Table, streams: Streams, at: int) -> Any:
-        """One tick further, everybody hearing and deciding as in `rollout`."""
-        table.hear(self.observation, self.reward, at)
-        actions = table.actions(self.observation, at)
+    def on(self, place: Market, pool: ParticipantPool, streams: Streams, at: int) -> Any:
+        """One tick further, everybody learning and deciding as in `rollout`."""
+        pool.observe_rewards(self.observation, self.reward, at)
+        actions = pool.actions(self.observation, at)
         step = tick(place, self.state, actions, streams.at(at))
         self.cost = self.state.cost
         self.state, self.observation, self.reward = step.state, step.observation, step.reward
         return step
 
 
-def exploration_off(table: Table, floor: float = 0.0) -> None:
+def exploration_off(pool: ParticipantPool, floor: float = 0.0) -> None:
     """From now on nobody explores more than the floor says."""
-    for memory in table.memories:
+    for memory in pool.memories:
         if hasattr(memory, "epsilon"):
             memory.epsilon[:] = floor
 
@@ -184,19 +184,19 @@ def exploration_off(table: Table, floor: float = 0.0) -> None:
 
 
 def forced(
-    world: World, plan: Plan, place: Market, table: Table, now: Now, ticks: int
+    world: World, plan: Plan, place: Market, pool: ParticipantPool, now: Now, ticks: int
 ) -> dict[str, Any]:
     """The frozen run left alone, and the runs in which the last firm is forced.
 
     It is made to ask so many levels more (or less) than stood before the shock; its own strategy
     goes on behind the force, so that afterwards it acts on what it sees then.
     """
-    still, memories = frozen(table)
-    spec, learner = place.specs[-1], table.policies[-1]
+    still, memories = frozen(pool)
+    spec, learner = place.specs[-1], pool.policies[-1]
     period, offset = spec.turn
     shock = plan.lead + (offset - ticks - plan.lead) % period  # its first move after the lead
     found: dict[str, Any] = {"shock": np.array(shock), "period": np.array(period)}
-    alone = replace(table, policies=still, memories=list(memories), faults={}, _absent={})
+    alone = replace(pool, policies=still, memories=list(memories), faults={}, _absent={})
     prices, margins = span_of(place, alone, copy.copy(now), plan, ticks, plan.rest)
     found["alone"], found["alone_margin"] = prices, margins[: plan.lead + plan.after]
     seen = spec.own(now.observation)
@@ -206,7 +206,7 @@ def forced(
         price = learner.priced(spec, seen, asked)[:, :, 0]
         force = Forced(still[-1], price, shock, None if length is None else length * period)
         again = replace(
-            table,
+            pool,
             policies=(*still[:-1], force),
             faults={},
             _absent={},
@@ -217,30 +217,30 @@ def forced(
     return found
 
 
-def frozen(table: Table) -> tuple[tuple[Policy, ...], tuple[Any, ...]]:
+def frozen(pool: ParticipantPool) -> tuple[tuple[Policy, ...], tuple[Any, ...]]:
     """Everybody's strategy as it was learnt, and where it stands: without learning or exploring."""
     made = [
         Frozen.going_on(policy, memory)
-        for policy, memory in zip(table.policies, table.memories, strict=True)
+        for policy, memory in zip(pool.policies, pool.memories, strict=True)
     ]
     policies, memories = zip(*made, strict=True)
     return policies, memories
 
 
 def span_of(
-    place: Market, table: Table, now: Now, plan: Plan, ticks: int, span: int
+    place: Market, pool: ParticipantPool, now: Now, plan: Plan, ticks: int, span: int
 ) -> tuple[IntArray, Array]:
     """Prices in cents and gross margins [span, B, N, K] from where a play stands."""
     streams = Streams.of(plan.seed, plan.sessions)
     shape = (plan.sessions, place.layout.N, place.layout.K)
     prices, margins = np.empty((span, *shape), np.uint16), np.empty((span, *shape))
     for row in range(span):
-        step = now.on(place, table, streams, ticks + row)
+        step = now.on(place, pool, streams, ticks + row)
         done = step.info.executions
         prices[row] = np.rint(step.info.quotes.ask * CENTS).reshape(shape)
         margins[row] = ((done.sold_price - now.cost) * done.sold).reshape(shape)
-    if table.faults:
-        raise InputError(f"a frozen learner failed: {dict(table.faults)!r:.200}")
+    if pool.faults:
+        raise InputError(f"a frozen learner failed: {dict(pool.faults)!r:.200}")
     return prices, margins
 
 

@@ -16,7 +16,7 @@ from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.random import Streams
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array
-from mos_agents.policies.base import Policy, heard
+from mos_agents.policies.base import Policy, observe_reward
 from mos_agents.policies.faults import is_own_fault
 from mos_agents.policies.guard import decision, reason_of
 
@@ -113,7 +113,7 @@ class Participant:
     def _act(self, call: Call) -> tuple[Array | None, str]:
         shocks = self.streams.at(call.tick)
         try:
-            self.memory = heard(  # what was heard stays, also where acting upon it fails
+            self.memory = observe_reward(  # what was learnt stays, also where acting upon it fails
                 self.policy,
                 self.spec,
                 np.array(call.observation),

@@ -21,7 +21,7 @@ from mos_agents.scenarios import Scenario, telling
 from mos_agents.scenarios.schema import Read
 
 if TYPE_CHECKING:
-    from mos_agents.rollout import Table
+    from mos_agents.rollout import ParticipantPool
 
 Show = Callable[[int], None]
 """Called with the number of ticks played."""
@@ -75,7 +75,7 @@ def play(
     say_files(scenario, market, read)
     if not compiled():
         say("compiling the market's kernels: up to a minute, once")
-    steps, table = loop_of(scenario)  # refuses a policy that does not fit before there is a folder
+    steps, pool = loop_of(scenario)  # refuses a policy that does not fit before there is a folder
     recording = runs.record(
         market,
         out,
@@ -89,7 +89,7 @@ def play(
         stem=stem,
         inputs=scenario.inputs(),
     )
-    return _to_the_end(recording, steps, table)
+    return _to_the_end(recording, steps, pool)
 
 
 def scenario_of(run: runs.Run) -> Scenario:
@@ -137,27 +137,29 @@ def steps_of(scenario: Scenario) -> Iterator[Step]:
     return loop_of(scenario)[0]
 
 
-def loop_of(scenario: Scenario) -> tuple[Iterator[Step], Table]:
-    """The steps of the run, and the table that counts the faults of its policies.
+def loop_of(scenario: Scenario) -> tuple[Iterator[Step], ParticipantPool]:
+    """The steps of the run, and the pool that counts the faults of its policies.
 
     A run is kept alive, here as over actors: a policy that fails loses the decision.
     """
-    from mos_agents.rollout import Table, turns
+    from mos_agents.rollout import ParticipantPool, transitions
 
     market, policies = scenario.market(), scenario.policies()
-    table = Table.of(market, policies, scenario.seed, scenario.markets, on_fault="hold")
-    looped = turns(
+    pool = ParticipantPool.of(market, policies, scenario.seed, scenario.markets, on_fault="hold")
+    looped = transitions(
         market,
         policies,
         seed=scenario.seed,
         ticks=scenario.ticks,
         markets=scenario.markets,
-        table=table,
+        pool=pool,
     )
-    return (turn.step for turn in looped), table
+    return (transition.step for transition in looped), pool
 
 
-def _to_the_end(recording: runs.Recording, steps: Iterator[Step], table: Table) -> tuple[Path, str]:
+def _to_the_end(
+    recording: runs.Recording, steps: Iterator[Step], pool: ParticipantPool
+) -> tuple[Path, str]:
     try:
         with (
             keeping(recording),
@@ -172,7 +174,7 @@ def _to_the_end(recording: runs.Recording, steps: Iterator[Step], table: Table) 
         if asked and recording.ticks < recording.facts["ticks"]:
             recording.flush()
             raise stopped(recording, asked[0])
-        trajectory = recording.finish(faults=runs.as_facts(table.faults.values()))
+        trajectory = recording.finish(faults=runs.as_facts(pool.faults.values()))
         for line in runs.fault_lines(recording.facts):
             say(line)
         return recording.folder, trajectory

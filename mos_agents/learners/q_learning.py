@@ -55,11 +55,11 @@ class QMemory(NamedTuple):
     gain: Array  # [B, H] discounted rewards since then
     power: Array  # [B, H] discount of the next reward
     changed: IntArray  # [B, H] tick at which a greedy level last changed
-    now: IntArray  # [B, H] the situation as `learn` read it at the tick `heard`
+    now: IntArray  # [B, H] the situation as `learn` read it at the tick `observed_at`
     before: IntArray  # [B, H] the situation one period ago
     opening: Array  # [B, r] what rival firms asked at first
     clock: IntArray  # [1] ticks lived
-    heard: IntArray  # [1] the tick of `now`; -1 before the first
+    observed_at: IntArray  # [1] the tick of `now`; -1 before the first
     epsilon: Array  # [1] chance of exploring at the next tick
 
 
@@ -181,7 +181,7 @@ class QLearning(Levels):
         self, spec: ParticipantSpec, observation: Array, memory: QMemory
     ) -> tuple[IntArray, IntArray]:
         """[B, H] the rows of the table for the situation now, and the situation itself."""
-        if memory.heard[0] != memory.clock[0]:
+        if memory.observed_at[0] != memory.clock[0]:
             return situation(self, spec, observation, memory.before, memory.opening)
         return rows_of(self, spec, memory.now, memory.before), memory.now
 
@@ -205,7 +205,7 @@ class QLearning(Levels):
         if self.payoffs is not None:
             self._correct_all(spec, observation, memory, at)
         else:
-            hear_rows(
+            add_rewards(
                 memory.q,
                 memory.best,
                 memory.row,
@@ -223,7 +223,7 @@ class QLearning(Levels):
         if turn and (memory.best[rows] < 0).any():
             draws = shocks.uniforms("try", 2 * rows.shape[1])[:, 1::2]
             settle_rows(memory.q, memory.best, rows, draws, memory.changed, at)
-        return memory._replace(now=now, heard=memory.clock)
+        return memory._replace(now=now, observed_at=memory.clock)
 
     def _begun(
         self, spec: ParticipantSpec, observation: Array, memory: QMemory, shocks: Shocks
@@ -385,7 +385,7 @@ def settled(q, row, uniform):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def hear_rows(  # type: ignore[no-untyped-def]
+def add_rewards(  # type: ignore[no-untyped-def]
     q, best, row, level, gain, power, changed, reward, rows, turn, alpha, delta, at
 ):
     """Add up rewards [B, H]; whoever is on the move corrects its last move's entry."""

@@ -1,4 +1,4 @@
-"""A trained network at the table: it plays what it has learnt, or explores as in training."""
+"""A trained network as a policy: it plays what it has learnt, or explores as in training."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Policy(Protocol):
         """[B] probability or density of that action, given what was seen and remembered before."""
 
 
-def heard(
+def observe_reward(
     policy: Policy,
     spec: ParticipantSpec,
     observation: Array,
@@ -55,7 +55,7 @@ def heard(
     memory: Any,
     shocks: Shocks,
 ) -> Any:
-    """The memory after the last tick's reward [B] has been heard: a learner's, or as it was.
+    """The memory after the last tick's reward [B]: a learner's is updated, any other is unchanged.
 
     Every loop calls this before `act`, with what the participant sees now. A learner may write to
     the arrays of its own memory: it is nobody else's, and whoever keeps it copies it.

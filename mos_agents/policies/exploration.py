@@ -19,7 +19,7 @@ from mos_agents.policies.base import (
     Policy,
     check_number,
     from_config,
-    heard,
+    observe_reward,
     register,
     uniform_choice,
 )
@@ -202,7 +202,9 @@ class EpsilonGreedy:
     def learn(
         self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, shocks: Shocks
     ) -> Any:
-        return heard(self.policy, spec, observation, reward, memory, Renamed(shocks, "inner/"))
+        return observe_reward(
+            self.policy, spec, observation, reward, memory, Renamed(shocks, "inner/")
+        )
 
     def act(
         self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks

@@ -11,7 +11,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError
-from mos_agents.policies.base import Policy, check_fits, heard, quoted, same
+from mos_agents.policies.base import Policy, check_fits, observe_reward, quoted, same
 
 
 @short_repr
@@ -71,7 +71,7 @@ class Forced:
     def learn(
         self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, shocks: Shocks
     ) -> Any:
-        inner = heard(self.policy, spec, observation, reward, memory.inner, shocks)
+        inner = observe_reward(self.policy, spec, observation, reward, memory.inner, shocks)
         return memory._replace(inner=inner)
 
     def act(

@@ -9,8 +9,8 @@ from mos_agents.market.faults import Fault
 from mos_agents.policies.guard import ON_FAULT, PolicyFault
 from mos_agents.rollout.comparing import Compared, Comparison, compare_policies, mean_interval
 from mos_agents.rollout.decisions import Decisions, log_decisions
+from mos_agents.rollout.episode import ParticipantPool, Transition, play, transitions
 from mos_agents.rollout.forcing import forced_deviation
-from mos_agents.rollout.loop import Table, Turn, play, turns
 from mos_agents.rollout.outcome import SERIES, Rollout, rollout
 
 __all__ = [
@@ -22,13 +22,13 @@ __all__ = [
     "Fault",
     "PolicyFault",
     "Rollout",
-    "Table",
-    "Turn",
+    "ParticipantPool",
+    "Transition",
     "compare_policies",
     "forced_deviation",
     "log_decisions",
     "mean_interval",
     "play",
     "rollout",
-    "turns",
+    "transitions",
 ]

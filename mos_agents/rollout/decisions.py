@@ -13,7 +13,7 @@ from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
-from mos_agents.rollout.loop import Table, as_policy, turns
+from mos_agents.rollout.episode import ParticipantPool, as_policy, transitions
 
 
 @short_repr
@@ -53,7 +53,7 @@ def log_decisions(
     Raises InputError if the participant's policy fails and `on_fault` plays on: a decision that was
     not made has no propensity.
     """
-    table = Table.of(market, policies, seed, markets, on_fault)
+    pool = ParticipantPool.of(market, policies, seed, markets, on_fault)
     spec = market.spec(participant)
     targets = {name: as_policy(name, target) for name, target in (targets or {}).items()}
     if menu is not None:
@@ -63,24 +63,24 @@ def log_decisions(
                 f"menu has shape {menu.shape}, must be (actions, {spec.action_shape[0]}, "
                 f"{spec.action_shape[1]}) = (actions, listings, {'/'.join(spec.features)})"
             )
-    policy = table.policies[spec.number]
-    memories = {name: target.start(spec, table.batch) for name, target in targets.items()}
+    policy = pool.policies[spec.number]
+    memories = {name: target.start(spec, pool.batch) for name, target in targets.items()}
     kept: list[tuple[Any, ...]] = []
     chances: dict[str, list[Array]] = {name: [] for name in targets}
     menus: dict[str, list[Array]] = {name: [] for name in targets}
-    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, table=table)
-    for at, turn in enumerate(looped):
-        failed = next((f for f in table.faults.values() if f.participant == participant), None)
+    looped = transitions(market, policies, seed=seed, ticks=ticks, markets=markets, pool=pool)
+    for at, transition in enumerate(looped):
+        failed = next((f for f in pool.faults.values() if f.participant == participant), None)
         if failed is not None:
             raise InputError(
                 f"{participant}: its policy failed at tick {failed.first_tick} ({failed.reason}); "
                 "a decision that was not made has no propensity"
             )
-        own = spec.own(turn.observation).copy()
-        action = turn.actions[:, spec.listings]
-        moved = np.broadcast_to(turn.step.info.moved[:, spec.number], table.batch)
-        chance = policy.propensity(spec, own, action, turn.memories[spec.number])
-        reward = turn.step.reward[:, spec.number]
+        own = spec.own(transition.observation).copy()
+        action = transition.actions[:, spec.listings]
+        moved = np.broadcast_to(transition.step.info.moved[:, spec.number], pool.batch)
+        chance = policy.propensity(spec, own, action, transition.memories[spec.number])
+        reward = transition.step.reward[:, spec.number]
         kept.append((own, action, moved, reward, np.where(moved, chance, 1.0)))
         for name, target in targets.items():
             memory = memories[name]
@@ -88,7 +88,7 @@ def log_decisions(
             chances[name].append(np.where(moved, aimed, 1.0))
             if menu is not None:
                 menus[name].append(_chances(target, spec, own, menu, memory))
-            _, memories[name] = target.act(spec, own, memory, table.streams[spec.number].at(at))
+            _, memories[name] = target.act(spec, own, memory, pool.streams[spec.number].at(at))
     observation, acted, on_move, rewards, played = (
         np.stack(values, axis=1) for values in zip(*kept, strict=True)
     )

@@ -19,7 +19,7 @@ from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
 from mos_agents.policies.forcing import Forced
-from mos_agents.rollout.loop import as_policy
+from mos_agents.rollout.episode import as_policy
 from mos_agents.rollout.outcome import Rollout, rollout
 
 

@@ -14,9 +14,9 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market, refusals
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies.base import Policy
-from mos_agents.rollout.loop import Table, Turn, turns
+from mos_agents.rollout.episode import ParticipantPool, Transition, transitions
 
-SERIES: dict[str, Callable[[Turn], Array]] = {
+SERIES: dict[str, Callable[[Transition], Array]] = {
     "bid": lambda t: t.step.info.quotes.bid,
     "ask": lambda t: t.step.info.quotes.ask,
     "bid_size": lambda t: t.step.info.quotes.bid_size,
@@ -108,45 +108,47 @@ def rollout(
     for name in series:
         if name not in SERIES:
             raise InputError(f"series: {name!r} is not kept; those that can be are {list(SERIES)}")
-    table = Table.of(market, policies, seed, markets, on_fault)
+    pool = ParticipantPool.of(market, policies, seed, markets, on_fault)
     length = market.horizon if ticks is None else ticks
-    reward = np.zeros((table.batch, market.layout.N))
+    reward = np.zeros((pool.batch, market.layout.N))
     metrics = np.zeros((*reward.shape, len(METRICS)))
     kept: dict[str, Array] = {}
     refused: list[IntArray] = []
-    final = market.start(table.batch)
-    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, table=table)
-    for at, turn in enumerate(looped):
+    final = market.start(pool.batch)
+    looped = transitions(market, policies, seed=seed, ticks=ticks, markets=markets, pool=pool)
+    for at, transition in enumerate(looped):
         if at == 0:
-            kept = _room(series, turn, length, memory_limit)
-        reward += turn.step.reward
-        metrics += turn.step.metrics
-        if turn.step.info.refused.any():
-            gone = table.withdrawn(market)
-            told = turn.step.info.refused
+            kept = _room(series, transition, length, memory_limit)
+        reward += transition.step.reward
+        metrics += transition.step.metrics
+        if transition.step.info.refused.any():
+            gone = pool.withdrawn(market)
+            told = transition.step.info.refused
             refused.append(told if gone is None else np.where(gone, 0, told))
         for name, values in kept.items():
-            values[at] = SERIES[name](turn)
-        final = turn.step.state
+            values[at] = SERIES[name](transition)
+        final = transition.step.state
     counts = refusals(market, np.concatenate(refused)) if refused else {}
     return Rollout(
         market.name,
         market.layout.participants,
         int(seed),
         int(length),
-        table.streams[0].markets.astype(np.int64),
+        pool.streams[0].markets.astype(np.int64),
         reward,
         metrics,
         final,
         kept,
         counts,
-        tuple(table.faults.values()),
+        tuple(pool.faults.values()),
     )
 
 
-def _room(series: Sequence[str], turn: Turn, ticks: int, limit: int) -> dict[str, Array]:
+def _room(
+    series: Sequence[str], transition: Transition, ticks: int, limit: int
+) -> dict[str, Array]:
     """Empty arrays [T, B, ...] for the series, unless they are too large."""
-    shapes = {name: (ticks, *SERIES[name](turn).shape) for name in series}
+    shapes = {name: (ticks, *SERIES[name](transition).shape) for name in series}
     needed = sum(8 * int(np.prod(shape)) for shape in shapes.values())
     if needed > limit:
         raise InputError(

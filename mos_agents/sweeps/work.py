@@ -20,7 +20,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies import Policy
-from mos_agents.rollout import Table, turns
+from mos_agents.rollout import ParticipantPool, transitions
 from mos_agents.runs.tables import AGGREGATE_VALUES, aggregate
 from mos_agents.scenarios import Scenario
 from mos_agents.sweeps.places import Place
@@ -138,7 +138,7 @@ class Play(Settings):
     def check(self, scenario: Scenario) -> None:
         if self.burn_in >= scenario.ticks:
             raise InputError(f"burn_in={self.burn_in} must be below ticks={scenario.ticks}")
-        Table.of(scenario.market(), scenario.policies(), 0, 1)
+        ParticipantPool.of(scenario.market(), scenario.policies(), 0, 1)
 
     def __call__(self, scenario: Scenario, seed: int) -> Row:
         return played(
@@ -167,23 +167,25 @@ def played(
     A policy that fails loses its decisions, and the notes say so.
     With `theory`, profit gain, RPDI and Lerner index of the mean prices and profits.
     """
-    table = Table.of(market, policies, seed, markets, on_fault="hold")
+    pool = ParticipantPool.of(market, policies, seed, markets, on_fault="hold")
     layout, means = market.layout, Means()
-    for at, turn in enumerate(turns(market, policies, seed=seed, markets=markets, table=table)):
+    for at, transition in enumerate(
+        transitions(market, policies, seed=seed, markets=markets, pool=pool)
+    ):
         if at >= burn_in:
-            means.add(aggregate(market, turn.step))
+            means.add(aggregate(market, transition.step))
     found = dict(zip(AGGREGATE_VALUES, means.values(), strict=True))
     del found["reward_p05"], found["reward_p95"]
     with np.errstate(invalid="ignore"):
         found["share"] = found["sold"] / found["sold"].sum()
     found["spread"] = found["mean_ask"] - found["mean_bid"]
-    notes = headline(table.faults.values(), markets * market.horizon)
+    notes = headline(pool.faults.values(), markets * market.horizon)
     measures: dict[str, float] = {}
     if theory:
         measures, more = placed(market, found["mean_ask"][None], found["pnl"][None])
         notes += more
     measures |= by_participant(found, layout.participants, layout.roles)
-    lost = sum(fault.decisions for fault in table.faults.values())
+    lost = sum(fault.decisions for fault in pool.faults.values())
     return Row.of(measures | {"faults": lost}, tuple(notes))
 
 

@@ -11,7 +11,7 @@ from mos_agents.learners.network import Network
 from mos_agents.learners.trained import TrainedNetwork
 from mos_agents.market.faults import Fault
 from mos_agents.policies.base import Policy
-from mos_agents.rollout import Table, turns
+from mos_agents.rollout import ParticipantPool, transitions
 from mos_agents.training import hosted
 from mos_agents.training.assignment import TrainingAssignment
 
@@ -68,10 +68,10 @@ def _earned(
 ) -> tuple[dict[str, float], tuple[Fault, ...]]:
     market, seed = assignment.playing, assignment.seed("evaluation")
     total, ticks = np.zeros(market.layout.N), 0
-    table = Table.of(market, policies, seed, markets, on_fault="hold")
-    for turn in turns(market, policies, seed=seed, markets=markets, table=table):
-        total += turn.step.reward.mean(axis=0)
+    pool = ParticipantPool.of(market, policies, seed, markets, on_fault="hold")
+    for transition in transitions(market, policies, seed=seed, markets=markets, pool=pool):
+        total += transition.step.reward.mean(axis=0)
         ticks += 1
     names = market.layout.participants
     earned = {agent: float(total[names.index(agent)]) / ticks for agent in assignment.agents}
-    return earned, tuple(table.faults.values())
+    return earned, tuple(pool.faults.values())

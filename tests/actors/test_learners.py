@@ -13,7 +13,7 @@ import pytest
 from mos_agents.actors.memories import flatten
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.policies import POLICIES
-from mos_agents.rollout import Table, turns
+from mos_agents.rollout import ParticipantPool, transitions
 from tests.actors.worlds import driven, one_shard, undisturbed, with_policy
 from tests.learners.worlds import KINDS
 
@@ -29,14 +29,14 @@ def shop_with(kind):
 def looped(scenario, ticks=TICKS):
     """The memories that the loop in one process comes to, by name."""
     market = scenario.market()
-    table = Table.of(market, scenario.policies(), scenario.seed, MARKETS)
-    for _ in turns(
-        market, scenario.policies(), seed=scenario.seed, ticks=ticks, markets=MARKETS, table=table
+    pool = ParticipantPool.of(market, scenario.policies(), scenario.seed, MARKETS)
+    for _ in transitions(
+        market, scenario.policies(), seed=scenario.seed, ticks=ticks, markets=MARKETS, pool=pool
     ):
         pass
     return {
         spec.name: [array.tobytes() for array in flatten(memory)]
-        for spec, memory in zip(market.specs, table.memories, strict=True)
+        for spec, memory in zip(market.specs, pool.memories, strict=True)
     }
 
 

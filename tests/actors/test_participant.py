@@ -8,7 +8,7 @@ from mos_agents.actors.messages import Call, MessageError
 from mos_agents.actors.participant import Host, Participant, Snapshot, checked_memories
 from mos_agents.market.random import Streams
 from mos_agents.policies import make
-from mos_agents.rollout import Table, turns
+from mos_agents.rollout import ParticipantPool, transitions
 from tests.actors.worlds import PARTICIPANTS
 from tests.policies.markets import shop
 from tests.policies.test_contract import CASES
@@ -30,13 +30,13 @@ def play(request, strangers):
     calls = [
         Call(
             "run",
-            turn.before.tick,
+            transition.before.tick,
             spec.name,
             0,
-            spec.own(turn.observation).copy(),
-            turn.step.reward[:, 0],
+            spec.own(transition.observation).copy(),
+            transition.step.reward[:, 0],
         )
-        for turn in turns(market, everybody, seed=5, ticks=9, markets=BATCH)
+        for transition in transitions(market, everybody, seed=5, ticks=9, markets=BATCH)
     ]
 
     def born(incarnation=0):
@@ -244,8 +244,8 @@ def test_what_was_heard_is_remembered_as_in_the_loop_where_acting_upon_it_fails(
         {name: {"kind": "hold"} for name in market.layout.participants},
     )
     policies[spec.name] = Stumbling()
-    looped = Table.of(market, policies, 0, BATCH, on_fault="hold")
-    for _ in turns(market, policies, ticks=5, markets=BATCH, table=looped):
+    looped = ParticipantPool.of(market, policies, 0, BATCH, on_fault="hold")
+    for _ in transitions(market, policies, ticks=5, markets=BATCH, pool=looped):
         pass
     actor = Participant("run", spec, Stumbling(), Streams.of(0, BATCH, owner=spec.name))
     for at in range(5):

@@ -14,7 +14,7 @@ from mos_agents.actors.clearing_house import ClearingHouse
 from mos_agents.actors.driver import Driver, LocalShards
 from mos_agents.actors.runtime import Answer, LocalRuntime
 from mos_agents.actors.shard import Shard, ShardPlan
-from mos_agents.rollout import Table, play
+from mos_agents.rollout import ParticipantPool, play
 from mos_agents.runs.hashing import TrajectoryHash
 
 SHOP = scenarios.preset("retail", firms=2, products=2)
@@ -107,13 +107,13 @@ def with_silence(
     What anybody else may do to its own message must come to this and to nothing else.
     """
     market, digest = scenario.market(), TrajectoryHash()
-    table = Table.of(market, scenario.policies(), scenario.seed, markets)
+    pool = ParticipantPool.of(market, scenario.policies(), scenario.seed, markets)
     house = ClearingHouse("reference", market, scenario.seed, np.arange(markets))
     for at in range(ticks):
         for name, when in (gone or {}).items():
             if when == at:
                 house.withdraw(name)
-        actions = table.actions(house.observation, at)
+        actions = pool.actions(house.observation, at)
         for n, name in enumerate(market.layout.participants):
             if at in silent.get(name, ()) or name in house.withdrawn:
                 actions[:, market.layout.own(n)] = np.nan

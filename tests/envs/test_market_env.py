@@ -14,7 +14,7 @@ from envs import assignment, auction_v0, market_making_v0, retail_v0, tables
 from envs.market_env import MarketEnv
 from mos_agents import policies, scenarios
 from mos_agents.market.types import InputError, QuoteRefused
-from mos_agents.rollout import play, turns
+from mos_agents.rollout import play, transitions
 from tests.contracts.environments import (
     BehaviourSuite,
     EnvironmentSuite,
@@ -133,7 +133,7 @@ NOISY = scenarios.override(
 def test_the_first_observation_is_the_one_that_play_begins_with():
     env = MarketEnv(NOISY)
     env.reset(seed=5)
-    first = next(turns(env.market, NOISY.policies(), seed=5)).observation
+    first = next(transitions(env.market, NOISY.policies(), seed=5)).observation
     assert env.state().tobytes() == first[0].tobytes()
     other = MarketEnv(NOISY, number=1)
     other.reset(seed=5)

@@ -13,7 +13,7 @@ from mos_agents.learners import QLearning
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
 from mos_agents.market.types import InputError
-from mos_agents.rollout.loop import Table, turns
+from mos_agents.rollout.episode import ParticipantPool, transitions
 from tests.games.worlds import bertrand, everybody, logit, quick
 
 SIXTHS = tuple(k / 6 for k in range(7))
@@ -22,30 +22,30 @@ SIXTHS = tuple(k / 6 for k in range(7))
 def tick_by_tick(market, learners, seed, sessions, ticks):
     """The learners' memories after so many ticks of the market's own loop, and who asked what."""
     others = {n: {"kind": "hold"} for n in market.layout.participants if n not in learners}
-    table = Table.of(market, {**learners, **others}, seed, np.array(sessions))
+    pool = ParticipantPool.of(market, {**learners, **others}, seed, np.array(sessions))
     players = [n for n in market.layout.participants if n in learners]
     numbers = [market.layout.participants.index(n) for n in players]
     levels = np.empty((ticks, len(sessions), len(players)), np.int64)
-    looped = turns(
+    looped = transitions(
         market,
-        table_policies(table),
+        pool_policies(pool),
         seed=seed,
         ticks=ticks,
         markets=np.array(sessions),
-        table=table,
+        pool=pool,
     )
-    for t, turn in enumerate(looped):
+    for t, transition in enumerate(looped):
         for i, n in enumerate(numbers):
             spec = market.specs[n]
-            own = spec.own(turn.step.observation)
+            own = spec.own(transition.step.observation)
             asks = spec.read(own, "own_ask")
-            levels[t, :, i] = table.policies[n].level_of(spec, own, asks)[:, 0]
-    assert not table.faults
-    return [table.memories[n] for n in numbers], levels
+            levels[t, :, i] = pool.policies[n].level_of(spec, own, asks)[:, 0]
+    assert not pool.faults
+    return [pool.memories[n] for n in numbers], levels
 
 
-def table_policies(table):
-    return {spec.name: p for spec, p in zip(table.specs, table.policies, strict=True)}
+def pool_policies(pool):
+    return {spec.name: p for spec, p in zip(pool.specs, pool.policies, strict=True)}
 
 
 def compare(market, learners, ticks, seed=0, sessions=(0, 5)):

@@ -15,7 +15,7 @@ from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
 from mos_agents.market.types import InputError
 from mos_agents.policies import make, to_config
 from mos_agents.rollout import rollout
-from mos_agents.rollout.loop import Table, turns
+from mos_agents.rollout.episode import ParticipantPool, transitions
 from tests.games.worlds import everybody, logit, quick
 
 BOTH = ("q_learning", "sarsa", "boltzmann", "wolf_phc")
@@ -57,10 +57,10 @@ def test_where_everybody_moves_at_every_tick_both_are_one(kind):
 
 def learnt(market, learner, ticks=400):
     """[...] the first seller's table of worths after so many ticks."""
-    table = Table.of(market, everybody(market, learner), 0, 1)
-    for _ in turns(market, everybody(market, learner), seed=0, ticks=ticks, table=table):
+    pool = ParticipantPool.of(market, everybody(market, learner), 0, 1)
+    for _ in transitions(market, everybody(market, learner), seed=0, ticks=ticks, pool=pool):
         pass
-    memory = table.memories[0]
+    memory = pool.memories[0]
     return np.array(memory.q if hasattr(memory, "q") else memory.tables.q)
 
 

@@ -13,7 +13,7 @@ from mos_agents.learners.saving import named
 from mos_agents.market.random import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, from_config, make, to_config
-from mos_agents.policies.base import heard
+from mos_agents.policies.base import observe_reward
 from tests.learners.worlds import (
     KINDS,
     PLACES,
@@ -45,14 +45,14 @@ def test_every_learner_is_under_this_contract():
 @everywhere
 def test_the_same_seed_gives_the_same_bits_and_a_market_has_them_in_any_company(kind, place):
     market, policies = placed(kind, place)
-    batch, table = played(market, policies, 12, 7)
+    batch, pool = played(market, policies, 12, 7)
     again, same = played(market, policies, 12, 7)
     alone, single = played(market, policies, 12, np.array([5]))
     for one, other, lone in zip(batch, again, alone, strict=True):
         assert one.actions.tobytes() == other.actions.tobytes()
         assert one.actions[5].tobytes() == lone.actions[0].tobytes()
         assert one.step.reward[5].tobytes() == lone.step.reward[0].tobytes()
-    for spec, policy, memory in zip(market.specs, table.policies, table.memories, strict=True):
+    for spec, policy, memory in zip(market.specs, pool.policies, pool.memories, strict=True):
         assert bits(memory) == bits(same.memories[spec.number])
         assert bits(market_of(policy, spec, memory, 7, 5)) == bits(single.memories[spec.number])
     other, _ = played(market, policies, 3, 7, seed=4)
@@ -62,12 +62,12 @@ def test_the_same_seed_gives_the_same_bits_and_a_market_has_them_in_any_company(
 @everywhere
 def test_a_learner_learns_acts_within_limits_and_nothing_is_refused(kind, place):
     market, policies = placed(kind, place)
-    turns, table = played(market, policies, ticks=20)
+    transitions, pool = played(market, policies, ticks=20)
     low, high = (np.concatenate([getattr(s, end) for s in market.specs]) for end in ("low", "high"))
-    for turn in turns:
-        assert not turn.step.info.refused.any()
-        assert ((turn.actions >= low) & (turn.actions <= high)).all()
-    for spec, policy, memory in zip(market.specs, table.policies, table.memories, strict=True):
+    for transition in transitions:
+        assert not transition.step.info.refused.any()
+        assert ((transition.actions >= low) & (transition.actions <= high)).all()
+    for spec, policy, memory in zip(market.specs, pool.policies, pool.memories, strict=True):
         learnt, fresh = tables(memory), tables(policy.start(spec, 4))
         assert any((learnt[name] != fresh[name]).any() for name in learnt)
 
@@ -76,51 +76,61 @@ def tables(memory):
     return {name: a for name, a in named(memory) if name == "q" or name.startswith("tables.")}
 
 
-def calls(market, turns, n=0):
-    """What participant n of a play heard and saw, as an actor is told it."""
-    spec, told = market.specs[n], np.zeros(len(turns[0].observation))
-    for turn in turns:
-        yield Call("run", turn.before.tick, spec.name, 0, spec.own(turn.observation).copy(), told)
-        told = turn.step.reward[:, n].copy()
+def calls(market, transitions, n=0):
+    """What participant n of a play earned and saw, as an actor is told it."""
+    spec, told = market.specs[n], np.zeros(len(transitions[0].observation))
+    for transition in transitions:
+        yield Call(
+            "run",
+            transition.before.tick,
+            spec.name,
+            0,
+            spec.own(transition.observation).copy(),
+            told,
+        )
+        told = transition.step.reward[:, n].copy()
 
 
 @everywhere
 def test_a_snapshot_put_back_in_the_middle_goes_on_to_the_same_bits(kind, place):
     market, policies = placed(kind, place)
-    turns, table = played(market, policies, ticks=20)
+    transitions, pool = played(market, policies, ticks=20)
 
     def born():
         streams = Streams.of(3, 4, owner=market.specs[0].name)
-        return Participant("run", market.specs[0], table.policies[0], streams)
+        return Participant("run", market.specs[0], pool.policies[0], streams)
 
     first, second, third = born(), born(), born()
-    for call in calls(market, turns):
+    for call in calls(market, transitions):
         reply = first.decide(call)
         assert reply.fault == ""
-        assert reply.action.tobytes() == turns[call.tick].actions[:, market.layout.own(0)].tobytes()
+        assert (
+            reply.action.tobytes()
+            == transitions[call.tick].actions[:, market.layout.own(0)].tobytes()
+        )
         if call.tick == 9:
             snapshot = first.snapshot()
             second.restore(snapshot)
         elif call.tick > 9:
             assert second.decide(call).action.tobytes() == reply.action.tobytes()
     third.restore(snapshot)  # what was learnt since did not reach the snapshot
-    third.catch_up([c for c in calls(market, turns) if c.tick > 9])
+    third.catch_up([c for c in calls(market, transitions) if c.tick > 9])
     assert bits(first.memory) == bits(second.memory) == bits(third.memory)
-    assert bits(first.memory) == bits(table.memories[0])
+    assert bits(first.memory) == bits(pool.memories[0])
 
 
 @every_kind
 def test_a_memory_comes_back_from_disk_bit_for_bit_and_goes_on(kind, tmp_path):
     market, policies = placed(kind, "states of a firm, two periods")
-    _, table = played(market, policies)
-    spec, policy, memory = market.specs[0], table.policies[0], table.memories[0]
+    _, pool = played(market, policies)
+    spec, policy, memory = market.specs[0], pool.policies[0], pool.memories[0]
     save(tmp_path / "memory.npz", memory)
     back = load(tmp_path / "memory.npz", policy.start(spec, 4))
     assert type(back) is type(memory) and bits(back) == bits(memory)
     observation = np.tile(spec.own(market.first_observation(market.start(1), None)), (4, 1))
     shocks = Streams.of(8, 4).at(30)
     for held in (back, memory):
-        heard(policy, spec, observation, np.arange(4.0), held, shocks)
+        observe_reward(policy, spec, observation, np.arange(4.0), held, shocks)
     ours, theirs = (policy.act(spec, observation, m, shocks) for m in (back, memory))
     assert ours[0].tobytes() == theirs[0].tobytes() and bits(ours[1]) == bits(theirs[1])
 
@@ -129,16 +139,16 @@ def test_a_memory_comes_back_from_disk_bit_for_bit_and_goes_on(kind, tmp_path):
 def test_two_learners_of_a_kind_share_neither_luck_nor_memory(kind):
     market = shop(sellers=2, products=2)
     policy = learner(kind, levels=9)
-    turns, table = played(market, dict.fromkeys(("firm_1", "firm_2"), policy))
-    one, two = (turn_levels(turns, market, n) for n in (0, 1))
+    transitions, pool = played(market, dict.fromkeys(("firm_1", "firm_2"), policy))
+    one, two = (turn_levels(transitions, market, n) for n in (0, 1))
     assert (one[0] != two[0]).any()  # the first move is luck alone
-    for ours in flatten(table.memories[0]):
-        assert not any(np.shares_memory(ours, theirs) for theirs in flatten(table.memories[1]))
-    assert bits(table.memories[0]) != bits(table.memories[1])
+    for ours in flatten(pool.memories[0]):
+        assert not any(np.shares_memory(ours, theirs) for theirs in flatten(pool.memories[1]))
+    assert bits(pool.memories[0]) != bits(pool.memories[1])
 
 
-def turn_levels(turns, market, n):
-    return np.stack([turn.actions[:, market.layout.own(n), 0] for turn in turns])
+def turn_levels(transitions, market, n):
+    return np.stack([transition.actions[:, market.layout.own(n), 0] for transition in transitions])
 
 
 @every_kind
@@ -194,10 +204,10 @@ def all_actions(policy, spec, observation):
 @every_kind
 def test_propensities_sum_to_one_and_are_the_frequencies_of_the_actions(kind, place):
     market, policies = placed(kind, place)
-    turns, table = played(market, policies, ticks=12, markets=1)
-    policy, rows = table.policies[1], 10_000
+    transitions, pool = played(market, policies, ticks=12, markets=1)
+    policy, rows = pool.policies[1], 10_000
     spec, at = market.specs[1], next(t for t in (11, 10, 9) if moves(market, t))
-    own, memory = spec.own(turns[at].observation), turns[at].memories[1]
+    own, memory = spec.own(transitions[at].observation), transitions[at].memories[1]
     actions = all_actions(policy, spec, own)
     seen = np.repeat(own, len(actions), axis=0)
     stated = policy.propensity(spec, seen, actions, repeated(policy, spec, memory, len(actions)))
@@ -221,12 +231,12 @@ def moves(market, at):
 @everywhere
 def test_what_was_done_had_a_chance_and_what_is_no_level_has_none(kind, place):
     market, policies = placed(kind, place)
-    turns, table = played(market, policies, ticks=10, markets=2)
-    for turn in turns:
-        for spec, policy in zip(market.specs, table.policies, strict=True):
-            own, memory = spec.own(turn.observation), turn.memories[spec.number]
-            action = turn.actions[:, spec.listings]
-            if turn.step.info.moved[:, spec.number].all():
+    transitions, pool = played(market, policies, ticks=10, markets=2)
+    for transition in transitions:
+        for spec, policy in zip(market.specs, pool.policies, strict=True):
+            own, memory = spec.own(transition.observation), transition.memories[spec.number]
+            action = transition.actions[:, spec.listings]
+            if transition.step.info.moved[:, spec.number].all():
                 assert (policy.propensity(spec, own, action, memory) > 0.0).all()
                 odd = action + 1e-3
                 assert (policy.propensity(spec, own, odd, memory) == 0.0).all()
@@ -243,13 +253,13 @@ def test_levels_that_the_limits_make_one_price_are_refused(kind):
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "q_learning"])
 def test_off_its_turn_a_learner_repeats_itself_for_certain(kind):
     market, policies = placed(kind, "periodic")
-    turns, table = played(market, policies, markets=2)
-    spec, policy = market.specs[0], table.policies[0]
-    for at, turn in enumerate(turns):
-        own, action = spec.own(turn.observation), turn.actions[:, spec.listings]
+    transitions, pool = played(market, policies, markets=2)
+    spec, policy = market.specs[0], pool.policies[0]
+    for at, transition in enumerate(transitions):
+        own, action = spec.own(transition.observation), transition.actions[:, spec.listings]
         if at % 2:
-            assert (policy.propensity(spec, own, action, turn.memories[0]) == 1.0).all()
-            ratio = action[:, :, 0] / turns[at - 1].actions[:, spec.listings, 0]
+            assert (policy.propensity(spec, own, action, transition.memories[0]) == 1.0).all()
+            ratio = action[:, :, 0] / transitions[at - 1].actions[:, spec.listings, 0]
             assert np.allclose(ratio, 1.0)
 
 
@@ -261,11 +271,13 @@ def test_a_firm_moves_all_its_listings_by_one_level_and_listings_move_apart(kind
     market = shop(sellers=2, products=10)
     for scope, kinds in (("firm", 1), ("listing", 2)):
         policy = learner(kind, scope=scope)
-        turns, table = played(market, dict.fromkeys(("firm_1", "firm_2"), policy), markets=1)
+        transitions, pool = played(market, dict.fromkeys(("firm_1", "firm_2"), policy), markets=1)
         spec = market.specs[0]
-        ratios = [np.unique((t.actions[0, spec.listings, 0] / 15.0).round(9)).size for t in turns]
+        ratios = [
+            np.unique((t.actions[0, spec.listings, 0] / 15.0).round(9)).size for t in transitions
+        ]
         assert (max(ratios) == 1) if kinds == 1 else (max(ratios) >= 2)
-        assert table.memories[0].level.shape == (1, 1 if scope == "firm" else 10)
+        assert pool.memories[0].level.shape == (1, 1 if scope == "firm" else 10)
 
 
 @everywhere

@@ -114,11 +114,14 @@ def test_a_learners_record_has_the_propensities_it_acted_with(kind):
     found = log_decisions(market, policies, "firm_1", seed=2, ticks=15, markets=6)
     assert found.behaviour.shape == (6, 15)
     assert ((found.behaviour > 0.0) & (found.behaviour <= 1.0 + 1e-12)).all()
-    turns, table = played(market, policies, ticks=15, markets=6, seed=2)
-    spec, policy = market.specs[0], table.policies[0]
-    for at, turn in enumerate(turns):
+    transitions, pool = played(market, policies, ticks=15, markets=6, seed=2)
+    spec, policy = market.specs[0], pool.policies[0]
+    for at, transition in enumerate(transitions):
         stated = policy.propensity(
-            spec, spec.own(turn.observation), turn.actions[:, spec.listings], turn.memories[0]
+            spec,
+            spec.own(transition.observation),
+            transition.actions[:, spec.listings],
+            transition.memories[0],
         )
         assert np.array_equal(stated, found.behaviour[:, at])
 
@@ -126,8 +129,8 @@ def test_a_learners_record_has_the_propensities_it_acted_with(kind):
 def test_what_a_frozen_learner_would_earn_can_be_asked_of_another_record(tmp_path):
     market = duopoly()
     policy = learner("bandit_epsilon_greedy", prices=(12.0, 13.5, 16.0), relative_to="money")
-    _, table = played(market, dict.fromkeys(("firm_1", "firm_2"), policy), ticks=200, markets=1)
-    save(tmp_path / "m.npz", table.memories[0])
+    _, pool = played(market, dict.fromkeys(("firm_1", "firm_2"), policy), ticks=200, markets=1)
+    save(tmp_path / "m.npz", pool.memories[0])
     frozen = Frozen(policy, path=str(tmp_path / "m.npz"), market=0)
     logged = learner(
         "exp3", prices=(12.0, 13.5, 16.0), relative_to="money", gamma=1.0, reward_high=60.0

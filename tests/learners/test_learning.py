@@ -9,7 +9,7 @@ from mos_agents.learners import Frozen
 from mos_agents.learners.base import Moves
 from mos_agents.market.demand import Cheapest
 from mos_agents.policies import make
-from mos_agents.rollout import Table, turns
+from mos_agents.rollout import ParticipantPool, transitions
 from tests.learners.worlds import KINDS, PRICES, Follows, duopoly, learner, payoffs, played
 from tests.policies.markets import shop
 
@@ -52,11 +52,11 @@ def taught(kind, ticks=2000, rival=None, market=None, **parameters):
     policy = priced(kind, **SUITED[kind] | parameters)
     market = market or duopoly()
     policies = {"firm_1": policy, "firm_2": rival or make("fixed_price", price=PRICES[RIVAL])}
-    table = Table.of(market, policies, 0, MARKETS)
-    for _ in turns(market, policies, ticks=ticks, markets=MARKETS, table=table):
+    pool = ParticipantPool.of(market, policies, 0, MARKETS)
+    for _ in transitions(market, policies, ticks=ticks, markets=MARKETS, pool=pool):
         pass
-    assert not table.faults
-    return policy, table.memories[0]
+    assert not pool.faults
+    return policy, pool.memories[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,7 +92,9 @@ follows what was best so far is always late."""
 
 def played_levels(policy, rival, ticks, markets):
     policies = {"firm_1": policy, "firm_2": Follows(rival)}
-    kept = [t.actions[:, 0, 0] for t in turns(BERTRAND, policies, ticks=ticks, markets=markets)]
+    kept = [
+        t.actions[:, 0, 0] for t in transitions(BERTRAND, policies, ticks=ticks, markets=markets)
+    ]
     return np.searchsorted(PRICES, np.array(kept))
 
 

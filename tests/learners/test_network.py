@@ -82,7 +82,7 @@ def test_activations_are_finite_everywhere_and_keep_a_rows_bits(activation):
     assert all(np.array_equal(y[i], ACTIVATIONS[activation](x[i : i + 1])[0]) for i in range(37))
 
 
-# --- at the table ---------------------------------------------------------------------------------
+# --- in the pool ---------------------------------------------------------------------------------
 
 
 @every_head

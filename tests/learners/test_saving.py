@@ -113,10 +113,10 @@ def test_what_cannot_be_kept_is_told(tmp_path, memory):
 
 def test_a_frozen_learner_takes_its_table_along_where_its_file_is_not(tmp_path):
     market, policies = placed("q_learning", "random")
-    _, table = played(market, policies, ticks=60)
+    _, pool = played(market, policies, ticks=60)
     path = tmp_path / "m.npz"
-    save(path, table.memories[0])
-    config = {"kind": "frozen", "policy": to_config(table.policies[0]), "path": str(path)}
+    save(path, pool.memories[0])
+    config = {"kind": "frozen", "policy": to_config(pool.policies[0]), "path": str(path)}
     here = make(**config)
     sent, written = pickle.dumps(here), packed(config)
 
@@ -140,34 +140,34 @@ def test_a_frozen_learner_plays_the_same_from_file_and_from_hand_and_learns_noth
     kind, place, tmp_path
 ):
     market, policies = placed(kind, place)
-    _, table = played(market, policies, ticks=60)
-    policy, memory = table.policies[0], table.memories[0]
+    _, pool = played(market, policies, ticks=60)
+    policy, memory = pool.policies[0], pool.memories[0]
     save(tmp_path / "m.npz", memory)
     frozen = Frozen.of(policy, memory)
     assert not hasattr(frozen, "learn")
     from_file = make("frozen", policy=to_config(policy), path=str(tmp_path / "m.npz"))
     plays = []
     for one in (frozen, from_file):
-        turns, pool = played(market, {**policies, "firm_1": one}, ticks=20)
-        plays.append([t.actions.tobytes() for t in turns])
+        transitions, pool = played(market, {**policies, "firm_1": one}, ticks=20)
+        plays.append([t.actions.tobytes() for t in transitions])
         held = pool.memories[0]
         assert bits(held.learnt) == bits(memory)
-        for turn in turns:
-            if turn.step.info.moved[:, 0].all():
-                own, spec = market.specs[0].own(turn.observation), market.specs[0]
-                action = turn.actions[:, spec.listings]
-                assert (one.propensity(spec, own, action, turn.memories[0]) > 0.0).all()
+        for transition in transitions:
+            if transition.step.info.moved[:, 0].all():
+                own, spec = market.specs[0].own(transition.observation), market.specs[0]
+                action = transition.actions[:, spec.listings]
+                assert (one.propensity(spec, own, action, transition.memories[0]) > 0.0).all()
     assert plays[0] == plays[1]
 
 
 @every_kind
 def test_a_learner_frozen_in_the_middle_of_a_play_stands_where_it_stood(kind):
     market, policies = placed(kind, "periodic")
-    turns, table = played(market, policies, ticks=31)
+    transitions, pool = played(market, policies, ticks=31)
     shocks = Streams.of(8, 4).at(31)
     for n, moves in ((0, False), (1, True)):  # at tick 31 firm_2 is on the move, firm_1 is not
-        spec, memory = market.specs[n], table.memories[n]
-        own = spec.own(turns[-1].step.observation)
+        spec, memory = market.specs[n], pool.memories[n]
+        own = spec.own(transitions[-1].step.observation)
         frozen, held = Frozen.going_on(policies["firm_1"], memory)
         before = bits(memory)
         action, after = frozen.act(spec, own, held, shocks)
@@ -229,8 +229,8 @@ def test_ties_are_drawn_and_mixed_strategies_are_mixed_if_wanted():
 
 def test_one_markets_memory_can_be_played_in_all(tmp_path):
     market, policies = placed("sarsa", "states")
-    _, table = played(market, policies, ticks=40, markets=4)
-    policy, memory, spec = table.policies[0], table.memories[0], market.specs[0]
+    _, pool = played(market, policies, ticks=40, markets=4)
+    policy, memory, spec = pool.policies[0], pool.memories[0], market.specs[0]
     third = market_of(policy, spec, memory, 4, 2)
     for frozen in (Frozen.of(policy, memory, market=2), Frozen.of(policy, third)):
         held = frozen.start(spec, 3)

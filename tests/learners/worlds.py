@@ -10,7 +10,7 @@ from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
 from mos_agents.policies import make
-from mos_agents.rollout import Table, turns
+from mos_agents.rollout import ParticipantPool, transitions
 from tests.policies.markets import shop
 
 KINDS = {
@@ -54,14 +54,14 @@ def placed(kind, place):
 
 
 def played(market, policies, ticks=30, markets=4, seed=3):
-    """(turns, table) of a play; the turns' memories are copies."""
-    table = Table.of(market, policies, seed, markets)
+    """(transitions, pool) of a play; the transitions' memories are copies."""
+    pool = ParticipantPool.of(market, policies, seed, markets)
     kept = []
-    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, table=table)
-    for turn in looped:
-        kept.append(turn._replace(memories=tuple(copied(m) for m in turn.memories)))
-    assert not table.faults
-    return kept, table
+    looped = transitions(market, policies, seed=seed, ticks=ticks, markets=markets, pool=pool)
+    for transition in looped:
+        kept.append(transition._replace(memories=tuple(copied(m) for m in transition.memories)))
+    assert not pool.faults
+    return kept, pool
 
 
 def copied(memory):
@@ -125,8 +125,8 @@ def payoffs(market=None):
                 "firm_1": make("fixed_price", price=own),
                 "firm_2": make("fixed_price", price=rival),
             }
-            (turn,), _ = played(market, prices, ticks=1, markets=1)
-            table[i, j] = turn.step.reward[0, 0]
+            (transition,), _ = played(market, prices, ticks=1, markets=1)
+            table[i, j] = transition.step.reward[0, 0]
     return table
 
 

@@ -8,7 +8,7 @@ from mos_agents.learners import LEARNERS
 from mos_agents.market.random import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, from_config, make, to_config
-from mos_agents.rollout import rollout, turns
+from mos_agents.rollout import rollout, transitions
 from tests.policies.markets import auction, dealers, shop
 
 SHOP, DEALERS, AUCTION = shop(), dealers(assets=2, ticks=30), auction()
@@ -78,17 +78,17 @@ def everybody(market, policy):
     return dict.fromkeys(market.layout.participants, policy)
 
 
-def a_turn(case, markets=5, ticks=8):
+def a_transition(case, markets=5, ticks=8):
     market, policy = made(case)
-    *_, last = turns(market, everybody(market, policy), seed=3, ticks=ticks, markets=markets)
+    *_, last = transitions(market, everybody(market, policy), seed=3, ticks=ticks, markets=markets)
     return market, policy, last
 
 
 def repeated(case, rows):
     """Many markets that see the same: the policy, its spec, observation, memory and actions."""
-    market, policy, turn = a_turn(case, markets=1)
+    market, policy, transition = a_transition(case, markets=1)
     spec = market.specs[1]
-    observation = np.repeat(spec.own(turn.observation), rows, axis=0)
+    observation = np.repeat(spec.own(transition.observation), rows, axis=0)
     memory = policy.start(spec, rows)
     shocks = Streams.of(9, rows, owner="someone").at(0)
     action, _ = policy.act(spec, observation, memory, shocks)
@@ -105,9 +105,9 @@ def test_actions_have_the_shape_of_the_spec_and_stay_within_its_limits(case):
     market, policy = made(case)
     low = np.concatenate([spec.low for spec in market.specs])
     high = np.concatenate([spec.high for spec in market.specs])
-    for turn in turns(market, everybody(market, policy), seed=1, ticks=25, markets=6):
-        assert turn.actions.shape == (6, *low.shape)
-        assert ((turn.actions >= low) & (turn.actions <= high)).all()
+    for transition in transitions(market, everybody(market, policy), seed=1, ticks=25, markets=6):
+        assert transition.actions.shape == (6, *low.shape)
+        assert ((transition.actions >= low) & (transition.actions <= high)).all()
     played = rollout(market, everybody(market, policy), seed=1, ticks=25, markets=6)
     assert played.faults == () and played.refused == {}
 
@@ -126,9 +126,9 @@ def test_a_market_has_the_same_bits_alone_and_in_any_company(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_that_a_policy_is_given_is_written_to(case):
-    market, policy, turn = a_turn(case)
+    market, policy, transition = a_transition(case)
     spec = market.specs[0]
-    observation = spec.own(turn.observation).copy()
+    observation = spec.own(transition.observation).copy()
     frozen = [observation, spec.low, spec.high, spec.opening_price]
     before = [array.copy() for array in frozen]
     writeable = [array.flags.writeable for array in frozen]
@@ -145,9 +145,9 @@ def test_nothing_that_a_policy_is_given_is_written_to(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_action_taken_had_a_chance_and_one_outside_the_limits_has_none(case):
-    market, policy, turn = a_turn(case)
-    for spec, memory in zip(market.specs, turn.memories, strict=True):
-        own, action = spec.own(turn.observation), turn.actions[:, spec.listings]
+    market, policy, transition = a_transition(case)
+    for spec, memory in zip(market.specs, transition.memories, strict=True):
+        own, action = spec.own(transition.observation), transition.actions[:, spec.listings]
         chance = policy.propensity(spec, own, action, memory)
         assert chance.shape == (5,) and (chance > 0.0).all()
         outside = action.copy()
@@ -190,9 +190,9 @@ DENSE = {
 def test_a_stated_density_integrates_to_one_and_is_the_law_of_the_action(case):
     market, parameters = DENSE[case]
     policy = make({"a walk cut off at the limits": "random_walk"}.get(case, case), **parameters)
-    *_, turn = turns(market, everybody(market, policy), seed=3, ticks=8)
+    *_, transition = transitions(market, everybody(market, policy), seed=3, ticks=8)
     spec, rows = market.specs[1], 4000
-    own = spec.own(turn.observation)
+    own = spec.own(transition.observation)
     # Midpoints of cells: no cell edge falls on a jump of the density for longer than one cell.
     edges = np.linspace(spec.low[0, 0], spec.high[0, 0], 200_001)
     points = 0.5 * (edges[1:] + edges[:-1])
@@ -209,11 +209,11 @@ def test_a_stated_density_integrates_to_one_and_is_the_law_of_the_action(case):
 
 def test_the_density_over_two_listings_integrates_to_one():
     market, policy = shop(products=2), make("random_walk", volatility=0.2)
-    *_, turn = turns(market, everybody(market, policy), seed=3, ticks=4)
+    *_, transition = transitions(market, everybody(market, policy), seed=3, ticks=4)
     spec = market.specs[0]
     points = np.linspace(5.0, 40.0, 401)
     grid = np.stack(np.meshgrid(points, points, indexing="ij"), axis=-1).reshape(-1, 2, 1)
-    own = np.repeat(spec.own(turn.observation), len(grid), axis=0)
+    own = np.repeat(spec.own(transition.observation), len(grid), axis=0)
     density = policy.propensity(spec, own, grid, None).reshape(401, 401)
     total = integrate.simpson(integrate.simpson(density, points), points)
     assert total == pytest.approx(1.0, abs=1e-4)

@@ -15,7 +15,7 @@ from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.policies import make
 from mos_agents.policies.faults import LONGEST, describe, is_own_fault
-from mos_agents.rollout import Table, turns
+from mos_agents.rollout import ParticipantPool, transitions
 
 TICKS, BATCH, AT = 6, 2, 3
 MARKET = mos_agents.retail(firms=1, products=1)
@@ -124,12 +124,12 @@ def raising(error):
 def looped(policy):
     """Bytes of all steps of the loop in one process, and the faults that it counted."""
     policies = {"platform": make("cost_plus"), "firm_1": policy}
-    table = Table.of(MARKET, policies, 0, BATCH, on_fault="hold")
+    pool = ParticipantPool.of(MARKET, policies, 0, BATCH, on_fault="hold")
     played = [
-        (turn.step.reward.tobytes(), turn.step.observation.tobytes())
-        for turn in turns(MARKET, policies, ticks=TICKS, markets=BATCH, table=table)
+        (transition.step.reward.tobytes(), transition.step.observation.tobytes())
+        for transition in transitions(MARKET, policies, ticks=TICKS, markets=BATCH, pool=pool)
     ]
-    return played, list(table.faults.values())
+    return played, list(pool.faults.values())
 
 
 def acted(policy):

@@ -18,7 +18,7 @@ from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.market.withdrawal import without_quotes
-from mos_agents.policies.base import Policy, from_config, heard
+from mos_agents.policies.base import Policy, from_config, observe_reward
 from mos_agents.policies.faults import is_own_fault
 from mos_agents.policies.guard import (
     NoAction,
@@ -32,7 +32,7 @@ from mos_agents.policies.guard import (
 
 
 @short_repr
-class Turn(NamedTuple):
+class Transition(NamedTuple):
     """One tick as the loop saw it: what was seen, what was done upon it, and what came of it."""
 
     before: State
@@ -44,8 +44,8 @@ class Turn(NamedTuple):
 
 @short_repr
 @dataclass(eq=False)
-class Table:
-    """The policies of all participants at the table, with their memories and their luck.
+class ParticipantPool:
+    """The policies of all participants, with their memories and their luck.
 
     on_fault: what a policy's fault does, one of ON_FAULT. The user's own Ctrl-C is nobody's fault
     and passes through.
@@ -69,7 +69,7 @@ class Table:
         seed: int,
         markets: int | IntArray,
         on_fault: str = "raise",
-    ) -> Table:
+    ) -> ParticipantPool:
         """Assign one policy to every participant; InputError if they do not fit."""
         check_on_fault(on_fault)
         if not isinstance(market, Market):
@@ -98,8 +98,8 @@ class Table:
         memories = [started(p, spec, batch) for p, spec in zip(chosen, market.specs, strict=True)]
         return cls(market.specs, chosen, memories, streams, batch, on_fault=on_fault)
 
-    def hear(self, observation: Array, reward: Array, at: int) -> None:
-        """Learners hear of the last tick's rewards [B, N], each of its own, before `actions`.
+    def observe_rewards(self, observation: Array, reward: Array, at: int) -> None:
+        """Learners observe the last tick's rewards [B, N], each of its own, before `actions`.
 
         One that fails at learning loses its move, as one that fails at acting does.
         """
@@ -108,7 +108,7 @@ class Table:
                 continue
             own = spec.own(observation).copy()
             try:
-                self.memories[n] = heard(
+                self.memories[n] = observe_reward(
                     self.policies[n],
                     spec,
                     own,
@@ -215,7 +215,7 @@ def as_policy(name: str, given: Any) -> Policy:
     return policy
 
 
-def turns(
+def transitions(
     market: Market,
     policies: Mapping[str, Policy],
     *,
@@ -223,28 +223,30 @@ def turns(
     ticks: int | None = None,
     markets: int | IntArray = 1,
     on_fault: str = "raise",
-    table: Table | None = None,
-) -> Iterator[Turn]:
-    """The loop with all that passes in it. Arguments as for `play`; `table` keeps the faults, and
+    pool: ParticipantPool | None = None,
+) -> Iterator[Transition]:
+    """The loop with all that passes in it. Arguments as for `play`; `pool` keeps the faults, and
     has an `on_fault` of its own."""
-    pool = Table.of(market, policies, seed, markets, on_fault) if table is None else table
+    pool = ParticipantPool.of(market, policies, seed, markets, on_fault) if pool is None else pool
     ticks = market.horizon if ticks is None else ticks
     if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
         raise InputError(f"ticks={ticks!r} must be a whole number >= 1, or None for the horizon")
     streams = Streams.of(seed, markets)
-    return _turns(market, pool, streams, int(ticks))
+    return _transitions(market, pool, streams, int(ticks))
 
 
-def _turns(market: Market, table: Table, streams: Streams, ticks: int) -> Iterator[Turn]:
-    state = market.start(table.batch)
+def _transitions(
+    market: Market, pool: ParticipantPool, streams: Streams, ticks: int
+) -> Iterator[Transition]:
+    state = market.start(pool.batch)
     observation = market.first_observation(state, streams.at(0))
-    reward = np.zeros((table.batch, market.layout.N))
+    reward = np.zeros((pool.batch, market.layout.N))
     for at in range(ticks):
-        table.hear(observation, reward, at)
-        memories = tuple(table.memories)
-        actions = table.actions(observation, at)
-        step = tick(market, table.present(market, state), actions, streams.at(at))
-        yield Turn(state, observation, memories, actions, step)
+        pool.observe_rewards(observation, reward, at)
+        memories = tuple(pool.memories)
+        actions = pool.actions(observation, at)
+        step = tick(market, pool.present(market, state), actions, streams.at(at))
+        yield Transition(state, observation, memories, actions, step)
         state, observation, reward = step.state, step.observation, step.reward
 
 
@@ -269,5 +271,7 @@ def play(
         in which it failed, for good. Under both the others go on, and faults are counted.
     Raises InputError at once if a policy does not fit its participant.
     """
-    looped = turns(market, policies, seed=seed, ticks=ticks, markets=markets, on_fault=on_fault)
-    return (turn.step for turn in looped)
+    looped = transitions(
+        market, policies, seed=seed, ticks=ticks, markets=markets, on_fault=on_fault
+    )
+    return (transition.step for transition in looped)
