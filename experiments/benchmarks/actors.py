@@ -2,10 +2,10 @@
 
 The fan-out is driven as the clearing house drives: from inside one actor, which sends every other
 one an array of an observation's size, waits for arrays of an action's size, and does nothing with
-them. The runtime sends its ticks past Ray, by line (`mos_agents.actors.line`); so the fan-out is
-measured by line as well, for information: all above that is what the market costs (calls, checks,
-quotes, clearing, journal, digest, summaries). Times are on the wall, since the work is in other
-processes.
+them. The runtime sends its ticks over socket channels (`mos_agents.actors.channel`), not by Ray.
+So the fan-out is measured over channels as well, for information. What is above that is the cost of
+the market (calls, checks, quotes, clearing, journal, digest, summaries). Times are wall-clock
+times, since the work is in other processes.
 
 `python -m experiments.benchmarks.actors --flat 5000` plays one run and looks at the memory and the
 open files of all its processes; `--table` measures how a tick grows with participants, markets and
@@ -29,9 +29,9 @@ import psutil
 
 from experiments.benchmarks.timing import Line as Row
 from mos_agents import scenarios
+from mos_agents.actors.channel import Channel, Listener, wait
 from mos_agents.actors.clearing_house import ClearingHouse
 from mos_agents.actors.driver import Driver
-from mos_agents.actors.line import Door, Line, wait
 from mos_agents.actors.messages import Reply
 from mos_agents.actors.ray_cluster import cluster
 from mos_agents.actors.ray_runtime import ACTOR, ActorDied, RayShards, ray
@@ -70,7 +70,7 @@ class Sizes(NamedTuple):
 
 
 class Echo:
-    """Takes an array and gives one back, by Ray or by line."""
+    """Takes an array and gives one back, by Ray or over a channel."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.back: Array = np.zeros(shape)
@@ -81,25 +81,25 @@ class Echo:
     def pid(self) -> int:
         return os.getpid()
 
-    def door(self) -> tuple[str, bytes]:
-        self._door = Door()
-        return self._door.path, self._door.secret
+    def listener(self) -> tuple[str, bytes]:
+        self._listener = Listener()
+        return self._listener.path, self._listener.secret
 
     def serve(self) -> None:
-        self._door.serve(lambda block: self.back.tobytes())
+        self._listener.serve(lambda block: self.back.tobytes())
 
 
 class Centre:
     """Owns the echoes and asks them all, tick after tick; every message is one array."""
 
-    def __init__(self, sizes: Sizes, by_line: bool) -> None:
+    def __init__(self, sizes: Sizes, by_channel: bool) -> None:
         echo = ray.remote(**ACTOR)(Echo)
         self.echoes = [echo.remote(shape) for shape in sizes.actions]
         self.messages = [np.zeros(shape) for shape in sizes.observations]
         self._pids = ray.get([echo.pid.remote() for echo in self.echoes])
-        self.lines = []
-        for echo in self.echoes if by_line else ():
-            self.lines.append(Line(*ray.get(echo.door.remote())))
+        self.channels = []
+        for echo in self.echoes if by_channel else ():
+            self.channels.append(Channel(*ray.get(echo.listener.remote())))
             echo.serve.remote()  # from here on it hears nothing else
 
     def pids(self) -> list[int]:
@@ -107,10 +107,10 @@ class Centre:
 
     def advance(self, ticks: int) -> int:
         for _ in range(ticks):
-            if self.lines:
-                for line, array in zip(self.lines, self.messages, strict=True):
-                    line.ask(array.tobytes())
-                wait(self.lines, None)
+            if self.channels:
+                for channel, array in zip(self.channels, self.messages, strict=True):
+                    channel.request(array.tobytes())
+                wait(self.channels, None)
             else:
                 pairs = zip(self.echoes, self.messages, strict=True)
                 ray.get([echo.answer.remote(array) for echo, array in pairs])
@@ -144,9 +144,9 @@ def ours(plan: ShardPlan) -> Side:
     return Side(advance, end, startup, own_memory(workers("_HostActor") - before))
 
 
-def bare(plan: ShardPlan, by_line: bool) -> Side:
+def bare(plan: ShardPlan, by_channel: bool) -> Side:
     begin = time.perf_counter()
-    centre = ray.remote(**ACTOR)(Centre).remote(Sizes.of(plan), by_line)
+    centre = ray.remote(**ACTOR)(Centre).remote(Sizes.of(plan), by_channel)
     pids = ray.get(centre.pids.remote())
     startup = time.perf_counter() - begin
 
@@ -174,28 +174,35 @@ def interleaved(sides: Sequence[Side], runs: int) -> list[list[float]]:
 
 
 def run(runs: int) -> list[Row]:
-    lines = []
+    rows = []
     for participants in (2, 4):
         for markets in (1, 1024):
             with cluster(), tempfile.TemporaryDirectory() as folder:
                 plan = plan_of(participants, markets, folder)
-                sides = [ours(plan), bare(plan, by_line=False), bare(plan, by_line=True)]
+                sides = [ours(plan), bare(plan, by_channel=False), bare(plan, by_channel=True)]
                 rates = [median(found) for found in interleaved(sides, runs)]
                 for side in sides:
                     side.end()
             name = f"{participants} actors, {markets} markets"
             other = "bare Ray fan-out, same messages"
-            lines += [
+            rows += [
                 Row(f"Ray runtime, {name}", "ticks", rates[0], other, rates[1], GOAL),
-                Row(f"Ray runtime, {name}", "ticks", rates[0], f"{other}, by line", rates[2], None),
+                Row(
+                    f"Ray runtime, {name}",
+                    "ticks",
+                    rates[0],
+                    f"{other}, over a channel",
+                    rates[2],
+                    None,
+                ),
             ]
             if markets == 1:
                 one, two, _ = sides
-                lines += [
+                rows += [
                     Row(f"start-up, {name}", "s", one.startup, other, two.startup, None),
                     Row(f"memory of one of {name}", "MB", one.memory, other, two.memory, None),
                 ]
-    return lines
+    return rows
 
 
 # --- looking at processes -------------------------------------------------------------------------

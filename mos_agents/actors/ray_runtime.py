@@ -17,8 +17,15 @@ from ray.exceptions import ActorUnschedulableError, RayActorError, RayError, Ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from mos_agents.actors import wire
+from mos_agents.actors.channel import (
+    FOLDER_PREFIX,
+    SOCKET_NAME,
+    Channel,
+    Listener,
+    remove_socket,
+    wait,
+)
 from mos_agents.actors.env_server import EnvServer, EnvServerConfig
-from mos_agents.actors.line import DOORS, Door, Line, taken_away, wait
 from mos_agents.actors.messages import MessageError, told
 from mos_agents.actors.participant import Host, hosted
 from mos_agents.actors.ray_answers import Reader, answer, answers, is_ready, keep_unasked_closed
@@ -52,16 +59,16 @@ def fetched(reference: Any) -> Any:
 
 
 class RayRuntime:
-    """Hosts as Ray actors, asked all at once; those on this node get their ticks by line.
+    """Hosts as Ray actors, asked all at once. Those on this node get their ticks over channels.
 
-    They live on this node or, if `spread`, on all nodes in turn, this one first. lines: False
-    sends all by Ray.
+    They live on this node or, if `spread`, on all nodes in turn, this one first. channels: False
+    sends everything by Ray.
     """
 
-    def __init__(self, spread: bool = False, lines: bool = True) -> None:
+    def __init__(self, spread: bool = False, channels: bool = True) -> None:
         keep_unasked_closed()
         self._actor: Any = ray.remote(**ACTOR)(_HostActor)
-        self._lines, self._node = lines, ray.get_runtime_context().get_node_id()
+        self._channels, self._node = channels, ray.get_runtime_context().get_node_id()
         self._nodes = _Nodes(self._node) if spread else None
         self.meanwhile = nothing
         self._hosts: dict[Any, _Reach] = {}
@@ -69,7 +76,7 @@ class RayRuntime:
     def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
         place = _on(self._node) if self._nodes is None else self._nodes.next()
         handle = self._actor.options(**place).remote(list(parts))
-        self._hosts[handle] = _Reach(handle, self._node if self._lines else "")
+        self._hosts[handle] = _Reach(handle, self._node if self._channels else "")
         return handle
 
     def ask(
@@ -78,15 +85,15 @@ class RayRuntime:
         begin = time.monotonic()
         coming = [self._put(*one) for one in asks]
         self.meanwhile()
-        # Lines first: what they cannot take at once is sent by `wait`; Ray has threads for that.
-        wait([one for one in coming if isinstance(one, Line)], _left(deadline, begin))
+        # Channels first: `wait` sends what they did not take at once; Ray has threads for that.
+        wait([one for one in coming if isinstance(one, Channel)], _left(deadline, begin))
         references = [
             (one, READERS.get(verb, wire.fact_in))
             for one, (_, verb, _) in zip(coming, asks, strict=True)
-            if not isinstance(one, Line | Answer)
+            if not isinstance(one, Channel | Answer)
         ]
         by_ray = iter(answers(references, _left(deadline, begin)) if references else ())
-        said = [_heard(one) if isinstance(one, Line) else one for one in coming]
+        said = [_heard(one) if isinstance(one, Channel) else one for one in coming]
         return [one if isinstance(one, Answer) else next(by_ray) for one in said]
 
     def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
@@ -115,7 +122,7 @@ class RayRuntime:
                     time.sleep(0.02)
 
     def _put(self, handle: Any, verb: str, arguments: tuple[Any, ...]) -> Any:
-        """A question on its way: the line on which its answer comes, or Ray's reference to it.
+        """A question on its way: the channel over which its answer comes, or Ray's reference to it.
 
         One that was killed is dead from then on, although Ray takes a moment to end its process.
         """
@@ -123,17 +130,17 @@ class RayRuntime:
         if reach is None:
             return Answer(dead=True, error="was killed")
         if verb != "decide":
-            reach.hang_up()
+            reach.close_channel()
             packed = WRITERS[verb](*arguments) if verb in WRITERS else None
             return getattr(handle, verb).remote(
                 *(arguments if packed is None else wire.pieces(packed))
             )
         block = wire.packed_calls(*arguments)
-        line = reach.line()
-        if line is None:
+        channel = reach.channel()
+        if channel is None:
             return handle.decide.remote(*wire.pieces(block))
-        line.ask(block)
-        return line
+        channel.request(block)
+        return channel
 
 
 def _on(node: str) -> dict[str, Any]:
@@ -157,54 +164,54 @@ class _Nodes:
 
 
 class _Reach:
-    """How a host is reached with its ticks: by line once it has opened a door on this machine.
+    """Sends a host its ticks: over a channel once the host listens on this machine, else by Ray.
 
-    Until then, on other machines, and with all else by Ray. Nothing overtakes: `serve` stands in
-    Ray's queue behind what was put to the host before, and ends when the line is hung up.
+    Everything else goes by Ray. Nothing overtakes: `serve` waits in Ray's queue behind all earlier
+    requests, and ends when the channel is closed.
     """
 
     def __init__(self, handle: Any, node: str) -> None:
         self._handle, self._node = handle, node
         self._where = handle.where.remote()
-        self._door: Any = handle.door.remote(node)
-        self._line: Line | None = None
+        self._listener: Any = handle.listener.remote(node)
+        self._channel: Channel | None = None
         self._far = False
 
-    def line(self) -> Line | None:
-        """The line, if there is one. Asks for a door if there may be one at the next tick."""
-        if self._line is None and not self._far:
-            if self._door is None:
-                self._door = self._handle.door.remote(self._node)
-            elif is_ready(self._door):
+    def channel(self) -> Channel | None:
+        """The channel, if there is one. If not, ask the host to listen, for a later tick."""
+        if self._channel is None and not self._far:
+            if self._listener is None:
+                self._listener = self._handle.listener.remote(self._node)
+            elif is_ready(self._listener):
                 self._connect()
-        return self._line
+        return self._channel
 
     def _connect(self) -> None:
-        found = answer(self._door, _door_in)
+        found = answer(self._listener, _unpack_address)
         with contextlib.suppress(OSError):  # without such sockets; of the dead Ray will say so
-            self._line = None if found.value is None else Line(*found.value)
-        if self._line is None:
+            self._channel = None if found.value is None else Channel(*found.value)
+        if self._channel is None:
             self._far = True
         else:
             self._handle.serve.remote()
 
-    def hang_up(self) -> None:
-        """Back to Ray. What was sent by line is done before what Ray is given next: first, what a
-        host that does not listen was still to be sent."""
-        if self._line is not None:
-            for block in self._line.close():
+    def close_channel(self) -> None:
+        """Go back to Ray. The host does first what came over the channel, then what the socket had
+        not taken, then what Ray gets next."""
+        if self._channel is not None:
+            for block in self._channel.close():
                 self._handle.decide.remote(*wire.pieces(block))
-            self._line, self._door = None, None
+            self._channel, self._listener = None, None
 
     def end(self) -> None:
         """After the host was killed: what it leaves is taken away; and Ray asks the process to end,
         which a stopped one (SIGSTOP) does not hear."""
-        if self._line is not None:
-            self._line.close()
+        if self._channel is not None:
+            self._channel.close()
         with contextlib.suppress(RayError, OSError):
-            if self._door is not None and is_ready(self._door):
-                if (found := answer(self._door, _door_in).value) is not None:
-                    taken_away(found[0])
+            if self._listener is not None and is_ready(self._listener):
+                if (found := answer(self._listener, _unpack_address).value) is not None:
+                    remove_socket(found[0])
         with contextlib.suppress(RayError, OSError):
             if is_ready(self._where) and (place := answer(self._where, wire.fact_in)).good:
                 node, pid = _place(place.value)
@@ -220,17 +227,17 @@ def _place(value: Any) -> tuple[str, int]:
     return "", 0
 
 
-def _door_in(block: bytes) -> tuple[Any, float]:
-    """Where a host's door is, and the secret: a path of our own kind, whatever it says."""
+def _unpack_address(block: bytes) -> tuple[Any, float]:
+    """Where a host's listener is, and the secret. Only a path of our own kind is accepted."""
     found, seconds = wire.fact_in(block)
     match found:
         case None:
             return None, seconds
-        case [str(path), str(secret)] if Path(path).name == "line" and len(secret) == 64:
-            if Path(path).parent.name.startswith(DOORS):
+        case [str(path), str(secret)] if Path(path).name == SOCKET_NAME and len(secret) == 64:
+            if Path(path).parent.name.startswith(FOLDER_PREFIX):
                 with contextlib.suppress(ValueError):
                     return (path, bytes.fromhex(secret)), seconds
-    raise MessageError("answered with no door")
+    raise MessageError("answered with no address of a listener")
 
 
 READERS: dict[str, Reader] = {"decide": wire.replies_in, "snapshot": wire.snapshots_in}
@@ -254,11 +261,13 @@ def _is_stopped(pid: int) -> bool:
     return title.startswith(b"ray::_HostActor") and state.rpartition(")")[2].split()[0] in "Tt"
 
 
-def _heard(line: Line) -> Answer:
-    """What came by line: a block of replies, an error, a death, or nothing in time."""
-    said = line.answer
+def _heard(channel: Channel) -> Answer:
+    """What came over a channel: a block of replies, an error, a death, or nothing in time."""
+    said = channel.response
     if said is None:
-        return Answer(dead=True, error="died") if line.gone else Answer(late=True, error="late")
+        return (
+            Answer(dead=True, error="died") if channel.closed else Answer(late=True, error="late")
+        )
     if said.failed:
         return Answer(error=one_line(said.block[:1000].decode(errors="replace")))
     try:
@@ -290,7 +299,7 @@ class _HostActor:
     def __init__(self, parts: list[tuple[Any, ...]]) -> None:
         for name in SECRETS:  # Ray has read them; a policy and what it starts need not
             os.environ.pop(name, None)
-        self._door: Door | None = None
+        self._listener: Listener | None = None
         self._host: Host
         self.begin(parts)
 
@@ -329,20 +338,20 @@ class _HostActor:
         return wire.packed_fact([ray.get_runtime_context().get_node_id(), os.getpid()])
 
     @_plainly
-    def door(self, caller: str) -> bytes:
-        """Where a caller on this node comes in, and the secret that it has to know."""
+    def listener(self, caller: str) -> bytes:
+        """The address of a new listener, for a caller on this node: its path and its secret."""
         if ray.get_runtime_context().get_node_id() != caller:
             return wire.packed_fact(None)
-        if self._door is not None:
-            self._door.close()
-        self._door = Door()
-        return wire.packed_fact([self._door.path, self._door.secret.hex()])
+        if self._listener is not None:
+            self._listener.close()
+        self._listener = Listener()
+        return wire.packed_fact([self._listener.path, self._listener.secret.hex()])
 
     @_plainly
     def serve(self) -> bytes:
-        """Decide upon what comes by line, until the caller hangs up."""
-        assert self._door is not None
-        self._door.serve(self.decide)
+        """Decide on the calls that come over the channel, until the caller closes it."""
+        assert self._listener is not None
+        self._listener.serve(self.decide)
         return wire.packed_fact(None)
 
 

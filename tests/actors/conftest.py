@@ -61,7 +61,7 @@ def own_cluster(shared_cluster):
 
 OVER_RAY = [
     pytest.param(name, marks=pytest.mark.xdist_group("ray"))
-    for name in ("ray", "ray without lines")
+    for name in ("ray", "ray without channels")
 ]
 
 
@@ -74,6 +74,6 @@ def runtime(request):
         request.getfixturevalue("own_cluster")
         from mos_agents.actors.ray_runtime import RayRuntime
 
-        made = RayRuntime(lines=request.param == "ray")
+        made = RayRuntime(channels=request.param == "ray")
     yield made
     made.close()

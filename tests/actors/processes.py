@@ -51,7 +51,7 @@ def listening(pids):
     return [(pid, *open_at[i]) for pid in pids for i in sorted(sockets(pid) & open_at.keys())]
 
 
-def doors(pids):
+def listeners(pids):
     """The sockets in the file system at which these hosts wait for their clearing house."""
     table = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
     waiting = {t[6]: t[7] for t in table if t[3] == "00010000" and "/mos-" in t[-1]}

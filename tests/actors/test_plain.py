@@ -31,9 +31,9 @@ def struck(folder):
 class Attacked:
     """A clearing house (this process) and a host whose participant has taken its process over."""
 
-    def __init__(self, folder, lines):
-        self.folder, self.lines = folder, lines
-        self.runtime = RayRuntime(lines=lines)
+    def __init__(self, folder, channels):
+        self.folder, self.channels = folder, channels
+        self.runtime = RayRuntime(channels=channels)
         self.born()
 
     def born(self):
@@ -72,15 +72,15 @@ class Attacked:
 @pytest.fixture(scope="module")
 def by_ray(shared_cluster, tmp_path_factory):
     shared_cluster.open()
-    made = Attacked(tmp_path_factory.mktemp("by-ray"), lines=False)
+    made = Attacked(tmp_path_factory.mktemp("by-ray"), channels=False)
     yield made
     made.runtime.close()
 
 
 @pytest.fixture(scope="module")
-def by_line(shared_cluster, tmp_path_factory):
+def by_channel(shared_cluster, tmp_path_factory):
     shared_cluster.open()
-    made = Attacked(tmp_path_factory.mktemp("by-line"), lines=True)
+    made = Attacked(tmp_path_factory.mktemp("by-channel"), channels=True)
     yield made
     made.runtime.close()
 
@@ -103,9 +103,9 @@ def test_a_payload_is_not_opened_whatever_verb_gives_it(payload, by_ray):
 
 
 @pytest.mark.parametrize("payload", ["a bomb", "a pickle as bytes", "a loud bomb", "a loud exit"])
-def test_a_payload_by_line_is_not_opened(payload, by_line):
-    """A line that was given something else than bytes is gone, and with it the host."""
-    assert all(held(by_line, verb, payload) for verb in ("decide", "awake"))
+def test_a_payload_over_a_channel_is_not_opened(payload, by_channel):
+    """A channel that got something else than bytes is closed, and the host ends with it."""
+    assert all(held(by_channel, verb, payload) for verb in ("decide", "awake"))
 
 
 def test_a_host_whose_start_raises_a_payload_is_dead_and_it_is_not_opened(by_ray):

@@ -14,8 +14,8 @@ import pytest
 
 from mos_agents import scenarios
 from mos_agents.actors.ray_answers import answers
-from mos_agents.actors.ray_runtime import ActorDied, RayRuntime, RayShards, _door_in
-from tests.actors.processes import asked_without_a_token, descendants, doors, listening, titled
+from mos_agents.actors.ray_runtime import ActorDied, RayRuntime, RayShards, _unpack_address
+from tests.actors.processes import asked_without_a_token, descendants, listeners, listening, titled
 from tests.actors.worlds import SHOP, driven, driver, one_shard, undisturbed, with_policy
 from tests.waiting import PATIENCE, eventually
 
@@ -171,38 +171,40 @@ def test_nobody_waits_longer_than_the_deadline_for_one_that_hangs(how, strangers
     assert worst < deadline + 0.1
 
 
-def test_hosts_on_this_machine_get_their_ticks_by_line_and_nothing_of_that_listens():
-    """A line is hung up for whatever else a host is asked, and opened again; the bits are those of
-    a run by Ray alone. A door is closed behind the one who came in."""
+def test_hosts_on_this_machine_get_their_ticks_over_channels_and_nothing_listens_after():
+    """Any other request closes a channel, and the next tick opens another. The bits are those of a
+    run by Ray alone. A listener closes once its caller is in."""
     hashes = []
-    for runtime in (RayRuntime(), RayRuntime(lines=False)):
+    for runtime in (RayRuntime(), RayRuntime(channels=False)):
         shard = one_shard(SHOP, runtime)
         shard.start()
         for _ in range(3):
             shard.advance(20)
-            lines = [reach._line for reach in runtime._hosts.values()]
-            assert len(lines) == 3 and all((line is not None) == runtime._lines for line in lines)
-            if runtime._lines:
-                assert all(line._asked >= 15 for line in lines) and not doors(descendants())
+            channels = [reach._channel for reach in runtime._hosts.values()]
+            assert len(channels) == 3 and all(
+                (c is not None) == runtime._channels for c in channels
+            )
+            if runtime._channels:
+                assert all(c._requests >= 15 for c in channels) and not listeners(descendants())
             assert shard._remember_all()
-            assert all(reach._line is None for reach in runtime._hosts.values())
+            assert all(reach._channel is None for reach in runtime._hosts.values())
         shard.close()
         hashes.append(shard.digest.hexdigest())
-    assert hashes == [undisturbed(SHOP, 60, 3)] * 2 and not doors(descendants())
+    assert hashes == [undisturbed(SHOP, 60, 3)] * 2 and not listeners(descendants())
 
 
 @pytest.mark.parametrize(("hanging", "knocked"), [(False, False), (True, False), (True, True)])
-def test_a_killed_host_leaves_no_door_behind(hanging, knocked):
+def test_a_killed_host_leaves_no_socket_behind(hanging, knocked):
     runtime = RayRuntime()
     shard = one_shard(SHOP, runtime)
     shard.start()
-    doors = [(reach._door, _door_in) for reach in runtime._hosts.values()]
-    paths = [found.value[0] for found in answers(doors, None)]  # open, and nobody has come in yet
+    waiting = [(reach._listener, _unpack_address) for reach in runtime._hosts.values()]
+    paths = [found.value[0] for found in answers(waiting, None)]  # open, and nobody has come in yet
     assert all(map(os.path.exists, paths))
     for pid in titled("ray::_HostActor") if hanging else ():
         os.kill(pid, signal.SIGSTOP)
     for reach in runtime._hosts.values() if knocked else ():
-        assert reach.line() is not None  # connected, but nobody opens
+        assert reach.channel() is not None  # connected, but nobody opens
     shard.close()
     assert not any(os.path.exists(os.path.dirname(path)) for path in paths)
     gone("ray::_HostActor")

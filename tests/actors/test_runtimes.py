@@ -108,7 +108,7 @@ def test_one_by_line_is_not_late_for_one_who_is_asked_by_ray_and_hangs():
             )
             if at and answers[0].good:
                 break
-        assert runtime._hosts[well]._line is not None and answers[0].good and answers[1].late
+        assert runtime._hosts[well]._channel is not None and answers[0].good and answers[1].late
     finally:
         runtime.close()
 
