@@ -12,7 +12,7 @@ from envs.assignment import Assignment, Episode
 from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.faults import Fault
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies.guard import PolicyFault
 

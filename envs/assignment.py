@@ -17,9 +17,9 @@ import numpy as np
 
 from mos_agents import scenarios
 from mos_agents.learners.saving import filled
-from mos_agents.market.random import Streams, purpose_number
 from mos_agents.market.rewards import Objective
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Streams, key_number
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies import Policy
@@ -139,7 +139,7 @@ def _check_settings(settings: Mapping[str, Any], made_by: Callable[..., Any]) ->
 
 def next_seed(seed: int) -> int:
     """The seed of the episode after one with this seed, when nobody names another."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(purpose_number("next episode"),))
+    sequence = np.random.SeedSequence(seed, spawn_key=(key_number("next episode"),))
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -149,7 +149,8 @@ def fresh_seed() -> int:
 
 
 class Episode:
-    """An episode of the markets `numbers`: the state, the luck, and those who play inside.
+    """An episode of the markets `numbers`: the state, the random streams, and those who play
+    inside.
 
     keep_memories: those inside go on with what they remember when another episode begins, as if
     the market had never stopped: a learner hears the last reward of an episode together with the
@@ -192,9 +193,9 @@ class Episode:
         policies = tuple(self.assignment.policies[spec.name] for spec in inside)
         if memories is None:
             memories = [started(p, s, self.batch) for p, s in zip(policies, inside, strict=True)]
-        luck = tuple(Streams.of(seed, self.numbers, spec.name) for spec in inside)
+        streams = tuple(Streams.of(seed, self.numbers, spec.name) for spec in inside)
         hosted = ParticipantPool(
-            inside, policies, memories, luck, self.batch, on_fault=self._on_fault
+            inside, policies, memories, streams, self.batch, on_fault=self._on_fault
         )
         self.hosted = hosted if inside else None
 

@@ -151,7 +151,8 @@ class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Begin an episode. The market's luck comes from `seed` alone, not from `np_random`."""
+        """Begin an episode. The market's random numbers come from `seed` alone, not from
+        `np_random`."""
         first = self._np_random_seed is None
         observations, infos = self.market_env.reset(seed, options)  # refuses what is no seed
         if first or seed is not None:

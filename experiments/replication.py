@@ -86,7 +86,7 @@ class Effort:
 
 
 class Findings:
-    """Collects findings, and judges them together: one in twenty *tables* may be off by luck.
+    """Collects findings, and judges them together: one in twenty *tables* may be off by chance.
 
     With J published figures each is held to the two-sided level .05 / J (Bonferroni).
     """

@@ -101,10 +101,10 @@ def test_a_killed_run_resumes_to_the_hash_of_an_undisturbed_one(
     backend: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     undisturbed = hash_of(capsys, "run", "retail", *LONG, "--name", "calm")
-    luck = random.Random(backend)
+    rng = random.Random(backend)
     for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
         command = ["run", "retail", *LONG, "--backend", backend]
-        killed(command, luck.randint(1, 900), number)
+        killed(command, rng.randint(1, 900), number)
         if not runs.read("it").finished:
             assert hash_of(capsys, "run", "--resume", "it", "--no-report") == undisturbed
         again = runs.read("it")
@@ -125,11 +125,11 @@ def test_a_finished_run_verifies_and_a_damaged_journal_does_not(
     assert "the whole journal led to the same hash" in capsys.readouterr().out
     journal = next(Path("runs/acted/shards").rglob("*.log"))
     whole = journal.read_bytes()
-    luck = random.Random(0)
+    rng = random.Random(0)
     for _ in range(15):
-        at = luck.randrange(len(whole))
+        at = rng.randrange(len(whole))
         journal.write_bytes(
-            whole[:at] + bytes([whole[at] ^ 1 << luck.randrange(8)]) + whole[at + 1 :]
+            whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :]
         )
         refused(capsys, "verify", "acted")
     journal.write_bytes(whole[: len(whole) // 2])

@@ -44,9 +44,9 @@ def _here(tmp_path, monkeypatch):
                 raise RuntimeError("no data")
             return np.zeros(1)
 
-        def act(self, spec, observation, memory, shocks):
+        def act(self, spec, observation, memory, draws):
             action = observation[:, spec.where["own_ask"], None]
-            done = HOW[self.how](action) if shocks.tick >= 5 else action
+            done = HOW[self.how](action) if draws.tick >= 5 else action
             return done, memory
 
     yield

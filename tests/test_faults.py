@@ -50,9 +50,9 @@ class Own:
     def start(self, spec, batch):
         return 0
 
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         action = observation[:, spec.where["own_ask"], None]
-        return (self.what(action), memory) if shocks.tick >= self.at else (action, memory)
+        return (self.what(action), memory) if draws.tick >= self.at else (action, memory)
 
     def propensity(self, spec, observation, action, memory):
         return np.ones(len(observation))
@@ -124,14 +124,14 @@ WRONG = {
 
 @dataclass(frozen=True)
 class NoPair(Own):
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         return self.what(observation[:, spec.where["own_ask"], None])
 
 
 @dataclass(frozen=True)
 class LearnsBadly(Own):
-    def learn(self, spec, observation, reward, memory, shocks):
-        if shocks.tick >= self.at:
+    def learn(self, spec, observation, reward, memory, draws):
+        if draws.tick >= self.at:
             self.what(reward)
         return memory
 

@@ -1,4 +1,5 @@
-"""A firm made to change its price: the same luck twice, one price forced, and who answers."""
+"""A firm made to change its price: the same random numbers twice, one price forced, and who
+answers."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def test_a_price_per_market_is_asked_in_its_own_market():
     np.testing.assert_allclose(asks[2, :, 0], prices[:, 0])
 
 
-def test_luck_is_the_same_with_and_without_the_force():
+def test_random_numbers_are_the_same_with_and_without_the_force():
     shop = mos_agents.retail(firms=1, products=1)
     policies = {"platform": make("random_walk"), "firm_1": make("hold")}
     one = forced_deviation(shop, policies, "firm_1", 25.0, shock=20, ticks=60, markets=4)

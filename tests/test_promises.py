@@ -88,8 +88,8 @@ PROMISES: dict[str, list[str]] = {
     ],
     "nothing is sent that a participant may not see": [
         "actors/test_barrier.py::"
-        "test_only_own_specs_own_policies_own_luck_and_own_observations_are_sent",
-        "actors/test_barrier.py::test_the_seed_from_which_everybodys_luck_follows_is_never_sent",
+        "test_only_own_specs_own_policies_own_streams_and_own_observations_are_sent",
+        "actors/test_barrier.py::test_the_seed_from_which_all_random_numbers_follow_is_never_sent",
     ],
     "memory and descriptors stay flat": [
         "actors/test_soak.py::test_the_loop_keeps_nothing_of_the_ticks_it_has_played",

@@ -8,9 +8,9 @@ import pytest
 
 from mos_agents.market.observations import Book
 from mos_agents.market.quotes import PostedPrice
-from mos_agents.market.random import Streams
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.schedules import Alternating
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
@@ -46,9 +46,9 @@ class Broken:
     def start(self, spec, batch):
         return 0
 
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         action = observation[:, spec.where["own_ask"], None]
-        if shocks.tick == self.at:
+        if draws.tick == self.at:
             return self.how(action), memory + 1
         return action, memory + 1
 
@@ -77,7 +77,7 @@ FAILURES = {
 
 @dataclass(frozen=True)
 class NoPair(Broken):
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         return observation[:, spec.where["own_ask"], None]
 
 
@@ -86,15 +86,15 @@ class NoPair(Broken):
 
 def test_play_is_the_loop_written_by_hand():
     market, batch, seed = shop(sampled=True), 4, 5
-    state, luck = market.start(batch), Streams.of(seed, batch)
+    state, streams = market.start(batch), Streams.of(seed, batch)
     own = [Streams.of(seed, batch, owner=name) for name in NAMES]
-    observation = market.first_observation(state, luck.at(0))
+    observation = market.first_observation(state, streams.at(0))
     for at, step in enumerate(play(market, everybody(), seed=seed, ticks=6, markets=batch)):
         actions = [
             WALK.act(spec, spec.own(observation), None, streams.at(at))[0]
             for spec, streams in zip(market.specs, own, strict=True)
         ]
-        by_hand = tick(market, state, np.concatenate(actions, axis=1), luck.at(at))
+        by_hand = tick(market, state, np.concatenate(actions, axis=1), streams.at(at))
         state, observation = by_hand.state, by_hand.observation
         assert np.array_equal(step.reward, by_hand.reward)
         assert np.array_equal(step.observation, by_hand.observation)
@@ -108,7 +108,7 @@ def test_play_lasts_the_horizon_unless_told_otherwise():
     assert sum(1 for _ in play(market, everybody(), ticks=3)) == 3
 
 
-def test_two_participants_with_the_same_policy_have_their_own_luck():
+def test_two_participants_with_the_same_policy_have_their_own_streams():
     asks = rollout(shop(), everybody(), ticks=1, series=("ask",)).series["ask"][0, 0]
     assert len(set(asks.tolist())) == 6
 
@@ -139,7 +139,7 @@ def test_a_policy_that_writes_into_what_it_sees_spoils_nothing_but_its_own_move(
 def test_everybody_gets_its_own_observation_alone():
     @dataclass(frozen=True)
     class Looks(Broken):
-        def act(self, spec, observation, memory, shocks):
+        def act(self, spec, observation, memory, draws):
             assert observation.base is None and observation.shape == (2, spec.size)
             assert (spec.read(observation, "own_ask") == spec.opening_price).all()
             return spec.read(observation, "own_ask")[..., None], memory
@@ -180,8 +180,8 @@ def test_a_policy_that_fails_in_one_market_is_refused_in_that_one_only():
 def test_a_policy_with_endless_kinds_of_failure_does_not_fill_the_memory():
     @dataclass(frozen=True)
     class Chatty(Broken):
-        def act(self, spec, observation, memory, shocks):
-            raise RuntimeError(f"tick {shocks.tick}")
+        def act(self, spec, observation, memory, draws):
+            raise RuntimeError(f"tick {draws.tick}")
 
     run = rollout(shop(), everybody(firm_1=Chatty(None)), ticks=300, on_fault="hold")
     assert len(run.faults) <= 101
@@ -287,7 +287,7 @@ def test_a_dearer_policy_earns_what_logit_demand_says():
     assert row.better == float(dear > even)
 
 
-def test_common_random_numbers_tell_apart_what_separate_luck_does_not():
+def test_common_random_numbers_tell_apart_what_separate_streams_do_not():
     market = dealers(makers=1, ticks=100)
     found = compare_policies(
         market,

@@ -252,10 +252,10 @@ def test_a_killed_run_leaves_a_whole_prefix_of_its_ticks(
         seconds=0.0,
     )
     process = started(command, folder)
-    luck = random.Random(attempt)
+    rng = random.Random(attempt)
     while len(list((folder / "aggregates").glob("part-*.parquet"))) < 3 * attempt:
         time.sleep(0.001)
-    time.sleep(luck.uniform(0.0, 0.03))
+    time.sleep(rng.uniform(0.0, 0.03))
     process.send_signal(signal.SIGKILL)
     process.wait()
     run = runs.read(folder)
@@ -417,14 +417,14 @@ def test_a_thousand_damaged_files_of_a_thousand_are_detected(
     runs.read(folder).check()
     paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "report.html")
     assert len(paths) == 2 + 3 * 3 * 2
-    luck = random.Random(7)
+    rng = random.Random(7)
     detected = 0
     for _ in range(1000):
-        path = luck.choice(paths)
+        path = rng.choice(paths)
         data = path.read_bytes()
-        at = luck.randrange(len(data))
-        flipped = data[:at] + bytes([data[at] ^ luck.randrange(1, 256)]) + data[at + 1 :]
-        path.write_bytes(flipped if luck.random() < 0.6 else data[:at])
+        at = rng.randrange(len(data))
+        flipped = data[:at] + bytes([data[at] ^ rng.randrange(1, 256)]) + data[at + 1 :]
+        path.write_bytes(flipped if rng.random() < 0.6 else data[:at])
         with pytest.raises(RunError) as error:
             runs.read(folder).check()
         assert "\n" not in str(error.value)

@@ -328,8 +328,8 @@ class Moody:
     def start(self, spec: Any, batch: int) -> Any:
         return ()
 
-    def act(self, spec: Any, observation: Any, memory: Any, shocks: Any) -> Any:
-        if self.broken and BAD_DAY and shocks.tick in (3, 4):
+    def act(self, spec: Any, observation: Any, memory: Any, draws: Any) -> Any:
+        if self.broken and BAD_DAY and draws.tick in (3, 4):
             raise RuntimeError("not today")
         how = 0.5 if self.broken else MOODS.random()
         asked = spec.low + (spec.high - spec.low) * how

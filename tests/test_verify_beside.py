@@ -115,8 +115,8 @@ class Fails:
     def start(self, spec, batch):
         return None
 
-    def act(self, spec, observation, memory, shocks):
-        if shocks.tick == 2:
+    def act(self, spec, observation, memory, draws):
+        if draws.tick == 2:
             raise RuntimeError("again")
         return spec.read(observation, "own_ask")[:, :, None], memory
 

@@ -1,4 +1,4 @@
-"""A dealer who leans against its inventory, and one who does not, before the same luck.
+"""A dealer who leans against its inventory, and one who does not, with the same random numbers.
 
 Avellaneda and Stoikov, "High-frequency trading in a limit order book", Quantitative Finance 8(3),
 2008, section 3.3. `mos replicate avellaneda_stoikov_2008`, or by itself
@@ -51,7 +51,7 @@ PUBLISHED: Mapping[float, Mapping[str, tuple[float, ...]]] = {
 DIGITS = (2, 1, 1, 2, 1)
 SOURCES = {0.1: "Table 1", 0.01: "Table 2"}
 
-# Of the eight drawn figures of a table, one in twenty tables has one beyond this by luck alone.
+# Of the eight drawn figures of a table, one in twenty tables has one beyond this by chance alone.
 Z_LIMIT = 2.727
 
 

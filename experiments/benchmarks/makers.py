@@ -2,8 +2,8 @@
 
 The model is mbt_gym's default, which cannot be installed from PyPI. Beside ours therefore runs
 `Bare`: the same model in plain numpy, one maker hard-wired, without refusals, limits other than
-the inventory's, metrics, books of the outside world, or luck with addresses. It is a floor for
-numpy rather than a peer.
+the inventory's, metrics, books of the outside world, or random numbers with addresses. It is a
+floor for numpy rather than a peer.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.execution import FillIntensity
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
-from mos_agents.market.random import Streams
 from mos_agents.market.reference import Brownian, Fundamentals
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, Layout
 
@@ -45,13 +45,13 @@ def market(makers: int) -> Market:
 def ours(makers: int) -> Work:
     """Agent steps of whole ticks: the quotes are given, as they are to `Bare`."""
     place = market(makers)
-    luck = Streams.of(0, MARKETS)
+    streams = Streams.of(0, MARKETS)
     quotes = np.tile(np.array([[[0.0, 2.0 * HALF_SPREAD]]]), (MARKETS, makers, 1))
 
     def work() -> int:
         state = place.start(MARKETS)
         for t in range(TICKS):
-            state = tick(place, state, quotes, luck.at(t)).state
+            state = tick(place, state, quotes, streams.at(t)).state
         return TICKS * MARKETS * makers
 
     return work

@@ -2,8 +2,8 @@
 
 The floor is one numba loop that draws the same sessions, views and choices and counts who sold
 what: no rules for quotes, no stock, no books, no observations, no metrics, nothing that could be
-replaced. It runs twice: with luck that has addresses, as ours has, and with numpy's generator,
-whose luck depends on the order of drawing and costs a third.
+replaced. It runs twice: with random numbers that have addresses, as ours has, and with numpy's
+generator, whose numbers depend on the order of drawing and costs a third.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity
 from mos_agents.market.execution import Sampled
 from mos_agents.market.positions import Ledger
-from mos_agents.market.random import Streams, _fill
 from mos_agents.market.rewards import Objective
+from mos_agents.market.streams import Streams, _fill
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, Layout
 
@@ -52,12 +52,12 @@ def prices(place: Market) -> Array:
 def ours() -> Work:
     """Market ticks, whole."""
     place = market()
-    luck, quotes = Streams.of(0, MARKETS), prices(place)[:, :, None]
+    streams, quotes = Streams.of(0, MARKETS), prices(place)[:, :, None]
 
     def work() -> int:
         state = place.start(MARKETS)
         for t in range(TICKS):
-            state = tick(place, state, quotes, luck.at(t)).state
+            state = tick(place, state, quotes, streams.at(t)).state
         return TICKS * MARKETS
 
     return work
@@ -107,7 +107,7 @@ def bare(generator, prices, reference, sold):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def bare_addressed(key, at, prices, reference, sold):  # type: ignore[no-untyped-def]
+def bare_addressed(philox_key, at, prices, reference, sold):  # type: ignore[no-untyped-def]
     """As `bare`, from three addressed streams a market."""
     chance, deck = np.empty((PRODUCTS, SELLERS)), np.arange(PRODUCTS)
     visitors = np.empty(2 * SESSIONS)
@@ -115,13 +115,13 @@ def bare_addressed(key, at, prices, reference, sold):  # type: ignore[no-untyped
     for b in range(prices.shape[0]):
         choices(prices, reference, b, chance)
         market = np.uint64(b)
-        _fill(key, at, market, np.uint64(1), visitors, 0, visitors.size, visitors.size)
+        _fill(philox_key, at, market, np.uint64(1), visitors, 0, visitors.size, visitors.size)
         total = 0
         for s in range(SESSIONS):
             views = 1 + int(visitors[2 * s + 1] * 4)
             total += views if visitors[2 * s] >= 0.1 else min(3 * views, PRODUCTS)
-        _fill(key, at, market, np.uint64(2), shuffles, 0, total, total)
-        _fill(key, at, market, np.uint64(3), draws, 0, total, total)
+        _fill(philox_key, at, market, np.uint64(2), shuffles, 0, total, total)
+        _fill(philox_key, at, market, np.uint64(3), draws, 0, total, total)
         e = 0
         for s in range(SESSIONS):
             intent, views = 1.0, 1 + int(visitors[2 * s + 1] * 4)
@@ -144,7 +144,7 @@ def floors() -> dict[str, Work]:
     """Market ticks of the bare loops."""
     place = market()
     quotes, reference = prices(place), place.catalogue.reference_price
-    generator, key = np.random.default_rng(0), Streams.of(0).key
+    generator, philox_key = np.random.default_rng(0), Streams.of(0).philox_key
 
     def drawn() -> int:
         for _ in range(TICKS):
@@ -153,7 +153,7 @@ def floors() -> dict[str, Work]:
 
     def addressed() -> int:
         for t in range(TICKS):
-            bare_addressed(key, np.uint64(t), quotes, reference, np.zeros_like(quotes))
+            bare_addressed(philox_key, np.uint64(t), quotes, reference, np.zeros_like(quotes))
         return TICKS * MARKETS
 
     return {"drawn": drawn, "addressed": addressed}
@@ -167,7 +167,7 @@ def run(runs: int) -> list[Line]:
             name,
             unit,
             found["ours"],
-            "bare numba loop with addressed luck (a floor)",
+            "bare numba loop with addressed random numbers (a floor)",
             found["addressed"],
             0.5,
         ),

@@ -312,10 +312,10 @@ def deviations(outcome: Outcome, found: Findings) -> None:
             f"{prefix}unprofitable_deviation_share", total(rows["unprofitable"]), cases
         )
         found.ratio(f"{prefix}rival_cut_at_2", -reaction[:, 1], cases)
-        luck = np.random.default_rng(outcome.settings.seed)
+        rng = np.random.default_rng(outcome.settings.seed)
         again = []
         for _ in range(200):
-            drawn = luck.integers(0, sessions, sessions)
+            drawn = rng.integers(0, sessions, sessions)
             again.append(punishment_length(reaction[drawn].sum(axis=0) / cases[drawn].sum()))
         length = punishment_length(reaction.sum(axis=0) / cases.sum())
         seen = reaction.shape[1] - 1

@@ -72,7 +72,7 @@ def outcome(world: World, policies: Mapping[str, Policy], seed: int, markets: in
 def alone_at_best(world: World, seed: int, markets: int) -> Leaning:
     """The best constant spread and lean of a maker who has the flow for itself.
 
-    Found by Nelder and Mead's search over the mean reward, before the same luck throughout.
+    Found by Nelder and Mead's search over the mean reward, with the same random numbers throughout.
     """
     alone = World(**{**vars(world), "makers": 1})
     market = alone.scenario().market()

@@ -34,7 +34,7 @@ CONDITIONS = {
 
 COLUMNS = ("touch", "paid", "held", "reward", "pnl", "ahead", "best_share")
 
-LUCK = 1_000_000
+SEED_OFFSET = 1_000_000
 """Seeds of the markets in which a training is judged: no training plays them."""
 
 
@@ -91,7 +91,9 @@ def policies(s: Settings, condition: str, seed: int) -> dict[str, Policy]:
 
 def judged(s: Settings, condition: str, seed: int) -> Facts:
     """Train one seed of a condition, and say what came of it."""
-    made = outcome(world_of(s, condition), policies(s, condition, seed), LUCK + seed, s.judged)
+    made = outcome(
+        world_of(s, condition), policies(s, condition, seed), SEED_OFFSET + seed, s.judged
+    )
     return {**made.means(), **_winning(made)}
 
 

@@ -142,9 +142,9 @@ def outcome(lived: Lived) -> Outcome:
 class Effect:
     """A quantity in a world, in the one it is compared with, and the difference with its interval.
 
-    ci95 is the bootstrap's, sessions paired by number (the same seed and luck). distinct: whether
-    Student's interval at the level .05 / comparisons leaves 0 out, so that in a table without any
-    effect one is called distinct in one of twenty *tables*.
+    ci95 is the bootstrap's, sessions paired by number (the same seed and random numbers). distinct:
+    whether Student's interval at the level .05 / comparisons leaves 0 out, so that in a table
+    without any effect one is called distinct in one of twenty *tables*.
     """
 
     condition: str

@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments.price_wars.worlds import World, decay_of, yardstick
 from mos_agents.learners import Frozen
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies import Policy

@@ -13,7 +13,7 @@ import numpy as np
 
 from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.quotes import NOT_FINITE
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, drawn_ahead, tick
 from mos_agents.market.types import (
     Array,

@@ -61,7 +61,7 @@ def _form(memory: Any, numbers: list[Array]) -> Any:
 def _refused(what: str) -> InputError:
     return InputError(
         f"memory holds {what}: over actors a policy remembers {PLAIN}; draw random numbers from "
-        "`shocks`, which needs no memory"
+        "`draws`, which needs no memory"
     )
 
 

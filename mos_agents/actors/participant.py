@@ -1,7 +1,7 @@
 """A participant as an actor: it holds its own policy and memory, and answers calls for quotes.
 
-Nothing here knows how messages travel. A participant has its spec, its policy and luck of its own;
-the market's state, its luck and the other participants never reach it.
+Nothing here knows how messages travel. A participant has its spec, its policy and random streams of
+its own; the market's state, its random numbers and the other participants never reach it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 from mos_agents.actors.memories import flatten, restored, template_of
 from mos_agents.actors.messages import Call, MessageError, Reply
-from mos_agents.market.random import Streams
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy, observe_reward
 from mos_agents.policies.faults import is_own_fault
@@ -60,8 +60,8 @@ class Participant:
         streams: Streams,
         incarnation: int = 0,
     ) -> None:
-        """`streams` is all the luck of this participant and of nobody else: the run's seed, from
-        which everybody's follows, stays with the clearing house."""
+        """`streams` holds the random numbers of this participant and of nobody else: the run's
+        seed, from which everybody's follows, stays with the clearing house."""
         self.run, self.spec, self.policy, self.incarnation = run, spec, policy, incarnation
         self.streams = streams
         self.memory = policy.start(spec, len(streams.markets))
@@ -105,13 +105,13 @@ class Participant:
         return Snapshot(self.tick, [array.copy() for array in arrays])
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go back to a snapshot; the luck needs no restoring, it goes by tick."""
+        """Go back to a snapshot; random numbers need no restoring, they go by tick."""
         # Copies: what came in a message may be read-only, and a policy may write to its own.
         self.memory = restored(self._template, [array.copy() for array in snapshot.memory])
         self.tick, self._last = snapshot.tick, None
 
     def _act(self, call: Call) -> tuple[Array | None, str]:
-        shocks = self.streams.at(call.tick)
+        draws = self.streams.at(call.tick)
         try:
             self.memory = observe_reward(  # what was learnt stays, also where acting upon it fails
                 self.policy,
@@ -119,10 +119,10 @@ class Participant:
                 np.array(call.observation),
                 np.array(call.reward),
                 self.memory,
-                shocks,
+                draws,
             )
             checked, memory = decision(
-                self.policy, self.spec, np.array(call.observation), self.memory, shocks
+                self.policy, self.spec, np.array(call.observation), self.memory, draws
             )
         except BaseException as error:  # a failure costs it a move, and nobody else
             if not is_own_fault(error):

@@ -31,8 +31,8 @@ from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply
 from mos_agents.actors.participant import Snapshot, checked_memories
 from mos_agents.actors.runtime import Answer, Runtime
 from mos_agents.actors.summaries import Progress, Summaries, Summary
-from mos_agents.market.random import Streams
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies.base import Policy
@@ -300,7 +300,8 @@ class Shard:
         return born is not None and time.monotonic() - born < self.plan.starting
 
     def _raise(self, i: int) -> None:
-        """A host with its participants' specs, policies and luck: nothing of anybody else's."""
+        """A host with its participants' specs, policies and random streams: nothing of anybody
+        else's."""
         parts = [
             (
                 self.plan.run,

@@ -1,9 +1,9 @@
 """What happens when one firm is made to change its price: do the others punish, and does it pay?
 
-Two runs of the same market with the same customers and the same luck: one left alone, one in which
-one firm's price is forced, downwards or upwards, for a tick, for several or for good. Everything
-is the difference between the two, so that chance cancels. Prices held up by the fear of a
-response show one; prices that are merely high do not.
+Two runs of the same market with the same customers and the same random numbers: one left alone, one
+in which one firm's price is forced, downwards or upwards, for a tick, for several or for good.
+Everything is the difference between the two, so that chance cancels. Prices held up by the fear of
+a response show one; prices that are merely high do not.
 
 Source: Calvano, Calzolari, Denicolo and Pastorello (2020), AER 110(10), the section on deviations
 and punishments: from the rest point of the learned strategies, exploration off, one firm is forced
@@ -116,7 +116,7 @@ def response(deviation: Deviation) -> Response:
     """The impulse response of prices, session by session.
 
     Differences are from the undeviated path of the same tick and not from the level, so that a
-    cycle, or customers' luck, is not taken for a response; from a rest point it is the same.
+    cycle, or the customers' chance, is not taken for a response; from a rest point it is the same.
     """
     change = (deviation.prices - deviation.undeviated_prices) / _level(deviation)
     return Response(deviation.of_deviator(change), deviation.of_rivals(change), deviation.shock)

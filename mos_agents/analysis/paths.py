@@ -1,8 +1,8 @@
 """Price and profit paths as the measures take them: ticks first, then sessions, then firms.
 
-A *session* is one market lived through once; several sessions differ only in their luck. Every
-measure of this package takes [T, S, N] arrays (T ticks, S sessions, N firms, one price each) and
-checks them here. A market of several products is measured product by product, or on each firm's
+A *session* is one market lived through once; several sessions differ only in their random numbers.
+Every measure of this package takes [T, S, N] arrays (T ticks, S sessions, N firms, one price each)
+and checks them here. A market of several products is measured product by product, or on each firm's
 average price; the caller decides which.
 """
 

@@ -112,9 +112,9 @@ class CollusivePricing:
         sessions each of 12 and 15 prices .25 flagged 44 and 50, .5 flagged 5 and 1. Of strangers,
         patient learners of different sessions, .5 still flags about one in eighteen.
     reaction: rivals' smallest relative cut at tau = 2. discount, tail: of `profitability`.
-    A deviation downwards is asked for, with the same luck in both runs: at a threshold of .25 no
-    firms that price at random are then flagged, but a fifth of them and more if their luck after
-    the shock is not the same; profits alone would flag them all.
+    A deviation downwards is asked for, with the same random numbers in both runs: at a threshold of
+    .25 no firms that price at random are then flagged, but a fifth of them and more if their random
+    numbers after the shock is not the same; profits alone would flag them all.
     """
 
     threshold: float = 0.5

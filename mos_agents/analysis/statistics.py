@@ -197,10 +197,10 @@ def difference_interval(
 ) -> Interval:
     """statistic(first) - statistic(second) over two groups of sessions [S1], [S2].
 
-    The groups are independent, unless `paired`: then session s of both had the same luck (common
-    random numbers), and sessions are resampled together. The statistic takes `axis`; np.mean also
-    compares shares (flags as numbers). By the percentile bootstrap for other statistics than the
-    mean, whose acceleration may not exist.
+    The groups are independent, unless `paired`: then session s of both had the same random numbers
+    (common random numbers), and sessions are resampled together. The statistic takes `axis`;
+    np.mean also compares shares (flags as numbers). By the percentile bootstrap for other
+    statistics than the mean, whose acceleration may not exist.
     """
     columns = _sample(first, "first"), _sample(second, "second")
     if paired and columns[0].size != columns[1].size:

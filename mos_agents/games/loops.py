@@ -3,7 +3,8 @@
 A period here takes tens of nanoseconds. `play` does what the learners do tick by tick, whatever
 their number and schedule; `play_pair` and `play_in_turn` do the same for two players, with what
 changes every period in variables instead of arrays. All three move by the same function, and tests
-hold them together bit for bit. Arguments are those of `RepeatedGame.advance`; `page` is scratch.
+hold them together bit for bit. Arguments are those of `RepeatedGame.advance`; `drawn_block` is
+scratch.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import numpy as np
 
 from mos_agents.learners.q_learning import correct, settled, value
 from mos_agents.market.kernels import inlined
-from mos_agents.market.random import block
+from mos_agents.market.streams import block
 
 
 @inlined
 def move(  # type: ignore[no-untyped-def]
-    q, best, row, level, gain, power, r, alpha, tries, levels, key, t, session, attempt
+    q, best, row, level, gain, power, r, alpha, tries, levels, philox_key, t, session, attempt
 ):
     """One player's turn in situation r: correct the last move's entry, then choose.
 
@@ -28,7 +29,7 @@ def move(  # type: ignore[no-untyped-def]
         changed = correct(q, best, row, level, gain + power * value(q, best, r), alpha)
     first = best[np.uint64(r)]
     if tries or first < 0:
-        u0, u1, _, _ = block(key, np.uint64(1), np.uint64(t), session, attempt)
+        u0, u1, _, _ = block(philox_key, np.uint64(1), np.uint64(t), session, attempt)
         if first < 0:
             first = best[r] = settled(q, r, u1)
             changed = True
@@ -52,7 +53,7 @@ def play(  # type: ignore[no-untyped-def]
     memory,
     turns,
     full,
-    keys,
+    philox_keys,
     session,
     explore,
     attempt,
@@ -70,11 +71,11 @@ def play(  # type: ignore[no-untyped-def]
     periods,
     window,
     trace,
-    page,
+    drawn_block,
 ):
     """Play a session on, whatever the number of players and the schedule.
 
-    page: [n, 4] room for draws; an inlined kernel makes no arrays of its own.
+    drawn_block: [n, 4] room for draws; an inlined kernel makes no arrays of its own.
     """
     n = sizes.shape[0]
     profile, last, start = 0, 0, clock[0]
@@ -85,9 +86,16 @@ def play(  # type: ignore[no-untyped-def]
         word = t & 3
         if word == 0 or t == start:
             for i in range(n):
-                key = (keys[i, 0], keys[i, 1])
-                u0, u1, u2, u3 = block(key, np.uint64(1), np.uint64(t >> 2), session, explore)
-                page[i, 0], page[i, 1], page[i, 2], page[i, 3] = u0, u1, u2, u3
+                philox_key = (philox_keys[i, 0], philox_keys[i, 1])
+                u0, u1, u2, u3 = block(
+                    philox_key, np.uint64(1), np.uint64(t >> 2), session, explore
+                )
+                drawn_block[i, 0], drawn_block[i, 1], drawn_block[i, 2], drawn_block[i, 3] = (
+                    u0,
+                    u1,
+                    u2,
+                    u3,
+                )
         was = profile
         for i in range(n):
             if full[i] and t > 0:
@@ -111,9 +119,9 @@ def play(  # type: ignore[no-untyped-def]
                 power[i],
                 r,
                 alpha[i],
-                page[i, word] < epsilon[i],
+                drawn_block[i, word] < epsilon[i],
                 sizes[i],
-                (keys[i, 0], keys[i, 1]),
+                (philox_keys[i, 0], philox_keys[i, 1]),
                 t,
                 session,
                 attempt,
@@ -151,7 +159,7 @@ def play_pair(  # type: ignore[no-untyped-def]
     memory,
     turns,
     full,
-    keys,
+    philox_keys,
     session,
     explore,
     attempt,
@@ -169,13 +177,13 @@ def play_pair(  # type: ignore[no-untyped-def]
     periods,
     window,
     trace,
-    page,
+    drawn_block,
 ):
     """`play` for two who always move together and remember one period: several times faster.
 
     What changes every period stands in variables, not in arrays; the moves are the same function.
     """
-    first, second = (keys[0, 0], keys[0, 1]), (keys[1, 0], keys[1, 1])
+    first, second = (philox_keys[0, 0], philox_keys[0, 1]), (philox_keys[1, 0], philox_keys[1, 1])
     stride, begin = strides[0], rows[1]
     alpha_1, alpha_2, delta_1, delta_2 = alpha[0], alpha[1], delta[0], delta[1]
     decay_1, decay_2, floor_1, floor_2 = decay[0], decay[1], floor[0], floor[1]
@@ -270,7 +278,7 @@ def play_in_turn(  # type: ignore[no-untyped-def]
     memory,
     turns,
     full,
-    keys,
+    philox_keys,
     session,
     explore,
     attempt,
@@ -288,10 +296,10 @@ def play_in_turn(  # type: ignore[no-untyped-def]
     periods,
     window,
     trace,
-    page,
+    drawn_block,
 ):
     """`play` for two who move in turn, the first at even periods, and remember one period."""
-    first, second = (keys[0, 0], keys[0, 1]), (keys[1, 0], keys[1, 1])
+    first, second = (philox_keys[0, 0], philox_keys[0, 1]), (philox_keys[1, 0], philox_keys[1, 1])
     stride, begin = strides[0], rows[1]
     alpha_1, alpha_2, delta_1, delta_2 = alpha[0], alpha[1], delta[0], delta[1]
     decay_1, decay_2, floor_1, floor_2 = decay[0], decay[1], floor[0], floor[1]
@@ -302,7 +310,7 @@ def play_in_turn(  # type: ignore[no-untyped-def]
     now_1, now_2, was_1, was_2 = now[0], now[1], before[0], before[1]
     changed_1, changed_2, start = changed[0], changed[1], clock[0]
     last, recorded = max(changed_1, changed_2), trace.shape[0]
-    u0 = u2 = v1 = v3 = 0.0  # of a page's four uniforms, each uses the two of its own periods
+    u0 = u2 = v1 = v3 = 0.0  # of a block's four uniforms, each uses the two of its own periods
     t = start
     while t < periods:
         word = t & 3

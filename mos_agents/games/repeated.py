@@ -1,9 +1,9 @@
 """The repeated game in one compiled loop: tabular learners meet for millions of periods.
 
 The same game as tick by tick, and the same bits: payoffs come from the market (`StageGame`), tables
-are corrected by the learners' own functions (`learners.q_learning`), and luck has the same
-addresses (participant, session, tick). A *session* is one market of the batch from first to last
-tick: session s of a seed is the same in any company and in any order.
+are corrected by the learners' own functions (`learners.q_learning`), and random numbers have the
+same addresses (participant, session, tick). A *session* is one market of the batch from first to
+last tick: session s of a seed is the same in any company and in any order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mos_agents.games import loops
 from mos_agents.games.stage_game import StageGame
 from mos_agents.learners.q_learning import QLearning, greedy_levels
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Streams, purpose_number
+from mos_agents.market.streams import Streams, key_number
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 
@@ -81,8 +81,8 @@ class RepeatedGame:
             part = q[begin[i] : begin[i + 1], : stage.sizes[i]]
             part[:] = learner.first_table(int(rows[i]))
             if learner.initial_spread > 0.0:
-                luck = Streams.of(seed, np.array([session]), owner=stage.players[i]).at(0)
-                drawn = luck.uniforms("first table", part.size)
+                draws = Streams.of(seed, np.array([session]), owner=stage.players[i]).at(0)
+                drawn = draws.uniforms("first table", part.size)
                 part[:] += learner.initial_spread * drawn.reshape(part.shape)
         whole, money = np.zeros(n, np.int64), np.zeros(n)
         return Session(
@@ -124,7 +124,9 @@ class RepeatedGame:
         numbers["delta"] = np.array([one.tick_delta(spec) for one, spec in assigned])
         numbers["decay"] = np.array([one.tick_decay(spec) for one, spec in assigned])
         turns = np.array([spec.turn for spec in specs], np.int64)
-        keys = np.stack([Streams.of(seed, 1, owner=name).key for name in stage.players])
+        philox_keys = np.stack(
+            [Streams.of(seed, 1, owner=name).philox_key for name in stage.players]
+        )
         full = np.array([one.payoffs is not None for one in self.learners])
         two = n == 2 and not full.any() and bool((numbers["periods"] == 1).all())
         play = loops.play
@@ -146,10 +148,10 @@ class RepeatedGame:
             numbers["periods"],
             turns,
             full,
-            keys,
+            philox_keys,
             np.uint64(session),
-            np.uint64(purpose_number("explore")),
-            np.uint64(purpose_number("try")),
+            np.uint64(key_number("explore")),
+            np.uint64(key_number("try")),
             *state,
             max(periods, int(state.clock[0])),
             window,

@@ -21,7 +21,7 @@ import numpy as np
 from mos_agents.games.repeated import WINDOW, RepeatedGame
 from mos_agents.learners.q_learning import settled
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.runs.files import RunError, alone, claim, read_with_digest, write_with_digest
 
@@ -96,10 +96,10 @@ class Task:
         best = state.best.astype(np.int16)
         open_rows = np.flatnonzero(best < 0)
         if open_rows.size:  # situations never met since their values came to be the same
-            luck = Streams.of(self.seed, np.array([session]), owner="ties left").at(0)
-            draws = luck.uniforms("ties", best.size)[0]
+            draws = Streams.of(self.seed, np.array([session]), owner="ties left").at(0)
+            uniforms = draws.uniforms("ties", best.size)[0]
             for row in open_rows:
-                best[row] = settled(state.q, row, draws[row])
+                best[row] = settled(state.q, row, uniforms[row])
         one = lambda value: np.asarray(value)[None]  # noqa: E731
         return Played(
             one(session),

@@ -17,9 +17,9 @@ import numpy as np
 
 from mos_agents.learners.levels import Levels
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Streams
 from mos_agents.market.schedules import Simultaneous
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray
 
@@ -207,7 +207,7 @@ def _put(
                 f"({asked[at, 0]:.6g}): set quotes.tick_size=0, quotes.min_margin=-0.99 and "
                 "quotes.max_relative_change=.inf, or levels that its rules allow"
             )
-    # Once more from where other profiles have been, at another tick and with other luck.
+    # Once more from where other profiles have been, at another tick and with other random numbers.
     shifted = np.roll(np.arange(batch), batch // 2)
     other = tick(market, step.state, actions[shifted], Streams.of(1, batch).at(1))
     if not np.array_equal(other.reward[:, numbers], payoffs[shifted]):

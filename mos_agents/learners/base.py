@@ -16,8 +16,8 @@ import numpy as np
 
 from mos_agents.learners.levels import Levels, check_room
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, check_numbers
 
@@ -128,9 +128,9 @@ class Learner(Levels):
         """[B, H, m] the same with nothing tried out: what has been learnt, as a mixed strategy."""
         raise NotImplementedError
 
-    def choose(self, tables: Any, rows: IntArray, at: float, shocks: Shocks) -> IntArray:
+    def choose(self, tables: Any, rows: IntArray, at: float, draws: Draws) -> IntArray:
         """[B, H] levels drawn with `chances`."""
-        return drawn(self.chances(tables, rows, at), shocks.uniforms("choose", rows.shape[1]))
+        return drawn(self.chances(tables, rows, at), draws.uniforms("choose", rows.shape[1]))
 
     def start(self, spec: ParticipantSpec, batch: int) -> Memory:
         self.check_spec(spec)
@@ -156,7 +156,7 @@ class Learner(Levels):
         observation: Array,
         reward: Array,
         memory: Memory,
-        shocks: Shocks,
+        draws: Draws,
     ) -> Memory:
         """Add up the last tick's reward; on the own turn, learn from the move that is now over."""
         at = int(memory.clock[0])
@@ -184,14 +184,14 @@ class Learner(Levels):
         return self.level_of(spec, observation, spec.read(observation, "own_ask"))
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Memory, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Memory, draws: Draws
     ) -> tuple[Array, Memory]:
         at = int(memory.clock[0])
         rows, now = situation(self, spec, observation, memory.before, memory.opening)
         after = memory._replace(clock=memory.clock + 1, before=now)
         if not on_turn(spec.turn, at):
             return self.priced(spec, observation, memory.level), after
-        level = self.choose(memory.tables, rows, self.clocks.age(at, spec), shocks)
+        level = self.choose(memory.tables, rows, self.clocks.age(at, spec), draws)
         money = np.zeros(rows.shape)
         after = after._replace(
             row=rows, level=level, gain=money, power=money + 1.0, ticks=np.zeros_like(rows)

@@ -22,8 +22,8 @@ from mos_agents.learners.base import (
 )
 from mos_agents.learners.q_learning import QLearning
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import from_config, register
 
@@ -179,7 +179,7 @@ class Frozen:
         return array.copy()
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: FrozenMemory, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: FrozenMemory, draws: Draws
     ) -> tuple[Array, FrozenMemory]:
         at = int(memory.clock[0])
         memory = self._opened(spec, observation, memory)
@@ -187,7 +187,7 @@ class Frozen:
         after = memory._replace(clock=memory.clock + 1, before=now)
         if on_turn(spec.turn, at):
             chances = self._chances(memory, rows)
-            level = drawn(chances, shocks.uniforms("choose", rows.shape[1]))
+            level = drawn(chances, draws.uniforms("choose", rows.shape[1]))
             after = after._replace(level=level)
         return self.policy.priced(spec, observation, after.level), after
 

@@ -23,8 +23,8 @@ import numpy as np
 from mos_agents.learners.base import Learner, Memory, Moves, check_rewards, scaled, softmax
 from mos_agents.learners.levels import nearest
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import register
 
@@ -120,10 +120,10 @@ class Hedge(Learner):
         observation: Array,
         reward: Array,
         memory: Memory,
-        shocks: Shocks,
+        draws: Draws,
     ) -> Memory:
         if self.payoffs is None or memory.clock[0] == 0:
-            return super().learn(spec, observation, reward, memory, shocks)
+            return super().learn(spec, observation, reward, memory, draws)
         column = np.zeros(memory.row.shape, np.int64)  # what the rivals did in the last tick
         grids = self._grids(spec)
         opening = memory.opening if memory.opening.shape[1] else None

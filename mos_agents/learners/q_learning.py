@@ -35,8 +35,8 @@ from mos_agents.learners.base import (
 from mos_agents.learners.levels import Levels, check_room, nearest
 from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, register, uniform_choice
 
@@ -191,12 +191,12 @@ class QLearning(Levels):
         observation: Array,
         reward: Array,
         memory: QMemory,
-        shocks: Shocks,
+        draws: Draws,
     ) -> QMemory:
         """Correct the table by the last tick's reward; its arrays are written to."""
         at = int(memory.clock[0])
         if at == 0:
-            memory = self._begun(spec, observation, memory, shocks)
+            memory = self._begun(spec, observation, memory, draws)
         rows, now = self._rows(spec, observation, memory)
         turn = on_turn(spec.turn, at)
         level = memory.level
@@ -221,18 +221,18 @@ class QLearning(Levels):
                 at,
             )
         if turn and (memory.best[rows] < 0).any():
-            draws = shocks.uniforms("try", 2 * rows.shape[1])[:, 1::2]
-            settle_rows(memory.q, memory.best, rows, draws, memory.changed, at)
+            uniforms = draws.uniforms("try", 2 * rows.shape[1])[:, 1::2]
+            settle_rows(memory.q, memory.best, rows, uniforms, memory.changed, at)
         return memory._replace(now=now, observed_at=memory.clock)
 
     def _begun(
-        self, spec: ParticipantSpec, observation: Array, memory: QMemory, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: QMemory, draws: Draws
     ) -> QMemory:
         if memory.opening.shape[1]:
             memory = memory._replace(opening=self.opening_rivals(spec, observation))
         if self.initial_spread > 0.0:
             batch = len(observation)
-            drawn = shocks.uniforms("first table", memory.q.size // batch)
+            drawn = draws.uniforms("first table", memory.q.size // batch)
             memory.q[:] += self.initial_spread * drawn.reshape(memory.q.shape)
             memory.best[:] = greedy_levels(memory.q)
         return memory
@@ -265,7 +265,7 @@ class QLearning(Levels):
         )
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: QMemory, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: QMemory, draws: Draws
     ) -> tuple[Array, QMemory]:
         at = int(memory.clock[0])
         rows, now = self._rows(spec, observation, memory)
@@ -274,19 +274,19 @@ class QLearning(Levels):
         after = memory._replace(clock=memory.clock + 1, epsilon=epsilon, before=now)
         if not on_turn(spec.turn, at):
             return self.priced(spec, observation, memory.level), after
-        draws = shocks.uniforms("try", 2 * rows.shape[1])
-        greedy = self._greedy(memory, rows, draws[:, 1::2])
-        tries = shocks.paged("explore", rows.shape[1]) < memory.epsilon[0]
-        level = np.where(tries, uniform_choice(draws[:, ::2], self.grid.size), greedy)
+        uniforms = draws.uniforms("try", 2 * rows.shape[1])
+        greedy = self._greedy(memory, rows, uniforms[:, 1::2])
+        tries = draws.block_uniforms("explore", rows.shape[1]) < memory.epsilon[0]
+        level = np.where(tries, uniform_choice(uniforms[:, ::2], self.grid.size), greedy)
         fresh = np.zeros(rows.shape)
         after = after._replace(row=rows, level=level, gain=fresh, power=fresh + 1.0)
         return self.priced(spec, observation, level), after
 
-    def _greedy(self, memory: QMemory, rows: IntArray, draws: Array) -> IntArray:
+    def _greedy(self, memory: QMemory, rows: IntArray, uniforms: Array) -> IntArray:
         """[B, H] the best level in the situation; one of several at random."""
         best = memory.best[rows].astype(np.int64)
         for b, h in np.argwhere(best < 0):
-            best[b, h] = settled(memory.q, rows[b, h], draws[b, h])
+            best[b, h] = settled(memory.q, rows[b, h], uniforms[b, h])
         return best
 
     def propensity(
@@ -402,12 +402,12 @@ def add_rewards(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def settle_rows(q, best, rows, draws, changed, at):  # type: ignore[no-untyped-def]
+def settle_rows(q, best, rows, uniforms, changed, at):  # type: ignore[no-untyped-def]
     """Break ties in the situations met."""
     for b in range(rows.shape[0]):
         for h in range(rows.shape[1]):
             if best[rows[b, h]] < 0:
-                best[rows[b, h]] = settled(q, rows[b, h], draws[b, h])
+                best[rows[b, h]] = settled(q, rows[b, h], uniforms[b, h])
                 changed[b, h] = at
 
 

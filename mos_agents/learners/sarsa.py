@@ -30,8 +30,8 @@ from mos_agents.learners.base import (
     first_values,
 )
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import check_number, register
 
@@ -104,11 +104,11 @@ class Sarsa(Learner):
         observation: Array,
         reward: Array,
         memory: Memory,
-        shocks: Shocks,
+        draws: Draws,
     ) -> Memory:
         stood = self.stood(spec, observation, memory)
         self._correct_waiting(memory.tables, memory.row.ravel(), stood.ravel())
-        return super().learn(spec, observation, reward, memory, shocks)
+        return super().learn(spec, observation, reward, memory, draws)
 
     def _correct_waiting(self, tables: SarsaTables, row: IntArray, level: IntArray) -> None:
         """Correct the moves that waited, now that the next ones [B H] are known."""

@@ -20,7 +20,7 @@ from scipy.special import ndtr
 
 from mos_agents.learners.base import Learner, Moves, best_of
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_number, register
 
@@ -76,9 +76,9 @@ class Thompson(Learner):
         mean = (self.prior_mean * prior + tables.total[rows] * known) / precision
         return mean, 1.0 / np.sqrt(precision)
 
-    def choose(self, tables: Sums, rows: IntArray, at: float, shocks: Shocks) -> IntArray:
+    def choose(self, tables: Sums, rows: IntArray, at: float, draws: Draws) -> IntArray:
         mean, sd = self.belief(tables, rows)
-        normals = shocks.normals("choose", rows.shape[1] * self.grid.size)
+        normals = draws.normals("choose", rows.shape[1] * self.grid.size)
         best: IntArray = (mean + sd * normals.reshape(mean.shape)).argmax(axis=-1)
         return best
 

@@ -13,8 +13,8 @@ from mos_agents.learners.base import best_of, drawn, explored, softmax
 from mos_agents.learners.network import Categorical, Gaussian, Network, QValues
 from mos_agents.learners.network_files import from_bytes, read_bytes, to_bytes
 from mos_agents.learners.saving import from_text, to_text
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import check_number, register, same
 
@@ -103,19 +103,19 @@ class TrainedNetwork:
         return self.path or f"the network of {self.network.signature.participant}"
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
         head, outputs = self.network.head, self.network.forward(observation)
         if isinstance(head, Categorical):
             if self.explore:
                 chances = self.chances(head, outputs)
-                level = drawn(chances, shocks.uniforms("choose", chances.shape[1]))
+                level = drawn(chances, draws.uniforms("choose", chances.shape[1]))
             else:
                 level = head.values(outputs).argmax(axis=-1)
             return head.grid[np.arange(len(head.grid)), level], memory
         mean, std = normal(head, outputs)
         if self.explore:
-            mean = mean + std * shocks.normals("draw", mean.shape[1])
+            mean = mean + std * draws.normals("draw", mean.shape[1])
         return quoted(head, mean), memory
 
     def propensity(

@@ -13,7 +13,7 @@ import numpy as np
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import MOST_ORDERS, check_orders, grown, poisson_counts, poisson_mass
 from mos_agents.market.kernels import kernel
-from mos_agents.market.random import Shocks
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class FixedMass:
         _sides_are_read(market, self.buy, self.sell)
 
     def arrive(
-        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, draws: Draws
     ) -> tuple[Arrivals, Array]:
         mass, looks, start = fixed_mass(state.demand_scale, self.buy, self.sell)
         bulk = Arrivals(mass, looks, start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
@@ -134,10 +134,10 @@ class Poisson:
         return self.mean_size == 0.0 and self.lot == 1.0
 
     def arrive(
-        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, draws: Draws
     ) -> tuple[Arrivals, Array]:
         scale = state.demand_scale
-        uniforms = shocks.uniforms("arrivals", scale.shape[1] * 2)
+        uniforms = draws.uniforms("arrivals", scale.shape[1] * 2)
         buy, sell = self.buy * market.dt, self.sell * market.dt
         mass, looks, start, large = poisson_mass(scale, uniforms, buy, sell)
         if large:
@@ -146,11 +146,11 @@ class Poisson:
             mass = poisson_counts(rates, uniforms.reshape(rates.shape))
             looks = mass.sum(-1)
         if not self._single:
-            return self._sized(market, mass, shocks), state.excitation
+            return self._sized(market, mass, draws), state.excitation
         bulk = Arrivals(mass, looks, start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
         return bulk, state.excitation
 
-    def _sized(self, market: Market, counts: Array, shocks: Shocks) -> Arrivals:
+    def _sized(self, market: Market, counts: Array, draws: Draws) -> Arrivals:
         """Orders [B, G, 2] one by one, in the order of their times, each with its size."""
         batch, groups, _ = counts.shape
         per_market = counts.reshape(batch, -1)
@@ -158,9 +158,9 @@ class Poisson:
         start = np.concatenate(([0], np.cumsum(per_market.sum(axis=1)))).astype(np.int64)
         cell = np.repeat(np.arange(per_market.size), per_market.ravel().astype(np.int64))
         market_of = cell // (groups * 2)
-        order = np.lexsort((shocks.ragged("times", start), market_of))
+        order = np.lexsort((draws.ragged("times", start), market_of))
         group, side = np.divmod(cell[order] % (groups * 2), 2)
-        return sized(batch, groups, start, group, side, self.mean_size, self.lot, shocks)
+        return sized(batch, groups, start, group, side, self.mean_size, self.lot, draws)
 
     def _check_drawn(self, counts: Array) -> None:
         most = float(counts.sum(axis=1).max())
@@ -224,14 +224,14 @@ class Hawkes:
         check_orders(f"mu={self.mu!r}{moved}", orders, remedy)
 
     def arrive(
-        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, draws: Draws
     ) -> tuple[Arrivals, Array]:
         batch, groups = state.demand_scale.shape
         mean = market.dt * (self.mu + self.opening_excitation) * groups * 2
-        page = int(2 * (mean + 6.0 * np.sqrt(mean)) + 4 * groups) + 8
-        while True:  # a longer page repeats the shorter one, so the luck does not depend on it
+        width = int(2 * (mean + 6.0 * np.sqrt(mean)) + 4 * groups) + 8
+        while True:  # a longer table repeats the shorter one, so its length changes no number
             drawn = hawkes_events(
-                shocks.uniforms("arrivals", page),
+                draws.uniforms("arrivals", width),
                 state.excitation,
                 state.demand_scale,
                 self.mu,
@@ -242,12 +242,14 @@ class Hawkes:
             if drawn[-1]:
                 break
             self._check(market, float(state.demand_scale.sum(axis=1).max()), state.tick)
-            page *= 2
-            if page > 8 * MOST_ORDERS:  # excitation that somebody set: at most two numbers an order
-                check_orders(f"alpha={self.alpha!r}", page / 4, "draw alpha away from beta")
+            width *= 2
+            if (
+                width > 8 * MOST_ORDERS
+            ):  # excitation that somebody set: at most two numbers an order
+                check_orders(f"alpha={self.alpha!r}", width / 4, "draw alpha away from beta")
         excitation, start, group, side, _, _ = drawn
         sizes = self.mean_size, self.lot
-        return sized(batch, groups, start, group, side, *sizes, shocks), excitation
+        return sized(batch, groups, start, group, side, *sizes, draws), excitation
 
     def mean_mass(self, market: Market, scale: Array) -> Array:
         # In the stationary state.
@@ -263,10 +265,10 @@ def sized(
     side: IntArray,
     mean_size: float,
     lot: float,
-    shocks: Shocks,
+    draws: Draws,
 ) -> Arrivals:
     """Orders in time order, with exponential sizes rounded up to whole lots (0: as drawn)."""
-    size = -mean_size * np.log1p(-shocks.ragged("sizes", start))
+    size = -mean_size * np.log1p(-draws.ragged("sizes", start))
     if lot > 0.0:
         size = np.maximum(np.ceil(size / lot), 1.0) * lot
     mass = np.zeros((batch, groups, 2))
@@ -302,10 +304,10 @@ def hawkes_events(uniforms, excitation, scale, mu, alpha, beta, dt):  # type: ig
     whether the uniforms sufficed.
     """
     batch, groups = scale.shape
-    page = uniforms.shape[1]
+    width = uniforms.shape[1]
     after = np.empty_like(excitation)
     start = np.zeros(batch + 1, np.int64)
-    most = batch * (page // 2 + 1)
+    most = batch * (width // 2 + 1)
     group, side = np.empty(most, np.int64), np.empty(most, np.int64)
     time = np.empty(most)
     e = 0
@@ -316,7 +318,7 @@ def hawkes_events(uniforms, excitation, scale, mu, alpha, beta, dt):  # type: ig
             for s in range(2):
                 t, excess = 0.0, excitation[b, g, s]
                 while True:
-                    if drawn + 2 > page:
+                    if drawn + 2 > width:
                         return after, start, group[:0], side[:0], time[:0], False
                     wait = np.inf
                     if base > 0.0:

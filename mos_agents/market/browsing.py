@@ -11,7 +11,7 @@ from mos_agents.market.arrivals import needs
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import check_orders, grown, poisson_counts, whole
 from mos_agents.market.kernels import kernel
-from mos_agents.market.random import Shocks, given, has_addresses, source, take
+from mos_agents.market.streams import Draws, given, has_addresses, source, take
 from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Browsing:
         return self.sessions * (customers + self.contamination * looked(self.scraper_views))
 
     def arrive(
-        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, draws: Draws
     ) -> tuple[Arrivals, Array]:
         batch, groups = state.demand_scale.shape
         crowd = int(self.sessions)
@@ -98,19 +98,19 @@ class Browsing:
             name = ("sessions", batch, crowd)
             sessions, everybody = market.cached(name, lambda: np.full(batch, crowd)), batch * crowd
         else:
-            sessions = self._sessions(market, state, shocks)
+            sessions = self._sessions(market, state, draws)
             crowd, everybody = int(sessions.max(initial=0)), int(sessions.sum())
         least, most = self.views
         rule = (groups, least, most, self.contamination, self.scraper_views)
         start = np.empty(batch + 1, np.int64)
         # Room for as many views as there could be: what is not used is never touched.
         room = everybody * min(groups, max(most, round(most * self.scraper_views)))
-        if has_addresses(shocks):
-            visitors, views = source(shocks, "sessions", start), source(shocks, "views", start)
+        if has_addresses(draws):
+            visitors, views = source(draws, "sessions", start), source(draws, "views", start)
         else:
-            table = shocks.uniforms("sessions", 2 * crowd)
+            table = draws.uniforms("sessions", 2 * crowd)
             room = count_views(table, sessions, start, *rule)
-            visitors, views = given(table), source(shocks, "views", start)
+            visitors, views = given(table), source(draws, "views", start)
         mass, exposure = np.empty((batch, groups, 2)), np.empty((batch, groups))
         group, intent = np.empty(room, np.int64), np.empty(room)
         total = browse(
@@ -142,17 +142,17 @@ class Browsing:
         sessions = self.sessions * scale.mean()
         return np.full(scale.size, sessions * per_session / scale.size)
 
-    def _sessions(self, market: Market, state: State, shocks: Shocks) -> IntArray:
+    def _sessions(self, market: Market, state: State, draws: Draws) -> IntArray:
         """[B] whole numbers of sessions: the demand scale's mean over products moves them."""
         scale = state.demand_scale.mean(axis=1)
         self._check(market, float(scale.max()), state.tick)
         mean = self.sessions * scale
         if self.poisson:
-            counts = poisson_counts(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
+            counts = poisson_counts(mean[:, None], draws.uniforms("crowd", 1))[:, 0]
         elif self.sessions == int(self.sessions) and (mean == self.sessions).all():
             counts = mean
         else:
-            counts = whole(mean[:, None], shocks.uniforms("crowd", 1))[:, 0]
+            counts = whole(mean[:, None], draws.uniforms("crowd", 1))[:, 0]
         sessions: IntArray = np.maximum(counts, 0.0).astype(np.int64)
         return sessions
 
@@ -219,12 +219,12 @@ def browse(  # type: ignore[no-untyped-def]
     factor,
     scraper_intent,
     given,
-    key,
+    philox_key,
     tick,
     markets,
-    purpose,
+    key,
     views_given,
-    views_purpose,
+    views_key,
 ):
     """Who comes and which products each session views: distinct ones, all equally likely.
 
@@ -242,7 +242,7 @@ def browse(  # type: ignore[no-untyped-def]
     start[0] = 0
     for b in range(np.uint64(sessions.shape[0])):
         n = sessions[b]
-        take(visitors, b, 2 * n, 2 * crowd * np.int64(b), given, key, tick, markets, purpose)
+        take(visitors, b, 2 * n, 2 * crowd * np.int64(b), given, philox_key, tick, markets, key)
         for g in range(groups):
             deck[g] = g
             wished[g] = seen_by[g] = 0.0
@@ -250,7 +250,7 @@ def browse(  # type: ignore[no-untyped-def]
         for s in range(np.uint64(n)):
             viewed[s] = _views(visitors, s, n_groups, least, most, contamination, factor)
             total += viewed[s]
-        take(uniforms, b, total, start[b], views_given, key, tick, markets, views_purpose)
+        take(uniforms, b, total, start[b], views_given, philox_key, tick, markets, views_key)
         start[b + one] = start[b] + total
         draw = np.uint64(0)
         for s in range(np.uint64(n)):

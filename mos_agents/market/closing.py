@@ -18,8 +18,8 @@ from mos_agents.market.metrics import MEMORY, N_METRICS, account
 from mos_agents.market.observations import Book, gather
 from mos_agents.market.positions import Ledger, blank_books, book_trades
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
 from mos_agents.market.rewards import Objective, weigh
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
     Array,
     Arrivals,
@@ -54,12 +54,12 @@ def close(
     executions: Executions,
     excitation: Array,
     tape: Array,
-    shocks: Shocks,
+    draws: Draws,
 ) -> Closed:
     """Close the tick. `state` is the one before it with the new quotes in it."""
     few = len(state.cost) <= FEW and market.cached("one pass", lambda: _in_one_pass(market))
     closed = close_in_one_pass if few else close_by_stages
-    return closed(market, state, arrivals, executions, excitation, tape, shocks)
+    return closed(market, state, arrivals, executions, excitation, tape, draws)
 
 
 def _in_one_pass(market: Market) -> bool:
@@ -78,11 +78,11 @@ def close_by_stages(
     executions: Executions,
     excitation: Array,
     tape: Array,
-    shocks: Shocks,
+    draws: Draws,
 ) -> Closed:
     """Books, metrics, observations and rewards by whatever stages the market has."""
     positions, flows = market.positions.book(market, state, executions)
-    reference, cost, demand_scale = market.reference.move(market, state, shocks)
+    reference, cost, demand_scale = market.reference.move(market, state, draws)
     moments = np.empty(state.pnl_moments.shape)
     after = State(
         state.tick + 1,
@@ -115,7 +115,7 @@ def close_by_stages(
         market.sigmas,
         MEMORY,
     )
-    observation = market.observations.observe(market, after, arrivals, executions, shocks)
+    observation = market.observations.observe(market, after, arrivals, executions, draws)
     reward = market.rewards.score(market, metrics)
     if not finite(
         positions.cash,
@@ -139,13 +139,13 @@ def close_in_one_pass(
     executions: Executions,
     excitation: Array,
     tape: Array,
-    shocks: Shocks,
+    draws: Draws,
 ) -> Closed:
     """The same where the ledger, the book and the objective are the house's own."""
     assert type(market.positions) is Ledger and type(market.observations) is Book
     constants = market.cached("closing", lambda: _constants(market))
     tick, quotes, before, mid, cost, _, _, moments, _, extra = state
-    next_mid, next_cost, demand_scale = market.reference.move(market, state, shocks)
+    next_mid, next_cost, demand_scale = market.reference.move(market, state, draws)
     if market.positions.mark == "cost":
         marks, next_marks = cost, next_cost
     else:
@@ -197,7 +197,7 @@ def close_in_one_pass(
     if not whole:
         raise not_finite(market, after, metrics, reward)
     flows = Flows(revenue, spending, holding, shortage, fees, delivered)
-    observation = market.observations.told(market, tick + 1, seen, shocks)
+    observation = market.observations.told(market, tick + 1, seen, draws)
     return Closed(after, flows, metrics, reward, observation)
 
 

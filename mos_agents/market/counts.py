@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import pdtrik
 
 from mos_agents.market.kernels import kernel
-from mos_agents.market.random import Shocks
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, Arrivals, InputError
 
 MOST_ORDERS = 1e6
@@ -43,13 +43,13 @@ def poisson_counts(rates: Array, uniforms: Array) -> Array:
     return counts
 
 
-def in_units(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
+def in_units(arrivals: Arrivals, draws: Draws) -> Arrivals:
     """Bulk demand in whole units, with `start` where each market's would stand in a list of all."""
     mass = arrivals.mass
     start = np.empty(len(mass) + 1, np.int64)
     counted = count_units(mass, start)
     if counted == NOT_WHOLE:
-        parts = shocks.uniforms("parts", mass.shape[1] * 2).reshape(mass.shape)
+        parts = draws.uniforms("parts", mass.shape[1] * 2).reshape(mass.shape)
         mass = whole(mass, parts)
         counted = count_units(mass, start)
     if counted != COUNTED:
@@ -59,9 +59,9 @@ def in_units(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
     return Arrivals(mass, arrivals.exposure, start, *arrivals[3:])
 
 
-def one_by_one(arrivals: Arrivals, shocks: Shocks) -> Arrivals:
+def one_by_one(arrivals: Arrivals, draws: Draws) -> Arrivals:
     """Split bulk demand into single customers of one unit, buyers and sellers in turn."""
-    mass, exposure, start = in_units(arrivals, shocks)[:3]
+    mass, exposure, start = in_units(arrivals, draws)[:3]
     group, side = np.empty((2, int(start[-1])), np.int64)
     list_units(mass, start, group, side)
     ones = np.ones(group.size)

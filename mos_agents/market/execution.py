@@ -23,8 +23,8 @@ from mos_agents.market.filling import (
     serve,
     serve_first,
 )
-from mos_agents.market.random import Shocks, source
 from mos_agents.market.stages import Demand
+from mos_agents.market.streams import Draws, source
 from mos_agents.market.types import (
     SELL,
     Array,
@@ -61,7 +61,7 @@ class Expected:
         return self.demand.choice
 
     def execute(
-        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         layout = market.layout
         capacity = np.minimum(quotes.ask_size, market.positions.room(market, state.positions)[0])
@@ -125,11 +125,11 @@ class Sampled:
         return self.demand.choice
 
     def execute(
-        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         layout = market.layout
         if not arrivals.group.size:
-            arrivals = one_by_one(arrivals, shocks)
+            arrivals = one_by_one(arrivals, draws)
         room = market.positions.room(market, state.positions)[0]
         offered = quotes.ask_size > 0.0
         reference = market.marks_of_listings(state.reference)
@@ -151,11 +151,11 @@ class Sampled:
             books,
             unfinished,
             *groups,
-            *source(shocks, "choices", start),
+            *source(draws, "choices", start),
         )
         left, sold, bought, demand, lost = books
         if stopped:
-            customers = start, group, side, size, intent, shocks.ragged("choices", start)
+            customers = start, group, side, size, intent, draws.ragged("choices", start)
             cursor, rows = unfinished[0], unfinished[1, :stopped]
             while rows.size:
                 available = offered[rows] & (left[rows] > 0.0)
@@ -226,7 +226,7 @@ class FillIntensity:
                 )
 
     def execute(
-        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         layout = market.layout
         sellable, buyable = market.positions.room(market, state.positions)
@@ -250,7 +250,7 @@ class FillIntensity:
             sold, bought, demand, lost = fill_mass(arrivals.mass, *book)
         else:
             if not arrivals.group.size:
-                arrivals = in_units(arrivals, shocks)
+                arrivals = in_units(arrivals, draws)
             sold, bought, demand, lost = traded = np.empty((4, *mid.shape))
             fill_orders(
                 traded,
@@ -259,7 +259,7 @@ class FillIntensity:
                 arrivals.group,
                 arrivals.side,
                 arrivals.size,
-                shocks.ragged("choices", arrivals.start),
+                draws.ragged("choices", arrivals.start),
                 *book,
             )
         return Executions(sold, quotes.ask, bought, quotes.bid, demand, lost)
@@ -303,10 +303,10 @@ class Auction:
             )
 
     def execute(
-        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         if not arrivals.group.size:
-            arrivals = one_by_one(arrivals, shocks)
+            arrivals = one_by_one(arrivals, draws)
         else:  # a unit at a time, however many an order has
             units = float(arrivals.mass[:, :, SELL].sum(axis=1).max())
             check_orders("a supply in sized orders", units, "lower the arrivals' mean_size or rate")
@@ -317,7 +317,7 @@ class Auction:
             arrivals.group,
             arrivals.side,
             arrivals.size,
-            shocks.ragged("choices", arrivals.start),
+            draws.ragged("choices", arrivals.start),
             quotes.bid,
             quotes.bid_size,
             room,

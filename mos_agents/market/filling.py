@@ -9,7 +9,7 @@ import numpy as np
 
 from mos_agents.market.counts import units_of
 from mos_agents.market.kernels import kernel
-from mos_agents.market.random import longest, take
+from mos_agents.market.streams import longest, take
 
 
 @kernel
@@ -61,10 +61,10 @@ def serve_first(  # type: ignore[no-untyped-def]
     group_start,
     group_listing,
     given,
-    key,
+    philox_key,
     tick,
     markets,
-    purpose,
+    key,
 ):
     """As `serve`, from the start of the tick and while everybody who quotes has stock.
 
@@ -83,7 +83,9 @@ def serve_first(  # type: ignore[no-untyped-def]
     total, uniforms, may_buy = np.empty(n_groups), np.empty(crowd + 3), np.empty(crowd, np.uint64)
     for b in range(np.uint64(batch)):
         stocked, begun, last = True, np.uint64(start[b]), np.uint64(start[b + one])
-        take(uniforms, b, start[b + one] - start[b], start[b], given, key, tick, markets, purpose)
+        take(
+            uniforms, b, start[b + one] - start[b], start[b], given, philox_key, tick, markets, key
+        )
         for j in range(np.uint64(n_listings)):
             left[b, j] = min(ask_size[b, j], room[b, j])
             sold[b, j] = bought[b, j] = demand[b, j] = lost[b, j] = 0.0

@@ -16,7 +16,7 @@ from mos_agents.market import heeded
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
     Array,
     Arrivals,
@@ -236,7 +236,7 @@ class Book:
         state: State,
         arrivals: Arrivals,
         executions: Executions,
-        shocks: Shocks,
+        draws: Draws,
     ) -> Array:
         quotes, positions = state.quotes, state.positions
         seen = np.empty((len(state.cost), market.observation_width))
@@ -259,13 +259,13 @@ class Book:
             quotes.bid_size,
             state.tape,
         )
-        return self.told(market, state.tick, seen, shocks)
+        return self.told(market, state.tick, seen, draws)
 
-    def told(self, market: Market, tick: int, seen: Array, shocks: Shocks) -> Array:
+    def told(self, market: Market, tick: int, seen: Array, draws: Draws) -> Array:
         """The observations with the tape's errors in them, as they are told; `seen` is spent."""
         noisy = market.tape_columns if self.tape_noise > 0.0 else _NOBODYS
         if noisy.size:
-            errors = shocks.normals("tape" if tick else "first tape", noisy.size)
+            errors = draws.normals("tape" if tick else "first tape", noisy.size)
             seen[:, noisy] *= np.exp(self.tape_noise * errors)
         if self.relative:
             prices, references = market.cached("gaps", lambda: _gaps(market))

@@ -13,7 +13,7 @@ import numpy as np
 
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import MOST_ORDERS, poisson_counts
-from mos_agents.market.random import HandMade, Shocks
+from mos_agents.market.streams import Draws, FixedDraws
 from mos_agents.market.types import Array, InputError, State
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Process(Protocol):
     """How levels move from one tick to the next."""
 
     def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
         """Next levels [B, M] from the present ones, given the opening levels [M]."""
 
@@ -56,7 +56,7 @@ class Constant:
     """Nothing moves."""
 
     def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
         return levels
 
@@ -77,9 +77,9 @@ class GeometricBrownian:
         _check(self, "sigma")
 
     def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
-        normals = shocks.normals(purpose, levels.shape[1])
+        normals = draws.normals(key, levels.shape[1])
         drift = (self.mu - 0.5 * self.sigma**2) * dt
         with beyond_floats():
             return levels * np.exp(drift + self.sigma * np.sqrt(dt) * normals)
@@ -103,9 +103,9 @@ class Brownian:
         _check(self, "sigma")
 
     def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
-        normals = shocks.normals(purpose, levels.shape[1])
+        normals = draws.normals(key, levels.shape[1])
         return levels + (self.mu * dt) + (self.sigma * sqrt(dt)) * normals
 
 
@@ -127,11 +127,11 @@ class OrnsteinUhlenbeck:
         _check(self, "reversion", "sigma")
 
     def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
         keeps = np.exp(-self.reversion * dt)
         variance = dt if self.reversion == 0.0 else (1.0 - keeps**2) / (2.0 * self.reversion)
-        noise = self.sigma * np.sqrt(variance) * shocks.normals(purpose, levels.shape[1])
+        noise = self.sigma * np.sqrt(variance) * draws.normals(key, levels.shape[1])
         with beyond_floats():
             logs: Array = np.exp(np.log(opening) + keeps * np.log(levels / opening) + noise)
         return logs
@@ -165,17 +165,17 @@ class JumpDiffusion:
         return np.array([sqrt(self.sigma**2 + jumps)])
 
     def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
         width = levels.shape[1]
         rates = np.full(levels.shape, self.rate * dt)
-        jumps = poisson_counts(rates, shocks.uniforms(purpose + "/jumps", width))
+        jumps = poisson_counts(rates, draws.uniforms(key + "/jumps", width))
         # n jumps together are normal with n times the mean and variance.
-        sizes = jumps * self.jump_mean + np.sqrt(jumps) * self.jump_sd * shocks.normals(
-            purpose + "/sizes", width
+        sizes = jumps * self.jump_mean + np.sqrt(jumps) * self.jump_sd * draws.normals(
+            key + "/sizes", width
         )
         drift = (self.mu - 0.5 * self.sigma**2) * dt
-        normals = shocks.normals(purpose, width)
+        normals = draws.normals(key, width)
         with beyond_floats():
             return levels * np.exp(drift + self.sigma * np.sqrt(dt) * normals + sizes)
 
@@ -197,9 +197,9 @@ class UniformDraw:
             raise InputError(f"low={self.low!r}, high={self.high!r} must have 0 <= low <= high")
 
     def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
-        return self.low + (self.high - self.low) * shocks.uniforms(purpose, levels.shape[1])
+        return self.low + (self.high - self.low) * draws.uniforms(key, levels.shape[1])
 
 
 @dataclass(frozen=True)
@@ -223,10 +223,10 @@ class Shock:
 
     def opening(self, levels: Array) -> Array:
         """[M] levels before the first tick: a shock at tick 0 is there from the start."""
-        return self.step(levels, levels, -1, 1.0, HandMade({}), "")
+        return self.step(levels, levels, -1, 1.0, FixedDraws({}), "")
 
     def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
         coming = tick + 1
         hit = coming >= self.at and (self.duration == 0 or coming < self.at + self.duration)
@@ -283,7 +283,7 @@ class Replay:
         return np.ascontiguousarray(np.broadcast_to(self.path[0], levels.shape))
 
     def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, shocks: Shocks, purpose: str
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
         row = self.path[min(tick + 1, len(self.path) - 1)]
         return np.ascontiguousarray(np.broadcast_to(row, levels.shape))
@@ -395,12 +395,12 @@ class Fundamentals:
             of(self.demand, market.opening_demand),
         )
 
-    def move(self, market: Market, state: State, shocks: Shocks) -> tuple[Array, Array, Array]:
+    def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:
         tick, dt = state.tick, market.dt
         return (
             self.price.step(
-                state.reference, market.opening_reference, tick, dt, shocks, "reference"
+                state.reference, market.opening_reference, tick, dt, draws, "reference"
             ),
-            self.cost.step(state.cost, market.catalogue.cost, tick, dt, shocks, "cost"),
-            self.demand.step(state.demand_scale, market.opening_demand, tick, dt, shocks, "demand"),
+            self.cost.step(state.cost, market.catalogue.cost, tick, dt, draws, "cost"),
+            self.demand.step(state.demand_scale, market.opening_demand, tick, dt, draws, "demand"),
         )

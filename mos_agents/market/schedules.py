@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market.checks import within_floats
-from mos_agents.market.random import Shocks
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Simultaneous:
     """Everybody moves at every tick."""
 
-    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
+    def moves(self, market: Market, tick: int, draws: Draws) -> NDArray[np.bool_]:
         return market.everybody
 
     def turn(self, market: Market, n: int) -> tuple[int, int]:
@@ -33,7 +33,7 @@ class Simultaneous:
 class Alternating:
     """One participant a tick, in roster order (Maskin and Tirole 1988)."""
 
-    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
+    def moves(self, market: Market, tick: int, draws: Draws) -> NDArray[np.bool_]:
         return (np.arange(market.layout.N) == tick % market.layout.N)[None, :]
 
     def turn(self, market: Market, n: int) -> tuple[int, int]:
@@ -71,7 +71,7 @@ class Periodic:
                 f"{market.layout.N} participants"
             )
 
-    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
+    def moves(self, market: Market, tick: int, draws: Draws) -> NDArray[np.bool_]:
         offsets = self.offsets or (0,) * len(self.periods)
         return ((tick - np.array(offsets)) % np.array(self.periods) == 0)[None, :]
 
@@ -93,8 +93,8 @@ class RandomMoves:
         if not 0.0 < self.probability <= 1.0:
             raise InputError(f"probability={self.probability!r} must be in (0, 1]")
 
-    def moves(self, market: Market, tick: int, shocks: Shocks) -> NDArray[np.bool_]:
-        moves: NDArray[np.bool_] = shocks.uniforms("moves", market.layout.N) < self.probability
+    def moves(self, market: Market, tick: int, draws: Draws) -> NDArray[np.bool_]:
+        moves: NDArray[np.bool_] = draws.uniforms("moves", market.layout.N) < self.probability
         return moves
 
     def turn(self, market: Market, n: int) -> tuple[int, int]:

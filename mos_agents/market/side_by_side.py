@@ -2,7 +2,8 @@
 
 A part of the market has its own rules for quotes, arrivals, execution and fundamentals; all parts
 share the roster, the clock, the ledger, the tape and the rewards. Each part runs as it would
-alone: its luck has addresses of its own (`PartLuck`), and its trades have the same bits.
+alone: its random numbers have addresses of their own (`PartDraws`), and its trades have the same
+bits.
 
 An action has as many numbers as the widest part needs; a listing of a narrower part reads its own
 first numbers and ignores the rest (whose limits are 0). Somebody who quotes in several parts is
@@ -22,9 +23,9 @@ from numpy.typing import NDArray
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.printing import short_repr
 from mos_agents.market.quotes import TAKEN, SealedBid
-from mos_agents.market.random import Shocks
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.stages import ArrivalProcess, ExecutionRule, QuoteRule, ReferenceRule
+from mos_agents.market.streams import Draws
 from mos_agents.market.tick import Market
 from mos_agents.market.types import (
     Array,
@@ -56,23 +57,23 @@ class Part:
 
 
 @dataclass(frozen=True)
-class PartLuck:
-    """A part's share of the market's luck: every purpose carries the part's name."""
+class PartDraws:
+    """A part's share of the market's random numbers: every key carries the part's name."""
 
-    shocks: Shocks
+    draws: Draws
     part: str
 
-    def uniforms(self, purpose: str, n: int) -> Array:
-        return self.shocks.uniforms(f"{self.part}/{purpose}", n)
+    def uniforms(self, key: str, n: int) -> Array:
+        return self.draws.uniforms(f"{self.part}/{key}", n)
 
-    def normals(self, purpose: str, n: int) -> Array:
-        return self.shocks.normals(f"{self.part}/{purpose}", n)
+    def normals(self, key: str, n: int) -> Array:
+        return self.draws.normals(f"{self.part}/{key}", n)
 
-    def paged(self, purpose: str, n: int) -> Array:
-        return self.shocks.paged(f"{self.part}/{purpose}", n)
+    def block_uniforms(self, key: str, n: int) -> Array:
+        return self.draws.block_uniforms(f"{self.part}/{key}", n)
 
-    def ragged(self, purpose: str, start: IntArray) -> Array:
-        return self.shocks.ragged(f"{self.part}/{purpose}", start)
+    def ragged(self, key: str, start: IntArray) -> Array:
+        return self.draws.ragged(f"{self.part}/{key}", start)
 
 
 @short_repr
@@ -84,8 +85,8 @@ class Place(NamedTuple):
     listings: IntArray
     instruments: IntArray  # which are the choice groups as well
 
-    def luck(self, shocks: Shocks) -> PartLuck:
-        return PartLuck(shocks, self.part.name)
+    def draws(self, draws: Draws) -> PartDraws:
+        return PartDraws(draws, self.part.name)
 
     def quotes(self, quotes: Quotes) -> Quotes:
         return Quotes._make([*(_some(a, self.listings) for a in quotes[:4]), quotes.age])
@@ -232,11 +233,11 @@ class SideBySide:
         return opening
 
     def arrive(
-        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, draws: Draws
     ) -> tuple[Arrivals, Array]:
         places = self.places(market)
         made = [
-            p.part.arrivals.arrive(p.market, p.state(state), p.quotes(quotes), p.luck(shocks))
+            p.part.arrivals.arrive(p.market, p.state(state), p.quotes(quotes), p.draws(draws))
             for p in places
         ]
         columns = [p.instruments for p in places]
@@ -244,11 +245,11 @@ class SideBySide:
         return _merged(columns, [arrivals for arrivals, _ in made]), excitation
 
     def execute(
-        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         made = [
             p.part.execution.execute(
-                p.market, p.state(state), p.quotes(quotes), p.arrivals(arrivals), p.luck(shocks)
+                p.market, p.state(state), p.quotes(quotes), p.arrivals(arrivals), p.draws(draws)
             )
             for p in self.places(market)
         ]
@@ -282,9 +283,9 @@ class SideBySide:
                 demand[place.instruments] = parts[2]
         return reference, cost, demand
 
-    def move(self, market: Market, state: State, shocks: Shocks) -> tuple[Array, Array, Array]:
+    def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:
         places = self.places(market)
-        made = [p.part.reference.move(p.market, p.state(state), p.luck(shocks)) for p in places]
+        made = [p.part.reference.move(p.market, p.state(state), p.draws(draws)) for p in places]
         columns = [p.instruments for p in places]
         return (
             _together(columns, [reference for reference, _, _ in made]),

@@ -1,14 +1,14 @@
 """The places of the loop where a part can be replaced: one protocol a stage, one verb each.
 
 A stage is a frozen set of parameters. It receives the market (its layout and catalogue), the
-state between ticks and the tick's luck; it returns what it made and changes nothing.
+state between ticks and the tick's draws; it returns what it made and changes nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mos_agents.market.random import Shocks
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
     Array,
     Arrivals,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Schedule(Protocol):
     """Who is on the move at this tick."""
 
-    def moves(self, market: Market, tick: int, shocks: Shocks) -> Any:
+    def moves(self, market: Market, tick: int, draws: Draws) -> Any:
         """[B, N] booleans (or [1, N], the same in every market)."""
 
     def turn(self, market: Market, n: int) -> tuple[int, int]:
@@ -65,7 +65,7 @@ class ArrivalProcess(Protocol):
     """
 
     def arrive(
-        self, market: Market, state: State, quotes: Quotes, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, draws: Draws
     ) -> tuple[Arrivals, Array]:
         """The tick's arrivals, and the excitation [B, G, 2] to remember."""
 
@@ -78,7 +78,7 @@ class ExecutionRule(Protocol):
         """Whether customers compare "within" an instrument or "across" the market."""
 
     def execute(
-        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, shocks: Shocks
+        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         """Who traded how much at which price."""
 
@@ -116,7 +116,7 @@ class PositionRule(Protocol):
 class ReferenceRule(Protocol):
     """How fundamentals move between ticks."""
 
-    def move(self, market: Market, state: State, shocks: Shocks) -> tuple[Array, Array, Array]:
+    def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:
         """Next reference prices [B, K], costs [B, L] and demand scales [B, G]."""
 
     # A rule may also have `first_levels(market)`: [K], [L] and [G] before the first tick.
@@ -142,7 +142,7 @@ class Observer(Protocol):
         state: State,
         arrivals: Arrivals,
         executions: Executions,
-        shocks: Shocks,
+        draws: Draws,
     ) -> Array:
         """[B, sum of D_n]: every participant's observation, in roster order."""
 

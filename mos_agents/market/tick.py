@@ -24,7 +24,6 @@ from mos_agents.market.observations import Book, ObservationField
 from mos_agents.market.positions import Ledger
 from mos_agents.market.printing import short_repr
 from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid
-from mos_agents.market.random import Shocks, Streams
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import Simultaneous
@@ -39,6 +38,7 @@ from mos_agents.market.stages import (
     RewardRule,
     Schedule,
 )
+from mos_agents.market.streams import Draws, Streams
 from mos_agents.market.types import (
     Array,
     Arrivals,
@@ -146,7 +146,7 @@ class Market:
             tape=np.zeros((batch, self.observations.delay, 4, layout.L)),
         )
 
-    def first_observation(self, state: State, shocks: Shocks) -> Array:
+    def first_observation(self, state: State, draws: Draws) -> Array:
         """[B, sum of D_n] what participants see before the first tick."""
         batch, layout = len(state.cost), self.layout
         none = np.zeros((batch, layout.L))
@@ -162,7 +162,7 @@ class Market:
             np.empty(0),
         )
         executions = Executions(none, none, none, none, none, none)
-        return self.observations.observe(self, state, arrivals, executions, shocks)
+        return self.observations.observe(self, state, arrivals, executions, draws)
 
     @cached_property
     def specs(self) -> tuple[ParticipantSpec, ...]:
@@ -425,18 +425,18 @@ def order_rate(market: Market) -> float:
     return float("nan")
 
 
-def drawn_ahead(market: Market, state: State, shocks: Shocks) -> tuple[Arrivals, Array] | None:
+def drawn_ahead(market: Market, state: State, draws: Draws) -> tuple[Arrivals, Array] | None:
     """What arrives at this tick, before anybody has quoted; None where arrivals look at quotes."""
     if not market.arrivals_ahead:
         return None
-    return market.arrivals.arrive(market, state, state.quotes, shocks)
+    return market.arrivals.arrive(market, state, state.quotes, draws)
 
 
 def tick(
     market: Market,
     state: State,
     actions: Array,
-    shocks: Shocks,
+    draws: Draws,
     arrived: tuple[Arrivals, Array] | None = None,
 ) -> Step:
     """One pass of the loop: actions [B, L, A] in roster order, never in order of completion.
@@ -447,13 +447,13 @@ def tick(
     """
     _check_shape(market, state, actions)
     tape = _recorded(state)  # the quotes of the tick before: those of this one stand in `quotes`
-    moved = market.schedule.moves(market, state.tick, shocks)
+    moved = market.schedule.moves(market, state.tick, draws)
     quotes, refused = market.quotes.admit(market, state, actions, moved)
     state = State(state.tick, quotes, *state[2:])  # several times faster than _replace
-    arrivals, excitation = arrived or market.arrivals.arrive(market, state, quotes, shocks)
-    executions = market.execution.execute(market, state, quotes, arrivals, shocks)
+    arrivals, excitation = arrived or market.arrivals.arrive(market, state, quotes, draws)
+    executions = market.execution.execute(market, state, quotes, arrivals, draws)
     after, flows, metrics, reward, observation = close(
-        market, state, arrivals, executions, excitation, tape, shocks
+        market, state, arrivals, executions, excitation, tape, draws
     )
     info = Info(quotes, arrivals, executions, flows, refused, moved)
     return Step(after, observation, reward, metrics, info)

@@ -2,7 +2,7 @@
 
 Written from what the rules say, one market, customer, order or unit at a time, and not from the
 compiled code: the tests compare the two. Read these to learn what a rule does. The twin of the
-random streams, `unit_rows`, stands in random.py; the nested logit's is `LogitMarket`.
+random streams, `unit_rows`, stands in streams.py; the nested logit's is `LogitMarket`.
 """
 
 from __future__ import annotations

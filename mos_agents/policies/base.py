@@ -1,7 +1,7 @@
 """How a participant decides: a policy turns a participant's observation into its next quotes.
 
-A policy is a frozen set of parameters. What it remembers comes in and goes out; its luck comes
-from streams that carry its participant's name. It never meets the market's state.
+A policy is a frozen set of parameters. What it remembers comes in and goes out; its random numbers
+come from streams that carry its participant's name. It never meets the market's state.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from mos_agents.market.checks import check_size, echo, within_floats
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
 
 
@@ -37,7 +37,7 @@ class Policy(Protocol):
         """The memory before the first tick, for `batch` markets; InputError if it does not fit."""
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
         """The action [B, L_n, A] upon the own observation [B, D_n], and the memory after it."""
 
@@ -53,7 +53,7 @@ def observe_reward(
     observation: Array,
     reward: Array,
     memory: Any,
-    shocks: Shocks,
+    draws: Draws,
 ) -> Any:
     """The memory after the last tick's reward [B]: a learner's is updated, any other is unchanged.
 
@@ -61,7 +61,7 @@ def observe_reward(
     the arrays of its own memory: it is nobody else's, and whoever keeps it copies it.
     """
     learn = getattr(policy, "learn", None)
-    return memory if learn is None else learn(spec, observation, reward, memory, shocks)
+    return memory if learn is None else learn(spec, observation, reward, memory, draws)
 
 
 P = TypeVar("P", bound=type)
@@ -277,7 +277,7 @@ class Deterministic:
         return None
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
         return self.decide(spec, observation), memory
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import Deterministic, check_fits, check_number, quoted, register, same
 
@@ -92,10 +92,10 @@ class RandomBid:
         check_fits(self, spec, "bid", "cost")
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
         low, high = self._range(spec, observation)
-        uniforms = shocks.uniforms("bid", low.shape[1])
+        uniforms = draws.uniforms("bid", low.shape[1])
         return quoted(spec, low + uniforms * (high - low)), memory
 
     def propensity(

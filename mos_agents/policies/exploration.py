@@ -12,8 +12,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from mos_agents.market.grids import check_levels
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import (
     Policy,
@@ -28,22 +28,22 @@ Bound = float | tuple[float, ...] | None
 
 
 class Renamed(NamedTuple):
-    """Another's luck under purposes of one's own: a policy inside a policy draws apart from it."""
+    """Another's draws under keys of one's own: a policy inside a policy draws apart from it."""
 
-    shocks: Shocks
+    draws: Draws
     prefix: str
 
-    def uniforms(self, purpose: str, n: int) -> Array:
-        return self.shocks.uniforms(self.prefix + purpose, n)
+    def uniforms(self, key: str, n: int) -> Array:
+        return self.draws.uniforms(self.prefix + key, n)
 
-    def normals(self, purpose: str, n: int) -> Array:
-        return self.shocks.normals(self.prefix + purpose, n)
+    def normals(self, key: str, n: int) -> Array:
+        return self.draws.normals(self.prefix + key, n)
 
-    def paged(self, purpose: str, n: int) -> Array:
-        return self.shocks.paged(self.prefix + purpose, n)
+    def block_uniforms(self, key: str, n: int) -> Array:
+        return self.draws.block_uniforms(self.prefix + key, n)
 
-    def ragged(self, purpose: str, start: IntArray) -> Array:
-        return self.shocks.ragged(self.prefix + purpose, start)
+    def ragged(self, key: str, start: IntArray) -> Array:
+        return self.draws.ragged(self.prefix + key, start)
 
 
 @register("uniform")
@@ -103,10 +103,10 @@ class Uniform:
                 check_levels(spec, i, points, f"{self.kind}.levels")
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
         low, high = self.bounds(spec)
-        uniforms = shocks.uniforms("uniform", low.size).reshape(-1, *low.shape)
+        uniforms = draws.uniforms("uniform", low.size).reshape(-1, *low.shape)
         if self.levels is not None:
             uniforms = uniform_choice(uniforms, self.levels) / (self.levels - 1)
         return np.clip(low + uniforms * (high - low), low, high), memory
@@ -200,18 +200,18 @@ class EpsilonGreedy:
         return self.policy.start(spec, batch)
 
     def learn(
-        self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, draws: Draws
     ) -> Any:
         return observe_reward(
-            self.policy, spec, observation, reward, memory, Renamed(shocks, "inner/")
+            self.policy, spec, observation, reward, memory, Renamed(draws, "inner/")
         )
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
-        own, memory = self.policy.act(spec, observation, memory, Renamed(shocks, "inner/"))
-        drawn, _ = self.draw.act(spec, observation, None, shocks)
-        explores = shocks.uniforms("explore", 1) < self.epsilon
+        own, memory = self.policy.act(spec, observation, memory, Renamed(draws, "inner/"))
+        drawn, _ = self.draw.act(spec, observation, None, draws)
+        explores = draws.uniforms("explore", 1) < self.epsilon
         return np.where(explores[:, :, None], drawn, own), memory
 
     def propensity(

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import Policy, check_fits, observe_reward, quoted, same
 
@@ -69,15 +69,15 @@ class Forced:
         return ForcedMemory(self.policy.start(spec, batch), np.zeros(1, np.int64))
 
     def learn(
-        self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, draws: Draws
     ) -> Any:
-        inner = observe_reward(self.policy, spec, observation, reward, memory.inner, shocks)
+        inner = observe_reward(self.policy, spec, observation, reward, memory.inner, draws)
         return memory._replace(inner=inner)
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
-        own, inner = self.policy.act(spec, observation, memory.inner, shocks)
+        own, inner = self.policy.act(spec, observation, memory.inner, draws)
         action = self._asked(spec, len(observation)) if self._forces(memory) else own
         return action, ForcedMemory(inner, memory.clock + 1)
 

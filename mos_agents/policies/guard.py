@@ -7,8 +7,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, QuoteRefused
 from mos_agents.policies.faults import LONGEST, describe, is_own_fault
 
@@ -53,13 +53,13 @@ class NoAction(Exception):
 
 
 def decision(
-    policy: Any, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+    policy: Any, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
 ) -> tuple[Array, Any]:
     """What a policy decides, as numbers [B, L_n, A], and its memory after it.
 
     Raises what the policy raises, and NoAction where it returns anything but such a pair.
     """
-    found = policy.act(spec, observation, memory, shocks)
+    found = policy.act(spec, observation, memory, draws)
     if type(found) is not tuple or len(found) != 2:
         raise NoAction(f"act returned a {type(found).__name__}, must be a pair (action, memory)")
     try:

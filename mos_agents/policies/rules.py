@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import (
     Deterministic,
@@ -235,10 +235,10 @@ class LogStep:
         check_fits(self, spec, "price", "own_ask", "reference")
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
         centre, low, high = self._law(spec, observation)
-        uniforms = shocks.uniforms("step", centre.shape[1]) + 2.0**-54  # never 0: its quantile
+        uniforms = draws.uniforms("step", centre.shape[1]) + 2.0**-54  # never 0: its quantile
         z = np.clip(ndtri(ndtr(low) + uniforms * (ndtr(high) - ndtr(low))), low, high)
         return quoted(spec, np.exp(centre + self.volatility * z)), memory
 

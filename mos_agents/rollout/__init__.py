@@ -1,8 +1,8 @@
 """Letting a market run.
 
 `play` is the one loop. `rollout` adds up what came of it, `compare_policies` sets policies against
-each other before the same luck, `forced_deviation` makes a firm change its price and keeps what the
-others do, and `log_decisions` keeps what off-policy evaluation needs.
+each other with the same random numbers, `forced_deviation` makes a firm change its price and keeps
+what the others do, and `log_decisions` keeps what off-policy evaluation needs.
 """
 
 from mos_agents.market.faults import Fault

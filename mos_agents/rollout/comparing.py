@@ -1,4 +1,4 @@
-"""One policy against another, before the same luck."""
+"""One policy against another, with the same random numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Compared(NamedTuple):
     mean: float
     low: float
     high: float
-    difference: float  # to the baseline, before the same luck; NaN for the baseline itself
+    difference: float  # to the baseline, with the same random numbers; NaN for the baseline itself
     difference_low: float
     difference_high: float
     better: float  # share of replicates in which it is ahead of the baseline
@@ -35,7 +35,7 @@ class Compared(NamedTuple):
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What the candidates earned before the same luck, with bootstrap intervals."""
+    """What the candidates earned with the same random numbers, with bootstrap intervals."""
 
     metric: str
     baseline: str

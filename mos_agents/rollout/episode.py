@@ -13,8 +13,8 @@ from mos_agents.learners.levels import Levels, check_room
 from mos_agents.market.faults import NOT_FINITE, Faults, count
 from mos_agents.market.memory import check_memory
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Streams
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.market.withdrawal import without_quotes
@@ -45,7 +45,7 @@ class Transition(NamedTuple):
 @short_repr
 @dataclass(eq=False)
 class ParticipantPool:
-    """The policies of all participants, with their memories and their luck.
+    """The policies of all participants, with their memories and their random streams.
 
     on_fault: what a policy's fault does, one of ON_FAULT. The user's own Ctrl-C is nobody's fault
     and passes through.
@@ -261,8 +261,8 @@ def play(
 ) -> Iterator[Step]:
     """The market's steps, one a tick, while every participant follows its policy.
 
-    markets: how many, or their numbers [B]; market m of a seed has the same luck in any company.
-    ticks: None plays the market's horizon.
+    markets: how many, or their numbers [B]; market m of a seed has the same random numbers in any
+    company. ticks: None plays the market's horizon.
     on_fault: what happens where a policy raises anything (but the user's own Ctrl-C), or returns
         something else than finite numbers of the right shape. "raise" ends the play with
         PolicyFault, whose cause has the policy's own traceback. "hold" costs the policy that

@@ -16,7 +16,7 @@ import numpy as np
 
 from mos_agents import scenarios
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import digest
 from mos_agents.runs.recording import canonical

@@ -31,8 +31,8 @@ UNREPEATED = "the same seed may train otherwise another time: with {}"
 class Training:
     """A training with a plan's settings, the scenario and seed being the trial's.
 
-    The row is that of an evaluation without exploring, in markets of their own luck: measures as in
-    `work.played`, with profit gain where theory has prices; and the `steps` trained.
+    The row is that of an evaluation without exploring, in markets with random numbers of their own:
+    measures as in `work.played`, with profit gain where theory has prices; and the `steps` trained.
     place: where the training is kept, and gone on with where it was cut off; a machine that does
     not see it trains from the beginning, and the files come along with the row. None keeps nothing.
     """

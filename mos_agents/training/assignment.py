@@ -13,8 +13,8 @@ from envs.batched import BatchedMarket
 from envs.choices import price_grids
 from mos_agents.learners.network import Signature
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import purpose_number
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import key_number
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.runs.names import file_stem
@@ -138,7 +138,7 @@ class TrainingAssignment:
 
     def seed(self, purpose: str) -> int:
         """The seed of the first episode of a purpose: learners never see the evaluation's."""
-        key = (purpose_number("training"), PURPOSES[purpose])
+        key = (key_number("training"), PURPOSES[purpose])
         sequence = np.random.SeedSequence(self.plan.seed, spawn_key=key)
         return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 

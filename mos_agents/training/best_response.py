@@ -1,9 +1,9 @@
 """How far is a set of policies from an equilibrium? Freeze all but one, and train one against them.
 
 Each participant in turn is taken out, and a fresh learner trained in its place against the others
-as they are. What the learner earns more than the participant did, before the same luck, is what the
-participant leaves on the table. The best constant action is tried too: a learner that was trained
-too briefly finds less than that. The sum over participants is a lower bound of NashConv,
+as they are. What the learner earns more than the participant did, with the same random numbers, is
+what the participant leaves on the table. The best constant action is tried too: a learner that was
+trained too briefly finds less than that. The sum over participants is a lower bound of NashConv,
 sum_i (V_i^BR - V_i) (Lanctot et al. 2017, "A Unified Game-Theoretic Approach to Multiagent
 Reinforcement Learning"): a learner need not find the best response, sees no more than its
 participant does, and chooses within the plan's actions.
@@ -36,7 +36,7 @@ from mos_agents.training.hosted import learns
 from mos_agents.training.plan import TrainingPlan, whole
 
 EVALUATION = 1_000_003
-"""Added to the plan's seed: rewards are compared before luck that no learner has met."""
+"""Added to the plan's seed: rewards are compared with random numbers that no learner has met."""
 
 
 @short_repr
@@ -45,10 +45,10 @@ class Gain:
     """What a response earns in a participant's place, in reward per tick.
 
     before, after: means of the participant's own policy and of the response. gain: their difference
-    before the same luck, in [low, high] with the stated confidence (for this response: another
-    training gives another). policy: the response, ready to play. shares: [R] the replicates' gains.
-    response: "learner", or which constant action, such as "level 5 of 15 (1.57)". faults: what
-    policies did wrong in the comparison, a line each.
+    with the same random numbers, in [low, high] with the stated confidence (for this response:
+    another training gives another). policy: the response, ready to play. shares: [R] the
+    replicates' gains. response: "learner", or which constant action, such as "level 5 of 15
+    (1.57)". faults: what policies did wrong in the comparison, a line each.
     """
 
     participant: str
@@ -230,14 +230,14 @@ def exploitability(
         TrainingAssignment.of(plans[name])  # refuses before anything is trained
     market = first if plan.horizon is None else first.with_parts(horizon=plan.horizon)
     extra.needed()
-    luck = [plan.seed + EVALUATION + k for k in range(seeds)]
+    evaluation_seeds = [plan.seed + EVALUATION + k for k in range(seeds)]
     gains, found = [], []
     with _together(address, insecure):
         for name, one in plans.items():
             learner = _trained(name, one, on_training, address, insecure)
             constant, wins = best_of(one, market, name, played, [learner])
             tried: dict[str, Policy] = {"learner": learner, constant.told: constant.policy}
-            both = _gains(market, played, name, tried, luck, markets, confidence)
+            both = _gains(market, played, name, tried, evaluation_seeds, markets, confidence)
             gains.append(both[0])
             found.append((both[1], wins))
             if on_gain is not None:

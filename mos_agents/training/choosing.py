@@ -1,6 +1,6 @@
 """From a network's last numbers to what is done: draws, their log chances, and the best choice.
 
-Draws come from uniforms handed in, so that luck has an address as everywhere in the house. Rows R
+Draws come from uniforms handed in, so that random numbers have addresses as everywhere. Rows R
 are the agents of a policy in all markets.
 """
 

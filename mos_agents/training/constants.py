@@ -15,8 +15,8 @@ import numpy as np
 from envs.choices import price_grids
 from mos_agents.analysis.numbers import number
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Shocks
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Draws
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy, same
@@ -45,7 +45,7 @@ class ConstantAction:
         return None
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: Any, shocks: Shocks
+        self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
         shape = (len(observation), *self.action.shape)
         return np.ascontiguousarray(np.broadcast_to(self.action, shape)), memory

@@ -43,14 +43,14 @@ def evaluated(
     networks: Mapping[str, Network],
     memories: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, float], tuple[Fault, ...]]:
-    """Mean reward per tick and market of each learner over one episode, the same luck each time;
-    and what policies did wrong in it."""
+    """Mean reward per tick and market of each learner over one episode, the same random numbers
+    each time; and what policies did wrong in it."""
     return _earned(assignment, *everybody(assignment, networks, memories))
 
 
 def without_training(assignment: TrainingAssignment) -> dict[str, float]:
-    """What each learner's own policy in the scenario earns in the markets of an evaluation, before
-    the same luck; of those whose policies do not learn by themselves."""
+    """What each learner's own policy in the scenario earns in the markets of an evaluation, with
+    the same random numbers; of those whose policies do not learn by themselves."""
     policies = assignment.plan.scenario.policies()
     own = [agent for agent in assignment.agents if not hosted.learns(policies[agent])]
     if not own:

@@ -1,8 +1,9 @@
 """What is seen and earned, brought to one size: shift and scale measured once, before training.
 
-A pilot plays every learner with actions drawn evenly from its range, in markets of its own luck,
-and takes mean and standard deviation of every number seen and of the rewards. They stay as they
-are from then on: every runner has the same, a resumed training too, and they leave with the policy.
+A pilot plays every learner with actions drawn evenly from its range, in markets of its own random
+numbers, and takes mean and standard deviation of every number seen and of the rewards. They stay as
+they are from then on: every runner has the same, a resumed training too, and they leave with the
+policy.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market.printing import short_repr
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array
 from mos_agents.policies.base import uniform_choice
 from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
@@ -63,14 +64,14 @@ def pilot(assignment: TrainingAssignment) -> dict[str, Norm]:
         return unchanged(assignment)
     batch = assignment.markets("pilot", MARKETS)
     observation = batch.reset()
-    luck = {
+    streams = {
         a: Streams.of(assignment.seed("pilot"), batch.numbers, f"pilot/{a}") for a in batch.agents
     }
     seen: dict[str, list[Array]] = {a: [] for a in batch.agents}
     earned: dict[str, list[Array]] = {a: [] for a in batch.agents}
     for at in range(min(TICKS, batch.market.horizon)):
         actions = {
-            a: _evenly(p, luck[a].at(at).uniforms("action", p.low.size))
+            a: _evenly(p, streams[a].at(at).uniforms("action", p.low.size))
             for p in assignment.policies
             for a in p.agents
         }

@@ -31,7 +31,7 @@ from ray.rllib.utils.metrics import (
 
 from mos_agents.learners.saving import named
 from mos_agents.market.faults import Fault, Faults, added_up, count
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array
 from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
 from mos_agents.training.choosing import Chooser, chooser
@@ -47,9 +47,9 @@ SECONDS = "seconds"
 class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     """Plays `config.num_envs_per_env_runner` markets. The plan and its norms come in `env_config`.
 
-    Runner w of W plays the markets with the next numbers after those of runner w - 1; its luck in
-    choosing has an address as well (agent, market, ticks played). A fragment ends where an episode
-    does, so `sample` may return two.
+    Runner w of W plays the markets with the next numbers after those of runner w - 1; its random
+    numbers in choosing has an address as well (agent, market, ticks played). A fragment ends where
+    an episode does, so `sample` may return two.
     """
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
@@ -77,7 +77,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         self.env = self.assignment.markets("training", np.arange(first, first + count))
         self.num_envs = count
         seed = self.assignment.seed("training")
-        self._luck = {
+        self._streams = {
             a: Streams.of(seed, self.env.numbers, f"learner/{a}") for a in self.env.agents
         }
         self._observation: Array | None = None
@@ -227,7 +227,9 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
     ) -> NDArray[Any]:
         if not explore:
             return how.best(outputs)
-        draws = [self._luck[a].at(self.played).uniforms("action", how.draws) for a in policy.agents]
+        draws = [
+            self._streams[a].at(self.played).uniforms("action", how.draws) for a in policy.agents
+        ]
         return how.drawn(outputs, draws[0] if len(draws) == 1 else np.concatenate(draws))
 
     def _continued(self, name: str, found: Rollout) -> Rollout:
@@ -309,7 +311,8 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             self._begin_late(steps)
 
     def _begin_late(self, steps: int) -> None:
-        """A runner that comes when others have played `steps`: it does not repeat their luck."""
+        """A runner that comes when others have played `steps`: it does not repeat their random
+        numbers."""
         self.played = steps // (self.num_envs * max(1, self.plan.workers))
         sequence = np.random.SeedSequence(self.assignment.seed("training"), spawn_key=(steps,))
         self._first_seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -330,8 +333,8 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         return found
 
     def restore(self, kept: Mapping[str, Any], late: bool = False) -> None:
-        """Go on from a snapshot. late: from its markets as they were, with luck that nobody had:
-        others have played on since."""
+        """Go on from a snapshot. late: from its markets as they were, with random numbers that
+        nobody had: others have played on since."""
         seed = int(kept["seed"] or 0)
         if late and self._first_seed is not None:
             seed, self._first_seed = self._first_seed, None

@@ -53,7 +53,8 @@ class Runners:
         return dict(self._kept)
 
     def restore(self, kept: Mapping[int, Mapping[str, Any]]) -> None:
-        """Go on from snapshots; those without one do not repeat the luck of those before."""
+        """Go on from snapshots; those without one do not repeat the random numbers of those
+        before."""
         self._kept = dict(kept)
         if self.assignment.plan.workers:
             self._ask("set_state", state=self._begun())

@@ -246,7 +246,7 @@ class Hostile:
             raise LoudBomb(self.folder)
         return None
 
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         honest()
         order = Path(self.folder, "next")
         if order.exists() and os.getpid() != self.house:

@@ -15,8 +15,8 @@ from mos_agents import scenarios
 from mos_agents.actors.messages import Call
 from mos_agents.actors.participant import Snapshot
 from mos_agents.actors.runtime import LocalRuntime
-from mos_agents.market.random import Streams
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market
 from tests.actors.worlds import SHOP, Stalls, one_shard, parse, undisturbed, with_policy
 from tests.policies.markets import auction, dealers, shop
@@ -173,7 +173,7 @@ ALLOWED = (
 
 @pytest.mark.parametrize("preset", scenarios.presets())
 @pytest.mark.parametrize("hosts", [0, 2])
-def test_only_own_specs_own_policies_own_luck_and_own_observations_are_sent(preset, hosts):
+def test_only_own_specs_own_policies_own_streams_and_own_observations_are_sent(preset, hosts):
     scenario = scenarios.load(preset)
     wire, market = heard(scenario, ticks=8, hosts=hosts), scenario.market()
     policies, keys = scenario.policies(), {}
@@ -207,7 +207,7 @@ def test_only_own_specs_own_policies_own_luck_and_own_observations_are_sent(pres
     assert len(set(keys.values())) == market.layout.N
 
 
-def test_the_seed_from_which_everybodys_luck_follows_is_never_sent():
+def test_the_seed_from_which_all_random_numbers_follow_is_never_sent():
     """With it a participant could compute tomorrow's customers and its rivals' explorations."""
     seed = 7_163_549_221_873_905_211  # not a number that comes about by chance
     scenario = SHOP.model_copy(update={"seed": seed})
@@ -228,7 +228,7 @@ def test_the_seed_from_which_everybodys_luck_follows_is_never_sent():
     assert Streams.of(seed, owner="firm_1").key.tobytes() in sent  # the search would find it
 
 
-def test_the_markets_luck_does_not_reach_a_participant_before_it_shows():
+def test_the_markets_random_numbers_do_not_reach_a_participant_before_they_show():
     """Two runs whose customers differ from tick 4 on are told alike up to there."""
     wires = []
     for sessions in (5.0, 500.0):

@@ -95,12 +95,12 @@ class Keeps:
             "scalar": np.float32(0),
         }[self.how]
 
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         seen = float(observation.sum())
         if self.how in ("list", "deque"):
             memory.append(seen)  # a policy may write to its own
         elif self.how == "dict":
-            memory[shocks.tick] = seen
+            memory[draws.tick] = seen
         else:
             before = memory if self.how == "None" and memory else 0.0
             memory = {
@@ -140,9 +140,9 @@ class TurnsStrange(Keeps):
 
     kind = "turns_strange"
 
-    def act(self, spec, observation, memory, shocks):
-        action, _ = super().act(spec, observation, None, shocks)
-        return action, {1} if shocks.tick > 3 else 0.0
+    def act(self, spec, observation, memory, draws):
+        action, _ = super().act(spec, observation, None, draws)
+        return action, {1} if draws.tick > 3 else 0.0
 
 
 def test_a_memory_that_becomes_what_cannot_come_back_is_told_with_the_reason(monkeypatch):

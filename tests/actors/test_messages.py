@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from mos_agents.actors.memories import flatten, restored, template_of
 from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply, told
 from mos_agents.learners import LEARNERS
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, make
 from tests.actors.worlds import PARTICIPANTS, Recalls
@@ -141,8 +141,8 @@ def lived(policy, market, ticks):
     observation = spec.own(market.first_observation(market.start(4), Streams.of(0, 4).at(0)))
     memory = policy.start(spec, 4)
     for at in range(ticks):
-        shocks = Streams.of(1, 4, owner=spec.name).at(at)
-        _, memory = policy.act(spec, observation.copy(), memory, shocks)
+        draws = Streams.of(1, 4, owner=spec.name).at(at)
+        _, memory = policy.act(spec, observation.copy(), memory, draws)
     return policy.start(spec, 4), memory
 
 

@@ -6,7 +6,7 @@ import pytest
 import mos_agents
 from mos_agents.actors.messages import Call, MessageError
 from mos_agents.actors.participant import Host, Participant, Snapshot, checked_memories
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.policies import make
 from mos_agents.rollout import ParticipantPool, transitions
 from tests.actors.worlds import PARTICIPANTS
@@ -228,10 +228,10 @@ class Stumbling:
     def start(self, spec, batch):
         return (np.zeros(1),)
 
-    def learn(self, spec, observation, reward, memory, shocks):
+    def learn(self, spec, observation, reward, memory, draws):
         return (memory[0] + 1.0,)
 
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         if memory[0][0] % 2.0 == 0.0:
             raise ValueError("stumbled")
         return np.full((len(observation), *spec.action_shape), 10.0), memory

@@ -176,7 +176,7 @@ class Spies:
     def start(self, spec, batch):
         return None
 
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         inherited = subprocess.run(["env"], capture_output=True, text=True, check=True).stdout
         found = [n for n in os.environ if n.startswith("RAY_AUTH_TOKEN")]
         raise RuntimeError(f"own {found}, inherited {'RAY_AUTH_TOKEN' in inherited}")

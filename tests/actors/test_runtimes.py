@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mos_agents.actors.messages import Call, Reply
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from tests.actors.worlds import Recalls, Stalls, one_shard, undisturbed, with_policy
 from tests.policies.markets import shop
 

@@ -8,7 +8,7 @@ from mos_agents.actors import clearing_house
 from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.arrivals import FixedMass
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import drawn_ahead
 from mos_agents.runs.tables import _quantiles
 from tests.actors.worlds import SHOP, one_shard, undisturbed
@@ -64,8 +64,8 @@ def test_arrivals_drawn_while_hosts_think_are_those_drawn_after_the_quotes(name,
 class Curious(FixedMass):
     """As many buyers as the first price that stands is high."""
 
-    def arrive(self, market, state, quotes, shocks):
-        arrivals, excitation = super().arrive(market, state, quotes, shocks)
+    def arrive(self, market, state, quotes, draws):
+        arrivals, excitation = super().arrive(market, state, quotes, draws)
         return arrivals._replace(mass=arrivals.mass * quotes.ask[:, :1, None]), excitation
 
 

@@ -126,7 +126,7 @@ def with_silence(
 
 @dataclass(frozen=True)
 class Recalls:
-    """Remembers what it saw, in every shape that a memory may have, and acts on it with luck."""
+    """Remembers what it saw, in every shape that a memory may have, and acts on it at random."""
 
     kind = "recalls"
     atomic = False
@@ -136,10 +136,10 @@ class Recalls:
         seen = np.zeros((batch, *spec.action_shape))
         return {"seen": seen, "count": 0, "deep": (None, [looks], up)}
 
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         own = spec.read(observation, "own_ask")[:, :, None]
         seen = 0.7 * memory["seen"] + 0.3 * own
-        noise = shocks.normals("recalls", own.shape[1])[:, :, None]
+        noise = draws.normals("recalls", own.shape[1])[:, :, None]
         looks = memory["deep"][1][0] + (noise[:, 0, 0] > 0.0).astype(np.int32)
         price = own * np.exp(0.05 * noise) + 0.1 * (seen - own) + 0.01 * looks[:, None, None]
         memory = {
@@ -159,8 +159,8 @@ class WritesOver(Recalls):
 
     kind = "writes_over"
 
-    def act(self, spec, observation, memory, shocks):
-        action, fresh = super().act(spec, observation, memory, shocks)
+    def act(self, spec, observation, memory, draws):
+        action, fresh = super().act(spec, observation, memory, draws)
         memory["seen"][...] = fresh["seen"]
         memory["deep"][1][0][...] = fresh["deep"][1][0]
         memory["deep"][2][...] = fresh["deep"][2]
@@ -182,8 +182,8 @@ class Stalls:
     def start(self, spec, batch):
         return None
 
-    def act(self, spec, observation, memory, shocks):
-        if shocks.tick == self.at or (self.always and shocks.tick > self.at):
+    def act(self, spec, observation, memory, draws):
+        if draws.tick == self.at or (self.always and draws.tick > self.at):
             until = time.monotonic() + self.seconds
             while time.monotonic() < until:
                 if not self.loops:

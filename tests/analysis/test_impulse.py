@@ -44,8 +44,8 @@ def test_changes_are_relative_to_the_level_before_the_shock():
 
 
 def test_what_happens_in_both_runs_is_no_response():
-    luck = np.random.default_rng(0).uniform(1.5, 2.5, (20, 7, 2))
-    found = response(Deviation(luck, luck, luck, luck, SHOCK))
+    noise = np.random.default_rng(0).uniform(1.5, 2.5, (20, 7, 2))
+    found = response(Deviation(noise, noise, noise, noise, SHOCK))
     assert (found.deviator == 0.0).all()
     assert (found.rivals == 0.0).all()
 

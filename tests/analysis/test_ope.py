@@ -35,7 +35,7 @@ BEHAVIOUR, TARGET = explorer(12.0, 0.8), explorer(14.0, 0.3)
 
 
 def exact_shop():
-    """One product, a rival at 14, expected demand of a crowd of 20: rewards without luck."""
+    """One product, a rival at 14, expected demand of a crowd of 20: rewards without chance."""
     return shop(2, 1, demand=KEEN, quotes=FREE, reference=Fundamentals())
 
 
@@ -203,7 +203,7 @@ def test_ignoring_what_a_decision_brings_later_misses_the_truth_of_an_episode(ep
     assert abs(alone.mean() - truth) > 10.0 * alone.std() / np.sqrt(alone.size)
 
 
-def test_a_perfect_model_needs_no_luck_and_a_wrong_one_does_no_harm():
+def test_a_perfect_model_needs_no_chance_and_a_wrong_one_does_no_harm():
     record = records(exact_shop(), 400)
     truth = one_period_truth()
     logged = record.reward, record.behaviour, record.target["t"]

@@ -177,7 +177,7 @@ def test_firms_that_price_at_random_earn_much_and_are_not_flagged():
     assert found.at_most(0.05), str(found)
 
 
-def test_without_the_same_luck_in_both_runs_chance_passes_for_punishment():
+def test_without_the_same_numbers_in_both_runs_chance_passes_for_punishment():
     prices = CONTROLS["random"]
     alone, other = prices[:30], prices[100:130].copy()
     other[:5] = alone[:5]

@@ -73,11 +73,11 @@ def test_quantiles_are_those_of_the_sample():
     assert found.low < found.estimate < found.high
 
 
-def test_pairing_takes_the_common_luck_out_of_a_difference():
-    luck = np.random.default_rng(0).normal(0.0, 10.0, 100)
-    treated = luck + 1.0 + 0.01 * np.arange(100) / 100
-    paired = difference_interval(treated, luck, paired=True)
-    apart = difference_interval(treated, luck)
+def test_pairing_takes_the_common_chance_out_of_a_difference():
+    noise = np.random.default_rng(0).normal(0.0, 10.0, 100)
+    treated = noise + 1.0 + 0.01 * np.arange(100) / 100
+    paired = difference_interval(treated, noise, paired=True)
+    apart = difference_interval(treated, noise)
     assert paired.estimate == pytest.approx(apart.estimate)
     assert paired.high - paired.low < 0.01
     assert apart.high - apart.low > 2.0

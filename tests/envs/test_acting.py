@@ -57,7 +57,7 @@ class TestThePictureOverActors(PictureSuite):
 
 
 def walked(module, **settings):
-    """Wanderers and rules inside, so that luck and memories have something to do."""
+    """Wanderers and rules inside, so that random numbers and memories have something to do."""
     return module.parallel_env(horizon=10, **settings)
 
 
@@ -219,9 +219,9 @@ def test_processes_of_a_cluster_give_the_bits_of_the_loop(case, over_ray):
 @pytest.mark.parametrize("how", ["raises", "NaN"])
 def test_a_rival_that_fails_in_another_process_ends_the_episode_here(how, over_ray):
     class Failing(FailsLater):  # local: it travels by value, as a user's own from a notebook does
-        def act(self, spec, observation, memory, shocks):
+        def act(self, spec, observation, memory, draws):
             price = observation[:, spec.where["own_ask"], None]
-            if shocks.tick < 2:
+            if draws.tick < 2:
                 return price, memory
             return (price / {}["zero"] if self.how == "raises" else price * float("nan")), memory
 

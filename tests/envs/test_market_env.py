@@ -154,12 +154,12 @@ def test_outside_agents_who_do_what_their_policies_would_meet_what_play_meets(pr
         observations, _ = env.reset(seed=seed)
         specs = {name: env.market.spec(name) for name in agents}
         memories = {name: own[name].start(specs[name], 1) for name in agents}
-        luck = {name: assignment.Streams.of(seed, 1, owner=name) for name in agents}
+        streams = {name: assignment.Streams.of(seed, 1, owner=name) for name in agents}
         for at, step in enumerate(wanted):
             actions = {}
             for name, spec in specs.items():
                 action, memories[name] = own[name].act(
-                    spec, observations[name][None], memories[name], luck[name].at(at)
+                    spec, observations[name][None], memories[name], streams[name].at(at)
                 )
                 actions[name] = action.reshape(-1)
             observations, rewards, _, _, infos = env.step(actions)
@@ -184,7 +184,7 @@ def test_an_agent_outside_sees_nothing_of_the_others_own_fields():
             assert field.name.startswith("rival_")
 
 
-def test_the_luck_of_who_plays_inside_does_not_depend_on_who_else_does():
+def test_the_streams_of_who_plays_inside_do_not_depend_on_who_else_does():
     """A wanderer's prices, twice: beside another wanderer inside, and beside an agent outside."""
     wander = {"kind": "random_walk"}
     one = retail_v0.parallel_env(
@@ -213,7 +213,7 @@ def test_a_policy_inside_that_fails_loses_its_move_and_is_told_of():
         def start(self, spec, batch):
             return None
 
-        def act(self, spec, observation, memory, shocks):
+        def act(self, spec, observation, memory, draws):
             raise RuntimeError("no idea")
 
         def propensity(self, spec, observation, action, memory):

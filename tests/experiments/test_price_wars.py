@@ -1,4 +1,5 @@
-"""The study of price wars: what is planted is found, luck is shared, nothing is played twice."""
+"""The study of price wars: what is planted is found, random numbers are shared, nothing is played
+twice."""
 
 import json
 from dataclasses import dataclass, replace
@@ -38,7 +39,7 @@ class Script:
     def start(self, spec, batch):
         return 0
 
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         price = np.full((len(observation), spec.action_shape[0]), self.prices[memory])
         return quoted(spec, price), memory + 1
 
@@ -206,13 +207,13 @@ def test_buyers_are_those_who_look_less_the_scrapers_who_only_look():
 
 def test_a_difference_is_distinct_where_there_is_one_and_not_where_there_is_none():
     told = Condition("f", "l", World())
-    luck = np.random.default_rng(0).standard_normal((2, 30))
-    none = effect("a", told, "wars", luck[0], luck[1], 30)
+    noise = np.random.default_rng(0).standard_normal((2, 30))
+    none = effect("a", told, "wars", noise[0], noise[1], 30)
     assert not none.distinct and none.ci95[0] < 0.0 < none.ci95[1]
-    some = effect("a", told, "wars", luck[0] + 3.0, luck[1], 30)
+    some = effect("a", told, "wars", noise[0] + 3.0, noise[1], 30)
     assert some.distinct and some.ci95[0] > 0.0
-    paired = effect("a", told, "wars", luck[0] + 0.1, luck[0], 30)
-    assert paired.distinct  # the same luck on both sides cancels
+    paired = effect("a", told, "wars", noise[0] + 0.1, noise[0], 30)
+    assert paired.distinct  # the same numbers on both sides cancels
 
 
 # --- the study ------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from mos_agents.actors.messages import Call
 from mos_agents.actors.participant import Participant
 from mos_agents.learners import LEARNERS, levels, load, save
 from mos_agents.learners.saving import named
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, from_config, make, to_config
 from mos_agents.policies.base import observe_reward
@@ -128,20 +128,20 @@ def test_a_memory_comes_back_from_disk_bit_for_bit_and_goes_on(kind, tmp_path):
     back = load(tmp_path / "memory.npz", policy.start(spec, 4))
     assert type(back) is type(memory) and bits(back) == bits(memory)
     observation = np.tile(spec.own(market.first_observation(market.start(1), None)), (4, 1))
-    shocks = Streams.of(8, 4).at(30)
+    draws = Streams.of(8, 4).at(30)
     for held in (back, memory):
-        observe_reward(policy, spec, observation, np.arange(4.0), held, shocks)
-    ours, theirs = (policy.act(spec, observation, m, shocks) for m in (back, memory))
+        observe_reward(policy, spec, observation, np.arange(4.0), held, draws)
+    ours, theirs = (policy.act(spec, observation, m, draws) for m in (back, memory))
     assert ours[0].tobytes() == theirs[0].tobytes() and bits(ours[1]) == bits(theirs[1])
 
 
 @every_kind
-def test_two_learners_of_a_kind_share_neither_luck_nor_memory(kind):
+def test_two_learners_of_a_kind_share_neither_streams_nor_memory(kind):
     market = shop(sellers=2, products=2)
     policy = learner(kind, levels=9)
     transitions, pool = played(market, dict.fromkeys(("firm_1", "firm_2"), policy))
     one, two = (turn_levels(transitions, market, n) for n in (0, 1))
-    assert (one[0] != two[0]).any()  # the first move is luck alone
+    assert (one[0] != two[0]).any()  # the first move is chance alone
     for ours in flatten(pool.memories[0]):
         assert not any(np.shares_memory(ours, theirs) for theirs in flatten(pool.memories[1]))
     assert bits(pool.memories[0]) != bits(pool.memories[1])
@@ -214,8 +214,8 @@ def test_propensities_sum_to_one_and_are_the_frequencies_of_the_actions(kind, pl
     assert stated.sum() == pytest.approx(1.0, abs=1e-12)
     many = repeated(policy, spec, memory, rows)
     before = bits(many)
-    shocks = Streams.of(9, rows, owner="someone").at(at)
-    drawn, _ = policy.act(spec, np.repeat(own, rows, axis=0), many, shocks)
+    draws = Streams.of(9, rows, owner="someone").at(at)
+    drawn, _ = policy.act(spec, np.repeat(own, rows, axis=0), many, draws)
     assert bits(many) == before  # to act leaves alone what propensity reads
     found = np.array([(drawn == action).all(axis=(1, 2)).mean() for action in actions])
     assert found.sum() == pytest.approx(1.0)

@@ -10,8 +10,8 @@ import pytest
 from scipy.stats import norm
 
 from mos_agents.learners.thompson import greatest
-from mos_agents.market.random import HandMade
 from mos_agents.market.schedules import Alternating, RandomMoves
+from mos_agents.market.streams import FixedDraws
 from mos_agents.policies import make
 from tests.learners.worlds import duopoly
 from tests.policies.markets import seen
@@ -26,13 +26,13 @@ def lived(policy, steps, spec=None):
     """
     spec = spec or duopoly().specs[0]
     memory, chosen = policy.start(spec, 1), []
-    for standing, reward, *luck in steps:
+    for standing, reward, *drawn_by_hand in steps:
         observation = seen(spec, own_ask=LEVELS[standing], rival_ask=LEVELS[1], cost=10.0)
-        shocks = HandMade({"choose": [luck]})
-        memory = policy.learn(spec, observation, np.array([float(reward)]), memory, shocks)
-        if not luck:  # it has heard of its last reward, and the play ends
+        draws = FixedDraws({"choose": [drawn_by_hand]})
+        memory = policy.learn(spec, observation, np.array([float(reward)]), memory, draws)
+        if not drawn_by_hand:  # it has heard of its last reward, and the play ends
             return chosen, memory
-        action, memory = policy.act(spec, observation, memory, shocks)
+        action, memory = policy.act(spec, observation, memory, draws)
         chosen.append(LEVELS.index(action[0, 0, 0]))
     return chosen, memory
 
@@ -118,7 +118,7 @@ def test_an_exploring_bandit_draws_the_best_level_with_one_minus_half_of_epsilon
 def test_ucb1_tries_every_level_once_and_then_the_highest_bound():
     policy = two_levels("ucb1", reward_low=0.0, reward_high=10.0)
     chosen, memory = lived(policy, [(1, 0, 0.6), (1, 4, 0.6), (0, 5)])
-    assert chosen == [1, 0]  # level 1 by luck, level 0 because it is the only one left
+    assert chosen == [1, 0]  # level 1 by chance, level 0 because it is the only one left
     index = policy.index(memory.tables, np.zeros((1, 1), np.int64))[0, 0]
     assert index == pytest.approx(
         [0.5 + math.sqrt(2 * math.log(2)), 0.4 + math.sqrt(2 * math.log(2))]
@@ -238,8 +238,8 @@ def test_a_bandit_hears_the_mean_of_the_ticks_in_which_its_price_stood(kind):
     scale = {"ucb1": {"reward_high": 1.0, "reward_low": 0.0}}
     policy = two_levels(kind, **scale.get(kind, {}))
     spec = duopoly(schedule=Alternating()).specs[0]
-    luck = (0.6, 0.9)
-    _, memory = lived(policy, [(1, 0, *luck), (1, 0.3, *luck), (1, 0.5)], spec)
+    drawn_by_hand = (0.6, 0.9)
+    _, memory = lived(policy, [(1, 0, *drawn_by_hand), (1, 0.3, *drawn_by_hand), (1, 0.5)], spec)
     found = memory.tables.total if kind == "thompson" else memory.tables.mean
     assert found[0] == pytest.approx([0.0, 0.4]) and memory.tables.trials[0].tolist() == [0, 1]
 

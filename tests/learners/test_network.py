@@ -12,7 +12,7 @@ from mos_agents.learners import Categorical, Gaussian, Layer, Network, QValues, 
 from mos_agents.learners import TrainedNetwork as Trained
 from mos_agents.learners.network import ACTIVATIONS, affine, affine_twin
 from mos_agents.learners.trained import chance_of_points
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import from_config, make, to_config
 from mos_agents.rollout import rollout
@@ -247,9 +247,9 @@ def test_the_policy_takes_one_source_and_checks_its_parameters():
 @every_head
 def test_a_policy_made_from_its_own_parameters_or_pickled_plays_the_same(head):
     policy = Trained.of(network(SHOP.specs[0], head), explore=True)
-    luck = Streams.of(0, 3, "x").at(5)
+    draws = Streams.of(0, 3, "x").at(5)
     observation = seen(SHOP.specs[0], 3)
-    action, _ = policy.act(SHOP.specs[0], observation, None, luck)
+    action, _ = policy.act(SHOP.specs[0], observation, None, draws)
     for other in (from_config(to_config(policy)), pickle.loads(pickle.dumps(policy))):
         assert other == policy
-        assert np.array_equal(other.act(SHOP.specs[0], observation, None, luck)[0], action)
+        assert np.array_equal(other.act(SHOP.specs[0], observation, None, draws)[0], action)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mos_agents.learners import Frozen, load, save
-from mos_agents.market.random import Streams
 from mos_agents.market.schedules import Alternating
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import from_config, make, to_config
 from mos_agents.rollout import rollout
@@ -164,17 +164,17 @@ def test_a_frozen_learner_plays_the_same_from_file_and_from_hand_and_learns_noth
 def test_a_learner_frozen_in_the_middle_of_a_play_stands_where_it_stood(kind):
     market, policies = placed(kind, "periodic")
     transitions, pool = played(market, policies, ticks=31)
-    shocks = Streams.of(8, 4).at(31)
+    draws = Streams.of(8, 4).at(31)
     for n, moves in ((0, False), (1, True)):  # at tick 31 firm_2 is on the move, firm_1 is not
         spec, memory = market.specs[n], pool.memories[n]
         own = spec.own(transitions[-1].step.observation)
         frozen, held = Frozen.going_on(policies["firm_1"], memory)
         before = bits(memory)
-        action, after = frozen.act(spec, own, held, shocks)
+        action, after = frozen.act(spec, own, held, draws)
         assert (after.clock[0], bits(memory)) == (32, before)
         afresh = frozen.start(spec, 4)._replace(clock=np.array([spec.turn[1]]))  # its first move
         wanted = (
-            frozen.act(spec, own, afresh, shocks)[0]
+            frozen.act(spec, own, afresh, draws)[0]
             if moves
             else frozen.policy.priced(spec, own, memory.level)
         )

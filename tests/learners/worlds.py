@@ -141,7 +141,7 @@ class Follows:
     def start(self, spec, batch):
         return np.zeros(1, np.int64)
 
-    def act(self, spec, observation, memory, shocks):
+    def act(self, spec, observation, memory, draws):
         price = PRICES[self.levels[int(memory[0]) % len(self.levels)]]
         return np.full((len(observation), *spec.action_shape), price), memory + 1
 

@@ -14,7 +14,7 @@ from mos_agents.market import twins
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson, hawkes_events
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.counts import one_by_one, poisson_counts, whole
-from mos_agents.market.random import HandMade, Streams
+from mos_agents.market.streams import FixedDraws, Streams
 from mos_agents.market.types import Arrivals, InputError
 from tests.market.worlds import differentiated, makers, retail
 
@@ -82,7 +82,7 @@ def test_whole_numbers_keep_the_mean():
 def test_listed_units_are_those_of_the_plain_twin(counts):
     counts = np.array(counts, dtype=float)
     bulk = Arrivals(counts, counts.sum(-1), *[np.empty(0)] * 5)
-    _, _, start, group, side, size, _ = one_by_one(bulk, HandMade({}))
+    _, _, start, group, side, size, _ = one_by_one(bulk, FixedDraws({}))
     assert (size == 1.0).all()
     for b, row in enumerate(counts):
         own = slice(start[b], start[b + 1])
@@ -108,11 +108,11 @@ def test_hawkes_events_are_those_of_the_plain_twin(mu, alpha, beta):
     arrivals, excitation = arrive(market, 5, state=state)
     rows = Streams.of(0, 5).at(0).uniforms("arrivals", 4000)
     for b in range(5):
-        luck, events = iter(rows[b].tolist()), []
+        draws, events = iter(rows[b].tolist()), []
         for g in range(2):
             for s in range(2):
                 times, after = twins.hawkes_path(
-                    luck,
+                    draws,
                     state.excitation[b, g, s],
                     mu * state.demand_scale[b, g],
                     alpha,
@@ -219,10 +219,10 @@ def test_mass_and_exposure_count_the_single_orders():
 def test_browsers_see_what_they_see_in_the_plain_twin(browsing):
     market = retail(2, 6, arrivals=browsing)
     arrivals, _ = arrive(market, 9)
-    luck = Streams.of(0, 9).at(0)
-    visitors = luck.uniforms("sessions", 200)
-    views = luck.ragged("views", arrivals.start)
-    numbers = browsing._sessions(market, market.start(9), luck)
+    draws = Streams.of(0, 9).at(0)
+    visitors = draws.uniforms("sessions", 200)
+    views = draws.ragged("views", arrivals.start)
+    numbers = browsing._sessions(market, market.start(9), draws)
     for b in range(9):
         own = slice(arrivals.start[b], arrivals.start[b + 1])
         made = twins.sessions(

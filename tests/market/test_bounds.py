@@ -19,7 +19,7 @@ import mos_agents
 from mos_agents import runs, scenarios
 from mos_agents.market.arrivals import Hawkes, Poisson
 from mos_agents.market.finite import NotFinite, finite
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import InputError
 from mos_agents.rollout import play, rollout
@@ -145,9 +145,9 @@ def test_poisson_and_hawkes_orders_of_the_same_rate_and_size_have_the_same_volum
 def test_sizes_are_whole_lots_and_every_order_is_there(mean_size: float, lot: float) -> None:
     sized, counted = Poisson(200.0, 100.0, mean_size, lot), Poisson(200.0, 100.0)
     market = replace(mos_agents.market_making(makers=2, assets=3), arrivals=sized)
-    state, shocks = market.start(4), Streams.of(1, 4).at(0)
-    found = sized.arrive(market, state, state.quotes, shocks)[0]
-    numbers = counted.arrive(market, state, state.quotes, shocks)[0].mass
+    state, draws = market.start(4), Streams.of(1, 4).at(0)
+    found = sized.arrive(market, state, state.quotes, draws)[0]
+    numbers = counted.arrive(market, state, state.quotes, draws)[0].mass
     market_of = np.repeat(np.arange(4), np.diff(found.start))
     again, volume = np.zeros_like(numbers), np.zeros_like(numbers)
     np.add.at(again, (market_of, found.group, found.side), 1.0)

@@ -12,9 +12,9 @@ from mos_agents.market import tick as tick_
 from mos_agents.market.closing import close, close_by_stages, close_in_one_pass
 from mos_agents.market.observations import Book
 from mos_agents.market.positions import Ledger
-from mos_agents.market.random import Streams
 from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import RandomMoves
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from tests.market.worlds import KINDS, bits, makers, play, random_actions, retail
 

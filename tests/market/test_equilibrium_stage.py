@@ -13,8 +13,8 @@ from mos_agents.market.equilibrium import benchmarks, bertrand_nash, best_respon
 from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.metrics import metric
 from mos_agents.market.positions import Ledger
-from mos_agents.market.random import Streams
 from mos_agents.market.reference import Fundamentals, Shock
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from tests.market.worlds import expected, random_actions, retail
@@ -65,8 +65,8 @@ def test_the_mean_mass_is_the_mean_of_what_arrives(arrivals):
     state = market.start(20)
     drawn = np.empty((ticks, 20, market.layout.G))
     for t in range(ticks):
-        shocks = Streams.of(3, 20).at(t)
-        made, excitation = arrivals.arrive(market, state, state.quotes, shocks)
+        draws = Streams.of(3, 20).at(t)
+        made, excitation = arrivals.arrive(market, state, state.quotes, draws)
         state = state._replace(tick=t + 1, excitation=excitation)
         drawn[t] = made.mass[:, :, 0]
     by_market = drawn.mean(0)  # a self-exciting flow's ticks are not independent, markets are

@@ -13,7 +13,7 @@ from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
 from mos_agents.market.positions import Ledger
-from mos_agents.market.random import HandMade, Streams
+from mos_agents.market.streams import FixedDraws, Streams
 from mos_agents.market.tick import Market
 from mos_agents.market.types import BUY, SELL, Arrivals, InputError, Quotes
 from tests.market.worlds import auction, differentiated, makers, retail
@@ -97,8 +97,8 @@ def test_ten_thousand_random_books_are_filled_as_by_the_naive_oracle(whole):
         for _ in range(25):
             state, arrivals = random_book(rng, market, whole)
             uniforms = rng.random(len(arrivals.group))
-            luck = HandMade({"choices": uniforms})
-            ours = market.execution.execute(market, state, state.quotes, arrivals, luck)
+            draws = FixedDraws({"choices": uniforms})
+            ours = market.execution.execute(market, state, state.quotes, arrivals, draws)
             quotes, room = state.quotes, market.positions.room(market, state.positions)
             rooms = (np.minimum(quotes.ask_size, room[0]), np.minimum(quotes.bid_size, room[1]))
             oracle = twins.fill_book(
@@ -138,8 +138,8 @@ def test_an_order_of_odd_size_shared_by_equal_quotes_comes_to_an_end(ties):
             np.array([size]),
             np.ones(1),
         )
-        luck = HandMade({"choices": [0.3]})
-        done = market.execution.execute(market, state, quotes, arrivals, luck)
+        draws = FixedDraws({"choices": [0.3]})
+        done = market.execution.execute(market, state, quotes, arrivals, draws)
         assert done.sold.sum() == pytest.approx(min(size, ties), rel=1e-12)
 
 
@@ -165,13 +165,13 @@ def test_the_best_quote_is_hit_first_equal_quotes_share_and_lots_decide_odd_unit
             np.array([3.0]),
             np.ones(1),
         )
-        luck = HandMade({"choices": [(j + 0.5) / 64 / 65536]})
-        sold = market.execution.execute(market, state, quotes, arrivals, luck).sold[0]
+        draws = FixedDraws({"choices": [(j + 0.5) / 64 / 65536]})
+        sold = market.execution.execute(market, state, quotes, arrivals, draws).sold[0]
         assert sold.sum() == 3.0 and sorted(sold) == [0.0, 0.0, 1.0, 2.0]
         totals += sold
     assert totals.tolist() == [0.0, 96.0, 96.0, 0.0]
     big = arrivals._replace(size=np.array([15.0]))
-    sold = market.execution.execute(market, state, quotes, big, HandMade({"choices": [0.1]})).sold
+    sold = market.execution.execute(market, state, quotes, big, FixedDraws({"choices": [0.1]})).sold
     assert sold.tolist() == [[7.0, 4.0, 4.0, 0.0]]
 
 
@@ -181,9 +181,9 @@ def test_an_order_trades_with_the_probability_of_avellaneda_and_stoikov():
     batch = 40000
     state = market.start(batch)
     quotes = Quotes(*(np.full((batch, 1), v) for v in (99.6, np.inf, 100.4, np.inf, 0.0)))
-    luck = Streams.of(0, batch).at(0)
-    arrivals, _ = market.arrivals.arrive(market, state, quotes, luck)
-    done = market.execution.execute(market, state, quotes, arrivals, luck)
+    draws = Streams.of(0, batch).at(0)
+    arrivals, _ = market.arrivals.arrive(market, state, quotes, draws)
+    done = market.execution.execute(market, state, quotes, arrivals, draws)
     probability = 0.5 * np.exp(-1.5 * 0.4) * 1.01
     for fills in (done.sold, done.bought):
         assert abs(fills.mean() - probability) < 4.5 * np.sqrt(probability / batch)
@@ -197,7 +197,7 @@ def test_expected_fills_are_those_of_the_plain_twin(seed):
     rule: Any = market.execution
     for _ in range(30):
         state, arrivals = random_book(rng, market, whole=False)
-        ours = rule.execute(market, state, state.quotes, arrivals, HandMade({}))
+        ours = rule.execute(market, state, state.quotes, arrivals, FixedDraws({}))
         check_fills(market, state, arrivals, ours, 1e-9)
         quotes, room = state.quotes, market.positions.room(market, state.positions)
         factor = rule.scale * (1.0 + rule.volatility_boost * market.reference.sigma)
@@ -248,9 +248,9 @@ def trade(market: Market, batch: int = 1, seed: int = 0, prices: Any = None) -> 
     if prices is not None:
         ask = np.broadcast_to(np.asarray(prices, float), state.quotes.ask.shape).copy()
         state = state._replace(quotes=state.quotes._replace(ask=ask))
-    luck = Streams.of(seed, batch).at(0)
-    arrivals, _ = market.arrivals.arrive(market, state, state.quotes, luck)
-    return market.execution.execute(market, state, state.quotes, arrivals, luck)
+    draws = Streams.of(seed, batch).at(0)
+    arrivals, _ = market.arrivals.arrive(market, state, state.quotes, draws)
+    return market.execution.execute(market, state, state.quotes, arrivals, draws)
 
 
 def shares_of(market: Market, state: Any, b: int) -> twins.Shares:
@@ -276,8 +276,8 @@ def test_a_mass_of_customers_is_served_as_by_the_plain_twin(demand):
             positions=state.positions._replace(inventory=inventory),
             demand_scale=rng.uniform(0.0, 2.0, state.demand_scale.shape),
         )
-        arrivals, _ = market.arrivals.arrive(market, state, state.quotes, HandMade({}))
-        ours = market.execution.execute(market, state, state.quotes, arrivals, HandMade({}))
+        arrivals, _ = market.arrivals.arrive(market, state, state.quotes, FixedDraws({}))
+        ours = market.execution.execute(market, state, state.quotes, arrivals, FixedDraws({}))
         for b in range(batch):
             wanted = twins.sell_mass(
                 shares_of(market, state, b),
@@ -310,9 +310,9 @@ def compare_with_served_one_by_one(market: Market, rng: np.random.Generator) -> 
         quotes=state.quotes._replace(ask=ask, ask_size=size),
         positions=state.positions._replace(inventory=inventory),
     )
-    luck = Streams.of(int(rng.integers(1000)), batch).at(0)
-    arrivals, _ = market.arrivals.arrive(market, state, state.quotes, luck)
-    ours = market.execution.execute(market, state, state.quotes, arrivals, luck)
+    draws = Streams.of(int(rng.integers(1000)), batch).at(0)
+    arrivals, _ = market.arrivals.arrive(market, state, state.quotes, draws)
+    ours = market.execution.execute(market, state, state.quotes, arrivals, draws)
     listings = list(twins.groups_of(market))
     for b in range(batch):
         if arrivals.group.size:
@@ -329,7 +329,7 @@ def compare_with_served_one_by_one(market: Market, rng: np.random.Generator) -> 
             ]
         else:
             customers = [(listings[g], s, 1.0, 1.0) for g, s in twins.units(arrivals.mass[b])]
-        uniforms = luck.uniforms("choices", len(customers))[b]
+        uniforms = draws.uniforms("choices", len(customers))[b]
         wanted = twins.serve(
             shares_of(market, state, b),
             customers,
@@ -409,9 +409,9 @@ def sell_items(rule: Auction, bids: Any, supply: int = 1, worth: Any = None) -> 
     state = market.start(batch)
     quotes = state.quotes._replace(bid=bids, bid_size=np.ones_like(bids))
     state = state._replace(quotes=quotes)
-    luck = Streams.of(1, batch).at(0)
-    arrivals, _ = market.arrivals.arrive(market, state, quotes, luck)
-    return market.execution.execute(market, state, quotes, arrivals, luck)
+    draws = Streams.of(1, batch).at(0)
+    arrivals, _ = market.arrivals.arrive(market, state, quotes, draws)
+    return market.execution.execute(market, state, quotes, arrivals, draws)
 
 
 @pytest.mark.parametrize("second", [True, False])

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from mos_agents import scenarios
 from mos_agents.market.execution import FillIntensity
 from mos_agents.market.quotes import BELOW_FLOOR, TAKEN, PostedPrice, SealedBid, TwoSided
-from mos_agents.market.random import Streams
 from mos_agents.market.reference import (
     Fundamentals,
     GeometricBrownian,
@@ -24,6 +23,7 @@ from mos_agents.market.reference import (
     UniformDraw,
 )
 from mos_agents.market.schedules import Alternating
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.rollout import play
@@ -166,10 +166,10 @@ def test_no_price_is_posted_below_the_margin_floor(process, tick_size, margin, c
         return
     rng = np.random.default_rng(seed)
     low, high_ = market.quotes.limits(market)
-    state, luck = market.start(3), Streams.of(seed, 3)
+    state, streams = market.start(3), Streams.of(seed, 3)
     for t in range(12):
         actions = rng.uniform(low, np.minimum(high_, 150.0), (3, *low.shape))
-        step = tick(market, state, actions, luck.at(t))
+        step = tick(market, state, actions, streams.at(t))
         floor = state.cost * (1.0 + margin)
         ask, refused = step.info.quotes.ask, step.info.refused[:, market.layout.seller]
         assert ((ask >= floor * (1.0 - 1e-8)) | (refused != TAKEN)).all()
@@ -208,11 +208,11 @@ def test_a_price_comes_back_below_the_highest_one_as_soon_as_costs_do():
 def test_a_quote_that_stands_is_not_touched_by_a_cost_that_rises():
     """The floor binds whoever posts a price; nobody's price changes while it is not their turn."""
     market = retail(2, 1, schedule=Alternating(), reference=Fundamentals(cost=Shock(1, 3.0)))
-    state, luck = market.start(1), Streams.of(0, 1)
+    state, streams = market.start(1), Streams.of(0, 1)
     first = state.quotes.ask.copy()
     for t in range(2):
         actions = np.full((1, 2, 1), first[0, 0])
-        step = tick(market, state, actions, luck.at(t))
+        step = tick(market, state, actions, streams.at(t))
         state = step.state
     assert step.info.quotes.ask[0, 0] == first[0, 0] < 1.05 * state.cost[0, 0]
     assert step.info.quotes.ask[0, 1] >= 1.05 * state.cost[0, 1] * (1.0 - 1e-9)
@@ -228,10 +228,10 @@ def test_no_spread_is_posted_narrower_than_the_narrowest(price, tick_size, seed)
     rng = np.random.default_rng(seed)
     low, high = market.quotes.limits(market)
     assert (low[:, 1] <= 1e-3 * price).all() and (high[:, 1] >= 1e-3 * price).all()
-    state, luck = market.start(3), Streams.of(seed, 3)
+    state, streams = market.start(3), Streams.of(seed, 3)
     for t in range(6):
         actions = rng.uniform(low, high, (3, *low.shape))
-        step = tick(market, state, actions, luck.at(t))
+        step = tick(market, state, actions, streams.at(t))
         quotes = step.info.quotes
         spread = quotes.ask - quotes.bid
         slack = 1e-5 * market.quotes.tick_sizes(market) + 1e-12 * price

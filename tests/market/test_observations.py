@@ -8,7 +8,7 @@ from scipy import stats
 
 from mos_agents.market import twins
 from mos_agents.market.observations import Book
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import cheapest_rival, make
@@ -81,18 +81,18 @@ def test_noise_is_on_rivals_prices_only_and_each_observer_has_its_own():
 def test_what_nobody_may_see_changes_no_observation():
     """Demand, and rivals' costs, stock, cash and sealed bids: hidden from everybody else."""
     market = auction(3, 2)
-    state, luck = market.start(1), Streams.of(0, 1).at(0)
+    state, draws = market.start(1), Streams.of(0, 1).at(0)
     one = np.full((1, 6, 1), 10.0)  # all bids below the reserve: nothing is sold
     two = one.copy()
     two[0, 4:] = 15.0
-    first, second = (tick(market, state, a, luck) for a in (one, two))
+    first, second = (tick(market, state, a, draws) for a in (one, two))
     for spec in market.specs[:2]:
         assert np.array_equal(spec.own(first.observation), spec.own(second.observation))
     richer = state._replace(
         positions=state.positions._replace(cash=state.positions.cash + np.array([0.0, 0.0, 9.0])),
         cost=state.cost + np.repeat([0.0, 5.0], [4, 2]),
     )
-    third = tick(market, richer, one, luck)
+    third = tick(market, richer, one, draws)
     for spec in market.specs[:2]:
         assert np.array_equal(spec.own(first.observation), spec.own(third.observation))
 
@@ -159,9 +159,9 @@ def test_relative_prices_are_the_prices_less_the_reference_of_the_same_instrumen
 
 def test_whoever_reads_the_cheapest_rival_reads_it_from_distances_as_well():
     plain, near = retail(3, 2), retail(3, 2, observations=Book(relative=True))
-    state, luck = plain.start(5), Streams.of(0, 5).at(0)
+    state, draws = plain.start(5), Streams.of(0, 5).at(0)
     seen = [
-        cheapest_rival(m.specs[1], m.specs[1].own(m.first_observation(state, luck)))
+        cheapest_rival(m.specs[1], m.specs[1].own(m.first_observation(state, draws)))
         for m in (plain, near)
     ]
     np.testing.assert_allclose(*seen, rtol=1e-14)

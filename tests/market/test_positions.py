@@ -19,7 +19,6 @@ from mos_agents.market.execution import Auction, Expected, FillIntensity, Sample
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
-from mos_agents.market.random import HandMade, Streams
 from mos_agents.market.reference import (
     Brownian,
     Constant,
@@ -30,6 +29,7 @@ from mos_agents.market.reference import (
     Shock,
 )
 from mos_agents.market.schedules import Alternating, RandomMoves, Simultaneous
+from mos_agents.market.streams import FixedDraws, Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Executions, InputError
 from tests.market.worlds import (
@@ -276,7 +276,7 @@ def test_over_25000_ticks_no_unit_and_no_money_comes_from_nowhere():
     while ticks < TICKS:
         market = random_market(rng)
         batch = int(rng.integers(1, 9))
-        state, luck = market.start(batch), Streams.of(int(rng.integers(1e6)), batch)
+        state, streams = market.start(batch), Streams.of(int(rng.integers(1e6)), batch)
         # Sampled trades are whole units, unless quotes or base stocks are not.
         lots = bool(rng.random() < 0.7)
         whole = lots and not isinstance(market.execution, Expected)
@@ -288,7 +288,7 @@ def test_over_25000_ticks_no_unit_and_no_money_comes_from_nowhere():
                 actions[..., -1] = np.round(actions[..., -1])
             odd = rng.random(actions.shape) < 0.01
             actions = np.where(odd, rng.choice([np.nan, np.inf, -1.0, 1e308]), actions)
-            step = tick(market, state, actions, luck.at(t))
+            step = tick(market, state, actions, streams.at(t))
             check_books(market, state, step, whole)
             state = step.state
             ticks += batch
@@ -333,8 +333,8 @@ def test_profit_splits_into_spread_and_revaluation_by_hand():
         dt=1.0,
         quotes=TwoSided(max_spread=5.0),
     )
-    luck = HandMade({"choices": [0.5, 0.5], "reference": [[1.5]]})
-    step = tick(market, market.start(1), np.array([[[0.0, 2.0]]]), luck)
+    draws = FixedDraws({"choices": [0.5, 0.5], "reference": [[1.5]]})
+    step = tick(market, market.start(1), np.array([[[0.0, 2.0]]]), draws)
     row = dict(zip(METRICS, step.metrics[0, 0], strict=True))
     assert step.state.reference[0, 0] == 103.0
     assert row["spread_capture"] == 2.0

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid, TwoSided
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, refusals, tick
 from mos_agents.market.types import QuoteRefused
 from tests.market.worlds import auction, bits, makers, read_only, retail
@@ -34,7 +34,7 @@ class Without:
 
     n: int
 
-    def moves(self, market: Market, number: int, shocks: Any) -> Any:
+    def moves(self, market: Market, number: int, draws: Any) -> Any:
         return (np.arange(market.layout.N) != self.n)[None, :]
 
 
@@ -211,17 +211,17 @@ def test_a_rogue_number_is_refused_and_nobody_else_feels_it(where, bend):
     rng = np.random.default_rng(0)
     market, state, lawful = STAGES[where]
     for draw in range(DRAWS // MARKETS):
-        n, luck = draw % market.layout.N, Streams.of(draw, MARKETS).at(state.tick)
+        n, draws = draw % market.layout.N, Streams.of(draw, MARKETS).at(state.tick)
         spec = market.specs[n]
         own = lawful[:, spec.listings]
         message = np.concatenate([bend(rng, own[b : b + 1]) for b in range(MARKETS)])
         actions = lawful.copy()
         actions[:, spec.listings] = spec.checked(message, MARKETS)
-        step = tick(market, state, actions, luck)
+        step = tick(market, state, actions, draws)
         assert (step.info.refused.astype(bool) == (np.arange(market.layout.N) == n)).all()
         told = refusals(market, step.info.refused)[spec.name]
         assert sum(told.values()) == MARKETS and set(told) <= set(REASONS[1:])
-        calm = tick(market.with_parts(schedule=Without(n)), state, lawful, luck)
+        calm = tick(market.with_parts(schedule=Without(n)), state, lawful, draws)
         assert felt(step) == felt(calm)
 
 

@@ -13,9 +13,9 @@ from mos_agents.market.execution import Expected, FillIntensity, Sampled
 from mos_agents.market.observations import Book
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TAKEN, PostedPrice, SealedBid, TwoSided
-from mos_agents.market.random import Streams
 from mos_agents.market.reference import Fundamentals, GeometricBrownian, OrnsteinUhlenbeck
-from mos_agents.market.side_by_side import Part, PartLuck, side_by_side
+from mos_agents.market.side_by_side import Part, PartDraws, side_by_side
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import InputError, Layout
 from tests.market.test_positions import check_books
@@ -85,7 +85,7 @@ def test_each_part_has_the_same_bits_as_it_has_alone(home):
     market = both()
     single, part, people, listings = HOMES[home]
     batch, rng = 6, np.random.default_rng(0)
-    luck, state, lone = Streams.of(3, batch), market.start(batch), single.start(batch)
+    streams, state, lone = Streams.of(3, batch), market.start(batch), single.start(batch)
     traded = 0.0
     for t in range(40):
         actions = np.zeros((batch, 8, 2))
@@ -93,12 +93,12 @@ def test_each_part_has_the_same_bits_as_it_has_alone(home):
             lawful = random_actions(one, rng, batch)
             actions[:, own, : lawful.shape[2]] = lawful
         width = len(part.quotes.features)
-        step = tick(market, state, actions, luck.at(t))
+        step = tick(market, state, actions, streams.at(t))
         other = tick(
             single,
             lone,
             np.ascontiguousarray(actions[:, listings, :width]),
-            PartLuck(luck.at(t), part.name),
+            PartDraws(streams.at(t), part.name),
         )
         for ours, theirs in (
             (step.info.executions, other.info.executions),
@@ -145,16 +145,16 @@ def test_numbers_that_a_narrower_part_does_not_need_are_ignored():
     market = both()
     low, high = market.quotes.limits(market)
     assert not low[:4, 1].any() and not high[:4, 1].any()
-    state, luck = market.start(2), Streams.of(0, 2).at(0)
+    state, draws = market.start(2), Streams.of(0, 2).at(0)
     actions = random_actions(SIDES, np.random.default_rng(0), 2)
     other = actions.copy()
     other[:, :4, 1] = np.nan
-    assert bits(tick(market, state, actions, luck)) == bits(tick(market, state, other, luck))
+    assert bits(tick(market, state, actions, draws)) == bits(tick(market, state, other, draws))
 
 
-def test_the_luck_of_one_part_says_nothing_about_the_others():
-    luck = Streams.of(0, 500).at(0)
-    a, b = (PartLuck(luck, p.name).uniforms("choices", 20).ravel() for p in (FRUIT, STOCKS))
+def test_the_draws_of_one_part_say_nothing_about_the_others():
+    draws = Streams.of(0, 500).at(0)
+    a, b = (PartDraws(draws, p.name).uniforms("choices", 20).ravel() for p in (FRUIT, STOCKS))
     assert abs(np.corrcoef(a, b)[0, 1]) < 4.5 / np.sqrt(a.size)
 
 
@@ -169,13 +169,13 @@ def test_who_quotes_in_both_parts_is_refused_in_both_or_in_none(bad, on_refusal)
         Part(STOCKS.instruments, TwoSided(on_refusal=on_refusal), Hawkes(5.0), FillIntensity()),
     )
     market = both(pairs, parts)
-    state, luck = market.start(2), Streams.of(0, 2).at(0)
+    state, draws = market.start(2), Streams.of(0, 2).at(0)
     actions = np.array([[14.5, 0.0], [0.1, 0.2], [15.0, 0.0], [0.0, 0.3], [14.9, 0.0], [0.1, 0.2]])
     actions = np.tile(actions, (2, 1, 1))
-    calm = tick(market, state, actions, luck)
+    calm = tick(market, state, actions, draws)
     assert (calm.info.refused == TAKEN).all() and not calm.info.quotes.age.any()
     actions[1, bad, 0] = np.nan
-    step = tick(market, state, actions, luck)
+    step = tick(market, state, actions, draws)
     assert (step.info.refused != TAKEN).tolist() == [[False] * 4, [True, False, False, False]]
     quotes = step.info.quotes
     assert quotes.age.tolist() == [[0.0] * 4, [1.0, 0.0, 0.0, 0.0]]

@@ -15,9 +15,9 @@ from mos_agents.market.execution import Auction, Expected, FillIntensity, Sample
 from mos_agents.market.observations import Book
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
-from mos_agents.market.random import HandMade, Streams
 from mos_agents.market.reference import Brownian, Fundamentals, Replay, Shock
 from mos_agents.market.schedules import RandomMoves
+from mos_agents.market.streams import FixedDraws, Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Arrivals, InputError, Layout
 from tests.market.worlds import KINDS, arrays, bits, makers, play, random_actions, read_only, retail
@@ -94,13 +94,13 @@ def test_a_tick_leaves_its_inputs_as_they_were(kind):
 def test_nobodys_action_changes_another_market_of_the_batch(kind):
     market = KINDS[kind]()
     before = list(play(market, 4, 5))[-1][0]
-    rng, luck = np.random.default_rng(3), Streams.of(0, 5).at(before.tick)
+    rng, noise = np.random.default_rng(3), Streams.of(0, 5).at(before.tick)
     actions = random_actions(market, rng, 5)
-    plain = tick(market, before, actions, luck)
+    plain = tick(market, before, actions, noise)
     for row in (random_actions(market, rng, 1)[0], np.nan, 1e308, -1.0):
         other = actions.copy()
         other[2] = row
-        bent = tick(market, before, other, luck)
+        bent = tick(market, before, other, noise)
         for b in (0, 1, 3, 4):
             assert bits(of_market(plain, b, 5)) == bits(of_market(bent, b, 5))
     assert bits(of_market(plain, 2, 5)) != bits(of_market(bent, 2, 5))
@@ -121,9 +121,9 @@ def test_arrivals_and_fills_are_independent():
     state = market.start(batch)
     quotes = state.quotes._replace(ask=state.quotes.ask + 0.1, ask_size=state.quotes.ask + np.inf)
     for t in range(3):
-        luck = Streams.of(0, batch).at(t)
-        arrivals, _ = market.arrivals.arrive(market, state, quotes, luck)
-        done = market.execution.execute(market, state, quotes, arrivals, luck)
+        draws = Streams.of(0, batch).at(t)
+        arrivals, _ = market.arrivals.arrive(market, state, quotes, draws)
+        done = market.execution.execute(market, state, quotes, arrivals, draws)
         counts.append(arrivals.mass[:, 0, 0])
         fills.append(done.sold[:, 0])
     counts, fills = np.concatenate(counts), np.concatenate(fills)
@@ -155,7 +155,7 @@ def test_who_comes_says_nothing_about_what_is_chosen():
     assert stats.chi2_contingency(table[1:]).pvalue > 1e-3
 
 
-def test_the_luck_of_the_market_cannot_be_read_off_that_of_a_participant():
+def test_the_draws_of_the_market_cannot_be_read_off_those_of_a_participant():
     market = Streams.of(0, 200).at(3).uniforms("choices", 50).ravel()
     own = Streams.of(0, 200, owner="maker_0").at(3).uniforms("choices", 50).ravel()
     assert abs(np.corrcoef(market, own)[0, 1]) < 4.5 / np.sqrt(market.size)
@@ -176,8 +176,8 @@ def test_a_worked_example_by_hand():
         execution=FillIntensity(volatility_boost=0.0),
         reference=Fundamentals(Brownian(sigma=2.0)),
     )
-    luck = HandMade({"choices": [0.1, 0.2, 0.9], "reference": [[0.5]]})
-    step = tick(market, market.start(1), np.array([[[0.0, 2.0]]]), luck)
+    draws = FixedDraws({"choices": [0.1, 0.2, 0.9], "reference": [[0.5]]})
+    step = tick(market, market.start(1), np.array([[[0.0, 2.0]]]), draws)
     assert step.info.quotes.bid.tolist() == [[99.0]]
     assert step.info.quotes.ask.tolist() == [[101.0]]
     assert step.info.executions.sold.tolist() == [[1.0]]
@@ -203,9 +203,9 @@ def test_two_price_paths_can_be_compared_before_the_same_customers():
         positions=Ledger(),
         reference=Fundamentals(),
     )
-    state, luck = market.start(300), Streams.of(0, 300).at(0)
+    state, draws = market.start(300), Streams.of(0, 300).at(0)
     ask = state.quotes.ask[:, :, None]
-    cheap, dear = (tick(market, state, ask * f, luck).info.executions.sold for f in (1.0, 1.1))
+    cheap, dear = (tick(market, state, ask * f, draws).info.executions.sold for f in (1.0, 1.1))
     assert (dear <= cheap).all() and (dear < cheap).any()
 
 

@@ -16,12 +16,12 @@ from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import SealedBid, TwoSided
-from mos_agents.market.random import Streams
 from mos_agents.market.reference import (
     Fundamentals,
     GeometricBrownian,
     OrnsteinUhlenbeck,
 )
+from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Layout, State, Step
 
@@ -148,7 +148,7 @@ def play(
 ) -> Iterator[tuple[State, Step]]:
     """State before and step of each tick of random play that depends on the market number alone."""
     numbers = np.arange(markets) if isinstance(markets, int) else np.asarray(markets)
-    luck = Streams.of(seed, numbers)
+    streams = Streams.of(seed, numbers)
     choices = Streams.of(seed, numbers, owner="everybody")
     low_high = [random_actions(market, Corner(u), 1)[0] for u in (0.0, 1.0)]
     state = market.start(len(numbers))
@@ -158,7 +158,7 @@ def play(
         actions = low_high[0] + (low_high[1] - low_high[0]) * table
         if frozen:
             state, actions = read_only(state), read_only(actions)
-        step = tick(market, state, actions, luck.at(t))
+        step = tick(market, state, actions, streams.at(t))
         yield state, step
         state = step.state
 

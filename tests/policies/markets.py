@@ -63,8 +63,8 @@ def dealers(makers: int = 2, assets: int = 1, ticks: int = 200, price=None, **pa
 class Redrawn:
     """Worths drawn anew each tick, uniform on [0, 1)."""
 
-    def step(self, levels, opening, tick, dt, shocks, purpose):
-        return shocks.uniforms(purpose, levels.shape[1])
+    def step(self, levels, opening, tick, dt, draws, key):
+        return draws.uniforms(key, levels.shape[1])
 
 
 def auction(bidders: int = 3, price: str = "first", reserve: float = 0.0, sized: bool = False):

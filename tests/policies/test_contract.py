@@ -5,7 +5,7 @@ import pytest
 from scipy import integrate, stats
 
 from mos_agents.learners import LEARNERS
-from mos_agents.market.random import Streams
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, from_config, make, to_config
 from mos_agents.rollout import rollout, transitions
@@ -90,8 +90,8 @@ def repeated(case, rows):
     spec = market.specs[1]
     observation = np.repeat(spec.own(transition.observation), rows, axis=0)
     memory = policy.start(spec, rows)
-    shocks = Streams.of(9, rows, owner="someone").at(0)
-    action, _ = policy.act(spec, observation, memory, shocks)
+    draws = Streams.of(9, rows, owner="someone").at(0)
+    action, _ = policy.act(spec, observation, memory, draws)
     return policy, spec, observation, memory, action
 
 

@@ -100,13 +100,13 @@ class Raises:
     def start(self, spec, batch):
         return None
 
-    def learn(self, spec, observation, reward, memory, shocks):
-        if self.where == "learn" and shocks.tick == AT:
+    def learn(self, spec, observation, reward, memory, draws):
+        if self.where == "learn" and draws.tick == AT:
             self.error()
         return memory
 
-    def act(self, spec, observation, memory, shocks):
-        if self.where == "act" and shocks.tick == AT:
+    def act(self, spec, observation, memory, draws):
+        if self.where == "act" and draws.tick == AT:
             self.error()
         return spec.read(observation, "own_ask")[:, :, None], memory
 

@@ -56,7 +56,7 @@ def test_a_policy_that_fails_is_told_of() -> None:
         def start(self, spec: ParticipantSpec, markets: int) -> None:
             return None
 
-        def act(self, spec, observation, memory, shocks):  # type: ignore[no-untyped-def]
+        def act(self, spec, observation, memory, draws):  # type: ignore[no-untyped-def]
             raise ValueError("no idea")
 
     row = played(RETAIL.market(), {**RETAIL.policies(), "firm_1": Broken()}, 0, 2)

@@ -114,8 +114,8 @@ def test_evaluations_are_played_against_what_the_others_have_learnt(trained):
     learnt, faults = evaluated(assignment, networks, trained.memories)
     assert not faults
     pair = {**trained.policies, **trained.frozen()}
-    luck = assignment.seed("evaluation")
-    steps = list(play(assignment.playing, pair, seed=luck, markets=4))
+    seed = assignment.seed("evaluation")
+    steps = list(play(assignment.playing, pair, seed=seed, markets=4))
     assert learnt["firm_1"] == pytest.approx(np.mean([step.reward[:, 0] for step in steps]))
     assert learnt != evaluated(assignment, networks)[0]
 

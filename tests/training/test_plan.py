@@ -133,7 +133,7 @@ def test_actions_are_within_the_band_and_at_its_ends():
     assert (low, high) == pytest.approx((0.6 * 1.4729266646604, 2 * 1.4729266646604))
 
 
-def test_learning_pilot_and_evaluation_have_luck_of_their_own():
+def test_learning_pilot_and_evaluation_have_streams_of_their_own():
     assignment = TrainingAssignment.of(small())
     seeds = {assignment.seed(purpose) for purpose in ("training", "pilot", "evaluation")}
     assert len(seeds) == 3

@@ -311,14 +311,14 @@ def test_moves_that_are_not_over_are_in_a_snapshot():
     assert len(ours.policies["firm_1"].rewards) == 6  # the last move was at tick 6
 
 
-def test_a_runner_that_comes_late_has_other_luck():
+def test_a_runner_that_comes_late_has_other_streams():
     first, late = runner(), runner()
     late.set_state({"num_env_steps_sampled_lifetime": 4000})
     ours, theirs = (r.sample()[0].policies["firm_1"] for r in (first, late))
     assert not np.array_equal(ours.actions, theirs.actions)
 
 
-def test_a_runner_that_takes_over_knows_what_the_one_before_knew_and_has_other_luck():
+def test_a_runner_that_takes_over_knows_what_the_one_before_knew_and_has_other_streams():
     first, late = (runner(policies=LEARNS_TOO) for _ in range(2))
     first.sample(num_timesteps=70 * 4)
     kept = first.snapshot()

@@ -1,13 +1,13 @@
-"""Chance as data: what happens by luck in market m at tick t is a fixed table of numbers.
+"""Random numbers as data: each number has an address, and no generator keeps a state.
 
-Every random number has an address (seed, owner, purpose, market, tick, position) and is computed
-from it alone by a counter-based generator, Philox-4x64-10 (Salmon, Moraes, Dror and Shaw, SC 2011).
+The address is (seed, owner, key, market, tick, position). A number is computed from it
+alone by a counter-based generator, Philox-4x64-10 (Salmon, Moraes, Dror and Shaw, SC 2011).
 No stage holds a generator and nothing has to be drawn in order: market m of seed s meets the same
-luck in a batch of one or of ten thousand, in any process, after any restart; and two price paths
-can be compared before the same customers.
+random numbers in a batch of one or of ten thousand, in any process, after any restart; and two
+price paths can be compared with the same customers.
 
 The numbers are numpy's own: position i of a stream is the i-th draw of
-`Generator(Philox(key=key, counter=[0, tick, market, purpose])).random()`, which the tests check.
+`Generator(Philox(key=philox_key, counter=[0, tick, market, key])).random()`, which the tests check.
 """
 
 from __future__ import annotations
@@ -29,38 +29,39 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
 MOST_MARKETS = 1_000_000_000
-PAGE = 4
-"""Ticks on a page: a block of the generator has four words, one for each."""
+BLOCK_TICKS = 4
+"""Ticks that share a block: a block of the generator has four words, one for each."""
 _TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53, as numpy's `random`
 _NOTHING, _NO_KEY, _NOWHERE = np.empty(0), np.empty(0, np.uint64), np.uint64(0)
 
 
-class Shocks(Protocol):
-    """The luck of one tick, for B markets: uniforms, normals and uniforms in ragged rows."""
+class Draws(Protocol):
+    """The random numbers of one tick, for B markets: uniforms, normals and uniforms in ragged
+    rows."""
 
-    def uniforms(self, purpose: str, n: int) -> Array:
+    def uniforms(self, key: str, n: int) -> Array:
         """[B, n] uniforms in [0, 1); a larger n repeats the shorter table and goes on."""
 
-    def normals(self, purpose: str, n: int) -> Array:
+    def normals(self, key: str, n: int) -> Array:
         """[B, n] standard normals."""
 
-    def paged(self, purpose: str, n: int) -> Array:
-        """[B, n] uniforms of which `PAGE` ticks share one page: the cheap way to draw a few."""
+    def block_uniforms(self, key: str, n: int) -> Array:
+        """[B, n] uniforms; `BLOCK_TICKS` ticks share one block: the cheap way to draw a few."""
 
-    def ragged(self, purpose: str, start: IntArray) -> Array:
+    def ragged(self, key: str, start: IntArray) -> Array:
         """Flat uniforms: market b owns positions start[b] to start[b + 1]; start is [B + 1]."""
 
 
 @short_repr
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """All the luck that one owner will ever have, in B markets.
+    """All random numbers of one owner, in B markets.
 
-    `owner` separates the market's luck from that of each participant's policy, so that nobody
+    `owner` separates the market's numbers from those of each participant's policy, so that nobody
     can foretell the customers from the numbers handed to them.
     """
 
-    key: IntArray
+    philox_key: IntArray
     markets: IntArray
 
     @classmethod
@@ -74,54 +75,54 @@ class Streams:
         whole = numbers.dtype.kind in "iu" and not isinstance(markets, bool)
         if not whole or numbers.ndim != 1 or numbers.size == 0 or numbers.min() < 0:
             raise InputError(f"markets={markets!r} must be a number >= 1 or a list of numbers >= 0")
-        sequence = np.random.SeedSequence(int(seed), spawn_key=(purpose_number(owner),))
+        sequence = np.random.SeedSequence(int(seed), spawn_key=(key_number(owner),))
         return cls(sequence.generate_state(2, np.uint64), numbers.astype(np.uint64))
 
-    def at(self, tick: int) -> StreamShocks:
-        """The luck of one tick."""
-        return StreamShocks(self.key, self.markets, tick)
+    def at(self, tick: int) -> StreamDraws:
+        """The random numbers of one tick."""
+        return StreamDraws(self.philox_key, self.markets, tick)
 
 
 @short_repr
-class StreamShocks(NamedTuple):
-    """The luck of one tick, computed from its address when asked for."""
+class StreamDraws(NamedTuple):
+    """The random numbers of one tick, computed from their addresses when asked for."""
 
-    key: IntArray
+    philox_key: IntArray
     markets: IntArray
     tick: int
 
-    def uniforms(self, purpose: str, n: int) -> Array:
+    def uniforms(self, key: str, n: int) -> Array:
         out = np.empty((self.markets.size, n))
-        _fill_rows(self.key, self.tick, self.markets, _address(purpose), out)
+        _fill_rows(self.philox_key, self.tick, self.markets, _address(key), out)
         return out
 
-    def normals(self, purpose: str, n: int) -> Array:
+    def normals(self, key: str, n: int) -> Array:
         # Half a step away from 0 keeps the quantile finite; one uniform a normal keeps addresses.
-        normals: Array = ndtri(np.maximum(self.uniforms(purpose, n), 0.5 * _TO_UNIT))
+        normals: Array = ndtri(np.maximum(self.uniforms(key, n), 0.5 * _TO_UNIT))
         return normals
 
-    def paged(self, purpose: str, n: int) -> Array:
-        page = StreamShocks(self.key, self.markets, self.tick // PAGE)
-        return page.uniforms(purpose, PAGE * n)[:, self.tick % PAGE :: PAGE]
+    def block_uniforms(self, key: str, n: int) -> Array:
+        block_draws = StreamDraws(self.philox_key, self.markets, self.tick // BLOCK_TICKS)
+        return block_draws.uniforms(key, BLOCK_TICKS * n)[:, self.tick % BLOCK_TICKS :: BLOCK_TICKS]
 
-    def ragged(self, purpose: str, start: IntArray) -> Array:
+    def ragged(self, key: str, start: IntArray) -> Array:
         total = int(start[-1])
         out = np.empty(total + 3)
-        _fill_ragged(self.key, self.tick, self.markets, _address(purpose), start, out)
+        _fill_ragged(self.philox_key, self.tick, self.markets, _address(key), start, out)
         return out[:total]
 
 
 def source(
-    shocks: Shocks, purpose: str, start: IntArray
+    draws: Draws, key: str, start: IntArray
 ) -> tuple[Array, IntArray, int, IntArray, np.uint64]:
     """What `take` needs to hand out a ragged stream, `start` being known by then.
 
-    Luck that has addresses gives its address, and the kernel draws each market's numbers where it
-    uses them; any other luck is asked for all of its numbers now.
+    Draws that have addresses give their address, and the kernel computes each market's numbers
+    where it uses them; any other draws are asked for all of their numbers now.
     """
-    if type(shocks) is StreamShocks:
-        return _NOTHING, shocks.key, shocks.tick, shocks.markets, _address(purpose)
-    return shocks.ragged(purpose, start), _NO_KEY, 0, _NO_KEY, _NOWHERE
+    if type(draws) is StreamDraws:
+        return _NOTHING, draws.philox_key, draws.tick, draws.markets, _address(key)
+    return draws.ragged(key, start), _NO_KEY, 0, _NO_KEY, _NOWHERE
 
 
 def given(table: Array) -> tuple[Array, IntArray, int, IntArray, np.uint64]:
@@ -129,82 +130,84 @@ def given(table: Array) -> tuple[Array, IntArray, int, IntArray, np.uint64]:
     return table.ravel(), _NO_KEY, 0, _NO_KEY, _NOWHERE
 
 
-def has_addresses(shocks: Shocks) -> bool:
+def has_addresses(draws: Draws) -> bool:
     """Whether `source` can do without `start`."""
-    return type(shocks) is StreamShocks
+    return type(draws) is StreamDraws
 
 
 @dataclass(frozen=True, slots=True)
-class HandMade:
-    """Luck written down by hand: {purpose: rows}; for worked examples and tests.
+class FixedDraws:
+    """Random numbers written down by hand: {key: rows}; for worked examples and tests.
 
-    Values are uniforms or normals as the purpose asks, [B, n] or longer; for `ragged`, a flat
+    Values are uniforms or normals as the key asks, [B, n] or longer; for `ragged`, a flat
     array. What is not written down is an error, not a draw.
     """
 
     tables: Mapping[str, Any]
 
-    def uniforms(self, purpose: str, n: int) -> Array:
-        table = self._table(purpose)
+    def uniforms(self, key: str, n: int) -> Array:
+        table = self._table(key)
         if table.ndim != 2 or table.shape[1] < n:
-            raise InputError(f"shocks[{purpose!r}] has shape {table.shape}, needs [B, {n}] or more")
+            raise InputError(f"draws[{key!r}] has shape {table.shape}, needs [B, {n}] or more")
         return np.ascontiguousarray(table[:, :n])
 
-    def normals(self, purpose: str, n: int) -> Array:
-        return self.uniforms(purpose, n)
+    def normals(self, key: str, n: int) -> Array:
+        return self.uniforms(key, n)
 
-    def paged(self, purpose: str, n: int) -> Array:
-        return self.uniforms(purpose, n)
+    def block_uniforms(self, key: str, n: int) -> Array:
+        return self.uniforms(key, n)
 
-    def ragged(self, purpose: str, start: IntArray) -> Array:
-        table = self._table(purpose).ravel()
+    def ragged(self, key: str, start: IntArray) -> Array:
+        table = self._table(key).ravel()
         if table.size < start[-1]:
-            raise InputError(f"shocks[{purpose!r}] has {table.size} values, needs {start[-1]}")
+            raise InputError(f"draws[{key!r}] has {table.size} values, needs {start[-1]}")
         return table
 
-    def _table(self, purpose: str) -> Array:
-        if purpose not in self.tables:
-            raise InputError(f"no hand-made shocks for {purpose!r}: given are {list(self.tables)}")
-        return np.asarray(self.tables[purpose], dtype=np.float64)
+    def _table(self, key: str) -> Array:
+        if key not in self.tables:
+            raise InputError(f"no fixed draws for {key!r}: given are {list(self.tables)}")
+        return np.asarray(self.tables[key], dtype=np.float64)
 
 
 @lru_cache(maxsize=4096)
-def purpose_number(purpose: str) -> int:
+def key_number(key: str) -> int:
     """A 64-bit number for a name, the same on every machine and in every run."""
-    return int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")
 
 
 @lru_cache(maxsize=4096)
-def _address(purpose: str) -> np.uint64:
-    """`purpose_number` as kernels take it."""
-    return np.uint64(purpose_number(purpose))
+def _address(key: str) -> np.uint64:
+    """`key_number` as kernels take it."""
+    return np.uint64(key_number(key))
 
 
-def unit_rows(key: IntArray, tick: int, markets: IntArray, purpose: int, n: int) -> Array:
+def unit_rows(philox_key: IntArray, tick: int, markets: IntArray, key: int, n: int) -> Array:
     """The plain twin of `fill_rows`: numpy's own generator, one per market. [B, n]."""
     rows = [
         np.random.Generator(
-            np.random.Philox(key=key, counter=np.array([0, tick, int(m), purpose], dtype=np.uint64))
+            np.random.Philox(
+                key=philox_key, counter=np.array([0, tick, int(m), key], dtype=np.uint64)
+            )
         ).random(n)
         for m in markets
     ]
     return np.array(rows).reshape(len(markets), n)
 
 
-def fill_rows(key: IntArray, tick: int, markets: IntArray, purpose: int, n: int) -> Array:
-    """[B, n] uniforms of one purpose at one tick."""
+def fill_rows(philox_key: IntArray, tick: int, markets: IntArray, key: int, n: int) -> Array:
+    """[B, n] uniforms of one key at one tick."""
     out = np.empty((len(markets), n))
-    _fill_rows(key, int(tick), markets, np.uint64(purpose), out)
+    _fill_rows(philox_key, int(tick), markets, np.uint64(key), out)
     return out
 
 
 def fill_ragged(
-    key: IntArray, tick: int, markets: IntArray, purpose: int, start: IntArray
+    philox_key: IntArray, tick: int, markets: IntArray, key: int, start: IntArray
 ) -> Array:
     """Flat uniforms, market b in positions start[b]:start[b + 1]."""
     total = int(start[-1])
     out = np.empty(total + 3)
-    _fill_ragged(key, int(tick), markets, np.uint64(purpose), start, out)
+    _fill_ragged(philox_key, int(tick), markets, np.uint64(key), start, out)
     return out[:total]
 
 
@@ -223,13 +226,13 @@ def _product(typingctx: Any, a: Any, b: Any) -> Any:
 
 
 @kernel
-def block(key, count, tick, market, purpose):  # type: ignore[no-untyped-def]
+def block(philox_key, count, tick, market, key):  # type: ignore[no-untyped-def]
     """The `count`-th block (from 1) of a stream: four uniforms. For loops that have no array."""
     m0, m1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
     w0, w1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
     shift, unit = np.uint64(11), 1.0 / 9007199254740992.0
-    c0, c1, c2, c3 = count, tick, market, purpose
-    k0, k1 = key[0], key[1]
+    c0, c1, c2, c3 = count, tick, market, key
+    k0, k1 = philox_key[0], philox_key[1]
     for _ in range(10):
         h0, l0 = _product(m0, c0)
         h1, l1 = _product(m1, c2)
@@ -245,12 +248,12 @@ def block(key, count, tick, market, purpose):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _fill(key, tick, market, purpose, out, first, last, room):  # type: ignore[no-untyped-def]
+def _fill(philox_key, tick, market, key, out, first, last, room):  # type: ignore[no-untyped-def]
     """Uniforms into out[first:last]; what lies from there to `room` may be overwritten."""
     position, count, one = first, np.uint64(0), np.uint64(1)
     while position < last:
         count += one
-        u0, u1, u2, u3 = block(key, count, tick, market, purpose)
+        u0, u1, u2, u3 = block(philox_key, count, tick, market, key)
         out[position] = u0
         if position + 3 < room:
             out[position + 1] = u1
@@ -265,31 +268,31 @@ def _fill(key, tick, market, purpose, out, first, last, room):  # type: ignore[n
 
 
 @kernel
-def _fill_rows(key, tick, markets, purpose, out):  # type: ignore[no-untyped-def]
+def _fill_rows(philox_key, tick, markets, key, out):  # type: ignore[no-untyped-def]
     n, at = out.shape[1], np.uint64(tick)
     flat = out.reshape(-1)
     for b in range(markets.shape[0]):
-        _fill(key, at, markets[b], purpose, flat, b * n, (b + 1) * n, (b + 1) * n)
+        _fill(philox_key, at, markets[b], key, flat, b * n, (b + 1) * n, (b + 1) * n)
 
 
 @kernel
-def _fill_ragged(key, tick, markets, purpose, start, out):  # type: ignore[no-untyped-def]
+def _fill_ragged(philox_key, tick, markets, key, start, out):  # type: ignore[no-untyped-def]
     """Whole blocks are written, so that uneven rows have no branch to guess wrong: the excess falls
     to the next market, which comes later; behind the last, `out` has three places to spare.
     """
     at = np.uint64(tick)
     for b in range(markets.shape[0]):
-        _fill(key, at, markets[b], purpose, out, start[b], start[b + 1], start[b + 1] + 3)
+        _fill(philox_key, at, markets[b], key, out, start[b], start[b + 1], start[b + 1] + 3)
 
 
 @kernel
-def take(numbers, b, n, first, given, key, tick, markets, purpose):  # type: ignore[no-untyped-def]
+def take(numbers, b, n, first, given, philox_key, tick, markets, key):  # type: ignore[no-untyped-def]
     """Market b's n uniforms into `numbers`, which has room for n + 3, from a `source`.
 
     Where they are `given` they start at `first`; otherwise they are drawn.
     """
-    if key.shape[0] > 0:
-        _fill(key, np.uint64(tick), markets[b], purpose, numbers, 0, n, n + 3)
+    if philox_key.shape[0] > 0:
+        _fill(philox_key, np.uint64(tick), markets[b], key, numbers, 0, n, n + 3)
     else:
         for i in range(n):
             numbers[i] = given[first + i]
