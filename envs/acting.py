@@ -84,7 +84,7 @@ class ActingEpisode:
     def _opened(self) -> EpisodeServer:
         if self._runtime == "actors":
             return EnvServer(self._config, LocalRuntime())
-        from mos_agents.actors.ray_runtime import RayEnvServer
+        from mos_agents.actors.ray.runtime import RayEnvServer
 
         return RayEnvServer(self._config)
 

@@ -65,7 +65,7 @@ def worked_off(
 
 def on_one_ray() -> None:
     """All trainings of a process use one Ray, which takes seconds to start and ends with it."""
-    from mos_agents.actors.ray_cluster import cluster
+    from mos_agents.actors.ray.cluster import cluster
 
     stack = contextlib.ExitStack()
     stack.enter_context(cluster())

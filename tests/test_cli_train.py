@@ -86,7 +86,7 @@ def test_a_training_killed_goes_on_to_the_bits_of_an_undisturbed_one(here, capsy
 
 @pytest.mark.train
 def test_a_training_resumed_on_fewer_cores_than_workers_lets_them_share(here, capsys, monkeypatch):
-    from mos_agents.actors import ray_cluster
+    from mos_agents.actors.ray import cluster as ray_cluster
     from mos_agents.training import loop
     from mos_agents.training.assignment import TrainingAssignment
     from mos_agents.training.normalising import to_arrays, unchanged

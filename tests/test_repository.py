@@ -65,10 +65,7 @@ for by one command, from a checkout that has them."""
 
 HOMES = {
     "ray": (
-        "mos_agents/actors/ray_answers.py",
-        "mos_agents/actors/ray_cluster.py",
-        "mos_agents/actors/ray_runtime.py",
-        "mos_agents/actors/ray_workers.py",
+        "mos_agents/actors/ray",
         "mos_agents/sweeps/tuning.py",
         "mos_agents/training",
         "experiments/benchmarks/training.py",
@@ -292,7 +289,7 @@ def test_the_rule_sees_the_fault(rule, path, source):
 ALLOWED = [
     ("mos_agents/market/tick.py", "from . import types\nfrom .types import State"),
     ("mos_agents/market/__init__.py", "from .types import State"),
-    ("mos_agents/actors/ray_runtime.py", "import ray\nfrom mos_agents.scenarios import presets"),
+    ("mos_agents/actors/ray/runtime.py", "import ray\nfrom mos_agents.scenarios import presets"),
     ("mos_agents/report/figures.py", "import matplotlib\nfrom ..analysis import collusion"),
     ("mos_agents/cli.py", "from mos_agents import __version__\nimport mos_agents.report"),
     (

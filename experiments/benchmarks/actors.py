@@ -33,8 +33,8 @@ from mos_agents.actors.channel import Channel, Listener, wait
 from mos_agents.actors.clearing_house import ClearingHouse
 from mos_agents.actors.driver import Driver
 from mos_agents.actors.messages import Reply
-from mos_agents.actors.ray_cluster import cluster
-from mos_agents.actors.ray_runtime import ACTOR, ActorDied, RayShards, ray
+from mos_agents.actors.ray.cluster import cluster
+from mos_agents.actors.ray.runtime import ACTOR, ActorDied, RayShards, ray
 from mos_agents.actors.shard import ShardPlan, markets_of
 from mos_agents.actors.wire import packed_calls, packed_replies
 from mos_agents.market.types import Array

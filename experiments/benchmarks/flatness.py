@@ -30,8 +30,8 @@ from scipy.stats import theilslopes
 from experiments.benchmarks.actors import family, plan_of
 from mos_agents import scenarios
 from mos_agents.actors.driver import Driver
-from mos_agents.actors.ray_cluster import cluster
-from mos_agents.actors.ray_runtime import ActorDied, RayShards
+from mos_agents.actors.ray.cluster import cluster
+from mos_agents.actors.ray.runtime import ActorDied, RayShards
 from mos_agents.rollout import play
 from mos_agents.runs.hashing import TrajectoryHash
 

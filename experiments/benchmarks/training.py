@@ -24,7 +24,7 @@ from envs.market_env import MarketEnv
 from experiments.benchmarks.run import drawn
 from experiments.benchmarks.timing import Line, Work, rates
 from mos_agents import scenarios
-from mos_agents.actors.ray_cluster import cluster
+from mos_agents.actors.ray.cluster import cluster
 from mos_agents.training import TrainingPlan, train
 from mos_agents.training.algorithms import configured
 from mos_agents.training.assignment import TrainingAssignment

@@ -207,8 +207,8 @@ def hosting(acting: Acting) -> Iterator[tuple[Any, Any, Any]]:
     if acting.backend == "actors":
         yield LocalShards(), (), ()
         return
-    from mos_agents.actors.ray_cluster import HeadLost, cluster
-    from mos_agents.actors.ray_runtime import ActorDied, RayShards
+    from mos_agents.actors.ray.cluster import HeadLost, cluster
+    from mos_agents.actors.ray.runtime import ActorDied, RayShards
 
     say(f"Ray: {'joining ' + acting.address if acting.address else 'starting a local cluster'}")
     with cluster(acting.address, insecure=acting.insecure):

@@ -130,8 +130,8 @@ def hosting(order: Order) -> Iterator[Workers]:
     if order.backend == "local":
         yield Threads(order.workers or os.cpu_count() or 1)
         return
-    from mos_agents.actors.ray_cluster import cluster
-    from mos_agents.actors.ray_workers import RayWorkers
+    from mos_agents.actors.ray.cluster import cluster
+    from mos_agents.actors.ray.tasks import RayWorkers
 
     say(f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}")
     with cluster(order.address, insecure=order.insecure):

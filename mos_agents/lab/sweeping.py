@@ -113,7 +113,7 @@ def cluster(plan: SweepPlan, order: Order) -> Iterator[None]:
     if order.backend == "local" and plan.work.kind != "train":
         yield
         return
-    from mos_agents.actors import ray_cluster
+    from mos_agents.actors.ray import cluster as ray_cluster
 
     say(f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}")
     needed = sum(bundle["CPU"] for bundle in plan.bundles)

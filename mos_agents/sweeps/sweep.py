@@ -116,7 +116,7 @@ def sweep(
 
     A folder of the same plan is gone on with: trials that ended well are not played again, failed
     ones are. None for `runner` plays on Ray Tune, on the cluster that this process has joined
-    (`actors.ray_cluster.cluster`). Raises RunError for a folder of another sweep, one that cannot
+    (`actors.ray.cluster.cluster`). Raises RunError for a folder of another sweep, one that cannot
     be written, or one in use. Where `watch.asked()`, returns early, with trials missing.
     """
     watch = watch or Watch()

@@ -337,7 +337,7 @@ def _gains(
 @contextlib.contextmanager
 def _together(address: str | None, insecure: bool) -> Iterator[None]:
     """One cluster for all trainings, where none is joined."""
-    from mos_agents.actors.ray_cluster import cluster, joined
+    from mos_agents.actors.ray.cluster import cluster, joined
 
     if joined() or address is not None:
         yield

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from mos_agents.actors.ray_cluster import cluster, cores, joined, own_cores
+from mos_agents.actors.ray.cluster import cluster, cores, joined, own_cores
 from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
 from mos_agents.learners.trained import TrainedNetwork

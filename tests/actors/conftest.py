@@ -35,7 +35,7 @@ class OwnCluster:
     def open(self) -> None:
         import ray
 
-        from mos_agents.actors.ray_cluster import cluster
+        from mos_agents.actors.ray.cluster import cluster
 
         if not ray.is_initialized():
             self.close()  # a test may have ended it
@@ -72,7 +72,7 @@ def runtime(request):
         made = LocalRuntime()
     else:
         request.getfixturevalue("own_cluster")
-        from mos_agents.actors.ray_runtime import RayRuntime
+        from mos_agents.actors.ray.runtime import RayRuntime
 
         made = RayRuntime(channels=request.param == "ray")
     yield made

@@ -17,7 +17,7 @@ from itertools import pairwise
 import pytest
 
 from mos_agents.actors.driver import Driver
-from mos_agents.actors.ray_runtime import ActorDied, RayShards
+from mos_agents.actors.ray.runtime import ActorDied, RayShards
 from tests.actors.processes import descendants, titled
 from tests.actors.worlds import SHOP, plan_of, undisturbed
 from tests.waiting import eventually
@@ -102,8 +102,8 @@ def table(title, runs, seconds):
 
 DRIVER = """
 import sys
-from mos_agents.actors.ray_cluster import cluster
-from mos_agents.actors.ray_runtime import ActorDied, RayShards
+from mos_agents.actors.ray.cluster import cluster
+from mos_agents.actors.ray.runtime import ActorDied, RayShards
 from tests.actors.worlds import SHOP, driver
 folder, recorded, ticks = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with cluster():

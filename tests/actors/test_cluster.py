@@ -9,9 +9,10 @@ import psutil
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors import ray_cluster, ray_runtime
 from mos_agents.actors.driver import Driver
-from mos_agents.actors.ray_runtime import ActorDied, RayShards
+from mos_agents.actors.ray import cluster as ray_cluster
+from mos_agents.actors.ray import runtime as ray_runtime
+from mos_agents.actors.ray.runtime import ActorDied, RayShards
 from mos_agents.cli import run
 from mos_agents.market.types import InputError
 from tests.actors.worlds import SHOP, plan_of, undisturbed

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from mos_agents.actors import ray_cluster
+from mos_agents.actors.ray import cluster as ray_cluster
 from mos_agents.market.types import InputError
 from tests.actors.processes import descendants, listening, titled
 from tests.actors.worlds import SHOP, driven
@@ -255,7 +255,7 @@ def test_whoever_starts_a_shard_waits_for_the_head_node_until_it_is_lost(watched
 @pytest.mark.usefixtures("own_cluster")
 def test_a_cluster_of_ones_own_listens_on_the_loopback_interface_alone():
     """And its workers are as urgent as this process: others on the machine do not go first."""
-    from mos_agents.actors.ray_runtime import RayShards
+    from mos_agents.actors.ray.runtime import RayShards
 
     driven(SHOP, 5, 2, RayShards())
     assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in titled("ray::IDLE")} <= {

@@ -158,7 +158,7 @@ def test_a_memory_that_becomes_what_cannot_come_back_is_told_with_the_reason(mon
 @pytest.mark.xdist_group("ray")
 @pytest.mark.usefixtures("own_cluster")
 def test_over_ray_a_killed_learner_ends_with_the_same_table():
-    from mos_agents.actors.ray_runtime import RayRuntime
+    from mos_agents.actors.ray.runtime import RayRuntime
 
     scenario, runtime = shop_with("sarsa"), RayRuntime()
     shard = one_shard(scenario, runtime, MARKETS)

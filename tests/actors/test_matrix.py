@@ -14,7 +14,7 @@ import ray
 
 from mos_agents import scenarios
 from mos_agents.actors.env_server import PersistentRuntime
-from mos_agents.actors.ray_runtime import ACTOR, ActorDied, RayRuntime, RayShards
+from mos_agents.actors.ray.runtime import ACTOR, ActorDied, RayRuntime, RayShards
 from mos_agents.actors.shard import Shard
 from tests.actors.processes import descendants
 from tests.actors.worlds import driven, undisturbed

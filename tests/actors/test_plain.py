@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mos_agents.actors import ray_runtime
-from mos_agents.actors.ray_runtime import RayRuntime
+from mos_agents.actors.ray import runtime as ray_runtime
+from mos_agents.actors.ray.runtime import RayRuntime
 from tests.actors.hostile import PACKERS, RAISED, RETURNED, Hostile
 from tests.actors.test_runtimes import calls, parts
 
@@ -131,7 +131,7 @@ def dropped(by_ray, seconds=10.0):
 
 def test_an_error_that_nobody_asked_for_is_not_opened(by_ray, caplog):
     assert not dropped(by_ray, seconds=2.0)
-    (record,) = [one for one in caplog.records if one.name == "mos_agents.actors.ray_answers"]
+    (record,) = [one for one in caplog.records if one.name == "mos_agents.actors.ray.answers"]
     assert record.getMessage() == (
         "a call failed that nobody waited for: raised an exception; it was not opened"
     )
@@ -249,21 +249,21 @@ def test_a_block_of_memories_that_is_none_is_refused_in_one_line(heading):
 def test_the_clearing_house_gets_nothing_of_a_host_by_the_functions_that_unpickle():
     """`ray.get` is called where shards and environments answer, which are the house's own; and
     nobody in `actors` unpickles."""
-    folder = Path(ray_runtime.__file__).parent
+    folder = Path(ray_runtime.__file__).parents[1]
     found = set()
-    for path in folder.glob("*.py"):
+    for path in folder.rglob("*.py"):
         for function in ast.walk(ast.parse(path.read_text())):
             if not isinstance(function, ast.FunctionDef):
                 continue
             for node in ast.walk(function):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "ray.get":
-                    found.add((path.name, function.name))
+                    found.add((path.relative_to(folder).as_posix(), function.name))
                 assert not (isinstance(node, ast.Attribute) and node.attr in ("loads",)) or (
                     ast.unparse(node) == "json.loads"
                 ), path
     assert found == {
-        ("ray_runtime.py", "fetched"),
-        ("ray_runtime.py", "result"),
-        ("ray_runtime.py", "close"),
-        ("ray_workers.py", "_result"),
+        ("ray/runtime.py", "fetched"),
+        ("ray/runtime.py", "result"),
+        ("ray/runtime.py", "close"),
+        ("ray/tasks.py", "_result"),
     }

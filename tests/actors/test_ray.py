@@ -13,8 +13,8 @@ from functools import partial
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors.ray_answers import answers
-from mos_agents.actors.ray_runtime import ActorDied, RayRuntime, RayShards, _unpack_address
+from mos_agents.actors.ray.answers import answers
+from mos_agents.actors.ray.runtime import ActorDied, RayRuntime, RayShards, _unpack_address
 from tests.actors.processes import asked_without_a_token, descendants, listeners, listening, titled
 from tests.actors.worlds import SHOP, driven, driver, one_shard, undisturbed, with_policy
 from tests.waiting import PATIENCE, eventually
@@ -281,7 +281,7 @@ def plain_http(address, port):
 
 JOIN = """
 import sys
-from mos_agents.actors.ray_cluster import cluster
+from mos_agents.actors.ray.cluster import cluster
 with cluster(sys.argv[1]):
     print("in")
 """
@@ -305,8 +305,8 @@ def test_a_wrong_token_does_not_get_into_the_cluster():
 
 ALONE = """
 import sys
-from mos_agents.actors.ray_cluster import cluster
-from mos_agents.actors.ray_runtime import ActorDied, RayShards
+from mos_agents.actors.ray.cluster import cluster
+from mos_agents.actors.ray.runtime import ActorDied, RayShards
 from tests.actors.processes import descendants
 from tests.actors.worlds import SHOP, driven
 with cluster():

@@ -89,7 +89,7 @@ def test_what_one_who_is_late_was_asked_is_done_before_what_it_is_asked_next(run
 @pytest.mark.xdist_group("ray")
 @pytest.mark.usefixtures("own_cluster")
 def test_one_by_line_is_not_late_for_one_who_is_asked_by_ray_and_hangs():
-    from mos_agents.actors.ray_runtime import RayRuntime
+    from mos_agents.actors.ray.runtime import RayRuntime
 
     runtime = RayRuntime()
     well = runtime.host(parts("firm_1", Recalls(), MANY), "well")

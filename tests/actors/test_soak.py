@@ -70,7 +70,7 @@ def test_the_loop_keeps_nothing_of_the_ticks_it_has_played(preset, ticks, most):
 )
 def test_actors_keep_nothing_of_the_ticks_they_have_played(ticks, most, tmp_path):
     """Between checkpoints a clearing house keeps the past calls; right after one it has none."""
-    from mos_agents.actors.ray_runtime import ActorDied, RayShards
+    from mos_agents.actors.ray.runtime import ActorDied, RayShards
 
     driver = Driver(
         RayShards(),

@@ -20,7 +20,7 @@ from experiments.deep_pricing.measures import (
     theory,
     verdict,
 )
-from mos_agents.actors.ray_cluster import joined
+from mos_agents.actors.ray.cluster import joined
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors import ray_cluster
+from mos_agents.actors.ray import cluster as ray_cluster
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.types import InputError
 from mos_agents.sweeps import Here, SweepPlan, sweep

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors import ray_cluster
+from mos_agents.actors.ray import cluster as ray_cluster
 from mos_agents.cli import run
 from mos_agents.sweeps import Here, Runner, SweepFolder, SweepPlan, SweepResult, sweep
 from mos_agents.sweeps.places import contents

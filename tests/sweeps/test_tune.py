@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors import ray_cluster
+from mos_agents.actors.ray import cluster as ray_cluster
 from mos_agents.cli import run
 from mos_agents.market.types import InputError
 from mos_agents.runs import RunError

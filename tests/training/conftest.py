@@ -12,7 +12,7 @@ HELD = contextlib.ExitStack()
 @pytest.fixture(scope="module")
 def on_cluster():
     """One cluster for all trainings of this folder: bringing one up takes seconds."""
-    from mos_agents.actors.ray_cluster import cluster, joined
+    from mos_agents.actors.ray.cluster import cluster, joined
 
     if not joined():
         HELD.enter_context(cluster())

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 from mos_agents import scenarios  # noqa: E402
-from mos_agents.actors import ray_cluster  # noqa: E402
+from mos_agents.actors.ray import cluster as ray_cluster  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import rollout  # noqa: E402
 from mos_agents.training import folder as folders  # noqa: E402

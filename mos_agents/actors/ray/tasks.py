@@ -22,7 +22,7 @@ TRIES = 20
 
 
 class RayWorkers:
-    """Works off tasks on the cluster that this process has joined; see `ray_cluster.cluster`."""
+    """Works off tasks on the cluster that this process has joined; see `ray.cluster.cluster`."""
 
     def __init__(self) -> None:
         self._play = ray.remote(num_cpus=1, max_retries=TRIES)(_played)

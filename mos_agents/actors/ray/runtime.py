@@ -28,8 +28,8 @@ from mos_agents.actors.channel import (
 from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.messages import MessageError, told
 from mos_agents.actors.participant import Host, hosted
-from mos_agents.actors.ray_answers import Reader, answer, answers, is_ready, keep_unasked_closed
-from mos_agents.actors.ray_cluster import Head, hold
+from mos_agents.actors.ray.answers import Reader, answer, answers, is_ready, keep_unasked_closed
+from mos_agents.actors.ray.cluster import Head, hold
 from mos_agents.actors.runtime import Answer, nothing
 from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.actors.summaries import Progress

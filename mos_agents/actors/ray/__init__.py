@@ -1,0 +1,1 @@
+"""Everything of the actors that imports Ray: clusters, workers, shards, environment servers."""
