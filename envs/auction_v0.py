@@ -1,7 +1,7 @@
-"""Sealed-bid auctions: bidders who know only their own worth of an item bid against each other.
+"""Sealed-bid auctions: bidders who know only their own value of an item bid against each other.
 
 At every tick each item goes to the highest bid of at least the reserve, at its price (first-price)
-or at the next bid (second-price, `execution__price="second"`); worths are private and drawn anew.
+or at the next bid (second-price, `execution__price="second"`); values are private and drawn anew.
 `parallel_env()` gives the preset `auction`; any other scenario of sealed bids can be played by its
 name or path.
 
@@ -15,7 +15,7 @@ index  name        range        unit            meaning
 2      exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
 3      inventory   [-inf, inf]  units           own inventory
 4      cash        [-inf, inf]  money           own cash
-5      cost        [0, inf]     money per unit  own unit cost (a bidder's worth of the item)
+5      cost        [0, inf]     money per unit  own unit cost (a bidder's value of the item)
 6      reference   [-inf, inf]  money per unit  reference or mid price
 7      clock       [0, 1]       1               share of the horizon that has passed
 
@@ -68,7 +68,7 @@ def parallel_env(
     bidders: how many. items: how many are auctioned at every tick, or their names.
     scenario: a name, a path or a `Scenario`, in place of the preset `auction`.
     levels, band: of the grid of bids, where actions are "discrete": so many bids, equally spaced
-        between these multiples of the item's reference price (the mean worth).
+        between these multiples of the item's reference price (the mean value).
     settings: anything else of the scenario, by its path with __ for the dot:
         `parallel_env(execution__reserve=0.2)`.
     """

@@ -17,7 +17,7 @@ index  name        range        unit            meaning
 20-24  exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
 25-29  inventory   [-inf, inf]  units           own inventory
 30     cash        [-inf, inf]  money           own cash
-31-35  cost        [0, inf]     money per unit  own unit cost (a bidder's worth of the item)
+31-35  cost        [0, inf]     money per unit  own unit cost (a bidder's value of the item)
 36-40  reference   [-inf, inf]  money per unit  reference or mid price
 41-50  rival_ask   [-inf, inf]  money per unit  rivals' asks on the tape
 51-60  rival_bid   [-inf, inf]  money per unit  rivals' bids on the tape

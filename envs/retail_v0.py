@@ -14,7 +14,7 @@ index   name        range        unit            meaning
 20-29   exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
 30-39   inventory   [-inf, inf]  units           own inventory
 40      cash        [-inf, inf]  money           own cash
-41-50   cost        [0, inf]     money per unit  own unit cost (a bidder's worth of the item)
+41-50   cost        [0, inf]     money per unit  own unit cost (a bidder's value of the item)
 51-60   reference   [-inf, inf]  money per unit  reference or mid price
 61-80   rival_ask   [0, inf]     money per unit  rivals' asks on the tape
 81-100  rival_open  [0, 1]       0 or 1          1 if the rival quotes (mask)

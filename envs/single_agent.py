@@ -105,7 +105,7 @@ class Choice:
     ) -> Categorical | Gaussian:
         """The head of a `Network` that was trained with these actions.
 
-        values: of discrete actions, whether the network gives their worths instead of logits.
+        values: of discrete actions, whether the network gives their values instead of logits.
         squash, log_std: of numbers, see `Gaussian`.
         """
         if self.table is not None:

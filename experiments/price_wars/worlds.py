@@ -127,10 +127,10 @@ class World:
         if self.play == "hold":
             return dict.fromkeys(names, make("hold"))
         known = {one.name for one in fields(POLICIES[self.learner]) if one.init}
-        heads = self.products if self.scope == "firm" else 1
+        choices = self.products if self.scope == "firm" else 1
         made = {}
         for i, name in enumerate(names):
-            worth = heads * game.uniform_rivals(i) / (1.0 - self.delta)
+            worth = choices * game.uniform_rivals(i) / (1.0 - self.delta)
             given: dict[str, Any] = {
                 "low": self.low,
                 "high": self.high,

@@ -11,14 +11,27 @@ from __future__ import annotations
 
 import numpy as np
 
-from mos_agents.learners.q_learning import correct, settled, value
+from mos_agents.learners.q_learning import break_tie, correct, value
 from mos_agents.market.kernels import inlined
 from mos_agents.market.streams import block
 
 
 @inlined
 def move(  # type: ignore[no-untyped-def]
-    q, best, row, level, gain, power, r, alpha, tries, levels, philox_key, t, session, attempt
+    q,
+    best,
+    row,
+    level,
+    discounted_return,
+    discount,
+    r,
+    alpha,
+    tries,
+    levels,
+    philox_key,
+    t,
+    session,
+    attempt,
 ):
     """One player's turn in situation r: correct the last move's entry, then choose.
 
@@ -26,12 +39,14 @@ def move(  # type: ignore[no-untyped-def]
     """
     changed = False
     if row >= 0:
-        changed = correct(q, best, row, level, gain + power * value(q, best, r), alpha)
+        changed = correct(
+            q, best, row, level, discounted_return + discount * value(q, best, r), alpha
+        )
     first = best[np.uint64(r)]
     if tries or first < 0:
         u0, u1, _, _ = block(philox_key, np.uint64(1), np.uint64(t), session, attempt)
         if first < 0:
-            first = best[r] = settled(q, r, u1)
+            first = best[r] = break_tie(q, r, u1)
             changed = True
         if tries:
             return min(int(u0 * levels), levels - 1), changed
@@ -61,8 +76,8 @@ def play(  # type: ignore[no-untyped-def]
     best,
     level,
     row,
-    gain,
-    power,
+    discounted_return,
+    discount,
     changed,
     now,
     before,
@@ -115,8 +130,8 @@ def play(  # type: ignore[no-untyped-def]
                 best,
                 -1 if full[i] else row[i],
                 level[i],
-                gain[i],
-                power[i],
+                discounted_return[i],
+                discount[i],
                 r,
                 alpha[i],
                 drawn_block[i, word] < epsilon[i],
@@ -129,11 +144,11 @@ def play(  # type: ignore[no-untyped-def]
             if new:
                 changed[i] = last = t
             profile += (a - level[i]) * strides[i]
-            row[i], level[i], gain[i], power[i] = r, a, 0.0, 1.0
+            row[i], level[i], discounted_return[i], discount[i] = r, a, 0.0, 1.0
         for i in range(n):
             before[i], now[i] = now[i], states[i, profile]
-            gain[i] += power[i] * pay[profile, i]
-            power[i] *= delta[i]
+            discounted_return[i] += discount[i] * pay[profile, i]
+            discount[i] *= delta[i]
             epsilon[i] = max(epsilon[i] * decay[i], floor[i])
         if t - start < trace.shape[0]:
             for i in range(n):
@@ -167,8 +182,8 @@ def play_pair(  # type: ignore[no-untyped-def]
     best,
     level,
     row,
-    gain,
-    power,
+    discounted_return,
+    discount,
     changed,
     now,
     before,
@@ -190,7 +205,12 @@ def play_pair(  # type: ignore[no-untyped-def]
     epsilon_1, epsilon_2 = epsilon[0], epsilon[1]
     size_1, size_2 = sizes[0], sizes[1]
     level_1, level_2, row_1, row_2 = level[0], level[1], row[0], row[1]
-    gain_1, gain_2, power_1, power_2 = gain[0], gain[1], power[0], power[1]
+    return_1, return_2, discount_1, discount_2 = (
+        discounted_return[0],
+        discounted_return[1],
+        discount[0],
+        discount[1],
+    )
     now_1, now_2, was_1, was_2 = now[0], now[1], before[0], before[1]
     changed_1, changed_2, start = changed[0], changed[1], clock[0]
     last = max(changed_1, changed_2)
@@ -212,8 +232,8 @@ def play_pair(  # type: ignore[no-untyped-def]
             best,
             row_before,
             level_before,
-            gain_1,
-            power_1,
+            return_1,
+            discount_1,
             row_1,
             alpha_1,
             u0 < epsilon_1,
@@ -232,8 +252,8 @@ def play_pair(  # type: ignore[no-untyped-def]
             best,
             row_before,
             level_before,
-            gain_2,
-            power_2,
+            return_2,
+            discount_2,
             row_2,
             alpha_2,
             v0 < epsilon_2,
@@ -248,7 +268,12 @@ def play_pair(  # type: ignore[no-untyped-def]
         profile = np.uint64(level_1 * stride + level_2)
         was_1, was_2 = now_1, now_2
         now_1, now_2 = states[0, profile], states[1, profile]
-        gain_1, gain_2, power_1, power_2 = pay[profile, 0], pay[profile, 1], delta_1, delta_2
+        return_1, return_2, discount_1, discount_2 = (
+            pay[profile, 0],
+            pay[profile, 1],
+            delta_1,
+            delta_2,
+        )
         epsilon_1, epsilon_2 = max(epsilon_1 * decay_1, floor_1), max(epsilon_2 * decay_2, floor_2)
         u0, u1, u2, v0, v1, v2 = u1, u2, u3, v1, v2, v3
         if t - start < recorded:
@@ -257,7 +282,12 @@ def play_pair(  # type: ignore[no-untyped-def]
         if window > 0 and t - last > window:
             break
     level[0], level[1], row[0], row[1] = level_1, level_2, row_1, row_2
-    gain[0], gain[1], power[0], power[1] = gain_1, gain_2, power_1, power_2
+    discounted_return[0], discounted_return[1], discount[0], discount[1] = (
+        return_1,
+        return_2,
+        discount_1,
+        discount_2,
+    )
     changed[0], changed[1], now[0], now[1] = changed_1, changed_2, now_1, now_2
     before[0], before[1], epsilon[0], epsilon[1] = was_1, was_2, epsilon_1, epsilon_2
     clock[0] = t
@@ -286,8 +316,8 @@ def play_in_turn(  # type: ignore[no-untyped-def]
     best,
     level,
     row,
-    gain,
-    power,
+    discounted_return,
+    discount,
     changed,
     now,
     before,
@@ -306,7 +336,12 @@ def play_in_turn(  # type: ignore[no-untyped-def]
     epsilon_1, epsilon_2 = epsilon[0], epsilon[1]
     size_1, size_2 = sizes[0], sizes[1]
     level_1, level_2, row_1, row_2 = level[0], level[1], row[0], row[1]
-    gain_1, gain_2, power_1, power_2 = gain[0], gain[1], power[0], power[1]
+    return_1, return_2, discount_1, discount_2 = (
+        discounted_return[0],
+        discounted_return[1],
+        discount[0],
+        discount[1],
+    )
     now_1, now_2, was_1, was_2 = now[0], now[1], before[0], before[1]
     changed_1, changed_2, start = changed[0], changed[1], clock[0]
     last, recorded = max(changed_1, changed_2), trace.shape[0]
@@ -323,8 +358,8 @@ def play_in_turn(  # type: ignore[no-untyped-def]
                 best,
                 row_1,
                 level_1,
-                gain_1,
-                power_1,
+                return_1,
+                discount_1,
                 now_1,
                 alpha_1,
                 draw < epsilon_1,
@@ -334,7 +369,7 @@ def play_in_turn(  # type: ignore[no-untyped-def]
                 session,
                 attempt,
             )
-            row_1, gain_1, power_1 = now_1, 0.0, 1.0
+            row_1, return_1, discount_1 = now_1, 0.0, 1.0
             if new:
                 changed_1 = last = t
         else:
@@ -346,8 +381,8 @@ def play_in_turn(  # type: ignore[no-untyped-def]
                 best,
                 row_2,
                 level_2,
-                gain_2,
-                power_2,
+                return_2,
+                discount_2,
                 begin + now_2,
                 alpha_2,
                 draw < epsilon_2,
@@ -357,16 +392,16 @@ def play_in_turn(  # type: ignore[no-untyped-def]
                 session,
                 attempt,
             )
-            row_2, gain_2, power_2 = begin + now_2, 0.0, 1.0
+            row_2, return_2, discount_2 = begin + now_2, 0.0, 1.0
             if new:
                 changed_2 = last = t
         profile = np.uint64(level_1 * stride + level_2)
         was_1, was_2 = now_1, now_2
         now_1, now_2 = states[0, profile], states[1, profile]
-        gain_1 += power_1 * pay[profile, 0]
-        gain_2 += power_2 * pay[profile, 1]
-        power_1 *= delta_1
-        power_2 *= delta_2
+        return_1 += discount_1 * pay[profile, 0]
+        return_2 += discount_2 * pay[profile, 1]
+        discount_1 *= delta_1
+        discount_2 *= delta_2
         epsilon_1, epsilon_2 = max(epsilon_1 * decay_1, floor_1), max(epsilon_2 * decay_2, floor_2)
         if t - start < recorded:
             trace[t - start, 0], trace[t - start, 1] = level_1, level_2
@@ -374,7 +409,12 @@ def play_in_turn(  # type: ignore[no-untyped-def]
         if window > 0 and t - last > window:
             break
     level[0], level[1], row[0], row[1] = level_1, level_2, row_1, row_2
-    gain[0], gain[1], power[0], power[1] = gain_1, gain_2, power_1, power_2
+    discounted_return[0], discounted_return[1], discount[0], discount[1] = (
+        return_1,
+        return_2,
+        discount_1,
+        discount_2,
+    )
     changed[0], changed[1], now[0], now[1] = changed_1, changed_2, now_1, now_2
     before[0], before[1], epsilon[0], epsilon[1] = was_1, was_2, epsilon_1, epsilon_2
     clock[0] = t

@@ -169,8 +169,8 @@ class Session(NamedTuple):
     best: IntArray  # [R] greedy levels; -1 where several are best
     level: IntArray  # [n] the levels that stand
     row: IntArray  # [n] row of the last move
-    gain: Array  # [n]
-    power: Array  # [n]
+    discounted_return: Array  # [n]
+    discount: Array  # [n]
     changed: IntArray  # [n] period at which a greedy level last changed
     now: IntArray  # [n] the situation that the last period left
     before: IntArray  # [n] the situation one period earlier

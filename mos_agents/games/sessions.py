@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mos_agents.games.repeated import WINDOW, RepeatedGame
-from mos_agents.learners.q_learning import settled
+from mos_agents.learners.q_learning import break_tie
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array, InputError, IntArray
@@ -41,7 +41,7 @@ class Played:
     periods: IntArray  # [S] periods played, the window of no change included
     converged: Any  # [S] whether no greedy level changed for the window
     best: IntArray  # [S, R] greedy levels, ties broken
-    level: IntArray  # [S, n] the levels that stood at the end
+    level: IntArray  # [S, n] the levels in force at the end
     now: IntArray  # [S, n] the situation at the end
     before: IntArray  # [S, n] the situation one period earlier
     late: Array  # [S, n] mean reward per period over the last `tail` periods; NaN if not asked for
@@ -99,7 +99,7 @@ class Task:
             draws = Streams.of(self.seed, np.array([session]), owner="ties left").at(0)
             uniforms = draws.uniforms("ties", best.size)[0]
             for row in open_rows:
-                best[row] = settled(state.q, row, uniforms[row])
+                best[row] = break_tie(state.q, row, uniforms[row])
         one = lambda value: np.asarray(value)[None]  # noqa: E731
         return Played(
             one(session),

@@ -157,9 +157,9 @@ def _assigned(
     specs = tuple(market.spec(name) for name in players)
     for spec, lv in zip(specs, chosen, strict=True):
         lv.check_spec(spec)
-        if lv.heads(spec) != 1:
+        if lv.choices(spec) != 1:
             raise InputError(
-                f"{spec.name}: has {lv.heads(spec)} listings and a choice for each; the finite "
+                f"{spec.name}: has {lv.choices(spec)} listings and a choice for each; the finite "
                 "game needs one choice a player: set scope='firm'"
             )
     return players, chosen, specs

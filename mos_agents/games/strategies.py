@@ -389,9 +389,9 @@ def evaluate(successors, own, pay, delta, best_reply, tolerance):  # type: ignor
                     top, at = -np.inf, choice[x, t]
                     for a in range(m):
                         y = successors[x, t, a]
-                        worth = pay[y] + delta * values[y, later]
-                        if worth > top:
-                            top, at = worth, a
+                        value = pay[y] + delta * values[y, later]
+                        if value > top:
+                            top, at = value, a
                     choice[x, t] = at
                     moved = max(moved, abs(top - values[x, t]))
                     values[x, t] = top
@@ -402,9 +402,9 @@ def evaluate(successors, own, pay, delta, best_reply, tolerance):  # type: ignor
             for x in range(n_profiles):
                 for t in range(phases):
                     y = successors[x, t, choice[x, t]]
-                    worth = pay[y] + delta * values[y, (t + 1) % phases]
-                    swept = max(swept, abs(worth - values[x, t]))
-                    values[x, t] = worth
+                    value = pay[y] + delta * values[y, (t + 1) % phases]
+                    swept = max(swept, abs(value - values[x, t]))
+                    values[x, t] = value
             if swept <= reach:
                 break
         if not best_reply and swept <= reach:

@@ -24,38 +24,38 @@ from mos_agents.policies.base import check_number, check_numbers
 
 @short_repr
 class Memory(NamedTuple):
-    """What a learner remembers in B markets, with H heads (choices side by side) and S states each.
+    """What a learner remembers in B markets, with C independent choices of S states each.
 
-    Tables have rows; row (b H + h) S + s is state s of head h in market b.
+    Tables have rows; row (b C + c) S + s is state s of choice c in market b.
     """
 
     tables: Any  # the learner's own arrays, by row
-    row: IntArray  # [B, H] row of the last move; -1 before the first
-    level: IntArray  # [B, H] level of the last move
-    gain: Array  # [B, H] discounted rewards since then
-    power: Array  # [B, H] discount of the next reward
-    ticks: IntArray  # [B, H] ticks since then
-    before: IntArray  # [B, H] the situation one period ago
+    row: IntArray  # [B, C] row of the last move; -1 before the first
+    level: IntArray  # [B, C] level of the last move
+    discounted_return: Array  # [B, C] discounted rewards since then
+    discount: Array  # [B, C] discount of the next reward
+    ticks: IntArray  # [B, C] ticks since then
+    before: IntArray  # [B, C] the situation one period ago
     opening: Array  # [B, r] what rival firms asked at first
     clock: IntArray  # [1] ticks lived
 
 
 @short_repr
 class Moves(NamedTuple):
-    """Own moves that are over, n of them, each of another head: arrays [n]."""
+    """Own moves that are over, n of them, each of another choice: arrays [n]."""
 
     row: IntArray  # where it was made
-    level: IntArray  # the level that stood
+    level: IntArray  # the level in force
     proposed: IntArray  # the level proposed: another one only where turns are not known
-    gain: Array  # discounted rewards while it stood
-    power: Array  # discount of what comes next
-    ticks: IntArray  # how long it stood
+    discounted_return: Array  # discounted rewards it was in force
+    discount: Array  # discount of what comes next
+    ticks: IntArray  # how long it was in force
     after: IntArray  # the row of the situation that it led to
 
     @property
     def mean(self) -> Array:
-        """[n] reward per tick while the level stood, where nothing is discounted."""
-        return self.gain / self.ticks
+        """[n] reward per tick while the level was in force, where nothing is discounted."""
+        return self.discounted_return / self.ticks
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Clocks:
 
 @dataclass(frozen=True)
 class Learner(Levels):
-    """A learner by rows. Subclasses write `tables`, `correct`, `chances` and `settled`."""
+    """A learner by rows. Subclasses write `tables`, `correct`, `chances` and `strategy`."""
 
     @property
     def discount(self) -> float:
@@ -108,7 +108,7 @@ class Learner(Levels):
         """What its discount and its exploration count in."""
         return Clocks()
 
-    def tables(self, batch: int, heads: int, states: int) -> Any:
+    def tables(self, batch: int, choices: int, states: int) -> Any:
         """The tables before anything is learnt: a NamedTuple of arrays."""
         raise NotImplementedError
 
@@ -120,26 +120,26 @@ class Learner(Levels):
         raise NotImplementedError
 
     def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
-        """[B, H, m] the chance of each level in the rows [B, H] at age `at`: ticks, or own moves
+        """[B, C, m] the chance of each level in the rows [B, C] at age `at`: ticks, or own moves
         where exploration counts in those."""
         raise NotImplementedError
 
-    def settled(self, tables: Any, rows: IntArray) -> Array:
-        """[B, H, m] the same with nothing tried out: what has been learnt, as a mixed strategy."""
+    def strategy(self, tables: Any, rows: IntArray) -> Array:
+        """[B, C, m] the same with nothing tried out: what has been learnt, as a mixed strategy."""
         raise NotImplementedError
 
     def choose(self, tables: Any, rows: IntArray, at: float, draws: Draws) -> IntArray:
-        """[B, H] levels drawn with `chances`."""
+        """[B, C] levels drawn with `chances`."""
         return drawn(self.chances(tables, rows, at), draws.uniforms("choose", rows.shape[1]))
 
     def start(self, spec: ParticipantSpec, batch: int) -> Memory:
         self.check_spec(spec)
         self.clocks.check(self, spec)
         check_room([(spec, self)], batch)
-        heads, states = self.heads(spec), self.states(spec)
-        whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
+        choices, states = self.choices(spec), self.states(spec)
+        whole, money = np.zeros((batch, choices), np.int64), np.zeros((batch, choices))
         return Memory(
-            self.tables(batch, heads, states),
+            self.tables(batch, choices, states),
             whole - 1,
             whole,
             money,
@@ -166,18 +166,26 @@ class Learner(Levels):
         if not made.any():
             return memory
         earned = np.broadcast_to(self.profit(spec, observation, reward), made.shape)
-        memory.gain[made] += memory.power[made] * earned[made]
-        memory.power[made] *= self.clocks.tick_discount(self.discount, spec)
+        memory.discounted_return[made] += memory.discount[made] * earned[made]
+        memory.discount[made] *= self.clocks.tick_discount(self.discount, spec)
         memory.ticks[made] += 1
         if on_turn(spec.turn, at):
             after, _ = situation(self, spec, observation, memory.before, memory.opening)
-            stood = self.stood(spec, observation, memory)
-            over = (memory.row, stood, memory.level, memory.gain, memory.power, memory.ticks, after)
+            in_force = self.level_in_force(spec, observation, memory)
+            over = (
+                memory.row,
+                in_force,
+                memory.level,
+                memory.discounted_return,
+                memory.discount,
+                memory.ticks,
+                after,
+            )
             self.correct(memory.tables, Moves(*(part[made] for part in over)))
         return memory
 
-    def stood(self, spec: ParticipantSpec, observation: Array, memory: Memory) -> IntArray:
-        """[B, H] the level in force in the last tick: the last move's, or, where turns are not
+    def level_in_force(self, spec: ParticipantSpec, observation: Array, memory: Memory) -> IntArray:
+        """[B, C] the level in force in the last tick: the last move's, or, where turns are not
         known, what the own quote says."""
         if spec.turn[0] > 0:
             return memory.level
@@ -194,7 +202,11 @@ class Learner(Levels):
         level = self.choose(memory.tables, rows, self.clocks.age(at, spec), draws)
         money = np.zeros(rows.shape)
         after = after._replace(
-            row=rows, level=level, gain=money, power=money + 1.0, ticks=np.zeros_like(rows)
+            row=rows,
+            level=level,
+            discounted_return=money,
+            discount=money + 1.0,
+            ticks=np.zeros_like(rows),
         )
         return self.priced(spec, observation, level), after
 
@@ -228,13 +240,13 @@ def needed_openings(levels: Levels, spec: ParticipantSpec) -> int:
 def situation(
     levels: Levels, spec: ParticipantSpec, observation: Array, before: IntArray, opening: Array
 ) -> tuple[IntArray, IntArray]:
-    """[B, H] the rows of the tables for the situation now, and the situation of this period."""
+    """[B, C] the rows of the tables for the situation now, and the situation of this period."""
     now = levels.encode(spec, observation, opening if opening.shape[1] else None)
     return rows_of(levels, spec, now, before), now
 
 
 def rows_of(levels: Levels, spec: ParticipantSpec, now: IntArray, before: IntArray) -> IntArray:
-    """[B, H] the rows of the tables for the situation now, given that of the period before."""
+    """[B, C] the rows of the tables for the situation now, given that of the period before."""
     state = now if levels.periods == 1 else now * levels.states_now(spec) + before
     rows: IntArray = np.arange(now.size).reshape(now.shape) * levels.states(spec) + state
     return rows
@@ -243,14 +255,14 @@ def rows_of(levels: Levels, spec: ParticipantSpec, now: IntArray, before: IntArr
 # --- chances --------------------------------------------------------------------------------------
 
 
-def falling(first: float, beta: float, least: float, at: float) -> float:
+def decaying(first: float, beta: float, least: float, at: float) -> float:
     """What begins at `first` and falls as exp(-beta t), to no less than `least`."""
     return max(first * math.exp(-beta * at), least)
 
 
-def best_of(worth: Array) -> Array:
+def best_of(values: Array) -> Array:
     """[..., m] chances that fall on the best level alone; on several as good, in equal parts."""
-    top = worth == worth.max(axis=-1, keepdims=True)
+    top = values == values.max(axis=-1, keepdims=True)
     return top / top.sum(axis=-1, keepdims=True)
 
 
@@ -267,7 +279,7 @@ def explored(chances: Array, epsilon: float) -> Array:
 
 
 def drawn(chances: Array, uniforms: Array) -> IntArray:
-    """[B, H] levels with these chances [B, H, m], from uniforms [B, H]."""
+    """[B, C] levels with these chances [B, C, m], from uniforms [B, C]."""
     until = chances.cumsum(axis=-1)
     passed = until <= (uniforms[:, :, None] * until[:, :, -1:])
     return np.minimum(passed.sum(axis=-1), chances.shape[-1] - 1)
@@ -276,16 +288,16 @@ def drawn(chances: Array, uniforms: Array) -> IntArray:
 def chance_of(
     levels: Levels, spec: ParticipantSpec, observation: Array, action: Array, chances: Array
 ) -> Array:
-    """[B] the chance of an action [B, L_n, A] when heads choose levels with chances [B, H, m].
+    """[B] the chance of an action [B, L_n, A] when choices draw levels with chances [B, C, m].
 
     Several levels may come to one price (beyond the limits of the quotes): their chances add up.
     """
-    batch, heads, count = chances.shape
-    found = np.zeros((batch, heads))
+    batch, choices, count = chances.shape
+    found = np.zeros((batch, choices))
     for a in range(count):
-        own = levels.priced(spec, observation, np.full((batch, heads), a))
+        own = levels.priced(spec, observation, np.full((batch, choices), a))
         asked: Any = (np.abs(action - own) <= 1e-9 * np.maximum(1.0, np.abs(own))).all(axis=2)
-        if heads == 1:  # one lever for all listings
+        if choices == 1:  # one lever for all listings
             asked = asked.all(axis=1, keepdims=True)
         found += np.where(asked, chances[:, :, a], 0.0)
     product: Array = found.prod(axis=1)
@@ -303,7 +315,7 @@ def check_rate(learner: Any, name: str) -> None:
 
 
 def check_exploration(learner: Any) -> None:
-    """InputError unless epsilon, beta and epsilon_floor can be a falling chance to explore."""
+    """InputError unless epsilon, beta and epsilon_floor can be a decaying chance of exploration."""
     for name, high in (("epsilon", 1.0), ("epsilon_floor", 1.0), ("beta", np.inf)):
         check_number(learner, name, 0.0, high)
 

@@ -22,7 +22,7 @@ from mos_agents.learners.base import (
     check_clock,
     check_initial,
     check_rate,
-    falling,
+    decaying,
     first_values,
     softmax,
 )
@@ -34,8 +34,8 @@ COLDEST = 1e-9
 
 
 @short_repr
-class Worths(NamedTuple):
-    q: Array  # [B H S, m] what each level is worth
+class Values(NamedTuple):
+    q: Array  # [B C S, m] value of each level
 
 
 @register("boltzmann")
@@ -81,18 +81,18 @@ class Boltzmann(Learner):
     def clocks(self) -> Clocks:
         return Clocks(self.discount_per, self.explore_per)
 
-    def tables(self, batch: int, heads: int, states: int) -> Worths:
-        return Worths(first_values(self.initial, batch * heads * states, self.grid.size))
+    def tables(self, batch: int, choices: int, states: int) -> Values:
+        return Values(first_values(self.initial, batch * choices * states, self.grid.size))
 
-    def correct(self, tables: Worths, moves: Moves) -> None:
+    def correct(self, tables: Values, moves: Moves) -> None:
         q, at = tables.q, (moves.row, moves.level)
-        target = moves.gain + moves.power * q[moves.after].max(axis=1)
+        target = moves.discounted_return + moves.discount * q[moves.after].max(axis=1)
         q[at] = (1.0 - self.alpha) * q[at] + self.alpha * target
 
     def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
-        temperature = falling(self.temperature, self.beta, self.temperature_floor, at)
+        temperature = decaying(self.temperature, self.beta, self.temperature_floor, at)
         q = tables.q[rows]
         return softmax((q - q.max(axis=-1, keepdims=True)) / temperature)
 
-    def settled(self, tables: Any, rows: IntArray) -> Array:
+    def strategy(self, tables: Any, rows: IntArray) -> Array:
         return best_of(tables.q[rows])

@@ -21,8 +21,8 @@ from mos_agents.learners.base import (
     check_exploration,
     check_initial,
     check_rate,
+    decaying,
     explored,
-    falling,
     first_values,
 )
 from mos_agents.market.printing import short_repr
@@ -32,8 +32,8 @@ from mos_agents.policies.base import register
 
 @short_repr
 class Means(NamedTuple):
-    mean: Array  # [B H S, m] reward per tick of each level
-    trials: IntArray  # [B H S, m] moves it stands on
+    mean: Array  # [B C S, m] reward per tick of each level
+    trials: IntArray  # [B C S, m] moves it stands on
 
 
 @register("bandit_epsilon_greedy")
@@ -49,8 +49,8 @@ class EpsilonGreedyBandit(Learner):
         each; a high one has all of them tried (sample means forget it at the first try).
     explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
 
-    The reward of a move is the mean per tick while it stood. If it `sees` anything, every situation
-    has a bandit of its own.
+    The reward of a move is the mean per tick it was in force. If it `sees` anything, every
+    situation has a bandit of its own.
     """
 
     sees: str = "nothing"
@@ -73,8 +73,8 @@ class EpsilonGreedyBandit(Learner):
     def clocks(self) -> Clocks:
         return Clocks(explore_per=self.explore_per)
 
-    def tables(self, batch: int, heads: int, states: int) -> Means:
-        mean = first_values(self.initial, batch * heads * states, self.grid.size)
+    def tables(self, batch: int, choices: int, states: int) -> Means:
+        mean = first_values(self.initial, batch * choices * states, self.grid.size)
         return Means(mean, np.zeros(mean.shape, np.int64))
 
     def correct(self, tables: Means, moves: Moves) -> None:
@@ -84,8 +84,8 @@ class EpsilonGreedyBandit(Learner):
         tables.mean[at] += step * (moves.mean - tables.mean[at])
 
     def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
-        epsilon = falling(self.epsilon, self.beta, self.epsilon_floor, at)
-        return explored(self.settled(tables, rows), epsilon)
+        epsilon = decaying(self.epsilon, self.beta, self.epsilon_floor, at)
+        return explored(self.strategy(tables, rows), epsilon)
 
-    def settled(self, tables: Any, rows: IntArray) -> Array:
+    def strategy(self, tables: Any, rows: IntArray) -> Array:
         return best_of(tables.mean[rows])

@@ -31,7 +31,7 @@ from mos_agents.policies.base import register
 
 @short_repr
 class Weights(NamedTuple):
-    log: Array  # [B H S, m] logarithms of the weights; the greatest of a row is kept at 0
+    log: Array  # [B C S, m] logarithms of the weights; the greatest of a row is kept at 0
 
 
 @register("exp3")
@@ -44,8 +44,8 @@ class Exp3(Learner):
     reward_high: what a tick earns at most, in money. Rewards are scaled by both into [0, 1], and
         what lies beyond counts as the bound.
 
-    The reward of a move is the mean per tick while it stood. Where nobody knows whose turn it is,
-    only ticks in which the level proposed is the one that stood are learnt from. The weights by
+    The reward of a move is the mean per tick it was in force. Where nobody knows whose turn it is,
+    only ticks in which the level proposed is the one in force are learnt from. The weights by
     chance are then not exact: a proposal of the level that stands anyway cannot be told from a
     move. If it `sees` anything, every situation has a bandit of its own.
     """
@@ -60,8 +60,8 @@ class Exp3(Learner):
         check_rate(self, "gamma")
         check_rewards(self)
 
-    def tables(self, batch: int, heads: int, states: int) -> Weights:
-        return Weights(np.zeros((batch * heads * states, self.grid.size)))
+    def tables(self, batch: int, choices: int, states: int) -> Weights:
+        return Weights(np.zeros((batch * choices * states, self.grid.size)))
 
     def correct(self, tables: Weights, moves: Moves) -> None:
         told = moves.level == moves.proposed
@@ -73,7 +73,7 @@ class Exp3(Learner):
         tables.log[row] -= tables.log[row].max(axis=1, keepdims=True)
 
     def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
-        return explored(self.settled(tables, rows), self.gamma)
+        return explored(self.strategy(tables, rows), self.gamma)
 
-    def settled(self, tables: Any, rows: IntArray) -> Array:
+    def strategy(self, tables: Any, rows: IntArray) -> Array:
         return softmax(tables.log[rows])

@@ -41,8 +41,8 @@ class FrozenMemory(NamedTuple):
     """What was learnt, and where the play stands."""
 
     learnt: Any  # a learner's memory, of which only the tables are read
-    level: IntArray  # [B, H] level of the last move
-    before: IntArray  # [B, H] the situation one period ago
+    level: IntArray  # [B, C] level of the last move
+    before: IntArray  # [B, C] the situation one period ago
     opening: Array  # [B, r] what rival firms asked at first
     clock: IntArray  # [1] ticks lived
 
@@ -132,7 +132,7 @@ class Frozen:
     def start(self, spec: ParticipantSpec, batch: int) -> FrozenMemory:
         # Learners of payoff tables move at every tick; frozen ones need no payoffs.
         template = self.policy.start(spec, batch)
-        whole = np.zeros((batch, self.policy.heads(spec)), np.int64)
+        whole = np.zeros((batch, self.policy.choices(spec)), np.int64)
         opening = np.zeros((batch, needed_openings(self.policy, spec)))
         learnt = self._learnt(spec, batch, template)
         return FrozenMemory(learnt, whole, whole.copy(), opening, np.zeros(1, np.int64))
@@ -216,5 +216,5 @@ class Frozen:
             best, levels = learnt.best[rows][..., None], np.arange(self.policy.grid.size)
             top: Array = best_of(learnt.q[rows])
             return np.where(best >= 0, (best == levels).astype(np.float64), top)
-        settled = self.policy.settled(learnt.tables, rows)
-        return settled if self.mixed else best_of(settled)
+        strategy = self.policy.strategy(learnt.tables, rows)
+        return strategy if self.mixed else best_of(strategy)

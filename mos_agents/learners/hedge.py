@@ -31,8 +31,8 @@ from mos_agents.policies.base import register
 
 @short_repr
 class Losses(NamedTuple):
-    loss: Array  # [B H S, m] losses so far, or their estimates
-    rounds: IntArray  # [B H S] moves learnt from
+    loss: Array  # [B C S, m] losses so far, or their estimates
+    rounds: IntArray  # [B C S] moves learnt from
 
 
 @register("hedge")
@@ -48,8 +48,8 @@ class Hedge(Learner):
 
     Rewards are scaled by both into [0, 1], and what lies beyond counts as the bound.
 
-    The reward of a move is the mean per tick while it stood. Where nobody knows whose turn it is,
-    only ticks in which the level proposed is the one that stood are learnt from, as in `exp3`.
+    The reward of a move is the mean per tick it was in force. Where nobody knows whose turn it is,
+    only ticks in which the level proposed is the one in force are learnt from, as in `exp3`.
     """
 
     sees: str = "nothing"
@@ -110,8 +110,8 @@ class Hedge(Learner):
             return [self.grid] * self.rivals(spec)
         return [np.asarray(row) for row in self.rival_prices]
 
-    def tables(self, batch: int, heads: int, states: int) -> Losses:
-        rows = batch * heads * states
+    def tables(self, batch: int, choices: int, states: int) -> Losses:
+        rows = batch * choices * states
         return Losses(np.zeros((rows, self.grid.size)), np.zeros(rows, np.int64))
 
     def learn(
@@ -139,7 +139,7 @@ class Hedge(Learner):
         told = moves.level == moves.proposed
         row, level = moves.row[told], moves.level[told]
         # The row has not changed since the draw: its chances still are those of the draw.
-        chance = self.settled(tables, row)[np.arange(row.size), level]
+        chance = self.strategy(tables, row)[np.arange(row.size), level]
         implicit = 0.5 * self._rate(tables.rounds[row])
         tables.loss[row, level] += (1.0 - self._scaled(moves.mean[told])) / (chance + implicit)
         tables.rounds[row] += 1
@@ -156,7 +156,7 @@ class Hedge(Learner):
         return rate
 
     def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
-        return self.settled(tables, rows)
+        return self.strategy(tables, rows)
 
-    def settled(self, tables: Any, rows: IntArray) -> Array:
+    def strategy(self, tables: Any, rows: IntArray) -> Array:
         return softmax(-self._rate(tables.rounds[rows])[..., None] * tables.loss[rows])

@@ -115,8 +115,8 @@ class Levels:
         grid.flags.writeable = False
         return grid
 
-    def heads(self, spec: ParticipantSpec) -> int:
-        """How many choices are learnt side by side: H, one a listing or one for the firm."""
+    def choices(self, spec: ParticipantSpec) -> int:
+        """How many independent choices are learnt: C, one a listing or one for the firm."""
         return 1 if self.scope == "firm" else spec.action_shape[0]
 
     def check_spec(self, spec: ParticipantSpec) -> None:
@@ -141,7 +141,7 @@ class Levels:
                 f"{spec.name}: {self.kind} would tell {count:,} states apart, at most "
                 f"{MOST_STATES:,} are possible; set sees='cheapest' or fewer levels"
             )
-        if (entries := count * self.grid.size * self.heads(spec)) > MOST_ENTRIES:
+        if (entries := count * self.grid.size * self.choices(spec)) > MOST_ENTRIES:
             raise InputError(
                 f"{spec.name}: {self.kind} would keep a table of {entries:,} numbers, at most "
                 f"{MOST_ENTRIES:,} are possible; set sees='cheapest' or fewer levels"
@@ -166,15 +166,15 @@ class Levels:
                 check_levels(spec, i, points, f"{self.kind}.{given}")
 
     def row_bytes(self) -> int:
-        """Bytes that the tables take for one state of one head in one market."""
+        """Bytes that the tables take for one state of one choice in one market."""
         raise NotImplementedError
 
     def room(self, spec: ParticipantSpec, batch: int) -> int:
         """Bytes that the tables take in so many markets."""
-        return self.row_bytes() * self.states(spec) * self.heads(spec) * batch
+        return self.row_bytes() * self.states(spec) * self.choices(spec) * batch
 
     def priced(self, spec: ParticipantSpec, observation: Array, level: IntArray) -> Array:
-        """[B, L_n, A] the action that asks level [B, H] of every head."""
+        """[B, L_n, A] the action that asks level [B, C] of every choice."""
         return quoted(spec, self.grid[level] * self._scale(spec, observation))
 
     def _scale(self, spec: ParticipantSpec, observation: Array) -> Array:
@@ -186,14 +186,14 @@ class Levels:
         return np.maximum(spec.read(observation, "cost"), 1e-12)
 
     def level_of(self, spec: ParticipantSpec, observation: Array, price: Array) -> IntArray:
-        """[B, H] the level nearest to own prices [B, L_n] (a firm's: to their mean)."""
+        """[B, C] the level nearest to own prices [B, L_n] (a firm's: to their mean)."""
         ratio = price / self._scale(spec, observation)
         return nearest(
             self.grid, ratio.mean(axis=1, keepdims=True) if self.scope == "firm" else ratio
         )
 
     def profit(self, spec: ParticipantSpec, observation: Array, reward: Array) -> Array:
-        """[B, H] what each head earned in the last tick: its own profit, or the firm's reward."""
+        """[B, C] what each choice earned in the last tick: its own profit, or the firm's reward."""
         if self.scope == "firm" or spec.action_shape[0] == 1:
             return reward[:, None]
         margin = spec.read(observation, "own_ask") - spec.read(observation, "cost")
@@ -203,11 +203,11 @@ class Levels:
     # --- what there is to see ---------------------------------------------------------------------
 
     def rivals(self, spec: ParticipantSpec) -> int:
-        """How many rivals one head tells apart: offers of the product, or firms."""
+        """How many rivals one choice tells apart: offers of the product, or firms."""
         return len(self._rival_columns(spec))
 
     def _rival_columns(self, spec: ParticipantSpec) -> list[tuple[int, IntArray]]:
-        """(participant, columns of the tape): [H] one offer a head, or [r] all of a firm's."""
+        """(participant, columns of the tape): [C] one offer a choice, or [r] all of a firm's."""
         if self.scope == "firm":
             return spec.rival_firms
         if (spec.rivals < 0).any():
@@ -232,7 +232,7 @@ class Levels:
         return count
 
     def states(self, spec: ParticipantSpec) -> int:
-        """S, the situations that a head tells apart."""
+        """S, the situations that a choice tells apart."""
         return int(self.states_now(spec)) ** self.periods
 
     def _rival_grids(self, spec: ParticipantSpec) -> list[Array]:
@@ -247,14 +247,14 @@ class Levels:
     def encode(
         self, spec: ParticipantSpec, observation: Array, opening: Array | None = None
     ) -> IntArray:
-        """[B, H] the number of the present situation, from the own observation [B, D_n].
+        """[B, C] the number of the present situation, from the own observation [B, D_n].
 
         Levels are the digits, in roster order, the first participant's the most significant.
         `opening` [B, r]: what rivals asked at first (means by firm), for levels relative to it.
         """
-        batch, heads = len(observation), self.heads(spec)
+        batch, choices = len(observation), self.choices(spec)
         if self.sees == "nothing":
-            return np.zeros((batch, heads), np.int64)
+            return np.zeros((batch, choices), np.int64)
         own = self.level_of(spec, observation, spec.read(observation, "own_ask"))
         if self.sees == "own":
             return own
@@ -270,7 +270,7 @@ class Levels:
         ]
         if self.sees == "all":
             digits.append((spec.number, self.grid.size, own))
-        state = np.zeros((batch, heads), np.int64)
+        state = np.zeros((batch, choices), np.int64)
         for _, radix, digit in sorted(digits, key=lambda one: one[0]):
             state = state * radix + digit
         return state
@@ -278,7 +278,7 @@ class Levels:
     def rival_ratios(
         self, spec: ParticipantSpec, observation: Array, opening: Array | None
     ) -> Array:
-        """[r, B, H] rivals' prices on the scale of the levels; closed offers count as dearest."""
+        """[r, B, C] rivals' prices on the scale of the levels; closed offers count as dearest."""
         asks = spec.read(observation, "rival_ask")
         is_open: Any = spec.read(observation, "rival_open") > 0.0
         if self.scope == "listing":

@@ -1,7 +1,7 @@
 """A trained feed-forward policy as plain numbers: what any training library learns, without it.
 
 observation -> (x - shift) / scale, clipped -> layers -> head. The head says what the last layer's
-numbers mean: `Categorical` (a logit for each level of a listing's price grid), `QValues` (a worth
+numbers mean: `Categorical` (a logit for each level of a listing's price grid), `QValues` (a value
 for each) or `Gaussian` (where between the bounds of an action). Levels are points of the grid that
 the environment was made with, and numbers lie within the environment's bounds, so that an action is
 the very one that `envs.choices` would have placed.
@@ -98,7 +98,7 @@ class Categorical:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class QValues(Categorical):
-    """Worths [L_n, m] of the points, up to a constant in each listing; the best is played."""
+    """Values [L_n, m] of the points, up to a constant in each listing; the best is played."""
 
 
 @short_repr

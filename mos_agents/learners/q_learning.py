@@ -43,20 +43,20 @@ from mos_agents.policies.base import check_number, register, uniform_choice
 
 @short_repr
 class QMemory(NamedTuple):
-    """What a Q-learner remembers in B markets, with H heads and S states each.
+    """What a Q-learner remembers in B markets, with C independent choices of S states each.
 
-    A head's rows lie together: row (b H + h) S + s is state s of head h in market b.
+    A choice's rows lie together: row (b C + c) S + s is state s of choice c in market b.
     """
 
-    q: Array  # [B H S, m] what each level is worth
-    best: IntArray  # [B H S] the greedy level; -1 where several are best and none is chosen yet
-    row: IntArray  # [B, H] row of the last move; -1 before the first
-    level: IntArray  # [B, H] level of the last move
-    gain: Array  # [B, H] discounted rewards since then
-    power: Array  # [B, H] discount of the next reward
-    changed: IntArray  # [B, H] tick at which a greedy level last changed
-    now: IntArray  # [B, H] the situation as `learn` read it at the tick `observed_at`
-    before: IntArray  # [B, H] the situation one period ago
+    q: Array  # [B C S, m] value of each level
+    best: IntArray  # [B C S] the greedy level; -1 where several are best and none is chosen yet
+    row: IntArray  # [B, C] row of the last move; -1 before the first
+    level: IntArray  # [B, C] level of the last move
+    discounted_return: Array  # [B, C] discounted rewards since then
+    discount: Array  # [B, C] discount of the next reward
+    changed: IntArray  # [B, C] tick at which a greedy level last changed
+    now: IntArray  # [B, C] the situation as `learn` read it at the tick `observed_at`
+    before: IntArray  # [B, C] the situation one period ago
     opening: Array  # [B, r] what rival firms asked at first
     clock: IntArray  # [1] ticks lived
     observed_at: IntArray  # [1] the tick of `now`; -1 before the first
@@ -85,7 +85,7 @@ class QLearning(Levels):
 
     Where moves alternate, the rewards between two own moves are discounted and summed
     (Klein 2021, eq. 4). Where nobody knows whose turn it is (random moves), the level corrected is
-    the one that stood. Ties among best levels are broken at random when they are first met.
+    the one in force. Ties among best levels are broken at random when they are first met.
     """
 
     alpha: float = 0.15
@@ -147,16 +147,16 @@ class QLearning(Levels):
     def start(self, spec: ParticipantSpec, batch: int) -> QMemory:
         self.check_spec(spec)
         self.clocks.check(self, spec)
-        stateless = self.sees == "nothing" and spec.turn == (1, 0) and self.heads(spec) == 1
+        stateless = self.sees == "nothing" and spec.turn == (1, 0) and self.choices(spec) == 1
         if self.payoffs is not None and not stateless:
             raise InputError(
                 f"{spec.name}: {self.kind}.payoffs is for learners of one price without states "
                 "(sees='nothing', and scope='firm' for several listings) that move at every tick"
             )
         check_room([(spec, self)], batch)
-        heads, states = self.heads(spec), self.states(spec)
-        q = self.first_table(batch * heads * states)
-        whole, money = np.zeros((batch, heads), np.int64), np.zeros((batch, heads))
+        choices, states = self.choices(spec), self.states(spec)
+        q = self.first_table(batch * choices * states)
+        whole, money = np.zeros((batch, choices), np.int64), np.zeros((batch, choices))
         return QMemory(
             q,
             greedy_levels(q),
@@ -180,7 +180,7 @@ class QLearning(Levels):
     def _rows(
         self, spec: ParticipantSpec, observation: Array, memory: QMemory
     ) -> tuple[IntArray, IntArray]:
-        """[B, H] the rows of the table for the situation now, and the situation itself."""
+        """[B, C] the rows of the table for the situation now, and the situation itself."""
         if memory.observed_at[0] != memory.clock[0]:
             return situation(self, spec, observation, memory.before, memory.opening)
         return rows_of(self, spec, memory.now, memory.before), memory.now
@@ -200,7 +200,7 @@ class QLearning(Levels):
         rows, now = self._rows(spec, observation, memory)
         turn = on_turn(spec.turn, at)
         level = memory.level
-        if spec.turn[0] == 0 and at:  # what stood in the last tick, whether we moved or not
+        if spec.turn[0] == 0 and at:  # the level in force in the last tick, whether we moved or not
             level = self.level_of(spec, observation, spec.read(observation, "own_ask"))
         if self.payoffs is not None:
             self._correct_all(spec, observation, memory, at)
@@ -210,8 +210,8 @@ class QLearning(Levels):
                 memory.best,
                 memory.row,
                 level,
-                memory.gain,
-                memory.power,
+                memory.discounted_return,
+                memory.discount,
                 memory.changed,
                 np.ascontiguousarray(self.profit(spec, observation, reward)),
                 rows,
@@ -222,7 +222,7 @@ class QLearning(Levels):
             )
         if turn and (memory.best[rows] < 0).any():
             uniforms = draws.uniforms("try", 2 * rows.shape[1])[:, 1::2]
-            settle_rows(memory.q, memory.best, rows, uniforms, memory.changed, at)
+            break_ties(memory.q, memory.best, rows, uniforms, memory.changed, at)
         return memory._replace(now=now, observed_at=memory.clock)
 
     def _begun(
@@ -242,7 +242,7 @@ class QLearning(Levels):
     ) -> None:
         """Synchronous learning: every level, by what it would have earned against what rivals did.
 
-        For [H = 1] heads without states; the row of each market is the market's number.
+        For [C = 1] choices without states; the row of each market is the market's number.
         """
         if at == 0:
             return
@@ -279,14 +279,14 @@ class QLearning(Levels):
         tries = draws.block_uniforms("explore", rows.shape[1]) < memory.epsilon[0]
         level = np.where(tries, uniform_choice(uniforms[:, ::2], self.grid.size), greedy)
         fresh = np.zeros(rows.shape)
-        after = after._replace(row=rows, level=level, gain=fresh, power=fresh + 1.0)
+        after = after._replace(row=rows, level=level, discounted_return=fresh, discount=fresh + 1.0)
         return self.priced(spec, observation, level), after
 
     def _greedy(self, memory: QMemory, rows: IntArray, uniforms: Array) -> IntArray:
-        """[B, H] the best level in the situation; one of several at random."""
+        """[B, C] the best level in the situation; one of several at random."""
         best = memory.best[rows].astype(np.int64)
         for b, h in np.argwhere(best < 0):
-            best[b, h] = settled(memory.q, rows[b, h], uniforms[b, h])
+            best[b, h] = break_tie(memory.q, rows[b, h], uniforms[b, h])
         return best
 
     def propensity(
@@ -316,7 +316,7 @@ def greedy_levels(q: Array) -> IntArray:
 
 @inlined
 def value(q, best, row):  # type: ignore[no-untyped-def]
-    """What the best level of a row is worth."""
+    """The value of the best level of a row."""
     r = np.uint64(row)
     level = best[r]
     if level >= 0:
@@ -333,10 +333,10 @@ def rank(q, best, row):  # type: ignore[no-untyped-def]
     r = np.uint64(row)
     top, found = q[r, 0], 0
     for a in range(1, q.shape[1]):
-        worth = q[r, np.uint64(a)]
-        if worth > top:
-            top, found = worth, a
-        elif worth == top:
+        entry = q[r, np.uint64(a)]
+        if entry > top:
+            top, found = entry, a
+        elif entry == top:
             found = -1
     best[r] = found
 
@@ -364,7 +364,7 @@ def correct(q, best, row, level, target, alpha):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def settled(q, row, uniform):  # type: ignore[no-untyped-def]
+def break_tie(q, row, uniform):  # type: ignore[no-untyped-def]
     """One of the best levels of a row, each with equal chance."""
     top, ties = q[row, 0], 1
     for a in range(1, q.shape[1]):
@@ -386,28 +386,28 @@ def settled(q, row, uniform):  # type: ignore[no-untyped-def]
 
 @kernel
 def add_rewards(  # type: ignore[no-untyped-def]
-    q, best, row, level, gain, power, changed, reward, rows, turn, alpha, delta, at
+    q, best, row, level, discounted_return, discount, changed, reward, rows, turn, alpha, delta, at
 ):
-    """Add up rewards [B, H]; whoever is on the move corrects its last move's entry."""
+    """Add up rewards [B, C]; whoever is on the move corrects its last move's entry."""
     for b in range(row.shape[0]):
         for h in range(row.shape[1]):
             if row[b, h] < 0:
                 continue
-            gain[b, h] += power[b, h] * reward[b, h]
-            power[b, h] *= delta
+            discounted_return[b, h] += discount[b, h] * reward[b, h]
+            discount[b, h] *= delta
             if turn:
-                target = gain[b, h] + power[b, h] * value(q, best, rows[b, h])
+                target = discounted_return[b, h] + discount[b, h] * value(q, best, rows[b, h])
                 if correct(q, best, row[b, h], level[b, h], target, alpha):
                     changed[b, h] = at
 
 
 @kernel
-def settle_rows(q, best, rows, uniforms, changed, at):  # type: ignore[no-untyped-def]
+def break_ties(q, best, rows, uniforms, changed, at):  # type: ignore[no-untyped-def]
     """Break ties in the situations met."""
     for b in range(rows.shape[0]):
         for h in range(rows.shape[1]):
             if best[rows[b, h]] < 0:
-                best[rows[b, h]] = settled(q, rows[b, h], uniforms[b, h])
+                best[rows[b, h]] = break_tie(q, rows[b, h], uniforms[b, h])
                 changed[b, h] = at
 
 

@@ -4,7 +4,7 @@ On-policy temporal differences (Rummery and Niranjan 1994; Sutton and Barto 2018
 
     Q(s, a) <- (1 - alpha) Q(s, a) + alpha (r + delta Q(s', a')),
 
-where a' is the level really chosen in s'. Q-learning has the best level's worth in its place.
+where a' is the level really chosen in s'. Q-learning has the best level's value in its place.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from mos_agents.learners.base import (
     check_exploration,
     check_initial,
     check_rate,
+    decaying,
     explored,
-    falling,
     first_values,
 )
 from mos_agents.market.printing import short_repr
@@ -38,13 +38,13 @@ from mos_agents.policies.base import check_number, register
 
 @short_repr
 class SarsaTables(NamedTuple):
-    """Worths, and the move that still waits for the one after it: none where row is -1."""
+    """Values, and the move that still waits for the one after it: none where row is -1."""
 
-    q: Array  # [B H S, m]
-    row: IntArray  # [B H]
-    level: IntArray  # [B H]
-    gain: Array  # [B H]
-    power: Array  # [B H]
+    q: Array  # [B C S, m]
+    row: IntArray  # [B C]
+    level: IntArray  # [B C]
+    discounted_return: Array  # [B C]
+    discount: Array  # [B C]
 
 
 @register("sarsa")
@@ -92,10 +92,10 @@ class Sarsa(Learner):
     def clocks(self) -> Clocks:
         return Clocks(self.discount_per, self.explore_per)
 
-    def tables(self, batch: int, heads: int, states: int) -> SarsaTables:
-        q = first_values(self.initial, batch * heads * states, self.grid.size)
-        none = np.full(batch * heads, -1, np.int64)
-        money = np.zeros(batch * heads)
+    def tables(self, batch: int, choices: int, states: int) -> SarsaTables:
+        q = first_values(self.initial, batch * choices * states, self.grid.size)
+        none = np.full(batch * choices, -1, np.int64)
+        money = np.zeros(batch * choices)
         return SarsaTables(q, none, none.copy(), money, money.copy())
 
     def learn(
@@ -106,28 +106,31 @@ class Sarsa(Learner):
         memory: Memory,
         draws: Draws,
     ) -> Memory:
-        stood = self.stood(spec, observation, memory)
-        self._correct_waiting(memory.tables, memory.row.ravel(), stood.ravel())
+        in_force = self.level_in_force(spec, observation, memory)
+        self._correct_waiting(memory.tables, memory.row.ravel(), in_force.ravel())
         return super().learn(spec, observation, reward, memory, draws)
 
     def _correct_waiting(self, tables: SarsaTables, row: IntArray, level: IntArray) -> None:
-        """Correct the moves that waited, now that the next ones [B H] are known."""
+        """Correct the moves that waited, now that the next ones [B C] are known."""
         waits = tables.row >= 0
         at = tables.row[waits], tables.level[waits]
         follows = tables.q[row[waits], level[waits]]
-        target = tables.gain[waits] + tables.power[waits] * follows
+        target = tables.discounted_return[waits] + tables.discount[waits] * follows
         tables.q[at] = (1.0 - self.alpha) * tables.q[at] + self.alpha * target
         tables.row[:] = -1
 
     def correct(self, tables: SarsaTables, moves: Moves) -> None:
         """Let the moves wait for the ones after them."""
-        head = moves.row // (len(tables.q) // tables.row.size)
-        tables.row[head], tables.level[head] = moves.row, moves.level
-        tables.gain[head], tables.power[head] = moves.gain, moves.power
+        choice = moves.row // (len(tables.q) // tables.row.size)
+        tables.row[choice], tables.level[choice] = moves.row, moves.level
+        tables.discounted_return[choice], tables.discount[choice] = (
+            moves.discounted_return,
+            moves.discount,
+        )
 
     def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
-        epsilon = falling(self.epsilon, self.beta, self.epsilon_floor, at)
-        return explored(self.settled(tables, rows), epsilon)
+        epsilon = decaying(self.epsilon, self.beta, self.epsilon_floor, at)
+        return explored(self.strategy(tables, rows), epsilon)
 
-    def settled(self, tables: Any, rows: IntArray) -> Array:
+    def strategy(self, tables: Any, rows: IntArray) -> Array:
         return best_of(tables.q[rows])

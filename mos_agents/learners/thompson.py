@@ -30,8 +30,8 @@ NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 @short_repr
 class Sums(NamedTuple):
-    total: Array  # [B H S, m] rewards per tick, summed over moves
-    trials: IntArray  # [B H S, m] moves
+    total: Array  # [B C S, m] rewards per tick, summed over moves
+    trials: IntArray  # [B C S, m] moves
 
 
 @register("thompson")
@@ -43,7 +43,7 @@ class Thompson(Learner):
     prior_mean: mean of the belief about every level before it is tried, in money.
     prior_sd: standard deviation of that belief, in money, > 0.
 
-    The reward of a move is the mean per tick while it stood, and counts as one observation. If it
+    The reward of a move is the mean per tick it was in force, and counts as one observation. If it
     `sees` anything, every situation has a bandit of its own.
     """
 
@@ -60,8 +60,8 @@ class Thompson(Learner):
             if getattr(self, name) == 0.0:
                 raise InputError(f"{self.kind}.{name}=0 must be > 0: nothing would be uncertain")
 
-    def tables(self, batch: int, heads: int, states: int) -> Sums:
-        shape = batch * heads * states, self.grid.size
+    def tables(self, batch: int, choices: int, states: int) -> Sums:
+        shape = batch * choices * states, self.grid.size
         return Sums(np.zeros(shape), np.zeros(shape, np.int64))
 
     def correct(self, tables: Sums, moves: Moves) -> None:
@@ -70,7 +70,7 @@ class Thompson(Learner):
         tables.trials[at] += 1
 
     def belief(self, tables: Sums, rows: IntArray) -> tuple[Array, Array]:
-        """[B, H, m] mean and standard deviation of what each level is believed to earn."""
+        """[B, C, m] mean and standard deviation of what each level is believed to earn."""
         prior, known = self.prior_sd**-2, self.noise**-2
         precision = prior + known * tables.trials[rows]
         mean = (self.prior_mean * prior + tables.total[rows] * known) / precision
@@ -87,7 +87,7 @@ class Thompson(Learner):
         flat = zip(mean.reshape(-1, self.grid.size), sd.reshape(-1, self.grid.size), strict=True)
         return np.array([greatest(m, s) for m, s in flat]).reshape(mean.shape)
 
-    def settled(self, tables: Any, rows: IntArray) -> Array:
+    def strategy(self, tables: Any, rows: IntArray) -> Array:
         return best_of(self.belief(tables, rows)[0])
 
 

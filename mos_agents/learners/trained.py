@@ -31,8 +31,8 @@ class TrainedNetwork:
     packed: its bytes as text, in place of a path: so a network travels to a machine that does not
         share the disk; in Python, `TrainedNetwork.of(network)` writes it. A policy
         that is pickled always goes so.
-    explore: False plays the likeliest level, the best worth or the mean; True draws as in training.
-    epsilon: chance of any level at a tick where a network of worths explores, in [0, 1].
+    explore: False plays the likeliest level, the best value or the mean; True draws as in training.
+    epsilon: chance of any level at a tick where a network of values explores, in [0, 1].
 
     A network is refused for any participant that does not see and decide what it was trained for.
     """

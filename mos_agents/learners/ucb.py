@@ -23,8 +23,8 @@ from mos_agents.policies.base import check_number, register
 
 @short_repr
 class Trials(NamedTuple):
-    mean: Array  # [B H S, m] scaled reward per tick of each level
-    trials: IntArray  # [B H S, m] moves it stands on
+    mean: Array  # [B C S, m] scaled reward per tick of each level
+    trials: IntArray  # [B C S, m] moves it stands on
 
 
 @register("ucb1")
@@ -37,7 +37,7 @@ class UCB1(Learner):
         what lies beyond counts as the bound.
     confidence: the 2 of the formula: how much a level is tried for being little known, >= 0.
 
-    The reward of a move is the mean per tick while it stood. Levels not yet tried, and others that
+    The reward of a move is the mean per tick it was in force. Levels not yet tried, and others that
     are as good, are drawn with equal chance. If it `sees` anything, every situation has a bandit
     of its own.
     """
@@ -52,8 +52,8 @@ class UCB1(Learner):
         check_rewards(self)
         check_number(self, "confidence", 0.0)
 
-    def tables(self, batch: int, heads: int, states: int) -> Trials:
-        shape = batch * heads * states, self.grid.size
+    def tables(self, batch: int, choices: int, states: int) -> Trials:
+        shape = batch * choices * states, self.grid.size
         return Trials(np.zeros(shape), np.zeros(shape, np.int64))
 
     def correct(self, tables: Trials, moves: Moves) -> None:
@@ -63,7 +63,7 @@ class UCB1(Learner):
         tables.mean[at] += (reward - tables.mean[at]) / tables.trials[at]
 
     def index(self, tables: Trials, rows: IntArray) -> Array:
-        """[B, H, m] the upper confidence bounds; infinite where a level was never tried."""
+        """[B, C, m] the upper confidence bounds; infinite where a level was never tried."""
         count = tables.trials[rows]
         trials = np.maximum(count.sum(axis=-1, keepdims=True), 1)
         width = np.sqrt(self.confidence * np.log(trials) / np.maximum(count, 1))
@@ -72,7 +72,7 @@ class UCB1(Learner):
     def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
         return best_of(self.index(tables, rows))
 
-    def settled(self, tables: Any, rows: IntArray) -> Array:
+    def strategy(self, tables: Any, rows: IntArray) -> Array:
         # What was never tried is nobody's best; where nothing was, all levels are alike.
         tried = tables.trials[rows] > 0
         return best_of(np.where(tried, tables.mean[rows], -1.0))

@@ -1,7 +1,7 @@
 """WoLF-PHC: a seller with a mixed strategy, who learns fast while losing and slowly while winning.
 
 Bowling and Veloso (Artificial Intelligence 136, 2002), "Win or Learn Fast" policy hill-climbing:
-beside the worths Q, kept as in Q-learning, each situation has a strategy pi and the average of the
+beside the values Q, kept as in Q-learning, each situation has a strategy pi and the average of the
 strategies so far. After each move pi climbs towards the best level, by `win` in all where it earns
 more than the average strategy would, and by `lose` where it does not.
 """
@@ -22,8 +22,8 @@ from mos_agents.learners.base import (
     check_exploration,
     check_initial,
     check_rate,
+    decaying,
     explored,
-    falling,
     first_values,
 )
 from mos_agents.market.printing import short_repr
@@ -33,10 +33,10 @@ from mos_agents.policies.base import check_number, register
 
 @short_repr
 class Strategies(NamedTuple):
-    q: Array  # [B H S, m] what each level is worth
-    now: Array  # [B H S, m] pi, the chance of each level
-    average: Array  # [B H S, m] the mean of the strategies so far
-    visits: IntArray  # [B H S] moves made there
+    q: Array  # [B C S, m] value of each level
+    now: Array  # [B C S, m] pi, the chance of each level
+    average: Array  # [B C S, m] the mean of the strategies so far
+    visits: IntArray  # [B C S] moves made there
 
 
 @register("wolf_phc")
@@ -92,34 +92,34 @@ class WolfPHC(Learner):
     def clocks(self) -> Clocks:
         return Clocks(self.discount_per, self.explore_per)
 
-    def tables(self, batch: int, heads: int, states: int) -> Strategies:
-        rows, count = batch * heads * states, self.grid.size
+    def tables(self, batch: int, choices: int, states: int) -> Strategies:
+        rows, count = batch * choices * states, self.grid.size
         alike = np.full((rows, count), 1.0 / count)
         q = first_values(self.initial, rows, count)
         return Strategies(q, alike, alike.copy(), np.zeros(rows, np.int64))
 
     def correct(self, tables: Strategies, moves: Moves) -> None:
         q, row, at = tables.q, moves.row, (moves.row, moves.level)
-        target = moves.gain + moves.power * q[moves.after].max(axis=1)
+        target = moves.discounted_return + moves.discount * q[moves.after].max(axis=1)
         q[at] = (1.0 - self.alpha) * q[at] + self.alpha * target
-        worth, now = q[row], tables.now[row]
+        values, now = q[row], tables.now[row]
         tables.visits[row] += 1
         average = tables.average[row]
         average += (now - average) / tables.visits[row, None]
         tables.average[row] = average
-        winning = (now * worth).sum(axis=1) > (average * worth).sum(axis=1)
+        winning = (now * values).sum(axis=1) > (average * values).sum(axis=1)
         step = np.where(winning, self.win, self.lose)[:, None]
-        best = worth.argmax(axis=1)
-        given = np.minimum(now, step / (worth.shape[1] - 1))
+        best = values.argmax(axis=1)
+        given = np.minimum(now, step / (values.shape[1] - 1))
         given[np.arange(row.size), best] = 0.0
         now -= given
         now[np.arange(row.size), best] += given.sum(axis=1)
         tables.now[row] = now
 
     def chances(self, tables: Any, rows: IntArray, at: float) -> Array:
-        epsilon = falling(self.epsilon, self.beta, self.epsilon_floor, at)
-        return explored(self.settled(tables, rows), epsilon)
+        epsilon = decaying(self.epsilon, self.beta, self.epsilon_floor, at)
+        return explored(self.strategy(tables, rows), epsilon)
 
-    def settled(self, tables: Any, rows: IntArray) -> Array:
+    def strategy(self, tables: Any, rows: IntArray) -> Array:
         now = tables.now[rows]
         return now / now.cumsum(axis=-1)[..., -1:]  # small errors do not add up to another chance

@@ -15,7 +15,7 @@ from mos_agents.market.types import Array, InputError, IntArray, Layout
 class Catalogue:
     """One number a listing, [L] each, in the layout's order.
 
-    cost: money per unit to supply it (for a bidder, the worth of a unit).
+    cost: money per unit to supply it (for a bidder, the value of a unit).
     reference_price: what buyers hold for normal; for traded assets, the opening mid price.
     quality: enters the utility of demand models that use it.
     stock: opening units; infinity means made to order, never held.

@@ -79,7 +79,7 @@ class Book:
     tape_noise: relative error of the rivals' prices seen, drawn anew for each observer and tick,
         >= 0.
     show_rivals: False hides the tape altogether.
-    show_cost: False hides the own unit cost (or private worth).
+    show_cost: False hides the own unit cost (or private value).
     show_cash, show_clock: False hides the own cash, and the share of the horizon that has passed:
         where a game is thought of as without end, a learner should not act upon either.
     relative: asks, bids and the cost are told as distances from the instrument's reference price
@@ -163,7 +163,7 @@ class Book:
         if self.show_cost:
             add(
                 "cost",
-                "own unit cost (a bidder's worth of the item)",
+                "own unit cost (a bidder's value of the item)",
                 money,
                 0,
                 inf,

@@ -22,7 +22,7 @@ class Ledger:
     """Double-entry books of every participant and of the outside world.
 
     Where the catalogue's stock is infinite, nothing is held: units sold are sourced at cost, and
-    units bought are used at once for their worth. Otherwise inventory moves with the trades.
+    units bought are used at once for their value. Otherwise inventory moves with the trades.
 
     limit: largest inventory of a listing that bids may build up, whatever is supplied, in units;
         with `short`, also the largest short position, > 0.

@@ -409,7 +409,7 @@ class SealedBid(HouseRules):
 
     low: lowest bid, in money, >= 0 and < high; None is 0.
     high: highest bid, in money, > 0; None is twenty times the larger of the item's reference price
-        and its worth to the bidder.
+        and its value to the bidder.
     """
 
     low: float | None = None
@@ -433,7 +433,7 @@ class SealedBid(HouseRules):
                 "high",
                 self.high,
                 known.cost_high > self.high,
-                "below the worth to a bidder",
+                "below the value to a bidder",
                 known.cost_high,
             )
         super().fits(market)

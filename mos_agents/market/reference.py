@@ -183,7 +183,7 @@ class JumpDiffusion:
 @dataclass(frozen=True)
 @within_floats
 class UniformDraw:
-    """Drawn anew at every tick, uniform in [low, high]: the private worth of an auctioned item.
+    """Drawn anew at every tick, uniform in [low, high]: the private value of an auctioned item.
 
     low: least level that is drawn, >= 0.
     high: greatest level that is drawn, >= 0 and at least low.
@@ -295,7 +295,7 @@ class Fundamentals:
     """What moves by itself: a process each for reference prices, costs and outside demand.
 
     price: process of the reference or mid prices, one a instrument.
-    cost: process of the unit costs (a bidder's worths), one a listing.
+    cost: process of the unit costs (a bidder's values), one a listing.
     demand: process of the factor on outside demand, one a choice group.
     """
 

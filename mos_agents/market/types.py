@@ -103,7 +103,7 @@ class State(NamedTuple):
     quotes: Quotes
     positions: Positions
     reference: Array  # [B, K] fundamental or mid price
-    cost: Array  # [B, L] unit cost to a seller; to a bidder, the private worth of a unit
+    cost: Array  # [B, L] unit cost to a seller; to a bidder, the private value of a unit
     demand_scale: Array  # [B, G] multiplies outside demand
     excitation: Array  # [B, G, 2] arrivals' self-excitation above the base rate (Hawkes)
     pnl_moments: Array  # [B, N, 2] running mean and variance of the PnL per tick

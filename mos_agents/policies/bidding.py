@@ -1,6 +1,6 @@
-"""How bidders bid in a sealed-bid auction: their worth, less than it, or at random.
+"""How bidders bid in a sealed-bid auction: their value, less than it, or at random.
 
-A bidder's worth of the item is what its observation calls `cost`.
+A bidder's value of the item is what its observation calls `cost`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mos_agents.policies.base import Deterministic, check_fits, check_number, qu
 @register("truthful")
 @dataclass(frozen=True)
 class Truthful(Deterministic):
-    """Bids what the item is worth: dominant in second-price auctions (Vickrey 1961)."""
+    """Bids the value of the item: dominant in second-price auctions (Vickrey 1961)."""
 
     def start(self, spec: ParticipantSpec, batch: int) -> Any:
         check_fits(self, spec, "bid", "cost")
@@ -31,10 +31,10 @@ class Truthful(Deterministic):
 @register("shaded")
 @dataclass(frozen=True)
 class Shaded(Deterministic):
-    """The symmetric equilibrium of the first-price auction with uniform worths from 0 up.
+    """The symmetric equilibrium of the first-price auction with uniform values from 0 up.
 
-    With n bidders and reserve r, a worth v >= r bids v (n - 1)/n + r^n / (n v^(n - 1))
-    (Riley and Samuelson 1981); below the reserve it bids its worth and does not win.
+    With n bidders and reserve r, a value v >= r bids v (n - 1)/n + r^n / (n v^(n - 1))
+    (Riley and Samuelson 1981); below the reserve it bids its value and does not win.
 
     bidders: how many bid, this one included; None counts those of its market, item by item, >= 1.
     reserve: least bid that can win, in money, >= 0.
@@ -53,12 +53,12 @@ class Shaded(Deterministic):
         check_fits(self, spec, "bid", "cost")
 
     def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
-        worth = spec.read(observation, "cost")
+        value = spec.read(observation, "cost")
         n = self._bidders(spec)
-        above = np.maximum(worth, max(self.reserve, 1e-300))
+        above = np.maximum(value, max(self.reserve, 1e-300))
         # r (r/v)^(n-1) and not r^n / v^(n-1): the powers alone overflow with many bidders.
         bid = above * (n - 1) / n + self.reserve * (self.reserve / above) ** (n - 1) / n
-        return quoted(spec, np.where(worth < self.reserve, worth, np.minimum(bid, worth)))
+        return quoted(spec, np.where(value < self.reserve, value, np.minimum(bid, value)))
 
     def _bidders(self, spec: ParticipantSpec) -> Array:
         if self.bidders is not None:
@@ -70,10 +70,10 @@ class Shaded(Deterministic):
 @register("random_bid")
 @dataclass(frozen=True)
 class RandomBid:
-    """Bids a share of the worth drawn at random, item by item.
+    """Bids a share of the value drawn at random, item by item.
 
-    low: least share of the worth that is bid, >= 0 and < high.
-    high: greatest share of the worth that is bid, > 0.
+    low: least share of the value that is bid, >= 0 and < high.
+    high: greatest share of the value that is bid, > 0.
     """
 
     kind: ClassVar[str]
@@ -103,7 +103,7 @@ class RandomBid:
     ) -> Array:
         low, high = self._range(spec, observation)
         bid = action[:, :, 0]
-        # A range without width (worth nothing) is a certain bid, not a density.
+        # A range without width (a value of 0) is a certain bid, not a density.
         point = high == low
         density = np.where(point, 1.0, 1.0 / np.where(point, 1.0, high - low))
         possible = np.where(point, bid == low, (bid >= low) & (bid <= high)).all(axis=1)
@@ -112,6 +112,6 @@ class RandomBid:
         return np.where(possible, density.prod(axis=1), 0.0)
 
     def _range(self, spec: ParticipantSpec, observation: Array) -> tuple[Array, Array]:
-        worth = spec.read(observation, "cost")
+        value = spec.read(observation, "cost")
         floor, ceiling = spec.low[:, 0], spec.high[:, 0]
-        return np.clip(self.low * worth, floor, ceiling), np.clip(self.high * worth, floor, ceiling)
+        return np.clip(self.low * value, floor, ceiling), np.clip(self.high * value, floor, ceiling)

@@ -37,7 +37,7 @@ def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
 
 
 def shading(data: Data, points: int) -> Picture:
-    """Bids against worths, bidder by bidder."""
+    """Bids against values, bidder by bidder."""
     shown = data.named[:6]
     columns = min(len(shown), 3)
     rows = -(-len(shown) // columns)
@@ -68,24 +68,24 @@ def shading(data: Data, points: int) -> Picture:
         axes.set_xlim(0, top * 1.02)
         axes.set_ylim(0, top * 1.02)
     for axes in grid[-1]:
-        axes.set_xlabel("worth to the bidder", labelpad=1)
+        axes.set_xlabel("value to the bidder", labelpad=1)
     for axes in grid[:, 0]:
         axes.set_ylabel("bid")
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     return Picture(
         "shading",
-        "Bids against worths",
+        "Bids against values",
         "Each dot is a bid"
         + (" in the first market" if data.run.facts["markets"] > 1 else "")
-        + "; filled ones won. On the dashed line a bid equals the worth and winning earns nothing; "
+        + "; filled ones won. On the dashed line a bid equals the value and winning earns nothing; "
         "the distance below it is the shading.",
-        style.svg(figure, "shading", "Bids against worths per bidder"),
+        style.svg(figure, "shading", "Bids against values per bidder"),
         True,
         (
             ("won", style.INK, "dots"),
             ("lost", style.INK, "ring"),
-            ("bid = worth", style.SOFT, "dash"),
+            ("bid = value", style.SOFT, "dash"),
         ),
     )
 
@@ -103,7 +103,7 @@ def paid(data: Data, points: int) -> Picture:
     marks = [
         ("price paid", style.REST, "dots"),
         (f"mean over {window} ticks", style.INK, "line"),
-        ("highest worth", style.SOFT, "dash"),
+        ("highest value", style.SOFT, "dash"),
     ]
     reserve = data.run.facts["market"].get("reserve") or 0.0
     if reserve > 0:
@@ -114,7 +114,7 @@ def paid(data: Data, points: int) -> Picture:
     return Picture(
         "paid",
         "Prices paid",
-        "The price of each item sold, its moving mean, and the mean of the highest worth among the "
+        "The price of each item sold, its moving mean, and the mean of the highest value among the "
         "bidders: the seller's most."
         + (f" Dots are every {ordinal(size)} recorded tick." if size > 1 else ""),
         style.svg(figure, "paid", "Prices paid over time"),
@@ -124,7 +124,7 @@ def paid(data: Data, points: int) -> Picture:
 
 
 def surplus(data: Data) -> Picture:
-    """Who got the worth of the items sold."""
+    """Who got the value of the items sold."""
     revenue, kept, fees, wasted = division(data)
     figure, grid = style.canvas(style.HALF, 3.3)
     axes = grid[0, 0]
@@ -158,7 +158,7 @@ def surplus(data: Data) -> Picture:
     return Picture(
         "surplus",
         "Who got the surplus",
-        "The highest worths of the items sold, divided: what the seller was paid, what each bidder "
+        "The highest values of the items sold, divided: what the seller was paid, what each bidder "
         "kept, and what was wasted because the item went to somebody who valued it less.",
         style.svg(figure, "surplus", "Division of the surplus"),
         False,

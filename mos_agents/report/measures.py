@@ -83,7 +83,7 @@ def bids_of(data: Data) -> Array:
 
 
 def paid_per_unit(data: Data) -> tuple[Array, Array, Array]:
-    """[T] price paid, the winner's worth and the highest worth, per unit sold in market 0."""
+    """[T] price paid, the winner's value and the highest value, per unit sold in market 0."""
     units = data.listings["bought"]
     sold = units.sum(axis=(1, 2))
     price = (units * data.listings["bought_price"]).sum(axis=(1, 2))
@@ -101,7 +101,7 @@ def paid_per_unit(data: Data) -> tuple[Array, Array, Array]:
 
 
 def division(data: Data) -> tuple[float, float, float, float]:
-    """Sums per recorded market: the seller's revenue, what the winners kept of their items' worth,
+    """Sums per recorded market: the seller's revenue, what the winners kept of their items' value,
     the fees that they paid, and what was wasted."""
     price, worth, best = paid_per_unit(data)
     sold = data.listings["bought"].sum(axis=(1, 2)) / data.R

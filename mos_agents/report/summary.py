@@ -281,7 +281,7 @@ def auction_headline(data: Data) -> tuple[str, ...]:
         f"An item sold for {number(float(np.nanmean(price)))} on average."
         if np.isfinite(price).any()
         else "No item was sold.",
-        f"Of the worth of the items sold the seller received {percent(revenue / whole)}, the "
+        f"Of the value of the items sold the seller received {percent(revenue / whole)}, the "
         f"bidders kept {percent(kept / whole)}, {charged}and {percent(wasted / whole)} was wasted "
         "on winners who did not value the item most.",
     )
@@ -325,7 +325,7 @@ def auction_table(data: Data) -> Table:
         "share of items",
         "paid",
         "mean price paid",
-        "bid over worth",
+        "bid over value",
         "bids refused",
     )
     note = f"Sums over all ticks{_per_market(data)}"
@@ -353,7 +353,7 @@ KINDS: dict[str, tuple[Words, Words, Callable[[Data], Table], tuple[str, ...]]] 
         auction_headline,
         auction_details,
         auction_table,
-        ("bidder", "surplus", "share of items", "mean price paid", "bid over worth"),
+        ("bidder", "surplus", "share of items", "mean price paid", "bid over value"),
     ),
 }
 """By how participants quote: headline, details, table, and its columns on a terminal."""

@@ -158,7 +158,7 @@ class Drawn(Strict):
 class Same(Strict):
     """Every listing alike: assets that open at the same mid price, symmetric firms.
 
-    cost: unit cost, in money (a bidder's worth), >= 0.
+    cost: unit cost, in money (a bidder's value), >= 0.
     reference_price: what buyers hold for normal, or the opening mid price, in money, > 0.
     quality: quality, for demand models that use it.
     stock: opening units of each listing; .inf is made to order, >= 0.

@@ -143,9 +143,9 @@ def _settings(assignment: TrainingAssignment) -> dict[str, Any]:
     whole = plan.ticks * plan.markets * max(1, plan.workers)
     if plan.algo == "ppo":
         # It falls in a line: what is learnt last is not blurred by steps of the first size.
-        falling = [[0, lr], [whole * plan.iterations, 0.1 * lr]]
+        decaying = [[0, lr], [whole * plan.iterations, 0.1 * lr]]
         return {
-            "lr": falling,
+            "lr": decaying,
             "train_batch_size": whole,
             "minibatch_size": min(whole, max(512, whole // 8)),
             "num_epochs": 10,

@@ -19,7 +19,7 @@ def exported(
 ) -> Network:
     """The network of a policy's RLModule: the same outputs, up to rounding in 32 bits.
 
-    DQN's worths are those of its advantage stream, which ranks levels as the whole does.
+    DQN's values are those of its advantage stream, which ranks levels as the whole does.
     """
     module = module.unwrapped()
     log_std = None

@@ -54,7 +54,7 @@ def joined(spec: ParticipantSpec, policy: Any, parts: Sequence[Any]) -> Any:
         ours = [part[name] for part in arrays]
         if name.rpartition(".")[2] == "row":  # points into the table, which is longer now
             learner = innermost(policy)
-            length = learner.heads(spec) * learner.states(spec)
+            length = learner.choices(spec) * learner.states(spec)
             ours = _moved(ours, each[name], length)
         whole[name] = np.concatenate(ours)
     return filled(parts[0], whole)

@@ -120,7 +120,7 @@ class PPOFromArrays(_FromArrays, PPOTorchLearner):  # type: ignore[misc]
         }
 
     def values(self, name: str, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[T + 1, R] the critic's worth of observations [T + 1, R, D]."""
+        """[T + 1, R] the critic's values of observations [T + 1, R, D]."""
         rows = torch.tensor(observations.reshape(-1, observations.shape[-1])).to(self._device)
         with torch.no_grad():
             found = self.module[name].unwrapped().compute_values({"obs": rows})
@@ -187,12 +187,12 @@ def estimated_in_turn(
     earned, ticks, sight = until_next(rewards, own, gamma)
     discount = (gamma**ticks).astype(rewards.dtype)
     advantages, over = np.zeros_like(rewards), own & sight
-    worth, last = np.zeros_like(rewards[0]), np.zeros_like(rewards[0])
+    value, last = np.zeros_like(rewards[0]), np.zeros_like(rewards[0])
     for t in range(len(rewards) - 1, -1, -1):
-        delta = earned[t] + discount[t] * worth - values[t]
+        delta = earned[t] + discount[t] * value - values[t]
         found = np.where(over[t], delta + discount[t] * lambda_ * last, 0.0).astype(rewards.dtype)
         advantages[t] = found
-        worth, last = np.where(own[t], values[t], worth), np.where(own[t], found, last)
+        value, last = np.where(own[t], values[t], value), np.where(own[t], found, last)
     return advantages, over
 
 

@@ -56,7 +56,7 @@ def test_where_everybody_moves_at_every_tick_both_are_one(kind):
 
 
 def learnt(market, learner, ticks=400):
-    """[...] the first seller's table of worths after so many ticks."""
+    """[...] the first seller's table of values after so many ticks."""
     pool = ParticipantPool.of(market, everybody(market, learner), 0, 1)
     for _ in transitions(market, everybody(market, learner), seed=0, ticks=ticks, pool=pool):
         pass

@@ -153,7 +153,7 @@ def turn_levels(transitions, market, n):
 
 @every_kind
 def test_what_a_rival_keeps_to_itself_changes_nothing_for_a_learner(kind):
-    """The rival's cost and so its profit, cash and worths are others; its prices are the same."""
+    """The rival's cost and so its profit, cash and values are others; its prices are the same."""
 
     def against(cost):
         market = shop(sellers=2, products=2)
@@ -193,10 +193,10 @@ def test_a_spec_shows_a_learner_nothing_private_of_others(kind):
 
 
 def all_actions(policy, spec, observation):
-    """Every combination of the heads' levels, as actions [m^H, L_n, A] of one market."""
-    heads, count = policy.heads(spec), policy.grid.size
-    levels = np.stack(np.meshgrid(*[np.arange(count)] * heads, indexing="ij"), -1)
-    levels = levels.reshape(-1, heads)
+    """Every combination of the choices' levels, as actions [m^C, L_n, A] of one market."""
+    choices, count = policy.choices(spec), policy.grid.size
+    levels = np.stack(np.meshgrid(*[np.arange(count)] * choices, indexing="ij"), -1)
+    levels = levels.reshape(-1, choices)
     return policy.priced(spec, np.repeat(observation, len(levels), axis=0), levels)
 
 

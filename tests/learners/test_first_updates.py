@@ -248,7 +248,7 @@ RANDOM = duopoly(schedule=RandomMoves(0.5)).specs[0]
 
 
 def test_where_turns_are_not_known_the_level_that_stood_is_corrected():
-    """Level 1 was proposed, but level 0 stood and earned 4."""
+    """Level 1 was proposed, but level 0 was in force and earned 4."""
     policy = two_levels("boltzmann", alpha=0.5, delta=0.0)
     _, memory = lived(policy, [(0, 0, 0.6), (0, 4)], RANDOM)
     assert memory.tables.q[0] == pytest.approx([2.0, 0.0])

@@ -175,7 +175,7 @@ def test_who_follows_the_best_so_far_has_regret_against_that_adversary():
 
 
 def test_a_payoff_table_serves_every_head_and_is_read_at_the_rivals_level():
-    """Two products, the same table: each head's losses come from its own product's rival."""
+    """Two products, the same table: each choice's losses come from its own product's rival."""
     market = shop(sellers=2, products=2)
     table = ((0.0, 1.0, 2.0),) * 2 + ((2.0, 2.0, 2.0),)
     policy = learner(

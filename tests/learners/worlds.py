@@ -85,7 +85,7 @@ def market_of(policy, spec, memory, batch, m):
         shared = one[name].shape == whole[name].shape  # the clock
         parts[name] = array if shared else array[m * rows : (m + 1) * rows]
         if name.split(".")[-1] == "row":  # numbers of rows count from the first market's
-            before = m * policy.heads(spec) * policy.states(spec)
+            before = m * policy.choices(spec) * policy.states(spec)
             parts[name] = np.where(parts[name] < 0, parts[name], parts[name] - before)
     return filled(memory, parts)
 

@@ -445,7 +445,7 @@ def test_equal_bids_draw_lots():
 
 
 def test_bidding_the_truth_is_dominant_under_the_second_price():
-    """Whatever the rivals bid, no bid on the grid beats the own worth (Vickrey 1961)."""
+    """Whatever the rivals bid, no bid on the grid beats the own value (Vickrey 1961)."""
     rng = np.random.default_rng(7)
     worth, grid = 6.0, np.arange(0.0, 12.5, 0.5)
     rivals = rng.integers(0, 13, (200, 2)) + 0.25  # no ties with the own bid
@@ -460,7 +460,7 @@ def test_bidding_the_truth_is_dominant_under_the_second_price():
 
 
 def test_first_and_second_price_auctions_bring_the_same_revenue_in_equilibrium():
-    """Worths uniform on [0, 1], n bidders: bids v (n - 1) / n and v; revenue (n - 1) / (n + 1)."""
+    """Values uniform on [0, 1], n bidders: bids v (n - 1) / n and v; revenue (n - 1) / (n + 1)."""
     n, batch = 4, 40000
     worth = Streams.of(3, batch).at(0).uniforms("worth", n)
     revenue = {}

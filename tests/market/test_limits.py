@@ -300,7 +300,7 @@ def test_a_limit_is_held_against_the_whole_series_and_not_only_its_beginning():
     "cost", [UniformDraw(0.0, 150.0), Shock(at=3, factor=1.5), Replay(np.full(500, 101.0))]
 )
 def test_a_highest_bid_below_a_worth_that_is_known_to_come_is_refused(cost):
-    with pytest.raises(InputError, match=r"quotes.high=100 is below the worth to a bidder of item"):
+    with pytest.raises(InputError, match=r"quotes.high=100 is below the value to a bidder of item"):
         auction(reference=Fundamentals(cost=cost), quotes=SealedBid(high=100.0))
     market = auction(reference=Fundamentals(cost=cost), quotes=SealedBid())
     low, high = market.quotes.limits(market)

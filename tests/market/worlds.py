@@ -62,7 +62,7 @@ def makers(n: int = 3, k: int = 2, **parts: Any) -> Market:
 
 
 def auction(n: int = 4, k: int = 2, **parts: Any) -> Market:
-    """Bidders for single items; what they win is used at once for its private worth."""
+    """Bidders for single items; what they win is used at once for its private value."""
     layout = Layout.dense(
         [f"bidder_{i}" for i in range(n)], [f"item_{j}" for j in range(k)], ["bidder"] * n
     )

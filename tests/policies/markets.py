@@ -61,14 +61,14 @@ def dealers(makers: int = 2, assets: int = 1, ticks: int = 200, price=None, **pa
 
 
 class Redrawn:
-    """Worths drawn anew each tick, uniform on [0, 1)."""
+    """Values drawn anew each tick, uniform on [0, 1)."""
 
     def step(self, levels, opening, tick, dt, draws, key):
         return draws.uniforms(key, levels.shape[1])
 
 
 def auction(bidders: int = 3, price: str = "first", reserve: float = 0.0, sized: bool = False):
-    """One item a tick, private worths uniform on [0, 1) (.5 before the first tick)."""
+    """One item a tick, private values uniform on [0, 1) (.5 before the first tick)."""
     names = [f"bidder_{i + 1}" for i in range(bidders)]
     layout = Layout.dense(names, ["item"], ["bidder"] * bidders)
     catalogue = Catalogue(

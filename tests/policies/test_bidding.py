@@ -8,8 +8,8 @@ from mos_agents.rollout import rollout
 from tests.policies.markets import auction, seen
 
 
-def bid(policy, worth, spec):
-    action, _ = policy.act(spec, seen(spec, cost=worth), policy.start(spec, 1), None)
+def bid(policy, value, spec):
+    action, _ = policy.act(spec, seen(spec, cost=value), policy.start(spec, 1), None)
     return float(action[0, 0, 0])
 
 
@@ -33,32 +33,32 @@ def test_shading_to_a_reserve():
 def test_a_shaded_bid_is_the_best_reply_to_shaded_bids(n, reserve):
     """Gain (v - b) P(all others bid less), over all bids b, when the others follow the policy."""
     spec, policy = auction(n).specs[0], make("shaded", reserve=reserve)
-    worths = np.linspace(0.0, 1.0, 4001)
-    observation = np.repeat(seen(spec), worths.size, axis=0)
-    observation[:, spec.where["cost"]] = worths[:, None]
+    values = np.linspace(0.0, 1.0, 4001)
+    observation = np.repeat(seen(spec), values.size, axis=0)
+    observation[:, spec.where["cost"]] = values[:, None]
     bids = policy.decide(spec, observation)[:, 0, 0]
-    for worth in (0.45, 0.7, 0.95):
-        own = bid(policy, worth, spec)
-        offers = np.linspace(reserve, worth, 2001)
-        wins = np.interp(offers, bids, worths) ** (n - 1)
-        best = ((worth - offers) * wins).max()
-        mine = (worth - own) * np.interp(own, bids, worths) ** (n - 1)
+    for value in (0.45, 0.7, 0.95):
+        own = bid(policy, value, spec)
+        offers = np.linspace(reserve, value, 2001)
+        wins = np.interp(offers, bids, values) ** (n - 1)
+        best = ((value - offers) * wins).max()
+        mine = (value - own) * np.interp(own, bids, values) ** (n - 1)
         assert mine == pytest.approx(best, rel=1e-3)
 
 
 def test_first_and_second_price_auctions_raise_the_same_revenue():
-    """Uniform worths, three bidders: (n - 1) / (n + 1) = 1/2 either way, and 2/3 x 3/4 = 1/2."""
+    """Uniform values, three bidders: (n - 1) / (n + 1) = 1/2 either way, and 2/3 x 3/4 = 1/2."""
     paid = {}
     for price, kind in (("first", "shaded"), ("second", "truthful")):
         market = auction(3, price)
         policies = dict.fromkeys(market.layout.participants, make(kind))
         run = rollout(market, policies, ticks=21, markets=2000, series=("bought", "bid", "reward"))
-        later = run.series["bought"][1:]  # worths are drawn from the second tick on
+        later = run.series["bought"][1:]  # values are drawn from the second tick on
         bids = run.series["bid"][1:]
         ranked = np.sort(bids, axis=2)
         paid[price] = ranked[..., -1 if price == "first" else -2].mean()
         assert (later.sum(axis=2) == 1.0).all()
-        # The winner keeps the rest of the highest worth, 3/4 on average.
+        # The winner keeps the rest of the highest value, 3/4 on average.
         gain = run.series["reward"][1:].sum(axis=2).mean()
         assert gain == pytest.approx(0.75 - 0.5, abs=0.005)
     assert paid["first"] == pytest.approx(0.5, abs=0.005)

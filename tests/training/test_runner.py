@@ -36,7 +36,7 @@ CASES = {
     "numbers": TWO,
     "levels": {**TWO, "actions": "discrete"},
     "shared": {**TWO, "sharing": "shared"},
-    "worths": {"algo": "dqn"},
+    "values": {"algo": "dqn"},
     "squashed": {"algo": "sac"},
 }
 

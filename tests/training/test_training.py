@@ -102,7 +102,7 @@ def test_the_network_that_comes_out_gives_the_outputs_of_the_module(case, on_clu
         best = session.algorithm.env_runner.choosers()["firm_1"].best(theirs)
     finally:
         session.close()
-    if plan.algo == "dqn":  # worths up to a constant
+    if plan.algo == "dqn":  # values up to a constant
         ours, theirs = (x - x.mean(axis=1, keepdims=True) for x in (ours, theirs))
     if not plan.discrete:
         placed = assignment.policies[0].placed(best)
