@@ -72,8 +72,8 @@ def parallel_env(
     settings: anything else of the scenario, by its path with __ for the dot:
         `parallel_env(execution__reserve=0.2)`.
     """
-    told = {"bidders": bidders, "items": items, **settings}
-    source = described("auction", scenario, told, parallel_env)
+    chosen = {"bidders": bidders, "items": items, **settings}
+    source = described("auction", scenario, chosen, parallel_env)
     return MarketEnv(
         source,
         agents,

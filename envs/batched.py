@@ -194,14 +194,14 @@ class BatchedMarket:
             done = np.ones(self.batch, np.bool_)
         else:
             done = np.full(self.batch, self._over)
-        told = BatchInfo(
+        batch_info = BatchInfo(
             _own(info.moved, self._own_numbers),
             _own(info.refused, self._own_numbers),
             _own(step.metrics, self._own_numbers),
             _own(info.executions.demand, self._own_listings) if self._reveal else None,
             last,
         )
-        return observation, reward, done, told
+        return observation, reward, done, batch_info
 
     def reward_terms(self) -> dict[str, Array]:
         """{metric: weight x metric [B, N]} of the last tick: the terms that sum to its rewards."""

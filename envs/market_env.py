@@ -207,7 +207,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         over = step.state.tick >= self.assignment.market.horizon
         if over:
             self.agents = []
-        observations, rewards, infos = self._told(step)
+        observations, rewards, infos = self._agent_results(step)
         if self.render_mode is not None:
             self._recent.append(step)
             if self.render_mode == "human":
@@ -301,7 +301,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
             return {name: row[columns].astype(np.float32) for name, columns, _, _ in self._views}
         return {name: row[columns].copy() for name, columns, _, _ in self._views}
 
-    def _told(self, step: Step) -> tuple[dict[str, NDArray[Any]], dict[str, float], Infos]:
+    def _agent_results(self, step: Step) -> tuple[dict[str, NDArray[Any]], dict[str, float], Infos]:
         """What every agent sees, earns and is told of a tick; in one pass, as it is the most that a
         step does besides the tick."""
         info, row = step.info, step.observation[0]

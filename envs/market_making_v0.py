@@ -77,8 +77,8 @@ def parallel_env(
     settings: anything else of the scenario, by its path with __ for the dot:
         `parallel_env(arrivals__mu=40.0)`.
     """
-    told = {"makers": makers, "assets": assets, **settings}
-    source = described("market_making", scenario, told, parallel_env)
+    chosen = {"makers": makers, "assets": assets, **settings}
+    source = described("market_making", scenario, chosen, parallel_env)
     return MarketEnv(
         source,
         agents,

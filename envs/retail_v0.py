@@ -73,8 +73,8 @@ def parallel_env(
     settings: anything else of the scenario, by its path with __ for the dot:
         `parallel_env(arrivals__sessions=50)`.
     """
-    told = {"firms": firms, "products": products, **settings}
-    source = described("retail", scenario, told, parallel_env)
+    chosen = {"firms": firms, "products": products, **settings}
+    source = described("retail", scenario, chosen, parallel_env)
     return MarketEnv(
         source,
         agents,

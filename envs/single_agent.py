@@ -71,8 +71,8 @@ class Choice:
         self.range: Gaussian | None = None
         discrete = settings["actions"] == "discrete"
         if discrete or unit:
-            told = (settings[name] for name in ("levels", "band", "grid"))
-            points = np.stack(price_grids(assignment.market, [self.spec], *told))
+            grid_settings = (settings[name] for name in ("levels", "band", "grid"))
+            points = np.stack(price_grids(assignment.market, [self.spec], *grid_settings))
             if discrete:
                 self.table = points
             else:
@@ -196,10 +196,10 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         one = SingleAgentEnv(source, agent, unit=unit, **settings)
         self.agent, self.num_envs, self.choice = agent, num_envs, one.choice
         self._dtype = one.observation_space.dtype
-        told = DEFAULTS | {"reveal": False} | settings
-        self._reveal = bool(told["reveal"])
-        del told["dtype"]  # of what is seen; the batch itself is in doubles
-        self.batched = BatchedMarket(source, num_envs, agents=[agent], auto_reset=True, **told)
+        arguments = DEFAULTS | {"reveal": False} | settings
+        self._reveal = bool(arguments["reveal"])
+        del arguments["dtype"]  # of what is seen; the batch itself is in doubles
+        self.batched = BatchedMarket(source, num_envs, agents=[agent], auto_reset=True, **arguments)
         self.single_observation_space = one.observation_space
         self.single_action_space = one.action_space
         self.observation_space = batch_space(one.observation_space, num_envs)
@@ -228,23 +228,23 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
         placed = np.asarray(self.choice.placed(actions, self.num_envs))
         if placed.size == np.prod(self.batched.action_shape):
             placed = placed.reshape(self.batched.action_shape)
-        seen, reward, done, told = self.batched.step(placed)
-        infos = self._infos(told)
-        if told.last_observation is not None:
-            last = {"final_obs": self._narrowed(told.last_observation), "final_info": infos}
+        seen, reward, done, batch_info = self.batched.step(placed)
+        infos = self._infos(batch_info)
+        if batch_info.last_observation is not None:
+            last = {"final_obs": self._narrowed(batch_info.last_observation), "final_info": infos}
             infos = self._first_infos() | _masked(last, self.num_envs)
         return self._narrowed(seen), reward[:, 0], np.zeros_like(done), done, infos
 
-    def _infos(self, told: BatchInfo) -> dict[str, Any]:
+    def _infos(self, batch_info: BatchInfo) -> dict[str, Any]:
         count = self.num_envs
         terms = {name: values[:, 0] for name, values in self.batched.reward_terms().items()}
         found: dict[str, Any] = {
-            "moved": np.full(count, told.moved[:, 0]),
-            "refused": REFUSALS_BY_NUMBER[told.refused[:, 0]],
+            "moved": np.full(count, batch_info.moved[:, 0]),
+            "refused": REFUSALS_BY_NUMBER[batch_info.refused[:, 0]],
             "reward_terms": _masked(terms, count),
         }
-        if told.true_demand is not None:
-            found["true_demand"] = told.true_demand
+        if batch_info.true_demand is not None:
+            found["true_demand"] = batch_info.true_demand
         return _masked(found, count)
 
     def _first_infos(self) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def worked_off(
             for done, ready in enumerate(as_completed(waiting), 1):
                 condition, seed = task = waiting[ready]
                 found[task], seconds = ready.result()
-                told = f"{done}/{len(tasks)} {condition}, seed {seed}: {seconds:.0f} s"
-                print(told, file=sys.stderr, flush=True)
+                line = f"{done}/{len(tasks)} {condition}, seed {seed}: {seconds:.0f} s"
+                print(line, file=sys.stderr, flush=True)
         except BaseException:
             crew.shutdown(wait=False, cancel_futures=True)
             raise
@@ -74,18 +74,18 @@ def on_one_ray() -> None:
 
 def _kept(make: Make, settings: Any, condition: str, seed: int, folder: str) -> tuple[Facts, float]:
     path = Path(folder) / f"{condition}-{seed}.json"
-    told = json.loads(
+    record = json.loads(
         json.dumps({"settings": asdict(settings), "condition": condition, "seed": seed})
     )
     if path.exists():
         found = json.loads(path.read_text())
-        if {key: found.get(key) for key in told} != told:
+        if {key: found.get(key) for key in record} != record:
             raise InputError(f"{path}: is of other settings; choose another --out")
         return found["facts"], found["seconds"]
     begun = time.monotonic()
     facts = make(settings, condition, seed)
     seconds = time.monotonic() - begun
-    text = json.dumps(told | {"seconds": seconds, "facts": facts}, indent=1)
+    text = json.dumps(record | {"seconds": seconds, "facts": facts}, indent=1)
     write_whole(path, text.encode())
     return facts, seconds
 
@@ -121,13 +121,13 @@ def results(found: Mapping[str, Sequence[Facts]]) -> list[Facts]:
 
 def as_json(name: str, settings: Any, found: Mapping[str, Sequence[Facts]]) -> bytes:
     """The form that all experiments write, and what each seed came to."""
-    told = {
+    record = {
         "experiment": name,
         "settings": asdict(settings),
         "results": results(found),
         "runs": found,
     }
-    return (json.dumps(told, indent=2, allow_nan=False) + "\n").encode()
+    return (json.dumps(record, indent=2, allow_nan=False) + "\n").encode()
 
 
 def table(

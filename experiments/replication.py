@@ -76,7 +76,7 @@ class Effort:
     folder: Path | None = None
     progress: Callable[[str, int, int], None] = lambda what, done, of: None
 
-    def told(self, what: str) -> Callable[[int, int], None]:
+    def progress_of(self, what: str) -> Callable[[int, int], None]:
         """The progress of one part."""
         return lambda done, of: self.progress(what, done, of)
 
@@ -379,11 +379,11 @@ def _limits(one: Finding) -> str:
 
 def as_json(name: str, settings: Any, findings: Sequence[Finding]) -> str:
     """The form that all experiments write: the settings, and a record a quantity."""
-    told = {"experiment": name, "settings": asdict(settings)}
+    record = {"experiment": name, "settings": asdict(settings)}
     rows = [asdict(one) for one in findings]
     for row in rows:  # JSON has no word for what is not a number
         del row["computed"], row["sessions"], row["end"]
         if not row["at_least"]:
             del row["at_least"]
         row["ci95"] = [bound if math.isfinite(bound) else None for bound in row["ci95"]]
-    return json.dumps(told | {"results": rows}, indent=2, allow_nan=False) + "\n"
+    return json.dumps(record | {"results": rows}, indent=2, allow_nan=False) + "\n"

@@ -31,11 +31,11 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def each_refused(cases: Sequence[tuple[list[str], str]]) -> Callable[..., None]:
     """A test over (arguments, what is told): each is one line and leaves nothing behind."""
 
-    @pytest.mark.parametrize(("arguments", "told"), cases, ids=lambda a: str(a)[-40:])
+    @pytest.mark.parametrize(("arguments", "message"), cases, ids=lambda a: str(a)[-40:])
     def one_line_and_nothing_left(
-        arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], here: Path
+        arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], here: Path
     ) -> None:
-        assert told in refused(capsys, *arguments)
+        assert message in refused(capsys, *arguments)
         assert list(here.iterdir()) == []
 
     return one_line_and_nothing_left

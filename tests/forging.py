@@ -66,10 +66,10 @@ def forge(folder: Path, draw: random.Random) -> str:
     while True:
         hidden = draw.choice(HIDDEN)
         kind = draw.choice(kinds)
-        if told := kind(folder, draw, hidden):
+        if found := kind(folder, draw, hidden):
             if hidden == "the seal" and kind is not field:
                 reseal(folder, **({"parts": parts_there(folder)} if kind is count else {}))
-            return f"{told}, hiding {hidden}"
+            return f"{found}, hiding {hidden}"
 
 
 def parts_there(folder: Path) -> int:
@@ -274,8 +274,8 @@ def field(folder: Path, draw: random.Random, hidden: str) -> str:
         change = {what: facts[what] + number}
     elif what == "actors":
         acted = facts["actors"]
-        told = acted | {"shards": acted["shards"] + 1} if acted else {"backend": "actors"}
-        change = {what: draw.choice([None, told]) if acted else told}
+        found = acted | {"shards": acted["shards"] + 1} if acted else {"backend": "actors"}
+        change = {what: draw.choice([None, found]) if acted else found}
     elif what == "parts_sha256":
         table = draw.choice(list(runs.TABLES))
         digests = facts[what] | {table: [digest(b"x"), *facts[what][table][1:]]}

@@ -24,7 +24,7 @@ SHORT = ["--ticks", "6", "--set", "instruments=2"]
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What a command that goes well prints."""
     assert run(arguments) == 0
     captured = capsys.readouterr()
@@ -44,7 +44,7 @@ def hash_in(output: str) -> str:
 def test_a_run_makes_a_folder_a_hash_and_a_report(
     capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    output = told(capsys, "run", "retail", *SHORT)
+    output = output_of(capsys, "run", "retail", *SHORT)
     lines = output.splitlines()
     assert lines[0] == "retail: 6 ticks, 1 market, 3 participants, 2 instruments, seed 0"
     assert re.fullmatch(r"recording the market, every tick: 36 rows .* about \d+ kB", lines[1])
@@ -57,8 +57,8 @@ def test_a_run_makes_a_folder_a_hash_and_a_report(
 
 def test_the_same_command_and_seed_give_the_same_hash(capsys: pytest.CaptureFixture[str]) -> None:
     command = ["run", "retail", *SHORT, "--no-report", "--seed"]
-    zero, one = hash_in(told(capsys, *command, "0")), hash_in(told(capsys, *command, "1"))
-    assert hash_in(told(capsys, *command, "0")) == zero != one
+    zero, one = hash_in(output_of(capsys, *command, "0")), hash_in(output_of(capsys, *command, "1"))
+    assert hash_in(output_of(capsys, *command, "0")) == zero != one
     assert sorted(p.name for p in Path("runs").iterdir()) == [
         "retail-s0-001",
         "retail-s0-002",
@@ -79,19 +79,19 @@ def test_the_same_command_gives_the_same_hash_in_another_process(
         check=True,
         env=environment,
     )
-    assert hash_in(done.stdout) == hash_in(told(capsys, *command))
+    assert hash_in(done.stdout) == hash_in(output_of(capsys, *command))
 
 
 @pytest.mark.parametrize(
     "preset", ["retail", "market_making", "auction", "autos_1990", "pricing_game"]
 )
 def test_every_preset_runs_and_reports(preset: str, capsys: pytest.CaptureFixture[str]) -> None:
-    told(capsys, "run", preset, "--ticks", "5", "--markets", "2")
+    output_of(capsys, "run", preset, "--ticks", "5", "--markets", "2")
     assert (Path("runs") / f"{preset}-s0-001" / "report.html").stat().st_size > 20_000
 
 
 def test_the_demo_ends_with_the_path_of_its_report(capsys: pytest.CaptureFixture[str]) -> None:
-    *_, verdict, last = told(capsys, "demo", "--sessions", "2", "--seed", "9").splitlines()
+    *_, verdict, last = output_of(capsys, "demo", "--sessions", "2", "--seed", "9").splitlines()
     assert last == "report  runs/demo-s9-001/report.html"
     assert verdict.startswith("In 2 sessions two sellers who learn ")
     folder = Path("runs/demo-s9-001")
@@ -99,7 +99,7 @@ def test_the_demo_ends_with_the_path_of_its_report(capsys: pytest.CaptureFixture
 
 
 def test_options_reach_the_run(capsys: pytest.CaptureFixture[str], here: Path) -> None:
-    told(
+    output_of(
         capsys,
         "run",
         "retail",
@@ -133,13 +133,13 @@ def test_options_reach_the_run(capsys: pytest.CaptureFixture[str], here: Path) -
 def test_a_run_of_its_own_scenario_file_is_the_same_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    first = hash_in(told(capsys, "run", "retail", *SHORT, "--seed", "4"))
-    again = told(capsys, "run", "runs/retail-s4-001/scenario.yaml")
+    first = hash_in(output_of(capsys, "run", "retail", *SHORT, "--seed", "4"))
+    again = output_of(capsys, "run", "runs/retail-s4-001/scenario.yaml")
     assert hash_in(again) == first
 
 
 def test_scenarios_lists_every_preset(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = told(capsys, "scenarios").splitlines()
+    lines = output_of(capsys, "scenarios").splitlines()
     assert [line.split()[0] for line in lines] == scenarios.presets()
 
 
@@ -147,22 +147,22 @@ def test_what_show_prints_is_a_scenario_that_check_takes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for preset in scenarios.presets():
-        Path("mine.yaml").write_text(told(capsys, "show", preset))
-        assert "is fine" in told(capsys, "check", "mine.yaml")
+        Path("mine.yaml").write_text(output_of(capsys, "show", preset))
+        assert "is fine" in output_of(capsys, "check", "mine.yaml")
         assert scenarios.load("mine.yaml") == scenarios.load(preset)
 
 
 def test_a_report_is_made_anew_from_the_folder_alone(
     capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    told(capsys, "run", "retail", *SHORT)
+    output_of(capsys, "run", "retail", *SHORT)
     page = here / "runs/retail-s0-001/report.html"
     before = page.read_text()
     page.unlink()
     moved = here / "elsewhere"
     moved.mkdir()
     (here / "runs/retail-s0-001").rename(moved / "retail-s0-001")
-    assert told(capsys, "report", "elsewhere/retail-s0-001").split()[-1] == (
+    assert output_of(capsys, "report", "elsewhere/retail-s0-001").split()[-1] == (
         "elsewhere/retail-s0-001/report.html"
     )
     assert (moved / "retail-s0-001/report.html").read_text() == before
@@ -172,10 +172,10 @@ def test_compare_tells_totals_differences_and_whether_the_bits_agree(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for seed in ("0", "0", "1"):
-        told(capsys, "run", "retail", *SHORT, "--seed", seed, "--no-report")
-    same = told(capsys, "compare", "retail-s0-001", "retail-s0-002")
+        output_of(capsys, "run", "retail", *SHORT, "--seed", seed, "--no-report")
+    same = output_of(capsys, "compare", "retail-s0-001", "retail-s0-002")
     assert "hashes agree" in same
-    other = told(capsys, "compare", "runs/retail-s0-001", "runs/retail-s1-001")
+    other = output_of(capsys, "compare", "runs/retail-s0-001", "runs/retail-s1-001")
     assert "hashes differ" in other
     one, two = (runs.read(n).participants() for n in ("retail-s0-001", "retail-s1-001"))
     pnl = [t.filter(t["participant"] == "firm_1")["pnl"].sum() for t in (one, two)]
@@ -189,26 +189,26 @@ def test_compare_tells_totals_differences_and_whether_the_bits_agree(
 def test_runs_of_different_participants_can_be_compared(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told(capsys, "run", "retail", *SHORT, "--no-report")
-    told(capsys, "run", "auction", "--ticks", "3", "--no-report")
-    output = told(capsys, "compare", "retail-s0-001", "auction-s0-001")
+    output_of(capsys, "run", "retail", *SHORT, "--no-report")
+    output_of(capsys, "run", "auction", "--ticks", "3", "--no-report")
+    output = output_of(capsys, "compare", "retail-s0-001", "auction-s0-001")
     assert re.search(r"bidder_1 +- +\S+ +-", output)
     assert "differ in length" in output
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys, "--version") == f"mos-agents {__version__}\n"
+    assert output_of(capsys, "--version") == f"mos-agents {__version__}\n"
 
 
 def test_mos_alone_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys) == told(capsys, "--help")
+    assert output_of(capsys) == output_of(capsys, "--help")
 
 
 @pytest.mark.parametrize(
     "command", ["run", "demo", "scenarios", "show", "check", "report", "compare"]
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "Usage: mos" in told(capsys, command, "--help")
+    assert "Usage: mos" in output_of(capsys, command, "--help")
 
 
 # --- errors ---------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def test_no_name_leads_out_of_the_folder(
 def test_a_name_that_is_taken_is_refused_and_the_run_there_stays(
     capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    told(capsys, "run", "retail", *SHORT, "--name", "mine")
+    output_of(capsys, "run", "retail", *SHORT, "--name", "mine")
     before = {p: p.read_bytes() for p in here.rglob("*") if p.is_file()}
     assert "already" in refused(capsys, "run", "retail", *SHORT, "--name", "mine")
     assert {p: p.read_bytes() for p in here.rglob("*") if p.is_file()} == before
@@ -280,7 +280,7 @@ def test_a_name_that_is_taken_is_refused_and_the_run_there_stays(
 def test_a_damaged_run_is_refused_by_report_and_compare(
     capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    told(capsys, "run", "retail", *SHORT, "--name", "mine")
+    output_of(capsys, "run", "retail", *SHORT, "--name", "mine")
     part = here / "runs/mine/aggregates/part-000000.parquet"
     part.write_bytes(part.read_bytes()[:-1])
     assert "damaged" in refused(capsys, "report", "mine")
@@ -401,8 +401,8 @@ def test_a_stopped_run_ends_in_one_line_and_what_it_recorded_is_readable(
     assert f"{stopped.ticks:,} of 1,000,000 ticks" in error
     assert (stopped.finished, stopped.facts["hash"]) == (False, None)
     assert stopped.ticks > 0
-    told(capsys, "report", "stopped")
-    told(capsys, "compare", "stopped", "stopped")
+    output_of(capsys, "report", "stopped")
+    output_of(capsys, "compare", "stopped", "stopped")
 
 
 def test_a_reader_who_leaves_early_sees_no_traceback(here: Path) -> None:
@@ -423,7 +423,7 @@ def test_a_reader_who_leaves_early_sees_no_traceback(here: Path) -> None:
 def test_a_terminal_gets_a_progress_bar_and_a_file_plain_lines(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "tick 6 of 6" in told(capsys, "run", "retail", *SHORT)
+    assert "tick 6 of 6" in output_of(capsys, "run", "retail", *SHORT)
     import pty
 
     parent, child = pty.openpty()
@@ -458,8 +458,8 @@ def test_a_run_whose_catalogue_has_changed_is_neither_resumed_nor_verified(
         "catalogue: {kind: file, path: goods.csv}\n"
         "execution: {kind: expected, demand: {kind: logit}}\n"
     )
-    told(capsys, "run", "shop.yaml", "--no-report", "--name", "first")
-    told(capsys, "verify", "first")
+    output_of(capsys, "run", "shop.yaml", "--no-report", "--name", "first")
+    output_of(capsys, "verify", "first")
     scenario = scenarios.load("shop.yaml")
     recording = runs.record(
         scenario.market(),

@@ -169,11 +169,11 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "told"), ERRORS, ids=lambda a: str(a)[:40])
+@pytest.mark.parametrize(("arguments", "message"), ERRORS, ids=lambda a: str(a)[:40])
 def test_a_wrong_order_is_one_line_and_leaves_no_run(
-    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str], here: Path
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
-    assert told in refused(capsys, *arguments)
+    assert message in refused(capsys, *arguments)
     assert not list(here.rglob("run.json"))
 
 

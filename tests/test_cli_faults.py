@@ -70,8 +70,10 @@ def scenario(**policy):
 @pytest.mark.parametrize("how", HOW)
 def test_a_run_is_kept_alive_and_its_faults_are_the_first_line_of_all_that_is_told(how, capsys):
     assert run(["run", scenario(how=how), "--name", "one"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    results = said[next(i for i, line in enumerate(said) if line.startswith("tick 12 of 12")) + 1 :]
+    message = capsys.readouterr().out.splitlines()
+    results = message[
+        next(i for i, line in enumerate(message) if line.startswith("tick 12 of 12")) + 1 :
+    ]
     line = f"FAULTS of firm_1: 14 of 24 decisions lost (14 {how}), first at tick 5: "
     assert results[0].startswith(line)
     if how in ("ValueError", "GeneratorExit"):
@@ -84,9 +86,9 @@ def test_a_run_is_kept_alive_and_its_faults_are_the_first_line_of_all_that_is_to
     assert run(["verify", "one"]) == 0
     assert run(["compare", "one", "one"]) == 0
     compared = capsys.readouterr().out
-    told = compared[compared.index("first: FAULTS") :].splitlines()
-    assert told[0].startswith(f"first: {line}") and told[1].startswith(f"second: {line}")
-    assert told[2].startswith("first   one:")
+    text = compared[compared.index("first: FAULTS") :].splitlines()
+    assert text[0].startswith(f"first: {line}") and text[1].startswith(f"second: {line}")
+    assert text[2].startswith("first   one:")
 
 
 def test_a_run_without_faults_says_nothing_of_any(capsys):
@@ -101,8 +103,8 @@ def test_the_same_run_over_actors_loses_the_same_decisions_and_has_the_same_hash
     path = scenario(how=how)
     assert run(["run", path, "--name", "one", "--no-report"]) == 0
     assert run(["run", path, "--name", "two", "--backend", "actors"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    line = next(line for line in reversed(said) if line.startswith("FAULTS"))
+    text = capsys.readouterr().out.splitlines()
+    line = next(line for line in reversed(text) if line.startswith("FAULTS"))
     assert line.startswith("FAULTS of firm_1: 14 of 24 decisions lost (14 ")
     assert escape(line) in Path("runs/two/report.html").read_text()
     one, two = (runs.read(name).facts for name in ("one", "two"))
@@ -141,5 +143,5 @@ def test_a_sweep_tells_faults_before_all_else_and_apart_from_other_notes():
     assert sweep_show.notes(result) == {"not converged": 2}
     many = [Row({}, (f"FAULTS of firm_{i}: all",)) for i in range(13)]
     result = SimpleNamespace(done={i: SimpleNamespace(row=row) for i, row in enumerate(many)})
-    told = sweep_show.fault_lines(result)
-    assert len(told) == 11 and told[-1] == "FAULTS: 3 more such lines"
+    found = sweep_show.fault_lines(result)
+    assert len(found) == 11 and found[-1] == "FAULTS: 3 more such lines"

@@ -125,7 +125,7 @@ def test_a_folder_of_another_play_or_experiment_is_refused(
     assert run([*CALVANO, "--folder", "kept"]) == 0
     assert run([*ASKER, "--set", "updating=synchronous", "--folder", "other"]) == 0
     before = sorted(Path().rglob("*"))
-    for arguments, told in (
+    for arguments, message in (
         ([*CALVANO, "--seed", "1", "--folder", "kept"], "kept: holds sessions with seed=0, not 1;"),
         ([*CALVANO, "--set", "cost=[1,2]", "--folder", "kept"], "with cost=1.0, not [1, 2]; give"),
         ([*ASKER, "--folder", "kept"], "kept: holds sessions of calvano_2020; give another"),
@@ -136,7 +136,7 @@ def test_a_folder_of_another_play_or_experiment_is_refused(
         capsys.readouterr()
         assert run(arguments) == 2
         error = capsys.readouterr().err
-        assert told in error and error.count("\n") == 1
+        assert message in error and error.count("\n") == 1
     assert sorted(Path().rglob("*")) == before
 
 
@@ -147,7 +147,7 @@ def test_a_folder_that_nothing_was_played_for_is_free(capsys: pytest.CaptureFixt
 
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on() -> None:
     order = ["replicate", "calvano_2020", "--set", "levels=5", "--set", "beta=1e-4"]
-    said = stopped(
+    output = stopped(
         signal.SIGINT,
         lambda: list(Path("kept").rglob("*.npz")),
         *order,
@@ -158,7 +158,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on() -> None:
     )
     kept = len(list(Path("kept").rglob("*.npz")))
     assert 0 < kept < 40
-    assert said == (
+    assert output == (
         f"mos: stopped: {10 * kept} of 400 sessions kept in kept; the same command goes on from "
         "there\n"
     )

@@ -208,9 +208,9 @@ def test_progress_tells_how_far_what_failed_and_how_long_it_takes() -> None:
     now = time.monotonic()
     watch = Watch(total=30, done=12, found=2, failed=1, began=now - 20.0, ended=now)
     watch.running = {Trial(12, 4, 0): now, Trial(13, 4, 1): now}
-    told = sweep_show.told(watch)
-    assert told == "trials 12 of 30, 2 running, 1 failed, about 36 s left"
-    assert sweep_show.told(Watch(total=30)) == "trials 0 of 30, 0 running"
+    found = sweep_show.progress_line(watch)
+    assert found == "trials 12 of 30, 2 running, 1 failed, about 36 s left"
+    assert sweep_show.progress_line(Watch(total=30)) == "trials 0 of 30, 0 running"
     assert [sweep_show.duration(x) for x in (99.0, 600.0, 7200.0)] == ["99 s", "10 min", "2.0 h"]
 
 

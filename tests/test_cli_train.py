@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ("", "give a scenario, or --resume RUN"),
         ("retail --resume x", "and not both"),
@@ -44,8 +44,8 @@ pytestmark = pytest.mark.usefixtures("here")
         ("--resume gone --other firm_1=hold", "--other: a training that is resumed keeps what"),
     ],
 )
-def test_an_error_is_one_line(arguments, told, capsys):
-    assert told in refused(capsys, "train", *arguments.split())
+def test_an_error_is_one_line(arguments, message, capsys):
+    assert message in refused(capsys, "train", *arguments.split())
 
 
 def test_without_the_extra_the_remedy_is_told(capsys, monkeypatch):
@@ -102,19 +102,19 @@ def test_a_training_resumed_on_fewer_cores_than_workers_lets_them_share(here, ca
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("../up", "run name '../up' must be 1 to 100 of the characters"),
         ("it", "run it is already in runs: nothing is overwritten; give another"),
     ],
 )
 def test_a_name_that_cannot_be_is_told_before_anything_is_started(
-    name, told, here, capsys, monkeypatch
+    name, message, here, capsys, monkeypatch
 ):
     (here / "runs" / "it").mkdir(parents=True)
     for module, verb in ((extra, "needed"), (training, "check"), (training, "train")):
         monkeypatch.setattr(module, verb, lambda *_: pytest.fail("something was started"))
-    assert told in refused(capsys, "train", *GAME, "--name", name)
+    assert message in refused(capsys, "train", *GAME, "--name", name)
 
 
 @pytest.mark.train

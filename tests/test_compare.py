@@ -22,7 +22,7 @@ from tests.test_runs import recorded, small
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What a command that goes well prints."""
     assert run(arguments) == 0, capsys.readouterr().err
     return capsys.readouterr().out
@@ -35,14 +35,14 @@ def test_runs_of_unequal_length_are_compared_per_tick(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     short = ["run", "retail", "--set", "products=2", "--no-report"]
-    told(capsys, *short, "--ticks", "40", "--name", "long")
-    told(capsys, *short, "--ticks", "10", "--name", "short")
-    said = told(capsys, "compare", "long", "short")
+    output_of(capsys, *short, "--ticks", "40", "--name", "long")
+    output_of(capsys, *short, "--ticks", "10", "--name", "short")
+    given = output_of(capsys, "compare", "long", "short")
     warning = "the runs differ in length: 40 and 10 ticks; all figures are means per tick"
-    assert said.index(warning) < said.index("reward per tick")  # before any figure
-    assert re.search(r"^reward ", said.replace("reward per tick", ""), re.MULTILINE) is None
+    assert given.index(warning) < given.index("reward per tick")  # before any figure
+    assert re.search(r"^reward ", given.replace("reward per tick", ""), re.MULTILINE) is None
     for name, column in (("platform", "reward"), ("firm_1", "pnl")):
-        block = said[said.index(f"{column} per tick") :]
+        block = given[given.index(f"{column} per tick") :]
         cells = re.search(rf"^{name} +(\S+) +(\S+) +(\S+)$", block, re.MULTILINE)
         assert cells
         found = [float(cell.replace(",", "")) for cell in cells.groups()]
@@ -87,7 +87,7 @@ def test_a_damaged_table_is_not_the_same_bits(
     table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, two = (recorded(Path("runs"), small(), (5,)).folder for _ in range(2))
-    assert "hashes agree" in told(capsys, "compare", one.name, two.name)
+    assert "hashes agree" in output_of(capsys, "compare", one.name, two.name)
     path = part(two, table, 1)
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
@@ -126,11 +126,11 @@ def test_shards_round_their_means_and_are_the_same_all_the_same(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = ["run", "retail", "--ticks", "12", "--markets", "6", "--no-report", "--name"]
-    told(capsys, *command, "one")
-    told(capsys, *command, "four", "--backend", "actors", "--shards", "4")
+    output_of(capsys, *command, "one")
+    output_of(capsys, *command, "four", "--backend", "actors", "--shards", "4")
     one, two = runs.read("one"), runs.read("four")
     assert not one.aggregates().equals(two.aggregates())  # in the last place
-    assert "hashes agree" in told(capsys, "compare", "one", "four")
+    assert "hashes agree" in output_of(capsys, "compare", "one", "four")
 
 
 def test_what_is_not_a_number_is_never_the_same(
@@ -223,8 +223,8 @@ def test_names_from_a_file_reach_the_terminal_escaped(
     market = runs.read(folder).facts["market"]
     names = [hostile if name == "firm_1" else name for name in market["participants"]]
     reseal(folder, market=market | {"participants": names})
-    said = told(capsys, "compare", folder.name, folder.name)
-    assert "\x1b" not in said and r"firm\x1b[2J_1 " in said
-    rows = [line for line in said.splitlines() if line.startswith(("firm", "platform"))]
+    found = output_of(capsys, "compare", folder.name, folder.name)
+    assert "\x1b" not in found and r"firm\x1b[2J_1 " in found
+    rows = [line for line in found.splitlines() if line.startswith(("firm", "platform"))]
     assert len({len(line) for line in rows}) == 1  # the columns stay in line
     assert "\x1b" not in refused(capsys, "verify", folder.name)

@@ -20,8 +20,8 @@ def shown(tmp_path_factory):
 
 
 def results(folder: Path) -> dict:
-    told = json.loads((folder / "results.json").read_text())
-    return {one["quantity"]: one for one in told["results"]}
+    record = json.loads((folder / "results.json").read_text())
+    return {one["quantity"]: one for one in record["results"]}
 
 
 def test_the_page_asks_for_nothing_from_outside_and_shows_what_was_promised(shown):
@@ -55,7 +55,7 @@ def test_learners_gain_more_than_learners_without_a_future(shown):
 
 
 def test_the_verdict_says_so_where_nothing_is_found():
-    def said(**changes):
+    def verdict_of(**changes):
         names = (
             "profit_gain",
             "profit_gain_no_future",
@@ -70,14 +70,14 @@ def test_the_verdict_says_so_where_nothing_is_found():
         whole = dict.fromkeys(names, Interval(0.0, -0.1, 0.1, 0.05)) | changes
         return verdict({k: Figure(v, 10, "share" in k) for k, v in whole.items()}, 10)
 
-    assert "did not come to ask more" in said() and "no more than chance" in said()
-    assert "came to ask more" in said(profit_gain=Interval(0.8, 0.7, 0.9, 0.05))
-    together = said(fell_together_share=Interval(0.5, 0.4, 0.6, 0.05))
+    assert "did not come to ask more" in verdict_of() and "no more than chance" in verdict_of()
+    assert "came to ask more" in verdict_of(profit_gain=Interval(0.8, 0.7, 0.9, 0.05))
+    together = verdict_of(fell_together_share=Interval(0.5, 0.4, 0.6, 0.05))
     assert "no more than chance" not in together and "50% [40%, 60%]" in together
-    others = said(fell_together_share_no_future=Interval(0.75, 0.66, 0.83, 0.05))
+    others = verdict_of(fell_together_share_no_future=Interval(0.75, 0.66, 0.83, 0.05))
     assert "against 75% [66%, 83%] without a future and 5% by chance" in others
     nobody = Interval(*(4 * [float("nan")]))
-    assert "none" in said(periods_away=nobody, unprofitable_cut_share=nobody)
+    assert "none" in verdict_of(periods_away=nobody, unprofitable_cut_share=nobody)
 
 
 def test_the_close_up_begins_and_ends_in_peace_around_a_planted_war():

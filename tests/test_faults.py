@@ -171,8 +171,8 @@ def test_a_fault_of_any_class_raises_by_default_with_the_users_own_line(error):
 
 @pytest.mark.parametrize("how", WRONG)
 def test_an_action_that_is_none_raises_and_names_the_function_that_returned_it(how):
-    what, told = WRONG[how]
-    with pytest.raises(PolicyFault, match=told) as caught:
+    what, message = WRONG[how]
+    with pytest.raises(PolicyFault, match=message) as caught:
         rollout(shop(), everybody(firm_1=Own(what, at=2)), ticks=6, markets=2)
     assert (caught.value.participant, caught.value.tick) == ("firm_1", 2)
     if how != "explodes":

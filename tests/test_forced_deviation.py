@@ -59,7 +59,7 @@ def test_random_numbers_are_the_same_with_and_without_the_force():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"firm": "nobody"}, "firm='nobody' must be one who posts prices: firm_1, firm_2"),
         ({"lead": 9}, "lead=9 must be in 1 to shock=5"),
@@ -69,8 +69,8 @@ def test_random_numbers_are_the_same_with_and_without_the_force():
         ({"ticks": 6}, "forced=1 from row 5 leaves no tick after it|shock=5 must leave a tick"),
     ],
 )
-def test_what_cannot_be_forced_is_told_in_one_line(changes, told):
+def test_what_cannot_be_forced_is_told_in_one_line(changes, message):
     given = {"firm": "firm_1", "price": PRICE, "shock": 5} | changes
     firm, price = given.pop("firm"), given.pop("price")
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         forced_deviation(market(), DEAF, firm, price, **given)

@@ -189,7 +189,7 @@ def test_a_policy_with_endless_kinds_of_failure_does_not_fill_the_memory():
 
 
 @pytest.mark.parametrize(
-    "arguments, told",
+    "arguments, message",
     [
         ({"policies": {"firm_1": WALK}}, r"none for \['firm_2', 'firm_3'\]"),
         ({"policies": everybody(firm_9=WALK)}, "'firm_9' is not a participant"),
@@ -202,8 +202,8 @@ def test_a_policy_with_endless_kinds_of_failure_does_not_fill_the_memory():
         ({"seed": -1}, "seed=-1"),
     ],
 )
-def test_a_wrong_use_of_play_is_told_at_once(arguments, told):
-    with pytest.raises(InputError, match=told):
+def test_a_wrong_use_of_play_is_told_at_once(arguments, message):
+    with pytest.raises(InputError, match=message):
         play(shop(), **{"policies": everybody(), **arguments})
 
 
@@ -338,7 +338,7 @@ def test_a_failing_candidate_is_named_in_the_table():
 
 
 @pytest.mark.parametrize(
-    "arguments, told",
+    "arguments, message",
     [
         ({"candidates": {}}, "must name at least one"),
         ({"baseline": "c"}, "baseline='c' must be one of"),
@@ -353,9 +353,9 @@ def test_a_failing_candidate_is_named_in_the_table():
         ({"markets": [3, 3]}, "must be distinct: the same one is no replicate"),
     ],
 )
-def test_a_wrong_comparison_is_told_in_one_line(arguments, told):
+def test_a_wrong_comparison_is_told_in_one_line(arguments, message):
     given = {"candidates": {"a": WALK}, "participant": "firm_1", "others": everybody()}
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         compare_policies(shop(), **{**given, "markets": 2, "ticks": 1, **arguments})
 
 

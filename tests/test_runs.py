@@ -189,7 +189,7 @@ def test_a_small_run_is_kept_whole_and_a_large_one_thinned(
     plan = Plan.of(layout, ticks, markets)
     assert (plan.markets, plan.every) == (kept, every)
     assert plan.rows <= 2_000_000 + plan.markets * layout.L
-    assert plan.told(markets)
+    assert plan.describe(markets)
 
 
 @pytest.mark.parametrize("name", ["retail", "market_making", "auction", "autos_1990"])

@@ -60,7 +60,7 @@ def rewritten(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Non
 
 @pytest.mark.parametrize("table", runs.TABLES)
 @pytest.mark.parametrize(
-    ("source", "target", "told"),
+    ("source", "target", "message"),
     [
         (0, 1, "part-000001.parquet: begins with tick 0 where tick 4 should be"),
         (1, 2, "part-000002.parquet: begins with tick 4 where tick 9 should be"),
@@ -68,11 +68,11 @@ def rewritten(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Non
     ],
 )
 def test_a_part_in_anothers_place_is_told_with_the_tick_that_should_be_there(
-    table: str, source: int, target: int, told: str, copy: Path
+    table: str, source: int, target: int, message: str, copy: Path
 ) -> None:
     write_with_digest(part(copy, table, target), part(copy, table, source).read_bytes())
     resealed(copy)
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(RunError, match=message):
         runs.read(copy).check()
 
 
@@ -154,13 +154,13 @@ HARM: list[tuple[str, Rows, str]] = [
 
 
 @pytest.mark.parametrize("table", runs.TABLES)
-@pytest.mark.parametrize(("harm", "change", "told"), HARM, ids=[h[0] for h in HARM])
+@pytest.mark.parametrize(("harm", "change", "message"), HARM, ids=[h[0] for h in HARM])
 def test_rows_that_do_not_say_every_tick_once_are_told(
-    table: str, harm: str, change: Rows, told: str, copy: Path
+    table: str, harm: str, change: Rows, message: str, copy: Path
 ) -> None:
     rewritten(part(copy, table, 1), change)
     resealed(copy)
-    with pytest.raises(RunError, match=told) as error:
+    with pytest.raises(RunError, match=message) as error:
         runs.read(copy).check()
     assert f"{table}/part-00000" in str(error.value) and "\n" not in str(error.value)
 
@@ -287,9 +287,9 @@ def test_a_field_that_no_run_could_have_is_told_by_its_name(
     resealed(copy, **{field: value})
     with pytest.raises(RunError) as error:
         runs.read(copy).check()
-    told = str(error.value)
-    assert "run.json" in told or field == "parts"
-    assert field in told.replace("part-", "parts") and "\n" not in told
+    text = str(error.value)
+    assert "run.json" in text or field == "parts"
+    assert field in text.replace("part-", "parts") and "\n" not in text
 
 
 def test_a_name_that_stands_twice_in_run_json_is_told(copy: Path) -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 import mos_agents
 from mos_agents import scenarios
 from mos_agents.cli import run as mos
-from mos_agents.lab.playing import say
+from mos_agents.lab.playing import print_line
 from mos_agents.market.printing import cell, printable
 from tests.commands import environment
 
@@ -45,9 +45,9 @@ def harmless(text: str) -> bool:
 
 @hostile
 def test_a_line_that_is_said_steers_nothing(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    say(f"first\t{name}\nsecond")
-    told = capsys.readouterr().out
-    assert harmless(told) and told.startswith("first\ta") and told.endswith("b\nsecond\n")
+    print_line(f"first\t{name}\nsecond")
+    found = capsys.readouterr().out
+    assert harmless(found) and found.startswith("first\ta") and found.endswith("b\nsecond\n")
 
 
 @hostile
@@ -63,8 +63,8 @@ def test_an_error_shows_a_name_escaped(name: str, capsys: pytest.CaptureFixture[
         ["run", "retail", f"--{name}"],
     ):
         assert mos(arguments) == 2
-        told = capsys.readouterr().err
-        assert harmless(told) and told.count("\n") == 1 and told.startswith("mos: ")
+        found = capsys.readouterr().err
+        assert harmless(found) and found.count("\n") == 1 and found.startswith("mos: ")
 
 
 @hostile
@@ -77,8 +77,8 @@ def test_a_table_on_a_terminal_shows_a_name_as_it_is_and_takes_no_markup(name: s
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=200, color_system=None)
     console.print(table(hold, hold.start(1), None))
-    told = screen.getvalue()
-    bare = told.replace("\x1b[1m", "").replace("\x1b[3m", "").replace("\x1b[0m", "")
+    found = screen.getvalue()
+    bare = found.replace("\x1b[1m", "").replace("\x1b[3m", "").replace("\x1b[0m", "")
     assert harmless(bare)
     assert printable(name) in bare
 
@@ -123,8 +123,8 @@ def test_a_sellers_name_of_a_catalogue_reaches_no_terminal_raw(
     ]
     if codes[1] == 0:
         codes.append(mos(["compare", "a", "b", *out]))
-    told = capsys.readouterr()
-    assert harmless(told.out) and harmless(told.err)
+    found = capsys.readouterr()
+    assert harmless(found.out) and harmless(found.err)
 
 
 def test_scenarios_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,8 +35,8 @@ TOLD = "another process plays this run"
 @contextlib.contextmanager
 def playing(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`mos` in a process of its own, from when it has the run's folder on; killed at the end."""
-    said = Path("said.txt")
-    with said.open("w") as out:
+    output = Path("said.txt")
+    with output.open("w") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "mos_agents.cli", *arguments],
             stdout=out,
@@ -47,7 +47,7 @@ def playing(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     resuming = "--resume" in arguments
     try:
         while not (
-            "going on from" in said.read_text()
+            "going on from" in output.read_text()
             if resuming
             else list(Path("runs/r/aggregates").glob("*.parquet"))
         ):

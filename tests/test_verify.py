@@ -134,13 +134,13 @@ def forged(count: int, originals: int) -> Iterator[str]:
         copy = Path("forged") / draw.choice(folders).name
         source = folders[number % len(folders)]
         shutil.copytree(source, copy := Path("forged") / source.name)
-        told = forge(copy, draw)
+        found = forge(copy, draw)
         try:
             verify(runs.read(copy))
         except RunError as error:
             assert "\n" not in str(error)
         else:
-            yield f"{number}: {told}"
+            yield f"{number}: {found}"
         shutil.rmtree(copy)
 
 
@@ -222,15 +222,15 @@ def test_a_run_that_was_killed_and_resumed_passes_and_says_from_where_it_went_on
 ) -> None:
     for backend in ("local", "actors"):
         killed_and_resumed(backend, 20)
-        said = capsys.readouterr().out
-        ticks, of = re.findall(r"it: ([\d,]+) of ([\d,]+) ticks are recorded and stay", said)[0]
-        begin = re.findall(r"going on from tick ([\d,]+)", said)[0]
+        output = capsys.readouterr().out
+        ticks, of = re.findall(r"it: ([\d,]+) of ([\d,]+) ticks are recorded and stay", output)[0]
+        begin = re.findall(r"going on from tick ([\d,]+)", output)[0]
         assert int(ticks.replace(",", "")) >= 20 and of == "1,500"
         if backend == "local":
-            assert begin == ticks and "played again first, from tick 0" in said
+            assert begin == ticks and "played again first, from tick 0" in output
         else:  # the journal is ahead of the tables, and what it holds is not decided anew
             assert int(begin.replace(",", "")) >= int(ticks.replace(",", ""))
-            assert "nobody decides anew" in said or "is on the disk" in said
+            assert "nobody decides anew" in output or "is on the disk" in output
         verify(runs.read("it"))
         shutil.rmtree("runs/it")
 
@@ -393,9 +393,9 @@ def test_with_the_whole_journal_no_policy_is_needed_nor_its_class(
         if not at_hand:
             monkeypatch.delitem(policies.POLICIES, "moody")
         assert run(["verify", "it"]) == 0, capsys.readouterr().err
-        said = capsys.readouterr().out
-        assert "it: the whole journal led to the same hash" in said
-        assert "whether the policies decide so" in said
+        output = capsys.readouterr().out
+        assert "it: the whole journal led to the same hash" in output
+        assert "whether the policies decide so" in output
     rewrite(part(folder, "participants", 0), lambda d: d.with_columns(d["cash"] + 1.0), "the seal")
     reseal(folder)
     assert "'cash' at tick 0" in refused(capsys, "verify", "it")

@@ -7,9 +7,9 @@ PATIENCE = 600.0
 """Seconds after which a test gives up: many times what anything here takes on a busy machine."""
 
 
-def eventually(happened: Callable[[], object], told: str = "") -> None:
+def eventually(happened: Callable[[], object], message: str = "") -> None:
     """Wait until something is so; AssertionError if it is not for very long."""
     until = time.monotonic() + PATIENCE
     while not happened():
-        assert time.monotonic() < until, told or "waited in vain"
+        assert time.monotonic() < until, message or "waited in vain"
         time.sleep(0.02)

@@ -84,8 +84,8 @@ class Settings:
         if not self.low < self.high:
             raise InputError(f"low={self.low!r} must be below high={self.high!r}")
         if self.updating not in (*UPDATING, "both"):
-            told = ", ".join(UPDATING)
-            raise InputError(f"updating={self.updating!r} must be {told} or both")
+            text = ", ".join(UPDATING)
+            raise InputError(f"updating={self.updating!r} must be {text} or both")
 
     @property
     def prices(self) -> Array:
@@ -149,7 +149,7 @@ def played(s: Settings, effort: Effort, updating: str) -> Outcome:
         window=s.window,
         workers=effort.workers,
         folder=effort.store(updating),
-        progress=effort.told(f"{updating} sessions"),
+        progress=effort.progress_of(f"{updating} sessions"),
         per_task=50 if s.sessions >= 100 else 1,
     )
     cycles = Frozen(made, sessions).cycles()

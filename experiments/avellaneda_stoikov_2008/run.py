@@ -136,7 +136,7 @@ def simulate(
     a: Arguments,
     policy: Policy,
     at_once: int = AT_ONCE,
-    told: Callable[[int], None] = lambda paths: None,
+    on_paths: Callable[[int], None] = lambda paths: None,
 ) -> Paths:
     """Path p of a seed is market p of it, whatever else is simulated, for every strategy."""
     place, profit, q, spreads = market(a), [], [], []
@@ -150,7 +150,7 @@ def simulate(
         profit.append(final.positions.cash[:, 0] + held * final.reference[:, 0])
         q.append(held)
         spreads.append((played.series["ask"] - played.series["bid"]).mean() * numbers.size)
-        told(numbers.size)
+        on_paths(numbers.size)
     return Paths(float(np.sum(spreads)) / a.paths, np.concatenate(profit), np.concatenate(q))
 
 
@@ -170,14 +170,16 @@ def estimates(paths: Paths) -> list[tuple[float, float]]:
 
 
 def results(
-    a: Arguments, at_once: int = AT_ONCE, told: Callable[[int], None] = lambda paths: None
+    a: Arguments, at_once: int = AT_ONCE, on_paths: Callable[[int], None] = lambda paths: None
 ) -> list[dict[str, Any]]:
     """One record a quantity, strategy by strategy; see README.md for the columns."""
     table = next((g for g in PUBLISHED if math.isclose(g, a.gamma)), None)
     as_published = table is not None and a == Arguments(table, a.paths, a.seed)
     records = []
     for strategy, policy in policies(a).items():
-        rows = zip(QUANTITIES, estimates(simulate(a, policy, at_once, told)), DIGITS, strict=True)
+        rows = zip(
+            QUANTITIES, estimates(simulate(a, policy, at_once, on_paths)), DIGITS, strict=True
+        )
         for i, (name, (ours, deviation), digits) in enumerate(rows):
             error = deviation / math.sqrt(a.paths)
             record: dict[str, Any] = {
@@ -209,7 +211,7 @@ def replicate(a: Arguments, effort: Effort) -> list[Finding]:
     """The same records as findings, for `mos replicate`."""
     done, whole = 0, a.paths * len(STRATEGIES)
 
-    def told(paths: int) -> None:
+    def on_paths(paths: int) -> None:
         nonlocal done
         done += paths
         effort.progress("paths", done, whole)
@@ -225,7 +227,7 @@ def replicate(a: Arguments, effort: Effort) -> list[Finding]:
             r["source"] and f"Avellaneda and Stoikov 2008, {r['source']}",
             computed=r["quantity"].endswith(".spread"),
         )
-        for r in results(a, told=told)
+        for r in results(a, on_paths=on_paths)
     ]
 
 
@@ -239,10 +241,10 @@ def table(a: Arguments, records: Sequence[Mapping[str, Any]]) -> str:
         low, high = r["ci95"]
         published = "-" if r["published"] is None else f"{r['published']:g}"
         z = "-" if r["z"] is None else f"{r['z']:+.2f}"
-        told = {None: "-", True: "yes", False: "NO"}[r["within"]]
+        verdict = {None: "-", True: "yes", False: "NO"}[r["within"]]
         lines.append(
             f"{r['quantity']:<21}{published:>10}{r['ours']:>10.3f}"
-            f"{f'[{low:.3f}, {high:.3f}]':>22}{z:>7}  {told}"
+            f"{f'[{low:.3f}, {high:.3f}]':>22}{z:>7}  {verdict}"
         )
     return "\n".join(lines)
 

@@ -142,7 +142,7 @@ def trends(moments: Sequence[Moment]) -> dict[str, Trend]:
     return found
 
 
-def told(moments: Sequence[Moment]) -> None:
+def print_trends(moments: Sequence[Moment]) -> None:
     begun, ended = moments[len(moments) // 4], moments[-1]
     seconds = ended.seconds - begun.seconds
     print(
@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.minutes is not None and moment.seconds > 60.0 * given.minutes:
             going.close()
             break
-    told(moments)
+    print_trends(moments)
     return 0
 
 

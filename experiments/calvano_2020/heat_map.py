@@ -72,7 +72,7 @@ def cells(grid: Grid, effort: Effort) -> list[dict[str, Any]]:
     return records
 
 
-def told(what: str, done: int, of: int) -> None:
+def print_progress(what: str, done: int, of: int) -> None:
     """A line a cell."""
     if what == "cells":
         print(f"cell {done} of {of}", flush=True)
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checked(given.out)
         base = replace(changed(Settings(), given.changes), seed=given.seed)
         grid = Grid.of(given.grid, given.sessions, base)
-        records = cells(grid, Effort(Threads(given.workers), given.folder, told))
+        records = cells(grid, Effort(Threads(given.workers), given.folder, print_progress))
         shape = (len(grid.betas), len(grid.alphas))
         gains = np.array([one["profit_gain"] for one in records]).reshape(shape)
         title = f"Profit gain, {grid.sessions} sessions a cell"

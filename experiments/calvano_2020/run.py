@@ -205,7 +205,7 @@ def played(s: Settings, effort: Effort) -> Outcome:
         window=s.window,
         workers=effort.workers,
         folder=effort.store("sessions"),
-        progress=effort.told("sessions"),
+        progress=effort.progress_of("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
     )
     frozen = Frozen(game, sessions)
@@ -220,27 +220,27 @@ def published(s: Settings) -> dict[str, Published]:
     base = replace(Settings(), sessions=s.sessions, seed=s.seed)
     found: dict[str, Published] = {}
 
-    def says(quantity: str, value: float, where: str, half: float) -> None:
+    def publish(quantity: str, value: float, where: str, half: float) -> None:
         found[quantity] = Published(value, f"{SOURCE}, {where}", half)
 
     if s == base:
-        says("profit_gain", 0.849, "baseline", 0.0005)
-        says("profit_gain_sd", 0.112, "baseline", 0.0005)
-        says("cycle_length_1_share", 0.643, "baseline", 0.0005)
-        says("cycle_length_2_share", 0.238, "baseline", 0.0005)
-        says("unprofitable_deviation_share", 0.936, "baseline, one-period deviations", 0.0005)
-        says("one_shot_nash_share", 0.505, "baseline, equilibrium play", 0.0005)
-        says("punishment_length", 6.0, "impulse response: 5 to 7 periods", 1.0)
-        says("rival_cut_at_2", 0.127, "impulse response", 0.0005)
+        publish("profit_gain", 0.849, "baseline", 0.0005)
+        publish("profit_gain_sd", 0.112, "baseline", 0.0005)
+        publish("cycle_length_1_share", 0.643, "baseline", 0.0005)
+        publish("cycle_length_2_share", 0.238, "baseline", 0.0005)
+        publish("unprofitable_deviation_share", 0.936, "baseline, one-period deviations", 0.0005)
+        publish("one_shot_nash_share", 0.505, "baseline, equilibrium play", 0.0005)
+        publish("punishment_length", 6.0, "impulse response: 5 to 7 periods", 1.0)
+        publish("rival_cut_at_2", 0.127, "impulse response", 0.0005)
         found["periods_to_convergence"] = Published(
             1.77e6, "an independent measurement; the paper says more than 1.5 million", 5e3
         )
     elif s == replace(base, n=3):
-        says("profit_gain", 0.643, "n = 3", 0.0005)
+        publish("profit_gain", 0.643, "n = 3", 0.0005)
     elif s == replace(base, n=3, alpha=0.05, beta=2.4e-7):
-        says("profit_gain", 0.750, "n = 3, alpha .05, beta 2.4e-7", 0.0005)
+        publish("profit_gain", 0.750, "n = 3, alpha .05, beta 2.4e-7", 0.0005)
     elif s in (replace(base, cost=(1.0, 0.5)), replace(base, cost=(0.5, 1.0))):
-        says("profit_gain", 0.759, "c_2 = .5", 0.0005)
+        publish("profit_gain", 0.759, "c_2 = .5", 0.0005)
     prices = {2: (1.472927, 1.924981), 3: (1.370163, 2.0), 4: (1.331461, 2.054411)}
     profits = {2: (0.222927, 0.337490), 3: (0.120163, 0.25), 4: (0.081461, 0.201103)}
     same = Settings(n=s.n)
@@ -249,7 +249,7 @@ def published(s: Settings) -> dict[str, Published]:
     ):
         for name, values in (("price", prices), ("profit", profits)):
             for kind, value in zip(("nash", "joint"), values[s.n], strict=True):
-                says(f"{kind}_{name}", value, "first-order conditions", 5e-7)
+                publish(f"{kind}_{name}", value, "first-order conditions", 5e-7)
     return found
 
 

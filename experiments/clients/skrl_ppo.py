@@ -83,8 +83,8 @@ def main(iterations: int = 60, seed: int = 0) -> market.Learnt:
     def act(observations: Any, greedy: bool = False) -> Any:
         with torch.no_grad():
             inputs = {"observations": seen(torch.as_tensor(observations))}
-            action, told = policy.act(inputs, role="policy")
-        return (told["mean_actions"].clamp(-1.0, 1.0) if greedy else action).numpy()
+            action, outputs = policy.act(inputs, role="policy")
+        return (outputs["mean_actions"].clamp(-1.0, 1.0) if greedy else action).numpy()
 
     before = market.reward(act, "continuous")
     trainer = {

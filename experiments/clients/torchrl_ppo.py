@@ -110,9 +110,11 @@ def begun(learners: Sequence[str], seed: int) -> Learners:
             rows = batch.reshape(-1)
             for order in (torch.randperm(FRAMES) for _ in range(EPOCHS)):
                 for some in order.split(MINIBATCH):
-                    told = loss(rows[some])
+                    losses = loss(rows[some])
                     adam.zero_grad()
-                    sum(told[name] for name in told.keys() if name.startswith("loss_")).backward()
+                    sum(
+                        losses[name] for name in losses.keys() if name.startswith("loss_")
+                    ).backward()
                     adam.step()
 
     def networks() -> list[Network]:

@@ -36,12 +36,12 @@ class Outcome:
 
     def means(self) -> dict[str, Any]:
         """Over the markets, as plain numbers."""
-        told: dict[str, Any] = {
+        record: dict[str, Any] = {
             name: float(getattr(self, name).mean()) for name in ("touch", "paid")
         }
         for name in ("spread", "inventory", "share", "pnl", "reward"):
-            told[name] = [float(x) for x in getattr(self, name).mean(axis=0)]
-        return told
+            record[name] = [float(x) for x in getattr(self, name).mean(axis=0)]
+        return record
 
 
 def outcome(world: World, policies: Mapping[str, Policy], seed: int, markets: int) -> Outcome:

@@ -71,15 +71,15 @@ class World:
         }
         settings = [f"{key}={scenarios.inline(value)}" for key, value in changes.items()]
         made = scenarios.override(scenarios.load("market_making"), settings)
-        told: dict[str, Any] = made.model_dump()
-        told["reference"]["price"] = {"kind": "brownian", "sigma": self.sigma}
-        told["rewards"]["weights"] = {
+        record: dict[str, Any] = made.model_dump()
+        record["reference"]["price"] = {"kind": "brownian", "sigma": self.sigma}
+        record["rewards"]["weights"] = {
             "spread_capture": 1.0,
             "inventory_risk": -self.gamma * self.dt,
         }
-        for one in told["participants"]:
+        for one in record["participants"]:
             one["policy"] = {"kind": "avellaneda_stoikov", "gamma": max(self.gamma, 1e-12)}
-        return Scenario.model_validate(told)
+        return Scenario.model_validate(record)
 
 
 @dataclass(frozen=True)

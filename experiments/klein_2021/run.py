@@ -168,7 +168,7 @@ def played(s: Settings, effort: Effort) -> Outcome:
         tail=s.tail,
         workers=effort.workers,
         folder=effort.store("sessions"),
-        progress=effort.told("sessions"),
+        progress=effort.progress_of("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
     )
     frozen = Frozen(game, sessions)

@@ -111,7 +111,7 @@ def measured(a: Autos, workers: int = 2) -> dict[str, Any]:
         trace = np.empty((a.look, n), np.int64)
         game.advance(state, a.seed, s, begin + a.look, trace=trace)
         early[s] = trace @ stage.strides
-    told: dict[str, Any] = {
+    record: dict[str, Any] = {
         "pure_nash_is_observed": bool(
             (stage.pure_nash() == nash).any() and stage.pure_nash().size == 1
         ),
@@ -123,24 +123,24 @@ def measured(a: Autos, workers: int = 2) -> dict[str, Any]:
         prices = grid[stage.levels(profiles.T)]  # [T, S, n]
         wars = episodes(prices, known.price_nash, known.price_joint, DEFINITION)
         earned = stage.payoffs[profiles].mean(axis=(1, 2))
-        told[name] = {
-            "wars_per_1000": _told(1000.0 * wars.counts / wars.ticks),
+        record[name] = {
+            "wars_per_1000": _interval_record(1000.0 * wars.counts / wars.ticks),
             "with_a_war": _shared(wars.counts > 0),
             "together": float(SCREEN(Sessions(prices, known)).mean()),
-            "mean_level": _told(prices.mean(axis=(0, 2))),
-            "profit_gain": _told(
+            "mean_level": _interval_record(prices.mean(axis=(0, 2))),
+            "profit_gain": _interval_record(
                 (earned - known.profit_nash[0]) / (known.profit_joint[0] - known.profit_nash[0])
             ),
             "profit_over_nash_by_firm": (
                 stage.payoffs[profiles].mean(axis=(0, 1)) / stage.payoffs[nash] - 1.0
             ).tolist(),
         }
-    told["force"] = {
+    record["force"] = {
         to: found
         for to in ("best_reply", "up")
         if (found := _forced(a, frozen, cycles, to)) is not None
     }
-    return told
+    return record
 
 
 def _forced(a: Autos, frozen: Frozen, cycles: Cycles, to: str) -> dict[str, Any] | None:
@@ -161,7 +161,11 @@ def _forced(a: Autos, frozen: Frozen, cycles: Cycles, to: str) -> dict[str, Any]
         total = np.bincount(paths.session, paths.weight * values, a.sessions)
         weight = np.bincount(paths.session, paths.weight, a.sessions)
         each = total[weight > 0] / weight[weight > 0]
-        return _told(np.clip(each, 0.0, 1.0), bounded_interval) if share else _told(each)
+        return (
+            _interval_record(np.clip(each, 0.0, 1.0), bounded_interval)
+            if share
+            else _interval_record(each)
+        )
 
     return {
         "sessions": int(np.unique(paths.session).size),
@@ -178,7 +182,9 @@ def _shared(flags: Any) -> dict[str, Any]:
     return {"mean": found.estimate, "ci95": [found.low, found.high]}
 
 
-def _told(values: Array, interval: Callable[[Array], Interval] = mean_interval) -> dict[str, Any]:
+def _interval_record(
+    values: Array, interval: Callable[[Array], Interval] = mean_interval
+) -> dict[str, Any]:
     if len(values) < 2:
         return {"mean": float(np.mean(values)), "ci95": [float("-inf"), float("inf")]}
     found = interval(values)

@@ -51,7 +51,7 @@ class Quantity(NamedTuple):
     """A figure of a session, and how it is written."""
 
     name: str
-    told: str
+    description: str
 
 
 QUANTITIES = (
@@ -160,7 +160,7 @@ class Effect:
 
 
 def effect(
-    name: str, told: Condition, quantity: str, ours: Array, base: Array, comparisons: int
+    name: str, condition: Condition, quantity: str, ours: Array, base: Array, comparisons: int
 ) -> Effect:
     """The difference of a quantity [B] between two worlds, session by session."""
     gap = ours - base
@@ -172,9 +172,9 @@ def effect(
     sure = normal_interval(float(gap.mean()), gap - gap.mean(), 1.0 - 0.05 / max(comparisons, 1))
     return Effect(
         name,
-        told.factor,
-        told.label,
-        told.against,
+        condition.factor,
+        condition.label,
+        condition.against,
         quantity,
         float(base.mean()),
         float(ours.mean()),
@@ -187,7 +187,7 @@ def effect(
 # --- how wars look --------------------------------------------------------------------------------
 
 
-def wars_told(wars: PriceWars) -> dict[str, Any]:
+def wars_record(wars: PriceWars) -> dict[str, Any]:
     """Frequency, depth, duration and beginners of a set of wars, as plain numbers."""
     table = asdict(war_table(wars))
     found = table["per_1000_ticks"]
@@ -220,7 +220,7 @@ class Control:
     """
 
     name: str
-    told: str
+    description: str
     wars: float
     alarms: float
     upper: float
@@ -243,20 +243,22 @@ def controls(lived: Lived, others: dict[str, tuple[str, Lived]], seed: int) -> l
             nash_with_noise(known.price_nash[0], 0.1 * known.gap, ticks, paths, firms, seed),
         ),
     }
-    found = [control(name, told, prices, known) for name, (told, prices) in made.items()]
-    for name, (told, other) in others.items():
+    found = [
+        control(name, description, prices, known) for name, (description, prices) in made.items()
+    ]
+    for name, (description, other) in others.items():
         prices = other.paths("prices")[int(other["learning"]) :]
-        found.append(control(name, told, prices, benchmarks(other)))
+        found.append(control(name, description, prices, benchmarks(other)))
     return found
 
 
-def control(name: str, told: str, prices: Array, known: Benchmarks) -> Control:
+def control(name: str, description: str, prices: Array, known: Benchmarks) -> Control:
     """Wars by the definition, and alarms of the screen, on some paths."""
     wars = episodes(prices, known.price_nash, known.price_joint, DEFINITION)
     alarms = false_alarm_rate(SCREEN, Sessions(prices, known))
     return Control(
         name,
-        told,
+        description,
         float(1000.0 * wars.counts.mean() / wars.ticks),
         alarms.rate,
         alarms.upper,

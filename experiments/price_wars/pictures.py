@@ -41,12 +41,12 @@ def draw(found: Study, folder: Path) -> list[Path]:
     panels = []
     products, names = lived["prices"].shape[3], ["platform"]
     names += [f"firm {i + 1}" for i in range(lived["prices"].shape[2] - 1)]
-    for told, path in _chosen(under):
+    for label, path in _chosen(under):
         begin = _busiest(drawn.shaded(under, path), LOOK)
         span = slice(begin, begin + LOOK)
         panels.append(
             drawn.Panel(
-                f"{told}: session {path // products}, product {path % products + 1}",
+                f"{label}: session {path // products}, product {path % products + 1}",
                 late[span, path],
                 drawn.shaded(under, path)[span],
                 learning + begin,

@@ -249,8 +249,8 @@ def span_of(
 
 def key(world: World, plan: Plan, impulse: bool) -> str:
     """Everything on which a play depends, as text."""
-    told = {"format": FORMAT, "world": asdict(world), "plan": asdict(plan), "impulse": impulse}
-    return json.dumps(told, sort_keys=True)
+    record = {"format": FORMAT, "world": asdict(world), "plan": asdict(plan), "impulse": impulse}
+    return json.dumps(record, sort_keys=True)
 
 
 def kept(folder: Path | None, name: str, world: World, plan: Plan, impulse: bool) -> Lived:

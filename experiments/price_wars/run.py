@@ -34,7 +34,7 @@ from experiments.price_wars.outcomes import (
     frozen_wars,
     onsets,
     outcome,
-    wars_told,
+    wars_record,
 )
 from experiments.price_wars.pictures import draw
 from experiments.price_wars.play import Lived, Plan, kept
@@ -44,7 +44,7 @@ from mos_agents.runs.files import alone, write_whole
 
 TITLE = "Price wars among learning sellers in the retail market and in US cars of 1990"
 
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class Study:
     autos: Mapping[str, Mapping[str, Any]]
 
 
-def study(s: Settings, folder: Path | None = None, tell: Tell = lambda text: None) -> Study:
+def study(
+    s: Settings, folder: Path | None = None, report_progress: ReportProgress = lambda text: None
+) -> Study:
     """Play what is not in the folder yet, and measure everything.
 
     Raises RunError where another process plays into the folder.
@@ -112,9 +114,9 @@ def study(s: Settings, folder: Path | None = None, tell: Tell = lambda text: Non
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(alone(folder, "another process plays into it"))
-        lived = dict(played(s, folder, tell))
+        lived = dict(played(s, folder, report_progress))
     lived = {name: lived[name] for name in chosen}
-    tell("measuring")
+    report_progress("measuring")
     outcomes = {name: outcome(one) for name, one in lived.items()}
     others = [name for name in chosen if name != "base"]
     effects = [
@@ -152,13 +154,15 @@ def study(s: Settings, folder: Path | None = None, tell: Tell = lambda text: Non
     )
 
 
-def played(s: Settings, folder: Path | None, tell: Tell) -> Iterator[tuple[str, Lived]]:
+def played(
+    s: Settings, folder: Path | None, report_progress: ReportProgress
+) -> Iterator[tuple[str, Lived]]:
     """Every condition, as it is finished; one process plays one condition at a time."""
     chosen, began = s.chosen, time.monotonic()
     if s.workers == 1:
         for done, (name, one) in enumerate(chosen.items(), 1):
             yield name, kept(folder, name, one.world, s.plan, one.impulse)
-            tell(f"{done}/{len(chosen)} {name} ({time.monotonic() - began:.0f} s)")
+            report_progress(f"{done}/{len(chosen)} {name} ({time.monotonic() - began:.0f} s)")
         return
     with ProcessPoolExecutor(s.workers, mp_context=get_context("spawn")) as crew:
         # The long ones first, so that nobody waits for one at the end.
@@ -170,8 +174,8 @@ def played(s: Settings, folder: Path | None, tell: Tell) -> Iterator[tuple[str, 
         try:
             for done, ready in enumerate(as_completed(waiting), 1):
                 yield waiting[ready], ready.result()
-                told = f"{time.monotonic() - began:.0f} s"
-                tell(f"{done}/{len(chosen)} {waiting[ready]} ({told})")
+                text = f"{time.monotonic() - began:.0f} s"
+                report_progress(f"{done}/{len(chosen)} {waiting[ready]} ({text})")
         except BaseException:
             crew.shutdown(wait=False, cancel_futures=True)
             raise
@@ -184,7 +188,7 @@ def results(found: Study) -> list[dict[str, Any]]:
     """A record a quantity, in the form of all experiments; nothing here was published before."""
     rows: list[dict[str, Any]] = []
 
-    def say(quantity: str, ours: float, low: float, high: float, **more: Any) -> None:
+    def add_row(quantity: str, ours: float, low: float, high: float, **more: Any) -> None:
         rows.append(
             {
                 "quantity": quantity,
@@ -200,10 +204,10 @@ def results(found: Study) -> list[dict[str, Any]]:
     for name, one in found.outcomes.items():
         for quantity in QUANTITIES:
             value = one.interval(quantity.name)
-            say(f"{quantity.name}.{name}", value.estimate, value.low, value.high)
-        say(f"edgeworth.{name}", one.edgeworth, math.nan, math.nan)
+            add_row(f"{quantity.name}.{name}", value.estimate, value.low, value.high)
+        add_row(f"edgeworth.{name}", one.edgeworth, math.nan, math.nan)
     for this in found.effects:
-        say(
+        add_row(
             f"effect.{this.quantity}.{this.condition}",
             this.difference,
             *this.ci95,
@@ -214,19 +218,19 @@ def results(found: Study) -> list[dict[str, Any]]:
             for part in ("rivals", "unprofitable", "gain", "away"):
                 value = getattr(force, part)
                 if value is not None:
-                    say(f"force.{force.name}.{part}.{name}", *value[:3])
+                    add_row(f"force.{force.name}.{part}.{name}", *value[:3])
     for name, cars in found.autos.items():
         for part in ("learning", "learnt"):
             for key in ("wars_per_1000", "with_a_war", "mean_level", "profit_gain"):
                 value = cars[part][key]
-                say(f"{name}.{part}.{key}", value["mean"], *value["ci95"])
+                add_row(f"{name}.{part}.{key}", value["mean"], *value["ci95"])
     return rows
 
 
 def as_json(found: Study) -> str:
     """Everything, as JSON."""
     s = found.settings
-    told = {
+    record = {
         "experiment": "price_wars",
         "settings": {
             "plan": asdict(s.plan),
@@ -235,7 +239,7 @@ def as_json(found: Study) -> str:
         },
         "results": results(found),
         "wars": {
-            name: {"after": wars_told(one.wars), "learning": wars_told(one.wars_learning)}
+            name: {"after": wars_record(one.wars), "learning": wars_record(one.wars_learning)}
             for name, one in found.outcomes.items()
         },
         "yardsticks": {
@@ -248,7 +252,7 @@ def as_json(found: Study) -> str:
         "frozen": dict(found.frozen),
         "autos": dict(found.autos),
     }
-    return json.dumps(_finite(told), indent=1) + "\n"
+    return json.dumps(_finite(record), indent=1) + "\n"
 
 
 def _plain(value: float) -> float | None:
@@ -281,7 +285,9 @@ def table(found: Study) -> str:
             cells.append(f"{value:>14.3f}{'*' if known is not None and known.distinct else ' '}")
         lines.append(f"{one.label:<31}" + "".join(cells))
     lines += ["", f"{'control':<48}{'wars':>9}{'alarms':>9}{'at most':>9}"]
-    lines += [f"{c.told:<48}{c.wars:>9.3f}{c.alarms:>9.3f}{c.upper:>9.3f}" for c in found.controls]
+    lines += [
+        f"{c.description:<48}{c.wars:>9.3f}{c.alarms:>9.3f}{c.upper:>9.3f}" for c in found.controls
+    ]
     for name, cars in found.autos.items():
         wars, gain = (cars["learnt"][key]["mean"] for key in ("wars_per_1000", "profit_gain"))
         lines.append(f"{name}: {wars:.3f} wars per 1000 ticks once learnt, profit gain {gain:.3f}")

@@ -78,8 +78,8 @@ class World:
             ("learner", tuple(sorted(k for k, p in POLICIES.items() if hasattr(p, "learn")))),
         ):
             if getattr(self, name) not in allowed:
-                told = ", ".join(repr(one) for one in allowed)
-                raise InputError(f"{name}={getattr(self, name)!r} must be one of {told}")
+                text = ", ".join(repr(one) for one in allowed)
+                raise InputError(f"{name}={getattr(self, name)!r} must be one of {text}")
         if isinstance(self.length, bool) or self.length < 1:
             raise InputError(f"length={self.length!r} must be a whole number >= 1")
         if not 0.0 < self.cost_factor < 10.0:

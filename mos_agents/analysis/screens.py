@@ -198,16 +198,16 @@ def coordination(
     shift = reference == "shift"
     rng = np.random.default_rng(whole(seed, "seed", 0))
     p_n, p_m = (np.broadcast_to(p, price.shape[1:]) for p in (p_n, p_m))
-    told = severity(episodes(price, p_n, p_m, definition))
+    observed = severity(episodes(price, p_n, p_m, definition))
     out = np.ones(price.shape[1])
     worse = np.zeros(price.shape[1], dtype=np.int64)
-    left = np.flatnonzero(told > 0.0)
+    left = np.flatnonzero(observed > 0.0)
     for made in range(1, copies + 1):
         if left.size == 0:
             break
         apart = shifted(price[:, left], rng) if shift else strangers(price, left, rng)
         chance = severity(episodes(apart, p_n[left], p_m[left], definition))
-        worse[left] += chance >= told[left] * (1.0 - 1e-9)
+        worse[left] += chance >= observed[left] * (1.0 - 1e-9)
         if enough is not None:
             done = worse[left] >= enough
             out[left[done]] = enough / made

@@ -86,10 +86,10 @@ def _margins(totals: Totals, found: Ranking) -> str:
     others = [n for n, one in enumerate(found.margins) if one is not None]
     if len(others) + 1 > MOST_NAMED:
         others = [found.nearest]
-    told: list[str] = []
+    lines: list[str] = []
     for n in others:
         one = found.margins[n]
         assert one is not None
         text = figure_text(one, len(totals.values), "market")
-        told.append(f"over {totals.names[n]} {'it ' * bool(told)}is {text}")
-    return "its lead " + enumerated(told)
+        lines.append(f"over {totals.names[n]} {'it ' * bool(lines)}is {text}")
+    return "its lead " + enumerated(lines)

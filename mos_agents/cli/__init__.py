@@ -63,12 +63,12 @@ def run(arguments: Sequence[str]) -> int:
         result = command.main(list(arguments) or ["--help"], prog_name="mos", standalone_mode=False)
         sys.stdout.flush()
         if result == INTERRUPTED:  # click says nothing of its own where it catches Ctrl-C
-            return _told("interrupted", INTERRUPTED)
+            return _exit_with("interrupted", INTERRUPTED)
         return result if isinstance(result, int) else 0
     except InputError as error:
-        return _told(str(error))
+        return _exit_with(str(error))
     except PolicyFault as fault:  # at its start: nothing has been played
-        return _told(str(fault))
+        return _exit_with(str(fault))
     except Interrupted as stop:
         print(printable(str(stop)), file=sys.stderr)
         return stop.code
@@ -76,22 +76,22 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (KeyboardInterrupt, click.exceptions.Abort):
-        return _told("interrupted", INTERRUPTED)
+        return _exit_with("interrupted", INTERRUPTED)
     except MemoryError as error:
-        return _told(f"not enough memory ({error}); play fewer markets or instruments")
+        return _exit_with(f"not enough memory ({error}); play fewer markets or instruments")
     except OSError as error:
         from mos_agents.runs.files import remedy
 
         what = f"{error.filename or 'a file'}: {error.strerror or error}"
-        return _told(what + remedy(error))
+        return _exit_with(what + remedy(error))
     except Exception as error:
         # Typer may carry a click of its own: its usage errors are told by what they can do.
         if hasattr(error, "format_message"):
-            return _told(f"{error.format_message()} (mos --help tells the commands)")
+            return _exit_with(f"{error.format_message()} (mos --help tells the commands)")
         raise
 
 
-def _told(message: str, code: int = 2) -> int:
+def _exit_with(message: str, code: int = 2) -> int:
     from mos_agents.market.checks import concise
     from mos_agents.market.printing import printable
 

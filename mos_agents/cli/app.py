@@ -34,8 +34,8 @@ from mos_agents.lab.playing import (
     compiled,
     go_on,
     play,
+    print_line,
     resolve,
-    say,
     shown,
     stages,
 )
@@ -65,7 +65,7 @@ AnyGiven = Annotated[
 
 def _version(wanted: bool) -> None:
     if wanted:
-        say(f"mos-agents {__version__}")
+        print_line(f"mos-agents {__version__}")
         raise typer.Exit
 
 
@@ -167,7 +167,7 @@ def verify(run: RunGiven, out: Out = Path("runs")) -> None:
     from mos_agents.lab import verifying
 
     for line in verifying.verify(run_of(run, out)).lines():
-        say(line)
+        print_line(line)
 
 
 @app.command()
@@ -185,11 +185,11 @@ def demo(
     )
 
     if not compiled():
-        say("compiling the market's kernels: up to a minute, once")
-    with stages() as told:
-        folder, sentence = demonstrate(sessions, seed, out, workers, told)
-    say(sentence)
-    say(f"report  {shown(folder / 'report.html')}")
+        print_line("compiling the market's kernels: up to a minute, once")
+    with stages() as progress:
+        folder, sentence = demonstrate(sessions, seed, out, workers, progress)
+    print_line(sentence)
+    print_line(f"report  {shown(folder / 'report.html')}")
 
 
 @app.command("scenarios")
@@ -199,7 +199,7 @@ def list_scenarios() -> None:
     width = max(len(one.name) for one in loaded)
     for one in loaded:
         first = one.description.split(". ")[0].rstrip(".")
-        say(f"{one.name:<{width}}  {first}")
+        print_line(f"{one.name:<{width}}  {first}")
 
 
 @app.command()
@@ -214,7 +214,7 @@ def show(
     It is a file to start from: mos show retail > mine.yaml.
     """
     loaded = scenarios.load(name)
-    say((scenarios.dump(loaded) if plain else scenarios.commented(loaded)).rstrip())
+    print_line((scenarios.dump(loaded) if plain else scenarios.commented(loaded)).rstrip())
 
 
 @app.command()
@@ -227,7 +227,7 @@ def check(
     from mos_agents.lab.checking import check
 
     for line in check(file):
-        say(line)
+        print_line(line)
 
 
 @app.command()
@@ -239,13 +239,15 @@ def report(run: AnyGiven, out: Out = Path("runs")) -> None:
         from mos_agents.lab import training_page
         from mos_agents.training import read_training
 
-        say(f"report  {shown(training_page.write(read_training(folder)))}")
+        print_line(f"report  {shown(training_page.write(read_training(folder)))}")
     elif kind == "sweep":
         from mos_agents.lab import sweep_page
         from mos_agents.sweeps import SweepFolder, SweepResult
 
         kept = SweepFolder.read(folder)
-        say(f"report  {shown(sweep_page.write(SweepResult(kept.plan, kept.done()), folder))}")
+        print_line(
+            f"report  {shown(sweep_page.write(SweepResult(kept.plan, kept.done()), folder))}"
+        )
     elif kind == "run":
         reported(runs.read(folder))
     else:
@@ -263,7 +265,7 @@ def compare(
 ) -> None:
     """Compare two runs: totals, and whether every bit agrees."""
     for line in comparing.lines(run_of(one, out), run_of(two, out)):
-        say(line)
+        print_line(line)
 
 
 @app.command()

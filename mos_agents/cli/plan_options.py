@@ -95,12 +95,12 @@ Normalise = Annotated[
 ]
 
 
-def others(told: str) -> Any:
+def others(help_text: str) -> Any:
     """--other NAME=POLICY: what somebody plays who does not learn."""
     return typer.Option(
         "--other",
         metavar="NAME=POLICY",
-        help=f"{told}: a kind, a {{kind: ...}}, or a network's .npz; may be given often.",
+        help=f"{help_text}: a kind, a {{kind: ...}}, or a network's .npz; may be given often.",
     )
 
 

@@ -281,7 +281,7 @@ def fingerprint(task: Task) -> str:
     for array in (stage.payoffs, stage.states, stage.first_states, stage.first_levels):
         digest.update(np.ascontiguousarray(array).tobytes())
     specs = [stage.market.spec(name) for name in stage.players]
-    told = [
+    lines = [
         "mos-agents sessions, form 1",
         digest.hexdigest(),
         *(
@@ -290,4 +290,4 @@ def fingerprint(task: Task) -> str:
         ),
         f"seed {task.seed} periods {task.periods} window {task.window} tail {task.tail}",
     ]
-    return "\n".join(told) + "\n"
+    return "\n".join(lines) + "\n"

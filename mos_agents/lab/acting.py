@@ -19,8 +19,8 @@ from mos_agents.lab.playing import (
     asked_to_stop,
     keeping,
     plural,
-    say,
-    say_files,
+    print_file_notes,
+    print_line,
     scenario_of,
     shown,
     stopped,
@@ -77,7 +77,7 @@ class Acting:
         looked_at = kept.get("deadline") if kept.get("backend") == "ray" else None
         return cls(**{**kept, "deadline": looked_at})
 
-    def told(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """What `run.json` keeps: all but where the cluster was, and who lived where."""
         kept = asdict(self)
         for name in ("address", "insecure", "spread"):
@@ -96,13 +96,13 @@ def open_recording(
     """The folder of a new run of actors."""
     market, read = scenario.made()
     plan = runs.Plan.of(market.layout, scenario.ticks, scenario.markets, record_markets, every)
-    say(
+    print_line(
         f"{scenario.name}: {scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}, "
         f"{plural(market.layout.N, 'participant')} as actors, "
         f"{plural(acting.shards, 'shard')}, seed {scenario.seed}"
     )
-    say(f"recording {plan.told(scenario.markets)}")
-    say_files(scenario, market, read)
+    print_line(f"recording {plan.describe(scenario.markets)}")
+    print_file_notes(scenario, market, read)
     return runs.record(
         market,
         out,
@@ -113,7 +113,7 @@ def open_recording(
         markets=scenario.markets,
         plan=plan,
         name=name,
-        actors=acting.told(),
+        actors=acting.facts(),
         inputs=scenario.inputs(),
     )
 
@@ -196,8 +196,8 @@ def play(
             withdrawn=list(health.withdrawn),
             reasons=dict(sorted(health.reasons.items())),
         )
-    for line in (*runs.fault_lines(recording.facts), *told(health)):
-        say(line)
+    for line in (*runs.fault_lines(recording.facts), *health_lines(health)):
+        print_line(line)
     return recording.folder, trajectory
 
 
@@ -210,7 +210,9 @@ def hosting(acting: Acting) -> Iterator[tuple[Any, Any, Any]]:
     from mos_agents.actors.ray.cluster import HeadLost, cluster
     from mos_agents.actors.ray.runtime import ActorDied, RayShards
 
-    say(f"Ray: {'joining ' + acting.address if acting.address else 'starting a local cluster'}")
+    print_line(
+        f"Ray: {'joining ' + acting.address if acting.address else 'starting a local cluster'}"
+    )
     with cluster(acting.address, insecure=acting.insecure):
         yield RayShards(acting.spread), (ActorDied,), (HeadLost,)
 
@@ -236,7 +238,7 @@ def resume(run: runs.Run, acting: Acting) -> tuple[Path, str]:
     recording = runs.resume(run, scenario.market())
     try:
         for line in standing(recording, scenario, acting):
-            say(line)
+            print_line(line)
         return play(lambda: recording, scenario, acting)
     finally:
         recording.close()
@@ -266,7 +268,7 @@ def standing(recording: runs.Recording, scenario: Scenario, acting: Acting) -> I
     )
 
 
-def told(health: Health) -> Iterator[str]:
+def health_lines(health: Health) -> Iterator[str]:
     """Who was brought back or refused, a line each; decisions lost are the run's first lines."""
     for name, counts in sorted(health.counts.items()):
         kinds = {kind: n for kind, n in sorted(counts.items()) if kind not in LOST}
@@ -286,7 +288,7 @@ def live(ticks: int, health: Health) -> Iterator[Any]:
         def line(end: bool = False) -> None:
             if end or time.monotonic() - last[0] > 5.0:
                 last[0] = time.monotonic()
-                say(
+                print_line(
                     f"tick {health.tick:,} of {ticks:,}, {number(health.ticks_per_second)} a second"
                 )
 

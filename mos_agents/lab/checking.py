@@ -50,8 +50,8 @@ def _folder(path: Path) -> list[str] | None:
             f"{path}: is a folder without {', '.join(MARKS.values())}; give the folder of a run, "
             "training or sweep, or a file"
         )
-    told = _run(folder) if kind == "run" else [f"{shown(folder)} is a {kind}'s folder"]
-    return [*told, f"{TAKEN_BY[kind]}"]
+    lines = _run(folder) if kind == "run" else [f"{shown(folder)} is a {kind}'s folder"]
+    return [*lines, f"{TAKEN_BY[kind]}"]
 
 
 def _run(folder: Path) -> list[str]:
@@ -100,7 +100,7 @@ def _scenario(scenario: Scenario) -> list[str]:
         f"{scenario.name} is fine: {plural(layout.N, 'participant')}, "
         f"{plural(layout.K, 'instrument')}, {plural(layout.L, 'listing')}, "
         f"{scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}",
-        f"a run records {plan.told(scenario.markets)}",
+        f"a run records {plan.describe(scenario.markets)}",
         *telling.files_in_full(scenario, market.layout, read, shown),
         *estimates(market),
     ]

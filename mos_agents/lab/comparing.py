@@ -60,20 +60,20 @@ def lines(one: Run, two: Run) -> list[str]:
         for which, run in (("first:", one), ("second:", two))
         for line in fault_lines(run.facts)
     ]
-    told = [*failed, f"first   {_about(one)}", f"second  {_about(two)}"]
+    rows = [*failed, f"first   {_about(one)}", f"second  {_about(two)}"]
     if per_tick:
-        told.append(
+        rows.append(
             f"the runs differ in length: {one.ticks:,} and {two.ticks:,} ticks; all figures are "
             "means per tick"
         )
-    told.append("")
+    rows.append("")
     for column, title in zip(COLUMNS, titles, strict=True):
-        told.append(f"{title:<{width}}{head}")
+        rows.append(f"{title:<{width}}{head}")
         for name, row in zip(names, table.iter_rows(named=True), strict=True):
             values = (row[column], row[f"{column}_2"], row[f"{column}_difference"])
-            told.append(f"{name:<{width}}" + "".join(f"{_number(v):>14}" for v in values))
-        told.append("")
-    return [*told, hashes(one, two)]
+            rows.append(f"{name:<{width}}" + "".join(f"{_number(v):>14}" for v in values))
+        rows.append("")
+    return [*rows, hashes(one, two)]
 
 
 def hashes(one: Run, two: Run) -> str:

@@ -24,7 +24,7 @@ tries a price once in a hundred moves."""
 TRIES = 0.01
 LEAD, AFTER = 3, 17
 
-Told = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ def group(
     sessions: int,
     seed: int,
     workers: int,
-    told: Told,
+    on_progress: ReportProgress,
 ) -> Group:
     """Play one way to learn to the end of its learning, and force a cut on what was learnt."""
     game = RepeatedGame.of(market, learners)
@@ -62,7 +62,7 @@ def group(
         sessions=sessions,
         workers=Threads(workers),
         per_task=1,
-        progress=lambda done, of: told(name, done, of),
+        progress=lambda done, of: on_progress(name, done, of),
     )
     frozen = Frozen(game, played)
     cycles = frozen.cycles()

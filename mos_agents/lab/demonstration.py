@@ -16,7 +16,7 @@ from typing import Any
 
 from mos_agents import runs, scenarios
 from mos_agents.lab.demo_results import PRESET, story
-from mos_agents.lab.demo_sessions import Told, group
+from mos_agents.lab.demo_sessions import ReportProgress, group
 from mos_agents.market.checks import echo
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.types import InputError
@@ -24,7 +24,9 @@ from mos_agents.market.types import InputError
 MOST_SESSIONS = 100_000
 
 
-def demonstrate(sessions: int, seed: int, out: Path, workers: int, told: Told) -> tuple[Path, str]:
+def demonstrate(
+    sessions: int, seed: int, out: Path, workers: int, progress: ReportProgress
+) -> tuple[Path, str]:
     """The new folder with `report.html`, `demo.svg` and `results.json`, and the verdict."""
     if isinstance(sessions, bool) or sessions < 2:
         raise InputError(f"sessions={sessions!r} must be a whole number >= 2: one does not scatter")
@@ -39,12 +41,12 @@ def demonstrate(sessions: int, seed: int, out: Path, workers: int, told: Told) -
     market = scenario.market()
     learners: dict[str, Any] = dict(scenario.policies())
     theory = benchmarks(market)
-    patient = group("learners", market, learners, theory, sessions, seed, workers, told)
+    patient = group("learners", market, learners, theory, sessions, seed, workers, progress)
     myopic = {
         name: replace(one, delta=0.0, initial=tuple((1.0 - one.delta) * v for v in one.initial))
         for name, one in learners.items()
     }
-    without = group("no future", market, myopic, theory, sessions, seed, workers, told)
+    without = group("no future", market, myopic, theory, sessions, seed, workers, progress)
     folder = new_folder(out, seed)
     made, figures = story(patient, without, theory, seed, time.monotonic() - began)
     from mos_agents.report import learning as page

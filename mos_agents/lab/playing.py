@@ -45,10 +45,10 @@ def resolve(
     try:
         return scenarios.override(loaded, changes) if changes else loaded
     except InputError as error:
-        told = str(error)
+        text = str(error)
         for key in (key for key, value in given.items() if value is not None):
-            if told.startswith(f"--set: {key}="):  # it was given by an option of its own
-                raise InputError(told.replace("--set: ", "--", 1)) from None
+            if text.startswith(f"--set: {key}="):  # it was given by an option of its own
+                raise InputError(text.replace("--set: ", "--", 1)) from None
         raise
 
 
@@ -66,15 +66,15 @@ def play(
     """
     market, read = scenario.made()
     plan = runs.Plan.of(market.layout, scenario.ticks, scenario.markets, record_markets, every)
-    say(
+    print_line(
         f"{scenario.name}: {scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}, "
         f"{plural(market.layout.N, 'participant')}, "
         f"{plural(market.layout.K, 'instrument')}, seed {scenario.seed}"
     )
-    say(f"recording {plan.told(scenario.markets)}")
-    say_files(scenario, market, read)
+    print_line(f"recording {plan.describe(scenario.markets)}")
+    print_file_notes(scenario, market, read)
     if not compiled():
-        say("compiling the market's kernels: up to a minute, once")
+        print_line("compiling the market's kernels: up to a minute, once")
     steps, pool = loop_of(scenario)  # refuses a policy that does not fit before there is a folder
     recording = runs.record(
         market,
@@ -103,10 +103,10 @@ def check_same(run: runs.Run, scenario: Scenario) -> None:
     """RunError where run.json tells of another seed or length, or where a file that the scenario
     reads is not what the run was made from."""
     for name in ("seed", "ticks", "markets"):
-        said, kept = run.facts[name], getattr(scenario, name)
-        if said != kept:
+        recorded, kept = run.facts[name], getattr(scenario, name)
+        if recorded != kept:
             raise runs.RunError(
-                f"{run.folder / 'run.json'}: {name}={said}, but scenario.yaml says {kept}: "
+                f"{run.folder / 'run.json'}: {name}={recorded}, but scenario.yaml says {kept}: "
                 "damaged or edited"
             )
     found = scenario.inputs()
@@ -121,14 +121,14 @@ def go_on(run: runs.Run) -> tuple[Path, str]:
     """Go on with an interrupted run: the ticks it has are played again, and only the rest added."""
     scenario = scenario_of(run)
     recording = runs.resume(run, scenario.market())
-    say(f"{run.name}: {recording.ticks:,} of {scenario.ticks:,} ticks are recorded and stay")
+    print_line(f"{run.name}: {recording.ticks:,} of {scenario.ticks:,} ticks are recorded and stay")
     if recording.ticks:
-        say(
+        print_line(
             f"going on from tick {recording.ticks:,}; the ticks before it are played again first, "
             "from tick 0 and without being recorded: a run without actors keeps no checkpoints"
         )
     else:
-        say("going on from tick 0")
+        print_line("going on from tick 0")
     return _to_the_end(recording, *loop_of(scenario))
 
 
@@ -176,7 +176,7 @@ def _to_the_end(
             raise stopped(recording, asked[0])
         trajectory = recording.finish(faults=runs.as_facts(pool.faults.values()))
         for line in runs.fault_lines(recording.facts):
-            say(line)
+            print_line(line)
         return recording.folder, trajectory
     except KeyboardInterrupt:  # a second Ctrl-C: at once, with what the disk has
         raise stopped(recording, signal.SIGINT) from None
@@ -275,7 +275,7 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
             now = time.monotonic()
             if done == of or now - last.get(part, 0.0) > 5.0:
                 last[part] = now
-                say(f"{part}: {done:,} of {of:,}")
+                print_line(f"{part}: {done:,} of {of:,}")
 
         yield line
         return
@@ -301,7 +301,7 @@ def plain(ticks: int, seconds: float = 5.0) -> Show:
     def show(done: int) -> None:
         if done == ticks or time.monotonic() - last[0] > seconds:
             last[0] = time.monotonic()
-            say(f"tick {done:,} of {ticks:,}")
+            print_line(f"tick {done:,} of {ticks:,}")
 
     return show
 
@@ -309,17 +309,17 @@ def plain(ticks: int, seconds: float = 5.0) -> Show:
 def estimates(market: Market) -> list[str]:
     """What the market takes from its data by estimate, if anything: lines of text."""
     estimated = getattr(market.reference, "estimated", None)
-    told = estimated(market) if estimated is not None else ""
-    return [told] if told else []
+    text = estimated(market) if estimated is not None else ""
+    return [text] if text else []
 
 
-def say_files(scenario: Scenario, market: Market, read: Read) -> None:
+def print_file_notes(scenario: Scenario, market: Market, read: Read) -> None:
     """What was recognised in the scenario's files and left out of them, and what is estimated."""
     for line in [*telling.files_in_short(scenario, read, shown), *estimates(market)]:
-        say(line)
+        print_line(line)
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """A plain line on stdout."""
     print(printable(line), flush=True)
 

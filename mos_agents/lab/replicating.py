@@ -16,7 +16,7 @@ from typing import Any
 
 from mos_agents.games.sessions import Played, Task, Threads, Workers
 from mos_agents.lab.folders import check_place
-from mos_agents.lab.playing import Interrupted, asked_to_stop, compiled, say, shown
+from mos_agents.lab.playing import Interrupted, asked_to_stop, compiled, print_line, shown
 from mos_agents.market.printing import cell, printable
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import write_whole
@@ -64,7 +64,7 @@ def listed() -> None:
     titles = _experiments().titles()
     width = max(map(len, titles))
     for name, title in titles.items():
-        say(f"{name:<{width}}  {title}")
+        print_line(f"{name:<{width}}  {title}")
 
 
 def replicate(order: Order) -> int:
@@ -83,28 +83,28 @@ def replicate(order: Order) -> int:
     for path, folder in ((order.json, False), (order.folder, True)):
         if path is not None:
             check_place(path, folder=folder)
-    say(f"{order.name}: {known.titles()[order.name]}")
+    print_line(f"{order.name}: {known.titles()[order.name]}")
     if not compiled():
-        say("compiling the games' loops: up to a minute, once")
+        print_line("compiling the games' loops: up to a minute, once")
     try:
         with asked_to_stop() as asked, hosting(order) as crew, progress() as bar:
             clock = Clock(order, asked, bar)
             workers = crew if order.folder is None else Stoppable(crew, asked, clock.stopped)
-            effort = known.Effort(workers, order.folder, clock.told)
+            effort = known.Effort(workers, order.folder, clock.progress)
             findings = known.played(order.name, settings, effort)
     except KeyboardInterrupt:  # a second Ctrl-C: at once, without the sessions under way
         sys.stdout.flush()
         print(printable(str(clock.stopped())), file=sys.stderr, flush=True)
         os._exit(130)  # threads inside compiled loops cannot be told to stop
     show(known.table(findings))
-    say(CAPTION)
+    print_line(CAPTION)
     if order.json is not None:
         write_whole(order.json, known.as_json(order.name, settings, findings).encode())
-        say(f"written {shown(order.json)}")
-    say(clock.speed())
+        print_line(f"written {shown(order.json)}")
+    print_line(clock.speed())
     missed = [one.quantity for one in findings if one.within is False]
     if missed:
-        say(f"not within sampling error of what was published: {', '.join(missed)}")
+        print_line(f"not within sampling error of what was published: {', '.join(missed)}")
     return int(bool(missed))
 
 
@@ -133,7 +133,9 @@ def hosting(order: Order) -> Iterator[Workers]:
     from mos_agents.actors.ray.cluster import cluster
     from mos_agents.actors.ray.tasks import RayWorkers
 
-    say(f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}")
+    print_line(
+        f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}"
+    )
     with cluster(order.address, insecure=order.insecure):
         yield RayWorkers()
 
@@ -148,7 +150,7 @@ class Clock:
     began: float = field(default_factory=time.monotonic)
     parts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
-    def told(self, what: str, done: int, of: int) -> None:
+    def progress(self, what: str, done: int, of: int) -> None:
         """Take note of the progress of a part, and show it; stop here where nothing is kept."""
         at_first = self.parts.get(what, (done, done, of))[0]
         self.parts[what] = (at_first, done, of)
@@ -175,12 +177,12 @@ class Clock:
     def speed(self) -> str:
         """Seconds taken, and sessions a second, those found in the folder left out."""
         seconds = time.monotonic() - self.began
-        told = f"{seconds:.1f} seconds"
+        text = f"{seconds:.1f} seconds"
         for what, (at_first, done, _) in self.parts.items():
-            told += f", {done - at_first:,} {what} played ({(done - at_first) / seconds:.3g}/s)"
+            text += f", {done - at_first:,} {what} played ({(done - at_first) / seconds:.3g}/s)"
             if at_first:
-                told += f", {at_first:,} were there"
-        return told
+                text += f", {at_first:,} were there"
+        return text
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,9 @@ class Stoppable:
             for one in tasks:
                 if self.asked:
                     left = True
-                    say("stopping once what is under way is done; Ctrl-C again stops at once")
+                    print_line(
+                        "stopping once what is under way is done; Ctrl-C again stops at once"
+                    )
                     return
                 yield one
 
@@ -217,7 +221,7 @@ def progress(seconds: float = 5.0) -> Iterator[Callable[[str, int, int], None]]:
         def line(what: str, done: int, of: int) -> None:
             if done == of or time.monotonic() - last[0] > seconds:
                 last[0] = time.monotonic()
-                say(f"{what} {done:,} of {of:,}")
+                print_line(f"{what} {done:,} of {of:,}")
 
         yield line
         return
@@ -262,7 +266,7 @@ def show(rows: Sequence[Sequence[str]]) -> None:
         Console().print(made)
         return
     for line in aligned(rows):
-        say(line)
+        print_line(line)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from mos_agents import runs, scenarios
 from mos_agents.analysis.numbers import number
 from mos_agents.analysis.verdicts import money_text
-from mos_agents.lab.playing import say, shown
+from mos_agents.lab.playing import print_line, shown
 from mos_agents.market.demand import Logit
 from mos_agents.market.equilibrium import EquilibriumError, benchmarks
 from mos_agents.market.tick import Market
@@ -41,20 +41,20 @@ def finished(folder: Path, trajectory: str, report: bool) -> None:
     width = (
         min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH) if sys.stdout.isatty() else WIDTH
     )
-    say("")
-    told = summary_of(data, theory)
-    say(told._replace(faults=()).text(width))  # those were the first lines after the play
-    say("")
+    print_line("")
+    summary = summary_of(data, theory)
+    print_line(summary._replace(faults=()).text(width))  # those were the first lines after the play
+    print_line("")
     if report:
-        say(f"report  {shown(write(run, theory, data))}")
-    say(f"run     {shown(folder)}")
-    say(f"hash    {trajectory}")
+        print_line(f"report  {shown(write(run, theory, data))}")
+    print_line(f"run     {shown(folder)}")
+    print_line(f"hash    {trajectory}")
 
 
 def reported(run: runs.Run) -> None:
     """Write the report of a run anew, and say where it is."""
     data = Data.of(run)
-    say(f"report  {shown(write(run, tuple(theory_of(data)), data))}")
+    print_line(f"report  {shown(write(run, tuple(theory_of(data)), data))}")
 
 
 def theory_of(data: Data) -> Iterator[str]:
@@ -76,13 +76,13 @@ def theory_of(data: Data) -> Iterator[str]:
     late = data.ticks >= run.ticks - max(run.ticks // LAST, 1)
     prices = data.listings["ask"][late].mean(axis=(0, 2))
     nash, joint = float(found.p_N.mean()), float(found.p_M.mean())
-    told = (
+    summary = (
         f"In the last tenth of the ticks prices averaged {money_text(prices)}; Bertrand-Nash is "
         f"{number(nash)}, joint profit {number(joint)}."
     )
     gain = _gain(data.participants["pnl"][late], found.pi_N, found.pi_M)
-    limits = f" (In brackets: 95% intervals over {over(data)}.)" if "[" in told + gain else ""
-    yield told + gain + limits
+    limits = f" (In brackets: 95% intervals over {over(data)}.)" if "[" in summary + gain else ""
+    yield summary + gain + limits
 
 
 def _gain(pnl: Array, nash: Array, joint: Array) -> str:

@@ -33,7 +33,7 @@ def sheet(result: SweepResult, folder: Path) -> Sheet:
     plan, facts = result.plan, read_sealed(folder / "sweep.json")
     head, rows = lines(result, result.headline())
     failures = [f"failed {plan.cells[t.cell]}, seed {t.seed}: {why}" for t, why in result.failed]
-    told = [f"{note} ({count} trials)" for note, count in notes(result).items()]
+    note_lines = [f"{note} ({count} trials)" for note, count in notes(result).items()]
     return Sheet(
         "sweep",
         folder.name,
@@ -44,7 +44,7 @@ def sheet(result: SweepResult, folder: Path) -> Sheet:
             ("seeds", f"{len(plan.seeds)}"),
             ("trials", f"{len(plan.trials):,}"),
         ],
-        [*failures[:20], *told],
+        [*failures[:20], *note_lines],
         sweeps.pictures([curves(result, name) for name in drawn(result)]),
         "Cells",
         Table(

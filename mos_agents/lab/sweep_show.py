@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mos_agents.lab.playing import plural, say
+from mos_agents.lab.playing import plural, print_line
 from mos_agents.market.faults import FAULTS_OF
 from mos_agents.market.printing import cell
 from mos_agents.sweeps.plan import SweepPlan
@@ -34,11 +34,11 @@ def notes(result: SweepResult) -> Counter[str]:
 
 def fault_lines(result: SweepResult, most: int = 10) -> list[str]:
     """What policies did wrong in the trials: the first lines of all that is told."""
-    told = Counter(
+    counts = Counter(
         note for one in result.done.values() for note in one.row.notes if note.startswith(FAULTS_OF)
     )
-    more = [f"FAULTS: {len(told) - most} more such lines"] if len(told) > most else []
-    lines = [f"{note} ({plural(count, 'trial')})" for note, count in told.most_common(most)]
+    more = [f"FAULTS: {len(counts) - most} more such lines"] if len(counts) > most else []
+    lines = [f"{note} ({plural(count, 'trial')})" for note, count in counts.most_common(most)]
     return lines + more
 
 
@@ -64,8 +64,8 @@ def printed(result: SweepResult, measures: Sequence[str]) -> None:
         Console().print(made)
         return
     for line in aligned([head, *rows]):
-        say(line)
-    say(caption(result))
+        print_line(line)
+    print_line(caption(result))
 
 
 # --- progress -------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ def progress(plan: SweepPlan, seconds: float = 5.0) -> Iterator[Callable[[Watch]
         def line(watch: Watch) -> None:
             if watch.done == watch.total or time.monotonic() - last[0] > seconds:
                 last[0] = time.monotonic()
-                say(told(watch))
+                print_line(progress_line(watch))
 
         yield line
         return
@@ -97,7 +97,7 @@ def progress(plan: SweepPlan, seconds: float = 5.0) -> Iterator[Callable[[Watch]
         yield draw
 
 
-def told(watch: Watch) -> str:
+def progress_line(watch: Watch) -> str:
     """trials 12 of 30, 2 running, 1 failed, about 40 s left."""
     parts = [f"trials {watch.done:,} of {watch.total:,}", f"{len(watch.running)} running"]
     if watch.failed:
@@ -120,7 +120,7 @@ def drawing(plan: SweepPlan, watch: Watch) -> Any:
     ]
     more = [Text(f"  and {len(running) - 20} more")] if len(running) > 20 else []
     bar = ProgressBar(total=max(watch.total, 1), completed=watch.done, width=60)
-    return Group(Text(told(watch)), bar, *under_way, *more)
+    return Group(Text(progress_line(watch)), bar, *under_way, *more)
 
 
 def duration(seconds: float) -> str:

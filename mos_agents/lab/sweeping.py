@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mos_agents.lab.playing import Interrupted, asked_to_stop, compiled, plural, say, shown
+from mos_agents.lab.playing import Interrupted, asked_to_stop, compiled, plural, print_line, shown
 from mos_agents.lab.sweep_show import fault_lines, known, notes, printed, progress
 from mos_agents.market.types import InputError
 from mos_agents.sweeps.folder import SweepFolder
@@ -83,15 +83,15 @@ def play(plan: SweepPlan, folder: Path, order: Order) -> int:
     runner: Runner = Here() if order.backend == "local" else on_tune(order.workers)
     kept = opened.done() if opened else {}
     left = [t for t in plan.trials if t.number not in kept or kept[t.number].error]
-    say(
+    print_line(
         f"{plan.scenario.name}: {plural(len(plan.cells), 'cell')} x "
         f"{plural(len(plan.seeds), 'seed')} = {plural(len(plan.trials), 'trial')}"
         + (f", {len(plan.trials) - len(left):,} of them there" if begun else "")
     )
     if opened and opened.other_versions:
-        say(f"versions differ, and results may: {opened.other_versions}")
+        print_line(f"versions differ, and results may: {opened.other_versions}")
     if left and not compiled():
-        say("compiling the market's kernels: up to a minute, once on every machine")
+        print_line("compiling the market's kernels: up to a minute, once on every machine")
     try:
         with (
             asked_to_stop() as asked,
@@ -115,7 +115,9 @@ def cluster(plan: SweepPlan, order: Order) -> Iterator[None]:
         return
     from mos_agents.actors.ray import cluster as ray_cluster
 
-    say(f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}")
+    print_line(
+        f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}"
+    )
     needed = sum(bundle["CPU"] for bundle in plan.bundles)
     cores = max(os.cpu_count() or 1, int(-(-needed * (order.workers or 1) // 1)))
     with ray_cluster.cluster(order.address, insecure=order.insecure, cpus=cores):
@@ -138,27 +140,27 @@ def finished(result: SweepResult, folder: Path, order: Order) -> int:
     """Print the table, the troubles and where everything is."""
     for name in order.show:  # what there is to measure is known only now
         if name not in result.measures:
-            say(f"--show {name}: is not measured; there are {known(result)}")
+            print_line(f"--show {name}: is not measured; there are {known(result)}")
     measures = result.headline(order.show)
     for line in fault_lines(result):
-        say(line)
+        print_line(line)
     printed(result, measures)
     for note, count in notes(result).items():
-        say(f"note ({plural(count, 'trial')}): {note}")
+        print_line(f"note ({plural(count, 'trial')}): {note}")
     for trial, reason in result.failed[:NAMED]:
-        say(f"failed {result.plan.cells[trial.cell]}, seed {trial.seed}: {reason}")
+        print_line(f"failed {result.plan.cells[trial.cell]}, seed {trial.seed}: {reason}")
     if len(result.failed) > NAMED:
-        say(f"failed {len(result.failed) - NAMED} more; see errors in table.csv")
-    say(f"table   {shown(folder / 'table.csv')}")
-    say(f"trials  {shown(folder / 'trials.parquet')}")
+        print_line(f"failed {len(result.failed) - NAMED} more; see errors in table.csv")
+    print_line(f"table   {shown(folder / 'table.csv')}")
+    print_line(f"trials  {shown(folder / 'trials.parquet')}")
     if result.plan.work.kind == "train":
-        say(f"trained {shown(folder / TRAININGS)}")
+        print_line(f"trained {shown(folder / TRAININGS)}")
     if order.report:
         from mos_agents.lab import sweep_page  # draws with matplotlib
 
-        say(f"report  {shown(sweep_page.write(result, folder))}")
+        print_line(f"report  {shown(sweep_page.write(result, folder))}")
     if result.failed:
-        say(
+        print_line(
             f"{plural(len(result.failed), 'trial')} failed; mos sweep --resume {shown(folder)} "
             "tries them again"
         )

@@ -106,20 +106,20 @@ def row(
 
 def notes(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[str]:
     """What somebody should know before reading the figures."""
-    plan, told = run.plan, []
+    plan, lines = run.plan, []
     if not run.finished:
         done = f"its first {plural(records[-1]['iteration'], 'iteration')}" if records else "none"
-        told.append(
+        lines.append(
             f"This training has not ended: of {plan.iterations:,} iterations the page shows {done}."
             f" mos train --resume {run.folder.name} goes on."
         )
     elif run.facts["ended"] != "iterations":
-        told.append(f"It ended early, by stop={run.facts['ended']}.")
+        lines.append(f"It ended early, by stop={run.facts['ended']}.")
     if records and not any("evaluation" in record for record in records):
-        told.append("No evaluation was made: rewards are those of learners who explore.")
+        lines.append("No evaluation was made: rewards are those of learners who explore.")
     if few := sum(1 for record in records if record.get("workers", plan.workers) < plan.workers):
-        told.append(f"In {plural(few, 'iteration')} fewer than {plan.workers} workers were there.")
-    return [*told, *(f"{why[0].upper()}{why[1:]}." for why in unrepeated(plan))]
+        lines.append(f"In {plural(few, 'iteration')} fewer than {plan.workers} workers were there.")
+    return [*lines, *(f"{why[0].upper()}{why[1:]}." for why in unrepeated(plan))]
 
 
 def made(
@@ -144,8 +144,8 @@ def others(plan: TrainingPlan, assignment: TrainingAssignment) -> list[tuple[str
     """What those play who do not learn; nothing where all of them do."""
     if set(assignment.playing.layout.participants) == set(assignment.agents):
         return []
-    told = ", ".join(f"{name} {kind_of(one)}" for name, one in plan.policies.items())
-    return [("others play", told or "what the scenario says")]
+    text = ", ".join(f"{name} {kind_of(one)}" for name, one in plan.policies.items())
+    return [("others play", text or "what the scenario says")]
 
 
 def settings(plan: TrainingPlan) -> list[tuple[str, Any]]:

@@ -123,10 +123,11 @@ def _of_the_loop(run: Run) -> Verified:
     if anew.hash != run.facts["hash"]:
         _tell_another(run, scenario, anew, anew.hash)
     _check_tables(run, anew)
-    said, found = lost_by(run.facts.get("faults", ())), lost_by(as_facts(table.faults.values()))
-    if said != found:
+    recorded, found = lost_by(run.facts.get("faults", ())), lost_by(as_facts(table.faults.values()))
+    if recorded != found:
         raise RunError(
-            f"{run.folder}/run.json: faults are {said} (decisions lost, first tick), but made anew "
+            f"{run.folder}/run.json: faults are {recorded} (decisions lost, first tick), but made "
+            "anew "
             f"{found}: damaged or edited"
         )
     return Verified(run, "the scenario and its seed", anew.hash, decided=True)
@@ -187,10 +188,10 @@ def _from_the_seed(run: Run, acting: Acting, replay: Replay) -> Verified:
         scenario = scenario_of(run)
     except InputError as error:
         raise RunError(f"{before}: {error}; {AUDIT}") from None
-    told = run.facts["trouble"]
-    if any("late" in kinds for kinds in told.values()):  # who hung then would hang here as well
+    found = run.facts["trouble"]
+    if any("late" in kinds for kinds in found.values()):  # who hung then would hang here as well
         raise RunError(
-            f"{before}: {_trouble_of_the_day(told)}, and the seed does not repeat that; {AUDIT}"
+            f"{before}: {_trouble_of_the_day(found)}, and the seed does not repeat that; {AUDIT}"
         )
     plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
     shards = shard_plan(acting, scenario, run.folder, plan, run.facts["name"])
@@ -209,7 +210,7 @@ def _from_the_seed(run: Run, acting: Acting, replay: Replay) -> Verified:
             anew.take(tick.row, tick.means)
             show(anew.ticks)
     if driver.hash != run.facts["hash"]:
-        if trouble := _trouble_of_the_day(told):
+        if trouble := _trouble_of_the_day(found):
             raise RunError(f"{before}: {trouble}, and the seed does not repeat that; {AUDIT}")
         _tell_another(run, scenario, anew, driver.hash)
     _check_tables(run, anew)
@@ -223,24 +224,26 @@ def _unshown(run: Run, found: Mapping[str, Mapping[str, int]], withdrawn: Sequen
 
     Raises RunError where it does show the trouble, and run.json tells of another.
     """
-    told, day = run.facts["trouble"], False
-    for name in sorted({*told, *found}):
-        ours, theirs = told.get(name, {}), found.get(name, {})
+    recorded, day = run.facts["trouble"], False
+    for name in sorted({*recorded, *found}):
+        ours, theirs = recorded.get(name, {}), found.get(name, {})
         for kind in sorted({*ours, *theirs}):
-            said, made = ours.get(kind, 0), theirs.get(kind, 0)
-            if made > said or (made < said and kind in OWN_FAULTS):
+            expected, made = ours.get(kind, 0), theirs.get(kind, 0)
+            if made > expected or (made < expected and kind in OWN_FAULTS):
                 raise RunError(
-                    f"{run.folder}/run.json: trouble.{name}.{kind} is {said:,}, but made anew "
+                    f"{run.folder}/run.json: trouble.{name}.{kind} is {expected:,}, but made anew "
                     f"{made:,}: damaged or edited"
                 )
-            day |= made < said
+            day |= made < expected
     if set(withdrawn) - set(run.facts["withdrawn"]):
         raise RunError(
             f"{run.folder}/run.json: withdrawn is {run.facts['withdrawn']}, but made anew "
             f"{list(withdrawn)}: damaged or edited"
         )
     day |= set(withdrawn) != set(run.facts["withdrawn"])
-    return "what befell participants on the day (" + _trouble_of_the_day(told) + ")" if day else ""
+    return (
+        "what befell participants on the day (" + _trouble_of_the_day(recorded) + ")" if day else ""
+    )
 
 
 AUDIT = "a run made with --audit keeps the whole journal, which shows all of it"
@@ -248,23 +251,25 @@ AUDIT = "a run made with --audit keeps the whole journal, which shows all of it"
 
 def _trouble_of_the_day(trouble: Mapping[str, Mapping[str, int]]) -> str:
     """Who was late, failed or was brought back; "" where nobody was."""
-    told = [
+    recorded = [
         f"{name} ({', '.join(f'{count:,} {kind}' for kind, count in sorted(kinds.items()))})"
         for name, kinds in sorted(trouble.items())
         if set(kinds) - OWN_FAULTS
     ]
-    return "participants had trouble: " + ", ".join(told[:5]) if told else ""
+    return "participants had trouble: " + ", ".join(recorded[:5]) if recorded else ""
 
 
 def _acting_of(run: Run) -> Acting:
     """How the run's participants were hosted."""
-    where, told = run.folder / "run.json", run.facts["actors"]
+    where, recorded = run.folder / "run.json", run.facts["actors"]
     try:
-        acting = Acting.of(told)
+        acting = Acting.of(recorded)
     except (TypeError, InputError) as error:
         raise RunError(f"{where}: actors: {error}: damaged or edited") from None
-    kept = {**acting.told(), "deadline": told.get("deadline")}  # no result depends on it
-    if strange := [name for name, value in kept.items() if name not in told or told[name] != value]:
+    kept = {**acting.facts(), "deadline": recorded.get("deadline")}  # no result depends on it
+    if strange := [
+        name for name, value in kept.items() if name not in recorded or recorded[name] != value
+    ]:
         raise RunError(f"{where}: actors.{strange[0]} is missing: damaged or edited")
     there = sorted(path.name for path in (run.folder / JOURNAL).glob("shard-*"))
     if there != [f"shard-{n:04d}" for n in range(len(there))] or len(there) != acting.shards:
@@ -297,11 +302,12 @@ def _undecided(run: Run) -> Scenario:
 
 def _check_facts(run: Run, scenario: Scenario, market: Market) -> None:
     """What run.json says of the scenario, held against the scenario."""
-    said = {"scenario": run.facts["scenario"], **run.facts["market"]}
+    facts = {"scenario": run.facts["scenario"], **run.facts["market"]}
     for name, due in ({"scenario": scenario.name} | market_facts(market)).items():
-        if said.get(name, MISSING) != due:
+        if facts.get(name, MISSING) != due:
             raise RunError(
-                f"{run.folder}/run.json: {name} is {said.get(name)!r:.80}, but scenario.yaml leads "
+                f"{run.folder}/run.json: {name} is {facts.get(name)!r:.80}, but scenario.yaml "
+                "leads "
                 f"to {due!r:.80}: damaged or edited"
             )
     read = set(scenario.inputs())

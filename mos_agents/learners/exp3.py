@@ -64,9 +64,9 @@ class Exp3(Learner):
         return Weights(np.zeros((batch * choices * states, self.grid.size)))
 
     def correct(self, tables: Weights, moves: Moves) -> None:
-        told = moves.level == moves.proposed
-        row, level = moves.row[told], moves.level[told]
-        reward = scaled(moves.mean[told], self.reward_low, self.reward_high)
+        exact = moves.level == moves.proposed
+        row, level = moves.row[exact], moves.level[exact]
+        reward = scaled(moves.mean[exact], self.reward_low, self.reward_high)
         # The row has not changed since the draw: its chances still are those of the draw.
         chance = self.chances(tables, row, 0)[np.arange(row.size), level]
         tables.log[row, level] += self.gamma * reward / (chance * self.grid.size)

@@ -136,12 +136,12 @@ class Hedge(Learner):
         return memory
 
     def correct(self, tables: Losses, moves: Moves) -> None:
-        told = moves.level == moves.proposed
-        row, level = moves.row[told], moves.level[told]
+        exact = moves.level == moves.proposed
+        row, level = moves.row[exact], moves.level[exact]
         # The row has not changed since the draw: its chances still are those of the draw.
         chance = self.strategy(tables, row)[np.arange(row.size), level]
         implicit = 0.5 * self._rate(tables.rounds[row])
-        tables.loss[row, level] += (1.0 - self._scaled(moves.mean[told])) / (chance + implicit)
+        tables.loss[row, level] += (1.0 - self._scaled(moves.mean[exact])) / (chance + implicit)
         tables.rounds[row] += 1
 
     def _scaled(self, reward: Array) -> Array:

@@ -64,9 +64,9 @@ class Levels:
     def __post_init__(self) -> None:
         for name, allowed in (("relative_to", SCALES), ("scope", SCOPES), ("sees", SIGHTS)):
             if getattr(self, name) not in allowed:
-                told = ", ".join(repr(one) for one in allowed)
+                text = ", ".join(repr(one) for one in allowed)
                 raise InputError(
-                    f"{self.kind}.{name}={getattr(self, name)!r} must be one of {told}"
+                    f"{self.kind}.{name}={getattr(self, name)!r} must be one of {text}"
                 )
         if isinstance(self.periods, bool) or self.periods not in (1, 2):
             raise InputError(f"{self.kind}.periods={self.periods!r} must be 1 or 2 past periods")

@@ -91,9 +91,9 @@ def from_bytes(data: bytes, shown: str) -> Network:
     except InputError as error:
         raise InputError(f"{shown}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        told = f"{type(error).__name__} {str(error)[:60]!r}".replace("\n", " ")
+        reason = f"{type(error).__name__} {str(error)[:60]!r}".replace("\n", " ")
         raise InputError(
-            f"{shown}: holds no network of format {FORMAT} ({told}); save_network writes one"
+            f"{shown}: holds no network of format {FORMAT} ({reason}); save_network writes one"
         ) from None
 
 

@@ -92,8 +92,8 @@ def unpacked(data: bytes, shown: str, what: str) -> dict[str, Array]:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             found = {_name(key): file[key] for key in file.files}
     except (ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
-        told = str(error)[:80].replace("\n", " ")
-        raise InputError(f"{shown}: holds no {what}: {told!r}") from None
+        text = str(error)[:80].replace("\n", " ")
+        raise InputError(f"{shown}: holds no {what}: {text!r}") from None
     if not all(isinstance(array, np.ndarray) for array in found.values()):
         raise InputError(f"{shown}: holds no {what}, but something else than arrays")
     return found

@@ -65,10 +65,10 @@ def naming(field: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        told = str(error)
-        if told.startswith(field):
+        text = str(error)
+        if text.startswith(field):
             raise
-        raise type(error)(f"{field}: {told}") from None
+        raise type(error)(f"{field}: {text}") from None
 
 
 def check_fields(record: Any) -> None:

@@ -90,7 +90,7 @@ def always_zero(market: Market) -> dict[str, str]:
     rule, held, lost = market.positions, not nothing_held(market), not nothing_lost(market)
     made = "all goods are made to order (stock=.inf), and nothing is held"
 
-    def told(name: str) -> float:
+    def parameter(name: str) -> float:
         """A parameter of the ledger; NaN of one of somebody's own, which is never 0."""
         return float(getattr(rule, name, np.nan))
 
@@ -108,11 +108,11 @@ def always_zero(market: Market) -> dict[str, str]:
         found["lost_opportunity"] = (
             "nobody is ever turned away (an auction, or endless stock and quotes)"
         )
-    if not held and (told("shortage_cost") == 0.0 or not lost):
+    if not held and (parameter("shortage_cost") == 0.0 or not lost):
         found["position_cost"] = "nothing is held, and it costs nothing to be short of goods"
     if nobody_else_trades(market) or (
-        told("fee") == told("unit_fee") == 0.0
-        and (told("commission") == 0.0 or market.collector < 0)
+        parameter("fee") == parameter("unit_fee") == 0.0
+        and (parameter("commission") == 0.0 or market.collector < 0)
     ):
         found["fees"] = "no fee and no commission is charged (positions.fee, positions.commission)"
     if not market.asks:

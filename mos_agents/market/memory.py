@@ -84,7 +84,7 @@ def _remembered(market: Market, much: float) -> list[str]:
         f"lower positions.lead_time={lead:g}": 2 * lead * own,
         f"lower observations.tape_delay={delay:g}": 4 * delay * own,
     }
-    return [told for told, size in found.items() if size > much]
+    return [name for name, size in found.items() if size > much]
 
 
 def _lead_time(market: Market) -> float:

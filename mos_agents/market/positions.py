@@ -84,9 +84,9 @@ class Ledger:
             }
             idle = [(k, getattr(self, k)) for k, v in neutral.items() if getattr(self, k) != v]
             if idle:
-                told = ", ".join(f"positions.{name}={value}" for name, value in idle)
+                text = ", ".join(f"positions.{name}={value}" for name, value in idle)
                 raise InputError(
-                    f"{told} changes nothing here: all goods are made to order (stock=.inf), and "
+                    f"{text} changes nothing here: all goods are made to order (stock=.inf), and "
                     f"nothing is held; leave {'it' if len(idle) == 1 else 'them'} out, or set "
                     + ", ".join(f"{name}={neutral[name]}" for name, _ in idle)
                 )

@@ -59,8 +59,8 @@ def brief(record: Any) -> str:
         names = list(record._fields)
     else:
         names = [one.name for one in dataclasses.fields(record) if one.repr]
-    told = [f"{name}={_short(getattr(record, name))}" for name in names]
-    return f"{type(record).__name__}({', '.join(told)})"
+    lines = [f"{name}={_short(getattr(record, name))}" for name in names]
+    return f"{type(record).__name__}({', '.join(lines)})"
 
 
 def short_repr(record: T) -> T:

@@ -315,8 +315,8 @@ class Fundamentals:
         estimated from its rows. 0 where the price is constant, drawn anew, or moved by a shock:
         no variance of theirs grows with time.
         """
-        told = getattr(self.price, "volatility", None)
-        found = np.array([self.sigma]) if told is None else told(market.dt, market.horizon)
+        hook = getattr(self.price, "volatility", None)
+        found = np.array([self.sigma]) if hook is None else hook(market.dt, market.horizon)
         return np.broadcast_to(found, (market.layout.K,))
 
     @property

@@ -189,9 +189,9 @@ class SideBySide:
         """[L] step of each listing's price grid, by its own part's rule."""
         found = np.zeros(market.layout.L)
         for place in self.places(market):
-            told = getattr(place.part.quotes, "tick_sizes", None)
-            if told is not None:
-                found[place.listings] = told(place.market)
+            hook = getattr(place.part.quotes, "tick_sizes", None)
+            if hook is not None:
+                found[place.listings] = hook(place.market)
         return found
 
     def opening(self, market: Market, batch: int) -> Quotes:

@@ -215,8 +215,8 @@ class Market:
 
     def _tick_sizes(self) -> Array:
         """[L] steps of the price grid; 0 where the rule for quotes tells of none."""
-        told: Callable[[Market], Array] | None = getattr(self.quotes, "tick_sizes", None)
-        return np.zeros(self.layout.L) if told is None else told(self)
+        hook: Callable[[Market], Array] | None = getattr(self.quotes, "tick_sizes", None)
+        return np.zeros(self.layout.L) if hook is None else hook(self)
 
     def home(self, n: int) -> Market:
         """The market whose rules hold for participant n: this one, or the part it trades in."""
@@ -265,10 +265,10 @@ class Market:
     @cached_property
     def first_levels(self) -> tuple[Array, Array, Array]:
         """Levels before the first tick: reference prices [K], costs [L], demand scales [G]."""
-        told: Callable[[Market], Any] | None = getattr(self.reference, "first_levels", None)
-        if told is None:
+        hook: Callable[[Market], Any] | None = getattr(self.reference, "first_levels", None)
+        if hook is None:
             return self.opening_reference, self.catalogue.cost, self.opening_demand
-        reference, cost, demand = told(self)
+        reference, cost, demand = hook(self)
         return reference, cost, demand
 
     @cached_property
@@ -407,8 +407,8 @@ class Market:
 
 def turn(market: Market, n: int) -> tuple[int, int]:
     """When participant n moves, as far as its schedule tells."""
-    told: Callable[[Market, int], tuple[int, int]] | None = getattr(market.schedule, "turn", None)
-    return (0, 0) if told is None else told(market, n)
+    hook: Callable[[Market, int], tuple[int, int]] | None = getattr(market.schedule, "turn", None)
+    return (0, 0) if hook is None else hook(market, n)
 
 
 def order_rate(market: Market) -> float:
@@ -483,9 +483,9 @@ def refusals(market: Market, refused: IntArray) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for n, name in enumerate(market.layout.participants):
         reasons, counts = np.unique(refused[:, n], return_counts=True)
-        told = {REASONS[r]: int(c) for r, c in zip(reasons, counts, strict=True) if r}
-        if told:
-            found[name] = told
+        record = {REASONS[r]: int(c) for r, c in zip(reasons, counts, strict=True) if r}
+        if record:
+            found[name] = record
     return found
 
 

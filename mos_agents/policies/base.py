@@ -181,8 +181,8 @@ def check_numbers(policy: Any, name: str, low: float = -np.inf) -> None:
         array = np.array(np.nan)
     if array.ndim > 1 or not array.size or not np.isfinite(array).all() or array.min() < low:
         floor = f" >= {low:g}" if low > -np.inf else ""
-        told = f"{policy.kind}.{name}={echo(value)}"
-        raise InputError(f"{told} must be one finite number{floor} or one per listing")
+        text = f"{policy.kind}.{name}={echo(value)}"
+        raise InputError(f"{text} must be one finite number{floor} or one per listing")
     if array.ndim:
         object.__setattr__(policy, name, tuple(float(v) for v in array))
 

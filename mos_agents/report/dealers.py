@@ -23,7 +23,7 @@ from mos_agents.report.drawing import (
     window_of,
 )
 from mos_agents.report.measures import inside, or_nan, quoted
-from mos_agents.report.series import draw_series, told
+from mos_agents.report.series import draw_series, point_note
 
 ZOOM = 60
 """Ticks that the close view of one asset shows."""
@@ -204,7 +204,7 @@ def inventories(data: Data, points: int) -> Picture:
         "Units held (below zero: short) of each asset"
         + (", in the first market" if data.run.facts["markets"] > 1 else "")
         + ". A line that stays away from zero carries the risk of the mid's next move; at the "
-        "limit, one side of the quote is taken away." + told(len(data.ticks), points),
+        "limit, one side of the quote is taken away." + point_note(len(data.ticks), points),
         style.svg(figure, "inventory", "Inventory per asset and maker over time"),
         True,
         (*legend(data), *bound),
@@ -241,7 +241,7 @@ def mids(data: Data, points: int) -> Picture:
         "Mid prices",
         "The reference price of each asset"
         + (", in the first market." if data.run.facts["markets"] > 1 else ".")
-        + told(len(data.ticks), points),
+        + point_note(len(data.ticks), points),
         style.svg(figure, "mids", "Mid prices over time"),
         False,
     )

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from mos_agents.market.types import Array, IntArray
 from mos_agents.report import style
 from mos_agents.report.data import Data
-from mos_agents.report.series import binned, draw_series, told
+from mos_agents.report.series import binned, draw_series, point_note
 from mos_agents.report.summary import Table as Table
 
 BAND = 5
@@ -226,15 +226,15 @@ def shares_over_time(data: Data, points: int, of: str = "units sold") -> Picture
 
 def thinned(data: Data, points: int) -> str:
     """What a point of `lines` is where it stands for several ticks, as a sentence."""
-    return told(len(data.ticks), points, ranged=data.R == 1)
+    return point_note(len(data.ticks), points, ranged=data.R == 1)
 
 
 def over_markets(data: Data, band: bool = True) -> str:
     """What a line means where there are several markets, as the end of a sentence."""
     if data.R == 1:
         return "" if data.run.facts["markets"] == 1 else ", in the first market"
-    told = "; the band holds 90% of them" if band and data.R >= BAND else ""
-    return f", mean over {data.R:,} markets{told}"
+    text = "; the band holds 90% of them" if band and data.R >= BAND else ""
+    return f", mean over {data.R:,} markets{text}"
 
 
 def bars(

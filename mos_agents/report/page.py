@@ -25,7 +25,7 @@ PICTURES = {
 
 def page(data: Data, points: int, pictures: bool = True, theory: Sequence[str] = ()) -> str:
     """The whole HTML text. Every word that came from a scenario is escaped."""
-    told = summary_of(data, theory)
+    found = summary_of(data, theory)
     drawn: tuple[Picture, ...] = ()
     if pictures and not data.empty:
         with style.styled(), warnings.catch_warnings():
@@ -35,10 +35,10 @@ def page(data: Data, points: int, pictures: bool = True, theory: Sequence[str] =
     return document(
         data.run.name,
         [
-            *paragraphs(told.faults),
+            *paragraphs(found.faults),
             *header(data),
-            *summary(told),
-            *table(told.table),
+            *summary(found),
+            *table(found.table),
             *gallery(drawn),
             *provenance(data),
         ],
@@ -90,17 +90,17 @@ class Sheet(NamedTuple):
     faults: Sequence[str] = ()  # of policies: the first lines of all
 
 
-def sheet_html(told: Sheet) -> str:
+def sheet_html(content: Sheet) -> str:
     """The page; it asks for nothing from outside, and every word in it is escaped."""
     return document(
-        told.title,
+        content.title,
         [
-            *paragraphs(told.faults),
-            *opening(told.title, told.lead, told.facts),
-            *paragraphs(told.notes),
-            *gallery(told.pictures),
-            *table(told.table, told.rows),
-            *closing(told.what, told.made, told.scenario),
+            *paragraphs(content.faults),
+            *opening(content.title, content.lead, content.facts),
+            *paragraphs(content.notes),
+            *gallery(content.pictures),
+            *table(content.table, content.rows),
+            *closing(content.what, content.made, content.scenario),
         ],
     )
 
@@ -158,35 +158,35 @@ def description(scenario: str) -> str:
 
 
 def notes(data: Data) -> list[str]:
-    facts, told = data.run.facts, []
+    facts, lines = data.run.facts, []
     if not data.run.finished:
-        told.append(
+        lines.append(
             f"This run was interrupted: it shows the first {data.run.ticks:,} of "
             f"{facts['ticks']:,} ticks."
             if data.run.ticks
             else "This run was interrupted before anything was recorded."
         )
     if facts["recorded_markets"] < facts["markets"] or facts["every"] > 1:
-        told.append(
+        lines.append(
             f"Recorded are the first {facts['recorded_markets']:,} of {facts['markets']:,} markets"
             f" at every {_nth(facts['every'])}tick; sums in the table and means of PnL are over "
             "all markets and ticks."
         )
     if data.skip > 1:
-        told.append(
+        lines.append(
             "The run is long: pictures, and figures of quotes and inventories, are made from "
             f"every {ordinal(data.skip)} recorded tick."
         )
-    return told
+    return lines
 
 
 def _nth(every: int) -> str:
     return "" if every == 1 else f"{every:,}th " if every > 3 else {2: "2nd ", 3: "3rd "}[every]
 
 
-def summary(told: Summary) -> list[str]:
+def summary(found: Summary) -> list[str]:
     """The headline, and below it what else there is to say."""
-    texts = [" ".join(escape(one) for one in some) for some in (told.headline, told.details)]
+    texts = [" ".join(escape(one) for one in some) for some in (found.headline, found.details)]
     return [
         "<section>",
         "<h2>In short</h2>",

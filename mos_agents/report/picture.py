@@ -122,8 +122,8 @@ def main() -> None:
         run, path, *product = sys.argv[1:]
         draw(read(run), Path(path), *product)
     except ValueError as error:
-        told = str(error) if isinstance(error, InputError) else "needs RUN FILE [PRODUCT]"
-        sys.exit(f"picture: {told}")
+        text = str(error) if isinstance(error, InputError) else "needs RUN FILE [PRODUCT]"
+        sys.exit(f"picture: {text}")
 
 
 if __name__ == "__main__":

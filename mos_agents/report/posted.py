@@ -29,7 +29,7 @@ from mos_agents.report.drawing import (
     window_of,
 )
 from mos_agents.report.measures import markups, sold_out
-from mos_agents.report.series import draw_series, told
+from mos_agents.report.series import draw_series, point_note
 
 MOST_PANELS = 12
 
@@ -103,7 +103,7 @@ def prices(data: Data, points: int) -> Picture:
         "prices",
         "Prices",
         f"What each seller asks for each product{where}. Look for who moves first, who follows, "
-        f"and how near the prices come to cost.{which}{told(len(data.ticks), fewer)}",
+        f"and how near the prices come to cost.{which}{point_note(len(data.ticks), fewer)}",
         style.svg(figure, "prices", "Prices per product and seller over time"),
         True,
         (*legend(data), ("cost", style.INK, "dash"), ("reference price", style.INK, "dot")),
@@ -287,7 +287,7 @@ def stock(data: Data, points: int) -> Picture:
     heights = {"height_ratios": (2.2, 1)} if rows == 2 else {}
     figure, grid = style.canvas(style.HALF, 3.1, rows, 1, sharex=True, **heights)
     lines(grid[0, 0], data, data.by_group(data.by_seller(data.listings["inventory"])), points)
-    said = "Nothing was ever sold out."
+    caption = "Nothing was ever sold out."
     if rows == 2:
         grid[0, 0].set_xlabel("")
         grid[0, 0].set_title("units in stock")
@@ -296,14 +296,14 @@ def stock(data: Data, points: int) -> Picture:
         grid[1, 0].set_title("share of products sold out")
         grid[1, 0].set_ylim(0, None)
         percents(grid[1, 0])
-        said = (
+        caption = (
             "Below, the share of a seller's stocked products with nothing left (moving mean): its "
             "customers then go to the rivals or leave."
         )
     return Picture(
         "stock",
         "Stock and stock-outs" if rows == 2 else "Stock",
-        f"Units held over all products{over_markets(data)}. {said}{thinned(data, points)}",
+        f"Units held over all products{over_markets(data)}. {caption}{thinned(data, points)}",
         style.svg(figure, "stock", "Stock and stock-outs per participant"),
         False,
         legend(data),

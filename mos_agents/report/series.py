@@ -75,7 +75,7 @@ def draw_series(
     axes.plot(found.x, found.mean, color=colour, **how)
 
 
-def told(ticks: int, points: int, ranged: bool = True) -> str:
+def point_note(ticks: int, points: int, ranged: bool = True) -> str:
     """What a point of the picture is where it stands for several ticks, as a sentence."""
     size = per_point(ticks, points)
     if size == 1:

@@ -88,7 +88,7 @@ def styled() -> Any:
     return matplotlib.rc_context({**matplotlib.rcParamsDefault, **RC, "backend": "svg"})
 
 
-def svg(figure: Figure, name: str, told: str) -> str:
+def svg(figure: Figure, name: str, description: str) -> str:
     """The figure as an SVG element of the page; `told` describes it to who cannot see it."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
@@ -108,7 +108,7 @@ def svg(figure: Figure, name: str, told: str) -> str:
     text = re.sub(r"\s*\n\s*", "\n", text)
     size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     assert size is not None
-    head = f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-label="{told}"'
+    head = f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-label="{description}"'
     return re.sub(r"<svg[^>]*", lambda _: head, text, count=1).strip()
 
 

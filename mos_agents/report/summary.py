@@ -81,12 +81,12 @@ def summarise(run: Run | str | Path, root: str | Path = "runs") -> Summary:
 def summary_of(data: Data, theory: Sequence[str] = ()) -> Summary:
     """The summary of a run that is read; theory: sentences on its benchmarks."""
     if data.empty:
-        told = (
+        text = (
             "Nothing was recorded."
             if data.run.finished
             else ("The run was interrupted before anything was recorded.")
         )
-        return Summary((told,), (), Table((), ()), (), tuple(fault_lines(data.run.facts)))
+        return Summary((text,), (), Table((), ()), (), tuple(fault_lines(data.run.facts)))
     headline, details, table, columns = KINDS[data.kind]
     with warnings.catch_warnings():
         # In a tick without quotes or trades a mean is of nothing: NaN is left out or a dash.
@@ -196,16 +196,16 @@ def posted_table(data: Data) -> Table:
 
 
 def dealers_headline(data: Data) -> tuple[str, ...]:
-    told = [*verdicts.profit(data), *verdicts.risk(data)]
+    lines = [*verdicts.profit(data), *verdicts.risk(data)]
     wide, gap = quoted(data), inside(data)
     if np.isfinite(wide).any():
-        told.append(
+        lines.append(
             f"A maker's own spread was {number(float(np.nanmean(wide)))} on average; the best bid "
             f"and ask of all stood {number(float(np.nanmean(gap)))} apart."
         )
     if (lost := data.total("lost").sum()) > 0:
-        told.append(f"{number(lost)} units{_each(data)} were turned away at position limits.")
-    return tuple(told)
+        lines.append(f"{number(lost)} units{_each(data)} were turned away at position limits.")
+    return tuple(lines)
 
 
 def dealers_details(data: Data) -> tuple[str, ...]:

@@ -91,10 +91,10 @@ def picture(curves: Curves) -> Picture:
 def meaning(measure: str) -> str:
     """A sentence on what a measure is, of all or of a role; nothing where it is not known."""
     name, _, whose = measure.partition(".")
-    told = MEANING.get(name, "")
+    text = MEANING.get(name, "")
     if whose:
-        told = told.replace("the participants", f"participants with the role {whose}")
-    return f"{told} " if told else ""
+        text = text.replace("the participants", f"participants with the role {whose}")
+    return f"{text} " if text else ""
 
 
 def line_colours(count: int) -> list[str]:

@@ -84,11 +84,11 @@ def risk(data: Data, what: str = "PnL") -> list[str]:
             f"are compared from {FEWEST_FOR_RISK} on."
         ]
     calmer, worth = pairs_by_deviation(totals), pairs_by_worth(totals)
-    told = [
+    lines = [
         f"{named(data, one.better)} bears {limits(one)} times the risk of {named(data, one.worse)}"
         for one in calmer
     ]
-    if not told:
+    if not lines:
         return [
             f"No two participants differ in risk (the standard deviation of {what} over markets) "
             f"by more than chance over {over(data)}."
@@ -97,7 +97,7 @@ def risk(data: Data, what: str = "PnL") -> list[str]:
         f"(ratios of standard deviations of {what} over markets, 95% intervals for all pairs "
         f"together, over {over(data)})"
     )
-    found = [f"By risk, {enumerated(told)} {together}."]
+    found = [f"By risk, {enumerated(lines)} {together}."]
     if worth:
         more = [f"{data.names[one.better]} than {data.names[one.worse]}" for one in worth]
         found.append(f"Per unit of that risk, more was earned by {enumerated(more)}.")

@@ -15,7 +15,7 @@ from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
 from mos_agents.policies.guard import PolicyFault
-from mos_agents.rollout.outcome import Rollout, counted, refusals_told, rollout
+from mos_agents.rollout.outcome import Rollout, counted, refusal_lines, rollout
 
 
 class Compared(NamedTuple):
@@ -67,7 +67,7 @@ class Comparison:
                 for candidate in dict.fromkeys([*self.faults, *self.refused])
                 for line in (
                     *headline(self.faults.get(candidate, ()), self.decisions),
-                    *refusals_told(self.refused.get(candidate, {}), self.decisions),
+                    *refusal_lines(self.refused.get(candidate, {}), self.decisions),
                 )
             ),
             f"{self.metric} per tick, {counted(replicates, 'replicate')}, "

@@ -119,7 +119,7 @@ class ParticipantPool:
             except BaseException as error:
                 if not is_own_fault(error):
                     raise
-                self._absent[n] = self._told(n, error, at)
+                self._absent[n] = self._fault_reason(n, error, at)
 
     def actions(self, observation: Array, at: int) -> Array:
         """[B, L, A] everybody's actions. A policy that fails leaves NaN, which the market refuses,
@@ -144,7 +144,7 @@ class ParticipantPool:
             except BaseException as error:
                 if not is_own_fault(error):
                     raise
-                checked = self._failed(n, self._told(n, error, at), at)
+                checked = self._failed(n, self._fault_reason(n, error, at), at)
             else:
                 self.memories[n] = memory
                 if not np.isfinite(checked).all():
@@ -168,7 +168,7 @@ class ParticipantPool:
     def _is_gone(self, n: int) -> bool:
         return self._gone is not None and bool(self._gone[:, n].all())
 
-    def _told(self, n: int, error: BaseException, at: int) -> str:
+    def _fault_reason(self, n: int, error: BaseException, at: int) -> str:
         """The reason of a fault; where faults end the play, PolicyFault with the error behind."""
         reason = reason_of(error)
         if self.on_fault == "raise":

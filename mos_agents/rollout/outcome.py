@@ -69,7 +69,7 @@ class Rollout:
         each = len(self.markets) * self.ticks
         lines = [
             *headline(self.faults, each),
-            *refusals_told(self.refused, each),
+            *refusal_lines(self.refused, each),
             f"{self.market}: {counted(len(self.markets), 'market')}, "
             f"{counted(self.ticks, 'tick')}, seed {self.seed}",
             f"{'participant':<16}{'reward a tick':>14}{'pnl a tick':>14}{'units a tick':>14}",
@@ -123,8 +123,8 @@ def rollout(
         metrics += transition.step.metrics
         if transition.step.info.refused.any():
             gone = pool.withdrawn(market)
-            told = transition.step.info.refused
-            refused.append(told if gone is None else np.where(gone, 0, told))
+            reasons = transition.step.info.refused
+            refused.append(reasons if gone is None else np.where(gone, 0, reasons))
         for name, values in kept.items():
             values[at] = SERIES[name](transition)
         final = transition.step.state
@@ -158,7 +158,7 @@ def _room(
     return {name: np.empty(shape) for name, shape in shapes.items()}
 
 
-def refusals_told(refused: Mapping[str, Mapping[str, int]], decisions: int) -> list[str]:
+def refusal_lines(refused: Mapping[str, Mapping[str, int]], decisions: int) -> list[str]:
     """A line for each participant whose quotes the market did not take, for whatever reason but
     that they were no numbers, which is a fault and told as one."""
     lines = []

@@ -40,11 +40,11 @@ def fault_lines(facts: Mapping[str, Any]) -> list[str]:
         kinds = {kind: counts[kind] for kind in LOST if counts.get(kind)}
         if not kinds and name not in withdrawn:
             continue
-        told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items()) or "none failed"
+        text = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items()) or "none failed"
         ended = "; withdrawn" if name in withdrawn else ""
         total = sum(kinds.values())
         why = (facts.get("reasons") or {}).get(name)
         first = f", first: {why}" if why else ""
-        line = f"{FAULTS_OF} {name}: {total:,} of {each:,} decisions lost ({told}){ended}{first}"
+        line = f"{FAULTS_OF} {name}: {total:,} of {each:,} decisions lost ({text}){ended}{first}"
         lines.append((total, line))
     return [line for _, line in sorted(lines, key=lambda pair: -pair[0])]

@@ -233,7 +233,7 @@ class Hold:
     renamed, and a process that is killed leaves none behind.
     """
 
-    def __init__(self, folder: Path, told: str) -> None:
+    def __init__(self, folder: Path, message: str) -> None:
         """Raises FolderHeld with what is told where another one holds the folder."""
         try:
             try:
@@ -243,7 +243,7 @@ class Hold:
                     raise
                 self._lock(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         except BlockingIOError:
-            raise FolderHeld(f"{folder}: {told}") from None
+            raise FolderHeld(f"{folder}: {message}") from None
         except OSError as error:
             raise RunError(
                 f"{folder}: cannot be locked ({error.strerror or error}), so two processes could "
@@ -261,9 +261,9 @@ class Hold:
 
 
 @contextlib.contextmanager
-def alone(folder: Path, told: str) -> Iterator[None]:
+def alone(folder: Path, message: str) -> Iterator[None]:
     """The folder for this process alone; FolderHeld with what is told where another one has it."""
-    hold = Hold(folder, told)
+    hold = Hold(folder, message)
     try:
         yield
     finally:

@@ -70,7 +70,7 @@ class Plan:
             + overhead
         )
 
-    def told(self, markets: int) -> str:
+    def describe(self, markets: int) -> str:
         """One line for the person who starts the run."""
         which = "all markets" if self.markets == markets else f"the first {self.markets:,} markets"
         when = "every tick" if self.every == 1 else f"every {ordinal(self.every)} tick"

@@ -143,8 +143,8 @@ class Run:
             check_columns(table, pl.read_parquet_schema(io.BytesIO(data)), path)
             rows = pl.read_parquet(io.BytesIO(data), columns=list(columns), use_pyarrow=False)
         except pl.exceptions.PolarsError as error:
-            told = str(error).splitlines()[0]
-            raise RunError(f"{path}: cannot be read as Parquet: {told}") from None
+            text = str(error).splitlines()[0]
+            raise RunError(f"{path}: cannot be read as Parquet: {text}") from None
         check_keys(table, rows, path)
         return rows
 

@@ -145,7 +145,7 @@ class Recording:
         """Write what is buffered as the next part of every table."""
         if self._means:
             digests = {}
-            with self._told():
+            with self._naming_file():
                 for name, make in self._tables().items():
                     data = parquet(make())
                     path = self.folder / name / f"part-{self._parts:06d}.parquet"
@@ -172,7 +172,7 @@ class Recording:
             **facts,
             "parts_sha256": self._digests,
         }
-        with self._told():
+        with self._naming_file():
             write_whole(self.folder / "run.json", sealed(self.facts))
         self.close()
         return trajectory
@@ -206,7 +206,7 @@ class Recording:
         }
 
     @contextlib.contextmanager
-    def _told(self) -> Any:
+    def _naming_file(self) -> Any:
         try:
             yield
         except OSError as error:

@@ -189,9 +189,9 @@ class Expected:
         if wrong.size:
             at = int(wrong[0])
             one, other = int(found[at]), int(block[at % block.size])
-            told = (names[one], names[other]) if names else (one, other)
+            given = (names[one], names[other]) if names else (one, other)
             raise RunError(
-                f"{path}: row {at + 1:,} is of {column} {told[0]!r} where {told[1]!r} should be: "
+                f"{path}: row {at + 1:,} is of {column} {given[0]!r} where {given[1]!r} should be: "
                 "damaged"
             )
 

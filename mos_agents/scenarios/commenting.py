@@ -26,10 +26,10 @@ def commented(scenario: Scenario) -> str:
     return "\n".join(_part(scenario, 0)) + "\n"
 
 
-def _part(model: BaseModel, depth: int, told: bool = True) -> Iterator[str]:
+def _part(model: BaseModel, depth: int, with_texts: bool = True) -> Iterator[str]:
     """The lines of a model's settings; not `told` leaves out their comments, which stand above."""
     what, settings = of_model(type(model))
-    texts = {one.name: one.text for one in settings if told} | {"kind": what.sentence}
+    texts = {one.name: one.text for one in settings if with_texts} | {"kind": what.sentence}
     for name in type(model).model_fields:
         value = getattr(model, name)
         text = texts.get(name, "")
@@ -39,7 +39,7 @@ def _part(model: BaseModel, depth: int, told: bool = True) -> Iterator[str]:
         elif isinstance(value, list) and value and isinstance(value[0], BaseModel):
             yield from _beside(f"{name}:", text, depth)
             for number, item in enumerate(value):
-                yield from _item(list(_part(item, depth + 1, told=number == 0)), depth)
+                yield from _item(list(_part(item, depth + 1, with_texts=number == 0)), depth)
         elif name == "policy":
             yield from _beside("policy:", text, depth)
             yield from _policies(value, depth + 1)
@@ -54,9 +54,9 @@ def _policies(value: Any, depth: int) -> Iterator[str]:
             yield from _item(list(_policies(one, depth)), depth - 1)
         return
     cls = POLICIES.get(str(value.get("kind")))
-    told, parameters = of_dataclass(cls) if cls is not None else (None, ())
+    description, parameters = of_dataclass(cls) if cls is not None else (None, ())
     texts = {one.name: one.text for one in parameters}
-    texts["kind"] = told.sentence if told is not None else ""
+    texts["kind"] = description.sentence if description is not None else ""
     for key, inner in files.plain(value).items():
         yield from _value(key, inner, texts.get(key, ""), depth)
 

@@ -180,8 +180,8 @@ def parse(text: str, shown: str = "scenario") -> Scenario:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or "is not YAML"
-        told = (str(problem).splitlines() or ["is not YAML"])[0]
-        raise InputError(f"{shown}: {where}{told[:200]}") from None
+        message = (str(problem).splitlines() or ["is not YAML"])[0]
+        raise InputError(f"{shown}: {where}{message[:200]}") from None
     except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{shown}: is not a scenario: {echo(str(error))}") from None
     return validate(data, shown)
@@ -260,8 +260,8 @@ def parsed_value(text: str, shown: str) -> Any:
     try:
         return _yaml(text)
     except InputError as error:
-        told = str(error).removeprefix("line 1: ").removeprefix("line 1, ")
-        raise InputError(f"{shown}: the value is not YAML: {told}") from None
+        message = str(error).removeprefix("line 1: ").removeprefix("line 1, ")
+        raise InputError(f"{shown}: the value is not YAML: {message}") from None
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         raise InputError(f"{shown}: the value is not YAML") from None
 

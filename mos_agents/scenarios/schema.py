@@ -341,14 +341,15 @@ class Scenario(Strict):
         """InputError for a quality that is told and that no demand model of this market reads."""
         if not isinstance(self.catalogue, Drawn | Same):
             return  # a file has the column, whatever it is used for
-        told = self.catalogue.quality
+        quality = self.catalogue.quality
         demand = getattr(execution, "demand", execution)
         blind = isinstance(demand, Elasticity | Linear | Cheapest | FillIntensity | Auction)
         if isinstance(demand, Logit):
             blind = demand.quality_coefficient == 0.0
-        if blind and told != type(self.catalogue).model_fields["quality"].default:
+        if blind and quality != type(self.catalogue).model_fields["quality"].default:
             raise InputError(
-                f"catalogue.quality={told!r} changes nothing here: {type(demand).__name__.lower()} "
+                f"catalogue.quality={quality!r} changes nothing here: "
+                f"{type(demand).__name__.lower()} "
                 "does not look at it; leave it out, or take logit demand with a quality_coefficient"
             )
 

@@ -72,8 +72,8 @@ def setting_topics() -> Iterator[Topic]:
         inner = parts_of(path)
         parameters: tuple[Parameter, ...] = ()
         if len(inner) == 1 and not kind_of(inner[0]):
-            told, parameters = of_model(inner[0])
-            paragraphs += told.paragraphs
+            description, parameters = of_model(inner[0])
+            paragraphs += description.paragraphs
         facts = tuple(_facts(path, inner))
         yield Topic("setting", path, paragraphs, parameters, facts, _example(path, inner))
 
@@ -89,11 +89,11 @@ def _facts(path: str, inner: list[type[BaseModel]]) -> Iterator[tuple[str, str]]
     yield "type", "; ".join(dict.fromkeys(one.type for _, one, _ in owners))
     by_default: dict[str, list[str]] = {}
     for kind, one, _ in owners:
-        by_default.setdefault(_told_default(one, bool(inner)), []).append(kind)
+        by_default.setdefault(_describe_default(one, bool(inner)), []).append(kind)
     if len(by_default) == 1:
         yield "default", next(iter(by_default))
     else:
-        yield "default", "; ".join(f"{told} ({', '.join(k)})" for told, k in by_default.items())
+        yield "default", "; ".join(f"{text} ({', '.join(k)})" for text, k in by_default.items())
     if kinds := [kind for kind, _, _ in owners if kind]:
         yield "of kind", ", ".join(dict.fromkeys(kinds))
     for model in inner:
@@ -103,7 +103,7 @@ def _facts(path: str, inner: list[type[BaseModel]]) -> Iterator[tuple[str, str]]
         yield "in short", ", ".join(short)
 
 
-def _told_default(one: Parameter, is_part: bool) -> str:
+def _describe_default(one: Parameter, is_part: bool) -> str:
     if one.default is None:
         return "must be given"
     if is_part:

@@ -121,9 +121,9 @@ def _presets() -> Iterator[Topic]:
 
 def _policies() -> Iterator[Topic]:
     for kind, cls in sorted(POLICIES.items()):
-        told, parameters = of_dataclass(cls)
+        description, parameters = of_dataclass(cls)
         learns = kind in learners.LEARNERS
-        paragraphs = told.paragraphs
+        paragraphs = description.paragraphs
         if learns:  # the module of a learner tells its algorithm, and the paper
             paragraphs = (paragraphs[0], *of_module(cls), *paragraphs[1:])
         shown = SHOWN.get(kind, dict(list(example_values(parameters).items())[:2]))
@@ -145,12 +145,12 @@ def _policies() -> Iterator[Topic]:
 def _stages() -> Iterator[Topic]:
     for stage, kinds in parts.KINDS.items():
         for kind in kinds:
-            told, parameters = of_model(parts.MODELS[stage][kind])
+            description, parameters = of_model(parts.MODELS[stage][kind])
             shown = {"kind": kind, **REQUIRED.get(kind, example_values(parameters))}
             yield Topic(
                 stage,
                 kind,
-                told.paragraphs,
+                description.paragraphs,
                 parameters,
                 example=nested(PATHS.get(stage, stage), shown),
             )

@@ -55,13 +55,13 @@ class Topic(NamedTuple):
 
 def of_dataclass(cls: Any) -> tuple[Described, tuple[Parameter, ...]]:
     """What a policy is, and its parameters."""
-    told, hints = described(cls), get_type_hints(cls)
-    return told, tuple(
+    description, hints = described(cls), get_type_hints(cls)
+    return description, tuple(
         Parameter(
             one.name,
-            told_type(hints[one.name]),
+            describe_type(hints[one.name]),
             _default(one.default, one.default_factory),
-            told.parameters.get(one.name, ""),
+            description.parameters.get(one.name, ""),
         )
         for one in dataclasses.fields(cls)
         if one.init
@@ -71,10 +71,10 @@ def of_dataclass(cls: Any) -> tuple[Described, tuple[Parameter, ...]]:
 def of_model(model: type[BaseModel]) -> tuple[Described, tuple[Parameter, ...]]:
     """What a part of a scenario file is, and its settings."""
     names = [name for name in model.model_fields if name != "kind"]
-    told = described(model, names)
+    description = described(model, names)
     if issubclass(model, parts.Part) and model is not parts.ReplayFile:
         stage = described(model.stage_class(), names)
-        told = Described(stage.paragraphs, stage.parameters | told.parameters)
+        description = Described(stage.paragraphs, stage.parameters | description.parameters)
     found = []
     for name in names:
         field = model.model_fields[name]
@@ -82,10 +82,13 @@ def of_model(model: type[BaseModel]) -> tuple[Described, tuple[Parameter, ...]]:
         value = dataclasses.MISSING if field.is_required() else default
         found.append(
             Parameter(
-                name, told_type(field.annotation), _default(value), told.parameters.get(name, "")
+                name,
+                describe_type(field.annotation),
+                _default(value),
+                description.parameters.get(name, ""),
             )
         )
-    return told, tuple(found)
+    return description, tuple(found)
 
 
 def example_values(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
@@ -131,23 +134,23 @@ NAMED = {
 }
 
 
-def told_type(hint: Any) -> str:
+def describe_type(hint: Any) -> str:
     """The type of a parameter in words: "number", "list of numbers or null"."""
     if hint in NAMED:
         return NAMED[hint]
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(told_type(one) for one in args))
+        return " or ".join(dict.fromkeys(describe_type(one) for one in args))
     if origin is Literal:
         return "one of " + ", ".join(str(one) for one in args)
     if origin in (tuple, list):
         counted = origin is tuple and args[-1] is not Ellipsis
-        items = re.sub(r"^(whole number|number|text|list)\b", r"\1s", told_type(args[0]))
+        items = re.sub(r"^(whole number|number|text|list)\b", r"\1s", describe_type(args[0]))
         return f"list of {len(args)} {items}" if counted else f"list of {items}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return f"table of names, each with a {told_type(args[1])}"
+        return f"table of names, each with a {describe_type(args[1])}"
     if args:  # Annotated: the rest says how it is checked
-        return told_type(args[0])
+        return describe_type(args[0])
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return "a kind and its settings" if "kind" in hint.model_fields else "settings"
     return str(getattr(hint, "__name__", hint)).lower()

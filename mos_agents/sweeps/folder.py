@@ -65,7 +65,8 @@ class SweepFolder:
             if facts["identity"] != plan.identity:
                 _check_inputs(path, facts, plan.inputs)
                 raise RunError(
-                    f"{path}: holds another sweep, over {_told(facts)}; give another folder"
+                    f"{path}: holds another sweep, over {_describe_grid(facts)}; give another "
+                    "folder"
                 )
             return cls(path, plan)
         try:
@@ -256,7 +257,7 @@ def _check_inputs(path: Path, facts: Mapping[str, Any], marks: Mapping[str, str]
             )
 
 
-def _told(facts: Mapping[str, Any]) -> str:
+def _describe_grid(facts: Mapping[str, Any]) -> str:
     axes = " and ".join(f"{path}={','.join(values)}" for path, values in facts["grid"])
     return f"{axes} with {len(facts['seeds'])} seeds"
 

@@ -168,11 +168,11 @@ def lines(result: SweepResult, measures: Sequence[str]) -> tuple[list[str], list
         good = [t for t in plan.trials if t.cell == one.number and t.number in result.done]
         failed = sum(1 for t in good if result.done[t.number].error)
         row.append(f"{len(good) - failed:,}" + (f" ({failed} failed)" if failed else ""))
-        rows.append([*row, *(spoken(result, one.number, name) for name in measures)])
+        rows.append([*row, *(formatted(result, one.number, name) for name in measures)])
     return [*head, "trials", *measures], rows
 
 
-def spoken(result: SweepResult, cell: int, measure: str) -> str:
+def formatted(result: SweepResult, cell: int, measure: str) -> str:
     """0.853 [0.841, 0.866]; without limits where there is one trial, or all trials agree."""
     found, count = result.interval(cell, measure)
     if not count:

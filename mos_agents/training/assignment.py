@@ -107,18 +107,18 @@ class TrainingAssignment:
         """Assign everybody. Raises InputError in one line where the plan does not fit its
         market."""
         assignment = assign(plan.scenario, plan.agents, plan.policies, plan.horizon)
-        told = [name for name in assignment.names if name in plan.policies]
-        if told and plan.agents is None:  # who is told what to play does not learn
-            agents = tuple(name for name in assignment.names if name not in told)
+        lines = [name for name in assignment.names if name in plan.policies]
+        if lines and plan.agents is None:  # who is told what to play does not learn
+            agents = tuple(name for name in assignment.names if name not in lines)
             if not agents:
                 raise InputError(
-                    f"policies: all of {', '.join(told)} are given; nobody is to learn"
+                    f"policies: all of {', '.join(lines)} are given; nobody is to learn"
                 )
             plan = plan.changed(agents=agents)
             assignment = assign(plan.scenario, agents, plan.policies, plan.horizon)
-        elif told:
+        elif lines:
             raise InputError(
-                f"policies: {told[0]!r} learns, and is told what to play as well; leave it out of "
+                f"policies: {lines[0]!r} learns, and is told what to play as well; leave it out of "
                 "one of the two"
             )
         market = assignment.market
@@ -192,12 +192,12 @@ def _check_alike(
             if any(a.shape != b.shape or (a != b).any() for a, b in zip(ours, theirs, strict=True)):
                 different = "another range of actions"
         if different is not None:
-            told = different.replace(" when trained", f" at {first.name}").replace(
+            found = different.replace(" when trained", f" at {first.name}").replace(
                 " here", f" at {spec.name}"
             )
             raise InputError(
                 f"policies={plan.sharing!r}: {first.name} and {spec.name} cannot share one: "
-                f"{told}; try {'by-role or ' * (plan.sharing == 'shared')}independent"
+                f"{found}; try {'by-role or ' * (plan.sharing == 'shared')}independent"
             )
 
 

@@ -236,7 +236,7 @@ def exploitability(
         for name, one in plans.items():
             learner = _trained(name, one, on_training, address, insecure)
             constant, wins = best_of(one, market, name, played, [learner])
-            tried: dict[str, Policy] = {"learner": learner, constant.told: constant.policy}
+            tried: dict[str, Policy] = {"learner": learner, constant.label: constant.policy}
             both = _gains(market, played, name, tried, evaluation_seeds, markets, confidence)
             gains.append(both[0])
             found.append((both[1], wins))
@@ -276,13 +276,13 @@ def of_training(run: str | Path, root: str | Path = "runs", **changes: Any) -> T
 def _trained(
     name: str,
     plan: TrainingPlan,
-    told: Callable[[str], Any] | None,
+    on_part: Callable[[str], Any] | None,
     address: str | None,
     insecure: bool,
 ) -> TrainedNetwork:
     from mos_agents.training import train
 
-    progress = told(name) if told is not None else None
+    progress = on_part(name) if on_part is not None else None
     found = train(plan, on_progress=progress, address=address, insecure=insecure)
     policy: TrainedNetwork = found.policies[name]
     return policy
@@ -316,7 +316,7 @@ def _gains(
         )
         for who, faults in found.faults.items()
     }
-    rows = [found.row(told) for told in responses]
+    rows = [found.row(label) for label in responses]
     return [
         Gain(
             name,
@@ -326,11 +326,11 @@ def _gains(
             row.difference_low,
             row.difference_high,
             policy,
-            found.values[told, name] - found.values[own, name],
-            told,
-            (*failed.get(own, ()), *failed.get(told, ())),
+            found.values[label, name] - found.values[own, name],
+            label,
+            (*failed.get(own, ()), *failed.get(label, ())),
         )
-        for row, (told, policy) in zip(rows, responses.items(), strict=True)
+        for row, (label, policy) in zip(rows, responses.items(), strict=True)
     ]
 
 

@@ -65,7 +65,7 @@ class Constant(NamedTuple):
     policy: ConstantAction
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """level 5 of 15 (1.57): the first listing's price, or offset and spread, in brackets."""
         values = ", ".join(number(float(x)) for x in self.policy.action[0])
         return f"level {self.level} of {self.levels} ({values})"

@@ -237,7 +237,7 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
             if reached or asked:
                 ended = reached or "asked"
                 break
-        told = added_up((*session.runners.faults(), *faults.values()))
+        found = added_up((*session.runners.faults(), *faults.values()))
         if folder is not None and ended != "asked":
             facts = folders.read_training(folder).facts
             folders.seal(
@@ -247,7 +247,7 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
                 finished=now(),
                 iterations=session.iteration,
                 ended=ended,
-                faults=as_facts(told),
+                faults=as_facts(found),
             )
     finally:
         if figures is not None:
@@ -259,7 +259,7 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
         ended,
         folder,
         session.runners.memories(),
-        told,
+        found,
     )
 
 
@@ -277,12 +277,12 @@ def _evaluate(session: Session, record: Record, faults: Faults) -> None:
 def _reached(plan: TrainingPlan, record: Record) -> str | None:
     """The stop that a record has come to."""
     stop = plan.stop
-    told = record.get("evaluation") if plan.evaluate_every else record.get("reward")
+    found = record.get("evaluation") if plan.evaluate_every else record.get("reward")
     if "steps" in stop and record["steps"] >= stop["steps"]:
         return "steps"
     if "seconds" in stop and record["seconds"] >= stop["seconds"]:
         return "seconds"
-    if "reward" in stop and told is not None and told >= stop["reward"]:
+    if "reward" in stop and found is not None and found >= stop["reward"]:
         return "reward"
     return None
 

@@ -43,8 +43,8 @@ def played(assignment: TrainingAssignment) -> int:
     market = assignment.playing
     state = sum(array.nbytes for _, array in named(market.start(1)))
     seen = sum(spec.size for spec in market.specs)
-    told = 32 * market.layout.L + 64 * market.layout.N
-    return 2 * state + 8 * (3 * seen + told)
+    size = 32 * market.layout.L + 64 * market.layout.N
+    return 2 * state + 8 * (3 * seen + size)
 
 
 def hosted(assignment: TrainingAssignment) -> int:

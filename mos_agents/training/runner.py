@@ -84,7 +84,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         self._pending: dict[str, Rollout] = {}  # moves that are not over
         self._first_seed: int | None = None
         self._return = np.zeros((count, len(self.env.agents)))
-        self._told: Counter[str] = Counter()
+        self._reported_steps: Counter[str] = Counter()
         self._faults: Faults = {}
 
     def make_module(self) -> None:
@@ -272,8 +272,8 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         if self._left() == 0:
             for fault in self.env.faults:
                 count(self._faults, *fault)
-        since = now - self._told
-        self._told = Counter() if self._left() == 0 else now
+        since = now - self._reported_steps
+        self._reported_steps = Counter() if self._left() == 0 else now
         return since
 
     def get_metrics(self) -> Any:

@@ -44,8 +44,8 @@ class Runners:
         group = self.algorithm.learner_group
         part = f"{COMPONENT_LEARNER}/{COMPONENT_RL_MODULE}"
         state = group.get_state(components=[part], inference_only=True)[COMPONENT_LEARNER]
-        told = {key: state[key] for key in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO) if key in state}
-        self._ask("set_state", state=told)
+        sent = {key: state[key] for key in (COMPONENT_RL_MODULE, WEIGHTS_SEQ_NO) if key in state}
+        self._ask("set_state", state=sent)
 
     def snapshots(self) -> dict[int, Mapping[str, Any]]:
         """What each knows, by number: of one that is lost, what it knew last time."""

@@ -154,6 +154,6 @@ def test_demand_that_never_ends_has_no_surplus():
     ],
 )
 def test_bad_input_is_told_in_one_line(call, words):
-    with pytest.raises(InputError, match=words) as told:
+    with pytest.raises(InputError, match=words) as caught:
         call()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)

@@ -18,7 +18,7 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("one", "count", "told"),
+    ("one", "count", "message"),
     [
         (Interval(0.8532, 0.8413, 0.8655, 0.006), 100, "0.8532 [0.8413, 0.8655]"),
         (Interval(12345.6, 12000.0, 13000.0, 1.0), 9, "12,346 [12,000, 13,000]"),
@@ -28,8 +28,8 @@ NAN = float("nan")
         (Interval(NAN, NAN, NAN, NAN), 0, "none"),
     ],
 )
-def test_an_interval_says_what_it_is(one, count, told):
-    assert interval_text(one, count, "seed") == told
+def test_an_interval_says_what_it_is(one, count, message):
+    assert interval_text(one, count, "seed") == message
 
 
 def test_a_duration_beyond_the_record_is_at_least_that():
@@ -39,7 +39,7 @@ def test_a_duration_beyond_the_record_is_at_least_that():
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "message"),
     [
         ([0] * 20, "0% (20 sessions: at most 17%)"),
         ([1] * 20, "100% (20 sessions: at least 83%)"),
@@ -47,8 +47,10 @@ def test_a_duration_beyond_the_record_is_at_least_that():
         ([1] * 10 + [0] * 10, "50% [27%, 73%]"),
     ],
 )
-def test_a_share_says_what_so_many_can_exclude(flags, told):
-    assert share_text(share_interval(flags), len(flags)) == told.replace("1 sessions", "1 session")
+def test_a_share_says_what_so_many_can_exclude(flags, message):
+    assert share_text(share_interval(flags), len(flags)) == message.replace(
+        "1 sessions", "1 session"
+    )
 
 
 def test_a_share_that_rounds_to_none_or_all_is_not_told_as_none_or_all():
@@ -78,7 +80,7 @@ def test_figures_that_do_not_vary_never_get_limits_of_width_zero(value, count):
 
 
 @pytest.mark.parametrize(
-    ("one", "told"),
+    ("one", "message"),
     [
         (Interval(1.6921, 1.6901, 1.6941, 0.001), "1.6921 [1.6901, 1.6941]"),
         (Interval(58.9, -222.0, 340.0, 100.0), "59 [−222, 340]"),
@@ -88,8 +90,8 @@ def test_figures_that_do_not_vary_never_get_limits_of_width_zero(value, count):
         (Interval(5.0, 5.0, 5.0, 0.0), "5.00 (the same in all 10 markets)"),
     ],
 )
-def test_a_figure_has_the_decimals_that_its_interval_needs(one, told):
-    assert figure_text(one, 10, "market") == told
+def test_a_figure_has_the_decimals_that_its_interval_needs(one, message):
+    assert figure_text(one, 10, "market") == message
 
 
 @given(

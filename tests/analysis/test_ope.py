@@ -316,7 +316,7 @@ def test_a_density_is_evaluated_from_another_density():
 
 
 @pytest.mark.parametrize(
-    "changes, told",
+    "changes, message",
     [
         ({"behaviour": np.zeros(40)}, "behaviour=0 must be > 0"),
         ({"target": -np.ones(40)}, "target=-1 must be >= 0"),
@@ -332,9 +332,9 @@ def test_a_density_is_evaluated_from_another_density():
         ({"resamples": 0}, "resamples=0"),
     ],
 )
-def test_records_that_cannot_be_are_told_in_one_line(changes, told):
+def test_records_that_cannot_be_are_told_in_one_line(changes, message):
     given = {"reward": np.ones(40), "behaviour": np.ones(40), "target": np.ones(40), **changes}
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         ips(**given)
 
 
@@ -344,16 +344,16 @@ def test_a_menu_that_misses_what_the_target_may_do_is_refused():
 
 
 @pytest.mark.parametrize(
-    "changes, told",
+    "changes, message",
     [
         ({"ridge": -1.0}, "ridge=-1.0"),
         ({"folds": 2.5}, "folds=2.5"),
         ({"discount": 5}, "discount=5"),
     ],
 )
-def test_values_that_cannot_be_fitted_are_told_in_one_line(changes, told):
+def test_values_that_cannot_be_fitted_are_told_in_one_line(changes, message):
     arrays = (np.ones(10), np.ones((10, 1)), np.ones((10, 2, 1)), np.full((10, 2), 0.5))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         fit_values(*arrays, **changes)
     with pytest.raises(InputError, match="some features follow from others"):
         fit_values(arrays[0], np.ones((10, 2)), np.ones((10, 2, 2)), arrays[3], ridge=0.0)

@@ -324,6 +324,6 @@ def test_the_window_asks_when_a_war_began():
     ],
 )
 def test_bad_input_is_told_in_one_line(call, words):
-    with pytest.raises(InputError, match=words) as told:
+    with pytest.raises(InputError, match=words) as caught:
         call()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)

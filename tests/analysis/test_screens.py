@@ -296,6 +296,6 @@ def test_same_seed_same_control_and_seed_0_is_a_seed(make):
     ],
 )
 def test_bad_input_is_told_in_one_line(call, words):
-    with pytest.raises(InputError, match=words) as told:
+    with pytest.raises(InputError, match=words) as caught:
         call()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)

@@ -118,8 +118,8 @@ def test_of_strangers_with_patient_strategies_a_tenth_at_most_are_flagged(patien
 
 
 def test_learners_who_are_told_what_every_price_would_have_earned_are_never_flagged():
-    told = Group.of(replace(LEARNERS, beta=1e-3, window=1000), synchronous=True)
-    seen, left_out = told.learnt()
+    found = Group.of(replace(LEARNERS, beta=1e-3, window=1000), synchronous=True)
+    seen, left_out = found.learnt()
     assert left_out == MANY  # everybody gives its best reply: a cut cannot be forced
     assert not PriceWar()(seen).any()
 

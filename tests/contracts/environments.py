@@ -287,20 +287,20 @@ class BehaviourSuite(Suite):
         env.reset(seed=5)
         twin = self.make(horizon=self.horizon)
         twin.reset(seed=5)
-        for wrong, told in self.wrong_actions(env.action_space(name)):
+        for wrong, text in self.wrong_actions(env.action_space(name)):
             before = env.state().tobytes()
             with pytest.raises(QuoteRefused) as caught:
                 env.step({**good, name: wrong})
             message = str(caught.value)
-            assert "\n" not in message and message.startswith(name) and told in message, message
+            assert "\n" not in message and message.startswith(name) and text in message, message
             assert env.state().tobytes() == before
-        for actions, told in (
+        for actions, text in (
             ({k: v for k, v in good.items() if k != name}, name),
             ({**good, "nobody_9": good[name]}, "nobody_9"),
             ([good[name]], "map"),
             (None, "map"),
         ):
-            with pytest.raises(InputError, match=told):
+            with pytest.raises(InputError, match=text):
                 env.step(actions)
         assert same(env.step(good), twin.step(good))
 

@@ -153,7 +153,7 @@ def test_what_fails_inside_is_counted_as_in_the_loop():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"runtime": "threads"}, "runtime='threads' must be one of local, actors, ray"),
         ({"deadline": 1.0}, "only actors in processes of their own can be late"),
@@ -161,8 +161,8 @@ def test_what_fails_inside_is_counted_as_in_the_loop():
         ({"runtime": "ray", "deadline": -1.0}, "deadline=-1.0 must be > 0"),
     ],
 )
-def test_a_runtime_that_cannot_be_is_refused_in_one_line(settings, told):
-    with pytest.raises(InputError, match=told) as caught:
+def test_a_runtime_that_cannot_be_is_refused_in_one_line(settings, message):
+    with pytest.raises(InputError, match=message) as caught:
         retail_v0.parallel_env(**settings)
     assert "\n" not in str(caught.value)
 
@@ -228,11 +228,11 @@ def test_a_rival_that_fails_in_another_process_ends_the_episode_here(how, over_r
     env = over_ray(
         retail_v0, agents=["platform"], firms=1, products=1, policies={"firm_1": Failing(how)}
     )
-    told = r"KeyError: 'zero' \(test_acting.py:\d+\)" if how == "raises" else "not a finite number"
+    text = r"KeyError: 'zero' \(test_acting.py:\d+\)" if how == "raises" else "not a finite number"
     for _ in range(2):
         env.reset(seed=0)
         env.step(sample(env)), env.step(sample(env))
-        with pytest.raises(PolicyFault, match=rf"firm_1: its policy failed at tick 2: {told}"):
+        with pytest.raises(PolicyFault, match=rf"firm_1: its policy failed at tick 2: {text}"):
             env.step(sample(env))
         assert env.agents == []
 

@@ -88,8 +88,8 @@ def test_auto_reset_goes_on_with_the_next_seed_and_hands_out_the_last_observatio
     bids = np.full(batched.action_shape, 0.4)
     for at in range(2):
         observation, _, done, info = batched.step(bids)
-        last, _, over, told = plain.step(bids)
-        assert done.tolist() == over.tolist() == [at == 1] * 3 and told.last_observation is None
+        last, _, over, message = plain.step(bids)
+        assert done.tolist() == over.tolist() == [at == 1] * 3 and message.last_observation is None
     assert info.last_observation.tobytes() == last.tobytes()
     assert batched.episode_seed == assignment.next_seed(0)
     assert observation.tobytes() == plain.reset().tobytes()
@@ -107,8 +107,8 @@ def test_a_wrong_number_anywhere_stops_the_whole_batch_before_anything_has_happe
         bad[place] = value
         with pytest.raises(QuoteRefused, match=rf"^market {place[0]}: .*must be in \[0.01, 1000\]"):
             batched.step(bad)
-    for bad, told in ((good[:4], "shape"), (good.astype(str), "type"), (None, "None")):
-        with pytest.raises(QuoteRefused, match=told):
+    for bad, message in ((good[:4], "shape"), (good.astype(str), "type"), (None, "None")):
+        with pytest.raises(QuoteRefused, match=message):
             batched.step(bad)
     with pytest.raises(InputError, match="firm_2"):
         batched.step({"platform": good[:, :10], "firm_1": good[:, 10:20]})

@@ -46,14 +46,16 @@ EQUAL = [
 ]
 
 
-@pytest.mark.parametrize(("market", "told", "name"), EQUAL)
+@pytest.mark.parametrize(("market", "message", "name"), EQUAL)
 @pytest.mark.parametrize("environment", ["one", "batch"])
-def test_a_grid_with_two_equal_levels_is_refused_with_the_remedy(market, told, name, environment):
+def test_a_grid_with_two_equal_levels_is_refused_with_the_remedy(
+    market, message, name, environment
+):
     with pytest.raises(InputError) as found:
         if environment == "one":
-            MarketEnv(market(), actions="discrete", **told)
+            MarketEnv(market(), actions="discrete", **message)
         else:
-            BatchedMarket(market(), 2, actions="discrete", **told)
+            BatchedMarket(market(), 2, actions="discrete", **message)
     line = str(found.value)
     assert name in line and "\n" not in line
     assert "fewer levels" in line and "are both" in line
@@ -130,6 +132,9 @@ def test_a_learner_with_prices_of_its_own_beyond_the_limits_is_refused():
 def test_a_draw_from_a_grid_has_no_equal_levels_either():
     market = retail(2, 1, quotes=PostedPrice(0.01, low=1.0, high=100.0))
     make("uniform", levels=5).start(market.specs[0], 1)
-    for told in ({"levels": 5, "low": 4.0, "high": 4.01}, {"levels": 2, "low": 4.0, "high": 4.0}):
+    for message in (
+        {"levels": 5, "low": 4.0, "high": 4.01},
+        {"levels": 2, "low": 4.0, "high": 4.0},
+    ):
         with pytest.raises(InputError, match=r"uniform.levels: levels \d and \d"):
-            make("uniform", **told).start(market.specs[0], 1)
+            make("uniform", **message).start(market.specs[0], 1)

@@ -335,7 +335,7 @@ def test_by_default_everybody_learns_who_does_not_just_hold_a_price():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"agents": ["firm_3"]}, "firm_3"),
         ({"agents": []}, "agents"),
@@ -361,8 +361,8 @@ def test_by_default_everybody_learns_who_does_not_just_hold_a_price():
         ({"firms": -1}, "firms|count"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused_in_one_line(settings, told):
-    with pytest.raises(InputError, match=told) as caught:
+def test_a_setting_that_cannot_be_is_refused_in_one_line(settings, message):
+    with pytest.raises(InputError, match=message) as caught:
         retail_v0.parallel_env(**settings)
     assert "\n" not in str(caught.value)
 

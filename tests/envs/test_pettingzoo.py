@@ -124,7 +124,7 @@ def test_max_cycles_is_understood_wherever_horizon_is(make):
 
 
 @pytest.mark.parametrize(
-    ("module", "setting", "told"),
+    ("module", "setting", "informed"),
     [
         (auction_v0, {"max_cycle": 4}, "did you mean 'max_cycles'"),
         (retail_v0, {"max_cycle": 4}, "did you mean 'max_cycles'"),
@@ -139,11 +139,11 @@ def test_max_cycles_is_understood_wherever_horizon_is(make):
         (market_making_v0, {"band": (0.5, 1.0)}, "'band' is no setting here"),
     ],
 )
-def test_a_setting_that_a_module_does_not_have_is_told_by_what_it_has(module, setting, told):
+def test_a_setting_that_a_module_does_not_have_is_told_by_what_it_has(module, setting, informed):
     with pytest.raises(InputError) as caught:
         module.parallel_env(**setting)
     message = str(caught.value)
-    assert told in message and message.startswith(next(iter(setting))) and "\n" not in message
+    assert informed in message and message.startswith(next(iter(setting))) and "\n" not in message
     others = {"firms", "products", "makers", "assets", "bidders", "items"} - set(
         inspect.signature(module.parallel_env).parameters
     )
@@ -483,12 +483,12 @@ def test_supersuits_wrappers_go_round_every_environment(module):
 
 @every_module
 def test_infos_may_be_left_empty_for_wrappers_that_take_numbers_only(module):
-    told, bare = (module.parallel_env(horizon=2, infos=wanted) for wanted in (True, False))
+    informed, bare = (module.parallel_env(horizon=2, infos=wanted) for wanted in (True, False))
     _, infos = bare.reset(seed=3)
-    told.reset(seed=3)
+    informed.reset(seed=3)
     assert infos == {agent: {} for agent in bare.agents}
     actions = {agent: bare.action_space(agent).sample() for agent in bare.agents}
     seen, rewards, *_, infos = bare.step(actions)
-    same, earned, *_ = told.step(actions)
+    same, earned, *_ = informed.step(actions)
     assert infos == {agent: {} for agent in bare.agents} and rewards == earned
     assert all(np.array_equal(seen[agent], same[agent]) for agent in seen)

@@ -101,14 +101,14 @@ def test_whoever_bids_may_bid_nothing_and_whoever_sells_asks_a_share_of_the_refe
     assert (trained.low[0, 0], trained.high[0, 0]) == pytest.approx((low, high))
     for env in (one, many):
         ends = env.choice.table[0, [0, -1], 0] if kind == "discrete" else env.choice.range
-        told = ends if kind == "discrete" else (ends.low.item(), ends.high.item())
-        assert tuple(told) == pytest.approx((low, high))
+        found = ends if kind == "discrete" else (ends.low.item(), ends.high.item())
+        assert tuple(found) == pytest.approx((low, high))
 
 
 @pytest.mark.parametrize("make", [gymnasium_env, gymnasium_vector_env])
 def test_a_setting_that_there_is_not_is_one_line_that_names_what_there_is(make):
-    told = "^levles: .* did you mean 'levels'. there are actions, band, "
-    with pytest.raises(InputError, match=told) as error:
+    text = "^levles: .* did you mean 'levels'. there are actions, band, "
+    with pytest.raises(InputError, match=text) as error:
         make("retail", "firm_1", levles=3)
     assert "\n" not in str(error.value)
     for name in ("foo", "agents", "market", "auto_reset"):

@@ -158,15 +158,15 @@ def test_a_heat_map_has_a_cell_for_each_alpha_and_beta(tmp_path, monkeypatch, ca
     out, cells = tmp_path / "heat.png", tmp_path / "heat.json"
     assert heat_map.main(["--out", str(out), "--json", str(cells)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
-    told = json.loads(cells.read_text())["cells"]
-    assert [(c["alpha"], c["beta"]) for c in told] == [
+    record = json.loads(cells.read_text())["cells"]
+    assert [(c["alpha"], c["beta"]) for c in record] == [
         (0.1, 1e-3),
         (0.2, 1e-3),
         (0.1, 2e-3),
         (0.2, 2e-3),
     ]
     alone = played(Settings(levels=4, window=2000, alpha=0.2, beta=1e-3, sessions=2), Effort())
-    assert told[1]["profit_gain"] == pytest.approx(alone.profit_gain.mean())
+    assert record[1]["profit_gain"] == pytest.approx(alone.profit_gain.mean())
 
 
 def test_the_papers_grid_runs_over_its_ranges():

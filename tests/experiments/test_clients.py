@@ -30,15 +30,15 @@ def test_a_client_learns_the_best_response_and_its_network_plays_it(client):
     from experiments.clients import market
 
     name, settings = CLIENTS[client]
-    told = importlib.import_module(f"experiments.clients.{name}").main(seed=0, **settings)
-    assert told.before < 0.5 * told.optimum
-    assert told.after > 0.75 * told.optimum
-    assert told.greedy > 0.98 * told.optimum
+    found = importlib.import_module(f"experiments.clients.{name}").main(seed=0, **settings)
+    assert found.before < 0.5 * found.optimum
+    assert found.after > 0.75 * found.optimum
+    assert found.greedy > 0.98 * found.optimum
     place = market.scenario()
-    policies = place.policies() | {market.LEARNER: TrainedNetwork.of(told.network)}
+    policies = place.policies() | {market.LEARNER: TrainedNetwork.of(found.network)}
     played = rollout(place.market(), policies, seed=1, markets=16)
     assert played.faults == ()
-    assert played.reward[:, 0].mean() / market.TICKS == pytest.approx(told.greedy, rel=1e-4)
+    assert played.reward[:, 0].mean() / market.TICKS == pytest.approx(found.greedy, rel=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -50,17 +50,17 @@ def test_two_firms_who_learn_at_once_come_near_to_bertrand_nash_and_their_networ
     TorchRL .24; .45 are left where SB3 has met nobody but a rival who keeps its price."""
     from experiments.clients import market
 
-    told = importlib.import_module(f"experiments.clients.{client}").both(seed=0)
+    found = importlib.import_module(f"experiments.clients.{client}").both(seed=0)
     nash = benchmarks(market.scenario().market()).nash.profits.mean()
-    assert told.nash == pytest.approx(nash)
-    at_random = abs(told.before - nash)
+    assert found.nash == pytest.approx(nash)
+    at_random = abs(found.before - nash)
     assert at_random > 0.25 * nash
-    assert abs(told.after - nash) < share * at_random
-    assert abs(told.greedy - nash) < share * at_random
-    policies = {name: TrainedNetwork.of(one) for name, one in told.networks.items()}
+    assert abs(found.after - nash) < share * at_random
+    assert abs(found.greedy - nash) < share * at_random
+    policies = {name: TrainedNetwork.of(one) for name, one in found.networks.items()}
     played = rollout(market.scenario().market(), policies, seed=1, markets=16)
     assert played.faults == ()
-    assert played.reward.mean() / market.TICKS == pytest.approx(told.greedy, rel=1e-4)
+    assert played.reward.mean() / market.TICKS == pytest.approx(found.greedy, rel=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -68,14 +68,18 @@ def test_two_firms_learn_through_tianshous_own_wrapper_and_their_networks_play_i
     """Where two learn what each other's trial and error pays, there is no one figure to reach."""
     from experiments.clients import market, tianshou_dqn
 
-    told, other = (tianshou_dqn.both(seed=0, iterations=2) for _ in range(2))
-    assert (told.before, told.after, told.greedy) == (other.before, other.after, other.greedy)
-    assert told.after != told.before
-    policies = {name: TrainedNetwork.of(one) for name, one in told.networks.items()}
+    message, other = (tianshou_dqn.both(seed=0, iterations=2) for _ in range(2))
+    assert (message.before, message.after, message.greedy) == (
+        other.before,
+        other.after,
+        other.greedy,
+    )
+    assert message.after != message.before
+    policies = {name: TrainedNetwork.of(one) for name, one in message.networks.items()}
     played = rollout(market.scenario().market(), policies, seed=1, markets=16)
     assert played.faults == ()
-    assert played.reward.mean() / market.TICKS == pytest.approx(told.greedy, rel=1e-4)
-    first, second = (told.networks[name].layers[0].weights for name in market.BOTH)
+    assert played.reward.mean() / market.TICKS == pytest.approx(message.greedy, rel=1e-4)
+    first, second = (message.networks[name].layers[0].weights for name in market.BOTH)
     assert not np.array_equal(first, second)  # a network each
 
 

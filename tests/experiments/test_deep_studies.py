@@ -94,9 +94,9 @@ def test_what_is_finished_is_kept_and_other_settings_are_refused(tmp_path):
     assert first == {"x": [{"seed": 0}, {"seed": 1}], "y": [{"seed": 0}, {"seed": 1}]}
     one = tmp_path / "x-1.json"
     one.write_text(one.read_text().replace('"seed": 1\n', '"seed": 7\n', 1))
-    told = json.loads(one.read_text())
-    told["facts"], told["seed"] = {"seed": 5}, 1
-    one.write_text(json.dumps(told))
+    record = json.loads(one.read_text())
+    record["facts"], record["seed"] = {"seed": 5}, 1
+    one.write_text(json.dumps(record))
     again = worked_off(made, FEW, ("x",), (0, 1), tmp_path, workers=1)
     assert again == {"x": [{"seed": 0}, {"seed": 5}]}
     with pytest.raises(InputError, match="is of other settings"):
@@ -122,8 +122,8 @@ def on_ray(settings, condition, seed):
 def test_figures_come_in_the_form_of_all_experiments():
     found = {"a": [{"gain": 1.0, "by": [1.0, 3.0], "no": None}] * 3}
     assert set(intervals(found)) == {("a", "gain"), ("a", "by")}
-    told = json.loads(as_json("study", FEW, found))
-    assert told["results"][0] == {
+    record = json.loads(as_json("study", FEW, found))
+    assert record["results"][0] == {
         "quantity": "gain.a",
         "published": None,
         "ours": 1.0,

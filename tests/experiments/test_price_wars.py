@@ -206,13 +206,13 @@ def test_buyers_are_those_who_look_less_the_scrapers_who_only_look():
 
 
 def test_a_difference_is_distinct_where_there_is_one_and_not_where_there_is_none():
-    told = Condition("f", "l", World())
+    found = Condition("f", "l", World())
     noise = np.random.default_rng(0).standard_normal((2, 30))
-    none = effect("a", told, "wars", noise[0], noise[1], 30)
+    none = effect("a", found, "wars", noise[0], noise[1], 30)
     assert not none.distinct and none.ci95[0] < 0.0 < none.ci95[1]
-    some = effect("a", told, "wars", noise[0] + 3.0, noise[1], 30)
+    some = effect("a", found, "wars", noise[0] + 3.0, noise[1], 30)
     assert some.distinct and some.ci95[0] > 0.0
-    paired = effect("a", told, "wars", noise[0] + 0.1, noise[0], 30)
+    paired = effect("a", found, "wars", noise[0] + 0.1, noise[0], 30)
     assert paired.distinct  # the same numbers on both sides cancels
 
 
@@ -226,11 +226,11 @@ def test_the_study_has_its_controls_beside_it_and_every_figure_in_the_common_for
         one.name for one in found.controls
     }
     assert {one.name: one.wars for one in found.controls}["hold"] == 0.0
-    told = json.loads(as_json(found))
-    assert {"quantity", "published", "ours", "ci95", "within", "source"} <= told["results"][
+    record = json.loads(as_json(found))
+    assert {"quantity", "published", "ours", "ci95", "within", "source"} <= record["results"][
         0
     ].keys()
-    names = [row["quantity"] for row in told["results"]]
+    names = [row["quantity"] for row in record["results"]]
     assert len(set(names)) == len(names)
     assert {"wars.base", "wars.myopic", "effect.wars.myopic", "effect.rpdi.hold"} <= set(names)
 
@@ -265,7 +265,7 @@ def test_every_condition_can_be_assigned_and_differs_from_the_base():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--only", "wars"], "only: 'wars' is no condition"),
         (["--sessions", "1"], "sessions=1 must be"),
@@ -275,10 +275,10 @@ def test_every_condition_can_be_assigned_and_differs_from_the_base():
         (["--workers", "0"], "workers=0 must be"),
     ],
 )
-def test_a_bad_argument_is_one_line(arguments, told, capsys):
+def test_a_bad_argument_is_one_line(arguments, message, capsys):
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert told in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_settings_are_changed_by_texts():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ("n", "--set 'n' must have the form name=value"),
         ("m=3", "m=3 is no setting here; settings are n, beta, cost"),
@@ -142,14 +142,14 @@ def test_settings_are_changed_by_texts():
         ("n=[1", "--set 'n=[1': the value cannot be read"),
     ],
 )
-def test_a_wrong_change_is_one_line(change, told):
+def test_a_wrong_change_is_one_line(change, message):
     with pytest.raises(InputError) as error:
         changed(Some(), [change])
-    assert str(error.value) == told
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(
-    ("name", "changes", "told"),
+    ("name", "changes", "message"),
     [
         ("nobody_1999", [], "'nobody_1999' is no experiment; there are calvano_2020, klein_2021"),
         ("calvano_2020", ["alpha=2"], "alpha=2 must be a number in (0, 1]"),
@@ -179,28 +179,28 @@ def test_a_wrong_change_is_one_line(change, told):
         ("avellaneda_stoikov_2008", ["gamma=x"], "gamma='x' must be a number > 0"),
     ],
 )
-def test_what_cannot_be_replicated_is_refused_before_anything_is_played(name, changes, told):
+def test_what_cannot_be_replicated_is_refused_before_anything_is_played(name, changes, message):
     with pytest.raises(InputError) as error:
         settings(name, changes)
-    assert str(error.value).startswith(told)
+    assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         (["xi=9", "n=3"], "are no grid of rising prices >= 0; give another xi"),
         (["quality=1e6"], "no equilibrium found: no prices solve the first-order conditions"),
     ],
 )
-def test_a_market_without_a_grid_or_an_equilibrium_is_one_line(changes, told):
+def test_a_market_without_a_grid_or_an_equilibrium_is_one_line(changes, message):
     from experiments.calvano_2020 import run
 
     made = settings("calvano_2020", changes, sessions=1)
     with pytest.raises(InputError) as error:
         run.learners(made, run.market(made))
     assert "\n" not in str(error.value)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_sessions_seed_and_seed_zero_reach_the_settings():
@@ -252,7 +252,7 @@ def test_the_file_has_the_form_of_all_experiments():
 # --- intervals that do not mislead ----------------------------------------------------------------
 
 
-def told(add):
+def judged(add):
     """The row of the table, and of the JSON, of the only figure."""
     found = Findings({}, 1000)
     add(found)
@@ -270,7 +270,7 @@ class Empty:
 def test_a_share_of_cases_never_leaves_zero_to_one_and_never_has_no_width(good):
     parts, wholes = np.zeros(40), np.full(40, 2.0)
     parts[:good] = 2.0
-    _, record = told(lambda f: f.share_of_cases("x", parts, wholes))
+    _, record = judged(lambda f: f.share_of_cases("x", parts, wholes))
     low, high = record["ci95"]
     assert 0.0 <= low < high <= 1.0
     assert low <= record["ours"] <= high
@@ -278,35 +278,35 @@ def test_a_share_of_cases_never_leaves_zero_to_one_and_never_has_no_width(good):
 
 def test_a_mean_of_shares_stays_a_share():
     values = np.r_[np.ones(9), 0.4]
-    _, record = told(lambda f: f.mean_share("x", values))
+    _, record = judged(lambda f: f.mean_share("x", values))
     assert 0.0 <= record["ci95"][0] < record["ci95"][1] <= 1.0
 
 
 def test_a_punishment_that_lasts_to_the_end_of_the_record_is_told_as_at_least():
     """It said 29 [13.67, 44.33] of a record of 29 periods."""
-    cells, record = told(lambda f: f.duration("x", 29.0, 7.82, 40, end=29))
+    cells, record = judged(lambda f: f.duration("x", 29.0, 7.82, 40, end=29))
     assert cells == ("at least 29", "[13.67, beyond 29]")
     assert record["at_least"] is True and record["ci95"][1] is None
 
 
 def test_a_limit_beyond_the_record_is_told_where_the_figure_itself_is_within_it():
-    cells, record = told(lambda f: f.duration("x", 20.0, 6.0, 40, end=29))
+    cells, record = judged(lambda f: f.duration("x", 20.0, 6.0, 40, end=29))
     assert cells == ("20", "[8.24, beyond 29]") and "at_least" not in record
-    cells, _ = told(lambda f: f.duration("x", 6.0, 0.4, 40, end=29))
+    cells, _ = judged(lambda f: f.duration("x", 6.0, 0.4, 40, end=29))
     assert cells == ("6", "[5.216, 6.784]")
 
 
 def test_a_mean_of_durations_of_which_some_did_not_end_has_no_upper_limit():
     values = np.array([5.0, 6.0, 7.0, 200.0])
-    cells, record = told(lambda f: f.mean_duration("x", values, cut_off=True))
+    cells, record = judged(lambda f: f.mean_duration("x", values, cut_off=True))
     assert cells[0] == "at least 54.5" and cells[1].endswith(", no limit]")
     assert record["ci95"][1] is None and record["at_least"] is True
-    cells, record = told(lambda f: f.mean_duration("x", values, cut_off=False))
+    cells, record = judged(lambda f: f.mean_duration("x", values, cut_off=False))
     assert cells[0] == "54.5" and record["ci95"][1] is not None
 
 
 def test_figures_that_are_all_alike_say_so_instead_of_a_width_of_zero():
-    cells, _ = told(lambda f: f.mean("x", np.ones(20)))
+    cells, _ = judged(lambda f: f.mean("x", np.ones(20)))
     assert cells == ("1", "the same in all 20")
 
 

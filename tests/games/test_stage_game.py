@@ -65,7 +65,7 @@ def test_a_firm_with_several_products_has_one_lever():
 
 
 @pytest.mark.parametrize(
-    ("parts", "told"),
+    ("parts", "message"),
     [
         ({"arrivals": Poisson(buy=5.0)}, "changes from tick to tick"),
         ({"execution": "sampled"}, "changes from tick to tick"),
@@ -75,12 +75,12 @@ def test_a_firm_with_several_products_has_one_lever():
         ({"quotes": PostedPrice(tick_size=0.0, min_margin=0.7)}, "the house turns level"),
     ],
 )
-def test_a_market_of_which_one_tick_does_not_tell_all_is_refused_in_one_line(parts, told):
+def test_a_market_of_which_one_tick_does_not_tell_all_is_refused_in_one_line(parts, message):
     market = logit(2)
     if parts.get("execution") == "sampled":
         parts = {"execution": Sampled(market.execution.demand)}
     market = market.with_parts(**parts)
-    with pytest.raises(InputError, match=told) as refusal:
+    with pytest.raises(InputError, match=message) as refusal:
         StageGame.of(market, everybody(market, quick()))
     assert "\n" not in str(refusal.value)
 

@@ -156,10 +156,10 @@ def test_renaming_the_firms_renames_the_judgement():
 
 def test_exact_values_are_for_memories_of_one_period_and_for_impatience():
     market = logit(2)
-    for change, told in (({"periods": 2}, "periods=1"), ({"delta": 1.0}, "must be < 1")):
+    for change, message in (({"periods": 2}, "periods=1"), ({"delta": 1.0}, "must be < 1")):
         game = RepeatedGame.of(market, everybody(market, quick(**change)))
         frozen = Frozen(game, play_sessions(game, sessions=1, periods=50, window=0))
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             frozen.values(0, 0, True)
 
 

@@ -128,10 +128,10 @@ def test_a_seller_who_moves_by_chance_cannot_count_in_moves(kind, setting):
             learner_of(kind, discount_per="move")  # a bandit discounts nothing
         return
     market = logit(2, opening=1.6, schedule=RandomMoves(0.5))
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as caught:
         rollout(market, everybody(market, learner_of(kind, **{setting: "move"})), ticks=2)
-    assert f"firm_1: {kind}.{setting}='move' needs moves at fixed distances" in str(told.value)
-    assert f"give {setting}='tick'" in str(told.value)
+    assert f"firm_1: {kind}.{setting}='move' needs moves at fixed distances" in str(caught.value)
+    assert f"give {setting}='tick'" in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", EXPLORING)

@@ -78,7 +78,7 @@ def tables(memory):
 
 def calls(market, transitions, n=0):
     """What participant n of a play earned and saw, as an actor is told it."""
-    spec, told = market.specs[n], np.zeros(len(transitions[0].observation))
+    spec, message = market.specs[n], np.zeros(len(transitions[0].observation))
     for transition in transitions:
         yield Call(
             "run",
@@ -86,9 +86,9 @@ def calls(market, transitions, n=0):
             spec.name,
             0,
             spec.own(transition.observation).copy(),
-            told,
+            message,
         )
-        told = transition.step.reward[:, n].copy()
+        message = transition.step.reward[:, n].copy()
 
 
 @everywhere
@@ -291,7 +291,7 @@ TABLE = [[1.0, 2.0], [0.0, 3.0], [2.0, 2.0]]
 
 
 @pytest.mark.parametrize(
-    ("kind", "parameters", "told"),
+    ("kind", "parameters", "message"),
     [
         ("sarsa", {"alpha": 0.0}, r"sarsa.alpha=0 must be in \(0, 1\]"),
         ("sarsa", {"delta": 1.5}, "sarsa.delta=1.5"),
@@ -318,8 +318,8 @@ TABLE = [[1.0, 2.0], [0.0, 3.0], [2.0, 2.0]]
         ("hedge", {"payoffs": "a table"}, "hedge.payoffs must be a table"),
     ],
 )
-def test_a_wrong_parameter_is_told_in_one_line(kind, parameters, told):
-    with pytest.raises(InputError, match=told) as error:
+def test_a_wrong_parameter_is_told_in_one_line(kind, parameters, message):
+    with pytest.raises(InputError, match=message) as error:
         learner(kind, **parameters)
     assert "\n" not in str(error.value)
 
@@ -379,16 +379,16 @@ def test_a_table_that_no_memory_holds_is_refused_before_it_is_made(kind):
 
 
 @pytest.mark.parametrize(
-    ("place", "parameters", "told"),
+    ("place", "parameters", "message"),
     [
         ("two products", {}, "has 2 columns, but the rivals seen have 3"),
         ("alternating", {}, "that move at every tick"),
         ("two products", {"sees": "own"}, "that move at every tick"),
     ],
 )
-def test_a_payoff_table_that_does_not_fit_the_participant_is_told(place, parameters, told):
+def test_a_payoff_table_that_does_not_fit_the_participant_is_told(place, parameters, message):
     market, _ = PLACES[place]
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         learner("hedge", payoffs=TABLE, **parameters).start(market.specs[0], 1)
 
 

@@ -85,8 +85,8 @@ def test_mos_checks_and_runs_a_scenario_with_learners(tmp_path, monkeypatch, cap
     wrong = wrong.replace("kind: sarsa", "kind: sarsa\n    alpha: 0", 1)
     (tmp_path / "wrong.yaml").write_text(wrong)
     assert run(["check", "wrong.yaml"]) == 2
-    told = capsys.readouterr().err
-    assert "sarsa.alpha" in told and told.count("\n") == 1
+    found = capsys.readouterr().err
+    assert "sarsa.alpha" in found and found.count("\n") == 1
 
 
 def test_a_learner_can_be_made_by_name_before_anything_else_is_loaded():

@@ -161,8 +161,8 @@ def test_several_listings_are_chosen_apart_and_equal_points_count_together():
 # --- whose it is ----------------------------------------------------------------------------------
 
 
-def refused(told, call, *arguments):
-    with pytest.raises(InputError, match=told) as error:
+def refused(message, call, *arguments):
+    with pytest.raises(InputError, match=message) as error:
         call(*arguments)
     assert "\n" not in str(error.value)
 
@@ -196,7 +196,7 @@ GRID = np.array([[[1.0], [2.0]]])
 
 
 @pytest.mark.parametrize(
-    ("told", "change"),
+    ("message", "change"),
     [
         ("layers=\\(\\) must hold one layer", {"layers": ()}),
         (
@@ -225,14 +225,14 @@ GRID = np.array([[[1.0], [2.0]]])
         ("provenance must be plain facts", {"provenance": {"x": object()}}),
     ],
 )
-def test_a_network_that_cannot_be_is_refused_in_one_line(told, change):
+def test_a_network_that_cannot_be_is_refused_in_one_line(message, change):
     parts = {
         "signature": SIGNATURE,
         "layers": (Layer(np.eye(2), np.zeros(2)),),
         "head": Categorical(GRID),
     }
     Network(**parts)
-    refused(told, lambda: Network(**(parts | change)))
+    refused(message, lambda: Network(**(parts | change)))
 
 
 def test_the_policy_takes_one_source_and_checks_its_parameters():

@@ -45,8 +45,8 @@ def signed(path, data):
     path.with_name(path.name + ".sha256").write_text(line)
 
 
-def one_line(told, call, *arguments):
-    with pytest.raises(InputError, match=told) as error:
+def one_line(message, call, *arguments):
+    with pytest.raises(InputError, match=message) as error:
         call(*arguments)
     assert "\n" not in str(error.value)
 
@@ -99,8 +99,8 @@ def npy(array, pickled=False):
 def facts(**changed):
     with zipfile.ZipFile(io.BytesIO(to_bytes(network(SPEC)))) as file:
         data = np.load(io.BytesIO(file.read("memory/facts.npy")))
-    told = json.loads(data.tobytes()) | changed
-    return npy(np.frombuffer(json.dumps(told).encode(), np.uint8))
+    record = json.loads(data.tobytes()) | changed
+    return npy(np.frombuffer(json.dumps(record).encode(), np.uint8))
 
 
 HUGE = npy(np.zeros(2)).replace(b"(2,), }             ", b"(2000000000000,), } ")
@@ -141,10 +141,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_file_is_refused_in_one_line_and_nothing_in_it_runs(tmp_path, capsys, case):
-    data, told = HOSTILE[case]
+    data, message = HOSTILE[case]
     signed(tmp_path / "n.npz", data)
-    one_line(told, load_network, tmp_path / "n.npz")
-    one_line(told.replace("n.npz", "shown"), from_bytes, data, "shown")
+    one_line(message, load_network, tmp_path / "n.npz")
+    one_line(message.replace("n.npz", "shown"), from_bytes, data, "shown")
     assert capsys.readouterr().out == ""
 
 
@@ -196,8 +196,8 @@ def test_another_machine_gets_the_networks_themselves_and_plays_the_same(place, 
     hashes = []
     for backend in ("local", "actors"):
         assert run(["run", "own/market.yaml", "--backend", backend, "--no-report"]) == 0
-        told = capsys.readouterr().out.splitlines()
-        hashes.append(next(line for line in told if line.startswith("hash")))
+        text = capsys.readouterr().out.splitlines()
+        hashes.append(next(line for line in text if line.startswith("hash")))
     assert hashes[0] == hashes[1]
     scenario = scenarios.load("own/market.yaml")
     sent = scenarios.dump(scenario.portable())

@@ -78,10 +78,10 @@ def test_networks_at_the_joint_profit_price_are_measured_as_such(policies):
     # From the opening prices on they come to P_M by halves; tick 40 is close to it.
     found = deviation(policies)
     known = Benchmarks(THEORY.p_N, THEORY.p_M, THEORY.pi_N, THEORY.pi_M, MARKET.catalogue.cost)
-    told = measures(found.undeviated_prices, found.undeviated_profits, known)
-    assert told.profit_gain == pytest.approx(1.0, abs=1e-4)
-    assert told.rpdi == pytest.approx(1.0, abs=1e-3)
-    assert told.lerner == pytest.approx((P_M - 1.0) / P_M, abs=1e-3)
+    given = measures(found.undeviated_prices, found.undeviated_profits, known)
+    assert given.profit_gain == pytest.approx(1.0, abs=1e-4)
+    assert given.rpdi == pytest.approx(1.0, abs=1e-3)
+    assert given.lerner == pytest.approx((P_M - 1.0) / P_M, abs=1e-3)
     played = rollout(MARKET, policies, ticks=70, series=("ask", "metrics"))
     sessions = Sessions(
         played.series["ask"][40:], known, played.series["metrics"][40:, :, :, 0], found

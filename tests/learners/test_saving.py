@@ -49,8 +49,8 @@ def test_the_same_memory_is_the_same_file_and_replaces_the_former(tmp_path, memo
     ]
 
 
-def one_line(told, call, *arguments):
-    with pytest.raises(InputError, match=told) as error:
+def one_line(message, call, *arguments):
+    with pytest.raises(InputError, match=message) as error:
         call(*arguments)
     assert "\n" not in str(error.value)
 
@@ -255,7 +255,7 @@ def test_an_impulse_is_answered_by_the_tables_alone():
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    ("parameters", "message"),
     [
         ({"policy": {"kind": "hold"}}, "must be a learner"),
         ({"policy": {"kind": "sarsa"}, "path": 3}, "frozen.path=3"),
@@ -266,8 +266,8 @@ def test_an_impulse_is_answered_by_the_tables_alone():
         ({}, "frozen.policy is missing"),
     ],
 )
-def test_a_wrong_parameter_of_a_frozen_learner_is_told_in_one_line(parameters, told):
-    one_line(told, lambda: make("frozen", **parameters))
+def test_a_wrong_parameter_of_a_frozen_learner_is_told_in_one_line(parameters, message):
+    one_line(message, lambda: make("frozen", **parameters))
 
 
 def test_a_frozen_learner_is_written_down_and_read_back_and_needs_its_file(tmp_path):

@@ -54,8 +54,8 @@ def test_more_orders_than_are_played_are_refused_before_anything_is_made(
 ) -> None:
     with pytest.raises(InputError) as caught:
         scenarios.override(scenarios.load(preset), [change]).market()
-    told = str(caught.value)
-    assert MANY in told and remedy in told and "\n" not in told
+    text = str(caught.value)
+    assert MANY in text and remedy in text and "\n" not in text
 
 
 GROWING = [
@@ -77,8 +77,8 @@ def test_a_demand_that_grows_during_play_is_refused_at_the_tick_at_which_it_is_t
     scenario = scenarios.override(scenarios.load("retail"), [change, grows, "ticks=20"])
     with pytest.raises(InputError) as caught:
         rollout(scenario.market(), scenario.policies(), markets=2)
-    told = str(caught.value)
-    assert (MANY in told and cause in told) or "demand scale of product_1" in told
+    text = str(caught.value)
+    assert (MANY in text and cause in text) or "demand scale of product_1" in text
 
 
 def test_hawkes_orders_that_excitation_alone_makes_too_many_are_refused() -> None:
@@ -219,9 +219,9 @@ def test_a_market_stops_at_the_first_tick_that_is_not_finite(
             assert np.isfinite(step.state.cost).all()
             ticks += 1
     except NotFinite as stop:
-        told = str(stop)
-        assert told.startswith(f"tick {ticks}: ") and remedy in told
-        assert "and the market stops; " in told and "\n" not in told
+        text = str(stop)
+        assert text.startswith(f"tick {ticks}: ") and remedy in text
+        assert "and the market stops; " in text and "\n" not in text
     else:
         assert not remedy, "it played to its end"
 

@@ -103,18 +103,18 @@ def test_cash_is_conserved_and_pnl_is_net_of_fees(kind, fee, unit_fee, commissio
 def test_a_fee_of_zero_changes_no_bit():
     for kind in sorted(KINDS):
         plain = KINDS[kind]()
-        told = {**vars(plain.positions), "fee": 0.0, "unit_fee": 0.0}
-        same = KINDS[kind](positions=Ledger(**told))
+        charges = {**vars(plain.positions), "fee": 0.0, "unit_fee": 0.0}
+        same = KINDS[kind](positions=Ledger(**charges))
         ends = [bits(list(play(market, 6, 2))[-1][1].state) for market in (plain, same)]
         assert ends[0] == ends[1]
 
 
 @pytest.mark.parametrize(
-    "told", [{"fee": 1.0}, {"fee": -1.0}, {"fee": np.nan}, {"unit_fee": np.inf}]
+    "charges", [{"fee": 1.0}, {"fee": -1.0}, {"fee": np.nan}, {"unit_fee": np.inf}]
 )
-def test_a_fee_that_is_no_fee_is_refused(told):
-    with pytest.raises(InputError, match=next(iter(told))):
-        Ledger(**told)
+def test_a_fee_that_is_no_fee_is_refused(charges):
+    with pytest.raises(InputError, match=next(iter(charges))):
+        Ledger(**charges)
 
 
 def duopoly(demand: Any, **ledger: float) -> Market:

@@ -43,10 +43,10 @@ def shop_in(currency: float, folder: Path, **quotes: Any) -> scenarios.Scenario:
         numbers = [repr(float(cost) * currency), repr(float(price) * currency)]
         scaled.append(",".join([product, seller, *numbers, *rest]))
     (folder / "goods.csv").write_text("\n".join([head, *scaled]), encoding="utf-8")
-    said = scenarios.load(CASE / "s.yaml").model_dump(mode="python")
-    said["catalogue"]["path"] = str(folder / "goods.csv")
-    said["quotes"] = {"kind": "posted_price", **quotes}
-    return scenarios.parse(scenarios.dump(scenarios.Scenario.model_validate(said)))
+    record = scenarios.load(CASE / "s.yaml").model_dump(mode="python")
+    record["catalogue"]["path"] = str(folder / "goods.csv")
+    record["quotes"] = {"kind": "posted_price", **quotes}
+    return scenarios.parse(scenarios.dump(scenarios.Scenario.model_validate(record)))
 
 
 def test_a_catalogue_in_yen_is_refused_by_the_limit_the_product_and_its_cost(capsys):
@@ -309,8 +309,8 @@ def test_a_highest_bid_below_a_worth_that_is_known_to_come_is_refused(cost):
 
 def test_limits_in_money_and_those_left_out_at_that_level_are_the_same_bits():
     """The market-making preset's numbers of old, at the mid price of 100 they were made for."""
-    told = TwoSided(tick_size=0.01, min_spread=0.01, max_spread=0.5, max_offset=5.0)
-    for rule in (TwoSided(), told):
+    found = TwoSided(tick_size=0.01, min_spread=0.01, max_spread=0.5, max_offset=5.0)
+    for rule in (TwoSided(), found):
         market = makers(2, 2, quotes=rule)
         low, high = rule.limits(market)
         assert (low == [-5.0, 0.01]).all() and (high == [5.0, 0.5]).all()

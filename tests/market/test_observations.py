@@ -144,16 +144,16 @@ def test_relative_prices_are_the_prices_less_the_reference_of_the_same_instrumen
     near = makers(3, 2, observations=Book(tape_noise=0.05, relative=True))
     plain = near.with_parts(observations=Book(tape_noise=0.05))
     for (_, one), (_, other) in zip(play(near, 4, batch), play(plain, 4, batch), strict=True):
-        for told, known in zip(near.specs, plain.specs, strict=True):
-            mine, true = told.own(one.observation), known.own(other.observation)
+        for message, known in zip(near.specs, plain.specs, strict=True):
+            mine, true = message.own(one.observation), known.own(other.observation)
             mid = known.read(true, "reference")  # [B, 2], one an asset
-            for field in told.fields:
+            for field in message.fields:
                 name = field.name.removesuffix("_gap")
                 price = known.read(true, name)
                 gap = price - np.tile(mid, price.shape[1] // 2) if name != field.name else price
-                assert np.array_equal(told.read(mine, field.name), gap), field.name
+                assert np.array_equal(message.read(mine, field.name), gap), field.name
             assert {"own_ask_gap", "own_bid_gap", "rival_ask_gap", "rival_bid_gap"} <= {
-                field.name for field in told.fields
+                field.name for field in message.fields
             }
 
 

@@ -219,8 +219,8 @@ def test_a_rogue_number_is_refused_and_nobody_else_feels_it(where, bend):
         actions[:, spec.listings] = spec.checked(message, MARKETS)
         step = tick(market, state, actions, draws)
         assert (step.info.refused.astype(bool) == (np.arange(market.layout.N) == n)).all()
-        told = refusals(market, step.info.refused)[spec.name]
-        assert sum(told.values()) == MARKETS and set(told) <= set(REASONS[1:])
+        found = refusals(market, step.info.refused)[spec.name]
+        assert sum(found.values()) == MARKETS and set(found) <= set(REASONS[1:])
         calm = tick(market.with_parts(schedule=Without(n)), state, lawful, draws)
         assert felt(step) == felt(calm)
 

@@ -213,7 +213,7 @@ def test_a_market_of_parts_obeys_the_rules_of_any_market():
 
 
 @pytest.mark.parametrize(
-    ("parts", "told"),
+    ("parts", "message"),
     [
         ((FRUIT,), "each instrument"),
         ((FRUIT, STOCKS, STOCKS), "each instrument"),
@@ -227,6 +227,6 @@ def test_a_market_of_parts_obeys_the_rules_of_any_market():
         ),
     ],
 )
-def test_parts_that_make_no_market_are_refused(parts, told):
-    with pytest.raises(InputError, match=told):
+def test_parts_that_make_no_market_are_refused(parts, message):
+    with pytest.raises(InputError, match=message):
         both(parts=parts).specs  # noqa: B018

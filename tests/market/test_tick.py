@@ -46,13 +46,13 @@ def trajectory(market, numbers, wanted, ticks, seed=0):
     """One hash over all ticks for each of the `wanted` market numbers."""
     numbers = np.asarray(numbers)
     rows = [int(np.flatnonzero(numbers == m)[0]) for m in wanted]
-    told = ["" for _ in rows]
+    lines = ["" for _ in rows]
     for before, step in play(market, ticks, numbers, seed):
         for j, b in enumerate(rows):
-            told[j] = bits(
-                (np.array(list(told[j].encode())), of_market((before, step), b, len(numbers)))
+            lines[j] = bits(
+                (np.array(list(lines[j].encode())), of_market((before, step), b, len(numbers)))
             )
-    return told
+    return lines
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -85,9 +85,9 @@ def test_a_tick_leaves_its_inputs_as_they_were(kind):
     market = KINDS[kind](**noisy(kind))
     before = list(play(market, 5, 3))[-1][0]
     actions = random_actions(market, np.random.default_rng(1), 3)
-    told = bits((before, actions))
+    found = bits((before, actions))
     tick(market, before, actions, Streams.of(0, 3).at(before.tick))
-    assert bits((before, actions)) == told
+    assert bits((before, actions)) == found
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -238,7 +238,7 @@ def test_a_policy_is_written_down_and_read_back(case):
 
 
 @pytest.mark.parametrize(
-    "kind, parameters, told",
+    "kind, parameters, message",
     [
         ("hald", {}, "did you mean 'hold'"),
         ("glft", {"gama": 1.0}, "glft.gama=1.0 is not a parameter, did you mean 'gamma'"),
@@ -259,14 +259,14 @@ def test_a_policy_is_written_down_and_read_back(case):
         ("epsilon_greedy", {"policy": {"kind": "hold"}, "epsilon": 1.5}, "epsilon=1.5"),
     ],
 )
-def test_a_wrong_name_or_parameter_is_told_in_one_line(kind, parameters, told):
-    with pytest.raises(InputError, match=told) as error:
+def test_a_wrong_name_or_parameter_is_told_in_one_line(kind, parameters, message):
+    with pytest.raises(InputError, match=message) as error:
         make(kind, **parameters)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    "market, kind, parameters, told",
+    "market, kind, parameters, message",
     [
         (
             DEALERS,
@@ -282,7 +282,7 @@ def test_a_wrong_name_or_parameter_is_told_in_one_line(kind, parameters, told):
     ],
 )
 def test_a_policy_for_another_participant_is_told_before_the_first_tick(
-    market, kind, parameters, told
+    market, kind, parameters, message
 ):
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         make(kind, **parameters).start(market.specs[0], 1)

@@ -282,7 +282,7 @@ class Hidden:
 
 
 @pytest.mark.parametrize(
-    ("thing", "said"),
+    ("thing", "message"),
     [
         (ValueError("a\nb"), "ValueError: a b"),
         (Hidden(), "hidden in lines"),
@@ -293,5 +293,5 @@ class Hidden:
     ],
     ids=lambda thing: type.__dict__["__name__"].__get__(type(thing)),
 )
-def test_a_strangers_thing_is_described_in_one_line(thing, said):
-    assert describe(thing) == said
+def test_a_strangers_thing_is_described_in_one_line(thing, message):
+    assert describe(thing) == message

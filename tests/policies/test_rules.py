@@ -159,7 +159,7 @@ def test_a_mean_reverting_price_has_the_variance_of_its_stationary_law():
 
 
 @pytest.mark.parametrize(
-    ("market", "kind", "told", "line"),
+    ("market", "kind", "message", "line"),
     [
         (shop, "fixed_price", {"price": 4.0}, r"fixed_price.price=4 must be in \[5, 40\]"),
         (shop, "fixed_price", {"price": 5000.0}, "the prices allowed for p"),
@@ -168,6 +168,8 @@ def test_a_mean_reverting_price_has_the_variance_of_its_stationary_law():
         (dealers, "fixed_spread", {"offset": 99.0}, "the offsets allowed for"),
     ],
 )
-def test_a_sum_of_money_that_could_never_be_quoted_is_refused_and_not_cut(market, kind, told, line):
+def test_a_sum_of_money_that_could_never_be_quoted_is_refused_and_not_cut(
+    market, kind, message, line
+):
     with pytest.raises(InputError, match=line):
-        make(kind, **told).start(market().specs[0], 1)
+        make(kind, **message).start(market().specs[0], 1)

@@ -134,11 +134,11 @@ NO_RISK = {
 @pytest.mark.parametrize("kind", LEANING)
 def test_a_maker_whose_formula_needs_sigma_refuses_a_price_that_has_none(kind, price):
     market = dealers(makers=1, ticks=TICKS, price=price)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as found:
         rollout(market, {"maker_1": make(kind)})
-    assert f"maker_1: {kind}.sigma is not given" in str(told.value)
-    assert "set sigma, in money per square root of time" in str(told.value)
-    assert "\n" not in str(told.value)
+    assert f"maker_1: {kind}.sigma is not given" in str(found.value)
+    assert "set sigma, in money per square root of time" in str(found.value)
+    assert "\n" not in str(found.value)
     for sigma in (2.0, 0.0):
         rollout(market, {"maker_1": make(kind, sigma=sigma)}, ticks=3)
 
@@ -161,9 +161,9 @@ def test_a_maker_leans_on_a_replayed_price_as_on_the_process_behind_it(kind):
     ticks = 200
     replay = replayed(recorded(rows=ticks + 1), ticks=ticks)
     leaning = inventory_sd(replay, kind)
-    told = inventory_sd(replay, kind, sigma=2.0)
+    found = inventory_sd(replay, kind, sigma=2.0)
     fixed = inventory_sd(replay, "fixed_spread", spread=1.33)
-    assert leaning == pytest.approx(told, rel=0.15)
+    assert leaning == pytest.approx(found, rel=0.15)
     assert leaning < 0.5 * fixed
 
 
@@ -212,9 +212,9 @@ def test_check_and_run_say_that_volatility_is_estimated_and_knows_the_future(
         ["run", str(replay_file), "--no-report", "--out", str(tmp_path / "runs")],
     ):
         assert mos(command) == 0
-        said = capsys.readouterr().out
-        assert "volatility of the replayed price, estimated from its first 101 rows" in said
-        assert "know these rows beforehand" in said
+        found = capsys.readouterr().out
+        assert "volatility of the replayed price, estimated from its first 101 rows" in found
+        assert "know these rows beforehand" in found
 
 
 def test_a_market_that_estimates_nothing_says_nothing(capsys, tmp_path):

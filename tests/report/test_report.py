@@ -177,14 +177,14 @@ def test_a_page_is_complete_in_itself_and_small(preset: str, markets: int, tmp_p
     assert path.stat().st_size < report.LIMIT
     outline = Outline(text)
     assert outline.tags.count("svg") >= 5
-    told = " ".join(outline.text)
-    assert run.facts["hash"] in told
-    assert "seed" in told
+    message = " ".join(outline.text)
+    assert run.facts["hash"] in message
+    assert "seed" in message
     for version in run.facts["versions"].values():
-        assert version in told
+        assert version in message
     for name in run.facts["market"]["participants"]:
-        assert name in told
-    assert "nan" not in re.sub(r"[a-z]*nan[a-z]+|[a-z]+nan[a-z]*", "", told.lower())
+        assert name in message
+    assert "nan" not in re.sub(r"[a-z]*nan[a-z]+|[a-z]+nan[a-z]*", "", message.lower())
 
 
 def test_every_picture_is_well_formed(tmp_path: Path) -> None:
@@ -248,9 +248,9 @@ def test_hostile_words_stay_words(tmp_path: Path) -> None:
     text = report.write(hostile_run(tmp_path)).read_text()
     assert outside_references(text) == []
     assert "<script" not in text.lower()
-    told = " ".join(Outline(text).text)
+    message = " ".join(Outline(text).text)
     for word in HOSTILE[:4]:
-        assert word in told
+        assert word in message
     colours = re.findall(r'style="color:([^"]*)"', text)
     assert colours
     assert all(re.fullmatch(r"#[0-9A-Fa-f]{6}", colour) for colour in colours)
@@ -313,8 +313,8 @@ def test_a_run_of_a_single_tick_has_a_page(preset: str, tmp_path: Path) -> None:
 
 def test_what_is_only_partly_recorded_is_said(tmp_path: Path) -> None:
     run = recorded(tmp_path, "retail", "ticks=12", "markets=4", record_markets=2, every=3)
-    told = " ".join(Outline(report.html(run)).text)
-    assert "the first 2 of 4 markets at every 3rd tick" in told
+    text = " ".join(Outline(report.html(run)).text)
+    assert "the first 2 of 4 markets at every 3rd tick" in text
 
 
 def test_a_page_is_the_same_each_time_it_is_made(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mos_agents import report
-from mos_agents.report.series import binned, per_point, told
+from mos_agents.report.series import binned, per_point, point_note
 from tests.report.test_report import Outline, recorded
 
 VALUES = st.integers(1, 400).flatmap(
@@ -50,13 +50,13 @@ def test_what_fits_is_drawn_as_it_is() -> None:
     values = np.random.default_rng(0).normal(size=30)
     found = binned(np.arange(30), values, 30)
     assert (found.mean == values).all() and (found.low == found.high).all()
-    assert told(30, 30) == ""
+    assert point_note(30, 30) == ""
 
 
 def test_the_caption_says_what_a_point_is() -> None:
-    assert "a mean over 100 recorded ticks" in told(20_000, 400)
-    assert "lowest to their highest" in told(20_000, 400)
-    assert "lowest" not in told(20_000, 400, ranged=False)
+    assert "a mean over 100 recorded ticks" in point_note(20_000, 400)
+    assert "lowest to their highest" in point_note(20_000, 400)
+    assert "lowest" not in point_note(20_000, 400, ranged=False)
 
 
 @pytest.mark.parametrize("preset", ["pricing_game", "market_making", "retail"])
@@ -64,9 +64,9 @@ def test_the_page_of_a_run_with_more_ticks_than_points_says_so(preset: str, tmp_
     short = " ".join(Outline(report.html(recorded(tmp_path, preset, "ticks=300"))).text)
     assert "Each point is a mean" not in short
     run = recorded(tmp_path, preset, "ticks=900")
-    told = " ".join(Outline(report.html(run)).text)
-    assert "Each point is a mean over 5 recorded ticks" in told
-    assert "lowest to their highest value" in told
+    text = " ".join(Outline(report.html(run)).text)
+    assert "Each point is a mean over 5 recorded ticks" in text
+    assert "lowest to their highest value" in text
 
 
 def test_captions_do_not_call_falling_together_a_price_war(tmp_path: Path) -> None:

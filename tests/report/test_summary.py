@@ -76,8 +76,8 @@ def test_in_python_the_same_words_are_had_from_a_run_its_name_or_its_folder(
     assert str(found) == found.text() == "\n".join(str(found).splitlines())
     assert summarise(one.folder) == summarise(one.name, tmp_path) == found
     assert found.headline[0] in str(found).replace("\n", " ")
-    told = " ".join(Outline(report.html(one)).text)
-    assert all(sentence in told for sentence in (*found.headline, *found.details))
+    text = " ".join(Outline(report.html(one)).text)
+    assert all(sentence in text for sentence in (*found.headline, *found.details))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -110,11 +110,11 @@ def test_a_refused_quote_is_told_with_who_and_why(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(("markets", "told"), [(1, "units were"), (2, "units a market were")])
-def test_what_was_turned_away_is_told(markets: int, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("markets", "message"), [(1, "units were"), (2, "units a market were")])
+def test_what_was_turned_away_is_told(markets: int, message: str, tmp_path: Path) -> None:
     few = ("catalogue.stock=3", "positions.base_stock=0.0", "positions.lead_time=0")
     found = summarise(recorded(tmp_path, "retail", "ticks=40", f"markets={markets}", *few))
-    assert any(f"{told} turned away" in sentence for sentence in found.headline)
+    assert any(f"{message} turned away" in sentence for sentence in found.headline)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -174,17 +174,19 @@ def test_a_summary_loads_nothing_that_draws() -> None:
 
 def test_a_pricing_game_is_told_beside_its_benchmarks(tmp_path: Path) -> None:
     nash = "participants.firm.policy={kind: fixed_price, price: 1.4729266646604}"
-    (told,) = theory_of(Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=2", nash)))
-    assert told.startswith("In the last tenth of the ticks prices averaged 1.47 ")
-    assert "Bertrand-Nash is 1.47, joint profit 1.92" in told
-    gain = re.search(r"profit gain \(0 at Nash, 1 at joint profit\) was (\S+)", told)
+    (message,) = theory_of(
+        Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=2", nash))
+    )
+    assert message.startswith("In the last tenth of the ticks prices averaged 1.47 ")
+    assert "Bertrand-Nash is 1.47, joint profit 1.92" in message
+    gain = re.search(r"profit gain \(0 at Nash, 1 at joint profit\) was (\S+)", message)
     assert gain and abs(float(gain[1].replace("−", "-"))) < 0.01
-    assert "In brackets" not in told  # the same in both markets
+    assert "In brackets" not in message  # the same in both markets
 
 
 def test_intervals_beside_benchmarks_say_what_they_are_over(tmp_path: Path) -> None:
-    (told,) = theory_of(Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=7")))
-    assert told.endswith("(In brackets: 95% intervals over 7 markets.)")
+    (message,) = theory_of(Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=7")))
+    assert message.endswith("(In brackets: 95% intervals over 7 markets.)")
 
 
 def test_figures_that_do_not_vary_are_not_said_to_have_intervals(tmp_path: Path) -> None:
@@ -213,8 +215,10 @@ def test_a_table_says_that_refusals_are_counted_over_all_markets(tmp_path: Path)
 
 def test_at_joint_profit_prices_the_gain_is_one(tmp_path: Path) -> None:
     joint = "participants.firm.policy={kind: fixed_price, price: 1.92498}"
-    (told,) = theory_of(Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=2", joint)))
-    gain = re.search(r"was (\S+)", told[told.index("profit gain") :])
+    (message,) = theory_of(
+        Data.of(recorded(tmp_path, "pricing_game", "ticks=40", "markets=2", joint))
+    )
+    gain = re.search(r"was (\S+)", message[message.index("profit gain") :])
     assert gain and float(gain[1]) == pytest.approx(1.0, abs=0.01)
 
 
@@ -235,15 +239,15 @@ def test_a_market_made_in_python_has_a_summary_without_benchmarks(tmp_path: Path
 def test_the_fees_of_an_auction_are_a_part_of_its_surplus_and_of_the_first_words(
     tmp_path: Path,
 ) -> None:
-    said = {}
+    record = {}
     for name, fee in (("plain", ()), ("dear", ("positions.fee=0.1",))):
         found = Data.of(recorded(tmp_path / name, "auction", "ticks=30", *fee))
-        said[name] = " ".join(summary_of(found).headline)
+        record[name] = " ".join(summary_of(found).headline)
         revenue, kept, fees, wasted = division(found)
         assert kept == pytest.approx(found.participants["pnl"].sum() / found.R)
         assert fees == pytest.approx(0.1 * revenue if fee else 0.0)
         assert found.listings["bought"].sum() and wasted >= 0.0
-    assert "went into fees" not in said["plain"] and "went into fees" in said["dear"]
+    assert "went into fees" not in record["plain"] and "went into fees" in record["dear"]
 
 
 # --- faults, and plays that are not recorded ------------------------------------------------------
@@ -256,8 +260,8 @@ def test_faults_of_policies_come_before_all_else(tmp_path: Path) -> None:
     lines = str(summarise(one)).splitlines()
     assert "bidder_1" in lines[0] and "6 of 6" in lines[0]
     assert lines[1].startswith("The surplus of the 3 participants")
-    told = Outline(report.html(one)).text
-    assert told.index(lines[0]) < next(n for n, text in enumerate(told) if text == "In short")
+    found = Outline(report.html(one)).text
+    assert found.index(lines[0]) < next(n for n, text in enumerate(found) if text == "In short")
 
 
 def rolled(markets: int, **firms: float) -> str:

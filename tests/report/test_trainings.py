@@ -63,7 +63,7 @@ def trained(records: list[dict[str, Any]], ended: str | None = "iterations", **p
 THREE = [record(1), record(2, **evaluation(0.75, 0.25)), record(3, **evaluation(0.5, 0.375))]
 
 
-def told(folder: Path) -> list[str]:
+def words_of(folder: Path) -> list[str]:
     """The words of the page, without its drawings."""
     text = training_page.write(read_training(folder)).read_text()
     text = re.sub(r"<svg.*?</svg>|<style>.*?</style>", "", text, flags=re.DOTALL)
@@ -78,7 +78,7 @@ def test_mos_report_writes_the_learning_curves_and_what_everybody_came_to(
     assert capsys.readouterr().out == "report  runs/it/report.html\n"
     text = (folder / "report.html").read_text()
     assert re.findall(r'<figure class="\w+" id="([\w-]+)">', text) == ["rewards", "figure-entropy"]
-    words = told(folder)
+    words = words_of(folder)
     at = words.index("firm_1", words.index("at iteration"))
     assert words[at : at + 16] == [
         "firm_1",
@@ -124,7 +124,7 @@ def test_long_trainings_are_drawn_as_moving_means() -> None:
 
 
 def test_a_training_that_was_cut_off_says_so_and_how_it_goes_on() -> None:
-    words = told(trained(THREE[:2], ended=None))
+    words = words_of(trained(THREE[:2], ended=None))
     assert (
         "This training has not ended: of 3 iterations the page shows its first 2 iterations. "
         "mos train --resume it goes on." in words
@@ -133,7 +133,7 @@ def test_a_training_that_was_cut_off_says_so_and_how_it_goes_on() -> None:
 
 
 def test_a_training_of_which_nothing_is_there_yet_has_a_page_too() -> None:
-    words = told(trained([], ended=None))
+    words = words_of(trained([], ended=None))
     assert any("of 3 iterations the page shows none." in word for word in words)
     assert "at iteration" not in words
 
@@ -157,7 +157,7 @@ NOTES = [
 def test_what_one_should_know_of_a_training_is_told_and_nothing_else(
     how: dict[str, Any], note: str
 ) -> None:
-    assert note in told(trained(**{"records": THREE, **how}))
+    assert note in words_of(trained(**{"records": THREE, **how}))
 
 
 def test_a_plain_training_has_no_notes() -> None:
@@ -211,21 +211,21 @@ def test_a_command_that_takes_no_such_folder_says_what_it_is_and_which_do(
 
 
 def test_the_page_says_who_learns_in_place_of_what_the_scenario_describes() -> None:
-    words = told(trained(THREE, algo="dqn"))
+    words = words_of(trained(THREE, algo="dqn"))
     assert any(w.startswith("firm_1 and firm_2 learn with DQN, in place of") for w in words)
     assert "others play" not in words
 
 
 def test_the_page_says_what_those_play_who_do_not_learn() -> None:
     records = [{k: v for k, v in one.items() if "firm_2" not in k} for one in THREE]
-    words = told(trained(records, agents=["firm_1"]))
+    words = words_of(trained(records, agents=["firm_1"]))
     assert any(word.startswith("firm_1 learns with PPO") for word in words)
     assert words[words.index("others play") + 1] == "what the scenario says"
 
 
 def test_the_command_that_plays_what_was_learnt_names_a_file_from_where_one_is() -> None:
     folder = trained(THREE)
-    words = told(folder)
+    words = words_of(folder)
     command = words[words.index("to play what was learnt") + 1]
     assert command == f"mos run {folder.relative_to(Path.cwd())}/trained.yaml"
 
@@ -272,7 +272,7 @@ def test_a_learner_is_shown_beside_what_its_own_policy_earns_in_the_evaluations_
     assignment = TrainingAssignment.of(read_training(folder).plan)
     steps = play(shop.market(), shop.policies(), seed=assignment.seed("evaluation"), markets=3)
     earned = np.mean([step.reward[:, 0] for step in steps])
-    words = told(folder)
+    words = words_of(folder)
     at = words.index("platform", words.index("at iteration"))
     assert words[at + 2] == f"{earned:.4g}"
     text = (folder / "report.html").read_text()

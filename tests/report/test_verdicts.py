@@ -27,9 +27,9 @@ def summary(run: Run) -> str:
 
 @pytest.mark.parametrize("preset", ["retail", DEALERS, "auction", "pricing_game"])
 def test_of_one_market_no_report_names_a_winner(preset: str, tmp_path: Path) -> None:
-    told = summary(recorded(tmp_path, preset, "ticks=30"))
-    assert "nobody is called the best; --markets 100 gives one" in told
-    assert not SUPERLATIVES.search(told)
+    found = summary(recorded(tmp_path, preset, "ticks=30"))
+    assert "nobody is called the best; --markets 100 gives one" in found
+    assert not SUPERLATIVES.search(found)
 
 
 @pytest.fixture(scope="module")
@@ -40,26 +40,26 @@ def forty(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_the_preset_tells_avellaneda_stoikov_from_the_naive_maker_by_risk(forty: Run) -> None:
-    told = summary(forty)
+    given = summary(forty)
     found = re.search(
         r"maker_1 \(avellaneda_stoikov\) bears ([\d.]+) \[([\d.]+), ([\d.]+)\] times the risk of "
         r"maker_3 \(fixed_spread\)",
-        told,
+        given,
     )
     assert found is not None
     ratio, low, high = (float(x) for x in found.groups())
     assert low < ratio < high < 0.6
-    assert "95% intervals for all pairs together, over 40 markets" in told
-    assert "maker_1 than maker_3" in told  # per unit of risk
-    assert "root mean square" in told
+    assert "95% intervals for all pairs together, over 40 markets" in given
+    assert "maker_1 than maker_3" in given  # per unit of risk
+    assert "root mean square" in given
 
 
 def test_the_preset_does_not_call_the_profit_of_avellaneda_stoikov_or_the_naive_maker_larger(
     forty: Run,
 ) -> None:
-    told = summary(forty)
-    assert "No participant earned more than all others by more than chance" in told
-    assert not SUPERLATIVES.search(told)
+    found = summary(forty)
+    assert "No participant earned more than all others by more than chance" in found
+    assert not SUPERLATIVES.search(found)
 
 
 def test_a_terminal_shows_risk_beside_profit(forty: Run) -> None:
@@ -87,9 +87,9 @@ def test_the_interval_of_the_table_is_students_over_the_markets_of_the_run(forty
 
 def test_identical_makers_are_not_told_apart(tmp_path: Path) -> None:
     changes = ("ticks=100", "markets=24", "instruments=2", "seed=1")
-    told = summary(recorded(tmp_path, DEALERS, NAIVE, *changes))
-    assert "No participant earned more than all others by more than chance" in told
-    assert "No two participants differ in risk" in told
+    found = summary(recorded(tmp_path, DEALERS, NAIVE, *changes))
+    assert "No participant earned more than all others by more than chance" in found
+    assert "No two participants differ in risk" in found
 
 
 def test_a_maker_who_quotes_too_wide_is_told_from_the_one_who_takes_its_orders(
@@ -98,11 +98,11 @@ def test_a_maker_who_quotes_too_wide_is_told_from_the_one_who_takes_its_orders(
     kinds = "{kind: fixed_spread, spread: 1.3}, {kind: fixed_spread, spread: 3.0}"
     wide = f"participants.0.policy=[{kinds}]"
     run = recorded(tmp_path, DEALERS, wide, "participants.0.count=2", "ticks=60", "markets=10")
-    told = summary(run)
-    assert "maker_1 (fixed_spread) earned more than each other participant" in told
-    assert "its lead over maker_2 is" in told
-    assert "95% intervals over 10 markets; a lead is a paired difference" in told
-    assert "10 markets are too few to compare risks" in told
+    found = summary(run)
+    assert "maker_1 (fixed_spread) earned more than each other participant" in found
+    assert "its lead over maker_2 is" in found
+    assert "95% intervals over 10 markets; a lead is a paired difference" in found
+    assert "10 markets are too few to compare risks" in found
 
 
 def test_a_run_recorded_in_part_says_over_which_markets_its_intervals_are(tmp_path: Path) -> None:

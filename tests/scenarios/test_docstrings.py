@@ -40,18 +40,18 @@ MODELS = (
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_parameter_of_every_stage_and_policy_is_described(name: str) -> None:
-    told = described(CLASSES[name])
-    assert told.sentence
+    found = described(CLASSES[name])
+    assert found.sentence
     fields = [one.name for one in dataclasses.fields(CLASSES[name]) if one.init]
-    assert [one for one in fields if len(told.parameters.get(one, "")) < 10] == []
+    assert [one for one in fields if len(found.parameters.get(one, "")) < 10] == []
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_setting_of_the_schema_is_described(model: Any) -> None:
     names = [name for name in model.model_fields if name != "kind"]
-    told = described(model, names)
-    assert told.sentence
-    assert [name for name in names if len(told.parameters.get(name, "")) < 10] == []
+    found = described(model, names)
+    assert found.sentence
+    assert [name for name in names if len(found.parameters.get(name, "")) < 10] == []
 
 
 def test_all_learners_are_among_the_classes() -> None:
@@ -129,14 +129,14 @@ def test_a_parameter_that_is_checked_tells_its_range() -> None:
     """Every number that -1e30 is refused for says so in its text."""
     silent = []
     for name, cls in CLASSES.items():
-        told = described(cls).parameters
+        found = described(cls).parameters
         for one in dataclasses.fields(cls):
             if not one.init or not re.search("float|int", str(one.type)) or "Map" in str(one.type):
                 continue
             try:
                 built(name, **{one.name: -1e30})
             except (InputError, TypeError, ValueError, OverflowError):
-                if one.name not in TOLD_IN_WORDS and not list(bounds(told[one.name])):
+                if one.name not in TOLD_IN_WORDS and not list(bounds(found[one.name])):
                     silent.append((name, one.name))
     assert silent == []
 
@@ -174,8 +174,8 @@ class Paragraphs:
 
 
 def test_parameters_are_found_alone_in_lists_and_within_a_line() -> None:
-    told = described(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
-    assert told.parameters == {
+    found = described(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
+    assert found.parameters == {
         "limit": "largest inventory of a listing. Not the sum.",
         "gamma": "as in `other`.",
         "kappa": "as in `other`.",
@@ -185,20 +185,20 @@ def test_parameters_are_found_alone_in_lists_and_within_a_line() -> None:
 
 
 def test_what_is_left_are_paragraphs_with_formulas_as_they_stand() -> None:
-    told = described(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
-    assert told.paragraphs[0].startswith("One sentence (Nash 1950). Another one")
-    assert told.paragraphs[1:] == (
+    found = described(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
+    assert found.paragraphs[0].startswith("One sentence (Nash 1950). Another one")
+    assert found.paragraphs[1:] == (
         "A formula follows:",
         "    p = c / (1 + e)",
         "The end: it has a colon.",
     )
-    assert told.sentence == "One sentence (Nash 1950)."
+    assert found.sentence == "One sentence (Nash 1950)."
 
 
 def test_a_class_that_says_nothing_of_a_parameter_leaves_it_to_its_parent() -> None:
-    told = described(POLICIES["q_learning"])
-    assert told.parameters["levels"] == described(POLICIES["sarsa"]).parameters["levels"]
-    assert told.sentence == "Q-learning with epsilon-greedy exploration."
+    found = described(POLICIES["q_learning"])
+    assert found.parameters["levels"] == described(POLICIES["sarsa"]).parameters["levels"]
+    assert found.sentence == "Q-learning with epsilon-greedy exploration."
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ SCARCE = {
 """What makes goods run out within these ticks."""
 
 
-def told(preset: str) -> dict[str, Any]:
+def settings_of(preset: str) -> dict[str, Any]:
     found: dict[str, Any] = scenarios.load(preset).model_dump(mode="python")
     found = scenarios.Scenario.model_validate(
         {**found, "ticks": TICKS, **SCARCE.get(preset, {})}
@@ -133,7 +133,7 @@ def put(data: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, An
 
 def outcomes(preset: str) -> dict[str, set[str]]:
     """By path: what came of its changes, of "heeded", "refused: ..." and "nothing"."""
-    data = told(preset)
+    data = settings_of(preset)
     before = signature(data)
     found: dict[str, set[str]] = {}
     for path, value in leaves(data):
@@ -177,7 +177,7 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("preset", [one for one in scenarios.presets() if one != "autos_1990"])
 def test_each_other_kind_of_each_part_is_heeded_or_refused(preset, place):
-    data, path = told(preset), PLACES[place]
+    data, path = settings_of(preset), PLACES[place]
     if path[-1] not in (data[path[0]] if len(path) > 1 else data):
         pytest.skip("no demand model here")
     before, idle = signature(data), []

@@ -20,7 +20,7 @@ from mos_agents.scenarios import explain, files, parts
 from mos_agents.scenarios.docstrings import wrapped
 from mos_agents.scenarios.setting_topics import settings
 from mos_agents.scenarios.topic_list import KINDS, REFUSALS, topics
-from mos_agents.scenarios.topics import Topic, told_type
+from mos_agents.scenarios.topics import Topic, describe_type
 from tests.commands import refused
 
 ALL = list(topics().values())
@@ -169,7 +169,7 @@ def merge(whole: dict[str, object], part: dict[str, object]) -> dict[str, object
 
 
 @pytest.mark.parametrize(
-    ("hint", "told"),
+    ("hint", "message"),
     [
         (float, "number"),
         (int | None, "whole number or null"),
@@ -181,8 +181,8 @@ def merge(whole: dict[str, object], part: dict[str, object]) -> dict[str, object
         (dict[str, float], "table of names, each with a number"),
     ],
 )
-def test_types_are_told_in_words(hint: object, told: str) -> None:
-    assert told_type(hint) == told
+def test_types_are_told_in_words(hint: object, message: str) -> None:
+    assert describe_type(hint) == message
 
 
 # --- finding --------------------------------------------------------------------------------------
@@ -264,30 +264,30 @@ def test_any_text_is_explained_or_refused_in_one_line(name: str) -> None:
 # --- the command ----------------------------------------------------------------------------------
 
 
-def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert run(["explain", *arguments]) == 0
     return capsys.readouterr().out
 
 
 def test_alone_the_command_lists_every_kind_and_name(capsys: pytest.CaptureFixture[str]) -> None:
-    text = told(capsys)
+    text = output_of(capsys)
     assert [kind for kind in KINDS if f"\n{kind} ({KINDS[kind]})" not in text] == []
     words = set(re.split(r"[,;\s]+", text))
     assert {name for kind, name in topics() if kind != "refusal"} <= words
 
 
 def test_the_command_takes_a_kind_a_name_or_both(capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(capsys, "policy").startswith("policy: what a participant plays\n")
-    assert told(capsys, "policy", "hold") == told(capsys, "hold")
-    assert told(capsys, "metric", "cost").startswith("cost (metric)\n")
-    assert told(capsys, "off", "the", "price", "grid").startswith("off the price grid")
-    assert told(capsys, "refusal", "off the price grid").startswith("off the price grid")
+    assert output_of(capsys, "policy").startswith("policy: what a participant plays\n")
+    assert output_of(capsys, "policy", "hold") == output_of(capsys, "hold")
+    assert output_of(capsys, "metric", "cost").startswith("cost (metric)\n")
+    assert output_of(capsys, "off", "the", "price", "grid").startswith("off the price grid")
+    assert output_of(capsys, "refusal", "off the price grid").startswith("off the price grid")
 
 
 def test_a_policy_is_told_with_types_defaults_units_the_paper_and_an_example(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = told(capsys, "avellaneda_stoikov")
+    text = output_of(capsys, "avellaneda_stoikov")
     assert "Avellaneda and Stoikov (2008)" in text
     assert "gamma: number, default 0.1" in text
     assert "absolute risk aversion, per unit of money, > 0" in text
@@ -295,7 +295,7 @@ def test_a_policy_is_told_with_types_defaults_units_the_paper_and_an_example(
 
 
 def test_a_setting_of_several_kinds_tells_each(capsys: pytest.CaptureFixture[str]) -> None:
-    text = told(capsys, "reference.price.sigma")
+    text = output_of(capsys, "reference.price.sigma")
     assert "brownian: volatility per square root of time, in money, >= 0" in text
     assert "2.0 (brownian)" in text
 
@@ -310,7 +310,7 @@ def test_no_line_is_wider_than_it_should_be(capsys: pytest.CaptureFixture[str]) 
         for line in explain(topic.name, topic.kind).text(80).splitlines():
             assert len(line) <= 110, line
     for words in ([], ["policy"], ["setting"]):
-        assert max(map(len, told(capsys, *words).splitlines())) <= 96
+        assert max(map(len, output_of(capsys, *words).splitlines())) <= 96
 
 
 def test_a_range_is_not_broken_over_two_lines() -> None:

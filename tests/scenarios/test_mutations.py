@@ -169,20 +169,20 @@ def written(name: str, path: tuple[Any, ...], text: str) -> str:
     return file.replace(HOLE, text)
 
 
-def names_the_place(told: str, path: tuple[Any, ...], line: int) -> bool:
+def names_the_place(message: str, path: tuple[Any, ...], line: int) -> bool:
     """Whether a message names the path or its parent, or the line in a file; of a policy's
     parameters the participant's path and the parameter.
     """
     keys = [str(key) for key in path]
     dotted = [".".join(keys[:n]) for n in range(len(keys), 0, -1)]
-    if f"line {line}" in told or any(one in told for one in dotted[:2]):
+    if f"line {line}" in message or any(one in message for one in dotted[:2]):
         return True
-    if all(key in told for key in keys):
+    if all(key in message for key in keys):
         return True
-    if re.search(r"\b(catalogue|quotes|positions)\.[a-z_]+=", told):
+    if re.search(r"\b(catalogue|quotes|positions)\.[a-z_]+=", message):
         return True  # two settings that do not go together: the other one is named, and both told
-    return any(one in told for one in dotted) and any(
-        f".{key}{after}" in told for key in keys[-2:] for after in "=."
+    return any(one in message for one in dotted) and any(
+        f".{key}{after}" in message for key in keys[-2:] for after in "=."
     )
 
 
@@ -209,14 +209,14 @@ def test_a_wrong_value_at_any_place_of_any_preset_is_named() -> None:
         text = written(name, path, value)
         line = 1 + text[: text.find(value)].count("\n") if value in text else 0
         begin = time.process_time()
-        told = tried(text)
+        found = tried(text)
         slowest = max(slowest, (time.process_time() - begin, f"{name} {path} {value:.60}"))
-        if told is not None:
+        if found is not None:
             refused += 1
-            case = f"{name}: {path} = {value:.80}: {told}"
-            assert "\n" not in told and len(told) < 700, case
-            assert told.isprintable(), case
-            if not names_the_place(told, path, line):
+            case = f"{name}: {path} = {value:.80}: {found}"
+            assert "\n" not in found and len(found) < 700, case
+            assert found.isprintable(), case
+            if not names_the_place(found, path, line):
                 unnamed.append(case)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert not unnamed
@@ -260,13 +260,13 @@ def test_accidents_of_typing_are_taken_or_refused_in_one_line_with_a_place() -> 
     for i in range(TRIED):
         text = accidents(texts[i % len(texts)], draw)
         begin = time.process_time()
-        told = tried(text)
+        found = tried(text)
         slowest = max(slowest, (time.process_time() - begin, text))
-        if told is not None:
+        if found is not None:
             refused += 1
-            assert "\n" not in told and told.isprintable() and len(told) < 700, (told, text)
-            known = any(one in told for one in sections) or "is not a key here" in told
-            assert "line " in told or known or "keys and values" in told, (told, text)
+            assert "\n" not in found and found.isprintable() and len(found) < 700, (found, text)
+            known = any(one in found for one in sections) or "is not a key here" in found
+            assert "line " in found or known or "keys and values" in found, (found, text)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert 0.3 * TRIED < refused < TRIED
     assert grown < 200 * 2**10, grown
@@ -276,7 +276,7 @@ def test_accidents_of_typing_are_taken_or_refused_in_one_line_with_a_place() -> 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("name: m\nticks: 12:30\n", "line 2: '12:30' would be a number in base 60"),
         ("name: m\nticks: 1:2:3.5\n", "line 2: '1:2:3.5' would be a number in base 60"),
@@ -292,11 +292,11 @@ def test_accidents_of_typing_are_taken_or_refused_in_one_line_with_a_place() -> 
     ],
 )
 def test_numbers_and_characters_that_yaml_reads_otherwise_than_people_are_told(
-    text: str, told: str
+    text: str, message: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         scenarios.parse(text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_number_beyond_floats_in_a_policys_list_is_told_by_the_policys_field() -> None:
@@ -307,8 +307,8 @@ def test_a_number_beyond_floats_in_a_policys_list_is_told_by_the_policys_field()
     )
     with pytest.raises(InputError) as caught:
         scenarios.parse(text)
-    told = "participants.0.policy: q_learning.initial=a number of about 401 digits is beyond"
-    assert told in str(caught.value)
+    message = "participants.0.policy: q_learning.initial=a number of about 401 digits is beyond"
+    assert message in str(caught.value)
 
 
 BEYOND = "1" + "0" * 400
@@ -390,9 +390,9 @@ def test_a_message_has_none_of_the_insides_of_its_checks() -> None:
         for place in ("instruments", "participants", "catalogue", "ticks"):
             lines = text.split("\n")
             row = next(i for i, line in enumerate(lines) if line.startswith(place + ":"))
-            told = tried("\n".join([*lines[:row], f"{place}: {value}"])) or ""
+            message = tried("\n".join([*lines[:row], f"{place}: {value}"])) or ""
             for inside in ("function-", "constrained", "functools", "<", "validator", "__"):
-                assert inside not in told, told
+                assert inside not in message, message
 
 
 @pytest.mark.parametrize(
@@ -416,6 +416,6 @@ def test_numbers_beyond_floats_are_refused_by_name_in_settings(option: str, valu
     value = f"[1, {value}]" if option == "arrivals.views" else value
     with pytest.raises(InputError) as caught:
         scenarios.override(scenarios.load("retail"), [f"{option}={value}"]).market()
-    told = str(caught.value)
-    assert "\n" not in told and len(told) < 400
-    assert option.split(".")[-1] in told or value in told or option.rsplit(".", 1)[0] in told
+    text = str(caught.value)
+    assert "\n" not in text and len(text) < 400
+    assert option.split(".")[-1] in text or value in text or option.rsplit(".", 1)[0] in text

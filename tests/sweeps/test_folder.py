@@ -33,11 +33,11 @@ class Counting(Here):
         return Watch(asked=lambda: len(self.played) >= self.most)
 
     def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
-        def told(trial: Trial, done: Done | Died) -> None:
+        def keep(trial: Trial, done: Done | Died) -> None:
             self.played.append(trial)
             ended(trial, done)
 
-        super().work(folder, trials, watch, told)
+        super().work(folder, trials, watch, keep)
 
 
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -237,10 +237,10 @@ def test_a_network_that_learners_are_trained_against_must_stay_what_it_was(
     SweepFolder.made(responding("own.npz"), tmp_path / "it")
     SweepFolder.made(responding("own.npz"), tmp_path / "it")
     Path("own.npz").write_bytes(b"another")
-    told = f"^{tmp_path}/own.npz: is not what the sweep it began with; restore it, or begin another"
-    with pytest.raises(RunError, match=told):
+    keep = f"^{tmp_path}/own.npz: is not what the sweep it began with; restore it, or begin another"
+    with pytest.raises(RunError, match=keep):
         SweepFolder.read(tmp_path / "it")
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(RunError, match=keep):
         SweepFolder.made(responding("own.npz"), tmp_path / "it")
 
 

@@ -74,14 +74,14 @@ STRANGERS: list[tuple[Callable[[Path], Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("put", "told"), STRANGERS)
+@pytest.mark.parametrize(("put", "other_plan"), STRANGERS)
 def test_a_strangers_or_damaged_folder_is_told_in_one_line_and_left_alone(
-    put: Callable[[Path], Any], told: str, tmp_path: Path
+    put: Callable[[Path], Any], other_plan: str, tmp_path: Path
 ) -> None:
     place = tmp_path / "it"
     put(place)
     before = contents(tmp_path)
-    with pytest.raises(InputError, match=told) as caught:
+    with pytest.raises(InputError, match=other_plan) as caught:
         begun(PLAN, place)
     assert "\n" not in str(caught.value) and contents(tmp_path) == before
 
@@ -212,7 +212,7 @@ def test_a_link_in_place_of_all_trainings_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_sweep_without_trainings_has_no_place_for_them(tmp_path: Path) -> None:
-    from tests.sweeps.worlds import plan as told
+    from tests.sweeps.worlds import plan as other_plan
 
-    sweep(told(["firms=1,2"]), tmp_path, Here())
+    sweep(other_plan(["firms=1,2"]), tmp_path, Here())
     assert not (tmp_path / "trainings").exists()

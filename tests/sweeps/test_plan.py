@@ -95,11 +95,11 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("grid", "more", "told"), ERRORS, ids=lambda one: str(one)[:40])
-def test_what_cannot_be_swept_is_one_line(grid: list[str], more: dict, told: str) -> None:  # type: ignore[type-arg]
+@pytest.mark.parametrize(("grid", "more", "message"), ERRORS, ids=lambda one: str(one)[:40])
+def test_what_cannot_be_swept_is_one_line(grid: list[str], more: dict, message: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(InputError) as caught:
         plan(grid, **more)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

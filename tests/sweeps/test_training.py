@@ -79,10 +79,10 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "grid", "told"), ERRORS, ids=lambda one: str(one)[:30])
+@pytest.mark.parametrize(("text", "grid", "message"), ERRORS, ids=lambda one: str(one)[:30])
 def test_a_training_that_cannot_be_is_one_line_before_anything_runs(
-    text: str, grid: list[str], told: str
+    text: str, grid: list[str], message: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         SweepPlan.of(GAME, grid or ["ticks=8,16"], 1, Training.parsed(text))
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)

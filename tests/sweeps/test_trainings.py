@@ -160,8 +160,8 @@ def test_a_stranger_in_a_trainings_place_fails_its_trial_alone_in_one_line(
     place.mkdir(parents=True)
     (place / "thesis.tex").write_text("")
     result = swept(tmp_path)
-    told = f"{place}: holds files, and no training.json; move them away"
-    assert [(trial.name, why) for trial, why in result.failed] == [(SECOND, told)]
+    text = f"{place}: holds files, and no training.json; move them away"
+    assert [(trial.name, why) for trial, why in result.failed] == [(SECOND, text)]
     (place / "thesis.tex").unlink()
     assert swept(tmp_path).trials.equals(calm[1].trials)
 

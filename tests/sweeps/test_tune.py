@@ -90,9 +90,11 @@ def test_a_trial_that_ends_its_process_is_given_up_and_the_others_go_on(
 def test_a_trial_larger_than_any_node_is_told_before_anything_waits(
     joined: None, tmp_path: Path
 ) -> None:
-    for more, told in (({"cpus": 3.0}, "3 CPU"), ({"gpus": 1.0}, "1 CPU and 1 GPU")):
+    for more, message in (({"cpus": 3.0}, "3 CPU"), ({"gpus": 1.0}, "1 CPU and 1 GPU")):
         made = SweepPlan.of(RETAIL, ["firms=1,2"], 1, Play(), **more)
-        with pytest.raises(InputError, match=f"a trial takes {told} of one node; the nodes have"):
+        with pytest.raises(
+            InputError, match=f"a trial takes {message} of one node; the nodes have"
+        ):
             sweep(made, tmp_path / str(more))
     pytest.importorskip("torch")
     wide = SweepPlan.of(GAME, ["train.lr=0.1,0.2"], 1, Training.parsed("workers=9 agents=[firm_1]"))

@@ -20,10 +20,10 @@ from tests.sweeps.worlds import GAME, RETAIL
 def test_play_measures_what_a_rollout_adds_up() -> None:
     scenario = scenarios.override(RETAIL, ["markets=3"])
     row = Play()(scenario, 4).measures
-    told = rollout(scenario.market(), scenario.policies(), seed=4, ticks=6, markets=3)
-    for n, name in enumerate(told.participants):
+    found = rollout(scenario.market(), scenario.policies(), seed=4, ticks=6, markets=3)
+    for n, name in enumerate(found.participants):
         for measure in ("reward", "pnl", "units_traded", "holding_cost"):
-            expected = told.metric(measure)[:, n].mean() / 6
+            expected = found.metric(measure)[:, n].mean() / 6
             assert row[f"{measure}.{name}"] == pytest.approx(expected, rel=1e-12)
     names = ("platform", "firm_1", "firm_2")
     assert row["pnl"] == pytest.approx(np.mean([row[f"pnl.{name}"] for name in names]))
@@ -33,9 +33,9 @@ def test_play_measures_what_a_rollout_adds_up() -> None:
 
 
 def test_ticks_of_the_burn_in_do_not_count() -> None:
-    told = rollout(RETAIL.market(), RETAIL.policies(), seed=1, series=("reward",))
+    found = rollout(RETAIL.market(), RETAIL.policies(), seed=1, series=("reward",))
     row = Play(burn_in=4)(RETAIL, 1).measures
-    late = told.series["reward"][4:].mean(axis=(0, 1))
+    late = found.series["reward"][4:].mean(axis=(0, 1))
     assert row["reward.platform"] == pytest.approx(late[0], rel=1e-12)
     assert Play()(RETAIL, 1).measures["reward.platform"] != row["reward.platform"]
 
@@ -61,8 +61,8 @@ def test_a_policy_that_fails_is_told_of() -> None:
 
     row = played(RETAIL.market(), {**RETAIL.policies(), "firm_1": Broken()}, 0, 2)
     assert row.measures["faults"] == 12
-    told = "FAULTS of firm_1: 12 of 12 decisions lost (12 ValueError), first at tick 0: ValueError"
-    assert len(row.notes) == 1 and row.notes[0].startswith(f"{told}: no idea (test_works.py:")
+    text = "FAULTS of firm_1: 12 of 12 decisions lost (12 ValueError), first at tick 0: ValueError"
+    assert len(row.notes) == 1 and row.notes[0].startswith(f"{text}: no idea (test_works.py:")
 
 
 def test_sessions_are_judged_as_everywhere_else() -> None:

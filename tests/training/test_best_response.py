@@ -62,11 +62,11 @@ def test_at_the_joint_profit_prices_a_learner_finds_most_of_what_deviating_gains
 def test_at_the_equilibrium_nobody_gains_and_the_bound_is_nought(plan):
     from mos_agents.training.best_response import exploitability
 
-    theory, told = benchmarks(MARKET), []
+    theory, message = benchmarks(MARKET), []
 
     def on_training(name):
-        told.append(name)
-        return lambda record: told.append(record["iteration"])
+        message.append(name)
+        return lambda record: message.append(record["iteration"])
 
     found = exploitability(
         plan.changed(iterations=2), fixed(theory.p_N), markets=2, seeds=1, on_training=on_training
@@ -75,7 +75,7 @@ def test_at_the_equilibrium_nobody_gains_and_the_bound_is_nought(plan):
     assert all(one.gain <= 1e-9 for one in found.gains)
     assert found.nash_conv == 0.0 and not found.evidence and found.low != found.low
     assert "NashConv: no evidence" in str(found) and "[0.0000, 0.0000]" not in str(found)
-    assert told == ["firm_1", 1, 2, "firm_2", 1, 2]
+    assert message == ["firm_1", 1, 2, "firm_2", 1, 2]
 
 
 def test_who_learns_is_refused_in_one_line_before_anything_is_trained(plan):

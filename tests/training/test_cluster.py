@@ -66,8 +66,8 @@ def test_more_workers_than_there_are_cores_are_refused_and_not_waited_for(two_no
 def test_a_training_that_goes_on_is_not_told_to_take_fewer_workers(two_nodes, tmp_path):
     plan = small(workers=3)
     folder = folders.create(plan, tmp_path, "it", to_arrays(unchanged(TrainingAssignment.of(plan))))
-    told = "room for 2; it was begun with them: add nodes to the cluster, or start one with more --"
-    with pytest.raises(InputError, match=told):
+    text = "room for 2; it was begun with them: add nodes to the cluster, or start one with more --"
+    with pytest.raises(InputError, match=text):
         resume(folder, address=two_nodes.address)
 
 

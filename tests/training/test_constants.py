@@ -107,7 +107,7 @@ def test_what_does_not_vary_is_told_as_that_and_not_as_an_interval_of_no_width(
 
 
 @pytest.mark.parametrize(
-    ("gain", "low", "high", "told"),
+    ("gain", "low", "high", "message"),
     [
         (-0.5, -0.6, -0.4, "-0.5000 [-0.6000, -0.4000]: no evidence"),
         (0.0, 0.0, 0.0, "+0.0000 (the same in all 8 markets): no evidence"),
@@ -115,9 +115,11 @@ def test_what_does_not_vary_is_told_as_that_and_not_as_an_interval_of_no_width(
         (0.1, -0.2, 0.4, "+0.1000 [-0.2000, +0.4000], perhaps by chance"),
     ],
 )
-def test_a_gain_is_told_with_what_it_shows(gain: float, low: float, high: float, told: str) -> None:
+def test_a_gain_is_told_with_what_it_shows(
+    gain: float, low: float, high: float, message: str
+) -> None:
     policy: Any = make("hold")
-    assert str(Gain("firm", 1.0, 1.0 + gain, gain, low, high, policy, np.zeros(8))) == told
+    assert str(Gain("firm", 1.0, 1.0 + gain, gain, low, high, policy, np.zeros(8))) == message
 
 
 def test_constants_are_the_levels_of_the_plans_grid() -> None:
@@ -125,7 +127,7 @@ def test_constants_are_the_levels_of_the_plans_grid() -> None:
     prices = [float(one.policy.action[0, 0]) for one in tried]
     reference = float(MARKET.catalogue.reference_price[0])
     assert prices == pytest.approx(np.linspace(0.9, 1.4, 5) * reference)
-    assert tried[2].told == "level 2 of 5 (1.69)"
+    assert tried[2].label == "level 2 of 5 (1.69)"
 
 
 def test_dealers_try_every_offset_with_every_spread() -> None:

@@ -20,7 +20,7 @@ IN_TURN = game(schedule={"kind": "alternating"})
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"algo": "a2c"}, "algo='a2c' must be one of ppo, dqn, sac, appo$"),
         ({"algo": "dqn", "actions": "continuous"}, "dqn takes discrete actions only; .* sac"),
@@ -44,14 +44,14 @@ IN_TURN = game(schedule={"kind": "alternating"})
         ({"policies": "shared"}, "must be what each name plays; who shares .* is `sharing`"),
     ],
 )
-def test_nonsense_is_refused_in_one_line(changes, told):
-    with pytest.raises(InputError, match=told) as caught:
+def test_nonsense_is_refused_in_one_line(changes, message):
+    with pytest.raises(InputError, match=message) as caught:
         small(**changes)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"agents": ("firm_7",)}, "'firm_7' is not a participant"),
         ({"policies": {"nobody": {"kind": "hold"}}}, "'nobody' is not a participant"),
@@ -81,8 +81,8 @@ def test_nonsense_is_refused_in_one_line(changes, told):
         ),
     ],
 )
-def test_a_plan_that_does_not_fit_its_market_is_refused_in_one_line(changes, told):
-    with pytest.raises(InputError, match=told) as caught:
+def test_a_plan_that_does_not_fit_its_market_is_refused_in_one_line(changes, message):
+    with pytest.raises(InputError, match=message) as caught:
         check(small(**changes))
     assert "\n" not in str(caught.value)
 

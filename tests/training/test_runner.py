@@ -54,8 +54,8 @@ def test_what_a_fragment_holds_is_what_the_markets_do_upon_its_actions(case):
         for t in range(fragment.ticks + 1):
             for policy in assignment.policies:
                 rows = np.concatenate([observation[:, markets.columns[a]] for a in policy.agents])
-                told = fragment.policies[policy.name].observations[t]
-                assert np.array_equal(told, norms[policy.name].seen(rows))
+                found = fragment.policies[policy.name].observations[t]
+                assert np.array_equal(found, norms[policy.name].seen(rows))
             if t == fragment.ticks:
                 break
             actions = {}
@@ -65,8 +65,8 @@ def test_what_a_fragment_holds_is_what_the_markets_do_upon_its_actions(case):
             observation, reward, _, _ = markets.step(actions)
             for policy in assignment.policies:
                 own = np.concatenate([reward[:, markets.agents.index(a)] for a in policy.agents])
-                told = fragment.policies[policy.name].rewards[t]
-                assert np.array_equal(told, norms[policy.name].earned(own))
+                found = fragment.policies[policy.name].rewards[t]
+                assert np.array_equal(found, norms[policy.name].earned(own))
 
 
 def test_a_stretch_in_pieces_is_the_stretch_in_one():
@@ -86,15 +86,15 @@ def test_decisions_that_fail_among_the_others_are_counted_over_stretches_and_epi
             raise ValueError("no price today")
         return act(*arguments)
 
-    made, told = runner(), []
+    made, message = runner(), []
     monkeypatch.setattr(Hold, "act", fails_now_and_then)
     for ticks in (7, 33, 20, 60):  # episodes have 50 ticks
         made.sample(num_timesteps=ticks * 4)
         result = MetricsLogger(root=True)
         result.aggregate([made.get_metrics()], key=ENV_RUNNER_RESULTS)
         record = recorded(made.assignment, result.reduce())
-        told.append(record.get("faults/firm_2", 0))
-    assert len(calls) == 120 and told == [2 * 4, 11 * 4, 7 * 4, 20 * 4]
+        message.append(record.get("faults/firm_2", 0))
+    assert len(calls) == 120 and message == [2 * 4, 11 * 4, 7 * 4, 20 * 4]
 
 
 @pytest.mark.parametrize("case", ["numbers", "levels"])
@@ -341,7 +341,7 @@ def test_a_market_of_several_listings_is_played_level_by_level():
 
 
 @pytest.mark.parametrize(
-    ("algo", "hyper", "told"),
+    ("algo", "hyper", "message"),
     [
         ("ppo", {"clip_param": "abc"}, "hyper clip_param='abc' must be a number, such as 0.2"),
         ("ppo", {"num_epochs": 0}, "hyper num_epochs=0 must be >= 1"),
@@ -356,7 +356,7 @@ def test_a_market_of_several_listings_is_played_level_by_level():
     ],
 )
 def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_started(
-    algo, hyper, told, monkeypatch
+    algo, hyper, message, monkeypatch
 ):
     def started(*_, **__):
         raise AssertionError("something was started")
@@ -366,7 +366,7 @@ def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_started
     monkeypatch.setattr(normalising.TrainingAssignment, "markets", started)
     plan = TrainingPlan("pricing_game", algo, hyper=hyper, markets=2, ticks=8)
     for verb in (check, train):
-        with pytest.raises(InputError, match=told) as caught:
+        with pytest.raises(InputError, match=message) as caught:
             verb(plan)
         assert "\n" not in str(caught.value)
 

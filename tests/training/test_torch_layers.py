@@ -27,7 +27,7 @@ def test_every_activation_is_pytorchs(name):
 
     from mos_agents.training import torch_layers
 
-    kind = {told: module for module, told in torch_layers.ACTIVATIONS.items()}[name]
+    kind = {message: module for module, message in torch_layers.ACTIVATIONS.items()}[name]
     net = nn.Sequential(nn.Linear(5, 9), kind(), nn.Sequential(nn.Dropout(), nn.Linear(9, 4)))
     net = net.double().eval()
     x = np.random.default_rng(0).normal(0.0, 5.0, (7, 5))
@@ -51,14 +51,14 @@ def test_heads_side_by_side_are_one_layer():
 def test_what_is_no_layer_is_refused_in_one_line():
     from mos_agents.training.torch_layers import joined, layers_of
 
-    for modules, told in (
+    for modules, message in (
         ([nn.Conv1d(1, 1, 1)], "Conv1d is no layer"),
         ([nn.LayerNorm(3)], "LayerNorm is no layer"),
         ([nn.Tanh()], "must follow a Linear layer"),
         ([nn.Linear(2, 2), nn.Tanh(), nn.ReLU()], "must follow a Linear layer"),
         ([nn.Linear(2, 2), nn.ELU(alpha=2.0)], "alpha must be 1.0"),
     ):
-        with pytest.raises(InputError, match=told) as error:
+        with pytest.raises(InputError, match=message) as error:
             layers_of(*modules)
         assert "\n" not in str(error.value)
     with pytest.raises(InputError, match="one layer each"):

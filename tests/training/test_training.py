@@ -140,12 +140,12 @@ def test_evaluations_are_what_a_rollout_of_the_trained_policies_earns(on_cluster
 
 
 @pytest.mark.parametrize(
-    ("stop", "told"),
+    ("stop", "message"),
     [({"steps": 200}, "steps"), ({"reward": -1e9}, "reward"), ({"seconds": 1e-6}, "seconds")],
 )
-def test_a_stop_ends_a_training_early(stop, told, on_cluster):
+def test_a_stop_ends_a_training_early(stop, message, on_cluster):
     trained = train(small(iterations=9, stop=stop))
-    assert trained.ended == told and len(trained.history) < 9
+    assert trained.ended == message and len(trained.history) < 9
 
 
 def test_tensorboard_shows_the_figures_of_the_metrics_file_also_after_an_interruption(
@@ -170,9 +170,9 @@ def test_tensorboard_shows_the_figures_of_the_metrics_file_also_after_an_interru
         assert [v for _, v in shown] == pytest.approx([v for _, v in points], rel=1e-6), name
 
 
-@pytest.mark.parametrize("told", ["iterations", "steps", "seconds", "reward", "asked"])
+@pytest.mark.parametrize("message", ["iterations", "steps", "seconds", "reward", "asked"])
 def test_a_training_ends_with_an_evaluation_however_it_ends_and_plays_it_once(
-    told, on_cluster, tmp_path, monkeypatch
+    message, on_cluster, tmp_path, monkeypatch
 ):
     played = []
 
@@ -184,15 +184,15 @@ def test_a_training_ends_with_an_evaluation_however_it_ends_and_plays_it_once(
 
     def tell(record):
         seen.append(record["iteration"])
-        return told == "asked" and len(seen) == 3
+        return message == "asked" and len(seen) == 3
 
     monkeypatch.setattr(loop, "evaluated", counted)
     stop = {"steps": {"steps": 300}, "seconds": {"seconds": 1e-6}, "reward": {"reward": -1e9}}
-    most = 3 if told == "iterations" else 5
-    plan = small(iterations=most, evaluate_every=2, stop=stop.get(told, {}))
+    most = 3 if message == "iterations" else 5
+    plan = small(iterations=most, evaluate_every=2, stop=stop.get(message, {}))
     trained = train(plan, tmp_path, on_progress=tell)
-    last = {"iterations": 3, "steps": 3, "seconds": 1, "reward": 2, "asked": 3}[told]
-    assert trained.ended == told and trained.history[-1]["iteration"] == last
+    last = {"iterations": 3, "steps": 3, "seconds": 1, "reward": 2, "asked": 3}[message]
+    assert trained.ended == message and trained.history[-1]["iteration"] == last
     assert "evaluation/firm_1" in trained.history[-1]
     assert len(played) == sum("evaluation" in record for record in trained.history)
     assert len(played) == (2 if last == 3 else 1)

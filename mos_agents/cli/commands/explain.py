@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mos_agents.lab.playing import say
+from mos_agents.lab.playing import print_line
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import explaining
 from mos_agents.scenarios.explaining import WIDTH, Explanation
@@ -36,7 +36,7 @@ def explain(
     width = min(max(shutil.get_terminal_size((WIDTH, 24)).columns, NARROWEST), WIDTH)
     if not sys.stdout.isatty():
         width = WIDTH
-    say(find(words).text(width))
+    print_line(find(words).text(width))
 
 
 def find(words: list[str]) -> Explanation:

@@ -14,7 +14,7 @@ import typer
 from mos_agents.cli import options, plan_options
 from mos_agents.cli.options import WHOLE
 from mos_agents.lab.folders import located
-from mos_agents.lab.playing import asked_to_stop, plural, resolve, say, shown, stopped_by
+from mos_agents.lab.playing import asked_to_stop, plural, print_line, resolve, shown, stopped_by
 from mos_agents.market.printing import cell
 from mos_agents.market.types import InputError
 from mos_agents.runs import as_facts
@@ -114,11 +114,11 @@ def train(
         run = training.read_training(located(resume, out, "training"))
         plan, _ = going_on(run, iterations)
         extra.needed()
-        say(f"{run.folder.name}: going on with {plan.algo}")
+        print_line(f"{run.folder.name}: going on with {plan.algo}")
         _play(
             plan.iterations,
-            lambda tell: training.resume(
-                run.folder, root=out, on_progress=tell, iterations=iterations, **where
+            lambda on_progress: training.resume(
+                run.folder, root=out, on_progress=on_progress, iterations=iterations, **where
             ),
         )
         return
@@ -130,26 +130,26 @@ def train(
     training.check(plan)
     extra.needed()
     each = f" in each of {plural(plan.workers, 'worker')}" if plan.workers else ""
-    say(
+    print_line(
         f"{resolved.name}: {plan.algo}, {plan.actions}, {plural(plan.markets, 'market')}{each}, "
         f"{plan.ticks} ticks an iteration, seed {plan.seed}"
     )
     _play(
         plan.iterations,
-        lambda tell: training.train(plan, out, name=name, on_progress=tell, **where),
+        lambda on_progress: training.train(plan, out, name=name, on_progress=on_progress, **where),
     )
 
 
 def _play(iterations: int, work: Callable[[Any], Any]) -> None:
     with asked_to_stop() as asked, progress(iterations) as show:
 
-        def tell(record: Mapping[str, Any]) -> bool:
+        def on_progress(record: Mapping[str, Any]) -> bool:
             show(record)
             return bool(asked)
 
-        trained = work(tell)
+        trained = work(on_progress)
     last = trained.history[-1]
-    told = f"; stopped at {trained.ended}" if trained.ended not in ("iterations", "asked") else ""
+    text = f"; stopped at {trained.ended}" if trained.ended not in ("iterations", "asked") else ""
     if trained.ended == "asked":
         raise stopped_by(
             f"mos: stopped after iteration {last['iteration']:,}; "
@@ -157,15 +157,19 @@ def _play(iterations: int, work: Callable[[Any], Any]) -> None:
             asked[0],
         )
     for line in fault_lines(trained.history, as_facts(trained.faults)):
-        say(line)
-    say(f"trained {plural(last['iteration'], 'iteration')}, {last['steps']:,} market ticks{told}")
+        print_line(line)
+    print_line(
+        f"trained {plural(last['iteration'], 'iteration')}, {last['steps']:,} market ticks{text}"
+    )
     for agent in trained.assignment.agents:
         found = next((r for r in reversed(trained.history) if f"evaluation/{agent}" in r), None)
         if found is not None:
-            say(f"  {agent}: reward {found[f'evaluation/{agent}']:.6g} a tick without exploring")
-    say(f"run     {shown(trained.folder)}")
-    say(f"play    mos run {shown(trained.folder / 'trained.yaml')}")
-    say(f"report  mos report {shown(trained.folder)}")
+            print_line(
+                f"  {agent}: reward {found[f'evaluation/{agent}']:.6g} a tick without exploring"
+            )
+    print_line(f"run     {shown(trained.folder)}")
+    print_line(f"play    mos run {shown(trained.folder / 'trained.yaml')}")
+    print_line(f"report  mos report {shown(trained.folder)}")
 
 
 @contextlib.contextmanager
@@ -179,7 +183,10 @@ def progress(iterations: int, who: str = "") -> Iterator[Callable[[Mapping[str, 
             over = record["iteration"] == iterations
             if over or "evaluation" in record or time.monotonic() - last[0] > SHOW_SECONDS:
                 last[0] = time.monotonic()
-                say(f"{of}iteration {record['iteration']:,} of {iterations:,}: {_told(record)}")
+                print_line(
+                    f"{of}iteration {record['iteration']:,} of {iterations:,}: "
+                    f"{_progress_line(record)}"
+                )
 
         yield line
         return
@@ -193,12 +200,12 @@ def progress(iterations: int, who: str = "") -> Iterator[Callable[[Mapping[str, 
 
         def show(record: Mapping[str, Any]) -> None:
             kept.update(record)
-            bar.update(task, completed=record["iteration"], description=_told(kept))
+            bar.update(task, completed=record["iteration"], description=_progress_line(kept))
 
         yield show
 
 
-def _told(record: Mapping[str, Any]) -> str:
+def _progress_line(record: Mapping[str, Any]) -> str:
     parts = [f"{record['steps']:,} ticks"]
     if "reward" in record:
         parts.append(f"reward {record['reward']:.5g}")

@@ -82,14 +82,14 @@ def read_catalogue(file: CatalogueFile) -> CatalogueTable:
     table, found, dropped = _without_gaps(table, found, file.missing)
     texts = {c: _names(table, c, found[c]) for c in NAMES}
     _refuse_twice(table, texts)
-    values, told = _numbers(table, {c: found[c] for c in REQUIRED[2:]})
+    values, of_numbers = _numbers(table, {c: found[c] for c in REQUIRED[2:]})
     nest = _texts(found["nest"]).to_list() if "nest" in found else []
     return CatalogueTable(
         product=texts["product"].to_list(),
         seller=texts["seller"].to_list(),
         **values,
         nest=nest,
-        notes=(*table.notes, *notes, *dropped, *told),
+        notes=(*table.notes, *notes, *dropped, *of_numbers),
     )
 
 
@@ -238,7 +238,7 @@ def _numbers(table: Table, columns: Mapping[str, pl.Series]) -> tuple[dict[str, 
             )
     given = [_unlimited(column) if name == "stock" else column for name, column in columns.items()]
     read, texts, notation = numbers.numbers(table.shown, given, table.lines, table.allowed)
-    notes = told_of(
+    notes = number_notes(
         table,
         texts,
         notation,
@@ -293,7 +293,7 @@ def _percent(texts: Sequence[numbers.Texts]) -> str | None:
     return next((t.name for t in texts if t.percent is not None and (t.percent == "%").any()), None)
 
 
-def told_of(
+def number_notes(
     table: Table,
     texts: Sequence[numbers.Texts],
     notation: numbers.Notation | None,

@@ -73,7 +73,7 @@ def words(heading: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", split.casefold())
 
 
-def says_when(heading: str) -> bool:
+def is_time_heading(heading: str) -> bool:
     """Whether a heading is one of dates or times."""
     return bool(set(words(heading)) & _WHEN)
 
@@ -90,21 +90,21 @@ def columns_of(table: Table, part: Part) -> Columns:
     """What each column is: a time, a text, a row number, a volume, or a candidate."""
     found = Columns([], [], dict(table.left_out), [])
     for column in table.columns:
-        name, said = column.name, set(words(column.name))
+        name, heading_words = column.name, set(words(column.name))
         if column.dtype == pl.Boolean:
             found.others[name] = "truth values"
             continue
         written = share_of_numbers(column)
         when = times_of(column)
-        if when is not None and not (written >= MOSTLY and _says_how_much(said, when)):
-            found.others[name] = when.told
+        if when is not None and not (written >= MOSTLY and _holds_amounts(heading_words, when)):
+            found.others[name] = when.description
             found.times.append(when)
             continue
         if written < MOSTLY:
             found.others[name] = "texts" if empty(column).sum() < len(column) else "nothing"
             continue
         found.numbers.append(name)
-        if (why := _something_else(column, said, part)) is None:
+        if (why := _something_else(column, heading_words, part)) is None:
             found.candidates.append(name)
             continue
         found.others[name] = why
@@ -113,13 +113,13 @@ def columns_of(table: Table, part: Part) -> Columns:
     return found
 
 
-def _says_how_much(said: set[str], when: Times) -> bool:
+def _holds_amounts(heading_words: set[str], when: Times) -> bool:
     """Whether numbers that could be moments are amounts: "open", but not "open time". Volumes and
     market values look like Unix time, but go up and down."""
-    if said & _WHEN:
+    if heading_words & _WHEN:
         return False
     mixed = when.moments is not None and direction(when.moments) is None
-    return bool(said & (_PRICES | _OTHER)) or (mixed and bool(said - {"column"}))
+    return bool(heading_words & (_PRICES | _OTHER)) or (mixed and bool(heading_words - {"column"}))
 
 
 _NUMBERS_OF_ROWS, _NUMBERS_OF_DAYS = "row numbers", "numbers of years, days or hours"
@@ -132,17 +132,19 @@ def share_of_numbers(column: pl.Series) -> float:
     return numbers.share_of_numbers(column) if column.dtype == pl.String else 0.0
 
 
-def _something_else(column: pl.Series, said: set[str], part: Part) -> str | None:
+def _something_else(column: pl.Series, heading_words: set[str], part: Part) -> str | None:
     """What a column of numbers plainly is, if it is not what the part is driven by."""
-    if said & (_PRICES - {"adj", "adjusted", "max", "min", "o", "h", "l", "c"} | _DRIVES[part]):
+    if heading_words & (
+        _PRICES - {"adj", "adjusted", "max", "min", "o", "h", "l", "c"} | _DRIVES[part]
+    ):
         return None
     values = column.cast(pl.Float64, strict=False)
     whole = not len(values.filter(values != values.floor())) and not values.drop_nulls().is_empty()
-    if said & _WHEN and (whole or direction(values) is not None):
+    if heading_words & _WHEN and (whole or direction(values) is not None):
         return _NUMBERS_OF_DAYS
-    if (whole and said & _INDEX) or _counts_up(values, named=bool(said)):
+    if (whole and heading_words & _INDEX) or _counts_up(values, named=bool(heading_words)):
         return _NUMBERS_OF_ROWS
-    if part != "demand" and said & _OTHER:
+    if part != "demand" and heading_words & _OTHER:
         return "volumes, sizes or changes"
     return None
 

@@ -39,9 +39,9 @@ def described(path: str, shown: str) -> list[str]:
     lines = [f"{shown} is a table of {table.height:,} rows and {len(table.heading):,} columns"]
     lines += [f"recognised: {note}" for note in table.notes]
     for column in table.columns[:MOST_SHOWN]:
-        told = columns.others.get(column.name, "numbers")
-        told += _range(table, column) if column.name in columns.numbers else ""
-        lines.append(f"  {column.name or '(no name)'}: {told}")
+        text = columns.others.get(column.name, "numbers")
+        text += _range(table, column) if column.name in columns.numbers else ""
+        lines.append(f"  {column.name or '(no name)'}: {text}")
     if len(table.columns) > MOST_SHOWN:
         lines.append(f"  and {len(table.columns) - MOST_SHOWN:,} more")
     lines += [f"  {name}: {why}, left out" for name, why in table.left_out[:MOST_SHOWN]]

@@ -83,8 +83,8 @@ class Notation(NamedTuple):
 
     def __str__(self) -> str:
         mark = {".": "a point", ",": "a comma", " ": "a blank", "'": "an apostrophe"}
-        told = f"{mark[self.decimal]} before decimals"
-        return told + (f" and {mark[self.thousands]} between thousands" if self.thousands else "")
+        text = f"{mark[self.decimal]} before decimals"
+        return text + (f" and {mark[self.thousands]} between thousands" if self.thousands else "")
 
 
 NOTATIONS = tuple(
@@ -219,10 +219,10 @@ def _refuse_misfit(
         if not len(wrong):
             continue
         text, line = column.bare[wrong[0]], int(lines[wrong[0]])
-        told = f"{shown}: row {line}: {column.name}={text[:60]!r} must be a number"
+        message = f"{shown}: row {line}: {column.name}={text[:60]!r} must be a number"
         if any(pl.Series([text]).str.contains(n.pattern)[0] for n in NOTATIONS):
-            told += f" with {best}, as the others are; write all in one way"
-        raise InputError(told)
+            message += f" with {best}, as the others are; write all in one way"
+        raise InputError(message)
     raise AssertionError("every value fits")
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables import numbers
-from mos_agents.scenarios.tables.columns import MOSTLY, says_when, words
+from mos_agents.scenarios.tables.columns import MOSTLY, is_time_heading, words
 from mos_agents.scenarios.tables.table import Table, listed
 from mos_agents.scenarios.tables.times import Times, direction
 
@@ -50,12 +50,12 @@ def refuse_below_each_other(table: Table, times: Sequence[Times]) -> None:
 def refuse_unread_times(table: Table, wanted: Sequence[str]) -> None:
     """InputError where the only column that says when, by its heading, cannot be read."""
     for column in table.columns:
-        if column.name in wanted or column.dtype != pl.String or not says_when(column.name):
+        if column.name in wanted or column.dtype != pl.String or not is_time_heading(column.name):
             continue
-        said = column.filter(column.str.contains(r"\d").fill_null(False))
-        if len(said) >= MOSTLY * table.height:
+        dated = column.filter(column.str.contains(r"\d").fill_null(False))
+        if len(dated) >= MOSTLY * table.height:
             raise InputError(
-                f"{table.shown}: {column.name}={said[0][:40]!r} is no date that can be read, so "
+                f"{table.shown}: {column.name}={dated[0][:40]!r} is no date that can be read, so "
                 "the order of the rows is not known; write dates as 2024-12-31, or say order: "
                 "oldest_first or newest_first"
             )
@@ -123,7 +123,7 @@ def moments_of(times: Sequence[Times]) -> Times | None:
             return calendar
         steady = (t for t in times if t.moments is not None and direction(t.moments) is not None)
         return next(steady, None)
-    of_day = next((t.moments for t in times if t.told == "times of day"), None)
+    of_day = next((t.moments for t in times if t.description == "times of day"), None)
     assert first.moments is not None
     days = first.moments.cast(pl.Int64)
     if of_day is None or not (days % DAY == 0).all():
@@ -141,7 +141,8 @@ def in_order(
         unsure = next((t for t in times if t.whole), None)
         if unsure is not None and order is None:
             raise InputError(
-                f"{shown}: {unsure.name} holds {unsure.told}, so their order is not known; say "
+                f"{shown}: {unsure.name} holds {unsure.description}, so their order is not known; "
+                "say "
                 "order: oldest_first or newest_first"
             )
         return order == "newest_first", [], None
@@ -153,7 +154,7 @@ def in_order(
         row = int(odd.arg_true()[0])
         raise InputError(
             f"{shown}: row {int(table.lines[row])}: {name}={when.texts[row][:40]!r} is none of "
-            f"the {when.told} that stand there; correct it or delete the row"
+            f"the {when.description} that stand there; correct it or delete the row"
         )
     if which is None:
         steps = when.moments.fill_null(strategy="forward").cast(pl.Int64).diff().fill_null(0)
@@ -174,7 +175,7 @@ def in_order(
             "say order: as_is"
         )
     backwards = order == "newest_first"
-    told = [f"{t.told} in {t.name or 'the column without a name'}" for t in times]
+    lines = [f"{t.description} in {t.name or 'the column without a name'}" for t in times]
     if backwards:
-        told.append("newest first: played from the last row on")
-    return backwards, told, when
+        lines.append("newest first: played from the last row on")
+    return backwards, lines, when

@@ -143,5 +143,5 @@ def _guarded(shown: str, read: Any) -> Any:
     except (InputError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
-        told = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f"{shown}: cannot be read: {told[0][:120]}") from None
+        text = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"{shown}: cannot be read: {text[0][:120]}") from None

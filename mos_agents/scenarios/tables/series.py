@@ -11,7 +11,7 @@ import polars as pl
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 from mos_agents.scenarios.tables import numbers
-from mos_agents.scenarios.tables.catalogue import LARGEST, dropped_rows, told_of
+from mos_agents.scenarios.tables.catalogue import LARGEST, dropped_rows, number_notes
 from mos_agents.scenarios.tables.columns import (
     MOSTLY,
     QUOTES,
@@ -90,7 +90,7 @@ def read_series(file: SeriesFile, part: Part, names: Sequence[str]) -> Series:
         refuse_repeated_times(table, times)
     read, texts, notation = numbers.numbers(file.path, given, table.lines, table.allowed)
     money = [t.name for t in texts] if part != "demand" else []
-    notes += told_of(table, texts, notation, money)
+    notes += number_notes(table, texts, notation, money)
     read = [
         c / 100.0 if t is not None and t.percent is not None and (t.percent == "%").any() else c
         for c, t in zip(read, _texts_of(given, texts), strict=True)
@@ -98,14 +98,14 @@ def read_series(file: SeriesFile, part: Part, names: Sequence[str]) -> Series:
     if any(t.percent is not None and (t.percent == "%").any() for t in texts):
         notes.append("percent signs read as hundredths")
     _refuse_impossible(table, read, given, part)
-    backwards, told, when = in_order(file.order, table, times)
+    backwards, of_order, when = in_order(file.order, table, times)
     read, when, filled = _filled(file, table, read, given, backwards, when)
     values = np.stack([numbers.as_array(c) for c in read], axis=1)
     if not len(values):
         raise InputError(f"{file.path}: every row lacks something; nothing is left")
-    said = {t.name for t in times}
-    left = tuple(h for h in table.heading if h not in wanted and h not in said)
-    notes = [*table.notes, *notes, *told, *filled]
+    described = {t.name for t in times}
+    left = tuple(h for h in table.heading if h not in wanted and h not in described)
+    notes = [*table.notes, *notes, *of_order, *filled]
     return Series(np.ascontiguousarray(values), tuple(wanted), _span(when), tuple(notes), left)
 
 
@@ -141,20 +141,20 @@ def _wanted(
         others = [h for h in table.heading if h != found[0]]
         return found, [f"column {found[0]!r} taken"] if others else []
     quotes = [h for h in found if set(words(h)) & QUOTES]
-    told = f"{file.path}: more than one column could be meant ({listed(found)})"
+    text = f"{file.path}: more than one column could be meant ({listed(found)})"
     lacking = _first_missing(table, found)
     alike = len({frozenset(set(words(h)) & QUOTES) for h in found}) == 1
     if (len(quotes) >= 2 and not alike) or one_within_another(table, found):
-        raise InputError(f"{told}; say which, as in columns: [{likely(found)}]{lacking}")
+        raise InputError(f"{text}; say which, as in columns: [{likely(found)}]{lacking}")
     if shared:
         unnamed = next(n for n in names if n not in shared)
         raise InputError(
-            f"{told}, and none is called {unnamed!r}; say which drives what, as in columns: "
+            f"{text}, and none is called {unnamed!r}; say which drives what, as in columns: "
             f"{{{unnamed}: {found[0]}}}"
         )
     if len(found) != many:
         raise InputError(
-            f"{told} for {many:,} {_plural(part, many)}; say which, as in columns: "
+            f"{text} for {many:,} {_plural(part, many)}; say which, as in columns: "
             f"[{likely(found)}]{lacking}"
         )
     return found, [f"columns taken in their order: {listed(found)}"]
@@ -223,7 +223,7 @@ def _of_numbers(table: Table, heading: str) -> pl.Series:
         kind = "truth values" if column.dtype == pl.Boolean else "dates or times"
         raise InputError(f"{table.shown}: column {heading!r} holds {kind}, no numbers")
     if when is not None and bare:
-        raise InputError(f"{table.shown}: column {heading!r} holds {when.told}, no numbers")
+        raise InputError(f"{table.shown}: column {heading!r} holds {when.description}, no numbers")
     return column
 
 
@@ -259,9 +259,9 @@ def _filled(
         name, value = next(
             (g.name, g[row]) for c, g in zip(read, given, strict=True) if c[row] is None
         )
-        said = "is empty" if value in (None, "") else f"is missing ({str(value)[:20]!r})"
+        why = "is empty" if value in (None, "") else f"is missing ({str(value)[:20]!r})"
         raise InputError(
-            f"{file.path}: row {int(lines[row])}: {name} {said}; {numbers.MISSING_REMEDY}"
+            f"{file.path}: row {int(lines[row])}: {name} {why}; {numbers.MISSING_REMEDY}"
         )
     made = list(read)
     rows = pl.Series(np.arange(table.height))

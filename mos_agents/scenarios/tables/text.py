@@ -53,9 +53,9 @@ def read_text(text: str, shown: str, options: TableFile, most_rows: int, notes: 
         raise InputError(f"{shown}: holds HTML, XML or JSON, no table; save it as CSV")
     skipped, separator = options.skip_lines or 0, options.separator
     if separator is None and options.skip_lines is None:
-        told = re.match(r"sep=([,;\t|])\n", text)  # Excel's own first line
-        if told:
-            separator, skipped = told[1], 1
+        declared = re.match(r"sep=([,;\t|])\n", text)  # Excel's own first line
+        if declared:
+            separator, skipped = declared[1], 1
             notes = [*notes, f"fields separated by {_name(separator)}, as its first line says"]
     start = _start_of_line(text, skipped)
     if not text[start:].strip():

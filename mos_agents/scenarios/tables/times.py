@@ -42,7 +42,7 @@ class Times(NamedTuple):
     """A column that says when.
 
     name: its heading.
-    told: what it holds, in words.
+    description: what it holds, in words.
     moments: [H] Datetime as far as they are known; None where day and month cannot be told apart
         and the two readings stand in different orders.
     texts: [H] as the file has them.
@@ -50,18 +50,20 @@ class Times(NamedTuple):
     """
 
     name: str
-    told: str
+    description: str
     moments: pl.Series | None
     texts: pl.Series
     whole: bool = True
 
 
-def counted(column: pl.Series, told: str) -> Times:
+def counted(column: pl.Series, description: str) -> Times:
     """Years, days, seconds or rows by their numbers; only the order of the moments tells."""
     numbers = column.cast(pl.Float64, strict=False)
     numbers = numbers.set(~numbers.is_finite().fill_null(False), None)
     micro = (numbers * 1e6).cast(pl.Int64, strict=False)
-    return Times(column.name, told, micro.cast(pl.Datetime("us")), column.cast(pl.String), False)
+    return Times(
+        column.name, description, micro.cast(pl.Datetime("us")), column.cast(pl.String), False
+    )
 
 
 def times_of(column: pl.Series) -> Times | None:
@@ -98,8 +100,8 @@ def times_of(column: pl.Series) -> Times | None:
     return _from_texts(column.name, texts, there, sample)
 
 
-def _share(said: pl.Series) -> float:
-    return int(said.sum()) / len(said)
+def _share(flags: pl.Series) -> float:
+    return int(flags.sum()) / len(flags)
 
 
 def _datetime(column: pl.Series) -> pl.Series:
@@ -148,9 +150,9 @@ def _periods(texts: pl.Series) -> pl.Series:
 
 
 def _months(texts: pl.Series, form: str, month: int, year: int) -> pl.Series:
-    said = texts.str.extract(form, month).str.to_lowercase().str.head(3)
+    month_names = texts.str.extract(form, month).str.to_lowercase().str.head(3)
     numbers = {name: str(i + 1) for i, name in enumerate(_MONTHS)}
-    months = said.replace(numbers).cast(pl.Int64, strict=False)
+    months = month_names.replace(numbers).cast(pl.Int64, strict=False)
     years = texts.str.extract(form, year).cast(pl.Int64, strict=False)
     years = years + (years < 100).cast(pl.Int64) * (1900 + (years < 69).cast(pl.Int64) * 100)
     frame = pl.DataFrame([years.alias("year"), months.alias("month")])

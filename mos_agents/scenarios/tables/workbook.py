@@ -48,8 +48,8 @@ def read_workbook(data: bytes, shown: str, options: TableFile, most_rows: int) -
     except (InputError, KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:  # calamine panics at some damaged files
-        told = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f"{shown}: cannot be read: {told[0][:120]}") from None
+        text = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"{shown}: cannot be read: {text[0][:120]}") from None
     return _table(rows, shown, options, notes, most_rows)
 
 

@@ -51,6 +51,6 @@ def refusal(read: Callable[..., Any], *given: Any, **options: Any) -> str:
     """The one line with which a file is refused, without its folder."""
     with pytest.raises(InputError) as caught:
         read(*given, **options)
-    told = str(caught.value)
-    assert "\n" not in told
-    return told.replace(f"{given[0]}/", "")
+    text = str(caught.value)
+    assert "\n" not in text
+    return text.replace(f"{given[0]}/", "")

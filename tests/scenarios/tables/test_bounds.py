@@ -55,8 +55,8 @@ def test_more_bytes_than_are_taken_are_refused(
     monkeypatch.setattr(sources, "LARGEST", 10_000)
     data = b"Close\n" + b"1\n" * 6_000
     given = gzip.compress(data) if name.endswith(".gz") else data
-    told = refusal(series, tmp_path, given, name=name)
-    assert "10,000" in told or "larger than" in told
+    found = refusal(series, tmp_path, given, name=name)
+    assert "10,000" in found or "larger than" in found
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_a_bomb_is_refused_within_little_memory(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    told, grown = done.stdout.splitlines()
-    assert "is larger than 200 MB unpacked" in told
+    message, grown = done.stdout.splitlines()
+    assert "is larger than 200 MB unpacked" in message
     assert int(grown) < 100 * 1024  # kB
 
 
 def test_a_workbook_with_a_damaged_archive_is_refused(tmp_path: Path) -> None:
-    told = refusal(catalogue, tmp_path, workbook.MAGIC + b"\0" * 100, name="goods.xlsx")
-    assert "is no sound workbook" in told
+    found = refusal(catalogue, tmp_path, workbook.MAGIC + b"\0" * 100, name="goods.xlsx")
+    assert "is no sound workbook" in found

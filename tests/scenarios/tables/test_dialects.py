@@ -91,7 +91,7 @@ def test_the_same_catalogue_is_read_from_every_dialect_and_the_dialect_is_said(
 ) -> None:
     table = catalogue(tmp_path, data, name)
     assert is_plain(table)
-    assert not note or any(note in told for told in table.notes), table.notes
+    assert not note or any(note in message for message in table.notes), table.notes
 
 
 def test_columns_that_are_not_needed_are_left_out_and_said(tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ def test_columns_can_be_called_otherwise(tmp_path: Path) -> None:
     names = {"product": "Artikel", "seller": "Laden", "cost": "Einkauf"}
     names |= {"reference_price": "Preis", "quality": "güte", "stock": "Bestand"}
     assert is_plain(catalogue(tmp_path, text, columns=names))
-    told = refusal(catalogue, tmp_path, text, columns={**names, "stock": "Lager"})
-    assert "columns.stock='Lager': column 'Lager' is not there" in told
+    found = refusal(catalogue, tmp_path, text, columns={**names, "stock": "Lager"})
+    assert "columns.stock='Lager': column 'Lager' is not there" in found
     assert "say columns: {product: Artikel}" in refusal(catalogue, tmp_path, text)
 
 

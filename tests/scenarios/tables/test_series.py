@@ -37,13 +37,13 @@ def load_refused(case: str, file: str = "s.yaml") -> str:
 
 
 def test_an_empty_cell_is_refused_by_row_and_column() -> None:
-    told = load_refused("empty_cell_replaces_an_asset")
-    assert "wide.csv: row 3: BBB is empty; fill it" in told
+    found = load_refused("empty_cell_replaces_an_asset")
+    assert "wide.csv: row 3: BBB is empty; fill it" in found
 
 
 def test_a_file_of_open_high_low_close_and_volume_has_to_be_told_which() -> None:
-    told = load_refused("ohlcv_volume_becomes_a_price")
-    assert "(Open, High, Low, Close); say which, as in columns: [Close]" in told
+    found = load_refused("ohlcv_volume_becomes_a_price")
+    assert "(Open, High, Low, Close); say which, as in columns: [Close]" in found
     scenario = scenarios.load(CASES / "ohlcv_volume_becomes_a_price" / "s.yaml")
     named = scenarios.override(scenario, ["reference.price.columns=[Close]"])
     price = named.market().reference.price
@@ -51,9 +51,9 @@ def test_a_file_of_open_high_low_close_and_volume_has_to_be_told_which() -> None
 
 
 def test_a_file_without_a_heading_is_refused_and_loses_no_row_when_told_so() -> None:
-    told = load_refused("file_without_a_heading")
-    assert "candles.csv: the first row has no names" in told
-    assert "add a heading such as time,open,high,low,close,volume,trades" in told
+    found = load_refused("file_without_a_heading")
+    assert "candles.csv: the first row has no names" in found
+    assert "add a heading such as time,open,high,low,close,volume,trades" in found
     assert "one.csv: the first row has no names" in load_refused(
         "file_without_a_heading", "one.yaml"
     )
@@ -72,10 +72,10 @@ def test_a_parquet_file_with_dates_or_categories_is_taken_as_its_csv_is(case: st
 
 @pytest.mark.parametrize("file", ["s.yaml", "named.yaml"])
 def test_a_row_of_nulls_is_named_with_what_can_be_done(file: str) -> None:
-    told = load_refused("one_null_row_in_a_price_series", file)
-    assert "row 3" in told.lower()
-    assert "delete the row" in told
-    assert "missing: previous, interpolate or drop" in told
+    found = load_refused("one_null_row_in_a_price_series", file)
+    assert "row 3" in found.lower()
+    assert "delete the row" in found
+    assert "missing: previous, interpolate or drop" in found
 
 
 def test_demand_may_be_nothing_and_nobody_comes_then() -> None:
@@ -303,8 +303,8 @@ def test_newest_first_is_seen_however_times_are_written(tmp_path: Path, dates: l
 
 def test_dates_that_cannot_be_read_leave_the_order_to_the_scenario(tmp_path: Path) -> None:
     text = "Datum,Preis\n2. Mai 2010,7\n1. Mai 2010,8\n"
-    told = refusal(series, tmp_path, text)
-    assert "Datum='2. Mai 2010' is no date that can be read" in told and "order:" in told
+    found = refusal(series, tmp_path, text)
+    assert "Datum='2. Mai 2010' is no date that can be read" in found and "order:" in found
     assert series(tmp_path, text, order="newest_first").values[:, 0].tolist() == [8, 7]
     assert series(tmp_path, text, order="oldest_first").values[:, 0].tolist() == [7, 8]
     weekdays = "date,weekday,price\n2024-01-01,1 (Mon),7\n2024-01-02,2 (Tue),8\n"
@@ -314,8 +314,8 @@ def test_dates_that_cannot_be_read_leave_the_order_to_the_scenario(tmp_path: Pat
 def test_shops_below_each_other_are_seen_though_they_are_numbers(tmp_path: Path) -> None:
     days = [f"2024-01-0{d}" for d in (1, 2, 3)]
     text = "date,store,sales\n" + "".join(f"{d},{k},5\n" for d in days for k in (1, 2))
-    told = refusal(series, tmp_path, text, part="demand", columns=("sales",))
-    assert "every date stands in 2 rows or more" in told
+    found = refusal(series, tmp_path, text, part="demand", columns=("sales",))
+    assert "every date stands in 2 rows or more" in found
     whole = series(tmp_path, text, part="demand", columns=("sales",), order="as_is")
     assert len(whole.values) == 6
     hours = "date,hr,cnt\n" + "".join(f"{d},{h},5\n" for d in days for h in range(3))
@@ -369,9 +369,9 @@ def test_missing_values_are_refused_or_filled_as_the_scenario_says(
     tmp_path: Path, word: str
 ) -> None:
     text = MISSING.format(word)
-    told = refusal(series, tmp_path, text, TWO)
-    assert "row 3: BBB is" in told
-    assert "missing: previous, interpolate or drop" in told
+    found = refusal(series, tmp_path, text, TWO)
+    assert "row 3: BBB is" in found
+    assert "missing: previous, interpolate or drop" in found
     filled = {
         how: series(tmp_path, text, TWO, missing=how).values[:, 1].tolist()
         for how in ("previous", "interpolate", "drop")
@@ -413,8 +413,8 @@ def test_missing_values_before_and_after_are_those_in_time(tmp_path: Path) -> No
 @pytest.mark.parametrize("part", ["cost", "demand"])
 def test_costs_and_demand_may_be_nothing_and_not_less(tmp_path: Path, part: Part) -> None:
     assert series(tmp_path, "x\n1.5\n0\n", part=part).values.ravel().tolist() == [1.5, 0.0]
-    told = refusal(series, tmp_path, "x\n1.5\n-1\n", ("a",), part)
-    assert f"row 3: x=-1 must be a {part} >= 0" in told
+    found = refusal(series, tmp_path, "x\n1.5\n-1\n", ("a",), part)
+    assert f"row 3: x=-1 must be a {part} >= 0" in found
 
 
 def test_what_is_no_price_may_be_a_demand(tmp_path: Path) -> None:

@@ -110,4 +110,4 @@ def test_gaps_are_told_from_the_usual_step() -> None:
 @pytest.mark.parametrize("texts", [["1.2010", "1.2012"], ["May", "June"], ["12/24", "1/25"]])
 def test_what_could_be_no_month_is_none(texts: list[str]) -> None:
     found = times_of(pl.Series("value", texts))
-    assert found is None or found.told != "months"
+    assert found is None or found.description != "months"

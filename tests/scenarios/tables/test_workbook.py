@@ -116,8 +116,8 @@ def test_titles_empty_rows_and_totals_are_left_out_and_said(tmp_path: Path) -> N
 
 def test_rows_are_named_as_the_workbook_numbers_them(tmp_path: Path) -> None:
     rows = [["Prices"], [], HEADING, *ROWS, ["bread", "a", "free", 2, 0, 1]]
-    told = refusal(catalogue, tmp_path, book(Goods=rows), "goods.xlsx")
-    assert "row 6: cost='free' must be a number" in told
+    found = refusal(catalogue, tmp_path, book(Goods=rows), "goods.xlsx")
+    assert "row 6: cost='free' must be a number" in found
 
 
 def test_product_numbers_are_shown_as_they_are(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_product_numbers_are_shown_as_they_are(tmp_path: Path) -> None:
 
 def test_of_several_sheets_one_has_to_be_named(tmp_path: Path) -> None:
     data = book(Goods=[HEADING, *ROWS], Notes=[["by us"]])
-    told = refusal(catalogue, tmp_path, data, "goods.xlsx")
-    assert "has the sheets Goods, Notes; say which, as in sheet: Goods" in told
+    found = refusal(catalogue, tmp_path, data, "goods.xlsx")
+    assert "has the sheets Goods, Notes; say which, as in sheet: Goods" in found
     assert catalogue(tmp_path, data, "goods.xlsx", sheet="Goods").product == ["tea", "milk"]
     assert "sheet='Wares' is not there" in refusal(
         catalogue, tmp_path, data, "goods.xlsx", sheet="Wares"
@@ -169,8 +169,8 @@ def test_without_the_extra_one_line_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "python_calamine", None)
-    told = refusal(catalogue, tmp_path, book(Goods=[HEADING, *ROWS]), "goods.xlsx")
-    assert "pip install python-calamine, or save the sheet as CSV" in told
+    found = refusal(catalogue, tmp_path, book(Goods=[HEADING, *ROWS]), "goods.xlsx")
+    assert "pip install python-calamine, or save the sheet as CSV" in found
 
 
 def test_a_workbook_that_unpacks_to_too_much_is_refused(
