@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mos_agents.analysis.paths import finite, number, per_firm
+from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 
@@ -87,8 +88,10 @@ class Benchmarks:
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Measures:
+class Measures(Framed):
     """One number per session, each [S]; `lerner` only where costs are known."""
+
+    row_name: ClassVar[str] = "session"
 
     profit_gain: Array
     rpdi: Array

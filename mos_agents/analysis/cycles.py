@@ -10,12 +10,14 @@ Long-Lasting Retail Effects", Journal of Law and Economics 52(3)).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from mos_agents.analysis.paths import finite, number, paths, whole
+from mos_agents.market.frames import Framed
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
@@ -25,12 +27,14 @@ from mos_agents.market.types import Array, InputError, IntArray
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class LimitCycles:
+class LimitCycles(Framed):
     """Where each session's path begins to repeat itself, each [S].
 
     period: ticks; 1 is a rest point, 0 says that no repetition was found. start: the first tick of
     the cycle; T where there is none.
     """
+
+    row_name: ClassVar[str] = "session"
 
     period: IntArray
     start: IntArray

@@ -14,10 +14,12 @@ back after some periods. tau counts as there: tau = 1 is the first forced tick.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from mos_agents.analysis.paths import like, number, paths, whole
+from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
@@ -160,13 +162,15 @@ class Return:
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Punishment:
+class Punishment(Framed):
     """How long prices were away, each [S].
 
     length: periods after the forced ones (after tau = 1 for a deviation for good) until prices
     were back: 0 if they were back at once. Where they were not back when the record ended, the
     periods seen, and `returned` is False: the true length is longer.
     """
+
+    row_name: ClassVar[str] = "session"
 
     length: IntArray
     returned: IntArray
@@ -211,12 +215,14 @@ def punishment(deviation: Deviation, back: Return | None = None) -> Punishment:
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Profitability:
+class Profitability(Framed):
     """What the deviation was worth to the deviator, each [S].
 
     gain: the discounted difference of its profits, as of the shock, in money. relative: over the
     discounted undeviated profit of the same ticks. unprofitable: gain < 0 beyond rounding.
     """
+
+    row_name: ClassVar[str] = "session"
 
     gain: Array
     relative: Array

@@ -24,6 +24,7 @@ from mos_agents.analysis.statistics import (
     check_resamples,
     normal_interval,
 )
+from mos_agents.market.frames import Framed
 from mos_agents.market.types import Array, InputError
 
 MINIMUM_ESS = 30.0  # below some thirty episodes' worth of weight no interval below is honest
@@ -35,7 +36,7 @@ class OverlapError(InputError):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Framed):
     """The target's expected (discounted) reward per episode, with what it rests on.
 
     effective: effective sample size (sum w)^2 / sum w^2 of the episodes' weights (Kish 1965).

@@ -13,15 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mos_agents.analysis.paths import finite, number, paths, whole
+from mos_agents.market.frames import Framed
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SLACK = 1e-9
 """Thresholds give way by this share of p_M - p_N: a fall of exactly `depth` counts, however the
@@ -103,13 +107,15 @@ class Episode(NamedTuple):
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class PriceWars:
+class PriceWars(Framed):
     """All episodes of S sessions, ordered by session and onset, as columns [E].
 
     end is -1 where the record ended first. first_cutters: [E, N] bool. at_risk: [S] ticks at which
     a war could have begun (enough ticks before them, no war under way). ticks, sessions: T, S.
     Iterating gives `Episode`s.
     """
+
+    row_name: ClassVar[str] = "episode"
 
     session: IntArray
     onset: IntArray
@@ -135,6 +141,22 @@ class PriceWars:
     def counts(self) -> IntArray:
         """[S] episodes of each session."""
         return np.bincount(self.session, minlength=self.sessions)
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return a row per episode.
+
+        Returns
+        -------
+        polars.DataFrame
+            Session, onset, end, duration and the other columns of the episodes, and for each firm
+            whether it cut first.
+        """
+        import polars as pl
+
+        columns = {name: getattr(self, name) for name in Episode._fields if name != "first_cutters"}
+        firms = range(self.first_cutters.shape[1])
+        cut = {f"first_cutter_{i}": self.first_cutters[:, i] for i in firms}
+        return pl.DataFrame({"episode": np.arange(len(self)), **columns, **cut})
 
     def __len__(self) -> int:
         return self.session.size

@@ -27,6 +27,7 @@ from mos_agents.analysis.paths import like, number, paths, whole
 from mos_agents.analysis.price_wars import Definition, episodes
 from mos_agents.analysis.statistics import check_confidence, clopper_pearson, normal_interval
 from mos_agents.analysis.war_tables import severity, within
+from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
@@ -64,7 +65,7 @@ Screen = Callable[[Sessions], IntArray]
 
 
 @dataclass(frozen=True)
-class FalseAlarms:
+class FalseAlarms(Framed):
     """How often a screen sounded on controls; `upper` limits the rate (Clopper-Pearson)."""
 
     alarms: int

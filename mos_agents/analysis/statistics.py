@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 
@@ -243,7 +244,7 @@ def clopper_pearson(
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Survival:
+class Survival(Framed):
     """How long things last when some were not seen to end (Kaplan and Meier 1958).
 
     time: [J] the distinct durations at which one ended. share: [J] the share lasting longer.

@@ -14,13 +14,14 @@ import numpy as np
 from mos_agents.analysis.paths import whole
 from mos_agents.analysis.price_wars import PriceWars
 from mos_agents.analysis.statistics import Interval, bootstrap_interval, survival
+from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
 
 @short_repr
 @dataclass(frozen=True)
-class WarTable:
+class WarTable(Framed):
     """A summary of price wars over sessions.
 
     per_1000_ticks: episodes per 1000 ticks of a session, with its interval over sessions.

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from mos_agents.games.repeated import WINDOW, RepeatedGame
 from mos_agents.learners.q_learning import break_tie
+from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array, InputError, IntArray
@@ -31,11 +32,13 @@ LONGEST = 1_000_000_000
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Played:
+class Played(Framed):
     """How sessions ended. S sessions in the order asked for, n players, R rows of all their states.
 
     Strategies: `best[s, first[i] + x]` is the level that player i asks in situation x.
     """
+
+    row_name: ClassVar[str] = "session"
 
     session: IntArray  # [S] their numbers
     periods: IntArray  # [S] periods played, the window of no change included

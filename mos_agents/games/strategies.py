@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played
 from mos_agents.learners.frozen import Frozen as FrozenPolicy
+from mos_agents.market.frames import Framed
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
@@ -218,13 +219,15 @@ class Frozen:
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Judgement:
+class Judgement(Framed):
     """How far sessions are from equilibrium on their limit cycles. [S, n] each.
 
     one_shot: the largest gain from deviating once and then following the own strategy again,
         relative to the largest value. loss: value forgone against the exact best reply, relative
         to it. gap: the same in money; its sum over players is NashConv.
     """
+
+    row_name: ClassVar[str] = "session"
 
     one_shot: Array
     loss: Array

@@ -18,6 +18,7 @@ from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import check_size, naming
 from mos_agents.market.closing import close
+from mos_agents.market.frames import market_html
 from mos_agents.market.heeded import check_time_step
 from mos_agents.market.memory import check_memory
 from mos_agents.market.observations import Book, ObservationField
@@ -118,6 +119,9 @@ class Market:
             if fits is not None:
                 with naming(name):
                     fits(self)
+
+    def _repr_html_(self) -> str:
+        return market_html(self, PARTS)
 
     def with_parts(self, **parts: Any) -> Market:
         """The same market with other parts or parameters."""

@@ -10,12 +10,13 @@ import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mos_agents.analysis.numbers import enumerated, number, percent
 from mos_agents.analysis.verdicts import money_text
+from mos_agents.market.frames import as_pandas, table_html
 from mos_agents.report import verdicts
 from mos_agents.report.data import Data
 from mos_agents.report.measures import (
@@ -31,6 +32,9 @@ from mos_agents.report.measures import (
 )
 from mos_agents.runs.faults import fault_lines
 from mos_agents.runs.reading import Run, read
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MOST_ROWS = 12
 """Rows of the table on a terminal; the report has them all."""
@@ -67,6 +71,42 @@ class Summary(NamedTuple):
 
     def __str__(self) -> str:
         return self.text()
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the table, a row per participant.
+
+        Returns
+        -------
+        polars.DataFrame
+            The columns of the report's table, as the texts that it shows.
+        """
+        import polars as pl
+
+        columns = (
+            zip(*self.table.rows, strict=True) if self.table.rows else [()] * len(self.table.head)
+        )
+        return pl.DataFrame(
+            {name: list(cells) for name, cells in zip(self.table.head, columns, strict=True)}
+        )
+
+    def to_pandas(self) -> Any:
+        """Return the frame of `to_polars` as a pandas frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The same rows and columns.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        """
+        return as_pandas(self.to_polars())
+
+    def _repr_html_(self) -> str:
+        notes = [*self.faults, " ".join(self.headline)]
+        return table_html(self.table.head, self.table.rows, notes, self.table.note)
 
 
 def summarise(run: Run | str | Path, root: str | Path = "runs") -> Summary:

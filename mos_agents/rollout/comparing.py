@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mos_agents.analysis.statistics import bootstrap_interval, check_confidence, check_resamples
 from mos_agents.market.faults import Fault, added_up, headline
+from mos_agents.market.frames import Framed, cell, table_html
 from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
 from mos_agents.policies.guard import PolicyFault
 from mos_agents.rollout.outcome import Rollout, counted, refusal_lines, rollout
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Compared(NamedTuple):
@@ -34,7 +38,7 @@ class Compared(NamedTuple):
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Framed):
     """What the candidates earned with the same random numbers, with bootstrap intervals."""
 
     metric: str
@@ -53,27 +57,56 @@ class Comparison:
                 return row
         raise InputError(f"candidate={candidate!r}, participant={participant!r} were not compared")
 
-    def __str__(self) -> str:
+    def to_polars(self) -> pl.DataFrame:
+        """Return a row per candidate and measured participant.
+
+        Returns
+        -------
+        polars.DataFrame
+            The fields of `Compared`: means, differences from the baseline and their limits, in
+            units of the metric per tick. Differences of the baseline itself are null.
+        """
+        import polars as pl
+
+        return pl.DataFrame([row._asdict() for row in self.rows]).fill_nan(None)
+
+    def _repr_html_(self) -> str:
+        head = ("candidate", "participant", "mean", "interval", f"less {self.baseline}")
+        rows = []
+        for r in self.rows:
+            row = [r.candidate, r.participant, cell(r.mean), _limits(r.low, r.high)]
+            if r.candidate == self.baseline:
+                rows.append([*row, "–", "–", "–"])
+                continue
+            apart = _limits(r.difference_low, r.difference_high)
+            rows.append([*row, cell(r.difference), apart, f"{100 * r.better:.1f}%"])
+        return table_html((*head, "interval", "ahead"), rows, self._notes())
+
+    def _notes(self) -> list[str]:
+        """What went wrong with which candidate, and what the figures are."""
         replicates = len(next(iter(self.values.values())))
+        found = [
+            f"{candidate}: {line}"
+            for candidate in dict.fromkeys([*self.faults, *self.refused])
+            for line in (
+                *headline(self.faults.get(candidate, ()), self.decisions),
+                *refusal_lines(self.refused.get(candidate, {}), self.decisions),
+            )
+        ]
+        return [
+            *found,
+            f"{self.metric} per tick, {counted(replicates, 'replicate')}, "
+            f"{100 * self.confidence:g}% bootstrap intervals over replicates",
+        ]
+
+    def __str__(self) -> str:
         wide = max([len("candidate"), *(len(r.candidate) for r in self.rows)])
         broad = max([len("participant"), *(len(r.participant) for r in self.rows)])
         head = (
             f"{'candidate':<{wide}}  {'participant':<{broad}}  {'mean':>11}  {'interval':^25}  "
             f"{'less ' + self.baseline:>18}  {'interval':^25}  {'ahead':>6}"
         )
-        lines = [
-            *(
-                f"{candidate}: {line}"
-                for candidate in dict.fromkeys([*self.faults, *self.refused])
-                for line in (
-                    *headline(self.faults.get(candidate, ()), self.decisions),
-                    *refusal_lines(self.refused.get(candidate, {}), self.decisions),
-                )
-            ),
-            f"{self.metric} per tick, {counted(replicates, 'replicate')}, "
-            f"{100 * self.confidence:g}% bootstrap intervals over replicates",
-            head,
-        ]
+        lines = [*self._notes(), head]
         for r in self.rows:
             line = (
                 f"{r.candidate:<{wide}}  {r.participant:<{broad}}  {r.mean:>11.4f}  "
@@ -86,6 +119,10 @@ class Comparison:
                 )
             lines.append(line)
         return "\n".join(lines)
+
+
+def _limits(low: float, high: float) -> str:
+    return f"[{cell(low)}, {cell(high)}]"
 
 
 def _brackets(low: float, high: float) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mos_agents.analysis.verdicts import Totals, profit_sentence
 from mos_agents.market.faults import NOT_FINITE, Fault, headline
+from mos_agents.market.frames import Framed, cell, table_html
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market, refusals
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies.base import Policy
 from mos_agents.rollout.episode import ParticipantPool, Transition, transitions
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SERIES: dict[str, Callable[[Transition], Array]] = {
     "bid": lambda t: t.step.info.quotes.bid,
@@ -37,9 +42,13 @@ SERIES: dict[str, Callable[[Transition], Array]] = {
 inventory and cash are those after booking."""
 
 
+PER_TICK = ("reward a tick", "pnl a tick", "units a tick")
+"""The columns of a printed rollout: means over markets and ticks."""
+
+
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Rollout:
+class Rollout(Framed):
     """The outcome of a play: totals over the ticks, by market and participant."""
 
     market: str
@@ -65,20 +74,51 @@ class Rollout:
         """Memory that the series take."""
         return sum(values.nbytes for values in self.series.values())
 
+    def to_polars(self) -> pl.DataFrame:
+        """Return a row per market and participant.
+
+        Returns
+        -------
+        polars.DataFrame
+            Columns market (its number), participant, reward and every metric, as sums over the
+            ticks. Money, except for `units_traded`.
+        """
+        import polars as pl
+
+        keys = {
+            "market": np.repeat(self.markets, len(self.participants)),
+            "participant": np.tile(self.participants, len(self.markets)),
+            "reward": self.reward.ravel(),
+        }
+        columns = self.metrics.reshape(-1, len(METRICS)).T
+        return pl.DataFrame(keys | dict(zip(METRICS, columns, strict=True)))
+
+    def _repr_html_(self) -> str:
+        *notes, head = self._notes()
+        rows = [[name, *map(cell, means)] for name, means in self._means()]
+        return table_html(("participant", *PER_TICK), rows, [*notes, head], self.summary)
+
     def __str__(self) -> str:
+        lines = [*self._notes(), f"{'participant':<16}" + "".join(f"{x:>14}" for x in PER_TICK)]
+        for name, means in self._means():
+            lines.append(f"{name:<16}" + "".join(f"{x:>14.4f}" for x in means))
+        return "\n".join([*lines, self.summary])
+
+    def _notes(self) -> list[str]:
+        """What went wrong, and what was played."""
         each = len(self.markets) * self.ticks
-        lines = [
+        return [
             *headline(self.faults, each),
             *refusal_lines(self.refused, each),
             f"{self.market}: {counted(len(self.markets), 'market')}, "
             f"{counted(self.ticks, 'tick')}, seed {self.seed}",
-            f"{'participant':<16}{'reward a tick':>14}{'pnl a tick':>14}{'units a tick':>14}",
         ]
-        pnl, units = self.metric("pnl"), self.metric("units_traded")
+
+    def _means(self) -> Iterator[tuple[str, list[float]]]:
+        """Each participant with its means per tick, in the order of PER_TICK."""
+        sums = self.reward, self.metric("pnl"), self.metric("units_traded")
         for n, name in enumerate(self.participants):
-            means = (x[:, n].mean() / self.ticks for x in (self.reward, pnl, units))
-            lines.append(f"{name:<16}" + "".join(f"{x:>14.4f}" for x in means))
-        return "\n".join([*lines, self.summary])
+            yield name, [float(x[:, n].mean() / self.ticks) for x in sums]
 
     @property
     def summary(self) -> str:

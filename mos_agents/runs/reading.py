@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from mos_agents.market.frames import as_pandas, cell, table_html
 from mos_agents.market.printing import short_repr
 from mos_agents.runs.facts import check_facts
 from mos_agents.runs.files import RunError, digest, read_inside, read_with_digest
@@ -51,6 +52,54 @@ class Run:
             f"markets={facts['markets']:,}, seed {facts['seed']} (report.summarise says what it "
             "came to)"
         )
+
+    def to_polars(self, table: str = "aggregates") -> pl.DataFrame:
+        """Return one of the tables.
+
+        Parameters
+        ----------
+        table : {"aggregates", "participants", "listings"}
+            The table: means over all markets by tick and participant, or what was recorded by
+            participant, or by listing.
+
+        Returns
+        -------
+        polars.DataFrame
+            The whole table, as `Run.table` gives it.
+
+        Raises
+        ------
+        RunError
+            If a part of the table is damaged.
+        """
+        return self.table(table)
+
+    def to_pandas(self, table: str = "aggregates") -> Any:
+        """Return the frame of `to_polars` as a pandas frame.
+
+        Parameters
+        ----------
+        table : {"aggregates", "participants", "listings"}
+            As for `to_polars`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The same rows and columns.
+
+        Raises
+        ------
+        InputError
+            If pandas is not installed.
+        RunError
+            If a part of the table is damaged.
+        """
+        return as_pandas(self.to_polars(table))
+
+    def _repr_html_(self) -> str:
+        keys = ("scenario", "ticks", "markets", "seed", "finished", "hash")
+        rows = [(key, cell(self.facts.get(key))) for key in keys if key in self.facts]
+        return table_html(("fact", "value"), rows, [str(self)])
 
     @property
     def name(self) -> str:

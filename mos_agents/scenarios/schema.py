@@ -21,6 +21,7 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import naming
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, FillIntensity
+from mos_agents.market.frames import text_html
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import Policy
@@ -248,6 +249,11 @@ class Scenario(Strict):
         )
 
     __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        from mos_agents.scenarios.files import dump  # which knows the schema
+
+        return text_html(f"scenario {self.name}", dump(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # As its values: the models of its parts are made when the package is imported, and would

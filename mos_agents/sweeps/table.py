@@ -13,6 +13,7 @@ import polars as pl
 from mos_agents import scenarios
 from mos_agents.analysis.interval_text import four_digits, interval_text
 from mos_agents.analysis.statistics import Interval, mean_interval
+from mos_agents.market.frames import MOST_ROWS, Framed, table_html
 from mos_agents.market.printing import short_repr
 from mos_agents.runs.recording import parquet
 from mos_agents.sweeps.folder import Done
@@ -24,7 +25,7 @@ FEW = 3
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class SweepResult:
+class SweepResult(Framed):
     """How the trials of a plan ended, by number; `missing` ones have not been played."""
 
     plan: SweepPlan
@@ -125,6 +126,20 @@ class SweepResult:
         made = pl.DataFrame(rows, schema)
         whole = [n for n in self.measures if (made[f"{n}_n"] == made["trials"]).all()]
         return made.drop([f"{name}_n" for name in whole])
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the table: a row per cell.
+
+        Returns
+        -------
+        polars.DataFrame
+            The same as `table`. `trials` has a row per trial.
+        """
+        return self.table
+
+    def _repr_html_(self) -> str:
+        head, rows = lines(self, self.headline())
+        return table_html(head, rows[:MOST_ROWS], (), caption(self))
 
     def headline(self, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The measures to print: those wanted, or the work's own that there are."""

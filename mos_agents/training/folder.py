@@ -24,11 +24,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mos_agents import scenarios
 from mos_agents.learners.saving import packed, unpacked
 from mos_agents.market.faults import FAULTS_OF
+from mos_agents.market.frames import Framed, frame_html
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
 from mos_agents.policies.base import to_config
@@ -48,6 +49,9 @@ from mos_agents.runs.recording import now, sealed, versions
 from mos_agents.scenarios.files import validate
 from mos_agents.training.plan import TrainingPlan
 
+if TYPE_CHECKING:
+    import polars as pl
+
 CHECKPOINT = re.compile(r"(\d{9})\.npz")
 KEPT = 2
 """Checkpoints: should the last one be damaged, there is one before it."""
@@ -60,7 +64,7 @@ FIRST = {"checkpoints", "policies", "tensorboard", "scenario.yaml", "norms.npz",
 
 @short_repr
 @dataclass(frozen=True)
-class TrainingRun:
+class TrainingRun(Framed):
     """A training folder read back. facts: its training.json."""
 
     folder: Path
@@ -70,6 +74,24 @@ class TrainingRun:
     @property
     def finished(self) -> bool:
         return self.facts["finished"] is not None
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return a row per iteration.
+
+        Returns
+        -------
+        polars.DataFrame
+            The figures of `metrics` that are single numbers, by their names.
+        """
+        import polars as pl
+
+        kept = (bool, int, float, str)
+        rows = [{k: v for k, v in row.items() if isinstance(v, kept)} for row in self.metrics()]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def _repr_html_(self) -> str:
+        state = "finished" if self.finished else "not finished"
+        return frame_html(self.to_polars(), [f"training {self.folder.name}: {state}"])
 
     def metrics(self) -> list[dict[str, Any]]:
         """The records of all iterations whose line is whole."""

@@ -25,8 +25,12 @@ from mos_agents.market.equilibrium.closed_forms import (
 from mos_agents.market.equilibrium.logit import EquilibriumError
 from mos_agents.market.equilibrium.search import respond, together
 from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame, checked_prices
+from mos_agents.market.frames import Framed, frame_html
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
@@ -54,7 +58,7 @@ _Proposal = tuple[str, Callable[[], Array | None]]
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class MarketPrices:
+class MarketPrices(Framed):
     """Prices that solve a market's pricing problem, and what they earn.
 
     prices: [L] money. profits: [N] money per tick, expected. residual: the most that a participant
@@ -70,10 +74,23 @@ class MarketPrices:
     method: str
     at_limit: NDArray[np.bool_]
 
+    def to_polars(self) -> pl.DataFrame:
+        """Return a row per listing.
+
+        Returns
+        -------
+        polars.DataFrame
+            Columns listing, price (money per unit) and at_limit.
+        """
+        import polars as pl
+
+        listings = np.arange(len(self.prices))
+        return pl.DataFrame({"listing": listings, "price": self.prices, "at_limit": self.at_limit})
+
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class PriceBenchmarks:
+class PriceBenchmarks(Framed):
     """The competitive and the collusive benchmark of a market, for measures of profit gain."""
 
     nash: MarketPrices
@@ -88,11 +105,29 @@ class PriceBenchmarks:
         lines = [f"{a:>7}  {b:>19}  {c:>18}" for a, b, c in rows]
         if (more := len(self.p_N) - MOST_SHOWN) > 0:
             lines.append(f"and {more} more listings: p_N and p_M hold all")
-        lines.append(
+        return "\n".join([*lines, self._profits()])
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return a row per listing.
+
+        Returns
+        -------
+        polars.DataFrame
+            Columns listing, nash_price and joint_price (money per unit).
+        """
+        import polars as pl
+
+        listings = np.arange(len(self.p_N))
+        return pl.DataFrame({"listing": listings, "nash_price": self.p_N, "joint_price": self.p_M})
+
+    def _repr_html_(self) -> str:
+        return frame_html(self.to_polars(), [self._profits()])
+
+    def _profits(self) -> str:
+        return (
             f"all profits together, a tick: {self.pi_N.sum():.6g} at Nash prices, "
             f"{self.pi_M.sum():.6g} at joint-profit prices"
         )
-        return "\n".join(lines)
 
     @property
     def p_N(self) -> Array:
