@@ -169,6 +169,25 @@ class FixedDraws:
         return np.asarray(self.tables[key], dtype=np.float64)
 
 
+class PrefixedDraws(NamedTuple):
+    """Draws whose keys carry a prefix: independent of those with another prefix, or with none."""
+
+    draws: Draws
+    prefix: str
+
+    def uniforms(self, key: str, n: int) -> Array:
+        return self.draws.uniforms(self.prefix + key, n)
+
+    def normals(self, key: str, n: int) -> Array:
+        return self.draws.normals(self.prefix + key, n)
+
+    def block_uniforms(self, key: str, n: int) -> Array:
+        return self.draws.block_uniforms(self.prefix + key, n)
+
+    def ragged(self, key: str, start: IntArray) -> Array:
+        return self.draws.ragged(self.prefix + key, start)
+
+
 @lru_cache(maxsize=4096)
 def key_number(key: str) -> int:
     """A 64-bit number for a name, the same on every machine and in every run."""

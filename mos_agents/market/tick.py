@@ -64,7 +64,7 @@ PARTS = (
 )
 """The parts of a market that are looked at together, by their names in a scenario file."""
 SHARED = ("schedule", "positions", "observations", "rewards")
-"""Those that the parts side by side of a market have in common."""
+"""Those that the venues of a composite market share."""
 
 
 @short_repr
@@ -73,8 +73,8 @@ class Market:
     """Who trades what under which rules. Replace a part with `market.with_parts(part=...)`.
 
     dt: length of a tick in the unit of time of all rates. horizon: ticks in an episode.
-    whole: False for the view that a part of another market has of itself: the books, which the
-        parts share, are held against the whole one.
+    standalone: False for the view that a venue has of itself: the parts that venues share are
+        checked against the composite market.
     """
 
     layout: Layout
@@ -90,7 +90,7 @@ class Market:
     dt: float = 1.0
     horizon: int = 500
     name: str = "market"
-    whole: bool = True
+    standalone: bool = True
     _cache: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -109,10 +109,10 @@ class Market:
             raise InputError(f"dt={self.dt!r} must be > 0: the length of a tick")
         if self.horizon < 1:
             raise InputError(f"horizon={self.horizon!r} must be >= 1 ticks")
-        if self.whole:
+        if self.standalone:
             check_time_step(self)
         for name in PARTS:
-            if name in SHARED and not self.whole:
+            if name in SHARED and not self.standalone:
                 continue
             # A part that needs something of the others says so here, not in the first tick.
             fits: Callable[[Market], None] | None = getattr(getattr(self, name), "fits", None)
@@ -182,8 +182,8 @@ class Market:
             fields = self.observations.fields(self, n)
             size = sum(f.size for f in fields)
             own = self.layout.own(n)
-            place = self.home(n)
-            unused = len(self.quotes.features) - len(place.quotes.features)
+            venue = self.venue_of(n)
+            unused = len(self.quotes.features) - len(venue.quotes.features)
             specs.append(
                 ParticipantSpec(
                     name=name,
@@ -191,7 +191,7 @@ class Market:
                     layout=self.layout,
                     number=n,
                     listings=own,
-                    features=(*place.quotes.features, *("unused",) * unused),
+                    features=(*venue.quotes.features, *("unused",) * unused),
                     low=low[own],
                     high=high[own],
                     opening_price=self.opening_prices[own],
@@ -203,8 +203,8 @@ class Market:
                     horizon=self.horizon,
                     sigma=self.sigmas[own],
                     sigma_relative=self.sigmas_relative[own],
-                    order_decay=float(getattr(place.execution, "kappa", np.nan)),
-                    order_rate=order_rate(place),
+                    order_decay=float(getattr(venue.execution, "kappa", np.nan)),
+                    order_rate=order_rate(venue),
                     turn=turn(self, n),
                 )
             )
@@ -222,10 +222,10 @@ class Market:
         hook: Callable[[Market], Array] | None = getattr(self.quotes, "tick_sizes", None)
         return np.zeros(self.layout.L) if hook is None else hook(self)
 
-    def home(self, n: int) -> Market:
-        """The market whose rules hold for participant n: this one, or the part it trades in."""
-        home: Callable[[Market, int], Market] | None = getattr(self.quotes, "home", None)
-        return self if home is None else home(self, n)
+    def venue_of(self, n: int) -> Market:
+        """The market whose rules hold for participant n: this one, or the venue it trades in."""
+        routed: Callable[[Market, int], Market] | None = getattr(self.quotes, "venue_of", None)
+        return self if routed is None else routed(self, n)
 
     def spec(self, name: str) -> ParticipantSpec:
         """The spec of a participant by name."""

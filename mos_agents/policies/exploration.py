@@ -7,14 +7,14 @@ action had a known chance.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mos_agents.market.grids import check_levels
 from mos_agents.market.spec import ParticipantSpec
-from mos_agents.market.streams import Draws
-from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.market.streams import Draws, PrefixedDraws
+from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import (
     Policy,
     check_number,
@@ -25,25 +25,6 @@ from mos_agents.policies.base import (
 )
 
 Bound = float | tuple[float, ...] | None
-
-
-class Renamed(NamedTuple):
-    """Another's draws under keys of one's own: a policy inside a policy draws apart from it."""
-
-    draws: Draws
-    prefix: str
-
-    def uniforms(self, key: str, n: int) -> Array:
-        return self.draws.uniforms(self.prefix + key, n)
-
-    def normals(self, key: str, n: int) -> Array:
-        return self.draws.normals(self.prefix + key, n)
-
-    def block_uniforms(self, key: str, n: int) -> Array:
-        return self.draws.block_uniforms(self.prefix + key, n)
-
-    def ragged(self, key: str, start: IntArray) -> Array:
-        return self.draws.ragged(self.prefix + key, start)
 
 
 @register("uniform")
@@ -203,13 +184,13 @@ class EpsilonGreedy:
         self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, draws: Draws
     ) -> Any:
         return observe_reward(
-            self.policy, spec, observation, reward, memory, Renamed(draws, "inner/")
+            self.policy, spec, observation, reward, memory, PrefixedDraws(draws, "inner/")
         )
 
     def act(
         self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
-        own, memory = self.policy.act(spec, observation, memory, Renamed(draws, "inner/"))
+        own, memory = self.policy.act(spec, observation, memory, PrefixedDraws(draws, "inner/"))
         drawn, _ = self.draw.act(spec, observation, None, draws)
         explores = draws.uniforms("explore", 1) < self.epsilon
         return np.where(explores[:, :, None], drawn, own), memory

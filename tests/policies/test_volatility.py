@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from mos_agents import scenarios
 from mos_agents.cli import run as mos
+from mos_agents.market.composite import Venue, composite_market
 from mos_agents.market.reference import (
     Brownian,
     Constant,
@@ -18,7 +19,6 @@ from mos_agents.market.reference import (
     Shock,
     UniformDraw,
 )
-from mos_agents.market.side_by_side import Part, side_by_side
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
 from mos_agents.rollout import rollout
@@ -173,15 +173,15 @@ def test_inventory_on_a_replayed_price_is_risk_in_the_objective():
     assert run.metric("inventory_risk").sum() > 0.0
 
 
-def test_makers_of_parts_with_other_processes_are_told_each_ones():
+def test_makers_of_venues_with_other_processes_see_each_ones_volatility():
     base = dealers(makers=1, assets=2)
     prices = {"a0": Brownian(sigma=1.5), "a1": Replay(recorded())}
-    parts = [
-        Part((name,), base.quotes, base.arrivals, base.execution, Fundamentals(price))
+    venues = [
+        Venue((name,), base.quotes, base.arrivals, base.execution, Fundamentals(price))
         for name, price in prices.items()
     ]
-    market = side_by_side(
-        base.layout, base.catalogue, parts, positions=base.positions, dt=DT, horizon=TICKS
+    market = composite_market(
+        base.layout, base.catalogue, venues, positions=base.positions, dt=DT, horizon=TICKS
     )
     spec = market.specs[0]
     assert spec.sigma == pytest.approx([1.5, 0.02], rel=0.1)

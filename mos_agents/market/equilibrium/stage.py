@@ -171,7 +171,7 @@ def _made(market: Market, bounded: bool) -> PriceGame:
     if demand is None:
         raise InputError(
             f"execution {type(market.execution).__name__} has no demand model to compute profits "
-            "from: use Expected or Sampled (of parts side by side, ask each part's own market)"
+            "from: use Expected or Sampled (of a composite market, ask each venue's own market)"
         )
     mean_mass = getattr(market.arrivals, "mean_mass", None)
     if mean_mass is None:

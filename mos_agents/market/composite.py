@@ -1,12 +1,11 @@
-"""Shops and dealers under one roof: instruments of several kinds in one market.
+"""A market of several venues, such as a shop and a dealer market.
 
-A part of the market has its own rules for quotes, arrivals, execution and fundamentals; all parts
-share the roster, the clock, the ledger, the tape and the rewards. Each part runs as it would
-alone: its random numbers have addresses of their own (`PartDraws`), and its trades have the same
-bits.
+A venue has its own rules for quotes, arrivals, execution and fundamentals. All venues share the
+roster, the clock, the ledger, the tape and the rewards. Each venue trades exactly as it would
+alone: its random numbers have keys of their own (`PrefixedDraws`).
 
-An action has as many numbers as the widest part needs; a listing of a narrower part reads its own
-first numbers and ignores the rest (whose limits are 0). Somebody who quotes in several parts is
+An action has as many numbers as the widest venue needs; a listing of a narrower venue reads its own
+first numbers and ignores the rest (whose limits are 0). Somebody who quotes in several venues is
 refused in all of them or in none.
 """
 
@@ -25,7 +24,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.quotes import TAKEN, SealedBid
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.stages import ArrivalProcess, ExecutionRule, QuoteRule, ReferenceRule
-from mos_agents.market.streams import Draws
+from mos_agents.market.streams import Draws, PrefixedDraws
 from mos_agents.market.tick import Market
 from mos_agents.market.types import (
     Array,
@@ -42,7 +41,7 @@ from mos_agents.market.types import (
 
 @short_repr
 @dataclass(frozen=True)
-class Part:
+class Venue:
     """Instruments that are quoted, asked for and traded under the same rules."""
 
     instruments: tuple[str, ...]
@@ -56,43 +55,23 @@ class Part:
         return "+".join(self.instruments)
 
 
-@dataclass(frozen=True)
-class PartDraws:
-    """A part's share of the market's random numbers: every key carries the part's name."""
-
-    draws: Draws
-    part: str
-
-    def uniforms(self, key: str, n: int) -> Array:
-        return self.draws.uniforms(f"{self.part}/{key}", n)
-
-    def normals(self, key: str, n: int) -> Array:
-        return self.draws.normals(f"{self.part}/{key}", n)
-
-    def block_uniforms(self, key: str, n: int) -> Array:
-        return self.draws.block_uniforms(f"{self.part}/{key}", n)
-
-    def ragged(self, key: str, start: IntArray) -> Array:
-        return self.draws.ragged(f"{self.part}/{key}", start)
-
-
 @short_repr
-class Place(NamedTuple):
-    """A part as a market of its own, and where its arrays lie in the whole one's."""
+class VenueView(NamedTuple):
+    """A venue as a market of its own, and where its arrays lie in the composite market's."""
 
-    part: Part
+    venue: Venue
     market: Market
     listings: IntArray
     instruments: IntArray  # which are the choice groups as well
 
-    def draws(self, draws: Draws) -> PartDraws:
-        return PartDraws(draws, self.part.name)
+    def draws(self, draws: Draws) -> PrefixedDraws:
+        return PrefixedDraws(draws, f"{self.venue.name}/")
 
     def quotes(self, quotes: Quotes) -> Quotes:
         return Quotes._make([*(_some(a, self.listings) for a in quotes[:4]), quotes.age])
 
     def state(self, state: State) -> State:
-        """The part's view of the state."""
+        """The venue's view of the state."""
         held, own, k = state.positions, self.listings, self.instruments
         return state._replace(
             quotes=self.quotes(state.quotes),
@@ -111,7 +90,7 @@ class Place(NamedTuple):
         )
 
     def arrivals(self, whole: Arrivals) -> Arrivals:
-        """The part's arrivals, in their order and with its own numbers of groups."""
+        """The venue's arrivals, in their order and with its own numbers of groups."""
         number = np.full(whole.mass.shape[1], -1)
         number[self.instruments] = np.arange(self.instruments.size)
         group = number[whole.group]
@@ -130,88 +109,91 @@ class Place(NamedTuple):
 
 @short_repr
 @dataclass(frozen=True)
-class SideBySide:
-    """Routes every stage of a market to its parts. Make such a market with `side_by_side`."""
+class VenueRouter:
+    """Routes every stage of a market to its venues. `composite_market` makes such a market."""
 
-    parts: tuple[Part, ...]
+    venues: tuple[Venue, ...]
 
     choice = "within"
     sigma = float("nan")  # there is none for all; `sigmas` has one a listing
 
     def fits(self, market: Market) -> None:
-        named = [name for part in self.parts for name in part.instruments]
+        named = [name for venue in self.venues for name in venue.instruments]
         if sorted(named) != sorted(market.layout.instruments):
             raise InputError(
-                f"parts name {named}, must name each instrument of the market "
+                f"venues name {named}, must name each instrument of the market "
                 f"{list(market.layout.instruments)} once"
             )
-        for part in self.parts:
-            if isinstance(part.quotes, SealedBid):
+        for venue in self.venues:
+            if isinstance(venue.quotes, SealedBid):
                 raise InputError(
-                    f"part {part.name}: sealed bids would be seen on the tape that parts share; "
+                    f"venue {venue.name}: sealed bids would be seen on the tape that venues share; "
                     "give the auction a market of its own"
                 )
-        self.places(market)  # where each part is held against the market that it makes by itself
+        self.views(market)  # where each venue is held against the market that it makes by itself
 
-    def places(self, market: Market) -> list[Place]:
-        """The parts as markets of their own."""
-        found: list[Place] = market.cached("parts", lambda: [_place(market, p) for p in self.parts])
+    def views(self, market: Market) -> list[VenueView]:
+        """The venues as markets of their own."""
+        found: list[VenueView] = market.cached(
+            "venues", lambda: [_view(market, p) for p in self.venues]
+        )
         return found
 
-    def home(self, market: Market, n: int) -> Market:
-        """The part in which participant n lives, or the whole market if it lives in several."""
+    def venue_of(self, market: Market, n: int) -> Market:
+        """The venue in which participant n trades, or the composite market if it trades in
+        several."""
         layout = market.layout
-        homes = [p.market for p in self.places(market) if n in layout.seller[p.listings]]
-        return homes[0] if len(homes) == 1 else market
+        found = [p.market for p in self.views(market) if n in layout.seller[p.listings]]
+        return found[0] if len(found) == 1 else market
 
     # --- quotes
 
     @cached_property
     def features(self) -> tuple[str, ...]:
-        """A column's name in every part, where they differ: "price/offset"."""
-        width = max(len(part.quotes.features) for part in self.parts)
+        """A column's name in every venue, where they differ: "price/offset"."""
+        width = max(len(venue.quotes.features) for venue in self.venues)
         columns: list[list[str]] = [[] for _ in range(width)]
-        for part in self.parts:
-            for column, name in zip(columns, part.quotes.features, strict=False):
+        for venue in self.venues:
+            for column, name in zip(columns, venue.quotes.features, strict=False):
                 if name not in column:
                     column.append(name)
         return tuple("/".join(column) for column in columns)
 
     def limits(self, market: Market) -> tuple[Array, Array]:
         low, high = np.zeros((2, market.layout.L, len(self.features)))
-        for place in self.places(market):
-            lows, highs = place.part.quotes.limits(place.market)
-            low[place.listings, : lows.shape[1]] = lows
-            high[place.listings, : highs.shape[1]] = highs
+        for view in self.views(market):
+            lows, highs = view.venue.quotes.limits(view.market)
+            low[view.listings, : lows.shape[1]] = lows
+            high[view.listings, : highs.shape[1]] = highs
         return low, high
 
     def tick_sizes(self, market: Market) -> Array:
-        """[L] step of each listing's price grid, by its own part's rule."""
+        """[L] step of each listing's price grid, by its own venue's rule."""
         found = np.zeros(market.layout.L)
-        for place in self.places(market):
-            hook = getattr(place.part.quotes, "tick_sizes", None)
+        for view in self.views(market):
+            hook = getattr(view.venue.quotes, "tick_sizes", None)
             if hook is not None:
-                found[place.listings] = hook(place.market)
+                found[view.listings] = hook(view.market)
         return found
 
     def opening(self, market: Market, batch: int) -> Quotes:
-        made = [p.part.quotes.opening(p.market, batch) for p in self.places(market)]
+        made = [p.venue.quotes.opening(p.market, batch) for p in self.views(market)]
         return self._joined(market, made, made[0].age)
 
     def admit(
         self, market: Market, state: State, actions: Array, moves: Any
     ) -> tuple[Quotes, IntArray]:
-        places = self.places(market)
-        made = [_admit(place, state, actions, moves) for place in places]
+        views = self.views(market)
+        made = [_admit(view, state, actions, moves) for view in views]
         refused = np.maximum.reduce([r for _, r in made])
         half = (refused != TAKEN) & np.logical_or.reduce(
-            [(r == TAKEN) & _lives(market, p) for p, (_, r) in zip(places, made, strict=True)]
+            [(r == TAKEN) & _quotes_in(market, p) for p, (_, r) in zip(views, made, strict=True)]
         )
-        if half.any():  # refused in one part: then in the others as well
+        if half.any():  # refused in one venue: then in the others as well
             spoilt = actions.copy()
             spoilt[half[:, market.layout.seller]] = np.nan
-            made = [_admit(place, state, spoilt, moves) for place in places]
-        # Whoever quotes nothing in a part counts as taken there, with age 0.
+            made = [_admit(view, state, spoilt, moves) for view in views]
+        # Whoever quotes nothing in a venue counts as taken there, with age 0.
         age = np.maximum.reduce([quotes.age for quotes, _ in made])
         return self._joined(market, [quotes for quotes, _ in made], age), refused
 
@@ -220,27 +202,27 @@ class SideBySide:
         return Quotes._make([*sides, age])
 
     def _listed(self, market: Market, arrays: Sequence[Array]) -> Array:
-        """[B, L] from every part's own listings."""
-        return _together([p.listings for p in self.places(market)], arrays)
+        """[B, L] from every venue's own listings."""
+        return _together([p.listings for p in self.views(market)], arrays)
 
     # --- arrivals and trades
 
     def opening_excitation(self, market: Market) -> Array:
-        """[G, 1] at which each part's order flow opens."""
+        """[G, 1] at which each venue's order flow opens."""
         opening = np.zeros((market.layout.G, 1))
-        for place in self.places(market):
-            opening[place.instruments] = getattr(place.part.arrivals, "opening_excitation", 0.0)
+        for view in self.views(market):
+            opening[view.instruments] = getattr(view.venue.arrivals, "opening_excitation", 0.0)
         return opening
 
     def arrive(
         self, market: Market, state: State, quotes: Quotes, draws: Draws
     ) -> tuple[Arrivals, Array]:
-        places = self.places(market)
+        views = self.views(market)
         made = [
-            p.part.arrivals.arrive(p.market, p.state(state), p.quotes(quotes), p.draws(draws))
-            for p in places
+            p.venue.arrivals.arrive(p.market, p.state(state), p.quotes(quotes), p.draws(draws))
+            for p in views
         ]
-        columns = [p.instruments for p in places]
+        columns = [p.instruments for p in views]
         excitation = _together(columns, [excited for _, excited in made])
         return _merged(columns, [arrivals for arrivals, _ in made]), excitation
 
@@ -248,10 +230,10 @@ class SideBySide:
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         made = [
-            p.part.execution.execute(
+            p.venue.execution.execute(
                 p.market, p.state(state), p.quotes(quotes), p.arrivals(arrivals), p.draws(draws)
             )
-            for p in self.places(market)
+            for p in self.views(market)
         ]
         return Executions(*(self._listed(market, arrays) for arrays in zip(*made, strict=True)))
 
@@ -260,33 +242,33 @@ class SideBySide:
     def sigmas(self, market: Market) -> Array:
         """[L] volatility of what each listing trades."""
         sigmas = np.zeros(market.layout.L)
-        for place in self.places(market):
-            sigmas[place.listings] = place.market.sigmas
+        for view in self.views(market):
+            sigmas[view.listings] = view.market.sigmas
         return sigmas
 
     def relative(self, market: Market) -> NDArray[np.bool_]:
         """[L] whether each listing's volatility is in shares of its price."""
         shares: NDArray[np.bool_] = np.zeros(market.layout.L, np.bool_)
-        for place in self.places(market):
-            shares[place.listings] = place.market.sigmas_relative
+        for view in self.views(market):
+            shares[view.listings] = view.market.sigmas_relative
         return shares
 
     def first_levels(self, market: Market) -> tuple[Array, Array, Array]:
-        """Levels before the first tick, each part's from its own rule."""
+        """Levels before the first tick, each venue's from its own rule."""
         reference, cost = market.opening_reference.copy(), market.catalogue.cost.copy()
         demand = market.opening_demand.copy()
-        for place in self.places(market):
-            first = getattr(place.part.reference, "first_levels", None)
+        for view in self.views(market):
+            first = getattr(view.venue.reference, "first_levels", None)
             if first is not None:
-                parts = first(place.market)
-                reference[place.instruments], cost[place.listings] = parts[0], parts[1]
-                demand[place.instruments] = parts[2]
+                levels = first(view.market)
+                reference[view.instruments], cost[view.listings] = levels[0], levels[1]
+                demand[view.instruments] = levels[2]
         return reference, cost, demand
 
     def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:
-        places = self.places(market)
-        made = [p.part.reference.move(p.market, p.state(state), p.draws(draws)) for p in places]
-        columns = [p.instruments for p in places]
+        views = self.views(market)
+        made = [p.venue.reference.move(p.market, p.state(state), p.draws(draws)) for p in views]
+        columns = [p.instruments for p in views]
         return (
             _together(columns, [reference for reference, _, _ in made]),
             self._listed(market, [cost for _, cost, _ in made]),
@@ -294,14 +276,14 @@ class SideBySide:
         )
 
 
-def side_by_side(
-    layout: Layout, catalogue: Catalogue, parts: Sequence[Part], **others: Any
+def composite_market(
+    layout: Layout, catalogue: Catalogue, venues: Sequence[Venue], **others: Any
 ) -> Market:
-    """A market whose parts stand side by side; `others` are those that they share.
+    """A market of several venues; `others` are the stages that they share.
 
-    Raises InputError unless the parts name every instrument exactly once.
+    Raises InputError unless the venues name every instrument exactly once.
     """
-    rule = SideBySide(tuple(parts))
+    rule = VenueRouter(tuple(venues))
     stages: Mapping[str, Any] = {
         "execution": rule,
         "quotes": rule,
@@ -311,9 +293,9 @@ def side_by_side(
     return Market(layout, catalogue, **stages, **others)
 
 
-def _place(market: Market, part: Part) -> Place:
+def _view(market: Market, venue: Venue) -> VenueView:
     layout, listed = market.layout, market.catalogue
-    inside, listings = layout.only(part.instruments)
+    inside, listings = layout.only(venue.instruments)
     catalogue = Catalogue(
         listed.cost[listings],
         listed.reference_price[listings],
@@ -324,29 +306,29 @@ def _place(market: Market, part: Part) -> Place:
     alone = Market(
         inside,
         catalogue,
-        part.execution,
-        part.quotes,
-        arrivals=part.arrivals,
+        venue.execution,
+        venue.quotes,
+        arrivals=venue.arrivals,
         positions=market.positions,
-        reference=part.reference,
+        reference=venue.reference,
         dt=market.dt,
         horizon=market.horizon,
-        name=part.name,
-        whole=False,
+        name=venue.name,
+        standalone=False,
     )
     numbers = np.array([layout.instruments.index(name) for name in inside.instruments])
-    return Place(part, alone, listings, numbers)
+    return VenueView(venue, alone, listings, numbers)
 
 
-def _admit(place: Place, state: State, actions: Array, moves: Any) -> tuple[Quotes, IntArray]:
-    rule = place.part.quotes
-    own = np.ascontiguousarray(_some(actions, place.listings)[:, :, : len(rule.features)])
-    return rule.admit(place.market, place.state(state), own, moves)
+def _admit(view: VenueView, state: State, actions: Array, moves: Any) -> tuple[Quotes, IntArray]:
+    rule = view.venue.quotes
+    own = np.ascontiguousarray(_some(actions, view.listings)[:, :, : len(rule.features)])
+    return rule.admit(view.market, view.state(state), own, moves)
 
 
-def _lives(market: Market, place: Place) -> Any:
-    """[N] who quotes in a part."""
-    return np.isin(np.arange(market.layout.N), market.layout.seller[place.listings])
+def _quotes_in(market: Market, view: VenueView) -> Any:
+    """[N] who quotes in a venue."""
+    return np.isin(np.arange(market.layout.N), market.layout.seller[view.listings])
 
 
 def _some(array: Array, columns: IntArray) -> Array:
@@ -364,7 +346,8 @@ def _together(columns: Sequence[IntArray], arrays: Sequence[Array]) -> Array:
 
 
 def _merged(columns: Sequence[IntArray], made: Sequence[Arrivals]) -> Arrivals:
-    """The parts' arrivals in one; within a market the parts' single arrivals follow each other."""
+    """The venues' arrivals in one; within a market the venues' single arrivals follow each
+    other."""
     batch = made[0].mass.shape[0]
     market_of = np.concatenate([np.repeat(np.arange(batch), np.diff(a.start)) for a in made])
     order = np.argsort(market_of, kind="stable")

@@ -1,4 +1,4 @@
-"""Shops and dealers in one market: each part trades as it would alone, on shared books."""
+"""Shops and dealers in one market: each venue trades as it would alone, on shared books."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ import pytest
 from mos_agents.market.arrivals import Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.composite import Venue, composite_market
 from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Expected, FillIntensity, Sampled
 from mos_agents.market.observations import Book
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TAKEN, PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import Fundamentals, GeometricBrownian, OrnsteinUhlenbeck
-from mos_agents.market.side_by_side import Part, PartDraws, side_by_side
-from mos_agents.market.streams import Streams
+from mos_agents.market.streams import PrefixedDraws, Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import InputError, Layout
 from tests.market.test_positions import check_books
 from tests.market.worlds import bits, play, random_actions, read_only
 
 LEDGER = Ledger(limit=100.0, short=True, mark="reference", holding_cost=0.01)
-FRUIT = Part(
+FRUIT = Venue(
     ("apples", "pears"),
     PostedPrice(),
     Browsing(9.0),
     Sampled(Elasticity()),
     Fundamentals(demand=OrnsteinUhlenbeck(sigma=0.2)),
 )
-STOCKS = Part(
+STOCKS = Venue(
     ("asset", "bond"),
     TwoSided(),
     Hawkes(5.0),
     FillIntensity(),
     Fundamentals(GeometricBrownian(sigma=0.02)),
 )
-# The instruments of the parts stand mixed in the layout, and so do the listings.
+# The instruments of the venues stand mixed in the layout, and so do the listings.
 INSTRUMENTS = ("apples", "asset", "pears", "bond")
 NAMES = ("platform", "firm", "maker_1", "maker_2")
 PAIRS = [(0, 0), (0, 2), (1, 0), (1, 2), (2, 1), (2, 3), (3, 1), (3, 3)]
@@ -52,24 +52,24 @@ def catalogue_of(instrument):
     )
 
 
-def both(pairs=PAIRS, parts=(FRUIT, STOCKS), **others):
+def both(pairs=PAIRS, venues=(FRUIT, STOCKS), **others):
     seller, instrument = np.array(pairs).T
     layout = Layout(NAMES, ("platform", "firm", "maker", "maker"), INSTRUMENTS, seller, instrument)
     shared = {"positions": LEDGER, "dt": 0.5} | others
-    return side_by_side(layout, catalogue_of(instrument), parts, **shared)
+    return composite_market(layout, catalogue_of(instrument), venues, **shared)
 
 
-def alone(part, names, roles, which):
-    """A market of one part and its own participants, built without the other."""
-    layout = Layout.dense(names, part.instruments, roles)
+def alone(venue, names, roles, which):
+    """A market of one venue and its own participants, built without the other."""
+    layout = Layout.dense(names, venue.instruments, roles)
     catalogue = catalogue_of(np.array(which)[layout.instrument])
     return Market(
         layout,
         catalogue,
-        part.execution,
-        part.quotes,
-        arrivals=part.arrivals,
-        reference=part.reference,
+        venue.execution,
+        venue.quotes,
+        arrivals=venue.arrivals,
+        reference=venue.reference,
         positions=LEDGER,
         dt=0.5,
     )
@@ -77,28 +77,28 @@ def alone(part, names, roles, which):
 
 SHOP = alone(FRUIT, NAMES[:2], ("platform", "firm"), (0, 2))
 DEALERS = alone(STOCKS, NAMES[2:], ("maker", "maker"), (1, 3))
-HOMES = [(SHOP, FRUIT, slice(0, 2), slice(0, 4)), (DEALERS, STOCKS, slice(2, 4), slice(4, 8))]
+VENUES = [(SHOP, FRUIT, slice(0, 2), slice(0, 4)), (DEALERS, STOCKS, slice(2, 4), slice(4, 8))]
 
 
-@pytest.mark.parametrize("home", [0, 1], ids=["shop", "dealers"])
-def test_each_part_has_the_same_bits_as_it_has_alone(home):
+@pytest.mark.parametrize("which", [0, 1], ids=["shop", "dealers"])
+def test_each_venue_has_the_same_bits_as_it_has_alone(which):
     market = both()
-    single, part, people, listings = HOMES[home]
+    single, venue, people, listings = VENUES[which]
     batch, rng = 6, np.random.default_rng(0)
     streams, state, lone = Streams.of(3, batch), market.start(batch), single.start(batch)
     traded = 0.0
     for t in range(40):
         actions = np.zeros((batch, 8, 2))
-        for one, _, _, own in HOMES:
+        for one, _, _, own in VENUES:
             lawful = random_actions(one, rng, batch)
             actions[:, own, : lawful.shape[2]] = lawful
-        width = len(part.quotes.features)
+        width = len(venue.quotes.features)
         step = tick(market, state, actions, streams.at(t))
         other = tick(
             single,
             lone,
             np.ascontiguousarray(actions[:, listings, :width]),
-            PartDraws(streams.at(t), part.name),
+            PrefixedDraws(streams.at(t), f"{venue.name}/"),
         )
         for ours, theirs in (
             (step.info.executions, other.info.executions),
@@ -117,7 +117,7 @@ def test_each_part_has_the_same_bits_as_it_has_alone(home):
     assert traded > 100.0
 
 
-def test_books_balance_over_both_parts():
+def test_books_balance_over_both_venues():
     market = both()
     rng, state = np.random.default_rng(1), market.start(4)
     for t in range(50):
@@ -127,7 +127,7 @@ def test_books_balance_over_both_parts():
 
 
 class SIDES:
-    """Random actions for both parts: prices near 14, offsets and spreads."""
+    """Random actions for both venues: prices near 14, offsets and spreads."""
 
     class catalogue:
         reference_price = np.full(8, 14.0)
@@ -141,7 +141,7 @@ class SIDES:
             return rows[:, 0], rows[:, 1]
 
 
-def test_numbers_that_a_narrower_part_does_not_need_are_ignored():
+def test_numbers_that_a_narrower_venue_does_not_need_are_ignored():
     market = both()
     low, high = market.quotes.limits(market)
     assert not low[:4, 1].any() and not high[:4, 1].any()
@@ -152,23 +152,25 @@ def test_numbers_that_a_narrower_part_does_not_need_are_ignored():
     assert bits(tick(market, state, actions, draws)) == bits(tick(market, state, other, draws))
 
 
-def test_the_draws_of_one_part_say_nothing_about_the_others():
+def test_the_draws_of_one_venue_say_nothing_about_the_others():
     draws = Streams.of(0, 500).at(0)
-    a, b = (PartDraws(draws, p.name).uniforms("choices", 20).ravel() for p in (FRUIT, STOCKS))
+    a, b = (
+        PrefixedDraws(draws, f"{p.name}/").uniforms("choices", 20).ravel() for p in (FRUIT, STOCKS)
+    )
     assert abs(np.corrcoef(a, b)[0, 1]) < 4.5 / np.sqrt(a.size)
 
 
 @pytest.mark.parametrize("on_refusal", ["stand", "withdraw"])
 @pytest.mark.parametrize("bad", [0, 1])
-def test_who_quotes_in_both_parts_is_refused_in_both_or_in_none(bad, on_refusal):
+def test_who_quotes_in_both_venues_is_refused_in_both_or_in_none(bad, on_refusal):
     pairs = [(0, 0), (0, 1), (1, 0), (2, 1), (3, 2), (3, 3)]  # the platform makes a market too
-    parts = (
-        Part(
+    venues = (
+        Venue(
             FRUIT.instruments, PostedPrice(on_refusal=on_refusal), Poisson(3.0), Expected(Logit())
         ),
-        Part(STOCKS.instruments, TwoSided(on_refusal=on_refusal), Hawkes(5.0), FillIntensity()),
+        Venue(STOCKS.instruments, TwoSided(on_refusal=on_refusal), Hawkes(5.0), FillIntensity()),
     )
-    market = both(pairs, parts)
+    market = both(pairs, venues)
     state, draws = market.start(2), Streams.of(0, 2).at(0)
     actions = np.array([[14.5, 0.0], [0.1, 0.2], [15.0, 0.0], [0.0, 0.3], [14.9, 0.0], [0.1, 0.2]])
     actions = np.tile(actions, (2, 1, 1))
@@ -187,7 +189,7 @@ def test_who_quotes_in_both_parts_is_refused_in_both_or_in_none(bad, on_refusal)
         assert np.array_equal(ours[0], theirs[0]) and np.array_equal(ours[1, 2:], theirs[1, 2:])
 
 
-def test_a_spec_holds_the_rules_of_its_own_part():
+def test_a_spec_holds_the_rules_of_its_own_venue():
     market = both()
     maker, firm = market.spec("maker_1"), market.spec("firm")
     assert maker.features == ("offset", "spread")
@@ -201,7 +203,7 @@ def test_a_spec_holds_the_rules_of_its_own_part():
     assert "rival_bid" in names and "rival_ask" in names
 
 
-def test_a_market_of_parts_obeys_the_rules_of_any_market():
+def test_a_composite_market_obeys_the_rules_of_any_market():
     """The same bits in any batch and with read-only inputs; the tape and its noise are shared."""
     market = both(observations=Book(tape_delay=2, tape_noise=0.05))
     few = [bits((s.reward[[1]], s.observation[[1]])) for _, s in play(market, 6, [4, 7, 2])]
@@ -213,20 +215,20 @@ def test_a_market_of_parts_obeys_the_rules_of_any_market():
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("venues", "message"),
     [
         ((FRUIT,), "each instrument"),
         ((FRUIT, STOCKS, STOCKS), "each instrument"),
-        ((FRUIT, Part(("asset", "bond"), SealedBid(), Poisson(), FillIntensity())), "sealed"),
+        ((FRUIT, Venue(("asset", "bond"), SealedBid(), Poisson(), FillIntensity())), "sealed"),
         (
             (
                 FRUIT,
-                Part(("asset", "bond"), TwoSided(), Poisson(), Sampled(Logit(choice="across"))),
+                Venue(("asset", "bond"), TwoSided(), Poisson(), Sampled(Logit(choice="across"))),
             ),
             "choice",
         ),
     ],
 )
-def test_parts_that_make_no_market_are_refused(parts, message):
+def test_venues_that_make_no_market_are_refused(venues, message):
     with pytest.raises(InputError, match=message):
-        both(parts=parts).specs  # noqa: B018
+        both(venues=venues).specs  # noqa: B018
