@@ -23,6 +23,9 @@ Participants
     make(kind, ...): a policy or learner by name, such as make("cost_plus", margin=0.3).
     explain(name): what a policy, learner, demand model, setting, metric or observation is.
 
+Your own parts
+    register(kind, name): a demand model, stage, policy, learner or scenario of your own, by name.
+
 Play
     rollout: the package of the loop; rollout.rollout(market, policies) plays and adds up.
     compare_policies(market, candidates): candidates against the same random numbers.
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from mos_agents.market.tick import Market, tick
     from mos_agents.market.types import InputError
     from mos_agents.policies import make
+    from mos_agents.registry import register
     from mos_agents.report import summarise
     from mos_agents.rollout import compare_policies, play
     from mos_agents.scenarios import (
@@ -93,6 +97,7 @@ __all__ = [
     "tick",
     "benchmarks",
     "make",
+    "register",
     "explain",
     "compare_policies",
     "play",
@@ -127,6 +132,7 @@ _HOMES = {
     "mos_agents.market.types": ("InputError",),
     "mos_agents.market.equilibrium": ("benchmarks",),
     "mos_agents.policies": ("make",),
+    "mos_agents.registry": ("register",),
     "mos_agents.report": ("summarise",),
     "mos_agents.rollout": ("compare_policies", "play"),
 }

@@ -56,6 +56,9 @@ KNOWS["rollout"].add("analysis")  # a comparison comes with its interval
 KNOWS["training"] |= {"runs", "analysis"}  # its folder is kept as a run's is
 KNOWS["sweeps"] = set(CHAIN[: CHAIN.index("envs")]) | {"scenarios", "runs", "analysis", "training"}
 KNOWS["experiments"] |= {"runs", "analysis", "report", "training"}
+KNOWS["registry"] = {"market"}
+for part in KNOWS.keys() - {"registry", "market"}:
+    KNOWS[part].add("registry")  # names for classes: who reads a name looks it up there
 KNOWS |= {part: (set(KNOWS) | RIM) - {"envs"} for part in RIM}
 KNOWS["lab"].discard("cli")  # what Python users call neither parses nor prints
 
@@ -164,7 +167,8 @@ def away_from_home(path: Path, source: str) -> list[str]:
 
 def undeclared(path: Path, source: str) -> list[str]:
     """Imports of packages that an installation of this project would not bring."""
-    distributions = {"yaml": "pyyaml"}
+    # pydantic brings its core in one exact version, and names it in its documentation.
+    distributions = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
     extras = PROJECT["optional-dependencies"]
     declared = {
         canonicalize_name(Requirement(text).name)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mos_agents import scenarios
+from mos_agents import registry, scenarios
 from mos_agents.actors.clearing_house import ClearingHouse
 from mos_agents.actors.journal import (
     Journal,
@@ -59,6 +59,7 @@ class ShardPlan:
     keep_calls: megabytes of past calls kept for new lives.
     folder: where snapshots and journal go (None: nowhere, and nothing survives the process).
     rewards: whether the driver gets all rewards of all ticks (quantiles over several shards).
+    classes: what the driver's own script has registered, which no other process can import.
     """
 
     run: str
@@ -76,6 +77,7 @@ class ShardPlan:
     recorded: int = 0
     every: int = 1
     rewards: bool = True
+    classes: tuple[registry.Entry, ...] = field(default_factory=registry.of_this_script)
 
     def __post_init__(self) -> None:
         for name, low in (("hosts", 0), ("patience", 1), ("restarts", 0), ("starting", 0.0)):
@@ -115,7 +117,8 @@ class Shard:
         no host."""
         self.plan, self.runtime, self.digest = plan, runtime, TrajectoryHash()
         if made is None:
-            scenario = scenarios.parse(plan.scenario)
+            registry.adopt(plan.classes)
+            scenario = scenarios.parse(plan.scenario, trusted=True)
             made = scenario.market(), scenario.policies()
         self.market, self.policies = made
         self.markets = np.array(plan.markets)

@@ -26,6 +26,7 @@ from mos_agents.cli.options import (
     ScenarioName,
     Seed,
     Ticks,
+    importing,
     only,
 )
 from mos_agents.lab import comparing
@@ -326,6 +327,8 @@ app.command()(exploiting.exploit)
 app.command()(sweeping.sweep)
 
 for _command in app.registered_commands:
+    assert _command.callback is not None
+    _command.callback = importing(_command.callback)
     _command.epilog = epilog(str(_command.name or getattr(_command.callback, "__name__", "")))
 
 

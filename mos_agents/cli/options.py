@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import functools
+import inspect
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mos_agents import registry
 from mos_agents.market.checks import MOST_WHOLE, echo
 from mos_agents.market.types import InputError
 
@@ -53,9 +56,40 @@ Insecure = Annotated[bool, typer.Option(help="Join a cluster that demands no tok
 Report = Annotated[bool, typer.Option(help="Write report.html at the end.")]
 
 
+IMPORTED = "imported"
+Imported = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="Import a module of yours that registers classes; may be given often.",
+    ),
+]
+
+
+def importing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with `--import MODULE`: what those modules register is known to it."""
+    found = inspect.signature(command, eval_str=True)
+    by_name = inspect.Parameter.KEYWORD_ONLY
+    own = inspect.Parameter(IMPORTED, by_name, default=None, annotation=Imported)
+
+    @functools.wraps(command)
+    def called(**given: Any) -> Any:
+        for module in given.pop(IMPORTED) or ():
+            registry.load(module)
+        return command(**given)
+
+    named = [one.replace(kind=by_name) for one in found.parameters.values()]
+    called.__signature__ = found.replace(parameters=[*named, own])  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in (*named, own)}
+    return called
+
+
 def only(typed: typer.Context, allowed: Container[str | None], why: str) -> None:
     """InputError for the first option that was typed and is not among those allowed."""
     for one in typed.command.params:
         source = typed.get_parameter_source(one.name or "")
+        if one.name == IMPORTED:
+            continue
         if source is not None and source.name == "COMMANDLINE" and one.name not in allowed:
             raise InputError(f"{one.opts[0]}: {why}")

@@ -6,7 +6,6 @@ come from streams that carry its participant's name. It never meets the market's
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -16,7 +15,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
-from mos_agents.market.checks import check_size, echo, within_floats
+from mos_agents import registry
+from mos_agents.market.checks import check_size, echo
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
@@ -65,18 +65,15 @@ def observe_reward(
 
 
 P = TypeVar("P", bound=type)
-POLICIES: dict[str, type] = {}
-"""Every policy that a scenario can name."""
+POLICIES: dict[str, type] = registry.table("policy")
+"""Every policy that is registered now, by the name that a scenario gives it."""
 
 
 def register(kind: str) -> Callable[[P], P]:
-    """Enter a policy under the name by which scenarios ask for it."""
+    """Enter a policy of the package's own; others join by `mos_agents.register`."""
 
     def enter(policy: P) -> P:
-        policy.kind = kind  # type: ignore[attr-defined]
-        if hasattr(policy, "__post_init__"):  # which the dataclass asks for each time by its name
-            within_floats(policy)
-        POLICIES[kind] = policy
+        registry.enter("policy", kind, registry.named(policy, kind))
         return policy
 
     return enter
@@ -86,18 +83,18 @@ def make(kind: str, **parameters: Any) -> Policy:
     """A policy by name. Raises InputError, in one line, for an unknown name or parameter."""
     if isinstance(kind, str) and kind not in POLICIES:  # who learns is registered further on
         importlib.import_module("mos_agents.learners")
-    if not isinstance(kind, str) or kind not in POLICIES:
+    cls = registry.find("policy", kind)
+    if cls is None:
         raise InputError(
-            f"kind={echo(kind)} is not a policy{_nearest(kind, POLICIES)}; "
+            f"kind={echo(kind)} is not a policy{registry.unknown(kind, 'policy')}; "
             f"policies are {', '.join(sorted(POLICIES))}"
         )
-    cls = POLICIES[kind]
     known, required = _parameters(cls)
     for name in parameters:
         if name not in known:
             raise InputError(
                 f"{kind}.{str(name)[:60]}={echo(parameters[name])} is not a parameter"
-                f"{_nearest(name, known)}; "
+                f"{registry.did_you_mean(name, known)}; "
                 f"parameters are {', '.join(known) or 'none'}"
             )
     for name in required:
@@ -145,11 +142,6 @@ def to_config(policy: Any) -> dict[str, Any]:
             value = getattr(policy, one.name)
             config[one.name] = to_config(value) if hasattr(value, "act") else value
     return config
-
-
-def _nearest(name: str, known: Any) -> str:
-    found = difflib.get_close_matches(str(name)[:100], list(known), n=1)
-    return f", did you mean {found[0]!r}?" if found else ""
 
 
 # --- checks and readings that policies share ------------------------------------------------------

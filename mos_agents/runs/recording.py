@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mos_agents import __version__
+from mos_agents import __version__, registry
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, State, Step
 from mos_agents.runs.files import (
@@ -369,5 +369,6 @@ def versions() -> dict[str, str]:
     for library in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):
             found[library] = version(library)
+    found |= registry.versions()
     found["platform"] = f"{platform.system()} {platform.machine()}"
     return found

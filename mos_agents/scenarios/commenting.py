@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from mos_agents.policies import POLICIES
+from mos_agents import registry
 from mos_agents.scenarios import files
 from mos_agents.scenarios.docstrings import first_sentence, wrapped
 from mos_agents.scenarios.schema import Scenario
@@ -32,6 +32,8 @@ def _part(model: BaseModel, depth: int, with_texts: bool = True) -> Iterator[str
     texts = {one.name: one.text for one in settings if with_texts} | {"kind": what.sentence}
     for name in type(model).model_fields:
         value = getattr(model, name)
+        if name == "import" and not value:
+            continue
         text = texts.get(name, "")
         if isinstance(value, BaseModel):
             yield from _beside(f"{name}:", text, depth)
@@ -53,7 +55,7 @@ def _policies(value: Any, depth: int) -> Iterator[str]:
         for one in value:
             yield from _item(list(_policies(one, depth)), depth - 1)
         return
-    cls = POLICIES.get(str(value.get("kind")))
+    cls = registry.find("policy", value.get("kind"))
     description, parameters = of_dataclass(cls) if cls is not None else (None, ())
     texts = {one.name: one.text for one in parameters}
     texts["kind"] = description.sentence if description is not None else ""

@@ -12,10 +12,13 @@ from typing import Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from mos_agents import registry
 from mos_agents.market.checks import concise, echo
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import read_regular
+from mos_agents.scenarios import parts
 from mos_agents.scenarios.schema import Scenario
 
 PRESETS = Path(__file__).parent / "presets"
@@ -140,24 +143,42 @@ def _check_characters(text: str) -> None:
         )
 
 
+for _path in PRESETS.glob("*.yaml"):
+    registry.enter("scenario", _path.stem, _path)
+
+
 def presets() -> list[str]:
-    """Names of the scenarios that ship with the package."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    """Names of the scenarios that come with the package, its plugins and registered modules."""
+    return sorted(registry.names("scenario"))
 
 
-def load(name_or_path: str | Path) -> Scenario:
-    """A preset by name, or a scenario file by path."""
+def load(name_or_path: str | Path, imports: Sequence[str] = ()) -> Scenario:
+    """A preset by name, or a scenario file by path.
+
+    Parameters
+    ----------
+    name_or_path
+        The name of a preset, or the path of a YAML file.
+    imports
+        Modules of your own that the scenario may import; see `mos_agents.register`.
+
+    Raises
+    ------
+    InputError
+        In one line: the field, its value, what is allowed, the remedy.
+    """
+    for module in imports:
+        registry.load(module)
     name = str(name_or_path)
-    if name in presets():
-        return read(PRESETS / f"{name}.yaml", name)
+    preset = registry.find("scenario", name)
+    if preset is not None:
+        return read(Path(preset), name)
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or os.path.exists(name):
         return read(path, name)
-    near = difflib.get_close_matches(name[:100], presets(), 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(
         f"scenario {echo(name, 100)} is neither a preset ({', '.join(presets())}) nor a .yaml "
-        f"file{hint}"
+        f"file{registry.did_you_mean(name, presets())}"
     )
 
 
@@ -170,8 +191,11 @@ def read(path: Path, shown: str) -> Scenario:
     return parse(text, shown).beside(Path(os.path.realpath(path)).parent)
 
 
-def parse(text: str, shown: str = "scenario") -> Scenario:
-    """A scenario from YAML text."""
+def parse(text: str, shown: str = "scenario", trusted: bool = False) -> Scenario:
+    """A scenario from YAML text.
+
+    trusted: the text was written by this user's own process, and imports what it names.
+    """
     try:
         data = _yaml(text)
     except InputError as error:
@@ -184,6 +208,9 @@ def parse(text: str, shown: str = "scenario") -> Scenario:
         raise InputError(f"{shown}: {where}{message[:200]}") from None
     except (RecursionError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"{shown}: is not a scenario: {echo(str(error))}") from None
+    if trusted and isinstance(data, dict):
+        for module in data.get("import", ()):
+            registry.load(module)
     return validate(data, shown)
 
 
@@ -191,17 +218,27 @@ def validate(data: Any, shown: str = "scenario") -> Scenario:
     """A scenario from plain data."""
     if not isinstance(data, dict):
         raise InputError(f"{shown}: must be keys and values, such as 'name: my_market'")
+    _import(data, shown)
     try:
-        return Scenario.model_validate(data)
+        return Scenario.model_validate(data).with_modules()
     except ValidationError as error:
         raise InputError(f"{shown}: {concise(explain(error, data))}") from None
     except RecursionError:
         raise InputError(f"{shown}: is nested too deeply") from None
 
 
+def _import(data: dict[Any, Any], shown: str) -> None:
+    """Import the modules that a scenario names, if the user has named them too."""
+    named = data.get("import", ())
+    for module in (named,) if isinstance(named, str) else named:
+        registry.require(module, shown)
+    if isinstance(named, str):
+        data["import"] = (named,)
+
+
 def dump(scenario: Scenario) -> str:
     """The scenario in full, every default written out, as YAML that `load` takes back."""
-    return as_yaml(plain(scenario.model_dump(mode="python")))
+    return as_yaml(plain(scenario.data()))
 
 
 def as_yaml(value: Any) -> str:
@@ -238,7 +275,7 @@ def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") 
     A list's items are addressed by number, or by their `name`. Values are YAML. Raises InputError
     in one line that begins with `option`.
     """
-    data = plain(scenario.model_dump(mode="python"))
+    data = plain(scenario.data())
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path.strip():
@@ -336,7 +373,7 @@ def _has_part(kind: Any, name: str) -> bool:
     """Whether an execution of this kind has a part of this name."""
     return any(
         name in model.model_fields
-        for model in models(Scenario.model_fields["execution"].annotation)
+        for model in field_models(Scenario.model_fields["execution"])
         if model.model_fields["kind"].default == kind
     )
 
@@ -371,11 +408,11 @@ def explain(error: ValidationError, data: Any) -> str:
         if isinstance(problem["loc"][-1], int):
             return f"{where}={echo(problem['input'])}: has too few values"
         return f"{where} is missing"
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
+    if kind in ("union_tag_invalid", "union_tag_not_found", "kind_unknown", "kind_missing"):
         kinds = _kinds(path, model)
         given = problem["input"].get("kind") if isinstance(problem["input"], dict) else None
-        near = difflib.get_close_matches(echo(given), kinds, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        near = difflib.get_close_matches(str(given)[:100], kinds, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else _foreign_hint(path, model)
         shown = f"kind={echo(given)} is not known" if given is not None else "kind is missing"
         return f"{where}: {shown}; kinds are {', '.join(kinds)}{hint}"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
@@ -444,8 +481,8 @@ def _inner(model: type[BaseModel], name: str, value: Any) -> type[BaseModel] | N
     field = model.model_fields.get(name)
     if field is None:
         return model if name.isdigit() else None
-    kind = value.get("kind") if isinstance(value, dict) else None
-    for candidate in models(field.annotation):
+    kind = value.get("kind", _usual_kind(field)) if isinstance(value, dict) else None
+    for candidate in field_models(field):
         default = candidate.model_fields.get("kind")
         if default is None or default.default == kind:
             return candidate
@@ -461,8 +498,30 @@ def models(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
+def field_models(field: FieldInfo) -> list[type[BaseModel]]:
+    """The models of parts that a field may hold, of every kind that is registered."""
+    kinds = _kind_of(field)
+    return models(field.annotation) if kinds is None else list(parts.kinds(kinds.stage).values())
+
+
+def _kind_of(field: FieldInfo) -> parts.KindOf | None:
+    return next((one for one in field.metadata if isinstance(one, parts.KindOf)), None)
+
+
+def _usual_kind(field: FieldInfo) -> str | None:
+    kinds = _kind_of(field)
+    return None if kinds is None else kinds.usual
+
+
+def _foreign_hint(path: Sequence[str], owner: type[BaseModel] | None) -> str:
+    """What to do about an unknown kind of a stage that is open to classes of your own."""
+    field = owner.model_fields.get(path[-1]) if owner and path else None
+    kinds = None if field is None else _kind_of(field)
+    return "" if kinds is None else registry.unknown("", kinds.stage)
+
+
 def _kinds(path: Sequence[str], owner: type[BaseModel] | None) -> list[str]:
     field = owner.model_fields.get(path[-1]) if owner and path else None
     if field is None:
         return []
-    return [m.model_fields["kind"].default for m in models(field.annotation)]
+    return [m.model_fields["kind"].default for m in field_models(field)]

@@ -1,7 +1,7 @@
 """How a stage is written in a scenario file: `kind` and the parameters of its class.
 
 The models are made from the stages' own dataclasses, so that a parameter, its type and its default
-are stated once, in the class. A class of your own joins with one line in `KINDS`.
+are stated once, in the class. A class of your own joins with `mos_agents.register`.
 """
 
 from __future__ import annotations
@@ -9,19 +9,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    create_model,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, create_model, model_validator
+from pydantic.errors import PydanticUserError
+from pydantic_core import PydanticCustomError, core_schema
 
+from mos_agents import registry
 from mos_agents.market import (
     arrivals,
     browsing,
@@ -66,7 +60,7 @@ def _measured(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_measured)]
 Whole = Annotated[int, BeforeValidator(_number)]
 
-KINDS: dict[str, dict[str, type]] = {
+_OWN: dict[str, dict[str, type]] = {
     "quotes": {
         "posted_price": quotes.PostedPrice,
         "two_sided": quotes.TwoSided,
@@ -106,7 +100,17 @@ KINDS: dict[str, dict[str, type]] = {
         "shock": reference.Shock,
         "replay": reference.Replay,
     },
+    "positions": {"ledger": positions.Ledger},
+    "reference": {"fundamentals": reference.Fundamentals},
+    "observations": {"own_and_rivals": observations.Book},
+    "rewards": {"weighted_metrics": rewards.Objective},
 }
+"""The stages that come with the package, by the key of a scenario file and their kind."""
+
+STAGES = tuple(_OWN)
+for _stage, _classes in _OWN.items():
+    for _kind, _class in _classes.items():
+        registry.enter(_stage, _kind, _class)
 
 
 class Part(BaseModel):
@@ -145,7 +149,7 @@ def _plain(hint: Any) -> Any:
     if hint is stages.Demand:
         return Demand
     if hint is reference.Process:
-        return ProcessPart
+        return Process
     origin, args = get_origin(hint), get_args(hint)
     if origin is tuple:
         return tuple[tuple(a if a is Ellipsis else _plain(a) for a in args)]  # type: ignore[misc]
@@ -156,21 +160,18 @@ def _plain(hint: Any) -> Any:
     return hint
 
 
-def part_model(stage: type, kind: str | None) -> type[Part]:
+def part_model(stage: type, kind: str) -> type[Part]:
     """The pydantic model of a stage's dataclass."""
     hints = get_type_hints(stage)
-    fields: dict[str, Any] = {}
-    if kind is not None:
-        fields["kind"] = (Literal[kind], kind)
+    fields: dict[str, Any] = {"kind": (Literal[kind], kind)}
     for one in dataclasses.fields(stage):
+        if not one.init:
+            continue
         hint = _plain(hints[one.name])
         if one.default is not dataclasses.MISSING:
-            fields[one.name] = (hint, one.default)
+            fields[one.name] = (hint, _written(one.default))
         elif one.default_factory is not dataclasses.MISSING:
-            made = one.default_factory()
-            if hint is ProcessPart:
-                made = MODELS["process"]["constant"]()
-            fields[one.name] = (hint, made)
+            fields[one.name] = (hint, _written(one.default_factory()))
         else:
             fields[one.name] = (hint, ...)
     model: type[Part] = create_model(stage.__name__, __base__=Part, __doc__=stage.__doc__, **fields)
@@ -203,32 +204,88 @@ class ReplayFile(SeriesFile, Part):
         return reference.Replay(path, self.hold, self.sigma_rows)
 
 
-def one_of(name: str) -> Any:
-    """A union of the kinds of a stage, told apart by `kind`."""
-    found = {
-        kind: ReplayFile if kind == "replay" else part_model(stage, kind)
-        for kind, stage in KINDS[name].items()
-    }
-    MODELS[name] = found
-    if len(found) == 1:
-        return next(iter(found.values()))
-    tagged = tuple(Annotated[model, Tag(kind)] for kind, model in found.items())
-    return Annotated[
-        Union[tagged],  # noqa: UP007
-        Discriminator(lambda v: v.get("kind") if isinstance(v, dict) else getattr(v, "kind", None)),
-    ]
+_models: dict[type, type[Part]] = {}
 
 
-MODELS: dict[str, dict[str, type[Part]]] = {}
-Demand = one_of("demand")
-ProcessPart = one_of("process")
-Quotes = one_of("quotes")
-Schedule = one_of("schedule")
-Arrivals = one_of("arrivals")
-Execution = one_of("execution")
-Positions = part_model(positions.Ledger, None)
-Reference = part_model(reference.Fundamentals, None)
-Observations = part_model(observations.Book, None)
-Rewards = part_model(rewards.Objective, None)
+def model_of(stage: str, kind: str) -> type[Part]:
+    """The pydantic model of a kind of stage. Raises InputError where its class has a parameter that
+    no scenario file can hold."""
+    cls = registry.find(stage, kind)
+    if cls is reference.Replay:
+        return ReplayFile
+    if cls not in _models:
+        try:
+            _models[cls] = part_model(cls, kind)
+        except (PydanticUserError, NameError, TypeError) as error:
+            raise InputError(
+                f"{stage} {kind!r}: {cls.__name__} has a parameter whose type a scenario file "
+                "cannot hold; take float, int, bool, str, tuples or mappings of them, a demand "
+                f"model or a process ({' '.join(str(error).split())[:120]})"
+            ) from None
+    return _models[cls]
 
-__all__ = ["KINDS", "MODELS", "Field", "Number", "Part", "Whole", "one_of", "part_model"]
+
+def kinds(stage: str) -> dict[str, type[Part]]:
+    """The models of all kinds of a stage, by kind."""
+    return {kind: model_of(stage, kind) for kind in registry.names(stage)}
+
+
+def _written(value: Any) -> Any:
+    """A default as a scenario file has it: a stage becomes its part."""
+    for stage in STAGES:
+        for kind, cls in registry.table(stage).items():
+            if type(value) is cls:
+                given = {one.name: getattr(value, one.name) for one in dataclasses.fields(cls)}
+                return model_of(stage, kind)(**{n: _written(v) for n, v in given.items()})
+    return value
+
+
+@dataclasses.dataclass(frozen=True)
+class KindOf:
+    """A field of a scenario that holds a stage of some kind: `kind` tells which class it is.
+
+    The kinds are looked up when a value is read, so that those registered later are known too.
+    """
+
+    stage: str
+    usual: str | None = None
+    """The kind of a mapping that names none; None where it must."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def read(self, value: Any) -> Part:
+        """The part from its mapping; errors name the fields inside it."""
+        if isinstance(value, Part):
+            return value
+        if not isinstance(value, dict):
+            raise PydanticCustomError("model_type", "must be a mapping")
+        kind = value.get("kind", self.usual)
+        if kind is None:
+            raise PydanticCustomError("kind_missing", "kind is missing")
+        if registry.find(self.stage, kind) is None:
+            raise PydanticCustomError("kind_unknown", "kind is not known")
+        return model_of(self.stage, kind).model_validate(value)
+
+
+Demand = Annotated[Any, KindOf("demand")]
+Process = Annotated[Any, KindOf("process")]
+Quotes = Annotated[Any, KindOf("quotes")]
+Schedule = Annotated[Any, KindOf("schedule")]
+Arrivals = Annotated[Any, KindOf("arrivals")]
+Execution = Annotated[Any, KindOf("execution")]
+Positions = Annotated[Any, KindOf("positions", "ledger")]
+Reference = Annotated[Any, KindOf("reference", "fundamentals")]
+Observations = Annotated[Any, KindOf("observations", "own_and_rivals")]
+Rewards = Annotated[Any, KindOf("rewards", "weighted_metrics")]
+
+__all__ = [
+    "STAGES",
+    "KindOf",
+    "Number",
+    "Part",
+    "Whole",
+    "kinds",
+    "model_of",
+    "part_model",
+]

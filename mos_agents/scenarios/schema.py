@@ -12,11 +12,12 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    create_model,
     field_validator,
     model_validator,
 )
 
-from mos_agents.market import reference as processes
+from mos_agents import registry
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import naming
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
@@ -176,11 +177,23 @@ class Same(Strict):
         return Catalogue(*(np.full(layout.L, value) for value in values))
 
 
+DRIVEN: tuple[tables.Part, ...] = ("price", "cost", "demand")
+"""What a recorded series can drive."""
+
+
 class Read(NamedTuple):
     """What a market was made from: its catalogue's file and its recorded series."""
 
     catalogue: CatalogueTable | None
     series: dict[tables.Part, Series]
+
+
+def _unpickled(data: dict[str, Any], classes: tuple[registry.Entry, ...]) -> Scenario:
+    """A scenario that another process of the same user has sent: its modules are taken as named."""
+    registry.adopt(classes)
+    for module in data.get("import", ()):
+        registry.load(module)
+    return Scenario.model_validate(data)
 
 
 def driven(layout: Layout, part: tables.Part) -> Sequence[str]:
@@ -195,9 +208,21 @@ def driven(layout: Layout, part: tables.Part) -> Sequence[str]:
     ]
 
 
-class Scenario(Strict):
+def _usual(stage: str, kind: str) -> Callable[[], Any]:
+    """What makes the part of a scenario that does not name it."""
+    return lambda: parts.model_of(stage, kind)()
+
+
+# `import` is no name for a field in a class's body.
+_FIELDS: dict[str, Any] = {"import": (tuple[str, ...], Field(default=(), max_length=20))}
+_Importing = create_model("_Importing", __base__=Strict, **_FIELDS)
+
+
+class Scenario(_Importing):  # type: ignore[valid-type,misc]
     """A market, its participants and how long they play. See `mos show retail` for an example.
 
+    import: modules of your own whose classes or policies are named here; they are imported only if
+        the user names them too, with --import.
     name: name of the scenario, which run folders begin with.
     description: what it is about, in a few sentences; the report shows it.
     ticks: ticks that are played, >= 1.
@@ -226,20 +251,16 @@ class Scenario(Strict):
     participants: list[Participants] = Field(min_length=1, max_length=10_000)
     instruments: Annotated[Whole, Field(ge=1, le=MOST_LISTINGS)] | list[Name] | None = None
     catalogue: Annotated[Drawn | Same | CatalogueFile, Field(discriminator="kind")] = Drawn()
-    quotes: parts.Quotes = Field(default_factory=lambda: parts.MODELS["quotes"]["posted_price"]())
-    schedule: parts.Schedule = Field(
-        default_factory=lambda: parts.MODELS["schedule"]["simultaneous"]()
-    )
-    arrivals: parts.Arrivals = Field(
-        default_factory=lambda: parts.MODELS["arrivals"]["fixed_mass"]()
-    )
+    quotes: parts.Quotes = Field(default_factory=_usual("quotes", "posted_price"))
+    schedule: parts.Schedule = Field(default_factory=_usual("schedule", "simultaneous"))
+    arrivals: parts.Arrivals = Field(default_factory=_usual("arrivals", "fixed_mass"))
     execution: parts.Execution
-    positions: parts.Positions = Field(default_factory=parts.Positions)  # type: ignore[valid-type]
-    reference: parts.Reference = Field(default_factory=parts.Reference)  # type: ignore[valid-type]
-    observations: parts.Observations = Field(  # type: ignore[valid-type]
-        default_factory=parts.Observations
+    positions: parts.Positions = Field(default_factory=_usual("positions", "ledger"))
+    reference: parts.Reference = Field(default_factory=_usual("reference", "fundamentals"))
+    observations: parts.Observations = Field(
+        default_factory=_usual("observations", "own_and_rivals")
     )
-    rewards: parts.Rewards = Field(default_factory=parts.Rewards)  # type: ignore[valid-type]
+    rewards: parts.Rewards = Field(default_factory=_usual("rewards", "weighted_metrics"))
 
     def __repr__(self) -> str:
         return (
@@ -258,7 +279,54 @@ class Scenario(Strict):
     def __reduce__(self) -> tuple[Any, ...]:
         # As its values: the models of its parts are made when the package is imported, and would
         # have to travel along.
-        return Scenario.model_validate, (self.model_dump(mode="python"),)
+        return _unpickled, (self.data(), registry.of_this_script())
+
+    def data(self) -> dict[str, Any]:
+        """The scenario as plain keys and values, as its file has them."""
+        data: dict[str, Any] = self.model_dump(mode="python")
+        if not data["import"]:
+            del data["import"]
+        return data
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that the file imports: what stands behind `import:`."""
+        return tuple(getattr(self, "import"))
+
+    def with_modules(self) -> Scenario:
+        """The scenario with every module named whose classes or policies it uses."""
+        wanted = dict.fromkeys([*self.modules, *sorted(self._foreign())])
+        same = len(wanted) == len(self.modules)
+        return self if same else self.model_copy(update={"import": tuple(wanted)})
+
+    def _foreign(self) -> set[str]:
+        """The modules that registered what is used here, the package's own aside."""
+        found: set[str] = set()
+
+        def note(stage: str, kind: Any) -> None:
+            entry = registry.entry(stage, str(kind))
+            if entry is not None and entry.module not in ("mos_agents", "__main__"):
+                found.add(entry.module)
+
+        def walk_policy(config: Any) -> None:
+            for value in config.values() if isinstance(config, dict) else config:
+                if isinstance(value, dict | list):
+                    walk_policy(value)
+            if isinstance(config, dict) and "kind" in config:
+                note("policy", config["kind"])
+
+        def walk(part: BaseModel) -> None:
+            for name, field in type(part).model_fields.items():
+                value = getattr(part, name)
+                if isinstance(value, parts.Part):
+                    stage = next(m.stage for m in field.metadata if isinstance(m, parts.KindOf))
+                    note(stage, value.kind)  # type: ignore[attr-defined]
+                    walk(value)
+
+        walk(self)
+        for group in self.participants:
+            walk_policy(group.policy)
+        return found
 
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:
@@ -320,28 +388,32 @@ class Scenario(Strict):
             quotes=self.quotes.build(),
             schedule=self.schedule.build(),
             arrivals=self.arrivals.build(),
-            positions=self.positions.build(),  # type: ignore[attr-defined]
+            positions=self.positions.build(),
             reference=moves,
-            observations=self.observations.build(),  # type: ignore[attr-defined]
-            rewards=self.rewards.build(),  # type: ignore[attr-defined]
+            observations=self.observations.build(),
+            rewards=self.rewards.build(),
             dt=self.dt,
             horizon=self.ticks,
             name=self.name,
         )
         return market, Read(table, series)
 
-    def _moves(self, layout: Layout) -> tuple[processes.Fundamentals, dict[tables.Part, Series]]:
+    def _moves(self, layout: Layout) -> tuple[Any, dict[tables.Part, Series]]:
         """The processes of prices, costs and demand, with recorded ones read for this layout."""
         made: dict[str, Any] = {}
         read: dict[tables.Part, Series] = {}
-        for part in type(self.reference).model_fields:  # type: ignore[attr-defined]
+        for part in type(self.reference).model_fields.keys() - {"kind"}:
             process = getattr(self.reference, part)
             if isinstance(process, parts.ReplayFile):
+                if part not in DRIVEN:
+                    raise InputError(
+                        f"{part}: a series is read for {', '.join(DRIVEN)} only; take another kind"
+                    )
                 read[part] = read_series(process, part, driven(layout, part))
                 made[part] = process.replay(read[part].values)
             else:
                 made[part] = parts.built(process)
-        return processes.Fundamentals(**made), read
+        return self.reference.stage_class()(**made), read
 
     def _quality_is_read(self, execution: Any) -> None:
         """InputError for a quality that is told and that no demand model of this market reads."""
@@ -413,7 +485,7 @@ class Scenario(Strict):
     def inputs(self) -> dict[str, str]:
         """SHA-256 of every file that the scenario is read from, by its path."""
         paths = [self.catalogue.path] if isinstance(self.catalogue, CatalogueFile) else []
-        processes = (getattr(self.reference, part) for part in ("price", "cost", "demand"))
+        processes = (getattr(self.reference, part, None) for part in DRIVEN)
         paths += [p.path for p in processes if isinstance(p, parts.ReplayFile)]
 
         def noted(path: str) -> str:
@@ -437,12 +509,12 @@ class Scenario(Strict):
                 update={"path": moved(self.catalogue.path)}
             )
         processes = {}
-        for part in ("price", "cost", "demand"):
-            process = getattr(self.reference, part)
+        for part in DRIVEN:
+            process = getattr(self.reference, part, None)
             if isinstance(process, parts.ReplayFile):
                 processes[part] = process.model_copy(update={"path": moved(process.path)})
         if processes:
-            changes["reference"] = self.reference.model_copy(update=processes)  # type: ignore[attr-defined]
+            changes["reference"] = self.reference.model_copy(update=processes)
         made = self.model_copy(update=changes) if changes else self
         return made._with_policies(lambda config: with_paths(config, moved))
 

@@ -52,7 +52,7 @@ def settings() -> dict[str, tuple[tuple[str, Parameter, type[BaseModel]], ...]]:
         for one in of_model(model)[1]:
             path = prefix + one.name
             found.setdefault(path, []).append((kind_of(model), one, model))
-            for inner in files.models(model.model_fields[one.name].annotation):
+            for inner in files.field_models(model.model_fields[one.name]):
                 walk(inner, f"{path}.")
 
     walk(Scenario, "")
@@ -81,7 +81,7 @@ def setting_topics() -> Iterator[Topic]:
 def parts_of(path: str) -> list[type[BaseModel]]:
     """The models of the kinds that a path may hold; none where it holds a value."""
     _, one, model = settings()[path][0]
-    return files.models(model.model_fields[one.name].annotation)
+    return files.field_models(model.model_fields[one.name])
 
 
 def _facts(path: str, inner: list[type[BaseModel]]) -> Iterator[tuple[str, str]]:

@@ -12,16 +12,15 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from mos_agents import learners
+from mos_agents import learners, registry
 from mos_agents.market.metrics import MEANINGS
 from mos_agents.market.observations import ObservationField
 from mos_agents.market.quotes import REASONS
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
-from mos_agents.policies import POLICIES
 from mos_agents.scenarios import files, parts
 from mos_agents.scenarios.docstrings import of_module
-from mos_agents.scenarios.setting_topics import setting_topics
+from mos_agents.scenarios.setting_topics import setting_topics, settings
 from mos_agents.scenarios.topics import (
     REQUIRED,
     Topic,
@@ -32,7 +31,7 @@ from mos_agents.scenarios.topics import (
 )
 
 KINDS = {
-    "preset": "scenarios that ship with the package",
+    "preset": "scenarios that have a name: the package's own, and those of plugins",
     "policy": "what a participant plays",
     "learner": "policies that update themselves from their own rewards",
     "demand": "how customers choose among offers",
@@ -40,10 +39,14 @@ KINDS = {
     "schedule": "who may change a quote at which tick",
     "arrivals": "who comes to the market",
     "execution": "how arrivals become trades",
+    "positions": "the books: stock, limits, orders, costs and fees",
+    "reference": "what moves by itself: prices, costs and outside demand together",
     "process": "how a mid price, a cost or outside demand moves by itself",
+    "observations": "what each participant sees before it acts",
+    "rewards": "what each participant is after",
     "setting": "keys of a scenario file, by their path, as --set takes them",
     "metric": "what a tick came to for a participant; rewards are weighted sums of metrics",
-    "observation": "what a participant sees before it acts",
+    "observation": "a number that a participant sees before it acts",
     "refusal": "why a quote is refused",
 }
 """Kinds of topic, in the order in which they are listed, and what they are."""
@@ -87,9 +90,15 @@ SHOWN: dict[str, dict[str, Any]] = {
 """Parameters worth showing in an example, where the defaults are not."""
 
 
-@functools.cache
 def topics() -> dict[tuple[str, str], Topic]:
     """Every topic, by kind and name, in the order of KINDS."""
+    registry.load_plugins()
+    return _topics(registry.version())
+
+
+@functools.lru_cache(maxsize=1)
+def _topics(version: int) -> dict[tuple[str, str], Topic]:
+    settings.cache_clear()
     found = [
         *_presets(),
         *_policies(),
@@ -120,9 +129,10 @@ def _presets() -> Iterator[Topic]:
 
 
 def _policies() -> Iterator[Topic]:
-    for kind, cls in sorted(POLICIES.items()):
+    for kind, cls in sorted(registry.names("policy").items()):
         description, parameters = of_dataclass(cls)
-        learns = kind in learners.LEARNERS
+        entry = registry.entry("policy", kind)
+        learns = kind in learners.LEARNERS or (entry is not None and entry.kind == "learner")
         paragraphs = description.paragraphs
         if learns:  # the module of a learner tells its algorithm, and the paper
             paragraphs = (paragraphs[0], *of_module(cls), *paragraphs[1:])
@@ -143,9 +153,9 @@ def _policies() -> Iterator[Topic]:
 
 
 def _stages() -> Iterator[Topic]:
-    for stage, kinds in parts.KINDS.items():
-        for kind in kinds:
-            description, parameters = of_model(parts.MODELS[stage][kind])
+    for stage in parts.STAGES:
+        for kind, model in parts.kinds(stage).items():
+            description, parameters = of_model(model)
             shown = {"kind": kind, **REQUIRED.get(kind, example_values(parameters))}
             yield Topic(
                 stage,

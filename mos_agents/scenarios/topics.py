@@ -80,14 +80,9 @@ def of_model(model: type[BaseModel]) -> tuple[Described, tuple[Parameter, ...]]:
         field = model.model_fields[name]
         default = field.get_default(call_default_factory=True)
         value = dataclasses.MISSING if field.is_required() else default
-        found.append(
-            Parameter(
-                name,
-                describe_type(field.annotation),
-                _default(value),
-                description.parameters.get(name, ""),
-            )
-        )
+        a_stage = any(isinstance(one, parts.KindOf) for one in field.metadata)
+        hint = "a kind and its settings" if a_stage else describe_type(field.annotation)
+        found.append(Parameter(name, hint, _default(value), description.parameters.get(name, "")))
     return description, tuple(found)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mos_agents import learners
-from mos_agents.market import demand, observations, positions, reference, rewards
+from mos_agents import learners, registry
+from mos_agents.market import demand
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, make
 from mos_agents.scenarios import parts, schema
@@ -20,12 +20,7 @@ from mos_agents.scenarios.docstrings import described, first_sentence, of_module
 assert learners.LEARNERS  # they register themselves among the policies
 
 STAGES: dict[str, type] = {
-    f"{stage}: {kind}": cls for stage, kinds in parts.KINDS.items() for kind, cls in kinds.items()
-} | {
-    "positions": positions.Ledger,
-    "reference": reference.Fundamentals,
-    "observations": observations.Book,
-    "rewards": rewards.Objective,
+    f"{stage}: {kind}": cls for stage in parts.STAGES for kind, cls in registry.table(stage).items()
 }
 CLASSES = STAGES | {f"policy: {kind}": cls for kind, cls in sorted(POLICIES.items())}
 MODELS = (

@@ -12,7 +12,7 @@ import pytest
 from mos_agents import scenarios
 from mos_agents.market.types import InputError
 from mos_agents.rollout import play
-from mos_agents.scenarios.parts import KINDS
+from mos_agents.scenarios import parts
 from tests.market.worlds import bits
 
 TICKS = 40
@@ -181,7 +181,7 @@ def test_each_other_kind_of_each_part_is_heeded_or_refused(preset, place):
     if path[-1] not in (data[path[0]] if len(path) > 1 else data):
         pytest.skip("no demand model here")
     before, idle = signature(data), []
-    for kind in KINDS[place.split()[0]]:
+    for kind in parts.kinds(place.split()[0]):
         try:
             if signature(put(data, path, {"kind": kind})) == before:
                 idle.append(kind)

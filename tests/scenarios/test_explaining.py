@@ -56,9 +56,9 @@ def test_every_policy_and_learner_is_a_topic() -> None:
     assert {name for name, kind in kinds.items() if kind == "learner"} == set(LEARNERS)
 
 
-@pytest.mark.parametrize("stage", parts.KINDS)
+@pytest.mark.parametrize("stage", parts.STAGES)
 def test_every_kind_of_every_stage_is_a_topic(stage: str) -> None:
-    assert {name for kind, name in topics() if kind == stage} == set(parts.KINDS[stage])
+    assert {name for kind, name in topics() if kind == stage} == set(parts.kinds(stage))
 
 
 def test_every_metric_preset_and_reason_is_a_topic() -> None:

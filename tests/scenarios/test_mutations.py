@@ -22,15 +22,12 @@ import numpy as np
 import pytest
 import yaml
 
-from mos_agents import learners, scenarios  # noqa: F401 (whose policies join the others)
+from mos_agents import learners, registry, scenarios  # noqa: F401 (learners join the others)
 from mos_agents.market.catalogue import Catalogue
-from mos_agents.market.observations import Book
-from mos_agents.market.positions import Ledger
-from mos_agents.market.rewards import Objective
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
 from mos_agents.policies.base import POLICIES
-from mos_agents.scenarios.parts import KINDS
+from mos_agents.scenarios.parts import STAGES as NAMED
 from tests.commands import refused
 
 PRESETS = scenarios.presets()
@@ -349,7 +346,7 @@ def numbers_of(classes: list[type]) -> list[tuple[type, str]]:
     return [(one, field.name) for one in classes for field in fields(one) if field.init]
 
 
-STAGES = [one for kinds in KINDS.values() for one in kinds.values()] + [Ledger, Book, Objective]
+STAGES = [one for stage in NAMED for one in registry.table(stage).values()]
 
 
 @pytest.mark.parametrize(("stage", "name"), numbers_of(STAGES), ids=lambda one: str(one)[-40:])

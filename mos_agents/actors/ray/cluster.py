@@ -24,6 +24,7 @@ from ray._private import ray_constants
 from ray._private.utils import read_ray_address
 from ray.exceptions import AuthenticationError, RayError
 
+from mos_agents import registry
 from mos_agents.actors.messages import told
 from mos_agents.market.types import InputError
 
@@ -56,7 +57,8 @@ def cluster(
     An existing cluster must demand a token (RAY_AUTH_MODE=token), unless `insecure`.
     """
     former = {
-        name: os.environ.get(name) for name in (*QUIET, NICENESS, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+        name: os.environ.get(name)
+        for name in (*QUIET, NICENESS, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "PYTHONPATH")
     }
     os.environ |= QUIET
     try:
@@ -66,9 +68,9 @@ def cluster(
             _look_at_environment()
         else:
             _checked(address, insecure)
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = _modules(address)
         if address is None:
-            options = {"include_dashboard": False, "num_cpus": cpus or own_cores()}
+            options |= {"include_dashboard": False, "num_cpus": cpus or own_cores()}
         asked = signal.getsignal(signal.SIGTERM)
         try:
             with _on_loopback() if address is None else contextlib.nullcontext():
@@ -94,6 +96,20 @@ def cluster(
             else:
                 os.environ[name] = value
         _look_at_environment()
+
+
+def _modules(address: str | None) -> dict[str, Any]:
+    """How workers find the modules of the user's own that are not installed: a cluster of one's own
+    by their folders; of another, every node is sent their files."""
+    places = registry.not_installed()
+    if not places:
+        return {}
+    if address is not None:
+        return {"runtime_env": {"py_modules": [str(place) for place in places]}}
+    folders = dict.fromkeys(str(place.parent) for place in places)
+    former = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([*folders, *([former] if former else [])])
+    return {}
 
 
 @contextlib.contextmanager
