@@ -71,7 +71,7 @@ def test_a_run_of_actors_has_the_hash_of_the_local_run(
 ) -> None:
     short = ["run", preset, "--ticks", "20", "--markets", "5", "--no-report"]
     local = hash_of(capsys, *short)
-    for layout in (["--shards", "1"], ["--shards", "5", "--hosts", "1"], ["--hosts", "2"]):
+    for layout in (["--shards", "1"], ["--shards", "5", "--workers", "1"], ["--workers", "2"]):
         assert hash_of(capsys, *short, "--backend", "actors", *layout) == local
 
 
@@ -153,7 +153,7 @@ ERRORS = [
     (["run", "retail", "--shards", "2"], "add --backend ray"),
     (["run", "retail", "--backend", "actors", "--shards", "2"], "raise --markets"),
     (["run", "retail", "--backend", "actors", "--shards", "0"], "shards=0"),
-    (["run", "retail", "--backend", "actors", "--hosts", "-1"], "hosts=-1"),
+    (["run", "retail", "--backend", "actors", "--workers", "-1"], "workers=-1"),
     (["run", "retail", "--backend", "actors", "--spread"], "--spread is for the nodes"),
     (["run", "retail", "--spread"], "--spread is for actors: add --backend ray"),
     (["run", "retail", "--backend", "ray", "--deadline", "0"], "deadline=0.0"),

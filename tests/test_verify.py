@@ -91,7 +91,7 @@ def by_actors(root: Path, scenario: Scenario, draw: random.Random, backend: str 
     how = Acting(
         backend,
         shards=draw.randint(1, scenario.markets),
-        hosts=draw.randint(0, 2),
+        workers=draw.randint(0, 2),
         checkpoint_every=draw.choice([3, 5, 500]),
         audit=draw.random() < 0.5,
     )

@@ -127,7 +127,7 @@ class Side(NamedTuple):
 
 
 def ours(plan: ShardPlan) -> Side:
-    before, begin = workers("_HostActor"), time.perf_counter()
+    before, begin = workers("_WorkerActor"), time.perf_counter()
     shards = RayShards()
     handle = shards.begin(plan)
     shards.result(shards.ask(handle, "start"))
@@ -141,7 +141,7 @@ def ours(plan: ShardPlan) -> Side:
         shards.kill(handle)
 
     advance(3)
-    return Side(advance, end, startup, own_memory(workers("_HostActor") - before))
+    return Side(advance, end, startup, own_memory(workers("_WorkerActor") - before))
 
 
 def bare(plan: ShardPlan, by_channel: bool) -> Side:

@@ -43,7 +43,7 @@ GOAL = 1.0
 
 WHO = {
     "ray::_ShardActor": "clearing house",
-    "ray::_HostActor": "participant",
+    "ray::_WorkerActor": "participant",
     "gcs_server": "Ray: table",
     "raylet": "Ray: node",
 }

@@ -31,8 +31,8 @@ class ClearingHouse:
     """One shard of markets.
 
     present: who takes part; those withdrawn for good have no quotes any more.
-    counts: per participant, how many of its decisions (one a market and tick) were absent, by the
-    reasons in ABSENT, "not finite", or "refused" by the market.
+    counts: per participant, how many of its decisions (one a market and tick) were missing, by the
+    reasons in MISSING, "not finite", or "refused" by the market.
     """
 
     def __init__(self, run: str, market: Market, seed: int, markets: IntArray) -> None:
@@ -52,14 +52,14 @@ class ClearingHouse:
         """The tick to be cleared next."""
         return self.state.tick
 
-    def calls(self, incarnations: Mapping[str, int]) -> list[Call]:
+    def calls(self, generations: Mapping[str, int]) -> list[Call]:
         """What each participant still present is asked at this tick: its own observation only."""
         return [
             Call(
                 self.run,
                 self.tick,
                 spec.name,
-                incarnations[spec.name],
+                generations[spec.name],
                 np.ascontiguousarray(spec.own(self.observation)),
                 np.ascontiguousarray(self.reward[:, n]),
             )
@@ -73,27 +73,27 @@ class ClearingHouse:
             self._arrived = drawn_ahead(self.market, self.state, self.streams.at(self.tick))
 
     def stacked(self, replies: Mapping[str, Reply | str]) -> tuple[Array, dict[str, str]]:
-        """[B, L, A] actions in roster order, whoever answered first; and whose are absent, and why.
+        """[B, L, A] actions in roster order, and whose are missing, and why.
 
-        replies: by name, or one of ABSENT in the place of a reply. An absent action is NaN.
+        replies: by name, or one of MISSING in the place of a reply. A missing action is NaN.
         """
         batch = len(self.reward)
         shape = (batch, self.market.layout.L, len(self.market.quotes.features))
-        actions, absent = np.full(shape, np.nan), {}
+        actions, missing = np.full(shape, np.nan), {}
         for spec in self.market.specs:
             if spec.name in self.withdrawn:
                 continue
             reply = replies[spec.name]
             if isinstance(reply, str):
-                absent[spec.name] = reply
+                missing[spec.name] = reply
                 continue
             try:
                 actions[:, spec.listings] = spec.checked(reply.action, batch)
             except QuoteRefused:
-                absent[spec.name] = "failed"
-        return actions, absent
+                missing[spec.name] = "failed"
+        return actions, missing
 
-    def clear(self, at: int, actions: Array, absent: Mapping[str, str]) -> Step:
+    def clear(self, at: int, actions: Array, missing: Mapping[str, str]) -> Step:
         """Clear tick `at` with everybody's actions; the market moves on."""
         if at != self.tick:
             raise MessageError(f"tick {at} cannot be cleared, the market is at {self.tick}")
@@ -103,8 +103,8 @@ class ClearingHouse:
         found = step.info.refused
         refused, nonsense = (found > 0).sum(axis=0), (found == NOT_FINITE).sum(axis=0)
         for n, name in enumerate(self.market.layout.participants):
-            if name in absent:
-                self.counts[name][absent[name]] += len(actions)
+            if name in missing:
+                self.counts[name][missing[name]] += len(actions)
             elif refused[n] and name not in self.withdrawn:
                 if nonsense[n]:  # no rule of the market refused that, but a policy failed
                     self.counts[name]["not finite"] += int(nonsense[n])

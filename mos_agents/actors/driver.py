@@ -209,7 +209,7 @@ class Driver:
     def _bring_up(self, s: int) -> None:
         self._handles[s] = self.shards.begin(self._plans[s])
         self.shards.result(self.shards.ask(self._handles[s], "start"))
-        self._take(s, self.shards.result(self.shards.ask(self._handles[s], "caught_up")))
+        self._take(s, self.shards.result(self.shards.ask(self._handles[s], "recovered")))
         if self._reached[s] < self._next:
             raise InputError(
                 f"shard {s}: its journal ends at tick {self._reached[s]:,}, before the recorded "

@@ -24,7 +24,7 @@ from mos_agents.policies.base import Policy
 from mos_agents.policies.guard import check_on_fault
 
 BEGIN_SECONDS = 10.0
-"""Seconds after which a host that does not begin another episode gives way to a new one."""
+"""Seconds after which a worker that does not begin another episode gives way to a new one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class EnvServerConfig:
     """What a server plays: a market, the policies of its hosted participants, and market numbers.
 
     deadline: seconds that a tick waits for those inside (None: for ever).
-    hosts: how many actors hold them (0: one each).
+    workers: how many actors hold them (0: one each).
     on_fault: what a fault of a policy does, as in `rollout.play`. Who is late, or whose process is
     gone, loses the decision in any case.
     """
@@ -41,7 +41,7 @@ class EnvServerConfig:
     policies: Mapping[str, Policy]
     markets: tuple[int, ...]
     deadline: float | None = None
-    hosts: int = 0
+    workers: int = 0
     on_fault: str = "hold"
 
     def __post_init__(self) -> None:
@@ -50,24 +50,30 @@ class EnvServerConfig:
 
     def plan(self, run: str, seed: int) -> ShardPlan:
         return ShardPlan(
-            run, "", seed, self.markets, hosts=self.hosts, deadline=self.deadline, keep_calls=16.0
+            run,
+            "",
+            seed,
+            self.markets,
+            workers=self.workers,
+            deadline=self.deadline,
+            keep_calls=16.0,
         )
 
 
 class EnvServer:
-    """The clearing house of an environment, and the hosts of its hosted participants."""
+    """The clearing house of an environment, and the workers of its hosted participants."""
 
     def __init__(self, config: EnvServerConfig, runtime: Runtime) -> None:
-        self.config, self._hosts = config, PersistentRuntime(runtime)
+        self.config, self._workers = config, PersistentRuntime(runtime)
         self._episodes = 0
         self._shard: EpisodeShard | None = None
 
     def begin(self, seed: int) -> tuple[Any, Array]:
         """Begin an episode: the state, and [B, sum of D_n] what everybody sees before tick 0."""
         self._episodes += 1  # a reply that is still under way from the last one is told apart
-        self._shard = EpisodeShard(self.config, f"episode {self._episodes}", seed, self._hosts)
+        self._shard = EpisodeShard(self.config, f"episode {self._episodes}", seed, self._workers)
         self._shard.start()
-        return self._shard.house.state, self._shard.house.observation
+        return self._shard.clearing_house.state, self._shard.clearing_house.observation
 
     def advance(self, actions: Array) -> Step | Fault:
         """Clear a tick with the actions [B, L, A] of those outside; the other rows are not read.
@@ -81,9 +87,9 @@ class EnvServer:
         return list(self._begun().faults.values())
 
     def close(self) -> None:
-        """End the hosts."""
+        """End the workers."""
         self._shard = None
-        self._hosts.close()
+        self._workers.close()
 
     def _begun(self) -> EpisodeShard:
         if self._shard is None:
@@ -103,8 +109,10 @@ class EpisodeShard(Shard):
 
     def step(self, actions: Array) -> Step | Fault:
         """One tick with the actions of those outside."""
-        house = self.house
-        calls = [c for c in house.calls(self._incarnation) if c.participant in self.policies]
+        clearing_house = self.clearing_house
+        calls = [
+            c for c in clearing_house.calls(self._generations) if c.participant in self.policies
+        ]
         self._past.append(calls)
         replies = self._replies(calls)
         ended = self._tell_apart(replies)
@@ -112,18 +120,18 @@ class EpisodeShard(Shard):
             return ended
         for spec in self._outside:
             own = actions[:, spec.listings]
-            replies[spec.name] = Reply(self.plan.run, house.tick, spec.name, 0, own)
-        everybody, absent = house.stacked(replies)
+            replies[spec.name] = Reply(self.plan.run, clearing_house.tick, spec.name, 0, own)
+        everybody, missing = clearing_house.stacked(replies)
         if self._gone.any():
             everybody[self._gone[:, self.market.layout.seller]] = np.nan
-            house.state = without_quotes(self.market, house.state, self._gone)
-        step = house.clear(house.tick, everybody, absent)
+            clearing_house.state = without_quotes(self.market, clearing_house.state, self._gone)
+        step = clearing_house.clear(clearing_house.tick, everybody, missing)
         self._keep_house()
         return step
 
     def _tell_apart(self, replies: Mapping[str, Reply | str]) -> Fault | None:
         """Count who said nothing usable, and why; the fault that ends the episode, if one does."""
-        at, batch = self.house.tick, len(self.markets)
+        at, batch = self.clearing_house.tick, len(self.markets)
         for name in self.policies:
             there = ~self._gone[:, self.market.spec(name).number]
             reply = replies.get(name, "withdrawn")
@@ -146,27 +154,27 @@ class EpisodeShard(Shard):
 
 
 class PersistentRuntime:
-    """A runtime whose hosts outlive an episode: the next one begins in the same processes."""
+    """A runtime whose workers outlive an episode: the next one begins in the same processes."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._living: dict[str, Any] = {}
 
     @property
-    def meanwhile(self) -> Callable[[], None]:
-        return self._runtime.meanwhile
+    def while_waiting(self) -> Callable[[], None]:
+        return self._runtime.while_waiting
 
-    @meanwhile.setter
-    def meanwhile(self, work: Callable[[], None]) -> None:
-        self._runtime.meanwhile = work
+    @while_waiting.setter
+    def while_waiting(self, work: Callable[[], None]) -> None:
+        self._runtime.while_waiting = work
 
-    def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
+    def start(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
         if name in self._living:
             asked = (self._living[name], "begin", (list(parts),))
-            if self._runtime.ask([asked], BEGIN_SECONDS)[0].good:
+            if self._runtime.ask([asked], BEGIN_SECONDS)[0].ok:
                 return self._living[name]
             self.kill(self._living[name])
-        self._living[name] = self._runtime.host(parts, name)
+        self._living[name] = self._runtime.start(parts, name)
         return self._living[name]
 
     def ask(
@@ -174,8 +182,8 @@ class PersistentRuntime:
     ) -> list[Answer]:
         return self._runtime.ask(asks, deadline) if asks else []
 
-    def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
-        self._runtime.tell(handle, verb, *arguments)
+    def send(self, handle: Any, verb: str, *arguments: Any) -> None:
+        self._runtime.send(handle, verb, *arguments)
 
     def kill(self, handle: Any) -> None:
         self._runtime.kill(handle)

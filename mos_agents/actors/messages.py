@@ -1,7 +1,7 @@
 """What participants and the clearing house say to each other: a call for quotes, and a reply.
 
 A call holds one participant's own observation and nothing of anybody else's. Every message names
-its run, tick, participant and incarnation, so that a message from another run, another tick or a
+its run, tick, participant and generation, so that a message from another run, another tick or a
 participant's earlier life is told apart, and the same call twice gets the same reply.
 """
 
@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.faults import describe
 
-ABSENT = ("late", "failed", "misaddressed")
+MISSING = ("late", "failed", "misaddressed")
 """Why a participant may have no action: no answer in time, an error or nonsense in its place, or
 an answer to some other call."""
 
 
 class MessageError(InputError):
-    """A message that does not belong here: another run, tick, participant or incarnation."""
+    """A message that does not belong here: another run, tick, participant or generation."""
 
 
 class Call(NamedTuple):
@@ -27,7 +27,7 @@ class Call(NamedTuple):
     run: str
     tick: int
     participant: str
-    incarnation: int
+    generation: int
     observation: Array  # [B, D_n]
     reward: Array  # [B] of the last tick
 
@@ -38,7 +38,7 @@ class Reply(NamedTuple):
     run: str
     tick: int
     participant: str
-    incarnation: int
+    generation: int
     action: Array | None  # [B, L_n, A]
     fault: str = ""
 
@@ -47,16 +47,12 @@ def checked_reply(reply: Any, call: Call) -> Reply:
     """The reply if it answers the call, or MessageError in one line."""
     if type(reply) is not Reply:  # a subclass may lie about its fields
         raise MessageError(f"{call.participant}: answered with a {type(reply).__name__}, no reply")
-    for name in ("run", "tick", "participant", "incarnation"):
+    for name in ("run", "tick", "participant", "generation"):
         said, asked = getattr(reply, name), getattr(call, name)
         if type(said) is not type(asked) or said != asked:
             raise MessageError(
-                f"{call.participant}: reply with {name}={told(said)}, asked was {asked!r}"
+                f"{call.participant}: reply with {name}={describe(said)}, asked was {asked!r}"
             )
     if not isinstance(reply.fault, str):
         raise MessageError(f"{call.participant}: reply with a fault that is not a text")
     return reply
-
-
-told = describe
-"""One short line about a stranger's object or error."""

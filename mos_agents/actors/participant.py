@@ -29,7 +29,7 @@ class Snapshot(NamedTuple):
 
 
 def checked_memories(value: Any, names: Sequence[str], tick: int) -> dict[str, Snapshot]:
-    """What a host gave as its participants' memories after `tick`, or MessageError.
+    """What a worker gave as its participants' memories after `tick`, or MessageError.
 
     Nothing but plain arrays of numbers may come near the disk.
     """
@@ -58,11 +58,11 @@ class Participant:
         spec: ParticipantSpec,
         policy: Policy,
         streams: Streams,
-        incarnation: int = 0,
+        generation: int = 0,
     ) -> None:
         """`streams` holds the random numbers of this participant and of nobody else: the run's
         seed, from which everybody's follows, stays with the clearing house."""
-        self.run, self.spec, self.policy, self.incarnation = run, spec, policy, incarnation
+        self.run, self.spec, self.policy, self.generation = run, spec, policy, generation
         self.streams = streams
         self.memory = policy.start(spec, len(streams.markets))
         self._template = template_of(self.memory)  # a policy may write to its own lists
@@ -82,7 +82,7 @@ class Participant:
             )
         action, fault = self._act(call)
         self.tick = call.tick
-        self._last = Reply(self.run, call.tick, self.spec.name, self.incarnation, action, fault)
+        self._last = Reply(self.run, call.tick, self.spec.name, self.generation, action, fault)
         return self._last
 
     def catch_up(self, calls: Sequence[Call]) -> int:
@@ -135,7 +135,7 @@ class Participant:
         for name, own in (
             ("run", self.run),
             ("participant", self.spec.name),
-            ("incarnation", self.incarnation),
+            ("generation", self.generation),
         ):
             if getattr(call, name) != own:
                 raise MessageError(
@@ -143,7 +143,7 @@ class Participant:
                 )
 
 
-class Host:
+class Worker:
     """Several participants under one roof, for when actors are dearer than walls.
 
     They share a process and its fate; each still sees its own calls only.
@@ -156,10 +156,10 @@ class Host:
         """Another run: other participants take the place of these."""
         self._of = {p.spec.name: p for p in (Participant(*part) for part in parts)}
 
-    def awake(self) -> list[str]:
+    def ready(self) -> list[str]:
         """Who is here. A first draw makes sure that no tick waits for anything to be compiled."""
         for participant in self._of.values():
-            participant.streams.at(0).uniforms("awake", 1)
+            participant.streams.at(0).uniforms("ready", 1)
         return list(self._of)
 
     def decide(self, calls: Sequence[Call]) -> list[Reply]:
@@ -183,6 +183,6 @@ class Host:
             self._of[name].restore(snapshot)
 
 
-def hosted(parts: Sequence[tuple[Any, ...]]) -> Host:
-    """A host of participants from the arguments of `Participant`."""
-    return Host([Participant(*part) for part in parts])
+def worker_of(parts: Sequence[tuple[Any, ...]]) -> Worker:
+    """A worker of participants from the arguments of `Participant`."""
+    return Worker([Participant(*part) for part in parts])

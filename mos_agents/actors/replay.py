@@ -59,7 +59,7 @@ class Replay:
 
     @property
     def counts(self) -> Mapping[str, Mapping[str, int]]:
-        """By participant, who was absent or refused how often, and restarted."""
+        """By participant, who was missing or refused how often, and restarted."""
         return {
             name: kinds
             for name, kinds in summed([shard.trouble() for shard in self._shards]).items()
@@ -69,7 +69,7 @@ class Replay:
     @property
     def withdrawn(self) -> list[str]:
         """Who was withdrawn for good, in some shard."""
-        return sorted({name for shard in self._shards for name in shard.house.withdrawn})
+        return sorted({name for shard in self._shards for name in shard.clearing_house.withdrawn})
 
 
 UNEVEN = "the shards' journals end at different ticks: damaged"

@@ -1,4 +1,4 @@
-"""How actors are hosted and asked: a small interface, and the runtime within this process."""
+"""How actors are held and asked: a small interface, and the runtime within this process."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from mos_agents.actors.messages import told
-from mos_agents.actors.participant import Host, hosted
-from mos_agents.policies.faults import is_own_fault
+from mos_agents.actors.participant import Worker, worker_of
+from mos_agents.policies.faults import describe, is_own_fault
 
 
 class Answer(NamedTuple):
@@ -21,34 +20,34 @@ class Answer(NamedTuple):
     seconds: float = 0.0
 
     @property
-    def good(self) -> bool:
+    def ok(self) -> bool:
         return not (self.error or self.late or self.dead)
 
 
 class Runtime(Protocol):
-    """Where hosts of participants live.
+    """Where workers of participants live.
 
-    meanwhile: what may be done between asking hosts and waiting for them, if they work elsewhere.
+    while_waiting: work to do after the workers are asked and before their answers are awaited.
     """
 
-    meanwhile: Callable[[], None]
+    while_waiting: Callable[[], None]
 
-    def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
-        """A new host; `parts` are the arguments of `Participant`. Returns its handle."""
+    def start(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
+        """A new worker; `parts` are the arguments of `Participant`. Returns its handle."""
 
     def ask(
         self, asks: Sequence[tuple[Any, str, tuple[Any, ...]]], deadline: float | None
     ) -> list[Answer]:
-        """Put (handle, verb, arguments) to all hosts at once; their answers, in order.
+        """Put (handle, verb, arguments) to all workers at once; their answers, in order.
 
         What has not come back after `deadline` seconds is late.
         """
 
-    def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
-        """Put it to one host, and wait for nothing. What is asked later is answered later."""
+    def send(self, handle: Any, verb: str, *arguments: Any) -> None:
+        """Put it to one worker, and wait for nothing. What is asked later is answered later."""
 
     def kill(self, handle: Any) -> None:
-        """End a host at once."""
+        """End a worker at once."""
 
     def close(self) -> None:
         """End them all."""
@@ -62,22 +61,22 @@ class LocalRuntime:
     """Hosts in this process, asked one after the other.
 
     A deadline cannot cut short what runs in the same process: it is not looked at. `order` gives
-    the order in which hosts answer (for n hosts), which must make no difference.
+    the order in which workers answer (for n workers), which must make no difference.
     """
 
     def __init__(self, order: Callable[[int], Sequence[int]] = range) -> None:
         self._order = order
-        self._hosts: list[Host | None] = []
-        self.meanwhile = nothing  # there is no meanwhile in one process
+        self._workers: list[Worker | None] = []
+        self.while_waiting = nothing  # there is no meanwhile in one process
 
-    def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> int:
+    def start(self, parts: Sequence[tuple[Any, ...]], name: str) -> int:
         try:
-            self._hosts.append(hosted(parts))
+            self._workers.append(worker_of(parts))
         except BaseException as error:  # of a policy's own start
             if not is_own_fault(error):
                 raise
-            self._hosts.append(None)
-        return len(self._hosts) - 1
+            self._workers.append(None)
+        return len(self._workers) - 1
 
     def ask(
         self, asks: Sequence[tuple[Any, str, tuple[Any, ...]]], deadline: float | None
@@ -85,26 +84,26 @@ class LocalRuntime:
         answers: list[Answer] = [Answer()] * len(asks)
         for i in self._order(len(asks)):
             handle, verb, arguments = asks[i]
-            host = self._hosts[handle]
+            worker = self._workers[handle]
             begin = time.perf_counter()
-            if host is None:
+            if worker is None:
                 answers[i] = Answer(dead=True, error="was killed")
                 continue
             try:
-                value = getattr(host, verb)(*arguments)
+                value = getattr(worker, verb)(*arguments)
             except BaseException as error:
                 if not is_own_fault(error):
                     raise
-                answers[i] = Answer(error=told(error))
+                answers[i] = Answer(error=describe(error))
             else:
                 answers[i] = Answer(value, seconds=time.perf_counter() - begin)
         return answers
 
-    def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
+    def send(self, handle: Any, verb: str, *arguments: Any) -> None:
         self.ask([(handle, verb, arguments)], None)
 
     def kill(self, handle: Any) -> None:
-        self._hosts[handle] = None
+        self._workers[handle] = None
 
     def close(self) -> None:
-        self._hosts = [None] * len(self._hosts)
+        self._workers = [None] * len(self._workers)

@@ -52,10 +52,10 @@ TOGETHER = 64
 class ShardPlan:
     """What a shard needs to begin, or to begin again: plain values only.
 
-    scenario: resolved, as YAML. markets: the numbers of its markets. hosts: how many actors hold
+    scenario: resolved, as YAML. markets: the numbers of its markets. workers: how many actors hold
     the participants (0: one each). deadline: seconds a tick waits for replies (None: for ever).
-    patience: ticks in a row without a reply before a host is started anew. restarts: new lives a
-    host gets. starting: seconds in which a new life may be late without running out of patience.
+    patience: ticks in a row without a reply before a worker is started anew. restarts: new lives a
+    worker gets. starting: seconds in which a new life may be late without running out of patience.
     keep_calls: megabytes of past calls kept for new lives.
     folder: where snapshots and journal go (None: nowhere, and nothing survives the process).
     rewards: whether the driver gets all rewards of all ticks (quantiles over several shards).
@@ -66,7 +66,7 @@ class ShardPlan:
     scenario: str
     seed: int
     markets: tuple[int, ...]
-    hosts: int = 0
+    workers: int = 0
     deadline: float | None = None
     patience: int = 3
     restarts: int = 3
@@ -80,7 +80,7 @@ class ShardPlan:
     classes: tuple[registry.Entry, ...] = field(default_factory=registry.of_this_script)
 
     def __post_init__(self) -> None:
-        for name, low in (("hosts", 0), ("patience", 1), ("restarts", 0), ("starting", 0.0)):
+        for name, low in (("workers", 0), ("patience", 1), ("restarts", 0), ("starting", 0.0)):
             if getattr(self, name) < low:
                 raise InputError(f"{name}={getattr(self, name)!r} must be >= {low}")
         if self.deadline is not None and not self.deadline > 0.0:
@@ -105,7 +105,7 @@ class ShardPlan:
 
 
 class Shard:
-    """The markets of one shard, their clearing house, and the hosts of their participants."""
+    """The markets of one shard, their clearing house, and the workers of their participants."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Shard:
         made: tuple[Market, Mapping[str, Policy]] | None = None,
     ) -> None:
         """`made`: market and policies in place of the plan's scenario; who has no policy there has
-        no host."""
+        no worker."""
         self.plan, self.runtime, self.digest = plan, runtime, TrajectoryHash()
         if made is None:
             registry.adopt(plan.classes)
@@ -122,11 +122,11 @@ class Shard:
             made = scenario.market(), scenario.policies()
         self.market, self.policies = made
         self.markets = np.array(plan.markets)
-        self.house = ClearingHouse(plan.run, self.market, plan.seed, self.markets)
+        self.clearing_house = ClearingHouse(plan.run, self.market, plan.seed, self.markets)
         for name, policy in self.policies.items():  # told at once, not by its actor
             _check_start(self.market.spec(name), policy)
         self._roster = self._housing()
-        self._incarnation = dict.fromkeys(self.market.layout.participants, 0)
+        self._generations = dict.fromkeys(self.market.layout.participants, 0)
         self._lives = [0] * len(self._roster)
         self._misses = [0] * len(self._roster)
         self._mute = [0] * len(self._roster)
@@ -139,14 +139,14 @@ class Shard:
         self._replayed = Summaries()
         self._written = Summaries()
         self._unwritten: list[tuple[State, Step]] = []
-        runtime.meanwhile = self._meanwhile
+        runtime.while_waiting = self._while_waiting
         self._shape = (len(self.markets), self.market.layout.L, len(self.market.quotes.features))
         self.journal: Journal | None = None
         if plan.folder is not None:
             self.journal = Journal(Path(plan.folder), self._shape, plan.audit)
 
     def start(self) -> int:
-        """Bring up the hosts, and go on from the disk if there is something; the next tick."""
+        """Bring up the workers, and go on from the disk if there is something; the next tick."""
         if self.journal is not None:
             self.journal.hold()
             found = newest_snapshot(self.journal.folder)
@@ -164,10 +164,10 @@ class Shard:
                 self._again(i, self._past)
         # Ticks have a deadline, but the first one does not run before everybody has had its time.
         limit = None if self.plan.deadline is None else self.plan.starting
-        self.runtime.ask([(self._handles[i], "awake", ()) for i in self._present()], limit)
+        self.runtime.ask([(self._handles[i], "ready", ()) for i in self._present()], limit)
         if self.journal is not None:
-            self.journal.open(self.house.tick)  # a new life writes a segment of its own
-        return self.house.tick
+            self.journal.open(self.clearing_house.tick)  # a new life writes a segment of its own
+        return self.clearing_house.tick
 
     def advance(self, ticks: int) -> Progress:
         """Clear so many ticks."""
@@ -177,13 +177,13 @@ class Shard:
         self._write_up(least=1)
         return self._progress(self._written)
 
-    def caught_up(self) -> Progress:
+    def recovered(self) -> Progress:
         """What recovery brought back: the ticks replayed since the snapshot."""
         summaries, self._replayed = self._replayed, Summaries()
         return self._progress(summaries)
 
     def close(self) -> None:
-        """End the hosts; everything is on the disk."""
+        """End the workers; everything is on the disk."""
         if self.journal is not None:
             self.journal.close()
         self.runtime.close()
@@ -193,19 +193,19 @@ class Shard:
     def _tick(self) -> None:
         if self._past:  # first, so that this tick's record tells whom it brought back or lost
             self._keep_house()
-        house = self.house
-        calls = house.calls(self._incarnation)
+        clearing_house = self.clearing_house
+        calls = clearing_house.calls(self._generations)
         self._past.append(calls)
-        actions, absent = house.stacked(self._replies(calls))
+        actions, missing = clearing_house.stacked(self._replies(calls))
         self._write_up()
-        at, state = house.tick, house.state
+        at, state = clearing_house.tick, clearing_house.state
         if self.journal is not None:
-            self.journal.append(at, actions, self._note(absent))
-        self._unwritten.append((state, house.clear(at, actions, absent)))
+            self.journal.append(at, actions, self._note(missing))
+        self._unwritten.append((state, clearing_house.clear(at, actions, missing)))
 
-    def _meanwhile(self) -> None:
-        """What a runtime whose hosts work elsewhere has done while those decide upon a tick."""
-        self.house.look_ahead()
+    def _while_waiting(self) -> None:
+        """What a runtime whose workers work elsewhere has done while those decide upon a tick."""
+        self.clearing_house.look_ahead()
         self._write_up()
 
     def _write_up(self, least: int | None = None) -> None:
@@ -255,8 +255,8 @@ class Shard:
     def _heard(
         self, i: int, calls: Sequence[Call], answer: Answer, replies: dict[str, Reply | str]
     ) -> None:
-        """Take a host's answer for what it is; one that is no good too often is started anew."""
-        if answer.good:
+        """Take a worker's answer for what it is; one that is no good too often is started anew."""
+        if answer.ok:
             given = _listed(answer.value, calls)
             for call, reply in zip(calls, given, strict=True):
                 try:
@@ -284,26 +284,30 @@ class Shard:
     def _note_reason(self, name: str, words: str) -> None:
         """Keep the first words on why a participant's decision failed: a person will ask for it."""
         if words:
-            self._reasons.setdefault(name, f"{one_line(words)} (tick {self.house.tick:,})")
+            self._reasons.setdefault(name, f"{one_line(words)} (tick {self.clearing_house.tick:,})")
 
     # --- lives ------------------------------------------------------------------------------------
 
     def _housing(self) -> list[list[str]]:
-        """Who lives with whom: participants dealt out over the hosts in roster order."""
+        """Who lives with whom: participants dealt out over the workers in roster order."""
         names = [name for name in self.market.layout.participants if name in self.policies]
-        hosts = min(self.plan.hosts or len(names), len(names))
-        return [names[i::hosts] for i in range(hosts)]
+        workers = min(self.plan.workers or len(names), len(names))
+        return [names[i::workers] for i in range(workers)]
 
     def _present(self) -> list[int]:
-        """The hosts whose participants take part; those of one host are withdrawn together."""
-        return [i for i, names in enumerate(self._roster) if not self.house.withdrawn & set(names)]
+        """The workers whose participants take part; those of one worker are withdrawn together."""
+        return [
+            i
+            for i, names in enumerate(self._roster)
+            if not self.clearing_house.withdrawn & set(names)
+        ]
 
     def _is_starting(self, i: int) -> bool:
         born = self._born[i]
         return born is not None and time.monotonic() - born < self.plan.starting
 
     def _raise(self, i: int) -> None:
-        """A host with its participants' specs, policies and random streams: nothing of anybody
+        """A worker with its participants' specs, policies and random streams: nothing of anybody
         else's."""
         parts = [
             (
@@ -311,27 +315,27 @@ class Shard:
                 self.market.spec(name),
                 self.policies[name],
                 Streams.of(self.plan.seed, self.markets, owner=name),
-                self._incarnation[name],
+                self._generations[name],
             )
             for name in self._roster[i]
         ]
-        self._handles[i] = self.runtime.host(parts, f"host-{i}")
+        self._handles[i] = self.runtime.start(parts, f"worker-{i}")
         self._born[i], self._misses[i], self._mute[i] = time.monotonic(), 0, 0
 
     def _again(self, i: int, past: Sequence[Sequence[Call]]) -> bool:
-        """A new life for a host, or its participants' withdrawal. Whether it lives."""
+        """A new life for a worker, or its participants' withdrawal. Whether it lives."""
         self.runtime.kill(self._handles[i])
         while self._lives[i] < self.plan.restarts:
             self._lives[i] += 1
             for name in self._roster[i]:
-                self._incarnation[name] += 1
-                self.house.counts[name]["restarted"] += 1
+                self._generations[name] += 1
+                self.clearing_house.counts[name]["restarted"] += 1
             self._raise(i)
             if self._remember(i, past) is None:
                 return True
             self.runtime.kill(self._handles[i])
         for name in self._roster[i]:
-            self.house.withdraw(name)
+            self.clearing_house.withdraw(name)
         return False
 
     def _remember(self, i: int, past: Sequence[Sequence[Call]]) -> Answer | None:
@@ -347,15 +351,15 @@ class Shard:
             if not argument:
                 continue
             if self.plan.deadline is not None:
-                self.runtime.tell(self._handles[i], verb, argument)
+                self.runtime.send(self._handles[i], verb, argument)
                 continue
             answer = self.runtime.ask([(self._handles[i], verb, (argument,))], None)[0]
-            if not answer.good:
+            if not answer.ok:
                 return answer
         return None
 
     def _renamed(self, calls: Sequence[Call]) -> list[Call]:
-        return [c._replace(incarnation=self._incarnation[c.participant]) for c in calls]
+        return [c._replace(generation=self._generations[c.participant]) for c in calls]
 
     # --- the disk ---------------------------------------------------------------------------------
 
@@ -378,9 +382,11 @@ class Shard:
         whole = True
         for i, answer in zip(present, self.runtime.ask(asks, self.plan.deadline), strict=True):
             try:
-                if not answer.good:
+                if not answer.ok:
                     raise MessageError(answer.error)
-                memories |= checked_memories(answer.value, self._roster[i], self.house.tick - 1)
+                memories |= checked_memories(
+                    answer.value, self._roster[i], self.clearing_house.tick - 1
+                )
             except MessageError as error:
                 whole = False  # the older memories and the calls since still serve
                 for name in self._roster[i] if not answer.late and not answer.dead else ():
@@ -399,31 +405,31 @@ class Shard:
         nothing is put down now: the older checkpoint and the journal since then still serve.
         """
         if self.journal is not None and self._remember_all():
-            self.journal.snapshot(self.house.tick, self._arrays())
-        return self.house.tick
+            self.journal.snapshot(self.clearing_house.tick, self._arrays())
+        return self.clearing_house.tick
 
-    def _note(self, absent: dict[str, str]) -> dict[str, Any]:
+    def _note(self, missing: dict[str, str]) -> dict[str, Any]:
         """What a record says beside the actions: absences at this tick, lives and losses so far."""
-        counts = self.house.counts
+        counts = self.clearing_house.counts
         restarted = {name: c["restarted"] for name, c in counts.items() if c["restarted"]}
-        withdrawn = sorted(self.house.withdrawn)
-        told = {"absent": absent, "restarted": restarted, "withdrawn": withdrawn}
+        withdrawn = sorted(self.clearing_house.withdrawn)
+        told = {"missing": missing, "restarted": restarted, "withdrawn": withdrawn}
         return {name: what for name, what in told.items() if what}
 
     def _arrays(self) -> dict[str, Any]:
-        house = self.house
-        state = flatten(tuple(house.state))
+        clearing_house = self.clearing_house
+        state = flatten(tuple(clearing_house.state))
         arrays: dict[str, Any] = {f"state_{i}": array for i, array in enumerate(state)} | {
-            "observation": house.observation,
-            "reward": house.reward,
+            "observation": clearing_house.observation,
+            "reward": clearing_house.reward,
             "digests": self.digest.digests,
             "note": np.array(
                 json.dumps(
                     {
                         "run": self.plan.run,
-                        "withdrawn": sorted(house.withdrawn),
-                        "counts": {name: dict(c) for name, c in house.counts.items()},
-                        "incarnations": self._incarnation,
+                        "withdrawn": sorted(clearing_house.withdrawn),
+                        "counts": {name: dict(c) for name, c in clearing_house.counts.items()},
+                        "generations": self._generations,
                         "remembered": sorted(self._snapshots),
                     }
                 )
@@ -438,19 +444,19 @@ class Shard:
     def _replay(self, journal: Journal) -> None:
         """Live the journal's ticks since the snapshot again."""
         mend_tail(journal.folder, self._shape)
-        for record in records(journal.folder, self._shape, self.house.tick):
-            self._past.append(self.house.calls(self._incarnation))
-            state = self.house.state
+        for record in records(journal.folder, self._shape, self.clearing_house.tick):
+            self._past.append(self.clearing_house.calls(self._generations))
+            state = self.clearing_house.state
             self._replayed.append(self._summary(state, self._clear_again(record)))
 
     def _clear_again(self, record: Record) -> Step:
-        """A tick from its record: what was withdrawn or absent then is so again."""
-        house, note = self.house, record.note
+        """A tick from its record: what was withdrawn or missing then is so again."""
+        clearing_house, note = self.clearing_house, record.note
         for name in note.get("withdrawn", ()):
-            house.withdraw(name)
+            clearing_house.withdraw(name)
         for name, lives in note.get("restarted", {}).items():
-            house.counts[name]["restarted"] = lives
-        step = house.clear(record.tick, record.actions, note.get("absent", {}))
+            clearing_house.counts[name]["restarted"] = lives
+        step = clearing_house.clear(record.tick, record.actions, note.get("missing", {}))
         self.digest.add(step)
         return step
 
@@ -467,7 +473,7 @@ class Shard:
             if found is None:
                 raise RunError(f"{folder}: holds neither the first tick nor a snapshot: damaged")
             self._return_to(*found)
-        return self.house.tick
+        return self.clearing_house.tick
 
     def replay(self) -> Iterator[Summary]:
         """What the journal's ticks come to from there on, cleared again without asking anybody.
@@ -475,8 +481,8 @@ class Shard:
         Raises RunError where the journal is damaged.
         """
         assert self.journal is not None
-        for record in records(self.journal.folder, self._shape, self.house.tick):
-            before = self.house.state
+        for record in records(self.journal.folder, self._shape, self.clearing_house.tick):
+            before = self.clearing_house.state
             yield self._summary(before, self._clear_again(record))
 
     def _return_to(self, tick: int, arrays: dict[str, Any]) -> None:
@@ -496,21 +502,27 @@ class Shard:
 
     def _take_over(self, tick: int, arrays: dict[str, Any], note: dict[str, Any]) -> None:
         """The state, counts and memories of a snapshot; an error of any kind where it is none."""
-        house = self.house
+        clearing_house = self.clearing_house
         count = sum(name.startswith("state_") for name in arrays)
         parts = [arrays[f"state_{i}"] for i in range(count)]
-        due = [*flatten(tuple(house.state))[1:], house.observation, house.reward]
+        due = [
+            *flatten(tuple(clearing_house.state))[1:],
+            clearing_house.observation,
+            clearing_house.reward,
+        ]
         found = [*parts[1:], arrays["observation"], arrays["reward"]]
         alike = [(a.shape, a.dtype) for a in found] == [(a.shape, a.dtype) for a in due]
         if not alike or arrays["digests"].shape != (len(self.markets), 2):
             raise ValueError("of another market")
-        house.state = type(house.state)(*restored(tuple(house.state), parts))
-        house.observation, house.reward = arrays["observation"], arrays["reward"]
+        clearing_house.state = type(clearing_house.state)(
+            *restored(tuple(clearing_house.state), parts)
+        )
+        clearing_house.observation, clearing_house.reward = arrays["observation"], arrays["reward"]
         for name in note["withdrawn"]:
-            house.withdraw(name)
+            clearing_house.withdraw(name)
         for name, counts in note["counts"].items():
-            house.counts[name].update(counts)
-        self._incarnation = {name: life + 1 for name, life in note["incarnations"].items()}
+            clearing_house.counts[name].update(counts)
+        self._generations = {name: life + 1 for name, life in note["generations"].items()}
         self.digest = TrajectoryHash(arrays["digests"])
         for n, name in enumerate(self.market.layout.participants):
             if name in note["remembered"]:
@@ -519,17 +531,17 @@ class Shard:
                 self._snapshots[name] = Snapshot(tick - 1, memory)
 
     def trouble(self) -> dict[str, dict[str, int]]:
-        """By participant, how many of its decisions were absent, for what reason, or refused."""
-        return {name: dict(c) for name, c in self.house.counts.items() if c}
+        """By participant, how many of its decisions were missing, for what reason, or refused."""
+        return {name: dict(c) for name, c in self.clearing_house.counts.items() if c}
 
     def _progress(self, summaries: Summaries) -> Progress:
         return Progress(
-            self.house.tick,
+            self.clearing_house.tick,
             summaries,
             self.digest.digests,
             self.trouble(),
             dict(self._seconds),
-            tuple(sorted(self.house.withdrawn)),
+            tuple(sorted(self.clearing_house.withdrawn)),
             dict(self._reasons),
         )
 
@@ -548,7 +560,7 @@ def _check_start(spec: ParticipantSpec, policy: Policy) -> None:
 
 
 def _listed(value: Any, calls: Sequence[Call]) -> list[Any]:
-    """A host's replies; anything but a list of the right length is no reply to any call."""
+    """A worker's replies; anything but a list of the right length is no reply to any call."""
     return value if type(value) is list and len(value) == len(calls) else [None] * len(calls)
 
 

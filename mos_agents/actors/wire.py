@@ -3,8 +3,8 @@
 A block: length of the heading (4 bytes), the heading (JSON: whom it concerns, which tick, what
 shapes follow), and the numbers as they lie in memory (float64, little end first; a memory's arrays
 keep their types). Pickling the same messages takes five times as long, and reading a stranger's
-pickle would run what it says. So whatever a host gives is such a block: replies, memories, where it
-is, and what went wrong, as a text in the place of the rest.
+pickle would run what it says. So all that a worker sends is such a block: replies, memories, its
+location, and errors (as a text in place of the rest).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def pieces(block: bytes) -> list[bytes]:
 
 
 def packed_calls(calls: Sequence[Call]) -> bytes:
-    """What a host is asked at one tick."""
+    """What a worker is asked at one tick."""
     heading = [[*call[:4], *call.observation.shape] for call in calls]
     return _block(heading, [array for call in calls for array in (call.observation, call.reward)])
 
@@ -58,7 +58,7 @@ def calls_in(block: bytes) -> list[Call]:
 
 
 def packed_replies(replies: Sequence[Reply], seconds: float) -> bytes:
-    """What a host answers, and the seconds that it took to."""
+    """What a worker answers, and the seconds that it took to."""
     heading = [
         [*reply[:4], None if reply.action is None else reply.action.shape, reply.fault]
         for reply in replies
@@ -86,7 +86,7 @@ def _replies(heading: Any, numbers: memoryview) -> list[Reply]:
 
 
 def packed_snapshots(snapshots: Mapping[str, Snapshot], seconds: float = 0.0) -> bytes:
-    """The memories of a host's participants; arrays of any type of numbers."""
+    """The memories of a worker's participants; arrays of any type of numbers."""
     heading = {
         name: [snapshot.tick, [[array.dtype.str, array.shape] for array in snapshot.memory]]
         for name, snapshot in snapshots.items()
@@ -142,7 +142,7 @@ def _fact(heading: Any, numbers: memoryview) -> Any:
 
 
 def packed_failure(why: str) -> bytes:
-    """What a host answers where it cannot: one line on why, which every reader raises."""
+    """What a worker answers where it cannot: one line on why, which every reader raises."""
     return _framed([FAILED, why], [])
 
 

@@ -105,7 +105,7 @@ def run(
     shards: Annotated[
         int | None, typer.Option(help="Clearing houses; each has its markets.", **WHOLE)
     ] = None,
-    hosts: Annotated[
+    workers: Annotated[
         int | None,
         typer.Option(help="Actors that hold the participants.", show_default="one each", **WHOLE),
     ] = None,
@@ -137,7 +137,12 @@ def run(
         _resume(run_of(resume, out), where, report)
         return
     resolved = resolve(scenario or "", changes or [], ticks, markets, seed)
-    how: dict[str, Any] = {"shards": shards, "hosts": hosts, "deadline": deadline, "audit": audit}
+    how: dict[str, Any] = {
+        "shards": shards,
+        "workers": workers,
+        "deadline": deadline,
+        "audit": audit,
+    }
     how = {name: value for name, value in how.items() if value is not None}
     if backend == "local":
         given = [f"--{k}" for k, v in (how | where).items() if v not in (None, False)]

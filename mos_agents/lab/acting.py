@@ -39,14 +39,14 @@ class Acting:
     """How participants are hosted. address, insecure: of the Ray cluster. spread: with participants
     on all its nodes in turn, and not beside their clearing house.
 
-    shards: clearing houses. hosts: actors per shard that hold the participants; 0: one each.
+    shards: clearing houses. workers: actors per shard that hold the participants; 0: one each.
     deadline: seconds that a tick waits for quotes; None: for ever, and always so in this process,
     where nobody can be cut short. audit: keep the whole journal.
     """
 
     backend: str = "ray"
     shards: int = 1
-    hosts: int = 0
+    workers: int = 0
     deadline: float | None = None
     patience: int = 3
     restarts: int = 3
@@ -139,7 +139,7 @@ def shard_plan(
         scenario=scenarios.dump(scenario.portable()),
         seed=scenario.seed,
         markets=(0,),
-        hosts=acting.hosts,
+        workers=acting.workers,
         deadline=acting.deadline,
         patience=acting.patience,
         restarts=acting.restarts,

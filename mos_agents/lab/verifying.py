@@ -70,7 +70,7 @@ class Verified:
         if facts["name"] != self.run.name:
             unchecked.append(f"the name (it was recorded as {facts['name']})")
         if facts["actors"]:
-            unchecked.append("how the participants were hosted")
+            unchecked.append("which workers held the participants")
         if any(self.run.folder.glob("*.html")):
             unchecked.append("the pages beside it (mos report makes them anew)")
         if self.unshown:

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from mos_agents.actors.messages import told
 from mos_agents.market.types import InputError
+from mos_agents.policies.faults import describe
 from mos_agents.runs.files import RunError
 from mos_agents.sweeps.folder import Done, SweepFolder
 from mos_agents.sweeps.plan import SweepPlan, Trial
@@ -102,7 +102,9 @@ def tried(work: Callable[[], Row], where: str = "") -> Done:
         row, error = work(), None
     except Exception as problem:
         row = Row({})
-        error = " ".join(str(problem).split()) if isinstance(problem, InputError) else told(problem)
+        error = (
+            " ".join(str(problem).split()) if isinstance(problem, InputError) else describe(problem)
+        )
     return Done(row, error, time.perf_counter() - began, where)
 
 

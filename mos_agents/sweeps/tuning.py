@@ -21,8 +21,8 @@ from ray import tune
 from ray.tune.error import TuneError
 
 from mos_agents import scenarios
-from mos_agents.actors.messages import told
 from mos_agents.market.types import InputError
+from mos_agents.policies.faults import describe
 from mos_agents.sweeps.folder import Done, SweepFolder
 from mos_agents.sweeps.places import Place
 from mos_agents.sweeps.plan import SweepPlan, Trial
@@ -83,7 +83,7 @@ class Tune:
                 )
             except TuneError as error:
                 if listener.error is None:
-                    raise InputError(f"Ray Tune gave up: {told(error)}") from None
+                    raise InputError(f"Ray Tune gave up: {describe(error)}") from None
         if listener.error is not None:
             raise listener.error
 
@@ -136,7 +136,7 @@ class _Listener(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         if not self.stopping:  # then it is we who ended its process
-            self._tell(trial, Died(told(trial.get_error())))
+            self._tell(trial, Died(describe(trial.get_error())))
 
     def on_step_begin(self, iteration: int, trials: Any, **info: Any) -> None:
         self._watch.show(self._watch)

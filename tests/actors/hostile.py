@@ -185,7 +185,7 @@ RAISED = {
 }
 
 PACKERS = {"decide": "packed_replies", "snapshot": "packed_snapshots"}
-"""What a host's verbs end with; all others with a fact."""
+"""What a worker's verbs end with; all others with a fact."""
 
 
 KEPT: dict[str, Any] = {}
@@ -193,7 +193,7 @@ KEPT: dict[str, Any] = {}
 
 
 def honest():
-    """The host's process gives again what it should."""
+    """The worker's process gives again what it should."""
     from mos_agents.actors import wire
 
     for name, function in KEPT.items():
@@ -202,7 +202,7 @@ def honest():
 
 
 def taken_over(packer, payload, folder):
-    """Until its next decision the host's process gives the payload in place of what it should."""
+    """Until its next decision the worker's process gives the payload in place of what it should."""
     from ray._private import serialization
     from ray._private.serialization import MessagePackSerializedObject, MessagePackSerializer
 

@@ -1,8 +1,8 @@
 """The information barrier: what is sent to a participant's process holds nothing of anybody else's.
 
-A recording runtime keeps every byte that goes to each host, at its birth and afterwards. Then the
+A recording runtime keeps every byte that goes to each worker, at its birth and afterwards. Then the
 others' secrets are changed, and the bytes must stay. Under one roof participants share a process
-by the user's choice (`hosts`); the barrier then stands around the roof.
+by the user's choice (`workers`); the barrier then stands around the roof.
 """
 
 import pickle
@@ -25,16 +25,16 @@ RIVALS = ("platform", "firm_2")
 
 
 class Wire(LocalRuntime):
-    """Keeps what is sent to every host, as bytes and as things, by its participants' names."""
+    """Keeps what is sent to every worker, as bytes and as things, by its participants' names."""
 
     def __init__(self):
         super().__init__()
         self.sent, self.things, self.names = {}, {}, {}
 
-    def host(self, parts, name):
-        handle = super().host(parts, name)
+    def start(self, parts, name):
+        handle = super().start(parts, name)
         self.names[handle] = tuple(part[1].name for part in parts)
-        self.keep(handle, ("host", parts, name))
+        self.keep(handle, ("start", parts, name))
         return handle
 
     def ask(self, asks, deadline):
@@ -53,10 +53,10 @@ def heard(scenario, ticks=10, market=None, monkeypatch=None, **options):
     shard = one_shard(scenario, wire, markets=4, keep_calls=1e-9, **options)
     if market is not None:
         shard = one_shard(scenario, wire, markets=4, keep_calls=1e-9, **options)
-        shard.market = shard.house.market = market
-        shard.house.state = market.start(4)
-        shard.house.observation = market.first_observation(
-            shard.house.state, shard.house.streams.at(0)
+        shard.market = shard.clearing_house.market = market
+        shard.clearing_house.state = market.start(4)
+        shard.clearing_house.observation = market.first_observation(
+            shard.clearing_house.state, shard.clearing_house.streams.at(0)
         )
     shard.start()
     for at in range(ticks):
@@ -172,14 +172,14 @@ ALLOWED = (
 
 
 @pytest.mark.parametrize("preset", scenarios.presets())
-@pytest.mark.parametrize("hosts", [0, 2])
-def test_only_own_specs_own_policies_own_streams_and_own_observations_are_sent(preset, hosts):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_only_own_specs_own_policies_own_streams_and_own_observations_are_sent(preset, workers):
     scenario = scenarios.load(preset)
-    wire, market = heard(scenario, ticks=8, hosts=hosts), scenario.market()
+    wire, market = heard(scenario, ticks=8, workers=workers), scenario.market()
     policies, keys = scenario.policies(), {}
     for names, things in wire.things.items():
         for verb, *arguments in things:
-            if verb == "host":
+            if verb == "start":
                 for run, spec, policy, streams, _ in arguments[0]:
                     assert (
                         type(spec) is ParticipantSpec
@@ -201,7 +201,7 @@ def test_only_own_specs_own_policies_own_streams_and_own_observations_are_sent(p
                 for name, kept in arguments[0][0].items():
                     assert name in names and type(kept) is Snapshot
             else:
-                assert verb in ("awake", "snapshot") and arguments == [()]
+                assert verb in ("ready", "snapshot") and arguments == [()]
         for path, leaf in walk(things):
             assert isinstance(leaf, ALLOWED) or hasattr(leaf, "act"), (path, type(leaf))
     assert len(set(keys.values())) == market.layout.N
@@ -238,7 +238,7 @@ def test_the_markets_random_numbers_do_not_reach_a_participant_before_they_show(
         shard.start()
         shard.advance(4)
         changed = replace(market.arrivals, sessions=sessions)
-        shard.market = shard.house.market = market.with_parts(arrivals=changed)
+        shard.market = shard.clearing_house.market = market.with_parts(arrivals=changed)
         shard.advance(3)
         wires.append(list(wire.sent["firm_1",]))
     upto = 1 + 1 + 5  # its birth, whether it is awake, and the calls of ticks 0 to 4
@@ -274,6 +274,6 @@ def test_a_spec_says_nothing_of_the_others_rows_in_the_catalogue(market, column)
 def test_the_barrier_is_seen_when_it_has_a_hole(monkeypatch):
     """The search above finds a seed, a foreign observation and a foreign policy."""
     wire = heard(SHOP)
-    wire.things["firm_1",].append(("host", Stalls(at=9)))
+    wire.things["firm_1",].append(("start", Stalls(at=9)))
     assert any(path.endswith(".at") and leaf == 9 for path, leaf in walk(wire.things["firm_1",]))
     assert parse(scenarios.dump(SHOP)) == SHOP

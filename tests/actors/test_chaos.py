@@ -68,9 +68,9 @@ def longest(arrived, begin, end):
 @pytest.mark.parametrize(
     ("title", "kills", "ticks", "median"),
     [
-        pytest.param("ray::_HostActor", 10, 1500, None, marks=SHORT),
+        pytest.param("ray::_WorkerActor", 10, 1500, None, marks=SHORT),
         pytest.param("ray::_ShardActor", 3, 1500, None, marks=SHORT),
-        ("ray::_HostActor", 100, TICKS, 3.0),
+        ("ray::_WorkerActor", 100, TICKS, 3.0),
         ("ray::_ShardActor", 30, TICKS, 6.0),
     ],
 )

@@ -135,7 +135,7 @@ def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_pa
             if tick.tick == 120:
                 nodes = [two_nodes.head_node, *two_nodes.worker_nodes]
                 assert [len(living(node, "_ShardActor")) for node in nodes] == [1, 1]
-                assert [len(living(node, "_HostActor")) for node in nodes] == [3, 3]
+                assert [len(living(node, "_WorkerActor")) for node in nodes] == [3, 3]
                 lose(nodes[1])
         assert given == list(range(ticks))
         assert driver.health.shard_restarts >= 1
@@ -169,7 +169,7 @@ def test_participants_live_beside_their_clearing_house_or_on_all_nodes(spread, t
                 nodes = sorted(  # the clearing house's own last
                     filter(is_up, there), key=lambda n: len(living(n, "_ShardActor"))
                 )
-                lived = [living(n, "_HostActor") for n in nodes]
+                lived = [living(n, "_WorkerActor") for n in nodes]
                 even = [3 // len(nodes) + (n < 3 % len(nodes)) for n in range(len(nodes))]
                 alone = [0] * (len(nodes) - 1) + [3]
                 assert len(nodes) >= 2 and (spread or not lived[0])

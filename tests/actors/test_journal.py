@@ -41,7 +41,7 @@ def made(folder):
             journal.snapshot(tick, {"state": rng.random(50), "note": np.array("{}")})
         elif tick == 0:
             journal.open(0)
-        record = Record(tick, rng.random(SHAPE), {"absent": {"a": "late"}} if tick % 3 else {})
+        record = Record(tick, rng.random(SHAPE), {"missing": {"a": "late"}} if tick % 3 else {})
         journal.append(*record)
         kept.append(bits(record))
     journal.close()

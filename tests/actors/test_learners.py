@@ -50,8 +50,8 @@ def remembered(shard):
 def test_learners_have_the_hash_of_the_loop_over_any_shards_and_hosts(kind):
     scenario = shop_with(kind)
     expected = undisturbed(scenario, 20, MARKETS)
-    for count, hosts in ((1, 0), (3, 2)):
-        made = driven(scenario, 20, MARKETS, count=count, hosts=hosts)
+    for count, workers in ((1, 0), (3, 2)):
+        made = driven(scenario, 20, MARKETS, count=count, workers=workers)
         assert made.hash == expected and not made.health.counts
 
 

@@ -3,7 +3,7 @@
 The short form has two seeds and three layouts: `make short`.
 
 The processes are lent from one run to the next, as an environment lends them from one episode to
-the next: starting them takes ten times as long as the run. Messages, hosts and clearing houses are
+the next: starting them takes ten times as long as the run. Messages, workers, clearing houses are
 those of every run over Ray; runs in processes of their own are in test_ray.py.
 """
 
@@ -22,24 +22,24 @@ from tests.actors.worlds import driven, undisturbed
 pytestmark = [pytest.mark.matrix, pytest.mark.xdist_group("ray")]
 
 TICKS, MARKETS = 12, 5
-LAYOUTS = [(1, 0), *((count, hosts) for count in (1, 2, 5) for hosts in (1, 2))]
-"""Shards, and hosts of each; 0: every participant an actor of its own."""
+LAYOUTS = [(1, 0), *((count, workers) for count in (1, 2, 5) for workers in (1, 2))]
+"""Shards, and workers of each; 0: every participant an actor of its own."""
 
 
 class House:
-    """A clearing house in a process that outlives the run, with hosts that do, too."""
+    """A clearing house in a process that outlives the run, with workers that do, too."""
 
     def __init__(self):
-        self._hosts = PersistentRuntime(RayRuntime())
+        self._workers = PersistentRuntime(RayRuntime())
 
     def begin(self, plan):
-        self._shard = Shard(plan, self._hosts)
+        self._shard = Shard(plan, self._workers)
 
     def start(self):
         return self._shard.start()
 
-    def caught_up(self):
-        return self._shard.caught_up()
+    def recovered(self):
+        return self._shard.recovered()
 
     def advance(self, ticks):
         return self._shard.advance(ticks)
@@ -48,7 +48,7 @@ class House:
         return self._shard.checkpoint()
 
     def close(self):
-        self._shard.journal.close()  # the hosts stay
+        self._shard.journal.close()  # the workers stay
 
 
 class Again(RayShards):
@@ -93,27 +93,27 @@ def test_every_layout_over_ray_has_the_hash_of_the_loop(preset, seeds, layouts, 
     for seed in seeds:
         scenario = scenarios.load(preset).model_copy(update={"seed": seed})
         expected = undisturbed(scenario, TICKS, MARKETS)
-        for count, hosts in layouts:
-            folder = tmp_path / f"{seed}-{count}-{hosts}"
+        for count, workers in layouts:
+            folder = tmp_path / f"{seed}-{count}-{workers}"
             made = driven(
                 scenario,
                 TICKS,
                 MARKETS,
                 again,
                 count=count,
-                hosts=hosts,
+                workers=workers,
                 folder=str(folder),
                 checkpoint_every=8,
                 died=ActorDied,
             )
-            assert made.hash == expected, (seed, count, hosts)
+            assert made.hash == expected, (seed, count, workers)
             assert not made.health.counts and made.health.shard_restarts == 0
             assert set(made.health.seconds) == set(scenario.policies())
-            hashes[seed, count, hosts] = made.hash
+            hashes[seed, count, workers] = made.hash
     assert len(hashes) == len(seeds) * len(layouts)
     assert len(set(hashes.values())) == len(seeds)
     titles = list(descendants().values())
-    hosting = sum(title.startswith("ray::_HostActor") for title in titles)
+    hosting = sum(title.startswith("ray::_WorkerActor") for title in titles)
     assert (
         len(again.houses) == 5 <= sum(title.startswith("ray::House") for title in titles) < hosting
     )
@@ -128,7 +128,7 @@ def test_the_comparison_sees_another_seed(again, tmp_path):
         MARKETS,
         again,
         count=2,
-        hosts=1,
+        workers=1,
         folder=str(tmp_path),
         died=ActorDied,
         seed=7,

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mos_agents.actors.memories import flatten, restored, template_of
-from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply, told
+from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply
 from mos_agents.learners import LEARNERS
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, make
+from mos_agents.policies.faults import describe
 from tests.actors.worlds import PARTICIPANTS, Recalls
 from tests.policies.markets import shop
 from tests.policies.test_contract import CASES
@@ -69,16 +70,16 @@ def test_a_reply_to_the_call_is_taken_as_it_is():
         {"participant": np.str_("firm_1")},
         {"participant": ["firm_1"]},
         {"participant": Unshowable()},
-        {"incarnation": 1},
-        {"incarnation": 3},
-        {"incarnation": 2.0},
-        {"incarnation": None},
+        {"generation": 1},
+        {"generation": 3},
+        {"generation": 2.0},
+        {"generation": None},
         {"fault": None},
         {"fault": 3},
         {"fault": Unshowable()},
         {"fault": b"bytes"},
     ],
-    ids=lambda wrong: str({k: type(v).__name__ + " " + told(v) for k, v in wrong.items()}),
+    ids=lambda wrong: str({k: type(v).__name__ + " " + describe(v) for k, v in wrong.items()}),
 )
 def test_a_reply_to_anything_but_the_call_is_refused_in_one_line(wrong):
     with pytest.raises(MessageError) as refusal:
@@ -111,7 +112,7 @@ def test_what_is_no_reply_is_refused(thing):
 
 @pytest.mark.parametrize("nasty", [Unshowable(), "a\nb", "x" * 5000, ValueError(), OSError("\n")])
 def test_whatever_a_stranger_says_is_told_in_one_short_line(nasty):
-    assert len(told(nasty)) <= 200 and "\n" not in told(nasty)
+    assert len(describe(nasty)) <= 200 and "\n" not in describe(nasty)
 
 
 # --- memories -------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import pytest
 
 import mos_agents
 from mos_agents.actors.messages import Call, MessageError
-from mos_agents.actors.participant import Host, Participant, Snapshot, checked_memories
+from mos_agents.actors.participant import Participant, Snapshot, Worker, checked_memories
 from mos_agents.market.streams import Streams
 from mos_agents.policies import make
 from mos_agents.rollout import ParticipantPool, transitions
@@ -39,9 +39,9 @@ def play(request, strangers):
         for transition in transitions(market, everybody, seed=5, ticks=9, markets=BATCH)
     ]
 
-    def born(incarnation=0):
+    def born(generation=0):
         streams = Streams.of(5, BATCH, owner=spec.name)
-        return Participant("run", spec, policy, streams, incarnation)
+        return Participant("run", spec, policy, streams, generation)
 
     return born, calls
 
@@ -75,7 +75,7 @@ def test_an_older_tick_is_refused_and_a_gap_is_an_error(play):
 
 
 @pytest.mark.parametrize(
-    "forged", [{"run": "other"}, {"participant": "firm_2"}, {"incarnation": 1}, {"incarnation": -1}]
+    "forged", [{"run": "other"}, {"participant": "firm_2"}, {"generation": 1}, {"generation": -1}]
 )
 def test_a_call_to_another_run_name_or_life_is_refused_and_leaves_no_trace(play, forged):
     born, calls = play
@@ -91,17 +91,17 @@ def test_a_call_to_another_run_name_or_life_is_refused_and_leaves_no_trace(play,
 @pytest.mark.parametrize("kept", [None, 0, 3])
 def test_a_new_life_with_snapshot_and_past_calls_goes_on_with_the_same_bits(play, at, kept):
     born, calls = play
-    one, later = born(), born(incarnation=3)
+    one, later = born(), born(generation=3)
     kept = None if kept is None or kept >= at else kept
     for call in calls[:at]:
         one.decide(call)
         if call.tick == kept:
             later.restore(one.snapshot())
-    past = [c._replace(incarnation=3) for c in calls[:at]]
+    past = [c._replace(generation=3) for c in calls[:at]]
     assert later.catch_up(past) == at - 1
     for call in calls[at:]:
-        expected, found = one.decide(call), later.decide(call._replace(incarnation=3))
-        assert bits(found)[:2] == bits(expected)[:2] and found.incarnation == 3
+        expected, found = one.decide(call), later.decide(call._replace(generation=3))
+        assert bits(found)[:2] == bits(expected)[:2] and found.generation == 3
     memories = one.snapshot().memory, later.snapshot().memory
     assert [a.tobytes() for a in memories[0]] == [a.tobytes() for a in memories[1]]
 
@@ -162,29 +162,29 @@ def test_a_policy_that_fails_costs_a_move_and_is_told_in_one_line(failure, stran
     assert one.decide(calls[2]).fault == ""
 
 
-# --- hosts ----------------------------------------------------------------------------------------
+# --- workers --------------------------------------------------------------------------------------
 
 
-def a_host(names=("firm_1", "firm_2")):
+def a_worker(names=("firm_1", "firm_2")):
     market = shop()
     policy = PARTICIPANTS["recalls"]()
-    return market, Host(
+    return market, Worker(
         [Participant("run", market.spec(n), policy, Streams.of(0, BATCH, owner=n)) for n in names]
     )
 
 
 def test_participants_under_one_roof_answer_as_they_would_alone():
-    market, host = a_host()
+    market, worker = a_worker()
     observation = market.first_observation(market.start(BATCH), Streams.of(0, BATCH).at(0))
     calls = [
         Call("run", 0, n, 0, market.spec(n).own(observation), np.zeros(BATCH))
         for n in ("firm_2", "firm_1")
     ]
-    together = host.decide(calls)
-    alone = [a_host((c.participant,))[1].decide([c])[0] for c in calls]
+    together = worker.decide(calls)
+    alone = [a_worker((c.participant,))[1].decide([c])[0] for c in calls]
     assert [bits(r) for r in together] == [bits(r) for r in alone]
     with pytest.raises(MessageError, match="does not live here"):
-        host.decide([calls[0]._replace(participant="firm_3")])
+        worker.decide([calls[0]._replace(participant="firm_3")])
 
 
 GOOD = [np.zeros(3)]
@@ -217,8 +217,8 @@ def test_a_host_cannot_put_anything_but_its_own_numbers_on_the_disk(value):
 
 
 def test_plain_memories_of_the_right_tick_are_taken():
-    _, host = a_host()
-    value = host.snapshot()
+    _, worker = a_worker()
+    value = worker.snapshot()
     assert checked_memories(value, ["firm_1", "firm_2"], -1) is value
 
 

@@ -1,4 +1,4 @@
-"""Nothing that a host sends is unpickled at the clearing house: not what it returns, nor raises."""
+"""Nothing that a worker sends is unpickled at the clearing house: no result and no error."""
 
 import ast
 import json
@@ -19,7 +19,7 @@ from tests.actors.test_runtimes import calls, parts
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("own_cluster")]
 
 PAYLOADS = [*RETURNED, *RAISED]
-VERBS = ["awake", "snapshot", "decide", "catch_up", "where", "restore"]
+VERBS = ["ready", "snapshot", "decide", "catch_up", "where", "restore"]
 MAIN = VERBS[:3]
 
 
@@ -29,7 +29,7 @@ def struck(folder):
 
 
 class Attacked:
-    """A clearing house (this process) and a host whose participant has taken its process over."""
+    """A clearing house (this process) and a worker whose participant has taken its process over."""
 
     def __init__(self, folder, channels):
         self.folder, self.channels = folder, channels
@@ -38,12 +38,12 @@ class Attacked:
 
     def born(self):
         policy = Hostile(str(self.folder), os.getpid())
-        self.host = self.runtime.host(parts("firm_1", policy), "hostile")
+        self.worker = self.runtime.start(parts("firm_1", policy), "hostile")
         self.tick = -1
-        assert self.asked("decide").good
+        assert self.asked("decide").ok
 
     def asked(self, verb, armed=None):
-        """The answer to a verb, before which the host was given an order."""
+        """The answer to a verb, before which the worker was given an order."""
         if armed:
             Path(self.folder, "next").write_text(json.dumps(armed))
         arguments = {
@@ -53,18 +53,18 @@ class Attacked:
         }
         self.tick += verb == "decide"
         given = arguments.get(verb, tuple)()
-        return self.runtime.ask([(self.host, verb, given)], 60.0)[0]
+        return self.runtime.ask([(self.worker, verb, given)], 60.0)[0]
 
     def attack(self, verb, payload):
         packer = PACKERS.get(verb, "packed_fact")
         if verb == "decide":
             answer = self.asked(verb, (packer, payload))
         else:
-            assert self.asked("decide", (packer, payload)).good
+            assert self.asked("decide", (packer, payload)).ok
             answer = self.asked(verb)
         assert not Path(self.folder, "next").exists()  # the order was carried out
-        if (answer.dead or answer.late) and not self.asked("decide").good:
-            self.runtime.kill(self.host)
+        if (answer.dead or answer.late) and not self.asked("decide").ok:
+            self.runtime.kill(self.worker)
             self.born()
         return answer
 
@@ -92,7 +92,7 @@ def test_there_are_more_than_thirty_payloads():
 def held(attacked, verb, payload):
     answer = attacked.attack(verb, payload)
     assert os.getpid() not in struck(attacked.folder), verb
-    assert not answer.good and answer.error and "\n" not in answer.error, (verb, answer)
+    assert not answer.ok and answer.error and "\n" not in answer.error, (verb, answer)
     return True
 
 
@@ -104,23 +104,23 @@ def test_a_payload_is_not_opened_whatever_verb_gives_it(payload, by_ray):
 
 @pytest.mark.parametrize("payload", ["a bomb", "a pickle as bytes", "a loud bomb", "a loud exit"])
 def test_a_payload_over_a_channel_is_not_opened(payload, by_channel):
-    """A channel that got something else than bytes is closed, and the host ends with it."""
-    assert all(held(by_channel, verb, payload) for verb in ("decide", "awake"))
+    """A channel that got something else than bytes is closed, and the worker ends with it."""
+    assert all(held(by_channel, verb, payload) for verb in ("decide", "ready"))
 
 
 def test_a_host_whose_start_raises_a_payload_is_dead_and_it_is_not_opened(by_ray):
     for payload in ("a loud bomb", "a loud exit", "a bomb as the cause of an error"):
         policy = Hostile(str(by_ray.folder), os.getpid(), payload)
-        host = by_ray.runtime.host(parts("firm_1", policy), "hostile from the start")
-        answer = by_ray.runtime.ask([(host, "decide", calls("firm_1", 0))], 60.0)[0]
-        assert not answer.good and os.getpid() not in struck(by_ray.folder)
-        by_ray.runtime.kill(host)
+        worker = by_ray.runtime.start(parts("firm_1", policy), "hostile from the start")
+        answer = by_ray.runtime.ask([(worker, "decide", calls("firm_1", 0))], 60.0)[0]
+        assert not answer.ok and os.getpid() not in struck(by_ray.folder)
+        by_ray.runtime.kill(worker)
 
 
 def dropped(by_ray, seconds=10.0):
     """Whether a call that raised a payload was opened here after its reference was dropped."""
-    assert by_ray.asked("decide", ("packed_fact", "a loud bomb")).good
-    by_ray.host.awake.remote()  # the reference is dropped before the answer is here
+    assert by_ray.asked("decide", ("packed_fact", "a loud bomb")).ok
+    by_ray.worker.ready.remote()  # the reference is dropped before the answer is here
     until = time.monotonic() + seconds
     while os.getpid() not in struck(by_ray.folder) and time.monotonic() < until:
         time.sleep(0.05)
@@ -152,10 +152,10 @@ def test_read_as_ray_reads_them_the_payloads_would_run(by_ray):
     opened, folder = set(), by_ray.folder
     for payload in PAYLOADS:
         if payload.startswith("metadata") or payload.endswith(("exit", "interruption")):
-            continue  # those end the host
-        assert by_ray.asked("decide", ("packed_fact", payload)).good
+            continue  # those end the worker
+        assert by_ray.asked("decide", ("packed_fact", payload)).ok
         try:
-            got = ray.get(by_ray.host.awake.remote(), timeout=60.0)
+            got = ray.get(by_ray.worker.ready.remote(), timeout=60.0)
             if payload == "a bomb behind a reference":
                 ray.get(got, timeout=60.0)
         except Exception:
@@ -189,8 +189,8 @@ def test_a_policy_and_what_it_starts_do_not_find_the_token_in_their_environment(
     assert os.environ["RAY_AUTH_TOKEN"]
     runtime = RayRuntime()
     try:
-        host = runtime.host(parts("firm_1", Spies()), "spies")
-        (reply,) = runtime.ask([(host, "decide", calls("firm_1", 0))], None)[0].value
+        worker = runtime.start(parts("firm_1", Spies()), "spies")
+        (reply,) = runtime.ask([(worker, "decide", calls("firm_1", 0))], None)[0].value
     finally:
         runtime.close()
     assert reply.fault.startswith("RuntimeError: own [], inherited False (test_plain.py:")

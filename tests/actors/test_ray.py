@@ -25,14 +25,14 @@ TICKS, MARKETS = 30, 4
 
 
 @pytest.mark.parametrize(
-    ("preset", "count", "hosts"),
+    ("preset", "count", "workers"),
     [
         ("retail", 1, 0),
         ("market_making", 2, 1),
         pytest.param("retail", 2, 2, marks=pytest.mark.chaos),
     ],
 )
-def test_a_run_over_ray_has_the_hash_of_the_loop(preset, count, hosts, tmp_path):
+def test_a_run_over_ray_has_the_hash_of_the_loop(preset, count, workers, tmp_path):
     scenario = scenarios.load(preset)
     made = driven(
         scenario,
@@ -40,7 +40,7 @@ def test_a_run_over_ray_has_the_hash_of_the_loop(preset, count, hosts, tmp_path)
         MARKETS,
         RayShards(),
         count=count,
-        hosts=hosts,
+        workers=workers,
         folder=str(tmp_path),
         checkpoint_every=20,
         died=ActorDied,
@@ -48,7 +48,7 @@ def test_a_run_over_ray_has_the_hash_of_the_loop(preset, count, hosts, tmp_path)
     assert made.hash == undisturbed(scenario, TICKS, MARKETS)
     assert not made.health.counts and made.health.shard_restarts == 0
     assert set(made.health.seconds) == set(scenario.policies())
-    gone("ray::_HostActor"), gone("ray::_ShardActor")
+    gone("ray::_WorkerActor"), gone("ray::_ShardActor")
 
 
 def gone(title):
@@ -69,27 +69,27 @@ def killed(folder, title, at, seed, ticks=80):
 
 @pytest.mark.parametrize(
     ("title", "at"),
-    [("ray::_HostActor", 14), ("ray::_ShardActor", 14), ("ray::_ShardActor", 50)],
+    [("ray::_WorkerActor", 14), ("ray::_ShardActor", 14), ("ray::_ShardActor", 50)],
     ids=["participant", "clearing house", "clearing house after a checkpoint"],
 )
 def test_a_killed_process_comes_back_and_the_hash_is_the_same(title, at, tmp_path):
     made = killed(tmp_path, title, at, seed=at)
     assert made.hash == undisturbed(SHOP, 80, 2)
     participants = sum(c.get("restarted", 0) for c in made.health.counts.values())
-    expected = (1, 0) if title == "ray::_HostActor" else (0, 1)
+    expected = (1, 0) if title == "ray::_WorkerActor" else (0, 1)
     assert (participants, made.health.shard_restarts) == expected
 
 
 @pytest.mark.chaos
 def test_kills_in_the_middle_of_ticks_change_nothing(tmp_path):
-    """A second thread kills while ticks run: a host, then the clearing house."""
+    """A second thread kills while ticks run: a worker, then the clearing house."""
     made = driver(
         SHOP, 3000, 2, RayShards(), folder=str(tmp_path), checkpoint_every=500, died=ActorDied
     )
     done = threading.Event()
 
     def kill():
-        for title in ("ray::_HostActor", "ray::_ShardActor"):
+        for title in ("ray::_WorkerActor", "ray::_ShardActor"):
             if not done.wait(0.7) and (victims := titled(title)):
                 os.kill(victims[0], signal.SIGKILL)
 
@@ -122,12 +122,12 @@ def hanging(how, deadline):
         restarts=lives - 1,
         patience=3,
     )
-    host, stopped = shard._roster.index(["firm_1"]), set()
+    worker, stopped = shard._roster.index(["firm_1"]), set()
     try:
         shard.start()
-        while "firm_1" not in shard.house.withdrawn:
-            handle = shard._handles[host]
-            if how == "is stopped" and shard._born[host] is None and handle not in stopped:
+        while "firm_1" not in shard.clearing_house.withdrawn:
+            handle = shard._handles[worker]
+            if how == "is stopped" and shard._born[worker] is None and handle not in stopped:
                 answer = runtime.ask([(handle, "where", ())], None)[0]
                 os.kill(answer.value[1], signal.SIGSTOP)
                 stopped.add(handle)
@@ -136,7 +136,7 @@ def hanging(how, deadline):
         assert counts.get("restarted", 0) == lives - 1 and counts["late"] >= 3 * 2 * lives
     finally:
         shard.close()
-    gone("ray::_HostActor")
+    gone("ray::_WorkerActor")
 
 
 @pytest.mark.parametrize("how", HANGS)
@@ -146,7 +146,7 @@ def test_one_that_hangs_is_late_and_then_withdrawn_and_the_ticks_go_on(how, stra
     for shard, advance in hanging(how, deadline=1.0):
         advance()
         ticks += 1
-        assert shard.house.tick == ticks < 10_000
+        assert shard.clearing_house.tick == ticks < 10_000
     assert ticks >= 3
 
 
@@ -157,7 +157,7 @@ def test_nobody_waits_longer_than_the_deadline_for_one_that_hangs(how, strangers
     deadline, late = 0.3, []
     for _ in range(12):
         for shard, advance in hanging(how, deadline):
-            if shard.house.tick < 5:
+            if shard.clearing_house.tick < 5:
                 advance()
                 continue
             begin = time.monotonic()
@@ -180,14 +180,14 @@ def test_hosts_on_this_machine_get_their_ticks_over_channels_and_nothing_listens
         shard.start()
         for _ in range(3):
             shard.advance(20)
-            channels = [reach._channel for reach in runtime._hosts.values()]
+            channels = [reach._channel for reach in runtime._workers.values()]
             assert len(channels) == 3 and all(
                 (c is not None) == runtime._channels for c in channels
             )
             if runtime._channels:
                 assert all(c._requests >= 15 for c in channels) and not listeners(descendants())
             assert shard._remember_all()
-            assert all(reach._channel is None for reach in runtime._hosts.values())
+            assert all(reach._channel is None for reach in runtime._workers.values())
         shard.close()
         hashes.append(shard.digest.hexdigest())
     assert hashes == [undisturbed(SHOP, 60, 3)] * 2 and not listeners(descendants())
@@ -198,16 +198,16 @@ def test_a_killed_host_leaves_no_socket_behind(hanging, knocked):
     runtime = RayRuntime()
     shard = one_shard(SHOP, runtime)
     shard.start()
-    waiting = [(reach._listener, _unpack_address) for reach in runtime._hosts.values()]
+    waiting = [(reach._listener, _unpack_address) for reach in runtime._workers.values()]
     paths = [found.value[0] for found in answers(waiting, None)]  # open, and nobody has come in yet
     assert all(map(os.path.exists, paths))
-    for pid in titled("ray::_HostActor") if hanging else ():
+    for pid in titled("ray::_WorkerActor") if hanging else ():
         os.kill(pid, signal.SIGSTOP)
-    for reach in runtime._hosts.values() if knocked else ():
+    for reach in runtime._workers.values() if knocked else ():
         assert reach.channel() is not None  # connected, but nobody opens
     shard.close()
     assert not any(os.path.exists(os.path.dirname(path)) for path in paths)
-    gone("ray::_HostActor")
+    gone("ray::_WorkerActor")
 
 
 def test_what_listens_refuses_whoever_has_no_token():
@@ -216,7 +216,7 @@ def test_what_listens_refuses_whoever_has_no_token():
     The cluster's table (`gcs_server`), the node's manager and its store of objects (`raylet`) and
     every worker listen by gRPC: that is how Ray's processes talk to each other. All of them ask for
     the token before they look at a request. The agent for runtime environments listens by HTTP. All
-    of this is on the loopback interface (test_joining.py). The driver listens nowhere. A host
+    of this is on the loopback interface (test_joining.py). The driver listens nowhere. A worker
     listens at a socket in a folder that only this user may enter, until its clearing house has come
     in (above).
     """

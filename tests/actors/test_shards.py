@@ -1,4 +1,4 @@
-"""Shards, hosts, order, crashes and liars: none of them moves a bit of anybody else's market."""
+"""Shards, workers, order, crashes and liars: none of them moves a bit of anybody else's market."""
 
 import random
 import shutil
@@ -33,7 +33,7 @@ TICKS, MARKETS = 12, 5
 
 
 def reshuffled(seed):
-    """Every tick the hosts answer in another order."""
+    """Every tick the workers answer in another order."""
     rng = random.Random(seed)
     return LocalShards(lambda n: rng.sample(range(n), n))
 
@@ -47,9 +47,9 @@ def test_every_layout_of_shards_and_hosts_has_the_hash_of_the_loop(preset, seed)
     scenario = scenarios.load(preset).model_copy(update={"seed": seed})
     expected = undisturbed(scenario, TICKS, MARKETS)
     for count in (1, 2, 5):
-        for hosts in (0, 1, 2):
-            made = driven(scenario, TICKS, MARKETS, reshuffled(seed), count=count, hosts=hosts)
-            assert made.hash == expected, (count, hosts)
+        for workers in (0, 1, 2):
+            made = driven(scenario, TICKS, MARKETS, reshuffled(seed), count=count, workers=workers)
+            assert made.hash == expected, (count, workers)
             assert not made.health.counts and not made.health.withdrawn
     assert undisturbed(scenario, TICKS, MARKETS, seed=seed + 1) != expected
 
@@ -140,7 +140,11 @@ def dying(method, at, argument, before, least=False):
 
 def dying_progress(method, at):
     def wrapped(self, summaries):
-        if self.house.tick > at and summaries and self.house.tick - len(summaries) <= at:
+        if (
+            self.clearing_house.tick > at
+            and summaries
+            and self.clearing_house.tick - len(summaries) <= at
+        ):
             raise Crash
         return method(self, summaries)
 
@@ -177,7 +181,7 @@ def test_a_run_that_crashes_anywhere_goes_on_to_the_same_hash(
         while len(recorded) < 40:
             crash = crashed < 1 + trial % 2
             at = rng.randint(len(recorded), 39)
-            made = driver(crashing(kind), 40, 3, hosts=rng.choice([0, 1, 2]), **options)
+            made = driver(crashing(kind), 40, 3, workers=rng.choice([0, 1, 2]), **options)
             abandoned.append(run := made.run(recorded=len(recorded)))
             given = []
             hook = die_at(monkeypatch, rng, at if crash else 10**9)
@@ -222,18 +226,18 @@ def test_a_snapshot_of_another_run_is_refused(tmp_path):
         list(made.run())
 
 
-# --- hosts that die -------------------------------------------------------------------------------
+# --- workers that die -----------------------------------------------------------------------------
 
 
 class Deadly(LocalRuntime):
-    """Kills a random host before a tick with a certain chance, also one that was just born."""
+    """Kills a random worker before a tick with a certain chance, also one that was just born."""
 
     def __init__(self, rng, chance):
         super().__init__(lambda n: rng.sample(range(n), n))
         self.rng, self.chance, self.killed, self.alive = rng, chance, 0, set()
 
-    def host(self, parts, name):
-        handle = super().host(parts, name)
+    def start(self, parts, name):
+        handle = super().start(parts, name)
         self.alive.add(handle)
         return handle
 
@@ -247,15 +251,15 @@ class Deadly(LocalRuntime):
 
 
 @pytest.mark.parametrize("deadline", [None, 60.0])
-@pytest.mark.parametrize("hosts", [0, 1, 2])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 @pytest.mark.parametrize("kind", ["recalls", "writes_over"])
 def test_hosts_that_die_at_any_time_come_back_and_nothing_changes(
-    kind, hosts, deadline, strangers, tmp_path
+    kind, workers, deadline, strangers, tmp_path
 ):
     scenario = with_policy("firm_1", kind)
-    runtime = Deadly(random.Random(f"{kind}{hosts}"), 0.1)
+    runtime = Deadly(random.Random(f"{kind}{workers}"), 0.1)
     shard = one_shard(
-        scenario, runtime, hosts=hosts, restarts=10**6, folder=str(tmp_path), deadline=deadline
+        scenario, runtime, workers=workers, restarts=10**6, folder=str(tmp_path), deadline=deadline
     )
     shard.start()
     for _ in range(8):
@@ -273,9 +277,9 @@ def test_hosts_that_die_at_any_time_come_back_and_nothing_changes(
 @pytest.mark.parametrize("restarts", [0, 2])
 def test_a_host_without_lives_left_is_withdrawn_and_the_market_goes_on(restarts):
     class Mortal(LocalRuntime):
-        def host(self, parts, name):
-            handle = super().host(parts, name)
-            mortal.add(handle) if name == "host-1" else None
+        def start(self, parts, name):
+            handle = super().start(parts, name)
+            mortal.add(handle) if name == "worker-1" else None
             return handle
 
         def ask(self, asks, deadline):
@@ -324,23 +328,23 @@ def test_the_withdrawn_stay_so_and_counts_go_on_after_a_resumption(tmp_path, str
             folder = tmp_path / f"{stops}{checkpoints}"
             for stop in stops:
                 shard = begun(folder)
-                shard.advance(stop - shard.house.tick)
+                shard.advance(stop - shard.clearing_house.tick)
                 if checkpoints:
                     shard.checkpoint()
                 shard.close()
             shard = begun(folder)
-            shard.advance(18 - shard.house.tick)
+            shard.advance(18 - shard.clearing_house.tick)
             found = shard.advance(0)
             assert found.withdrawn == ("firm_1",)
             late = {k: v for k, v in found.counts["firm_1"].items() if k != "restarted"}
             assert late.keys() == {"misaddressed"}
 
 
-# --- hosts that lie -------------------------------------------------------------------------------
+# --- workers that lie -----------------------------------------------------------------------------
 
 
 def each(change):
-    """A bend of every reply, where the host gave a list of them."""
+    """A bend of every reply, where the worker gave a list of them."""
 
     def bend(answer, verb, arguments):
         return answer._replace(value=[change(r) for r in answer.value])
@@ -405,8 +409,8 @@ MISADDRESSED = {
     "the platform's name": each(lambda r: r._replace(participant="platform")),
     "nobody's name": each(lambda r: r._replace(participant="nobody")),
     "a name that is no text": each(lambda r: r._replace(participant=Trap())),
-    "a former life": each(lambda r: r._replace(incarnation=r.incarnation - 1)),
-    "a life to come": each(lambda r: r._replace(incarnation=r.incarnation + 1)),
+    "a former life": each(lambda r: r._replace(generation=r.generation - 1)),
+    "a life to come": each(lambda r: r._replace(generation=r.generation + 1)),
     "a fault that is no text": each(lambda r: r._replace(fault=Trap())),
     "a fault that is nothing": each(lambda r: r._replace(fault=None)),
 }
@@ -538,7 +542,7 @@ def test_a_host_that_keeps_its_memory_back_cannot_keep_the_market_from_its_check
 def test_a_reply_cannot_speak_for_a_housemate():
     """Two under one roof, their replies exchanged: neither is taken."""
     runtime = Bent(names=("platform",), when=SILENT, bend=lambda a, *_: Answer(a.value[::-1]))
-    shard = one_shard(SHOP, runtime, hosts=2)
+    shard = one_shard(SHOP, runtime, workers=2)
     shard.start()
     progress = shard.advance(TICKS)
     silent = {"platform": SILENT, "firm_2": SILENT}

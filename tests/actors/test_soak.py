@@ -80,7 +80,7 @@ def test_actors_keep_nothing_of_the_ticks_they_have_played(ticks, most, tmp_path
         checkpoint_every=ticks // 16,
         died=ActorDied,
     )
-    readings = {"ray::_ShardActor": [], "ray::_HostActor": [], "driver": []}
+    readings = {"ray::_ShardActor": [], "ray::_WorkerActor": [], "driver": []}
     for tick in driver.run():
         if tick.tick % (ticks // 16) == 0:
             for title, kept in readings.items():

@@ -1,4 +1,4 @@
-"""What is done while hosts think: digests, summaries and the next arrivals, with the same bits."""
+"""What is done while workers decide: digests, summaries, the next arrivals, with the same bits."""
 
 import numpy as np
 import pytest
@@ -15,10 +15,10 @@ from tests.actors.worlds import SHOP, one_shard, undisturbed
 
 
 class Elsewhere(LocalRuntime):
-    """Does what may be done meanwhile before its hosts answer, as one with processes does."""
+    """Does what may be done meanwhile before its workers answer, as one with processes does."""
 
     def ask(self, asks, deadline):
-        self.meanwhile()
+        self.while_waiting()
         return super().ask(asks, deadline)
 
 

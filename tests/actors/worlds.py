@@ -203,26 +203,26 @@ PARTICIPANTS = {cls.kind: cls for cls in (Recalls, WritesOver, Stalls)}
 @dataclass
 class Bent(LocalRuntime):
     """Hosts in this process; `bend(answer, verb, arguments)` puts another answer in place of that
-    of the hosts that hold `names`, at the ticks `when` (None: always)."""
+    of the workers that hold `names`, at the ticks `when` (None: always)."""
 
     names: tuple[str, ...] = ()
     bend: Any = None
     verbs: tuple[str, ...] = ("decide",)
     when: Any = None
-    hosted: list[Any] = field(default_factory=list)
+    started: list[Any] = field(default_factory=list)
 
     def __post_init__(self):
         super().__init__()
 
-    def host(self, parts, name):
-        handle = super().host(parts, name)
-        self.hosted.append(parts)
+    def start(self, parts, name):
+        handle = super().start(parts, name)
+        self.started.append(parts)
         return handle
 
     def ask(self, asks, deadline):
         answers = super().ask(asks, deadline)
         for i, (handle, verb, arguments) in enumerate(asks):
-            there = {part[1].name for part in self.hosted[handle]}
+            there = {part[1].name for part in self.started[handle]}
             at = arguments[0][0].tick if verb == "decide" else None
             meant = self.when is None or at is None or at in self.when
             if verb in self.verbs and there & set(self.names) and meant:

@@ -142,7 +142,7 @@ def test_what_fails_inside_is_counted_as_in_the_loop():
         broken if spec.name == "firm_1" else policy
         for spec, policy in zip(local.hosted.specs, local.hosted.policies, strict=True)
     )
-    hosts = acting._server._hosts._runtime._hosts
+    hosts = acting._server._workers._runtime._workers
     next(h for h in hosts if "firm_1" in h._of)._of["firm_1"].policy = broken
     actions = np.ones((1, local.market.layout.L, 1))
     for _ in range(3):

@@ -141,7 +141,9 @@ def acted(policy):
     played = []
     for _ in range(TICKS):
         shard.advance(1)
-        played.append((shard.house.reward.tobytes(), shard.house.observation.tobytes()))
+        played.append(
+            (shard.clearing_house.reward.tobytes(), shard.clearing_house.observation.tobytes())
+        )
     return played, shard.advance(0)
 
 

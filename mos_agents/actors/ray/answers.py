@@ -1,4 +1,4 @@
-"""What comes back from a host by Ray, taken as bytes: nothing of it is ever unpickled here.
+"""What comes back from a worker by Ray, taken as bytes: nothing of it is ever unpickled here.
 
 `ray.get` turns what a process returned or raised into objects, and reading a pickle runs what it
 says. So results are looked at as they lie in Ray's store: plain bytes, which `wire` reads, or the
@@ -23,7 +23,7 @@ from mos_agents.actors.runtime import Answer
 
 PLAIN = ray_constants.OBJECT_METADATA_TYPE_RAW
 RAISED = ("TASK_EXECUTION_EXCEPTION", "TASK_CANCELLED")
-"""Errors that leave a host alive: it raised, where every verb of ours answers with a text."""
+"""Errors that leave a worker alive: it raised, where every verb of ours answers with a text."""
 
 logger = logging.getLogger(__name__)
 

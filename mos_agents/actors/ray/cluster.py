@@ -25,8 +25,8 @@ from ray._private.utils import read_ray_address
 from ray.exceptions import AuthenticationError, RayError
 
 from mos_agents import registry
-from mos_agents.actors.messages import told
 from mos_agents.market.types import InputError
+from mos_agents.policies.faults import describe
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -132,7 +132,7 @@ VERSIONS = re.compile(r"Ray: (\S+)\s+Python: (\S+)")
 def _why_not(address: str | None, error: Exception) -> str:
     """In one line, why there is no cluster although it was asked for or answers."""
     if address is None:
-        return f"Ray does not start: {told(error)}"
+        return f"Ray does not start: {describe(error)}"
     versions = VERSIONS.findall(str(error))
     if "Version mismatch" in str(error) and len(versions) == 2:
         there, here = (f"Ray {ray} on Python {python}" for ray, python in versions)
@@ -140,7 +140,7 @@ def _why_not(address: str | None, error: Exception) -> str:
             f"address={address!r}: the cluster runs {there}, this environment {here}; they must be "
             "the same on every node: install this project's lock there, or use that environment"
         )
-    return f"address={address!r}: the cluster answers but cannot be joined: {told(error)}"
+    return f"address={address!r}: the cluster answers but cannot be joined: {describe(error)}"
 
 
 def own_cores() -> int:
@@ -191,7 +191,7 @@ class Head:
             if now - self._away > HEAD_SECONDS:
                 place = "{}:{}".format(*self._place)
                 raise HeadLost(
-                    f"the cluster's head node at {place} is lost: {told(error)}"
+                    f"the cluster's head node at {place} is lost: {describe(error)}"
                 ) from None
         self._looked = time.monotonic()
         return self._away is None
@@ -221,7 +221,7 @@ def _checked(address: str, insecure: bool) -> None:
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise InputError(f"{where}: no Ray cluster answers there: {told(error)}") from None
+        raise InputError(f"{where}: no Ray cluster answers there: {describe(error)}") from None
     mode = os.environ.get("RAY_AUTH_MODE")
     if mode == "token":
         _check_token(where)
@@ -290,7 +290,9 @@ def _lets_in(place: str) -> bool:
         except AuthenticationError:
             return False
         except (RayError, RuntimeError, ValueError) as error:
-            raise InputError(f"address={place!r}: no Ray cluster answers: {told(error)}") from None
+            raise InputError(
+                f"address={place!r}: no Ray cluster answers: {describe(error)}"
+            ) from None
     return True
 
 

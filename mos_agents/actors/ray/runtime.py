@@ -1,4 +1,4 @@
-"""The same actors on a Ray cluster: hosts and shards as Ray actors."""
+"""The same actors on a Ray cluster: workers and shards as Ray actors."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from mos_agents.actors.channel import (
     wait,
 )
 from mos_agents.actors.env_server import EnvServer, EnvServerConfig
-from mos_agents.actors.messages import MessageError, told
-from mos_agents.actors.participant import Host, hosted
+from mos_agents.actors.messages import MessageError
+from mos_agents.actors.participant import Worker, worker_of
 from mos_agents.actors.ray.answers import Reader, answer, answers, is_ready, keep_unasked_closed
 from mos_agents.actors.ray.cluster import Head, hold
 from mos_agents.actors.runtime import Answer, nothing
@@ -35,7 +35,7 @@ from mos_agents.actors.shard import Shard, ShardPlan
 from mos_agents.actors.summaries import Progress
 from mos_agents.market.faults import Fault
 from mos_agents.market.types import Array, InputError, Step
-from mos_agents.policies.faults import one_line
+from mos_agents.policies.faults import describe, one_line
 from mos_agents.runs.files import RunError
 
 ACTOR: dict[str, Any] = {
@@ -47,10 +47,10 @@ ACTOR: dict[str, Any] = {
 """How every actor of ours is started."""
 
 SECRETS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-"""What is taken out of a host's environment before any policy runs."""
+"""What is taken out of a worker's environment before any policy runs."""
 
 CLOSING_SECONDS = 5.0
-"""How long the end of a runtime waits for its hosts to be gone."""
+"""How long the end of a runtime waits for its workers to be gone."""
 
 
 def fetched(reference: Any) -> Any:
@@ -67,16 +67,16 @@ class RayRuntime:
 
     def __init__(self, spread: bool = False, channels: bool = True) -> None:
         keep_unasked_closed()
-        self._actor: Any = ray.remote(**ACTOR)(_HostActor)
+        self._actor: Any = ray.remote(**ACTOR)(_WorkerActor)
         self._channels, self._node = channels, ray.get_runtime_context().get_node_id()
         self._nodes = _Nodes(self._node) if spread else None
-        self.meanwhile = nothing
-        self._hosts: dict[Any, _Reach] = {}
+        self.while_waiting = nothing
+        self._workers: dict[Any, _Reach] = {}
 
-    def host(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
+    def start(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
         place = _on(self._node) if self._nodes is None else self._nodes.next()
         handle = self._actor.options(**place).remote(list(parts))
-        self._hosts[handle] = _Reach(handle, self._node if self._channels else "")
+        self._workers[handle] = _Reach(handle, self._node if self._channels else "")
         return handle
 
     def ask(
@@ -84,7 +84,7 @@ class RayRuntime:
     ) -> list[Answer]:
         begin = time.monotonic()
         coming = [self._put(*one) for one in asks]
-        self.meanwhile()
+        self.while_waiting()
         # Channels first: `wait` sends what they did not take at once; Ray has threads for that.
         wait([one for one in coming if isinstance(one, Channel)], _left(deadline, begin))
         references = [
@@ -96,27 +96,27 @@ class RayRuntime:
         said = [_heard(one) if isinstance(one, Channel) else one for one in coming]
         return [one if isinstance(one, Answer) else next(by_ray) for one in said]
 
-    def tell(self, handle: Any, verb: str, *arguments: Any) -> None:
+    def send(self, handle: Any, verb: str, *arguments: Any) -> None:
         with contextlib.suppress(RayError):
             self._put(handle, verb, arguments)
 
     def kill(self, handle: Any) -> None:
         with contextlib.suppress(Exception):
             ray.kill(handle)
-        reach = self._hosts.pop(handle, None)
+        reach = self._workers.pop(handle, None)
         if reach is not None:
             reach.end()
 
     def close(self) -> None:
-        """End every host. Ray only asks them to end: nobody is left here who would still answer."""
-        handles = list(self._hosts)
+        """End every worker, and wait until its process has ended."""
+        handles = list(self._workers)
         for handle in handles:
             self.kill(handle)
         until = time.monotonic() + CLOSING_SECONDS
         for handle in handles:
             with contextlib.suppress(RayError):
                 while time.monotonic() < until:
-                    asked = [(handle.awake.remote(), wire.fact_in)]
+                    asked = [(handle.ready.remote(), wire.fact_in)]
                     if answers(asked, 1.0)[0].dead:
                         break
                     time.sleep(0.02)
@@ -126,7 +126,7 @@ class RayRuntime:
 
         One that was killed is dead from then on, although Ray takes a moment to end its process.
         """
-        reach = self._hosts.get(handle)
+        reach = self._workers.get(handle)
         if reach is None:
             return Answer(dead=True, error="was killed")
         if verb != "decide":
@@ -164,7 +164,7 @@ class _Nodes:
 
 
 class _Reach:
-    """Sends a host its ticks: over a channel once the host listens on this machine, else by Ray.
+    """Sends a worker its ticks: over a channel if the worker listens on this machine, else by Ray.
 
     Everything else goes by Ray. Nothing overtakes: `serve` waits in Ray's queue behind all earlier
     requests, and ends when the channel is closed.
@@ -178,7 +178,7 @@ class _Reach:
         self._far = False
 
     def channel(self) -> Channel | None:
-        """The channel, if there is one. If not, ask the host to listen, for a later tick."""
+        """The channel, if there is one. If not, ask the worker to listen, for a later tick."""
         if self._channel is None and not self._far:
             if self._listener is None:
                 self._listener = self._handle.listener.remote(self._node)
@@ -196,16 +196,16 @@ class _Reach:
             self._handle.serve.remote()
 
     def close_channel(self) -> None:
-        """Go back to Ray. The host does first what came over the channel, then what the socket had
-        not taken, then what Ray gets next."""
+        """Go back to Ray. The worker answers first what came over the channel, then what the
+        socket had not taken, then what Ray gets next."""
         if self._channel is not None:
             for block in self._channel.close():
                 self._handle.decide.remote(*wire.pieces(block))
             self._channel, self._listener = None, None
 
     def end(self) -> None:
-        """After the host was killed: what it leaves is taken away; and Ray asks the process to end,
-        which a stopped one (SIGSTOP) does not hear."""
+        """Remove what a killed worker leaves. Ray asks its process to end, but a stopped process
+        (SIGSTOP) does not react: kill it."""
         if self._channel is not None:
             self._channel.close()
         with contextlib.suppress(RayError, OSError):
@@ -213,14 +213,14 @@ class _Reach:
                 if (found := answer(self._listener, _unpack_address).value) is not None:
                     remove_socket(found[0])
         with contextlib.suppress(RayError, OSError):
-            if is_ready(self._where) and (place := answer(self._where, wire.fact_in)).good:
+            if is_ready(self._where) and (place := answer(self._where, wire.fact_in)).ok:
                 node, pid = _place(place.value)
                 if node == ray.get_runtime_context().get_node_id() and _is_stopped(pid):
                     os.kill(pid, signal.SIGKILL)
 
 
 def _place(value: Any) -> tuple[str, int]:
-    """Node and process of a host by its own account; no place at all where it says nonsense."""
+    """Node and process of a worker by its own account; no place at all where it says nonsense."""
     match value:
         case [str(node), int(pid)] if pid > 1 and type(pid) is int:
             return node, pid
@@ -228,7 +228,7 @@ def _place(value: Any) -> tuple[str, int]:
 
 
 def _unpack_address(block: bytes) -> tuple[Any, float]:
-    """Where a host's listener is, and the secret. Only a path of our own kind is accepted."""
+    """Where a worker's listener is, and the secret. Only a path of our own kind is accepted."""
     found, seconds = wire.fact_in(block)
     match found:
         case None:
@@ -241,13 +241,13 @@ def _unpack_address(block: bytes) -> tuple[Any, float]:
 
 
 READERS: dict[str, Reader] = {"decide": wire.replies_in, "snapshot": wire.snapshots_in}
-"""How what a host's verb gives is read; of all others it is a fact."""
+"""How what a worker's verb gives is read; of all others it is a fact."""
 
 WRITERS: dict[str, Callable[..., bytes]] = {
     "catch_up": wire.packed_calls,
     "restore": wire.packed_snapshots,
 }
-"""How what a host's verb gets is written, where it is more than a word."""
+"""How what a worker's verb gets is written, where it is more than a word."""
 
 
 def _left(deadline: float | None, begin: float) -> float | None:
@@ -255,10 +255,10 @@ def _left(deadline: float | None, begin: float) -> float | None:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether the process is a host still, and does not run."""
+    """Whether the process is a worker still, and does not run."""
     process = Path(f"/proc/{pid}")
     title, state = (process / "cmdline").read_bytes(), (process / "stat").read_text()
-    return title.startswith(b"ray::_HostActor") and state.rpartition(")")[2].split()[0] in "Tt"
+    return title.startswith(b"ray::_WorkerActor") and state.rpartition(")")[2].split()[0] in "Tt"
 
 
 def _heard(channel: Channel) -> Answer:
@@ -281,37 +281,37 @@ Verb = Callable[..., bytes]
 
 
 def _plainly(verb: Verb) -> Verb:
-    """A host's verb, whose errors are texts: what is raised, Ray would send as a pickle."""
+    """A worker's verb, whose errors are texts: what is raised, Ray would send as a pickle."""
 
     @functools.wraps(verb)
     def answered(self: Any, *arguments: Any) -> bytes:
         try:
             return verb(self, *arguments)
         except BaseException as error:
-            return wire.packed_failure(told(error))
+            return wire.packed_failure(describe(error))
 
     return answered
 
 
-class _HostActor:
-    """A host in a process of its own: each verb gives a block of plain bytes and raises nothing."""
+class _WorkerActor:
+    """A worker in its own process: every verb returns a block of plain bytes and raises nothing."""
 
     def __init__(self, parts: list[tuple[Any, ...]]) -> None:
         for name in SECRETS:  # Ray has read them; a policy and what it starts need not
             os.environ.pop(name, None)
         self._listener: Listener | None = None
-        self._host: Host
+        self._host: Worker
         self.begin(parts)
 
     @_plainly
     def begin(self, parts: list[tuple[Any, ...]]) -> bytes:
-        self._host = hosted([])
-        self._host = hosted(parts)
+        self._host = worker_of([])
+        self._host = worker_of(parts)
         return wire.packed_fact(None)
 
     @_plainly
-    def awake(self) -> bytes:
-        return wire.packed_fact(self._host.awake())
+    def ready(self) -> bytes:
+        return wire.packed_fact(self._host.ready())
 
     @_plainly
     def decide(self, *pieces: bytes) -> bytes:
@@ -356,7 +356,7 @@ class _HostActor:
 
 
 class _ShardActor:
-    """A clearing house in a process of its own, which owns the hosts of its participants."""
+    """A clearing house in a process of its own, which owns the workers of its participants."""
 
     def __init__(self, plan: ShardPlan, spread: bool) -> None:
         self._plan, self._spread = plan, spread
@@ -366,8 +366,8 @@ class _ShardActor:
         self._shard = Shard(self._plan, RayRuntime(self._spread))
         return self._shard.start()
 
-    def caught_up(self) -> Progress:
-        return self._shard.caught_up()
+    def recovered(self) -> Progress:
+        return self._shard.recovered()
 
     def advance(self, ticks: int) -> Progress:
         return self._shard.advance(ticks)
@@ -415,7 +415,7 @@ class RayShards:
                 raise kind(str(cause)) from None
             raise
         except (RayActorError, ActorUnschedulableError) as error:
-            raise ActorDied(told(error)) from None
+            raise ActorDied(describe(error)) from None
 
     def kill(self, handle: Any) -> None:
         with contextlib.suppress(Exception):
@@ -498,7 +498,9 @@ class RayEnvServer:
         try:
             return self._shards.result(self._shards.ask(self._actor, verb, *arguments))
         except RayTaskError as error:
-            raise InputError(f"the clearing house failed: {told(error.cause or error)}") from None
+            raise InputError(
+                f"the clearing house failed: {describe(error.cause or error)}"
+            ) from None
 
 
 class ActorDied(Exception):

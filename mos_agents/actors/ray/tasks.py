@@ -13,9 +13,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayTaskError
 
-from mos_agents.actors.messages import told
 from mos_agents.games.sessions import Played, Task
 from mos_agents.market.types import InputError
+from mos_agents.policies.faults import describe
 
 TRIES = 20
 """How often a task may lose its worker before the play is given up."""
@@ -70,7 +70,7 @@ def _result(reference: Any) -> Played:
             raise InputError(str(error.cause)) from None
         raise
     except ray.exceptions.RayError as error:
-        raise InputError(f"the cluster lost a task {TRIES} times: {told(error)}") from None
+        raise InputError(f"the cluster lost a task {TRIES} times: {describe(error)}") from None
     return found
 
 
