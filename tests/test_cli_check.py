@@ -103,7 +103,7 @@ def test_what_was_learnt_is_told_with_the_line_that_uses_it(capsys, here):
     lines = output_of(capsys, "check", "memory.npz")
     assert "memory.npz is what a learner remembers" in lines
     assert "[2, 3]" in lines
-    assert "kind: frozen" in lines
+    assert "kind: greedy" in lines
     (here / "memory.npz").write_bytes(b"PK")
     assert "memory.npz" in refused(capsys, "check", "memory.npz")
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import mos_agents
 from mos_agents import scenarios
 from mos_agents.analysis import Benchmarks, Deviation, Sessions, episodes, limit_cycle, survival
-from mos_agents.games import Frozen, RepeatedGame, play_sessions
+from mos_agents.games import GreedyGame, RepeatedGame, play_sessions
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.printing import brief, is_record, short_repr
 from mos_agents.policies import make
@@ -68,7 +68,10 @@ def results() -> dict[str, Any]:
     repeated = RepeatedGame.of(game.market(), game.policies())
     played = play_sessions(repeated, seed=0, sessions=20, periods=2_000)
     found |= {"game": repeated, "stage": repeated.stage, "played": played}
-    found |= {"frozen": Frozen(repeated, played), "cycles": Frozen(repeated, played).cycles()}
+    found |= {
+        "frozen": GreedyGame(repeated, played),
+        "cycles": GreedyGame(repeated, played).cycles(),
+    }
     learner = next(iter(game.policies().values()))
     found["memory"] = learner.start(game.market().specs[0], 30)
     rng = np.random.default_rng(0)

@@ -126,7 +126,7 @@ def test_a_catalogue_and_a_series_that_are_no_files_are_refused(
 
 
 @special
-@pytest.mark.parametrize("kind", ["network", "frozen"])
+@pytest.mark.parametrize("kind", ["network", "greedy"])
 @pytest.mark.parametrize("what", ["file", "digest"])
 def test_what_was_learnt_in_a_file_that_is_no_file_is_refused(
     make_it: Callable[[Path], None], kind: str, what: str, tmp_path: Path
@@ -135,7 +135,7 @@ def test_what_was_learnt_in_a_file_that_is_no_file_is_refused(
     if what == "digest":
         (tmp_path / "p.npz").write_bytes(b"x")
     config = {"path": str(tmp_path / "p.npz")}
-    config |= {"policy": make("q_learning", levels=3)} if kind == "frozen" else {}
+    config |= {"policy": make("q_learning", prices=3)} if kind == "greedy" else {}
     with pytest.raises(InputError) as caught:
         make(kind, **config).portable()
     assert "p.npz" in str(caught.value)

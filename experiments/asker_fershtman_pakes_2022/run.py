@@ -18,7 +18,7 @@ from experiments.replication import Effort, Finding, Findings, Published, check_
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.stage_game import StageGame
-from mos_agents.games.strategies import Frozen
+from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.demand import Cheapest
 from mos_agents.market.tick import Market
@@ -108,7 +108,7 @@ def game(s: Settings, updating: str) -> RepeatedGame:
     bare = QLearning(
         prices=tuple(s.prices.tolist()),
         relative_to="money",
-        sees="nothing",
+        features="nothing",
         alpha=s.alpha,
         delta=s.delta,
         epsilon=s.epsilon,
@@ -152,7 +152,7 @@ def played(s: Settings, effort: Effort, updating: str) -> Outcome:
         progress=effort.progress_of(f"{updating} sessions"),
         per_task=50 if s.sessions >= 100 else 1,
     )
-    cycles = Frozen(made, sessions).cycles()
+    cycles = GreedyGame(made, sessions).cycles()
     lowest = made.stage.prices.min(axis=1)
     return Outcome(
         made,

@@ -25,7 +25,7 @@ from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import LONGEST, WINDOW, Played, play_sessions
 from mos_agents.games.stage_game import StageGame
-from mos_agents.games.strategies import Cycles, Frozen
+from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.demand import Logit
 from mos_agents.market.equilibrium import LogitMarket
@@ -157,7 +157,7 @@ def learners(s: Settings, place: Market) -> dict[str, QLearning]:
             prices=tuple(grids[i].tolist()),
             relative_to="money",
             rival_prices=others,
-            sees="nothing" if s.memory == 0 else "all",
+            features="nothing" if s.memory == 0 else "all",
             periods=max(s.memory, 1),
             alpha=s.alpha,
             beta=s.beta,
@@ -179,7 +179,7 @@ class Outcome:
     settings: Settings
     game: RepeatedGame
     played: Played
-    frozen: Frozen
+    greedy: GreedyGame
     cycles: Cycles
     benchmarks: Benchmarks
 
@@ -208,8 +208,8 @@ def played(s: Settings, effort: Effort) -> Outcome:
         progress=effort.progress_of("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
     )
-    frozen = Frozen(game, sessions)
-    return Outcome(s, game, sessions, frozen, frozen.cycles(), benchmarks(s))
+    greedy = GreedyGame(game, sessions)
+    return Outcome(s, game, sessions, greedy, greedy.cycles(), benchmarks(s))
 
 
 # --- what the paper reports -----------------------------------------------------------------------
@@ -278,7 +278,7 @@ def replicate(s: Settings, effort: Effort) -> list[Finding]:
     found.mean("mean_price", mean_price)
     found.mean("rpdi", (mean_price - b.nash_price.mean()) / np.mean(b.joint_price - b.nash_price))
     if s.memory == 1:
-        judged = outcome.frozen.judged(cycles)
+        judged = outcome.greedy.judged(cycles)
         found.share("one_shot_nash_share", judged.one_shot_nash())
         found.share("exact_nash_share", judged.exact_nash())
         found.mean("best_reply_loss", judged.loss.mean(axis=1))
@@ -347,7 +347,7 @@ def deviation(outcome: Outcome, player: int, to: str) -> tuple[Deviation | None,
 
     None where the firm asks that price everywhere already.
     """
-    paths = deviate(outcome.frozen, outcome.cycles, player, to=to)
+    paths = deviate(outcome.greedy, outcome.cycles, player, to=to)
     if not paths.session.size:
         return None, paths.session
     pair = Deviation(

@@ -20,7 +20,7 @@ from experiments.deep_pricing.measures import KEPT, REST, theory, verdict
 from mos_agents.analysis.paths import whole
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
-from mos_agents.games.strategies import Frozen
+from mos_agents.games.strategies import GreedyPolicy
 from mos_agents.learners.q_learning import QLearning
 from mos_agents.market.tick import Market
 from mos_agents.policies.base import Policy
@@ -121,7 +121,7 @@ def tables(seed: int) -> dict[str, Policy]:
     """The strategies that two tables have come to, in one session."""
     base = scenario()
     game = RepeatedGame.of(base.market(), base.policies())
-    return Frozen(game, play_sessions(game, seed=seed, sessions=1)).policies()
+    return GreedyPolicy(game, play_sessions(game, seed=seed, sessions=1)).policies()
 
 
 def brisk(s: Settings) -> dict[str, QLearning]:
@@ -141,7 +141,7 @@ def brisk_tables(s: Settings, seed: int) -> Learnt:
         tail=s.periods // 10,
         workers=1,
     )
-    return Learnt(Frozen(game, played).policies(), markets, float(played.late[:, 0].mean()))
+    return Learnt(GreedyPolicy(game, played).policies(), markets, float(played.late[:, 0].mean()))
 
 
 def learnt(s: Settings, condition: str, seed: int) -> Learnt:
@@ -171,7 +171,7 @@ def trained(s: Settings, algo: str, seed: int, length: Length, rivals: Mapping[s
         policies=rivals,
         agents=tuple(name for name in ("firm_1", "firm_2") if name not in rivals),
         actions="discrete",
-        levels=firm.levels,
+        levels=firm.grid.size,
         band=(firm.low / reference, firm.high / reference),
         horizon=s.horizon,
         gamma=s.gamma,
@@ -185,7 +185,7 @@ def trained(s: Settings, algo: str, seed: int, length: Length, rivals: Mapping[s
     found = train(plan)
     last = found.history[-max(1, length.iterations // 10) :]
     late = float(np.mean([record["reward/firm_1"] for record in last]))
-    return Learnt({**rivals, **found.frozen(), **found.policies}, late=late)
+    return Learnt({**rivals, **found.greedy_policies(), **found.policies}, late=late)
 
 
 def judged(s: Settings, condition: str, seed: int) -> Facts:

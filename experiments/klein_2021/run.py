@@ -18,7 +18,7 @@ from experiments.replication import Effort, Finding, Findings, Published, check_
 from mos_agents.analysis.cycles import SawTooth, edgeworth
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
-from mos_agents.games.strategies import Cycles, Frozen
+from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.demand import Cheapest
 from mos_agents.market.schedules import Alternating
@@ -109,7 +109,7 @@ def learner(s: Settings) -> QLearning:
     return QLearning(
         prices=tuple(s.prices.tolist()),
         relative_to="money",
-        sees="rivals",
+        features="rivals",
         alpha=s.alpha,
         delta=s.delta,
         beta=s.beta,
@@ -124,7 +124,7 @@ class Outcome:
     settings: Settings
     game: RepeatedGame
     played: Played
-    frozen: Frozen
+    greedy: GreedyGame
     cycles: Cycles
 
     def at_joint_maximum(self) -> Array:
@@ -146,7 +146,7 @@ class Outcome:
         A firm moves in every second period, so each is looked at in the periods of its own moves.
         """
         at = self.cycles.start[:-1]
-        path = self.frozen.paths(self.cycles, LOOKED_AT, at=at)  # [S, T]
+        path = self.greedy.paths(self.cycles, LOOKED_AT, at=at)  # [S, T]
         prices = np.moveaxis(self.game.stage.prices[path], 0, 1)  # [T, S, n]
         found = [edgeworth(prices[first:], SawTooth(every=2)).found for first in range(2)]
         waits = (np.arange(2) - self.cycles.phase[at][:, None]) % 2  # [S, n] periods to the move
@@ -171,8 +171,8 @@ def played(s: Settings, effort: Effort) -> Outcome:
         progress=effort.progress_of("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
     )
-    frozen = Frozen(game, sessions)
-    return Outcome(s, game, sessions, frozen, frozen.cycles())
+    greedy = GreedyGame(game, sessions)
+    return Outcome(s, game, sessions, greedy, greedy.cycles())
 
 
 # --- what the paper reports -----------------------------------------------------------------------
@@ -196,7 +196,7 @@ def replicate(s: Settings, effort: Effort) -> list[Finding]:
     stage, cycles = outcome.game.stage, outcome.cycles
     found.exact("joint_profit", stage.payoffs.sum(axis=1).max() / 2.0)
     found.mean("profit", outcome.played.late.mean(axis=1))
-    judged = outcome.frozen.judged(cycles)
+    judged = outcome.greedy.judged(cycles)
     found.share("exact_nash_share", judged.exact_nash())
     found.share("one_shot_nash_share", judged.one_shot_nash())
     found.mean("best_reply_loss", judged.loss.mean(axis=1))

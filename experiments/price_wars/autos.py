@@ -30,7 +30,7 @@ from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.games.stage_game import StageGame
-from mos_agents.games.strategies import Cycles, Frozen
+from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.types import Array
 from mos_agents.scenarios import autos_1990
@@ -41,7 +41,8 @@ NASH = 1  # the number of level 1.00
 
 @dataclass(frozen=True)
 class Autos:
-    """Five manufacturers. low, high, levels: of the observed prices; level 1.00 is among them.
+    """Five manufacturers. low, high, prices: of the learners' grid, over the observed
+    prices; 1.00 is among them.
 
     periods: in all; exploration has fallen to .005 at 70% of them. look: periods of which the
     prices are looked at, from 10% of the periods on (exploring) and after the end (frozen).
@@ -54,8 +55,8 @@ class Autos:
     delta: float = 0.95
     low: float = 0.95
     high: float = 1.15
-    levels: int = 5
-    sees: str = "mean"
+    prices: int = 5
+    features: str = "mean"
     look: int = 2000
 
 
@@ -65,10 +66,10 @@ def game_of(a: Autos) -> RepeatedGame:
     place = autos_1990(quotes__max_relative_change=100.0)
     bare = QLearning(
         scope="firm",
-        sees=a.sees,
+        features=a.features,
         low=a.low,
         high=a.high,
-        levels=a.levels,
+        prices=a.prices,
         alpha=a.alpha,
         delta=a.delta,
         beta=decay_of(int(0.7 * a.periods)),
@@ -101,9 +102,9 @@ def measured(a: Autos, workers: int = 2) -> dict[str, Any]:
     played = play_sessions(
         game, seed=a.seed, sessions=a.sessions, periods=a.periods, window=0, workers=workers
     )
-    frozen = Frozen(game, played)
-    cycles = frozen.cycles()
-    late = frozen.paths(cycles, a.look, at=cycles.start[:-1])  # [S, T] one path a session
+    greedy = GreedyGame(game, played)
+    cycles = greedy.cycles()
+    late = greedy.paths(cycles, a.look, at=cycles.start[:-1])  # [S, T] one path a session
     early = np.empty((a.sessions, a.look), np.int64)
     for s in range(a.sessions):
         state, begin = game.start(a.seed, s), a.periods // 10
@@ -138,14 +139,14 @@ def measured(a: Autos, workers: int = 2) -> dict[str, Any]:
     record["force"] = {
         to: found
         for to in ("best_reply", "up")
-        if (found := _forced(a, frozen, cycles, to)) is not None
+        if (found := _forced(a, greedy, cycles, to)) is not None
     }
     return record
 
 
-def _forced(a: Autos, frozen: Frozen, cycles: Cycles, to: str) -> dict[str, Any] | None:
+def _forced(a: Autos, greedy: GreedyGame, cycles: Cycles, to: str) -> dict[str, Any] | None:
     """The largest firm forced for a period: the rivals' answer, and whether it pays."""
-    paths = deviate(frozen, cycles, 0, to=to, ticks=100)
+    paths = deviate(greedy, cycles, 0, to=to, ticks=100)
     if not paths.session.size:
         return None
     pair = Deviation(
@@ -196,5 +197,5 @@ def conditions(a: Autos) -> dict[str, Autos]:
     return {
         "autos": a,
         "autos_myopic": replace(a, delta=0.0),
-        "autos_blind": replace(a, sees="own"),
+        "autos_blind": replace(a, features="own"),
     }

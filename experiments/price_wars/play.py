@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from experiments.price_wars.worlds import World, decay_of, yardstick
-from mos_agents.learners import Frozen
+from mos_agents.learners import GreedyPolicy
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Array, InputError, IntArray, State
@@ -191,7 +191,7 @@ def forced(
     It is made to ask so many levels more (or less) than stood before the shock; its own strategy
     goes on behind the force, so that afterwards it acts on what it sees then.
     """
-    still, memories = frozen(pool)
+    still, memories = greedy(pool)
     spec, learner = place.specs[-1], pool.policies[-1]
     period, offset = spec.turn
     shock = plan.lead + (offset - ticks - plan.lead) % period  # its first move after the lead
@@ -217,10 +217,10 @@ def forced(
     return found
 
 
-def frozen(pool: ParticipantPool) -> tuple[tuple[Policy, ...], tuple[Any, ...]]:
+def greedy(pool: ParticipantPool) -> tuple[tuple[Policy, ...], tuple[Any, ...]]:
     """Everybody's strategy as it was learnt, and where it stands: without learning or exploring."""
     made = [
-        Frozen.going_on(policy, memory)
+        GreedyPolicy.continued(policy, memory)
         for policy, memory in zip(pool.policies, pool.memories, strict=True)
     ]
     policies, memories = zip(*made, strict=True)

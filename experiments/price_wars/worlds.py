@@ -64,10 +64,10 @@ class World:
     alpha: float = 0.1
     delta: float = 0.95
     trembles: float = 0.0
-    levels: int = 5
+    prices: int = 5
     low: float = 0.8
     high: float = 1.5
-    sees: str = "cheapest"
+    features: str = "cheapest"
     scope: str = "listing"
     length: int = 1
 
@@ -134,8 +134,8 @@ class World:
             given: dict[str, Any] = {
                 "low": self.low,
                 "high": self.high,
-                "levels": self.levels,
-                "sees": self.sees,
+                "prices": self.prices,
+                "features": self.features,
                 "scope": self.scope,
                 "alpha": self.alpha,
                 "delta": self.delta,
@@ -167,7 +167,7 @@ class World:
             positions=Ledger(),
             rewards=Objective(),
         )
-        grid = QLearning(low=self.low, high=self.high, levels=self.levels, sees="nothing")
+        grid = QLearning(low=self.low, high=self.high, prices=self.prices, features="nothing")
         return StageGame.of(twin, dict.fromkeys(twin.layout.participants, grid))
 
 
@@ -276,7 +276,7 @@ def conditions(base: World) -> Mapping[str, Condition]:
         "base": Condition("base", "base", base, True),
         # controls: where nobody can wage a war on purpose
         "myopic": other("control", "myopic (delta 0)", True, delta=0.0),
-        "blind": other("control", "see only own price", True, sees="own"),
+        "blind": other("control", "see only own price", True, features="own"),
         "random": other("control", "prices at random", play="random"),
         "hold": other("control", "nobody reprices", play="hold"),
         # one factor at a time
@@ -319,7 +319,11 @@ def conditions(base: World) -> Mapping[str, Condition]:
             "together", "explore 1%: myopic", against="trembles", trembles=0.01, delta=0.0
         ),
         "trembles_blind": other(
-            "together", "explore 1%: see only own", against="trembles", trembles=0.01, sees="own"
+            "together",
+            "explore 1%: see only own",
+            against="trembles",
+            trembles=0.01,
+            features="own",
         ),
     }
 

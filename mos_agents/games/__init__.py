@@ -4,11 +4,11 @@ from mos_agents.games.deviations import Paths, deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.stage_game import StageGame
-from mos_agents.games.strategies import Cycles, Frozen, Judgement
+from mos_agents.games.strategies import Cycles, GreedyGame, Judgement
 
 __all__ = [
     "Cycles",
-    "Frozen",
+    "GreedyGame",
     "Judgement",
     "Paths",
     "Played",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mos_agents.games.strategies import Cycles, Frozen
+from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
@@ -37,7 +37,7 @@ class Paths:
 
 
 def deviate(
-    frozen: Frozen,
+    greedy: GreedyGame,
     cycles: Cycles,
     player: int,
     *,
@@ -54,7 +54,7 @@ def deviate(
     Points of the cycle at which the player is not on the move, or already asks that price, give no
     deviation.
     """
-    stage, n = frozen.game.stage, frozen.game.n
+    stage, n = greedy.game.stage, greedy.game.n
     if not 0 <= player < n:
         raise InputError(f"player={player!r} must be in 0 to {n - 1}")
     if lead < 1 or ticks < 3 or (forced is not None and not 1 <= forced < ticks):
@@ -62,7 +62,7 @@ def deviate(
             f"lead={lead!r}, ticks={ticks!r}, forced={forced!r} must have lead >= 1, ticks >= 3 "
             "and forced < ticks"
         )
-    alone = frozen.paths(cycles, lead + ticks)
+    alone = greedy.paths(cycles, lead + ticks)
     wanted = _levels(stage, player, alone[:, lead], to)
     spec = stage.market.spec(stage.players[player])
     period, offset = spec.turn
@@ -72,7 +72,7 @@ def deviate(
     held = lead + ticks if forced is None else lead + forced
     pressed = np.full((len(points), held, n), -1, np.int64)
     pressed[:, lead:, player] = wanted[points, None]
-    deviated = frozen.paths(cycles, lead + ticks, pressed, points)
+    deviated = greedy.paths(cycles, lead + ticks, pressed, points)
     session = np.searchsorted(cycles.start, points, side="right") - 1
     alone = alone[points]
     return Paths(
@@ -83,7 +83,7 @@ def deviate(
         lead,
         player,
         session,
-        1.0 / np.bincount(session, minlength=len(frozen.played))[session],
+        1.0 / np.bincount(session, minlength=len(greedy.played))[session],
     )
 
 

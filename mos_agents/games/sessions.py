@@ -57,7 +57,7 @@ class Played(Framed):
         return (
             f"{len(self):,} sessions of {self.level.shape[1]} players: {done:,} converged; "
             f"{self.periods.mean():,.0f} periods on average, {self.periods.max():,} at most "
-            "(games.Frozen(game, played).cycles() says what they do then)"
+            "(games.GreedyGame(game, played).cycles() says what they do then)"
         )
 
     def part(self, which: Any) -> Played:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mos_agents.learners.levels import Levels
+from mos_agents.learners.price_grid import PriceGrid
 from mos_agents.market.printing import short_repr
 from mos_agents.market.schedules import Simultaneous
 from mos_agents.market.spec import ParticipantSpec
@@ -39,7 +39,7 @@ class StageGame:
 
     market: Market
     players: tuple[str, ...]
-    learners: tuple[Levels, ...]
+    learners: tuple[PriceGrid, ...]
     payoffs: Array  # [P, n] reward per tick
     prices: Array  # [P, n] mean of the prices that the player asks
     states: IntArray  # [n, P] the situation that a player sees after the profile
@@ -47,7 +47,7 @@ class StageGame:
     first_levels: IntArray  # [n] the levels nearest to the opening quotes
 
     @classmethod
-    def of(cls, market: Market, learners: Mapping[str, Levels]) -> StageGame:
+    def of(cls, market: Market, learners: Mapping[str, PriceGrid]) -> StageGame:
         """The stage game among these participants; the others keep their opening prices.
 
         Raises InputError where a tick does not tell all, or two levels are the same to the house.
@@ -144,11 +144,11 @@ class StageGame:
 
 
 def _assigned(
-    market: Market, learners: Mapping[str, Levels]
-) -> tuple[tuple[str, ...], tuple[Levels, ...], tuple[ParticipantSpec, ...]]:
+    market: Market, learners: Mapping[str, PriceGrid]
+) -> tuple[tuple[str, ...], tuple[PriceGrid, ...], tuple[ParticipantSpec, ...]]:
     for name, one in learners.items():
         market.spec(name)
-        if not isinstance(one, Levels):
+        if not isinstance(one, PriceGrid):
             raise InputError(f"{name}: {one!r:.60} has no levels; a finite game is for learners")
     players = tuple(name for name in market.layout.participants if name in learners)
     if not players:
@@ -173,7 +173,7 @@ def _moves_first(spec: ParticipantSpec) -> bool:
 def _put(
     market: Market,
     specs: tuple[ParticipantSpec, ...],
-    learners: tuple[Levels, ...],
+    learners: tuple[PriceGrid, ...],
     levels: IntArray,
     payoffs: Array,
     prices: Array,

@@ -15,7 +15,7 @@ import numpy as np
 
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played
-from mos_agents.learners.frozen import Frozen as FrozenPolicy
+from mos_agents.learners.greedy import GreedyPolicy
 from mos_agents.market.frames import Framed
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
@@ -51,7 +51,7 @@ class Cycles:
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Frozen:
+class GreedyGame:
     """A repeated game whose players no longer learn nor explore."""
 
     game: RepeatedGame
@@ -119,7 +119,7 @@ class Frozen:
             best = self.played.best[:, begin : begin + self.game.states(i)].reshape(-1)
             q = np.zeros_like(memory.q)
             q[np.arange(best.size), best] = 1.0
-            found[name] = FrozenPolicy.of(
+            found[name] = GreedyPolicy.of(
                 learner, memory._replace(q=q, best=best.astype(memory.best.dtype))
             )
             begin += self.game.states(i)

@@ -77,7 +77,7 @@ def _learnt(path: Path) -> list[str]:
     sizes = ", ".join(f"{name} {list(array.shape)}" for name, array in list(arrays.items())[:8])
     return [
         f"{path} is what a learner remembers: {sizes}",
-        f"use it in a scenario: policy: {{kind: frozen, policy: {{kind: ...}}, path: {path}}}",
+        f"use it in a scenario: policy: {{kind: greedy, policy: {{kind: ...}}, path: {path}}}",
     ]
 
 

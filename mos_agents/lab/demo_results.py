@@ -167,7 +167,7 @@ def story(
     figures, wars, rate = figures_of(patient, without, theory, seed)
     shown = shown_session(patient, rate)
     begin, close, spans = close_up(patient.prices[:, shown], wars, shown)
-    period, path = whole_session(game, seed, shown, int(patient.frozen.played.periods[shown]))
+    period, path = whole_session(game, seed, shown, int(patient.greedy.played.periods[shown]))
     middle = np.nanmean(patient.rivals, axis=1)
     scatter = 1.96 * np.nanstd(patient.rivals, axis=1, ddof=1) / np.sqrt(sessions)
     made = Learning(

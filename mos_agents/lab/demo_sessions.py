@@ -13,7 +13,7 @@ from mos_agents.analysis.impulse import Deviation, Return, profitability, punish
 from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Threads, play_sessions
-from mos_agents.games.strategies import Cycles, Frozen
+from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.equilibrium import PriceBenchmarks
 from mos_agents.market.types import Array
@@ -33,7 +33,7 @@ class Group:
 
     name: str
     game: RepeatedGame
-    frozen: Frozen
+    greedy: GreedyGame
     cycles: Cycles
     prices: Array  # [T, S, n] while prices are still tried
     gain: Array  # [S] profit gain
@@ -64,18 +64,18 @@ def group(
         per_task=1,
         progress=lambda done, of: on_progress(name, done, of),
     )
-    frozen = Frozen(game, played)
-    cycles = frozen.cycles()
+    greedy = GreedyGame(game, played)
+    cycles = greedy.cycles()
     gain = profit_gain(cycles.mean(game.stage.payoffs), theory.pi_N, theory.pi_M)
     prices = np.stack([tried(game, seed, s) for s in range(sessions)], axis=1)
-    made = [cut(frozen, cycles, i) for i in range(game.n)]
+    made = [cut(greedy, cycles, i) for i in range(game.n)]
     weight = sum(one["weight"] for one in made)
     weight = np.where(weight > 0.0, weight, np.nan)
     total = {key: sum(one[key] for one in made) / weight for key in made[0] if key != "weight"}
     return Group(
         name,
         game,
-        frozen,
+        greedy,
         cycles,
         prices,
         gain,
@@ -104,10 +104,10 @@ def first_tried(learner: QLearning) -> int:
     return max(0, int(np.log(learner.epsilon / TRIES) / learner.beta)) if learner.beta else 0
 
 
-def cut(frozen: Frozen, cycles: Cycles, player: int) -> dict[str, Array]:
+def cut(greedy: GreedyGame, cycles: Cycles, player: int) -> dict[str, Array]:
     """Sums over the deviations of each session, weighted so that a session counts once."""
-    paths = deviate(frozen, cycles, player, lead=LEAD + 20, ticks=200)
-    S = len(frozen.played)
+    paths = deviate(greedy, cycles, player, lead=LEAD + 20, ticks=200)
+    S = len(greedy.played)
     found = {key: np.zeros(S) for key in ("weight", "away", "returned", "unprofitable")}
     found |= {key: np.zeros((LEAD + AFTER, S)) for key in ("deviator", "rivals")}
     if not paths.session.size:
@@ -122,8 +122,8 @@ def cut(frozen: Frozen, cycles: Cycles, player: int) -> dict[str, Array]:
     )
     answer = response(pair)
     shown = slice(paths.shock - LEAD, paths.shock + AFTER)
-    stage = frozen.game.stage
-    delta = frozen.game.learners[player].tick_delta(stage.market.spec(stage.players[player]))
+    stage = greedy.game.stage
+    delta = greedy.game.learners[player].tick_delta(stage.market.spec(stage.players[player]))
     back = punishment(pair, Return(to="cycle"))
     values = {
         "weight": np.ones(len(paths.session)),

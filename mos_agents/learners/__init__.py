@@ -8,7 +8,7 @@ numbers and its own memory, and shares none of them.
 from mos_agents.learners.boltzmann import Boltzmann
 from mos_agents.learners.epsilon_greedy_bandit import EpsilonGreedyBandit
 from mos_agents.learners.exp3 import Exp3
-from mos_agents.learners.frozen import Frozen
+from mos_agents.learners.greedy import GreedyPolicy
 from mos_agents.learners.hedge import Hedge
 from mos_agents.learners.network import Categorical, Gaussian, Layer, Network, QValues, Signature
 from mos_agents.learners.network_files import load_network, save_network
@@ -31,7 +31,7 @@ LEARNERS = (
     "thompson",
     "hedge",
 )
-"""The kinds by which scenarios name the learners; `frozen` plays what one of them has learnt,
+"""The kinds by which scenarios name the learners; `greedy` plays what one of them has learnt,
 and `network` what another library's learner has."""
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
     "Categorical",
     "EpsilonGreedyBandit",
     "Exp3",
-    "Frozen",
+    "GreedyPolicy",
     "Gaussian",
     "Hedge",
     "Layer",

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.learners.levels import Levels, check_room
+from mos_agents.learners.price_grid import PriceGrid, check_room
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
@@ -95,7 +95,7 @@ class Clocks:
 
 
 @dataclass(frozen=True)
-class Learner(Levels):
+class Learner(PriceGrid):
     """A learner by rows. Subclasses write `tables`, `correct`, `chances` and `strategy`."""
 
     @property
@@ -231,24 +231,24 @@ def on_turn(turn: tuple[int, int], at: int) -> bool:
     return period == 0 or (at - offset) % period == 0
 
 
-def needed_openings(levels: Levels, spec: ParticipantSpec) -> int:
+def needed_openings(learner: PriceGrid, spec: ParticipantSpec) -> int:
     """How many rivals' opening prices have to be remembered to read their levels."""
-    relative = levels.scope == "firm" and levels.relative_to == "opening"
-    return levels.rivals(spec) if relative and levels.sees not in ("own", "nothing") else 0
+    relative = learner.scope == "firm" and learner.relative_to == "opening"
+    return learner.rivals(spec) if relative and learner.features not in ("own", "nothing") else 0
 
 
 def situation(
-    levels: Levels, spec: ParticipantSpec, observation: Array, before: IntArray, opening: Array
+    learner: PriceGrid, spec: ParticipantSpec, observation: Array, before: IntArray, opening: Array
 ) -> tuple[IntArray, IntArray]:
     """[B, C] the rows of the tables for the situation now, and the situation of this period."""
-    now = levels.encode(spec, observation, opening if opening.shape[1] else None)
-    return rows_of(levels, spec, now, before), now
+    now = learner.encode(spec, observation, opening if opening.shape[1] else None)
+    return rows_of(learner, spec, now, before), now
 
 
-def rows_of(levels: Levels, spec: ParticipantSpec, now: IntArray, before: IntArray) -> IntArray:
+def rows_of(learner: PriceGrid, spec: ParticipantSpec, now: IntArray, before: IntArray) -> IntArray:
     """[B, C] the rows of the tables for the situation now, given that of the period before."""
-    state = now if levels.periods == 1 else now * levels.states_now(spec) + before
-    rows: IntArray = np.arange(now.size).reshape(now.shape) * levels.states(spec) + state
+    state = now if learner.periods == 1 else now * learner.states_now(spec) + before
+    rows: IntArray = np.arange(now.size).reshape(now.shape) * learner.states(spec) + state
     return rows
 
 
@@ -286,7 +286,7 @@ def drawn(chances: Array, uniforms: Array) -> IntArray:
 
 
 def chance_of(
-    levels: Levels, spec: ParticipantSpec, observation: Array, action: Array, chances: Array
+    learner: PriceGrid, spec: ParticipantSpec, observation: Array, action: Array, chances: Array
 ) -> Array:
     """[B] the chance of an action [B, L_n, A] when choices draw levels with chances [B, C, m].
 
@@ -295,7 +295,7 @@ def chance_of(
     batch, choices, count = chances.shape
     found = np.zeros((batch, choices))
     for a in range(count):
-        own = levels.priced(spec, observation, np.full((batch, choices), a))
+        own = learner.priced(spec, observation, np.full((batch, choices), a))
         asked: Any = (np.abs(action - own) <= 1e-9 * np.maximum(1.0, np.abs(own))).all(axis=2)
         if choices == 1:  # one lever for all listings
             asked = asked.all(axis=1, keepdims=True)

@@ -49,11 +49,11 @@ class EpsilonGreedyBandit(Learner):
         each; a high one has all of them tried (sample means forget it at the first try).
     explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
 
-    The reward of a move is the mean per tick it was in force. If it `sees` anything, every
-    situation has a bandit of its own.
+    The reward of a move is the mean per tick it was in force. With `features`, every situation
+    has a bandit of its own.
     """
 
-    sees: str = "nothing"
+    features: str = "nothing"
     step: float | None = None
     epsilon: float = 0.1
     beta: float = 0.0

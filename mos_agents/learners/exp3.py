@@ -47,10 +47,11 @@ class Exp3(Learner):
     The reward of a move is the mean per tick it was in force. Where nobody knows whose turn it is,
     only ticks in which the level proposed is the one in force are learnt from. The weights by
     chance are then not exact: a proposal of the level that stands anyway cannot be told from a
-    move. If it `sees` anything, every situation has a bandit of its own.
+    move. With `features`, every situation
+    has a bandit of its own.
     """
 
-    sees: str = "nothing"
+    features: str = "nothing"
     gamma: float = 0.1
     reward_low: float = 0.0
     reward_high: float = field(kw_only=True)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.learners.base import Learner, Memory, Moves, check_rewards, scaled, softmax
-from mos_agents.learners.levels import nearest
+from mos_agents.learners.price_grid import nearest
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
@@ -52,7 +52,7 @@ class Hedge(Learner):
     only ticks in which the level proposed is the one in force are learnt from, as in `exp3`.
     """
 
-    sees: str = "nothing"
+    features: str = "nothing"
     reward_low: float | None = None
     reward_high: float | None = None
     payoffs: tuple[tuple[float, ...], ...] | None = None
@@ -89,10 +89,10 @@ class Hedge(Learner):
     def start(self, spec: ParticipantSpec, batch: int) -> Memory:
         memory = super().start(spec, batch)
         if self.payoffs is not None:
-            if self.sees != "nothing" or spec.turn != (1, 0):
+            if self.features != "nothing" or spec.turn != (1, 0):
                 raise InputError(
                     f"{spec.name}: {self.kind}.payoffs is for learners without states "
-                    "(sees='nothing') that move at every tick"
+                    "(features='nothing') that move at every tick"
                 )
             columns, wanted = len(self.payoffs[0]), math.prod(g.size for g in self._grids(spec))
             if columns != wanted:

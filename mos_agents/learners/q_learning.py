@@ -32,7 +32,7 @@ from mos_agents.learners.base import (
     rows_of,
     situation,
 )
-from mos_agents.learners.levels import Levels, check_room, nearest
+from mos_agents.learners.price_grid import PriceGrid, check_room, nearest
 from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
@@ -65,7 +65,7 @@ class QMemory(NamedTuple):
 
 @register("q_learning")
 @dataclass(frozen=True)
-class QLearning(Levels):
+class QLearning(PriceGrid):
     """Q-learning with epsilon-greedy exploration.
 
     alpha: learning rate, in (0, 1].
@@ -147,11 +147,11 @@ class QLearning(Levels):
     def start(self, spec: ParticipantSpec, batch: int) -> QMemory:
         self.check_spec(spec)
         self.clocks.check(self, spec)
-        stateless = self.sees == "nothing" and spec.turn == (1, 0) and self.choices(spec) == 1
+        stateless = self.features == "nothing" and spec.turn == (1, 0) and self.choices(spec) == 1
         if self.payoffs is not None and not stateless:
             raise InputError(
                 f"{spec.name}: {self.kind}.payoffs is for learners of one price without states "
-                "(sees='nothing', and scope='firm' for several listings) that move at every tick"
+                "that move at every tick (features='nothing'; for several listings scope='firm')"
             )
         check_room([(spec, self)], batch)
         choices, states = self.choices(spec), self.states(spec)

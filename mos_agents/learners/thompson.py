@@ -43,11 +43,11 @@ class Thompson(Learner):
     prior_mean: mean of the belief about every level before it is tried, in money.
     prior_sd: standard deviation of that belief, in money, > 0.
 
-    The reward of a move is the mean per tick it was in force, and counts as one observation. If it
-    `sees` anything, every situation has a bandit of its own.
+    The reward of a move is the mean per tick it was in force, and counts as one
+    observation. With `features`, every situation has a bandit of its own.
     """
 
-    sees: str = "nothing"
+    features: str = "nothing"
     noise: float = 1.0
     prior_mean: float = 0.0
     prior_sd: float = 100.0

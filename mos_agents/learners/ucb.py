@@ -38,11 +38,11 @@ class UCB1(Learner):
     confidence: the 2 of the formula: how much a level is tried for being little known, >= 0.
 
     The reward of a move is the mean per tick it was in force. Levels not yet tried, and others that
-    are as good, are drawn with equal chance. If it `sees` anything, every situation has a bandit
-    of its own.
+    are as good, are drawn with equal chance. With `features`, every situation
+    has a bandit of its own.
     """
 
-    sees: str = "nothing"
+    features: str = "nothing"
     reward_low: float = 0.0
     reward_high: float = field(kw_only=True)
     confidence: float = 2.0

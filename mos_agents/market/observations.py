@@ -274,7 +274,7 @@ class Book:
 
 
 def _rivals(layout: Layout, n: int) -> IntArray:
-    """The listings of others that participant n sees: all, or those of its own instruments."""
+    """The listings of others that participant n features: all, or those of its own instruments."""
     first, last = layout.first[n], layout.first[n + 1]
     shown = np.ones(layout.L, np.bool_)
     if layout.choice != "across":

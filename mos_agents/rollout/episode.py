@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mos_agents.learners.levels import Levels, check_room
+from mos_agents.learners.price_grid import PriceGrid, check_room
 from mos_agents.market.faults import NOT_FINITE, Faults, count
 from mos_agents.market.memory import check_memory
 from mos_agents.market.printing import short_repr
@@ -90,7 +90,7 @@ class ParticipantPool:
         streams = tuple(Streams.of(seed, markets, owner=name) for name in names)
         batch = len(streams[0].markets)
         learners = [
-            (s, p) for s, p in zip(market.specs, chosen, strict=True) if isinstance(p, Levels)
+            (s, p) for s, p in zip(market.specs, chosen, strict=True) if isinstance(p, PriceGrid)
         ]
         for spec, learner in learners:
             learner.check_spec(spec)

@@ -10,7 +10,7 @@ from mos_agents.market.checks import echo
 from mos_agents.market.types import InputError
 from mos_agents.policies import Policy
 
-LEARNT = (learners.TrainedNetwork.kind, learners.Frozen.kind)
+LEARNT = (learners.TrainedNetwork.kind, learners.GreedyPolicy.kind)
 """Kinds of policy whose file holds what was learnt."""
 
 
@@ -43,6 +43,6 @@ def packed(config: Any) -> Any:
         return config
     if config.get("kind") in LEARNT and config.get("path") is not None:
         made = make_policy(config)
-        assert isinstance(made, learners.TrainedNetwork | learners.Frozen)
+        assert isinstance(made, learners.TrainedNetwork | learners.GreedyPolicy)
         return policies.to_config(made.portable())
     return {key: packed(value) for key, value in config.items()}

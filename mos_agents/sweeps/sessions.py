@@ -9,7 +9,7 @@ import numpy as np
 
 from mos_agents.games.repeated import WINDOW, RepeatedGame
 from mos_agents.games.sessions import LONGEST, play_sessions
-from mos_agents.games.strategies import Frozen
+from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
@@ -65,11 +65,11 @@ class Sessions(Settings):
             window=self.window,
             workers=1,
         )
-        frozen = Frozen(game, played)
-        cycles = frozen.cycles()
+        greedy = GreedyGame(game, played)
+        cycles = greedy.cycles()
         prices, profits = cycles.mean(game.stage.prices), cycles.mean(game.stage.payoffs)
         ended = played.converged
-        judged = frozen.judged(cycles)
+        judged = greedy.judged(cycles)
         place, notes = placed(market, prices, profits if is_profit(market) else None)
         if not ended.all():
             notes.append(f"{int((~ended).sum())} of {len(ended)} sessions did not converge")

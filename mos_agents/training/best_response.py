@@ -216,7 +216,7 @@ def exploitability(
         if learns(policy):
             raise InputError(
                 f"policies: {name} goes on learning, and there is no best response to who changes; "
-                "give a trained network, or freeze it: {kind: frozen, policy: ..., path: ...}"
+                "give a trained network, or freeze it: {kind: greedy, policy: ..., path: ...}"
             )
     first = plan.scenario.market()
     names = [spec.name for spec in first.specs if spec.action_shape[0]]

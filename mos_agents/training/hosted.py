@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents.learners.base import Learner
-from mos_agents.learners.frozen import Frozen
+from mos_agents.learners.greedy import GreedyPolicy
 from mos_agents.learners.q_learning import QLearning
 from mos_agents.learners.saving import filled, named, save
 from mos_agents.market.spec import ParticipantSpec
@@ -71,14 +71,14 @@ def markets(assignment: TrainingAssignment, memories: Mapping[str, Any]) -> int:
 
 def played(
     assignment: TrainingAssignment, memories: Mapping[str, Any], market: int | None = None
-) -> dict[str, Frozen]:
+) -> dict[str, GreedyPolicy]:
     """Policies that play the memories and learn no more, of those who have tables.
 
     market: the one whose memory is played in all markets; None plays each its own.
     """
     of = learners(assignment)
     return {
-        name: frozen(of[name][1], memory, market)
+        name: greedy(of[name][1], memory, market)
         for name, memory in memories.items()
         if isinstance(innermost(of[name][1]), Learner | QLearning)
     }
@@ -91,10 +91,10 @@ def kept(
     without learning on, by participant: the first market's in all markets."""
     configs: dict[str, dict[str, Any]] = {}
     for name, policy in played(assignment, memories).items():
-        assert policy.held is not None
+        assert policy.checkpoint is not None
         (folder / "learnt").mkdir(exist_ok=True)
         path = f"learnt/{file_stem(name)}.npz"
-        save(folder / path, policy.held.memory)
+        save(folder / path, policy.checkpoint.memory)
         configs[name] = {
             "kind": policy.kind,
             "policy": to_config(policy.policy),
@@ -125,8 +125,8 @@ def innermost(policy: Any) -> Any:
     return innermost(policy.policy) if hasattr(policy, "policy") else policy
 
 
-def frozen(policy: Any, memory: Any, market: int | None) -> Frozen:
+def greedy(policy: Any, memory: Any, market: int | None) -> GreedyPolicy:
     """Plays what is remembered: each market its own, or one's in all. InputError if no table."""
     while hasattr(policy, "policy"):
         policy, memory = policy.policy, getattr(memory, "inner", memory)
-    return Frozen.of(policy, memory, market)
+    return GreedyPolicy.of(policy, memory, market)

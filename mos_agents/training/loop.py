@@ -74,7 +74,7 @@ class Trained:
             for agent in p.agents
         }
 
-    def frozen(self, market: int | None = None) -> dict[str, Policy]:
+    def greedy_policies(self, market: int | None = None) -> dict[str, Policy]:
         """What those in `memories` have come to play; they learn no more.
 
         market: the one whose memory is played in all markets; None plays each its own, in as many

@@ -22,7 +22,7 @@ TICKS, MARKETS = 40, 3
 
 def shop_with(kind):
     """The shop where both firms learn, each for itself."""
-    config = {"kind": kind, "levels": 3, "sees": "cheapest", **KINDS[kind]}
+    config = {"kind": kind, "prices": 3, "features": "cheapest", **KINDS[kind]}
     return with_policy("firm_2", config, with_policy("firm_1", config))
 
 

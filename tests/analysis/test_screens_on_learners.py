@@ -16,7 +16,7 @@ from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.stage_game import StageGame
-from mos_agents.games.strategies import Frozen
+from mos_agents.games.strategies import GreedyGame
 
 MANY = 200
 LEARNERS = Settings(levels=12, beta=5e-5, window=10_000, sessions=MANY)
@@ -42,7 +42,9 @@ class Group:
         if synchronous:  # told at every tick what each price would have earned
             stage = StageGame.of(place, firms)
             firms = {
-                name: replace(one, sees="nothing", payoffs=tuple(map(tuple, stage.own(i).tolist())))
+                name: replace(
+                    one, features="nothing", payoffs=tuple(map(tuple, stage.own(i).tolist()))
+                )
                 for i, (name, one) in enumerate(firms.items())
             }
         game = RepeatedGame.of(place, firms)
@@ -63,13 +65,13 @@ class Group:
     def learnt(self) -> tuple[Sessions, int]:
         """What was learnt, played on, and a cut by the first firm; sessions in which it cannot cut,
         because it gives its best reply already, are left out and counted."""
-        frozen = Frozen(self.game, self.played)
-        cycles, stage = frozen.cycles(), self.game.stage
-        cut = deviate(frozen, cycles, 0, lead=30, ticks=100)
+        greedy = GreedyGame(self.game, self.played)
+        cycles, stage = greedy.cycles(), self.game.stage
+        cut = deviate(greedy, cycles, 0, lead=30, ticks=100)
         session, one = np.unique(cut.session, return_index=True)
-        path = frozen.paths(cycles, 400, at=cycles.start[session]).T
+        path = greedy.paths(cycles, 400, at=cycles.start[session]).T
         if not session.size:
-            return Sessions(stage.prices[frozen.paths(cycles, 400).T], KNOWN), MANY
+            return Sessions(stage.prices[greedy.paths(cycles, 400).T], KNOWN), MANY
         pair = Deviation(
             cut.prices[:, one],
             cut.undeviated_prices[:, one],

@@ -9,7 +9,7 @@ from mos_agents import scenarios
 from mos_agents.learners.saving import named
 from mos_agents.market.types import InputError
 
-RIVAL = {"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}}
+RIVAL = {"firm_2": {"kind": "q_learning", "prices": 5, "alpha": 0.3}}
 
 
 def batch(ticks=10, keep=True, **changes):

@@ -115,8 +115,8 @@ def test_a_learner_whose_levels_are_one_price_is_refused(kind, scale):
     market = priced(0.05, n=2, quotes=PostedPrice(0.01, min_margin=-0.9))
     spec = market.specs[0]
     rewards = {"reward_low": 0.0, "reward_high": 1.0} if kind in ("exp3", "ucb1", "hedge") else {}
-    learner = make(kind, levels=11, relative_to=scale, **range_, **rewards)
-    with pytest.raises(InputError, match=rf"{kind}.levels: levels \d+ and \d+ for p0 are both"):
+    learner = make(kind, prices=11, relative_to=scale, **range_, **rewards)
+    with pytest.raises(InputError, match=rf"{kind}.prices: levels \d+ and \d+ for p0 are both"):
         learner.start(spec, 1)
     fine = priced(0.05, n=2, quotes=PostedPrice(0.0, min_margin=-0.9))
     learner.start(fine.specs[0], 1)

@@ -174,7 +174,7 @@ def test_a_short_training_of_the_pricing_study_ends_in_a_verdict(condition):
 @pytest.mark.train
 def test_a_table_beside_a_network_learns_in_every_market_until_the_end():
     table = pricing.learnt(FEW, "ppo_with_table", 0).policies["firm_2"]
-    memory, learner = table.held.memory, pricing.brisk(FEW)["firm_2"]
+    memory, learner = table.checkpoint.memory, pricing.brisk(FEW)["firm_2"]
     assert memory.clock == FEW.periods == 64
     assert memory.epsilon == pytest.approx(np.exp(-FEW.beta * 64))
     changed = (memory.q != learner.first_table(1)).any(axis=1).reshape(3, -1)

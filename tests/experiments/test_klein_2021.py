@@ -10,7 +10,7 @@ from experiments.replication import Effort
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played
 from mos_agents.games.stage_game import StageGame
-from mos_agents.games.strategies import Cycles, Frozen
+from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.rollout import rollout
 
 
@@ -60,7 +60,7 @@ def frozen(k, replies):
         whole,
         np.zeros((1, 2)),
     )
-    judge = Frozen(game, made)
+    judge = GreedyGame(game, made)
     return Outcome(Settings(k=k), game, made, judge, judge.cycles())
 
 

@@ -177,7 +177,7 @@ def test_without_a_pure_equilibrium_the_yardstick_is_the_cycle_of_best_replies()
     # Matching pennies: the first wants the same level, the second another one.
     pay = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
     learner = World().policies(World(firms=1).market(1), 0.1, World().stage_game())["platform"]
-    two = replace(learner, levels=2, initial=0.0)
+    two = replace(learner, prices=2, initial=0.0)
     prices = np.array([[1.0, 1.0], [1.0, 2.0], [2.0, 1.0], [2.0, 2.0]])
     none = np.zeros(2, np.int64)
     game = StageGame(

@@ -80,9 +80,9 @@ def test_the_first_ten_thousand_periods_of_both_ways_are_bit_identical():
 
 VARIANTS = {
     "three firms": lambda: (m := logit(3), calvano(m)),
-    "one firm": lambda: (m := logit(1), calvano(m, sees="own")),
+    "one firm": lambda: (m := logit(1), calvano(m, features="own")),
     "memory of two periods": lambda: (m := logit(2), calvano(m, periods=2)),
-    "no memory": lambda: (m := logit(2), calvano(m, sees="nothing")),
+    "no memory": lambda: (m := logit(2), calvano(m, features="nothing")),
     "each with its own costs and grid": lambda: (
         logit(2, cost=np.array([1.0, 0.5])),
         {
@@ -92,7 +92,7 @@ VARIANTS = {
     ),
     "alternating moves": lambda: (
         m := bertrand(schedule=Alternating()),
-        everybody(m, QLearning(prices=SIXTHS, relative_to="money", sees="rivals", beta=3e-3)),
+        everybody(m, QLearning(prices=SIXTHS, relative_to="money", features="rivals", beta=3e-3)),
     ),
     "everybody at its own pace": lambda: (
         m := logit(2, opening=1.6, schedule=Periodic((1, 3), (0, 1))),
@@ -113,7 +113,7 @@ VARIANTS = {
             QLearning(
                 prices=SIXTHS,
                 relative_to="money",
-                sees="rivals",
+                features="rivals",
                 beta=6e-3,
                 explore_per="move",
                 discount_per="move",
@@ -127,7 +127,7 @@ VARIANTS = {
             QLearning(
                 prices=SIXTHS,
                 relative_to="money",
-                sees="nothing",
+                features="nothing",
                 epsilon=0.0,
                 delta=0.0,
                 initial=1.0,
@@ -141,7 +141,7 @@ VARIANTS = {
             n: QLearning(
                 prices=SIXTHS,
                 relative_to="money",
-                sees="nothing",
+                features="nothing",
                 delta=0.3,
                 beta=1e-2,
                 payoffs=tuple(
@@ -150,7 +150,7 @@ VARIANTS = {
                         StageGame.of(
                             m,
                             everybody(
-                                m, QLearning(prices=SIXTHS, relative_to="money", sees="nothing")
+                                m, QLearning(prices=SIXTHS, relative_to="money", features="nothing")
                             ),
                         )
                         .own(0)
@@ -167,7 +167,7 @@ VARIANTS = {
         ),
         dict.fromkeys(
             ("toyota", "honda"),
-            QLearning(low=0.9, high=1.1, levels=3, scope="firm", sees="own", beta=1e-2),
+            QLearning(low=0.9, high=1.1, prices=3, scope="firm", features="own", beta=1e-2),
         ),
     ),
 }
@@ -255,7 +255,7 @@ def test_random_moves_are_refused_in_the_compiled_game():
 
 def test_who_moves_later_must_open_on_its_grid():
     market = bertrand(opening=0.51, schedule=Alternating())
-    learner = QLearning(prices=SIXTHS, relative_to="money", sees="rivals")
+    learner = QLearning(prices=SIXTHS, relative_to="money", features="rivals")
     with pytest.raises(InputError, match="must be one of its levels"):
         RepeatedGame.of(market, everybody(market, learner))
 
@@ -263,7 +263,7 @@ def test_who_moves_later_must_open_on_its_grid():
 @pytest.mark.parametrize("wrong", [lambda t: t * 0.0, lambda t: t[:, :2]])
 def test_what_every_level_would_have_earned_must_be_what_the_market_pays(wrong):
     market = bertrand()
-    bare = QLearning(prices=SIXTHS, relative_to="money", sees="nothing")
+    bare = QLearning(prices=SIXTHS, relative_to="money", features="nothing")
     own = StageGame.of(market, everybody(market, bare)).own(0)
     RepeatedGame.of(market, everybody(market, replace(bare, payoffs=own)))
     with pytest.raises(InputError, match="payoffs are not what this market pays"):

@@ -57,7 +57,7 @@ def test_a_firm_with_several_products_has_one_lever():
     market = mos_agents.autos_1990().with_parts(
         quotes=PostedPrice(tick_size=0.0, min_margin=-0.9, max_relative_change=np.inf)
     )
-    lever = QLearning(low=0.9, high=1.1, levels=3, scope="firm", sees="own")
+    lever = QLearning(low=0.9, high=1.1, prices=3, scope="firm", features="own")
     stage = StageGame.of(market, {"toyota": lever, "honda": lever})
     assert stage.payoffs.shape == (9, 2)
     # Everybody's observed prices are best replies to the others': nobody gains from 10% either way.
@@ -88,10 +88,10 @@ def test_a_market_of_which_one_tick_does_not_tell_all_is_refused_in_one_line(par
 def test_too_many_combinations_are_refused_before_any_is_tried():
     market = logit(6)
     with pytest.raises(InputError, match="more than"):
-        StageGame.of(market, everybody(market, quick(prices=None, levels=20, sees="nothing")))
+        StageGame.of(market, everybody(market, quick(prices=20, features="nothing")))
 
 
 def test_two_listings_with_a_choice_each_are_no_finite_game():
     market = mos_agents.retail(firms=1, products=2)
     with pytest.raises(InputError, match="set scope='firm'"):
-        StageGame.of(market, {"platform": QLearning(sees="own")})
+        StageGame.of(market, {"platform": QLearning(features="own")})

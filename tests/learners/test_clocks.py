@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
-from mos_agents.games.strategies import Frozen
+from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
 from mos_agents.market.types import InputError
@@ -20,7 +20,7 @@ from tests.games.worlds import everybody, logit, quick
 
 BOTH = ("q_learning", "sarsa", "boltzmann", "wolf_phc")
 EXPLORING = (*BOTH, "bandit_epsilon_greedy")
-GRID = {"low": 0.9, "high": 1.3, "levels": 4}
+GRID = {"low": 0.9, "high": 1.3, "prices": 4}
 
 
 def slow(pace, offset=0):
@@ -111,9 +111,9 @@ def test_exact_values_of_a_slow_seller_discount_by_what_it_counts_in():
     for per, delta in (("tick", 0.9), ("move", 0.9**0.25)):
         learner = quick(delta=0.9, beta=1.0, discount_per=per)
         game = RepeatedGame.of(market, everybody(market, learner))
-        frozen = Frozen(game, play_sessions(game, seed=0, sessions=1, periods=200, window=0))
-        values = frozen.values(0, 0, best_reply=False)
-        cycles = frozen.cycles()
+        greedy = GreedyGame(game, play_sessions(game, seed=0, sessions=1, periods=200, window=0))
+        values = greedy.values(0, 0, best_reply=False)
+        cycles = greedy.cycles()
         if cycles.length[0] == 1:
             profile, phase = cycles.profile[0], cycles.phase[0]
             pay = game.stage.payoffs[profile, 0]

@@ -8,7 +8,7 @@ import pytest
 from mos_agents.actors.memories import flatten
 from mos_agents.actors.messages import Call
 from mos_agents.actors.participant import Participant
-from mos_agents.learners import LEARNERS, levels, load, save
+from mos_agents.learners import LEARNERS, load, price_grid, save
 from mos_agents.learners.saving import named
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
@@ -138,7 +138,7 @@ def test_a_memory_comes_back_from_disk_bit_for_bit_and_goes_on(kind, tmp_path):
 @every_kind
 def test_two_learners_of_a_kind_share_neither_streams_nor_memory(kind):
     market = shop(sellers=2, products=2)
-    policy = learner(kind, levels=9)
+    policy = learner(kind, prices=9)
     transitions, pool = played(market, dict.fromkeys(("firm_1", "firm_2"), policy))
     one, two = (turn_levels(transitions, market, n) for n in (0, 1))
     assert (one[0] != two[0]).any()  # the first move is chance alone
@@ -161,7 +161,7 @@ def test_what_a_rival_keeps_to_itself_changes_nothing_for_a_learner(kind):
         costs[market.layout.own(1)] = cost
         market = market.with_parts(catalogue=replace(market.catalogue, cost=costs))
         rival = make("fixed_price", price=14.0)
-        policy = learner(kind, sees="cheapest", relative_to="cost", low=1.1, high=1.9)
+        policy = learner(kind, features="cheapest", relative_to="cost", low=1.1, high=1.9)
         return played(market, {"firm_1": policy, "firm_2": rival})
 
     (dear, dear_table), (cheap, cheap_table) = against(13.0), against(2.0)
@@ -245,7 +245,7 @@ def test_what_was_done_had_a_chance_and_what_is_no_level_has_none(kind, place):
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "q_learning"])
 def test_levels_that_the_limits_make_one_price_are_refused(kind):
     market = duopoly()  # prices of at most 40
-    policy = learner(kind, prices=(20.0, 41.0, 50.0), relative_to="money", levels=3)
+    policy = learner(kind, prices=(20.0, 41.0, 50.0), relative_to="money")
     with pytest.raises(InputError, match=r"prices: levels 1 and 2 for .* are both 40"):
         policy.start(market.specs[0], 1)
 
@@ -298,7 +298,7 @@ TABLE = [[1.0, 2.0], [0.0, 3.0], [2.0, 2.0]]
         ("sarsa", {"epsilon": -0.1}, "sarsa.epsilon=-0.1"),
         ("sarsa", {"beta": -1.0}, "sarsa.beta=-1.0"),
         ("sarsa", {"initial": (1.0, 2.0)}, "sarsa.initial has 2 numbers, but there are 3"),
-        ("sarsa", {"sees": "costs"}, "sarsa.sees='costs'"),
+        ("sarsa", {"features": "costs"}, "sarsa.features='costs'"),
         ("boltzmann", {"temperature": 0.0}, "boltzmann.temperature=0.0"),
         ("boltzmann", {"temperature_floor": 0.0}, "boltzmann.temperature_floor=0.0"),
         ("boltzmann", {"temprature": 1.0}, "did you mean 'temperature'"),
@@ -335,14 +335,14 @@ def test_a_learner_for_another_participant_is_told_before_the_first_tick(kind):
     with pytest.raises(InputError, match=f"policy {kind} decides the price"):
         learner(kind).start(dealers().specs[0], 1)
     with pytest.raises(InputError, match="no rival is seen here"):
-        learner(kind, sees="rivals").start(shop(sellers=1).specs[0], 1)
+        learner(kind, features="rivals").start(shop(sellers=1).specs[0], 1)
 
 
 @every_kind
 def test_tables_of_a_whole_batch_that_no_memory_holds_are_refused_before_they_are_made(
     kind, monkeypatch
 ):
-    given = learner(kind, low=0.8, high=1.2, levels=60, prices=None, sees="all")
+    given = learner(kind, low=0.8, high=1.2, prices=60, features="all")
     spec = shop(sellers=2, products=1).specs[0]
     with pytest.raises(InputError, match=r"in 10,000,000 markets take .* GB, and 80% of") as error:
         given.start(spec, 10_000_000)
@@ -350,12 +350,12 @@ def test_tables_of_a_whole_batch_that_no_memory_holds_are_refused_before_they_ar
     there = sum(a.nbytes for name, a in named(given.start(spec, 1)) if a.size >= 60 * 60)
     one = given.room(spec, 1)
     assert there <= one < 1.1 * there
-    monkeypatch.setattr(levels, "memory", lambda: 3.5 * one / levels.MOST_OF_MEMORY)
+    monkeypatch.setattr(price_grid, "memory", lambda: 3.5 * one / price_grid.MOST_OF_MEMORY)
     given.start(spec, 3)
-    with pytest.raises(InputError, match="play at most 3 markets, or set fewer levels"):
+    with pytest.raises(InputError, match="play at most 3 markets, or set fewer prices"):
         given.start(spec, 4)
-    monkeypatch.setattr(levels, "memory", lambda: 0.5 * one)
-    with pytest.raises(InputError, match="GB; set fewer levels or sees='cheapest'"):
+    monkeypatch.setattr(price_grid, "memory", lambda: 0.5 * one)
+    with pytest.raises(InputError, match="GB; set fewer prices or features='cheapest'"):
         given.start(spec, 1)
 
 
@@ -363,7 +363,7 @@ def test_tables_of_all_learners_of_a_play_count_together(monkeypatch):
     market, policies = placed("q_learning", "states")
     assert len(policies) > 1
     one = policies["firm_1"].room(market.specs[0], 4)
-    monkeypatch.setattr(levels, "memory", lambda: 1.5 * one / levels.MOST_OF_MEMORY)
+    monkeypatch.setattr(price_grid, "memory", lambda: 1.5 * one / price_grid.MOST_OF_MEMORY)
     policies["firm_1"].start(market.specs[0], 4)
     with pytest.raises(InputError, match=r"firm_1, firm_2.*: tables of q_learning in 4 markets"):
         played(market, policies)
@@ -372,7 +372,7 @@ def test_tables_of_all_learners_of_a_play_count_together(monkeypatch):
 @every_kind
 def test_a_table_that_no_memory_holds_is_refused_before_it_is_made(kind):
     # 1000 x 1000 situations are few enough, but each has 1000 numbers.
-    given = learner(kind, low=0.8, high=1.2, levels=1000, prices=None, sees="all")
+    given = learner(kind, low=0.8, high=1.2, prices=1000, features="all")
     with pytest.raises(InputError, match="would keep a table of 1,000,000,000 numbers") as error:
         given.start(duopoly().specs[0], 1)
     assert "\n" not in str(error.value)
@@ -383,7 +383,7 @@ def test_a_table_that_no_memory_holds_is_refused_before_it_is_made(kind):
     [
         ("two products", {}, "has 2 columns, but the rivals seen have 3"),
         ("alternating", {}, "that move at every tick"),
-        ("two products", {"sees": "own"}, "that move at every tick"),
+        ("two products", {"features": "own"}, "that move at every tick"),
     ],
 )
 def test_a_payoff_table_that_does_not_fit_the_participant_is_told(place, parameters, message):

@@ -48,11 +48,11 @@ def chances(policy, memory, standing=1, spec=None):
 
 
 def two_levels(kind, **parameters):
-    return make(kind, prices=LEVELS, relative_to="money", **({"sees": "nothing"} | parameters))
+    return make(kind, prices=LEVELS, relative_to="money", **({"features": "nothing"} | parameters))
 
 
 def test_sarsa_judges_a_move_by_the_move_that_followed_it():
-    policy = two_levels("sarsa", sees="own", alpha=0.5, delta=0.9, epsilon=0.0)
+    policy = two_levels("sarsa", features="own", alpha=0.5, delta=0.9, epsilon=0.0)
     chosen, memory = lived(
         policy,
         [

@@ -8,17 +8,17 @@ import pytest
 
 from mos_agents import scenarios
 from mos_agents.cli import run
-from mos_agents.learners import Frozen, save
+from mos_agents.learners import GreedyPolicy, save
 from mos_agents.market.types import InputError
 from mos_agents.policies import make, to_config
 from mos_agents.rollout import log_decisions, rollout
 from tests.learners.worlds import KINDS, PLACES, duopoly, learner, placed, played
 
 SHORT = {
-    "q_learning": "{kind: q_learning, levels: 4, sees: cheapest}",
-    "sarsa": "{kind: sarsa, levels: 4, sees: own}",
-    "boltzmann": "{kind: boltzmann, levels: 4, sees: own, temperature: 5}",
-    "wolf_phc": "{kind: wolf_phc, levels: 4, sees: nothing}",
+    "q_learning": "{kind: q_learning, prices: 4, features: cheapest}",
+    "sarsa": "{kind: sarsa, prices: 4, features: own}",
+    "boltzmann": "{kind: boltzmann, prices: 4, features: own, temperature: 5}",
+    "wolf_phc": "{kind: wolf_phc, prices: 4, features: nothing}",
     "bandit_epsilon_greedy": "bandit_epsilon_greedy",
     "ucb1": "{kind: ucb1, reward_high: 1e2}",
     "exp3": "{kind: exp3, reward_high: 100}",
@@ -53,7 +53,7 @@ TABLES = {
     "policy",
     [learner(kind, **PLACES["states of a firm, two periods"][1]) for kind in KINDS]
     + [learner(kind, **parameters) for kind, parameters in TABLES.values()]
-    + [Frozen(learner("exp3"), path="memory.npz", market=2)],
+    + [GreedyPolicy(learner("exp3"), path="memory.npz", market=2)],
     ids=lambda policy: policy.kind,
 )
 def test_every_parameter_survives_being_written_as_yaml(policy):
@@ -131,7 +131,7 @@ def test_what_a_frozen_learner_would_earn_can_be_asked_of_another_record(tmp_pat
     policy = learner("bandit_epsilon_greedy", prices=(12.0, 13.5, 16.0), relative_to="money")
     _, pool = played(market, dict.fromkeys(("firm_1", "firm_2"), policy), ticks=200, markets=1)
     save(tmp_path / "m.npz", pool.memories[0])
-    frozen = Frozen(policy, path=str(tmp_path / "m.npz"), market=0)
+    frozen = GreedyPolicy(policy, path=str(tmp_path / "m.npz"), market=0)
     logged = learner(
         "exp3", prices=(12.0, 13.5, 16.0), relative_to="money", gamma=1.0, reward_high=60.0
     )

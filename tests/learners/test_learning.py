@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mos_agents.learners import Frozen
+from mos_agents.learners import GreedyPolicy
 from mos_agents.learners.base import Moves
 from mos_agents.market.demand import Cheapest
 from mos_agents.policies import make
@@ -17,11 +17,11 @@ RIVAL = 2  # it asks PRICES[2] = 13.5
 MARKETS = 5
 
 SUITED = {
-    "q_learning": {"alpha": 0.5, "delta": 0.5, "beta": 3e-3, "sees": "own", "epsilon": 1.0},
-    "sarsa": {"alpha": 0.5, "delta": 0.5, "beta": 3e-3, "sees": "own", "epsilon": 1.0},
+    "q_learning": {"alpha": 0.5, "delta": 0.5, "beta": 3e-3, "features": "own", "epsilon": 1.0},
+    "sarsa": {"alpha": 0.5, "delta": 0.5, "beta": 3e-3, "features": "own", "epsilon": 1.0},
     "boltzmann": {
         "delta": 0.5,
-        "sees": "own",
+        "features": "own",
         "temperature": 50.0,
         "beta": 5e-3,
         "temperature_floor": 0.5,
@@ -63,7 +63,7 @@ def taught(kind, ticks=2000, rival=None, market=None, **parameters):
 def test_a_learner_finds_the_best_price_against_a_rival_that_stands_still(kind):
     policy, memory = taught(kind)
     frozen = {
-        "firm_1": Frozen.of(policy, memory),
+        "firm_1": GreedyPolicy.of(policy, memory),
         "firm_2": make("fixed_price", price=PRICES[RIVAL]),
     }
     last = played(duopoly(), frozen, ticks=4, markets=MARKETS)[0][-1]

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from mos_agents.learners import Frozen, load, save
+from mos_agents.learners import GreedyPolicy, load, save
 from mos_agents.market.schedules import Alternating
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
@@ -96,7 +96,7 @@ def test_another_policys_memory_is_refused(tmp_path, memory):
     save(path, memory)
     one_line("lacks|too much", load, path, learner("boltzmann").start(spec, 2))
     one_line("is needed here", load, path, learner("sarsa").start(spec, 3))
-    one_line("is needed here", load, path, learner("sarsa", levels=4).start(spec, 2))
+    one_line("is needed here", load, path, learner("sarsa", prices=4).start(spec, 2))
 
 
 def test_what_cannot_be_kept_is_told(tmp_path, memory):
@@ -116,7 +116,7 @@ def test_a_frozen_learner_takes_its_table_along_where_its_file_is_not(tmp_path):
     _, pool = played(market, policies, ticks=60)
     path = tmp_path / "m.npz"
     save(path, pool.memories[0])
-    config = {"kind": "frozen", "policy": to_config(pool.policies[0]), "path": str(path)}
+    config = {"kind": "greedy", "policy": to_config(pool.policies[0]), "path": str(path)}
     here = make(**config)
     sent, written = pickle.dumps(here), packed(config)
 
@@ -143,9 +143,9 @@ def test_a_frozen_learner_plays_the_same_from_file_and_from_hand_and_learns_noth
     _, pool = played(market, policies, ticks=60)
     policy, memory = pool.policies[0], pool.memories[0]
     save(tmp_path / "m.npz", memory)
-    frozen = Frozen.of(policy, memory)
+    frozen = GreedyPolicy.of(policy, memory)
     assert not hasattr(frozen, "learn")
-    from_file = make("frozen", policy=to_config(policy), path=str(tmp_path / "m.npz"))
+    from_file = make("greedy", policy=to_config(policy), path=str(tmp_path / "m.npz"))
     plays = []
     for one in (frozen, from_file):
         transitions, pool = played(market, {**policies, "firm_1": one}, ticks=20)
@@ -168,7 +168,7 @@ def test_a_learner_frozen_in_the_middle_of_a_play_stands_where_it_stood(kind):
     for n, moves in ((0, False), (1, True)):  # at tick 31 firm_2 is on the move, firm_1 is not
         spec, memory = market.specs[n], pool.memories[n]
         own = spec.own(transitions[-1].step.observation)
-        frozen, held = Frozen.going_on(policies["firm_1"], memory)
+        frozen, held = GreedyPolicy.continued(policies["firm_1"], memory)
         before = bits(memory)
         action, after = frozen.act(spec, own, held, draws)
         assert (after.clock[0], bits(memory)) == (32, before)
@@ -204,7 +204,7 @@ def test_a_frozen_learner_plays_the_level_that_its_learner_thinks_best(kind):
             getattr(table, best)[0, 3] = 5.0
         if hasattr(table, "trials"):
             table.trials[:] = 1
-    frozen = Frozen.of(policy, memory)
+    frozen = GreedyPolicy.of(policy, memory)
     done = rollout(market, {"firm_1": frozen, "firm_2": make("hold")}, ticks=5, series=("ask",))
     assert (done.series["ask"][:, 0, 0] == PRICES[3]).all()
 
@@ -217,7 +217,7 @@ def test_ties_are_drawn_and_mixed_strategies_are_mixed_if_wanted():
     memory = policy.start(spec, 1)
     memory.tables.now[0] = (0.1, 0.4, 0.1, 0.4, 0.0)
     for mixed, expected in ((False, [0, 0.5, 0, 0.5, 0]), (True, [0.1, 0.4, 0.1, 0.4, 0])):
-        frozen = Frozen.of(policy, memory, market=0, mixed=mixed)
+        frozen = GreedyPolicy.of(policy, memory, market=0, mixed=mixed)
         held = frozen.start(spec, 4000)
         action, _ = frozen.act(spec, observation, held, Streams.of(1, 4000).at(0))
         found = [(action[:, 0, 0] == price).mean() for price in PRICES]
@@ -232,24 +232,27 @@ def test_one_markets_memory_can_be_played_in_all(tmp_path):
     _, pool = played(market, policies, ticks=40, markets=4)
     policy, memory, spec = pool.policies[0], pool.memories[0], market.specs[0]
     third = market_of(policy, spec, memory, 4, 2)
-    for frozen in (Frozen.of(policy, memory, market=2), Frozen.of(policy, third)):
+    for frozen in (GreedyPolicy.of(policy, memory, market=2), GreedyPolicy.of(policy, third)):
         held = frozen.start(spec, 3)
         assert np.array_equal(held.learnt.tables.q, np.tile(third.tables.q, (3, 1)))
-    one_line("is needed here", Frozen.of(policy, memory).start, spec, 3)
-    one_line("is needed here", Frozen.of(policy, memory, market=4).start, spec, 3)
-    one_line("another kind", Frozen.of(learner("boltzmann"), memory).start, spec, 4)
+    one_line("is needed here", GreedyPolicy.of(policy, memory).start, spec, 3)
+    one_line("is needed here", GreedyPolicy.of(policy, memory, market=4).start, spec, 3)
+    one_line("another kind", GreedyPolicy.of(learner("boltzmann"), memory).start, spec, 4)
 
 
 def test_an_impulse_is_answered_by_the_tables_alone():
     """Alternating moves, a table that answers an undercut with an undercut and peace with peace."""
     market = duopoly(schedule=Alternating())
-    policy = learner("q_learning", prices=PRICES, relative_to="money", sees="rivals")
+    policy = learner("q_learning", prices=PRICES, relative_to="money", features="rivals")
     memory = policy.start(market.specs[1], 1)
     answers = np.array([0, 0, 1, 3, 3])
     memory.q[np.arange(5), answers], memory.best[:] = 1.0, answers
     rival = make("fixed_price", price=12.0)
     done = rollout(
-        market, {"firm_1": rival, "firm_2": Frozen.of(policy, memory)}, ticks=4, series=("ask",)
+        market,
+        {"firm_1": rival, "firm_2": GreedyPolicy.of(policy, memory)},
+        ticks=4,
+        series=("ask",),
     )
     assert done.series["ask"][1:, 0, 1].tolist() == [11.0] * 3
 
@@ -258,20 +261,20 @@ def test_an_impulse_is_answered_by_the_tables_alone():
     ("parameters", "message"),
     [
         ({"policy": {"kind": "hold"}}, "must be a learner"),
-        ({"policy": {"kind": "sarsa"}, "path": 3}, "frozen.path=3"),
-        ({"policy": {"kind": "sarsa"}, "market": -1}, "frozen.market=-1"),
-        ({"policy": {"kind": "sarsa"}, "market": True}, "frozen.market=True"),
-        ({"policy": {"kind": "sarsa"}, "mixed": "yes"}, "frozen.mixed='yes'"),
+        ({"policy": {"kind": "sarsa"}, "path": 3}, "greedy.path=3"),
+        ({"policy": {"kind": "sarsa"}, "market": -1}, "greedy.market=-1"),
+        ({"policy": {"kind": "sarsa"}, "market": True}, "greedy.market=True"),
+        ({"policy": {"kind": "sarsa"}, "mixed": "yes"}, "greedy.mixed='yes'"),
         ({"policy": {"kind": "sarsa", "alpha": 2}}, "sarsa.alpha=2"),
-        ({}, "frozen.policy is missing"),
+        ({}, "greedy.policy is missing"),
     ],
 )
 def test_a_wrong_parameter_of_a_frozen_learner_is_told_in_one_line(parameters, message):
-    one_line(message, lambda: make("frozen", **parameters))
+    one_line(message, lambda: make("greedy", **parameters))
 
 
 def test_a_frozen_learner_is_written_down_and_read_back_and_needs_its_file(tmp_path):
-    frozen = make("frozen", policy={"kind": "sarsa"}, path=str(tmp_path / "none.npz"), market=1)
+    frozen = make("greedy", policy={"kind": "sarsa"}, path=str(tmp_path / "none.npz"), market=1)
     assert from_config(to_config(frozen)) == frozen
     one_line("is not there", frozen.start, duopoly().specs[0], 1)
-    one_line("frozen.path is missing", Frozen(learner("sarsa")).start, duopoly().specs[0], 1)
+    one_line("greedy.path is missing", GreedyPolicy(learner("sarsa")).start, duopoly().specs[0], 1)

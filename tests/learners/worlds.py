@@ -28,23 +28,23 @@ KINDS = {
 PLACES = {
     "two products": (shop(sellers=2), {}),
     "a firm's lever": (shop(sellers=2), {"scope": "firm"}),
-    "states": (shop(sellers=3), {"sees": "cheapest"}),
+    "states": (shop(sellers=3), {"features": "cheapest"}),
     "states of a firm, two periods": (
         shop(sellers=2),
-        {"scope": "firm", "sees": "all", "periods": 2},
+        {"scope": "firm", "features": "all", "periods": 2},
     ),
     "levels over cost": (shop(sellers=2), {"relative_to": "cost", "low": 1.1, "high": 1.8}),
-    "ten products": (shop(sellers=2, products=10), {"sees": "own"}),
-    "alternating": (shop(sellers=2, schedule=Alternating()), {"sees": "mean"}),
-    "periodic": (shop(sellers=2, schedule=Periodic((2, 3), (0, 1))), {"sees": "own"}),
-    "random": (shop(sellers=2, schedule=RandomMoves(0.6)), {"sees": "rivals"}),
-    "customers by chance": (shop(sellers=2, sampled=True), {"sees": "own"}),
+    "ten products": (shop(sellers=2, products=10), {"features": "own"}),
+    "alternating": (shop(sellers=2, schedule=Alternating()), {"features": "mean"}),
+    "periodic": (shop(sellers=2, schedule=Periodic((2, 3), (0, 1))), {"features": "own"}),
+    "random": (shop(sellers=2, schedule=RandomMoves(0.6)), {"features": "rivals"}),
+    "customers by chance": (shop(sellers=2, sampled=True), {"features": "own"}),
 }
 """Places in which every learner has to live, and the parameters that go with them."""
 
 
 def learner(kind, **parameters):
-    return make(kind, **{"levels": 3, "sees": "nothing"} | KINDS[kind] | parameters)
+    return make(kind, **{"prices": 3, "features": "nothing"} | KINDS[kind] | parameters)
 
 
 def placed(kind, place):

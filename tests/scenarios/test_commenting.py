@@ -16,7 +16,7 @@ VARIANTS = [
     ("retail", ["arrivals=poisson", "execution.demand=logit"]),
     ("retail", ["schedule={kind: periodic, periods: [1, 2, 3]}", "reference.cost=shock"]),
     ("retail", ["participants.firm.policy={kind: hold}", "instruments=[tea, 'on', '12']"]),
-    ("retail", ["participants.firm.policy={kind: sarsa, levels: 15, sees: cheapest}"]),
+    ("retail", ["participants.firm.policy={kind: sarsa, prices: 15, features: cheapest}"]),
     ("retail", ["reference.demand={kind: shock, only: [0, 1, 2, 3, 4, 5]}"]),
     ("retail", ["rewards.by_participant={platform: {pnl: 2.0}, firm_1: {pnl: 0.5, fees: -1.0}}"]),
     ("market_making", ["reference.price=jump_diffusion", "makers=1", "quotes.sized=true"]),

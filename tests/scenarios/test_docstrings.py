@@ -61,7 +61,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "policy: hedge": {"reward_low": 0.0, "reward_high": 1.0},
     "policy: fixed_price": {"price": 1.0},
     "policy: epsilon_greedy": {"policy": make("hold")},
-    "policy: frozen": {"policy": make("sarsa"), "path": "learnt.npz"},
+    "policy: greedy": {"policy": make("sarsa"), "path": "learnt.npz"},
     "policy: network": {"path": "network.npz"},
     "schedule: periodic": {"periods": (1,)},
     "execution: expected": {"demand": demand.Logit()},
@@ -91,7 +91,7 @@ TOLD = [
     for name, cls in CLASSES.items()
     for one, text in described(cls).parameters.items()
     for bound in bounds(text)
-    if name != "policy: frozen"
+    if name != "policy: greedy"
 ]
 
 
@@ -192,7 +192,7 @@ def test_what_is_left_are_paragraphs_with_formulas_as_they_stand() -> None:
 
 def test_a_class_that_says_nothing_of_a_parameter_leaves_it_to_its_parent() -> None:
     found = described(POLICIES["q_learning"])
-    assert found.parameters["levels"] == described(POLICIES["sarsa"]).parameters["levels"]
+    assert found.parameters["prices"] == described(POLICIES["sarsa"]).parameters["prices"]
     assert found.sentence == "Q-learning with epsilon-greedy exploration."
 
 

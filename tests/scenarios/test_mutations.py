@@ -87,7 +87,7 @@ VALUES = [
     "{kind: replay, path: /dev/zero}",
     "{kind: file, path: /dev/zero}",
     "{kind: file, path: /dev/stdin}",
-    "{kind: frozen, path: /}",
+    "{kind: greedy, path: /}",
     "{kind: network, path: /dev/zero}",
     "{kind: file, path: ''}",
     "[" * 29 + "]" * 29,
@@ -98,7 +98,7 @@ VALUES = [
     "{null: 1}",
     "{1: 2}",
     "[" + "1," * 2000 + "1]",
-    "{kind: q_learning, levels: 1" + "0" * 30 + "}",
+    "{kind: q_learning, prices: 1" + "0" * 30 + "}",
     # what YAML has besides plain data
     "&a [1]",
     "*a",
@@ -298,7 +298,7 @@ def test_numbers_and_characters_that_yaml_reads_otherwise_than_people_are_told(
 
 def test_a_number_beyond_floats_in_a_policys_list_is_told_by_the_policys_field() -> None:
     text = (
-        "name: m\nparticipants: [{name: a, policy: {kind: q_learning, levels: 15, "
+        "name: m\nparticipants: [{name: a, policy: {kind: q_learning, prices: 15, "
         f"initial: [1, 1{'0' * 400}]}}}}]\ninstruments: 1\n"
         "execution: {kind: expected, demand: {kind: logit}}\n"
     )

@@ -71,7 +71,7 @@ def test_a_sweep_killed_in_a_training_goes_on_from_its_checkpoint_to_the_bits_of
 GAME = scenarios.override(scenarios.load("pricing_game"), ["ticks=16"])
 SHORT = (
     "algo=ppo iterations=3 markets=4 ticks=16 hidden=[8] evaluate_every=0 checkpoint_every=1 "
-    "agents=[firm_1] 'policies.firm_2={kind: q_learning, levels: 5}'"
+    "agents=[firm_1] 'policies.firm_2={kind: q_learning, prices: 5}'"
 )
 
 

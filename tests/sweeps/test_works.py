@@ -9,7 +9,7 @@ from mos_agents import scenarios
 from mos_agents.analysis.collusion import profit_gain
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
-from mos_agents.games.strategies import Frozen
+from mos_agents.games.strategies import GreedyGame
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.rollout import rollout
 from mos_agents.sweeps import Play, Sessions
@@ -70,7 +70,7 @@ def test_sessions_are_judged_as_everywhere_else() -> None:
     row = work(GAME, 3).measures
     game = RepeatedGame.of(GAME.market(), GAME.policies())
     played = play_sessions(game, seed=3, sessions=6, window=2000)
-    cycles = Frozen(game, played).cycles()
+    cycles = GreedyGame(game, played).cycles()
     theory = benchmarks(GAME.market())
     gain = profit_gain(cycles.mean(game.stage.payoffs), theory.pi_N, theory.pi_M)
     assert row["profit_gain"] == gain.mean()

@@ -18,7 +18,7 @@ from mos_agents.sweeps.work import Settings
 RETAIL = scenarios.override(scenarios.load("retail"), ["ticks=6", "instruments=1"])
 GRID = ("firms=1,2", "arrivals.sessions=5,10,20")
 QUICK = (
-    "participants.firm.policy.levels=5",
+    "participants.firm.policy.prices=5",
     "participants.firm.policy.beta=2e-3",
     "participants.firm.policy.initial=5.0",
 )

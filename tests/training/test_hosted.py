@@ -18,7 +18,7 @@ from mos_agents.training.best_response import exploitability  # noqa: E402
 from mos_agents.training.evaluating import evaluated, everybody  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
-TABLE = {"kind": "q_learning", "levels": 5, "alpha": 0.3, "beta": 0.01}
+TABLE = {"kind": "q_learning", "prices": 5, "alpha": 0.3, "beta": 0.01}
 
 
 def rivalry(policy=TABLE, **changes):
@@ -47,7 +47,7 @@ def test_a_rival_comes_out_with_the_table_that_it_has_learnt_in_each_market(trai
 
 
 def test_a_trained_pair_plays_and_the_rival_chooses_what_its_table_says_is_best(trained):
-    pair, table = {**trained.policies, **trained.frozen()}, trained.memories["firm_2"].q
+    pair, table = {**trained.policies, **trained.greedy_policies()}, trained.memories["firm_2"].q
     learner, spec = from_config(TABLE), trained.assignment.playing.spec("firm_2")
     steps = list(play(trained.assignment.playing, pair, seed=3, ticks=12, markets=4))
     for before, after in pairwise(steps):
@@ -58,25 +58,27 @@ def test_a_trained_pair_plays_and_the_rival_chooses_what_its_table_says_is_best(
 
 
 def test_one_markets_table_can_be_played_in_all_markets(trained):
-    whole = prices(trained, {**trained.policies, **trained.frozen()}, 4)
-    alone = prices(trained, {**trained.policies, **trained.frozen(market=2)}, np.array([2, 3]))
+    whole = prices(trained, {**trained.policies, **trained.greedy_policies()}, 4)
+    alone = prices(
+        trained, {**trained.policies, **trained.greedy_policies(market=2)}, np.array([2, 3])
+    )
     assert np.array_equal(whole[:, 2], alone[:, 0])
     assert not np.array_equal(whole[:, 3], alone[:, 1])
 
 
 def test_a_rivals_memory_can_be_kept_and_played_from_its_file(trained, tmp_path):
     learners.save(tmp_path / "firm_2.npz", trained.memories["firm_2"])
-    read = from_config({"kind": "frozen", "policy": TABLE, "path": str(tmp_path / "firm_2.npz")})
+    read = from_config({"kind": "greedy", "policy": TABLE, "path": str(tmp_path / "firm_2.npz")})
     ours, theirs = (
         prices(trained, {**trained.policies, "firm_2": one}, 4)
-        for one in (read, trained.frozen()["firm_2"])
+        for one in (read, trained.greedy_policies()["firm_2"])
     )
     assert np.array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("kind", ["q_learning", "wolf_phc", "sarsa"])
 def test_memories_of_runners_side_by_side_are_the_memory_of_all_markets(kind):
-    policy = {"kind": kind, "levels": 5}
+    policy = {"kind": kind, "prices": 5}
     assignment = TrainingAssignment.of(rivalry(policy))
     (spec, made) = hosted.learners(assignment)["firm_2"]
 
@@ -97,7 +99,10 @@ def test_a_learner_that_something_is_wrapped_around_comes_out_as_well(on_cluster
     wrapped = {"kind": "epsilon_greedy", "epsilon": 0.1, "policy": TABLE}
     trained = train(rivalry(wrapped))
     assert not rollout(
-        trained.assignment.playing, {**trained.policies, **trained.frozen()}, ticks=5, markets=4
+        trained.assignment.playing,
+        {**trained.policies, **trained.greedy_policies()},
+        ticks=5,
+        markets=4,
     ).faults
 
 
@@ -110,10 +115,10 @@ def test_evaluations_are_played_against_what_the_others_have_learnt(trained):
     assignment, networks = trained.assignment, trained.networks
     policies, markets = everybody(assignment, networks, trained.memories)
     assert markets == 4 and assignment.plan.evaluation_markets == 2
-    assert isinstance(policies["firm_2"], learners.Frozen)
+    assert isinstance(policies["firm_2"], learners.GreedyPolicy)
     learnt, faults = evaluated(assignment, networks, trained.memories)
     assert not faults
-    pair = {**trained.policies, **trained.frozen()}
+    pair = {**trained.policies, **trained.greedy_policies()}
     seed = assignment.seed("evaluation")
     steps = list(play(assignment.playing, pair, seed=seed, markets=4))
     assert learnt["firm_1"] == pytest.approx(np.mean([step.reward[:, 0] for step in steps]))
@@ -125,7 +130,7 @@ def test_what_a_training_leaves_plays_the_table_that_was_learnt_beside_the_netwo
 ):
     trained = train(rivalry({"kind": "epsilon_greedy", "epsilon": 0.1, "policy": TABLE}), tmp_path)
     scenario = scenarios.load(trained.folder / "trained.yaml")
-    pair = {**trained.policies, **trained.frozen(market=0)}
+    pair = {**trained.policies, **trained.greedy_policies(market=0)}
     assert np.array_equal(prices(trained, scenario.policies(), 3), prices(trained, pair, 3))
     found = exploitability(
         best_response.of_training(trained.folder, iterations=1),

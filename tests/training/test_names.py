@@ -24,7 +24,7 @@ def test_sellers_of_any_name_are_trained_and_kept(on_cluster, tmp_path: Path, se
     )
     (tmp_path / "s.yaml").write_text(
         "name: h\nticks: 6\nparticipants: [{name: b, policy: {kind: cost_plus}}, {name: '*', "
-        "policy: {kind: sarsa, levels: 5, sees: own}}]\n"
+        "policy: {kind: sarsa, prices: 5, features: own}}]\n"
         "catalogue: {kind: file, path: goods.csv}\n"
         "execution: {kind: sampled, demand: {kind: logit}}\narrivals: {kind: poisson, buy: 5}\n"
     )

@@ -30,7 +30,7 @@ def runner(**changes):
     return BatchRunner(config=configured(assignment, pilot(assignment)))
 
 
-LEARNS_TOO = {"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}}
+LEARNS_TOO = {"firm_2": {"kind": "q_learning", "prices": 5, "alpha": 0.3}}
 TWO = {"agents": ("firm_1", "firm_2"), "policies": {}}
 CASES = {
     "numbers": TWO,

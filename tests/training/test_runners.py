@@ -15,7 +15,7 @@ from mos_agents.training.normalising import pilot  # noqa: E402
 from mos_agents.training.session import Session  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
-PLAN = small(workers=2, policies={"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}})
+PLAN = small(workers=2, policies={"firm_2": {"kind": "q_learning", "prices": 5, "alpha": 0.3}})
 
 
 def clock(snapshot):

@@ -20,7 +20,7 @@ from mos_agents.training.normalising import pilot  # noqa: E402
 from mos_agents.training.session import Session  # noqa: E402
 from tests.training.worlds import game, small  # noqa: E402
 
-LEARNS_TOO = {"firm_2": {"kind": "q_learning", "levels": 5, "alpha": 0.3}}
+LEARNS_TOO = {"firm_2": {"kind": "q_learning", "prices": 5, "alpha": 0.3}}
 
 
 def bits(trained):

@@ -30,14 +30,14 @@ from mos_agents.policies.base import from_config, register
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Held:
+class InMemoryCheckpoint:
     """A memory in hand. Two are the same if they are one."""
 
     memory: Any
 
 
 @short_repr
-class FrozenMemory(NamedTuple):
+class GreedyMemory(NamedTuple):
     """What was learnt, and where the play stands."""
 
     learnt: Any  # a learner's memory, of which only the tables are read
@@ -47,14 +47,15 @@ class FrozenMemory(NamedTuple):
     clock: IntArray  # [1] ticks lived
 
 
-@register("frozen")
+@register("greedy")
 @dataclass(frozen=True)
-class Frozen:
+class GreedyPolicy:
     """Plays a learner's memory greedily: the best level of each situation, several best with equal
     chance. For learners of chances (exp3, hedge, wolf_phc) the best level is the likeliest.
 
     policy: the learner, with the parameters it learnt with.
-    path: a file that `learners.save` wrote; in Python, `Frozen.of(policy, memory)` does without.
+    path: a file that `learners.save` wrote; in Python,
+        `GreedyPolicy.of(policy, memory)` needs none.
     packed: that file's bytes as text, in place of a path: so a table travels to a machine that does
         not share the disk. A policy that is pickled always goes so.
     market: the one whose memory is played in all markets; None plays each its own, or one that was
@@ -71,7 +72,7 @@ class Frozen:
     market: int | None = None
     mixed: bool = False
     packed: str | None = field(default=None, repr=False)
-    held: Held | None = field(default=None, init=False, repr=False)
+    checkpoint: InMemoryCheckpoint | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", from_config(self.policy))
@@ -97,29 +98,29 @@ class Frozen:
         memory: Any,
         market: int | None = None,
         mixed: bool = False,
-    ) -> Frozen:
+    ) -> GreedyPolicy:
         """The policy with a memory that is in hand; it is copied."""
         made = cls(policy, market=market, mixed=mixed)
         arrays = {name: array.copy() for name, array in saving.named(memory)}
-        object.__setattr__(made, "held", Held(saving.filled(memory, arrays)))
+        object.__setattr__(made, "checkpoint", InMemoryCheckpoint(saving.filled(memory, arrays)))
         return made
 
     @classmethod
-    def going_on(
+    def continued(
         cls, policy: Learner | QLearning, memory: Any, mixed: bool = False
-    ) -> tuple[Frozen, FrozenMemory]:
+    ) -> tuple[GreedyPolicy, GreedyMemory]:
         """A learner that stops learning in the middle of a play, and its memory from there on."""
         made = cls.of(policy, memory, mixed=mixed)
-        assert made.held is not None
-        return made, FrozenMemory(
-            made.held.memory,
+        assert made.checkpoint is not None
+        return made, GreedyMemory(
+            made.checkpoint.memory,
             memory.level.copy(),
             memory.before.copy(),
             memory.opening.copy(),
             memory.clock.copy(),
         )
 
-    def portable(self) -> Frozen:
+    def portable(self) -> GreedyPolicy:
         """The same policy with its memory in hand. Raises InputError where the file is not one."""
         if self.path is None:
             return self
@@ -129,18 +130,18 @@ class Frozen:
     def __getstate__(self) -> dict[str, Any]:
         return dict(vars(self.portable()))
 
-    def start(self, spec: ParticipantSpec, batch: int) -> FrozenMemory:
+    def start(self, spec: ParticipantSpec, batch: int) -> GreedyMemory:
         # Learners of payoff tables move at every tick; frozen ones need no payoffs.
         template = self.policy.start(spec, batch)
         whole = np.zeros((batch, self.policy.choices(spec)), np.int64)
         opening = np.zeros((batch, needed_openings(self.policy, spec)))
         learnt = self._learnt(spec, batch, template)
-        return FrozenMemory(learnt, whole, whole.copy(), opening, np.zeros(1, np.int64))
+        return GreedyMemory(learnt, whole, whole.copy(), opening, np.zeros(1, np.int64))
 
     def _learnt(self, spec: ParticipantSpec, batch: int, template: Any) -> Any:
         """The memory for so many markets, from the file or from the hand."""
-        if self.held is not None:
-            arrays = dict(saving.named(self.held.memory))
+        if self.checkpoint is not None:
+            arrays = dict(saving.named(self.checkpoint.memory))
         elif self.path is not None:
             arrays = saving.read(self.path)
         elif self.packed is not None:
@@ -148,7 +149,7 @@ class Frozen:
             arrays = saving.unpacked(data, f"{self.kind}.packed", "learner's memory")
         else:
             raise InputError(
-                f"{self.kind}.path is missing: name a file of learners.save, or use Frozen.of"
+                f"{self.kind}.path is missing: name a file of learners.save, or use GreedyPolicy.of"
             )
         one = dict(saving.named(self.policy.start(spec, 1)))
         wanted = dict(saving.named(template))
@@ -179,8 +180,8 @@ class Frozen:
         return array.copy()
 
     def act(
-        self, spec: ParticipantSpec, observation: Array, memory: FrozenMemory, draws: Draws
-    ) -> tuple[Array, FrozenMemory]:
+        self, spec: ParticipantSpec, observation: Array, memory: GreedyMemory, draws: Draws
+    ) -> tuple[Array, GreedyMemory]:
         at = int(memory.clock[0])
         memory = self._opened(spec, observation, memory)
         rows, now = situation(self.policy, spec, observation, memory.before, memory.opening)
@@ -192,7 +193,7 @@ class Frozen:
         return self.policy.priced(spec, observation, after.level), after
 
     def propensity(
-        self, spec: ParticipantSpec, observation: Array, action: Array, memory: FrozenMemory
+        self, spec: ParticipantSpec, observation: Array, action: Array, memory: GreedyMemory
     ) -> Array:
         memory = self._opened(spec, observation, memory)
         if on_turn(spec.turn, int(memory.clock[0])):
@@ -204,13 +205,13 @@ class Frozen:
         return chance_of(self.policy, spec, observation, action, chances)
 
     def _opened(
-        self, spec: ParticipantSpec, observation: Array, memory: FrozenMemory
-    ) -> FrozenMemory:
+        self, spec: ParticipantSpec, observation: Array, memory: GreedyMemory
+    ) -> GreedyMemory:
         if memory.clock[0] > 0 or not memory.opening.shape[1]:
             return memory
         return memory._replace(opening=self.policy.opening_rivals(spec, observation))
 
-    def _chances(self, memory: FrozenMemory, rows: IntArray) -> Array:
+    def _chances(self, memory: GreedyMemory, rows: IntArray) -> Array:
         learnt = memory.learnt
         if isinstance(self.policy, QLearning):
             best, levels = learnt.best[rows][..., None], np.arange(self.policy.grid.size)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mos_agents.market.checks import echo
 from mos_agents.market.grids import check_levels
 from mos_agents.market.memory import MOST_OF_MEMORY, memory
 from mos_agents.market.spec import ParticipantSpec
@@ -21,26 +22,26 @@ from mos_agents.policies.base import check_fits, check_number, check_numbers, qu
 
 SCALES = ("money", "cost", "opening")
 SCOPES = ("listing", "firm")
-SIGHTS = ("all", "rivals", "cheapest", "mean", "own", "nothing")
+FEATURES = ("all", "rivals", "cheapest", "mean", "own", "nothing")
 MOST_STATES = 5_000_000
 MOST_ENTRIES = 100_000_000
 """Numbers in the table of one participant in one market: 800 MB."""
 
 
 @dataclass(frozen=True)
-class Levels:
+class PriceGrid:
     """A finite choice of prices.
 
-    prices: the levels, rising; None takes equal steps from low to high.
-    low: lowest level, in the unit of `relative_to`, >= 0 and < high.
-    high: highest level, in the unit of `relative_to`, > 0.
-    levels: how many levels there are from low to high, ends included, in [2, 10000].
+    prices: a number of prices in equal steps from low to high, ends included, in [2, 10000]; or
+        the prices themselves, rising.
+    low: lowest price, in the unit of `relative_to`, >= 0 and < high.
+    high: highest price, in the unit of `relative_to`, > 0.
     relative_to: what a level multiplies: "money" (a level is a price), the own unit "cost", or the
         "opening" price of each listing.
     scope: "listing" learns for each listing by itself, from that listing's own profit and against
         the offers of the same product; "firm" has one lever, a level that all own listings share,
         and learns from the participant's reward.
-    sees: what tells states apart: "all" (own level and each rival's), "rivals" (each rival's),
+    features: what tells states apart: "all" (own level and each rival's), "rivals" (each rival's),
         "cheapest" (own, and the cheapest rival's), "mean" (own, and the rivals' mean), "own",
         or "nothing" (one state, as bandits have).
     periods: how many past periods a state holds, 1 or 2.
@@ -51,18 +52,17 @@ class Levels:
     kind: ClassVar[str]
     atomic: ClassVar[bool] = True
 
-    prices: tuple[float, ...] | None = None
+    prices: int | tuple[float, ...] = 11
     low: float = 0.8
     high: float = 1.3
-    levels: int = 11
     relative_to: str = "opening"
     scope: str = "listing"
-    sees: str = "all"
+    features: str = "all"
     periods: int = 1
     rival_prices: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (("relative_to", SCALES), ("scope", SCOPES), ("sees", SIGHTS)):
+        for name, allowed in (("relative_to", SCALES), ("scope", SCOPES), ("features", FEATURES)):
             if getattr(self, name) not in allowed:
                 text = ", ".join(repr(one) for one in allowed)
                 raise InputError(
@@ -70,25 +70,31 @@ class Levels:
                 )
         if isinstance(self.periods, bool) or self.periods not in (1, 2):
             raise InputError(f"{self.kind}.periods={self.periods!r} must be 1 or 2 past periods")
-        if self.prices is not None:
-            check_numbers(self, "prices", 0.0)
-            grid = np.atleast_1d(np.asarray(self.prices))
-            if grid.size < 2 or not (np.diff(grid) > 0.0).all():
-                raise InputError(
-                    f"{self.kind}.prices={self.prices!r} must be two or more prices, rising: "
-                    "with one there is nothing to learn"
-                )
-        n = self.levels
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 2 <= n <= 10_000:
-            raise InputError(
-                f"{self.kind}.levels={n!r} must be a whole number of prices in [2, 10000]"
-            )
+        self._check_prices()
         check_number(self, "low", 0.0)
         check_number(self, "high", 0.0)
-        if self.prices is None and not self.low < self.high:
+        if not isinstance(self.prices, tuple) and not self.low < self.high:
             raise InputError(f"{self.kind}.low={self.low!r} must be below high={self.high!r}")
         if self.rival_prices is not None:
             self._check_rival_prices()
+
+    def _check_prices(self) -> None:
+        count = self.prices
+        if isinstance(count, bool) or (np.ndim(count) == 0 and not isinstance(count, str)):
+            whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
+            if not whole or not 2 <= count <= 10_000:  # type: ignore[operator]
+                raise InputError(
+                    f"{self.kind}.prices={echo(count)} must be a whole number of prices in "
+                    "[2, 10000], or a list of prices"
+                )
+            return
+        check_numbers(self, "prices", 0.0)
+        grid = np.asarray(self.prices)
+        if grid.size < 2 or not (np.diff(grid) > 0.0).all():
+            raise InputError(
+                f"{self.kind}.prices={self.prices!r} must be two or more prices, rising: "
+                "with one there is nothing to learn"
+            )
 
     def _check_rival_prices(self) -> None:
         try:
@@ -108,10 +114,11 @@ class Levels:
     @cached_property
     def grid(self) -> Array:
         """[m] the levels; made once and shared, so nobody may write to it."""
-        if self.prices is not None:
+        if isinstance(self.prices, tuple):
             grid = np.array(self.prices, dtype=np.float64)
         else:
-            grid = self.low + np.arange(self.levels) / (self.levels - 1) * (self.high - self.low)
+            steps = np.arange(self.prices) / (self.prices - 1)
+            grid = self.low + steps * (self.high - self.low)
         grid.flags.writeable = False
         return grid
 
@@ -126,10 +133,10 @@ class Levels:
             raise InputError(f"{spec.name}: {self.kind} has nothing to price here")
         if self.relative_to == "cost" or self.scope == "listing":
             check_fits(self, spec, "price", "cost")
-        if self.sees in ("all", "rivals", "cheapest", "mean") and self.rivals(spec) == 0:
+        if self.features in ("all", "rivals", "cheapest", "mean") and self.rivals(spec) == 0:
             raise InputError(
-                f"{spec.name}: {self.kind}.sees={self.sees!r}, but no rival is seen here; "
-                "set sees='own', or show the tape (observations.show_rivals)"
+                f"{spec.name}: {self.kind}.features={self.features!r}, but no rival is seen here; "
+                "set features='own', or show the tape (observations.show_rivals)"
             )
         if self.rival_prices is not None and len(self.rival_prices) != self.rivals(spec):
             raise InputError(
@@ -139,12 +146,12 @@ class Levels:
         if (count := self.states(spec)) > MOST_STATES:
             raise InputError(
                 f"{spec.name}: {self.kind} would tell {count:,} states apart, at most "
-                f"{MOST_STATES:,} are possible; set sees='cheapest' or fewer levels"
+                f"{MOST_STATES:,} are possible; set features='cheapest' or fewer prices"
             )
         if (entries := count * self.grid.size * self.choices(spec)) > MOST_ENTRIES:
             raise InputError(
                 f"{spec.name}: {self.kind} would keep a table of {entries:,} numbers, at most "
-                f"{MOST_ENTRIES:,} are possible; set sees='cheapest' or fewer levels"
+                f"{MOST_ENTRIES:,} are possible; set features='cheapest' or fewer prices"
             )
         self._check_levels(spec)
 
@@ -155,7 +162,6 @@ class Levels:
             "opening": spec.opening_price,
             "cost": spec.opening_cost,
         }
-        given = "levels" if self.prices is None else "prices"
         for i, scale in enumerate(scales[self.relative_to]):
             # A unit that costs nothing has no scale at all; of one that is hidden nothing is known.
             if np.isfinite(scale):
@@ -163,7 +169,7 @@ class Levels:
                     [np.full(self.grid.size, spec.high[i, -1])] if "size" in spec.features else []
                 )
                 points = np.column_stack([self.grid * max(float(scale), 1e-12), *size])
-                check_levels(spec, i, points, f"{self.kind}.{given}")
+                check_levels(spec, i, points, f"{self.kind}.prices")
 
     def row_bytes(self) -> int:
         """Bytes that the tables take for one state of one choice in one market."""
@@ -213,20 +219,20 @@ class Levels:
         if (spec.rivals < 0).any():
             raise InputError(
                 f"{spec.name}: {self.kind} meets more rivals in one product than in another; "
-                "set scope='firm', or sees='own'"
+                "set scope='firm', or features='own'"
             )
         return spec.rival_offers
 
     def states_now(self, spec: ParticipantSpec) -> int:
         """How many situations one period can leave."""
         own = self.grid.size
-        if self.sees == "nothing":
+        if self.features == "nothing":
             return 1
-        if self.sees == "own":
+        if self.features == "own":
             return own
-        if self.sees in ("cheapest", "mean"):
+        if self.features in ("cheapest", "mean"):
             return own * own
-        count = own if self.sees == "all" else 1
+        count = own if self.features == "all" else 1
         for grid in self._rival_grids(spec):
             count *= grid.size
         return count
@@ -253,14 +259,14 @@ class Levels:
         `opening` [B, r]: what rivals asked at first (means by firm), for levels relative to it.
         """
         batch, choices = len(observation), self.choices(spec)
-        if self.sees == "nothing":
+        if self.features == "nothing":
             return np.zeros((batch, choices), np.int64)
         own = self.level_of(spec, observation, spec.read(observation, "own_ask"))
-        if self.sees == "own":
+        if self.features == "own":
             return own
         ratios = self.rival_ratios(spec, observation, opening)
-        if self.sees in ("cheapest", "mean"):
-            seen = ratios.min(axis=0) if self.sees == "cheapest" else ratios.mean(axis=0)
+        if self.features in ("cheapest", "mean"):
+            seen = ratios.min(axis=0) if self.features == "cheapest" else ratios.mean(axis=0)
             return own * self.grid.size + nearest(self.grid, seen)
         digits = [
             (number, grid.size, nearest(grid, ratio))
@@ -268,7 +274,7 @@ class Levels:
                 self._rival_columns(spec), self._rival_grids(spec), ratios, strict=True
             )
         ]
-        if self.sees == "all":
+        if self.features == "all":
             digits.append((spec.number, self.grid.size, own))
         state = np.zeros((batch, choices), np.int64)
         for _, radix, digit in sorted(digits, key=lambda one: one[0]):
@@ -309,7 +315,7 @@ class Levels:
         )
 
 
-def check_room(assigned: Sequence[tuple[ParticipantSpec, Levels]], batch: int) -> None:
+def check_room(assigned: Sequence[tuple[ParticipantSpec, PriceGrid]], batch: int) -> None:
     """InputError unless the tables of learners that fit their participants, in so many markets, fit
     in this machine's memory together."""
     needed = sum(one.room(spec, batch) for spec, one in assigned)
@@ -321,7 +327,7 @@ def check_room(assigned: Sequence[tuple[ParticipantSpec, Levels]], batch: int) -
             f"{', '.join(spec.name for spec, _ in assigned):.100}: tables of "
             f"{', '.join(sorted({one.kind for _, one in assigned}))} in {batch:,} markets take "
             f"{needed / 1e9:,.1f} GB, and {MOST_OF_MEMORY:.0%} of this machine's memory are "
-            f"{MOST_OF_MEMORY * there / 1e9:,.1f} GB; {remedy} fewer levels or sees='cheapest'"
+            f"{MOST_OF_MEMORY * there / 1e9:,.1f} GB; {remedy} fewer prices or features='cheapest'"
         )
 
 
