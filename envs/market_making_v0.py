@@ -19,8 +19,8 @@ index  name        range        unit            meaning
 30     cash        [-inf, inf]  money           own cash
 31-35  cost        [0, inf]     money per unit  own unit cost (a bidder's value of the item)
 36-40  reference   [-inf, inf]  money per unit  reference or mid price
-41-50  rival_ask   [-inf, inf]  money per unit  rivals' asks on the tape
-51-60  rival_bid   [-inf, inf]  money per unit  rivals' bids on the tape
+41-50  rival_ask   [-inf, inf]  money per unit  rivals' public asks
+51-60  rival_bid   [-inf, inf]  money per unit  rivals' public bids
 61-70  rival_open  [0, 1]       0 or 1          1 if the rival quotes (mask)
 71     clock       [0, 1]       1               share of the horizon that has passed
 

@@ -16,7 +16,7 @@ index   name        range        unit            meaning
 40      cash        [-inf, inf]  money           own cash
 41-50   cost        [0, inf]     money per unit  own unit cost (a bidder's value of the item)
 51-60   reference   [-inf, inf]  money per unit  reference or mid price
-61-80   rival_ask   [0, inf]     money per unit  rivals' asks on the tape
+61-80   rival_ask   [0, inf]     money per unit  rivals' public asks
 81-100  rival_open  [0, 1]       0 or 1          1 if the rival quotes (mask)
 101     clock       [0, 1]       1               share of the horizon that has passed
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mos_agents.market.observations import Book
+from mos_agents.market.observations import MarketView
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.schedules import Alternating
@@ -114,7 +114,7 @@ def test_two_participants_with_the_same_policy_have_their_own_streams():
 
 
 def test_a_market_has_the_same_bits_alone_in_any_company_and_in_any_order():
-    market = shop(sampled=True, observations=Book(tape_delay=1, tape_noise=0.05))
+    market = shop(sampled=True, observations=MarketView(quote_delay=1, quote_noise=0.05))
     policies = everybody(firm_2=make("undercut"), firm_3=make("reactive"))
     whole = rollout(market, policies, ticks=10, markets=30, series=SERIES)
     few = rollout(market, policies, ticks=10, markets=np.array([17, 3, 29]), series=SERIES)

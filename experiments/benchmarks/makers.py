@@ -2,7 +2,7 @@
 
 The model is mbt_gym's default, which cannot be installed from PyPI. Beside ours therefore runs
 `Bare`: the same model in plain numpy, one maker hard-wired, without refusals, limits other than
-the inventory's, metrics, books of the outside world, or random numbers with addresses. It is a
+the inventory's, metrics, accounts of the outside world, or random numbers with addresses. It is a
 floor for numpy rather than a peer.
 """
 

@@ -1,8 +1,8 @@
 """Default retail: 3 sellers, 10 products, 30 browsing sessions a tick, sampled; 1000 markets.
 
 The floor is one numba loop that draws the same sessions, views and choices and counts who sold
-what: no rules for quotes, no stock, no books, no observations, no metrics, nothing that could be
-replaced. It runs twice: with random numbers that have addresses, as ours has, and with numpy's
+what: no rules for quotes, no stock, no settlement, no observations, no metrics, nothing that could
+be replaced. It runs twice: with random numbers that have addresses, as ours has, and with numpy's
 generator, whose numbers depend on the order of drawing and costs a third.
 """
 

@@ -114,7 +114,7 @@ class ClearingHouse:
         return step
 
     def withdraw(self, name: str) -> None:
-        """Take a participant out for good: its quotes are gone, its books stay."""
+        """Take a participant out for good: its quotes are gone, its positions stay."""
         if name not in self.market.layout.participants:
             raise InputError(f"{name!r} is not a participant: {self.market.layout.participants}")
         self.withdrawn.add(name)

@@ -136,7 +136,7 @@ class PriceGrid:
         if self.features in ("all", "rivals", "cheapest", "mean") and self.rivals(spec) == 0:
             raise InputError(
                 f"{spec.name}: {self.kind}.features={self.features!r}, but no rival is seen here; "
-                "set features='own', or show the tape (observations.show_rivals)"
+                "set features='own', or show rivals' quotes (observations.show_rivals)"
             )
         if self.rival_prices is not None and len(self.rival_prices) != self.rivals(spec):
             raise InputError(
@@ -213,7 +213,8 @@ class PriceGrid:
         return len(self._rival_columns(spec))
 
     def _rival_columns(self, spec: ParticipantSpec) -> list[tuple[int, IntArray]]:
-        """(participant, columns of the tape): [C] one offer a choice, or [r] all of a firm's."""
+        """(participant, columns of rivals' quotes): [C] one offer a choice, or [r] all of a
+        firm's."""
         if self.scope == "firm":
             return spec.rival_firms
         if (spec.rivals < 0).any():

@@ -1,8 +1,8 @@
 """A market of several venues, such as a shop and a dealer market.
 
 A venue has its own rules for quotes, arrivals, execution and fundamentals. All venues share the
-roster, the clock, the ledger, the tape and the rewards. Each venue trades exactly as it would
-alone: its random numbers have keys of their own (`PrefixedDraws`).
+roster, the clock, the ledger, the quote history and the rewards. Each venue trades exactly as it
+would alone: its random numbers have keys of their own (`PrefixedDraws`).
 
 An action has as many numbers as the widest venue needs; a listing of a narrower venue reads its own
 first numbers and ignores the rest (whose limits are 0). Somebody who quotes in several venues is
@@ -86,7 +86,7 @@ class VenueView(NamedTuple):
             cost=_some(state.cost, own),
             demand_scale=_some(state.demand_scale, k),
             excitation=_some(state.excitation, k),
-            tape=np.take(state.tape, own, axis=3),
+            quote_history=np.take(state.quote_history, own, axis=3),
         )
 
     def arrivals(self, whole: Arrivals) -> Arrivals:
@@ -127,7 +127,7 @@ class VenueRouter:
         for venue in self.venues:
             if isinstance(venue.quotes, SealedBid):
                 raise InputError(
-                    f"venue {venue.name}: sealed bids would be seen on the tape that venues share; "
+                    f"venue {venue.name}: sealed bids would be seen by other venues; "
                     "give the auction a market of its own"
                 )
         self.views(market)  # where each venue is held against the market that it makes by itself

@@ -64,7 +64,9 @@ class Expected:
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         layout = market.layout
-        capacity = np.minimum(quotes.ask_size, market.positions.room(market, state.positions)[0])
+        capacity = np.minimum(
+            quotes.ask_size, market.positions.capacity(market, state.positions)[0]
+        )
         offered = quotes.ask_size > 0.0
         reference = market.marks_of_listings(state.reference)
         first = self.demand.shares(market, quotes.ask, offered, reference)
@@ -130,11 +132,11 @@ class Sampled:
         layout = market.layout
         if not arrivals.group.size:
             arrivals = one_by_one(arrivals, draws)
-        room = market.positions.room(market, state.positions)[0]
+        room = market.positions.capacity(market, state.positions)[0]
         offered = quotes.ask_size > 0.0
         reference = market.marks_of_listings(state.reference)
         first = self.demand.shares(market, quotes.ask, offered, reference)
-        books = np.empty((5, *room.shape))
+        counts = np.empty((5, *room.shape))
         start, group, side, size, intent = arrivals[2:]
         groups = layout.group_start, layout.group_listing
         unfinished = np.empty((2, len(room)), np.int64)
@@ -148,12 +150,12 @@ class Sampled:
             side,
             size,
             intent,
-            books,
+            counts,
             unfinished,
             *groups,
             *source(draws, "choices", start),
         )
-        left, sold, bought, demand, lost = books
+        left, sold, bought, demand, lost = counts
         if stopped:
             customers = start, group, side, size, intent, draws.ragged("choices", start)
             cursor, rows = unfinished[0], unfinished[1, :stopped]
@@ -229,7 +231,7 @@ class FillIntensity:
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         layout = market.layout
-        sellable, buyable = market.positions.room(market, state.positions)
+        sellable, buyable = market.positions.capacity(market, state.positions)
         mid = market.marks_of_listings(state.reference)
         name = ("log scale", self.scale, self.volatility_boost)
         log_scale = market.cached(name, lambda: self._log_scale(market.reference.sigma))
@@ -311,7 +313,7 @@ class Auction:
             units = float(arrivals.mass[:, :, SELL].sum(axis=1).max())
             check_orders("a supply in sized orders", units, "lower the arrivals' mean_size or rate")
         layout = market.layout
-        room = np.minimum(quotes.bid_size, market.positions.room(market, state.positions)[1])
+        room = np.minimum(quotes.bid_size, market.positions.capacity(market, state.positions)[1])
         bought, price, demand, lost = auction_units(
             arrivals.start,
             arrivals.group,

@@ -56,7 +56,7 @@ def serve_first(  # type: ignore[no-untyped-def]
     side,
     size,
     intent,
-    books,
+    counts,
     unfinished,
     group_start,
     group_listing,
@@ -68,13 +68,13 @@ def serve_first(  # type: ignore[no-untyped-def]
 ):
     """As `serve`, from the start of the tick and while everybody who quotes has stock.
 
-    The last five are the `source` of the uniforms. Fills in books [5, B, L]: left, sold, bought
+    The last five are the `source` of the uniforms. Fills in counts [5, B, L]: left, sold, bought
     (nothing), demand and lost. Returns how many markets still have customers to come but somebody
     sold out; unfinished [2, B] gets every market's cursor, and then which those are.
     """
     batch, n_listings = offered.shape
     n_groups = group_start.shape[0] - 1
-    left, sold, bought, demand, lost = books[0], books[1], books[2], books[3], books[4]
+    left, sold, bought, demand, lost = counts[0], counts[1], counts[2], counts[3], counts[4]
     n_unfinished = 0
     # Most views end in no purchase, and one comparison with a group's total chance tells: rounding
     # is monotone, so that nobody of intent 1 or less would find a seller below it.
@@ -146,7 +146,7 @@ def serve(  # type: ignore[no-untyped-def]
 ):
     """Serve buyers in time order at the given shares until somebody is sold out.
 
-    Moves `cursor`, and books left, sold, demand and lost in place for the markets in `rows`.
+    Moves `cursor`, and counts left, sold, demand and lost in place for the markets in `rows`.
     Returns which markets stopped at a stock-out with customers still to come. A customer whose
     seller runs out mid-order keeps the part that was filled and wants no more.
     """

@@ -47,7 +47,7 @@ def nobody_else_trades(market: Market) -> bool:
 
 
 def no_rivals(market: Market) -> bool:
-    """Whether no participant meets another's quotes on the public tape."""
+    """Whether no participant sees another's quotes."""
     layout = market.layout
     if market.sealed:
         return True

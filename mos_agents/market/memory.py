@@ -13,7 +13,7 @@ from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.execution import Expected
 from mos_agents.market.metrics import N_METRICS
-from mos_agents.market.observations import Book
+from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.types import InputError
 
@@ -82,7 +82,7 @@ def _remembered(market: Market, much: float) -> list[str]:
     own = 2 * NUMBER * market.layout.L
     found = {
         f"lower positions.lead_time={lead:g}": 2 * lead * own,
-        f"lower observations.tape_delay={delay:g}": 4 * delay * own,
+        f"lower observations.quote_delay={delay:g}": 4 * delay * own,
     }
     return [name for name, size in found.items() if size > much]
 
@@ -111,7 +111,7 @@ def set_up_bytes(market: Market) -> float:
 def shown_offers(market: Market) -> float:
     """How many rivals' offers all participants of a market see together."""
     layout, observer = market.layout, market.observations
-    if isinstance(observer, Book) and not observer.show_rivals:
+    if isinstance(observer, MarketView) and not observer.show_rivals:
         return 0.0
     if layout.choice == "across":
         return float(layout.L) * (layout.N - 1)

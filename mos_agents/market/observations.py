@@ -1,4 +1,5 @@
-"""Who sees what: the own book, the public tape of quotes, the reference price, and no more.
+"""What each participant observes: its own quotes and positions, rivals' quotes and reference
+prices.
 
 True demand is nobody's to observe: it stands only in the step's info.
 """
@@ -61,24 +62,26 @@ class ObservationField(NamedTuple):
     REFERENCE,
     CASH,
     CLOCK,
-    TAPE_ASK,
-    TAPE_BID,
-    TAPE_OPEN,
+    RIVAL_ASK,
+    RIVAL_BID,
+    RIVAL_OPEN,
     SIZE,
 ) = range(14)
-PRICES = (ASK, BID, COST, TAPE_ASK, TAPE_BID)
+PRICES = (ASK, BID, COST, RIVAL_ASK, RIVAL_BID)
 _NOBODYS = np.empty(0, np.int64)
+NOISE, FIRST_NOISE = "tape", "first tape"
+"""Keys of the random errors in rivals' quotes: addresses, which must stay as they are."""
 
 
 @dataclass(frozen=True)
 @within_floats
-class Book:
-    """Own book and public tape.
+class MarketView:
+    """A participant's own quotes and positions, and the public quotes of its rivals.
 
-    tape_delay: ticks by which rivals' quotes lag behind the last ones, >= 0.
-    tape_noise: relative error of the rivals' prices seen, drawn anew for each observer and tick,
+    quote_delay: ticks by which rivals' quotes lag behind the last ones, >= 0.
+    quote_noise: relative error of the rivals' prices seen, drawn anew for each observer and tick,
         >= 0.
-    show_rivals: False hides the tape altogether.
+    show_rivals: False hides rivals' quotes altogether.
     show_cost: False hides the own unit cost (or private value).
     show_cash, show_clock: False hides the own cash, and the share of the horizon that has passed:
         where a game is thought of as without end, a learner should not act upon either.
@@ -86,8 +89,8 @@ class Book:
         (`own_ask_gap` and so on): what a network needs where that price wanders.
     """
 
-    tape_delay: int = 0
-    tape_noise: float = 0.0
+    quote_delay: int = 0
+    quote_noise: float = 0.0
     show_rivals: bool = True
     show_cost: bool = True
     show_cash: bool = True
@@ -95,18 +98,18 @@ class Book:
     relative: bool = False
 
     def __post_init__(self) -> None:
-        if self.tape_delay < 0 or self.tape_delay != int(self.tape_delay):
-            raise InputError(f"tape_delay={self.tape_delay!r} must be a whole number >= 0")
-        if not 0.0 <= self.tape_noise < np.inf:
-            raise InputError(f"tape_noise={self.tape_noise!r} must be >= 0")
+        if self.quote_delay < 0 or self.quote_delay != int(self.quote_delay):
+            raise InputError(f"quote_delay={self.quote_delay!r} must be a whole number >= 0")
+        if not 0.0 <= self.quote_noise < np.inf:
+            raise InputError(f"quote_noise={self.quote_noise!r} must be >= 0")
 
     def fits(self, market: Market) -> None:
-        """InputError for settings of a tape on which there is nothing to see."""
+        """InputError for settings of rivals' quotes where there are none to see."""
         nobody = heeded.no_rivals(market)
         reason = "bids are sealed" if market.sealed else "nobody meets a rival's quotes"
         if nobody and not self.show_rivals:
             raise heeded.refuse("observations.show_rivals", self.show_rivals, reason)
-        for name in ("tape_delay", "tape_noise"):
+        for name in ("quote_delay", "quote_noise"):
             if getattr(self, name) and (nobody or not self.show_rivals):
                 raise heeded.refuse(
                     f"observations.{name}",
@@ -116,7 +119,7 @@ class Book:
 
     @property
     def delay(self) -> int:
-        return int(self.tape_delay)
+        return int(self.quote_delay)
 
     def fields(self, market: Market, n: int) -> tuple[ObservationField, ...]:
         layout, inf = market.layout, np.inf
@@ -187,22 +190,22 @@ class Book:
             if rivals.size and asks:
                 add(
                     "rival_ask",
-                    "rivals' asks on the tape",
+                    "rivals' public asks",
                     money,
                     lowest,
                     inf,
-                    TAPE_ASK,
+                    RIVAL_ASK,
                     rivals,
                     names,
                 )
             if rivals.size and bids and not market.sealed:
                 add(
                     "rival_bid",
-                    "rivals' bids on the tape",
+                    "rivals' public bids",
                     money,
                     -inf,
                     inf,
-                    TAPE_BID,
+                    RIVAL_BID,
                     rivals,
                     names,
                 )
@@ -213,7 +216,7 @@ class Book:
                     "0 or 1",
                     0,
                     1,
-                    TAPE_OPEN,
+                    RIVAL_OPEN,
                     rivals,
                     names,
                 )
@@ -257,16 +260,16 @@ class Book:
             min(state.tick / market.horizon, 1.0),
             quotes.ask_size,
             quotes.bid_size,
-            state.tape,
+            state.quote_history,
         )
-        return self.told(market, state.tick, seen, draws)
+        return self.with_errors(market, state.tick, seen, draws)
 
-    def told(self, market: Market, tick: int, seen: Array, draws: Draws) -> Array:
-        """The observations with the tape's errors in them, as they are told; `seen` is spent."""
-        noisy = market.tape_columns if self.tape_noise > 0.0 else _NOBODYS
+    def with_errors(self, market: Market, tick: int, seen: Array, draws: Draws) -> Array:
+        """The observations with errors in rivals' quotes. Overwrites `seen`."""
+        noisy = market.rival_price_columns if self.quote_noise > 0.0 else _NOBODYS
         if noisy.size:
-            errors = draws.normals("tape" if tick else "first tape", noisy.size)
-            seen[:, noisy] *= np.exp(self.tape_noise * errors)
+            errors = draws.normals(NOISE if tick else FIRST_NOISE, noisy.size)
+            seen[:, noisy] *= np.exp(self.quote_noise * errors)
         if self.relative:
             prices, references = market.cached("gaps", lambda: _gaps(market))
             seen[:, prices] -= seen[:, references]
@@ -342,11 +345,11 @@ def _copy(out, table, run, begin, end):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _copy_tape(out, tape, row, run, begin, end):  # type: ignore[no-untyped-def]
+def _copy_history(out, quote_history, row, run, begin, end):  # type: ignore[no-untyped-def]
     i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
     for b in range(begin, end):
         for j in range(n):
-            out[b, column + j] = tape[b, tape.shape[1] - 1, row, i + j]
+            out[b, column + j] = quote_history[b, quote_history.shape[1] - 1, row, i + j]
 
 
 @kernel
@@ -358,12 +361,12 @@ def _copy_reference(out, reference, premium, instrument, run, begin, end):  # ty
 
 
 @kernel
-def _copy_open(out, ask_size, bid_size, tape, lagged, run, begin, end):  # type: ignore[no-untyped-def]
+def _copy_open(out, ask_size, bid_size, quote_history, lagged, run, begin, end):  # type: ignore[no-untyped-def]
     i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
     for b in range(begin, end):
         for j in range(n):
             if lagged:
-                size = tape[b, -1, 2, i + j] + tape[b, -1, 3, i + j]
+                size = quote_history[b, -1, 2, i + j] + quote_history[b, -1, 3, i + j]
             else:
                 size = ask_size[b, i + j] + bid_size[b, i + j]
             out[b, column + j] = 1.0 if size > 0.0 else 0.0
@@ -387,14 +390,14 @@ def gather(  # type: ignore[no-untyped-def]
     clock,
     ask_size,
     bid_size,
-    tape,
+    quote_history,
 ):
     """Fill in observations [B, sum of D_n], run by run of the `plan`.
 
-    The tape is [B, delay, 4, L]: asks, bids, ask sizes and bid sizes, newest first; with no delay
-    the standing quotes are the tape. Markets go by in blocks small enough for the cache.
+    The quote history is [B, delay, 4, L]: asks, bids, ask sizes and bid sizes, newest first; with
+    no delay the standing quotes take its place. Markets go by in blocks small enough for the cache.
     """
-    batch, lagged = np.uint64(out.shape[0]), tape.shape[1] > 0
+    batch, lagged = np.uint64(out.shape[0]), quote_history.shape[1] > 0
     for begin in range(np.uint64(0), batch, np.uint64(32)):
         end = min(begin + np.uint64(32), batch)
         for r in range(runs.shape[0]):
@@ -422,8 +425,8 @@ def gather(  # type: ignore[no-untyped-def]
                 for b in range(begin, end):
                     out[b, np.uint64(run[3])] = clock
             elif s == 10:
-                _copy_tape(out, tape, 0, run, begin, end)
+                _copy_history(out, quote_history, 0, run, begin, end)
             elif s == 11:
-                _copy_tape(out, tape, 1, run, begin, end)
+                _copy_history(out, quote_history, 1, run, begin, end)
             else:
-                _copy_open(out, ask_size, bid_size, tape, lagged, run, begin, end)
+                _copy_open(out, ask_size, bid_size, quote_history, lagged, run, begin, end)

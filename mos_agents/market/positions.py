@@ -1,4 +1,4 @@
-"""The books: cash and inventory, limits, supplies on their way, and what holding them costs."""
+"""Positions: cash and inventory, limits, supplies on their way, and the cost of holding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 @within_floats
 class Ledger:
-    """Double-entry books of every participant and of the outside world.
+    """Double-entry accounts of every participant and of the outside world.
 
     Where the catalogue's stock is infinite, nothing is held: units sold are sourced at cost, and
     units bought are used at once for their value. Otherwise inventory moves with the trades.
@@ -150,7 +150,7 @@ class Ledger:
             np.zeros((batch, layout.K)),
         )
 
-    def room(self, market: Market, positions: Positions) -> tuple[Array, Array]:
+    def capacity(self, market: Market, positions: Positions) -> tuple[Array, Array]:
         held = positions.inventory
         if market.unlimited:
             return held, market.cached(("no limit", len(held)), lambda: _endless(held.shape))
@@ -161,17 +161,19 @@ class Ledger:
         return state.cost if self.mark == "cost" else market.marks_of_listings(state.reference)
 
     def charges(self, market: Market) -> Array:
-        """What `book_trades` charges, in the order of its names for them. [5]"""
+        """What `settle_trades` charges, in the order of its names for them. [5]"""
         # The platform is the one that collects: where there is none, nobody pays a commission.
         on_sales = self.fee + (self.commission if market.collector >= 0 else 0.0)
         costs = self.holding_cost, self.shortage_cost
         return np.array([*costs, on_sales, self.fee, self.unit_fee], dtype=np.float64)
 
-    def book(self, market: Market, state: State, executions: Executions) -> tuple[Positions, Flows]:
+    def settle(
+        self, market: Market, state: State, executions: Executions
+    ) -> tuple[Positions, Flows]:
         before, layout = state.positions, market.layout
-        accounts, goods, orders, world_cash, world_units = books = blank_books(before)
-        book_trades(
-            *books,
+        accounts, goods, orders, world_cash, world_units = buffers = blank_accounts(before)
+        settle_trades(
+            *buffers,
             *before,
             state.cost,
             *executions[:4],
@@ -191,7 +193,7 @@ class Ledger:
         )
 
 
-def blank_books(before: Positions) -> tuple[Array, Array, Array, Array, Array]:
+def blank_accounts(before: Positions) -> tuple[Array, Array, Array, Array, Array]:
     """Room for accounts [6, B, N], goods [2, B, L], orders, the world's cash and its units."""
     return (
         np.empty((6, *before.cash.shape)),
@@ -209,7 +211,7 @@ def _endless(shape: tuple[int, ...]) -> Array:
 
 
 @kernel
-def book_trades(  # type: ignore[no-untyped-def]
+def settle_trades(  # type: ignore[no-untyped-def]
     accounts,
     goods,
     orders,

@@ -66,8 +66,7 @@ class ParticipantSpec:
     def rivals(self) -> IntArray:
         """[L_n, r] entries of `rival_ask` that compete with each own listing; -1 fills up rows.
 
-        Those are the offers of the same instrument; where nobody else offers it, all that the
-        tape shows.
+        Those are the offers of the same instrument; where nobody else offers it, all public offers.
         """
         shown = next((f.index for f in self.fields if f.name.startswith("rival_")), None)
         if shown is None:

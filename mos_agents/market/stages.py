@@ -98,19 +98,21 @@ class Demand(Protocol):
 
 
 class PositionRule(Protocol):
-    """The books: cash and inventory, limits, supplies and what holding them costs."""
+    """Positions: cash and inventory, limits, supplies and the cost of holding."""
 
     def opening(self, market: Market, batch: int) -> Positions:
-        """The books before the first tick."""
+        """The positions before the first tick."""
 
-    def room(self, market: Market, positions: Positions) -> tuple[Array, Array]:
+    def capacity(self, market: Market, positions: Positions) -> tuple[Array, Array]:
         """[B, L] units that may be sold, and that may be bought, before a limit binds."""
 
     def marks(self, market: Market, state: State) -> Array:
         """[B, L] the price at which inventory is valued."""
 
-    def book(self, market: Market, state: State, executions: Executions) -> tuple[Positions, Flows]:
-        """The books after the executions, and the money that moved."""
+    def settle(
+        self, market: Market, state: State, executions: Executions
+    ) -> tuple[Positions, Flows]:
+        """The positions after the executions, and the money that moved."""
 
 
 class ReferenceRule(Protocol):
@@ -126,12 +128,12 @@ class ReferenceRule(Protocol):
         """Volatility of the reference price, in its own process's units, for inventory risk."""
 
 
-class Observer(Protocol):
+class ObservationRule(Protocol):
     """Who sees what."""
 
     @property
     def delay(self) -> int:
-        """Ticks by which the public tape lags."""
+        """Ticks by which rivals' quotes lag."""
 
     def fields(self, market: Market, n: int) -> tuple[ObservationField, ...]:
         """What participant n sees, in order."""

@@ -17,22 +17,22 @@ from mos_agents.market import observations as observations_
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import check_size, naming
-from mos_agents.market.closing import close
 from mos_agents.market.frames import market_html
 from mos_agents.market.heeded import check_time_step
 from mos_agents.market.memory import check_memory
-from mos_agents.market.observations import Book, ObservationField
+from mos_agents.market.observations import MarketView, ObservationField
 from mos_agents.market.positions import Ledger
 from mos_agents.market.printing import short_repr
 from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import Simultaneous
+from mos_agents.market.settlement import settle
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.stages import (
     ArrivalProcess,
     ExecutionRule,
-    Observer,
+    ObservationRule,
     PositionRule,
     QuoteRule,
     ReferenceRule,
@@ -85,7 +85,7 @@ class Market:
     arrivals: ArrivalProcess = field(default_factory=FixedMass)
     positions: PositionRule = field(default_factory=Ledger)
     reference: ReferenceRule = field(default_factory=Fundamentals)
-    observations: Observer = field(default_factory=Book)
+    observations: ObservationRule = field(default_factory=MarketView)
     rewards: RewardRule = field(default_factory=Objective)
     dt: float = 1.0
     horizon: int = 500
@@ -147,7 +147,7 @@ class Market:
             demand_scale=rows * demand,
             excitation=np.full((batch, layout.G, 2), opening),
             pnl_moments=np.zeros((batch, layout.N, 2)),
-            tape=np.zeros((batch, self.observations.delay, 4, layout.L)),
+            quote_history=np.zeros((batch, self.observations.delay, 4, layout.L)),
         )
 
     def first_observation(self, state: State, draws: Draws) -> Array:
@@ -391,9 +391,9 @@ class Market:
         return sum(field.size for field in self._observed)
 
     @cached_property
-    def tape_columns(self) -> IntArray:
+    def rival_price_columns(self) -> IntArray:
         """Columns of everybody's observations that hold rivals' prices."""
-        prices = (observations_.TAPE_ASK, observations_.TAPE_BID)
+        prices = (observations_.RIVAL_ASK, observations_.RIVAL_BID)
         shown = [np.full(field.size, field.source in prices) for field in self._observed]
         return np.flatnonzero(np.concatenate(shown))
 
@@ -450,14 +450,15 @@ def tick(
     arrived: what `drawn_ahead` found for this very tick, if it was asked.
     """
     _check_shape(market, state, actions)
-    tape = _recorded(state)  # the quotes of the tick before: those of this one stand in `quotes`
+    # The quotes of the tick before: those of this one are in `quotes`.
+    quote_history = _with_newest(state)
     moved = market.schedule.moves(market, state.tick, draws)
     quotes, refused = market.quotes.admit(market, state, actions, moved)
     state = State(state.tick, quotes, *state[2:])  # several times faster than _replace
     arrivals, excitation = arrived or market.arrivals.arrive(market, state, quotes, draws)
     executions = market.execution.execute(market, state, quotes, arrivals, draws)
-    after, flows, metrics, reward, observation = close(
-        market, state, arrivals, executions, excitation, tape, draws
+    after, flows, metrics, reward, observation = settle(
+        market, state, arrivals, executions, excitation, quote_history, draws
     )
     info = Info(quotes, arrivals, executions, flows, refused, moved)
     return Step(after, observation, reward, metrics, info)
@@ -473,13 +474,13 @@ def _check_shape(market: Market, state: State, actions: Array) -> None:
         )
 
 
-def _recorded(state: State) -> Array:
-    """The tape with the newest quotes in front and the oldest gone."""
-    if state.tape.shape[1] == 0:
-        return state.tape
+def _with_newest(state: State) -> Array:
+    """The quote history with the newest quotes in front and the oldest gone."""
+    if state.quote_history.shape[1] == 0:
+        return state.quote_history
     quotes = state.quotes
     newest = np.stack([quotes.ask, quotes.bid, quotes.ask_size, quotes.bid_size], axis=1)
-    return np.concatenate([newest[:, None], state.tape[:, :-1]], axis=1)
+    return np.concatenate([newest[:, None], state.quote_history[:, :-1]], axis=1)
 
 
 def refusals(market: Market, refused: IntArray) -> dict[str, dict[str, int]]:

@@ -488,10 +488,10 @@ def auction_unit(
     return tied[int(draw * len(tied))], price
 
 
-# --- the books ------------------------------------------------------------------------------------
+# --- positions ------------------------------------------------------------------------------------
 
 
-def book(
+def settle(
     market: Market, state: State, executions: Executions
 ) -> tuple[Positions, dict[str, Array]]:
     """Every payment and delivery of a tick, entered twice. Flows by name, [B, N]."""
@@ -617,7 +617,7 @@ def observed(
     """[B, size] what participant n sees in the field `name`, without noise."""
     delay = market.observations.delay
     if delay:
-        ask, bid, ask_size, bid_size = np.moveaxis(state.tape[:, delay - 1], 1, 0)
+        ask, bid, ask_size, bid_size = np.moveaxis(state.quote_history[:, delay - 1], 1, 0)
     else:
         bid, bid_size, ask, ask_size, _ = state.quotes
     everything: dict[str, Array] = {

@@ -107,7 +107,7 @@ class State(NamedTuple):
     demand_scale: Array  # [B, G] multiplies outside demand
     excitation: Array  # [B, G, 2] arrivals' self-excitation above the base rate (Hawkes)
     pnl_moments: Array  # [B, N, 2] running mean and variance of the PnL per tick
-    tape: Array  # [B, delay, 4, L] asks, bids and their sizes of past ticks, newest first
+    quote_history: Array  # [B, delay, 4, L] asks, bids and their sizes of past ticks, newest first
     extra: Mapping[str, Array] = {}  # what a stage of your own remembers
 
 

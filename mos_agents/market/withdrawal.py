@@ -1,4 +1,4 @@
-"""Taking a participant's quotes out of the market; its books stay."""
+"""Takes a participant's quotes out of the market; its positions stay."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def quoted(spec: ParticipantSpec, *columns: Array) -> Array:
 
 
 def cheapest_rival(spec: ParticipantSpec, observation: Array) -> Array:
-    """[B, L_n] lowest ask on the tape among open rivals of each own listing; infinity if none."""
+    """[B, L_n] lowest public ask among open rivals of each own listing; infinity if none."""
     table = spec.rivals
     name = "rival_ask_gap" if "rival_ask_gap" in spec.where else "rival_ask"
     if not table.shape[1] or name not in spec.where:

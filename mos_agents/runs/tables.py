@@ -1,9 +1,9 @@
 """The three tables of a run: every quote, every participant's tick, and the mean over all markets.
 
 `listings` holds the quotes that traded and the reference and cost at which they traded, and the
-inventory after booking; `participants` holds money and metrics; `aggregates` holds per-tick means
-over ALL markets of the run, also of those that are not recorded. A mean price is null where nobody
-quotes that side; NaN stands in no column.
+inventory after settlement; `participants` holds money and metrics; `aggregates` holds per-tick
+means over ALL markets of the run, also of those that are not recorded. A mean price is null where
+nobody quotes that side; NaN stands in no column.
 """
 
 from __future__ import annotations

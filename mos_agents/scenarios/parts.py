@@ -102,7 +102,7 @@ _OWN: dict[str, dict[str, type]] = {
     },
     "positions": {"ledger": positions.Ledger},
     "reference": {"fundamentals": reference.Fundamentals},
-    "observations": {"own_and_rivals": observations.Book},
+    "observations": {"own_and_rivals": observations.MarketView},
     "rewards": {"weighted_metrics": rewards.Objective},
 }
 """The stages that come with the package, by the key of a scenario file and their kind."""

@@ -236,7 +236,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
     schedule: who may change a quote at which tick.
     arrivals: who comes to the market: outside demand and supply.
     execution: how arrivals become trades.
-    positions: the books: stock, limits, orders, costs and fees.
+    positions: stock, limits, orders, costs and fees.
     reference: what moves by itself: mid prices, costs, outside demand.
     observations: what each participant sees before it acts.
     rewards: what each participant is after.

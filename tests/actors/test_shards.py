@@ -480,7 +480,7 @@ def rules(withdraws):
 @pytest.mark.parametrize("withdraws", [False, True], ids=["stands", "withdraws"])
 @pytest.mark.parametrize(("name", "kind", "bend"), ROGUES, ids=[r[0] for r in ROGUES])
 def test_a_liar_is_counted_and_the_market_is_as_if_it_had_said_nothing(name, kind, bend, withdraws):
-    """Everybody's quotes, executions and books, the liar's too, bit for bit."""
+    """Everybody's quotes, executions and positions, the liar's too, bit for bit."""
     runtime = Bent(names=("firm_1",), bend=bend, when=SILENT)
     shard = one_shard(rules(withdraws), runtime)
     shard.start()

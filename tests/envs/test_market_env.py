@@ -85,8 +85,8 @@ class TestAMarketPutTogetherByHand(EnvironmentSuite):
                 firms=2,
                 products=2,
                 schedule="random",
-                observations__tape_delay=2,
-                observations__tape_noise=0.1,
+                observations__quote_delay=2,
+                observations__quote_noise=0.1,
             ),
             **settings,
         )
@@ -126,7 +126,7 @@ def test_a_run_with_gaps_is_read_back_index_by_index():
 
 NOISY = scenarios.override(
     scenarios.load("retail"),
-    ["observations.tape_noise=0.3", "schedule=random"],
+    ["observations.quote_noise=0.3", "schedule=random"],
 )
 
 

@@ -1,4 +1,4 @@
-"""Shops and dealers in one market: each venue trades as it would alone, on shared books."""
+"""Shops and dealers in one market: each venue trades as it would alone, on shared accounts."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.composite import Venue, composite_market
 from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Expected, FillIntensity, Sampled
-from mos_agents.market.observations import Book
+from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TAKEN, PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import Fundamentals, GeometricBrownian, OrnsteinUhlenbeck
 from mos_agents.market.streams import PrefixedDraws, Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import InputError, Layout
-from tests.market.test_positions import check_books
+from tests.market.test_positions import check_accounts
 from tests.market.worlds import bits, play, random_actions, read_only
 
 LEDGER = Ledger(limit=100.0, short=True, mark="reference", holding_cost=0.01)
@@ -122,7 +122,7 @@ def test_books_balance_over_both_venues():
     rng, state = np.random.default_rng(1), market.start(4)
     for t in range(50):
         step = tick(market, state, random_actions(SIDES, rng, 4), Streams.of(0, 4).at(t))
-        check_books(market, state, step, whole=True)
+        check_accounts(market, state, step, whole=True)
         state = step.state
 
 
@@ -204,8 +204,9 @@ def test_a_spec_holds_the_rules_of_its_own_venue():
 
 
 def test_a_composite_market_obeys_the_rules_of_any_market():
-    """The same bits in any batch and with read-only inputs; the tape and its noise are shared."""
-    market = both(observations=Book(tape_delay=2, tape_noise=0.05))
+    """The same bits in any batch and with read-only inputs; the quote history and its noise are
+    shared."""
+    market = both(observations=MarketView(quote_delay=2, quote_noise=0.05))
     few = [bits((s.reward[[1]], s.observation[[1]])) for _, s in play(market, 6, [4, 7, 2])]
     alone_ = [bits((s.reward, s.observation)) for _, s in play(market, 6, [7])]
     assert few == alone_

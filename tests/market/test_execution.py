@@ -75,7 +75,7 @@ def check_fills(market: Market, state: Any, arrivals: Arrivals, ours: Any, slack
 
 def check_priority(market: Market, state: Any, ours: Any) -> None:
     """Nobody trades while a better quote of the same side still has room."""
-    room = market.positions.room(market, state.positions)
+    room = market.positions.capacity(market, state.positions)
     for price, units, size, space, sign in (
         (state.quotes.ask, ours.sold, state.quotes.ask_size, room[0], 1.0),
         (state.quotes.bid, ours.bought, state.quotes.bid_size, room[1], -1.0),
@@ -99,7 +99,7 @@ def test_ten_thousand_random_books_are_filled_as_by_the_naive_oracle(whole):
             uniforms = rng.random(len(arrivals.group))
             draws = FixedDraws({"choices": uniforms})
             ours = market.execution.execute(market, state, state.quotes, arrivals, draws)
-            quotes, room = state.quotes, market.positions.room(market, state.positions)
+            quotes, room = state.quotes, market.positions.capacity(market, state.positions)
             rooms = (np.minimum(quotes.ask_size, room[0]), np.minimum(quotes.bid_size, room[1]))
             oracle = twins.fill_book(
                 market,
@@ -199,7 +199,7 @@ def test_expected_fills_are_those_of_the_plain_twin(seed):
         state, arrivals = random_book(rng, market, whole=False)
         ours = rule.execute(market, state, state.quotes, arrivals, FixedDraws({}))
         check_fills(market, state, arrivals, ours, 1e-9)
-        quotes, room = state.quotes, market.positions.room(market, state.positions)
+        quotes, room = state.quotes, market.positions.capacity(market, state.positions)
         factor = rule.scale * (1.0 + rule.volatility_boost * market.reference.sigma)
         for b in range(len(state.cost)):
             demand, lost = np.zeros((2, market.layout.L))

@@ -23,17 +23,17 @@ from mos_agents.market.types import Executions, InputError
 from tests.market.worlds import KINDS, auction, bits, expected, makers, play, retail
 
 
-def booked(market: Market, sold: float, ask: float, bought: float, bid: float) -> Any:
+def settled(market: Market, sold: float, ask: float, bought: float, bid: float) -> Any:
     """Positions and flows after one tick in which every listing traded so."""
     shape = (1, market.layout.L)
     numbers = (np.full(shape, v) for v in (sold, ask, bought, bid, sold, 0.0))
-    return market.positions.book(market, market.start(1), Executions(*numbers))
+    return market.positions.settle(market, market.start(1), Executions(*numbers))
 
 
 def test_a_maker_pays_its_fee_on_both_sides_by_hand():
     """4 sold at 101, 3 bought at 99: a tenth of a per cent of 404 + 297, and 0.02 a unit."""
     ledger = Ledger(100.0, short=True, fee=0.001, unit_fee=0.02)
-    positions, flows = booked(makers(1, 1, positions=ledger), 4.0, 101.0, 3.0, 99.0)
+    positions, flows = settled(makers(1, 1, positions=ledger), 4.0, 101.0, 3.0, 99.0)
     assert flows.fees[0, 0] == pytest.approx(0.701 + 0.14)
     assert positions.cash[0, 0] == pytest.approx(404.0 - 297.0 - 0.841)
     assert positions.outside_cash[0] == pytest.approx(-(404.0 - 297.0 - 0.841))
@@ -41,13 +41,13 @@ def test_a_maker_pays_its_fee_on_both_sides_by_hand():
 
 def test_a_rebate_is_a_fee_below_zero():
     ledger = Ledger(100.0, short=True, fee=-0.00015)
-    positions, flows = booked(makers(1, 1, positions=ledger), 10.0, 100.0, 0.0, 99.0)
+    positions, flows = settled(makers(1, 1, positions=ledger), 10.0, 100.0, 0.0, 99.0)
     assert flows.fees[0, 0] == pytest.approx(-0.15)
     assert positions.cash[0, 0] == pytest.approx(1000.15)
 
 
 def test_whoever_wins_an_auction_pays_the_fee_on_its_price():
-    positions, flows = booked(auction(1, 1, positions=Ledger(fee=0.1, unit_fee=1.0)), 0, 0, 2, 5.0)
+    positions, flows = settled(auction(1, 1, positions=Ledger(fee=0.1, unit_fee=1.0)), 0, 0, 2, 5.0)
     assert flows.fees[0, 0] == pytest.approx(0.1 * 10.0 + 2.0)
     # The item's worth, 10 a unit, less its price and the fee.
     assert positions.cash[0, 0] == pytest.approx(20.0 - 10.0 - 3.0)
@@ -56,7 +56,7 @@ def test_whoever_wins_an_auction_pays_the_fee_on_its_price():
 def test_a_platform_receives_the_others_fees_beside_its_commission_and_pays_none():
     ledger = Ledger(commission=0.1, fee=0.02, unit_fee=0.5)
     market = retail(3, 1, stock=np.inf, positions=ledger)
-    positions, flows = booked(market, 2.0, 50.0, 0.0, 0.0)
+    positions, flows = settled(market, 2.0, 50.0, 0.0, 0.0)
     each = 0.12 * 100.0 + 0.5 * 2.0
     np.testing.assert_allclose(flows.fees[0], [-2 * each, each, each])
     assert positions.outside_cash[0] == pytest.approx(-positions.cash.sum())
@@ -64,7 +64,7 @@ def test_a_platform_receives_the_others_fees_beside_its_commission_and_pays_none
 
 def test_without_a_platform_fees_go_to_the_outside_world():
     market = makers(2, 1, positions=Ledger(100.0, short=True, fee=0.01))
-    positions, flows = booked(market, 1.0, 100.0, 1.0, 100.0)
+    positions, flows = settled(market, 1.0, 100.0, 1.0, 100.0)
     np.testing.assert_allclose(flows.fees, 2.0)
     assert positions.outside_cash[0] == pytest.approx(4.0)
 

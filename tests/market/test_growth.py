@@ -219,7 +219,7 @@ def test_more_offers_of_rivals_than_can_be_shown_in_time_are_refused_with_the_se
 @pytest.mark.usefixtures("little")
 @pytest.mark.parametrize(
     "change",
-    ["positions.lead_time=100000000", "observations.tape_delay=100000000", "instruments=60000"],
+    ["positions.lead_time=100000000", "observations.quote_delay=100000000", "instruments=60000"],
 )
 def test_a_single_market_that_does_not_fit_is_refused(change: str) -> None:
     market = scenarios.override(scenarios.load("retail"), [change]).market()

@@ -1,4 +1,4 @@
-"""Who sees what: the own book at once, the tape when it is due, and never the true demand."""
+"""Who sees what: own quotes at once, rivals' quotes after the delay, and never the true demand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mos_agents.market import twins
-from mos_agents.market.observations import Book
+from mos_agents.market.observations import MarketView
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
@@ -19,8 +19,8 @@ from tests.market.worlds import KINDS, auction, differentiated, makers, play, re
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_field_shows_what_the_plain_twin_shows(kind, delay):
     if kind == "auction" and delay:
-        pytest.skip("bids are sealed: there is no tape")
-    market = KINDS[kind](observations=Book(tape_delay=delay))
+        pytest.skip("bids are sealed: there is no quote history")
+    market = KINDS[kind](observations=MarketView(quote_delay=delay))
     for _, step in play(market, 8, 3):
         for spec in market.specs:
             seen = spec.own(step.observation)
@@ -39,7 +39,7 @@ def test_every_field_shows_what_the_plain_twin_shows(kind, delay):
 
 @pytest.mark.parametrize("delay", [0, 1, 2, 5])
 def test_the_tape_shows_rivals_quotes_of_exactly_so_many_ticks_ago(delay):
-    market = retail(2, 2, observations=Book(tape_delay=delay))
+    market = retail(2, 2, observations=MarketView(quote_delay=delay))
     asks = [market.start(1).quotes.ask]
     for t, (_, step) in enumerate(play(market, 12)):
         asks.append(step.info.quotes.ask)
@@ -52,7 +52,7 @@ def test_the_tape_shows_rivals_quotes_of_exactly_so_many_ticks_ago(delay):
 
 
 def test_own_quotes_are_never_late():
-    market = retail(2, 2, observations=Book(tape_delay=4))
+    market = retail(2, 2, observations=MarketView(quote_delay=4))
     for _, step in play(market, 6):
         spec = market.specs[1]
         own = spec.read(spec.own(step.observation), "own_ask")
@@ -60,8 +60,8 @@ def test_own_quotes_are_never_late():
 
 
 def test_noise_is_on_rivals_prices_only_and_each_observer_has_its_own():
-    noisy = retail(3, 3, observations=Book(tape_noise=0.1))
-    plain = noisy.with_parts(observations=Book())
+    noisy = retail(3, 3, observations=MarketView(quote_noise=0.1))
+    plain = noisy.with_parts(observations=MarketView())
     errors = {}
     for (_, one), (_, other) in zip(play(noisy, 3, 400), play(plain, 3, 400), strict=True):
         for spec in noisy.specs:
@@ -98,9 +98,11 @@ def test_what_nobody_may_see_changes_no_observation():
 
 
 def test_hidden_rivals_and_costs_leave_the_fields():
-    names = [f.name for f in retail(2, 2, observations=Book(show_rivals=False)).specs[0].fields]
+    names = [
+        f.name for f in retail(2, 2, observations=MarketView(show_rivals=False)).specs[0].fields
+    ]
     assert not [n for n in names if n.startswith("rival")]
-    names = [f.name for f in retail(2, 2, observations=Book(show_cost=False)).specs[0].fields]
+    names = [f.name for f in retail(2, 2, observations=MarketView(show_cost=False)).specs[0].fields]
     assert "cost" not in names
 
 
@@ -108,7 +110,7 @@ def test_hidden_rivals_and_costs_leave_the_fields():
 def test_hidden_cash_and_clock_leave_the_fields_and_the_others_as_they_are(batch):
     whole, blind = (
         retail(2, 2, observations=view)
-        for view in (Book(), Book(show_cash=False, show_clock=False))
+        for view in (MarketView(), MarketView(show_cash=False, show_clock=False))
     )
     for (_, full), (_, part) in zip(play(whole, 4, batch), play(blind, 4, batch), strict=True):
         for ours, theirs in zip(blind.specs, whole.specs, strict=True):
@@ -120,7 +122,7 @@ def test_hidden_cash_and_clock_leave_the_fields_and_the_others_as_they_are(batch
 
 
 def test_a_policy_that_looks_at_the_clock_says_so_where_it_is_hidden():
-    market = makers(2, 1, observations=Book(show_clock=False))
+    market = makers(2, 1, observations=MarketView(show_clock=False))
     policy = make("avellaneda_stoikov", gamma=0.1)
     with pytest.raises(InputError, match="needs 'clock', which is not observed here"):
         policy.start(market.specs[0], 1)
@@ -133,16 +135,18 @@ def test_rivals_are_those_of_the_same_product_or_of_the_whole_choice():
     assert next(f.size for f in across.fields if f.name == "rival_ask") == 7
 
 
-@pytest.mark.parametrize("wrong", [{"tape_delay": -1}, {"tape_delay": 1.5}, {"tape_noise": -0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"quote_delay": -1}, {"quote_delay": 1.5}, {"quote_noise": -0.1}]
+)
 def test_a_view_that_makes_no_sense_is_refused_by_its_name(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
-        Book(**wrong)
+        MarketView(**wrong)
 
 
 @pytest.mark.parametrize("batch", [3, 40])
 def test_relative_prices_are_the_prices_less_the_reference_of_the_same_instrument(batch):
-    near = makers(3, 2, observations=Book(tape_noise=0.05, relative=True))
-    plain = near.with_parts(observations=Book(tape_noise=0.05))
+    near = makers(3, 2, observations=MarketView(quote_noise=0.05, relative=True))
+    plain = near.with_parts(observations=MarketView(quote_noise=0.05))
     for (_, one), (_, other) in zip(play(near, 4, batch), play(plain, 4, batch), strict=True):
         for message, known in zip(near.specs, plain.specs, strict=True):
             mine, true = message.own(one.observation), known.own(other.observation)
@@ -158,7 +162,7 @@ def test_relative_prices_are_the_prices_less_the_reference_of_the_same_instrumen
 
 
 def test_whoever_reads_the_cheapest_rival_reads_it_from_distances_as_well():
-    plain, near = retail(3, 2), retail(3, 2, observations=Book(relative=True))
+    plain, near = retail(3, 2), retail(3, 2, observations=MarketView(relative=True))
     state, draws = plain.start(5), Streams.of(0, 5).at(0)
     seen = [
         cheapest_rival(m.specs[1], m.specs[1].own(m.first_observation(state, draws)))
@@ -169,4 +173,4 @@ def test_whoever_reads_the_cheapest_rival_reads_it_from_distances_as_well():
 
 def test_relative_prices_of_goods_that_one_does_not_trade_are_refused():
     with pytest.raises(InputError, match=r"relative=True: .* sees offers of goods"):
-        differentiated(observations=Book(relative=True)).spec("firm_1")
+        differentiated(observations=MarketView(relative=True)).spec("firm_1")

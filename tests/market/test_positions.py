@@ -1,4 +1,4 @@
-"""The books: nothing comes from nowhere, and profit is what somebody is worth more than before."""
+"""Positions: nothing comes from nowhere, and profit is what somebody is worth more than before."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def test_every_entry_is_that_of_the_plain_twin(make, seed, base_stock, lead_time
         ),
     )
     executions = executions_anyhow(market, 3, rng)
-    positions, flows = ledger.book(market, state, executions)
-    wanted, entries = twins.book(market, state, executions)
+    positions, flows = ledger.settle(market, state, executions)
+    wanted, entries = twins.settle(market, state, executions)
     for name in wanted._fields:
         np.testing.assert_allclose(
             getattr(positions, name), getattr(wanted, name), rtol=1e-9, atol=1e-8, err_msg=name
@@ -130,7 +130,7 @@ def test_a_short_position_is_not_covered_unless_its_owner_buys():
         executions = Executions(sold, *others)
         state = market.start(1)
         for _ in range(4):
-            positions, flows = market.positions.book(market, state, executions)
+            positions, flows = market.positions.settle(market, state, executions)
             state = state._replace(positions=positions)
             assert not flows.delivered.any()
         assert positions.inventory[0, 0] == -20.0
@@ -143,7 +143,7 @@ def test_orders_restore_the_base_stock_after_the_lead_time_by_hand():
     executions = Executions(*(np.full((1, 1), v) for v in (2.0, 9.0, 0.0, 0.0, 2.0, 0.0)))
     state, held = market.start(1), []
     for _ in range(5):
-        positions, _ = market.positions.book(market, state, executions)
+        positions, _ = market.positions.settle(market, state, executions)
         state = state._replace(positions=positions)
         held.append(positions.inventory[0, 0])
     assert held == [8.0, 6.0, 6.0, 6.0, 6.0]
@@ -152,7 +152,7 @@ def test_orders_restore_the_base_stock_after_the_lead_time_by_hand():
 def test_commission_goes_from_the_firms_to_the_platform():
     market = retail(2, 1, stock=np.inf, positions=Ledger(commission=0.1))
     executions = Executions(*(np.full((1, 2), v) for v in (3.0, 20.0, 0.0, 0.0, 3.0, 0.0)))
-    _, flows = market.positions.book(market, market.start(1), executions)
+    _, flows = market.positions.settle(market, market.start(1), executions)
     assert flows.fees.tolist() == [[-6.0, 6.0]]
 
 
@@ -240,7 +240,7 @@ def random_market(rng: np.random.Generator) -> Market:
     )
 
 
-def check_books(market: Market, before: Any, step: Any, whole: bool) -> None:
+def check_accounts(market: Market, before: Any, step: Any, whole: bool) -> None:
     """One tick: money and units are conserved, limits hold, PnL is the change in worth."""
     old, new = before.positions, step.state.positions
     money = old.cash.sum(1) + old.outside_cash
@@ -258,7 +258,7 @@ def check_books(market: Market, before: Any, step: Any, whole: bool) -> None:
     else:
         np.testing.assert_allclose(units(new), units(old), rtol=1e-9, atol=1e-7)
     made = step.info.executions
-    room = market.positions.room(market, old)
+    room = market.positions.capacity(market, old)
     slack = 0.0 if whole else 1e-9
     assert (made.sold <= np.maximum(room[0], 0.0) + slack).all()
     assert (made.bought <= np.maximum(room[1], 0.0) + slack).all()
@@ -289,7 +289,7 @@ def test_over_25000_ticks_no_unit_and_no_money_comes_from_nowhere():
             odd = rng.random(actions.shape) < 0.01
             actions = np.where(odd, rng.choice([np.nan, np.inf, -1.0, 1e308]), actions)
             step = tick(market, state, actions, streams.at(t))
-            check_books(market, state, step, whole)
+            check_accounts(market, state, step, whole)
             state = step.state
             ticks += batch
     assert len(kinds) >= 12
@@ -300,7 +300,7 @@ def test_over_25000_ticks_no_unit_and_no_money_comes_from_nowhere():
 def test_whole_lots_stay_whole_units_to_the_last_bit(kind):
     market = KINDS[kind]()
     for before, step in play(market, 200, 5):
-        check_books(market, before, step, whole=kind != "expected")
+        check_accounts(market, before, step, whole=kind != "expected")
 
 
 # --- what a tick came to --------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def test_the_metrics_are_those_of_the_plain_twin(kind):
     market = with_books(KINDS[kind], ledger)
     for before, step in play(market, 30, 4):
         info = step.info
-        flows = twins.book(market, before._replace(quotes=info.quotes), info.executions)[1]
+        flows = twins.settle(market, before._replace(quotes=info.quotes), info.executions)[1]
         wanted = twins.metrics(market, before, step.state, info.arrivals, info.executions, flows)
         assert set(wanted) == set(METRICS)
         for j, name in enumerate(METRICS):

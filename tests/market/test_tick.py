@@ -12,7 +12,7 @@ from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
-from mos_agents.market.observations import Book
+from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals, Replay, Shock
@@ -22,11 +22,11 @@ from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import Arrivals, InputError, Layout
 from tests.market.worlds import KINDS, arrays, bits, makers, play, random_actions, read_only, retail
 
-NOISY = {"schedule": RandomMoves(0.7), "observations": Book(tape_delay=2, tape_noise=0.05)}
+NOISY = {"schedule": RandomMoves(0.7), "observations": MarketView(quote_delay=2, quote_noise=0.05)}
 
 
 def noisy(kind: str) -> dict[str, Any]:
-    """The noisy parts that a market of this kind can heed: sealed bids leave no tape."""
+    """The noisy parts that a market of this kind can heed: sealed bids are not public."""
     return {"schedule": NOISY["schedule"]} if kind == "auction" else NOISY
 
 

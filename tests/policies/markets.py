@@ -6,7 +6,7 @@ from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
-from mos_agents.market.observations import Book
+from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals, GeometricBrownian
@@ -94,4 +94,4 @@ def seen(spec: ParticipantSpec, **fields) -> np.ndarray:
     return row[None, :]
 
 
-__all__ = ["Book", "Redrawn", "auction", "dealers", "seen", "shop"]
+__all__ = ["MarketView", "Redrawn", "auction", "dealers", "seen", "shop"]

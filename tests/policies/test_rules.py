@@ -7,7 +7,7 @@ from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Expected
-from mos_agents.market.observations import Book
+from mos_agents.market.observations import MarketView
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals, Shock
 from mos_agents.market.tick import Market
@@ -75,14 +75,14 @@ def test_a_rival_without_an_open_quote_is_not_followed(kind):
 
 @pytest.mark.parametrize("kind", ["undercut", "match_cheapest", "reactive"])
 def test_a_monopolist_and_one_who_sees_no_tape_ask_the_reference(kind):
-    hidden = shop(products=1, observations=Book(show_rivals=False)).specs[0]
+    hidden = shop(products=1, observations=MarketView(show_rivals=False)).specs[0]
     assert price(make(kind), hidden) == [10.0]
     assert price(make(kind), shop(sellers=1, products=1).specs[0]) == [10.0]
 
 
 def test_each_product_is_compared_with_the_same_product_only():
     spec = shop(sellers=3, products=2).specs[1]
-    # The tape runs firm_1.p0, firm_1.p1, firm_3.p0, firm_3.p1.
+    # Rivals' quotes run firm_1.p0, firm_1.p1, firm_3.p0, firm_3.p1.
     asked = price(make("match_cheapest"), spec, rival_ask=(9.0, 7.0, 8.5, 7.5))
     assert asked == [8.5, 7.0]
 
@@ -118,7 +118,7 @@ def test_a_product_that_nobody_else_offers_is_compared_with_all_others():
 
 
 def test_a_rule_that_needs_the_cost_is_refused_where_costs_are_hidden():
-    blind = shop(observations=Book(show_cost=False)).specs[0]
+    blind = shop(observations=MarketView(show_cost=False)).specs[0]
     with pytest.raises(InputError, match="cost_plus needs 'cost', which is not observed here"):
         make("cost_plus").start(blind, 1)
     make("undercut").start(blind, 1)  # it has a floor only where it knows the cost

@@ -15,7 +15,7 @@ from mos_agents.market.browsing import Browsing
 from mos_agents.market.execution import Auction, Expected, Sampled
 from mos_agents.market.heeded import always_zero
 from mos_agents.market.metrics import METRICS
-from mos_agents.market.observations import Book
+from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, TwoSided
 from mos_agents.market.reference import Fundamentals, GeometricBrownian, Shock
@@ -55,10 +55,10 @@ TOLD = [
     ("auction", ["arrivals=browsing"], "browsing shoppers need posted prices"),
     ("market_making", ["arrivals=browsing"], "browsing shoppers need posted prices"),
     ("auction", ["execution.reserve=2.0"], "is above the highest bid allowed (1)"),
-    ("auction", ["observations.tape_delay=2"], "bids are sealed"),
+    ("auction", ["observations.quote_delay=2"], "bids are sealed"),
     ("auction", ["observations.show_rivals=false"], "bids are sealed"),
-    ("retail", ["firms=0", "observations.tape_noise=0.1"], "nobody meets a rival's quotes"),
-    ("retail", ["observations.show_rivals=false", "observations.tape_delay=2"], "show_rivals"),
+    ("retail", ["firms=0", "observations.quote_noise=0.1"], "nobody meets a rival's quotes"),
+    ("retail", ["observations.show_rivals=false", "observations.quote_delay=2"], "show_rivals"),
     ("pricing_game", ["rewards.weights={pnl: 1, holding_cost: -1}"], "this metric is always 0"),
     ("market_making", ["rewards.weights={pnl: 1, fees: -1}"], "no fee and no commission"),
     ("auction", ["rewards.weights={pnl: 1, conversion: 1}"], "nobody sells to customers"),
@@ -155,8 +155,8 @@ PARTS = [
         ),
         "weights",
     ),
-    (lambda: retail(1, observations=Book(show_rivals=False)), "nobody meets"),
-    (lambda: auction(observations=Book(tape_noise=0.1)), "bids are sealed"),
+    (lambda: retail(1, observations=MarketView(show_rivals=False)), "nobody meets"),
+    (lambda: auction(observations=MarketView(quote_noise=0.1)), "bids are sealed"),
     (lambda: expected(arrivals=Poisson(1.0, 2.0)), "nobody buys from customers"),
     (lambda: auction(arrivals=FixedMass(1.0, 2.0)), "arrivals.buy=1 changes nothing"),
     (lambda: auction(arrivals=FixedMass(0.0, 0.0)), "nothing would ever be auctioned"),

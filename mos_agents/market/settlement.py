@@ -1,6 +1,6 @@
-"""The end of a tick: what was traded goes into the books, is counted, rewarded and shown.
+"""The end of a tick: trades are settled, and metrics, observations and rewards follow from them.
 
-The stages do it one after the other. Where all of them are the house's own and markets are few,
+The stages do it one after the other. Where all of them are built in and markets are few,
 one compiled pass calls their loops: a single market then pays for one crossing from Python instead
 of four. There is no second set of rules: the pass consists of the stages' own loops, and the tests
 compare both.
@@ -15,8 +15,8 @@ import numpy as np
 from mos_agents.market.finite import finite, not_finite
 from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import MEMORY, N_METRICS, account
-from mos_agents.market.observations import Book, gather
-from mos_agents.market.positions import Ledger, blank_books, book_trades
+from mos_agents.market.observations import MarketView, gather
+from mos_agents.market.positions import Ledger, blank_accounts, settle_trades
 from mos_agents.market.printing import short_repr
 from mos_agents.market.rewards import Objective, weigh
 from mos_agents.market.streams import Draws
@@ -37,8 +37,8 @@ FEW = 16  # markets; with more of them the crossings no longer count
 
 
 @short_repr
-class Closed(NamedTuple):
-    """What a tick came to."""
+class Settlement(NamedTuple):
+    """The results of a tick."""
 
     state: State  # before the next tick
     flows: Flows
@@ -47,41 +47,41 @@ class Closed(NamedTuple):
     observation: Array  # [B, sum of D_n]
 
 
-def close(
+def settle(
     market: Market,
     state: State,
     arrivals: Arrivals,
     executions: Executions,
     excitation: Array,
-    tape: Array,
+    quote_history: Array,
     draws: Draws,
-) -> Closed:
-    """Close the tick. `state` is the one before it with the new quotes in it."""
+) -> Settlement:
+    """Settle a tick. `state` is the one before it, with the new quotes in it."""
     few = len(state.cost) <= FEW and market.cached("one pass", lambda: _in_one_pass(market))
-    closed = close_in_one_pass if few else close_by_stages
-    return closed(market, state, arrivals, executions, excitation, tape, draws)
+    settlement = settle_in_one_pass if few else settle_by_stages
+    return settlement(market, state, arrivals, executions, excitation, quote_history, draws)
 
 
 def _in_one_pass(market: Market) -> bool:
-    """Whether books, observations and rewards are the house's own, and not something of that kind:
-    a subclass may have changed anything.
+    """Whether positions, observations and rewards are exactly the built-in classes: a subclass may
+    have changed anything.
     """
-    own = Ledger, Book, Objective
+    own = Ledger, MarketView, Objective
     parts = market.positions, market.observations, market.rewards
     return all(type(part) is kind for part, kind in zip(parts, own, strict=True))
 
 
-def close_by_stages(
+def settle_by_stages(
     market: Market,
     state: State,
     arrivals: Arrivals,
     executions: Executions,
     excitation: Array,
-    tape: Array,
+    quote_history: Array,
     draws: Draws,
-) -> Closed:
-    """Books, metrics, observations and rewards by whatever stages the market has."""
-    positions, flows = market.positions.book(market, state, executions)
+) -> Settlement:
+    """Settle a tick stage by stage, whatever stages the market has."""
+    positions, flows = market.positions.settle(market, state, executions)
     reference, cost, demand_scale = market.reference.move(market, state, draws)
     moments = np.empty(state.pnl_moments.shape)
     after = State(
@@ -93,7 +93,7 @@ def close_by_stages(
         demand_scale,
         excitation,
         moments,
-        tape,
+        quote_history,
         state.extra,
     )
     metrics = np.empty((*moments.shape[:2], N_METRICS))
@@ -129,34 +129,34 @@ def close_by_stages(
         reward,
     ):
         raise not_finite(market, after, metrics, reward)
-    return Closed(after, flows, metrics, reward, observation)
+    return Settlement(after, flows, metrics, reward, observation)
 
 
-def close_in_one_pass(
+def settle_in_one_pass(
     market: Market,
     state: State,
     arrivals: Arrivals,
     executions: Executions,
     excitation: Array,
-    tape: Array,
+    quote_history: Array,
     draws: Draws,
-) -> Closed:
-    """The same where the ledger, the book and the objective are the house's own."""
-    assert type(market.positions) is Ledger and type(market.observations) is Book
-    constants = market.cached("closing", lambda: _constants(market))
+) -> Settlement:
+    """Settle a tick in one compiled pass, where all stages are built in."""
+    assert type(market.positions) is Ledger and type(market.observations) is MarketView
+    constants = market.cached("settlement", lambda: _constants(market))
     tick, quotes, before, mid, cost, _, _, moments, _, extra = state
     next_mid, next_cost, demand_scale = market.reference.move(market, state, draws)
     if market.positions.mark == "cost":
         marks, next_marks = cost, next_cost
     else:
         marks, next_marks = market.marks_of_listings(mid), market.marks_of_listings(next_mid)
-    accounts, goods, orders, world_cash, world_units = books = blank_books(before)
+    accounts, goods, orders, world_cash, world_units = buffers = blank_accounts(before)
     next_moments = np.empty(moments.shape)
     metrics = np.empty((*moments.shape[:2], N_METRICS))
     reward = np.empty(before.cash.shape)
     seen = np.empty((len(cost), market.observation_width))
-    whole = close_markets(
-        *books,
+    whole = settle_markets(
+        *buffers,
         next_moments,
         metrics,
         reward,
@@ -172,7 +172,7 @@ def close_in_one_pass(
         quotes.bid,
         quotes.ask_size,
         quotes.bid_size,
-        tape,
+        quote_history,
         next_mid,
         next_cost,
         next_marks,
@@ -191,18 +191,18 @@ def close_in_one_pass(
         demand_scale,
         excitation,
         next_moments,
-        tape,
+        quote_history,
         extra,
     )
     if not whole:
         raise not_finite(market, after, metrics, reward)
     flows = Flows(revenue, spending, holding, shortage, fees, delivered)
-    observation = market.observations.told(market, tick + 1, seen, draws)
-    return Closed(after, flows, metrics, reward, observation)
+    observation = market.observations.with_errors(market, tick + 1, seen, draws)
+    return Settlement(after, flows, metrics, reward, observation)
 
 
 def _constants(market: Market) -> tuple[Any, ...]:
-    """The last arguments of `close_markets`, which no tick changes."""
+    """The last arguments of `settle_markets`, which no tick changes."""
     rule, goal, layout = market.positions, market.rewards, market.layout
     assert isinstance(rule, Ledger) and isinstance(goal, Objective)
     return (
@@ -222,7 +222,7 @@ def _constants(market: Market) -> tuple[Any, ...]:
 
 
 @kernel
-def close_markets(  # type: ignore[no-untyped-def]
+def settle_markets(  # type: ignore[no-untyped-def]
     accounts,
     goods,
     orders,
@@ -250,7 +250,7 @@ def close_markets(  # type: ignore[no-untyped-def]
     bid,
     ask_size,
     bid_size,
-    tape,
+    quote_history,
     next_mid,
     next_cost,
     next_mark,
@@ -270,8 +270,8 @@ def close_markets(  # type: ignore[no-untyped-def]
     collector,
     memory,
 ):
-    """Fill in books, moments, metrics, rewards and observations; whether all is finite."""
-    book_trades(
+    """Fill in accounts, moments, metrics, rewards and observations; True where all is finite."""
+    settle_trades(
         accounts,
         goods,
         orders,
@@ -339,7 +339,7 @@ def close_markets(  # type: ignore[no-untyped-def]
         clock,
         ask_size,
         bid_size,
-        tape,
+        quote_history,
     )
     return finite(
         accounts[0], goods[0], next_mid, next_cost, demand_scale, ask, bid, metrics, reward

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from mos_agents.market import closing
+from mos_agents.market import settlement
 from mos_agents.market import tick as tick_
-from mos_agents.market.closing import close, close_by_stages, close_in_one_pass
-from mos_agents.market.observations import Book
+from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import RandomMoves
+from mos_agents.market.settlement import settle, settle_by_stages, settle_in_one_pass
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from tests.market.worlds import KINDS, bits, makers, play, random_actions, retail
 
-NOISY = {"schedule": RandomMoves(0.7), "observations": Book(tape_delay=2, tape_noise=0.05)}
+NOISY = {"schedule": RandomMoves(0.7), "observations": MarketView(quote_delay=2, quote_noise=0.05)}
 WEIGHED = Objective({"pnl": 1.0, "volatility": -0.1}, {"firm_1": {"revenue": 0.3}})
 DEAR = Ledger(
     base_stock=1.0,
@@ -42,26 +42,26 @@ def test_one_pass_and_the_stages_one_by_one_close_a_tick_alike(world, monkeypatc
     compared = []
 
     def both(*given):
-        by_stages, in_one_pass = close_by_stages(*given), close_in_one_pass(*given)
+        by_stages, in_one_pass = settle_by_stages(*given), settle_in_one_pass(*given)
         assert bits(by_stages) == bits(in_one_pass)
         compared.append(by_stages.reward)
         return by_stages
 
-    monkeypatch.setattr(tick_, "close", both)
+    monkeypatch.setattr(tick_, "settle", both)
     list(play(WORLDS[world], 8, 5))
     assert len(compared) == 8 and any(reward.any() for reward in compared)
 
 
 def called(market, batch, monkeypatch):
-    """Which of the two ways a tick was closed."""
+    """Which of the two ways settled a tick."""
     found = []
-    for way in (close_by_stages, close_in_one_pass):
+    for way in (settle_by_stages, settle_in_one_pass):
 
         def noted(*given, way=way):
             found.append(way)
             return way(*given)
 
-        monkeypatch.setattr(closing, way.__name__, noted)
+        monkeypatch.setattr(settlement, way.__name__, noted)
     actions = random_actions(market, np.random.default_rng(0), batch)
     tick(market, market.start(batch), actions, Streams.of(0, batch).at(0))
     return found
@@ -73,16 +73,16 @@ class OwnLedger(Ledger):
 
 
 def test_few_markets_are_closed_in_one_pass_and_many_by_stages(monkeypatch):
-    assert called(retail(), closing.FEW, monkeypatch) == [close_in_one_pass]
+    assert called(retail(), settlement.FEW, monkeypatch) == [settle_in_one_pass]
     monkeypatch.undo()
-    assert called(retail(), closing.FEW + 1, monkeypatch) == [close_by_stages]
+    assert called(retail(), settlement.FEW + 1, monkeypatch) == [settle_by_stages]
 
 
 def test_a_ledger_of_somebodys_own_is_always_asked(monkeypatch):
-    assert called(retail(positions=OwnLedger()), 1, monkeypatch) == [close_by_stages]
+    assert called(retail(positions=OwnLedger()), 1, monkeypatch) == [settle_by_stages]
 
 
-@pytest.mark.parametrize("way", [close_by_stages, close_in_one_pass])
+@pytest.mark.parametrize("way", [settle_by_stages, settle_in_one_pass])
 def test_executions_may_be_columns_of_a_larger_table(way, monkeypatch):
     """A stage of one's own may hand over what numpy made, in whatever order it lies in memory."""
     plain = retail(positions=DEAR)
@@ -93,9 +93,9 @@ def test_executions_may_be_columns_of_a_larger_table(way, monkeypatch):
         return way(market, state, arrivals, other, *rest)
 
     straight = [bits(step.state) for _, step in play(plain, 4, 3)]
-    monkeypatch.setattr(tick_, "close", turned)
+    monkeypatch.setattr(tick_, "settle", turned)
     assert [bits(step.state) for _, step in play(plain, 4, 3)] == straight
 
 
 def test_close_is_what_tick_calls():
-    assert tick_.close is close
+    assert tick_.settle is settle
