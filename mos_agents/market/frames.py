@@ -150,7 +150,7 @@ def table_html(
 
 def text_html(title: str, text: str) -> str:
     """A text as HTML, as it stands, below a title."""
-    return f"<p>{safe(title)}</p>\n<pre>{safe(text)}</pre>"
+    return f'<p>{safe(title)}</p>\n<pre style="white-space: pre-wrap">{safe(text)}</pre>'
 
 
 def market_html(market: Market, parts: Sequence[str]) -> str:
