@@ -192,7 +192,7 @@ def price_grids(
     limits; `levels` may be a pair then, with 1 for a single offset or spread. A size, where actions
     name one, is the largest. `grid` gives your own: the prices [levels] or points [levels, A] for
     all listings, or one such table per listing, or a mapping from agents to either. Two levels
-    that the house would turn into one quote are refused.
+    that the market's rules would turn into one quote are refused.
     """
     tables = []
     for spec in specs:

@@ -17,7 +17,7 @@ copy of an environment goes on with the same seeds: give copies that must differ
 **End.** After `horizon` ticks all agents are truncated at once; nobody ever terminates earlier.
 PettingZoo's name for the horizon, `max_cycles`, is understood as well.
 
-**Infos**, per agent: `moved` (was on the move), `refused` (why the house did not take the quote,
+**Infos**, per agent: `moved` (was on the move), `refused` (why the market did not take the quote,
 or ""), `reward_terms` (metric x weight; they sum to the reward), and, unless `reveal=False`,
 `true_demand` [L_n]: units that chose the own listings first, stock aside. That one is for the
 experimenter: whoever trains on it knows more than any participant may. The infos of `reset` have

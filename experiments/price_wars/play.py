@@ -29,7 +29,7 @@ from mos_agents.rollout.episode import ParticipantPool
 from mos_agents.runs.files import read_with_digest, write_with_digest
 
 FORMAT = 1
-CENTS = 100.0  # the house's tick size is a hundredth: prices are whole numbers of it
+CENTS = 100.0  # the market's tick size is a hundredth: prices are whole numbers of it
 
 FORCES = {
     "down_once": (-1, 1),

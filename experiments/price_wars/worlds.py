@@ -108,7 +108,7 @@ class World:
             arrivals__sessions=float(round(crowd)),
             arrivals__contamination=self.scrapers,
             execution__demand__comparison=self.comparison,
-            # The house's rule of a fifth a tick would make "a level" mean another price each time.
+            # The market's rule of a fifth a tick would make "a level" mean another price each time.
             quotes__max_relative_change=100.0,
         )
         if self.noise == "expected":

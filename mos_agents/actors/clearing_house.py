@@ -14,7 +14,7 @@ import numpy as np
 from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.quotes import NOT_FINITE
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, drawn_ahead, tick
+from mos_agents.market.tick import Market, early_arrivals, tick
 from mos_agents.market.types import (
     Array,
     Arrivals,
@@ -70,7 +70,7 @@ class ClearingHouse:
     def look_ahead(self) -> None:
         """Draw the coming tick's arrivals, where they do not depend on anybody's quotes."""
         if self._arrived is None:
-            self._arrived = drawn_ahead(self.market, self.state, self.streams.at(self.tick))
+            self._arrived = early_arrivals(self.market, self.state, self.streams.at(self.tick))
 
     def stacked(self, replies: Mapping[str, Reply | str]) -> tuple[Array, dict[str, str]]:
         """[B, L, A] actions in roster order, and whose are missing, and why.

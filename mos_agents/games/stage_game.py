@@ -50,7 +50,8 @@ class StageGame:
     def of(cls, market: Market, learners: Mapping[str, PriceGrid]) -> StageGame:
         """The stage game among these participants; the others keep their opening prices.
 
-        Raises InputError where a tick does not tell all, or two levels are the same to the house.
+        Raises InputError where a tick does not tell all, or the market's rules make two levels the
+        same.
         """
         players, chosen, specs = _assigned(market, learners)
         still = market.with_parts(schedule=Simultaneous())
@@ -203,7 +204,7 @@ def _put(
             at = int(np.flatnonzero(wrong)[0])
             wanted = lv.grid[levels[at, i]]
             raise InputError(
-                f"{spec.name}: the house turns level {wanted:.6g} into another price "
+                f"{spec.name}: the market's rules turn level {wanted:.6g} into another price "
                 f"({asked[at, 0]:.6g}): set quotes.tick_size=0, quotes.min_margin=-0.99 and "
                 "quotes.max_relative_change=.inf, or levels that its rules allow"
             )

@@ -62,7 +62,7 @@ class FixedMass:
     sell: units that sellers offer to bidders and dealers, per tick and choice group, >= 0.
     """
 
-    ahead: ClassVar[bool] = True
+    ignores_quotes: ClassVar[bool] = True
 
     buy: float = 1.0
     sell: float = 0.0
@@ -71,7 +71,7 @@ class FixedMass:
         needs("buy", self.buy, 0.0)
         needs("sell", self.sell, 0.0)
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         _sides_are_read(market, self.buy, self.sell)
 
     def arrive(
@@ -101,7 +101,7 @@ class Poisson:
     lot: units of a lot, to which sizes are rounded up; 0 leaves them as drawn, >= 0.
     """
 
-    ahead: ClassVar[bool] = True
+    ignores_quotes: ClassVar[bool] = True
 
     buy: float = 1.0
     sell: float = 0.0
@@ -116,7 +116,7 @@ class Poisson:
         if self.mean_size == self.lot == 0.0:
             raise InputError("mean_size=0.0, lot=0.0: orders have no size; give one of them")
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         _sides_are_read(market, self.buy, self.sell)
         self._check(market, float(market.layout.G))
 
@@ -188,7 +188,7 @@ class Hawkes:
     lot: units of a lot, to which sizes are rounded up, >= 0.
     """
 
-    ahead: ClassVar[bool] = True
+    ignores_quotes: ClassVar[bool] = True
 
     mu: float = 20.0
     alpha: float = 0.5
@@ -213,7 +213,7 @@ class Hawkes:
         """Stationary mean of the intensity above mu."""
         return self.mu / (1.0 - self.alpha / self.beta) - self.mu
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         self._check(market, float(market.layout.G))
 
     def _check(self, market: Market, scale: float, tick: int | None = None) -> None:

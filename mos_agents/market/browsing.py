@@ -36,7 +36,7 @@ class Browsing:
     poisson: draw the number of sessions at each tick, in place of the same number.
     """
 
-    ahead: ClassVar[bool] = True
+    ignores_quotes: ClassVar[bool] = True
 
     sessions: float = 30.0
     views: tuple[int, int] = (1, 4)
@@ -57,7 +57,7 @@ class Browsing:
                 f"{MOST_VIEWS:,}"
             )
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         if market.layout.choice != "within":
             raise InputError(
                 f"choice={market.layout.choice!r} must be 'within' for browsing arrivals: sessions "

@@ -117,7 +117,7 @@ class VenueRouter:
     choice = "within"
     sigma = float("nan")  # there is none for all; `sigmas` has one a listing
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         named = [name for venue in self.venues for name in venue.instruments]
         if sorted(named) != sorted(market.layout.instruments):
             raise InputError(
@@ -246,19 +246,19 @@ class VenueRouter:
             sigmas[view.listings] = view.market.sigmas
         return sigmas
 
-    def relative(self, market: Market) -> NDArray[np.bool_]:
+    def sigma_relative(self, market: Market) -> NDArray[np.bool_]:
         """[L] whether each listing's volatility is in shares of its price."""
         shares: NDArray[np.bool_] = np.zeros(market.layout.L, np.bool_)
         for view in self.views(market):
             shares[view.listings] = view.market.sigmas_relative
         return shares
 
-    def first_levels(self, market: Market) -> tuple[Array, Array, Array]:
+    def opening_levels(self, market: Market) -> tuple[Array, Array, Array]:
         """Levels before the first tick, each venue's from its own rule."""
         reference, cost = market.opening_reference.copy(), market.catalogue.cost.copy()
         demand = market.opening_demand.copy()
         for view in self.views(market):
-            first = getattr(view.venue.reference, "first_levels", None)
+            first = getattr(view.venue.reference, "opening_levels", None)
             if first is not None:
                 levels = first(view.market)
                 reference[view.instruments], cost[view.listings] = levels[0], levels[1]

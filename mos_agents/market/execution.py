@@ -52,7 +52,7 @@ class Expected:
 
     demand: Demand
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         _needs_quotes(market, "price", "posted prices")
         somebody_buys(market, self.demand)
 
@@ -107,7 +107,7 @@ class Sampled:
 
     demand: Demand
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         """Refuse demand of more than one unit an arrival, which no probability can express."""
         _needs_quotes(market, "price", "posted prices")
         _check_units(market)
@@ -199,7 +199,7 @@ class FillIntensity:
         if self.volatility_boost < 0.0:
             raise InputError(f"volatility_boost={self.volatility_boost!r} must be >= 0")
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         _needs_quotes(market, "spread", "two-sided quotes")
         if not self.expected:
             _check_units(market)
@@ -294,7 +294,7 @@ class Auction:
         if not 0.0 <= self.reserve < np.inf:
             raise InputError(f"reserve={self.reserve!r} must be >= 0")
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         _needs_quotes(market, "bid", "sealed bids")
         _check_units(market)
         most = market.quotes.limits(market)[1][:, market.quotes.features.index("bid")]

@@ -9,7 +9,7 @@ from mos_agents.market.types import Array, InputError
 
 
 def check_levels(spec: ParticipantSpec, listing: int, levels: Array, name: str) -> None:
-    """InputError if the house turns two levels of a grid into one quote.
+    """InputError if the market's rules turn two prices of a grid into one quote.
 
     Levels are cut to the limits of an action and rounded to the tick size, for two-sided quotes
     around the opening mid price. The margin floor and the largest change are rules of play, which
@@ -44,7 +44,8 @@ def check_levels(spec: ParticipantSpec, listing: int, levels: Array, name: str) 
 
 
 def _posted(spec: ParticipantSpec, listing: int, levels: Array) -> Array:
-    """[m, A] what the house makes of the levels: a price, or a bid and an ask; and a size."""
+    """[m, A] the quotes that the market's rules make of the actions: a price, or a bid and an ask;
+    and a size."""
     tick_size = spec.tick_sizes[listing]
     if "spread" not in spec.features:
         price = levels[:, :1]
@@ -54,7 +55,7 @@ def _posted(spec: ParticipantSpec, listing: int, levels: Array) -> Array:
     half = 0.5 * levels[:, 1]
     if not tick_size:
         return levels
-    # The hair of slack is that of the house's own rounding.
+    # The slack is that of the rules' own rounding.
     bid = np.floor((middle - half) / tick_size + 1e-6) * tick_size
     ask = np.ceil((middle + half) / tick_size - 1e-6) * tick_size
     return np.column_stack([bid, ask, levels[:, 2:]])

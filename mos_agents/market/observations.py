@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mos_agents.market import heeded
+from mos_agents.market import unused_settings
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
@@ -103,15 +103,15 @@ class MarketView:
         if not 0.0 <= self.quote_noise < np.inf:
             raise InputError(f"quote_noise={self.quote_noise!r} must be >= 0")
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         """InputError for settings of rivals' quotes where there are none to see."""
-        nobody = heeded.no_rivals(market)
+        nobody = unused_settings.no_rivals(market)
         reason = "bids are sealed" if market.sealed else "nobody meets a rival's quotes"
         if nobody and not self.show_rivals:
-            raise heeded.refuse("observations.show_rivals", self.show_rivals, reason)
+            raise unused_settings.refuse("observations.show_rivals", self.show_rivals, reason)
         for name in ("quote_delay", "quote_noise"):
             if getattr(self, name) and (nobody or not self.show_rivals):
-                raise heeded.refuse(
+                raise unused_settings.refuse(
                     f"observations.{name}",
                     getattr(self, name),
                     reason if nobody else "show_rivals=false",

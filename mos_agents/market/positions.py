@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mos_agents.market import heeded
+from mos_agents.market import unused_settings
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import flat, kernel
 from mos_agents.market.types import Array, Executions, Flows, InputError, Positions, State
@@ -70,10 +70,10 @@ class Ledger:
         if self.mark not in ("cost", "reference"):
             raise InputError(f"mark={self.mark!r} must be 'cost' or 'reference'")
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         """InputError for what this market would accept and never read."""
         self._check_fees(market)
-        if heeded.nothing_held(market):
+        if unused_settings.nothing_held(market):
             neutral = {
                 "holding_cost": 0.0,
                 "base_stock": 0.0,
@@ -91,27 +91,27 @@ class Ledger:
                     + ", ".join(f"{name}={neutral[name]}" for name, _ in idle)
                 )
         elif self.base_stock and not market.base_stocks.any():
-            raise heeded.refuse(
+            raise unused_settings.refuse(
                 "positions.base_stock",
                 self.base_stock,
                 "it is a multiple of the opening stock, which is 0",
                 "set it to 0, or set catalogue.stock",
             )
         elif self.lead_time and not self.base_stock:
-            raise heeded.refuse(
+            raise unused_settings.refuse(
                 "positions.lead_time",
                 self.lead_time,
                 "nothing is ever ordered",
                 "set it to 0, or set positions.base_stock",
             )
         elif np.isfinite(self.limit) and not market.bids and not self.short:
-            raise heeded.refuse(
+            raise unused_settings.refuse(
                 "positions.limit", self.limit, "it binds bids and short positions: there are none"
             )
         elif self.short and not market.asks:
-            raise heeded.refuse("positions.short", self.short, "nobody sells")
-        if self.shortage_cost and heeded.nothing_lost(market):
-            raise heeded.refuse(
+            raise unused_settings.refuse("positions.short", self.short, "nobody sells")
+        if self.shortage_cost and unused_settings.nothing_lost(market):
+            raise unused_settings.refuse(
                 "positions.shortage_cost",
                 self.shortage_cost,
                 "nobody is turned away (an auction, or endless stock and quotes)",
@@ -126,12 +126,12 @@ class Ledger:
             )
         for name in ("commission", "fee", "unit_fee"):
             value = float(getattr(self, name))
-            if value and heeded.nobody_else_trades(market):
-                raise heeded.refuse(
+            if value and unused_settings.nobody_else_trades(market):
+                raise unused_settings.refuse(
                     f"positions.{name}", value, "the platform receives it, and nobody else trades"
                 )
         if self.commission and not market.asks:
-            raise heeded.refuse(
+            raise unused_settings.refuse(
                 "positions.commission",
                 self.commission,
                 "it is a share of sales, and customers buy nothing here",

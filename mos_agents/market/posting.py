@@ -1,4 +1,4 @@
-"""How quotes are posted: the compiled loops of the house's rules in `quotes`."""
+"""The compiled loops of the rules in `quotes`."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""How a price becomes a quote: the house's rules for posted prices, two-sided quotes and bids.
+"""Rules that turn actions into quotes: posted prices, two-sided quotes and sealed bids.
 
 An action outside its limits, or with anything that is not a finite number, is refused whole and
 the participant's standing quote stays. Inside the limits, the rules of conduct (margin floor,
 largest change, tick size) bring the price to the nearest allowed one, or refuse it.
 
 Limits are sums of money where a rule gives them, and otherwise follow the reference price of each
-listing. `fits` holds the given ones against the costs and reference prices of the market.
+listing. `validate` holds the given ones against the costs and reference prices of the market.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mos_agents.market import heeded
+from mos_agents.market import unused_settings
 from mos_agents.market.checks import within_floats
 from mos_agents.market.known_levels import KnownLevels, known_levels
 from mos_agents.market.posting import blank_quotes, post_prices, post_two_sided
@@ -32,7 +32,7 @@ REASONS = (
     "outside the limits of an action",
     "off the price grid",
     "below the margin floor",
-    "changed by more than the house allows",
+    "changed by more than allowed",
     "the bid is not below the ask",
 )
 TAKEN, NOT_FINITE, OUTSIDE, OFF_GRID, BELOW_FLOOR, TOO_FAST, CROSSED = range(len(REASONS))
@@ -51,7 +51,7 @@ CENT = 0.01
 class Limits(NamedTuple):
     """A rule's numbers for every listing of one market, [L] each."""
 
-    rule: HouseRules
+    rule: BoundedQuotes
     steps: Array  # grid points per unit of money; 0 is no grid
     low: Array  # lowest price, or narrowest spread
     high: Array  # highest price, or widest spread
@@ -60,7 +60,7 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True)
 @within_floats
-class HouseRules:
+class BoundedQuotes:
     """What every kind of quote shares.
 
     tick_size: step of the price grid, in money, >= 0; 0 is a continuous price. None is a cent, or
@@ -95,7 +95,7 @@ class HouseRules:
         if self.sized and not np.isfinite(self.size):
             raise InputError("size=inf must be finite where actions name a size: set quotes.size")
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         """Hold limits in money against the market's prices; InputError names the listing."""
         if self.tick_size:
             known = known_levels(market)
@@ -155,7 +155,7 @@ class HouseRules:
 
 @dataclass(frozen=True)
 @within_floats
-class PostedPrice(HouseRules):
+class PostedPrice(BoundedQuotes):
     """A seller's price, taken or left.
 
     At least `min_margin` over cost, changed by at most the share `max_relative_change` per move
@@ -189,12 +189,14 @@ class PostedPrice(HouseRules):
     def features(self) -> tuple[str, ...]:
         return ("price", *self._features)
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         known = known_levels(market)
         floor = known.cost * (1.0 + self.min_margin)
-        costless = not known.cost_high.any() and heeded.stands_still(market, "cost")
+        costless = not known.cost_high.any() and unused_settings.stands_still(market, "cost")
         if costless and self.min_margin > 0.0 and self.min_margin != PostedPrice.min_margin:
-            raise heeded.refuse("quotes.min_margin", self.min_margin, "no listing has a cost")
+            raise unused_settings.refuse(
+                "quotes.min_margin", self.min_margin, "no listing has a cost"
+            )
         if self.high is not None:
             over = floor > self.high
             _held(
@@ -223,7 +225,7 @@ class PostedPrice(HouseRules):
                 "above the reference price",
                 known.price_low,
             )
-        super().fits(market)
+        super().validate(market)
 
     def limits(self, market: Market) -> tuple[Array, Array]:
         made = self.resolved(market)
@@ -276,7 +278,7 @@ class PostedPrice(HouseRules):
 
 @dataclass(frozen=True)
 @within_floats
-class TwoSided(HouseRules):
+class TwoSided(BoundedQuotes):
     """A market maker's bid and ask: an offset of their middle from the mid price, and a spread.
 
     The spread lies in [min_spread, max_spread], the offset within +-max_offset. Bids are rounded
@@ -311,7 +313,7 @@ class TwoSided(HouseRules):
     def features(self) -> tuple[str, ...]:
         return ("offset", "spread", *self._features)
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         known, made = known_levels(market), self.resolved(market)
         least, most = self.min_spread, self.max_spread
         if least is not None:
@@ -353,7 +355,7 @@ class TwoSided(HouseRules):
             value = getattr(self, name)
             if value is not None:
                 _held(market, name, value, value > opening, "more than the mid price", opening)
-        super().fits(market)
+        super().validate(market)
 
     def limits(self, market: Market) -> tuple[Array, Array]:
         made = self.resolved(market)
@@ -404,7 +406,7 @@ class TwoSided(HouseRules):
 
 @dataclass(frozen=True)
 @within_floats
-class SealedBid(HouseRules):
+class SealedBid(BoundedQuotes):
     """A bid that nobody else sees before the auction, in [low, high].
 
     low: lowest bid, in money, >= 0 and < high; None is 0.
@@ -424,7 +426,7 @@ class SealedBid(HouseRules):
     def features(self) -> tuple[str, ...]:
         return ("bid", *self._features)
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         if self.high is not None:
             known = known_levels(market)
             # A bidder may hold back, but nobody should have to: ties at the limit draw lots.
@@ -436,7 +438,7 @@ class SealedBid(HouseRules):
                 "below the value to a bidder",
                 known.cost_high,
             )
-        super().fits(market)
+        super().validate(market)
 
     def limits(self, market: Market) -> tuple[Array, Array]:
         made = self.resolved(market)

@@ -309,7 +309,7 @@ class Fundamentals:
         return float(getattr(self.price, "sigma", 0.0))
 
     def volatility(self, market: Market) -> Array:
-        """[K] volatility of each instrument's price per square root of time, see `relative`.
+        """[K] volatility of each instrument's price per square root of time, see `sigma_relative`.
 
         The process's own: sigma; of jump diffusion with the variance of the jumps; of a replay
         estimated from its rows. 0 where the price is constant, drawn anew, or moved by a shock:
@@ -320,9 +320,9 @@ class Fundamentals:
         return np.broadcast_to(found, (market.layout.K,))
 
     @property
-    def relative(self) -> bool:
+    def sigma_relative(self) -> bool:
         """Whether sigma is in shares of the price rather than in money."""
-        return bool(getattr(self.price, "relative", not isinstance(self.price, Brownian)))
+        return bool(getattr(self.price, "sigma_relative", not isinstance(self.price, Brownian)))
 
     def estimated(self, market: Market) -> str:
         """One sentence on a volatility that is estimated from recorded rows; empty where none is.
@@ -344,7 +344,7 @@ class Fundamentals:
             "(sigma_rows of the replay bounds them)"
         )
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         for name, width in (
             ("price", market.layout.K),
             ("cost", market.layout.L),
@@ -382,7 +382,7 @@ class Fundamentals:
                 "every cost is 0; set catalogue.cost, or leave it out"
             )
 
-    def first_levels(self, market: Market) -> tuple[Array, Array, Array]:
+    def opening_levels(self, market: Market) -> tuple[Array, Array, Array]:
         """Levels before the first tick: reference prices [K], costs [L], demand scales [G]."""
 
         def of(process: Process, levels: Array) -> Array:

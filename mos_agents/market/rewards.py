@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mos_agents.market import heeded
+from mos_agents.market import unused_settings
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import METRICS, metric
@@ -38,19 +38,19 @@ class Objective:
                 if not np.isfinite(weight):
                     raise InputError(f"weights: {name}={weight!r} must be a finite number")
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         for name in self.by_participant:
             if name not in market.layout.participants:
                 raise InputError(
                     f"by_participant: {name!r} is not one of the participants "
                     f"{market.layout.participants}"
                 )
-        zero = heeded.always_zero(market)
+        zero = unused_settings.always_zero(market)
         named = {f"by_participant.{n}": w for n, w in self.by_participant.items()}
         for owner, weights in {"weights": self.weights, **named}.items():
             for name, weight in weights.items():
                 if weight and name in zero:
-                    raise heeded.refuse(
+                    raise unused_settings.refuse(
                         f"rewards.{owner}.{name}",
                         float(weight),
                         f"this metric is always 0, as {zero[name]}",
@@ -58,7 +58,7 @@ class Objective:
                     )
         everybody = set(self.by_participant) == set(market.layout.participants)
         if everybody and dict(self.weights) != {"pnl": 1.0}:
-            raise heeded.refuse(
+            raise unused_settings.refuse(
                 "rewards.weights",
                 dict(self.weights),
                 "by_participant gives everybody weights of their own",

@@ -64,7 +64,7 @@ class Periodic:
                 "each from 0 to its period less 1"
             )
 
-    def fits(self, market: Market) -> None:
+    def validate(self, market: Market) -> None:
         if len(self.periods) != market.layout.N:
             raise InputError(
                 f"periods={self.periods!r} must have one entry for each of the "

@@ -39,7 +39,7 @@ class Schedule(Protocol):
 
 
 class QuoteRule(Protocol):
-    """The house's rules for quotes: what is taken, what is brought within limits, what refused."""
+    """Turns actions into quotes: accepts them, brings them within limits, or refuses them."""
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -60,8 +60,9 @@ class QuoteRule(Protocol):
 class ArrivalProcess(Protocol):
     """Outside demand before it chooses.
 
-    A class may say `ahead = True` of itself: it does not look at quotes, so that its arrivals can
-    be drawn while participants still decide. A class that inherits from it must say so anew.
+    A class may say `ignores_quotes = True` of itself: it does not look at quotes, so that its
+    arrivals can be drawn while participants still decide. A class that inherits from it must say so
+    anew.
     """
 
     def arrive(
@@ -121,7 +122,7 @@ class ReferenceRule(Protocol):
     def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:
         """Next reference prices [B, K], costs [B, L] and demand scales [B, G]."""
 
-    # A rule may also have `first_levels(market)`: [K], [L] and [G] before the first tick.
+    # A rule may also have `opening_levels(market)`: [K], [L] and [G] before the first tick.
 
     @property
     def sigma(self) -> float:

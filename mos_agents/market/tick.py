@@ -18,7 +18,6 @@ from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import check_size, naming
 from mos_agents.market.frames import market_html
-from mos_agents.market.heeded import check_time_step
 from mos_agents.market.memory import check_memory
 from mos_agents.market.observations import MarketView, ObservationField
 from mos_agents.market.positions import Ledger
@@ -51,6 +50,7 @@ from mos_agents.market.types import (
     State,
     Step,
 )
+from mos_agents.market.unused_settings import check_time_step
 
 PARTS = (
     "reference",  # first, as the other parts ask for its opening levels
@@ -115,10 +115,12 @@ class Market:
             if name in SHARED and not self.standalone:
                 continue
             # A part that needs something of the others says so here, not in the first tick.
-            fits: Callable[[Market], None] | None = getattr(getattr(self, name), "fits", None)
-            if fits is not None:
+            validate: Callable[[Market], None] | None = getattr(
+                getattr(self, name), "validate", None
+            )
+            if validate is not None:
                 with naming(name):
-                    fits(self)
+                    validate(self)
 
     def _repr_html_(self) -> str:
         return market_html(self, PARTS)
@@ -137,7 +139,7 @@ class Market:
         rows = np.ones((batch, 1))
         opening = getattr(self.arrivals, "opening_excitation", 0.0)
         opening = opening(self) if callable(opening) else opening
-        reference, cost, demand = self.first_levels
+        reference, cost, demand = self.opening_levels
         return State(
             tick=0,
             quotes=self.quotes.opening(self, batch),
@@ -267,9 +269,9 @@ class Market:
         return first
 
     @cached_property
-    def first_levels(self) -> tuple[Array, Array, Array]:
+    def opening_levels(self) -> tuple[Array, Array, Array]:
         """Levels before the first tick: reference prices [K], costs [L], demand scales [G]."""
-        hook: Callable[[Market], Any] | None = getattr(self.reference, "first_levels", None)
+        hook: Callable[[Market], Any] | None = getattr(self.reference, "opening_levels", None)
         if hook is None:
             return self.opening_reference, self.catalogue.cost, self.opening_demand
         reference, cost, demand = hook(self)
@@ -279,7 +281,7 @@ class Market:
     def opening_prices(self) -> Array:
         """[L] reference price of each listing before the first tick: the catalogue's, unless the
         price process begins elsewhere, as a replay does."""
-        reference = self.first_levels[0]
+        reference = self.opening_levels[0]
         if np.array_equal(reference, self.opening_reference):
             return self.catalogue.reference_price  # to the bit
         return self.marks_of_listings(reference[None])[0]
@@ -287,7 +289,7 @@ class Market:
     @cached_property
     def opening_costs(self) -> Array:
         """[L] unit cost of each listing before the first tick."""
-        return self.first_levels[1]
+        return self.opening_levels[1]
 
     @cached_property
     def premium(self) -> Array:
@@ -337,9 +339,9 @@ class Market:
         return roles.index("platform") if "platform" in roles else -1
 
     @cached_property
-    def arrivals_ahead(self) -> bool:
+    def arrivals_ignore_quotes(self) -> bool:
         """Whether arrivals can be drawn before the quotes are there, by their own class's word."""
-        return vars(type(self.arrivals)).get("ahead") is True
+        return vars(type(self.arrivals)).get("ignores_quotes") is True
 
     @cached_property
     def asks(self) -> bool:
@@ -368,7 +370,7 @@ class Market:
     @cached_property
     def sigmas_relative(self) -> NDArray[np.bool_]:
         """[L] whether `sigmas` is in shares of the price rather than in money."""
-        relative = getattr(self.reference, "relative", True)
+        relative = getattr(self.reference, "sigma_relative", True)
         if callable(relative):
             return np.asarray(relative(self), dtype=np.bool_)
         return np.full(self.layout.L, bool(relative))
@@ -429,9 +431,9 @@ def order_rate(market: Market) -> float:
     return float("nan")
 
 
-def drawn_ahead(market: Market, state: State, draws: Draws) -> tuple[Arrivals, Array] | None:
+def early_arrivals(market: Market, state: State, draws: Draws) -> tuple[Arrivals, Array] | None:
     """What arrives at this tick, before anybody has quoted; None where arrivals look at quotes."""
-    if not market.arrivals_ahead:
+    if not market.arrivals_ignore_quotes:
         return None
     return market.arrivals.arrive(market, state, state.quotes, draws)
 
@@ -447,7 +449,7 @@ def tick(
 
     What participants who are not on the move propose is not looked at. Refused actions leave the
     standing quote and are told in `info.refused`; they raise nothing and bend nobody else's tick.
-    arrived: what `drawn_ahead` found for this very tick, if it was asked.
+    arrived: what `early_arrivals` found for this very tick, if it was asked.
     """
     _check_shape(market, state, actions)
     # The quotes of the tick before: those of this one are in `quotes`.

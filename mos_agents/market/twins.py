@@ -24,7 +24,7 @@ from mos_agents.market.quotes import (
     OUTSIDE,
     TAKEN,
     TOO_FAST,
-    HouseRules,
+    BoundedQuotes,
     PostedPrice,
     TwoSided,
 )
@@ -48,7 +48,7 @@ def groups_of(market: Market) -> Iterator[list[int]]:
 def posted_price(
     rule: PostedPrice, price: float, standing: float, cost: float
 ) -> tuple[float, int]:
-    """The price that the house posts, and the rule that `price` breaks first (TAKEN: none).
+    """The price that is posted, and the rule that `price` breaks first (TAKEN: none).
 
     Of a rule whose tick size and limits are all given in money.
     """
@@ -108,7 +108,7 @@ def two_sided(rule: TwoSided, offset: float, spread: float, mid: float) -> tuple
 
 
 def admit(
-    rule: HouseRules, market: Market, state: State, actions: Array, moves: Any
+    rule: BoundedQuotes, market: Market, state: State, actions: Array, moves: Any
 ) -> tuple[Quotes, IntArray]:
     """Every participant in every market in turn: all its listings are taken, or none."""
     in_money = [_in_money(rule, market, i) for i in range(market.layout.L)]
@@ -138,7 +138,7 @@ def admit(
     return quotes, refused
 
 
-def _in_money(rule: HouseRules, market: Market, i: int) -> HouseRules:
+def _in_money(rule: BoundedQuotes, market: Market, i: int) -> BoundedQuotes:
     """The rule as it holds for listing i: limits that follow its reference price, in money."""
     made = rule.resolved(market)
     tick_size = float(1.0 / made.steps[i]) if made.steps[i] > 0.0 else 0.0
@@ -154,13 +154,13 @@ def _in_money(rule: HouseRules, market: Market, i: int) -> HouseRules:
     return replace(rule, tick_size=tick_size, low=low, high=high)  # type: ignore[call-arg]
 
 
-def _withdraw(rule: HouseRules, quotes: Quotes, b: int, own: Iterable[int]) -> None:
+def _withdraw(rule: BoundedQuotes, quotes: Quotes, b: int, own: Iterable[int]) -> None:
     for i in own:
         quotes.bid_size[b, i] = quotes.ask_size[b, i] = 0.0
 
 
 def _listing(
-    rule: HouseRules, state: State, mid: Array, actions: Array, b: int, i: int
+    rule: BoundedQuotes, state: State, mid: Array, actions: Array, b: int, i: int
 ) -> tuple[float, ...]:
     """Bid, bid size, ask, ask size and the rule broken, for one listing's action."""
     old = state.quotes
@@ -175,7 +175,7 @@ def _listing(
     if isinstance(rule, PostedPrice):
         ask, broken = posted_price(rule, price, old.ask[b, i], state.cost[b, i])
         return old.bid[b, i], old.bid_size[b, i], ask, size, _worse(bad_size, broken)
-    # A sealed bid: any price within the house's limits, whatever stood before.
+    # A sealed bid: any price within the limits, whatever stood before.
     free = PostedPrice(
         rule.tick_size,
         rule.conduct,

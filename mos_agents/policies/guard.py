@@ -77,7 +77,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """(file:line) of the last call in code that is neither the house's nor a library's."""
+    """(file:line) of the last call in code that is neither this package's nor a library's."""
     frames = [(f.f_code.co_filename, line) for f, line in traceback.walk_tb(error.__traceback__)]
     own = [f for f in frames if not f[0].startswith(HERE) and not any(o in f[0] for o in OTHERS)]
     shown = own or frames

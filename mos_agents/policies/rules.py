@@ -1,6 +1,6 @@
 """Sellers' rules of thumb: fixed prices, mark-ups, random walks, followers and undercutters.
 
-What a rule proposes is a wish: the house rounds it, keeps it above the margin floor and within the
+What a rule proposes is a wish: the market rounds it, keeps it above the margin floor and within the
 largest change per tick. A rival without an open quote is not followed.
 """
 

@@ -59,7 +59,7 @@ REFUSALS = {
     "off the price grid": "The price is no multiple of tick_size, and quotes.conduct is refuse.",
     "below the margin floor": "The price lies below cost x (1 + min_margin), and quotes.conduct is "
     "refuse; with clip it would be lifted to the floor.",
-    "changed by more than the house allows": "The price moved by more than the share "
+    "changed by more than allowed": "The price moved by more than the share "
     "max_relative_change of the standing price, and quotes.conduct is refuse.",
     "the bid is not below the ask": "After rounding to the tick size, the maker's bid would not "
     "have been below its own ask.",

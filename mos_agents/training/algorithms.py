@@ -41,7 +41,7 @@ LEARNERS = {
 }
 LR = {"ppo": 1e-3, "appo": 1e-3, "dqn": 1e-3, "sac": 1e-3}
 GAMMA = 0.95
-"""As the house's tabular learners have it: per tick."""
+"""Per tick, as for the tabular learners."""
 OURS = {
     "lr",
     "gamma",

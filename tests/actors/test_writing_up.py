@@ -9,7 +9,7 @@ from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import drawn_ahead
+from mos_agents.market.tick import early_arrivals
 from mos_agents.runs.tables import _quantiles
 from tests.actors.worlds import SHOP, one_shard, undisturbed
 
@@ -44,10 +44,10 @@ def drawn(monkeypatch):
     found = []
 
     def noted(*arguments):
-        found.append(drawn_ahead(*arguments))
+        found.append(early_arrivals(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(clearing_house, "drawn_ahead", noted)
+    monkeypatch.setattr(clearing_house, "early_arrivals", noted)
     return found
 
 
@@ -72,8 +72,8 @@ class Curious(FixedMass):
 def test_arrivals_that_may_look_at_quotes_wait_for_them():
     scenario = scenarios.preset("pricing_game")
     market = scenario.market().with_parts(arrivals=Curious())
-    assert drawn_ahead(scenario.market(), market.start(2), Streams.of(0, 2).at(0)) is not None
-    assert drawn_ahead(market, market.start(2), Streams.of(0, 2).at(0)) is None
+    assert early_arrivals(scenario.market(), market.start(2), Streams.of(0, 2).at(0)) is not None
+    assert early_arrivals(market, market.start(2), Streams.of(0, 2).at(0)) is None
 
 
 def test_an_environment_over_actors_draws_arrivals_while_its_hosts_think(drawn):

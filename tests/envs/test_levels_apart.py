@@ -92,7 +92,7 @@ def test_a_single_offset_or_spread_is_said_with_a_pair():
 def test_whatever_is_not_refused_posts_as_many_prices_as_it_has_levels(
     price, tick_size, levels, least, most
 ):
-    """By the house itself: every level asked in a market of its own, as many prices come out."""
+    """By the market's rules: every level asked in a market of its own, as many prices come out."""
     rule = PostedPrice(tick_size, min_margin=-0.999, max_relative_change=np.inf)
     try:
         market = priced(price, quotes=rule)

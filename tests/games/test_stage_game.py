@@ -70,9 +70,12 @@ def test_a_firm_with_several_products_has_one_lever():
         ({"arrivals": Poisson(buy=5.0)}, "changes from tick to tick"),
         ({"execution": "sampled"}, "changes from tick to tick"),
         ({"rewards": Objective({"pnl": 1.0, "volatility": -1.0})}, "changes from tick to tick"),
-        ({"quotes": PostedPrice(tick_size=0.1)}, "the house turns level"),
-        ({"quotes": PostedPrice(tick_size=0.0, max_relative_change=0.01)}, "the house turns level"),
-        ({"quotes": PostedPrice(tick_size=0.0, min_margin=0.7)}, "the house turns level"),
+        ({"quotes": PostedPrice(tick_size=0.1)}, "the market's rules turn level"),
+        (
+            {"quotes": PostedPrice(tick_size=0.0, max_relative_change=0.01)},
+            "the market's rules turn level",
+        ),
+        ({"quotes": PostedPrice(tick_size=0.0, min_margin=0.7)}, "the market's rules turn level"),
     ],
 )
 def test_a_market_of_which_one_tick_does_not_tell_all_is_refused_in_one_line(parts, message):

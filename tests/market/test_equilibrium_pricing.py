@@ -479,7 +479,7 @@ def test_a_best_response_in_the_linear_duopoly_is_that_of_the_formula():
 
 
 def test_who_cannot_earn_anything_asks_its_cost():
-    """Any price above 2.5 earns nothing as well, whether or not the house has a margin floor."""
+    """Any price above 2.5 earns nothing as well, whether or not the rules have a margin floor."""
     market = market_of(Cheapest(), [2.0, 3.0])
     for bounded in (False, True):
         own, profit = best_response(market, [2.5, 9.0], 1, bounded)

@@ -188,7 +188,7 @@ def random_market(rng: np.random.Generator) -> Market:
     kind = rng.integers(4)
     n, k = int(rng.integers(1, 5)), int(rng.integers(1, 5))
     common: dict[str, Any] = {"schedule": schedule}
-    house = {
+    rules = {
         "conduct": str(rng.choice(["clip", "refuse"])),
         "max_age": int(rng.integers(0, 3)),
         "on_refusal": str(rng.choice(["stand", "withdraw"])),
@@ -202,7 +202,7 @@ def random_market(rng: np.random.Generator) -> Market:
             ledger,
             execution=Sampled(demand),
             arrivals=arrivals,
-            quotes=PostedPrice(sized=True, size=9.0, **house),
+            quotes=PostedPrice(sized=True, size=9.0, **rules),
             reference=Fundamentals(price, cost, scale),
             **common,
         )
@@ -213,7 +213,7 @@ def random_market(rng: np.random.Generator) -> Market:
             partial(makers, n, k),
             ledger,
             arrivals=arrivals,
-            quotes=TwoSided(sized=True, size=20.0, **house),
+            quotes=TwoSided(sized=True, size=20.0, **rules),
             execution=FillIntensity(scale=2.0),
             reference=Fundamentals(price, demand=scale),
             **common,
@@ -224,7 +224,7 @@ def random_market(rng: np.random.Generator) -> Market:
             partial(auction, n, k),
             ledger,
             execution=rule,
-            quotes=SealedBid(**house),
+            quotes=SealedBid(**rules),
             reference=Fundamentals(price, cost),
             **common,
         )
@@ -234,7 +234,7 @@ def random_market(rng: np.random.Generator) -> Market:
         ledger,
         execution=Expected(demand[rng.integers(3)]),
         arrivals=FixedMass(8.0),
-        quotes=PostedPrice(**house),
+        quotes=PostedPrice(**rules),
         reference=Fundamentals(price, cost, scale),
         **common,
     )

@@ -1,4 +1,4 @@
-"""Which quotes the house takes, brings within its rules, or refuses."""
+"""Which quotes the market takes, brings within its rules, or refuses."""
 
 from __future__ import annotations
 

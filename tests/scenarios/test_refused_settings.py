@@ -13,7 +13,6 @@ from mos_agents.market import demand
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.execution import Auction, Expected, Sampled
-from mos_agents.market.heeded import always_zero
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
@@ -22,6 +21,7 @@ from mos_agents.market.reference import Fundamentals, GeometricBrownian, Shock
 from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import Periodic
 from mos_agents.market.types import InputError
+from mos_agents.market.unused_settings import always_zero
 from tests.commands import refused
 from tests.market.worlds import KINDS, auction, expected, makers, play, retail
 

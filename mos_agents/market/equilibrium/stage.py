@@ -83,7 +83,8 @@ class PriceGame:
 
     @classmethod
     def of(cls, market: Market, bounded: bool = True) -> PriceGame:
-        """The game of a market; `bounded` keeps prices above the house's margin floor."""
+        """The game of a market; `bounded` keeps prices above the margin floor of the market's
+        rules."""
         game: PriceGame = market.cached(("stage game", bounded), lambda: _made(market, bounded))
         return game
 

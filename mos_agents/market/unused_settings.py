@@ -1,7 +1,7 @@
 """What a market never reads: settings that would be accepted and change nothing.
 
-Each part refuses its own in `fits`, in one line with the reason. These are the facts about a market
-that several of them need.
+Each part refuses its own in `validate`, in one line with the reason. These are the facts about a
+market that several of them need.
 """
 
 from __future__ import annotations
