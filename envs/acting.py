@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from envs.assignment import Assignment, Episode
+from envs.assignment import Assignment, MarketEpisode
 from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.faults import Fault
@@ -96,7 +96,7 @@ def episode(
     deadline: float | None = None,
     keep_memories: bool = False,
     on_fault: str = "raise",
-) -> Episode | ActingEpisode:
+) -> MarketEpisode | ActingEpisode:
     """The markets `numbers` over the runtime asked for."""
     if runtime not in RUNTIMES:
         raise InputError(f"runtime={runtime!r} must be one of {', '.join(RUNTIMES)}")
@@ -106,7 +106,7 @@ def episode(
             "runtime='ray'"
         )
     if runtime == "local":
-        return Episode(assignment, numbers, keep_memories, on_fault)
+        return MarketEpisode(assignment, numbers, keep_memories, on_fault)
     if keep_memories:
         raise InputError(
             f"keep_memories=True: runtime={runtime!r} starts its actors anew with every episode; "

@@ -148,7 +148,7 @@ def fresh_seed() -> int:
     return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-class Episode:
+class MarketEpisode:
     """An episode of the markets `numbers`: the state, the random streams, and those who play
     inside.
 

@@ -15,7 +15,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.acting import episode
-from envs.assignment import Episode, Source, assign, episode_ticks, fresh_seed, next_seed
+from envs.assignment import MarketEpisode, Source, assign, episode_ticks, fresh_seed, next_seed
 from envs.market_env import blank_actions, made_choices, seeded
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.tick import Market
@@ -121,7 +121,7 @@ class BatchedMarket:
     def memories(self) -> dict[str, Any]:
         """What each policy inside remembers of all these markets, as it stands and goes on being
         changed; local runtime only."""
-        if not isinstance(self._episode, Episode):
+        if not isinstance(self._episode, MarketEpisode):
             raise InputError("memories: only with runtime='local'; actors keep theirs")
         hosted = self._episode.hosted
         if hosted is None:
@@ -137,7 +137,7 @@ class BatchedMarket:
 
         The arrays are the market's own, not copies: copy what is kept beyond the next step.
         """
-        if self._over or not isinstance(self._episode, Episode):
+        if self._over or not isinstance(self._episode, MarketEpisode):
             raise InputError("snapshot: only of an episode that is running, with runtime='local'")
         return self._episode.snapshot()
 
@@ -146,7 +146,7 @@ class BatchedMarket:
 
         arrays: by their paths in the snapshot, as `learners.saving.named` gives them.
         """
-        if not isinstance(self._episode, Episode):
+        if not isinstance(self._episode, MarketEpisode):
             raise InputError("restore: only with runtime='local'")
         self.episode_seed = seeded(seed)
         self._next_seed = next_seed(self.episode_seed)

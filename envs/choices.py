@@ -27,7 +27,7 @@ BANDS = {"price": (0.6, 2.0), "bid": (0.0, 2.0)}
 """Of the reference price, to choose among where nobody says; a bid may be next to nothing."""
 
 
-class Numbers:
+class ContinuousActions:
     """Actions as numbers: a box of L_n * A, listing by listing, within the participant's limits.
 
     Numbers of 32 bits are taken too: a limit rounded to 32 bits counts as the limit.
@@ -102,7 +102,7 @@ class Numbers:
         )
 
 
-class Grid:
+class GridActions:
     """Actions as points of a grid: for each listing, one of its levels.
 
     tables: for each listing from outside, in roster order, its grid [levels, A].

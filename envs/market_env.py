@@ -43,7 +43,7 @@ from pettingzoo import ParallelEnv
 from envs import tables, text
 from envs.acting import episode
 from envs.assignment import Assignment, Source, assign, episode_ticks, fresh_seed, next_seed
-from envs.choices import Grid, Numbers, price_grids
+from envs.choices import ContinuousActions, GridActions, price_grids
 from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.quotes import REASONS
@@ -288,7 +288,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     def price_grid(self, agent: str) -> list[Array]:
         """The grids [levels, A] of an agent's listings, where actions are discrete."""
-        if not isinstance(self._choices, Grid):
+        if not isinstance(self._choices, GridActions):
             raise InputError("actions='continuous' has no grid; make it with actions='discrete'")
         return [table.copy() for table in self._choices.table(self._known(agent))]
 
@@ -396,13 +396,13 @@ def made_choices(
     band: tuple[float, float] | None,
     grid: Any,
     dtype: str,
-) -> Numbers | Grid:
+) -> ContinuousActions | GridActions:
     """How those outside choose."""
     if actions == "continuous":
-        return Numbers(assignment.market, assignment.outside, dtype)
+        return ContinuousActions(assignment.market, assignment.outside, dtype)
     if actions == "discrete":
         grids = price_grids(assignment.market, assignment.outside, levels, band, grid)
-        return Grid(assignment.market, assignment.outside, grids)
+        return GridActions(assignment.market, assignment.outside, grids)
     raise InputError(f"actions={actions!r} must be 'continuous' or 'discrete'")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from envs.choices import Grid, Numbers
+from envs.choices import ContinuousActions, GridActions
 from mos_agents.market.spec import ParticipantSpec
 
 HEADER = ("index", "name", "range", "unit", "meaning")
@@ -19,7 +19,7 @@ MEANINGS = {
 }
 
 
-class Row(NamedTuple):
+class SpaceRow(NamedTuple):
     """A run of indices of one space."""
 
     space: str
@@ -41,26 +41,26 @@ class Row(NamedTuple):
         return (index, self.name, shown, self.unit, self.meaning)
 
 
-def rows(spec: ParticipantSpec, choices: Numbers | Grid) -> list[Row]:
+def rows(spec: ParticipantSpec, choices: ContinuousActions | GridActions) -> list[SpaceRow]:
     """The rows of a participant's observation and of its action."""
     found, begin = [], 0
     for one in spec.fields:
         end = begin + one.size
         found.append(
-            Row(
+            SpaceRow(
                 "observation", begin, end - 1, 1, one.name, one.meaning, one.unit, one.low, one.high
             )
         )
         begin = end
     n_listings, n_features = spec.action_shape
-    if isinstance(choices, Grid):
+    if isinstance(choices, GridActions):
         counts = [len(table) for table in choices.table(spec.name)]
         what = "/".join(spec.features)
         return [
             *found,
             *_alike(
                 [
-                    Row(
+                    SpaceRow(
                         "action",
                         i,
                         i,
@@ -78,7 +78,7 @@ def rows(spec: ParticipantSpec, choices: Numbers | Grid) -> list[Row]:
     for j, feature in enumerate(spec.features):
         meaning, unit = MEANINGS.get(feature, (feature, ""))
         runs = [
-            Row(
+            SpaceRow(
                 "action",
                 i * n_features + j,
                 i * n_features + j,
@@ -95,7 +95,7 @@ def rows(spec: ParticipantSpec, choices: Numbers | Grid) -> list[Row]:
     return found
 
 
-def table(rows_: Sequence[Row]) -> str:
+def table(rows_: Sequence[SpaceRow]) -> str:
     """The rows as text, columns lined up: the observation first, then the action."""
     blocks = []
     for space in ("observation", "action"):
@@ -126,9 +126,9 @@ def parse(text: str) -> list[tuple[str, range, str, float, float]]:
     return found
 
 
-def _alike(runs: Sequence[Row]) -> list[Row]:
+def _alike(runs: Sequence[SpaceRow]) -> list[SpaceRow]:
     """Neighbouring rows that differ only in their index, as one."""
-    found: list[Row] = []
+    found: list[SpaceRow] = []
     for row in runs:
         if found and found[-1][3:] == row[3:]:
             found[-1] = found[-1]._replace(last=row.last)

@@ -32,7 +32,7 @@ def _here(tmp_path, monkeypatch):
 
     @register("failing")
     @dataclass(frozen=True)
-    class Failing(Deterministic):
+    class FailsFromTickFive(Deterministic):
         """Fails from tick 5 on, as `how` says; a user's own policy, entered by Python."""
 
         how: str = "ValueError"

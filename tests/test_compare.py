@@ -13,7 +13,7 @@ from mos_agents import runs
 from mos_agents.cli import run
 from mos_agents.lab import comparing
 from mos_agents.lab.playing import printable
-from mos_agents.runs import Plan
+from mos_agents.runs import RecordingPlan
 from mos_agents.runs.differing import difference, first_difference
 from tests.commands import refused
 from tests.forging import part, reseal, rewrite
@@ -111,7 +111,7 @@ def test_runs_that_recorded_different_parts_of_one_trajectory_have_the_same_bits
                 tmp_path / f"{kept}-{every}",
                 scenario,
                 ends,
-                plan=Plan.of(layout, 12, 5, record_markets=kept, every=every),
+                plan=RecordingPlan.of(layout, 12, 5, record_markets=kept, every=every),
             ).folder
         )
         for kept, every, ends in [(5, 1, (3, 7)), (2, 2, (5,)), (3, 3, ()), (1, 12, (1, 2))]

@@ -65,7 +65,7 @@ def raising(error):
     return what
 
 
-class Unspeakable(Exception):
+class ErrorWithoutText(Exception):
     def __str__(self):
         raise SystemExit("no words")
 
@@ -94,7 +94,7 @@ CLASSES = [
     BaseException("b"),
     OwnInterrupt(),
     InputError("of their own"),
-    Unspeakable(),
+    ErrorWithoutText(),
     ExceptionGroup("two", [ValueError()]),
     BaseExceptionGroup("two", [SystemExit()]),
     RuntimeError("two\nlines\x1b[31m"),
@@ -123,7 +123,7 @@ WRONG = {
 
 
 @dataclass(frozen=True)
-class NoPair(Own):
+class ReturnsNoMemory(Own):
     def act(self, spec, observation, memory, draws):
         return self.what(observation[:, spec.where["own_ask"], None])
 
@@ -158,7 +158,7 @@ def test_a_fault_of_any_class_raises_by_default_with_the_users_own_line(error):
     assert fault.__cause__ is error
     shown = (
         "".join(traceback.format_exception(fault.__cause__))
-        if not isinstance(error, Unspeakable)
+        if not isinstance(error, ErrorWithoutText)
         else "raise error  # the user's own line"
     )
     assert "raise error  # the user's own line" in shown
@@ -182,7 +182,7 @@ def test_an_action_that_is_none_raises_and_names_the_function_that_returned_it(h
 @pytest.mark.parametrize("what", [lambda a: a, lambda a: (a,), lambda a: [a, None], lambda a: None])
 def test_what_is_no_pair_of_action_and_memory_is_told_as_that(what):
     with pytest.raises(PolicyFault, match=r"act returned a \w+, must be a pair \(action, memory\)"):
-        rollout(shop(), everybody(firm_1=NoPair(what)), ticks=1, markets=2)
+        rollout(shop(), everybody(firm_1=ReturnsNoMemory(what)), ticks=1, markets=2)
 
 
 @pytest.mark.parametrize("error", CLASSES, ids=lambda e: type(e).__name__)

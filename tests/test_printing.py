@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import mos_agents
 from mos_agents import scenarios
-from mos_agents.analysis import Benchmarks, Deviation, Sessions, episodes, limit_cycle, survival
+from mos_agents.analysis import Benchmarks, Deviation, SessionPaths, episodes, limit_cycle, survival
 from mos_agents.games import GreedyGame, RepeatedGame, play_sessions
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.printing import brief, is_record, short_repr
@@ -77,7 +77,7 @@ def results() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     prices = 1.0 + rng.random((500, 30, 2))
     theory = Benchmarks(np.full(2, 1.0), np.full(2, 2.0), np.full(2, 0.1), np.full(2, 0.3))
-    found |= {"theory": theory, "sessions": Sessions(prices, theory)}
+    found |= {"theory": theory, "sessions": SessionPaths(prices, theory)}
     found["wars"] = episodes(prices, np.full(2, 1.0), np.full(2, 2.0))
     found["limit cycle"] = limit_cycle(rng.integers(0, 3, (30, 200)))
     found["deviation"] = Deviation(prices, prices, prices, prices, 4, 0)
@@ -173,7 +173,7 @@ def test_every_record_that_holds_arrays_is_brief() -> None:
 
 
 @short_repr
-class Pair(NamedTuple):
+class ForeignPair(NamedTuple):
     """A record of a stranger's."""
 
     name: Any
@@ -188,7 +188,7 @@ values = st.recursive(
     | st.integers()
     | st.builds(np.zeros, st.tuples(st.integers(0, 40), st.integers(0, 40))),
     lambda inner: (
-        st.lists(inner) | st.dictionaries(st.text(), inner) | st.builds(Pair, inner, inner)
+        st.lists(inner) | st.dictionaries(st.text(), inner) | st.builds(ForeignPair, inner, inner)
     ),
     max_leaves=40,
 )
@@ -196,12 +196,17 @@ values = st.recursive(
 
 @given(values, values)
 def test_whatever_a_record_holds_its_repr_is_short(one: Any, two: Any) -> None:
-    assert len(repr(Pair(one, two))) < 200
+    assert len(repr(ForeignPair(one, two))) < 200
 
 
 def test_short_arrays_are_written_out_and_long_ones_are_told_by_their_shape() -> None:
-    assert repr(Pair(np.arange(3), np.arange(7.0))) == "Pair(name=[0, 1, 2], inner=float64[7])"
-    assert repr(Pair(np.empty((2, 0)), True)) == "Pair(name=float64[2, 0], inner=True)"
+    assert (
+        repr(ForeignPair(np.arange(3), np.arange(7.0)))
+        == "ForeignPair(name=[0, 1, 2], inner=float64[7])"
+    )
+    assert (
+        repr(ForeignPair(np.empty((2, 0)), True)) == "ForeignPair(name=float64[2, 0], inner=True)"
+    )
 
 
 def test_fields_that_are_hidden_stay_hidden() -> None:

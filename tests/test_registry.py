@@ -132,10 +132,10 @@ def test_the_same_definition_may_be_run_again() -> None:
 
         @mos_agents.register("demand", "again")
         @dataclass(frozen=True)
-        class Again(Logit):
+        class RepeatedName(Logit):
             pass
 
-    assert registry.find("demand", "again") is Again
+    assert registry.find("demand", "again") is RepeatedName
 
 
 def test_a_class_whose_parameters_no_file_can_hold_is_refused_when_it_is_named() -> None:

@@ -35,7 +35,7 @@ def everybody(policy=WALK, **others):
 
 
 @dataclass(frozen=True)
-class Broken:
+class MisbehavesAtTick:
     """Does at tick `at` what `how` says; otherwise keeps its standing price."""
 
     how: Any
@@ -76,7 +76,7 @@ FAILURES = {
 
 
 @dataclass(frozen=True)
-class NoPair(Broken):
+class ForgetsItsMemory(MisbehavesAtTick):
     def act(self, spec, observation, memory, draws):
         return observation[:, spec.where["own_ask"], None]
 
@@ -130,7 +130,9 @@ def test_a_policy_that_writes_into_what_it_sees_spoils_nothing_but_its_own_move(
         return action
 
     market = shop()
-    (transition,) = transitions(market, everybody(firm_1=Broken(spoils, at=0)), ticks=1, markets=2)
+    (transition,) = transitions(
+        market, everybody(firm_1=MisbehavesAtTick(spoils, at=0)), ticks=1, markets=2
+    )
     untouched = market.first_observation(market.start(2), Streams.of(0, 2).at(0))
     assert (transition.actions[:, :2] == 12.0).all()
     assert np.array_equal(transition.observation, untouched)
@@ -138,7 +140,7 @@ def test_a_policy_that_writes_into_what_it_sees_spoils_nothing_but_its_own_move(
 
 def test_everybody_gets_its_own_observation_alone():
     @dataclass(frozen=True)
-    class Looks(Broken):
+    class Looks(MisbehavesAtTick):
         def act(self, spec, observation, memory, draws):
             assert observation.base is None and observation.shape == (2, spec.size)
             assert (spec.read(observation, "own_ask") == spec.opening_price).all()
@@ -153,10 +155,10 @@ def test_everybody_gets_its_own_observation_alone():
 @pytest.mark.parametrize("how", FAILURES)
 def test_a_failing_policy_loses_its_move_and_nobody_elses(how):
     market = shop(reference=Fundamentals())
-    broken = NoPair(None) if how == "no pair" else Broken(FAILURES[how])
+    broken = ForgetsItsMemory(None) if how == "no pair" else MisbehavesAtTick(FAILURES[how])
     kept = {"ticks": 6, "markets": 3, "series": ("ask", "reward"), "on_fault": "hold"}
     failed = rollout(market, everybody(firm_2=broken), **kept)
-    standing = rollout(market, everybody(firm_2=Broken(lambda a: a)), **kept)
+    standing = rollout(market, everybody(firm_2=MisbehavesAtTick(lambda a: a)), **kept)
     for name in kept["series"]:
         assert np.array_equal(failed.series[name], standing.series[name])
     (fault,) = failed.faults
@@ -172,14 +174,16 @@ def test_a_policy_that_fails_in_one_market_is_refused_in_that_one_only():
         action[1] = np.nan
         return action
 
-    run = rollout(shop(), everybody(firm_2=Broken(once)), ticks=4, markets=3, on_fault="hold")
+    run = rollout(
+        shop(), everybody(firm_2=MisbehavesAtTick(once)), ticks=4, markets=3, on_fault="hold"
+    )
     assert run.faults[0].decisions == 1
     assert run.refused == {"firm_2": {"not a finite number": 1}}
 
 
 def test_a_policy_with_endless_kinds_of_failure_does_not_fill_the_memory():
     @dataclass(frozen=True)
-    class Chatty(Broken):
+    class Chatty(MisbehavesAtTick):
         def act(self, spec, observation, memory, draws):
             raise RuntimeError(f"tick {draws.tick}")
 
@@ -325,7 +329,7 @@ def test_whole_markets_are_compared_for_everybody():
 def test_a_failing_candidate_is_named_in_the_table():
     found = compare_policies(
         shop(),
-        {"sound": WALK, "broken": Broken(raises)},
+        {"sound": WALK, "broken": MisbehavesAtTick(raises)},
         participant="firm_1",
         others=everybody(),
         markets=2,
@@ -416,7 +420,7 @@ def test_a_participant_that_is_not_on_the_move_decides_nothing():
 
 
 def test_a_record_of_a_policy_that_fails_is_refused():
-    given = shop(), everybody(firm_1=Broken(raises))
+    given = shop(), everybody(firm_1=MisbehavesAtTick(raises))
     with pytest.raises(PolicyFault, match=r"failed at tick 2: RuntimeError"):
         log_decisions(*given, "firm_2", ticks=5, markets=2)
     with pytest.raises(InputError, match=r"failed at tick 2 .*no propensity"):

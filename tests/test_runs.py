@@ -26,7 +26,7 @@ from mos_agents import runs, scenarios
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.types import InputError
 from mos_agents.rollout import play
-from mos_agents.runs import Plan, RunError, files, recording
+from mos_agents.runs import RecordingPlan, RunError, files, recording
 from mos_agents.scenarios import Scenario
 from tests.waiting import PATIENCE
 
@@ -132,7 +132,7 @@ def test_reference_and_cost_of_a_tick_are_those_it_traded_at(
 def test_aggregates_are_means_over_all_markets_also_of_those_not_recorded(tmp_path: Path) -> None:
     scenario = small(markets=7)
     whole = runs.read(recorded(tmp_path, scenario).folder)
-    plan = Plan.of(scenario.market().layout, TICKS, 7, record_markets=2, every=3)
+    plan = RecordingPlan.of(scenario.market().layout, TICKS, 7, record_markets=2, every=3)
     part = runs.read(recorded(tmp_path, scenario, plan=plan).folder)
     assert_frame_equal(whole.aggregates(), part.aggregates())
     expected = (
@@ -186,7 +186,7 @@ def test_a_small_run_is_kept_whole_and_a_large_one_thinned(
     ticks: int, markets: int, kept: int, every: int
 ) -> None:
     layout = scenarios.retail().layout  # 30 listings
-    plan = Plan.of(layout, ticks, markets)
+    plan = RecordingPlan.of(layout, ticks, markets)
     assert (plan.markets, plan.every) == (kept, every)
     assert plan.rows <= 2_000_000 + plan.markets * layout.L
     assert plan.describe(markets)

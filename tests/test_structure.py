@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from mos_agents import runs
-from mos_agents.runs import Plan, RunError
+from mos_agents.runs import RecordingPlan, RunError
 from mos_agents.runs.files import digest, write_whole, write_with_digest
 from mos_agents.runs.recording import sealed
 from tests.commands import refused
@@ -229,7 +229,7 @@ def test_sound_runs_of_every_kind_are_read(tmp_path: Path) -> None:
     for number, (kept, every, ends) in enumerate(
         [(5, 1, ()), (1, 1, (1, 2, 3)), (3, 5, (2, 7)), (2, 100, (6,)), (5, 4, range(1, 12))]
     ):
-        plan = Plan.of(layout, 12, 5, record_markets=kept, every=every)
+        plan = RecordingPlan.of(layout, 12, 5, record_markets=kept, every=every)
         run = runs.read(recorded(tmp_path / str(number), scenario, tuple(ends), plan=plan).folder)
         run.check()
         assert run.ticks == 12
@@ -240,7 +240,7 @@ def test_sound_runs_of_every_kind_are_read(tmp_path: Path) -> None:
 def test_a_tick_of_which_nothing_is_recorded_leaves_a_table_of_the_same_types(
     tmp_path: Path,
 ) -> None:
-    plan = Plan.of(small().market().layout, 12, 2, every=100)
+    plan = RecordingPlan.of(small().market().layout, 12, 2, every=100)
     run = runs.read(recorded(tmp_path, small(), (3, 6), plan=plan).folder)
     for table in runs.TABLES:
         schemas = {tuple(chunk.schema.items()) for chunk in run.chunks(table)}

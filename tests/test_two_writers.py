@@ -21,7 +21,7 @@ from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.lab.verifying import verify
 from mos_agents.runs import RunError, files
-from mos_agents.runs.files import Hold, alone
+from mos_agents.runs.files import FolderLock, alone
 from mos_agents.runs.recording import PLAYED
 from tests.commands import environment, refused
 from tests.test_runs import recorded, small
@@ -168,10 +168,10 @@ def test_a_run_is_held_from_before_it_has_a_name(monkeypatch: pytest.MonkeyPatch
 
     def late(source: Path, target: Path) -> None:
         with pytest.raises(RunError, match="x"):
-            Hold(source, "x")
+            FolderLock(source, "x")
         rename(source, target)
         with pytest.raises(RunError, match="x"):
-            Hold(target, "x")
+            FolderLock(target, "x")
         tried.append(target)
 
     monkeypatch.setattr(os, "rename", late)
@@ -250,7 +250,7 @@ def test_a_folder_of_sessions_has_one_player() -> None:
 
 def test_a_study_has_one_worker_in_its_folder() -> None:
     from experiments import crew
-    from experiments.price_wars.run import Settings, study
+    from experiments.price_wars.run import WarStudySettings, study
 
     folder = Path("study")
     folder.mkdir()
@@ -258,7 +258,7 @@ def test_a_study_has_one_worker_in_its_folder() -> None:
         with pytest.raises(RunError, match="another process works in it"):
             crew.worked_off(lambda *_: {}, None, ["a"], [0], folder)
         with pytest.raises(RunError, match="another process plays into it"):
-            study(Settings(), folder)
+            study(WarStudySettings(), folder)
     assert list(folder.iterdir()) == []
 
 

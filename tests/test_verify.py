@@ -24,7 +24,7 @@ from mos_agents.cli import run
 from mos_agents.lab import acting
 from mos_agents.lab.acting import Acting
 from mos_agents.lab.verifying import Verified, verify
-from mos_agents.runs import Plan, RunError, recording
+from mos_agents.runs import RecordingPlan, RunError, recording
 from mos_agents.scenarios import Scenario
 from tests.commands import environment, refused
 from tests.forging import facts_of, forge, part, reseal, rewrite
@@ -47,9 +47,9 @@ def world(draw: random.Random) -> Scenario:
     return scenarios.override(scenarios.load(preset), [*changes, f"seed={draw.randint(0, 99)}"])
 
 
-def partly(scenario: Scenario, draw: random.Random) -> Plan:
+def partly(scenario: Scenario, draw: random.Random) -> RecordingPlan:
     """A plan that leaves out ticks, markets, both or nothing."""
-    return Plan.of(
+    return RecordingPlan.of(
         scenario.market().layout,
         scenario.ticks,
         scenario.markets,
@@ -246,7 +246,7 @@ def retail() -> Scenario:
 def test_it_says_what_was_checked_and_what_was_not(
     retail: Scenario, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = Plan.of(retail.market().layout, 12, 4, record_markets=2, every=3)
+    plan = RecordingPlan.of(retail.market().layout, 12, 4, record_markets=2, every=3)
     name = recorded(Path("runs"), retail, (5,), plan=plan).folder.name
     assert run(["verify", name]) == 0
     first, checked, unchecked = capsys.readouterr().out.splitlines()[-3:]

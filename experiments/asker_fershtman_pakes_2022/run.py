@@ -31,7 +31,7 @@ UPDATING = ("asynchronous", "synchronous")
 
 
 @dataclass(frozen=True)
-class Settings:
+class AskerSettings:
     """The paper's market and algorithms. money: cost, choke, low, high.
 
     choke: nobody buys above it. levels: m prices in equal steps from low to high. W_0 is uniform on
@@ -94,14 +94,14 @@ class Settings:
         return self.low + steps * (self.high - self.low)
 
 
-def market(s: Settings) -> Market:
+def market(s: AskerSettings) -> Market:
     """n firms, one good; the cheapest serves the one unit demanded, equal prices share it."""
     return free_prices(
         s.n, Cheapest(choke=s.choke), s.cost, s.high, name="asker_fershtman_pakes_2022"
     )
 
 
-def game(s: Settings, updating: str) -> RepeatedGame:
+def game(s: AskerSettings, updating: str) -> RepeatedGame:
     """Stateless learners; synchronous ones are told what every price would have earned."""
     place = market(s)
     names = place.layout.participants
@@ -128,7 +128,7 @@ def game(s: Settings, updating: str) -> RepeatedGame:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class AskerOutcome:
     """What one kind of learner came to. price: [S] what customers pay in the end, the cheapest."""
 
     game: RepeatedGame
@@ -138,7 +138,7 @@ class Outcome:
     length: Array  # [S] of the limit cycle
 
 
-def played(s: Settings, effort: Effort, updating: str) -> Outcome:
+def played(s: AskerSettings, effort: Effort, updating: str) -> AskerOutcome:
     """The sessions of one kind, played until greedy prices stay."""
     made = game(s, updating)
     sessions = play_sessions(
@@ -154,7 +154,7 @@ def played(s: Settings, effort: Effort, updating: str) -> Outcome:
     )
     cycles = GreedyGame(made, sessions).cycles()
     lowest = made.stage.prices.min(axis=1)
-    return Outcome(
+    return AskerOutcome(
         made,
         sessions,
         cycles.mean(lowest),
@@ -166,9 +166,9 @@ def played(s: Settings, effort: Effort, updating: str) -> Outcome:
 # --- what the paper reports -----------------------------------------------------------------------
 
 
-def published(s: Settings) -> dict[str, Published]:
+def published(s: AskerSettings) -> dict[str, Published]:
     """The paper's figures for these settings; none where it reports no such play."""
-    if s != replace(Settings(), sessions=s.sessions, seed=s.seed, updating=s.updating):
+    if s != replace(AskerSettings(), sessions=s.sessions, seed=s.seed, updating=s.updating):
         return {}
     step = float(np.diff(s.prices)[0])
     found = {
@@ -180,7 +180,7 @@ def published(s: Settings) -> dict[str, Published]:
     return found
 
 
-def replicate(s: Settings, effort: Effort) -> list[Finding]:
+def replicate(s: AskerSettings, effort: Effort) -> list[Finding]:
     """Play both kinds, and put every quantity beside the paper's."""
     found = Findings(published(s), PAPER_SESSIONS)
     kinds = UPDATING if s.updating == "both" else (s.updating,)

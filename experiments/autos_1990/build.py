@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Arguments:
+class BuildSettings:
     """What the catalogue is made from.
 
     products: blp_products.csv; without it the installed pyblp's own. output: the folder of
@@ -258,7 +258,7 @@ SHARED_CODE = {
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RegressionEstimate:
     """Two-stage least squares: coefficients and standard errors clustered by model, both (k,)."""
 
     coefficients: Floats
@@ -282,7 +282,7 @@ def read_products(path: Path | None) -> pl.DataFrame:
 
 def two_stage_least_squares(
     outcome: Floats, regressors: Floats, instruments: Floats, clusters: NDArray[Any]
-) -> Estimate:
+) -> RegressionEstimate:
     """b = (X'P X)⁻¹ X'P y with P the projection on the instruments, errors clustered.
 
     outcome (n,), regressors X (n, k), instruments (n, l) with the exogenous regressors among
@@ -295,10 +295,10 @@ def two_stage_least_squares(
     scores = np.zeros((codes.max() + 1, regressors.shape[1]))
     np.add.at(scores, codes, fitted * errors[:, None])
     bread = np.linalg.inv(fitted.T @ fitted)
-    return Estimate(coefficients, np.sqrt(np.diag(bread @ scores.T @ scores @ bread)))
+    return RegressionEstimate(coefficients, np.sqrt(np.diag(bread @ scores.T @ scores @ bread)))
 
 
-class Demand:
+class DemandRegression:
     """The demand regressions on all twenty years: ln s_j − ln s_0 = x_j β − α p_j + σ ln s_{j|g}.
 
     x are the four characteristics of BLP (1995) with one constant per year. Price and the
@@ -337,7 +337,7 @@ class Demand:
         regressors = np.column_stack([self.constant, self.price])
         return -float(np.linalg.lstsq(regressors, self.outcome, rcond=None)[0][-1])
 
-    def plain_logit(self) -> Estimate:
+    def plain_logit(self) -> RegressionEstimate:
         """The plain logit (σ = 0) with the shipped instruments; −α comes last."""
         return two_stage_least_squares(
             self.outcome,
@@ -346,7 +346,7 @@ class Demand:
             self.clusters,
         )
 
-    def both(self) -> Estimate:
+    def both(self) -> RegressionEstimate:
         """α and σ together; −α and σ come last."""
         return two_stage_least_squares(
             self.outcome,
@@ -355,7 +355,7 @@ class Demand:
             self.clusters,
         )
 
-    def nesting_given(self, price_coefficient: float, nest_sums: bool = True) -> Estimate:
+    def nesting_given(self, price_coefficient: float, nest_sums: bool = True) -> RegressionEstimate:
         """σ at a given α, as the last coefficient; without `nest_sums` only shipped instruments."""
         instruments = [self.exogenous, self.shipped] + ([self.of_nest] if nest_sums else [])
         return two_stage_least_squares(
@@ -463,7 +463,11 @@ def write_catalogue(path: Path, cars: pl.DataFrame, market: LogitMarket) -> None
 
 
 def write_note(
-    path: Path, arguments: Arguments, nesting: float, demand: Demand, figures: dict[str, float]
+    path: Path,
+    arguments: BuildSettings,
+    nesting: float,
+    demand: DemandRegression,
+    figures: dict[str, float],
 ) -> None:
     """The data's description, with the figures of this very run."""
     both, given = demand.both(), demand.nesting_given(arguments.price_coefficient)
@@ -546,13 +550,13 @@ Market Data Book*; costs, utilities and names are this project's own. Cite BLP (
     )
 
 
-def build(arguments: Arguments) -> dict[str, float]:
+def build(arguments: BuildSettings) -> dict[str, float]:
     """Write autos_1990.csv and autos_1990.md; return the summary."""
     products = read_products(arguments.products)
     cars = products.filter(pl.col("market_ids") == YEAR).sort("firm_ids", "car_ids")
     check_sellers(cars)
     check_households(cars["shares"].to_numpy(), arguments.households)
-    demand = Demand(products)
+    demand = DemandRegression(products)
     nesting = arguments.nesting
     if nesting is None:
         estimate = demand.nesting_given(arguments.price_coefficient)
@@ -574,10 +578,10 @@ def main() -> None:
     """Read the arguments from the command line, build and print the summary."""
     parser = argparse.ArgumentParser(prog="python -m experiments.autos_1990.build")
     kinds = {"products": Path, "output": Path, "price_coefficient": float, "nesting": float}
-    for item in fields(Arguments):
+    for item in fields(BuildSettings):
         flag = "--" + item.name.replace("_", "-")
         parser.add_argument(flag, type=kinds.get(item.name, int), default=item.default)
-    for name, value in build(Arguments(**vars(parser.parse_args()))).items():
+    for name, value in build(BuildSettings(**vars(parser.parse_args()))).items():
         print(f"{name:40s} {value:.6g}")
 
 

@@ -56,7 +56,7 @@ Z_LIMIT = 2.727
 
 
 @dataclass(frozen=True)
-class Arguments:
+class DealerSettings:
     """The paper's parameters. mid, sigma, kappa: money; horizon and dt: time; rate: A, per time."""
 
     gamma: float = 0.1
@@ -85,11 +85,11 @@ class Arguments:
         return round(self.horizon / self.dt)
 
 
-Settings = Arguments
+Settings = DealerSettings
 
 
 @dataclass(frozen=True)
-class Paths:
+class StrategyPaths:
     """What a strategy came to: final wealth at the mid price and inventory [P], mean spread."""
 
     spread: float
@@ -97,7 +97,7 @@ class Paths:
     q: Array
 
 
-def market(a: Arguments) -> Market:
+def market(a: DealerSettings) -> Market:
     """One maker; each tick one buyer and one seller who trade with probability A exp(-k d) dt."""
     layout = Layout.dense([MAKER], ["stock"], ["maker"])
     nothing = np.zeros(1)
@@ -117,14 +117,14 @@ def market(a: Arguments) -> Market:
     )
 
 
-def average_spread(a: Arguments) -> float:
+def average_spread(a: DealerSettings) -> float:
     """Mean over the ticks of gamma sigma^2 (T - t) + (2 / gamma) ln(1 + gamma / kappa)."""
     left = a.horizon - a.dt * np.arange(a.ticks)
     closed = 2.0 / a.gamma * math.log1p(a.gamma / a.kappa)
     return float(a.gamma * a.sigma**2 * left.mean() + closed)
 
 
-def policies(a: Arguments) -> dict[str, Policy]:
+def policies(a: DealerSettings) -> dict[str, Policy]:
     """The two strategies: both quote the same spread on average, around other middles."""
     return {
         "inventory": AvellanedaStoikov(gamma=a.gamma),
@@ -133,11 +133,11 @@ def policies(a: Arguments) -> dict[str, Policy]:
 
 
 def simulate(
-    a: Arguments,
+    a: DealerSettings,
     policy: Policy,
     at_once: int = AT_ONCE,
     on_paths: Callable[[int], None] = lambda paths: None,
-) -> Paths:
+) -> StrategyPaths:
     """Path p of a seed is market p of it, whatever else is simulated, for every strategy."""
     place, profit, q, spreads = market(a), [], [], []
     for first in range(0, a.paths, at_once):
@@ -151,10 +151,12 @@ def simulate(
         q.append(held)
         spreads.append((played.series["ask"] - played.series["bid"]).mean() * numbers.size)
         on_paths(numbers.size)
-    return Paths(float(np.sum(spreads)) / a.paths, np.concatenate(profit), np.concatenate(q))
+    return StrategyPaths(
+        float(np.sum(spreads)) / a.paths, np.concatenate(profit), np.concatenate(q)
+    )
 
 
-def estimates(paths: Paths) -> list[tuple[float, float]]:
+def estimates(paths: StrategyPaths) -> list[tuple[float, float]]:
     """(value, standard deviation over single paths) of each quantity, in the order of QUANTITIES.
 
     A mean's is the paths' own; a standard deviation's is sd sqrt((kurtosis - 1) / 4). Divided by
@@ -170,11 +172,11 @@ def estimates(paths: Paths) -> list[tuple[float, float]]:
 
 
 def results(
-    a: Arguments, at_once: int = AT_ONCE, on_paths: Callable[[int], None] = lambda paths: None
+    a: DealerSettings, at_once: int = AT_ONCE, on_paths: Callable[[int], None] = lambda paths: None
 ) -> list[dict[str, Any]]:
     """One record a quantity, strategy by strategy; see README.md for the columns."""
     table = next((g for g in PUBLISHED if math.isclose(g, a.gamma)), None)
-    as_published = table is not None and a == Arguments(table, a.paths, a.seed)
+    as_published = table is not None and a == DealerSettings(table, a.paths, a.seed)
     records = []
     for strategy, policy in policies(a).items():
         rows = zip(
@@ -207,7 +209,7 @@ def results(
     return records
 
 
-def replicate(a: Arguments, effort: Effort) -> list[Finding]:
+def replicate(a: DealerSettings, effort: Effort) -> list[Finding]:
     """The same records as findings, for `mos replicate`."""
     done, whole = 0, a.paths * len(STRATEGIES)
 
@@ -231,7 +233,7 @@ def replicate(a: Arguments, effort: Effort) -> list[Finding]:
     ]
 
 
-def table(a: Arguments, records: Sequence[Mapping[str, Any]]) -> str:
+def table(a: DealerSettings, records: Sequence[Mapping[str, Any]]) -> str:
     """The records as text."""
     lines = [
         f"gamma {a.gamma:g}, {a.paths} paths of {a.ticks} steps, seed {a.seed}",
@@ -254,13 +256,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.avellaneda_stoikov_2008.run", description=__doc__
     )
-    parser.add_argument("--gamma", type=float, default=Arguments.gamma, help="risk aversion")
-    parser.add_argument("--paths", type=int, default=Arguments.paths, help="simulated days")
-    parser.add_argument("--seed", type=int, default=Arguments.seed)
+    parser.add_argument("--gamma", type=float, default=DealerSettings.gamma, help="risk aversion")
+    parser.add_argument("--paths", type=int, default=DealerSettings.paths, help="simulated days")
+    parser.add_argument("--seed", type=int, default=DealerSettings.seed)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     given = parser.parse_args(arguments)
     try:
-        a = Arguments(given.gamma, given.paths, given.seed)
+        a = DealerSettings(given.gamma, given.paths, given.seed)
         records = results(a)
         if given.json is not None:
             written = {"experiment": NAME, "settings": asdict(a), "results": records}

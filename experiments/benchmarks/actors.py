@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
-from experiments.benchmarks.timing import Line as Row
+from experiments.benchmarks.timing import BenchmarkLine as Row
 from mos_agents import scenarios
 from mos_agents.actors.channel import Channel, Listener, wait
 from mos_agents.actors.clearing_house import ClearingHouse

@@ -15,7 +15,7 @@ from gymnasium import spaces
 from pettingzoo import ParallelEnv
 
 from envs import retail_v0
-from experiments.benchmarks.timing import Line, Work, rates
+from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 
 STEPS = 1000
 
@@ -79,7 +79,7 @@ def stepping(env: Any, actions: dict[str, Any]) -> Work:
     return work
 
 
-def run(runs: int) -> list[Line]:
+def run(runs: int) -> list[BenchmarkLine]:
     duopoly = retail_v0.parallel_env(firms=1, products=1)
     duopoly.reset(seed=0)
     price = duopoly.market.catalogue.reference_price[:1]
@@ -95,8 +95,8 @@ def run(runs: int) -> list[Line]:
     )
     name, unit = "retail_v0, duopoly with one product", "env steps"
     return [
-        Line(name, unit, found["ours"], "PettingZoo's rps_v2", found["rps_v2"], 1.0),
-        Line(
+        BenchmarkLine(name, unit, found["ours"], "PettingZoo's rps_v2", found["rps_v2"], 1.0),
+        BenchmarkLine(
             name,
             unit,
             found["ours"],

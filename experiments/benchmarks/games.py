@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.benchmarks.timing import Line, Work, rates
+from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from experiments.calvano_2020 import run as calvano
 from experiments.klein_2021 import run as klein
 from mos_agents.games.repeated import RepeatedGame
@@ -141,7 +141,7 @@ PERIODS = 2_000_000
 
 def together() -> tuple[Work, Work]:
     """The Calvano baseline: ours, and the floor; each call plays another session."""
-    settings = calvano.Settings()
+    settings = calvano.CalvanoSettings()
     market = calvano.market(settings)
     learners = calvano.learners(settings, market)
     game = RepeatedGame.of(market, learners)
@@ -175,7 +175,7 @@ def together() -> tuple[Work, Work]:
 
 def in_turn(k: int) -> tuple[Work, Work]:
     """Klein's game with prices 0, 1/k, ..., 1."""
-    settings = klein.Settings(k=k)
+    settings = klein.KleinSettings(k=k)
     learner = klein.learner(settings)
     game = RepeatedGame.of(klein.market(settings), dict.fromkeys(klein.FIRMS, learner))
     pay = np.ascontiguousarray(game.stage.own(0))
@@ -203,12 +203,14 @@ def in_turn(k: int) -> tuple[Work, Work]:
     return ours, others
 
 
-def run(runs: int) -> list[Line]:
+def run(runs: int) -> list[BenchmarkLine]:
     lines = []
     games = {"Calvano baseline": together()} | {f"Klein, k = {k}": in_turn(k) for k in (6, 12, 24)}
     for name, (ours, others) in games.items():
         found = rates({"ours": ours, "others": others}, runs)
         lines.append(
-            Line(name, "periods", found["ours"], "a bare loop (a floor)", found["others"], 0.6)
+            BenchmarkLine(
+                name, "periods", found["ours"], "a bare loop (a floor)", found["others"], 0.6
+            )
         )
     return lines

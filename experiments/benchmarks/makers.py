@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.benchmarks.timing import Line, Work, rates
+from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from mos_agents.market.arrivals import Poisson
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.execution import FillIntensity
@@ -92,12 +92,14 @@ def bare() -> int:
     return TICKS * MARKETS
 
 
-def run(runs: int) -> list[Line]:
+def run(runs: int) -> list[BenchmarkLine]:
     found = rates({"one": ours(1), "three": ours(3), "bare": bare}, runs)
     other = "the same model, hard-wired in numpy (a floor)"
     return [
-        Line("one maker, 1000 markets", "agent steps", found["one"], other, found["bare"], None),
-        Line(
+        BenchmarkLine(
+            "one maker, 1000 markets", "agent steps", found["one"], other, found["bare"], None
+        ),
+        BenchmarkLine(
             "three makers, 1000 markets", "agent steps", found["three"], other, found["bare"], None
         ),
     ]

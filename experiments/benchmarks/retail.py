@@ -11,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from experiments.benchmarks.timing import Line, Work, rates
+from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity
@@ -159,11 +159,11 @@ def floors() -> dict[str, Work]:
     return {"drawn": drawn, "addressed": addressed}
 
 
-def run(runs: int) -> list[Line]:
+def run(runs: int) -> list[BenchmarkLine]:
     found = rates({"ours": ours(), **floors()}, runs)
     name, unit = "default retail, 1000 markets", "market ticks"
     return [
-        Line(
+        BenchmarkLine(
             name,
             unit,
             found["ours"],
@@ -171,7 +171,7 @@ def run(runs: int) -> list[Line]:
             found["addressed"],
             0.5,
         ),
-        Line(
+        BenchmarkLine(
             name,
             unit,
             found["ours"],

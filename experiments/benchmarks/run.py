@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from experiments.benchmarks.timing import Line
+from experiments.benchmarks.timing import BenchmarkLine
 from mos_agents.runs.files import write_whole
 
 BENCHMARKS = ("makers", "retail", "environments", "games", "actors")
@@ -27,7 +27,7 @@ def rate(value: float) -> str:
     return f"{value:.1f}"
 
 
-def drawn(lines: Sequence[Line], runs: int) -> Table:
+def drawn(lines: Sequence[BenchmarkLine], runs: int) -> Table:
     table = Table(
         title=f"per CPU second of one core (Ray: of the clock); medians of {runs} interleaved runs",
         expand=False,
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.runs < 1:
         parser.error(f"--runs={given.runs} must be >= 1")
     console = Console()
-    lines: list[Line] = []
+    lines: list[BenchmarkLine] = []
     for name in names:
         with console.status(f"{name}: compiling and measuring"):
             lines += import_module(f"experiments.benchmarks.{name}").run(given.runs)

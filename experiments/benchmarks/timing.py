@@ -11,7 +11,7 @@ Work = Callable[[], int]  # does some units of work and says how many
 
 
 @dataclass(frozen=True)
-class Line:
+class BenchmarkLine:
     """One line of the table. Rates are units of work per CPU second of one core; over Ray, per
     second of the clock, since many processes work at once."""
 

@@ -22,7 +22,7 @@ from rich.table import Table
 
 from envs.market_env import MarketEnv
 from experiments.benchmarks.run import drawn
-from experiments.benchmarks.timing import Line, Work, rates
+from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from mos_agents import scenarios
 from mos_agents.actors.ray.cluster import cluster
 from mos_agents.training import TrainingPlan, train
@@ -147,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with console.status(f"{case.name}: measuring"):
                 found = rates({"ours": ours(case), "theirs": theirs(case)}, runs)
             lines.append(
-                Line(
+                BenchmarkLine(
                     case.name,
                     "market ticks",
                     found["ours"],

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.calvano_2020.run import Outcome, Settings, deviation, played
+from experiments.calvano_2020.run import CalvanoOutcome, CalvanoSettings, deviation, played
 from experiments.replication import Effort, changed
 from mos_agents.analysis.impulse import response
 from mos_agents.games.sessions import Threads
@@ -25,7 +25,7 @@ PERIODS = 20
 PANELS = {"best_reply": "One firm cuts to its best reply", "up": "One firm asks one level more"}
 
 
-def average(outcome: Outcome, to: str) -> dict[str, Array]:
+def average(outcome: CalvanoOutcome, to: str) -> dict[str, Array]:
     """[1 + PERIODS] mean relative price changes of who deviates and of its rivals.
 
     From the period before the deviation on; over all firms and points of cycles.
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         checked(given.out)
-        settings = changed(Settings(), given.changes)
+        settings = changed(CalvanoSettings(), given.changes)
         settings = replace(settings, sessions=given.sessions, seed=given.seed)
         outcome = played(settings, Effort(Threads(given.workers), given.folder))
         panels = {title: average(outcome, to) for to, title in PANELS.items()}

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.calvano_2020.run import Settings, played
+from experiments.calvano_2020.run import CalvanoSettings, played
 from experiments.replication import Effort, changed, claim_for
 from mos_agents.games.sessions import Threads
 from mos_agents.market.types import InputError
@@ -26,16 +26,16 @@ from mos_agents.runs.files import write_whole
 
 
 @dataclass(frozen=True)
-class Grid:
+class ParameterGrid:
     """alphas in equal steps, betas in equal ratios; sessions in each cell."""
 
     alphas: tuple[float, ...] = (0.025, 0.1, 0.175, 0.25)
     betas: tuple[float, ...] = (2e-7, 9.3e-7, 4.3e-6, 2e-5)
     sessions: int = 4
-    base: Settings = field(default_factory=Settings)
+    base: CalvanoSettings = field(default_factory=CalvanoSettings)
 
     @classmethod
-    def of(cls, steps: int, sessions: int, base: Settings) -> Grid:
+    def of(cls, steps: int, sessions: int, base: CalvanoSettings) -> ParameterGrid:
         """The paper's ranges, .025 to .25 and 2e-7 to 2e-5, in so many steps."""
         if not 2 <= steps <= 100:
             raise InputError(f"grid={steps!r} must be a whole number in [2, 100]")
@@ -44,7 +44,7 @@ class Grid:
         return cls(tuple(alphas), tuple(betas), sessions, base)
 
 
-def cells(grid: Grid, effort: Effort) -> list[dict[str, Any]]:
+def cells(grid: ParameterGrid, effort: Effort) -> list[dict[str, Any]]:
     """A record a cell: profit gain, its standard error, sessions and periods to convergence."""
     records: list[dict[str, Any]] = []
     whole = len(grid.alphas) * len(grid.betas)
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m experiments.calvano_2020.heat_map", description=__doc__
     )
     parser.add_argument("--grid", type=int, default=4, help="alphas, and betas")
-    parser.add_argument("--sessions", type=int, default=Grid.sessions, help="in each cell")
+    parser.add_argument("--sessions", type=int, default=ParameterGrid.sessions, help="in each cell")
     parser.add_argument("--set", action="append", default=[], metavar="A=B", dest="changes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
@@ -94,8 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         checked(given.out)
-        base = replace(changed(Settings(), given.changes), seed=given.seed)
-        grid = Grid.of(given.grid, given.sessions, base)
+        base = replace(changed(CalvanoSettings(), given.changes), seed=given.seed)
+        grid = ParameterGrid.of(given.grid, given.sessions, base)
         records = cells(grid, Effort(Threads(given.workers), given.folder, print_progress))
         shape = (len(grid.betas), len(grid.alphas))
         gains = np.array([one["profit_gain"] for one in records]).reshape(shape)

@@ -16,7 +16,7 @@ from experiments.free_prices import free_prices
 from experiments.replication import Effort, Finding, Findings, Published, check_numbers, is_number
 from mos_agents.analysis.impulse import (
     Deviation,
-    Return,
+    ReturnTime,
     profitability,
     punishment,
     response,
@@ -38,7 +38,7 @@ PAPER_SESSIONS = 1000
 
 
 @dataclass(frozen=True)
-class Settings:
+class CalvanoSettings:
     """The paper's baseline. quality (a) and cost (c): one number, or one for each of the n firms.
 
     mu, quality, cost, outside (a_0): money. levels: m prices on [p_N - xi (p_M - p_N),
@@ -115,7 +115,7 @@ class Benchmarks:
     joint_profit: Array
 
 
-def benchmarks(s: Settings) -> Benchmarks:
+def benchmarks(s: CalvanoSettings) -> Benchmarks:
     """Prices and profits of theory. Raises EquilibriumError, in one line, where none are found."""
     place = LogitMarket.from_scale(
         s.each("quality"), s.each("cost"), np.arange(s.n), s.mu, outside_utility=s.outside
@@ -124,7 +124,7 @@ def benchmarks(s: Settings) -> Benchmarks:
     return Benchmarks(nash.prices, joint.prices, nash.profits, joint.profits)
 
 
-def market(s: Settings) -> Market:
+def market(s: CalvanoSettings) -> Market:
     """One product of each firm; a unit of consumers chooses among them, or buys nothing."""
     demand = Logit(
         intercept=0.0,
@@ -138,7 +138,7 @@ def market(s: Settings) -> Market:
     return free_prices(s.n, demand, s.each("cost"), opening, s.each("quality"), name="calvano_2020")
 
 
-def learners(s: Settings, place: Market) -> dict[str, QLearning]:
+def learners(s: CalvanoSettings, place: Market) -> dict[str, QLearning]:
     """The firms' algorithms: every firm reads all prices on the grids of their owners."""
     b = benchmarks(s)
     reach = s.xi * (b.joint_price - b.nash_price)
@@ -173,10 +173,10 @@ def learners(s: Settings, place: Market) -> dict[str, QLearning]:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class CalvanoOutcome:
     """Everything that a play came to."""
 
-    settings: Settings
+    settings: CalvanoSettings
     game: RepeatedGame
     played: Played
     greedy: GreedyGame
@@ -193,7 +193,7 @@ class Outcome:
         return gain
 
 
-def played(s: Settings, effort: Effort) -> Outcome:
+def played(s: CalvanoSettings, effort: Effort) -> CalvanoOutcome:
     """The sessions of these settings, played to their ends."""
     place = market(s)
     game = RepeatedGame.of(place, learners(s, place))
@@ -209,15 +209,15 @@ def played(s: Settings, effort: Effort) -> Outcome:
         per_task=10 if s.sessions >= 100 else 1,
     )
     greedy = GreedyGame(game, sessions)
-    return Outcome(s, game, sessions, greedy, greedy.cycles(), benchmarks(s))
+    return CalvanoOutcome(s, game, sessions, greedy, greedy.cycles(), benchmarks(s))
 
 
 # --- what the paper reports -----------------------------------------------------------------------
 
 
-def published(s: Settings) -> dict[str, Published]:
+def published(s: CalvanoSettings) -> dict[str, Published]:
     """The paper's figures for these settings; none where it reports no such play."""
-    base = replace(Settings(), sessions=s.sessions, seed=s.seed)
+    base = replace(CalvanoSettings(), sessions=s.sessions, seed=s.seed)
     found: dict[str, Published] = {}
 
     def publish(quantity: str, value: float, where: str, half: float) -> None:
@@ -243,7 +243,7 @@ def published(s: Settings) -> dict[str, Published]:
         publish("profit_gain", 0.759, "c_2 = .5", 0.0005)
     prices = {2: (1.472927, 1.924981), 3: (1.370163, 2.0), 4: (1.331461, 2.054411)}
     profits = {2: (0.222927, 0.337490), 3: (0.120163, 0.25), 4: (0.081461, 0.201103)}
-    same = Settings(n=s.n)
+    same = CalvanoSettings(n=s.n)
     if s.n in prices and all(
         getattr(s, k) == getattr(same, k) for k in ("mu", "quality", "cost", "outside")
     ):
@@ -253,7 +253,7 @@ def published(s: Settings) -> dict[str, Published]:
     return found
 
 
-def replicate(s: Settings, effort: Effort) -> list[Finding]:
+def replicate(s: CalvanoSettings, effort: Effort) -> list[Finding]:
     """Play, and put every quantity beside the paper's."""
     outcome = played(s, effort)
     found = Findings(published(s), PAPER_SESSIONS)
@@ -286,7 +286,7 @@ def replicate(s: Settings, effort: Effort) -> list[Finding]:
     return found.all()
 
 
-def deviations(outcome: Outcome, found: Findings) -> None:
+def deviations(outcome: CalvanoOutcome, found: Findings) -> None:
     """One firm cuts to its static best reply for one period; and, the other way, asks more.
 
     A case is a firm and a point of its session's cycle; where the firm asks that price already,
@@ -342,7 +342,7 @@ def punishment_length(reaction: Array, tolerance: float = 0.01) -> int:
     return int(back[0]) if back.size else len(reaction) - 1
 
 
-def deviation(outcome: Outcome, player: int, to: str) -> tuple[Deviation | None, IntArray]:
+def deviation(outcome: CalvanoOutcome, player: int, to: str) -> tuple[Deviation | None, IntArray]:
     """Forcing one firm for a period, from every point of every cycle; and of which session each.
 
     None where the firm asks that price everywhere already.
@@ -361,13 +361,13 @@ def deviation(outcome: Outcome, player: int, to: str) -> tuple[Deviation | None,
     return pair, paths.session
 
 
-def punished(outcome: Outcome, player: int, to: str) -> dict[str, Array]:
+def punished(outcome: CalvanoOutcome, player: int, to: str) -> dict[str, Array]:
     """What came of forcing one firm, a row for each deviation."""
     pair, session = deviation(outcome, player, to)
     if pair is None:
         nothing = dict.fromkeys(("unprofitable", "length", "returned"), np.empty(0))
         return nothing | {"session": np.empty(0, np.int64), "reaction": np.empty((0, 30))}
-    back = punishment(pair, Return(to="cycle"))
+    back = punishment(pair, ReturnTime(to="cycle"))
     gain = profitability(pair, outcome.settings.delta)
     return {
         "session": session,

@@ -107,7 +107,7 @@ def reward_of_both(act: Act, seed: int = 1) -> float:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class TrainingResult:
     """Mean reward a tick, choosing as in training: before and after; and what theory has.
 
     greedy: after training, the likeliest action or the mean. optimum: the most there is. network:
@@ -130,7 +130,7 @@ class Learnt:
 
 
 @dataclass(frozen=True)
-class LearntByBoth:
+class JointTrainingResult:
     """The same of two firms who learn at once, means over both; nash: Bertrand-Nash's profit.
 
     networks: by firm.

@@ -70,14 +70,14 @@ def begun(make: Callable[[], VecEnv], seed: int) -> tuple[Any, VecNormalize, Any
 
 def main(
     iterations: int = 20, seed: int = 0, actions: str = "discrete", supersuited: bool = False
-) -> market.Learnt:
+) -> market.TrainingResult:
     """Train so many iterations of COPIES x STEPS ticks; what came of it."""
     make = through_supersuit if supersuited else single_agent
     model, envs, act = begun(lambda: make(actions), seed)
     before = market.reward(act, actions)
     model.learn(iterations * COPIES * STEPS)
     envs.training = False
-    return market.Learnt(
+    return market.TrainingResult(
         f"SB3 PPO, {actions}{', through SuperSuit' if supersuited else ''}",
         before,
         market.reward(act, actions),
@@ -87,14 +87,14 @@ def main(
     )
 
 
-def both(iterations: int = 25, seed: int = 0) -> market.LearntByBoth:
+def both(iterations: int = 25, seed: int = 0) -> market.JointTrainingResult:
     """Two firms who learn one policy at once, from the rows of both."""
     model, envs, act = begun(lambda: through_supersuit("discrete", market.BOTH), seed)
     before = market.reward_of_both(act)
     model.learn(iterations * COPIES * STEPS * len(market.BOTH))
     envs.training = False
     shared = network(model, envs, "discrete")
-    return market.LearntByBoth(
+    return market.JointTrainingResult(
         "SB3 PPO, both firms through SuperSuit",
         before,
         market.reward_of_both(act),

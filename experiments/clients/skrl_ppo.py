@@ -30,7 +30,7 @@ def body(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
-class Policy(GaussianMixin, Model):
+class PriceNetwork(GaussianMixin, Model):
     """Mean prices from a network, spreads of their own; draws are cut to [-1, 1]."""
 
     def __init__(self, **spaces: Any) -> None:
@@ -43,7 +43,7 @@ class Policy(GaussianMixin, Model):
         return self.net(inputs["observations"]), {"log_std": self.log_std}
 
 
-class Value(DeterministicMixin, Model):
+class ValueNetwork(DeterministicMixin, Model):
     def __init__(self, **spaces: Any) -> None:
         Model.__init__(self, **spaces)
         DeterministicMixin.__init__(self)
@@ -53,7 +53,7 @@ class Value(DeterministicMixin, Model):
         return self.net(inputs["observations"]), {}
 
 
-def main(iterations: int = 60, seed: int = 0) -> market.Learnt:
+def main(iterations: int = 60, seed: int = 0) -> market.TrainingResult:
     """Train so many iterations of STEPS ticks of MARKETS markets; what came of it."""
     torch.set_num_threads(1)
     set_seed(seed)
@@ -63,9 +63,9 @@ def main(iterations: int = 60, seed: int = 0) -> market.Learnt:
         "action_space": env.action_space,
         "device": env.device,
     }
-    policy, scaler = Policy(**spaces), {"size": env.observation_space, "device": env.device}
+    policy, scaler = PriceNetwork(**spaces), {"size": env.observation_space, "device": env.device}
     agent = PPO(
-        models={"policy": policy, "value": Value(**spaces)},
+        models={"policy": policy, "value": ValueNetwork(**spaces)},
         **spaces,
         memory=RandomMemory(memory_size=STEPS, num_envs=MARKETS, device=env.device),
         cfg=PPO_CFG(
@@ -104,7 +104,7 @@ def main(iterations: int = 60, seed: int = 0) -> market.Learnt:
         clip=seen.clip_threshold,
         provenance={"library": "skrl", "algo": "PPO"},
     )
-    return market.Learnt(
+    return market.TrainingResult(
         "skrl PPO, continuous",
         before,
         market.reward(act, "continuous"),

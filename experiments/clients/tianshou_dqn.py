@@ -30,7 +30,7 @@ from mos_agents.training.torch_layers import layers_of
 COPIES, STEPS, EPSILON = 8, 512, 0.3
 
 
-def main(iterations: int = 20, seed: int = 0) -> market.Learnt:
+def main(iterations: int = 20, seed: int = 0) -> market.TrainingResult:
     """Train so many iterations of STEPS ticks, over COPIES markets; what came of it."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -76,7 +76,7 @@ def main(iterations: int = 20, seed: int = 0) -> market.Learnt:
         single.choice.head(values=True),
         provenance={"library": "tianshou", "algo": "DQN"},
     )
-    return market.Learnt(
+    return market.TrainingResult(
         "Tianshou DQN, discrete",
         before,
         market.reward(act),
@@ -91,7 +91,7 @@ def wrapped() -> PettingZooEnv:
     return PettingZooEnv(parallel_to_aec(market.parallel(learners=market.BOTH)))
 
 
-def both(iterations: int = 10, seed: int = 0) -> market.LearntByBoth:
+def both(iterations: int = 10, seed: int = 0) -> market.JointTrainingResult:
     """The same of two firms who learn at once, each with a network of its own."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -162,7 +162,7 @@ def both(iterations: int = 10, seed: int = 0) -> market.LearntByBoth:
         )
         for name, net in zip(market.BOTH, nets, strict=True)
     }
-    return market.LearntByBoth(
+    return market.JointTrainingResult(
         "Tianshou DQN, both firms",
         before,
         market.reward_of_both(act),

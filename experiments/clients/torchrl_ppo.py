@@ -131,7 +131,7 @@ def begun(learners: Sequence[str], seed: int) -> Learners:
     return Learners(act, learn, networks)
 
 
-def main(iterations: int = 15, seed: int = 0) -> market.Learnt:
+def main(iterations: int = 15, seed: int = 0) -> market.TrainingResult:
     """Train so many iterations of FRAMES ticks; what came of it."""
     act, learn, networks = begun([market.LEARNER], seed)
 
@@ -140,7 +140,7 @@ def main(iterations: int = 15, seed: int = 0) -> market.Learnt:
 
     before = market.reward(alone)
     learn(iterations)
-    return market.Learnt(
+    return market.TrainingResult(
         "TorchRL PPO, discrete",
         before,
         market.reward(alone),
@@ -150,12 +150,12 @@ def main(iterations: int = 15, seed: int = 0) -> market.Learnt:
     )
 
 
-def both(iterations: int = 25, seed: int = 0) -> market.LearntByBoth:
+def both(iterations: int = 25, seed: int = 0) -> market.JointTrainingResult:
     """The same of two firms who learn at once, each with networks of its own."""
     act, learn, networks = begun(market.BOTH, seed)
     before = market.reward_of_both(act)
     learn(iterations)
-    return market.LearntByBoth(
+    return market.JointTrainingResult(
         "TorchRL PPO, both firms",
         before,
         market.reward_of_both(act),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from experiments.dealer_market.world import Leaning, World
+from experiments.dealer_market.world import DealerWorld, Leaning
 from mos_agents.market.metrics import metric
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy
@@ -17,7 +17,7 @@ from mos_agents.rollout import rollout
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class DealerOutcome:
     """Averages over ticks, of each of B markets.
 
     spread: [B, N] ask less bid that each maker quotes. touch: [B] best ask less best bid. paid: [B]
@@ -44,7 +44,9 @@ class Outcome:
         return record
 
 
-def outcome(world: World, policies: Mapping[str, Policy], seed: int, markets: int) -> Outcome:
+def outcome(
+    world: DealerWorld, policies: Mapping[str, Policy], seed: int, markets: int
+) -> DealerOutcome:
     """Play an episode in each of the markets."""
     played = rollout(
         world.scenario().market(),
@@ -57,7 +59,7 @@ def outcome(world: World, policies: Mapping[str, Policy], seed: int, markets: in
     metrics = played.series["metrics"].sum(axis=0)  # [B, N, M]
     units, captured = (metrics[:, :, metric(m)] for m in ("units_traded", "spread_capture"))
     traded = units.sum(axis=1)
-    return Outcome(
+    return DealerOutcome(
         played.participants,
         (ask - bid).mean(axis=0),
         (ask.min(axis=2) - bid.max(axis=2)).mean(axis=0),
@@ -69,12 +71,12 @@ def outcome(world: World, policies: Mapping[str, Policy], seed: int, markets: in
     )
 
 
-def alone_at_best(world: World, seed: int, markets: int) -> Leaning:
+def alone_at_best(world: DealerWorld, seed: int, markets: int) -> Leaning:
     """The best constant spread and lean of a maker who has the flow for itself.
 
     Found by Nelder and Mead's search over the mean reward, with the same random numbers throughout.
     """
-    alone = World(**{**vars(world), "makers": 1})
+    alone = DealerWorld(**{**vars(world), "makers": 1})
     market = alone.scenario().market()
 
     def loss(at: Array) -> float:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.crew import Facts, command
-from experiments.dealer_market.measures import Outcome, alone_at_best, outcome
-from experiments.dealer_market.world import World
+from experiments.dealer_market.measures import DealerOutcome, alone_at_best, outcome
+from experiments.dealer_market.world import DealerWorld
 from mos_agents.policies.base import Policy
 
 TITLE = "Market makers who learn, in one dealer market"
@@ -39,13 +39,13 @@ SEED_OFFSET = 1_000_000
 
 
 @dataclass(frozen=True)
-class Settings:
+class DealerStudySettings:
     """A training plays markets x ticks x iterations market ticks; it is judged in `judged` markets.
 
     gamma: discount factor. lr: learning rate. hyper: RLlib's own settings.
     """
 
-    world: World = field(default_factory=World)
+    world: DealerWorld = field(default_factory=DealerWorld)
     markets: int = 64
     ticks: int = 50
     iterations: int = 200
@@ -55,13 +55,13 @@ class Settings:
     hyper: Mapping[str, Any] = field(default_factory=dict)
 
 
-def world_of(s: Settings, condition: str) -> World:
+def world_of(s: DealerStudySettings, condition: str) -> DealerWorld:
     """The market of a condition: `ppo_3` has three makers."""
     tail = condition.rpartition("_")[2]
     return replace(s.world, makers=int(tail) if tail.isdigit() else 2)
 
 
-def policies(s: Settings, condition: str, seed: int) -> dict[str, Policy]:
+def policies(s: DealerStudySettings, condition: str, seed: int) -> dict[str, Policy]:
     """Everybody's policy in a condition; the learners' once their training has ended."""
     world = world_of(s, condition)
     if condition.startswith("best"):
@@ -89,7 +89,7 @@ def policies(s: Settings, condition: str, seed: int) -> dict[str, Policy]:
     return {**theory, **train(plan).policies}
 
 
-def judged(s: Settings, condition: str, seed: int) -> Facts:
+def judged(s: DealerStudySettings, condition: str, seed: int) -> Facts:
     """Train one seed of a condition, and say what came of it."""
     made = outcome(
         world_of(s, condition), policies(s, condition, seed), SEED_OFFSET + seed, s.judged
@@ -97,7 +97,7 @@ def judged(s: Settings, condition: str, seed: int) -> Facts:
     return {**made.means(), **_winning(made)}
 
 
-def _winning(made: Outcome) -> Facts:
+def _winning(made: DealerOutcome) -> Facts:
     """held: mean standard deviation of a maker's inventory. ahead: reward of the first maker less
     the mean of the others'. best_share: largest share of the units traded."""
     reward, share = made.reward.mean(axis=0), made.share.mean(axis=0)
@@ -107,7 +107,9 @@ def _winning(made: Outcome) -> Facts:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 done, 2 an argument cannot be used."""
-    return command("dealer_market", TITLE, judged, Settings, CONDITIONS, COLUMNS, 10, arguments)
+    return command(
+        "dealer_market", TITLE, judged, DealerStudySettings, CONDITIONS, COLUMNS, 10, arguments
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from mos_agents.scenarios import Scenario
 
 
 @dataclass(frozen=True)
-class World:
+class DealerWorld:
     """Makers of one asset whose mid price is an arithmetic Brownian motion.
 
     makers: how many share the flow. gamma: risk aversion, per money: a maker's reward of a tick is

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mos_agents.analysis.collusion import Benchmarks, profit_gain, profit_gain_per_firm, rpdi
-from mos_agents.analysis.impulse import Return, profitability, punishment, response
+from mos_agents.analysis.impulse import ReturnTime, profitability, punishment, response
 from mos_agents.market.equilibrium.pricing import PriceBenchmarks, benchmarks, best_response
 from mos_agents.market.metrics import metric
 from mos_agents.market.tick import Market
@@ -97,7 +97,7 @@ def verdict(
         for paths, one in ((forced, found.deviator), (answers, found.rivals)):
             paths.append(one[found.shock : found.shock + SHOWN].mean(axis=1))
         paid.append(profitability(deviation, delta).unprofitable.mean())
-        away.append(punishment(deviation, Return(to="cycle")).length.mean())
+        away.append(punishment(deviation, ReturnTime(to="cycle")).length.mean())
     gains = profit_gain_per_firm(profits, scale.profit_nash, scale.profit_joint).mean(axis=0)
     return Verdict(
         float(profit_gain(profits, scale.profit_nash, scale.profit_joint).mean()),

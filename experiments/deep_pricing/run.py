@@ -56,7 +56,7 @@ MEASURES = (
 
 
 @dataclass(frozen=True)
-class Length:
+class TrainingLength:
     """A training plays markets x ticks x iterations market ticks."""
 
     markets: int = 16
@@ -69,7 +69,7 @@ class Length:
 
 
 @dataclass(frozen=True)
-class Settings(Length):
+class DeepPricingSettings(TrainingLength):
     """How networks are trained that meet each other, or tables that learn no more.
 
     gamma: discount factor of the networks, as of the tables. horizon: ticks of an episode, which
@@ -81,7 +81,7 @@ class Settings(Length):
     gamma: float = 0.95
     horizon: int = 256
     hyper: Mapping[str, Any] = field(default_factory=dict)
-    beside: Length = field(default_factory=lambda: Length(4, 256, 160))
+    beside: TrainingLength = field(default_factory=lambda: TrainingLength(4, 256, 160))
     beta: float = 2e-4
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ def scenario() -> Scenario:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class LearntPolicies:
     """The policies of both firms once learning has ended; they try nothing out any more.
 
     markets: copies of the market that they are for. late: profit a period of firm 1 over the last
@@ -112,7 +112,7 @@ class Learnt:
     late: float | None = None
 
 
-def episode(s: Settings) -> Market:
+def episode(s: DeepPricingSettings) -> Market:
     """The market as networks are trained in it."""
     return override(scenario(), [f"ticks={s.horizon}"]).market()
 
@@ -124,12 +124,12 @@ def tables(seed: int) -> dict[str, Policy]:
     return GreedyPolicy(game, play_sessions(game, seed=seed, sessions=1)).policies()
 
 
-def brisk(s: Settings) -> dict[str, QLearning]:
+def brisk(s: DeepPricingSettings) -> dict[str, QLearning]:
     """The preset's firms, whose exploration falls by `beta`."""
     return {name: replace(one, beta=s.beta) for name, one in scenario().policies().items()}
 
 
-def brisk_tables(s: Settings, seed: int) -> Learnt:
+def brisk_tables(s: DeepPricingSettings, seed: int) -> LearntPolicies:
     """Two brisk tables, in as many markets and for as long as one of them beside a network."""
     game, markets = RepeatedGame.of(scenario().market(), brisk(s)), s.beside.markets
     played = play_sessions(
@@ -141,13 +141,15 @@ def brisk_tables(s: Settings, seed: int) -> Learnt:
         tail=s.periods // 10,
         workers=1,
     )
-    return Learnt(GreedyPolicy(game, played).policies(), markets, float(played.late[:, 0].mean()))
+    return LearntPolicies(
+        GreedyPolicy(game, played).policies(), markets, float(played.late[:, 0].mean())
+    )
 
 
-def learnt(s: Settings, condition: str, seed: int) -> Learnt:
+def learnt(s: DeepPricingSettings, condition: str, seed: int) -> LearntPolicies:
     """Let the firms of a condition learn."""
     if condition == "q_learning":
-        return Learnt(tables(seed))
+        return LearntPolicies(tables(seed))
     if condition == "brisk_tables":
         return brisk_tables(s, seed)
     algo, _, other = condition.partition("_")
@@ -158,7 +160,9 @@ def learnt(s: Settings, condition: str, seed: int) -> Learnt:
     return trained(s, algo, seed, s, rivals)
 
 
-def trained(s: Settings, algo: str, seed: int, length: Length, rivals: Mapping[str, Any]) -> Learnt:
+def trained(
+    s: DeepPricingSettings, algo: str, seed: int, length: TrainingLength, rivals: Mapping[str, Any]
+) -> LearntPolicies:
     """Train networks for all firms but the rivals; rivals who learn stop learning at the end."""
     from mos_agents.training import TrainingPlan, train
 
@@ -185,10 +189,10 @@ def trained(s: Settings, algo: str, seed: int, length: Length, rivals: Mapping[s
     found = train(plan)
     last = found.history[-max(1, length.iterations // 10) :]
     late = float(np.mean([record["reward/firm_1"] for record in last]))
-    return Learnt({**rivals, **found.greedy_policies(), **found.policies}, late=late)
+    return LearntPolicies({**rivals, **found.greedy_policies(), **found.policies}, late=late)
 
 
-def judged(s: Settings, condition: str, seed: int) -> Facts:
+def judged(s: DeepPricingSettings, condition: str, seed: int) -> Facts:
     """Train one seed of a condition, and say what came of it: of both firms, and of each apart."""
     market, found = episode(s), learnt(s, condition, seed)
     facts = asdict(verdict(market, found.policies, seed, found.markets, s.gamma))
@@ -202,7 +206,9 @@ def judged(s: Settings, condition: str, seed: int) -> Facts:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 done, 2 an argument cannot be used."""
-    return command("deep_pricing", TITLE, judged, Settings, CONDITIONS, MEASURES, 10, arguments)
+    return command(
+        "deep_pricing", TITLE, judged, DeepPricingSettings, CONDITIONS, MEASURES, 10, arguments
+    )
 
 
 if __name__ == "__main__":

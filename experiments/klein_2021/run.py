@@ -34,7 +34,7 @@ LOOKED_AT = 600
 
 
 @dataclass(frozen=True)
-class Settings:
+class KleinSettings:
     """The paper's baseline. k: steps between the prices {0, 1/k, ..., 1}.
 
     periods: T; in each one firm moves. halfway: the chance to explore after T/2 periods, from
@@ -88,7 +88,7 @@ class Settings:
         return np.arange(self.k + 1) / self.k
 
 
-def market(s: Settings) -> Market:
+def market(s: KleinSettings) -> Market:
     """Two firms, one good; the cheaper serves all of 1 - p, equal prices share it."""
     return free_prices(
         FIRMS,
@@ -100,7 +100,7 @@ def market(s: Settings) -> Market:
     )
 
 
-def learner(s: Settings) -> QLearning:
+def learner(s: KleinSettings) -> QLearning:
     """Either firm's algorithm: the state is the rival's price.
 
     Rewards between two own moves are discounted and summed, so a move's target is the paper's
@@ -118,10 +118,10 @@ def learner(s: Settings) -> QLearning:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class KleinOutcome:
     """Everything that a play came to."""
 
-    settings: Settings
+    settings: KleinSettings
     game: RepeatedGame
     played: Played
     greedy: GreedyGame
@@ -155,7 +155,7 @@ class Outcome:
         return whole
 
 
-def played(s: Settings, effort: Effort) -> Outcome:
+def played(s: KleinSettings, effort: Effort) -> KleinOutcome:
     """The sessions of these settings, T periods each; then their strategies without exploration."""
     firm = learner(s)
     game = RepeatedGame.of(market(s), dict.fromkeys(FIRMS, firm))
@@ -172,15 +172,15 @@ def played(s: Settings, effort: Effort) -> Outcome:
         per_task=10 if s.sessions >= 100 else 1,
     )
     greedy = GreedyGame(game, sessions)
-    return Outcome(s, game, sessions, greedy, greedy.cycles())
+    return KleinOutcome(s, game, sessions, greedy, greedy.cycles())
 
 
 # --- what the paper reports -----------------------------------------------------------------------
 
 
-def published(s: Settings) -> dict[str, Published]:
+def published(s: KleinSettings) -> dict[str, Published]:
     """The paper's figures for these settings; none where it reports no such play."""
-    if s != replace(Settings(), sessions=s.sessions, seed=s.seed):
+    if s != replace(KleinSettings(), sessions=s.sessions, seed=s.seed):
         return {}
     return {
         "profit": Published(0.108, f"{SOURCE}, k = 6", 0.0005),
@@ -189,7 +189,7 @@ def published(s: Settings) -> dict[str, Published]:
     }
 
 
-def replicate(s: Settings, effort: Effort) -> list[Finding]:
+def replicate(s: KleinSettings, effort: Effort) -> list[Finding]:
     """Play, and put every quantity beside the paper's."""
     outcome = played(s, effort)
     found = Findings(published(s), PAPER_SESSIONS)

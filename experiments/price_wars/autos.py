@@ -19,7 +19,7 @@ from experiments.price_wars.worlds import decay_of
 from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import Deviation, profitability, response
 from mos_agents.analysis.price_wars import episodes
-from mos_agents.analysis.screens import Sessions
+from mos_agents.analysis.screens import SessionPaths
 from mos_agents.analysis.statistics import (
     Interval,
     bounded_interval,
@@ -127,7 +127,7 @@ def measured(a: Autos, workers: int = 2) -> dict[str, Any]:
         record[name] = {
             "wars_per_1000": _interval_record(1000.0 * wars.counts / wars.ticks),
             "with_a_war": _shared(wars.counts > 0),
-            "together": float(SCREEN(Sessions(prices, known)).mean()),
+            "together": float(SCREEN(SessionPaths(prices, known)).mean()),
             "mean_level": _interval_record(prices.mean(axis=(0, 2))),
             "profit_gain": _interval_record(
                 (earned - known.profit_nash[0]) / (known.profit_joint[0] - known.profit_nash[0])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.price_wars.play import FORCES, Lived, Plan
+from experiments.price_wars.play import FORCES, PlayedWorld, PlayPlan
 from experiments.price_wars.worlds import Condition
 from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.controls import (
@@ -24,13 +24,13 @@ from mos_agents.analysis.controls import (
 from mos_agents.analysis.cycles import edgeworth
 from mos_agents.analysis.impulse import (
     Deviation,
-    Return,
+    ReturnTime,
     profitability,
     punishment,
     response,
 )
-from mos_agents.analysis.price_wars import Definition, PriceWars, episodes
-from mos_agents.analysis.screens import PriceWar, Sessions, false_alarm_rate
+from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes
+from mos_agents.analysis.screens import PriceWar, SessionPaths, false_alarm_rate
 from mos_agents.analysis.statistics import (
     Interval,
     bounded_interval,
@@ -41,7 +41,7 @@ from mos_agents.analysis.statistics import (
 from mos_agents.analysis.war_tables import war_table
 from mos_agents.market.types import Array
 
-DEFINITION = Definition(longest=300)
+DEFINITION = WarDefinition(longest=300)
 """The project's definition; a fall that has lasted 300 ticks is the market's new level."""
 
 SCREEN = PriceWar(definition=DEFINITION)
@@ -71,7 +71,7 @@ SHARES = ("time_at_war", "together", "lost")
 
 
 @dataclass(frozen=True)
-class Outcome:
+class WorldOutcome:
     """A world's figures: [B] a session for each quantity, and its wars after exploration."""
 
     by_session: dict[str, Array]
@@ -95,13 +95,13 @@ class Outcome:
         return mean_interval(values)
 
 
-def benchmarks(lived: Lived) -> Benchmarks:
+def benchmarks(lived: PlayedWorld) -> Benchmarks:
     """The world's yardstick in the form of the measures; one product, one seller."""
     nash, joint, low, high = lived["yardstick"]
     return Benchmarks(nash, joint, low, high)
 
 
-def outcome(lived: Lived) -> Outcome:
+def outcome(lived: PlayedWorld) -> WorldOutcome:
     """The figures of a world."""
     known = benchmarks(lived)
     nash, joint = known.price_nash, known.price_joint
@@ -118,12 +118,12 @@ def outcome(lived: Lived) -> Outcome:
     margin, sold, lost = (lived[name][1].mean(axis=1) for name in ("margin", "sold", "lost"))
     mean = late.mean(axis=2)
     low, high = float(known.profit_nash[0]), float(known.profit_joint[0])
-    return Outcome(
+    return WorldOutcome(
         {
             "wars": by_session(1000.0 * after.counts / after.ticks),
             "wars_learning": by_session(1000.0 * during.counts / during.ticks),
             "time_at_war": by_session(after.under_way().mean(axis=0)),
-            "together": by_session(SCREEN(Sessions(late, known))),
+            "together": by_session(SCREEN(SessionPaths(late, known))),
             "rpdi": by_session((mean.mean(axis=0) - nash[0]) / known.gap),
             "profit_gain": (margin - low) / (high - low),
             "price_sd": by_session(mean.std(axis=0) / known.gap),
@@ -196,7 +196,7 @@ def wars_record(wars: PriceWars) -> dict[str, Any]:
     return table
 
 
-def onsets(lived: Lived, wars: PriceWars) -> dict[str, float]:
+def onsets(lived: PlayedWorld, wars: PriceWars) -> dict[str, float]:
     """Wars per 1000 ticks of a path that began before, during and after the time of a cost shock.
 
     Of every world, shocked or not: the base tells what those ticks are like without one.
@@ -227,7 +227,9 @@ class Control:
     paths: int
 
 
-def controls(lived: Lived, others: dict[str, tuple[str, Lived]], seed: int) -> list[Control]:
+def controls(
+    lived: PlayedWorld, others: dict[str, tuple[str, PlayedWorld]], seed: int
+) -> list[Control]:
     """The base's paths taken apart in several ways, and the worlds that cannot wage a war."""
     known, learning = benchmarks(lived), int(lived["learning"])
     late = lived.paths("prices")[learning:]
@@ -255,7 +257,7 @@ def controls(lived: Lived, others: dict[str, tuple[str, Lived]], seed: int) -> l
 def control(name: str, description: str, prices: Array, known: Benchmarks) -> Control:
     """Wars by the definition, and alarms of the screen, on some paths."""
     wars = episodes(prices, known.price_nash, known.price_joint, DEFINITION)
-    alarms = false_alarm_rate(SCREEN, Sessions(prices, known))
+    alarms = false_alarm_rate(SCREEN, SessionPaths(prices, known))
     return Control(
         name,
         description,
@@ -291,7 +293,7 @@ class Force:
     path: Any
 
 
-def forces(lived: Lived, plan: Plan, delta: float) -> dict[str, Force]:
+def forces(lived: PlayedWorld, plan: PlayPlan, delta: float) -> dict[str, Force]:
     """Every force that was tried, where it changed anything."""
     found = {}
     products = lived["prices"].shape[3]
@@ -331,7 +333,7 @@ def forces(lived: Lived, plan: Plan, delta: float) -> dict[str, Force]:
 
         answer = response(pair)
         # Learnt prices often go round in a cycle, and come back to it out of step.
-        back = punishment(pair, Return(to="cycle", who="rivals" if length is None else "all"))
+        back = punishment(pair, ReturnTime(to="cycle", who="rivals" if length is None else "all"))
         worth = profitability(pair, delta)
         came = np.asarray(back.returned)
         found[name] = Force(
@@ -349,7 +351,7 @@ def forces(lived: Lived, plan: Plan, delta: float) -> dict[str, Force]:
     return found
 
 
-def frozen_wars(lived: Lived) -> dict[str, Any]:
+def frozen_wars(lived: PlayedWorld) -> dict[str, Any]:
     """What the learnt prices do when nobody learns: wars, and whether they stand still."""
     known, alone = benchmarks(lived), lived.paths("alone")
     wars = episodes(alone, known.price_nash, known.price_joint, DEFINITION)

@@ -12,7 +12,7 @@ from mos_agents.analysis.price_wars import episodes
 from mos_agents.runs.files import write_whole
 
 if TYPE_CHECKING:
-    from experiments.price_wars.run import Study
+    from experiments.price_wars.run import WarStudy
 
 SHOWN = {
     "wars": "wars per 1000 ticks",
@@ -29,7 +29,7 @@ LOOK = 200
 """Ticks of a path that is shown."""
 
 
-def draw(found: Study, folder: Path) -> list[Path]:
+def draw(found: WarStudy, folder: Path) -> list[Path]:
     """Write the pictures into the folder; their paths."""
     from mos_agents.report import wars as drawn
 
@@ -45,7 +45,7 @@ def draw(found: Study, folder: Path) -> list[Path]:
         begin = _busiest(drawn.shaded(under, path), LOOK)
         span = slice(begin, begin + LOOK)
         panels.append(
-            drawn.Panel(
+            drawn.WarPanel(
                 f"{label}: session {path // products}, product {path % products + 1}",
                 late[span, path],
                 drawn.shaded(under, path)[span],
@@ -53,14 +53,14 @@ def draw(found: Study, folder: Path) -> list[Path]:
             )
         )
     answers = [
-        drawn.Answer(TITLES[name], force.path[0], force.path[1], 5)
+        drawn.ForcedResponse(TITLES[name], force.path[0], force.path[1], 5)
         for name, force in found.forces["base"].items()
     ]
     made = drawn.write(drawn.prices_and_answers(panels, answers, names, marks), "wars")
     if found.effects:
         columns = {
             title: [
-                drawn.Dot(e.label, e.factor, e.difference, *e.ci95, e.distinct)
+                drawn.EffectRow(e.label, e.factor, e.difference, *e.ci95, e.distinct)
                 for e in found.effects
                 if e.quantity == quantity
             ]

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.price_wars.worlds import World, decay_of, yardstick
+from experiments.price_wars.worlds import RetailWorld, decay_of, yardstick
 from mos_agents.learners import GreedyPolicy
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
@@ -41,7 +41,7 @@ FORCES = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlayPlan:
     """How long and how often a world is lived through.
 
     sessions: B independent markets. ticks: of a world of length 1. learnt: share of them with
@@ -82,7 +82,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Lived:
+class PlayedWorld:
     """What is kept of a world: arrays by name (see `live`), and the world's yardstick."""
 
     arrays: dict[str, Any]
@@ -101,7 +101,7 @@ class Lived:
         return moved / (CENTS if cents.dtype == np.uint16 else 1.0)
 
 
-def live(world: World, plan: Plan, impulse: bool) -> Lived:
+def live(world: RetailWorld, plan: PlayPlan, impulse: bool) -> PlayedWorld:
     """Play the sessions of a world.
 
     Arrays: `prices` [T, B, N, K] cents at every tick; `margin`, `sold`, `lost`, `paid` [2, B, N]
@@ -151,7 +151,7 @@ def live(world: World, plan: Plan, impulse: bool) -> Lived:
     }
     if impulse:
         arrays |= forced(world, plan, place, pool, world_now, ticks)
-    return Lived(arrays)
+    return PlayedWorld(arrays)
 
 
 @dataclass
@@ -184,7 +184,7 @@ def exploration_off(pool: ParticipantPool, floor: float = 0.0) -> None:
 
 
 def forced(
-    world: World, plan: Plan, place: Market, pool: ParticipantPool, now: Now, ticks: int
+    world: RetailWorld, plan: PlayPlan, place: Market, pool: ParticipantPool, now: Now, ticks: int
 ) -> dict[str, Any]:
     """The frozen run left alone, and the runs in which the last firm is forced.
 
@@ -228,7 +228,7 @@ def greedy(pool: ParticipantPool) -> tuple[tuple[Policy, ...], tuple[Any, ...]]:
 
 
 def span_of(
-    place: Market, pool: ParticipantPool, now: Now, plan: Plan, ticks: int, span: int
+    place: Market, pool: ParticipantPool, now: Now, plan: PlayPlan, ticks: int, span: int
 ) -> tuple[IntArray, Array]:
     """Prices in cents and gross margins [span, B, N, K] from where a play stands."""
     streams = Streams.of(plan.seed, plan.sessions)
@@ -247,13 +247,15 @@ def span_of(
 # --- kept in a folder -----------------------------------------------------------------------------
 
 
-def key(world: World, plan: Plan, impulse: bool) -> str:
+def key(world: RetailWorld, plan: PlayPlan, impulse: bool) -> str:
     """Everything on which a play depends, as text."""
     record = {"format": FORMAT, "world": asdict(world), "plan": asdict(plan), "impulse": impulse}
     return json.dumps(record, sort_keys=True)
 
 
-def kept(folder: Path | None, name: str, world: World, plan: Plan, impulse: bool) -> Lived:
+def kept(
+    folder: Path | None, name: str, world: RetailWorld, plan: PlayPlan, impulse: bool
+) -> PlayedWorld:
     """The play from the folder, if it is there; else it is played, and kept if there is a folder.
 
     Raises RunError where a kept file is damaged.
@@ -264,7 +266,7 @@ def kept(folder: Path | None, name: str, world: World, plan: Plan, impulse: bool
     path = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
     if path.exists():
         with np.load(io.BytesIO(read_with_digest(path)), allow_pickle=False) as stored:
-            return Lived({one: stored[one] for one in stored.files if one != "key"})
+            return PlayedWorld({one: stored[one] for one in stored.files if one != "key"})
     lived = live(world, plan, impulse)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, key=np.array(text), **lived.arrays)

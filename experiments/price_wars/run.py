@@ -27,7 +27,7 @@ from experiments.price_wars.outcomes import (
     Control,
     Effect,
     Force,
-    Outcome,
+    WorldOutcome,
     controls,
     effect,
     forces,
@@ -37,8 +37,8 @@ from experiments.price_wars.outcomes import (
     wars_record,
 )
 from experiments.price_wars.pictures import draw
-from experiments.price_wars.play import Lived, Plan, kept
-from experiments.price_wars.worlds import QUICK, Condition, World, conditions, yardstick
+from experiments.price_wars.play import PlayedWorld, PlayPlan, kept
+from experiments.price_wars.worlds import QUICK, Condition, RetailWorld, conditions, yardstick
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import alone, write_whole
 
@@ -48,14 +48,14 @@ ReportProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Settings:
+class WarStudySettings:
     """The study. plan: sessions and ticks of each retail condition; base: the world that the others
     differ from in one thing (see `worlds.conditions`); only: names of conditions to play, with the
     base; none: all. autos: the car market, None to leave it out. workers: processes.
     """
 
-    plan: Plan = field(default_factory=Plan)
-    base: World = field(default_factory=World)
+    plan: PlayPlan = field(default_factory=PlayPlan)
+    base: RetailWorld = field(default_factory=RetailWorld)
     only: tuple[str, ...] = ()
     autos: autos_.Autos | None = field(default_factory=autos_.Autos)
     workers: int = 2
@@ -78,23 +78,23 @@ class Settings:
         return {name: known[name] for name in names}
 
 
-def quick(seed: int = 0, learner: str = "q_learning") -> Settings:
+def quick(seed: int = 0, learner: str = "q_learning") -> WarStudySettings:
     """Six conditions in about a minute: too few sessions to find much, enough to see it work."""
-    return Settings(
-        Plan(sessions=12, ticks=2000, seed=seed),
-        World(learner=learner),
+    return WarStudySettings(
+        PlayPlan(sessions=12, ticks=2000, seed=seed),
+        RetailWorld(learner=learner),
         QUICK,
         autos_.Autos(sessions=8, periods=30_000, seed=seed),
     )
 
 
 @dataclass(frozen=True)
-class Study:
+class WarStudy:
     """All that was found."""
 
-    settings: Settings
-    lived: Mapping[str, Lived]
-    outcomes: Mapping[str, Outcome]
+    settings: WarStudySettings
+    lived: Mapping[str, PlayedWorld]
+    outcomes: Mapping[str, WorldOutcome]
     effects: Sequence[Effect]
     controls: Sequence[Control]
     forces: Mapping[str, Mapping[str, Force]]
@@ -103,8 +103,10 @@ class Study:
 
 
 def study(
-    s: Settings, folder: Path | None = None, report_progress: ReportProgress = lambda text: None
-) -> Study:
+    s: WarStudySettings,
+    folder: Path | None = None,
+    report_progress: ReportProgress = lambda text: None,
+) -> WarStudy:
     """Play what is not in the folder yet, and measure everything.
 
     Raises RunError where another process plays into the folder.
@@ -142,7 +144,7 @@ def study(
         if "alone" in one
     }
     cars = {} if s.autos is None else autos_.conditions(s.autos)
-    return Study(
+    return WarStudy(
         s,
         lived,
         outcomes,
@@ -155,8 +157,8 @@ def study(
 
 
 def played(
-    s: Settings, folder: Path | None, report_progress: ReportProgress
-) -> Iterator[tuple[str, Lived]]:
+    s: WarStudySettings, folder: Path | None, report_progress: ReportProgress
+) -> Iterator[tuple[str, PlayedWorld]]:
     """Every condition, as it is finished; one process plays one condition at a time."""
     chosen, began = s.chosen, time.monotonic()
     if s.workers == 1:
@@ -184,7 +186,7 @@ def played(
 # --- told -----------------------------------------------------------------------------------------
 
 
-def results(found: Study) -> list[dict[str, Any]]:
+def results(found: WarStudy) -> list[dict[str, Any]]:
     """A record a quantity, in the form of all experiments; nothing here was published before."""
     rows: list[dict[str, Any]] = []
 
@@ -227,7 +229,7 @@ def results(found: Study) -> list[dict[str, Any]]:
     return rows
 
 
-def as_json(found: Study) -> str:
+def as_json(found: WarStudy) -> str:
     """Everything, as JSON."""
     s = found.settings
     record = {
@@ -268,7 +270,7 @@ def _finite(value: Any) -> Any:
     return _plain(value) if isinstance(value, float) else value
 
 
-def table(found: Study) -> str:
+def table(found: WarStudy) -> str:
     """The conditions beside the base, as text."""
     names = ("wars", "wars_learning", "together", "rpdi", "profit_gain")
     effects = {(e.condition, e.quantity): e for e in found.effects}
@@ -303,7 +305,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--sessions", type=int, help="of each condition")
     parser.add_argument("--ticks", type=int, help="of each session")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--learner", default=World.learner, help="kind of the sellers' policy")
+    parser.add_argument(
+        "--learner", default=RetailWorld.learner, help="kind of the sellers' policy"
+    )
     parser.add_argument("--only", default="", help="names of conditions, with commas between")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     given = parser.parse_args(arguments)
@@ -322,14 +326,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def settings_of(given: argparse.Namespace) -> Settings:
+def settings_of(given: argparse.Namespace) -> WarStudySettings:
     """Settings from the command line's arguments."""
-    s = quick() if given.quick else Settings()
+    s = quick() if given.quick else WarStudySettings()
     changes = {k: v for k in ("sessions", "ticks") if (v := getattr(given, k)) is not None}
     only = tuple(one for one in given.only.split(",") if one)
-    return Settings(
+    return WarStudySettings(
         replace(s.plan, seed=given.seed, **changes),
-        World(learner=given.learner),
+        RetailWorld(learner=given.learner),
         only or s.only,
         None if s.autos is None else replace(s.autos, seed=given.seed),
         given.workers,

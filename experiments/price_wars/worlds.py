@@ -35,7 +35,7 @@ PLAYS = ("learn", "random", "hold")
 
 
 @dataclass(frozen=True)
-class World:
+class RetailWorld:
     """A retail market, and how its sellers learn. Defaults are the study's base.
 
     firms: competitors of the platform. crowd: browsing sessions a tick; scrapers: share of them
@@ -94,7 +94,7 @@ class World:
         """The market, `ticks` long."""
         crowd = self.crowd
         if self.hold_buyers:
-            crowd *= (1.0 - World.scrapers) / (1.0 - self.scrapers)
+            crowd *= (1.0 - RetailWorld.scrapers) / (1.0 - self.scrapers)
         place = retail(
             firms=self.firms,
             products=self.products,
@@ -257,12 +257,12 @@ class Condition(NamedTuple):
 
     factor: str
     label: str
-    world: World
+    world: RetailWorld
     impulse: bool = False
     against: str = "base"
 
 
-def conditions(base: World) -> Mapping[str, Condition]:
+def conditions(base: RetailWorld) -> Mapping[str, Condition]:
     """Every condition by name; most are compared with "base"."""
 
     def other(
@@ -343,7 +343,7 @@ __all__ = [
     "REFERENCE",
     "Array",
     "Condition",
-    "World",
+    "RetailWorld",
     "Yardstick",
     "buyers",
     "conditions",

@@ -15,10 +15,10 @@ import numpy as np
 
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.actors.shard import Shard, ShardPlan
-from mos_agents.actors.summaries import Progress, Summary
+from mos_agents.actors.summaries import Progress, TickSummary
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.hashing import combined
-from mos_agents.runs.tables import Row, combined_aggregate, combined_row
+from mos_agents.runs.tables import TickRecord, combined_aggregate, combined_row
 
 CHUNK_SECONDS = 0.3
 """How long a shard works between two words to the driver."""
@@ -65,7 +65,7 @@ class Tick(NamedTuple):
     """One tick of the whole batch, put together from its shards."""
 
     tick: int
-    row: Row | None
+    row: TickRecord | None
     means: Array
 
 
@@ -109,7 +109,7 @@ class Driver:
         self._plans = [self.plan.part(s, self.count, self.markets) for s in range(self.count)]
         self._handles: list[Any] = [None] * self.count
         self._progress: list[Progress | None] = [None] * self.count
-        self._waiting: list[dict[int, Summary]] = [{} for _ in range(self.count)]
+        self._waiting: list[dict[int, TickSummary]] = [{} for _ in range(self.count)]
         self._lives = [0] * self.count
         self._reached = [0] * self.count
         self._chunk = [1] * self.count
@@ -250,7 +250,7 @@ class Driver:
                     reference = self.shards.ask(self._handles[s], verb)
 
 
-def put_together(tick: int, parts: Sequence[Summary], sizes: Sequence[int]) -> Tick:
+def put_together(tick: int, parts: Sequence[TickSummary], sizes: Sequence[int]) -> Tick:
     """A tick of the whole batch from those of its shards, which have `sizes` markets."""
     rows = [part.row for part in parts if part.row is not None]
     rewards = [part.rewards for part in parts if part.rewards is not None]

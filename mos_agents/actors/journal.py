@@ -28,7 +28,7 @@ import numpy as np
 
 from mos_agents.market.types import Array
 from mos_agents.runs.files import (
-    Hold,
+    FolderLock,
     RunError,
     read_inside,
     sync_folder,
@@ -68,7 +68,7 @@ class Journal:
         self._chain = b""
         self._end = 0
         self._synced = time.monotonic()
-        self._hold: Hold | None = None
+        self._hold: FolderLock | None = None
 
     def hold(self, seconds: float = HOLD_SECONDS) -> None:
         """Let nobody else write to the folder until `close`, or the end of this process.
@@ -79,7 +79,7 @@ class Journal:
         until = time.monotonic() + seconds
         while self._hold is None:
             try:
-                self._hold = Hold(self.folder, "another clearing house writes this journal")
+                self._hold = FolderLock(self.folder, "another clearing house writes this journal")
             except RunError:
                 if time.monotonic() > until:
                     raise

@@ -15,7 +15,7 @@ from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import combined
 
 
-class Replay:
+class JournalReplay:
     """A run's journal, cleared again. Nobody decides anything: no policy is asked for.
 
     first: the tick from which all shards' journals go on, 0 where they hold the whole run.

@@ -30,7 +30,7 @@ from mos_agents.actors.memories import flatten, restored
 from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply
 from mos_agents.actors.participant import Snapshot, checked_memories
 from mos_agents.actors.runtime import Answer, Runtime
-from mos_agents.actors.summaries import Progress, Summaries, Summary
+from mos_agents.actors.summaries import Progress, Summaries, TickSummary
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market
@@ -221,11 +221,11 @@ class Shard:
             self._written.append(self._summary(before, step))
         self._unwritten.clear()
 
-    def _summary(self, before: State, step: Step) -> Summary:
+    def _summary(self, before: State, step: Step) -> TickSummary:
         recorded = self.plan.recorded and before.tick % self.plan.every == 0
         kept = row(self.market, before, step, self.plan.recorded) if recorded else None
         rewards = step.reward if self.plan.rewards else None
-        return Summary(kept, aggregate(self.market, step), rewards)
+        return TickSummary(kept, aggregate(self.market, step), rewards)
 
     def _replies(self, calls: Sequence[Call]) -> dict[str, Reply | str]:
         """By name, the reply to each call or why there is none; the dead are started anew."""
@@ -475,7 +475,7 @@ class Shard:
             self._return_to(*found)
         return self.clearing_house.tick
 
-    def replay(self) -> Iterator[Summary]:
+    def replay(self) -> Iterator[TickSummary]:
         """What the journal's ticks come to from there on, cleared again without asking anybody.
 
         Raises RunError where the journal is damaged.

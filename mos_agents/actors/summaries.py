@@ -8,18 +8,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.market.types import Array, IntArray
-from mos_agents.runs.tables import Row
+from mos_agents.runs.tables import TickRecord
 
 
-class Summary(NamedTuple):
+class TickSummary(NamedTuple):
     """What is recorded of a tick: rows of the recorded markets, and means over all of the shard."""
 
-    row: Row | None
+    row: TickRecord | None
     means: Array  # [values, N]
     rewards: Array | None  # [B, N], for quantiles over several shards
 
 
-class Summaries(list[Summary]):
+class Summaries(list[TickSummary]):
     """Summaries of consecutive ticks. They travel as a handful of arrays, not as several a tick:
     wrapping up a small array takes longer than clearing a small market."""
 
@@ -51,9 +51,9 @@ def _unpacked(
     means: Any,
     rewards: Any,
 ) -> Summaries:
-    rows = iter(map(Row, ticks, listings, participants, moved, refused))
+    rows = iter(map(TickRecord, ticks, listings, participants, moved, refused))
     return Summaries(
-        Summary(next(rows) if kept else None, means[i], rewards[i] if len(rewards) else None)
+        TickSummary(next(rows) if kept else None, means[i], rewards[i] if len(rewards) else None)
         for i, kept in enumerate(recorded)
     )
 

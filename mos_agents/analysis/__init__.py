@@ -23,19 +23,19 @@ from mos_agents.analysis.cycles import (
 )
 from mos_agents.analysis.impulse import (
     Deviation,
-    Return,
+    ReturnTime,
     profitability,
     punishment,
     response,
     rivals_reaction,
 )
 from mos_agents.analysis.ope import OverlapError, doubly_robust, fit_values, ips, snips
-from mos_agents.analysis.price_wars import Definition, PriceWars, episodes, price_gap
+from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes, price_gap
 from mos_agents.analysis.screens import (
     CollusivePricing,
     EdgeworthCycle,
     PriceWar,
-    Sessions,
+    SessionPaths,
     coordination,
     false_alarm_rate,
 )
@@ -54,7 +54,7 @@ from mos_agents.analysis.war_tables import WarTable, war_table
 __all__ = [
     "Benchmarks",
     "CollusivePricing",
-    "Definition",
+    "WarDefinition",
     "Deviation",
     "EdgeworthCycle",
     "EdgeworthTest",
@@ -64,9 +64,9 @@ __all__ = [
     "OverlapError",
     "PriceWar",
     "PriceWars",
-    "Return",
+    "ReturnTime",
     "SawTooth",
-    "Sessions",
+    "SessionPaths",
     "WarTable",
     "bootstrap_interval",
     "clopper_pearson",

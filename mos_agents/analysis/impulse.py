@@ -95,7 +95,7 @@ class Deviation:
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Response:
+class ImpulseResponse:
     """Relative price changes [T, S]: (deviated - undeviated) / pre-shock level; row shock is tau 1.
 
     A cut of 10% is -.1. The pre-shock level is each firm's mean price before the shock; rivals
@@ -114,14 +114,16 @@ class Response:
         return self.deviator[row], self.rivals[row]
 
 
-def response(deviation: Deviation) -> Response:
+def response(deviation: Deviation) -> ImpulseResponse:
     """The impulse response of prices, session by session.
 
     Differences are from the undeviated path of the same tick and not from the level, so that a
     cycle, or the customers' chance, is not taken for a response; from a rest point it is the same.
     """
     change = (deviation.prices - deviation.undeviated_prices) / _level(deviation)
-    return Response(deviation.of_deviator(change), deviation.of_rivals(change), deviation.shock)
+    return ImpulseResponse(
+        deviation.of_deviator(change), deviation.of_rivals(change), deviation.shock
+    )
 
 
 def rivals_reaction(deviation: Deviation, tau: int = 2) -> Array:
@@ -136,7 +138,7 @@ def rivals_reaction(deviation: Deviation, tau: int = 2) -> Array:
 
 
 @dataclass(frozen=True)
-class Return:
+class ReturnTime:
     """When prices count as back.
 
     tolerance: largest distance of any firm's price, relative to its pre-shock level. Keep it below
@@ -176,14 +178,14 @@ class Punishment(Framed):
     returned: IntArray
 
 
-def punishment(deviation: Deviation, back: Return | None = None) -> Punishment:
+def punishment(deviation: Deviation, back: ReturnTime | None = None) -> Punishment:
     """The periods that prices take to come back, session by session.
 
     With one forced tick at tau = 1 and prices back from tau = 8 on, length is 6: away at 2 to 7.
     Take the mean over sessions with `returned`, and tell the share of the others, or use
     `statistics.survival`. InputError for a deviation for good unless back.who is "rivals".
     """
-    back = back or Return()
+    back = back or ReturnTime()
     if deviation.forced is None and back.who == "all":
         raise InputError(
             "who='all': a firm that is forced for good never comes back; ask for who='rivals'"

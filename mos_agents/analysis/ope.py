@@ -36,7 +36,7 @@ class OverlapError(InputError):
 
 
 @dataclass(frozen=True)
-class Estimate(Framed):
+class PolicyValueEstimate(Framed):
     """The target's expected (discounted) reward per episode, with what it rests on.
 
     effective: effective sample size (sum w)^2 / sum w^2 of the episodes' weights (Kish 1965).
@@ -63,7 +63,7 @@ class Estimate(Framed):
 
 
 @dataclass(frozen=True)
-class Settings:
+class EstimatorSettings:
     """How an estimate is made and when it is refused.
 
     discount: of the reward, per tick.
@@ -79,7 +79,7 @@ class Settings:
     seed: int = 0
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Settings:
+    def of(cls, settings: Mapping[str, Any]) -> EstimatorSettings:
         """Settings by name; InputError for a name that is none."""
         known = [one.name for one in fields(cls)]
         for name in settings:
@@ -103,25 +103,29 @@ class Settings:
             raise InputError(f"minimum_ess={self.minimum_ess!r} must be >= 0; 0 refuses nothing")
 
 
-def ips(reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings: Any) -> Estimate:
+def ips(
+    reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings: Any
+) -> PolicyValueEstimate:
     """Inverse propensity scoring, decision by decision (Precup, Sutton and Singh 2000).
 
     The mean over episodes of sum_t discount^t w_t r_t, w_t being the product of target over
     behaviour propensities up to t. Unbiased; its spread grows with that of the weights.
-    settings: fields of `Settings`.
+    settings: fields of `EstimatorSettings`.
     """
-    rule = Settings.of(settings)
+    rule = EstimatorSettings.of(settings)
     rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
     scores = (_discounts(rewards, rule) * weights * rewards).sum(axis=1)
     return _of_means("IPS", scores, sizes, rule)
 
 
-def snips(reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings: Any) -> Estimate:
+def snips(
+    reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings: Any
+) -> PolicyValueEstimate:
     """Self-normalised: each tick's weights are divided by their sum (Swaminathan, Joachims 2015).
 
     Slightly biased in small samples, steadier than `ips`, and unmoved by a constant in the reward.
     """
-    rule = Settings.of(settings)
+    rule = EstimatorSettings.of(settings)
     rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
     mean = weights.mean(axis=0)
     if (mean == 0.0).any():
@@ -151,7 +155,7 @@ def doubly_robust(
     q: ArrayLike,
     v: ArrayLike,
     **settings: Any,
-) -> Estimate:
+) -> PolicyValueEstimate:
     """A model of values, corrected by weighted surprises (Jiang and Li 2016, equation 10).
 
     V = v(o_0) + sum_t discount^t w_t (r_t + discount v(o_{t+1}) - q(o_t, a_t)): right on average
@@ -161,7 +165,7 @@ def doubly_robust(
     q: [E, T] the model's reward from t on, given what was seen and done.
     v: [E, T] its average over the target's actions, given what was seen (`fit_values` gives both).
     """
-    rule = Settings.of(settings)
+    rule = EstimatorSettings.of(settings)
     rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
     action_values, state_values = _like(rewards, q, "q"), _like(rewards, v, "v")
     following = np.zeros_like(state_values)
@@ -240,11 +244,11 @@ def _ridge(features: Array, outcome: Array, ridge: float) -> Array:
 # --- weights, and whether to believe them ---------------------------------------------------------
 
 
-Sizes = tuple[int, float, float, float]  # of `Estimate`: episodes to mean_weight
+Sizes = tuple[int, float, float, float]  # of `PolicyValueEstimate`: episodes to mean_weight
 
 
 def _weighed(
-    reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, rule: Settings
+    reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, rule: EstimatorSettings
 ) -> tuple[Array, Array, Sizes]:
     """Rewards and cumulative weights [E, T], and what the estimate rests on."""
     rewards = _table(reward, "reward")
@@ -305,7 +309,9 @@ def _check_overlap(sizes: Sizes, largest: float, ratios: Array, minimum: float) 
         )
 
 
-def _of_means(method: str, scores: Array, sizes: Sizes, rule: Settings) -> Estimate:
+def _of_means(
+    method: str, scores: Array, sizes: Sizes, rule: EstimatorSettings
+) -> PolicyValueEstimate:
     """The mean of the episodes' scores [E], with its interval."""
     value = float(scores.mean())
     if rule.interval == "normal":
@@ -316,14 +322,14 @@ def _of_means(method: str, scores: Array, sizes: Sizes, rule: Settings) -> Estim
 
 
 def _estimate(
-    method: str, value: float, spread: Interval, sizes: Sizes, rule: Settings
-) -> Estimate:
-    return Estimate(
+    method: str, value: float, spread: Interval, sizes: Sizes, rule: EstimatorSettings
+) -> PolicyValueEstimate:
+    return PolicyValueEstimate(
         method, value, spread.standard_error, spread.low, spread.high, rule.confidence, *sizes
     )
 
 
-def _discounts(rewards: Array, rule: Settings) -> Array:
+def _discounts(rewards: Array, rule: EstimatorSettings) -> Array:
     return rule.discount ** np.arange(rewards.shape[1], dtype=np.float64)
 
 

@@ -35,7 +35,7 @@ BLOCK = 1 << 22  # numbers copied session by session at once
 
 
 @dataclass(frozen=True)
-class Definition:
+class WarDefinition:
     """What counts as a price war. Money thresholds are shares of p_M - p_N, averaged over firms.
 
     An episode starts at the first tick t at which (a) at least `firms` firms have cut within the
@@ -80,7 +80,7 @@ class Definition:
             whole(self.longest, "longest", self.recovery)
 
 
-class Episode(NamedTuple):
+class WarEpisode(NamedTuple):
     """One price war. Ticks count from 0.
 
     onset: the tick at which the definition is first met. end: the first tick back, None if the
@@ -112,7 +112,7 @@ class PriceWars(Framed):
 
     end is -1 where the record ended first. first_cutters: [E, N] bool. at_risk: [S] ticks at which
     a war could have begun (enough ticks before them, no war under way). ticks, sessions: T, S.
-    Iterating gives `Episode`s.
+    Iterating gives `WarEpisode`s.
     """
 
     row_name: ClassVar[str] = "episode"
@@ -153,7 +153,9 @@ class PriceWars(Framed):
         """
         import polars as pl
 
-        columns = {name: getattr(self, name) for name in Episode._fields if name != "first_cutters"}
+        columns = {
+            name: getattr(self, name) for name in WarEpisode._fields if name != "first_cutters"
+        }
         firms = range(self.first_cutters.shape[1])
         cut = {f"first_cutter_{i}": self.first_cutters[:, i] for i in firms}
         return pl.DataFrame({"episode": np.arange(len(self)), **columns, **cut})
@@ -161,9 +163,9 @@ class PriceWars(Framed):
     def __len__(self) -> int:
         return self.session.size
 
-    def __iter__(self) -> Iterator[Episode]:
+    def __iter__(self) -> Iterator[WarEpisode]:
         for e in range(len(self)):
-            yield Episode(
+            yield WarEpisode(
                 int(self.session[e]),
                 int(self.onset[e]),
                 None if self.end[e] < 0 else int(self.end[e]),
@@ -186,7 +188,7 @@ class PriceWars(Framed):
 
 
 def episodes(
-    prices: ArrayLike, p_n: ArrayLike, p_m: ArrayLike, definition: Definition | None = None
+    prices: ArrayLike, p_n: ArrayLike, p_m: ArrayLike, definition: WarDefinition | None = None
 ) -> PriceWars:
     """The price wars in the paths [T, S, N], by the definition.
 
@@ -195,7 +197,7 @@ def episodes(
     seen. Where costs move the benchmarks, hand in prices less the tick's p_N: else a fall in costs
     that all firms pass on is told as a war.
     """
-    definition = definition or Definition()
+    definition = definition or WarDefinition()
     price = paths(prices, "prices")
     ticks, sessions, firms = price.shape
     if definition.firms > firms:

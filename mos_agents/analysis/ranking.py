@@ -126,7 +126,7 @@ def _sharpe(column: Array) -> Any:
 
 
 @dataclass(frozen=True)
-class Pair:
+class SignificantPair:
     """Two participants who differ by more than chance: the margin of `better` to `worse`."""
 
     better: int
@@ -134,7 +134,7 @@ class Pair:
     margin: Interval
 
 
-def pairs_by_deviation(values: ArrayLike, confidence: float = 0.95) -> tuple[Pair, ...]:
+def pairs_by_deviation(values: ArrayLike, confidence: float = 0.95) -> tuple[SignificantPair, ...]:
     """Pairs whose standard deviations over replicates differ, from values [R, N] paired by row.
 
     Margins are ratios, the calmer's over the other's. All pairs are compared at once: with P of
@@ -144,7 +144,7 @@ def pairs_by_deviation(values: ArrayLike, confidence: float = 0.95) -> tuple[Pai
     return _pairs(_table(values), deviation_ratio, _calm, confidence)
 
 
-def pairs_by_worth(values: ArrayLike, confidence: float = 0.95) -> tuple[Pair, ...]:
+def pairs_by_worth(values: ArrayLike, confidence: float = 0.95) -> tuple[SignificantPair, ...]:
     """Pairs whose means over standard deviations differ; else as `pairs_by_deviation`."""
     return _pairs(_table(values), worth_difference, _money, confidence)
 
@@ -165,7 +165,7 @@ def _pairs(
     margin: Callable[[Array, Array, float], Interval],
     lead: Callable[[float], float],
     confidence: float,
-) -> tuple[Pair, ...]:
+) -> tuple[SignificantPair, ...]:
     check_confidence(confidence)
     width = table.shape[1]
     if len(table) < FEWEST_FOR_RISK or width < 2:
@@ -178,7 +178,7 @@ def _pairs(
             better, worse = (i, j) if lead(one.estimate) > 0.0 else (j, i)
             one = one if better == i else margin(table[:, j], table[:, i], level)
             if min(lead(one.low), lead(one.high)) > 0.0:
-                found.append(Pair(better, worse, one))
+                found.append(SignificantPair(better, worse, one))
     return tuple(found)
 
 

@@ -24,7 +24,7 @@ from mos_agents.analysis.controls import shifted, strangers
 from mos_agents.analysis.cycles import SawTooth, edgeworth
 from mos_agents.analysis.impulse import Deviation, profitability, rivals_reaction
 from mos_agents.analysis.paths import like, number, paths, whole
-from mos_agents.analysis.price_wars import Definition, episodes
+from mos_agents.analysis.price_wars import WarDefinition, episodes
 from mos_agents.analysis.statistics import check_confidence, clopper_pearson, normal_interval
 from mos_agents.analysis.war_tables import severity, within
 from mos_agents.market.frames import Framed
@@ -34,7 +34,7 @@ from mos_agents.market.types import Array, InputError, IntArray
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Sessions:
+class SessionPaths:
     """What a screen sees of S sessions: paths [T, S, N], benchmarks, perhaps a deviation.
 
     profits and deviation are needed by `CollusivePricing` alone.
@@ -57,7 +57,7 @@ class Sessions:
             )
 
 
-Screen = Callable[[Sessions], IntArray]
+Screen = Callable[[SessionPaths], IntArray]
 """Sessions to [S] bool."""
 
 
@@ -85,7 +85,9 @@ class FalseAlarms(Framed):
         )
 
 
-def false_alarm_rate(screen: Screen, controls: Sessions, confidence: float = 0.95) -> FalseAlarms:
+def false_alarm_rate(
+    screen: Screen, controls: SessionPaths, confidence: float = 0.95
+) -> FalseAlarms:
     """Put the screen to sessions of which every alarm is a false one."""
     flags = np.asarray(screen(controls))
     sessions = controls.prices.shape[1]
@@ -131,7 +133,7 @@ class CollusivePricing:
         whole(self.batches, "batches", 2)
         number(self.reaction, "reaction", 0.0)
 
-    def __call__(self, sessions: Sessions) -> IntArray:
+    def __call__(self, sessions: SessionPaths) -> IntArray:
         if sessions.profits is None or sessions.deviation is None:
             raise InputError(
                 "profits and deviation must be given: high prices alone are no collusion"
@@ -164,7 +166,7 @@ def coordination(
     prices: ArrayLike,
     p_n: ArrayLike,
     p_m: ArrayLike,
-    definition: Definition | None = None,
+    definition: WarDefinition | None = None,
     copies: int = 199,
     seed: int = 0,
     enough: int | None = None,
@@ -233,7 +235,7 @@ class PriceWar:
     found in 200 ticks and nearly all in 1000.
     """
 
-    definition: Definition = field(default_factory=Definition)
+    definition: WarDefinition = field(default_factory=WarDefinition)
     level: float = 0.02
     copies: int = 199
     seed: int = 0
@@ -249,7 +251,7 @@ class PriceWar:
                 f"{int(np.ceil(1.0 / self.level)) - 1} or more"
             )
 
-    def __call__(self, sessions: Sessions) -> IntArray:
+    def __call__(self, sessions: SessionPaths) -> IntArray:
         known, price = sessions.benchmarks, sessions.prices
         wars = episodes(price, known.price_nash, known.price_joint, self.definition)
         flags = within(wars, self.begin, price.shape[0] if self.end is None else self.end)
@@ -282,5 +284,5 @@ class EdgeworthCycle:
 
     definition: SawTooth = field(default_factory=SawTooth)
 
-    def __call__(self, sessions: Sessions) -> IntArray:
+    def __call__(self, sessions: SessionPaths) -> IntArray:
         return edgeworth(sessions.prices.mean(axis=2), self.definition).found

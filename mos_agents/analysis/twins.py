@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mos_agents.analysis.price_wars import SLACK, Definition, Episode
+from mos_agents.analysis.price_wars import SLACK, WarDefinition, WarEpisode
 from mos_agents.market.types import Array
 
 
@@ -20,12 +20,14 @@ def shortest_period(path: Array, repeats: int, least: int) -> tuple[int, int]:
     return 0, ticks
 
 
-def price_wars(prices: Array, gap: float, rule: Definition, session: int = 0) -> list[Episode]:
+def price_wars(
+    prices: Array, gap: float, rule: WarDefinition, session: int = 0
+) -> list[WarEpisode]:
     """The price wars of one session [T, N] whose p_M - p_N averages `gap`."""
     mean = prices.mean(axis=1)
     cuts = np.zeros(prices.shape, dtype=bool)
     cuts[1:] = prices[1:] < prices[:-1] * (1.0 - rule.min_cut)
-    found: list[Episode] = []
+    found: list[WarEpisode] = []
     since, need, t = 0, rule.level, 1
     while t < len(mean):
         before = mean[since : max(t - rule.window + 1, 0)][-rule.level :]
@@ -40,7 +42,7 @@ def price_wars(prices: Array, gap: float, rule: Definition, session: int = 0) ->
         cut = t - len(lately) + 1 + int(lately.any(axis=1).argmax())
         fall = (level - mean[t:last]) / gap
         found.append(
-            Episode(
+            WarEpisode(
                 session,
                 t,
                 None if end is None else last,
@@ -61,7 +63,7 @@ def price_wars(prices: Array, gap: float, rule: Definition, session: int = 0) ->
     return found
 
 
-def _end(fall: Array, gap: float, rule: Definition) -> tuple[int | None, bool]:
+def _end(fall: Array, gap: float, rule: WarDefinition) -> tuple[int | None, bool]:
     """When a war is over, in ticks after the one that follows its onset, and whether it is back."""
     reach = (rule.band + SLACK) * gap
     near = fall >= -reach if rule.above else np.abs(fall) <= reach

@@ -311,7 +311,7 @@ def replicate(
             raise InputError("which experiment? mos replicate --list tells them")
         replicating.listed()
         return
-    order = replicating.Order(
+    order = replicating.ReplicationRequest(
         name,
         sessions,
         tuple(changes or ()),

@@ -1,6 +1,6 @@
 """Repeated games in a compiled loop: a market as a finite game, and learners who play it."""
 
-from mos_agents.games.deviations import Paths, deviate
+from mos_agents.games.deviations import DeviationPaths, deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.stage_game import StageGame
@@ -10,7 +10,7 @@ __all__ = [
     "Cycles",
     "GreedyGame",
     "Judgement",
-    "Paths",
+    "DeviationPaths",
     "Played",
     "RepeatedGame",
     "StageGame",

@@ -19,7 +19,7 @@ from mos_agents.market.types import Array, InputError, IntArray
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Paths:
+class DeviationPaths:
     """Paired paths of D deviations: [T, D, n] prices and profits, with the deviation and without.
 
     shock: row of the first forced tick. session: [D] positions in the sessions played. weight: [D]
@@ -45,7 +45,7 @@ def deviate(
     forced: int | None = 1,
     lead: int = 20,
     ticks: int = 200,
-) -> Paths:
+) -> DeviationPaths:
     """Paths with `lead` ticks before the shock and `ticks` from it on.
 
     to: "best_reply" asks the best reply of the stage game to what the others ask at the shock;
@@ -75,7 +75,7 @@ def deviate(
     deviated = greedy.paths(cycles, lead + ticks, pressed, points)
     session = np.searchsorted(cycles.start, points, side="right") - 1
     alone = alone[points]
-    return Paths(
+    return DeviationPaths(
         stage.prices[deviated.T],
         stage.prices[alone.T],
         stage.payoffs[deviated.T],

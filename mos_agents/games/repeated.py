@@ -71,7 +71,7 @@ class RepeatedGame:
         """Situations that a player tells apart."""
         return int(self.stage.state_counts[player]) ** self.learners[player].periods
 
-    def start(self, seed: int, session: int) -> Session:
+    def start(self, seed: int, session: int) -> SessionState:
         """A session before its first period."""
         stage, n = self.stage, self.n
         rows = np.array([self.states(i) for i in range(n)], np.int64)
@@ -85,7 +85,7 @@ class RepeatedGame:
                 drawn = draws.uniforms("first table", part.size)
                 part[:] += learner.initial_spread * drawn.reshape(part.shape)
         whole, money = np.zeros(n, np.int64), np.zeros(n)
-        return Session(
+        return SessionState(
             q,
             greedy_levels(q),
             stage.first_levels.copy(),
@@ -101,7 +101,7 @@ class RepeatedGame:
 
     def advance(
         self,
-        state: Session,
+        state: SessionState,
         seed: int,
         session: int,
         periods: int,
@@ -162,7 +162,7 @@ class RepeatedGame:
 
 
 @short_repr
-class Session(NamedTuple):
+class SessionState(NamedTuple):
     """Where a session stands. Rows of `q` and `best` are the players' states, one after another."""
 
     q: Array  # [R, m] tables; -infinity where a player has fewer levels than others
@@ -178,4 +178,4 @@ class Session(NamedTuple):
     clock: IntArray  # [1]
 
 
-__all__ = ["RepeatedGame", "Session", "WINDOW"]
+__all__ = ["RepeatedGame", "SessionState", "WINDOW"]

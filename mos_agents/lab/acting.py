@@ -95,7 +95,9 @@ def open_recording(
 ) -> runs.Recording:
     """The folder of a new run of actors."""
     market, read = scenario.made()
-    plan = runs.Plan.of(market.layout, scenario.ticks, scenario.markets, record_markets, every)
+    plan = runs.RecordingPlan.of(
+        market.layout, scenario.ticks, scenario.markets, record_markets, every
+    )
     print_line(
         f"{scenario.name}: {scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}, "
         f"{plural(market.layout.N, 'participant')} as actors, "
@@ -120,7 +122,7 @@ def open_recording(
 
 def check_fits(scenario: Scenario, acting: Acting) -> None:
     """InputError if the scenario cannot be sharded and hosted so; before anything is started."""
-    plan = runs.Plan.of(scenario.market().layout, scenario.ticks, scenario.markets)
+    plan = runs.RecordingPlan.of(scenario.market().layout, scenario.ticks, scenario.markets)
     Driver(
         LocalShards(),
         shard_plan(acting, scenario, Path(), plan),
@@ -131,7 +133,7 @@ def check_fits(scenario: Scenario, acting: Acting) -> None:
 
 
 def shard_plan(
-    acting: Acting, scenario: Scenario, folder: Path, plan: runs.Plan, run: str = ""
+    acting: Acting, scenario: Scenario, folder: Path, plan: runs.RecordingPlan, run: str = ""
 ) -> ShardPlan:
     """What every shard of the run begins from. run: what it was called when it began."""
     return ShardPlan(

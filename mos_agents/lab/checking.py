@@ -95,7 +95,7 @@ def _scenario(scenario: Scenario) -> list[str]:
     market, read = scenario.made()
     scenario.policies()
     layout = market.layout
-    plan = runs.Plan.of(layout, scenario.ticks, scenario.markets)
+    plan = runs.RecordingPlan.of(layout, scenario.ticks, scenario.markets)
     return [
         f"{scenario.name} is fine: {plural(layout.N, 'participant')}, "
         f"{plural(layout.K, 'instrument')}, {plural(layout.L, 'listing')}, "

@@ -12,7 +12,7 @@ from mos_agents import __version__
 from mos_agents.analysis.collusion import profit_gain
 from mos_agents.analysis.controls import repaired
 from mos_agents.analysis.interval_text import interval_text, share_text
-from mos_agents.analysis.price_wars import Definition, PriceWars, episodes
+from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes
 from mos_agents.analysis.screens import coordination
 from mos_agents.analysis.statistics import (
     Interval,
@@ -21,7 +21,7 @@ from mos_agents.analysis.statistics import (
     share_interval,
 )
 from mos_agents.games.repeated import RepeatedGame
-from mos_agents.lab.demo_sessions import AFTER, LEAD, Group, first_tried
+from mos_agents.lab.demo_sessions import AFTER, LEAD, DemoGroup, first_tried
 from mos_agents.market.equilibrium import PriceBenchmarks
 from mos_agents.market.types import Array
 from mos_agents.report.learning import Learning
@@ -33,7 +33,7 @@ CHANCE = 0.05
 """Share of sessions that would be said to fall together if nobody answered anybody."""
 CLOSE = 120
 """Periods of the close-up."""
-WARS = Definition(level=5)
+WARS = WarDefinition(level=5)
 """Price wars as everywhere, but for the pre-shock mean: tries come every ten periods here, so that
 five before the cuts are what they fell from."""
 
@@ -77,7 +77,7 @@ class Figure:
         return interval_text(one, self.sessions, "session", form, at_least=self.cut_off)
 
 
-def shown_session(one: Group, rate: Array) -> int:
+def shown_session(one: DemoGroup, rate: Array) -> int:
     """Of the sessions that had price wars and came to rest at one price, that nearest the median
     profit gain; of all, where there is none."""
     likely = np.flatnonzero((rate > 0.0) & (one.cycles.length == 1))
@@ -86,7 +86,7 @@ def shown_session(one: Group, rate: Array) -> int:
 
 
 def figures_of(
-    patient: Group, without: Group, theory: PriceBenchmarks, seed: int
+    patient: DemoGroup, without: DemoGroup, theory: PriceBenchmarks, seed: int
 ) -> tuple[dict[str, Figure], PriceWars, Array]:
     """Every figure with its interval; the learners' price wars, and how many in each session."""
     wars, rate = wars_of(patient.prices, theory)
@@ -160,7 +160,7 @@ def finite(value: float) -> float | None:
 
 
 def story(
-    patient: Group, without: Group, theory: PriceBenchmarks, seed: int, seconds: float
+    patient: DemoGroup, without: DemoGroup, theory: PriceBenchmarks, seed: int, seconds: float
 ) -> tuple[Learning, dict[str, Any]]:
     """The page's content, and the figures behind it."""
     sessions, game = len(patient.gain), patient.game
@@ -280,7 +280,7 @@ def verdict(figures: dict[str, Figure], sessions: int) -> str:
     )
 
 
-def means(one: Group) -> Array:
+def means(one: DemoGroup) -> Array:
     """[T, 2] mean changes of who deviates and of the rivals; 0 where nobody could deviate."""
     if not np.isfinite(one.rivals).any():
         return np.zeros((LEAD + AFTER, 2))

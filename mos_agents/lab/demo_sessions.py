@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents.analysis.collusion import profit_gain
-from mos_agents.analysis.impulse import Deviation, Return, profitability, punishment, response
+from mos_agents.analysis.impulse import Deviation, ReturnTime, profitability, punishment, response
 from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Threads, play_sessions
@@ -28,7 +28,7 @@ ReportProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class DemoGroup:
     """One way to learn: the sessions and what was measured of them, a value a session."""
 
     name: str
@@ -53,7 +53,7 @@ def group(
     seed: int,
     workers: int,
     on_progress: ReportProgress,
-) -> Group:
+) -> DemoGroup:
     """Play one way to learn to the end of its learning, and force a cut on what was learnt."""
     game = RepeatedGame.of(market, learners)
     played = play_sessions(
@@ -72,7 +72,7 @@ def group(
     weight = sum(one["weight"] for one in made)
     weight = np.where(weight > 0.0, weight, np.nan)
     total = {key: sum(one[key] for one in made) / weight for key in made[0] if key != "weight"}
-    return Group(
+    return DemoGroup(
         name,
         game,
         greedy,
@@ -124,7 +124,7 @@ def cut(greedy: GreedyGame, cycles: Cycles, player: int) -> dict[str, Array]:
     shown = slice(paths.shock - LEAD, paths.shock + AFTER)
     stage = greedy.game.stage
     delta = greedy.game.learners[player].tick_delta(stage.market.spec(stage.players[player]))
-    back = punishment(pair, Return(to="cycle"))
+    back = punishment(pair, ReturnTime(to="cycle"))
     values = {
         "weight": np.ones(len(paths.session)),
         "away": back.length,

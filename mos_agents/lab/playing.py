@@ -65,7 +65,9 @@ def play(
     Raises Interrupted on Ctrl-C or a request to end, with what was recorded on the disk.
     """
     market, read = scenario.made()
-    plan = runs.Plan.of(market.layout, scenario.ticks, scenario.markets, record_markets, every)
+    plan = runs.RecordingPlan.of(
+        market.layout, scenario.ticks, scenario.markets, record_markets, every
+    )
     print_line(
         f"{scenario.name}: {scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}, "
         f"{plural(market.layout.N, 'participant')}, "

@@ -29,7 +29,7 @@ HEADINGS = ("quantity", "published", "ours", "95% interval", "within", "source")
 
 
 @dataclass(frozen=True)
-class Order:
+class ReplicationRequest:
     """What is to be replicated, and how.
 
     workers: threads of this machine, None: one a core. address, insecure: of a Ray cluster to join.
@@ -67,7 +67,7 @@ def listed() -> None:
         print_line(f"{name:<{width}}  {title}")
 
 
-def replicate(order: Order) -> int:
+def replicate(order: ReplicationRequest) -> int:
     """Carry out an order and print its table; 0, or 1 where a published figure is missed.
 
     Raises InputError for what cannot be done, before anything is played; Interrupted on Ctrl-C.
@@ -88,7 +88,7 @@ def replicate(order: Order) -> int:
         print_line("compiling the games' loops: up to a minute, once")
     try:
         with asked_to_stop() as asked, hosting(order) as crew, progress() as bar:
-            clock = Clock(order, asked, bar)
+            clock = ReplicationProgress(order, asked, bar)
             workers = crew if order.folder is None else Stoppable(crew, asked, clock.stopped)
             effort = known.Effort(workers, order.folder, clock.progress)
             findings = known.played(order.name, settings, effort)
@@ -125,7 +125,7 @@ def _experiments() -> Any:
 
 
 @contextlib.contextmanager
-def hosting(order: Order) -> Iterator[Workers]:
+def hosting(order: ReplicationRequest) -> Iterator[Workers]:
     """This machine's threads, or a Ray cluster."""
     if order.backend == "local":
         yield Threads(order.workers or os.cpu_count() or 1)
@@ -141,10 +141,10 @@ def hosting(order: Order) -> Iterator[Workers]:
 
 
 @dataclass
-class Clock:
+class ReplicationProgress:
     """How many sessions are done, since when, and what to say where it ends early."""
 
-    order: Order
+    order: ReplicationRequest
     asked: list[int]
     bar: Callable[[str, int, int], None]
     began: float = field(default_factory=time.monotonic)

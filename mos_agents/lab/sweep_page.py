@@ -10,7 +10,7 @@ from typing import Any
 from mos_agents import scenarios
 from mos_agents.lab.sweep_show import fault_lines, notes
 from mos_agents.report import sweeps
-from mos_agents.report.drawing import Table
+from mos_agents.report.drawing import SummaryTable
 from mos_agents.report.page import Sheet, sheet_html
 from mos_agents.runs.reading import read_sealed
 from mos_agents.sweeps.folder import SweepFolder
@@ -47,7 +47,7 @@ def sheet(result: SweepResult, folder: Path) -> Sheet:
         [*failures[:20], *note_lines],
         sweeps.pictures([curves(result, name) for name in drawn(result)]),
         "Cells",
-        Table(
+        SummaryTable(
             tuple(head),
             tuple(map(tuple, rows)),
             f"{caption(result).capitalize()}. All measures are in table.csv.",

@@ -9,7 +9,7 @@ from typing import Any
 
 from mos_agents.lab.playing import plural, shown
 from mos_agents.report import trainings
-from mos_agents.report.drawing import Table
+from mos_agents.report.drawing import SummaryTable
 from mos_agents.report.page import Sheet, sheet_html, written
 from mos_agents.scenarios import inline
 from mos_agents.sweeps.training import unrepeated
@@ -64,13 +64,13 @@ def sheet(run: TrainingRun) -> Sheet:
             records, assignment.agents, list(dict.fromkeys(policy_of.values())), own
         ),
         "Learners",
-        Table(
+        SummaryTable(
             HEAD,
             tuple(row(records, a, policy_of[a], own.get(a)) for a in assignment.agents),
             CAPTION,
         )
         if records
-        else Table((), ()),
+        else SummaryTable((), ()),
         made(run, records, assignment),
         (run.folder / "scenario.yaml").read_text(),
         fault_lines(records, run.facts.get("faults") or ()),

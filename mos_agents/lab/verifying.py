@@ -14,7 +14,7 @@ import numpy as np
 
 from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, LocalShards
-from mos_agents.actors.replay import Replay
+from mos_agents.actors.replay import JournalReplay
 from mos_agents.lab.acting import JOURNAL, Acting, shard_plan
 from mos_agents.lab.playing import (
     check_same,
@@ -141,9 +141,11 @@ def _of_actors(run: Run) -> Verified:
     acting, scenario = _acting_of(run), _undecided(run)
     market = scenario.market()
     _check_facts(run, scenario, market)
-    plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
+    plan = runs.RecordingPlan(
+        run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0
+    )
     parts = shard_plan(acting, scenario, run.folder, plan, run.facts["name"])
-    replay = Replay(parts, market, scenario.markets, acting.shards)
+    replay = JournalReplay(parts, market, scenario.markets, acting.shards)
     if replay.first and acting.audit:
         raise RunError(
             f"{run.folder / JOURNAL}: begins with tick {replay.first:,} where tick 0 should be "
@@ -178,7 +180,7 @@ def _of_actors(run: Run) -> Verified:
     return _from_the_seed(run, acting, replay)
 
 
-def _from_the_seed(run: Run, acting: Acting, replay: Replay) -> Verified:
+def _from_the_seed(run: Run, acting: Acting, replay: JournalReplay) -> Verified:
     """A run whose journal has let go of its first ticks: played again by actors in this process."""
     before = (
         f"{run.name}: the ticks before {replay.first:,} cannot be verified; those from there on "
@@ -193,7 +195,9 @@ def _from_the_seed(run: Run, acting: Acting, replay: Replay) -> Verified:
         raise RunError(
             f"{before}: {_trouble_of_the_day(found)}, and the seed does not repeat that; {AUDIT}"
         )
-    plan = runs.Plan(run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0)
+    plan = runs.RecordingPlan(
+        run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0
+    )
     shards = shard_plan(acting, scenario, run.folder, plan, run.facts["name"])
     driver = Driver(
         LocalShards(),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mos_agents.report.data import Data
-from mos_agents.report.summary import Summary, summarise
+from mos_agents.report.summary import RunSummary, summarise
 from mos_agents.runs.reading import Run
 
 LIMIT = 2_000_000
@@ -39,4 +39,4 @@ def html(run: Run, theory: Sequence[str] = (), data: Data | None = None) -> str:
     return page(data, POINTS[-1], pictures=False, theory=theory)
 
 
-__all__ = ["Data", "Summary", "html", "summarise", "write"]
+__all__ = ["Data", "RunSummary", "html", "summarise", "write"]

@@ -13,7 +13,7 @@ from mos_agents.market.types import Array, IntArray
 from mos_agents.report import style
 from mos_agents.report.data import Data
 from mos_agents.report.series import binned, draw_series, point_note
-from mos_agents.report.summary import Table as Table
+from mos_agents.report.summary import SummaryTable as SummaryTable
 
 BAND = 5
 """Markets from which on a 5-95% band says more than nothing."""

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mos_agents.market.types import Array, InputError
 from mos_agents.report import style
-from mos_agents.report.drawing import Picture, Table, plain
+from mos_agents.report.drawing import Picture, SummaryTable, plain
 from mos_agents.report.page import document, figure, table
 from mos_agents.runs.files import write_whole
 
@@ -71,7 +71,7 @@ def html(made: Learning) -> str:
             '<section class="gallery">',
             *(figure(one) for one in pictures),
             "</section>",
-            *table(Table(made.head, made.rows, made.note), "Beside its controls"),
+            *table(SummaryTable(made.head, made.rows, made.note), "Beside its controls"),
             '<section class="provenance">',
             "<h2>How this was made</h2>",
             '<table class="facts">',

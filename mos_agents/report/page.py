@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mos_agents.report import auctions, dealers, posted, style
 from mos_agents.report.data import Data
 from mos_agents.report.drawing import Picture
-from mos_agents.report.summary import Summary, Table, summary_of
+from mos_agents.report.summary import RunSummary, SummaryTable, summary_of
 from mos_agents.runs.files import RunError, write_whole
 from mos_agents.runs.plan import ordinal
 
@@ -84,7 +84,7 @@ class Sheet(NamedTuple):
     notes: Sequence[str]
     pictures: tuple[Picture, ...]
     rows: str
-    table: Table
+    table: SummaryTable
     made: Sequence[tuple[str, str]]
     scenario: str
     faults: Sequence[str] = ()  # of policies: the first lines of all
@@ -184,7 +184,7 @@ def _nth(every: int) -> str:
     return "" if every == 1 else f"{every:,}th " if every > 3 else {2: "2nd ", 3: "3rd "}[every]
 
 
-def summary(found: Summary) -> list[str]:
+def summary(found: RunSummary) -> list[str]:
     """The headline, and below it what else there is to say."""
     texts = [" ".join(escape(one) for one in some) for some in (found.headline, found.details)]
     return [
@@ -195,7 +195,7 @@ def summary(found: Summary) -> list[str]:
     ]
 
 
-def table(table: Table, heading: str = "Participants") -> list[str]:
+def table(table: SummaryTable, heading: str = "Participants") -> list[str]:
     if not table.rows:
         return []
     head = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)

@@ -43,7 +43,7 @@ MOST_TOLD = 6
 """Participants that one sentence names, one after another."""
 
 
-class Table(NamedTuple):
+class SummaryTable(NamedTuple):
     """A row per participant."""
 
     head: tuple[str, ...]
@@ -51,7 +51,7 @@ class Table(NamedTuple):
     note: str = ""
 
 
-class Summary(NamedTuple):
+class RunSummary(NamedTuple):
     """A run in words: what matters most, further sentences, and a table of all participants.
 
     faults: a line for each participant whose policy failed; they come before all else.
@@ -60,7 +60,7 @@ class Summary(NamedTuple):
 
     headline: tuple[str, ...]
     details: tuple[str, ...]
-    table: Table
+    table: SummaryTable
     columns: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
@@ -109,7 +109,7 @@ class Summary(NamedTuple):
         return table_html(self.table.head, self.table.rows, notes, self.table.note)
 
 
-def summarise(run: Run | str | Path, root: str | Path = "runs") -> Summary:
+def summarise(run: Run | str | Path, root: str | Path = "runs") -> RunSummary:
     """What a recorded run came to, in words and a table: `print` shows both.
 
     run: as `runs.read` gives it, or its name below `root`, or its folder. Raises RunError where
@@ -118,7 +118,7 @@ def summarise(run: Run | str | Path, root: str | Path = "runs") -> Summary:
     return summary_of(Data.of(run if isinstance(run, Run) else read(str(run), root)))
 
 
-def summary_of(data: Data, theory: Sequence[str] = ()) -> Summary:
+def summary_of(data: Data, theory: Sequence[str] = ()) -> RunSummary:
     """The summary of a run that is read; theory: sentences on its benchmarks."""
     if data.empty:
         text = (
@@ -126,12 +126,12 @@ def summary_of(data: Data, theory: Sequence[str] = ()) -> Summary:
             if data.run.finished
             else ("The run was interrupted before anything was recorded.")
         )
-        return Summary((text,), (), Table((), ()), (), tuple(fault_lines(data.run.facts)))
+        return RunSummary((text,), (), SummaryTable((), ()), (), tuple(fault_lines(data.run.facts)))
     headline, details, table, columns = KINDS[data.kind]
     with warnings.catch_warnings():
         # In a tick without quotes or trades a mean is of nothing: NaN is left out or a dash.
         warnings.simplefilter("ignore", RuntimeWarning)
-        return Summary(
+        return RunSummary(
             (*headline(data), *theory, refused(data)),
             details(data),
             table(data),
@@ -195,7 +195,7 @@ def _turned_away(data: Data) -> list[str]:
     ]
 
 
-def posted_table(data: Data) -> Table:
+def posted_table(data: Data) -> SummaryTable:
     units, sold_money = data.total("sold"), data.total("revenue")
     over = np.nanmean(np.where(np.isfinite(m := markups(data)), m, np.nan), axis=(0, 1))
     out = sold_out(data).mean(axis=(0, 1))  # NaN where all is made to order
@@ -229,7 +229,7 @@ def posted_table(data: Data) -> Table:
     note = f"Sums over all ticks{_per_market(data)}"
     note += "; sold out: share of products in stock and ticks with nothing left" if held else ""
     note += ". sd: standard deviation over markets." if data.R > 1 else "."
-    return Table((*head, "quotes refused"), tuple(rows), note + verdicts.interval_note(data))
+    return SummaryTable((*head, "quotes refused"), tuple(rows), note + verdicts.interval_note(data))
 
 
 # --- dealers --------------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def dealers_details(data: Data) -> tuple[str, ...]:
     )
 
 
-def dealers_table(data: Data) -> Table:
+def dealers_table(data: Data) -> SummaryTable:
     units, wide = data.total("units_traded"), mean_spreads(data)
     held = verdicts.rms_by_seller(data, data.listings["inventory"]).mean(axis=0)
     pnl = data.by_market("pnl")
@@ -298,7 +298,7 @@ def dealers_table(data: Data) -> Table:
         "units turned away",
         "quotes refused",
     )
-    return Table(
+    return SummaryTable(
         head,
         rows,
         f"Sums over all ticks{_per_market(data)}. sd: standard deviation over markets; PnL / sd: "
@@ -333,7 +333,7 @@ def auction_details(data: Data) -> tuple[str, ...]:
     return (f"Of {number(won.sum())} items{_each(data)}, {enumerated(shares)}.",)
 
 
-def auction_table(data: Data) -> Table:
+def auction_table(data: Data) -> SummaryTable:
     bids, worth = bids_of(data), data.listings["cost"]
     ratio = np.divide(bids, worth, out=np.full_like(bids, np.nan), where=worth > 0)
     won, money, pnl = data.total("bought"), data.total("cost"), data.by_market("pnl")
@@ -370,13 +370,13 @@ def auction_table(data: Data) -> Table:
     )
     note = f"Sums over all ticks{_per_market(data)}"
     note += ". sd: standard deviation over markets." if data.R > 1 else "."
-    return Table(head, tuple(rows), note + verdicts.interval_note(data))
+    return SummaryTable(head, tuple(rows), note + verdicts.interval_note(data))
 
 
 # --- all kinds ------------------------------------------------------------------------------------
 
 Words = Callable[[Data], tuple[str, ...]]
-KINDS: dict[str, tuple[Words, Words, Callable[[Data], Table], tuple[str, ...]]] = {
+KINDS: dict[str, tuple[Words, Words, Callable[[Data], SummaryTable], tuple[str, ...]]] = {
     "posted": (
         posted_headline,
         posted_details,
@@ -415,7 +415,7 @@ def _each(data: Data) -> str:
     return " a market" if data.run.facts["markets"] > 1 else ""
 
 
-def _columns(table: Table, wanted: Sequence[str], width: int) -> list[str]:
+def _columns(table: SummaryTable, wanted: Sequence[str], width: int) -> list[str]:
     """The wanted columns as lines of text, as many as fit; a blank line before them."""
     if not table.rows or not wanted:
         return []

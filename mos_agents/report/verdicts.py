@@ -13,7 +13,7 @@ from mos_agents.analysis.numbers import enumerated, number
 from mos_agents.analysis.ranking import (
     FEWEST,
     FEWEST_FOR_RISK,
-    Pair,
+    SignificantPair,
     best_mean,
     mean_over_deviation,
     pairs_by_deviation,
@@ -104,7 +104,7 @@ def risk(data: Data, what: str = "PnL") -> list[str]:
     return found
 
 
-def limits(pair: Pair) -> str:
+def limits(pair: SignificantPair) -> str:
     """0.13 [0.10, 0.17]."""
     form = decimals_of(pair.margin)
     return f"{form(pair.margin.estimate)} {limits_text(*pair.margin[1:3], form)}"

@@ -18,7 +18,7 @@ from mos_agents.report.drawing import plain
 WAR = "#F3D9CC"
 
 
-class Panel(NamedTuple):
+class WarPanel(NamedTuple):
     """One path to look at: prices [T, N], its wars' ticks [T] bool, and what stands above it."""
 
     title: str
@@ -27,7 +27,7 @@ class Panel(NamedTuple):
     first_tick: int
 
 
-class Answer(NamedTuple):
+class ForcedResponse(NamedTuple):
     """A response to force: relative changes of the firm and of its rivals; row `shock` is tau 1."""
 
     title: str
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
     shock: int
 
 
-class Dot(NamedTuple):
+class EffectRow(NamedTuple):
     """An effect with its interval; `bold` where it is told apart from nothing."""
 
     label: str
@@ -48,8 +48,8 @@ class Dot(NamedTuple):
 
 
 def prices_and_answers(
-    panels: Sequence[Panel],
-    answers: Sequence[Answer],
+    panels: Sequence[WarPanel],
+    answers: Sequence[ForcedResponse],
     names: Sequence[str],
     marks: Mapping[str, float],
 ) -> Figure:
@@ -145,7 +145,7 @@ def prices_and_answers(
         return figure
 
 
-def effects(columns: Mapping[str, Sequence[Dot]], base: Mapping[str, float]) -> Figure:
+def effects(columns: Mapping[str, Sequence[EffectRow]], base: Mapping[str, float]) -> Figure:
     """A dot plot: a column a quantity, a row a condition, the difference from its comparison.
 
     Orange is told apart from nothing, by the correction for all rows.

@@ -7,14 +7,14 @@ from mos_agents.runs.faults import as_facts, fault_lines
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.names import checked_name, inside, locate, slug
-from mos_agents.runs.plan import Plan
+from mos_agents.runs.plan import RecordingPlan
 from mos_agents.runs.reading import Run, read
 from mos_agents.runs.recording import Recording, record
 from mos_agents.runs.resuming import resume
 from mos_agents.runs.tables import TABLES
 
 __all__ = [
-    "Plan",
+    "RecordingPlan",
     "Recording",
     "Run",
     "RunError",

@@ -222,11 +222,11 @@ LOCK = ".lock"
 """The file that stands for its folder where folders themselves cannot be locked: on NFS."""
 
 
-class FolderHeld(RunError):
+class FolderLocked(RunError):
     """Another process writes to the folder."""
 
 
-class Hold:
+class FolderLock:
     """A folder that this process alone writes to, until `release` or the end of the process.
 
     The lock belongs to the open folder and not to its name: it moves along when the folder is
@@ -234,7 +234,7 @@ class Hold:
     """
 
     def __init__(self, folder: Path, message: str) -> None:
-        """Raises FolderHeld with what is told where another one holds the folder."""
+        """FolderLocked with `message` if another process holds the folder."""
         try:
             try:
                 self._lock(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -243,7 +243,7 @@ class Hold:
                     raise
                 self._lock(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         except BlockingIOError:
-            raise FolderHeld(f"{folder}: {message}") from None
+            raise FolderLocked(f"{folder}: {message}") from None
         except OSError as error:
             raise RunError(
                 f"{folder}: cannot be locked ({error.strerror or error}), so two processes could "
@@ -262,8 +262,8 @@ class Hold:
 
 @contextlib.contextmanager
 def alone(folder: Path, message: str) -> Iterator[None]:
-    """The folder for this process alone; FolderHeld with what is told where another one has it."""
-    hold = Hold(folder, message)
+    """Lock the folder for this process. FolderLocked with `message` if another process holds it."""
+    hold = FolderLock(folder, message)
     try:
         yield
     finally:

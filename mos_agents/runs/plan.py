@@ -18,7 +18,7 @@ LISTING_BYTES, PARTICIPANT_BYTES, AGGREGATE_BYTES = 14, 60, 100
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecordingPlan:
     """Which markets and ticks are recorded. Aggregates over all markets are kept at every tick."""
 
     markets: int
@@ -35,7 +35,7 @@ class Plan:
         markets: int,
         record_markets: int | None = None,
         every: int | None = None,
-    ) -> Plan:
+    ) -> RecordingPlan:
         """The plan for a run; what is not given is chosen to keep about ROWS rows of listings."""
         for name, value in (("record_markets", record_markets), ("every", every)):
             if value is not None and not 1 <= value < MOST_WHOLE:

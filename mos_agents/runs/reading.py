@@ -22,8 +22,8 @@ from mos_agents.runs.names import locate
 from mos_agents.runs.recording import sealed
 from mos_agents.runs.structure import (
     KEYS,
-    Expected,
-    Listed,
+    ExpectedParts,
+    ExpectedRows,
     check_columns,
     check_keys,
     check_values,
@@ -115,7 +115,7 @@ class Run:
 
         Raises RunError where the parts of `aggregates` do not follow on each other.
         """
-        expected, edges = Expected.of(self.facts), [0]
+        expected, edges = ExpectedRows.of(self.facts), [0]
         for part in range(self.parts):
             path = self._path("aggregates", part)
             rows = self._read("aggregates", part, KEYS["aggregates"])
@@ -160,7 +160,7 @@ class Run:
 
         Raises RunError at a part that is damaged, or is not the one that belongs in its place.
         """
-        expected, edges = Expected.of(self.facts), self.edges
+        expected, edges = ExpectedRows.of(self.facts), self.edges
         wanted = tuple(TABLES[table] if columns is None else columns)
         for number in range(self.parts) if only is None else [only]:
             rows = self._read(table, number, tuple(dict.fromkeys((*KEYS[table], *wanted))))
@@ -173,13 +173,13 @@ class Run:
             yield rows.select(wanted)
 
     @cached_property
-    def _listed(self) -> Listed:
+    def _listed(self) -> ExpectedParts:
         """Who sells what, from the first part of `listings` that has rows."""
         for part in range(self.parts):
             rows = self._read("listings", part, KEYS["listings"])
             if rows.height:
-                return Expected.of(self.facts).listed(rows, self._path("listings", part))
-        return Listed(np.zeros(0, np.int64), np.zeros(0, np.int64))
+                return ExpectedRows.of(self.facts).listed(rows, self._path("listings", part))
+        return ExpectedParts(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def _path(self, table: str, part: int) -> Path:
         return self.folder / table / f"part-{part:06d}.parquet"

@@ -18,7 +18,7 @@ from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.reading import Run
 from mos_agents.runs.tables import (
     TABLES,
-    Row,
+    TickRecord,
     aggregate,
     aggregates_table,
     listings_table,
@@ -40,7 +40,7 @@ class Rebuilding:
         self.differs = ""
         self._hash = TrajectoryHash()
         self._before = market.start(run.facts["markets"])
-        self._rows: list[Row] = []
+        self._rows: list[TickRecord] = []
         self._means: list[Array] = []
         self._part = sum(edge <= first for edge in run.edges[1:])
 
@@ -58,7 +58,7 @@ class Rebuilding:
         """The hash of the steps that were added."""
         return self._hash.hexdigest()
 
-    def take(self, kept: Row | None, means: Array) -> None:
+    def take(self, kept: TickRecord | None, means: Array) -> None:
         """The next tick: its rows where it is one of the recorded ones, and its aggregates."""
         self.ticks += 1
         if self.differs or self.ticks > self.run.ticks:

@@ -31,7 +31,7 @@ from mos_agents import __version__, registry
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, State, Step
 from mos_agents.runs.files import (
-    Hold,
+    FolderLock,
     RunError,
     digest,
     sync_folder,
@@ -40,10 +40,10 @@ from mos_agents.runs.files import (
 )
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.names import checked_name, inside, names_in_turn, slug
-from mos_agents.runs.plan import Plan
+from mos_agents.runs.plan import RecordingPlan
 from mos_agents.runs.tables import (
     TABLES,
-    Row,
+    TickRecord,
     aggregate,
     aggregates_table,
     listings_table,
@@ -74,9 +74,9 @@ class Recording:
         folder: Path,
         facts: dict[str, Any],
         market: Market,
-        plan: Plan,
+        plan: RecordingPlan,
         start: State,
-        hold: Hold,
+        hold: FolderLock,
     ) -> None:
         self.folder, self.facts, self.market, self.plan = folder, facts, market, plan
         self.seen = 0  # steps added
@@ -87,7 +87,7 @@ class Recording:
         self._digests: dict[str, list[str]] = {table: [] for table in TABLES}
         self._known: Iterator[Array] = iter(())
         self._hash = TrajectoryHash()
-        self._rows: list[Row] = []
+        self._rows: list[TickRecord] = []
         self._means: list[Array] = []
         self._values = 0
         self._parts = 0
@@ -124,7 +124,7 @@ class Recording:
                 "--backend actors, what was decided is kept and a run of such policies can go on"
             )
 
-    def take(self, kept: Row | None, means: Array) -> None:
+    def take(self, kept: TickRecord | None, means: Array) -> None:
         """Take in one tick as its rows (of a tick that is recorded) and its aggregates."""
         if kept is not None:
             self._rows.append(kept)
@@ -226,7 +226,7 @@ def record(
     seed: int = 0,
     ticks: int,
     markets: int = 1,
-    plan: Plan | None = None,
+    plan: RecordingPlan | None = None,
     name: str | None = None,
     stem: str | None = None,
     actors: dict[str, Any] | None = None,
@@ -241,7 +241,7 @@ def record(
     where the folder cannot be made.
     """
     root = Path(root)
-    plan = plan or Plan.of(market.layout, ticks, markets)
+    plan = plan or RecordingPlan.of(market.layout, ticks, markets)
     facts: dict[str, Any] = {
         "name": "",
         "scenario": scenario,
@@ -277,14 +277,14 @@ def record(
 
 def appear(
     root: Path, names: list[str], facts: dict[str, Any], described: str
-) -> tuple[Path, Hold]:
+) -> tuple[Path, FolderLock]:
     """Prepare the folder under a temporary name and rename it to the first free name.
 
     It is held from before it has a name: nobody can resume a run that is just beginning.
     """
     hidden = Path(tempfile.mkdtemp(prefix=".new-", suffix=".tmp", dir=root))
     try:
-        hold = Hold(hidden, PLAYED)
+        hold = FolderLock(hidden, PLAYED)
         for table in TABLES:
             (hidden / table).mkdir()
         write_whole(hidden / "scenario.yaml", described.encode())

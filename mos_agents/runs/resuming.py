@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array
-from mos_agents.runs.files import Hold, RunError
-from mos_agents.runs.plan import Plan
+from mos_agents.runs.files import FolderLock, RunError
+from mos_agents.runs.plan import RecordingPlan
 from mos_agents.runs.reading import PART, Run, read
 from mos_agents.runs.recording import PLAYED, Recording
 from mos_agents.runs.tables import AGGREGATE_VALUES, TABLES
@@ -20,7 +20,7 @@ def resume(run: Run, market: Market) -> Recording:
     Parts that no newest part of `aggregates` vouches for are removed: their ticks come again.
     Raises RunError where the run is finished, damaged, or played by another process.
     """
-    hold = Hold(run.folder, PLAYED)
+    hold = FolderLock(run.folder, PLAYED)
     try:
         run = read(run.folder)  # it may have gone on, or ended, before the folder was held
         if run.finished:
@@ -33,7 +33,7 @@ def resume(run: Run, market: Market) -> Recording:
                     with contextlib.suppress(FileNotFoundError):
                         path.unlink()
         facts = run.facts
-        plan = Plan(
+        plan = RecordingPlan(
             facts["recorded_markets"],
             facts["every"],
             facts["ticks"],

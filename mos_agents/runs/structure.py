@@ -61,7 +61,7 @@ def check_columns(table: str, schema: dict[str, Any], path: Path) -> None:
 
 
 @short_repr
-class Listed(NamedTuple):
+class ExpectedParts(NamedTuple):
     """Who sells what: the numbers of participant and instrument of every listing."""
 
     seller: IntArray  # [L]
@@ -69,7 +69,7 @@ class Listed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedRows:
     """What the rows of a run are about.
 
     markets: how many are recorded, from the first. every: each so many-th tick is.
@@ -81,7 +81,7 @@ class Expected:
     every: int
 
     @classmethod
-    def of(cls, facts: dict[str, Any]) -> Expected:
+    def of(cls, facts: dict[str, Any]) -> ExpectedRows:
         """From the facts of `run.json`."""
         market = facts["market"]
         return cls(
@@ -106,7 +106,7 @@ class Expected:
         table: str,
         part: pl.DataFrame,
         ticks: tuple[int, int],
-        listed: Listed,
+        listed: ExpectedParts,
         path: Path,
     ) -> None:
         """RunError unless a part of `listings` or `participants` has the recorded ones of `ticks`
@@ -126,7 +126,7 @@ class Expected:
         if listings:
             self._names(part, "instrument", self.instruments, listed.sold, path)
 
-    def listed(self, part: pl.DataFrame, path: Path) -> Listed:
+    def listed(self, part: pl.DataFrame, path: Path) -> ExpectedParts:
         """Who sells what, from the first rows of a part of `listings`."""
         first = part.filter(
             (pl.col("tick") == part["tick"][0]) & (pl.col("market") == part["market"][0])
@@ -136,7 +136,7 @@ class Expected:
         pairs = seller * len(self.instruments) + sold
         if (np.diff(seller) < 0).any() or np.unique(pairs).size < pairs.size:
             raise RunError(f"{path}: its listings are out of order or there twice: damaged")
-        return Listed(seller, sold)
+        return ExpectedParts(seller, sold)
 
     def _first_tick(self, part: pl.DataFrame, begin: int, path: Path) -> None:
         found = part["tick"][0] if part.height else None

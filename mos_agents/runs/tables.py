@@ -61,7 +61,7 @@ NULLABLE = ("mean_ask", "mean_bid")
 """Columns that have no value where nobody quotes that side."""
 
 
-class Row(NamedTuple):
+class TickRecord(NamedTuple):
     """What is kept of one tick, for the recorded markets."""
 
     tick: int
@@ -71,7 +71,7 @@ class Row(NamedTuple):
     refused: IntArray  # [R, N] index of the reason
 
 
-def row(market: Market, before: State, step: Step, kept: int) -> Row:
+def row(market: Market, before: State, step: Step, kept: int) -> TickRecord:
     """The tick's rows for the first `kept` markets; `before` is the state that the tick met."""
     info, layout = step.info, market.layout
     quotes, executions = info.quotes, info.executions
@@ -102,7 +102,7 @@ def row(market: Market, before: State, step: Step, kept: int) -> Row:
     participants[2:] = step.metrics[:kept].transpose(2, 0, 1)
     shape = participants.shape[1:]
     moved = info.moved[:kept] if len(info.moved) > 1 else np.broadcast_to(info.moved, shape)
-    return Row(before.tick, listings, participants, moved, info.refused[:kept].copy())
+    return TickRecord(before.tick, listings, participants, moved, info.refused[:kept].copy())
 
 
 def aggregate(market: Market, step: Step) -> Array:
@@ -162,13 +162,13 @@ def _average(out, metrics, ask, ask_size, bid, bid_size, sold, bought, lost, ref
             out[width + k, n] /= batch
 
 
-def combined_row(rows: Sequence[Row]) -> Row | None:
+def combined_row(rows: Sequence[TickRecord]) -> TickRecord | None:
     """One tick's rows of several shards, in the order of their markets."""
     if not rows:
         return None
     if len(rows) == 1:
         return rows[0]
-    return Row(
+    return TickRecord(
         rows[0].tick,
         np.concatenate([r.listings for r in rows], axis=1),
         np.concatenate([r.participants for r in rows], axis=1),
@@ -214,7 +214,7 @@ def _quantiles(values: Array, shares: Sequence[float]) -> list[Array]:
     return found
 
 
-def listings_table(market: Market, rows: Sequence[Row]) -> pa.Table:
+def listings_table(market: Market, rows: Sequence[TickRecord]) -> pa.Table:
     """The listings part of the buffered ticks."""
     layout = market.layout
     shape = len(LISTING_VALUES), *_shape(rows, 0)
@@ -229,7 +229,7 @@ def listings_table(market: Market, rows: Sequence[Row]) -> pa.Table:
     return _table(columns, LISTING_VALUES, values)
 
 
-def participants_table(market: Market, rows: Sequence[Row]) -> pa.Table:
+def participants_table(market: Market, rows: Sequence[TickRecord]) -> pa.Table:
     """The participants part of the buffered ticks."""
     shape = len(PARTICIPANT_VALUES), *_shape(rows, 1)
     values = np.array([r.participants for r in rows]).reshape(len(rows), *shape)
@@ -268,7 +268,7 @@ def _table(columns: dict[str, object], names: Sequence[str], values: Array) -> p
     return pa.table(arrays)
 
 
-def _ticks(rows: Sequence[Row], width: int) -> IntArray:
+def _ticks(rows: Sequence[TickRecord], width: int) -> IntArray:
     return np.repeat(np.array([r.tick for r in rows], np.int64), width)
 
 
@@ -276,7 +276,7 @@ def _named(names: Sequence[str], index: IntArray) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(list(names)))
 
 
-def _shape(rows: Sequence[Row], which: int) -> tuple[int, int]:
+def _shape(rows: Sequence[TickRecord], which: int) -> tuple[int, int]:
     """Markets and columns of the buffered rows; no rows at all make an empty part."""
     if not rows:
         return (0, 0)

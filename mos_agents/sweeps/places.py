@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from mos_agents.runs.files import FolderHeld, RunError, alone
+from mos_agents.runs.files import FolderLocked, RunError, alone
 from mos_agents.runs.reading import read_sealed
 
 TRAININGS = "trainings"
@@ -35,7 +35,7 @@ class Place(NamedTuple):
         try:
             with alone(above, "another trial tries the same now"):
                 pass
-        except FolderHeld:
+        except FolderLocked:
             return True
         except RunError:  # a disk without locks
             return False

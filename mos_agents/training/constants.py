@@ -57,7 +57,7 @@ class ConstantAction:
         return own
 
 
-class Constant(NamedTuple):
+class ConstantLevel(NamedTuple):
     """One level of the plan's grid, the same for all own listings, and what it is in money."""
 
     level: int
@@ -71,13 +71,13 @@ class Constant(NamedTuple):
         return f"level {self.level} of {self.levels} ({values})"
 
 
-def constants(plan: TrainingPlan, market: Market, spec: ParticipantSpec) -> list[Constant]:
+def constants(plan: TrainingPlan, market: Market, spec: ParticipantSpec) -> list[ConstantLevel]:
     """Every level of the grid that the plan's learners of that participant choose from, or, where
     they choose numbers, of the grid that they would have."""
     tables = price_grids(market, (spec,), plan.levels, plan.band, plan.grid)
     count = max(len(table) for table in tables)
     return [
-        Constant(
+        ConstantLevel(
             level,
             count,
             ConstantAction(np.stack([table[min(level, len(table) - 1)] for table in tables])),
@@ -92,7 +92,7 @@ def best_of(
     name: str,
     others: Mapping[str, Policy],
     rivals: Sequence[Policy] = (),
-) -> tuple[Constant, bool]:
+) -> tuple[ConstantLevel, bool]:
     """The constant that earns the most in the participant's place, and whether it earns more than
     each of the rivals for that place does; ties go to them."""
 

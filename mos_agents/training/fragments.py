@@ -19,7 +19,7 @@ from mos_agents.market.printing import short_repr
 
 
 @short_repr
-class Rollout(NamedTuple):
+class PolicyFragment(NamedTuple):
     """One policy's part: T ticks, R rows (its agents, each in all markets)."""
 
     observations: NDArray[np.float32]  # [T + 1, R, D]
@@ -36,7 +36,7 @@ class Fragment:
     """T ticks of B markets, by policy. Where participants take turns, a part begins earlier: with
     the moves that were not over when the fragment before ended."""
 
-    policies: Mapping[str, Rollout]
+    policies: Mapping[str, PolicyFragment]
     ticks: int
     markets: int
 
@@ -72,7 +72,7 @@ def until_next(
     return earned, ticks, sight
 
 
-def pending(part: Rollout) -> Rollout | None:
+def pending(part: PolicyFragment) -> PolicyFragment | None:
     """The end of a part, from its first move on that is not over: only such are marked."""
     assert part.own is not None
     ticks = len(part.own)
@@ -84,11 +84,11 @@ def pending(part: Rollout) -> Rollout | None:
     own[last, moved] = True
     first = last.min()
     arrays: Any = part._replace(own=own)
-    return Rollout(*(array[first:] for array in arrays))
+    return PolicyFragment(*(array[first:] for array in arrays))
 
 
-def followed(earlier: Rollout, later: Rollout) -> Rollout:
+def followed(earlier: PolicyFragment, later: PolicyFragment) -> PolicyFragment:
     """One part out of two: what was seen last in the first is what is seen first in the second."""
     seen = np.concatenate([earlier.observations[:-1], later.observations])
     pairs: Any = zip(earlier[1:], later[1:], strict=True)
-    return Rollout(seen, *(np.concatenate(pair) for pair in pairs))
+    return PolicyFragment(seen, *(np.concatenate(pair) for pair in pairs))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mos_agents.market.types import Array
 from mos_agents.training.assignment import PolicyAssignment
 from mos_agents.training.choosing import Chooser
-from mos_agents.training.fragments import Rollout
+from mos_agents.training.fragments import PolicyFragment
 
 
 class Gathered:
@@ -44,7 +44,7 @@ class Gathered:
         b = self.markets
         return {a: placed[i * b : (i + 1) * b] for i, a in enumerate(self.policy.agents)}
 
-    def rollout(self, how: Chooser) -> Rollout:
+    def rollout(self, how: Chooser) -> PolicyFragment:
         """All of it, chosen as `how` says."""
         outputs, actions = np.stack(self.outputs), np.stack(self.actions)
         logs = np.zeros_like(self.rewards)
@@ -53,4 +53,4 @@ class Gathered:
             found = how.log_chance(flat, actions.reshape(len(flat), *actions.shape[2:]))
             logs = found.reshape(logs.shape)
         own = np.stack(self.own) if self.own else None
-        return Rollout(self.observations, actions, self.rewards, outputs, logs, own)
+        return PolicyFragment(self.observations, actions, self.rewards, outputs, logs, own)

@@ -20,7 +20,7 @@ from ray.rllib.algorithms.sac.torch.sac_torch_learner import SACTorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
 from mos_agents.runs.files import RunError
-from mos_agents.training.fragments import Fragment, Rollout, until_next
+from mos_agents.training.fragments import Fragment, PolicyFragment, until_next
 from mos_agents.training.replay import Transitions
 
 Columns = dict[str, NDArray[Any]]
@@ -87,7 +87,7 @@ def _numbers(value: Any) -> Any:
 class PPOFromArrays(_FromArrays, PPOTorchLearner):  # type: ignore[misc]
     """PPO: advantages by generalised advantage estimation (Schulman et al. 2016, equation 16)."""
 
-    def columns(self, name: str, parts: Sequence[Rollout]) -> Columns:
+    def columns(self, name: str, parts: Sequence[PolicyFragment]) -> Columns:
         config = self.config.get_config_for_module(name)
         advantages, targets, learnt = [], [], []
         for part in parts:
@@ -134,7 +134,7 @@ class APPOFromArrays(_FromArrays, APPOTorchLearner):  # type: ignore[misc]
     V-trace runs along them; the mask ends it at the extra one.
     """
 
-    def columns(self, name: str, parts: Sequence[Rollout]) -> Columns:
+    def columns(self, name: str, parts: Sequence[PolicyFragment]) -> Columns:
         return {
             "obs": in_rows(part.observations for part in parts),
             "actions": in_rows(_extended(part.actions) for part in parts),

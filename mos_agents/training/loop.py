@@ -38,7 +38,7 @@ from mos_agents.training.figures import Figures, Record
 from mos_agents.training.normalising import from_arrays, pilot, to_arrays, unchanged
 from mos_agents.training.plan import TrainingPlan
 from mos_agents.training.room import check_room
-from mos_agents.training.session import Session
+from mos_agents.training.session import TrainingSession
 
 OnProgress = Callable[[Record], bool | None]
 """Called after every iteration with its record; True ends the training there, in good order."""
@@ -105,7 +105,7 @@ def train(
     check_room(assignment, workers=address is None and not joined())
     norms = pilot(assignment)
     with _runtime(plan, address, insecure):
-        session = Session(assignment, norms)
+        session = TrainingSession(assignment, norms)
         try:
             if folder is None:
                 return _to_the_end(session, None, on_progress)
@@ -159,7 +159,7 @@ def _resumed(
     check_room(assignment, workers=address is None and not joined())
     norms = from_arrays(folders.read_norms(run.folder), [p.name for p in assignment.policies])
     with _runtime(plan, address, insecure, resumed=True):
-        session = Session(assignment, norms)
+        session = TrainingSession(assignment, norms)
         try:
             if found is not None:
                 path = folders.checkpoint_path(run.folder, found[0])
@@ -208,7 +208,9 @@ def _runtime(
 # --- the iterations -------------------------------------------------------------------------------
 
 
-def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress | None) -> Trained:
+def _to_the_end(
+    session: TrainingSession, folder: Path | None, on_progress: OnProgress | None
+) -> Trained:
     plan, every = session.plan, session.plan.evaluate_every
     figures = None if folder is None else Figures(folder, session.iteration)
     history = [] if folder is None else folders.records(folder)
@@ -263,7 +265,7 @@ def _to_the_end(session: Session, folder: Path | None, on_progress: OnProgress |
     )
 
 
-def _evaluate(session: Session, record: Record, faults: Faults) -> None:
+def _evaluate(session: TrainingSession, record: Record, faults: Faults) -> None:
     """Add what the policies as they are earn without exploring, and what they do wrong."""
     found, new = evaluated(session.assignment, session.networks(), session.runners.memories())
     record["evaluation"] = sum(found.values()) / len(found)
@@ -294,7 +296,7 @@ def _due(plan: TrainingPlan, record: Record) -> Record:
     return {name: value for name, value in record.items() if name != "evaluation"}
 
 
-def _keep(session: Session, folder: Path) -> None:
+def _keep(session: TrainingSession, folder: Path) -> None:
     """Write the policies and a checkpoint."""
     learnt: dict[str, dict[str, Any]] = {}
     networks = session.networks()

@@ -17,7 +17,7 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
 from mos_agents.runs.files import RunError
-from mos_agents.training.fragments import Fragment, Rollout, until_next
+from mos_agents.training.fragments import Fragment, PolicyFragment, until_next
 
 PARTS = ("observations", "actions", "rewards", "after", "steps")
 
@@ -54,7 +54,7 @@ class Ring:
         self.size = min(self.size + count, self.capacity)
 
 
-class Replay:
+class ReplayBuffer:
     """A ring of the last `capacity` market ticks, or of moves where participants take turns.
 
     What RLlib asks of a buffer: add and sample.
@@ -78,7 +78,7 @@ class Replay:
                     self.rings[name] = Ring(self.capacity, found)
                 self.rings[name].put(found)
 
-    def _ticks(self, part: Rollout, fragment: Fragment) -> dict[str, NDArray[Any]]:
+    def _ticks(self, part: PolicyFragment, fragment: Fragment) -> dict[str, NDArray[Any]]:
         """Each market tick is one place [agents, ...]."""
         steps = min(self.n_step, fragment.ticks)
         kept = fragment.ticks - steps + 1
@@ -99,7 +99,7 @@ class Replay:
             found[name] = split.swapaxes(1, 2).reshape(-1, rows // markets, *value.shape[2:])
         return found
 
-    def _moves(self, part: Rollout) -> dict[str, NDArray[Any]]:
+    def _moves(self, part: PolicyFragment) -> dict[str, NDArray[Any]]:
         """Each own move that is over is one place [1, ...]."""
         assert part.own is not None
         earned, ticks, sight = until_next(part.rewards, part.own, self.gamma)

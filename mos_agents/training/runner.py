@@ -35,7 +35,7 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array
 from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
 from mos_agents.training.choosing import Chooser, chooser
-from mos_agents.training.fragments import Fragment, Rollout, followed, pending
+from mos_agents.training.fragments import Fragment, PolicyFragment, followed, pending
 from mos_agents.training.gathering import Gathered
 from mos_agents.training.normalising import Norm
 
@@ -81,7 +81,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             a: Streams.of(seed, self.env.numbers, f"learner/{a}") for a in self.env.agents
         }
         self._observation: Array | None = None
-        self._pending: dict[str, Rollout] = {}  # moves that are not over
+        self._pending: dict[str, PolicyFragment] = {}  # moves that are not over
         self._first_seed: int | None = None
         self._return = np.zeros((count, len(self.env.agents)))
         self._reported_steps: Counter[str] = Counter()
@@ -232,7 +232,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         ]
         return how.drawn(outputs, draws[0] if len(draws) == 1 else np.concatenate(draws))
 
-    def _continued(self, name: str, found: Rollout) -> Rollout:
+    def _continued(self, name: str, found: PolicyFragment) -> PolicyFragment:
         """With the moves that were not over before; those that are not over now are kept."""
         if found.own is None:
             return found
@@ -348,7 +348,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             episode = {name: np.array(array) for name, array in kept["episode"].items()}
             self._observation = self.env.restore(seed, episode)
             waiting = {} if late else kept["pending"]
-            self._pending = {name: Rollout(**part) for name, part in waiting.items()}
+            self._pending = {name: PolicyFragment(**part) for name, part in waiting.items()}
 
     def faults(self) -> tuple[Fault, ...]:
         """What the others' policies did wrong since the runner began, and why."""

@@ -25,14 +25,14 @@ from mos_agents.training.export import exported
 from mos_agents.training.figures import Record, recorded
 from mos_agents.training.normalising import Norm
 from mos_agents.training.plan import CAPACITY
-from mos_agents.training.replay import Replay
+from mos_agents.training.replay import ReplayBuffer
 from mos_agents.training.runners import Runners
 
 FIRST_LOG_STD = -0.7
 """Of PPO's and APPO's normal distributions: half the way from the middle to a bound."""
 
 
-class Session:
+class TrainingSession:
     """A training under way."""
 
     def __init__(self, assignment: TrainingAssignment, norms: Mapping[str, Norm]) -> None:
@@ -46,7 +46,7 @@ class Session:
         self.learner = self.algorithm.learner_group._learner
         if self.plan.algo in ("dqn", "sac"):
             rng = np.random.default_rng(0)
-            self.replay = Replay(CAPACITY, config.n_step, config.gamma, rng)
+            self.replay = ReplayBuffer(CAPACITY, config.n_step, config.gamma, rng)
             self.algorithm.local_replay_buffer = self.replay
         if self.plan.algo in ("ppo", "appo") and not self.plan.discrete:
             with torch.no_grad():

@@ -49,13 +49,13 @@ class Sorted(dict):
     pass
 
 
-class Picture(np.ndarray):
+class HostileArray(np.ndarray):
     def __reduce__(self):
         return strike, (self.folder,)
 
 
 def picture(folder):
-    array = np.zeros(3).view(Picture)
+    array = np.zeros(3).view(HostileArray)
     array.folder = folder
     return array
 

@@ -183,7 +183,7 @@ def test_rays_own_words_on_another_version_are_understood():
 # --- the head node --------------------------------------------------------------------------------
 
 
-class Clock:
+class FakeClock:
     """Time as a test has it pass."""
 
     def __init__(self, monkeypatch):
@@ -198,9 +198,9 @@ class Clock:
 @pytest.fixture
 def watched(monkeypatch):
     """A watch over a head node that is there while `there` says so; and the clock."""
-    clock, there = Clock(monkeypatch), []
+    clock, there = FakeClock(monkeypatch), []
 
-    class Place:
+    class FakeContext:
         gcs_address = "192.0.2.7:6379"
 
     def connection(place, timeout):
@@ -209,7 +209,7 @@ def watched(monkeypatch):
             raise ConnectionRefusedError(111, "Connection refused")
         return socket.socket()
 
-    monkeypatch.setattr(ray_cluster.ray, "get_runtime_context", Place)
+    monkeypatch.setattr(ray_cluster.ray, "get_runtime_context", FakeContext)
     monkeypatch.setattr(ray_cluster.socket, "create_connection", connection)
     return ray_cluster.Head(), clock, there
 

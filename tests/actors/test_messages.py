@@ -208,13 +208,13 @@ def test_a_form_that_is_none_is_refused(form):
         restored(None, [np.frombuffer(form, np.uint8)])
 
 
-class Pair(NamedTuple):
+class TwoObjects(NamedTuple):
     one: object
     two: object
 
 
 def test_a_named_tuple_comes_back_as_itself_where_it_was_one_at_the_start():
-    memory = {"pair": Pair([1], Pair(0.5, "x"))}
+    memory = {"pair": TwoObjects([1], TwoObjects(0.5, "x"))}
     assert_same(restored(template_of(memory), flatten(memory)), memory)
     for other in (None, {"pair": None}, {"pair": (1, 2)}):
         with pytest.raises(InputError, match="use a plain tuple"):
@@ -222,10 +222,10 @@ def test_a_named_tuple_comes_back_as_itself_where_it_was_one_at_the_start():
 
 
 def test_a_template_does_not_follow_what_a_policy_writes_to_its_memory():
-    memory = {"seen": [Pair(np.ones(2), [])]}
+    memory = {"seen": [TwoObjects(np.ones(2), [])]}
     template = template_of(memory)
     memory["seen"].clear()
-    assert_same(restored(template, flatten(whole := {"seen": [Pair(1, 2)]})), whole)
+    assert_same(restored(template, flatten(whole := {"seen": [TwoObjects(1, 2)]})), whole)
 
 
 @pytest.mark.parametrize(

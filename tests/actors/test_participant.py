@@ -124,7 +124,7 @@ def test_a_snapshot_stays_as_it_was_when_the_participant_goes_on(play):
 # --- policies that fail ---------------------------------------------------------------------------
 
 
-class Unspeakable(Exception):
+class UnprintableError(Exception):
     def __str__(self):
         raise RuntimeError("nor can it be told")
 
@@ -132,7 +132,7 @@ class Unspeakable(Exception):
 FAILURES = [
     ValueError(),
     RuntimeError("two\nlines"),
-    Unspeakable(),
+    UnprintableError(),
     SystemExit(1),
     OSError("x" * 999),
 ]

@@ -229,7 +229,7 @@ def test_a_snapshot_of_another_run_is_refused(tmp_path):
 # --- workers that die -----------------------------------------------------------------------------
 
 
-class Deadly(LocalRuntime):
+class RandomCrashes(LocalRuntime):
     """Kills a random worker before a tick with a certain chance, also one that was just born."""
 
     def __init__(self, rng, chance):
@@ -257,7 +257,7 @@ def test_hosts_that_die_at_any_time_come_back_and_nothing_changes(
     kind, workers, deadline, strangers, tmp_path
 ):
     scenario = with_policy("firm_1", kind)
-    runtime = Deadly(random.Random(f"{kind}{workers}"), 0.1)
+    runtime = RandomCrashes(random.Random(f"{kind}{workers}"), 0.1)
     shard = one_shard(
         scenario, runtime, workers=workers, restarts=10**6, folder=str(tmp_path), deadline=deadline
     )
@@ -299,7 +299,7 @@ def test_a_host_without_lives_left_is_withdrawn_and_the_market_goes_on(restarts)
 
 
 def test_a_run_goes_on_without_anybody():
-    shard = one_shard(SHOP, Deadly(random.Random(0), 1.0), restarts=1)
+    shard = one_shard(SHOP, RandomCrashes(random.Random(0), 1.0), restarts=1)
     shard.start()
     progress = shard.advance(5)
     assert progress.withdrawn == ("firm_1", "firm_2", "platform") and progress.tick == 5
@@ -356,7 +356,7 @@ def acting(change):
     return each(lambda r: r._replace(action=change(r.action)))
 
 
-class Trap:
+class UnreadableObject:
     def __array__(self, *_, **__):
         raise RuntimeError("no array today")
 
@@ -367,12 +367,12 @@ class Trap:
         raise RuntimeError("no picture")
 
 
-class List(list):
+class ListSubclass(list):
     def __iter__(self):
         raise RuntimeError("not to be walked")
 
 
-class Told(Reply):
+class ReplySubclass(Reply):
     pass
 
 
@@ -393,14 +393,14 @@ MISADDRESSED = {
     "an empty list": instead([]),
     "a list too long": lambda a, *_: Answer([*a.value, *a.value]),
     "a tuple of replies": lambda a, *_: Answer(tuple(a.value)),
-    "a list of its own kind": lambda a, *_: Answer(List(a.value)),
-    "a trap": instead(Trap()),
+    "a list of its own kind": lambda a, *_: Answer(ListSubclass(a.value)),
+    "a trap": instead(UnreadableObject()),
     "a generator": lambda a, *_: Answer(r for r in a.value),
     "a list of nothing": instead([None]),
-    "a list of traps": instead([Trap()]),
+    "a list of traps": instead([UnreadableObject()]),
     "an action without a reply": lambda a, *_: Answer([a.value[0].action]),
     "a tuple like a reply": lambda a, *_: Answer([tuple(a.value[0])]),
-    "a subclass of a reply": each(lambda r: Told(*r)),
+    "a subclass of a reply": each(lambda r: ReplySubclass(*r)),
     "another run": each(lambda r: r._replace(run="another")),
     "an older tick": each(lambda r: r._replace(tick=r.tick - 1)),
     "a tick to come": each(lambda r: r._replace(tick=r.tick + 1)),
@@ -408,10 +408,10 @@ MISADDRESSED = {
     "someone else's name": each(lambda r: r._replace(participant="firm_2")),
     "the platform's name": each(lambda r: r._replace(participant="platform")),
     "nobody's name": each(lambda r: r._replace(participant="nobody")),
-    "a name that is no text": each(lambda r: r._replace(participant=Trap())),
+    "a name that is no text": each(lambda r: r._replace(participant=UnreadableObject())),
     "a former life": each(lambda r: r._replace(generation=r.generation - 1)),
     "a life to come": each(lambda r: r._replace(generation=r.generation + 1)),
-    "a fault that is no text": each(lambda r: r._replace(fault=Trap())),
+    "a fault that is no text": each(lambda r: r._replace(fault=UnreadableObject())),
     "a fault that is nothing": each(lambda r: r._replace(fault=None)),
 }
 FAILED = {
@@ -426,7 +426,7 @@ FAILED = {
     "booleans": acting(lambda a: a > 0.0),
     "dates": acting(lambda a: a.astype("M8[s]")),
     "records": acting(lambda a: np.zeros(a.shape, [("x", "f8")])),
-    "an action that is a trap": acting(lambda a: Trap()),
+    "an action that is a trap": acting(lambda a: UnreadableObject()),
     "too few markets": acting(lambda a: a[:1]),
     "too many markets": acting(lambda a: np.concatenate([a, a])),
     "too few listings": acting(lambda a: a[:, :1]),
@@ -514,9 +514,11 @@ def test_a_host_that_never_makes_sense_is_started_anew_and_withdrawn_in_the_end(
         instead(None),
         instead({}),
         instead({"firm_2": Snapshot(0, [])}),
-        instead(Trap()),
+        instead(UnreadableObject()),
         lambda a, *_: Answer({n: s._replace(tick=99) for n, s in a.value.items()}),
-        lambda a, *_: Answer({n: s._replace(memory=[Trap()]) for n, s in a.value.items()}),
+        lambda a, *_: Answer(
+            {n: s._replace(memory=[UnreadableObject()]) for n, s in a.value.items()}
+        ),
         lambda a, *_: Answer(
             {n: s._replace(memory=[np.full(1, object())]) for n, s in a.value.items()}
         ),

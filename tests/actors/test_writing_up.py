@@ -14,7 +14,7 @@ from mos_agents.runs.tables import _quantiles
 from tests.actors.worlds import SHOP, one_shard, undisturbed
 
 
-class Elsewhere(LocalRuntime):
+class WorkWhileWaiting(LocalRuntime):
     """Does what may be done meanwhile before its workers answer, as one with processes does."""
 
     def ask(self, asks, deadline):
@@ -24,7 +24,7 @@ class Elsewhere(LocalRuntime):
 
 def test_what_is_written_up_while_hosts_think_is_what_is_written_up_at_once():
     found = []
-    for runtime in (LocalRuntime(), Elsewhere()):
+    for runtime in (LocalRuntime(), WorkWhileWaiting()):
         shard = one_shard(SHOP, runtime, recorded=2)
         shard.start()
         parts = [shard.advance(ticks) for ticks in (1, 3, 2)]
@@ -54,7 +54,7 @@ def drawn(monkeypatch):
 @pytest.mark.parametrize("name", scenarios.presets())
 def test_arrivals_drawn_while_hosts_think_are_those_drawn_after_the_quotes(name, drawn):
     scenario = scenarios.preset(name)
-    shard = one_shard(scenario, Elsewhere())
+    shard = one_shard(scenario, WorkWhileWaiting())
     shard.start()
     shard.advance(5)
     assert len(drawn) == 5 and all(one is not None for one in drawn)
@@ -80,12 +80,12 @@ def test_an_environment_over_actors_draws_arrivals_while_its_hosts_think(drawn):
     market, policies = SHOP.market(), SHOP.policies()
     inside = {name: policies[name] for name in ("firm_1", "firm_2")}
     rewards = []
-    for runtime in (LocalRuntime(), Elsewhere()):
+    for runtime in (LocalRuntime(), WorkWhileWaiting()):
         server = EnvServer(EnvServerConfig(market, inside, (0, 1)), runtime)
         server.begin(7)
         actions = np.broadcast_to(market.start(2).quotes.ask[:, :, None], (2, market.layout.L, 1))
         rewards.append(np.stack([server.advance(actions).reward for _ in range(4)]))
-        assert len(drawn) == (4 if isinstance(runtime, Elsewhere) else 0)
+        assert len(drawn) == (4 if isinstance(runtime, WorkWhileWaiting) else 0)
     assert rewards[0].tobytes() == rewards[1].tobytes()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mos_agents.analysis.impulse import (
     Deviation,
-    Return,
+    ReturnTime,
     profitability,
     punishment,
     response,
@@ -72,13 +72,13 @@ def test_a_punishment_that_the_record_cuts_off_is_told_as_unfinished():
 def test_prices_must_stay_back():
     found = experiment(answer=(1.7, 2.0, 2.0, 1.7))
     assert punishment(found).length.tolist() == [4]
-    assert punishment(found, Return(stay=2)).length.tolist() == [1]
+    assert punishment(found, ReturnTime(stay=2)).length.tolist() == [1]
 
 
 def test_the_tolerance_is_relative_to_the_level():
     found = experiment(answer=(1.7, 1.98, 1.979))
     assert punishment(found).length.tolist() == [3]
-    assert punishment(found, Return(tolerance=0.02)).length.tolist() == [1]
+    assert punishment(found, ReturnTime(tolerance=0.02)).length.tolist() == [1]
 
 
 def test_a_cycle_entered_out_of_step_is_back_on_the_cycle_though_never_on_the_path():
@@ -89,7 +89,7 @@ def test_a_cycle_entered_out_of_step_is_back_on_the_cycle_though_never_on_the_pa
     prices[SHOCK + 2 :] = alone[SHOCK + 1 : -1]
     found = Deviation(prices, alone, prices, alone, SHOCK)
     assert punishment(found).returned.tolist() == [False]
-    back = punishment(found, Return(to="cycle"))
+    back = punishment(found, ReturnTime(to="cycle"))
     assert (back.length.tolist(), back.returned.tolist()) == ([1], [True])
 
 
@@ -108,9 +108,9 @@ def test_after_a_deviation_for_good_only_rivals_can_come_back():
     found = experiment(prices=prices, forced=None)
     with pytest.raises(InputError, match="who='rivals'"):
         punishment(found)
-    assert punishment(found, Return(who="rivals")).length.tolist() == [4]
+    assert punishment(found, ReturnTime(who="rivals")).length.tolist() == [4]
     prices[SHOCK + 1 :, 0, 1] = 1.8
-    never = punishment(experiment(prices=prices, forced=None), Return(who="rivals"))
+    never = punishment(experiment(prices=prices, forced=None), ReturnTime(who="rivals"))
     assert never.returned.tolist() == [False]
 
 
@@ -181,8 +181,8 @@ def test_money_may_be_counted_in_pence():
         (lambda: experiment(deviator=np.array([0, 1])), "deviator="),
         (lambda: experiment(deviator=0.5), "deviator=0.5"),
         (lambda: experiment(profits=np.ones((20, 2, 1))), "profits has shape"),
-        (lambda: Return(to="trend"), "to='trend'"),
-        (lambda: Return(tolerance=-1), "tolerance=-1"),
+        (lambda: ReturnTime(to="trend"), "to='trend'"),
+        (lambda: ReturnTime(tolerance=-1), "tolerance=-1"),
         (lambda: response(experiment()).at(17), "tau=17"),
         (lambda: profitability(experiment(), 1.5), "discount=1.5"),
         (lambda: profitability(experiment(), 1.0, tail=3), "discount=1"),

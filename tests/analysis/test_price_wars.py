@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mos_agents.analysis.price_wars import Definition, episodes
+from mos_agents.analysis.price_wars import WarDefinition, episodes
 from mos_agents.analysis.twins import price_wars
 from mos_agents.analysis.war_tables import severity, war_table, within
 from mos_agents.market.types import InputError
 
 NASH, JOINT = 1.0, 2.0  # so that money thresholds are shares of 1
-RULE = Definition()
+RULE = WarDefinition()
 
 
 def quiet(ticks=60, firms=2, price=2.0):
@@ -173,7 +173,7 @@ MONEY = ("depth", "area", "squares")
 @given(
     seed=st.integers(0, 10**6),
     rule=st.builds(
-        Definition,
+        WarDefinition,
         depth=st.floats(0.2, 0.6),
         band=st.floats(0.0, 0.19),
         firms=st.integers(1, 3),
@@ -308,12 +308,12 @@ def test_the_window_asks_when_a_war_began():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: Definition(depth=0.0), "depth=0.0 must be > 0"),
-        (lambda: Definition(band=0.25), "band=0.25 must be < depth"),
-        (lambda: Definition(window=0), "window=0"),
-        (lambda: Definition(window=True), "window=True"),
-        (lambda: Definition(min_cut=2.0), "min_cut=2.0"),
-        (lambda: Definition(longest=1), "longest=1"),
+        (lambda: WarDefinition(depth=0.0), "depth=0.0 must be > 0"),
+        (lambda: WarDefinition(band=0.25), "band=0.25 must be < depth"),
+        (lambda: WarDefinition(window=0), "window=0"),
+        (lambda: WarDefinition(window=True), "window=True"),
+        (lambda: WarDefinition(min_cut=2.0), "min_cut=2.0"),
+        (lambda: WarDefinition(longest=1), "longest=1"),
         (lambda: episodes(quiet()[:, 0], NASH, JOINT), "prices has shape"),
         (lambda: episodes(quiet(), JOINT, NASH), "p_m - p_n"),
         (lambda: episodes(quiet(), [1.0] * 3, JOINT), "p_n, p_m have shapes"),

@@ -9,12 +9,12 @@ from mos_agents.analysis import controls
 from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.cycles import SawTooth
 from mos_agents.analysis.impulse import Deviation
-from mos_agents.analysis.price_wars import Definition
+from mos_agents.analysis.price_wars import WarDefinition
 from mos_agents.analysis.screens import (
     CollusivePricing,
     EdgeworthCycle,
     PriceWar,
-    Sessions,
+    SessionPaths,
     coordination,
     false_alarm_rate,
 )
@@ -30,7 +30,7 @@ TICKS, MANY = 200, 1000
 
 
 def of(prices, deviation=None):
-    return Sessions(prices, KNOWN, MARKET.profits(prices), deviation)
+    return SessionPaths(prices, KNOWN, MARKET.profits(prices), deviation)
 
 
 def planted_wars(sessions, ticks=TICKS, seed=0, together=True):
@@ -63,16 +63,16 @@ CONTROLS = {
     ids=["turned", "re-paired", "cycle"],
 )
 def test_a_competitive_control_is_flagged_at_most_in_5_per_cent_of_1000_sessions(screen, control):
-    found = false_alarm_rate(screen, Sessions(CONTROLS[control], KNOWN))
+    found = false_alarm_rate(screen, SessionPaths(CONTROLS[control], KNOWN))
     assert found.sessions == MANY
     assert found.at_most(0.05), str(found)
 
 
 def test_the_definition_taken_literally_flags_every_random_session():
     literal = PriceWar(level=1.0)
-    assert literal(Sessions(CONTROLS["random"], KNOWN)).all()
-    assert literal(Sessions(CONTROLS["re-paired"], KNOWN)).mean() > 0.5
-    assert not literal(Sessions(CONTROLS["a little noise around Nash"], KNOWN)).any()
+    assert literal(SessionPaths(CONTROLS["random"], KNOWN)).all()
+    assert literal(SessionPaths(CONTROLS["re-paired"], KNOWN)).mean() > 0.5
+    assert not literal(SessionPaths(CONTROLS["a little noise around Nash"], KNOWN)).any()
 
 
 REFERENCES = ("shift", "repair")
@@ -80,7 +80,7 @@ REFERENCES = ("shift", "repair")
 
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_wars_that_firms_wage_together_are_flagged(reference):
-    sessions = Sessions(planted_wars(200, ticks=400), KNOWN)
+    sessions = SessionPaths(planted_wars(200, ticks=400), KNOWN)
     assert PriceWar(reference=reference)(sessions).mean() > 0.85
 
 
@@ -96,8 +96,8 @@ def falling_costs(sessions, seed, common):
 
 def test_a_cost_shock_that_all_sessions_share_misleads_turning_but_not_re_pairing():
     prices, _ = falling_costs(MANY, 0, common=True)
-    assert PriceWar()(Sessions(prices[:, :200], KNOWN)).mean() > 0.5
-    found = false_alarm_rate(PriceWar(reference="repair"), Sessions(prices, KNOWN))
+    assert PriceWar()(SessionPaths(prices[:, :200], KNOWN)).mean() > 0.5
+    found = false_alarm_rate(PriceWar(reference="repair"), SessionPaths(prices, KNOWN))
     assert found.at_most(0.05), str(found)
 
 
@@ -105,15 +105,15 @@ def test_a_sessions_own_cost_shock_misleads_both_unless_it_is_taken_out_of_price
     prices, cost = falling_costs(MANY, 0, common=False)
     for reference in REFERENCES:
         screen = PriceWar(reference=reference)
-        assert screen(Sessions(prices[:, :200], KNOWN)).mean() > 0.3
-        found = false_alarm_rate(screen, Sessions(prices - cost, KNOWN))
+        assert screen(SessionPaths(prices[:, :200], KNOWN)).mean() > 0.3
+        found = false_alarm_rate(screen, SessionPaths(prices - cost, KNOWN))
         assert found.at_most(0.05), str(found)
 
 
 @pytest.mark.parametrize(("enough", "shares"), [(None, (0.05, 0.25, 0.5)), (5, (0.05, 0.25))])
 def test_p_values_of_unconnected_firms_are_spread_evenly(enough, shares):
     prices = controls.random_prices(GRID, 100, 1000, 3, seed=1)
-    p = coordination(prices, NASH, JOINT, Definition(level=3), copies=19, enough=enough)
+    p = coordination(prices, NASH, JOINT, WarDefinition(level=3), copies=19, enough=enough)
     for share in shares:
         assert abs((p <= share + 1e-9).mean() - share) < 4.0 * np.sqrt(share * (1 - share) / 1000)
     assert p.min() == 0.05
@@ -129,14 +129,14 @@ def test_only_wars_in_the_window_count():
     prices[30:40] = NASH
     for begin, end, flagged in ((0, None, True), (0, 30, False), (30, 31, True), (31, None, False)):
         screen = PriceWar(level=1.0, begin=begin, end=end)
-        assert screen(Sessions(prices, KNOWN)).tolist() == [flagged]
+        assert screen(SessionPaths(prices, KNOWN)).tolist() == [flagged]
 
 
 def test_saw_teeth_are_flagged():
     saw = np.tile(np.linspace(JOINT, NASH, 8)[:, None, None], (25, 100, 2))
     noisy = saw + np.random.default_rng(0).normal(0.0, 0.03, saw.shape)
-    assert EdgeworthCycle()(Sessions(noisy, KNOWN)).all()
-    assert EdgeworthCycle(SawTooth(every=2))(Sessions(np.repeat(saw, 2, axis=0), KNOWN)).all()
+    assert EdgeworthCycle()(SessionPaths(noisy, KNOWN)).all()
+    assert EdgeworthCycle(SawTooth(every=2))(SessionPaths(np.repeat(saw, 2, axis=0), KNOWN)).all()
 
 
 # --- collusive pricing ----------------------------------------------------------------------------
@@ -284,10 +284,16 @@ def test_same_seed_same_control_and_seed_0_is_a_seed(make):
             lambda: controls.strangers(np.ones((9, 1, 2)), [0], np.random.default_rng(0)),
             "1 session",
         ),
-        (lambda: CollusivePricing()(Sessions(np.ones((3, 1, 2)), KNOWN)), "profits and deviation"),
+        (
+            lambda: CollusivePricing()(SessionPaths(np.ones((3, 1, 2)), KNOWN)),
+            "profits and deviation",
+        ),
         (lambda: CollusivePricing(batches=1), "batches=1"),
-        (lambda: false_alarm_rate(lambda s: [True], Sessions(np.ones((3, 2, 2)), KNOWN)), "screen"),
-        (lambda: Sessions(np.ones((3, 2)), KNOWN), "prices has shape"),
+        (
+            lambda: false_alarm_rate(lambda s: [True], SessionPaths(np.ones((3, 2, 2)), KNOWN)),
+            "screen",
+        ),
+        (lambda: SessionPaths(np.ones((3, 2)), KNOWN), "prices has shape"),
         (lambda: controls.random_prices([1.0], 5, 3, 2, 0), "grid has shape"),
         (lambda: controls.random_prices(GRID, 5, 3, 2, -1), "seed=-1"),
         (lambda: controls.random_walks(3.0, 0.1, 1.0, 2.0, 5, 3, 2, 0), "start="),

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from experiments.calvano_2020.run import Settings, benchmarks, learners, market
+from experiments.calvano_2020.run import CalvanoSettings, benchmarks, learners, market
 from mos_agents.analysis import controls
 from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import Deviation
-from mos_agents.analysis.screens import CollusivePricing, PriceWar, Sessions, false_alarm_rate
+from mos_agents.analysis.screens import CollusivePricing, PriceWar, SessionPaths, false_alarm_rate
 from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
@@ -19,7 +19,7 @@ from mos_agents.games.stage_game import StageGame
 from mos_agents.games.strategies import GreedyGame
 
 MANY = 200
-LEARNERS = Settings(levels=12, beta=5e-5, window=10_000, sessions=MANY)
+LEARNERS = CalvanoSettings(levels=12, beta=5e-5, window=10_000, sessions=MANY)
 KNOWN = Benchmarks(
     *(
         getattr(benchmarks(LEARNERS), name)
@@ -29,14 +29,14 @@ KNOWN = Benchmarks(
 
 
 @dataclass(frozen=True)
-class Group:
+class LearnerGroup:
     """Learners of one kind, and how their sessions ended."""
 
     game: RepeatedGame
     played: Played
 
     @classmethod
-    def of(cls, settings: Settings, synchronous: bool = False) -> Group:
+    def of(cls, settings: CalvanoSettings, synchronous: bool = False) -> LearnerGroup:
         place = market(settings)
         firms = learners(settings, place)
         if synchronous:  # told at every tick what each price would have earned
@@ -53,7 +53,7 @@ class Group:
             play_sessions(game, sessions=settings.sessions, window=settings.window, per_task=25),
         )
 
-    def among_strangers(self) -> Group:
+    def among_strangers(self) -> LearnerGroup:
         """The second firm of each session meets the first of the next."""
         best, level, rows = self.played.best.copy(), self.played.level.copy(), self.game.states(0)
         best[:, rows:] = np.roll(best[:, rows:], 1, axis=0)
@@ -62,7 +62,7 @@ class Group:
         changes = {"best": best, "level": level, "now": now, "before": now}
         return replace(self, played=replace(self.played, **changes))
 
-    def learnt(self) -> tuple[Sessions, int]:
+    def learnt(self) -> tuple[SessionPaths, int]:
         """What was learnt, played on, and a cut by the first firm; sessions in which it cannot cut,
         because it gives its best reply already, are left out and counted."""
         greedy = GreedyGame(self.game, self.played)
@@ -71,7 +71,7 @@ class Group:
         session, one = np.unique(cut.session, return_index=True)
         path = greedy.paths(cycles, 400, at=cycles.start[session]).T
         if not session.size:
-            return Sessions(stage.prices[greedy.paths(cycles, 400).T], KNOWN), MANY
+            return SessionPaths(stage.prices[greedy.paths(cycles, 400).T], KNOWN), MANY
         pair = Deviation(
             cut.prices[:, one],
             cut.undeviated_prices[:, one],
@@ -80,7 +80,9 @@ class Group:
             cut.shock,
             0,
         )
-        return Sessions(stage.prices[path], KNOWN, stage.payoffs[path], pair), MANY - session.size
+        return SessionPaths(
+            stage.prices[path], KNOWN, stage.payoffs[path], pair
+        ), MANY - session.size
 
     def learning(self, sessions: int = 50, ticks: int = 1000):
         """[T, S, N] prices while one move in a hundred is a try."""
@@ -96,12 +98,12 @@ class Group:
 
 @pytest.fixture(scope="module")
 def patient():
-    return Group.of(LEARNERS)
+    return LearnerGroup.of(LEARNERS)
 
 
 @pytest.fixture(scope="module")
 def myopic():
-    return Group.of(replace(LEARNERS, delta=0.0))
+    return LearnerGroup.of(replace(LEARNERS, delta=0.0))
 
 
 def test_learners_without_a_future_are_flagged_as_colluding_at_most_in_5_per_cent(patient, myopic):
@@ -120,14 +122,14 @@ def test_of_strangers_with_patient_strategies_a_tenth_at_most_are_flagged(patien
 
 
 def test_learners_who_are_told_what_every_price_would_have_earned_are_never_flagged():
-    found = Group.of(replace(LEARNERS, beta=1e-3, window=1000), synchronous=True)
+    found = LearnerGroup.of(replace(LEARNERS, beta=1e-3, window=1000), synchronous=True)
     seen, left_out = found.learnt()
     assert left_out == MANY  # everybody gives its best reply: a cut cannot be forced
     assert not PriceWar()(seen).any()
 
 
 def test_firms_of_different_sessions_wage_no_war_while_learning(patient):
-    apart = Sessions(controls.repaired(patient.learning(MANY), seed=0), KNOWN)
+    apart = SessionPaths(controls.repaired(patient.learning(MANY), seed=0), KNOWN)
     for reference in ("shift", "repair"):
         found = false_alarm_rate(PriceWar(reference=reference), apart)
         assert found.at_most(0.05), str(found)
@@ -135,4 +137,4 @@ def test_firms_of_different_sessions_wage_no_war_while_learning(patient):
 
 def test_learners_without_a_future_fall_together_too(myopic):
     """They answer a cut by their best reply: a war alone says nothing of collusion."""
-    assert PriceWar()(Sessions(myopic.learning(), KNOWN)).mean() > 0.3
+    assert PriceWar()(SessionPaths(myopic.learning(), KNOWN)).mean() > 0.3

@@ -218,7 +218,9 @@ def test_processes_of_a_cluster_give_the_bits_of_the_loop(case, over_ray):
 
 @pytest.mark.parametrize("how", ["raises", "NaN"])
 def test_a_rival_that_fails_in_another_process_ends_the_episode_here(how, over_ray):
-    class Failing(FailsLater):  # local: it travels by value, as a user's own from a notebook does
+    class FailsWhileLocal(
+        FailsLater
+    ):  # local: it travels by value, as a user's own from a notebook does
         def act(self, spec, observation, memory, draws):
             price = observation[:, spec.where["own_ask"], None]
             if draws.tick < 2:
@@ -226,7 +228,11 @@ def test_a_rival_that_fails_in_another_process_ends_the_episode_here(how, over_r
             return (price / {}["zero"] if self.how == "raises" else price * float("nan")), memory
 
     env = over_ray(
-        retail_v0, agents=["platform"], firms=1, products=1, policies={"firm_1": Failing(how)}
+        retail_v0,
+        agents=["platform"],
+        firms=1,
+        products=1,
+        policies={"firm_1": FailsWhileLocal(how)},
     )
     text = r"KeyError: 'zero' \(test_acting.py:\d+\)" if how == "raises" else "not a finite number"
     for _ in range(2):

@@ -207,7 +207,7 @@ def test_the_streams_of_who_plays_inside_do_not_depend_on_who_else_does():
 
 def test_a_policy_inside_that_fails_loses_its_move_and_is_told_of():
     @dataclasses.dataclass(frozen=True)
-    class Broken:
+    class RaisesAtOnce:
         kind = "broken"
 
         def start(self, spec, batch):
@@ -220,7 +220,7 @@ def test_a_policy_inside_that_fails_loses_its_move_and_is_told_of():
             raise NotImplementedError
 
     env = retail_v0.parallel_env(
-        products=1, agents=["platform"], policies={"firm_1": Broken()}, on_fault="hold"
+        products=1, agents=["platform"], policies={"firm_1": RaisesAtOnce()}, on_fault="hold"
     )
     env.reset(seed=0)
     before = env.state()[env.market.spec("firm_1").columns][0]

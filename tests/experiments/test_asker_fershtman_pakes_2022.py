@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.asker_fershtman_pakes_2022.run import Settings, game, played, replicate
+from experiments.asker_fershtman_pakes_2022.run import AskerSettings, game, played, replicate
 from experiments.replication import Effort
 
 STEP = 9.99 / 99
@@ -11,11 +11,11 @@ STEP = 9.99 / 99
 
 @pytest.fixture(scope="module")
 def found():
-    return {one.quantity: one for one in replicate(Settings(sessions=300), Effort())}
+    return {one.quantity: one for one in replicate(AskerSettings(sessions=300), Effort())}
 
 
 def test_the_grid_holds_both_equilibria_of_the_paper(found):
-    prices = Settings().prices
+    prices = AskerSettings().prices
     assert (prices[0], prices[-1], len(prices)) == (0.01, 10.0, 100)
     np.testing.assert_allclose(np.diff(prices), STEP)
     assert found["nash_price_lowest"].ours == pytest.approx(0.01 + 20 * STEP)  # 2.03
@@ -23,9 +23,9 @@ def test_the_grid_holds_both_equilibria_of_the_paper(found):
 
 
 def test_the_cheapest_earns_all_and_a_price_below_cost_loses():
-    stage = game(Settings(), "asynchronous").stage
+    stage = game(AskerSettings(), "asynchronous").stage
     pay = stage.payoffs.reshape(100, 100, 2)
-    p = Settings().prices
+    p = AskerSettings().prices
     assert pay[50, 60] == pytest.approx([p[50] - 2.0, 0.0])
     assert pay[50, 50] == pytest.approx([0.5 * (p[50] - 2.0)] * 2)
     assert pay[0, 99] == pytest.approx([-1.99, 0.0])
@@ -50,17 +50,17 @@ def test_both_kinds_of_learning_end_where_the_paper_says(found):
 def test_a_converged_session_is_at_rest_for_good():
     # After the window every estimate on the path is exact, so that nothing moves any more.
     for kind in ("asynchronous", "synchronous"):
-        short = played(Settings(sessions=40, seed=3), Effort(), kind)
+        short = played(AskerSettings(sessions=40, seed=3), Effort(), kind)
         assert np.asarray(short.played.converged).all()
         assert (short.length == 1).all()
-        long = played(Settings(sessions=40, seed=3, window=20_000), Effort(), kind)
+        long = played(AskerSettings(sessions=40, seed=3, window=20_000), Effort(), kind)
         np.testing.assert_array_equal(long.price, short.price)
         np.testing.assert_array_equal(long.played.best, short.played.best)
 
 
 @pytest.mark.parametrize("kind", ["asynchronous", "synchronous"])
 def test_a_plain_loop_in_numpy_ends_at_the_same_prices(kind):
-    s = Settings(sessions=6, levels=30)
+    s = AskerSettings(sessions=6, levels=30)
     made = game(s, kind)
     pay = made.stage.payoffs.reshape(30, 30, 2)
     ends = played(s, Effort(), kind)
@@ -79,9 +79,9 @@ def test_a_plain_loop_in_numpy_ends_at_the_same_prices(kind):
 
 
 def test_three_sellers_ask_less_than_two_and_one_asks_what_it_likes(found):
-    three = played(Settings(n=3, levels=40, sessions=200), Effort(), "asynchronous")
-    two = played(Settings(n=2, levels=40, sessions=200), Effort(), "asynchronous")
+    three = played(AskerSettings(n=3, levels=40, sessions=200), Effort(), "asynchronous")
+    two = played(AskerSettings(n=2, levels=40, sessions=200), Effort(), "asynchronous")
     error = np.hypot(three.price.std(), two.price.std()) / np.sqrt(200)
     assert three.price.mean() < two.price.mean() - 3 * error
-    alone = played(Settings(n=1, sessions=5), Effort(), "synchronous")
+    alone = played(AskerSettings(n=1, sessions=5), Effort(), "synchronous")
     np.testing.assert_allclose(alone.price, 10.0)

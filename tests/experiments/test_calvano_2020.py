@@ -7,7 +7,7 @@ import pytest
 
 from experiments.calvano_2020 import figure, heat_map
 from experiments.calvano_2020.run import (
-    Settings,
+    CalvanoSettings,
     benchmarks,
     learners,
     market,
@@ -33,7 +33,7 @@ QUICK = {"alpha": 0.15, "beta": 2e-5}
     ],
 )
 def test_prices_and_profits_of_theory_to_six_digits(n, nash, joint, nash_profit, joint_profit):
-    b = benchmarks(Settings(n=n))
+    b = benchmarks(CalvanoSettings(n=n))
     for ours, paper in (
         (b.nash_price, nash),
         (b.joint_price, joint),
@@ -45,7 +45,7 @@ def test_prices_and_profits_of_theory_to_six_digits(n, nash, joint, nash_profit,
 
 
 def test_the_grid_reaches_a_tenth_beyond_both_benchmarks():
-    s = Settings()
+    s = CalvanoSettings()
     b, made = benchmarks(s), learners(s, market(s))["firm_1"]
     reach = 0.1 * (b.joint_price[0] - b.nash_price[0])
     assert len(made.grid) == 15
@@ -55,7 +55,7 @@ def test_the_grid_reaches_a_tenth_beyond_both_benchmarks():
 
 
 def test_the_first_table_is_the_mean_profit_against_uniform_rivals_for_ever():
-    s = Settings(n=3, levels=4)
+    s = CalvanoSettings(n=3, levels=4)
     made = learners(s, market(s))["firm_2"]
     p = made.grid
 
@@ -68,18 +68,18 @@ def test_the_first_table_is_the_mean_profit_against_uniform_rivals_for_ever():
 
 
 def test_a_cheaper_firm_has_a_grid_of_its_own_and_more_profit():
-    s = Settings(cost=(1.0, 0.5))
+    s = CalvanoSettings(cost=(1.0, 0.5))
     b, made = benchmarks(s), learners(s, market(s))
     assert b.nash_price[1] < b.nash_price[0] and b.nash_profit[1] > b.nash_profit[0]
     assert made["firm_1"].rival_prices == (made["firm_2"].prices,)
     assert made["firm_2"].rival_prices == (made["firm_1"].prices,)
-    swapped = benchmarks(Settings(cost=(0.5, 1.0)))
+    swapped = benchmarks(CalvanoSettings(cost=(0.5, 1.0)))
     np.testing.assert_allclose(swapped.nash_price, b.nash_price[::-1], rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [2, 3])
 def test_the_compiled_game_plays_what_the_market_plays_tick_by_tick(n):
-    s = Settings(n=n, levels=5, beta=5e-3)
+    s = CalvanoSettings(n=n, levels=5, beta=5e-3)
     place = market(s)
     chosen = learners(s, place)
     made = RepeatedGame.of(place, chosen)
@@ -92,14 +92,14 @@ def test_the_compiled_game_plays_what_the_market_plays_tick_by_tick(n):
 
 @pytest.mark.parametrize("memory", [0, 1, 2])
 def test_sessions_end_whatever_the_memory(memory):
-    quick = Settings(levels=4, memory=memory, beta=2e-3, window=2000, sessions=3)
+    quick = CalvanoSettings(levels=4, memory=memory, beta=2e-3, window=2000, sessions=3)
     found = {one.quantity: one.ours for one in replicate(quick, Effort())}
     assert found["converged_share"] == 1.0
     assert ("one_shot_nash_share" in found) == (memory == 1)
 
 
 def test_sellers_share_most_of_the_way_to_joint_profit():
-    outcome = played(Settings(sessions=24, **QUICK), Effort())
+    outcome = played(CalvanoSettings(sessions=24, **QUICK), Effort())
     gain = outcome.profit_gain
     error = gain.std(ddof=1) / np.sqrt(24)
     # The paper's grid says 70 to 90 per cent; 24 sessions know the mean to about .03.
@@ -108,19 +108,19 @@ def test_sellers_share_most_of_the_way_to_joint_profit():
 
 
 def test_without_patience_sellers_share_less():
-    patient = played(Settings(sessions=16, **QUICK), Effort()).profit_gain
-    myopic = played(Settings(sessions=16, delta=0.0, **QUICK), Effort()).profit_gain
+    patient = played(CalvanoSettings(sessions=16, **QUICK), Effort()).profit_gain
+    myopic = played(CalvanoSettings(sessions=16, delta=0.0, **QUICK), Effort()).profit_gain
     assert myopic.mean() < patient.mean() - 0.2
 
 
 def test_settings_of_a_published_play_are_recognised_and_no_others():
-    assert published(Settings(sessions=5, seed=9))["profit_gain"].value == 0.849
-    assert published(Settings(n=3))["profit_gain"].value == 0.643
-    assert published(Settings(n=3, alpha=0.05, beta=2.4e-7))["profit_gain"].value == 0.750
-    assert published(Settings(cost=(1, 0.5)))["profit_gain"].value == 0.759
-    assert "profit_gain" not in published(Settings(alpha=0.1))
-    assert published(Settings(mu=0.3)) == {}
-    assert published(Settings(alpha=0.1))["nash_price"].value == 1.472927
+    assert published(CalvanoSettings(sessions=5, seed=9))["profit_gain"].value == 0.849
+    assert published(CalvanoSettings(n=3))["profit_gain"].value == 0.643
+    assert published(CalvanoSettings(n=3, alpha=0.05, beta=2.4e-7))["profit_gain"].value == 0.750
+    assert published(CalvanoSettings(cost=(1, 0.5)))["profit_gain"].value == 0.759
+    assert "profit_gain" not in published(CalvanoSettings(alpha=0.1))
+    assert published(CalvanoSettings(mu=0.3)) == {}
+    assert published(CalvanoSettings(alpha=0.1))["nash_price"].value == 1.472927
 
 
 def test_a_punishment_lasts_until_the_average_cut_is_within_a_hundredth():
@@ -153,8 +153,10 @@ def test_a_figure_of_a_market_without_equilibrium_is_refused_in_one_line(drawn, 
 
 
 def test_a_heat_map_has_a_cell_for_each_alpha_and_beta(tmp_path, monkeypatch, capsys):
-    quick = heat_map.Grid((0.1, 0.2), (1e-3, 2e-3), 2, Settings(levels=4, window=2000))
-    monkeypatch.setattr(heat_map.Grid, "of", classmethod(lambda cls, *a: quick))
+    quick = heat_map.ParameterGrid(
+        (0.1, 0.2), (1e-3, 2e-3), 2, CalvanoSettings(levels=4, window=2000)
+    )
+    monkeypatch.setattr(heat_map.ParameterGrid, "of", classmethod(lambda cls, *a: quick))
     out, cells = tmp_path / "heat.png", tmp_path / "heat.json"
     assert heat_map.main(["--out", str(out), "--json", str(cells)]) == 0
     assert out.read_bytes().startswith(b"\x89PNG")
@@ -165,11 +167,13 @@ def test_a_heat_map_has_a_cell_for_each_alpha_and_beta(tmp_path, monkeypatch, ca
         (0.1, 2e-3),
         (0.2, 2e-3),
     ]
-    alone = played(Settings(levels=4, window=2000, alpha=0.2, beta=1e-3, sessions=2), Effort())
+    alone = played(
+        CalvanoSettings(levels=4, window=2000, alpha=0.2, beta=1e-3, sessions=2), Effort()
+    )
     assert record[1]["profit_gain"] == pytest.approx(alone.profit_gain.mean())
 
 
 def test_the_papers_grid_runs_over_its_ranges():
-    grid = heat_map.Grid.of(4, 4, Settings())
+    grid = heat_map.ParameterGrid.of(4, 4, CalvanoSettings())
     assert grid.alphas == (0.025, 0.1, 0.175, 0.25)
     assert grid.betas[0] == 2e-7 and grid.betas[-1] == 2e-5

@@ -9,7 +9,7 @@ import pytest
 from experiments.crew import as_json, intervals, on_one_ray, table, worked_off
 from experiments.dealer_market import measures as dealer_measures
 from experiments.dealer_market import run as dealer
-from experiments.dealer_market.world import Leaning, World
+from experiments.dealer_market.world import DealerWorld, Leaning
 from experiments.deep_pricing import figure
 from experiments.deep_pricing import run as pricing
 from experiments.deep_pricing.measures import (
@@ -24,7 +24,9 @@ from mos_agents.actors.ray.cluster import joined
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
 
-FEW = pricing.Settings(markets=4, ticks=32, iterations=2, beside=pricing.Length(3, 32, 2))
+FEW = pricing.DeepPricingSettings(
+    markets=4, ticks=32, iterations=2, beside=pricing.TrainingLength(3, 32, 2)
+)
 
 
 def always(price):
@@ -69,7 +71,7 @@ def test_who_asks_less_than_the_joint_price_gains_at_the_expense_of_who_asks_it(
 
 
 def test_brisk_tables_play_as_many_markets_as_beside_a_network_and_end_above_nash():
-    s, market = pricing.Settings(), pricing.scenario().market()
+    s, market = pricing.DeepPricingSettings(), pricing.scenario().market()
     found = pricing.brisk_tables(s, 0)
     assert found.markets == s.beside.markets
     assert verdict(market, found.policies, 0, found.markets, s.gamma).profit_gain > 0.3
@@ -78,7 +80,7 @@ def test_brisk_tables_play_as_many_markets_as_beside_a_network_and_end_above_nas
 
 
 def test_makers_share_the_flow_by_their_quotes_and_traders_pay_the_best():
-    world = World(makers=2)
+    world = DealerWorld(makers=2)
     wide, narrow = Leaning(1.0, 0.001), Leaning(0.4, 0.001)
     found = dealer_measures.outcome(world, {"maker_1": wide, "maker_2": narrow}, 0, 60).means()
     np.testing.assert_allclose(found["spread"], [1.0, 0.4], atol=0.011)
@@ -185,7 +187,7 @@ def test_a_table_beside_a_network_learns_in_every_market_until_the_end():
 @pytest.mark.train
 @pytest.mark.parametrize("condition", ("ppo_2", "ppo_on_as"))
 def test_a_short_training_of_the_dealer_study_ends_in_an_outcome(condition):
-    short = dealer.Settings(markets=4, ticks=32, iterations=1, judged=8)
+    short = dealer.DealerStudySettings(markets=4, ticks=32, iterations=1, judged=8)
     facts = dealer.judged(short, condition, 0)
     assert sum(facts["share"]) == pytest.approx(1.0)
     assert len(facts["spread"]) == 2

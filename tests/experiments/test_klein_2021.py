@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from experiments.klein_2021.run import FIRMS, Outcome, Settings, learner, market, played, replicate
+from experiments.klein_2021.run import (
+    FIRMS,
+    KleinOutcome,
+    KleinSettings,
+    learner,
+    market,
+    played,
+    replicate,
+)
 from experiments.replication import Effort
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played
@@ -17,11 +25,11 @@ from mos_agents.rollout import rollout
 @pytest.fixture(scope="module")
 def sixty():
     """Sixty runs at k = 6 of the paper's length."""
-    return {one.quantity: one for one in replicate(Settings(sessions=60), Effort())}
+    return {one.quantity: one for one in replicate(KleinSettings(sessions=60), Effort())}
 
 
 def test_exploration_is_a_thousandth_halfway_and_a_millionth_in_the_end():
-    s = Settings()
+    s = KleinSettings()
     assert (1.0 - s.theta) ** (s.periods / 2) == pytest.approx(1e-3)
     assert (1.0 - s.theta) ** s.periods == pytest.approx(1e-6)
     assert s.theta == pytest.approx(2.763e-5, rel=1e-3)
@@ -29,7 +37,7 @@ def test_exploration_is_a_thousandth_halfway_and_a_millionth_in_the_end():
 
 
 def test_the_cheaper_serves_one_minus_p_and_equal_prices_share_it():
-    stage = StageGame.of(market(Settings()), dict.fromkeys(FIRMS, learner(Settings())))
+    stage = StageGame.of(market(KleinSettings()), dict.fromkeys(FIRMS, learner(KleinSettings())))
     pay = stage.payoffs.reshape(7, 7, 2)
     assert pay[3, 3] == pytest.approx([0.125, 0.125])
     assert pay[2, 5] == pytest.approx([2 / 6 * 4 / 6, 0.0])
@@ -39,16 +47,18 @@ def test_the_cheaper_serves_one_minus_p_and_equal_prices_share_it():
 
 
 def test_the_joint_maximum_is_both_asking_a_half_and_not_one_alone():
-    game = RepeatedGame.of(market(Settings()), dict.fromkeys(FIRMS, learner(Settings())))
+    game = RepeatedGame.of(market(KleinSettings()), dict.fromkeys(FIRMS, learner(KleinSettings())))
     profile = game.stage.profile([[3, 3], [3, 6], [4, 4]])
     cycles = Cycles(np.ones(3, int), np.arange(4), profile, profile, np.zeros(3, int))
-    outcome = Outcome(Settings(), game, None, None, cycles)
+    outcome = KleinOutcome(KleinSettings(), game, None, None, cycles)
     assert outcome.at_joint_maximum().tolist() == [True, False, False]
 
 
 def frozen(k, replies):
     """Two firms that answer the rival's level by `replies` [k + 1], from level k on both sides."""
-    game = RepeatedGame.of(market(Settings(k=k)), dict.fromkeys(FIRMS, learner(Settings(k=k))))
+    game = RepeatedGame.of(
+        market(KleinSettings(k=k)), dict.fromkeys(FIRMS, learner(KleinSettings(k=k)))
+    )
     whole = np.array([[k, k]])
     made = Played(
         np.zeros(1, int),
@@ -61,7 +71,7 @@ def frozen(k, replies):
         np.zeros((1, 2)),
     )
     judge = GreedyGame(game, made)
-    return Outcome(Settings(k=k), game, made, judge, judge.cycles())
+    return KleinOutcome(KleinSettings(k=k), game, made, judge, judge.cycles())
 
 
 def test_undercutting_step_by_step_and_starting_anew_is_a_saw_tooth():
@@ -74,7 +84,7 @@ def test_undercutting_step_by_step_and_starting_anew_is_a_saw_tooth():
 
 
 def test_turn_by_turn_the_compiled_game_plays_what_the_market_plays():
-    s = Settings(periods=2000)
+    s = KleinSettings(periods=2000)
     made = RepeatedGame.of(market(s), dict.fromkeys(FIRMS, learner(s)))
     state, trace = made.start(7, 0), np.empty((500, 2), np.int64)
     made.advance(state, 7, 0, 500, trace=trace)
@@ -96,12 +106,12 @@ def test_profit_nash_share_and_joint_maximum_share_are_the_papers(sixty):
 
 
 def test_on_a_finer_grid_saw_teeth_take_over(sixty):
-    outcome = played(Settings(k=24, sessions=16), Effort())
+    outcome = played(KleinSettings(k=24, sessions=16), Effort())
     assert outcome.saw_tooth().mean() > 0.5
     assert outcome.at_joint_maximum().mean() < sixty["joint_maximum_share"].ours
 
 
 def test_no_figure_of_the_paper_is_held_against_other_settings():
-    found = replicate(Settings(k=3, sessions=2, periods=5000), Effort())
+    found = replicate(KleinSettings(k=3, sessions=2, periods=5000), Effort())
     assert {one.published for one in found} == {None}
     assert all(math.isfinite(one.ours) for one in found)

@@ -10,11 +10,11 @@ import pytest
 from experiments.price_wars import autos as autos_
 from experiments.price_wars import play
 from experiments.price_wars.outcomes import DEFINITION, effect, forces, outcome
-from experiments.price_wars.play import FORCES, Plan, kept, live
-from experiments.price_wars.run import Settings, as_json, main, study
+from experiments.price_wars.play import FORCES, PlayPlan, kept, live
+from experiments.price_wars.run import WarStudySettings, as_json, main, study
 from experiments.price_wars.worlds import (
     Condition,
-    World,
+    RetailWorld,
     buyers,
     conditions,
     replies_in_turn,
@@ -25,7 +25,7 @@ from mos_agents.market.types import InputError
 from mos_agents.policies.base import quoted
 from mos_agents.runs.files import RunError
 
-SMALL = Plan(sessions=3, ticks=120, lead=12, after=12, rest=30)
+SMALL = PlayPlan(sessions=3, ticks=120, lead=12, after=12, rest=30)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Script:
 
 
 @dataclass(frozen=True)
-class Planted(World):
+class Planted(RetailWorld):
     """All ask 40; from tick 100 the last firm asks 25, a tick later the others follow to 26; from
     tick 130 everybody asks 40 again."""
 
@@ -62,11 +62,11 @@ class Planted(World):
 
 @pytest.fixture(scope="module")
 def base():
-    return live(World(), SMALL, impulse=True)
+    return live(RetailWorld(), SMALL, impulse=True)
 
 
 def test_a_planted_war_is_found_in_the_full_market_with_its_onset_depth_length_and_beginner():
-    lived = live(Planted(), Plan(sessions=2, ticks=200, learnt=0.05), impulse=False)
+    lived = live(Planted(), PlayPlan(sessions=2, ticks=200, learnt=0.05), impulse=False)
     found = outcome(lived)
     assert len(found.wars) == 6  # two sessions of three products
     for war in found.wars:
@@ -80,26 +80,26 @@ def test_a_planted_war_is_found_in_the_full_market_with_its_onset_depth_length_a
 
 
 def test_sellers_who_hold_their_prices_wage_no_war():
-    found = outcome(live(World(play="hold"), SMALL, impulse=False))
+    found = outcome(live(RetailWorld(play="hold"), SMALL, impulse=False))
     assert len(found.wars) == len(found.wars_learning) == 0
     assert (found.by_session["price_sd"] == 0.0).all()
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(base):
-    again = live(World(), SMALL, impulse=True)
+    again = live(RetailWorld(), SMALL, impulse=True)
     for name, values in base.arrays.items():
         assert np.array_equal(values, again[name]), name
-    other = live(World(), replace(SMALL, seed=1), impulse=False)
+    other = live(RetailWorld(), replace(SMALL, seed=1), impulse=False)
     assert not np.array_equal(base["prices"], other["prices"])
 
 
 def test_a_session_is_the_same_in_any_company(base):
-    alone = live(World(), replace(SMALL, sessions=2), impulse=False)
+    alone = live(RetailWorld(), replace(SMALL, sessions=2), impulse=False)
     assert np.array_equal(base["prices"][:, :2], alone["prices"])
 
 
 def test_a_cost_shock_leaves_everything_before_it_as_it_was(base):
-    shocked = live(World(cost_factor=1.3), SMALL, impulse=False)
+    shocked = live(RetailWorld(cost_factor=1.3), SMALL, impulse=False)
     at = 3 * SMALL.ticks // 4
     assert np.array_equal(base["prices"][:at], shocked["prices"][:at])
     # The floor of 5% over a cost of 26 is 27.3: nobody may ask less while it lasts.
@@ -125,7 +125,7 @@ def test_force_changes_nothing_before_it_begins_and_the_last_firm_by_two_levels_
 
 
 def test_force_falls_on_the_first_move_where_sellers_move_in_turn():
-    lived = live(World(pace=(3, 3, 3), offsets=(0, 1, 2)), SMALL, impulse=True)
+    lived = live(RetailWorld(pace=(3, 3, 3), offsets=(0, 1, 2)), SMALL, impulse=True)
     shock = int(lived["shock"])
     assert (SMALL.ticks + shock - 2) % 3 == 0
     alone = lived["alone"][: SMALL.lead + SMALL.after]
@@ -137,7 +137,7 @@ def test_force_falls_on_the_first_move_where_sellers_move_in_turn():
 def test_frozen_learners_answer_alike_to_the_same_situation():
     """Nobody learns and nobody explores, even who did until then: the same prices are followed by
     the same prices. At a learning rate of .9 every sale would turn the table over."""
-    lived = live(World(alpha=0.9, trembles=0.5), SMALL, impulse=True)
+    lived = live(RetailWorld(alpha=0.9, trembles=0.5), SMALL, impulse=True)
     paths = np.concatenate([lived.paths("prices")[-1:], lived.paths("alone")])
     repeated = 0
     for s in range(paths.shape[1]):
@@ -162,7 +162,7 @@ def test_what_force_did_is_told_with_its_interval(base):
 
 
 def test_the_yardstick_is_the_equilibrium_and_the_joint_maximum_on_the_learners_prices():
-    world = World(firms=1)
+    world = RetailWorld(firms=1)
     found = yardstick(world.stage_game())
     assert found.kind == "pure"
     assert (found.price_nash, found.price_joint) == (26.33, 40.5)
@@ -176,12 +176,14 @@ def test_the_yardstick_is_the_equilibrium_and_the_joint_maximum_on_the_learners_
 def test_without_a_pure_equilibrium_the_yardstick_is_the_cycle_of_best_replies():
     # Matching pennies: the first wants the same level, the second another one.
     pay = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
-    learner = World().policies(World(firms=1).market(1), 0.1, World().stage_game())["platform"]
+    learner = RetailWorld().policies(
+        RetailWorld(firms=1).market(1), 0.1, RetailWorld().stage_game()
+    )["platform"]
     two = replace(learner, prices=2, initial=0.0)
     prices = np.array([[1.0, 1.0], [1.0, 2.0], [2.0, 1.0], [2.0, 2.0]])
     none = np.zeros(2, np.int64)
     game = StageGame(
-        World(firms=1).market(1),
+        RetailWorld(firms=1).market(1),
         ("platform", "firm_1"),
         (two, two),
         pay,
@@ -195,18 +197,18 @@ def test_without_a_pure_equilibrium_the_yardstick_is_the_cycle_of_best_replies()
 
 
 def test_buyers_are_those_who_look_less_the_scrapers_who_only_look():
-    everybody = buyers(World(scrapers=0.0).market(1))
+    everybody = buyers(RetailWorld(scrapers=0.0).market(1))
     # 200 sessions see 1, 2, 3 or (of three products) 3 of them: 2.25 on average, 150 a product.
     assert everybody == pytest.approx(150.0, rel=0.01)
-    half = buyers(World(scrapers=0.5).market(1))
+    half = buyers(RetailWorld(scrapers=0.5).market(1))
     # A half buys; the other half looks at all three products with a hundredth of the intent.
     assert half == pytest.approx(75.0 + 100.0 * 0.01, rel=0.02)
-    held = buyers(World(scrapers=0.5, hold_buyers=True).market(1))
-    assert held == pytest.approx(buyers(World().market(1)), rel=0.02)
+    held = buyers(RetailWorld(scrapers=0.5, hold_buyers=True).market(1))
+    assert held == pytest.approx(buyers(RetailWorld().market(1)), rel=0.02)
 
 
 def test_a_difference_is_distinct_where_there_is_one_and_not_where_there_is_none():
-    found = Condition("f", "l", World())
+    found = Condition("f", "l", RetailWorld())
     noise = np.random.default_rng(0).standard_normal((2, 30))
     none = effect("a", found, "wars", noise[0], noise[1], 30)
     assert not none.distinct and none.ci95[0] < 0.0 < none.ci95[1]
@@ -220,7 +222,7 @@ def test_a_difference_is_distinct_where_there_is_one_and_not_where_there_is_none
 
 
 def test_the_study_has_its_controls_beside_it_and_every_figure_in_the_common_form(tmp_path):
-    s = Settings(SMALL, only=("myopic", "hold", "random"), autos=None, workers=1)
+    s = WarStudySettings(SMALL, only=("myopic", "hold", "random"), autos=None, workers=1)
     found = study(s, tmp_path)
     assert {"repaired", "shifted", "shuffled", "noise", "myopic", "hold", "random"} <= {
         one.name for one in found.controls
@@ -237,26 +239,26 @@ def test_the_study_has_its_controls_beside_it_and_every_figure_in_the_common_for
 
 def test_what_is_finished_is_not_played_again_and_gives_the_same(tmp_path, monkeypatch):
     plan = replace(SMALL, ticks=100)
-    first = kept(tmp_path, "base", World(), plan, False)
+    first = kept(tmp_path, "base", RetailWorld(), plan, False)
     monkeypatch.setattr(play, "live", lambda *_: pytest.fail("played again"))
-    again = kept(tmp_path, "base", World(), plan, False)
+    again = kept(tmp_path, "base", RetailWorld(), plan, False)
     assert first.arrays.keys() == again.arrays.keys()
     assert all(np.array_equal(first[name], again[name]) for name in first.arrays)
     with pytest.raises(pytest.fail.Exception, match="played again"):
-        kept(tmp_path, "base", World(delta=0.5), plan, False)  # another world is another file
+        kept(tmp_path, "base", RetailWorld(delta=0.5), plan, False)  # another world is another file
 
 
 def test_a_damaged_play_is_told_and_not_used(tmp_path):
     plan = replace(SMALL, ticks=100)
-    kept(tmp_path, "base", World(), plan, False)
+    kept(tmp_path, "base", RetailWorld(), plan, False)
     (path,) = tmp_path.glob("*.npz")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(RunError, match="damaged"):
-        kept(tmp_path, "base", World(), plan, False)
+        kept(tmp_path, "base", RetailWorld(), plan, False)
 
 
 def test_every_condition_can_be_assigned_and_differs_from_the_base():
-    known = conditions(World())
+    known = conditions(RetailWorld())
     assert len({one.world for one in known.values()}) == len(known)
     for one in known.values():
         place, game = one.world.market(10), one.world.stage_game()
@@ -286,7 +288,7 @@ def test_a_bad_argument_is_one_line(arguments, message, capsys):
 )
 def test_a_bad_world_is_refused(change):
     with pytest.raises(InputError, match=f"{next(iter(change))}="):
-        World(**change)
+        RetailWorld(**change)
 
 
 # --- cars -----------------------------------------------------------------------------------------

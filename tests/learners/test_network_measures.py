@@ -9,10 +9,16 @@ import pytest
 
 from mos_agents import scenarios
 from mos_agents.analysis.collusion import Benchmarks, measures
-from mos_agents.analysis.impulse import Return, profitability, punishment, response, rivals_reaction
+from mos_agents.analysis.impulse import (
+    ReturnTime,
+    profitability,
+    punishment,
+    response,
+    rivals_reaction,
+)
 from mos_agents.analysis.ope import ips
 from mos_agents.analysis.price_wars import episodes
-from mos_agents.analysis.screens import CollusivePricing, Sessions
+from mos_agents.analysis.screens import CollusivePricing, SessionPaths
 from mos_agents.learners import Gaussian, Layer, Network, Signature
 from mos_agents.learners import TrainedNetwork as Trained
 from mos_agents.market.equilibrium import benchmarks, stage_profits
@@ -55,7 +61,7 @@ def test_a_cut_is_answered_by_half_and_prices_come_back_by_halves(policies):
     assert change.at(3)[0] == pytest.approx(cut / 4, abs=1e-6)
     assert change.at(4)[1] == pytest.approx(cut / 8, abs=1e-6)
     # away by cut / 2 ** (tau - 1): beyond 1% until tau = 5, as |cut| = 23%
-    assert punishment(found, Return(tolerance=0.01)).length.tolist() == [4]
+    assert punishment(found, ReturnTime(tolerance=0.01)).length.tolist() == [4]
     worth = profitability(found, discount=0.95)
     away = 0.5 ** np.arange(40)
     path = np.stack(
@@ -83,7 +89,7 @@ def test_networks_at_the_joint_profit_price_are_measured_as_such(policies):
     assert given.rpdi == pytest.approx(1.0, abs=1e-3)
     assert given.lerner == pytest.approx((P_M - 1.0) / P_M, abs=1e-3)
     played = rollout(MARKET, policies, ticks=70, series=("ask", "metrics"))
-    sessions = Sessions(
+    sessions = SessionPaths(
         played.series["ask"][40:], known, played.series["metrics"][40:, :, :, 0], found
     )
     assert CollusivePricing(batches=5)(sessions).shape == (1,)

@@ -89,7 +89,7 @@ def scaled(low: float, high: float) -> Bend:
     return bend
 
 
-class Trap:
+class RaisingArray:
     """An object that raises whatever happens to it."""
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
@@ -183,8 +183,8 @@ SHAPES: list[tuple[str, Bend]] = [
     ("a generator", lambda r, a: (x for x in (1.0, 2.0))),
     ("a function", lambda r, a: abs),
     ("whole numbers beyond all types", lambda r, a: [[[10**400] * a.shape[2]] * a.shape[1]]),
-    ("an object that raises", lambda r, a: Trap()),
-    ("a list of objects that raise", lambda r, a: [Trap(), Trap()]),
+    ("an object that raises", lambda r, a: RaisingArray()),
+    ("a list of objects that raise", lambda r, a: [RaisingArray(), RaisingArray()]),
 ]
 
 

@@ -25,7 +25,7 @@ class OfItsOwn(BaseException):
     pass
 
 
-class Unspeakable(BaseException):
+class UnprintableInterrupt(BaseException):
     def __str__(self) -> str:
         raise OfItsOwn
 
@@ -79,7 +79,7 @@ OTHERS = [
     concurrent.futures.CancelledError,
     asyncio.TimeoutError,
     OfItsOwn,
-    Unspeakable,
+    UnprintableInterrupt,
     SpeaksInExits,
     WithoutName,
     SaysMore,
@@ -289,7 +289,7 @@ class Hidden:
         (ValueError("a\nb"), "ValueError: a b"),
         (Hidden(), "hidden in lines"),
         (3, "3"),
-        (Unspeakable(), "a Unspeakable that cannot be shown"),
+        (UnprintableInterrupt(), "an UnprintableInterrupt that cannot be shown"),
         (WithoutName("why"), "WithoutName: why"),
         (KeyError("k"), "KeyError: 'k'"),
     ],

@@ -26,7 +26,7 @@ from mos_agents.report.measures import sold_out
 from mos_agents.report.picture import apart, draw
 from mos_agents.report.posted import levels
 from mos_agents.rollout import play
-from mos_agents.runs import Plan, Run
+from mos_agents.runs import RecordingPlan, Run
 
 PRESETS = ("retail", "market_making", "auction", "autos_1990")
 HOSTILE = (
@@ -54,7 +54,7 @@ def recorded(root: Path, name: str, *changes: str, stop: int | None = None, **pl
         seed=scenario.seed,
         ticks=scenario.ticks,
         markets=scenario.markets,
-        plan=Plan.of(market.layout, scenario.ticks, scenario.markets, **plan),
+        plan=RecordingPlan.of(market.layout, scenario.ticks, scenario.markets, **plan),
     )
     steps = play(
         market,

@@ -18,7 +18,7 @@ from mos_agents.lab.reporting import theory_of
 from mos_agents.report import verdicts
 from mos_agents.report.data import Data
 from mos_agents.report.measures import division
-from mos_agents.report.summary import KINDS, Summary, Table, summarise, summary_of
+from mos_agents.report.summary import KINDS, RunSummary, SummaryTable, summarise, summary_of
 from tests.report.test_report import Outline, hostile_run, recorded
 
 PRESETS = ["retail", "market_making", "auction", "pricing_game", "autos_1990"]
@@ -134,7 +134,7 @@ def test_a_narrow_terminal_has_fewer_columns_and_no_longer_lines(tmp_path: Path)
 
 def test_of_many_participants_the_first_are_shown_and_the_rest_counted() -> None:
     rows = tuple((f"firm_{n}", str(n)) for n in range(30))
-    text = Summary(("Words.",), (), Table(("firm", "PnL"), rows), ("firm", "PnL")).text()
+    text = RunSummary(("Words.",), (), SummaryTable(("firm", "PnL"), rows), ("firm", "PnL")).text()
     assert text.endswith("and 18 more, in the report")
     assert text.count("firm_") == 12
 

@@ -19,7 +19,7 @@ from mos_agents.sweeps.sweep import LIVES
 from mos_agents.sweeps.training import Training
 from mos_agents.training.plan import TrainingPlan
 from tests.learners.networks import network
-from tests.sweeps.worlds import GAME, Told, plan
+from tests.sweeps.worlds import GAME, ScriptedTrial, plan
 
 
 class Counting(Here):
@@ -75,7 +75,7 @@ def test_the_order_of_the_trials_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_fails_is_told_the_others_go_on_and_it_is_tried_again(tmp_path: Path) -> None:
-    failing = plan(["firms=1,2"], 3, Told((1,)))
+    failing = plan(["firms=1,2"], 3, ScriptedTrial((1,)))
     result = sweep(failing, tmp_path, Here())
     reason = "ZeroDivisionError: seed 1 is not liked"
     assert [(t.cell, t.seed, why) for t, why in result.failed] == [(0, 1, reason), (1, 1, reason)]
@@ -88,7 +88,7 @@ def test_a_trial_that_fails_is_told_the_others_go_on_and_it_is_tried_again(tmp_p
     assert [(t.cell, t.seed) for t in again.played] == [(0, 1), (1, 1)]
 
 
-class Deadly(Here):
+class CrashingTrials(Here):
     """Trials of these numbers lose their process, so often each."""
 
     def __init__(self, deaths: dict[int, int]) -> None:
@@ -104,10 +104,10 @@ class Deadly(Here):
 
 
 def test_a_trial_whose_process_dies_is_played_again_and_given_up_in_the_end(tmp_path: Path) -> None:
-    result = sweep(plan(["firms=1,2"]), tmp_path / "a", Deadly({0: 1, 4: LIVES - 1}))
+    result = sweep(plan(["firms=1,2"]), tmp_path / "a", CrashingTrials({0: 1, 4: LIVES - 1}))
     assert not result.failed and not result.missing
     assert result.table.equals(sweep(plan(["firms=1,2"]), tmp_path / "b", Here()).table)
-    lost = sweep(plan(["firms=1,2"]), tmp_path / "c", Deadly({2: LIVES}))
+    lost = sweep(plan(["firms=1,2"]), tmp_path / "c", CrashingTrials({2: LIVES}))
     assert [(t.number, why) for t, why in lost.failed] == [
         (2, f"its process died {LIVES} times: the node is gone")
     ]
@@ -209,14 +209,14 @@ def test_the_folder_alone_tells_its_plan(tmp_path: Path) -> None:
 def test_a_plan_may_be_given_other_resources_for_the_rest(tmp_path: Path) -> None:
     one = Counting(most=1)
     sweep(plan(["firms=1,2"]), tmp_path, one, one.watch())
-    grown = SweepPlan.of(plan().scenario, ["firms=1,2"], 3, Told(), cpus=4.0)
+    grown = SweepPlan.of(plan().scenario, ["firms=1,2"], 3, ScriptedTrial(), cpus=4.0)
     assert not sweep(grown, tmp_path, Here()).missing
 
 
 @pytest.mark.parametrize("cpus", [-1, 1.5, True, "2", float("nan")])
 def test_cores_are_parts_of_one_or_whole(cpus: object) -> None:
     with pytest.raises(InputError, match="cpus="):
-        SweepPlan.of(plan().scenario, ["firms=1,2"], 3, Told(), cpus=cpus)  # type: ignore[arg-type]
+        SweepPlan.of(plan().scenario, ["firms=1,2"], 3, ScriptedTrial(), cpus=cpus)  # type: ignore[arg-type]
 
 
 def test_a_row_has_finite_measures_only() -> None:

@@ -10,7 +10,7 @@ import pytest
 from mos_agents import scenarios
 from mos_agents.market.types import InputError
 from mos_agents.sweeps import Play, Sessions, SweepPlan
-from tests.sweeps.worlds import GAME, GRID, RETAIL, Told, plan
+from tests.sweeps.worlds import GAME, GRID, RETAIL, ScriptedTrial, plan
 
 
 def test_grids_are_crossed_and_every_cell_meets_the_same_seeds() -> None:
@@ -59,7 +59,7 @@ def test_a_plan_comes_back_from_its_facts_through_json(work: object) -> None:
         plan(seeds=4),
         plan(GRID[::-1]),
         plan(["firms=1,2", "arrivals.sessions=5,10,21"]),
-        plan(work=Told((1,))),
+        plan(work=ScriptedTrial((1,))),
         plan(scenario=scenarios.override(RETAIL, ["ticks=7"])),
     ],
 )

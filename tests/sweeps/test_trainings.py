@@ -80,7 +80,7 @@ def plan() -> SweepPlan:
 
 
 @dataclass
-class Elsewhere:
+class WithoutSharedFolder:
     """On machines that do not see the sweep's folder."""
 
     runner: Runner
@@ -108,7 +108,7 @@ Calm = tuple[Path, SweepResult]
 def test_a_machine_that_does_not_see_the_folder_brings_its_training_along(
     runner: Callable[[], Runner], calm: Calm, tmp_path: Path
 ) -> None:
-    result = swept(tmp_path, Elsewhere(runner()))
+    result = swept(tmp_path, WithoutSharedFolder(runner()))
     assert not result.failed and result.trials.equals(calm[1].trials)
     assert networks(tmp_path) == networks(calm[0]) and len(networks(tmp_path)) == 4
     run = read_training(tmp_path / "trainings" / SECOND)

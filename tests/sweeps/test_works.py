@@ -50,7 +50,7 @@ def test_a_policy_that_fails_is_told_of() -> None:
     from mos_agents.market.spec import ParticipantSpec
     from mos_agents.sweeps.work import played
 
-    class Broken:
+    class RaisesValueError:
         kind = "broken"
 
         def start(self, spec: ParticipantSpec, markets: int) -> None:
@@ -59,7 +59,7 @@ def test_a_policy_that_fails_is_told_of() -> None:
         def act(self, spec, observation, memory, draws):  # type: ignore[no-untyped-def]
             raise ValueError("no idea")
 
-    row = played(RETAIL.market(), {**RETAIL.policies(), "firm_1": Broken()}, 0, 2)
+    row = played(RETAIL.market(), {**RETAIL.policies(), "firm_1": RaisesValueError()}, 0, 2)
     assert row.measures["faults"] == 12
     text = "FAULTS of firm_1: 12 of 12 decisions lost (12 ValueError), first at tick 0: ValueError"
     assert len(row.notes) == 1 and row.notes[0].startswith(f"{text}: no idea (test_works.py:")

@@ -26,7 +26,7 @@ GAME = scenarios.override(scenarios.load("pricing_game"), QUICK)
 
 
 @dataclass(frozen=True)
-class Told(Settings):
+class ScriptedTrial(Settings):
     """Says what it was given; fails where it is told to. One measure is there now and then only."""
 
     kind: ClassVar[str] = "told"
@@ -49,7 +49,7 @@ class Told(Settings):
 
 
 @dataclass(frozen=True)
-class Slow(Told):
+class Slow(ScriptedTrial):
     """Takes its time; and, for some seeds, the whole process with it."""
 
     kind: ClassVar[str] = "slow"
@@ -67,4 +67,4 @@ class Slow(Told):
 def plan(
     grid: Sequence[str] = GRID, seeds: Any = 3, work: Any = None, scenario: Scenario = RETAIL
 ) -> SweepPlan:
-    return SweepPlan.of(scenario, grid, seeds, Told() if work is None else work)
+    return SweepPlan.of(scenario, grid, seeds, ScriptedTrial() if work is None else work)

@@ -17,10 +17,10 @@ from mos_agents.training.algorithms import configured  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.choosing import chooser  # noqa: E402
 from mos_agents.training.figures import recorded  # noqa: E402
-from mos_agents.training.fragments import Fragment, Rollout  # noqa: E402
+from mos_agents.training.fragments import Fragment, PolicyFragment  # noqa: E402
 from mos_agents.training.learning import estimated, estimated_in_turn  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
-from mos_agents.training.replay import Replay  # noqa: E402
+from mos_agents.training.replay import ReplayBuffer  # noqa: E402
 from mos_agents.training.runner import BatchRunner  # noqa: E402
 from tests.training.worlds import game, small  # noqa: E402
 
@@ -160,14 +160,14 @@ def fragment(ticks, markets, first=0):
     """Observation, action and reward of market m at tick t: 100 m + first + t."""
     seen = 100.0 * np.arange(markets) + first + np.arange(ticks + 1)[:, None]
     wide = seen.astype(np.float32)
-    part = Rollout(
+    part = PolicyFragment(
         wide[:, :, None], wide[:-1].astype(np.int64), wide[:-1], wide[:-1, :, None], wide[:-1]
     )
     return Fragment({"x": part}, ticks, markets)
 
 
 def test_a_transition_drawn_from_the_memory_is_one_that_happened():
-    memory = Replay(1000, 1, 0.9, np.random.default_rng(0))
+    memory = ReplayBuffer(1000, 1, 0.9, np.random.default_rng(0))
     memory.add([fragment(8, 3), fragment(8, 3, first=20)])
     (drawn,) = memory.sample(500)
     columns = drawn.policies["x"]
@@ -178,11 +178,11 @@ def test_a_transition_drawn_from_the_memory_is_one_that_happened():
 
 
 def test_a_full_memory_forgets_the_oldest_and_comes_back_from_its_arrays():
-    memory = Replay(24, 1, 0.9, np.random.default_rng(0))
+    memory = ReplayBuffer(24, 1, 0.9, np.random.default_rng(0))
     for first in (0, 20, 40, 60):
         memory.add([fragment(4, 3, first)])
     assert len(memory) == 24
-    again = Replay(24, 1, 0.9, np.random.default_rng(0))
+    again = ReplayBuffer(24, 1, 0.9, np.random.default_rng(0))
     again.from_arrays(memory.to_arrays())
     again.rng = memory.rng = np.random.default_rng(5)
     (drawn,) = memory.sample(300)
@@ -193,7 +193,7 @@ def test_a_full_memory_forgets_the_oldest_and_comes_back_from_its_arrays():
 
 
 def test_rewards_of_several_ticks_are_added_up():
-    memory = Replay(100, 3, 0.5, np.random.default_rng(0))
+    memory = ReplayBuffer(100, 3, 0.5, np.random.default_rng(0))
     memory.add([fragment(5, 1)])
     (drawn,) = memory.sample(100)
     columns = drawn.policies["x"]
@@ -215,7 +215,7 @@ TURNS = {
 def test_each_own_move_is_learnt_from_once_with_what_came_until_the_next(case, lengths):
     """As played again tick by tick: seen, done, earned until the next own move, seen then."""
     made = runner(actions="discrete", **TURNS[case])
-    memory = Replay(10_000, 1, 0.5, np.random.default_rng(0))
+    memory = ReplayBuffer(10_000, 1, 0.5, np.random.default_rng(0))
     fragments = [f for n in lengths for f in made.sample(num_timesteps=n * 4)]
     memory.add(fragments)
     assignment, markets = made.assignment, made.assignment.markets("training", 4)
@@ -290,7 +290,7 @@ def test_learning_from_a_memory_begins_when_everybody_has_a_move_to_learn_from()
         **TWO,
         markets=128,
     )
-    memory, played = Replay(10_000, 1, 0.9, np.random.default_rng(0)), 0
+    memory, played = ReplayBuffer(10_000, 1, 0.9, np.random.default_rng(0)), 0
     while played < made.config.num_steps_sampled_before_learning_starts:
         memory.add(made.sample())
         if not played:

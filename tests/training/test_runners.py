@@ -12,7 +12,7 @@ from mos_agents.training import folder as folders  # noqa: E402
 from mos_agents.training import resume, state, train  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
-from mos_agents.training.session import Session  # noqa: E402
+from mos_agents.training.session import TrainingSession  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
 PLAN = small(workers=2, policies={"firm_2": {"kind": "q_learning", "prices": 5, "alpha": 0.3}})
@@ -41,7 +41,7 @@ def test_a_training_with_workers_goes_on_with_what_the_others_have_learnt(on_clu
 
 def test_who_takes_over_from_a_lost_worker_goes_on_from_what_was_kept(on_cluster):
     assignment = TrainingAssignment.of(PLAN)
-    session = Session(assignment, pilot(assignment))
+    session = TrainingSession(assignment, pilot(assignment))
     try:
         session.once()
         assert set(session.runners.snapshots()) == {1, 2}
@@ -80,7 +80,7 @@ def test_workers_begin_and_go_on_with_the_learners_weights(on_cluster):
     assignment = TrainingAssignment.of(small(workers=2, actions="continuous"))
     states = []
     for _ in range(2):  # the second goes on from the first
-        session = Session(assignment, pilot(assignment))
+        session = TrainingSession(assignment, pilot(assignment))
         try:
             for kept in [None, *states]:
                 if kept is not None:

@@ -17,7 +17,7 @@ from mos_agents.training import evaluating, loop, read_training, resume, train  
 from mos_agents.training import folder as folders  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.normalising import pilot  # noqa: E402
-from mos_agents.training.session import Session  # noqa: E402
+from mos_agents.training.session import TrainingSession  # noqa: E402
 from tests.training.worlds import game, small  # noqa: E402
 
 LEARNS_TOO = {"firm_2": {"kind": "q_learning", "prices": 5, "alpha": 0.3}}
@@ -86,7 +86,7 @@ CASES = {
 def test_the_network_that_comes_out_gives_the_outputs_of_the_module(case, on_cluster):
     plan = CASES[case]
     assignment = TrainingAssignment.of(plan)
-    session = Session(assignment, pilot(assignment))
+    session = TrainingSession(assignment, pilot(assignment))
     try:
         session.once()
         network = session.networks()["firm_1"]

@@ -18,7 +18,7 @@ from mos_agents.runs.names import participant_fault
 from mos_agents.scenarios.tables import numbers
 from mos_agents.scenarios.tables.options import MOST_LISTINGS, TableFile
 from mos_agents.scenarios.tables.reading import read_table
-from mos_agents.scenarios.tables.table import Table, key, listed
+from mos_agents.scenarios.tables.table import FileTable, key, listed
 
 REQUIRED = ("product", "seller", "cost", "reference_price", "quality", "stock")
 OPTIONAL = ("nest", "share")
@@ -93,13 +93,13 @@ def read_catalogue(file: CatalogueFile) -> CatalogueTable:
     )
 
 
-def could_be(table: Table) -> bool:
+def could_be(table: FileTable) -> bool:
     """Whether a table has the columns of a catalogue, or most of them."""
     names = [key(name) for name in table.heading]
     return sum(key(name) in names for name in REQUIRED) >= 3
 
 
-def matched(table: Table, columns: Mapping[str, str]) -> tuple[dict[str, pl.Series], list[str]]:
+def matched(table: FileTable, columns: Mapping[str, str]) -> tuple[dict[str, pl.Series], list[str]]:
     """The columns that a catalogue needs by their names, and what is to be said of them."""
     found: dict[str, pl.Series] = {}
     notes: list[str] = []
@@ -134,7 +134,7 @@ def _example(free: Sequence[str]) -> str:
     return free[0] if free and free[0] else "HEADING"
 
 
-def _heading_of(table: Table, name: str, free: Sequence[str]) -> str | None:
+def _heading_of(table: FileTable, name: str, free: Sequence[str]) -> str | None:
     """The heading that says a name: as it is, in other letters or nearly, and no other one."""
     if name in free:
         return name
@@ -166,8 +166,8 @@ def _texts(column: pl.Series) -> pl.Series:
 
 
 def _without_gaps(
-    table: Table, found: dict[str, pl.Series], missing: str
-) -> tuple[Table, dict[str, pl.Series], list[str]]:
+    table: FileTable, found: dict[str, pl.Series], missing: str
+) -> tuple[FileTable, dict[str, pl.Series], list[str]]:
     """The rows in which nothing is missing that must be there, if the others are to be dropped."""
     if missing == "refuse":
         return table, found, []
@@ -192,7 +192,7 @@ def dropped_rows(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'} dropped: something is missing"
 
 
-def _names(table: Table, name: str, column: pl.Series) -> pl.Series:
+def _names(table: FileTable, name: str, column: pl.Series) -> pl.Series:
     """The names of products or sellers; InputError for one that cannot be shown or is too long."""
     texts = _texts(column)
     _refuse(table, name, texts, texts == "", "is empty; give it a name", value=False)
@@ -209,7 +209,7 @@ def _names(table: Table, name: str, column: pl.Series) -> pl.Series:
 
 
 def _refuse(
-    table: Table, name: str, texts: pl.Series, wrong: pl.Series, why: str, value: bool = True
+    table: FileTable, name: str, texts: pl.Series, wrong: pl.Series, why: str, value: bool = True
 ) -> None:
     rows = wrong.fill_null(False).arg_true()
     if len(rows):
@@ -217,7 +217,7 @@ def _refuse(
         raise InputError(f"{table.shown}: row {int(table.lines[rows[0]])}: {shown} {why}")
 
 
-def _refuse_twice(table: Table, texts: Mapping[str, pl.Series]) -> None:
+def _refuse_twice(table: FileTable, texts: Mapping[str, pl.Series]) -> None:
     pairs = pl.DataFrame([texts["seller"].alias("s"), texts["product"].alias("p")]).with_row_index()
     seen = pairs.with_columns(first=pl.col("index").min().over("s", "p"))
     again = seen.filter(pl.col("index") != pl.col("first"))
@@ -229,7 +229,9 @@ def _refuse_twice(table: Table, texts: Mapping[str, pl.Series]) -> None:
         )
 
 
-def _numbers(table: Table, columns: Mapping[str, pl.Series]) -> tuple[dict[str, Array], list[str]]:
+def _numbers(
+    table: FileTable, columns: Mapping[str, pl.Series]
+) -> tuple[dict[str, Array], list[str]]:
     """Costs, prices, qualities and stocks as they may be, and in which notation they stood."""
     for name, column in columns.items():
         if not (column.dtype.is_numeric() or column.dtype == pl.String):
@@ -294,7 +296,7 @@ def _percent(texts: Sequence[numbers.Texts]) -> str | None:
 
 
 def number_notes(
-    table: Table,
+    table: FileTable,
     texts: Sequence[numbers.Texts],
     notation: numbers.Notation | None,
     money: Sequence[str] = (),

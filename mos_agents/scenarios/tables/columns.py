@@ -11,7 +11,7 @@ import polars as pl
 
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables import numbers
-from mos_agents.scenarios.tables.table import Table, empty
+from mos_agents.scenarios.tables.table import FileTable, empty
 from mos_agents.scenarios.tables.times import Times, counted, direction, times_of
 
 Part = Literal["price", "cost", "demand"]
@@ -86,7 +86,7 @@ def likely(headings: Sequence[str]) -> str:
     return next(found, headings[0])
 
 
-def columns_of(table: Table, part: Part) -> Columns:
+def columns_of(table: FileTable, part: Part) -> Columns:
     """What each column is: a time, a text, a row number, a volume, or a candidate."""
     found = Columns([], [], dict(table.left_out), [])
     for column in table.columns:
@@ -157,7 +157,7 @@ def _counts_up(values: pl.Series, named: bool) -> bool:
     return bool((steps == 1.0).all()) and (not named or values[0] in (0.0, 1.0))
 
 
-def one_within_another(table: Table, headings: Sequence[str]) -> bool:
+def one_within_another(table: FileTable, headings: Sequence[str]) -> bool:
     """Whether three columns or more look like the open, high, low and close of one instrument: one
     is always the highest, one always the lowest, and they are never far apart."""
     if not 3 <= len(headings) <= 6 or table.height < 3:

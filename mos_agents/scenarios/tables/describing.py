@@ -18,7 +18,7 @@ from mos_agents.scenarios.tables.options import MOST_ROWS, TableFile
 from mos_agents.scenarios.tables.ordering import moments_of
 from mos_agents.scenarios.tables.reading import read_table
 from mos_agents.scenarios.tables.series import Series
-from mos_agents.scenarios.tables.table import Table, printable
+from mos_agents.scenarios.tables.table import FileTable, printable
 from mos_agents.scenarios.tables.times import direction, gaps
 
 MOST_SHOWN = 20
@@ -48,7 +48,7 @@ def described(path: str, shown: str) -> list[str]:
     return [*lines, *_when(columns), *_how(shown, columns)]
 
 
-def _range(table: Table, column: pl.Series) -> str:
+def _range(table: FileTable, column: pl.Series) -> str:
     """The range of a column of numbers, and what is missing in it."""
     try:
         read = numbers.numbers(table.shown, [column], table.lines, table.allowed)[0][0]
@@ -59,7 +59,7 @@ def _range(table: Table, column: pl.Series) -> str:
     return f", {spread(numbers.as_array(read.drop_nulls()))}{missing}"
 
 
-def _first(table: Table, read: pl.Series) -> int:
+def _first(table: FileTable, read: pl.Series) -> int:
     return int(table.lines[int(read.is_null().arg_true()[0])])
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables import numbers
 from mos_agents.scenarios.tables.columns import MOSTLY, is_time_heading, words
-from mos_agents.scenarios.tables.table import Table, listed
+from mos_agents.scenarios.tables.table import FileTable, listed
 from mos_agents.scenarios.tables.times import Times, direction
 
 DAY = 86_400 * 10**6
@@ -21,7 +21,7 @@ _NAMING = set("symbol ticker asset instrument isin security product item sku pai
 """Words for a column that says of what each row is."""
 
 
-def refuse_below_each_other(table: Table, times: Sequence[Times]) -> None:
+def refuse_below_each_other(table: FileTable, times: Sequence[Times]) -> None:
     """InputError for a file of several series one below the other: (date, symbol, price)."""
     when = moments_of(times) or next((t for t in times if t.moments is not None), None)
     moments = when.moments if when is not None else None
@@ -47,7 +47,7 @@ def refuse_below_each_other(table: Table, times: Sequence[Times]) -> None:
             )
 
 
-def refuse_unread_times(table: Table, wanted: Sequence[str]) -> None:
+def refuse_unread_times(table: FileTable, wanted: Sequence[str]) -> None:
     """InputError where the only column that says when, by its heading, cannot be read."""
     for column in table.columns:
         if column.name in wanted or column.dtype != pl.String or not is_time_heading(column.name):
@@ -61,7 +61,7 @@ def refuse_unread_times(table: Table, wanted: Sequence[str]) -> None:
             )
 
 
-def refuse_repeated_times(table: Table, times: Sequence[Times]) -> None:
+def refuse_repeated_times(table: FileTable, times: Sequence[Times]) -> None:
     """InputError where every moment stands in several rows, and no hour tells them apart: shops or
     assets one below the other."""
     if not times or not all(t.whole and t.moments is not None for t in times):
@@ -132,7 +132,7 @@ def moments_of(times: Sequence[Times]) -> Times | None:
 
 
 def in_order(
-    order: str | None, table: Table, times: Sequence[Times]
+    order: str | None, table: FileTable, times: Sequence[Times]
 ) -> tuple[bool, list[str], Times | None]:
     """Whether the rows are played from the last one on, what is said of it, and when rows are."""
     shown = table.shown

@@ -13,14 +13,14 @@ from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables.numbers import possible
 from mos_agents.scenarios.tables.options import LARGEST_PARQUET, MOST_COLUMNS, TableFile
 from mos_agents.scenarios.tables.sources import too_large
-from mos_agents.scenarios.tables.table import Table, tidy
+from mos_agents.scenarios.tables.table import FileTable, tidy
 from mos_agents.scenarios.tables.text import too_many
 
 MAGIC = b"PAR1"
 MOST_FOOTER = 16 * 2**20
 
 
-def read_parquet(file: Path, shown: str, options: TableFile, most_rows: int) -> Table:
+def read_parquet(file: Path, shown: str, options: TableFile, most_rows: int) -> FileTable:
     """The table of a Parquet file, or InputError in one line."""
     for name in ("separator", "encoding", "skip_lines", "heading", "sheet"):
         if getattr(options, name) is not None:
@@ -43,7 +43,7 @@ def read_parquet(file: Path, shown: str, options: TableFile, most_rows: int) -> 
     lines = np.arange(table.num_rows) + 1
     # Nothing is a title, a total or an empty line here: a row that holds nothing lacks its values.
     allowed = possible(options.decimal, options.thousands)
-    return Table(shown, tuple(columns), lines, (), allowed, left_out)
+    return FileTable(shown, tuple(columns), lines, (), allowed, left_out)
 
 
 def what_else(kind: Any) -> str | None:

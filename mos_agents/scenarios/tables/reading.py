@@ -6,7 +6,7 @@ from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables import parquet, workbook
 from mos_agents.scenarios.tables.options import TableFile
 from mos_agents.scenarios.tables.sources import bytes_of, ordinary, text_of
-from mos_agents.scenarios.tables.table import Table
+from mos_agents.scenarios.tables.table import FileTable
 from mos_agents.scenarios.tables.text import read_text, too_many
 
 MOST_EMPTY = 10_000  # lines beyond those of the rows
@@ -26,7 +26,7 @@ def is_table(path: str) -> bool:
     return suffix_of(path) in (*TEXTS, *PARQUETS, *workbook.SUFFIXES)
 
 
-def read_table(options: TableFile, most_rows: int) -> Table:
+def read_table(options: TableFile, most_rows: int) -> FileTable:
     """The table of a file, or InputError in one line that names the file and the remedy."""
     shown = options.path
     file, suffix = ordinary(options.path), suffix_of(options.path)

@@ -31,7 +31,7 @@ from mos_agents.scenarios.tables.ordering import (
     refuse_unread_times,
 )
 from mos_agents.scenarios.tables.reading import read_table
-from mos_agents.scenarios.tables.table import Table, key, listed, printable
+from mos_agents.scenarios.tables.table import FileTable, key, listed, printable
 from mos_agents.scenarios.tables.times import Times, gaps, times_of
 
 WHAT = {"price": "a price > 0", "cost": "a cost >= 0", "demand": "a demand >= 0"}
@@ -117,7 +117,7 @@ def _texts_of(
 
 
 def _wanted(
-    file: SeriesFile, table: Table, columns: Columns, part: Part, names: Sequence[str]
+    file: SeriesFile, table: FileTable, columns: Columns, part: Part, names: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """The headings that drive `names`, in their order, and what is to be said of the choice."""
     if file.columns:
@@ -160,7 +160,7 @@ def _wanted(
     return found, [f"columns taken in their order: {listed(found)}"]
 
 
-def _first_missing(table: Table, headings: Sequence[str]) -> str:
+def _first_missing(table: FileTable, headings: Sequence[str]) -> str:
     """What is to be said of values that are missing, beside another complaint."""
     lost = pl.Series(np.zeros(table.height, bool))
     for heading in headings:
@@ -181,7 +181,7 @@ def _plural(part: Part, count: int = 2) -> str:
     return word + ("" if count == 1 else "s") + (" of customers" if part == "demand" else "")
 
 
-def _refuse_none(table: Table, columns: Columns, part: Part) -> None:
+def _refuse_none(table: FileTable, columns: Columns, part: Part) -> None:
     what = "; ".join(f"{name or '(no name)'} holds {why}" for name, why in columns.others.items())
     raise InputError(
         f"{table.shown}: no column could be {WHAT[part]}: {what[:300]}; name one if it is meant, "
@@ -189,7 +189,7 @@ def _refuse_none(table: Table, columns: Columns, part: Part) -> None:
     )
 
 
-def _asked(file: SeriesFile, table: Table, names: Sequence[str]) -> list[str]:
+def _asked(file: SeriesFile, table: FileTable, names: Sequence[str]) -> list[str]:
     if isinstance(file.columns, Mapping):
         strange = [name for name in file.columns if name not in names]
         if strange:
@@ -215,7 +215,7 @@ def _asked(file: SeriesFile, table: Table, names: Sequence[str]) -> list[str]:
     return wanted
 
 
-def _of_numbers(table: Table, heading: str) -> pl.Series:
+def _of_numbers(table: FileTable, heading: str) -> pl.Series:
     column = table.column(heading)
     when = None if column.dtype.is_numeric() else times_of(column)
     bare = column.dtype == pl.String and numbers.share_of_numbers(column) < MOSTLY
@@ -228,7 +228,7 @@ def _of_numbers(table: Table, heading: str) -> pl.Series:
 
 
 def _refuse_impossible(
-    table: Table, read: Sequence[pl.Series], given: Sequence[pl.Series], part: Part
+    table: FileTable, read: Sequence[pl.Series], given: Sequence[pl.Series], part: Part
 ) -> None:
     for values, column in zip(read, given, strict=True):
         low = values <= 0.0 if part == "price" else values < 0.0
@@ -243,7 +243,7 @@ def _refuse_impossible(
 
 def _filled(
     file: SeriesFile,
-    table: Table,
+    table: FileTable,
     read: Sequence[pl.Series],
     given: Sequence[pl.Series],
     backwards: bool,

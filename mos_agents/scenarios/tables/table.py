@@ -17,7 +17,7 @@ from mos_agents.scenarios.tables.options import TableFile
 
 @short_repr
 @dataclass(frozen=True)
-class Table:
+class FileTable:
     """The columns of a file, each named by its heading, and what was recognised on the way.
 
     shown: the file, as messages name it.
@@ -60,11 +60,11 @@ class Table:
             f"{listed(self.heading)}"
         )
 
-    def rows(self, kept: pl.Series) -> Table:
+    def rows(self, kept: pl.Series) -> FileTable:
         """The table with some of its rows only."""
         columns = tuple(column.filter(kept) for column in self.columns)
         lines = self.lines[kept.to_numpy()]
-        return Table(self.shown, columns, lines, self.notes, self.allowed, self.left_out)
+        return FileTable(self.shown, columns, lines, self.notes, self.allowed, self.left_out)
 
 
 def key(heading: str) -> str:
@@ -97,9 +97,11 @@ def of_cells(
     notes: Sequence[str],
     options: TableFile,
     separator: str | None = None,
-) -> Table:
+) -> FileTable:
     """A table of columns that may hold empty rows and, at the end, totals; both are left out."""
-    table = Table(shown, tuple(columns), lines, tuple(notes), _allowed(options, columns, separator))
+    table = FileTable(
+        shown, tuple(columns), lines, tuple(notes), _allowed(options, columns, separator)
+    )
     return without_totals(without_empty_rows(table))
 
 
@@ -125,7 +127,7 @@ def empty(column: pl.Series) -> pl.Series:
     return column.is_null()
 
 
-def without_empty_rows(table: Table) -> Table:
+def without_empty_rows(table: FileTable) -> FileTable:
     """The table without rows that hold nothing. In the only column, such a row among others is one
     in which the value is missing; below all others, it is none."""
     if not table.height or not table.columns:
@@ -150,7 +152,7 @@ TOTALS = set(
 _LAST = 5
 
 
-def without_totals(table: Table) -> Table:
+def without_totals(table: FileTable) -> FileTable:
     """The table without its last lines where these are totals or remarks, and said so."""
     notes = list(table.notes)
     for _ in range(_LAST):
@@ -161,7 +163,7 @@ def without_totals(table: Table) -> Table:
             break
         notes.append(f"row {int(table.lines[-1])} ({text[:40]!r}) left out: it closes the table")
         table = table.rows(pl.Series(np.arange(table.height) < table.height - 1))
-    return Table(
+    return FileTable(
         table.shown, table.columns, table.lines, tuple(notes), table.allowed, table.left_out
     )
 
@@ -173,7 +175,7 @@ def _is_name(value: object) -> bool:
     return any(c.isalpha() for c in value) and not any(c.isdigit() for c in value)
 
 
-def _closing(table: Table) -> str | None:
+def _closing(table: FileTable) -> str | None:
     """The text that the last row begins with, if that row is a total or a remark."""
     last = [None if bool(empty(c.tail(1))[0]) else c[-1] for c in table.columns]
     there = [i for i, value in enumerate(last) if value is not None]

@@ -16,7 +16,7 @@ import polars as pl
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables.numbers import MISSING, share_of_numbers
 from mos_agents.scenarios.tables.options import MOST_COLUMNS, SEPARATORS, TableFile
-from mos_agents.scenarios.tables.table import Table, of_cells, tidy
+from mos_agents.scenarios.tables.table import FileTable, of_cells, tidy
 from mos_agents.scenarios.tables.times import times_of
 
 SAMPLE = 100
@@ -24,14 +24,14 @@ REMARKS = 5  # lines below a table
 MOST_QUOTED = 30_000_000  # fields that are read one by one, where fields are quoted
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """A line of fields: its number in the file, from 1 on, and where its text begins."""
 
     number: int
     fields: list[str]
 
 
-class Layout(NamedTuple):
+class TextLayout(NamedTuple):
     """Where the table stands in the text.
 
     heading: index into the sample's lines; None where there is none.
@@ -40,12 +40,14 @@ class Layout(NamedTuple):
 
     separator: str | None
     width: int
-    lines: list[Line]
+    lines: list[TextLine]
     heading: int
     clean: bool
 
 
-def read_text(text: str, shown: str, options: TableFile, most_rows: int, notes: list[str]) -> Table:
+def read_text(
+    text: str, shown: str, options: TableFile, most_rows: int, notes: list[str]
+) -> FileTable:
     """The table in a text, or InputError in one line."""
     if not text.strip():
         raise InputError(f"{shown}: cannot be read: the file is empty")
@@ -104,7 +106,7 @@ def _start_of_line(text: str, lines: int) -> int:
 
 def _fields(
     text: str, separator: str | None, before: int, shown: str | None = None
-) -> Iterator[Line]:
+) -> Iterator[TextLine]:
     """Lines that hold something, split into fields; a quoted field may hold line ends.
 
     shown: InputError, with this name, where quotes are not closed. Without it they are let be.
@@ -112,7 +114,7 @@ def _fields(
     if separator is None:
         for number, line in enumerate(text.split("\n")):
             if line.strip():
-                yield Line(before + number + 1, [line.strip().strip('"')])
+                yield TextLine(before + number + 1, [line.strip().strip('"')])
         return
     strict = shown is not None
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=strict)
@@ -120,7 +122,7 @@ def _fields(
     try:
         for fields in reader:
             if len(fields) > 1 or (fields and fields[0].strip()):
-                yield Line(before + last + 1, fields)
+                yield TextLine(before + last + 1, fields)
             last = reader.line_num
     except csv.Error as error:
         raise InputError(
@@ -129,7 +131,7 @@ def _fields(
         ) from None
 
 
-def _sample(text: str, separator: str | None, before: int) -> list[Line]:
+def _sample(text: str, separator: str | None, before: int) -> list[TextLine]:
     head = text[: 2**20]
     found = []
     with contextlib.suppress(InputError):  # a field that is too long: told when all is read
@@ -143,7 +145,7 @@ def _sample(text: str, separator: str | None, before: int) -> list[Line]:
 
 def _layout(
     text: str, before: int, shown: str, separator: str | None, options: TableFile
-) -> Layout:
+) -> TextLayout:
     if separator is not None:
         return _placed(_sample(text, separator, before), separator, shown, options)
     found = []
@@ -153,7 +155,7 @@ def _layout(
             if any(len(line.fields) > 1 for line in sample):
                 found.append(_placed(sample, mark, shown, options))
     single = _sample(text, None, before)
-    alone = Layout(None, 1, single, 0, True)
+    alone = TextLayout(None, 1, single, 0, True)
     if not found:
         return alone
     clean = [one for one in found if one.clean]
@@ -175,11 +177,11 @@ def _layout(
     return best
 
 
-def _agreeing(layout: Layout) -> float:
+def _agreeing(layout: TextLayout) -> float:
     return sum(len(line.fields) == layout.width for line in layout.lines) / len(layout.lines)
 
 
-def _placed(lines: list[Line], separator: str, shown: str, options: TableFile) -> Layout:
+def _placed(lines: list[TextLine], separator: str, shown: str, options: TableFile) -> TextLayout:
     """Where the heading stands, if this mark separates the fields."""
     if not lines:
         raise InputError(f"{shown}: cannot be read: no line holds a field")
@@ -192,12 +194,12 @@ def _placed(lines: list[Line], separator: str, shown: str, options: TableFile) -
         names = next((i for i in range(heading) if _only_names(lines[i].fields)), None)
         if names is not None and not _only_names(lines[heading].fields):
             # Names above values, and not as many of them: the rows do not fit their heading.
-            return Layout(separator, len(lines[names].fields), lines, names, False)
+            return TextLayout(separator, len(lines[names].fields), lines, names, False)
     below = lines[heading:]
     while len(below) > 1 and len(below[-1].fields) == 1 and width > 2:
         below = below[:-1]
     clean = width > 1 and all(len(line.fields) == width for line in below)
-    return Layout(separator, width, lines, heading, clean)
+    return TextLayout(separator, width, lines, heading, clean)
 
 
 def _could_head(fields: Sequence[str], width: int) -> bool:
@@ -216,7 +218,7 @@ def _only_names(fields: Sequence[str]) -> bool:
     return len(filled) >= 3 and all(_kind(field) == "text" for field in filled)
 
 
-def _names(layout: Layout, shown: str, options: TableFile) -> list[str]:
+def _names(layout: TextLayout, shown: str, options: TableFile) -> list[str]:
     numbered = [f"column_{i + 1}" for i in range(layout.width)]
     if options.heading is False:
         return numbered
@@ -236,7 +238,7 @@ def _names(layout: Layout, shown: str, options: TableFile) -> list[str]:
     return [tidy(field) for field in top.fields]
 
 
-def _stacked(layout: Layout, names: Sequence[str]) -> tuple[list[str], Line] | None:
+def _stacked(layout: TextLayout, names: Sequence[str]) -> tuple[list[str], TextLine] | None:
     """The names in a heading of three lines, as pandas and yfinance write it, and its last line:
     "Price,Close,High", "Ticker,AAPL,AAPL", "Date,,"."""
     below = layout.lines[layout.heading + 1 : layout.heading + 3]
@@ -250,7 +252,7 @@ def _stacked(layout: Layout, names: Sequence[str]) -> tuple[list[str], Line] | N
     return [last[0], *joined[1:]], below[-1]
 
 
-def _guessed(layout: Layout) -> list[str]:
+def _guessed(layout: TextLayout) -> list[str]:
     kinds = [_kind(line) for line in layout.lines[layout.heading].fields]
     texts = iter(["product", "seller"]) if kinds[:2] == ["text", "text"] else iter(["name"])
     values = ["open", "high", "low", "close", "volume", "trades"]
@@ -277,7 +279,7 @@ def _kind(*texts: str) -> str:
     return "number" if share_of_numbers(column) > 0.5 else "text"
 
 
-def _is_data(layout: Layout) -> bool:
+def _is_data(layout: TextLayout) -> bool:
     """Whether the first line says nothing but what the lines below say: values, and no names."""
     top, below = layout.lines[layout.heading], layout.lines[layout.heading + 1 :]
     kinds = [_kind(field) for field in top.fields]
@@ -294,7 +296,7 @@ def _is_data(layout: Layout) -> bool:
     return True
 
 
-def _ragged_remedy(layout: Layout) -> str:
+def _ragged_remedy(layout: TextLayout) -> str:
     if layout.separator == ",":
         return (
             "where a number has a decimal comma, separate the fields by semicolons, or put such "
@@ -303,7 +305,9 @@ def _ragged_remedy(layout: Layout) -> str:
     return "give every row the same fields, or say separator: or skip_lines:"
 
 
-def _body(text: str, first: int, layout: Layout, shown: str) -> tuple[list[pl.Series], np.ndarray]:
+def _body(
+    text: str, first: int, layout: TextLayout, shown: str
+) -> tuple[list[pl.Series], np.ndarray]:
     """The fields below the heading, column by column, and the line of each row."""
     if layout.separator is None:
         rows = pl.Series([text]).str.split("\n").explode().str.strip_chars(' \t"')
@@ -336,7 +340,7 @@ def _remarks(fields: Sequence[int], width: int) -> int:
 
 
 def _quoted(
-    text: str, first: int, layout: Layout, shown: str
+    text: str, first: int, layout: TextLayout, shown: str
 ) -> tuple[list[pl.Series], np.ndarray]:
     kept, lines = [], []
     most = MOST_QUOTED // layout.width
@@ -356,7 +360,7 @@ def _quoted(
     return columns, np.array(lines)
 
 
-def _refuse_ragged(number: int, count: int, layout: Layout, shown: str) -> None:
+def _refuse_ragged(number: int, count: int, layout: TextLayout, shown: str) -> None:
     raise InputError(
         f"{shown}: row {number} has {count} field{'' if count == 1 else 's'}, the heading has "
         f"{layout.width}; {_ragged_remedy(layout)}"

@@ -14,7 +14,7 @@ import polars as pl
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables.options import LARGEST, MOST_COLUMNS, TableFile
 from mos_agents.scenarios.tables.sources import too_large
-from mos_agents.scenarios.tables.table import Table, listed, of_cells, tidy
+from mos_agents.scenarios.tables.table import FileTable, listed, of_cells, tidy
 from mos_agents.scenarios.tables.text import too_many
 
 MAGIC = b"PK\x03\x04"
@@ -22,7 +22,7 @@ SUFFIXES = (".xlsx", ".xlsm", ".ods")
 Row = Sequence[Any]
 
 
-def read_workbook(data: bytes, shown: str, options: TableFile, most_rows: int) -> Table:
+def read_workbook(data: bytes, shown: str, options: TableFile, most_rows: int) -> FileTable:
     """The table of a workbook, or InputError in one line."""
     for name in ("separator", "encoding"):
         if getattr(options, name) is not None:
@@ -89,7 +89,7 @@ def _chosen(sheets: dict[str, Any], shown: str, wanted: str | None) -> tuple[str
 
 def _table(
     rows: Sequence[Row], shown: str, options: TableFile, notes: list[str], most_rows: int
-) -> Table:
+) -> FileTable:
     skipped = options.skip_lines or 0
     used = [
         i for i, row in enumerate(rows) if i >= skipped and any(v not in ("", None) for v in row)
