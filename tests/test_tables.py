@@ -1,4 +1,4 @@
-"""What is written of every tick: the compiled averages and digests beside their plain twins."""
+"""What is written of every tick: the compiled averages and digests beside their references."""
 
 from functools import lru_cache
 
@@ -29,7 +29,7 @@ BATCHES = [(preset, markets) for preset in scenarios.presets() for markets in (1
 # --- averages -------------------------------------------------------------------------------------
 
 
-def average_twin(market, step):
+def average_reference(market, step):
     """The aggregate by numpy, value for value."""
     quotes, executions, layout = step.info.quotes, step.info.executions, market.layout
     found = {
@@ -60,7 +60,7 @@ def test_the_averages_of_a_tick_are_those_of_numpy(preset, markets):
         refused = rng.integers(0, 3, step.info.refused.shape)
         step = step._replace(info=step.info._replace(quotes=quotes, refused=refused))
         found = aggregate(market, step)
-        np.testing.assert_allclose(found, average_twin(market, step), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(found, average_reference(market, step), rtol=1e-12, atol=1e-12)
         assert found[0].tobytes() == step.reward.mean(axis=0).tobytes()
 
 
@@ -106,7 +106,7 @@ def rolled(number, left):
     return ((number << left) | (number >> (64 - left))) & MASK
 
 
-def digest_twin(steps, market):
+def digest_reference(steps, market):
     """Both lanes of one market, number by number."""
     one, two = 1, 2
     for step in steps:
@@ -132,7 +132,7 @@ def test_every_market_has_the_digest_of_its_own_numbers(preset, markets):
     trajectory = TrajectoryHash()
     for step in steps:
         trajectory.add(step)
-    expected = [digest_twin(steps, market) for market in range(markets)]
+    expected = [digest_reference(steps, market) for market in range(markets)]
     assert [tuple(row) for row in trajectory.digests.tolist()] == expected
 
 

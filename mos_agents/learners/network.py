@@ -318,7 +318,7 @@ def _facts(provenance: Any) -> Mapping[str, Any]:
     return facts
 
 
-def affine_twin(x: Array, weights: Array, bias: Array) -> Array:
+def affine_reference(x: Array, weights: Array, bias: Array) -> Array:
     """`affine` in plain numpy, the same bits."""
     y = np.repeat(bias[None, :], len(x), axis=0)
     for i in range(len(weights)):

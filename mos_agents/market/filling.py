@@ -1,6 +1,6 @@
 """The loops of execution: who is served, in which order, from what is left.
 
-Compiled; `twins.py` has them in plain Python, and the tests hold the two together.
+Compiled. `tests/oracles/market.py` has them in plain Python, and the tests compare the two.
 """
 
 from __future__ import annotations

@@ -201,7 +201,7 @@ def _address(key: str) -> np.uint64:
 
 
 def unit_rows(philox_key: IntArray, tick: int, markets: IntArray, key: int, n: int) -> Array:
-    """The plain twin of `fill_rows`: numpy's own generator, one per market. [B, n]."""
+    """The reference of `fill_rows`: numpy's own generator, one per market. [B, n]."""
     rows = [
         np.random.Generator(
             np.random.Philox(

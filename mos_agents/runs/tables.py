@@ -129,7 +129,8 @@ def aggregate(market: Market, step: Step) -> Array:
 
 @kernel
 def _average(out, metrics, ask, ask_size, bid, bid_size, sold, bought, lost, refused, first):  # type: ignore[no-untyped-def]
-    """The rows of an aggregate behind the reward's; `average_twin` in the tests is its plain twin.
+    """The rows of an aggregate behind the reward's; `average_reference` in the tests is its
+    reference.
 
     A tick of one market takes longer to be averaged by a dozen calls of numpy than to be cleared.
     """

@@ -15,8 +15,8 @@ from mos_agents.analysis.cycles import (
     limit_cycle,
     period_estimate,
 )
-from mos_agents.analysis.twins import shortest_period
 from mos_agents.market.types import InputError
+from tests.oracles.analysis import shortest_period
 
 
 def column(*states):
@@ -65,7 +65,7 @@ def test_more_repeats_ask_for_more():
     st.integers(2, 3),
     st.integers(0, 10),
 )
-def test_the_kernel_agrees_with_its_twin(states, repeats, covers):
+def test_the_kernel_agrees_with_its_reference(states, repeats, covers):
     path = column(*states)
     found = limit_cycle(path, repeats, covers)
     assert (found.period[0], found.start[0]) == shortest_period(path, repeats, covers)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mos_agents.analysis.price_wars import WarDefinition, episodes
-from mos_agents.analysis.twins import price_wars
 from mos_agents.analysis.war_tables import severity, war_table, within
 from mos_agents.market.types import InputError
+from tests.oracles.analysis import price_wars
 
 NASH, JOINT = 1.0, 2.0  # so that money thresholds are shares of 1
 RULE = WarDefinition()
@@ -185,7 +185,7 @@ MONEY = ("depth", "area", "squares")
         longest=st.sampled_from([None, 4, 20]),
     ),
 )
-def test_the_kernel_agrees_with_its_twin(seed, rule):
+def test_the_kernel_agrees_with_its_reference(seed, rule):
     path = noisy(sessions=3, ticks=80, seed=seed)
     fast = list(episodes(path, NASH, JOINT, rule))
     slow = [war for s in range(3) for war in price_wars(path[:, s], 1.0, rule, s)]

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 from mos_agents.learners import Categorical, Gaussian, Layer, Network, QValues, Signature
 from mos_agents.learners import TrainedNetwork as Trained
-from mos_agents.learners.network import ACTIVATIONS, affine, affine_twin
+from mos_agents.learners.network import ACTIVATIONS, affine, affine_reference
 from mos_agents.learners.trained import chance_of_points
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
@@ -60,7 +60,7 @@ def test_the_kernel_has_the_bits_of_its_twin_and_a_row_the_same_in_any_batch(inp
         rng.normal(size=7),
     )
     y = affine(x, weights, bias)
-    assert np.array_equal(y, affine_twin(x, weights, bias))
+    assert np.array_equal(y, affine_reference(x, weights, bias))
     assert np.array_equal(y[4:5], affine(x[4:5], weights, bias))
     assert np.allclose(y, x @ weights + bias, rtol=1e-13, atol=1e-13)
 

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mos_agents.market import twins
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson, hawkes_events
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.counts import one_by_one, poisson_counts, whole
 from mos_agents.market.streams import FixedDraws, Streams
 from mos_agents.market.types import Arrivals, InputError
 from tests.market.worlds import differentiated, makers, retail
+from tests.oracles import market as oracles
 
 
 def arrive(market, batch, seed=0, tick=0, state=None):
@@ -33,7 +33,7 @@ def test_a_poisson_number_is_the_first_whose_probability_exceeds_the_draw(rate, 
     ours = poisson_counts(np.array([rate]), np.array([uniform]))[0]
     # At the very ends the cumulative probability itself is rounding.
     if 1e-13 < uniform < 1.0 - 1e-13:
-        assert abs(ours - twins.poisson_count(rate, uniform)) <= (not 1e-9 < uniform < 1.0 - 1e-9)
+        assert abs(ours - oracles.poisson_count(rate, uniform)) <= (not 1e-9 < uniform < 1.0 - 1e-9)
     assert np.isfinite(ours) and ours >= 0.0
 
 
@@ -79,14 +79,14 @@ def test_whole_numbers_keep_the_mean():
         max_size=4,
     )
 )
-def test_listed_units_are_those_of_the_plain_twin(counts):
+def test_listed_units_are_those_of_the_reference(counts):
     counts = np.array(counts, dtype=float)
     bulk = Arrivals(counts, counts.sum(-1), *[np.empty(0)] * 5)
     _, _, start, group, side, size, _ = one_by_one(bulk, FixedDraws({}))
     assert (size == 1.0).all()
     for b, row in enumerate(counts):
         own = slice(start[b], start[b + 1])
-        assert list(zip(group[own], side[own], strict=True)) == twins.units(row)
+        assert list(zip(group[own], side[own], strict=True)) == oracles.units(row)
 
 
 def test_a_fixed_mass_follows_the_demand_scale():
@@ -99,7 +99,7 @@ def test_a_fixed_mass_follows_the_demand_scale():
 
 
 @pytest.mark.parametrize(("mu", "alpha", "beta"), [(8.0, 0.5, 1.0), (2.0, 3.0, 4.0), (5.0, 0, 1.0)])
-def test_hawkes_events_are_those_of_the_plain_twin(mu, alpha, beta):
+def test_hawkes_events_are_those_of_the_reference(mu, alpha, beta):
     market = makers(2, 2, arrivals=Hawkes(mu, alpha, beta))
     rng = np.random.default_rng(1)
     state = market.start(5)._replace(
@@ -111,7 +111,7 @@ def test_hawkes_events_are_those_of_the_plain_twin(mu, alpha, beta):
         draws, events = iter(rows[b].tolist()), []
         for g in range(2):
             for s in range(2):
-                times, after = twins.hawkes_path(
+                times, after = oracles.hawkes_path(
                     draws,
                     state.excitation[b, g, s],
                     mu * state.demand_scale[b, g],
@@ -216,7 +216,7 @@ def test_mass_and_exposure_count_the_single_orders():
         Browsing(20.0, (1, 30), 0.1, poisson=True),
     ],
 )
-def test_browsers_see_what_they_see_in_the_plain_twin(browsing):
+def test_browsers_see_what_they_see_in_the_reference(browsing):
     market = retail(2, 6, arrivals=browsing)
     arrivals, _ = arrive(market, 9)
     draws = Streams.of(0, 9).at(0)
@@ -225,7 +225,7 @@ def test_browsers_see_what_they_see_in_the_plain_twin(browsing):
     numbers = browsing._sessions(market, market.start(9), draws)
     for b in range(9):
         own = slice(arrivals.start[b], arrivals.start[b + 1])
-        made = twins.sessions(
+        made = oracles.sessions(
             visitors[b, : 2 * numbers[b]].reshape(-1, 2),
             iter(views[own]),
             6,

@@ -1,4 +1,5 @@
-"""What customers choose at given prices: plain twins, closed forms, what any demand must obey."""
+"""What customers choose at given prices: reference implementations, closed forms, what any demand
+must obey."""
 
 from __future__ import annotations
 
@@ -9,13 +10,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mos_agents.market import twins
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.execution import Expected
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Layout
+from tests.oracles import market as oracles
 
 MODELS = [
     Logit(),
@@ -64,11 +65,11 @@ def situation(market: Market, rng: np.random.Generator, rows: int = 3) -> tuple[
     return prices, rng.random(shape) < 0.8, np.tile(market.catalogue.reference_price, (rows, 1))
 
 
-def twin_shares(market: Market, prices: Any, available: Any, reference: Any) -> Any:
+def reference_shares(market: Market, prices: Any, available: Any, reference: Any) -> Any:
     demand: Any = market.execution.demand
     out = np.zeros(prices.shape)
     for b in range(len(prices)):
-        for group in twins.groups_of(market):
+        for group in oracles.groups_of(market):
             own = [i for i in group if available[b, i]]
             if not own:
                 continue
@@ -81,20 +82,24 @@ def twin_shares(market: Market, prices: Any, available: Any, reference: Any) -> 
                     + demand.quality_coefficient * market.catalogue.quality[own]
                 ) / demand.scale
                 nests = market.nests[own]
-                shares = twins.logit(utility, nests, demand.nesting, demand.outside / demand.scale)
+                shares = oracles.logit(
+                    utility, nests, demand.nesting, demand.outside / demand.scale
+                )
             elif isinstance(demand, Elasticity):
-                shares = twins.elasticity(p, ref, demand.base, demand.elasticity, demand.comparison)
+                shares = oracles.elasticity(
+                    p, ref, demand.base, demand.elasticity, demand.comparison
+                )
             elif isinstance(demand, Linear):
-                shares = twins.linear(p, demand.intercept, demand.own, demand.cross)
+                shares = oracles.linear(p, demand.intercept, demand.own, demand.cross)
             else:
-                shares = twins.cheapest(p, demand.choke, demand.slope)
+                shares = oracles.cheapest(p, demand.choke, demand.slope)
             out[b, own] = shares
     return out
 
 
 @pytest.mark.parametrize("choice", ["within", "across"])
 @pytest.mark.parametrize("demand", MODELS, ids=ids)
-def test_shares_are_those_of_the_plain_twin(demand, choice):
+def test_shares_are_those_of_the_reference(demand, choice):
     rng = np.random.default_rng(1)
     demand = type(demand)(**{**demand.__dict__, "choice": choice})
     for n, k in ((1, 1), (2, 1), (4, 2), (3, 3)):
@@ -102,7 +107,7 @@ def test_shares_are_those_of_the_plain_twin(demand, choice):
         for _ in range(15):
             case = situation(market, rng)
             np.testing.assert_allclose(
-                demand.shares(market, *case), twin_shares(market, *case), rtol=1e-9, atol=1e-12
+                demand.shares(market, *case), reference_shares(market, *case), rtol=1e-9, atol=1e-12
             )
 
 

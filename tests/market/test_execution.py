@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mos_agents.market import twins
 from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
@@ -17,6 +16,7 @@ from mos_agents.market.streams import FixedDraws, Streams
 from mos_agents.market.tick import Market
 from mos_agents.market.types import BUY, SELL, Arrivals, InputError, Quotes
 from tests.market.worlds import auction, differentiated, makers, retail
+from tests.oracles import market as oracles
 
 DEMANDS = [Logit(), Logit(nesting=0.5), Elasticity(), Linear(60.0, 150.0, 50.0), Cheapest(40.0)]
 names = [f"{type(d).__name__}{i}" for i, d in enumerate(DEMANDS)]
@@ -81,7 +81,7 @@ def check_priority(market: Market, state: Any, ours: Any) -> None:
         (state.quotes.bid, ours.bought, state.quotes.bid_size, room[1], -1.0),
     ):
         left = np.minimum(size, space) - units > 1e-6
-        for group in twins.groups_of(market):
+        for group in oracles.groups_of(market):
             p, some, idle = sign * price[:, group], units[:, group] > 0.0, left[:, group]
             better = p[:, :, None] < p[:, None, :]  # [B, i, j]: i is better than j
             assert not (better & idle[:, :, None] & some[:, None, :]).any()
@@ -101,7 +101,7 @@ def test_ten_thousand_random_books_are_filled_as_by_the_naive_oracle(whole):
             ours = market.execution.execute(market, state, state.quotes, arrivals, draws)
             quotes, room = state.quotes, market.positions.capacity(market, state.positions)
             rooms = (np.minimum(quotes.ask_size, room[0]), np.minimum(quotes.bid_size, room[1]))
-            oracle = twins.fill_book(
+            oracle = oracles.fill_book(
                 market,
                 quotes,
                 market.marks_of_listings(state.reference),
@@ -191,7 +191,7 @@ def test_an_order_trades_with_the_probability_of_avellaneda_and_stoikov():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_expected_fills_are_those_of_the_plain_twin(seed):
+def test_expected_fills_are_those_of_the_reference(seed):
     rng = np.random.default_rng(seed)
     market = makers(5, 2, execution=FillIntensity(expected=True))
     rule: Any = market.execution
@@ -203,14 +203,14 @@ def test_expected_fills_are_those_of_the_plain_twin(seed):
         factor = rule.scale * (1.0 + rule.volatility_boost * market.reference.sigma)
         for b in range(len(state.cost)):
             demand, lost = np.zeros((2, market.layout.L))
-            for g, own in enumerate(twins.groups_of(market)):
+            for g, own in enumerate(oracles.groups_of(market)):
                 sides = (
                     (quotes.ask[b, own] - 100.0, np.minimum(quotes.ask_size, room[0])[b, own]),
                     (100.0 - quotes.bid[b, own], np.minimum(quotes.bid_size, room[1])[b, own]),
                 )
                 for s, (distance, space) in enumerate(sides):
                     space = np.maximum(space, 0.0)
-                    fills, wanted, away = twins.fill_crowd(
+                    fills, wanted, away = oracles.fill_crowd(
                         arrivals.mass[b, g, s], distance, space, rule.kappa, factor
                     )
                     made = (ours.sold, ours.bought)[s][b, own]
@@ -253,7 +253,7 @@ def trade(market: Market, batch: int = 1, seed: int = 0, prices: Any = None) -> 
     return market.execution.execute(market, state, state.quotes, arrivals, draws)
 
 
-def shares_of(market: Market, state: Any, b: int) -> twins.Shares:
+def shares_of(market: Market, state: Any, b: int) -> oracles.Shares:
     demand: Any = market.execution.demand  # type: ignore[attr-defined]
     prices, reference = state.quotes.ask[b : b + 1], market.marks_of_listings(state.reference)
     return lambda available: demand.shares(
@@ -262,7 +262,7 @@ def shares_of(market: Market, state: Any, b: int) -> twins.Shares:
 
 
 @pytest.mark.parametrize("demand", DEMANDS, ids=names)
-def test_a_mass_of_customers_is_served_as_by_the_plain_twin(demand):
+def test_a_mass_of_customers_is_served_as_by_the_reference(demand):
     rng = np.random.default_rng(2)
     for _ in range(25):
         n, k, batch = int(rng.integers(1, 5)), int(rng.integers(1, 4)), 4
@@ -279,7 +279,7 @@ def test_a_mass_of_customers_is_served_as_by_the_plain_twin(demand):
         arrivals, _ = market.arrivals.arrive(market, state, state.quotes, FixedDraws({}))
         ours = market.execution.execute(market, state, state.quotes, arrivals, FixedDraws({}))
         for b in range(batch):
-            wanted = twins.sell_mass(
+            wanted = oracles.sell_mass(
                 shares_of(market, state, b),
                 arrivals.mass[b, market.layout.group, 0],
                 np.minimum(size, inventory)[b],
@@ -290,7 +290,7 @@ def test_a_mass_of_customers_is_served_as_by_the_plain_twin(demand):
 
 
 @pytest.mark.parametrize("demand", DEMANDS, ids=names)
-def test_single_customers_are_served_as_by_the_plain_twin(demand):
+def test_single_customers_are_served_as_by_the_reference(demand):
     rng = np.random.default_rng(3)
     for _ in range(12):
         n, k = int(rng.integers(1, 5)), int(rng.integers(1, 4))
@@ -313,7 +313,7 @@ def compare_with_served_one_by_one(market: Market, rng: np.random.Generator) -> 
     draws = Streams.of(int(rng.integers(1000)), batch).at(0)
     arrivals, _ = market.arrivals.arrive(market, state, state.quotes, draws)
     ours = market.execution.execute(market, state, state.quotes, arrivals, draws)
-    listings = list(twins.groups_of(market))
+    listings = list(oracles.groups_of(market))
     for b in range(batch):
         if arrivals.group.size:
             own = slice(arrivals.start[b], arrivals.start[b + 1])
@@ -328,9 +328,9 @@ def compare_with_served_one_by_one(market: Market, rng: np.random.Generator) -> 
                 )
             ]
         else:
-            customers = [(listings[g], s, 1.0, 1.0) for g, s in twins.units(arrivals.mass[b])]
+            customers = [(listings[g], s, 1.0, 1.0) for g, s in oracles.units(arrivals.mass[b])]
         uniforms = draws.uniforms("choices", len(customers))[b]
-        wanted = twins.serve(
+        wanted = oracles.serve(
             shares_of(market, state, b),
             customers,
             np.minimum(size, inventory)[b],
@@ -415,7 +415,7 @@ def sell_items(rule: Auction, bids: Any, supply: int = 1, worth: Any = None) -> 
 
 
 @pytest.mark.parametrize("second", [True, False])
-def test_single_items_are_auctioned_as_by_the_plain_twin(second):
+def test_single_items_are_auctioned_as_by_the_reference(second):
     rng = np.random.default_rng(4)
     for reserve in (0.0, 4.0, 9.0):
         bids = rng.integers(0, 11, (300, 4)).astype(float)
@@ -423,7 +423,7 @@ def test_single_items_are_auctioned_as_by_the_plain_twin(second):
         done = sell_items(rule, bids)
         draws = Streams.of(1, 300).at(0).uniforms("choices", 1)[:, 0]
         for b in range(300):
-            won = twins.auction_unit(dict(enumerate(bids[b])), reserve, second, draws[b])
+            won = oracles.auction_unit(dict(enumerate(bids[b])), reserve, second, draws[b])
             wanted = np.zeros(4)
             if won is not None:
                 wanted[won[0]] = 1.0

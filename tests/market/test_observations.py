@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mos_agents.market import twins
 from mos_agents.market.observations import MarketView
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import cheapest_rival, make
 from tests.market.worlds import KINDS, auction, differentiated, makers, play, retail
+from tests.oracles import market as oracles
 
 
 @pytest.mark.parametrize("delay", [0, 1, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_field_shows_what_the_plain_twin_shows(kind, delay):
+def test_every_field_shows_what_the_reference_shows(kind, delay):
     if kind == "auction" and delay:
         pytest.skip("bids are sealed: there is no quote history")
     market = KINDS[kind](observations=MarketView(quote_delay=delay))
@@ -25,7 +25,7 @@ def test_every_field_shows_what_the_plain_twin_shows(kind, delay):
         for spec in market.specs:
             seen = spec.own(step.observation)
             for field in spec.fields:
-                wanted = twins.observed(
+                wanted = oracles.observed(
                     market,
                     step.state,
                     step.info.arrivals,

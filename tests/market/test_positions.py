@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mos_agents.market import twins
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
@@ -42,6 +41,7 @@ from tests.market.worlds import (
     retail,
     with_catalogue,
 )
+from tests.oracles import market as oracles
 
 
 def with_books(make: Any, ledger: Ledger, **parts: Any) -> Market:
@@ -86,7 +86,7 @@ def executions_anyhow(market: Market, batch: int, rng: np.random.Generator) -> E
     st.integers(0, 3),
     st.booleans(),
 )
-def test_every_entry_is_that_of_the_plain_twin(make, seed, base_stock, lead_time, short):
+def test_every_entry_is_that_of_the_reference(make, seed, base_stock, lead_time, short):
     rng = np.random.default_rng(seed)
     ledger = Ledger(
         1e6,
@@ -111,7 +111,7 @@ def test_every_entry_is_that_of_the_plain_twin(make, seed, base_stock, lead_time
     )
     executions = executions_anyhow(market, 3, rng)
     positions, flows = ledger.settle(market, state, executions)
-    wanted, entries = twins.settle(market, state, executions)
+    wanted, entries = oracles.settle(market, state, executions)
     for name in wanted._fields:
         np.testing.assert_allclose(
             getattr(positions, name), getattr(wanted, name), rtol=1e-9, atol=1e-8, err_msg=name
@@ -263,7 +263,7 @@ def check_accounts(market: Market, before: Any, step: Any, whole: bool) -> None:
     assert (made.sold <= np.maximum(room[0], 0.0) + slack).all()
     assert (made.bought <= np.maximum(room[1], 0.0) + slack).all()
     assert all(np.isfinite(a).all() for a in (*new, step.reward, step.metrics))
-    gain = twins.worth(market, step.state) - twins.worth(market, before)
+    gain = oracles.worth(market, step.state) - oracles.worth(market, before)
     held = np.abs(old.inventory) * np.abs(market.positions.marks(market, before))
     scale = np.abs(new.cash) + held.sum(1, keepdims=True) + 1.0
     assert (np.abs(step.metrics[:, :, metric("pnl")] - gain) <= 1e-9 * scale).all()
@@ -307,13 +307,13 @@ def test_whole_lots_stay_whole_units_to_the_last_bit(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_metrics_are_those_of_the_plain_twin(kind):
+def test_the_metrics_are_those_of_the_reference(kind):
     ledger = Ledger(60.0, kind == "makers", 1.0, 1, 0.02, 0.1, 0.1, "reference", 50.0, 0.01, -0.1)
     market = with_books(KINDS[kind], ledger)
     for before, step in play(market, 30, 4):
         info = step.info
-        flows = twins.settle(market, before._replace(quotes=info.quotes), info.executions)[1]
-        wanted = twins.metrics(market, before, step.state, info.arrivals, info.executions, flows)
+        flows = oracles.settle(market, before._replace(quotes=info.quotes), info.executions)[1]
+        wanted = oracles.metrics(market, before, step.state, info.arrivals, info.executions, flows)
         assert set(wanted) == set(METRICS)
         for j, name in enumerate(METRICS):
             scale = 1.0 + np.abs(before.positions.cash).max()

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mos_agents.market import twins
 from mos_agents.market.quotes import (
     BELOW_FLOOR,
     CROSSED,
@@ -25,6 +24,7 @@ from mos_agents.market.quotes import (
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Quotes, State
 from tests.market.worlds import auction, makers, retail, with_catalogue
+from tests.oracles import market as oracles
 
 B = 6
 
@@ -80,7 +80,9 @@ RULES = [
     st.sampled_from([0, 2]),
     st.booleans(),
 )
-def test_admission_is_its_plain_twin(pair, seed, conduct, on_refusal, tick_size, max_age, sized):
+def test_admission_is_that_of_the_reference(
+    pair, seed, conduct, on_refusal, tick_size, max_age, sized
+):
     make, kind = pair
     rng = np.random.default_rng(seed)
     rule = kind(tick_size, conduct, on_refusal, max_age, 10.0, sized)
@@ -89,7 +91,7 @@ def test_admission_is_its_plain_twin(pair, seed, conduct, on_refusal, tick_size,
     moves = rng.random((rng.choice([1, B]), market.layout.N)) < 0.8
     actions = actions_near(rule, market, state, rng)
     quotes, refused = rule.admit(market, state, actions, moves)
-    wanted, reasons = twins.admit(rule, market, state, actions, moves)
+    wanted, reasons = oracles.admit(rule, market, state, actions, moves)
     assert np.array_equal(refused, reasons)
     for name in Quotes._fields:
         ours, theirs = getattr(quotes, name), getattr(wanted, name)

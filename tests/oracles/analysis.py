@@ -1,4 +1,4 @@
-"""The compiled measures once more, slowly, from what they say: the tests compare the two."""
+"""Reference implementations of the compiled measures, which the tests compare with them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The market's rules once more, slowly: each compiled loop has a plain twin here.
+"""Reference implementations of the market's rules: plain Python for each compiled loop.
 
-Written from what the rules say, one market, customer, order or unit at a time, and not from the
-compiled code: the tests compare the two. Read these to learn what a rule does. The twin of the
-random streams, `unit_rows`, stands in streams.py; the nested logit's is `LogitMarket`.
+They follow the text of the rules, one market, customer, order or unit at a time, and not the
+compiled code. The tests compare the two. The reference of the random streams is `unit_rows` in
+streams.py, that of the nested logit `LogitMarket`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations, zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +28,8 @@ from mos_agents.market.quotes import (
     PostedPrice,
     TwoSided,
 )
+from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, Arrivals, Executions, IntArray, Positions, Quotes, State
-
-if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
 
 Shares = Callable[[Any], Array]  # booleans [L], who has something to sell -> shares [L]
 
