@@ -34,18 +34,56 @@ class BatchInfo(NamedTuple):
 
 
 class BatchedMarket:
-    """B markets in lockstep.
+    """B markets in lockstep: arrays in, arrays out.
 
-    observation: [B, D], the agents' own observations side by side; `columns[name]` is an agent's
-        part. actions: [B, L, A] numbers, or [B, L] levels where actions are discrete, of the
-        agents' listings side by side (`rows[name]`); or a mapping from agents to their parts.
-        reward: [B, N]. done: [B], all at once after `horizon` ticks. N agents in roster order.
+    Observations are [B, D], the agents' own observations side by side; `columns[name]` is an
+    agent's part. Actions are [B, L, A] numbers, or [B, L] positions in the grid where actions are
+    discrete; `rows[name]` is an agent's part. A mapping from agents to their parts will do as well.
+    Rewards are [B, N], and done is [B], all at once after `horizon` ticks. All arrays that are
+    returned are copies; only `memories` and `snapshot` give what the market itself goes on with.
 
-    markets: how many, or their numbers [B]. auto_reset: when an episode ends, `step` returns the
-        first observation of the next one (seed: `assignment.next_seed`), and the last one in the
-        info.
-    The other arguments are those of `MarketEnv`. All arrays that are returned are copies, which
-    belong to the caller; only `memories` and `snapshot` give what the market itself goes on with.
+    Parameters
+    ----------
+    market : Market, Scenario or str
+        A market; or a scenario, its name or its path.
+    markets : int or array of int [B], optional
+        How many markets, or their numbers.
+    agents : sequence of str, optional
+        The participants that are controlled from outside.
+    actions : {"continuous", "discrete"}, optional
+        Numbers in units of money, or positions in a grid.
+    levels : int or tuple of int, optional
+        Size of the grid; see `envs.choices.price_grids`.
+    band : tuple of float, optional
+        Lowest and highest price of the grid, as multiples of the reference price.
+    grid : array or mapping, optional
+        The grid itself, in place of `levels` and `band`.
+    policies : mapping of str to Policy, optional
+        Policies of the participants inside, over the scenario's own.
+    horizon, max_cycles : int, optional
+        Ticks in an episode, in place of the market's. Two names for one setting.
+    weights : mapping of str to float, optional
+        Weights of the objective, in place of the market's.
+    seed : int, optional
+        Seed of the first episode if `reset` names none.
+    auto_reset : bool, optional
+        Whether `step` begins the next episode when one ends. It then returns the first observation
+        of the next one, and the last one of the old in the info.
+    reveal : bool, optional
+        Whether infos hold the true demand.
+    runtime : {"local", "actors", "ray"}, optional
+        Where the participants inside play.
+    deadline : float, optional
+        Seconds that a tick waits for actors, over Ray; None waits for ever.
+    keep_memories : bool, optional
+        Whether participants inside remember over episodes. Local runtime only.
+    on_fault : {"raise", "hold", "withdraw"}, optional
+        What a fault of a policy inside does; see `mos_agents.rollout.play`.
+
+    Raises
+    ------
+    InputError
+        If a setting does not fit the market.
     """
 
     def __init__(
@@ -155,7 +193,18 @@ class BatchedMarket:
         return _own(observation, self._own_columns)
 
     def reset(self, seed: int | None = None) -> Array:
-        """[B, D] the first observation; without a seed, of the episode after the last."""
+        """Begin an episode.
+
+        Parameters
+        ----------
+        seed : int, optional
+            Seed of the episode; by default that of the one after the last.
+
+        Returns
+        -------
+        array [B, D]
+            The first observation.
+        """
         if seed is None:
             seed = fresh_seed() if self._next_seed is None else self._next_seed
         self.episode_seed = seeded(seed)
@@ -167,9 +216,22 @@ class BatchedMarket:
     def step(
         self, actions: NDArray[Any] | Mapping[str, NDArray[Any]]
     ) -> tuple[Array, Array, NDArray[np.bool_], BatchInfo]:
-        """(observation [B, D], reward [B, N], done [B], info) after one tick of every market.
+        """Play one tick of every market.
 
-        Actions that cannot be taken raise QuoteRefused before anything has happened.
+        Parameters
+        ----------
+        actions : array [B, L, A] or [B, L], or mapping of str to array
+            Everybody's actions, or each agent's part.
+
+        Returns
+        -------
+        tuple
+            Observation [B, D], reward [B, N], done [B], and a `BatchInfo`.
+
+        Raises
+        ------
+        QuoteRefused
+            Before anything has happened, if an action cannot be taken.
         """
         if self._over:
             raise InputError("step: the episode is over or not begun; call reset() first")

@@ -61,26 +61,60 @@ REMEMBERED = 200  # ticks that a picture shows
 
 
 class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
-    """One market as a parallel environment. See the module's opening for what is in what.
+    """One market as a PettingZoo `ParallelEnv`.
 
-    market: a `Market`, or a `Scenario` (or its name or path), which also says what everybody plays
-        by itself.
-    agents: who is controlled from outside; default see `assignment.assign`.
-    actions: "continuous" or "discrete"; for the latter `levels`, `band` and `grid` as in
-        `choices.price_grids`.
-    policies: {name: policy or {"kind": ...}} of the others, over the scenario's own.
-    horizon, or max_cycles: ticks in an episode, in place of the market's. weights: of the
-        objective, likewise.
-    number: which market of a seed this is; market m of a batch is the one with number=m.
-    seed: of the first episode, if `reset` names none.
-    reveal: False keeps the true demand out of the infos.
-    infos: False leaves the infos empty: for TorchRL, whose wrapper takes numbers and arrays only.
-    runtime: "local" plays everything in this process; with "actors" or "ray" those inside are
-        actors, here or on a Ray cluster, with the same bits; `close` ends them.
-    deadline: seconds that a tick waits for actors inside, over Ray (None: for ever).
-    keep_memories: those inside remember over episodes (`assignment.Episode`); local runtime only.
-    on_fault: what happens where a policy inside fails, as in `rollout.play`: "raise" (PolicyFault;
-        the episode ends), "hold" or "withdraw". Who is merely late, or dies, loses the decision.
+    The tables in `envs.retail_v0`, `envs.market_making_v0` and `envs.auction_v0` say what is in an
+    observation and in an action.
+
+    Parameters
+    ----------
+    market : Market, Scenario or str
+        A market; or a scenario, its name or its path, which also says what everybody plays.
+    agents : sequence of str, optional
+        The participants that are controlled from outside; `envs.assignment.assign` says which they
+        are by default.
+    actions : {"continuous", "discrete"}, optional
+        Numbers in units of money, or positions in a grid.
+    levels : int or tuple of int, optional
+        Size of the grid; see `envs.choices.price_grids`.
+    band : tuple of float, optional
+        Lowest and highest price of the grid, as multiples of the reference price.
+    grid : array or mapping, optional
+        The grid itself, in place of `levels` and `band`.
+    policies : mapping of str to Policy, optional
+        Policies of the participants inside, over the scenario's own.
+    horizon, max_cycles : int, optional
+        Ticks in an episode, in place of the market's. Two names for one setting.
+    weights : mapping of str to float, optional
+        Weights of the objective, in place of the market's.
+    render_mode : {"human", "rgb_array"}, optional
+        What `render` returns.
+    number : int, optional
+        Which market of a seed this is: market m of a batch is the one with number=m.
+    seed : int, optional
+        Seed of the first episode if `reset` names none.
+    dtype : {"float64", "float32"}, optional
+        Type of the observations. The market is the same, to the bit.
+    reveal : bool, optional
+        Whether infos hold the true demand.
+    infos : bool, optional
+        False leaves the infos empty, as TorchRL's wrapper needs it.
+    runtime : {"local", "actors", "ray"}, optional
+        Where the participants inside play: in this process, as actors here, or on a Ray cluster.
+        The bits are the same.
+    deadline : float, optional
+        Seconds that a tick waits for actors, over Ray; None waits for ever.
+    keep_memories : bool, optional
+        Whether participants inside remember over episodes. Local runtime only.
+    on_fault : {"raise", "hold", "withdraw"}, optional
+        What a fault of a policy inside does; see `mos_agents.rollout.play`.
+    name : str, optional
+        Name of the environment in its metadata.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit the market.
     """
 
     metadata: dict[str, Any] = {

@@ -68,14 +68,65 @@ def parallel_env(
     on_fault: str = "raise",
     **settings: Any,
 ) -> MarketEnv:
-    """The market as a PettingZoo `ParallelEnv`; arguments as for `MarketEnv`, and these:
+    """Return the market as a PettingZoo `ParallelEnv`.
 
-    makers: how many dealers. assets: how many, or their names.
-    scenario: a name, a path or a `Scenario`, in place of the preset `market_making`.
-    levels: of the grid, where actions are "discrete": so many offsets, equally spaced within half
-        the largest spread, each with so many spreads; or a pair (offsets, spreads).
-    settings: anything else of the scenario, by its path with __ for the dot:
+    Parameters
+    ----------
+    makers : int, optional
+        How many dealers.
+    assets : int or list of str, optional
+        How many assets, or their names.
+    scenario : str or Scenario, optional
+        A preset's name, a path or a `Scenario`, in place of the preset `market_making`.
+    agents : sequence of str, optional
+        The participants that are controlled from outside; by default all.
+    actions : {"continuous", "discrete"}, optional
+        Numbers in units of money, or positions in a grid.
+    levels : int or tuple of int, optional
+        Size of the grid: so many offsets, equally spaced within half of the largest spread, each
+        with so many spreads; or a pair (offsets, spreads).
+    grid : array or mapping, optional
+        The grid itself, in place of `levels`.
+    policies : mapping of str to Policy, optional
+        Policies of the participants inside, over the scenario's own.
+    horizon, max_cycles : int, optional
+        Ticks in an episode, in place of the market's. Two names for one setting.
+    weights : mapping of str to float, optional
+        Weights of the objective, in place of the market's.
+    render_mode : {"human", "rgb_array"}, optional
+        What `render` returns.
+    number : int, optional
+        Which market of a seed this is: market m of a batch is the one with number=m.
+    seed : int, optional
+        Seed of the first episode if `reset` names none.
+    dtype : {"float64", "float32"}, optional
+        Type of the observations. The market is the same, to the bit.
+    reveal : bool, optional
+        Whether infos hold the true demand.
+    infos : bool, optional
+        False leaves the infos empty, as TorchRL's wrapper needs it.
+    runtime : {"local", "actors", "ray"}, optional
+        Where the participants inside play: in this process, as actors here, or on a Ray cluster.
+        The bits are the same.
+    deadline : float, optional
+        Seconds that a tick waits for actors, over Ray; None waits for ever.
+    keep_memories : bool, optional
+        Whether participants inside remember over episodes. Local runtime only.
+    on_fault : {"raise", "hold", "withdraw"}, optional
+        What a fault of a policy inside does; see `mos_agents.rollout.play`.
+    **settings
+        Any other setting of the scenario, by its path with `__` for the dot:
         `parallel_env(arrivals__mu=40.0)`.
+
+    Returns
+    -------
+    MarketEnv
+        The environment.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit the market.
     """
     chosen = {"makers": makers, "assets": assets, **settings}
     source = described("market_making", scenario, chosen, parallel_env)
@@ -104,8 +155,20 @@ def parallel_env(
 
 
 def raw_env(*arguments: Any, **settings: Any) -> AECEnv[str, Any, Any]:
-    """The market in PettingZoo's other interface, where agents act one after the other; arguments
-    as for `parallel_env`. All quotes of a tick still meet at once, after the last has acted."""
+    """Return the market in PettingZoo's other interface, where agents act one after another.
+
+    All quotes of a tick still meet at once, after the last agent has acted.
+
+    Parameters
+    ----------
+    *arguments, **settings
+        As for `parallel_env`.
+
+    Returns
+    -------
+    AECEnv
+        The environment.
+    """
     return parallel_to_aec(parallel_env(*arguments, **settings))
 
 

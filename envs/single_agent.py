@@ -269,10 +269,27 @@ class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
 
 
 def gymnasium_env(scenario: Source, agent: str, **settings: Any) -> SingleAgentEnv:
-    """A market as a Gymnasium environment. scenario: a `Scenario`, `Market`, preset's name or path.
+    """Return a market as a Gymnasium environment of one participant.
 
-    Settings are those of `SingleAgentEnv`; who is not `agent` plays the scenario's own policies,
-    or `policies`.
+    Parameters
+    ----------
+    scenario : Scenario, Market or str
+        A scenario, its name or its path, or a market.
+    agent : str
+        The participant that is controlled from outside. Everybody else plays the scenario's own
+        policies, or `policies`.
+    **settings
+        As for `MarketEnv`, and `unit`: False asks for actions in money instead of in [-1, 1].
+
+    Returns
+    -------
+    SingleAgentEnv
+        The environment.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit the market.
     """
     return SingleAgentEnv(scenario, agent, **settings)
 
@@ -280,7 +297,29 @@ def gymnasium_env(scenario: Source, agent: str, **settings: Any) -> SingleAgentE
 def gymnasium_vector_env(
     scenario: Source, agent: str, num_envs: int = 64, **settings: Any
 ) -> MarketVectorEnv:
-    """A batch of markets as a Gymnasium `VectorEnv`; otherwise as `gymnasium_env`."""
+    """Return a batch of markets as a Gymnasium `VectorEnv` of one participant.
+
+    Parameters
+    ----------
+    scenario : Scenario, Market or str
+        A scenario, its name or its path, or a market.
+    agent : str
+        The participant that is controlled from outside.
+    num_envs : int, optional
+        Number of markets.
+    **settings
+        As for `gymnasium_env`.
+
+    Returns
+    -------
+    MarketVectorEnv
+        The environment.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit the market.
+    """
     return MarketVectorEnv(scenario, agent, num_envs, **settings)
 
 

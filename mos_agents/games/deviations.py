@@ -20,10 +20,22 @@ from mos_agents.market.types import Array, InputError, IntArray
 @short_repr
 @dataclass(frozen=True, eq=False)
 class DeviationPaths:
-    """Paired paths of D deviations: [T, D, n] prices and profits, with the deviation and without.
+    """Paired paths of D deviations, with the deviation and without it.
 
-    shock: row of the first forced tick. session: [D] positions in the sessions played. weight: [D]
-    one over the deviations made from the session, so that every session counts once.
+    Parameters
+    ----------
+    prices, undeviated_prices : array [T, D, n]
+        Prices, in money per unit.
+    profits, undeviated_profits : array [T, D, n]
+        Profits per tick, in money.
+    shock : int
+        Row of the first forced tick.
+    player : int
+        The player that was forced.
+    session : array of int [D]
+        Positions in the sessions played.
+    weight : array [D]
+        One over the number of deviations made from the session, so that every session counts once.
     """
 
     prices: Array
@@ -46,13 +58,39 @@ def deviate(
     lead: int = 20,
     ticks: int = 200,
 ) -> DeviationPaths:
-    """Paths with `lead` ticks before the shock and `ticks` from it on.
+    """Force a player to another price from each point of its limit cycle, without exploration.
 
-    to: "best_reply" asks the best reply of the stage game to what the others ask at the shock;
-        "up" asks one level more than the own, "down" one less; a number is a level.
-    forced: ticks for which the price is held; None holds it to the end.
     Points of the cycle at which the player is not on the move, or already asks that price, give no
     deviation.
+
+    Parameters
+    ----------
+    greedy : GreedyGame
+        The game with the learned strategies.
+    cycles : Cycles
+        Their limit cycles.
+    player : int
+        The player that is forced.
+    to : {"best_reply", "up", "down"} or int, optional
+        "best_reply" is the best reply of the stage game to what the others ask at the shock. "up"
+        is one price of the grid more than the own one, "down" one less. A number is a price of the
+        grid.
+    forced : int, optional
+        Ticks for which the price is held; None holds it to the end.
+    lead : int, optional
+        Ticks before the shock that are kept.
+    ticks : int, optional
+        Ticks from the shock on.
+
+    Returns
+    -------
+    Paths
+        Paired paths. `mos_agents.analysis.Deviation` takes them.
+
+    Raises
+    ------
+    InputError
+        If the player, `to`, or the numbers of ticks do not fit.
     """
     stage, n = greedy.game.stage, greedy.game.n
     if not 0 <= player < n:

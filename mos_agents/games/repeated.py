@@ -29,16 +29,42 @@ WINDOW = 100_000
 @short_repr
 @dataclass(frozen=True, eq=False)
 class RepeatedGame:
-    """A stage game, who plays it, and when they move."""
+    """A stage game that learners play for millions of periods in one compiled loop.
+
+    It gives the same bits as tick by tick play: payoffs come from the market, tables are corrected
+    by the learners' own functions, and random numbers have the same addresses.
+
+    Parameters
+    ----------
+    stage : StageGame
+        What each combination of prices pays.
+    learners : tuple of QLearning
+        The players' learners.
+    """
 
     stage: StageGame
     learners: tuple[QLearning, ...]
 
     @classmethod
     def of(cls, market: Market, learners: Mapping[str, QLearning]) -> RepeatedGame:
-        """The repeated game of the market's participants named; the others keep their prices.
+        """Make the repeated game of some of a market's participants; the others keep their prices.
 
-        Raises InputError in one line where the market or a learner cannot be played so.
+        Parameters
+        ----------
+        market : Market
+            The market.
+        learners : mapping of str to QLearning
+            The learner of each player.
+
+        Returns
+        -------
+        RepeatedGame
+            The game.
+
+        Raises
+        ------
+        InputError
+            If the market or a learner cannot be played in the compiled loop.
         """
         for name, one in learners.items():
             if type(one) is not QLearning:

@@ -33,9 +33,29 @@ LONGEST = 1_000_000_000
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Played(Framed):
-    """How sessions ended. S sessions in the order asked for, n players, R rows of all their states.
+    """How S sessions of n players ended, in the order asked for.
 
-    Strategies: `best[s, first[i] + x]` is the level that player i asks in situation x.
+    `best[s, first[i] + x]` is the price of the grid that player i asks in situation x. R is the
+    number of situations of all players.
+
+    Parameters
+    ----------
+    session : array of int [S]
+        Numbers of the sessions.
+    periods : array of int [S]
+        Periods played, the window without a change included.
+    converged : array of bool [S]
+        Whether no greedy price changed for the window.
+    best : array of int [S, R]
+        Greedy prices, as positions in the grid; ties are broken.
+    level : array of int [S, n]
+        The prices in force at the end, as positions in the grid.
+    now : array of int [S, n]
+        The situation at the end.
+    before : array of int [S, n]
+        The situation one period earlier.
+    late : array [S, n]
+        Mean reward per period over the last `tail` periods; NaN if not asked for.
     """
 
     row_name: ClassVar[str] = "session"

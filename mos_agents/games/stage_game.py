@@ -31,10 +31,29 @@ CHUNK = 8192
 @short_repr
 @dataclass(frozen=True, eq=False)
 class StageGame:
-    """n players, m_i levels each, and what every combination of levels (a *profile*) pays.
+    """A game of n players with m_i prices each, and what every combination of prices pays.
 
-    Profiles are numbered with the players' levels as digits, the first player's the most
-    significant: P = product of the m_i.
+    A combination is called a *profile*. Profiles are numbered with the players' prices as digits,
+    the first player's the most significant: P is the product of the m_i.
+
+    Parameters
+    ----------
+    market : Market
+        The market that pays.
+    players : tuple of str
+        The n players.
+    learners : tuple of PriceGrid
+        Their price grids.
+    payoffs : array [P, n]
+        Reward per tick.
+    prices : array [P, n]
+        Mean of the prices that the player asks, money per unit.
+    states : array of int [n, P]
+        The situation that each player sees after the profile.
+    first_states : array of int [n]
+        The situation before the first tick.
+    first_levels : array of int [n]
+        The prices of the grid nearest to the opening quotes.
     """
 
     market: Market

@@ -29,10 +29,24 @@ MOST_STEPS = 10_000_000
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Cycles:
-    """The limit cycles of S sessions; `profile[start[s] : start[s + 1]]` is one turn of session s.
+    """The limit cycles in which the play of S sessions ends.
 
-    Lengths are in ticks: where moves alternate, a price held by both is a cycle of length 1. Its
-    points still are those of a whole turn of the schedule, so that everybody is on the move once.
+    `profile[start[s] : start[s + 1]]` is one round of session s. Lengths are in ticks: where moves
+    alternate, a price that both hold is a cycle of length 1. Its points still are those of a whole
+    round of the schedule, so that every player is on the move once.
+
+    Parameters
+    ----------
+    length : array of int [S]
+        Length of each cycle, in ticks.
+    start : array of int [S + 1]
+        Where each session's points begin in the arrays below.
+    profile : array of int
+        The profile (combination of prices) at each point of all cycles.
+    before : array of int
+        The profile one tick earlier.
+    phase : array of int
+        The tick modulo the length of the schedule.
     """
 
     length: IntArray  # [S]
@@ -42,7 +56,18 @@ class Cycles:
     phase: IntArray  # [points of all cycles] tick modulo the schedule's length
 
     def mean(self, values: Array) -> Array:
-        """[S, ...] means over each session's cycle of values by profile [P, ...]."""
+        """Average values over each session's cycle.
+
+        Parameters
+        ----------
+        values : array [P, ...]
+            A value for each profile, such as `StageGame.payoffs`.
+
+        Returns
+        -------
+        array [S, ...]
+            The mean over each cycle, in the unit of the values.
+        """
         totals = np.add.reduceat(values[self.profile], self.start[:-1], axis=0)
         points = np.diff(self.start).reshape(-1, *[1] * (totals.ndim - 1))
         means: Array = totals / points
@@ -52,7 +77,15 @@ class Cycles:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class GreedyGame:
-    """A repeated game whose players no longer learn nor explore."""
+    """A repeated game whose players neither learn nor explore.
+
+    Parameters
+    ----------
+    game : RepeatedGame
+        The game.
+    played : Played
+        The sessions whose strategies are played.
+    """
 
     game: RepeatedGame
     played: Played
@@ -78,7 +111,18 @@ class GreedyGame:
         )
 
     def cycles(self) -> Cycles:
-        """Where play ends up from where each session stood."""
+        """Find the cycle in which the play of each session ends.
+
+        Returns
+        -------
+        Cycles
+            The cycles, from where each session stood.
+
+        Raises
+        ------
+        InputError
+            If a session has no cycle within `MOST_STEPS` ticks.
+        """
         stage, played, phases = self.game.stage, self.played, self.phases
         profile = played.level @ stage.strides
         before = self._profile_before(profile)
@@ -220,11 +264,17 @@ class GreedyGame:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Judgement(Framed):
-    """How far sessions are from equilibrium on their limit cycles. [S, n] each.
+    """How far sessions are from equilibrium on their limit cycles.
 
-    one_shot: the largest gain from deviating once and then following the own strategy again,
-        relative to the largest value. loss: value forgone against the exact best reply, relative
-        to it. gap: the same in money; its sum over players is NashConv.
+    Parameters
+    ----------
+    one_shot : array [S, n]
+        The largest gain from deviating once and then following the own strategy again, relative to
+        the largest value.
+    loss : array [S, n]
+        Value forgone against the exact best reply, relative to the value of the best reply.
+    gap : array [S, n]
+        The same in money. Its sum over players is NashConv.
     """
 
     row_name: ClassVar[str] = "session"

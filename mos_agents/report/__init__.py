@@ -17,10 +17,21 @@ POINTS = (400, 200, 80, 30)
 
 
 def write(run: Run, theory: Sequence[str] = (), data: Data | None = None) -> Path:
-    """Write `report.html` into the run's folder, whole or not at all, and return its path.
+    """Write `report.html` into a run's folder, whole or not at all.
 
-    theory: sentences on the market's benchmarks, for the summary. data: the run, where it has been
-    read already.
+    Parameters
+    ----------
+    run : Run
+        The run.
+    theory : sequence of str, optional
+        Sentences on the market's benchmarks, for the summary.
+    data : Data, optional
+        The run's tables, if they have been read already.
+
+    Returns
+    -------
+    Path
+        Path of the page.
     """
     from mos_agents.report.page import written  # draws with matplotlib: loaded where it is needed
 
@@ -28,7 +39,22 @@ def write(run: Run, theory: Sequence[str] = (), data: Data | None = None) -> Pat
 
 
 def html(run: Run, theory: Sequence[str] = (), data: Data | None = None) -> str:
-    """The page of a run. It asks for nothing from outside and stays below LIMIT bytes."""
+    """Return the page of a run as one HTML text without external references.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    theory : sequence of str, optional
+        Sentences on the market's benchmarks, for the summary.
+    data : Data, optional
+        The run's tables, if they have been read already.
+
+    Returns
+    -------
+    str
+        The page, below `LIMIT` bytes.
+    """
     from mos_agents.report.page import page
 
     data = Data.of(run) if data is None else data

@@ -54,8 +54,18 @@ class SummaryTable(NamedTuple):
 class RunSummary(NamedTuple):
     """A run in words: what matters most, further sentences, and a table of all participants.
 
-    faults: a line for each participant whose policy failed; they come before all else.
-    columns: those of the table that a terminal shows.
+    Parameters
+    ----------
+    headline : tuple of str
+        The first sentences.
+    details : tuple of str
+        Further sentences, for the page.
+    table : Table
+        A row per participant.
+    columns : tuple of str
+        The columns of the table that a terminal shows.
+    faults : tuple of str
+        A line for each participant whose policy failed. They come before all else.
     """
 
     headline: tuple[str, ...]
@@ -65,7 +75,18 @@ class RunSummary(NamedTuple):
     faults: tuple[str, ...] = ()
 
     def text(self, width: int = 96) -> str:
-        """The headline and the columns of the table that fit, as lines of text."""
+        """Return the headline and the columns of the table that fit.
+
+        Parameters
+        ----------
+        width : int, optional
+            Characters in a line.
+
+        Returns
+        -------
+        str
+            Lines of text.
+        """
         lines = textwrap.wrap(" ".join(self.headline), width, break_on_hyphens=False)
         return "\n".join([*self.faults, *lines, *_columns(self.table, self.columns, width)])
 
@@ -110,10 +131,24 @@ class RunSummary(NamedTuple):
 
 
 def summarise(run: Run | str | Path, root: str | Path = "runs") -> RunSummary:
-    """What a recorded run came to, in words and a table: `print` shows both.
+    """Say what a recorded run came to, in words and a table.
 
-    run: as `runs.read` gives it, or its name below `root`, or its folder. Raises RunError where
-    there is none, or a part of it is damaged.
+    Parameters
+    ----------
+    run : Run, str or Path
+        A run, its name below `root`, or its folder.
+    root : str or Path, optional
+        The folder that holds the runs.
+
+    Returns
+    -------
+    Summary
+        `print` shows the sentences and the table.
+
+    Raises
+    ------
+    RunError
+        If there is no such run, or a part of it is damaged.
     """
     return summary_of(Data.of(run if isinstance(run, Run) else read(str(run), root)))
 

@@ -23,7 +23,21 @@ if TYPE_CHECKING:
 
 
 class Compared(NamedTuple):
-    """One line of a comparison, in units of the metric per tick."""
+    """One line of a comparison, in units of the metric per tick.
+
+    Parameters
+    ----------
+    candidate : str
+        Name of the candidate.
+    participant : str
+        The participant that was measured.
+    mean, low, high : float
+        Mean of the metric with its confidence limits.
+    difference, difference_low, difference_high : float
+        Paired difference from the baseline with its limits; NaN for the baseline itself.
+    better : float
+        Share of replicates in which the candidate is ahead of the baseline, in [0, 1].
+    """
 
     candidate: str
     participant: str
@@ -39,7 +53,27 @@ class Compared(NamedTuple):
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Comparison(Framed):
-    """What the candidates earned with the same random numbers, with bootstrap intervals."""
+    """What the candidates earned with the same random numbers, with bootstrap intervals.
+
+    Parameters
+    ----------
+    metric : str
+        The metric compared: "reward", or one of `METRICS`.
+    baseline : str
+        The candidate that the others are compared with.
+    confidence : float
+        Confidence of each interval, in (0, 1).
+    rows : tuple of Compared
+        A line for each candidate and measured participant.
+    values : mapping of (str, str) to array [R]
+        The metric per tick by candidate and participant, in each of R replicates.
+    faults : mapping
+        Faults of policies by candidate.
+    refused : mapping
+        Counts of refused quotes by candidate, participant and reason.
+    decisions : int
+        Decisions of each participant with each candidate: replicates times ticks.
+    """
 
     metric: str
     baseline: str
@@ -51,7 +85,25 @@ class Comparison(Framed):
     decisions: int = 0  # that each participant had with each candidate: replicates times ticks
 
     def row(self, candidate: str, participant: str | None = None) -> Compared:
-        """The line of a candidate (and participant, where several are measured)."""
+        """Return the line of a candidate.
+
+        Parameters
+        ----------
+        candidate : str
+            Name of the candidate.
+        participant : str, optional
+            The participant, where several are measured.
+
+        Returns
+        -------
+        Compared
+            The line.
+
+        Raises
+        ------
+        InputError
+            If they were not compared.
+        """
         for row in self.rows:
             if row.candidate == candidate and participant in (None, row.participant):
                 return row
@@ -144,17 +196,56 @@ def compare_policies(
     resamples: int = 2000,
     on_fault: str = "raise",
 ) -> Comparison:
-    """Candidates' mean reward (or another metric) per tick, and their differences.
+    """Compare candidates by their mean reward, or another metric, per tick.
 
-    candidates: name -> policy of `participant`, with `others` for everybody else; or, without
-        `participant`, name -> a policy for every participant, all of whom are then measured.
-    seeds, markets: every market of every seed is one replicate. All candidates meet the same ones
-        (common random numbers), so differences are paired and vary less than the means.
-    baseline: whom the others are compared with; None is the first.
-    on_fault: as for `play`. A candidate's fault raises PolicyFault, with the candidate's name in a
-        note; under "hold" and "withdraw" faults are the first lines of what is printed.
-    Intervals are bias-corrected and accelerated bootstrap intervals (Efron 1987) over replicates,
-    each at the stated confidence by itself.
+    All candidates meet the same random numbers, so differences are paired, and vary less than the
+    means. Every market of every seed is one replicate. Intervals are bias-corrected and accelerated
+    bootstrap intervals [1]_ over replicates, each at the stated confidence by itself.
+
+    Parameters
+    ----------
+    market : Market
+        The market.
+    candidates : mapping of str to Policy, or of str to mapping
+        By name, a policy of `participant`. Without `participant`, by name a policy for every
+        participant; all of them are then measured.
+    participant : str, optional
+        The participant whose policies are compared.
+    others : mapping of str to Policy, optional
+        Policies of everybody else.
+    seeds : int or sequence of int, optional
+        Seeds, each distinct.
+    markets : int or array of int [B], optional
+        How many markets of each seed, or their numbers.
+    ticks : int, optional
+        Ticks to play; by default the market's horizon.
+    metric : str, optional
+        "reward", or one of `METRICS`.
+    baseline : str, optional
+        The candidate that the others are compared with; by default the first.
+    confidence : float, optional
+        Confidence of each interval, in (0, 1).
+    resamples : int, optional
+        Resamples of the bootstrap.
+    on_fault : {"raise", "hold", "withdraw"}, optional
+        What a fault of a policy does; see `play`. Counted faults are the first lines of what is
+        printed.
+
+    Returns
+    -------
+    Comparison
+        Means, differences and intervals.
+
+    Raises
+    ------
+    InputError
+        If candidates, seeds or markets cannot be compared.
+    PolicyFault
+        If a policy fails and `on_fault` is "raise". A note names the candidate.
+
+    References
+    ----------
+    .. [1] Efron, B. (1987). Better bootstrap confidence intervals. JASA 82(397).
     """
     if not candidates:
         raise InputError("candidates={} must name at least one policy")
@@ -250,5 +341,20 @@ def _compared(
 def mean_interval(
     values: Array, confidence: float = 0.95, resamples: int = 2000
 ) -> tuple[float, float, float]:
-    """Mean of [R] replicates and its bootstrap interval; without limits for a single replicate."""
+    """Return the mean of replicates with its bootstrap interval.
+
+    Parameters
+    ----------
+    values : array [R]
+        One value for each replicate.
+    confidence : float, optional
+        Confidence of the interval, in (0, 1).
+    resamples : int, optional
+        Resamples of the bootstrap.
+
+    Returns
+    -------
+    tuple of float
+        Mean, lower and upper limit. A single replicate has infinite limits.
+    """
     return bootstrap_interval((values,), np.mean, confidence, resamples, seed=0)[:3]

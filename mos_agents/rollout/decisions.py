@@ -19,7 +19,27 @@ from mos_agents.rollout.episode import ParticipantPool, as_policy, transitions
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Decisions:
-    """What one participant saw and did, with the chance of it: E episodes (markets) of T ticks."""
+    """What one participant observed and did in E episodes (markets) of T ticks.
+
+    Parameters
+    ----------
+    spec : ParticipantSpec
+        The participant.
+    observation : array [E, T, D_n]
+        Its observations before acting.
+    action : array [E, T, L_n, A]
+        Its actions.
+    moved : array of bool [E, T]
+        Whether it was on the move; if not, its action had no effect.
+    reward : array [E, T]
+        Its rewards.
+    behaviour : array [E, T]
+        Probability or density of the action under the policy that played; 1 where it did not move.
+    target : mapping of str to array [E, T]
+        The same under each policy that is to be evaluated.
+    menu : mapping of str to array [E, T, S]
+        Under each of these, the probability of each action on the menu.
+    """
 
     spec: ParticipantSpec
     observation: Array  # [E, T, D_n] before acting
@@ -43,15 +63,42 @@ def log_decisions(
     markets: int | IntArray = 100,
     on_fault: str = "raise",
 ) -> Decisions:
-    """Play, and keep one participant's decisions with their propensities. Arguments as for `play`.
+    """Play, and keep one participant's decisions with their propensities.
 
-    targets: policies whose chances of the same actions are asked for. They see the observations
-        that were made, and remember what they saw; one that remembers its own actions cannot be
+    Parameters
+    ----------
+    market : Market
+        The market.
+    policies : mapping of str to Policy
+        A policy for every participant.
+    participant : str
+        The participant whose decisions are kept.
+    targets : mapping of str to Policy, optional
+        Policies whose probabilities of the same actions are recorded. They see the same
+        observations, and remember what they saw. A policy that remembers its own actions cannot be
         evaluated from another's record.
-    menu: [S, L_n, A] actions whose chances under the targets are wanted too, to fit the values of
-        a doubly robust estimate.
-    Raises InputError if the participant's policy fails and `on_fault` plays on: a decision that was
-    not made has no propensity.
+    menu : array [S, L_n, A], optional
+        Actions whose probabilities under the targets are recorded too, to fit the values of a
+        doubly robust estimate.
+    seed : int, optional
+        Seed of all random numbers, >= 0.
+    ticks : int, optional
+        Ticks to play; by default the market's horizon.
+    markets : int or array of int [B], optional
+        How many markets to play, or their numbers. Each is one episode.
+    on_fault : {"raise", "hold", "withdraw"}, optional
+        What a fault of a policy does; see `play`.
+
+    Returns
+    -------
+    Decisions
+        Observations, actions, rewards and propensities.
+
+    Raises
+    ------
+    InputError
+        If the menu has another shape, or if the participant's policy fails and the others play on:
+        a decision that was not made has no propensity.
     """
     pool = ParticipantPool.of(market, policies, seed, markets, on_fault)
     spec = market.spec(participant)

@@ -33,7 +33,21 @@ from mos_agents.policies.guard import (
 
 @short_repr
 class Transition(NamedTuple):
-    """One tick as the loop saw it: what was seen, what was done upon it, and what came of it."""
+    """One tick as the loop saw it: what was observed, what was done, and what followed.
+
+    Parameters
+    ----------
+    before : State
+        The state before the tick.
+    observation : array [B, sum of D_n]
+        Everybody's observations before acting, side by side in roster order.
+    memories : tuple
+        The memory of each participant before acting.
+    actions : array [B, L, A]
+        The actions; NaN where a policy failed.
+    step : Step
+        The market's answer: next state, observations, rewards and metrics.
+    """
 
     before: State
     observation: Array  # [B, sum of D_n] before acting
@@ -47,8 +61,22 @@ class Transition(NamedTuple):
 class ParticipantPool:
     """The policies of all participants, with their memories and their random streams.
 
-    on_fault: what a policy's fault does, one of ON_FAULT. The user's own Ctrl-C is nobody's fault
-    and passes through.
+    Parameters
+    ----------
+    specs : tuple of ParticipantSpec
+        The participants, in roster order.
+    policies : tuple of Policy
+        One policy each.
+    memories : list
+        The memory of each policy, as it stands.
+    streams : tuple of Streams
+        Random streams of each participant.
+    batch : int
+        Number of markets B.
+    faults : dict
+        The faults that were counted.
+    on_fault : {"raise", "hold", "withdraw"}
+        What a fault of a policy does; see `play`.
     """
 
     specs: tuple[ParticipantSpec, ...]
@@ -225,8 +253,38 @@ def transitions(
     on_fault: str = "raise",
     pool: ParticipantPool | None = None,
 ) -> Iterator[Transition]:
-    """The loop with all that passes in it. Arguments as for `play`; `pool` keeps the faults, and
-    has an `on_fault` of its own."""
+    """Play, and return each tick with all that passed in it.
+
+    Parameters
+    ----------
+    market : Market
+        The market.
+    policies : mapping of str to Policy
+        A policy for every participant, or its configuration `{"kind": ...}`.
+    seed : int, optional
+        Seed of all random numbers, >= 0.
+    ticks : int, optional
+        Ticks to play; by default the market's horizon.
+    markets : int or array of int [B], optional
+        How many markets to play, or their numbers. Market m of a seed has the same random numbers
+        in any batch.
+    on_fault : {"raise", "hold", "withdraw"}, optional
+        What a fault of a policy does; see `play`.
+    pool : ParticipantPool, optional
+        The participants to play with. It keeps the faults, and has an `on_fault` of its own.
+
+    Returns
+    -------
+    iterator of Transition
+        One transition a tick.
+
+    Raises
+    ------
+    InputError
+        If a policy does not fit its participant, or `ticks` is no whole number >= 1.
+    PolicyFault
+        If a policy fails and `on_fault` is "raise".
+    """
     pool = ParticipantPool.of(market, policies, seed, markets, on_fault) if pool is None else pool
     ticks = market.horizon if ticks is None else ticks
     if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
@@ -259,17 +317,39 @@ def play(
     markets: int | IntArray = 1,
     on_fault: str = "raise",
 ) -> Iterator[Step]:
-    """The market's steps, one a tick, while every participant follows its policy.
+    """Play a market tick by tick while every participant follows its policy.
 
-    markets: how many, or their numbers [B]; market m of a seed has the same random numbers in any
-    company. ticks: None plays the market's horizon.
-    on_fault: what happens where a policy raises anything (but the user's own Ctrl-C), or returns
-        something else than finite numbers of the right shape. "raise" ends the play with
-        PolicyFault, whose cause has the policy's own traceback. "hold" costs the policy that
-        decision: the market treats it as a refused quote, so the quote in force stays (or goes,
-        with `on_refusal: withdraw`). "withdraw" takes the participant's quotes out of the markets
-        in which it failed, for good. Under both the others go on, and faults are counted.
-    Raises InputError at once if a policy does not fit its participant.
+    Parameters
+    ----------
+    market : Market
+        The market.
+    policies : mapping of str to Policy
+        A policy for every participant, or its configuration `{"kind": ...}`.
+    seed : int, optional
+        Seed of all random numbers, >= 0.
+    ticks : int, optional
+        Ticks to play; by default the market's horizon.
+    markets : int or array of int [B], optional
+        How many markets to play, or their numbers. Market m of a seed has the same random numbers
+        in any batch.
+    on_fault : {"raise", "hold", "withdraw"}, optional
+        What happens if a policy raises an error, or returns anything but finite numbers of the
+        right shape. "raise" ends the play with `PolicyFault`, whose cause has the policy's own
+        traceback. "hold" costs the policy that decision: the market treats it as a refused quote.
+        "withdraw" takes the participant's quotes out of the markets in which it failed, for good.
+        Under the last two the others play on, and faults are counted. Ctrl-C is never a fault.
+
+    Returns
+    -------
+    iterator of Step
+        One step a tick: state, observations, rewards [B, N] and metrics [B, N, M].
+
+    Raises
+    ------
+    InputError
+        At once, if a policy does not fit its participant.
+    PolicyFault
+        If a policy fails and `on_fault` is "raise".
     """
     looped = transitions(
         market, policies, seed=seed, ticks=ticks, markets=markets, on_fault=on_fault

@@ -36,15 +36,44 @@ def forced_deviation(
     markets: int | Sequence[int] | IntArray = 1,
     seed: int = 0,
 ) -> Deviation:
-    """`firm` asks `price` for `forced` ticks from tick `shock` on, against the same play without.
+    """Force a firm to a price for some ticks, and compare with the same play without the force.
 
-    price: money; one number, one per listing [L_n], or one per market and listing [B, L_n].
-    shock: ticks played before, long enough for play to come to rest or to its cycle. lead: how
-        many of them are kept as the level that responses are measured from (None: all).
-    ticks: of the whole play; None is the market's horizon.
-    A market is a session; its firms are all who post prices, each with the average price of its
-    listings and its profit a tick.
-    Raises InputError where the firm posts no prices or the play is too short.
+    Both plays have the same random numbers. Each market is one session. The firms are all
+    participants that post prices, each with the average price of its listings and its profit.
+
+    Parameters
+    ----------
+    market : Market
+        The market.
+    policies : mapping of str to Policy
+        A policy for every participant.
+    firm : str
+        The firm that is forced.
+    price : float or array [L_n] or [B, L_n]
+        The price that it must ask, in money.
+    shock : int
+        Ticks played before the force. Give enough for play to come to rest, or to its cycle.
+    forced : int, optional
+        Ticks for which the price is forced; None forces it to the end.
+    ticks : int, optional
+        Ticks of the whole play; by default the market's horizon.
+    lead : int, optional
+        How many ticks before the shock are kept, as the level from which responses are measured; by
+        default all.
+    markets : int or array of int [B], optional
+        How many markets to play, or their numbers.
+    seed : int, optional
+        Seed of all random numbers, >= 0.
+
+    Returns
+    -------
+    Deviation
+        The paired paths, for `mos_agents.analysis`.
+
+    Raises
+    ------
+    InputError
+        If the firm posts no prices, or the play is too short.
     """
     sellers = [
         spec.name for spec in market.specs if spec.features[0] == "price" and spec.action_shape[0]

@@ -49,7 +49,35 @@ PER_TICK = ("reward a tick", "pnl a tick", "units a tick")
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Rollout(Framed):
-    """The outcome of a play: totals over the ticks, by market and participant."""
+    """The outcome of a play: totals over the ticks, by market and participant.
+
+    `print` shows means per tick. `to_polars` gives a row per market and participant.
+
+    Parameters
+    ----------
+    market : str
+        Name of the market.
+    participants : tuple of str
+        The N participants, in roster order.
+    seed : int
+        Seed of all random numbers.
+    ticks : int
+        Ticks that were played.
+    markets : array of int [B]
+        Numbers of the markets.
+    reward : array [B, N]
+        Sums over ticks of the rewards.
+    metrics : array [B, N, M]
+        Sums over ticks of the metrics, in the order of `METRICS`.
+    final : State
+        The state after the last tick.
+    series : mapping of str to array [T, B, ...]
+        What was kept tick by tick.
+    refused : mapping
+        Counts of refused quotes by participant and reason.
+    faults : tuple of Fault
+        Faults of policies.
+    """
 
     market: str
     participants: tuple[str, ...]
@@ -64,7 +92,23 @@ class Rollout(Framed):
     faults: tuple[Fault, ...] = ()
 
     def metric(self, name: str) -> Array:
-        """[B, N] a metric's sum over ticks; `reward` is understood as well."""
+        """Return a metric's sums over ticks.
+
+        Parameters
+        ----------
+        name : str
+            One of `METRICS`, or "reward".
+
+        Returns
+        -------
+        array [B, N]
+            Money, except for `units_traded`.
+
+        Raises
+        ------
+        InputError
+            If there is no such metric.
+        """
         if name != "reward" and name not in METRICS:
             raise InputError(f"metric={name!r} must be 'reward' or one of {METRICS}")
         return self.reward if name == "reward" else self.metrics[:, :, metric(name)]
@@ -139,11 +183,40 @@ def rollout(
     memory_limit: int = 2_000_000_000,
     on_fault: str = "raise",
 ) -> Rollout:
-    """Play, and add up. Arguments as for `play`; under `on_fault="hold"` and "withdraw" the faults
-    of policies are the first lines of what is printed.
+    """Play a market, and add up what each participant earned.
 
-    series: names from SERIES to keep tick by tick, 8 bytes a number: 500 ticks of 1000 markets
-        with 30 listings take 120 MB a name. More than `memory_limit` bytes are refused at once.
+    Parameters
+    ----------
+    market : Market
+        The market.
+    policies : mapping of str to Policy
+        A policy for every participant, or its configuration `{"kind": ...}`.
+    seed : int, optional
+        Seed of all random numbers, >= 0.
+    ticks : int, optional
+        Ticks to play; by default the market's horizon.
+    markets : int or array of int [B], optional
+        How many markets to play, or their numbers. Market m of a seed has the same random numbers
+        in any batch.
+    series : sequence of str, optional
+        Names from `SERIES` to keep tick by tick. Each takes 8 bytes a number: 500 ticks of 1000
+        markets with 30 listings take 120 MB.
+    memory_limit : int, optional
+        Bytes that the series may take.
+    on_fault : {"raise", "hold", "withdraw"}, optional
+        What a fault of a policy does; see `play`.
+
+    Returns
+    -------
+    Rollout
+        Totals by market and participant, and the series.
+
+    Raises
+    ------
+    InputError
+        If a policy does not fit its participant, or a series is unknown or takes too much memory.
+    PolicyFault
+        If a policy fails and `on_fault` is "raise".
     """
     for name in series:
         if name not in SERIES:
