@@ -313,6 +313,36 @@ def test_the_rules_leave_honest_code_alone(path, source):
     assert [c for rule in RULES for c in rule(Path(path), source)] == []
 
 
+# --- names ----------------------------------------------------------------------------------------
+
+DOUBLED = {"Means"}
+"""Class names that still stand twice. Remove a name as soon as it is unique; never add one."""
+
+
+def doubled(sources: dict[str, str]) -> dict[str, list[str]]:
+    """Class names defined more than once in source texts by path, with the places of each."""
+    places: dict[str, list[str]] = {}
+    for path, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{path}:{node.lineno}")
+    return {name: where for name, where in places.items() if len(where) > 1}
+
+
+def test_no_class_name_stands_twice():
+    tests = [path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py")]
+    found = doubled({str(path): (ROOT / path).read_text() for path in (*sources(), *tests)})
+    assert {name: where for name, where in found.items() if name not in DOUBLED} == {}
+    assert found.keys() >= DOUBLED, "remove the names that are unique now from DOUBLED"
+
+
+def test_a_doubled_class_name_is_found_with_both_places():
+    inner = "def f():\n    class A: pass"
+    assert doubled({"a.py": "class A: pass\nclass B: pass", "b.py": inner}) == {
+        "A": ["a.py:1", "b.py:2"]
+    }
+
+
 def test_importing_the_package_loads_no_heavy_library():
     heavy = {"ray", "pettingzoo", "torch", "matplotlib"}
     program = f"import sys, mos_agents; print(*sorted({heavy} & set(sys.modules)))"

@@ -14,6 +14,7 @@ import numpy as np
 
 from experiments.free_prices import free_prices
 from experiments.replication import Effort, Finding, Findings, Published, check_numbers, is_number
+from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import (
     Deviation,
     ReturnTime,
@@ -105,23 +106,13 @@ class CalvanoSettings:
         return np.broadcast_to(np.array(listed, dtype=np.float64), (self.n,)).copy()
 
 
-@dataclass(frozen=True, eq=False)
-class Benchmarks:
-    """Bertrand-Nash and joint-profit prices and profits per firm, [n] each."""
-
-    nash_price: Array
-    joint_price: Array
-    nash_profit: Array
-    joint_profit: Array
-
-
 def benchmarks(s: CalvanoSettings) -> Benchmarks:
     """Prices and profits of theory. Raises EquilibriumError, in one line, where none are found."""
     place = LogitMarket.from_scale(
         s.each("quality"), s.each("cost"), np.arange(s.n), s.mu, outside_utility=s.outside
     )
     nash, joint = place.bertrand_nash(), place.joint_profit()
-    return Benchmarks(nash.prices, joint.prices, nash.profits, joint.profits)
+    return Benchmarks.of(nash, joint)
 
 
 def market(s: CalvanoSettings) -> Market:
@@ -134,15 +125,15 @@ def market(s: CalvanoSettings) -> Market:
         outside=s.outside,
         scale=s.mu,
     )
-    opening = benchmarks(s).nash_price
+    opening = benchmarks(s).price_nash
     return free_prices(s.n, demand, s.each("cost"), opening, s.each("quality"), name="calvano_2020")
 
 
 def learners(s: CalvanoSettings, place: Market) -> dict[str, QLearning]:
     """The firms' algorithms: every firm reads all prices on the grids of their owners."""
     b = benchmarks(s)
-    reach = s.xi * (b.joint_price - b.nash_price)
-    low, high = b.nash_price - reach, b.joint_price + reach
+    reach = s.xi * (b.price_joint - b.price_nash)
+    low, high = b.price_nash - reach, b.price_joint + reach
     grids = low[:, None] + np.arange(s.levels) / (s.levels - 1) * (high - low)[:, None]
     if not (np.diff(grids, axis=1) > 0.0).all() or (grids < 0.0).any():
         raise InputError(
@@ -188,7 +179,7 @@ class CalvanoOutcome:
         """[S] Delta, averaged over firms: (mean profit - Nash) / (joint profit - Nash)."""
         b = self.benchmarks
         earned = self.cycles.mean(self.game.stage.payoffs).mean(axis=1)
-        nash, joint = b.nash_profit.mean(), b.joint_profit.mean()
+        nash, joint = b.profit_nash.mean(), b.profit_joint.mean()
         gain: Array = (earned - nash) / (joint - nash)
         return gain
 
@@ -258,8 +249,13 @@ def replicate(s: CalvanoSettings, effort: Effort) -> list[Finding]:
     outcome = played(s, effort)
     found = Findings(published(s), PAPER_SESSIONS)
     b, cycles, sessions = outcome.benchmarks, outcome.cycles, outcome.played
-    for name in ("nash_price", "joint_price", "nash_profit", "joint_profit"):
-        values = getattr(b, name)
+    theory = {
+        "nash_price": b.price_nash,
+        "joint_price": b.price_joint,
+        "nash_profit": b.profit_nash,
+        "joint_profit": b.profit_joint,
+    }
+    for name, values in theory.items():
         if np.ptp(values) <= 1e-9:
             found.exact(name, values[0])
         else:
@@ -276,7 +272,7 @@ def replicate(s: CalvanoSettings, effort: Effort) -> list[Finding]:
     )
     mean_price = cycles.mean(outcome.game.stage.prices).mean(axis=1)
     found.mean("mean_price", mean_price)
-    found.mean("rpdi", (mean_price - b.nash_price.mean()) / np.mean(b.joint_price - b.nash_price))
+    found.mean("rpdi", (mean_price - b.price_nash.mean()) / np.mean(b.price_joint - b.price_nash))
     if s.memory == 1:
         judged = outcome.greedy.judged(cycles)
         found.share("one_shot_nash_share", judged.one_shot_nash())

@@ -31,11 +31,10 @@ class Ranking:
     """Who is ahead, and whether chance could have put it there.
 
     leader: the participant with the best figure. named: whether it is better than each other one,
-    each difference told apart from zero. Among N identical participants somebody is named at most
-    about as often as 1 - confidence. margins: leader less other (for a ratio: leader over other),
-    None for the leader itself; all together they hold at the stated confidence, see `all_pairs`.
-    nearest: the other participant that is told apart the least. replicates: markets or sessions
-    compared.
+    each difference significantly above zero. Among N identical participants somebody is named at
+    most about as often as 1 - confidence. margins: leader less other, None for the leader itself;
+    all together they hold at the stated confidence, see `all_pairs`. nearest: the other participant
+    whose difference has the fewest standard errors. replicates: markets or sessions compared.
     """
 
     leader: int
@@ -53,17 +52,21 @@ def best_mean(values: ArrayLike, confidence: float = 0.95) -> Ranking:
     difference is held to the level of all pairs at once (`all_pairs`).
     """
     table = _table(values)
-    return _ranked(table, table.mean(axis=0), paired_difference, confidence, _money, FEWEST)
-
-
-def least_deviation(values: ArrayLike, confidence: float = 0.95) -> Ranking:
-    """Whose standard deviation over replicates is the smallest, from values [R, N] paired by row.
-
-    Margins are ratios of standard deviations, leader over other; see `deviation_ratio`.
-    """
-    table = _table(values)
-    spread = table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(table.shape[1])
-    return _ranked(table, -spread, deviation_ratio, confidence, _calm, FEWEST_FOR_RISK)
+    replicates, width = table.shape
+    leader = int(np.argmax(table.mean(axis=0)))
+    level = all_pairs(confidence, width)
+    margins = tuple(
+        None if n == leader else paired_difference(table[:, leader], table[:, n], level)
+        for n in range(width)
+    )
+    others = [one for one in margins if one is not None]
+    apart = bool(others) and all(min(one.low, one.high) > 0.0 for one in others)
+    standard_errors = [
+        np.inf if one is None else one.estimate / max(one.standard_error, 1e-300) for one in margins
+    ]
+    named = apart and replicates >= FEWEST
+    nearest = int(np.argmin(standard_errors))
+    return Ranking(leader, named, margins, nearest, replicates, confidence)
 
 
 def paired_difference(one: ArrayLike, two: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -180,32 +183,6 @@ def _pairs(
             if min(lead(one.low), lead(one.high)) > 0.0:
                 found.append(SignificantPair(better, worse, one))
     return tuple(found)
-
-
-def _ranked(
-    table: Array,
-    merit: Array,
-    margin: Callable[[Array, Array, float], Interval],
-    confidence: float,
-    lead: Callable[[float], float],
-    fewest: int,
-) -> Ranking:
-    """lead: what a margin is worth to the leader, 0 being no difference."""
-    replicates, width = table.shape
-    leader = int(np.argmax(merit))
-    level = all_pairs(confidence, width)
-    margins = tuple(
-        None if n == leader else margin(table[:, leader], table[:, n], level) for n in range(width)
-    )
-    others = [one for one in margins if one is not None]
-    apart = bool(others) and all(min(lead(one.low), lead(one.high)) > 0.0 for one in others)
-    # The other one that is told apart the least: by the fewest standard errors.
-    near = [
-        np.inf if one is None else lead(one.estimate) / max(one.standard_error, 1e-300)
-        for one in margins
-    ]
-    named = apart and replicates >= fewest
-    return Ranking(leader, named, margins, int(np.argmin(near)), replicates, confidence)
 
 
 def _money(difference: float) -> float:

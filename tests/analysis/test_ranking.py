@@ -11,7 +11,6 @@ from mos_agents.analysis.ranking import (
     FEWEST_FOR_RISK,
     best_mean,
     deviation_ratio,
-    least_deviation,
     mean_over_deviation,
     paired_difference,
     pairs_by_deviation,
@@ -89,8 +88,8 @@ def test_of_too_few_markets_nobody_is_named_whatever_the_figures(markets):
 def test_of_too_few_markets_nobody_is_named_for_little_risk():
     rng = np.random.default_rng(0)
     values = rng.standard_normal((FEWEST_FOR_RISK, 2)) * np.array([0.01, 1.0])
-    assert least_deviation(values).named and pairs_by_deviation(values)
-    assert not least_deviation(values[1:]).named and not pairs_by_deviation(values[1:])
+    assert pairs_by_deviation(values)
+    assert not pairs_by_deviation(values[1:])
 
 
 def test_a_lead_that_is_the_same_in_every_market_has_no_width_and_is_named():
@@ -102,14 +101,14 @@ def test_a_lead_that_is_the_same_in_every_market_has_no_width_and_is_named():
 
 def test_makers_with_the_same_figures_are_not_told_apart():
     values = np.tile(np.random.default_rng(0).standard_normal((40, 1)), 3)
-    assert not best_mean(values).named and not least_deviation(values).named
+    assert not best_mean(values).named
     assert pairs_by_deviation(values) == () and pairs_by_worth(values) == ()
 
 
 def test_markets_without_any_chance_do_not_divide_by_a_deviation_of_zero():
     values = np.tile([3.0, 1.0, 2.0], (30, 1))
     assert best_mean(values).named  # it is exact, in every market
-    assert not least_deviation(values).named and pairs_by_deviation(values) == ()
+    assert pairs_by_deviation(values) == ()
     assert not np.isfinite(mean_over_deviation(values[:, 0]).high)
 
 

@@ -35,10 +35,10 @@ QUICK = {"alpha": 0.15, "beta": 2e-5}
 def test_prices_and_profits_of_theory_to_six_digits(n, nash, joint, nash_profit, joint_profit):
     b = benchmarks(CalvanoSettings(n=n))
     for ours, paper in (
-        (b.nash_price, nash),
-        (b.joint_price, joint),
-        (b.nash_profit, nash_profit),
-        (b.joint_profit, joint_profit),
+        (b.price_nash, nash),
+        (b.price_joint, joint),
+        (b.profit_nash, nash_profit),
+        (b.profit_joint, joint_profit),
     ):
         assert ours.shape == (n,)
         np.testing.assert_allclose(ours, paper, atol=5.1e-7, rtol=0)
@@ -47,10 +47,10 @@ def test_prices_and_profits_of_theory_to_six_digits(n, nash, joint, nash_profit,
 def test_the_grid_reaches_a_tenth_beyond_both_benchmarks():
     s = CalvanoSettings()
     b, made = benchmarks(s), learners(s, market(s))["firm_1"]
-    reach = 0.1 * (b.joint_price[0] - b.nash_price[0])
+    reach = 0.1 * (b.price_joint[0] - b.price_nash[0])
     assert len(made.grid) == 15
-    assert made.grid[0] == pytest.approx(b.nash_price[0] - reach, abs=1e-12)
-    assert made.grid[-1] == pytest.approx(b.joint_price[0] + reach, abs=1e-12)
+    assert made.grid[0] == pytest.approx(b.price_nash[0] - reach, abs=1e-12)
+    assert made.grid[-1] == pytest.approx(b.price_joint[0] + reach, abs=1e-12)
     np.testing.assert_allclose(np.diff(made.grid), np.diff(made.grid)[0])
 
 
@@ -70,11 +70,11 @@ def test_the_first_table_is_the_mean_profit_against_uniform_rivals_for_ever():
 def test_a_cheaper_firm_has_a_grid_of_its_own_and_more_profit():
     s = CalvanoSettings(cost=(1.0, 0.5))
     b, made = benchmarks(s), learners(s, market(s))
-    assert b.nash_price[1] < b.nash_price[0] and b.nash_profit[1] > b.nash_profit[0]
+    assert b.price_nash[1] < b.price_nash[0] and b.profit_nash[1] > b.profit_nash[0]
     assert made["firm_1"].rival_prices == (made["firm_2"].prices,)
     assert made["firm_2"].rival_prices == (made["firm_1"].prices,)
     swapped = benchmarks(CalvanoSettings(cost=(0.5, 1.0)))
-    np.testing.assert_allclose(swapped.nash_price, b.nash_price[::-1], rtol=1e-12)
+    np.testing.assert_allclose(swapped.price_nash, b.price_nash[::-1], rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [2, 3])

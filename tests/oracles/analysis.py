@@ -1,4 +1,4 @@
-"""Reference implementations of the compiled measures, which the tests compare with them."""
+"""Slow reference implementations of the compiled measures of `mos_agents.analysis`."""
 
 from __future__ import annotations
 

@@ -289,7 +289,7 @@ class Hidden:
         (ValueError("a\nb"), "ValueError: a b"),
         (Hidden(), "hidden in lines"),
         (3, "3"),
-        (UnprintableInterrupt(), "an UnprintableInterrupt that cannot be shown"),
+        (UnprintableInterrupt(), "a UnprintableInterrupt that cannot be shown"),
         (WithoutName("why"), "WithoutName: why"),
         (KeyError("k"), "KeyError: 'k'"),
     ],
