@@ -324,10 +324,10 @@ def test_a_market_without_equilibrium_is_one_line_in_any_command(
 def test_ctrl_c_is_one_line_where_a_command_keeps_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pressed(*_: object) -> None:
+    def pressed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mos_agents.lab.demonstration.demonstrate", pressed)
+    monkeypatch.setattr("mos_agents.lab.demonstration.demo", pressed)
     assert run(["demo"]) == 130
     assert capsys.readouterr().err == "mos: interrupted\n"
 
@@ -345,16 +345,28 @@ class Pressed:
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
 sys.meta_path.insert(0, Pressed())
-sys.argv = ["mos", "--version"]
+sys.argv = ["mos", *{arguments!r}]
 import runpy
 runpy.run_module("mos_agents.cli", run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("module", ["mos_agents.cli.app", "numpy", "numba", "typer"])
-def test_ctrl_c_while_the_libraries_are_loaded_is_one_line(module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("mos_agents.cli.app", ["--version"]),
+        ("typer", ["--version"]),
+        ("numpy", ["show", "retail"]),
+        ("numba", ["run", "retail"]),
+        ("scipy", ["demo"]),
+        ("polars", ["sweep", "retail"]),
+    ],
+)
+def test_ctrl_c_while_the_libraries_are_loaded_is_one_line(
+    module: str, arguments: list[str]
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PRESSED.format(module=module)],
+        [sys.executable, "-c", PRESSED.format(module=module, arguments=arguments)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import typer
 
-from mos_agents.cli import run
-from mos_agents.cli.app import app
+from mos_agents.cli import commands, run
+from mos_agents.cli.app import PURPOSES, app
 from mos_agents.cli.examples import EXAMPLES
+from tests.test_runs import ROOT
 
 COMMAND = typer.main.get_command(app)
 NAMES = list(COMMAND.commands)  # type: ignore[attr-defined]
@@ -24,9 +28,37 @@ def test_the_list_of_commands_has_a_whole_sentence_for_each(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    listed = helped(capsys).split("Commands:")[1].strip().splitlines()
+    lines = helped(capsys).splitlines()
+    headings = [lines.index(f"{purpose}:") for purpose in PURPOSES]
+    assert headings == sorted(headings)
+    listed = [line for line in lines[headings[0] :] if line.startswith("  ")]
     assert [line.split()[0] for line in listed] == NAMES
     assert [line for line in listed if "..." in line or len(line.split()) < 3] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_list_and_the_command_say_the_same(name: str) -> None:
+    command = COMMAND.commands[name]  # type: ignore[attr-defined]
+    (listed,) = (group[name] for group in PURPOSES.values() if name in group)
+    assert (command.help or "").splitlines()[0] == listed
+
+
+def test_every_command_has_a_file_of_its_name() -> None:
+    files = {path.stem for path in Path(commands.__file__).parent.glob("*.py")}
+    assert files - {"__init__"} == set(NAMES)
+
+
+def test_who_lists_the_commands_loads_no_part_of_the_market() -> None:
+    program = (
+        "import sys; from mos_agents.cli import run; run(['--help']); "
+        "print(*{name.split('.')[0] for name in sys.modules}, sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "Share:" in done.stdout
+    heavy = {"numpy", "numba", "polars", "pydantic", "scipy", "matplotlib", "rich", "yaml"}
+    assert heavy & set(done.stdout.splitlines()) == set()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -10,8 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from mos_agents.cli import run
-from mos_agents.lab import sweep_show
+from mos_agents.cli import run, sweep_table
 from mos_agents.sweeps import Trial, Watch
 from tests.commands import each_refused, stopped
 from tests.sweeps.worlds import plan
@@ -208,10 +207,10 @@ def test_progress_tells_how_far_what_failed_and_how_long_it_takes() -> None:
     now = time.monotonic()
     watch = Watch(total=30, done=12, found=2, failed=1, began=now - 20.0, ended=now)
     watch.running = {Trial(12, 4, 0): now, Trial(13, 4, 1): now}
-    found = sweep_show.progress_line(watch)
+    found = sweep_table.progress_line(watch)
     assert found == "trials 12 of 30, 2 running, 1 failed, about 36 s left"
-    assert sweep_show.progress_line(Watch(total=30)) == "trials 0 of 30, 0 running"
-    assert [sweep_show.duration(x) for x in (99.0, 600.0, 7200.0)] == ["99 s", "10 min", "2.0 h"]
+    assert sweep_table.progress_line(Watch(total=30)) == "trials 0 of 30, 0 running"
+    assert [sweep_table.duration(x) for x in (99.0, 600.0, 7200.0)] == ["99 s", "10 min", "2.0 h"]
 
 
 def test_on_a_terminal_the_cells_under_way_are_told() -> None:
@@ -221,5 +220,5 @@ def test_on_a_terminal_the_cells_under_way_are_told() -> None:
     watch = Watch(total=4, running={made.trials[3]: time.monotonic() - 5.0})
     console = Console(width=100)
     with console.capture() as caught:
-        console.print(sweep_show.drawing(made, watch))
+        console.print(sweep_table.drawing(made, watch))
     assert "  firms=2, seed 1: 5 s" in caught.get()

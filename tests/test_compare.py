@@ -12,7 +12,7 @@ import pytest
 from mos_agents import runs
 from mos_agents.cli import run
 from mos_agents.lab import comparing
-from mos_agents.lab.playing import printable
+from mos_agents.market.printing import printable
 from mos_agents.runs import RecordingPlan
 from mos_agents.runs.differing import difference, first_difference
 from tests.commands import refused
@@ -66,14 +66,14 @@ def test_a_longer_run_of_the_same_market_is_not_ahead_by_its_length(tmp_path: Pa
 def test_an_interrupted_run_is_compared_per_tick(tmp_path: Path) -> None:
     whole = runs.read(recorded(tmp_path / "a", small()).folder)
     cut = runs.read(recorded(tmp_path / "b", small(), (9,), stop=9).folder)
-    lines = comparing.lines(whole, cut)
+    lines = comparing.compare(whole, cut).lines()
     assert any("12 and 9 ticks" in line for line in lines[:3])
     assert "did not finish" in lines[-1]
 
 
 def test_runs_of_equal_length_are_compared_by_their_totals(tmp_path: Path) -> None:
     one = runs.read(recorded(tmp_path / "a", small()).folder)
-    lines = comparing.lines(one, one)
+    lines = comparing.compare(one, one).lines()
     assert not any("per tick" in line for line in lines)
     total = one.aggregates().filter(pl.col("participant") == "platform")["pnl"].sum()
     assert any(f"{total:,.2f}" in line for line in lines)
@@ -181,7 +181,7 @@ def test_a_comparison_of_other_seeds_is_no_error(tmp_path: Path) -> None:
     one, two = (
         runs.read(recorded(tmp_path / str(seed), small(seed=seed)).folder) for seed in (0, 1)
     )
-    assert "hashes differ" in comparing.lines(one, two)[-1]
+    assert "hashes differ" in comparing.compare(one, two).lines()[-1]
     assert "'" in first_difference(one, two)
 
 

@@ -9,14 +9,14 @@ import pytest
 
 from mos_agents.analysis.price_wars import episodes
 from mos_agents.analysis.statistics import Interval
+from mos_agents.lab import demo
 from mos_agents.lab.demo_results import CLOSE, WARS, Figure, by_session, close_up, verdict
-from mos_agents.lab.demonstration import demonstrate
 from mos_agents.market.types import InputError
 
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    return demonstrate(4, 0, tmp_path_factory.mktemp("runs"), 2, lambda part, done, of: None)
+    return demo(4, seed=0, out=tmp_path_factory.mktemp("runs"))
 
 
 def results(folder: Path) -> dict:
@@ -25,7 +25,7 @@ def results(folder: Path) -> dict:
 
 
 def test_the_page_asks_for_nothing_from_outside_and_shows_what_was_promised(shown):
-    folder, sentence = shown
+    folder, sentence = shown.folder, shown.verdict
     page = (folder / "report.html").read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!\#|data:)|url\((?!\#)|@import""", page)
     assert "default-src 'none'" in page and len(page) < 2_000_000
@@ -34,16 +34,15 @@ def test_the_page_asks_for_nothing_from_outside_and_shows_what_was_promised(show
 
 
 def test_the_same_seed_has_the_same_figures_and_another_folder(shown, tmp_path):
-    folder, sentence = shown
-    again, repeated = demonstrate(4, 0, tmp_path, 1, lambda part, done, of: None)
-    assert again.name == folder.name == "demo-s0-001" and repeated == sentence
-    assert results(again) == results(folder)
-    other, _ = demonstrate(2, 5, tmp_path, 1, lambda part, done, of: None)
-    assert other.name == "demo-s5-001"
+    again = demo(4, seed=0, out=tmp_path, workers=1)
+    assert again.folder.name == shown.folder.name == "demo-s0-001"
+    assert again.verdict == shown.verdict
+    assert results(again.folder) == results(shown.folder)
+    assert demo(2, seed=5, out=tmp_path, workers=1).folder.name == "demo-s5-001"
 
 
 def test_learners_gain_more_than_learners_without_a_future(shown):
-    found = results(shown[0])
+    found = results(shown.folder)
     assert found["profit_gain"]["ours"] > 0.6 > found["profit_gain_no_future"]["ours"]
     assert found["unprofitable_cut_share"]["ours"] > 0.7
     for one in found.values():
@@ -91,7 +90,7 @@ def test_the_close_up_begins_and_ends_in_peace_around_a_planted_war():
 
 def test_one_session_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(InputError, match="sessions=1"):
-        demonstrate(1, 0, tmp_path / "runs", 1, lambda part, done, of: None)
+        demo(1, out=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
 
 

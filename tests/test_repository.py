@@ -250,7 +250,7 @@ FAULTS = [
     (against_the_order, "mos_agents/rollout.py", "import envs.retail_v0"),
     (against_the_order, "mos_agents/rollout.py", "from . import runs"),
     (against_the_order, "mos_agents/cli.py", "from envs import retail_v0"),
-    (against_the_order, "mos_agents/lab/playing.py", "from mos_agents.cli import app"),
+    (against_the_order, "mos_agents/lab/local_runs.py", "from mos_agents.cli import app"),
     (against_the_order, "mos_agents/runs.py", "import experiments"),
     (against_the_order, "mos_agents/lab/replicating.py", "from experiments import replication"),
     (against_the_order, "mos_agents/scenarios/presets.py", "from mos_agents.games import play"),

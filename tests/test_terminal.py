@@ -16,7 +16,7 @@ from rich.console import Console
 import mos_agents
 from mos_agents import scenarios
 from mos_agents.cli import run as mos
-from mos_agents.lab.playing import print_line
+from mos_agents.cli.terminal import print_line
 from mos_agents.market.printing import cell, printable
 from tests.commands import environment
 

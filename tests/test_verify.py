@@ -21,9 +21,10 @@ import pytest
 
 from mos_agents import policies, runs, scenarios
 from mos_agents.cli import run
-from mos_agents.lab import acting
-from mos_agents.lab.acting import Acting
-from mos_agents.lab.verifying import Verified, verify
+from mos_agents.lab import actor_runs
+from mos_agents.lab.actor_runs import ActorConfig
+from mos_agents.lab.feedback import Feedback
+from mos_agents.lab.verifying import VerifyResult, verify
 from mos_agents.runs import RecordingPlan, RunError, recording
 from mos_agents.scenarios import Scenario
 from tests.commands import environment, refused
@@ -88,7 +89,7 @@ def resumed(root: Path, scenario: Scenario, draw: random.Random) -> Path:
 
 
 def by_actors(root: Path, scenario: Scenario, draw: random.Random, backend: str = "actors") -> Path:
-    how = Acting(
+    how = ActorConfig(
         backend,
         shards=draw.randint(1, scenario.markets),
         workers=draw.randint(0, 2),
@@ -96,11 +97,14 @@ def by_actors(root: Path, scenario: Scenario, draw: random.Random, backend: str 
         audit=draw.random() < 0.5,
     )
     plan = partly(scenario, draw)
-    return acting.play(
-        lambda: acting.open_recording(scenario, root, how, None, plan.markets, plan.every),
+    return actor_runs.play(
+        lambda: actor_runs.open_recording(
+            scenario, root, how, None, plan.markets, plan.every, Feedback()
+        ),
         scenario,
         how,
-    )[0]
+        Feedback(),
+    )
 
 
 MAKERS: dict[str, Callable[[Path, Scenario, random.Random], Path]] = {
@@ -362,10 +366,13 @@ def with_policy(scenario: Scenario, config: dict[str, Any]) -> Scenario:
 
 
 def played_by_actors(scenario: Scenario, **how: Any) -> Path:
-    by = Acting("actors", **{"checkpoint_every": 5, **how})
-    return acting.play(
-        lambda: acting.open_recording(scenario, Path("runs"), by, "it", None, None), scenario, by
-    )[0]
+    by = ActorConfig("actors", **{"checkpoint_every": 5, **how})
+    return actor_runs.play(
+        lambda: actor_runs.open_recording(scenario, Path("runs"), by, "it", None, None, Feedback()),
+        scenario,
+        by,
+        Feedback(),
+    )
 
 
 def test_a_policy_that_is_not_deterministic_is_told_as_that_and_not_as_damage(
@@ -480,4 +487,4 @@ def test_a_file_of_the_market_that_has_changed_is_named_whatever_the_journal_hol
 
 def test_what_is_verified_says_so_in_python(retail: Scenario) -> None:
     found = verify(runs.read(recorded(Path("runs"), retail).folder))
-    assert isinstance(found, Verified) and found.decided
+    assert isinstance(found, VerifyResult) and found.decided

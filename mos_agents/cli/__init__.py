@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-# The commands load numpy, numba and more: `run` does that, so that Ctrl-C is caught meanwhile.
+# Libraries are loaded within `loading`: Ctrl-C must be one line at any moment.
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C: 128 and the number of the signal."""
@@ -18,16 +18,16 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point. Leaves by SystemExit: 0; 2 after one line about an error; 130 on Ctrl-C."""
-    with leaving_at_once():
+    with loading():
         import mos_agents.cli.app  # noqa: F401
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
 @contextlib.contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """Ctrl-C is one line and the end, with nothing put in order: for while nothing is begun.
+def loading() -> Iterator[None]:
+    """Ctrl-C ends the process at once with one line: for imports, before any work begins.
 
-    A library in the middle of its loading may catch KeyboardInterrupt, or make another error of it.
+    A library that is being imported may catch KeyboardInterrupt, or make another error of it.
     """
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -49,11 +49,8 @@ def run(arguments: Sequence[str]) -> int:
     import click
     import typer
 
-    from mos_agents.cli.app import app
-    from mos_agents.lab.playing import Interrupted
+    from mos_agents.cli.app import Stopped, app
     from mos_agents.market.printing import printable
-    from mos_agents.market.types import InputError
-    from mos_agents.policies.guard import PolicyFault
 
     for stream in (sys.stdout, sys.stderr):  # a terminal may not know the letters of a name
         if isinstance(stream, io.TextIOWrapper):
@@ -65,11 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         if result == INTERRUPTED:  # click says nothing of its own where it catches Ctrl-C
             return _exit_with("interrupted", INTERRUPTED)
         return result if isinstance(result, int) else 0
-    except InputError as error:
-        return _exit_with(str(error))
-    except PolicyFault as fault:  # at its start: nothing has been played
-        return _exit_with(str(fault))
-    except Interrupted as stop:
+    except Stopped as stop:
         print(printable(str(stop)), file=sys.stderr)
         return stop.code
     except BrokenPipeError:  # the reader has left, as in `mos scenarios | head -1`
@@ -79,16 +72,29 @@ def run(arguments: Sequence[str]) -> int:
         return _exit_with("interrupted", INTERRUPTED)
     except MemoryError as error:
         return _exit_with(f"not enough memory ({error}); play fewer markets or instruments")
-    except OSError as error:
-        from mos_agents.runs.files import remedy
-
-        what = f"{error.filename or 'a file'}: {error.strerror or error}"
-        return _exit_with(what + remedy(error))
     except Exception as error:
-        # Typer may carry a click of its own: its usage errors are told by what they can do.
-        if hasattr(error, "format_message"):
-            return _exit_with(f"{error.format_message()} (mos --help tells the commands)")
-        raise
+        if (message := _line_of(error)) is None:
+            raise
+        return _exit_with(message)
+
+
+def _line_of(error: Exception) -> str | None:
+    """An error as one line; None where it is a fault of the program."""
+    # Typer may carry a click of its own: its usage errors are told by what they can do.
+    if hasattr(error, "format_message"):
+        return f"{error.format_message()} (mos --help tells the commands)"
+    from mos_agents.lab.settings import SettingError
+    from mos_agents.market.types import InputError
+    from mos_agents.policies.guard import PolicyFault
+    from mos_agents.runs.files import remedy
+
+    if isinstance(error, SettingError):
+        return error.typed()
+    if isinstance(error, InputError | PolicyFault):  # a policy's fault at its start
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}{remedy(error)}"
+    return None
 
 
 def _exit_with(message: str, code: int = 2) -> int:
@@ -100,4 +106,4 @@ def _exit_with(message: str, code: int = 2) -> int:
     return code
 
 
-__all__ = ["main", "run"]
+__all__ = ["loading", "main", "run"]

@@ -6,17 +6,20 @@ import functools
 import inspect
 from collections.abc import Callable, Container
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mos_agents import registry
-from mos_agents.market.checks import MOST_WHOLE, echo
-from mos_agents.market.types import InputError
+if TYPE_CHECKING:
+    from mos_agents.scenarios import Scenario
+
+# The market's modules load numpy: what needs them imports them, so that --help is quick.
 
 
 def whole(text: str) -> int:
     """A whole number as typed, of at most 18 digits."""
+    from mos_agents.market.checks import MOST_WHOLE, echo
+
     try:
         number = int(text)
     except ValueError:
@@ -56,6 +59,13 @@ Insecure = Annotated[bool, typer.Option(help="Join a cluster that demands no tok
 Report = Annotated[bool, typer.Option(help="Write report.html at the end.")]
 
 
+RunGiven = Annotated[str, typer.Argument(metavar="RUN", help="Name or path of a run folder.")]
+AnyGiven = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="Name or path of a run's, training's or sweep's folder."),
+]
+
+
 IMPORTED = "imported"
 Imported = Annotated[
     list[str] | None,
@@ -75,8 +85,11 @@ def importing(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def called(**given: Any) -> Any:
-        for module in given.pop(IMPORTED) or ():
-            registry.load(module)
+        if modules := given.pop(IMPORTED):
+            from mos_agents import registry
+
+            for module in modules:
+                registry.load(module)
         return command(**given)
 
     named = [one.replace(kind=by_name) for one in found.parameters.values()]
@@ -87,9 +100,24 @@ def importing(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def only(typed: typer.Context, allowed: Container[str | None], why: str) -> None:
     """InputError for the first option that was typed and is not among those allowed."""
+    from mos_agents.market.types import InputError
+
     for one in typed.command.params:
-        source = typed.get_parameter_source(one.name or "")
         if one.name == IMPORTED:
             continue
+        source = typed.get_parameter_source(one.name or "")
         if source is not None and source.name == "COMMANDLINE" and one.name not in allowed:
             raise InputError(f"{one.opts[0]}: {why}")
+
+
+def resolved(
+    scenario: str,
+    changes: list[str] | None,
+    ticks: int | None = None,
+    markets: int | None = None,
+    seed: int | None = None,
+) -> Scenario:
+    """The scenario with the changes that were typed; errors name the option."""
+    from mos_agents.lab.settings import resolve
+
+    return resolve(scenario, changes or [], ticks, markets, seed, option="--set", prefix="--")

@@ -1,12 +1,15 @@
-"""`mos check`: what a file is, what is in it, and which command takes it."""
+"""What a file is, what is in it, and which command takes it."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from mos_agents import learners, runs, scenarios
 from mos_agents.lab.folders import MARKS, TAKEN_BY, kind_of
-from mos_agents.lab.playing import estimates, plural, shown
+from mos_agents.lab.local_runs import estimates
+from mos_agents.lab.wording import plural, shown
 from mos_agents.learners.saving import read as read_memory
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario, telling
@@ -14,16 +17,55 @@ from mos_agents.scenarios.tables import describing
 from mos_agents.scenarios.tables.reading import is_table
 
 
-def check(file: str) -> list[str]:
-    """What is to be said of a file or folder; InputError where it is damaged or nothing known."""
-    path = Path(file)
+@dataclass(frozen=True)
+class FileCheck:
+    """A file that is fine: what it is, and lines on what is in it; `print` shows them.
+
+    Attributes
+    ----------
+    file : str
+        The file or folder, as it was given.
+    kind : str
+        "run", "training", "sweep", "memory" (what a learner remembers, or a network), "table" or
+        "scenario".
+    lines : tuple of str
+        What is in it, and which command takes it.
+    """
+
+    file: str
+    kind: str
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def check(file: str | os.PathLike[str]) -> FileCheck:
+    """Say what a file or folder is and what is in it.
+
+    Parameters
+    ----------
+    file : str or path
+        A scenario (or a preset's name), a catalogue, a series, or what this package has written.
+
+    Raises
+    ------
+    InputError, RunError
+        Where the file is damaged, or nothing that is known.
+    """
+    given = os.fspath(file)
+    kind, lines = _checked(given, Path(given))
+    return FileCheck(given, kind, tuple(lines))
+
+
+def _checked(file: str, path: Path) -> tuple[str, list[str]]:
     if file not in scenarios.presets():
-        if kind_of_folder := _folder(path):
-            return kind_of_folder
+        if found := _folder(path):
+            return found
         if path.suffix == ".npz":
-            return _learnt(path)
+            return "memory", _learnt(path)
         if is_table(file):
-            return _table(path, file)
+            return "table", _table(path, file)
         if path.suffix and path.suffix not in (".yaml", ".yml") and path.exists():
             raise InputError(
                 f"{file}: is nothing that mos reads: no scenario (.yaml), no catalogue or series "
@@ -32,14 +74,14 @@ def check(file: str) -> list[str]:
             )
     scenario = scenarios.load(file)
     try:
-        return _scenario(scenario)
+        return "scenario", _scenario(scenario)
     except InputError as error:  # of a market that cannot be: as of a file that cannot be read
         if str(error).startswith(f"{file}: "):
             raise
         raise InputError(f"{file}: {error}") from None
 
 
-def _folder(path: Path) -> list[str] | None:
+def _folder(path: Path) -> tuple[str, list[str]] | None:
     """What a folder holds, given itself or by the file that makes it what it is."""
     folder = path if path.is_dir() else path.parent if path.name in MARKS.values() else None
     if folder is None or not folder.is_dir():
@@ -51,7 +93,7 @@ def _folder(path: Path) -> list[str] | None:
             "training or sweep, or a file"
         )
     lines = _run(folder) if kind == "run" else [f"{shown(folder)} is a {kind}'s folder"]
-    return [*lines, f"{TAKEN_BY[kind]}"]
+    return kind, [*lines, TAKEN_BY[kind]]
 
 
 def _run(folder: Path) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
+
 import polars as pl
 
-from mos_agents.lab.playing import plural
-from mos_agents.market.printing import printable
+from mos_agents.lab.folders import RunLike, run_of
+from mos_agents.lab.wording import plural
+from mos_agents.market.printing import printable, short_repr
 from mos_agents.runs import Run, RunError, fault_lines
 from mos_agents.runs.differing import first_difference
 
@@ -20,6 +24,57 @@ def totals(run: Run, per_tick: bool = False) -> pl.DataFrame:
     table = run.aggregates(["participant", *COLUMNS])
     taken = pl.col(COLUMNS).mean() if per_tick else pl.col(COLUMNS).sum()
     return table.group_by("participant", maintain_order=True).agg(taken)
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class RunComparison:
+    """Two runs side by side; `print` shows the table and the verdict.
+
+    Attributes
+    ----------
+    one, two : Run
+        The runs.
+    table : polars.DataFrame
+        A row for each participant of either run, with the measures of the first run, of the second
+        (`reward_2`) and their difference (`reward_difference`). Totals over the ticks; means per
+        tick where the runs differ in length. A participant of only one run has nulls.
+    verdict : str
+        One sentence: whether both runs have the same bits.
+    """
+
+    one: Run
+    two: Run
+    table: pl.DataFrame
+    verdict: str
+
+    def lines(self) -> list[str]:
+        """The faults of policies, the runs, a block of text for each measure, and the verdict."""
+        return [*_head(self.one, self.two), *_blocks(self), self.verdict]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def compare(one: RunLike, two: RunLike, *, root: str | os.PathLike[str] = "runs") -> RunComparison:
+    """Compare two runs: what each participant earned, and whether every bit agrees.
+
+    Parameters
+    ----------
+    one, two : str, path or Run
+        The runs' names below `root`, or their folders.
+    root : str or path
+        The folder that holds the run folders.
+
+    Raises
+    ------
+    InputError, RunError
+        Where there is no such run, or a table of either is damaged.
+    """
+    one, two = run_of(one, root), run_of(two, root)
+    for run in (one, two):
+        run.check()
+    return RunComparison(one, two, compared(one, two), hashes(one, two))
 
 
 def compared(one: Run, two: Run) -> pl.DataFrame:
@@ -42,38 +97,35 @@ def compared(one: Run, two: Run) -> pl.DataFrame:
     )
 
 
-def lines(one: Run, two: Run) -> list[str]:
-    """The comparison as a table of text, and one sentence on the hashes.
-
-    Raises RunError where a table of either run is damaged, or holds what is not a number.
-    """
-    for run in (one, two):
-        run.check()
-    table = compared(one, two)
-    names = [printable(str(name)).replace("\n", "\\n") for name in table["participant"]]
-    per_tick = one.ticks != two.ticks
-    titles = [c.replace("_", " ") + (" per tick" if per_tick else "") for c in COLUMNS]
-    width = max([11, *map(len, names), *map(len, titles)])
-    head = "".join(f"{label:>14}" for label in ("first", "second", "difference"))
+def _head(one: Run, two: Run) -> list[str]:
     failed = [
         f"{which} {line}"
         for which, run in (("first:", one), ("second:", two))
         for line in fault_lines(run.facts)
     ]
-    rows = [*failed, f"first   {_about(one)}", f"second  {_about(two)}"]
-    if per_tick:
-        rows.append(
+    lines = [*failed, f"first   {_about(one)}", f"second  {_about(two)}"]
+    if one.ticks != two.ticks:
+        lines.append(
             f"the runs differ in length: {one.ticks:,} and {two.ticks:,} ticks; all figures are "
             "means per tick"
         )
-    rows.append("")
+    return [*lines, ""]
+
+
+def _blocks(found: RunComparison) -> list[str]:
+    names = [printable(str(name)).replace("\n", "\\n") for name in found.table["participant"]]
+    per_tick = " per tick" if found.one.ticks != found.two.ticks else ""
+    titles = [c.replace("_", " ") + per_tick for c in COLUMNS]
+    width = max([11, *map(len, names), *map(len, titles)])
+    head = "".join(f"{label:>14}" for label in ("first", "second", "difference"))
+    lines = []
     for column, title in zip(COLUMNS, titles, strict=True):
-        rows.append(f"{title:<{width}}{head}")
-        for name, row in zip(names, table.iter_rows(named=True), strict=True):
+        lines.append(f"{title:<{width}}{head}")
+        for name, row in zip(names, found.table.iter_rows(named=True), strict=True):
             values = (row[column], row[f"{column}_2"], row[f"{column}_difference"])
-            rows.append(f"{name:<{width}}" + "".join(f"{_number(v):>14}" for v in values))
-        rows.append("")
-    return [*rows, hashes(one, two)]
+            lines.append(f"{name:<{width}}" + "".join(f"{_number(v):>14}" for v in values))
+        lines.append("")
+    return lines
 
 
 def hashes(one: Run, two: Run) -> str:

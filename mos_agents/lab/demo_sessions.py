@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Threads, play_sessions
 from mos_agents.games.strategies import Cycles, GreedyGame
+from mos_agents.lab.feedback import Feedback, WorkProgress
 from mos_agents.learners import QLearning
 from mos_agents.market.equilibrium import PriceBenchmarks
 from mos_agents.market.types import Array
@@ -23,8 +23,6 @@ STRETCH = 10_000
 tries a price once in a hundred moves."""
 TRIES = 0.01
 LEAD, AFTER = 3, 17
-
-ReportProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +50,13 @@ def group(
     sessions: int,
     seed: int,
     workers: int,
-    on_progress: ReportProgress,
+    feedback: Feedback,
 ) -> DemoGroup:
     """Play one way to learn to the end of its learning, and force a cut on what was learnt."""
+
+    def report(done: int, total: int) -> None:
+        feedback.progress(WorkProgress(name, done, total))
+
     game = RepeatedGame.of(market, learners)
     played = play_sessions(
         game,
@@ -62,7 +64,7 @@ def group(
         sessions=sessions,
         workers=Threads(workers),
         per_task=1,
-        progress=lambda done, of: on_progress(name, done, of),
+        progress=report,
     )
     greedy = GreedyGame(game, played)
     cycles = greedy.cycles()

@@ -10,24 +10,76 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mos_agents import runs, scenarios
 from mos_agents.lab.demo_results import PRESET, story
-from mos_agents.lab.demo_sessions import ReportProgress, group
+from mos_agents.lab.demo_sessions import group
+from mos_agents.lab.feedback import Feedback, OnMessage, OnProgress, compile_note
 from mos_agents.market.checks import echo
 from mos_agents.market.equilibrium import benchmarks
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 
 MOST_SESSIONS = 100_000
 
 
-def demonstrate(
-    sessions: int, seed: int, out: Path, workers: int, progress: ReportProgress
-) -> tuple[Path, str]:
-    """The new folder with `report.html`, `demo.svg` and `results.json`, and the verdict."""
+@short_repr
+@dataclass(frozen=True)
+class DemoResult:
+    """The demonstration: its folder, and its verdict, which `print` shows.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds `report.html`, `demo.svg` and `results.json`.
+    verdict : str
+        What the sellers came to do, with its uncertainty and its controls.
+    """
+
+    folder: Path
+    verdict: str
+
+    @property
+    def report(self) -> Path:
+        """The page `report.html`."""
+        return self.folder / "report.html"
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+def demo(
+    sessions: int = 100,
+    *,
+    seed: int = 0,
+    workers: int = 2,
+    out: str | os.PathLike[str] = "runs",
+    on_progress: OnProgress | None = None,
+    on_message: OnMessage | None = None,
+) -> DemoResult:
+    """Let two sellers learn to price, and measure what came of it beside its controls.
+
+    Parameters
+    ----------
+    sessions : int
+        Learning runs, of the learners and of each control; at least 2.
+    seed : int
+        The seed of all chance.
+    workers : int
+        Threads.
+    out : str or path
+        The folder that holds the demonstration's folder.
+    on_progress, on_message : callable, optional
+        Called after each session, and with lines of text.
+
+    Raises
+    ------
+    InputError
+        One line about a setting that is wrong, before anything is played.
+    """
     if isinstance(sessions, bool) or sessions < 2:
         raise InputError(f"sessions={sessions!r} must be a whole number >= 2: one does not scatter")
     if sessions > MOST_SESSIONS:
@@ -35,26 +87,29 @@ def demonstrate(
             f"sessions={echo(sessions)} are too many to wait for, at most {MOST_SESSIONS:,}; for "
             "more, mos sweep pricing_game --sessions keeps what is done"
         )
-    check_place(out)
+    root, feedback = Path(out), Feedback.of(on_progress, on_message)
+    check_place(root)
+    if note := compile_note("the market's kernels"):
+        feedback.message(note)
     began = time.monotonic()
     scenario = scenarios.load(PRESET)
     market = scenario.market()
     learners: dict[str, Any] = dict(scenario.policies())
     theory = benchmarks(market)
-    patient = group("learners", market, learners, theory, sessions, seed, workers, progress)
+    patient = group("learners", market, learners, theory, sessions, seed, workers, feedback)
     myopic = {
         name: replace(one, delta=0.0, initial=tuple((1.0 - one.delta) * v for v in one.initial))
         for name, one in learners.items()
     }
-    without = group("no future", market, myopic, theory, sessions, seed, workers, progress)
-    folder = new_folder(out, seed)
+    without = group("no future", market, myopic, theory, sessions, seed, workers, feedback)
+    folder = new_folder(root, seed)
     made, figures = story(patient, without, theory, seed, time.monotonic() - began)
     from mos_agents.report import learning as page
 
     runs.files.write_whole(folder / "results.json", (json.dumps(figures, indent=2) + "\n").encode())
     page.picture(made, folder / "demo.svg")
     runs.files.write_whole(folder / "report.html", page.html(made).encode())
-    return folder, made.verdict
+    return DemoResult(folder, made.verdict)
 
 
 def check_place(out: Path) -> None:

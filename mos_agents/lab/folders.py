@@ -1,4 +1,4 @@
-"""What a folder below `runs` is, a run, a training or a sweep, and which commands take it."""
+"""Folders of runs, trainings and sweeps: which of them a folder is, and what takes it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 from mos_agents import runs
-from mos_agents.lab.playing import shown
+from mos_agents.lab.wording import shown
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import check_target
 from mos_agents.runs.names import locate
+
+RunLike = str | os.PathLike[str] | runs.Run
+"""A run, its name below the folder of all runs, or the path of its folder."""
 
 MARKS = {"run": "run.json", "training": "training.json", "sweep": "sweep.json"}
 """The file that makes a folder what it is."""
@@ -41,9 +44,11 @@ def of_kind(folder: Path, kind: str) -> Path:
     return folder
 
 
-def run_of(given: str, root: Path) -> runs.Run:
+def run_of(given: RunLike, root: str | os.PathLike[str]) -> runs.Run:
     """The run of a name below `root`, or of a path."""
-    return runs.read(located(given, root, "run"))
+    if isinstance(given, runs.Run):
+        return given
+    return runs.read(located(os.fspath(given), Path(root), "run"))
 
 
 def check_place(path: Path, *, folder: bool) -> None:

@@ -1,4 +1,4 @@
-"""`mos replicate`: what the literature found, and what comes out here, side by side.
+"""Experiments of the literature, played again: the published figures beside ours.
 
 Experiments lie beside the package (`experiments`), so they are imported only when asked for.
 """
@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
+import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mos_agents.games.sessions import Played, Task, Threads, Workers
+from mos_agents.lab.actor_runs import cluster_note
+from mos_agents.lab.feedback import (
+    Feedback,
+    Interrupted,
+    OnMessage,
+    OnProgress,
+    WorkProgress,
+    compile_note,
+    stop_requests,
+)
 from mos_agents.lab.folders import check_place
-from mos_agents.lab.playing import Interrupted, asked_to_stop, compiled, print_line, shown
-from mos_agents.market.printing import cell, printable
+from mos_agents.lab.settings import Changes, SettingError, as_texts
+from mos_agents.lab.wording import shown
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
-from mos_agents.runs.files import write_whole
 
 CAPTION = (
     "95% intervals over sessions (paths, where paths are played): the scatter of simulated play "
@@ -28,84 +38,126 @@ CAPTION = (
 HEADINGS = ("quantity", "published", "ours", "95% interval", "within", "source")
 
 
-@dataclass(frozen=True)
-class ReplicationRequest:
-    """What is to be replicated, and how.
+@short_repr
+@dataclass(frozen=True, eq=False)
+class Replication:
+    """An experiment of the literature, played again; `print` shows the figures side by side.
 
-    workers: threads of this machine, None: one a core. address, insecure: of a Ray cluster to join.
-    folder: finished sessions are kept there. json: the findings are written there.
+    Attributes
+    ----------
+    name : str
+        The experiment.
+    settings : object
+        The settings that it was played with.
+    findings : list of experiments.replication.Finding
+        A published figure beside ours, with its interval, for each quantity.
+    effort : str
+        The seconds that it took, and the sessions that were played and found.
     """
 
     name: str
-    sessions: int | None = None
-    changes: Sequence[str] = ()
-    seed: int | None = None
-    workers: int | None = None
-    backend: str = "local"
-    address: str | None = None
-    insecure: bool = False
-    folder: Path | None = None
-    json: Path | None = None
+    settings: Any
+    findings: list[Any]
+    effort: str
 
-    def __post_init__(self) -> None:
-        if self.backend not in ("local", "ray"):
-            raise InputError(f"backend={self.backend!r} must be 'local' or 'ray'")
-        if self.backend == "local" and (self.address is not None or self.insecure):
-            given = "--address" if self.address is not None else "--insecure"
-            raise InputError(f"{given} is for a cluster: add --backend ray")
-        if self.backend == "ray" and self.workers is not None:
-            raise InputError("--workers is for this machine; a cluster has the workers it has")
-        if self.workers is not None and not 1 <= self.workers <= 4096:
-            raise InputError(f"workers={self.workers!r} must be a whole number in [1, 4096]")
+    @property
+    def missed(self) -> list[str]:
+        """The quantities whose published figure is not within sampling error of ours."""
+        return [one.quantity for one in self.findings if one.within is False]
 
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table, without its headings."""
+        return [tuple(row) for row in _experiments().table(self.findings)]
 
-def listed() -> None:
-    """Every experiment with its title."""
-    titles = _experiments().titles()
-    width = max(map(len, titles))
-    for name, title in titles.items():
-        print_line(f"{name:<{width}}  {title}")
+    def as_json(self) -> str:
+        """Settings and findings as JSON."""
+        return str(_experiments().as_json(self.name, self.settings, self.findings))
+
+    def __str__(self) -> str:
+        return "\n".join([*aligned(self.rows()), CAPTION])
 
 
-def replicate(order: ReplicationRequest) -> int:
-    """Carry out an order and print its table; 0, or 1 where a published figure is missed.
+def experiments() -> dict[str, str]:
+    """The experiments that can be replicated: titles by name."""
+    return dict(_experiments().titles())
 
-    Raises InputError for what cannot be done, before anything is played; Interrupted on Ctrl-C.
+
+def replicate(
+    name: str,
+    *,
+    sessions: int | None = None,
+    changes: Changes = (),
+    seed: int | None = None,
+    workers: int | None = None,
+    backend: str = "local",
+    address: str | None = None,
+    insecure: bool = False,
+    folder: str | os.PathLike[str] | None = None,
+    on_progress: OnProgress | None = None,
+    on_message: OnMessage | None = None,
+) -> Replication:
+    """Play a published experiment again, and put its figures beside ours.
+
+    Parameters
+    ----------
+    name : str
+        An experiment; `experiments()` lists them.
+    sessions, seed : int, optional
+        Sessions to play, the paper's where left out; the seed of all chance.
+    changes : mapping or sequence of str
+        Settings of the experiment: {"n": 3}.
+    workers : int, optional
+        Threads of this machine, one a core where left out.
+    backend, address, insecure
+        "local" plays on threads; "ray" on a Ray cluster, one of its own or the one at `address`.
+    folder : str or path, optional
+        Finished sessions are kept there, and found there by a later call.
+    on_progress, on_message : callable, optional
+        Called after each session, and with lines of text.
+
+    Raises
+    ------
+    InputError, RunError
+        One line about a setting that is wrong, before anything is played.
+    Interrupted
+        On Ctrl-C or SIGTERM. What is in `folder` stays, and the same call goes on.
     """
     known = _experiments()
+    _check(backend, workers, address, insecure)
+    kept = None if folder is None else Path(folder)
     settings = known.settings(
-        order.name,
-        order.changes,
-        sessions=order.sessions,
-        seed=order.seed,
-        keeps=order.folder is not None,
+        name, as_texts(changes), sessions=sessions, seed=seed, keeps=kept is not None
     )
-    for path, folder in ((order.json, False), (order.folder, True)):
-        if path is not None:
-            check_place(path, folder=folder)
-    print_line(f"{order.name}: {known.titles()[order.name]}")
-    if not compiled():
-        print_line("compiling the games' loops: up to a minute, once")
-    try:
-        with asked_to_stop() as asked, hosting(order) as crew, progress() as bar:
-            clock = ReplicationProgress(order, asked, bar)
-            workers = crew if order.folder is None else Stoppable(crew, asked, clock.stopped)
-            effort = known.Effort(workers, order.folder, clock.progress)
-            findings = known.played(order.name, settings, effort)
-    except KeyboardInterrupt:  # a second Ctrl-C: at once, without the sessions under way
-        sys.stdout.flush()
-        print(printable(str(clock.stopped())), file=sys.stderr, flush=True)
-        os._exit(130)  # threads inside compiled loops cannot be told to stop
-    show(known.table(findings))
-    print_line(CAPTION)
-    if order.json is not None:
-        write_whole(order.json, known.as_json(order.name, settings, findings).encode())
-        print_line(f"written {shown(order.json)}")
-    print_line(clock.speed())
-    missed = [one.quantity for one in findings if one.within is False]
-    if missed:
-        print_line(f"not within sampling error of what was published: {', '.join(missed)}")
-    return int(bool(missed))
+    if kept is not None:
+        check_place(kept, folder=True)
+    feedback = Feedback.of(on_progress, on_message)
+    feedback.message(f"{name}: {known.titles()[name]}")
+    if note := compile_note("the games' loops"):
+        feedback.message(note)
+    with stop_requests() as asked:
+        clock = ReplicationProgress(kept, asked, feedback)
+        try:
+            with hosting(backend, workers, address, insecure, feedback) as pool:
+                played_by = pool if kept is None else Stoppable(pool, asked, clock)
+                effort = known.Effort(played_by, kept, clock.progress)
+                findings = known.played(name, settings, effort)
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:  # a second Ctrl-C: without the sessions under way
+            raise clock.stopped(at_once=True) from None
+    return Replication(name, settings, findings, clock.speed())
+
+
+def _check(backend: str, workers: int | None, address: str | None, insecure: bool) -> None:
+    if backend not in ("local", "ray"):
+        raise InputError(f"backend={backend!r} must be 'local' or 'ray'")
+    if backend == "local" and (address is not None or insecure):
+        given = "address" if address is not None else "insecure"
+        raise SettingError(f"{{{given}}} is for a cluster: add {{backend=ray}}")
+    if backend == "ray" and workers is not None:
+        raise SettingError("{workers} is for this machine; a cluster has the workers it has")
+    if workers is not None and not 1 <= workers <= 4096:
+        raise InputError(f"workers={workers!r} must be a whole number in [1, 4096]")
 
 
 def _experiments() -> Any:
@@ -125,57 +177,60 @@ def _experiments() -> Any:
 
 
 @contextlib.contextmanager
-def hosting(order: ReplicationRequest) -> Iterator[Workers]:
+def hosting(
+    backend: str, workers: int | None, address: str | None, insecure: bool, feedback: Feedback
+) -> Iterator[Workers]:
     """This machine's threads, or a Ray cluster."""
-    if order.backend == "local":
-        yield Threads(order.workers or os.cpu_count() or 1)
+    if backend == "local":
+        yield Threads(workers or os.cpu_count() or 1)
         return
     from mos_agents.actors.ray.cluster import cluster
     from mos_agents.actors.ray.tasks import RayWorkers
 
-    print_line(
-        f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}"
-    )
-    with cluster(order.address, insecure=order.insecure):
+    feedback.message(cluster_note(address))
+    with cluster(address, insecure=insecure):
         yield RayWorkers()
 
 
 @dataclass
 class ReplicationProgress:
-    """How many sessions are done, since when, and what to say where it ends early."""
+    """The sessions that are done, since when, and the message where the work ends early."""
 
-    order: ReplicationRequest
+    folder: Path | None
     asked: list[int]
-    bar: Callable[[str, int, int], None]
+    feedback: Feedback
     began: float = field(default_factory=time.monotonic)
     parts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def progress(self, what: str, done: int, of: int) -> None:
-        """Take note of the progress of a part, and show it; stop here where nothing is kept."""
+        """Record the progress of a part, and report it; stop here where nothing is kept."""
         at_first = self.parts.get(what, (done, done, of))[0]
         self.parts[what] = (at_first, done, of)
-        self.bar(what, done, of)
-        if self.asked and self.order.folder is None and done < of:
+        self.feedback.progress(WorkProgress(what, done, of))
+        if self.asked and self.folder is None and done < of:
             raise self.stopped()
 
-    def stopped(self) -> Interrupted:
+    def stopped(self, at_once: bool = False) -> Interrupted:
         """Where it stands, and how to go on."""
-        code = 128 + (self.asked[0] if self.asked else 2)
+        number = self.asked[0] if self.asked else signal.SIGINT
         where = "; ".join(f"{done:,} of {of:,} {w}" for w, (_, done, of) in self.parts.items())
-        if self.order.folder is None:
+        if self.folder is None:
             return Interrupted(
-                f"mos: stopped: {where or 'nothing'} played, nothing kept; with --folder DIR a "
+                f"stopped: {where or 'nothing'} played, nothing kept; with --folder DIR a "
                 "later call goes on",
-                code,
+                number,
+                at_once=at_once,
             )
         return Interrupted(
-            f"mos: stopped: {where or 'nothing'} kept in {shown(self.order.folder)}; the same "
-            "command goes on from there",
-            code,
+            f"stopped: {where or 'nothing'} kept in {shown(self.folder)}; the same command goes "
+            "on from there",
+            number,
+            self.folder,
+            at_once,
         )
 
     def speed(self) -> str:
-        """Seconds taken, and sessions a second, those found in the folder left out."""
+        """Seconds taken, and sessions a second, without those found in the folder."""
         seconds = time.monotonic() - self.began
         text = f"{seconds:.1f} seconds"
         for what, (at_first, done, _) in self.parts.items():
@@ -187,11 +242,11 @@ class ReplicationProgress:
 
 @dataclass(frozen=True)
 class Stoppable:
-    """Workers that get no new tasks once somebody has asked to stop; what is under way is kept."""
+    """Workers that get no new tasks after a request to stop; what is under way is kept."""
 
-    crew: Workers
+    pool: Workers
     asked: list[int]
-    stopped: Callable[[], Interrupted]
+    clock: ReplicationProgress
 
     def work(self, tasks: Iterable[tuple[int, Task]]) -> Iterator[tuple[int, Played]]:
         left = False
@@ -201,72 +256,15 @@ class Stoppable:
             for one in tasks:
                 if self.asked:
                     left = True
-                    print_line(
+                    self.clock.feedback.message(
                         "stopping once what is under way is done; Ctrl-C again stops at once"
                     )
                     return
                 yield one
 
-        yield from self.crew.work(wanted())
+        yield from self.pool.work(wanted())
         if left:
-            raise self.stopped()
-
-
-@contextlib.contextmanager
-def progress(seconds: float = 5.0) -> Iterator[Callable[[str, int, int], None]]:
-    """Bars on a terminal; elsewhere a plain line at most every so many seconds."""
-    if not sys.stdout.isatty():
-        last = [time.monotonic()]
-
-        def line(what: str, done: int, of: int) -> None:
-            if done == of or time.monotonic() - last[0] > seconds:
-                last[0] = time.monotonic()
-                print_line(f"{what} {done:,} of {of:,}")
-
-        yield line
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(40),
-        MofNCompleteColumn(),
-        Remaining(compact=True),
-    )
-    with Progress(*columns, transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def move(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=of)
-            bars.update(tasks[what], completed=done, total=of)
-
-        yield move
-
-
-# --- the table ------------------------------------------------------------------------------------
-
-
-def show(rows: Sequence[Sequence[str]]) -> None:
-    """The findings: a table on a terminal, aligned text elsewhere."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        made = Table()
-        for heading in HEADINGS:
-            made.add_column(
-                heading,
-                justify="left" if heading in ("quantity", "source") else "right",
-                overflow="fold",
-            )
-        for row in rows:
-            made.add_row(*map(cell, row), style="bold red" if row[4] == "NO" else None)
-        Console().print(made)
-        return
-    for line in aligned(rows):
-        print_line(line)
+            raise self.clock.stopped()
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,10 +1,11 @@
-"""What a run ends with: what it came to in words, then where its files are, then its hash."""
+"""A finished run as a value, with its summary and its report."""
 
 from __future__ import annotations
 
-import shutil
-import sys
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,17 @@ import numpy as np
 from mos_agents import runs, scenarios
 from mos_agents.analysis.numbers import number
 from mos_agents.analysis.verdicts import money_text
-from mos_agents.lab.playing import print_line, shown
+from mos_agents.lab.folders import MARKS, kind_of
+from mos_agents.lab.wording import shown
 from mos_agents.market.demand import Logit
 from mos_agents.market.equilibrium import EquilibriumError, benchmarks
+from mos_agents.market.printing import short_repr
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
 from mos_agents.report import Data, write
-from mos_agents.report.summary import summary_of
+from mos_agents.report.summary import RunSummary, summary_of
 from mos_agents.report.verdicts import over
+from mos_agents.runs.names import locate
 
 MOST_LISTINGS = 200
 """Listings up to which the benchmarks of a logit market are found in about a second."""
@@ -30,31 +34,100 @@ FEW_LISTINGS = 12
 LAST = 10
 """The last tenth of a run's ticks is compared with its benchmarks: by then learners try less."""
 
-WIDTH = 96
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """A finished run: its folder, its hash, and what it came to. `print` shows the summary.
+
+    Attributes
+    ----------
+    run : runs.Run
+        The recorded run: its facts and its tables.
+    """
+
+    run: runs.Run
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.run.folder
+
+    @property
+    def hash(self) -> str:
+        """The hash of the trajectory: the same scenario and seed give the same hash."""
+        return str(self.run.facts["hash"])
+
+    @property
+    def report(self) -> Path | None:
+        """The page `report.html`; None where none was written."""
+        page = self.folder / "report.html"
+        return page if page.is_file() else None
+
+    @cached_property
+    def summary(self) -> RunSummary:
+        """What the run came to: a few sentences and a table of its participants."""
+        return summary_of(self._data, self._theory)
+
+    def write_report(self) -> Path:
+        """Write `report.html` anew, whole or not at all; its path."""
+        return write(self.run, self._theory, self._data)
+
+    @cached_property
+    def _data(self) -> Data:
+        return Data.of(self.run)
+
+    @cached_property
+    def _theory(self) -> tuple[str, ...]:
+        return tuple(theory_of(self._data))
+
+    def __str__(self) -> str:
+        return self.summary.text()
 
 
-def finished(folder: Path, trajectory: str, report: bool) -> None:
-    """Say what the run came to, write its report if wanted, and say where everything is."""
-    run = runs.read(folder)
-    data = Data.of(run)
-    theory = tuple(theory_of(data))
-    width = (
-        min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH) if sys.stdout.isatty() else WIDTH
+def report(
+    run: str | os.PathLike[str] | runs.Run, *, root: str | os.PathLike[str] = "runs"
+) -> Path:
+    """Write `report.html` of a run, a training or a sweep anew.
+
+    Parameters
+    ----------
+    run : str, path or Run
+        The name of a folder below `root`, or its path.
+    root : str or path
+        The folder that holds the run folders.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InputError, RunError
+        Where there is no such folder, or it is damaged.
+    """
+    if isinstance(run, runs.Run):
+        return RunResult(run).write_report()
+    folder = locate(os.fspath(run), Path(root))
+    match kind_of(folder):
+        case "run":
+            return RunResult(runs.read(folder)).write_report()
+        case "training":
+            from mos_agents.lab import training_page
+            from mos_agents.training import read_training
+
+            return training_page.write(read_training(folder))
+        case "sweep":
+            from mos_agents.lab import sweep_page
+            from mos_agents.sweeps import SweepFolder, SweepResult
+
+            kept = SweepFolder.read(folder)
+            return sweep_page.write(SweepResult(kept.plan, kept.done()), folder)
+    raise runs.RunError(
+        f"{shown(folder)}: has none of {', '.join(MARKS.values())}; it is damaged, or is no "
+        "run's, training's or sweep's folder"
     )
-    print_line("")
-    summary = summary_of(data, theory)
-    print_line(summary._replace(faults=()).text(width))  # those were the first lines after the play
-    print_line("")
-    if report:
-        print_line(f"report  {shown(write(run, theory, data))}")
-    print_line(f"run     {shown(folder)}")
-    print_line(f"hash    {trajectory}")
-
-
-def reported(run: runs.Run) -> None:
-    """Write the report of a run anew, and say where it is."""
-    data = Data.of(run)
-    print_line(f"report  {shown(write(run, tuple(theory_of(data)), data))}")
 
 
 def theory_of(data: Data) -> Iterator[str]:

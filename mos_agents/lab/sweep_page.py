@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents import scenarios
-from mos_agents.lab.sweep_show import fault_lines, notes
+from mos_agents.lab.sweeping import fault_lines, notes
 from mos_agents.report import sweeps
 from mos_agents.report.drawing import SummaryTable
 from mos_agents.report.page import Sheet, sheet_html

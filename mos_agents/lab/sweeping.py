@@ -1,167 +1,315 @@
-"""A sweep from its plan to its table: where it is played, how it is stopped, what is told."""
+"""A scenario over a grid of settings and seeds: played or trained, kept, and added up."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mos_agents.lab.playing import Interrupted, asked_to_stop, compiled, plural, print_line, shown
-from mos_agents.lab.sweep_show import fault_lines, known, notes, printed, progress
+from mos_agents.lab.actor_runs import cluster_note
+from mos_agents.lab.feedback import (
+    Feedback,
+    Interrupted,
+    OnMessage,
+    compile_note,
+    stop_requests,
+)
+from mos_agents.lab.folders import of_kind
+from mos_agents.lab.settings import Changes, ScenarioLike, SettingError, resolve
+from mos_agents.lab.wording import plural, shown
+from mos_agents.market.faults import FAULTS_OF
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
+from mos_agents.scenarios import inline
+from mos_agents.sweeps import folder as folders
 from mos_agents.sweeps.folder import SweepFolder
-from mos_agents.sweeps.places import TRAININGS
 from mos_agents.sweeps.plan import SweepPlan
-from mos_agents.sweeps.sweep import Here, Runner, Watch, on_tune, sweep
+from mos_agents.sweeps.sweep import Here, Runner, Watch, on_tune
+from mos_agents.sweeps.sweep import sweep as play_missing
 from mos_agents.sweeps.table import SweepResult
 from mos_agents.sweeps.work import Work, work_from
 
-NAMED = 10
-"""Failed trials that are told one by one; all of them are in the tables."""
+OnTrials = Callable[[Watch, SweepPlan], object]
+"""Called after each trial with how far the sweep is, and its plan."""
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class SweepRun:
+    """A sweep whose trials have all ended.
+
+    Attributes
+    ----------
+    folder : Path
+        The sweep's folder, with `table.csv` and `trials.parquet`.
+    result : SweepResult
+        The trials, and the measures over them.
+    """
+
+    folder: Path
+    result: SweepResult
+
+    @property
+    def report(self) -> Path | None:
+        """The page `report.html`; None where none was written."""
+        page = self.folder / "report.html"
+        return page if page.is_file() else None
+
+    def write_report(self) -> Path:
+        """Write `report.html` anew, whole or not at all; its path."""
+        from mos_agents.lab import sweep_page  # draws with matplotlib
+
+        return sweep_page.write(self.result, self.folder)
+
+    def __str__(self) -> str:
+        return str(self.result)
+
+
+def sweep(
+    scenario: ScenarioLike,
+    grid: Mapping[str, Sequence[Any]] | Sequence[str] = (),
+    *,
+    seeds: int = 10,
+    changes: Changes = (),
+    ticks: int | None = None,
+    markets: int | None = None,
+    seed: int | None = None,
+    burn_in: int | None = None,
+    sessions: int | None = None,
+    train: str | Mapping[str, Any] | None = None,
+    theory: bool = False,
+    name: str | None = None,
+    out: str | os.PathLike[str] = "runs",
+    backend: str = "ray",
+    workers: int | None = None,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
+    address: str | None = None,
+    insecure: bool = False,
+    report: bool = True,
+    on_progress: OnTrials | None = None,
+    on_message: OnMessage | None = None,
+) -> SweepRun:
+    """Play or train a scenario over a grid of settings and seeds.
+
+    A trial is a cell of the grid with one seed. Every finished trial is kept in the sweep's folder.
+
+    Parameters
+    ----------
+    scenario : str, path or Scenario
+        A preset's name, the path of a scenario file, or a scenario.
+    grid : mapping or sequence of str
+        The values that a setting takes, {"firms": [1, 2, 4]} or ["firms=1,2,4"]; several are
+        crossed.
+    seeds : int
+        How many seeds; every cell has the same ones, from `seed` on.
+    changes, ticks, markets, seed
+        As in `run`.
+    burn_in : int, optional
+        Ticks left out of the means.
+    sessions : int, optional
+        Play so many compiled sessions of Q-learners to convergence, in place of the ticks.
+    train : str or mapping, optional
+        Train deep learners and evaluate them, in place of the ticks: {"algo": "ppo"}.
+    theory : bool
+        Whether profit gain, RPDI and Lerner index are measured as well.
+    backend : str
+        "ray" plays the trials on Ray; "local" one after another in this process.
+    workers : int, optional
+        Trials at a time.
+    cpus, gpus : float
+        Cores and GPUs that a trial takes.
+    address, insecure
+        The Ray cluster to join, and whether it may lack a token.
+    report : bool
+        Whether `report.html` is written.
+    on_progress, on_message : callable, optional
+        Called after each trial, and with lines of text.
+
+    Raises
+    ------
+    InputError, RunError
+        One line about a setting or a file that is wrong.
+    Interrupted
+        On Ctrl-C or SIGTERM. What is done is kept, and `resume` goes on.
+    """
+    how = SweepBackend(backend, workers, address, insecure)
+    trial = work_of(train, sessions, theory, burn_in, ticks, markets)
+    resolved = resolve(scenario, changes, ticks, markets, seed)
+    texts = (
+        [f"{path}={','.join(map(inline, values))}" for path, values in grid.items()]
+        if isinstance(grid, Mapping)
+        else list(grid)
+    )
+    plan = SweepPlan.of(resolved, texts, seeds, trial, cpus, gpus)
+    folder = folders.place(Path(out), plan, name)
+    return _play(plan, folder, how, report, on_progress, Feedback.of(None, on_message))
+
+
+def resume_sweep(
+    sweep: str | os.PathLike[str],
+    *,
+    root: str | os.PathLike[str] = "runs",
+    backend: str = "ray",
+    workers: int | None = None,
+    cpus: float | None = None,
+    gpus: float | None = None,
+    address: str | None = None,
+    insecure: bool = False,
+    report: bool = True,
+    on_progress: OnTrials | None = None,
+    on_message: OnMessage | None = None,
+) -> SweepRun:
+    """Play the missing trials of a sweep, and try failed ones again; otherwise as `sweep`."""
+    how = SweepBackend(backend, workers, address, insecure)
+    folder = of_kind(folders.found(os.fspath(sweep), Path(root)), "sweep")
+    plan = SweepFolder.read(folder, cpus, gpus).plan
+    return _play(plan, folder, how, report, on_progress, Feedback.of(None, on_message))
 
 
 @dataclass(frozen=True)
-class Order:
-    """Where and how a sweep is played. workers: trials at a time, None: as many as there is room.
-
-    show: the measures that the printed table has; () the usual ones.
-    """
+class SweepBackend:
+    """Where a sweep is played. workers: trials at a time, None: as many as there is room for."""
 
     backend: str = "ray"
     workers: int | None = None
     address: str | None = None
     insecure: bool = False
-    report: bool = True
-    show: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.backend not in ("local", "ray"):
             raise InputError(f"backend={self.backend!r} must be 'local' or 'ray'")
         if self.workers is not None and not 1 <= self.workers <= 4096:
             raise InputError(f"workers={self.workers!r} must be a whole number in [1, 4096]")
-        given = [f"--{name}" for name in ("workers", "address", "insecure") if getattr(self, name)]
+        given = [name for name in ("workers", "address", "insecure") if getattr(self, name)]
         if self.backend == "local" and given:
-            raise InputError(f"{given[0]} is for Ray Tune: leave --backend local out")
+            raise SettingError(f"{{{given[0]}}} is for Ray Tune: leave {{backend=local}} out")
 
 
-def work(
-    train: str | None,
+def work_of(
+    train: str | Mapping[str, Any] | None,
     sessions: int | None,
     theory: bool,
     burn_in: int | None,
     ticks: int | None,
     markets: int | None,
 ) -> Work:
-    """What a trial does, from the command's options; InputError for those that do not go along."""
+    """What a trial does; InputError for settings that do not go together."""
     if train is not None and sessions is not None:
-        raise InputError("give --sessions or --train, not both")
+        raise SettingError("give {sessions} or {train}, not both")
     if train is None and sessions is None:
         return work_from("play", burn_in=burn_in or 0, theory=theory)
-    apart = {"--burn-in": burn_in, "--markets": markets, "--theory": theory or None}
+    apart = {"burn_in": burn_in, "markets": markets, "theory": theory or None}
     if sessions is not None:
-        apart["--ticks"] = ticks
-    for option, value in apart.items():
+        apart["ticks"] = ticks
+    for setting, value in apart.items():
         if value is not None:
-            other = "--sessions" if train is None else "--train"
-            raise InputError(f"{option} is for play tick by tick; leave it out with {other}")
+            other = "sessions" if train is None else "train"
+            raise SettingError(
+                f"{{{setting}}} is for play tick by tick; leave it out with {{{other}}}"
+            )
     if train is None:
         return work_from("sessions", sessions=sessions)
     from mos_agents.sweeps.training import Training
 
+    if isinstance(train, Mapping):
+        train = " ".join(f"{key}={inline(value)}" for key, value in train.items())
     return Training.parsed(train)
 
 
-def play(plan: SweepPlan, folder: Path, order: Order) -> int:
-    """Play what is missing of a plan, write and print its table; 0, or 1 where trials failed.
+def _play(
+    plan: SweepPlan,
+    folder: Path,
+    how: SweepBackend,
+    report: bool,
+    on_progress: OnTrials | None,
+    feedback: Feedback,
+) -> SweepRun:
 
-    Raises InputError for what cannot be done, Interrupted on Ctrl-C.
-    """
+    def show(watch: Watch) -> None:
+        if on_progress is not None:
+            on_progress(watch, plan)
+
     begun = (folder / "sweep.json").exists()
     opened = SweepFolder.made(plan, folder) if begun else None
-    runner: Runner = Here() if order.backend == "local" else on_tune(order.workers)
+    runner: Runner = Here() if how.backend == "local" else on_tune(how.workers)
     kept = opened.done() if opened else {}
     left = [t for t in plan.trials if t.number not in kept or kept[t.number].error]
-    print_line(
+    feedback.message(
         f"{plan.scenario.name}: {plural(len(plan.cells), 'cell')} x "
         f"{plural(len(plan.seeds), 'seed')} = {plural(len(plan.trials), 'trial')}"
         + (f", {len(plan.trials) - len(left):,} of them there" if begun else "")
     )
     if opened and opened.other_versions:
-        print_line(f"versions differ, and results may: {opened.other_versions}")
-    if left and not compiled():
-        print_line("compiling the market's kernels: up to a minute, once on every machine")
+        feedback.message(f"versions differ, and results may: {opened.other_versions}")
+    note = compile_note("the market's kernels", "once on every machine")
+    if left and note:
+        feedback.message(note)
     try:
         with (
-            asked_to_stop() as asked,
-            cluster(plan, order) if left else contextlib.nullcontext(),
-            progress(plan) as show,
+            stop_requests() as asked,
+            cluster(plan, how, feedback) if left else contextlib.nullcontext(),
         ):
             watch = Watch(show=show, asked=lambda: bool(asked))
-            result = sweep(plan, folder, runner, watch)
+            result = play_missing(plan, folder, runner, watch)
     except KeyboardInterrupt:  # a second Ctrl-C: at once
-        raise stopped(plan, folder, 130) from None
+        raise stopped(plan, folder, signal.SIGINT) from None
     if asked and result.missing:
-        raise stopped(plan, folder, 128 + asked[0])
-    return finished(result, folder, order)
+        raise stopped(plan, folder, asked[0])
+    played = SweepRun(folder, result)
+    if report:
+        played.write_report()
+    return played
 
 
 @contextlib.contextmanager
-def cluster(plan: SweepPlan, order: Order) -> Iterator[None]:
-    """The Ray cluster of an order, its own with a core for each trial at a time."""
-    if order.backend == "local" and plan.work.kind != "train":
+def cluster(plan: SweepPlan, how: SweepBackend, feedback: Feedback) -> Iterator[None]:
+    """The Ray cluster of a sweep; its own has a core for each trial at a time."""
+    if how.backend == "local" and plan.work.kind != "train":
         yield
         return
     from mos_agents.actors.ray import cluster as ray_cluster
 
-    print_line(
-        f"Ray: {'joining ' + order.address if order.address else 'starting a local cluster'}"
-    )
+    feedback.message(cluster_note(how.address))
     needed = sum(bundle["CPU"] for bundle in plan.bundles)
-    cores = max(os.cpu_count() or 1, int(-(-needed * (order.workers or 1) // 1)))
-    with ray_cluster.cluster(order.address, insecure=order.insecure, cpus=cores):
+    cores = max(os.cpu_count() or 1, int(-(-needed * (how.workers or 1) // 1)))
+    with ray_cluster.cluster(how.address, insecure=how.insecure, cpus=cores):
         yield
 
 
-def stopped(plan: SweepPlan, folder: Path, code: int) -> Interrupted:
+def stopped(plan: SweepPlan, folder: Path, number: int) -> Interrupted:
     """Where the sweep stands, and how to go on."""
     if not (folder / "sweep.json").exists():
-        return Interrupted("mos: stopped before anything was played", code)
+        return Interrupted("stopped before anything was played", number)
     done = sum(1 for one in SweepFolder.made(plan, folder).done().values() if not one.error)
     return Interrupted(
-        f"mos: stopped: {done:,} of {len(plan.trials):,} trials kept in {shown(folder)}; "
+        f"stopped: {done:,} of {len(plan.trials):,} trials kept in {shown(folder)}; "
         f"mos sweep --resume {shown(folder)} goes on",
-        code,
+        number,
+        folder,
     )
 
 
-def finished(result: SweepResult, folder: Path, order: Order) -> int:
-    """Print the table, the troubles and where everything is."""
-    for name in order.show:  # what there is to measure is known only now
-        if name not in result.measures:
-            print_line(f"--show {name}: is not measured; there are {known(result)}")
-    measures = result.headline(order.show)
-    for line in fault_lines(result):
-        print_line(line)
-    printed(result, measures)
-    for note, count in notes(result).items():
-        print_line(f"note ({plural(count, 'trial')}): {note}")
-    for trial, reason in result.failed[:NAMED]:
-        print_line(f"failed {result.plan.cells[trial.cell]}, seed {trial.seed}: {reason}")
-    if len(result.failed) > NAMED:
-        print_line(f"failed {len(result.failed) - NAMED} more; see errors in table.csv")
-    print_line(f"table   {shown(folder / 'table.csv')}")
-    print_line(f"trials  {shown(folder / 'trials.parquet')}")
-    if result.plan.work.kind == "train":
-        print_line(f"trained {shown(folder / TRAININGS)}")
-    if order.report:
-        from mos_agents.lab import sweep_page  # draws with matplotlib
+def notes(result: SweepResult) -> Counter[str]:
+    """Notes of the trials, and how many have each; without the faults of policies."""
+    return Counter(
+        note
+        for one in result.done.values()
+        for note in one.row.notes
+        if not note.startswith(FAULTS_OF)
+    )
 
-        print_line(f"report  {shown(sweep_page.write(result, folder))}")
-    if result.failed:
-        print_line(
-            f"{plural(len(result.failed), 'trial')} failed; mos sweep --resume {shown(folder)} "
-            "tries them again"
-        )
-    return int(bool(result.failed))
+
+def fault_lines(result: SweepResult, most: int = 10) -> list[str]:
+    """Faults of policies in the trials: the first lines of every summary."""
+    found = Counter(
+        note for one in result.done.values() for note in one.row.notes if note.startswith(FAULTS_OF)
+    )
+    more = [f"FAULTS: {len(found) - most} more such lines"] if len(found) > most else []
+    lines = [f"{note} ({plural(count, 'trial')})" for note, count in found.most_common(most)]
+    return lines + more

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mos_agents.lab.playing import plural, shown
+from mos_agents.lab.wording import plural, shown
 from mos_agents.report import trainings
 from mos_agents.report.drawing import SummaryTable
 from mos_agents.report.page import Sheet, sheet_html, written

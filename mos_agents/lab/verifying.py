@@ -1,11 +1,12 @@
-"""`mos verify`: a finished run made anew from its journal or its seed, and its tables beside it.
+"""A finished run made anew from its journal or its seed, and compared with its tables.
 
-What is found is one of three: the run is what its scenario leads to; it is not, and the first
-difference is named; or nobody can tell, and why, which is no blame on the run.
+There are three outcomes. The run is what its scenario leads to; or it is not, and the first
+difference is named; or the run cannot be made anew, and the reason is named.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -15,15 +16,11 @@ import numpy as np
 from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, LocalShards
 from mos_agents.actors.replay import JournalReplay
-from mos_agents.lab.acting import JOURNAL, Acting, shard_plan
-from mos_agents.lab.playing import (
-    check_same,
-    loop_of,
-    plural,
-    progress,
-    scenario_of,
-    steps_of,
-)
+from mos_agents.lab.actor_runs import JOURNAL, ActorConfig, shard_plan
+from mos_agents.lab.feedback import Feedback, OnProgress, WorkProgress
+from mos_agents.lab.folders import RunLike, run_of
+from mos_agents.lab.local_runs import check_same, loop_of, scenario_of, steps_of
+from mos_agents.lab.wording import plural
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.runs import Run, RunError
@@ -42,16 +39,26 @@ OF_ACTORS = {"trouble", "withdrawn"}
 
 
 @dataclass(frozen=True)
-class Verified:
-    """What a run was held against. source: what it was made anew from. found: its hash."""
+class VerifyResult:
+    """A run that passed: it was made anew with the same values.
+
+    Attributes
+    ----------
+    run : Run
+        The recorded run.
+    source : str
+        What it was made anew from: its journal, or its scenario and seed.
+    found : str
+        The hash of the trajectory made anew.
+    """
 
     run: Run
     source: str
     found: str
     decided: bool
-    """Whether the policies decided again, and not the journal for them."""
+    """Whether the policies decided again; else their decisions were read from the journal."""
     unshown: str = ""
-    """Trouble that run.json tells of and that what the run was made from does not show."""
+    """Trouble in run.json that playing the run again cannot show."""
 
     def lines(self) -> Iterator[str]:
         """What was checked, and what was not."""
@@ -79,12 +86,38 @@ class Verified:
             unchecked.append("whether the policies decide so: the journal says what they decided")
         yield f"not checked: {'; '.join(unchecked)}"
 
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
 
-def verify(run: Run) -> Verified:
-    """Make a run anew and hold all that it recorded against it.
 
-    Raises RunError where something differs, and where the run cannot be made anew.
+def verify(
+    run: RunLike,
+    *,
+    root: str | os.PathLike[str] = "runs",
+    on_progress: OnProgress | None = None,
+) -> VerifyResult:
+    """Make a finished run anew, and compare every table with it.
+
+    Parameters
+    ----------
+    run : str, path or Run
+        The run's name below `root`, or its folder.
+    root : str or path
+        The folder that holds the run folders.
+    on_progress : callable, optional
+        Called with a `WorkProgress` after each tick that is played again.
+
+    Returns
+    -------
+    VerifyResult
+        What was checked and what was not; `print` shows it.
+
+    Raises
+    ------
+    RunError
+        Where something differs, and where the run cannot be made anew.
     """
+    run, feedback = run_of(run, root), Feedback.of(on_progress, None)
     if not run.finished:
         raise RunError(f"{run.folder}: not finished; mos run --resume {run.name} goes on")
     if run.facts.get("parts_sha256") is None:
@@ -102,24 +135,23 @@ def verify(run: Run) -> Verified:
             f"{run.folder / JOURNAL}: {there}, but run.json says actors={run.facts['actors']}: "
             "damaged or edited"
         )
-    return _of_actors(run) if acted else _of_the_loop(run)
+    return _of_actors(run, feedback) if acted else _of_the_loop(run, feedback)
 
 
 # --- runs in one loop -----------------------------------------------------------------------------
 
 
-def _of_the_loop(run: Run) -> Verified:
+def _of_the_loop(run: Run, feedback: Feedback) -> VerifyResult:
     scenario = scenario_of(run)
     market = scenario.market()
     _check_facts(run, scenario, market)
     if trouble := (OF_ACTORS | {"reasons"}) & set(run.facts):
         raise RunError(f"{run.folder}/run.json: {min(trouble)} is for runs of actors: damaged")
     anew = Rebuilding(run, market)
-    with progress(scenario.ticks) as show:
-        steps, table = loop_of(scenario)
-        for step in steps:
-            anew.add(step)
-            show(anew.ticks)
+    steps, table = loop_of(scenario)
+    for step in steps:
+        anew.add(step)
+        feedback.progress(WorkProgress("ticks", anew.ticks, scenario.ticks))
     if anew.hash != run.facts["hash"]:
         _tell_another(run, scenario, anew, anew.hash)
     _check_tables(run, anew)
@@ -130,23 +162,23 @@ def _of_the_loop(run: Run) -> Verified:
             "anew "
             f"{found}: damaged or edited"
         )
-    return Verified(run, "the scenario and its seed", anew.hash, decided=True)
+    return VerifyResult(run, "the scenario and its seed", anew.hash, decided=True)
 
 
 # --- runs of actors -------------------------------------------------------------------------------
 
 
-def _of_actors(run: Run) -> Verified:
+def _of_actors(run: Run, feedback: Feedback) -> VerifyResult:
     """The journal first. Where it does not go back to the first tick, the seed as well."""
-    acting, scenario = _acting_of(run), _undecided(run)
+    actors, scenario = _actors_of(run), _undecided(run)
     market = scenario.market()
     _check_facts(run, scenario, market)
     plan = runs.RecordingPlan(
         run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0
     )
-    parts = shard_plan(acting, scenario, run.folder, plan, run.facts["name"])
-    replay = JournalReplay(parts, market, scenario.markets, acting.shards)
-    if replay.first and acting.audit:
+    parts = shard_plan(actors, scenario, run.folder, plan, run.facts["name"])
+    replay = JournalReplay(parts, market, scenario.markets, actors.shards)
+    if replay.first and actors.audit:
         raise RunError(
             f"{run.folder / JOURNAL}: begins with tick {replay.first:,} where tick 0 should be "
             "(run.json says audit=True): damaged"
@@ -176,11 +208,13 @@ def _of_actors(run: Run) -> Verified:
                 "or edited"
             )
     if not replay.first:
-        return Verified(run, reach, replay.hash, decided=False)
-    return _from_the_seed(run, acting, replay)
+        return VerifyResult(run, reach, replay.hash, decided=False)
+    return _from_the_seed(run, actors, replay, feedback)
 
 
-def _from_the_seed(run: Run, acting: Acting, replay: JournalReplay) -> Verified:
+def _from_the_seed(
+    run: Run, actors: ActorConfig, replay: JournalReplay, feedback: Feedback
+) -> VerifyResult:
     """A run whose journal has let go of its first ticks: played again by actors in this process."""
     before = (
         f"{run.name}: the ticks before {replay.first:,} cannot be verified; those from there on "
@@ -198,21 +232,20 @@ def _from_the_seed(run: Run, acting: Acting, replay: JournalReplay) -> Verified:
     plan = runs.RecordingPlan(
         run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0
     )
-    shards = shard_plan(acting, scenario, run.folder, plan, run.facts["name"])
+    shards = shard_plan(actors, scenario, run.folder, plan, run.facts["name"])
     driver = Driver(
         LocalShards(),
         shards.kept_nowhere(),
         scenario.ticks,
         scenario.markets,
-        acting.shards,
-        acting.checkpoint_every,
-        acting.restarts,
+        actors.shards,
+        actors.checkpoint_every,
+        actors.restarts,
     )
     anew = Rebuilding(run, scenario.market())
-    with progress(scenario.ticks) as show:
-        for tick in driver.run():
-            anew.take(tick.row, tick.means)
-            show(anew.ticks)
+    for tick in driver.run():
+        anew.take(tick.row, tick.means)
+        feedback.progress(WorkProgress("ticks", anew.ticks, scenario.ticks))
     if driver.hash != run.facts["hash"]:
         if trouble := _trouble_of_the_day(found):
             raise RunError(f"{before}: {trouble}, and the seed does not repeat that; {AUDIT}")
@@ -220,7 +253,7 @@ def _from_the_seed(run: Run, acting: Acting, replay: JournalReplay) -> Verified:
     _check_tables(run, anew)
     source = f"the scenario and its seed, and the journal from tick {replay.first:,} on,"
     unshown = _unshown(run, driver.health.counts, driver.health.withdrawn)
-    return Verified(run, source, driver.hash, decided=True, unshown=unshown)
+    return VerifyResult(run, source, driver.hash, decided=True, unshown=unshown)
 
 
 def _unshown(run: Run, found: Mapping[str, Mapping[str, int]], withdrawn: Sequence[str]) -> str:
@@ -263,25 +296,25 @@ def _trouble_of_the_day(trouble: Mapping[str, Mapping[str, int]]) -> str:
     return "participants had trouble: " + ", ".join(recorded[:5]) if recorded else ""
 
 
-def _acting_of(run: Run) -> Acting:
+def _actors_of(run: Run) -> ActorConfig:
     """How the run's participants were hosted."""
     where, recorded = run.folder / "run.json", run.facts["actors"]
     try:
-        acting = Acting.of(recorded)
+        actors = ActorConfig.of(recorded)
     except (TypeError, InputError) as error:
         raise RunError(f"{where}: actors: {error}: damaged or edited") from None
-    kept = {**acting.facts(), "deadline": recorded.get("deadline")}  # no result depends on it
+    kept = {**actors.facts(), "deadline": recorded.get("deadline")}  # no result depends on it
     if strange := [
         name for name, value in kept.items() if name not in recorded or recorded[name] != value
     ]:
         raise RunError(f"{where}: actors.{strange[0]} is missing: damaged or edited")
     there = sorted(path.name for path in (run.folder / JOURNAL).glob("shard-*"))
-    if there != [f"shard-{n:04d}" for n in range(len(there))] or len(there) != acting.shards:
+    if there != [f"shard-{n:04d}" for n in range(len(there))] or len(there) != actors.shards:
         raise RunError(
             f"{run.folder / JOURNAL}: holds {plural(len(there), 'shard')} where run.json says "
-            f"shards={acting.shards}: damaged or edited"
+            f"shards={actors.shards}: damaged or edited"
         )
-    return acting
+    return actors
 
 
 def _undecided(run: Run) -> Scenario:

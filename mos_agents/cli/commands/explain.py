@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mos_agents.lab.playing import print_line
+from mos_agents.cli.terminal import print_line
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import explaining
 from mos_agents.scenarios.explaining import WIDTH, Explanation

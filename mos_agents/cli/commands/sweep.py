@@ -1,4 +1,4 @@
-"""`mos sweep`: a scenario over a grid of settings and seeds, on Ray Tune, with one table."""
+"""`mos sweep`: a scenario over a grid of settings and seeds."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from mos_agents.cli import options
+from mos_agents.cli import loading, options, sweep_table
 from mos_agents.cli.options import THEIRS, WHOLE
-from mos_agents.lab.folders import of_kind
-from mos_agents.lab.playing import resolve
+from mos_agents.cli.sweep_table import progress
+from mos_agents.cli.terminal import print_line
 from mos_agents.market.types import InputError
 
 ON_RESUMING = {
@@ -25,7 +25,7 @@ ON_RESUMING = {
     "show",
     "report",
 }
-"""What may be said when a sweep is resumed; everything else it began with."""
+"""Options that a resumed sweep takes; it began with everything else."""
 
 
 def sweep(
@@ -110,22 +110,50 @@ def sweep(
     and --resume plays what is missing. The table has a row for every cell: means over the seeds
     with 95% bootstrap intervals.
     """
-    from mos_agents import sweeps
-    from mos_agents.lab import sweeping
-
     if (scenario is None) == (resume is None):
         raise InputError("give a scenario, or --resume SWEEP, and not both; see mos sweep --help")
-    shown_ones = tuple(one.strip() for one in (show or "").split(",") if one.strip())
-    order = sweeping.Order(backend, workers, address, insecure, report, shown_ones)
-    if resume is not None:
-        options.only(typed, ON_RESUMING, "a sweep that is resumed keeps what it began with")
-        folder = of_kind(sweeps.folder.found(resume, out), "sweep")
-        plan = sweeps.SweepFolder.read(folder, cpus, gpus).plan
-    else:
-        work = sweeping.work(train, sessions, theory, burn_in, ticks, markets)
-        resolved = resolve(scenario or "", changes or [], ticks, markets, seed)
-        plan = sweeps.SweepPlan.of(
-            resolved, grid or [], seeds, work, 1.0 if cpus is None else cpus, gpus or 0.0
-        )
-        folder = sweeps.folder.place(out, plan, name)
-    raise typer.Exit(sweeping.play(plan, folder, order))
+    with loading():
+        from mos_agents.lab import sweeping
+
+    with progress() as watch:
+        if resume is not None:
+            options.only(typed, ON_RESUMING, "a sweep that is resumed keeps what it began with")
+            played = sweeping.resume_sweep(
+                resume,
+                root=out,
+                backend=backend,
+                workers=workers,
+                cpus=cpus,
+                gpus=gpus,
+                address=address,
+                insecure=insecure,
+                report=False,
+                on_progress=watch,
+                on_message=print_line,
+            )
+        else:
+            played = sweeping.sweep(
+                options.resolved(scenario or "", changes, ticks, markets, seed),
+                grid or [],
+                seeds=seeds,
+                ticks=ticks,
+                markets=markets,
+                burn_in=burn_in,
+                sessions=sessions,
+                train=train,
+                theory=theory,
+                name=name,
+                out=out,
+                backend=backend,
+                workers=workers,
+                cpus=1.0 if cpus is None else cpus,
+                gpus=gpus or 0.0,
+                address=address,
+                insecure=insecure,
+                report=False,
+                on_progress=watch,
+                on_message=print_line,
+            )
+    chosen = tuple(one.strip() for one in (show or "").split(",") if one.strip())
+    sweep_table.show(played, chosen, report)
+    raise typer.Exit(int(bool(played.result.failed)))

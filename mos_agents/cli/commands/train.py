@@ -1,29 +1,30 @@
-"""`mos train`: a training's plan from the command line, its progress, and what came of it."""
+"""`mos train`: let participants learn, or go on with a training."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mos_agents.cli import options, plan_options
+from mos_agents.cli import loading, options, plan_options
 from mos_agents.cli.options import WHOLE
-from mos_agents.lab.folders import located
-from mos_agents.lab.playing import asked_to_stop, plural, print_line, resolve, shown, stopped_by
+from mos_agents.cli.terminal import Pace, print_line
+from mos_agents.lab.wording import plural, shown
 from mos_agents.market.printing import cell
 from mos_agents.market.types import InputError
 from mos_agents.runs import as_facts
-from mos_agents.training.folder import check_free, fault_lines, going_on
+from mos_agents.training.folder import check_free, fault_lines
 
-SHOW_SECONDS = 5.0
+if TYPE_CHECKING:
+    with loading():
+        from mos_agents.training.loop import Trained
 
 ON_RESUMING = {"resume", "out", "backend", "address", "insecure", "iterations"}
-"""What may be said when a training is resumed; everything else it began with."""
+"""Options that a resumed training takes; it began with everything else."""
 
 
 def train(
@@ -105,61 +106,49 @@ def train(
         raise InputError(
             f"--{'address' if address else 'insecure'} is for clusters: add --backend ray"
         )
-    where = {"address": address, "insecure": insecure}
-    from mos_agents import training
-    from mos_agents.training import extra
+    with loading():
+        from mos_agents.lab import trainings
 
+    settings = plan_options.settings(typed.params)
     if resume is not None:
         options.only(typed, ON_RESUMING, "a training that is resumed keeps what it began with")
-        run = training.read_training(located(resume, out, "training"))
-        plan, _ = going_on(run, iterations)
-        extra.needed()
-        print_line(f"{run.folder.name}: going on with {plan.algo}")
-        _play(
-            plan.iterations,
-            lambda on_progress: training.resume(
-                run.folder, root=out, on_progress=on_progress, iterations=iterations, **where
-            ),
-        )
-        return
-    check_free(out, name)
-    resolved = resolve(scenario or "", changes or [], None, None, seed)
-    plan = training.TrainingPlan(
-        resolved, seed=resolved.seed, **plan_options.settings(typed.params)
-    )
-    training.check(plan)
-    extra.needed()
-    each = f" in each of {plural(plan.workers, 'worker')}" if plan.workers else ""
-    print_line(
-        f"{resolved.name}: {plan.algo}, {plan.actions}, {plural(plan.markets, 'market')}{each}, "
-        f"{plan.ticks} ticks an iteration, seed {plan.seed}"
-    )
-    _play(
-        plan.iterations,
-        lambda on_progress: training.train(plan, out, name=name, on_progress=on_progress, **where),
-    )
+    else:
+        check_free(out, name)
+    begun = None if resume is not None else options.resolved(scenario or "", changes, seed=seed)
+    with progress() as show:
+        if begun is None:
+            trained = trainings.resume_training(
+                resume or "",
+                root=out,
+                iterations=iterations,
+                address=address,
+                insecure=insecure,
+                on_progress=show,
+                on_message=print_line,
+            )
+        else:
+            trained = trainings.train(
+                begun,
+                name=name,
+                out=out,
+                address=address,
+                insecure=insecure,
+                on_progress=show,
+                on_message=print_line,
+                **settings,
+            )
+    _show(trained)
 
 
-def _play(iterations: int, work: Callable[[Any], Any]) -> None:
-    with asked_to_stop() as asked, progress(iterations) as show:
-
-        def on_progress(record: Mapping[str, Any]) -> bool:
-            show(record)
-            return bool(asked)
-
-        trained = work(on_progress)
+def _show(trained: Trained) -> None:
+    """What came of the training, and the commands that take it."""
+    assert trained.folder is not None
     last = trained.history[-1]
-    text = f"; stopped at {trained.ended}" if trained.ended not in ("iterations", "asked") else ""
-    if trained.ended == "asked":
-        raise stopped_by(
-            f"mos: stopped after iteration {last['iteration']:,}; "
-            f"mos train --resume {shown(trained.folder)} goes on",
-            asked[0],
-        )
+    early = "" if trained.ended == "iterations" else f"; stopped at {trained.ended}"
     for line in fault_lines(trained.history, as_facts(trained.faults)):
         print_line(line)
     print_line(
-        f"trained {plural(last['iteration'], 'iteration')}, {last['steps']:,} market ticks{text}"
+        f"trained {plural(last['iteration'], 'iteration')}, {last['steps']:,} market ticks{early}"
     )
     for agent in trained.assignment.agents:
         found = next((r for r in reversed(trained.history) if f"evaluation/{agent}" in r), None)
@@ -173,19 +162,16 @@ def _play(iterations: int, work: Callable[[Any], Any]) -> None:
 
 
 @contextlib.contextmanager
-def progress(iterations: int, who: str = "") -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def progress(who: str = "") -> Iterator[Callable[[Mapping[str, Any], int], None]]:
     """A bar on a terminal; elsewhere a plain line now and then. who: learns, where it matters."""
     of = f"{who} " if who else ""
     if not sys.stdout.isatty():
-        last = [time.monotonic()]
+        pace = Pace()
 
-        def line(record: Mapping[str, Any]) -> None:
-            over = record["iteration"] == iterations
-            if over or "evaluation" in record or time.monotonic() - last[0] > SHOW_SECONDS:
-                last[0] = time.monotonic()
+        def line(record: Mapping[str, Any], total: int) -> None:
+            if pace.due(record["iteration"] == total or "evaluation" in record):
                 print_line(
-                    f"{of}iteration {record['iteration']:,} of {iterations:,}: "
-                    f"{_progress_line(record)}"
+                    f"{of}iteration {record['iteration']:,} of {total:,}: {_in_words(record)}"
                 )
 
         yield line
@@ -195,17 +181,19 @@ def progress(iterations: int, who: str = "") -> Iterator[Callable[[Mapping[str, 
 
     columns = (TextColumn(f"{cell(of)}iterations"), BarColumn(30), MofNCompleteColumn())
     with Progress(*columns, Remaining(compact=True), TextColumn("{task.description}")) as bar:
-        task = bar.add_task("starting", total=iterations)
+        task = bar.add_task("starting", total=None)
         kept: dict[str, Any] = {}
 
-        def show(record: Mapping[str, Any]) -> None:
+        def show(record: Mapping[str, Any], total: int) -> None:
             kept.update(record)
-            bar.update(task, completed=record["iteration"], description=_progress_line(kept))
+            bar.update(
+                task, completed=record["iteration"], total=total, description=_in_words(kept)
+            )
 
         yield show
 
 
-def _progress_line(record: Mapping[str, Any]) -> str:
+def _in_words(record: Mapping[str, Any]) -> str:
     parts = [f"{record['steps']:,} ticks"]
     if "reward" in record:
         parts.append(f"reward {record['reward']:.5g}")

@@ -1,20 +1,24 @@
-"""How a sweep looks on the terminal: its progress, its table, and what trials had to say."""
+"""A sweep on the terminal: its progress, its table, and the notes of its trials."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mos_agents.lab.playing import plural, print_line
-from mos_agents.market.faults import FAULTS_OF
+from mos_agents.cli.terminal import Pace, print_line
+from mos_agents.lab.sweeping import OnTrials, SweepRun, fault_lines, notes
+from mos_agents.lab.wording import plural, shown
 from mos_agents.market.printing import cell
+from mos_agents.sweeps.places import TRAININGS
 from mos_agents.sweeps.plan import SweepPlan
 from mos_agents.sweeps.sweep import Watch
 from mos_agents.sweeps.table import SweepResult, aligned, caption, lines
+
+NAMED = 10
+"""Failed trials that are named one by one; all of them are in the tables."""
 
 
 def known(result: SweepResult) -> str:
@@ -22,24 +26,32 @@ def known(result: SweepResult) -> str:
     return ", ".join(name for name in result.measures if "." not in name)
 
 
-def notes(result: SweepResult) -> Counter[str]:
-    """What trials had to say, and how many of them; but for the faults of policies."""
-    return Counter(
-        note
-        for one in result.done.values()
-        for note in one.row.notes
-        if not note.startswith(FAULTS_OF)
-    )
-
-
-def fault_lines(result: SweepResult, most: int = 10) -> list[str]:
-    """What policies did wrong in the trials: the first lines of all that is told."""
-    counts = Counter(
-        note for one in result.done.values() for note in one.row.notes if note.startswith(FAULTS_OF)
-    )
-    more = [f"FAULTS: {len(counts) - most} more such lines"] if len(counts) > most else []
-    lines = [f"{note} ({plural(count, 'trial')})" for note, count in counts.most_common(most)]
-    return lines + more
+def show(played: SweepRun, chosen: Sequence[str], report: bool) -> None:
+    """Print the table, the troubles and the files. chosen: measures, () for the usual ones."""
+    result, folder = played.result, played.folder
+    for name in chosen:  # what there is to measure is known only now
+        if name not in result.measures:
+            print_line(f"--show {name}: is not measured; there are {known(result)}")
+    for line in fault_lines(result):
+        print_line(line)
+    printed(result, result.headline(tuple(chosen)))
+    for note, count in notes(result).items():
+        print_line(f"note ({plural(count, 'trial')}): {note}")
+    for trial, reason in result.failed[:NAMED]:
+        print_line(f"failed {result.plan.cells[trial.cell]}, seed {trial.seed}: {reason}")
+    if len(result.failed) > NAMED:
+        print_line(f"failed {len(result.failed) - NAMED} more; see errors in table.csv")
+    print_line(f"table   {shown(folder / 'table.csv')}")
+    print_line(f"trials  {shown(folder / 'trials.parquet')}")
+    if result.plan.work.kind == "train":
+        print_line(f"trained {shown(folder / TRAININGS)}")
+    if report:
+        print_line(f"report  {shown(played.write_report())}")
+    if result.failed:
+        print_line(
+            f"{plural(len(result.failed), 'trial')} failed; mos sweep --resume {shown(folder)} "
+            "tries them again"
+        )
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -72,27 +84,28 @@ def printed(result: SweepResult, measures: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def progress(plan: SweepPlan, seconds: float = 5.0) -> Iterator[Callable[[Watch], None]]:
+def progress() -> Iterator[OnTrials]:
     """A bar and the trials under way on a terminal; elsewhere a plain line now and then."""
     if not sys.stdout.isatty():
-        last = [time.monotonic()]
+        pace = Pace()
 
-        def line(watch: Watch) -> None:
-            if watch.done == watch.total or time.monotonic() - last[0] > seconds:
-                last[0] = time.monotonic()
+        def line(watch: Watch, plan: SweepPlan) -> None:
+            if pace.due(watch.done == watch.total):
                 print_line(progress_line(watch))
 
         yield line
         return
     from rich.live import Live
 
-    with Live(refresh_per_second=4, transient=True) as view:
-        drawn = [0.0]
+    with contextlib.ExitStack() as stack:
+        views: list[Live] = []
+        drawn = Pace(0.25)
 
-        def draw(watch: Watch) -> None:
-            if time.monotonic() - drawn[0] > 0.25:
-                drawn[0] = time.monotonic()
-                view.update(drawing(plan, watch))
+        def draw(watch: Watch, plan: SweepPlan) -> None:
+            if not views:
+                views.append(stack.enter_context(Live(refresh_per_second=4, transient=True)))
+            if drawn.due():
+                views[0].update(drawing(plan, watch))
 
         yield draw
 
