@@ -1,6 +1,6 @@
 """An episode whose clearing house and inside participants are actors, here or on a Ray cluster.
 
-The same surface as `assignment.Episode`, and the same bits. Those outside quote through the
+The same surface as `local.LocalEpisodes`, and the same bits. Those outside quote through the
 environment; those inside live apart from it, and get their own observations and nothing else.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from envs.assignment import Assignment, MarketEpisode
+from envs.assignment import Assignment
+from envs.local import LocalEpisodes
 from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.faults import Fault
@@ -96,7 +97,7 @@ def episode(
     deadline: float | None = None,
     keep_memories: bool = False,
     on_fault: str = "raise",
-) -> MarketEpisode | ActingEpisode:
+) -> LocalEpisodes | ActingEpisode:
     """The markets `numbers` over the runtime asked for."""
     if runtime not in RUNTIMES:
         raise InputError(f"runtime={runtime!r} must be one of {', '.join(RUNTIMES)}")
@@ -106,7 +107,7 @@ def episode(
             "runtime='ray'"
         )
     if runtime == "local":
-        return MarketEpisode(assignment, numbers, keep_memories, on_fault)
+        return LocalEpisodes(assignment, numbers, keep_memories, on_fault)
     if keep_memories:
         raise InputError(
             f"keep_memories=True: runtime={runtime!r} starts its actors anew with every episode; "

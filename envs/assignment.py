@@ -16,17 +16,14 @@ from typing import Any
 import numpy as np
 
 from mos_agents import scenarios
-from mos_agents.learners.saving import filled
 from mos_agents.market.rewards import Objective
 from mos_agents.market.spec import ParticipantSpec
-from mos_agents.market.streams import Streams, key_number
-from mos_agents.market.tick import Market, tick
-from mos_agents.market.types import Array, InputError, IntArray, State, Step
+from mos_agents.market.streams import key_number
+from mos_agents.market.tick import Market
+from mos_agents.market.types import InputError
 from mos_agents.policies import Policy
 from mos_agents.policies.base import from_config
-from mos_agents.policies.guard import check_on_fault, started
 from mos_agents.policies.rules import Hold
-from mos_agents.rollout import Fault, ParticipantPool
 from mos_agents.scenarios import Scenario
 
 Source = Market | Scenario | str | Path
@@ -146,108 +143,6 @@ def next_seed(seed: int) -> int:
 def fresh_seed() -> int:
     """A seed from the machine's entropy."""
     return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-class MarketEpisode:
-    """An episode of the markets `numbers`: the state, the random streams, and those who play
-    inside.
-
-    keep_memories: those inside go on with what they remember when another episode begins, as if
-    the market had never stopped: a learner hears the last reward of an episode together with the
-    first observation of the next.
-    """
-
-    def __init__(
-        self,
-        assignment: Assignment,
-        numbers: IntArray,
-        keep_memories: bool = False,
-        on_fault: str = "raise",
-    ) -> None:
-        self.assignment, self.market = assignment, assignment.market
-        self._keep, self._on_fault = keep_memories, check_on_fault(on_fault)
-        if keep_memories:
-            _check_turns(assignment)
-        self.numbers, self.batch = numbers, len(numbers)
-        self.hosted: ParticipantPool | None = None
-        self._streams = Streams.of(0, numbers)  # raises if these are no market numbers
-        self._rows = np.concatenate(
-            [np.arange(s.listings.start, s.listings.stop) for s in assignment.inside]
-            or [np.empty(0)]
-        ).astype(np.int64)
-
-    def start(self, seed: int) -> Array:
-        """Begin; [B, sum of D_n] what everybody sees before the first tick."""
-        market = self.market
-        kept = self.hosted.memories if self._keep and self.hosted else None
-        self._streams = Streams.of(seed, self.numbers)
-        self._assign(seed, kept)
-        self.state: State = market.start(self.batch)
-        self.observation: Array = market.first_observation(self.state, self._streams.at(0))
-        if kept is None:
-            self._reward = np.zeros((self.batch, market.layout.N))
-        return self.observation
-
-    def _assign(self, seed: int, memories: list[Any] | None = None) -> None:
-        inside = self.assignment.inside
-        policies = tuple(self.assignment.policies[spec.name] for spec in inside)
-        if memories is None:
-            memories = [started(p, s, self.batch) for p, s in zip(policies, inside, strict=True)]
-        streams = tuple(Streams.of(seed, self.numbers, spec.name) for spec in inside)
-        hosted = ParticipantPool(
-            inside, policies, memories, streams, self.batch, on_fault=self._on_fault
-        )
-        self.hosted = hosted if inside else None
-
-    def snapshot(self) -> Any:
-        """All that the episode remembers between two ticks, as nested tuples of arrays."""
-        hosted = () if self.hosted is None else tuple(self.hosted.memories)
-        return self.state, self.observation, self._reward, hosted
-
-    def restore(self, seed: int, arrays: Mapping[str, Array]) -> Array:
-        """Go on with the episode of a seed where `snapshot` was taken; [B, sum of D_n] what is
-        seen there. arrays: by their paths in the snapshot, as `learners.saving.named` gives them.
-        """
-        self.start(seed)
-        state, self.observation, self._reward, memories = filled(self.snapshot(), arrays)
-        self.state = state._replace(tick=int(state.tick))
-        if self.hosted is not None:
-            self.hosted.memories = list(memories)
-        return self.observation
-
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """What went wrong in policies that play inside, in this episode, where that is counted."""
-        return tuple(self.hosted.faults.values()) if self.hosted else ()
-
-    def close(self) -> None:
-        """Nothing to end: everything lives in this process."""
-
-    def advance(self, actions: Array) -> Step:
-        """One tick. `actions` [B, L, A] holds those from outside; those from inside are added.
-
-        Raises PolicyFault where one inside fails and `on_fault` says so: the episode ends then.
-        """
-        now, state = self.state.tick, self.state
-        if self.hosted is not None:
-            self.hosted.observe_rewards(self.observation, self._reward, now)
-            actions[:, self._rows] = self.hosted.actions(self.observation, now)
-            state = self.hosted.present(self.market, state)
-        step = tick(self.market, state, actions, self._streams.at(now))
-        self.state, self.observation, self._reward = step.state, step.observation, step.reward
-        return step
-
-
-def _check_turns(assignment: Assignment) -> None:
-    """InputError where a learner inside would lose count of its turns at an episode's end."""
-    horizon = assignment.market.horizon
-    for spec in assignment.inside:
-        period = spec.turn[0]
-        if period and horizon % period and hasattr(assignment.policies[spec.name], "learn"):
-            raise InputError(
-                f"keep_memories=True: {spec.name} moves every {period} ticks, which does not "
-                f"divide horizon={horizon}; give a horizon that it does"
-            )
 
 
 def _parts(source: Any) -> tuple[Market, dict[str, Policy]]:

@@ -15,7 +15,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from envs.acting import episode
-from envs.assignment import MarketEpisode, Source, assign, episode_ticks, fresh_seed, next_seed
+from envs.assignment import Source, assign, episode_ticks, fresh_seed, next_seed
+from envs.local import LocalEpisodes
 from envs.market_env import blank_actions, made_choices, seeded
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.tick import Market
@@ -159,7 +160,7 @@ class BatchedMarket:
     def memories(self) -> dict[str, Any]:
         """What each policy inside remembers of all these markets, as it stands and goes on being
         changed; local runtime only."""
-        if not isinstance(self._episode, MarketEpisode):
+        if not isinstance(self._episode, LocalEpisodes):
             raise InputError("memories: only with runtime='local'; actors keep theirs")
         hosted = self._episode.hosted
         if hosted is None:
@@ -175,7 +176,7 @@ class BatchedMarket:
 
         The arrays are the market's own, not copies: copy what is kept beyond the next step.
         """
-        if self._over or not isinstance(self._episode, MarketEpisode):
+        if self._over or not isinstance(self._episode, LocalEpisodes):
             raise InputError("snapshot: only of an episode that is running, with runtime='local'")
         return self._episode.snapshot()
 
@@ -184,7 +185,7 @@ class BatchedMarket:
 
         arrays: by their paths in the snapshot, as `learners.saving.named` gives them.
         """
-        if not isinstance(self._episode, MarketEpisode):
+        if not isinstance(self._episode, LocalEpisodes):
             raise InputError("restore: only with runtime='local'")
         self.episode_seed = seeded(seed)
         self._next_seed = next_seed(self.episode_seed)

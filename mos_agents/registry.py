@@ -197,9 +197,15 @@ def entry(kind: str, name: str) -> Entry | None:
     return _of(kind).get(name)
 
 
+RENAMED = {"levels": "prices", "sees": "features", "frozen": "greedy"}
+"""Names that files of version 0.1 may hold, and what they are called now."""
+
+
 def did_you_mean(name: Any, known: Iterable[str]) -> str:
     """ ", did you mean 'x'?" where a known name is near, else nothing."""
-    near = difflib.get_close_matches(str(name)[:100], list(known), 1)
+    if (now := RENAMED.get(str(name)[:100])) in (known := list(known)):
+        return f", did you mean {now!r}?"
+    near = difflib.get_close_matches(str(name)[:100], known, 1)
     return f", did you mean {near[0]!r}?" if near else ""
 
 

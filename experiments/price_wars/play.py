@@ -21,11 +21,10 @@ import numpy as np
 from experiments.price_wars.worlds import RetailWorld, decay_of, yardstick
 from mos_agents.learners import GreedyPolicy
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, tick
-from mos_agents.market.types import Array, InputError, IntArray, State
+from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies import Policy
 from mos_agents.policies.forcing import Forced, ForcedMemory
-from mos_agents.rollout.episode import ParticipantPool
+from mos_agents.rollout.episode import Episode, ParticipantPool
 from mos_agents.runs.files import read_with_digest, write_with_digest
 
 FORMAT = 1
@@ -120,16 +119,15 @@ def live(world: RetailWorld, plan: PlayPlan, impulse: bool) -> PlayedWorld:
     sellers, products = place.layout.N, place.layout.K
     prices = np.empty((ticks, plan.sessions, place.layout.L), np.uint16)
     sums = np.zeros((5, 2, plan.sessions, sellers))
-    world_now = Now(place.start(plan.sessions), np.empty(0), np.zeros((plan.sessions, sellers)))
-    world_now.observation = place.first_observation(world_now.state, streams.at(0))
+    episode = Episode(place, streams, pool)
     for at in range(ticks):
         if at == learning and world.play == "learn":
             exploration_off(pool, world.trembles)
-        step = world_now.on(place, pool, streams, at)
+        before, *_, step = episode.advance()
         prices[at] = np.rint(step.info.quotes.ask * CENTS)
         late = int(at >= learning)
         done = step.info.executions
-        gross = (done.sold_price - world_now.cost) * done.sold
+        gross = (done.sold_price - before.cost) * done.sold
         by_seller = (plan.sessions, sellers, products)
         for row, values in enumerate((gross, done.sold, done.lost, done.sold * done.sold_price)):
             sums[row, late] += values.reshape(by_seller).mean(axis=2)
@@ -150,27 +148,8 @@ def live(world: RetailWorld, plan: PlayPlan, impulse: bool) -> PlayedWorld:
         "learning": np.array(learning),
     }
     if impulse:
-        arrays |= forced(world, plan, place, pool, world_now, ticks)
+        arrays |= forced(plan, episode, ticks)
     return PlayedWorld(arrays)
-
-
-@dataclass
-class Now:
-    """Where a play stands: the market's state, what is seen, and what was earned last."""
-
-    state: State
-    observation: Array
-    reward: Array
-    cost: Any = None  # of the tick just played
-
-    def on(self, place: Market, pool: ParticipantPool, streams: Streams, at: int) -> Any:
-        """One tick further, everybody learning and deciding as in `rollout`."""
-        pool.observe_rewards(self.observation, self.reward, at)
-        actions = pool.actions(self.observation, at)
-        step = tick(place, self.state, actions, streams.at(at))
-        self.cost = self.state.cost
-        self.state, self.observation, self.reward = step.state, step.observation, step.reward
-        return step
 
 
 def exploration_off(pool: ParticipantPool, floor: float = 0.0) -> None:
@@ -183,23 +162,23 @@ def exploration_off(pool: ParticipantPool, floor: float = 0.0) -> None:
 # --- frozen, and forced ---------------------------------------------------------------------------
 
 
-def forced(
-    world: RetailWorld, plan: PlayPlan, place: Market, pool: ParticipantPool, now: Now, ticks: int
-) -> dict[str, Any]:
+def forced(plan: PlayPlan, episode: Episode, ticks: int) -> dict[str, Any]:
     """The frozen run left alone, and the runs in which the last firm is forced.
 
     It is made to ask so many levels more (or less) than stood before the shock; its own strategy
     goes on behind the force, so that afterwards it acts on what it sees then.
     """
+    place, pool = episode.market, episode.pool
+    assert pool is not None
     still, memories = greedy(pool)
     spec, learner = place.specs[-1], pool.policies[-1]
     period, offset = spec.turn
     shock = plan.lead + (offset - ticks - plan.lead) % period  # its first move after the lead
     found: dict[str, Any] = {"shock": np.array(shock), "period": np.array(period)}
-    alone = replace(pool, policies=still, memories=list(memories), faults={}, _absent={})
-    prices, margins = span_of(place, alone, copy.copy(now), plan, ticks, plan.rest)
+    alone = replace(pool, policies=still, memories=list(memories), faults={})
+    prices, margins = span_of(episode, alone, plan.rest)
     found["alone"], found["alone_margin"] = prices, margins[: plan.lead + plan.after]
-    seen = spec.own(now.observation)
+    seen = spec.own(episode.observation)
     level = learner.level_of(spec, seen, prices[shock - 1, :, -1] / CENTS)
     for name, (direction, length) in FORCES.items():
         asked = np.clip(level + direction * plan.steps, 0, learner.grid.size - 1)
@@ -209,10 +188,9 @@ def forced(
             pool,
             policies=(*still[:-1], force),
             faults={},
-            _absent={},
             memories=[*memories[:-1], ForcedMemory(memories[-1], np.zeros(1, np.int64))],
         )
-        paths = span_of(place, again, copy.copy(now), plan, ticks, plan.lead + plan.after)
+        paths = span_of(episode, again, plan.lead + plan.after)
         found[name], found[f"{name}_margin"] = paths
     return found
 
@@ -227,18 +205,18 @@ def greedy(pool: ParticipantPool) -> tuple[tuple[Policy, ...], tuple[Any, ...]]:
     return policies, memories
 
 
-def span_of(
-    place: Market, pool: ParticipantPool, now: Now, plan: PlayPlan, ticks: int, span: int
-) -> tuple[IntArray, Array]:
-    """Prices in cents and gross margins [span, B, N, K] from where a play stands."""
-    streams = Streams.of(plan.seed, plan.sessions)
-    shape = (plan.sessions, place.layout.N, place.layout.K)
+def span_of(episode: Episode, pool: ParticipantPool, span: int) -> tuple[IntArray, Array]:
+    """Prices in cents and gross margins [span, B, N, K] from where a play stands, while `pool`
+    goes on with it."""
+    now = copy.copy(episode)
+    now.pool, layout = pool, episode.market.layout
+    shape = (pool.batch, layout.N, layout.K)
     prices, margins = np.empty((span, *shape), np.uint16), np.empty((span, *shape))
     for row in range(span):
-        step = now.on(place, pool, streams, ticks + row)
+        before, *_, step = now.advance()
         done = step.info.executions
         prices[row] = np.rint(step.info.quotes.ask * CENTS).reshape(shape)
-        margins[row] = ((done.sold_price - now.cost) * done.sold).reshape(shape)
+        margins[row] = ((done.sold_price - before.cost) * done.sold).reshape(shape)
     if pool.faults:
         raise InputError(f"a frozen learner failed: {dict(pool.faults)!r:.200}")
     return prices, margins

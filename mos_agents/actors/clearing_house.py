@@ -10,25 +10,18 @@ from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.quotes import NOT_FINITE
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, early_arrivals, tick
-from mos_agents.market.types import (
-    Array,
-    Arrivals,
-    InputError,
-    IntArray,
-    QuoteRefused,
-    State,
-    Step,
-)
-from mos_agents.market.withdrawal import without_quotes
+from mos_agents.market.tick import Market
+from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, Step
+from mos_agents.rollout.episode import Episode
 
 
-class ClearingHouse:
-    """One shard of markets.
+class ClearingHouse(Episode):
+    """One shard of markets: an episode whose participants are all external.
 
     present: who takes part; those withdrawn for good have no quotes any more.
     counts: per participant, how many of its decisions (one a market and tick) were missing, by the
@@ -36,21 +29,12 @@ class ClearingHouse:
     """
 
     def __init__(self, run: str, market: Market, seed: int, markets: IntArray) -> None:
-        self.run, self.market = run, market
-        self.streams = Streams.of(seed, markets)
-        self.state: State = market.start(len(markets))
-        self.observation = market.first_observation(self.state, self.streams.at(0))
-        self.reward = np.zeros((len(markets), market.layout.N))
-        self._arrived: tuple[Arrivals, Array] | None = None
+        super().__init__(market, Streams.of(seed, markets))
+        self.run = run
         self.withdrawn: set[str] = set()
         self.counts: dict[str, Counter[str]] = {
             name: Counter() for name in market.layout.participants
         }
-
-    @property
-    def tick(self) -> int:
-        """The tick to be cleared next."""
-        return self.state.tick
 
     def calls(self, generations: Mapping[str, int]) -> list[Call]:
         """What each participant still present is asked at this tick: its own observation only."""
@@ -66,11 +50,6 @@ class ClearingHouse:
             for n, spec in enumerate(self.market.specs)
             if spec.name not in self.withdrawn
         ]
-
-    def look_ahead(self) -> None:
-        """Draw the coming tick's arrivals, where they do not depend on anybody's quotes."""
-        if self._arrived is None:
-            self._arrived = early_arrivals(self.market, self.state, self.streams.at(self.tick))
 
     def stacked(self, replies: Mapping[str, Reply | str]) -> tuple[Array, dict[str, str]]:
         """[B, L, A] actions in roster order, and whose are missing, and why.
@@ -97,9 +76,7 @@ class ClearingHouse:
         """Clear tick `at` with everybody's actions; the market moves on."""
         if at != self.tick:
             raise MessageError(f"tick {at} cannot be cleared, the market is at {self.tick}")
-        state = self._without_the_withdrawn(self.state)
-        step = tick(self.market, state, actions, self.streams.at(at), self._arrived)
-        self._arrived = None
+        step = self.clear_tick(actions, self._withdrawn_mask())
         found = step.info.refused
         refused, nonsense = (found > 0).sum(axis=0), (found == NOT_FINITE).sum(axis=0)
         for n, name in enumerate(self.market.layout.participants):
@@ -110,7 +87,6 @@ class ClearingHouse:
                     self.counts[name]["not finite"] += int(nonsense[n])
                 if refused[n] > nonsense[n]:
                     self.counts[name]["refused"] += int(refused[n] - nonsense[n])
-        self.state, self.observation, self.reward = step.state, step.observation, step.reward
         return step
 
     def withdraw(self, name: str) -> None:
@@ -119,8 +95,9 @@ class ClearingHouse:
             raise InputError(f"{name!r} is not a participant: {self.market.layout.participants}")
         self.withdrawn.add(name)
 
-    def _without_the_withdrawn(self, state: State) -> State:
+    def _withdrawn_mask(self) -> NDArray[np.bool_] | None:
+        """[1, N] who is withdrawn from all markets; None where nobody is."""
         if not self.withdrawn:
-            return state
-        gone = np.array([name in self.withdrawn for name in self.market.layout.participants])
-        return without_quotes(self.market, state, gone[None])
+            return None
+        names = self.market.layout.participants
+        return np.array([[name in self.withdrawn for name in names]])

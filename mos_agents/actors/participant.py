@@ -16,9 +16,8 @@ from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array
-from mos_agents.policies.base import Policy, observe_reward
-from mos_agents.policies.faults import is_own_fault
-from mos_agents.policies.guard import decision, reason_of
+from mos_agents.policies.base import Policy
+from mos_agents.policies.guard import decide, reason_of
 
 
 class Snapshot(NamedTuple):
@@ -112,24 +111,12 @@ class Participant:
 
     def _act(self, call: Call) -> tuple[Array | None, str]:
         draws = self.streams.at(call.tick)
-        try:
-            self.memory = observe_reward(  # what was learnt stays, also where acting upon it fails
-                self.policy,
-                self.spec,
-                np.array(call.observation),
-                np.array(call.reward),
-                self.memory,
-                draws,
-            )
-            checked, memory = decision(
-                self.policy, self.spec, np.array(call.observation), self.memory, draws
-            )
-        except BaseException as error:  # a failure costs it a move, and nobody else
-            if not is_own_fault(error):
-                raise
-            return None, reason_of(error)
-        self.memory = memory
-        return checked, ""
+        made = decide(self.policy, self.spec, call.observation, call.reward, self.memory, draws)
+        self.memory = made.memory
+        if made.action is None:  # a failure costs it a move, and nobody else
+            assert made.error is not None
+            return None, reason_of(made.error)
+        return made.action, ""
 
     def _addressed(self, call: Call) -> None:
         for name, own in (

@@ -205,7 +205,7 @@ class Shard:
 
     def _while_waiting(self) -> None:
         """What a runtime whose workers work elsewhere has done while those decide upon a tick."""
-        self.clearing_house.look_ahead()
+        self.clearing_house.draw_ahead()
         self._write_up()
 
     def _write_up(self, least: int | None = None) -> None:

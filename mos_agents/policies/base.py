@@ -61,7 +61,9 @@ def observe_reward(
     the arrays of its own memory: it is nobody else's, and whoever keeps it copies it.
     """
     learn = getattr(policy, "learn", None)
-    return memory if learn is None else learn(spec, observation, reward, memory, draws)
+    if learn is None:
+        return memory
+    return learn(spec, observation.copy(), reward.copy(), memory, draws)
 
 
 P = TypeVar("P", bound=type)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, QuoteRefused
+from mos_agents.policies.base import Policy, observe_reward
 from mos_agents.policies.faults import LONGEST, describe, is_own_fault
 
 ON_FAULT = ("raise", "hold", "withdraw")
@@ -52,13 +53,61 @@ class NoAction(Exception):
     """What a policy returned is no action."""
 
 
-def decision(
-    policy: Any, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
-) -> tuple[Array, Any]:
-    """What a policy decides, as numbers [B, L_n, A], and its memory after it.
+class Decision(NamedTuple):
+    """What came of one participant's turn to decide."""
 
-    Raises what the policy raises, and NoAction where it returns anything but such a pair.
+    learnt: Any  # the memory after the last reward, before acting
+    action: Array | None  # [B, L_n, A]; None where the policy failed
+    memory: Any  # the memory after acting; `learnt` where that failed
+    error: BaseException | None = None
+
+
+def decide(
+    policy: Policy,
+    spec: ParticipantSpec,
+    observation: Array,
+    reward: Array,
+    memory: Any,
+    draws: Draws,
+) -> Decision:
+    """Let a policy learn from its last reward and then choose its action.
+
+    This is the one place that calls `learn` and `act`: for a policy in this process and for one
+    in an actor. Faults of the policy are returned; the user's own Ctrl-C is raised.
+
+    Parameters
+    ----------
+    policy : Policy
+    spec : ParticipantSpec
+        Whom the policy plays.
+    observation : array, [B, D_n]
+        The participant's own observation. The policy is given copies.
+    reward : array, [B]
+        What the participant earned in the last tick. The policy is given a copy.
+    memory
+        What the policy remembers.
+    draws : Draws
+        The participant's random numbers of this tick.
+
+    Returns
+    -------
+    Decision
     """
+    learnt = memory
+    try:
+        learnt = observe_reward(policy, spec, observation, reward, memory, draws)
+        action, after = _chosen(policy, spec, observation.copy(), learnt, draws)
+    except BaseException as error:
+        if not is_own_fault(error):
+            raise
+        return Decision(learnt, None, learnt, error)
+    return Decision(learnt, action, after)
+
+
+def _chosen(
+    policy: Policy, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
+) -> tuple[Array, Any]:
+    """The action as numbers [B, L_n, A], and the memory after it. NoAction for anything else."""
     found = policy.act(spec, observation, memory, draws)
     if type(found) is not tuple or len(found) != 2:
         raise NoAction(f"act returned a {type(found).__name__}, must be a pair (action, memory)")

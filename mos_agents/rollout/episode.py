@@ -1,4 +1,9 @@
-"""The one loop: every participant decides from what it sees itself, tick after tick."""
+"""The one loop: a market's state, its observations and rewards, and the participants in it.
+
+`Episode` is the loop. `transitions` and `play` run it for policies in this process; environments
+give it the actions of external participants; a clearing house of actors is an episode whose
+participants are all external.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +20,15 @@ from mos_agents.market.memory import check_memory
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, tick
-from mos_agents.market.types import Array, InputError, IntArray, State, Step
+from mos_agents.market.tick import Market, early_arrivals, tick
+from mos_agents.market.types import Array, Arrivals, InputError, IntArray, State, Step
 from mos_agents.market.withdrawal import without_quotes
-from mos_agents.policies.base import Policy, from_config, observe_reward
-from mos_agents.policies.faults import is_own_fault
+from mos_agents.policies.base import Policy, from_config
 from mos_agents.policies.guard import (
     NoAction,
     PolicyFault,
     check_on_fault,
-    decision,
+    decide,
     reason_of,
     source_of,
     started,
@@ -85,8 +89,8 @@ class ParticipantPool:
     streams: tuple[Streams, ...]
     batch: int
     faults: Faults = field(default_factory=dict)
-    _absent: dict[int, str] = field(default_factory=dict)
     on_fault: str = "raise"
+    learnt: list[Any] = field(default_factory=list)  # memories after learning, before acting
     _gone: NDArray[np.bool_] | None = None  # [B, participants] withdrawn after a fault
 
     @classmethod
@@ -126,58 +130,53 @@ class ParticipantPool:
         memories = [started(p, spec, batch) for p, spec in zip(chosen, market.specs, strict=True)]
         return cls(market.specs, chosen, memories, streams, batch, on_fault=on_fault)
 
-    def observe_rewards(self, observation: Array, reward: Array, at: int) -> None:
-        """Learners observe the last tick's rewards [B, N], each of its own, before `actions`.
+    def decide(self, observation: Array, reward: Array, at: int) -> Array:
+        """The participants' actions at tick `at`; their memories move on.
 
-        One that fails at learning loses its move, as one that fails at acting does.
+        A policy gets copies of its own observation and its own reward, so it sees nobody else's
+        and spoils nobody else's. A policy that fails, at learning or at acting, has NaN for an
+        action, which the market refuses; or the play ends, as `on_fault` says.
+
+        Parameters
+        ----------
+        observation : array, [B, sum of D_n]
+        reward : array, [B, N]
+            The last tick's rewards of everybody.
+        at : int
+            The tick.
+
+        Returns
+        -------
+        array, [B, L, A]
+            The actions of this pool's listings, in roster order.
+
+        Raises
+        ------
+        PolicyFault
+            Where a policy fails and `on_fault` is "raise".
         """
+        parts, self.learnt = [], []
         for n, spec in enumerate(self.specs):
-            if not hasattr(self.policies[n], "learn") or self._is_gone(n):
-                continue
-            own = spec.own(observation).copy()
-            try:
-                self.memories[n] = observe_reward(
-                    self.policies[n],
-                    spec,
-                    own,
-                    reward[:, spec.number].copy(),
-                    self.memories[n],
-                    self.streams[n].at(at),
-                )
-            except BaseException as error:
-                if not is_own_fault(error):
-                    raise
-                self._absent[n] = self._fault_reason(n, error, at)
-
-    def actions(self, observation: Array, at: int) -> Array:
-        """[B, L, A] everybody's actions. A policy that fails leaves NaN, which the market refuses,
-        or raises PolicyFault, as `on_fault` says.
-
-        Each policy gets a copy of its own part of the observations: it sees nobody else's and
-        spoils nobody else's.
-        """
-        parts = []
-        for n, spec in enumerate(self.specs):
-            if self._is_gone(n):
+            if self._has_left(n):
+                self.learnt.append(self.memories[n])
                 parts.append(np.full((self.batch, *spec.action_shape), np.nan))
                 continue
-            own = spec.own(observation).copy()
-            if n in self._absent:
-                parts.append(self._failed(n, self._absent.pop(n), at))
-                continue
-            try:
-                checked, memory = decision(
-                    self.policies[n], spec, own, self.memories[n], self.streams[n].at(at)
-                )
-            except BaseException as error:
-                if not is_own_fault(error):
-                    raise
-                checked = self._failed(n, self._fault_reason(n, error, at), at)
+            made = decide(
+                self.policies[n],
+                spec,
+                spec.own(observation),
+                reward[:, spec.number],
+                self.memories[n],
+                self.streams[n].at(at),
+            )
+            self.learnt.append(made.learnt)
+            self.memories[n] = made.memory
+            if made.action is None:
+                parts.append(self._failed(n, made.error, at))
+            elif not np.isfinite(made.action).all():
+                parts.append(self._without_nonsense(n, made.action, at))
             else:
-                self.memories[n] = memory
-                if not np.isfinite(checked).all():
-                    checked = self._without_nonsense(n, checked, at)
-            parts.append(checked)
+                parts.append(made.action)
         return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
     def withdrawn(self, market: Market) -> NDArray[np.bool_] | None:
@@ -188,21 +187,8 @@ class ParticipantPool:
         gone[:, [spec.number for spec in self.specs]] = self._gone
         return gone
 
-    def present(self, market: Market, state: State) -> State:
-        """The state without the quotes of those who are withdrawn."""
-        gone = self.withdrawn(market)
-        return state if gone is None else without_quotes(market, state, gone)
-
-    def _is_gone(self, n: int) -> bool:
+    def _has_left(self, n: int) -> bool:
         return self._gone is not None and bool(self._gone[:, n].all())
-
-    def _fault_reason(self, n: int, error: BaseException, at: int) -> str:
-        """The reason of a fault; where faults end the play, PolicyFault with the error behind."""
-        reason = reason_of(error)
-        if self.on_fault == "raise":
-            by = source_of(self.policies[n]) if isinstance(error, NoAction) else ""
-            raise PolicyFault(self.specs[n].name, at, reason, by) from error
-        return reason
 
     def _without_nonsense(self, n: int, action: Array, at: int) -> Array:
         """An action that is not finite in some markets: a fault in those alone."""
@@ -218,8 +204,13 @@ class ParticipantPool:
             self._withdraw(n, bad)
         return action
 
-    def _failed(self, n: int, reason: str, at: int) -> Array:
-        spec = self.specs[n]
+    def _failed(self, n: int, error: BaseException | None, at: int) -> Array:
+        """NaN for the action of a policy that failed; PolicyFault where that ends the play."""
+        assert error is not None
+        spec, reason = self.specs[n], reason_of(error)
+        if self.on_fault == "raise":
+            by = source_of(self.policies[n]) if isinstance(error, NoAction) else ""
+            raise PolicyFault(spec.name, at, reason, by) from error
         there = np.ones(self.batch, np.bool_) if self._gone is None else ~self._gone[:, n]
         count(self.faults, spec.name, reason, at, int(there.sum()))
         self._withdraw(n, there)
@@ -230,6 +221,96 @@ class ParticipantPool:
             if self._gone is None:
                 self._gone = np.zeros((self.batch, len(self.specs)), np.bool_)
             self._gone[markets, n] = True
+
+
+class Episode:
+    """A market under way: its state, what everybody sees, and what everybody earned last.
+
+    Parameters
+    ----------
+    market : Market
+    streams : Streams
+        The market's own random numbers; they say which markets [B] are played.
+    pool : ParticipantPool, optional
+        The participants whose policies play in this process. All others are external: `advance`
+        is given their actions.
+
+    Attributes
+    ----------
+    state : State
+    observation : array, [B, sum of D_n]
+        What everybody sees now.
+    reward : array, [B, N]
+        What everybody earned in the last tick; 0 before the first.
+    """
+
+    def __init__(
+        self, market: Market, streams: Streams, pool: ParticipantPool | None = None
+    ) -> None:
+        batch = len(streams.markets)
+        self.market, self.streams, self.pool = market, streams, pool
+        self.state: State = market.start(batch)
+        self.observation: Array = market.first_observation(self.state, streams.at(0))
+        self.reward: Array = np.zeros((batch, market.layout.N))
+        self._arrivals: tuple[Arrivals, Array] | None = None
+        self._rows: IntArray | None = None
+        if pool is not None and len(pool.specs) < market.layout.N:
+            rows = [np.arange(s.listings.start, s.listings.stop) for s in pool.specs]
+            self._rows = np.concatenate(rows)
+
+    @property
+    def tick(self) -> int:
+        """The tick to be played next."""
+        return self.state.tick
+
+    def draw_ahead(self) -> None:
+        """Draw the coming tick's arrivals, where they do not depend on anybody's quotes."""
+        if self._arrivals is None:
+            self._arrivals = early_arrivals(self.market, self.state, self.streams.at(self.tick))
+
+    def advance(self, actions: Array | None = None) -> Transition:
+        """Play one tick.
+
+        Parameters
+        ----------
+        actions : array, [B, L, A], optional
+            The actions of external participants; those of the pool are written into it. None
+            where the pool holds everybody.
+
+        Returns
+        -------
+        Transition
+
+        Raises
+        ------
+        PolicyFault
+            Where a policy of the pool fails and its `on_fault` is "raise". The episode is over.
+        """
+        before, observation, pool = self.state, self.observation, self.pool
+        memories: tuple[Any, ...] = ()
+        withdrawn = None
+        if pool is not None:
+            own = pool.decide(observation, self.reward, before.tick)
+            if actions is None or self._rows is None:
+                actions = own
+            else:
+                actions[:, self._rows] = own
+            memories, withdrawn = tuple(pool.learnt), pool.withdrawn(self.market)
+        assert actions is not None
+        return Transition(
+            before, observation, memories, actions, self.clear_tick(actions, withdrawn)
+        )
+
+    def clear_tick(self, actions: Array, withdrawn: NDArray[np.bool_] | None = None) -> Step:
+        """Clear one tick with everybody's actions [B, L, A]. withdrawn: [B, N] whose quotes are
+        taken out of which markets before it."""
+        state = self.state
+        if withdrawn is not None:
+            state = without_quotes(self.market, state, withdrawn)
+        step = tick(self.market, state, actions, self.streams.at(state.tick), self._arrivals)
+        self._arrivals = None
+        self.state, self.observation, self.reward = step.state, step.observation, step.reward
+        return step
 
 
 def as_policy(name: str, given: Any) -> Policy:
@@ -289,23 +370,8 @@ def transitions(
     ticks = market.horizon if ticks is None else ticks
     if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
         raise InputError(f"ticks={ticks!r} must be a whole number >= 1, or None for the horizon")
-    streams = Streams.of(seed, markets)
-    return _transitions(market, pool, streams, int(ticks))
-
-
-def _transitions(
-    market: Market, pool: ParticipantPool, streams: Streams, ticks: int
-) -> Iterator[Transition]:
-    state = market.start(pool.batch)
-    observation = market.first_observation(state, streams.at(0))
-    reward = np.zeros((pool.batch, market.layout.N))
-    for at in range(ticks):
-        pool.observe_rewards(observation, reward, at)
-        memories = tuple(pool.memories)
-        actions = pool.actions(observation, at)
-        step = tick(market, pool.present(market, state), actions, streams.at(at))
-        yield Transition(state, observation, memories, actions, step)
-        state, observation, reward = step.state, step.observation, step.reward
+    episode = Episode(market, Streams.of(seed, markets), pool)
+    return (episode.advance() for _ in range(int(ticks)))
 
 
 def play(

@@ -113,7 +113,7 @@ def with_silence(
         for name, when in (gone or {}).items():
             if when == at:
                 house.withdraw(name)
-        actions = pool.actions(house.observation, at)
+        actions = pool.decide(house.observation, house.reward, at)
         for n, name in enumerate(market.layout.participants):
             if at in silent.get(name, ()) or name in house.withdrawn:
                 actions[:, market.layout.own(n)] = np.nan

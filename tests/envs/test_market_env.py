@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from envs import assignment, auction_v0, market_making_v0, retail_v0, tables
+from envs import auction_v0, market_making_v0, retail_v0, tables
 from envs.market_env import MarketEnv
 from mos_agents import policies, scenarios
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError, QuoteRefused
 from mos_agents.rollout import play, transitions
 from tests.contracts.environments import (
@@ -154,7 +155,7 @@ def test_outside_agents_who_do_what_their_policies_would_meet_what_play_meets(pr
         observations, _ = env.reset(seed=seed)
         specs = {name: env.market.spec(name) for name in agents}
         memories = {name: own[name].start(specs[name], 1) for name in agents}
-        streams = {name: assignment.Streams.of(seed, 1, owner=name) for name in agents}
+        streams = {name: Streams.of(seed, 1, owner=name) for name in agents}
         for at, step in enumerate(wanted):
             actions = {}
             for name, spec in specs.items():
