@@ -49,6 +49,8 @@ def plain(app: Any, what: str, name: str, held: Any, options: Any, lines: list[s
     Outside of back quotes it is plain text: no star and no underscore is markup. An indented block
     below a colon is code, and a line `name: text` is an entry of a list.
     """
+    label = re.sub(r"\W", "-", name).lower()  # a page has one list of footnotes
+    lines[:] = [re.sub(r"\[(\d+)\](?=_(?!\w)| )", rf"[#{label}-\1]", line) for line in lines]
     made: list[str] = []
     entry = False  # whether the lines before belong to an entry of a list
     for at, line in enumerate(lines):

@@ -23,17 +23,29 @@ from mos_agents.analysis.cycles import (
 )
 from mos_agents.analysis.impulse import (
     Deviation,
+    ImpulseResponse,
+    Profitability,
+    Punishment,
     ReturnTime,
     profitability,
     punishment,
     response,
     rivals_reaction,
 )
-from mos_agents.analysis.ope import OverlapError, doubly_robust, fit_values, ips, snips
-from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes, price_gap
+from mos_agents.analysis.ope import (
+    EstimatorSettings,
+    OverlapError,
+    PolicyValueEstimate,
+    doubly_robust,
+    fit_values,
+    ips,
+    snips,
+)
+from mos_agents.analysis.price_wars import PriceWars, WarDefinition, WarEpisode, episodes, price_gap
 from mos_agents.analysis.screens import (
     CollusivePricing,
     EdgeworthCycle,
+    FalseAlarms,
     PriceWar,
     SessionPaths,
     coordination,
@@ -41,6 +53,7 @@ from mos_agents.analysis.screens import (
 )
 from mos_agents.analysis.statistics import (
     Interval,
+    Survival,
     bootstrap_interval,
     clopper_pearson,
     difference_interval,
@@ -54,19 +67,27 @@ from mos_agents.analysis.war_tables import WarTable, war_table
 __all__ = [
     "Benchmarks",
     "CollusivePricing",
-    "WarDefinition",
     "Deviation",
     "EdgeworthCycle",
     "EdgeworthTest",
+    "EstimatorSettings",
+    "FalseAlarms",
+    "ImpulseResponse",
     "Interval",
     "LimitCycles",
     "Measures",
     "OverlapError",
+    "PolicyValueEstimate",
     "PriceWar",
     "PriceWars",
+    "Profitability",
+    "Punishment",
     "ReturnTime",
     "SawTooth",
     "SessionPaths",
+    "Survival",
+    "WarDefinition",
+    "WarEpisode",
     "WarTable",
     "bootstrap_interval",
     "clopper_pearson",

@@ -43,10 +43,21 @@ class Solution(Protocol):
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Benchmarks:
-    """The two outcomes between which a market is placed; each [N], or one number for all firms.
+    """The two outcomes between which a market is placed: Bertrand-Nash and joint profit.
 
-    Prices in money per unit; profits in money per tick, in the unit of the profit paths.
-    InputError unless the joint maximum has the higher average price and profit.
+    Parameters
+    ----------
+    price_nash, price_joint : array [N] or float
+        Prices in money per unit.
+    profit_nash, profit_joint : array [N] or float
+        Profits in money per tick, in the unit of the profit paths.
+    cost : array [N] or float, optional
+        Unit costs in money, for the Lerner index.
+
+    Raises
+    ------
+    InputError
+        Unless the joint maximum has the higher average price and profit.
     """
 
     price_nash: Array
@@ -68,9 +79,21 @@ class Benchmarks:
     def of(
         cls, nash: Solution, joint: Solution, cost: ArrayLike | None = None, customers: float = 1.0
     ) -> Benchmarks:
-        """From solutions of `market.equilibrium` for firms of one product each.
+        """Make benchmarks from solutions of `market.equilibrium` for firms of one product each.
 
-        customers: per tick; the solutions' profits are per customer.
+        Parameters
+        ----------
+        nash, joint : PriceSolution
+            The two solutions. Their profits are per customer.
+        cost : array [N], optional
+            Unit costs in money.
+        customers : float, optional
+            Customers per tick.
+
+        Returns
+        -------
+        Benchmarks
+            The benchmarks, with profits per tick.
         """
         return cls(
             nash.prices,
@@ -89,7 +112,17 @@ class Benchmarks:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Measures(Framed):
-    """One number per session, each [S]; `lerner` only where costs are known."""
+    """Profit gain, RPDI and Lerner index: one number for each of S sessions.
+
+    Parameters
+    ----------
+    profit_gain : array [S]
+        Place of the profit between Nash (0) and joint maximum (1).
+    rpdi : array [S]
+        Place of the price on the same scale.
+    lerner : array [S] or None
+        Mark-up (p - c) / p; only where costs are known.
+    """
 
     row_name: ClassVar[str] = "session"
 
@@ -99,7 +132,27 @@ class Measures(Framed):
 
 
 def measures(prices: ArrayLike, profits: ArrayLike, benchmarks: Benchmarks) -> Measures:
-    """Profit gain, RPDI and Lerner index of each session; paths [T, S, N]."""
+    """Return profit gain, RPDI and Lerner index of each session.
+
+    Parameters
+    ----------
+    prices : array [T, S, N] or [S, N]
+        Prices in money per unit; T ticks, S sessions, N firms. [S, N] are averages over ticks.
+    profits : array [T, S, N] or [S, N]
+        Profits in money per tick.
+    benchmarks : Benchmarks
+        Prices and profits of theory.
+
+    Returns
+    -------
+    Measures
+        One number for each session.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit, or a number is not finite.
+    """
     known = benchmarks.cost
     return Measures(
         profit_gain(profits, benchmarks.profit_nash, benchmarks.profit_joint),
@@ -109,12 +162,33 @@ def measures(prices: ArrayLike, profits: ArrayLike, benchmarks: Benchmarks) -> M
 
 
 def profit_gain(profits: ArrayLike, profit_nash: ArrayLike, profit_joint: ArrayLike) -> Array:
-    """Delta = (pi - pi_N) / (pi_M - pi_N) of each session [S], pi the average over firms and ticks.
+    """Return Delta = (pi - pi_N) / (pi_M - pi_N) of each session.
 
-    0 is the static equilibrium, 1 the joint maximum; below 0 and above 1 are possible. Averages
-    over firms are taken before the ratio, as Calvano et al. (2020, equation 9) do.
+    pi is the average over firms and ticks. 0 is the static equilibrium, 1 the joint maximum; values
+    below 0 and above 1 are possible. Averages over firms are taken before the ratio [1]_ (equation
+    9).
 
-    profits: [T, S, N] or [S, N]. profit_nash, profit_joint: [N] or one number.
+    Parameters
+    ----------
+    profits : array [T, S, N] or [S, N]
+        Profits in money per tick.
+    profit_nash, profit_joint : array [N] or float
+        Profits at Bertrand-Nash and joint-profit prices, in money per tick.
+
+    Returns
+    -------
+    array [S]
+        The profit gain, without unit.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit, or a number is not finite.
+
+    References
+    ----------
+    .. [1] Calvano, E., Calzolari, G., Denicolo, V. and Pastorello, S. (2020). Artificial
+           intelligence, algorithmic pricing, and collusion. American Economic Review 110(10).
     """
     average = _by_session(profits, "profits")
     return _placed(average, profit_nash, profit_joint, "profit").mean(axis=-1)
@@ -123,11 +197,28 @@ def profit_gain(profits: ArrayLike, profit_nash: ArrayLike, profit_joint: ArrayL
 def profit_gain_per_firm(
     profits: ArrayLike, profit_nash: ArrayLike, profit_joint: ArrayLike
 ) -> Array:
-    """Each firm's own (pi_i - pi_N,i) / (pi_M,i - pi_N,i), [S, N].
+    """Return each firm's own profit gain (pi_i - pi_N,i) / (pi_M,i - pi_N,i).
 
-    Not for firms of unequal costs: the joint maximum takes sales from the dearer firm, whose pi_M
-    then comes near pi_N, or below it, and the ratio explodes or turns its sign. Report
-    `profit_gain`. Where pi_M,i = pi_N,i the answer is nan.
+    Do not use it for firms of unequal costs: the joint maximum takes sales from the dearer firm,
+    whose pi_M then comes near pi_N or below it, and the ratio explodes or changes its sign. Report
+    `profit_gain` instead.
+
+    Parameters
+    ----------
+    profits : array [T, S, N] or [S, N]
+        Profits in money per tick.
+    profit_nash, profit_joint : array [N] or float
+        Profits at Bertrand-Nash and joint-profit prices, in money per tick.
+
+    Returns
+    -------
+    array [S, N]
+        The profit gains; NaN where pi_M,i = pi_N,i.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit, or a number is not finite.
     """
     average = _by_session(profits, "profits")
     firms = average.shape[-1]
@@ -143,20 +234,57 @@ def rpdi(
     price_joint: ArrayLike,
     weights: ArrayLike | None = None,
 ) -> Array:
-    """The relative price (p - p_N) / (p_M - p_N) of each session [S], p averaged over firms, ticks.
+    """Return the relative price (p - p_N) / (p_M - p_N) of each session.
 
-    prices: [T, S, N] or [S, N]. weights: [N], of the firms in the average (their sales in
-    equilibrium, say); by default all count alike.
+    Parameters
+    ----------
+    prices : array [T, S, N] or [S, N]
+        Prices in money per unit; T ticks, S sessions, N firms. [S, N] are averages over ticks.
+    price_nash, price_joint : array [N] or float
+        Bertrand-Nash and joint-profit prices, in money per unit.
+    weights : array [N], optional
+        Weights of the firms in the average, such as their sales in equilibrium; by default equal.
+
+    Returns
+    -------
+    array [S]
+        The relative price, without unit.
+
+    Raises
+    ------
+    InputError
+        If a shape does not fit, or a number is not finite.
     """
     average = _by_session(prices, "prices")
     return _placed(average, price_nash, price_joint, "price", weights).mean(axis=-1)
 
 
 def lerner(prices: ArrayLike, cost: ArrayLike, units: ArrayLike | None = None) -> Array:
-    """The mark-up (p - c) / p of each session [S], averaged over ticks and firms (Lerner 1934).
+    """Return the mark-up (p - c) / p of each session, averaged over ticks and firms [1]_.
 
-    prices: [T, S, N] or [S, N], above 0. cost: anything that broadcasts to the prices. units: sold,
-    shaped as prices, to weight by sales: the industry's index. nan for a session without a sale.
+    Parameters
+    ----------
+    prices : array [T, S, N] or [S, N]
+        Prices in money per unit; T ticks, S sessions, N firms. [S, N] are averages over ticks.
+    cost : array or float
+        Unit costs in money; anything that broadcasts to the prices.
+    units : array, optional
+        Units sold, shaped as the prices, to weight by sales: the industry's index.
+
+    Returns
+    -------
+    array [S]
+        The Lerner index, without unit; NaN for a session without a sale.
+
+    Raises
+    ------
+    InputError
+        If a price is not > 0, or a shape does not fit.
+
+    References
+    ----------
+    .. [1] Lerner, A. P. (1934). The concept of monopoly and the measurement of monopoly power.
+           Review of Economic Studies 1(3).
     """
     price = _shaped(prices, "prices")
     if (price <= 0.0).any():
@@ -184,20 +312,37 @@ def consumer_surplus(
     reach: ArrayLike = np.inf,
     tolerance: float = 1e-6,
 ) -> Array:
-    """What buyers would give at most to keep prices from rising together until nobody buys.
+    """Return the integral of demand over a common rise of all prices.
 
-    The integral over t from 0 to `reach` of sum_i q_i(p + t): money, in the demand's unit of
-    buyers. For buyers with quasi-linear utility this is their surplus, whatever path prices rise
-    along; demand that comes from no utility (`Elasticity` with comparison) has a surplus only
-    along a path, and a common rise is the one taken here. For logit and nested logit it agrees
-    with `LogitMarket.consumer_surplus`, which is exact and faster: use that. Average over ticks
-    afterwards, not the prices before: surplus is convex in prices.
+    This is what buyers would pay at most to keep prices from rising together until nobody buys: the
+    integral over t from 0 to `reach` of sum_i q_i(p + t). For buyers with quasi-linear utility it
+    is their surplus, whatever path prices rise along. Demand that comes from no utility
+    (`Elasticity` with comparison) has a surplus only along a path, and a common rise is the one
+    taken here. For logit and nested logit it agrees with `LogitMarket.consumer_surplus`, which is
+    exact and faster. Average over ticks afterwards, not the prices before: surplus is convex in
+    prices.
 
-    demand: prices [..., N] -> units [..., N] at any prices from p upwards. prices: [..., N], such
-    as a path or the joint prices of a grid. reach: the rise at which demand has ended, one number
-    or [...]; give it where demand ends in a jump (`Cheapest`: choke less the lowest price).
-    Returns [...]. InputError where the integral does not settle to the relative `tolerance`, as for
-    demand that never ends.
+    Parameters
+    ----------
+    demand : callable
+        Takes prices [..., N] and returns units [..., N], at any prices from p upwards.
+    prices : array [..., N]
+        Prices in money per unit.
+    reach : float or array [...], optional
+        The rise at which demand has ended. Give it where demand ends in a jump (`Cheapest`: choke
+        less the lowest price).
+    tolerance : float, optional
+        Relative error, in (0, 1].
+
+    Returns
+    -------
+    array [...]
+        Money, in the demand's unit of buyers.
+
+    Raises
+    ------
+    InputError
+        If the integral does not settle to the tolerance, as for demand that never ends.
     """
     price = finite(prices, "prices")
     number(tolerance, "tolerance", 0.0, 1.0, open_low=True)

@@ -18,7 +18,27 @@ from mos_agents.market.types import Array, InputError, IntArray
 
 
 def random_prices(grid: ArrayLike, ticks: int, sessions: int, firms: int, seed: int) -> Array:
-    """Every price drawn anew from the grid [m], all with equal chance: firms that know nothing."""
+    """Draw every price anew from a grid, all with equal chance: firms that know nothing.
+
+    Parameters
+    ----------
+    grid : array [m]
+        Prices in money per unit, two or more.
+    ticks, sessions, firms : int
+        T, S and N.
+    seed : int
+        Seed of the draws, >= 0.
+
+    Returns
+    -------
+    array [T, S, N]
+        Prices in money per unit.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range.
+    """
     prices = finite(grid, "grid")
     if prices.ndim != 1 or prices.size < 2:
         raise InputError(f"grid has shape {prices.shape}, needs two prices or more, [m]")
@@ -29,9 +49,30 @@ def random_prices(grid: ArrayLike, ticks: int, sessions: int, firms: int, seed: 
 def nash_with_noise(
     p_n: ArrayLike, spread: float, ticks: int, sessions: int, firms: int, seed: int
 ) -> Array:
-    """Nash prices p_n with independent normal noise: competitors with an unsteady hand.
+    """Draw Nash prices with independent normal noise: competitors with an unsteady hand.
 
-    spread: standard deviation, money. Prices are kept above a hundredth of the Nash price.
+    Prices are kept above a hundredth of the Nash price.
+
+    Parameters
+    ----------
+    p_n : float or array [N]
+        Nash prices, in money per unit.
+    spread : float
+        Standard deviation, in money.
+    ticks, sessions, firms : int
+        T, S and N.
+    seed : int
+        Seed of the draws, >= 0.
+
+    Returns
+    -------
+    array [T, S, N]
+        Prices in money per unit.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range.
     """
     nash = per_firm(p_n, "p_n", firms)
     number(spread, "spread", 0.0)
@@ -49,7 +90,31 @@ def random_walks(
     firms: int,
     seed: int,
 ) -> Array:
-    """Independent normal random walks, thrown back at `low` and `high`; steps of sd `spread`."""
+    """Draw independent normal random walks between two reflecting limits.
+
+    Parameters
+    ----------
+    start : float or array [N]
+        First prices, in money per unit.
+    spread : float
+        Standard deviation of a step, in money.
+    low, high : float
+        The limits, in money per unit.
+    ticks, sessions, firms : int
+        T, S and N.
+    seed : int
+        Seed of the draws, >= 0.
+
+    Returns
+    -------
+    array [T, S, N]
+        Prices in money per unit.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range.
+    """
     first = per_firm(start, "start", firms)
     number(spread, "spread", 0.0)
     if not low < high or (first < low).any() or (first > high).any():
@@ -71,7 +136,31 @@ def autoregressive(
     firms: int,
     seed: int,
 ) -> Array:
-    """Nash prices with noise that fades: x_t = memory x_{t-1} + noise, stationary, sd `spread`."""
+    """Draw Nash prices with noise that fades: x_t = memory x_(t-1) + noise, stationary.
+
+    Parameters
+    ----------
+    p_n : float or array [N]
+        Nash prices, in money per unit.
+    spread : float
+        Standard deviation of the prices, in money.
+    memory : float
+        Autocorrelation from tick to tick, in [0, 0.9999].
+    ticks, sessions, firms : int
+        T, S and N.
+    seed : int
+        Seed of the draws, >= 0.
+
+    Returns
+    -------
+    array [T, S, N]
+        Prices in money per unit.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range.
+    """
     nash = per_firm(p_n, "p_n", firms)
     number(spread, "spread", 0.0)
     number(memory, "memory", 0.0, 0.9999)
@@ -85,11 +174,28 @@ def autoregressive(
 
 
 def repaired(prices: ArrayLike, seed: int) -> Array:
-    """Firms of different sessions put together: each has its own path, and none answers another.
+    """Put firms of different sessions together: each has its own path, and none answers another.
 
     Firm i of session s takes the path of firm i of another session, and no two firms of a new
-    session come from the same old one (sessions >= firms). What sessions have in common by the
-    clock, such as a cost shock at tick 500, they keep in common.
+    session come from the same old one. What sessions have in common by the clock, such as a cost
+    shock at tick 500, they keep in common.
+
+    Parameters
+    ----------
+    prices : array [T, S, N]
+        Prices in money per unit; S >= N.
+    seed : int
+        Seed of the order, >= 0.
+
+    Returns
+    -------
+    array [T, S, N]
+        The new sessions.
+
+    Raises
+    ------
+    InputError
+        If there are fewer sessions than firms.
     """
     price = paths(prices, "prices")
     _, sessions, firms = price.shape
@@ -104,10 +210,22 @@ def repaired(prices: ArrayLike, seed: int) -> Array:
 
 
 def shifted(prices: ArrayLike, rng: np.random.Generator) -> Array:
-    """Each firm's path turned round in time by its own random number of ticks, session by session.
+    """Turn each firm's path round in time by its own random number of ticks, session by session.
 
     A firm keeps its path (all but one seam) and loses its place in time among the others: what is
     left of falling together is chance. Firm 0 stays.
+
+    Parameters
+    ----------
+    prices : array [T, S, N]
+        Prices in money per unit.
+    rng : numpy.random.Generator
+        Where the random numbers come from.
+
+    Returns
+    -------
+    array [T, S, N]
+        The turned paths.
     """
     price = paths(prices, "prices")
     ticks, sessions, firms = price.shape
@@ -121,9 +239,28 @@ def shifted(prices: ArrayLike, rng: np.random.Generator) -> Array:
 
 
 def strangers(prices: ArrayLike, own: ArrayLike, rng: np.random.Generator) -> Array:
-    """Firm 0 of the sessions `own` [R] among firms of other sessions, drawn at random: [T, R, N].
+    """Put firm 0 of some sessions among firms of other sessions, drawn at random.
 
-    Everybody stays at the same tick: what all sessions go through together, they still do.
+    All stay at the same tick: what all sessions go through together, they still do.
+
+    Parameters
+    ----------
+    prices : array [T, S, N]
+        Prices in money per unit; S >= 2.
+    own : array of int [R]
+        The sessions of firm 0.
+    rng : numpy.random.Generator
+        Where the random numbers come from.
+
+    Returns
+    -------
+    array [T, R, N]
+        The new sessions.
+
+    Raises
+    ------
+    InputError
+        If there is one session only.
     """
     price = paths(prices, "prices", 1)
     sessions = price.shape[1]
@@ -137,9 +274,21 @@ def strangers(prices: ArrayLike, own: ArrayLike, rng: np.random.Generator) -> Ar
 
 
 def time_shuffled(prices: ArrayLike, seed: int) -> Array:
-    """Each session's ticks in random order, all firms together: the same prices, no history.
+    """Put each session's ticks in random order: the same prices without history.
 
-    Not a reference for price wars: a war of 100 ticks falls apart into dozens of short ones.
+    This is no reference for price wars: a war of 100 ticks falls apart into dozens of short ones.
+
+    Parameters
+    ----------
+    prices : array [T, S, N]
+        Prices in money per unit.
+    seed : int
+        Seed of the order, >= 0.
+
+    Returns
+    -------
+    array [T, S, N]
+        The shuffled paths.
     """
     price = paths(prices, "prices")
     rng = np.random.default_rng(_seed(seed))

@@ -28,10 +28,14 @@ from mos_agents.market.types import Array, InputError, IntArray
 @short_repr
 @dataclass(frozen=True, eq=False)
 class LimitCycles(Framed):
-    """Where each session's path begins to repeat itself, each [S].
+    """Where each session's path begins to repeat itself.
 
-    period: ticks; 1 is a rest point, 0 says that no repetition was found. start: the first tick of
-    the cycle; T where there is none.
+    Parameters
+    ----------
+    period : array of int [S]
+        Ticks; 1 is a rest point, 0 says that no repetition was found.
+    start : array of int [S]
+        The first tick of the cycle; T where there is none.
     """
 
     row_name: ClassVar[str] = "session"
@@ -41,13 +45,29 @@ class LimitCycles(Framed):
 
 
 def limit_cycle(states: ArrayLike, repeats: int = 2, covers: int | None = None) -> LimitCycles:
-    """The shortest period with which each path repeats itself exactly up to its end.
+    """Find the shortest period with which each path repeats itself exactly up to its end.
 
-    states: [T, S] or [T, S, N], discrete (actions, joint actions, prices on a grid): two ticks are
-    the same only if all N numbers are. repeats: full rounds that must be seen. covers: ticks up to
-    the end that the repetition must cover, by default half of the path. A path of complete states
-    (all that the strategies remember) may say covers=0, since there a state once seen again is a
-    cycle; without the memory in the state, two equal ticks at the end prove nothing.
+    Parameters
+    ----------
+    states : array [T, S] or [T, S, N]
+        Discrete numbers: actions, joint actions, or prices on a grid. Two ticks are the same only
+        if all N numbers are.
+    repeats : int, optional
+        Full rounds that must be seen, >= 2.
+    covers : int, optional
+        Ticks up to the end that the repetition must cover; by default half of the path. For a path
+        of complete states (all that the strategies remember) 0 will do, since there a state seen
+        again is a cycle. Without the memory in the state, two equal ticks at the end prove nothing.
+
+    Returns
+    -------
+    LimitCycles
+        Period and start of each session's cycle.
+
+    Raises
+    ------
+    InputError
+        If the states are no numbers of that shape.
     """
     array = np.asarray(states)
     if array.ndim not in (2, 3) or array.size == 0 or array.dtype.kind not in "iufb":
@@ -98,9 +118,22 @@ def shortest_periods(rows, repeats, least):  # type: ignore[no-untyped-def]
 
 
 def cycle_shares(periods: ArrayLike) -> dict[int, float]:
-    """The share of sessions with each period, the commonest first; 0 stands for no cycle found.
+    """Return the share of sessions with each period, the commonest first.
 
-    periods: [S], such as `LimitCycles.period`. The shares sum to 1.
+    Parameters
+    ----------
+    periods : array of int [S]
+        Periods in ticks, such as `LimitCycles.period`; 0 stands for no cycle found.
+
+    Returns
+    -------
+    dict of int to float
+        Shares, which sum to 1, by period.
+
+    Raises
+    ------
+    InputError
+        If the periods are no whole numbers [S].
     """
     lengths = np.asarray(periods)
     if lengths.ndim != 1 or lengths.size == 0 or lengths.dtype.kind not in "iu":
@@ -111,10 +144,25 @@ def cycle_shares(periods: ArrayLike) -> dict[int, float]:
 
 
 def cycle_means(values: ArrayLike, cycles: LimitCycles) -> Array:
-    """The average over each session's limit cycle [S, N]; nan where there is none.
+    """Average a path over each session's limit cycle.
 
-    values: [T, S, N] prices or profits along the path in which the cycles were found. One full
-    round at the end of the path is averaged.
+    Parameters
+    ----------
+    values : array [T, S, N]
+        Prices or profits along the path in which the cycles were found.
+    cycles : LimitCycles
+        The cycles.
+
+    Returns
+    -------
+    array [S, N]
+        Means over one full round at the end of the path, in the unit of the values; NaN where there
+        is no cycle.
+
+    Raises
+    ------
+    InputError
+        If the cycles are of another number of sessions.
     """
     array = paths(values, "values")
     if cycles.period.shape != (array.shape[1],):
@@ -133,12 +181,21 @@ def cycle_means(values: ArrayLike, cycles: LimitCycles) -> Array:
 class SawTooth:
     """What counts as an Edgeworth cycle.
 
-    every: look at every so many ticks; with alternating moves of two firms 2, so that each
-    firm's own moves are compared (a price that stands still at every second tick has a median
-    change of 0). longest: longest period looked for, in looks; by default a third of them.
-    least_period: the period must be above 1 look, so 2. error: the chance that a series of
-    unconnected changes is given a period. alike: least autocorrelation of changes at the period;
-    below a half, a few large jumps at chance distances pass for a rhythm.
+    Parameters
+    ----------
+    every : int
+        Look at every so many ticks. With alternating moves of two firms take 2, so that each firm's
+        own moves are compared: a price that stands still at every second tick has a median change
+        of 0.
+    longest : int, optional
+        Longest period looked for, in looks; by default a third of them.
+    least_period : int
+        Shortest period, in looks, >= 2.
+    error : float
+        Chance that a series of unconnected changes is given a period, in (0, 0.5].
+    alike : float
+        Least autocorrelation of changes at the period, in [0, 1]. Below a half, a few large jumps
+        at chance distances pass for a rhythm.
     """
 
     every: int = 1
@@ -161,8 +218,16 @@ class SawTooth:
 class EdgeworthTest:
     """The marks of an Edgeworth cycle, each of the shape of one tick of the series.
 
-    median_change, mean_rise, mean_fall: money (a fall is positive; nan without one). period: in
-    ticks, 0 for none. found: bool, all three marks together.
+    Parameters
+    ----------
+    median_change : array
+        Median of the first differences, in money.
+    mean_rise, mean_fall : array
+        Mean of the rises and of the falls, in money. A fall is positive; NaN without one.
+    period : array of int
+        Period in ticks; 0 for none.
+    found : array of bool
+        Whether all three marks are there.
     """
 
     median_change: Array
@@ -173,13 +238,35 @@ class EdgeworthTest:
 
 
 def edgeworth(series: ArrayLike, definition: SawTooth | None = None) -> EdgeworthTest:
-    """Is each series an Edgeworth cycle: mostly falling, rising steeply, and round and round?
+    """Test whether each series is an Edgeworth cycle [1]_: many small falls and steep rises, in a
+    rhythm.
 
-    Median first difference < 0, mean rise > mean fall, period > 1. The period is that of an exact
-    repetition over half of the series, else that of `period_estimate`.
+    The marks are a median first difference < 0 [2]_, a mean rise > mean fall, and a period > 1. The
+    period is that of an exact repetition over half of the series, else that of `period_estimate`.
 
-    series: [T, ...], each column a series of its own: firms' prices [T, S, N], or averages or
-    minima over firms [T, S]. Use ticks after learning: a long transient hides the cycle.
+    Parameters
+    ----------
+    series : array [T, ...]
+        Each column is a series of its own: firms' prices [T, S, N], or averages or minima over
+        firms [T, S]. Use ticks after learning: a long transient hides the cycle.
+    definition : SawTooth, optional
+        What counts as a cycle.
+
+    Returns
+    -------
+    EdgeworthTest
+        The marks of each series.
+
+    Raises
+    ------
+    InputError
+        If the series has fewer than 3 looks.
+
+    References
+    ----------
+    .. [1] Maskin, E. and Tirole, J. (1988). A theory of dynamic oligopoly, II. Econometrica 56(3).
+    .. [2] Lewis, M. (2009). Temporary wholesale gasoline price spikes have long-lasting retail
+           effects. Journal of Law and Economics 52(3).
     """
     definition = definition or SawTooth()
     prices = _series(series)[:: definition.every]
@@ -201,14 +288,34 @@ def edgeworth(series: ArrayLike, definition: SawTooth | None = None) -> Edgewort
 def period_estimate(
     series: ArrayLike, longest: int | None = None, error: float = 0.01, alike: float = 0.5
 ) -> IntArray:
-    """The period of each noisy series in ticks, 0 for none; series [T, ...], result [...].
+    """Estimate the period of each noisy series.
 
-    The lag, from 2 to `longest` (by default a third of the ticks), at which the first differences
-    are most alike: the largest local maximum of their autocorrelation, or its divisor if that
-    does nearly as well (.9). Differences are used so that a trend or a random walk has no period.
-    The maximum must be at least `alike` and pass Bartlett's (1946) bound for lags that mean
-    nothing, with the `error` shared among the lags looked at. It finds saw teeth well, since their
-    steep rises must meet; a period so long that two rounds are not seen is not found.
+    The period is the lag at which the first differences are most alike: the largest local maximum
+    of their autocorrelation, or its divisor if that does nearly as well (.9). Differences are used
+    so that a trend or a random walk has no period. The maximum must be at least `alike` and pass
+    Bartlett's bound [1]_ for lags that mean nothing, with the `error` shared among the lags. A
+    period so long that two rounds are not seen is not found.
+
+    Parameters
+    ----------
+    series : array [T, ...]
+        Each column is a series of its own.
+    longest : int, optional
+        Longest lag; by default a third of the ticks.
+    error : float, optional
+        Chance that a series of unconnected changes is given a period.
+    alike : float, optional
+        Least autocorrelation of changes at the period, in [0, 1].
+
+    Returns
+    -------
+    array of int [...]
+        Periods in ticks; 0 for none.
+
+    References
+    ----------
+    .. [1] Bartlett, M. S. (1946). On the theoretical specification and sampling properties of
+           autocorrelated time-series. Supplement to the JRSS 8(1).
     """
     prices = _series(series)
     columns = prices.reshape(len(prices), -1)

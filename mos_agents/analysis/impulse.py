@@ -27,12 +27,26 @@ from mos_agents.market.types import Array, InputError, IntArray
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Deviation:
-    """A paired experiment: prices and profits [T, S, N] with the deviation and without it.
+    """A paired experiment: prices and profits with a deviation and without it.
 
-    shock: the row of the first forced tick, at least 1: the rows before it show the level from
-    which the firm deviates (give a whole limit cycle of them, or more). deviator: one firm, or
-    that of each session [S]. forced: ticks for which the price is forced; None: to the end.
-    InputError unless both prices are the same before the shock, which is what "paired" means.
+    Parameters
+    ----------
+    prices, undeviated_prices : array [T, S, N]
+        Prices in money per unit.
+    profits, undeviated_profits : array [T, S, N]
+        Profits in money per tick.
+    shock : int
+        Row of the first forced tick, >= 1. The rows before it show the level from which the firm
+        deviates: give a whole limit cycle of them, or more.
+    deviator : int or array of int [S]
+        The firm that deviates, or that of each session.
+    forced : int or None
+        Ticks for which the price is forced; None forces it to the end.
+
+    Raises
+    ------
+    InputError
+        Unless both prices are the same before the shock, which is what "paired" means.
     """
 
     prices: Array
@@ -96,10 +110,17 @@ class Deviation:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class ImpulseResponse:
-    """Relative price changes [T, S]: (deviated - undeviated) / pre-shock level; row shock is tau 1.
+    """Relative price changes after a deviation: (deviated - undeviated) / level before the shock.
 
-    A cut of 10% is -.1. The pre-shock level is each firm's mean price before the shock; rivals
-    are averaged after the division. Average over axis 1 for the figure of a paper.
+    A cut of 10% is -.1. The level is each firm's mean price before the shock. Rivals are averaged
+    after the division. Average over axis 1 for the figure of a paper.
+
+    Parameters
+    ----------
+    deviator, rivals : array [T, S]
+        Changes of the deviator's price, and of its rivals' mean price.
+    shock : int
+        Row of tau = 1, the first forced tick.
     """
 
     deviator: Array
@@ -115,10 +136,26 @@ class ImpulseResponse:
 
 
 def response(deviation: Deviation) -> ImpulseResponse:
-    """The impulse response of prices, session by session.
+    """Return the impulse response of prices, session by session.
 
     Differences are from the undeviated path of the same tick and not from the level, so that a
-    cycle, or the customers' chance, is not taken for a response; from a rest point it is the same.
+    cycle, or the luck of the draw of customers, is not taken for a response. From a rest point it
+    is the same.
+
+    Parameters
+    ----------
+    deviation : Deviation
+        The paired paths.
+
+    Returns
+    -------
+    ImpulseResponse
+        Relative price changes.
+
+    Raises
+    ------
+    InputError
+        If prices before the shock are not > 0.
     """
     change = (deviation.prices - deviation.undeviated_prices) / _level(deviation)
     return ImpulseResponse(
@@ -127,9 +164,25 @@ def response(deviation: Deviation) -> ImpulseResponse:
 
 
 def rivals_reaction(deviation: Deviation, tau: int = 2) -> Array:
-    """The rivals' relative price change [S] at tau; at 2 they answer for the first time.
+    """Return the rivals' relative price change at one period after the shock.
 
-    Negative is a cut. Calvano et al.'s figure 4 shows about -.13 after a cut to the best response.
+    Parameters
+    ----------
+    deviation : Deviation
+        The paired paths.
+    tau : int, optional
+        The period; 1 is the first forced tick, and at 2 the rivals answer for the first time.
+
+    Returns
+    -------
+    array [S]
+        Relative changes; negative is a cut. Figure 4 of [1]_ shows about -.13 after a cut to the
+        best response.
+
+    References
+    ----------
+    .. [1] Calvano, E., Calzolari, G., Denicolo, V. and Pastorello, S. (2020). Artificial
+           intelligence, algorithmic pricing, and collusion. American Economic Review 110(10).
     """
     return response(deviation).at(tau)[1]
 
@@ -141,12 +194,19 @@ def rivals_reaction(deviation: Deviation, tau: int = 2) -> Array:
 class ReturnTime:
     """When prices count as back.
 
-    tolerance: largest distance of any firm's price, relative to its pre-shock level. Keep it below
-        a grid step. stay: ticks in a row that prices must be back.
-    to: "path", the undeviated price of the same tick; "cycle", any joint price of the undeviated
-        run, each tick's anew: the right one for limit cycles, into which prices often come back
-        out of step, so that they never meet the path again.
-    who: "all" firms or the "rivals" alone. With a deviation for good only rivals can come back.
+    Parameters
+    ----------
+    tolerance : float
+        Largest distance of any firm's price, relative to its level before the shock. Keep it below
+        a step of the price grid.
+    stay : int
+        Ticks in a row that prices must be back.
+    to : {"path", "cycle"}
+        "path" is the undeviated price of the same tick. "cycle" is any joint price of the
+        undeviated run, anew for each tick: the right one for limit cycles, into which prices often
+        come back out of step, so that they never meet the path again.
+    who : {"all", "rivals"}
+        The firms that must be back. With a deviation for good only rivals can come back.
     """
 
     tolerance: float = 0.01
@@ -165,11 +225,16 @@ class ReturnTime:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Punishment(Framed):
-    """How long prices were away, each [S].
+    """How long prices were away.
 
-    length: periods after the forced ones (after tau = 1 for a deviation for good) until prices
-    were back: 0 if they were back at once. Where they were not back when the record ended, the
-    periods seen, and `returned` is False: the true length is longer.
+    Parameters
+    ----------
+    length : array of int [S]
+        Periods after the forced ones (after tau = 1 for a deviation for good) until prices were
+        back; 0 if they were back at once. Where they were not back when the record ended, the
+        periods seen.
+    returned : array of bool [S]
+        Whether prices came back. Where not, the true length is longer.
     """
 
     row_name: ClassVar[str] = "session"
@@ -179,11 +244,28 @@ class Punishment(Framed):
 
 
 def punishment(deviation: Deviation, back: ReturnTime | None = None) -> Punishment:
-    """The periods that prices take to come back, session by session.
+    """Measure the periods that prices take to come back, session by session.
 
-    With one forced tick at tau = 1 and prices back from tau = 8 on, length is 6: away at 2 to 7.
-    Take the mean over sessions with `returned`, and tell the share of the others, or use
-    `statistics.survival`. InputError for a deviation for good unless back.who is "rivals".
+    With one forced tick at tau = 1 and prices back from tau = 8 on, the length is 6: away at 2 to
+    7. Take the mean over sessions with `returned`, and give the share of the others, or use
+    `statistics.survival`.
+
+    Parameters
+    ----------
+    deviation : Deviation
+        The paired paths.
+    back : ReturnTime, optional
+        When prices count as back.
+
+    Returns
+    -------
+    Punishment
+        Length, and whether prices came back.
+
+    Raises
+    ------
+    InputError
+        For a deviation for good, unless back.who is "rivals".
     """
     back = back or ReturnTime()
     if deviation.forced is None and back.who == "all":
@@ -218,10 +300,16 @@ def punishment(deviation: Deviation, back: ReturnTime | None = None) -> Punishme
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Profitability(Framed):
-    """What the deviation was worth to the deviator, each [S].
+    """What a deviation was worth to the deviator.
 
-    gain: the discounted difference of its profits, as of the shock, in money. relative: over the
-    discounted undeviated profit of the same ticks. unprofitable: gain < 0 beyond rounding.
+    Parameters
+    ----------
+    gain : array [S]
+        Discounted difference of its profits, as of the shock, in money.
+    relative : array [S]
+        The gain over the discounted undeviated profit of the same ticks.
+    unprofitable : array of bool [S]
+        Whether the gain is < 0 beyond rounding.
     """
 
     row_name: ClassVar[str] = "session"
@@ -237,11 +325,30 @@ class Profitability(Framed):
 
 
 def profitability(deviation: Deviation, discount: float = 0.95, tail: int = 0) -> Profitability:
-    """Discounted profits with the deviation less those without, for the deviator.
+    """Return discounted profits with the deviation less those without, for the deviator.
 
-    sum_{t >= shock} discount^(t - shock) (pi'_t - pi_t). The record must last until prices are back
-    (`punishment`). Where they never are, as after a deviation for good, `tail` > 0 carries the
-    average difference of the last `tail` ticks on for ever; 0 takes it that nothing follows.
+    It is sum_{t >= shock} discount^(t - shock) (pi'_t - pi_t). The record must last until prices
+    are back (see `punishment`).
+
+    Parameters
+    ----------
+    deviation : Deviation
+        The paired paths.
+    discount : float, optional
+        Discount factor per tick, in [0, 1].
+    tail : int, optional
+        Where prices never come back, as after a deviation for good, a tail > 0 carries the average
+        difference of so many last ticks on for ever. 0 assumes that nothing follows.
+
+    Returns
+    -------
+    Profitability
+        Gain in money and relative to the undeviated profit.
+
+    Raises
+    ------
+    InputError
+        If the tail is longer than the record, or the discount of an endless tail is 1.
     """
     number(discount, "discount", 0.0, 1.0)
     rows = len(deviation.prices) - deviation.shock

@@ -32,15 +32,37 @@ FAR = 5.0  # standard errors by which the mean ratio of a decision may miss 1
 
 
 class OverlapError(InputError):
-    """The record hardly shows what the target would do: no estimate can be had from it."""
+    """The record hardly shows what the target would do, so that no estimate can be made from it."""
 
 
 @dataclass(frozen=True)
 class PolicyValueEstimate(Framed):
-    """The target's expected (discounted) reward per episode, with what it rests on.
+    """The target policy's expected discounted reward per episode, and what the estimate rests on.
 
-    effective: effective sample size (sum w)^2 / sum w^2 of the episodes' weights (Kish 1965).
-    largest: the largest share of one episode in the sum of weights. mean_weight: 1 but for chance.
+    Parameters
+    ----------
+    method : str
+        Name of the estimator.
+    value : float
+        The estimate, in units of reward.
+    standard_error : float
+        Its standard error.
+    low, high : float
+        Confidence limits.
+    confidence : float
+        Their confidence.
+    episodes : int
+        Number of episodes E.
+    effective : float
+        Effective sample size (sum w)^2 / sum w^2 of the episodes' weights [1]_.
+    largest : float
+        The largest share of one episode in the sum of weights.
+    mean_weight : float
+        Mean weight; 1 but for chance.
+
+    References
+    ----------
+    .. [1] Kish, L. (1965). Survey Sampling. Wiley.
     """
 
     method: str
@@ -64,11 +86,22 @@ class PolicyValueEstimate(Framed):
 
 @dataclass(frozen=True)
 class EstimatorSettings:
-    """How an estimate is made and when it is refused.
+    """How an estimate is made, and when it is refused.
 
-    discount: of the reward, per tick.
-    interval: "normal" (from the spread of the episodes) or "bootstrap" (of whole episodes).
-    minimum_ess: smallest effective sample size; 0 refuses nothing.
+    Parameters
+    ----------
+    discount : float
+        Discount factor of the reward, per tick, in [0, 1].
+    confidence : float
+        Confidence of the interval, in (0, 1).
+    interval : {"normal", "bootstrap"}
+        From the spread of the episodes, or from resampling whole episodes.
+    minimum_ess : float
+        Smallest effective sample size; 0 refuses nothing.
+    resamples : int
+        Resamples of the bootstrap.
+    seed : int
+        Seed of the bootstrap.
     """
 
     discount: float = 1.0
@@ -106,11 +139,38 @@ class EstimatorSettings:
 def ips(
     reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings: Any
 ) -> PolicyValueEstimate:
-    """Inverse propensity scoring, decision by decision (Precup, Sutton and Singh 2000).
+    """Estimate a policy's value by inverse propensity scoring, decision by decision [1]_.
 
-    The mean over episodes of sum_t discount^t w_t r_t, w_t being the product of target over
-    behaviour propensities up to t. Unbiased; its spread grows with that of the weights.
-    settings: fields of `EstimatorSettings`.
+    It is the mean over episodes of sum_t discount^t w_t r_t, with w_t the product of target over
+    behaviour propensities up to t. It is unbiased; its spread grows with that of the weights.
+
+    Parameters
+    ----------
+    reward : array [E] or [E, T]
+        Rewards of E episodes of T ticks.
+    behaviour : array like reward
+        Propensities of the recorded actions under the policy that played, > 0.
+    target : array like reward
+        Propensities under the policy that is evaluated.
+    **settings
+        Fields of `EstimatorSettings`.
+
+    Returns
+    -------
+    PolicyValueEstimate
+        The estimate with its interval.
+
+    Raises
+    ------
+    OverlapError
+        If the record hardly shows what the target would do.
+    InputError
+        If a shape does not fit, or a number is no propensity.
+
+    References
+    ----------
+    .. [1] Precup, D., Sutton, R. S. and Singh, S. (2000). Eligibility traces for off-policy policy
+           evaluation. ICML.
     """
     rule = EstimatorSettings.of(settings)
     rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
@@ -121,9 +181,38 @@ def ips(
 def snips(
     reward: ArrayLike, behaviour: ArrayLike, target: ArrayLike, **settings: Any
 ) -> PolicyValueEstimate:
-    """Self-normalised: each tick's weights are divided by their sum (Swaminathan, Joachims 2015).
+    """Estimate a policy's value by self-normalised inverse propensity scoring [1]_.
 
-    Slightly biased in small samples, steadier than `ips`, and unmoved by a constant in the reward.
+    Each tick's weights are divided by their sum. It is slightly biased in small samples, steadier
+    than `ips`, and unmoved by a constant in the reward.
+
+    Parameters
+    ----------
+    reward : array [E] or [E, T]
+        Rewards of E episodes of T ticks.
+    behaviour : array like reward
+        Propensities of the recorded actions under the policy that played, > 0.
+    target : array like reward
+        Propensities under the policy that is evaluated.
+    **settings
+        Fields of `EstimatorSettings`.
+
+    Returns
+    -------
+    PolicyValueEstimate
+        The estimate with its interval.
+
+    Raises
+    ------
+    OverlapError
+        If the record hardly shows what the target would do.
+    InputError
+        If a shape does not fit, or a number is no propensity.
+
+    References
+    ----------
+    .. [1] Swaminathan, A. and Joachims, T. (2015). The self-normalized estimator for counterfactual
+           learning. NeurIPS.
     """
     rule = EstimatorSettings.of(settings)
     rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
@@ -156,14 +245,45 @@ def doubly_robust(
     v: ArrayLike,
     **settings: Any,
 ) -> PolicyValueEstimate:
-    """A model of values, corrected by weighted surprises (Jiang and Li 2016, equation 10).
+    """Estimate a policy's value from a model of values, corrected by weighted surprises [1]_.
 
-    V = v(o_0) + sum_t discount^t w_t (r_t + discount v(o_{t+1}) - q(o_t, a_t)): right on average
-    whatever the model, and the better the model, the narrower. For single decisions this is the
-    estimator of Dudik, Langford and Li (2011).
+    V = v(o_0) + sum_t discount^t w_t (r_t + discount v(o_{t+1}) - q(o_t, a_t)), equation 10 of
+    [1]_. It is right on average whatever the model, and the better the model, the narrower. For
+    single decisions this is the estimator of [2]_.
 
-    q: [E, T] the model's reward from t on, given what was seen and done.
-    v: [E, T] its average over the target's actions, given what was seen (`fit_values` gives both).
+    Parameters
+    ----------
+    reward : array [E] or [E, T]
+        Rewards of E episodes of T ticks.
+    behaviour : array like reward
+        Propensities of the recorded actions under the policy that played, > 0.
+    target : array like reward
+        Propensities under the policy that is evaluated.
+    q : array [E, T]
+        The model's reward from t on, given what was seen and done.
+    v : array [E, T]
+        Its average over the target's actions, given what was seen. `fit_values` gives both.
+    **settings
+        Fields of `EstimatorSettings`.
+
+    Returns
+    -------
+    PolicyValueEstimate
+        The estimate with its interval.
+
+    Raises
+    ------
+    OverlapError
+        If the record hardly shows what the target would do.
+    InputError
+        If a shape does not fit, or a number is no propensity.
+
+    References
+    ----------
+    .. [1] Jiang, N. and Li, L. (2016). Doubly robust off-policy value evaluation for reinforcement
+           learning. ICML.
+    .. [2] Dudik, M., Langford, J. and Li, L. (2011). Doubly robust policy evaluation and learning.
+           ICML.
     """
     rule = EstimatorSettings.of(settings)
     rewards, weights, sizes = _weighed(reward, behaviour, target, rule)
@@ -185,13 +305,37 @@ def fit_values(
     folds: int = 5,
     ridge: float = 1e-6,
 ) -> tuple[Array, Array]:
-    """q and v [E, T] for `doubly_robust`: ridge regressions, tick by tick from the last one back.
+    """Fit q and v for `doubly_robust`: ridge regressions, tick by tick from the last one back.
 
-    An episode's values come from regressions on the other folds' episodes, as the estimate's
-    unbiasedness needs; fold f holds episodes f, f + folds, ...
+    An episode's values come from regressions on the other folds' episodes, as the unbiasedness of
+    the estimate needs; fold f holds episodes f, f + folds, ...
 
-    features: [E, T, F] of what was seen and done. menu_features: [E, T, S, F] of what was seen and
-    each of S actions. menu_chances: [E, T, S] the target's probabilities of these.
+    Parameters
+    ----------
+    reward : array [E, T]
+        Rewards.
+    features : array [E, T, F]
+        Features of what was seen and done.
+    menu_features : array [E, T, S, F]
+        Features of what was seen and each of S actions.
+    menu_chances : array [E, T, S]
+        The target's probabilities of these actions, which sum to 1.
+    discount : float, optional
+        Discount factor per tick, in [0, 1].
+    folds : int, optional
+        Number of folds, 2 to E.
+    ridge : float, optional
+        Penalty of the regressions, >= 0.
+
+    Returns
+    -------
+    tuple of array [E, T]
+        q and v.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, or the chances are no probabilities of all actions.
     """
     rewards = _table(reward, "reward")
     taken = _features(features, rewards.shape, 1, "features")

@@ -43,15 +43,31 @@ class WarDefinition:
     It ends at the first of `recovery` ticks in a row at which the mean price is within `band` of
     the pre-shock mean.
 
-    level: ticks of the pre-shock mean, the trailing mean of the mean price up to t - window: just
+    Parameters
+    ----------
+    depth : float
+        Fall of the mean price that starts a war, > 0.
+    band : float
+        Distance from the pre-shock mean that counts as back, < depth.
+    firms : int
+        Firms that must have cut.
+    window : int
+        Ticks within which they must have cut.
+    recovery : int
+        Ticks in a row at which the price must be back.
+    level : int
+        Ticks of the pre-shock mean: the trailing mean of the mean price up to t - window, just
         before the cuts could begin. A decline slower than about half of `level` moves the mean
         along and is no war. After a war only ticks from its end on are used, `recovery` of them at
         least; the first war needs `level` ticks before it.
-    min_cut: a cut is a fall of one firm's price by more than this share of it from one tick to the
-        next. In noisy markets 0 makes every firm a cutter.
-    above: prices above the band count as recovered; if False, "within" is meant on both sides.
-    longest: an episode of so many ticks that is not about to end is closed as settled: the market
-        has a new level, from which the next war is measured. None: it goes on for ever.
+    min_cut : float
+        A cut is a fall of one firm's price by more than this share of it from one tick to the next.
+        In noisy markets 0 makes every firm a cutter.
+    above : bool
+        Whether prices above the band count as recovered; if False, "within" is meant on both sides.
+    longest : int, optional
+        An episode of so many ticks that is not about to end is closed as settled: the market has a
+        new level, from which the next war is measured. None lets it go on for ever.
     """
 
     depth: float = 0.25
@@ -108,11 +124,33 @@ class WarEpisode(NamedTuple):
 @short_repr
 @dataclass(frozen=True, eq=False)
 class PriceWars(Framed):
-    """All episodes of S sessions, ordered by session and onset, as columns [E].
+    """All E price wars of S sessions, ordered by session and onset. Iterating gives a `WarEpisode`
+    each.
 
-    end is -1 where the record ended first. first_cutters: [E, N] bool. at_risk: [S] ticks at which
-    a war could have begun (enough ticks before them, no war under way). ticks, sessions: T, S.
-    Iterating gives `WarEpisode`s.
+    Parameters
+    ----------
+    session : array of int [E]
+        The session.
+    onset, end : array of int [E]
+        First tick of the war, and first tick after it; -1 where the record ended first.
+    duration : array of int [E]
+        Ticks from onset to end, or seen so far.
+    depth : array [E]
+        The largest fall below the level, in units of p_M - p_N.
+    level : array [E]
+        The pre-shock mean price, in money.
+    area, squares : array [E]
+        Sums over the war's ticks of the fall and of its square, in units of p_M - p_N.
+    first_cut : array of int [E]
+        Tick of the earliest cut among those that set the war off.
+    first_cutters : array of bool [E, N]
+        Which firms cut then.
+    recovered : array of bool [E]
+        Whether the price came back to its level.
+    at_risk : array of int [S]
+        Ticks at which a war could have begun.
+    ticks, sessions : int
+        T and S.
     """
 
     row_name: ClassVar[str] = "episode"
@@ -180,7 +218,13 @@ class PriceWars(Framed):
             )
 
     def under_way(self) -> IntArray:
-        """[T, S] bool: is a war on? For shading pictures and for the share of time at war."""
+        """Say at which ticks a war is on.
+
+        Returns
+        -------
+        array of bool [T, S]
+            For shading pictures, and for the share of time at war.
+        """
         out = np.zeros((self.ticks, self.sessions), dtype=bool)
         for s, onset, length in zip(self.session, self.onset, self.duration, strict=True):
             out[onset : onset + length, s] = True
@@ -190,12 +234,30 @@ class PriceWars(Framed):
 def episodes(
     prices: ArrayLike, p_n: ArrayLike, p_m: ArrayLike, definition: WarDefinition | None = None
 ) -> PriceWars:
-    """The price wars in the paths [T, S, N], by the definition.
+    """Find the price wars in price paths.
 
-    p_n, p_m: Bertrand-Nash and joint-profit prices, one number, [N], or [S, N] where sessions
-    differ. Only p_M - p_N matters, as the yardstick. A war under way when the record begins is not
-    seen. Where costs move the benchmarks, hand in prices less the tick's p_N: else a fall in costs
-    that all firms pass on is told as a war.
+    A war that is under way when the record begins is not seen. Where costs move the benchmarks,
+    hand in prices less the tick's p_N: else a fall in costs that all firms pass on is counted as a
+    war.
+
+    Parameters
+    ----------
+    prices : array [T, S, N]
+        Prices in money per unit.
+    p_n, p_m : float or array [N] or [S, N]
+        Bertrand-Nash and joint-profit prices. Only p_M - p_N matters, as the yardstick.
+    definition : WarDefinition, optional
+        What counts as a price war.
+
+    Returns
+    -------
+    PriceWars
+        All wars.
+
+    Raises
+    ------
+    InputError
+        If the definition asks for more firms than there are, or prices are negative.
     """
     definition = definition or WarDefinition()
     price = paths(prices, "prices")
@@ -263,7 +325,25 @@ def episodes(
 
 
 def price_gap(p_n: ArrayLike, p_m: ArrayLike, sessions: int, firms: int) -> Array:
-    """p_M - p_N averaged over firms, for each session [S]; InputError unless it is above 0."""
+    """Return p_M - p_N of each session, averaged over firms.
+
+    Parameters
+    ----------
+    p_n, p_m : float or array [N] or [S, N]
+        Bertrand-Nash and joint-profit prices, in money per unit.
+    sessions, firms : int
+        S and N.
+
+    Returns
+    -------
+    array [S]
+        The gap, in money per unit.
+
+    Raises
+    ------
+    InputError
+        If a gap is not > 0.
+    """
     try:
         low, high = (
             np.broadcast_to(finite(value, name), (sessions, firms))

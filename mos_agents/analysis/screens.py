@@ -35,9 +35,18 @@ from mos_agents.market.types import Array, InputError, IntArray
 @short_repr
 @dataclass(frozen=True, eq=False)
 class SessionPaths:
-    """What a screen sees of S sessions: paths [T, S, N], benchmarks, perhaps a deviation.
+    """What a screen sees of S sessions.
 
-    profits and deviation are needed by `CollusivePricing` alone.
+    Parameters
+    ----------
+    prices : array [T, S, N]
+        Prices in money per unit.
+    benchmarks : Benchmarks
+        Prices and profits of theory.
+    profits : array [T, S, N], optional
+        Profits in money per tick. Only `CollusivePricing` needs them.
+    deviation : Deviation, optional
+        A deviation from the same sessions. Only `CollusivePricing` needs it.
     """
 
     prices: Array
@@ -66,7 +75,21 @@ Screen = Callable[[SessionPaths], IntArray]
 
 @dataclass(frozen=True)
 class FalseAlarms(Framed):
-    """How often a screen sounded on controls; `upper` limits the rate (Clopper-Pearson)."""
+    """How often a screen sounded on controls.
+
+    Parameters
+    ----------
+    alarms : int
+        Sessions on which it sounded.
+    sessions : int
+        Control sessions.
+    rate : float
+        Share of alarms.
+    upper : float
+        Upper confidence limit of the rate, by Clopper and Pearson.
+    confidence : float
+        Its confidence.
+    """
 
     alarms: int
     sessions: int
@@ -75,7 +98,18 @@ class FalseAlarms(Framed):
     confidence: float
 
     def at_most(self, limit: float) -> bool:
-        """Is the rate at most `limit`, as far as the confidence goes?"""
+        """Say whether the rate is at most `limit`, as far as the confidence goes.
+
+        Parameters
+        ----------
+        limit : float
+            A rate in [0, 1].
+
+        Returns
+        -------
+        bool
+            Whether the upper limit is at most that.
+        """
         return self.upper <= limit
 
     def __str__(self) -> str:
@@ -88,7 +122,27 @@ class FalseAlarms(Framed):
 def false_alarm_rate(
     screen: Screen, controls: SessionPaths, confidence: float = 0.95
 ) -> FalseAlarms:
-    """Put the screen to sessions of which every alarm is a false one."""
+    """Put a screen to sessions of which every alarm is a false one.
+
+    Parameters
+    ----------
+    screen : callable
+        Takes `SessionPaths` and returns a bool for each session.
+    controls : SessionPaths
+        Sessions without collusion.
+    confidence : float, optional
+        Confidence of the upper limit, in (0, 1).
+
+    Returns
+    -------
+    FalseAlarms
+        The rate with its upper limit.
+
+    Raises
+    ------
+    InputError
+        If the screen returns anything but one bool a session.
+    """
     flags = np.asarray(screen(controls))
     sessions = controls.prices.shape[1]
     if flags.shape != (sessions,) or flags.dtype != np.bool_:
@@ -106,18 +160,37 @@ def false_alarm_rate(
 
 @dataclass(frozen=True)
 class CollusivePricing:
-    """Profits surely above competition, and a deviation that is answered by a cut and does not pay.
+    """A screen: profits surely above competition, and a deviation that does not pay.
 
-    threshold: the lower limit of the session's profit gain must exceed it. The limits come from
-        means of `batches` stretches of time, by Student's t: ticks are not independent, long
-        stretches nearly are. confidence: one-sided. Q-learners without a future (delta = 0) come to
-        gains of a quarter on the price grid of Calvano et al. (2020), and some cut back: in 300
-        sessions each of 12 and 15 prices .25 flagged 44 and 50, .5 flagged 5 and 1. Of strangers,
-        patient learners of different sessions, .5 still flags about one in eighteen.
-    reaction: rivals' smallest relative cut at tau = 2. discount, tail: of `profitability`.
-    A deviation downwards is asked for, with the same random numbers in both runs: at a threshold of
-    .25 no firms that price at random are then flagged, but a fifth of them and more if their random
-    numbers after the shock is not the same; profits alone would flag them all.
+    A deviation downwards is asked for, with the same random numbers in both runs. At a threshold of
+    .25 no firms that price at random are then flagged, but a fifth of them and more if the random
+    numbers after the shock are not the same. Profits alone would flag them all.
+
+    Q-learners without a future (delta = 0) come to gains of a quarter on the price grid of [1]_,
+    and some cut back: in 300 sessions each of 12 and 15 prices, .25 flagged 44 and 50, and .5
+    flagged 5 and 1. Of patient learners of different sessions put together, .5 still flags about
+    one in eighteen.
+
+    Parameters
+    ----------
+    threshold : float
+        The lower limit of the session's profit gain must exceed it.
+    confidence : float
+        One-sided confidence of that limit, in (0, 1).
+    batches : int
+        The limit comes from the means of so many stretches of time, by Student's t: ticks are not
+        independent, long stretches nearly are.
+    reaction : float
+        The rivals' smallest relative cut at tau = 2.
+    discount : float
+        Discount factor of `profitability`, per tick.
+    tail : int
+        The tail of `profitability`, in ticks.
+
+    References
+    ----------
+    .. [1] Calvano, E., Calzolari, G., Denicolo, V. and Pastorello, S. (2020). Artificial
+           intelligence, algorithmic pricing, and collusion. American Economic Review 110(10).
     """
 
     threshold: float = 0.5
@@ -144,7 +217,20 @@ class CollusivePricing:
         return high & cut & loses
 
     def lower_limit(self, profits: ArrayLike, benchmarks: Benchmarks) -> Array:
-        """The lower confidence limit of each session's profit gain, [S], from profits [T, S, N]."""
+        """Return the lower confidence limit of each session's profit gain.
+
+        Parameters
+        ----------
+        profits : array [T, S, N]
+            Profits in money per tick.
+        benchmarks : Benchmarks
+            Prices and profits of theory.
+
+        Returns
+        -------
+        array [S]
+            Lower limits, without unit.
+        """
         path = paths(profits, "profits", self.batches)
         nash, joint = benchmarks.profit_nash, benchmarks.profit_joint
         gains = np.stack(
@@ -172,25 +258,48 @@ def coordination(
     enough: int | None = None,
     reference: str = "shift",
 ) -> Array:
-    """p-value of each session [S]: are its wars worse than if its firms' paths were unconnected?
+    """Return the p-value of each session: are its wars worse than if its firms were unconnected?
 
-    The session's `severity` is compared with that of `copies` in which the firms do not meet:
-    (1 + copies at least as bad) / (1 + copies); a session without a war has 1. How copies are made:
+    The session's severity is compared with that of `copies` in which the firms do not meet: the
+    p-value is (1 + copies at least as bad) / (1 + copies). A session without a war has 1. Small
+    values say that firms fell together, not that one answered the other.
 
-    reference="shift": each firm's path is turned round in time by its own random amount
-        (`controls.shifted`). Needs one session only. Right for firms that are stationary: what the
-        clock does to all of them at once (learning that sets in, a cost shock) counts as falling
-        together.
-    reference="repair": firm 0 keeps its path, the others are those of other sessions at the same
-        ticks (`controls.strangers`). Right for sessions of one design, some hundred of them,
-        stationary or not, under shocks that hit all sessions at the same tick. What a session has
-        for itself, its own cost shocks or a level of its own, counts as falling together.
+    Parameters
+    ----------
+    prices : array [T, S, N]
+        Prices in money per unit.
+    p_n, p_m : float or array [N] or [S, N]
+        Bertrand-Nash and joint-profit prices.
+    definition : WarDefinition, optional
+        What counts as a price war.
+    copies : int, optional
+        Copies to compare with.
+    seed : int, optional
+        Seed of the copies.
+    enough : int, optional
+        A session is let go as soon as so many copies are at least as bad, with the p-value enough /
+        copies made: as good, and several times quicker [1]_.
+    reference : {"shift", "repair"}, optional
+        How copies are made. "shift" turns each firm's path round in time by its own random amount.
+        It needs one session only, and is right for firms that are stationary: what the clock does
+        to all of them at once counts as falling together. "repair" puts firm 0 among firms of other
+        sessions at the same ticks. It is right for sessions of one design, some hundred of them,
+        under shocks that hit all sessions at the same tick. What a session has for itself counts as
+        falling together.
 
-    With `enough`, a session is let go as soon as so many copies are at least as bad, its p-value
-    being enough / copies made: as good, and several times quicker (Besag and Clifford 1991,
-    "Sequential Monte Carlo p-values", Biometrika 78(2)).
+    Returns
+    -------
+    array [S]
+        p-values.
 
-    Small values say that firms fell together; not that one answered the other.
+    Raises
+    ------
+    InputError
+        If a number or the reference is not allowed.
+
+    References
+    ----------
+    .. [1] Besag, J. and Clifford, P. (1991). Sequential Monte Carlo p-values. Biometrika 78(2).
     """
     price = paths(prices, "prices")
     whole(copies, "copies", 1)
@@ -221,18 +330,29 @@ def coordination(
 
 @dataclass(frozen=True)
 class PriceWar:
-    """A price war by the definition, in which firms fall together more than by chance.
-
-    level: largest p-value of `coordination` that sounds; 1 sounds at any episode (the definition
-    taken literally: prices at random are then full of wars). The false-alarm rate on unconnected
-    firms is about `level`; .02 leaves room for 1000 controls to show that it is below .05.
-    reference: how `coordination` makes its copies.
-    begin, end: only wars that start at ticks in [begin, end); None: the last.
+    """A screen: a price war by the definition, in which firms fall together more than by chance.
 
     It sees firms that fall together now and then, not those that are always in step: turned by a
-    whole round, a cycle is the same cycle (`EdgeworthCycle` is for those). Its power grows with
-    the number of wars: of sessions with three full wars of about ten ticks, two in three are
-    found in 200 ticks and nearly all in 1000.
+    whole round, a cycle is the same cycle (`EdgeworthCycle` is for those). Its power grows with the
+    number of wars: of sessions with three full wars of about ten ticks, two in three are found in
+    200 ticks and nearly all in 1000.
+
+    Parameters
+    ----------
+    definition : WarDefinition
+        What counts as a price war.
+    level : float
+        Largest p-value of `coordination` that sounds. 1 sounds at any episode: the definition taken
+        literally, of which prices at random are full. The false-alarm rate on unconnected firms is
+        about `level`; .02 leaves room for 1000 controls to show that it is below .05.
+    copies : int
+        Copies of `coordination`.
+    seed : int
+        Seed of the copies.
+    begin, end : int or None
+        Only wars that start at ticks in [begin, end) count; None is the last tick.
+    reference : {"shift", "repair"}
+        How `coordination` makes its copies.
     """
 
     definition: WarDefinition = field(default_factory=WarDefinition)
@@ -277,9 +397,15 @@ class PriceWar:
 
 @dataclass(frozen=True)
 class EdgeworthCycle:
-    """The average price of the firms is an Edgeworth cycle (`cycles.edgeworth`).
+    """A screen: the average price of the firms is an Edgeworth cycle (see `edgeworth`).
 
-    One series per session, not one per firm: several chances for a false alarm are more alarms.
+    It looks at one series per session, not one per firm: several chances for a false alarm are more
+    alarms.
+
+    Parameters
+    ----------
+    definition : SawTooth
+        What counts as a cycle.
     """
 
     definition: SawTooth = field(default_factory=SawTooth)

@@ -16,7 +16,17 @@ from mos_agents.market.types import Array, InputError
 
 
 class Interval(NamedTuple):
-    """An estimate with its confidence limits and its standard error (nan where none is made)."""
+    """An estimate with its confidence limits and its standard error.
+
+    Parameters
+    ----------
+    estimate : float
+        The estimate.
+    low, high : float
+        Confidence limits; infinite where a single observation says nothing of its error.
+    standard_error : float
+        Standard error; NaN where none is made.
+    """
 
     estimate: float
     low: float
@@ -65,12 +75,42 @@ def bootstrap_interval(
     paired: bool = True,
     method: str = "BCa",
 ) -> Interval:
-    """A statistic of columns [E] with limits from resampling whole episodes.
+    """Return a statistic with limits from resampling whole episodes.
 
-    The statistic takes the columns and `axis`. The limits are bias-corrected and accelerated
-    (Efron 1987), or those of another method of `scipy.stats.bootstrap`; a statistic that does not
-    vary has the limits of its one value. Columns that are not `paired` are groups of episodes of
-    their own, [E1], [E2], each resampled by itself.
+    The limits are bias-corrected and accelerated [1]_. A statistic that does not vary has the
+    limits of its one value.
+
+    Parameters
+    ----------
+    columns : tuple of array [E]
+        Observations, one an episode.
+    statistic : callable
+        Takes the columns and `axis`.
+    confidence : float
+        Confidence of the interval, in (0, 1).
+    resamples : int
+        Resamples of the bootstrap.
+    seed : int
+        Seed of the bootstrap.
+    paired : bool, optional
+        Whether the columns belong to the same episodes. If not, they are groups [E1], [E2], each
+        resampled by itself.
+    method : str, optional
+        A method of `scipy.stats.bootstrap`.
+
+    Returns
+    -------
+    Interval
+        The statistic with its limits.
+
+    Raises
+    ------
+    InputError
+        If the confidence or the number of resamples is not allowed.
+
+    References
+    ----------
+    .. [1] Efron, B. (1987). Better bootstrap confidence intervals. JASA 82(397).
     """
     check_confidence(confidence)
     check_resamples(resamples)
@@ -102,16 +142,55 @@ def bootstrap_interval(
 def mean_interval(
     values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Interval:
-    """The mean over sessions of values [S], by the bootstrap (bias-corrected and accelerated)."""
+    """Return the mean over sessions, by the bias-corrected and accelerated bootstrap.
+
+    Parameters
+    ----------
+    values : array [S]
+        One value for each session.
+    confidence : float, optional
+        Confidence of the interval, in (0, 1).
+    resamples : int, optional
+        Resamples of the bootstrap.
+    seed : int, optional
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Interval
+        The mean with its limits.
+
+    Raises
+    ------
+    InputError
+        If the values are not one finite number a session.
+    """
     sample = _sample(values, "values")
     return bootstrap_interval((sample,), np.mean, confidence, resamples, seed)
 
 
 def share_interval(flags: ArrayLike, confidence: float = 0.95) -> Interval:
-    """The share of sessions with a property, flags [S] bool, by Clopper and Pearson.
+    """Return the share of sessions with a property, with Clopper and Pearson's exact limits.
 
     The limits never leave [0, 1], and of none or all they still have a width: 0 of 20 excludes a
     share of more than 17%, not every share but 0.
+
+    Parameters
+    ----------
+    flags : array of bool [S]
+        Whether each session has the property.
+    confidence : float, optional
+        Confidence of the interval, in (0, 1).
+
+    Returns
+    -------
+    Interval
+        The share with its limits.
+
+    Raises
+    ------
+    InputError
+        If the flags are not True or False, one a session.
     """
     sample = _flags(flags)
     share = float(sample.mean())
@@ -170,10 +249,37 @@ def quantile_interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """A quantile over sessions of values [S], by the percentile bootstrap.
+    """Return a quantile over sessions, by the percentile bootstrap.
 
-    Not accelerated: the jackknife, from which the acceleration comes, fails for quantiles
-    (Efron and Tibshirani 1993, section 11.6). Extreme quantiles of few sessions are not covered.
+    It is not accelerated: the jackknife, from which the acceleration comes, fails for quantiles
+    [1]_ (section 11.6). Extreme quantiles of few sessions are not covered.
+
+    Parameters
+    ----------
+    values : array [S]
+        One value for each session.
+    quantile : float
+        In (0, 1); the median is 0.5.
+    confidence : float, optional
+        Confidence of the interval, in (0, 1).
+    resamples : int, optional
+        Resamples of the bootstrap.
+    seed : int, optional
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    Interval
+        The quantile with its limits.
+
+    Raises
+    ------
+    InputError
+        If the quantile is not in (0, 1), or the values are not one finite number a session.
+
+    References
+    ----------
+    .. [1] Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap. Chapman and Hall.
     """
     if not isinstance(quantile, float | int | np.number) or not 0.0 < quantile < 1.0:
         raise InputError(f"quantile={quantile!r} must be between 0 and 1; the median is 0.5")
@@ -196,12 +302,35 @@ def difference_interval(
     seed: int = 0,
     paired: bool = False,
 ) -> Interval:
-    """statistic(first) - statistic(second) over two groups of sessions [S1], [S2].
+    """Return statistic(first) - statistic(second) over two groups of sessions.
 
-    The groups are independent, unless `paired`: then session s of both had the same random numbers
-    (common random numbers), and sessions are resampled together. The statistic takes `axis`;
-    np.mean also compares shares (flags as numbers). By the percentile bootstrap for other
-    statistics than the mean, whose acceleration may not exist.
+    By the percentile bootstrap for other statistics than the mean, whose acceleration may not
+    exist.
+
+    Parameters
+    ----------
+    first, second : array [S1], [S2]
+        One value for each session.
+    statistic : callable, optional
+        Takes values and `axis`. The mean also compares shares (flags as numbers).
+    confidence : float, optional
+        Confidence of the interval, in (0, 1).
+    resamples : int, optional
+        Resamples of the bootstrap.
+    seed : int, optional
+        Seed of the bootstrap.
+    paired : bool, optional
+        Whether session s of both had the same random numbers. Sessions are then resampled together.
+
+    Returns
+    -------
+    Interval
+        The difference with its limits.
+
+    Raises
+    ------
+    InputError
+        If paired groups have different numbers of sessions.
     """
     columns = _sample(first, "first"), _sample(second, "second")
     if paired and columns[0].size != columns[1].size:
@@ -220,10 +349,32 @@ def difference_interval(
 def clopper_pearson(
     successes: int, trials: int, confidence: float = 0.95, side: str = "both"
 ) -> tuple[float, float]:
-    """Exact limits of a share (Clopper and Pearson 1934): never covered less than promised.
+    """Return the exact limits of a share [1]_: they never cover less than promised.
 
-    side: "both", or "upper" or "lower" for a one-sided limit of the whole confidence, the other
-    limit being 0 or 1. For a false-alarm rate ask for the upper one.
+    Parameters
+    ----------
+    successes, trials : int
+        0 <= successes <= trials, trials >= 1.
+    confidence : float, optional
+        Confidence of the limits, in (0, 1).
+    side : {"both", "upper", "lower"}, optional
+        "upper" or "lower" gives a one-sided limit of the whole confidence; the other limit is then
+        0 or 1. For a false-alarm rate ask for the upper one.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper limit.
+
+    Raises
+    ------
+    InputError
+        If the counts, the confidence or the side are not allowed.
+
+    References
+    ----------
+    .. [1] Clopper, C. J. and Pearson, E. S. (1934). The use of confidence or fiducial limits.
+           Biometrika 26(4).
     """
     check_confidence(confidence)
     for name, value in (("trials", trials), ("successes", successes)):
@@ -245,11 +396,18 @@ def clopper_pearson(
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Survival(Framed):
-    """How long things last when some were not seen to end (Kaplan and Meier 1958).
+    """How long things last when some were not seen to end.
 
-    time: [J] the distinct durations at which one ended. share: [J] the share lasting longer.
-    median: the first time at which the share is at most a half; None if it never is. mean: the
-    area under the curve up to the longest duration seen.
+    Parameters
+    ----------
+    time : array [J]
+        The distinct durations at which one ended.
+    share : array [J]
+        The share lasting longer.
+    median : float or None
+        The first time at which the share is at most a half; None if it never is.
+    mean : float
+        The area under the curve up to the longest duration seen.
     """
 
     time: Array
@@ -259,7 +417,30 @@ class Survival(Framed):
 
 
 def survival(durations: ArrayLike, ended: ArrayLike) -> Survival:
-    """The product-limit estimate from durations [E] > 0 and whether each was seen to end [E]."""
+    """Return the product-limit estimate [1]_ of how long things last.
+
+    Parameters
+    ----------
+    durations : array [E]
+        Durations, > 0.
+    ended : array of bool [E]
+        Whether each was seen to end.
+
+    Returns
+    -------
+    Survival
+        The curve, its median and its mean.
+
+    Raises
+    ------
+    InputError
+        If a duration is not > 0, or there is not one flag for each.
+
+    References
+    ----------
+    .. [1] Kaplan, E. L. and Meier, P. (1958). Nonparametric estimation from incomplete
+           observations. JASA 53(282).
+    """
     length = _sample(durations, "durations")
     over = np.asarray(ended, dtype=bool)
     if over.shape != length.shape or (length <= 0.0).any():

@@ -24,18 +24,37 @@ from mos_agents.market.types import Array, InputError, IntArray
 class WarTable(Framed):
     """A summary of price wars over sessions.
 
-    per_1000_ticks: episodes per 1000 ticks of a session, with its interval over sessions.
-    per_1000_at_risk: the same per 1000 ticks at which a war could begin: the hazard.
-    share_with: of sessions with a war. share_of_time: of all ticks at war, late ticks included.
-    recovered, settled, censored: episodes by how they ended (the last: the record did).
-    median_duration: ticks, by product limit; None if fewer than half of the wars were seen to end.
-    mean_duration: the area under the product-limit curve up to `horizon`, the longest duration
-    seen: a lower bound if `censored` > 0 and the longest war was cut off, else the mean.
-    median_duration_finished: of ended wars alone. It is too low whenever `censored` > 0.
-    mean_depth, deepest: in units of p_M - p_N; a war cut off may have gone deeper.
-    first_cutter_share: [N] share of wars that the firm began, a tie shared equally.
-    tied: the share of wars whose first cut was made by several firms in one tick.
-    Durations, depths and the last two are None where there was no war.
+    Durations, depths and the last two fields are None where there was no war.
+
+    Parameters
+    ----------
+    episodes : int
+        Number of wars.
+    per_1000_ticks : Interval
+        Wars per 1000 ticks of a session, with its interval over sessions.
+    per_1000_at_risk : float
+        Wars per 1000 ticks at which a war could begin: the hazard.
+    share_with : float
+        Share of sessions with a war.
+    share_of_time : float
+        Share of all ticks at war, the late ones included.
+    recovered, settled, censored : int
+        Wars by how they ended: price back, new level, end of the record.
+    median_duration : float or None
+        Ticks, by product limit; None if fewer than half of the wars were seen to end.
+    mean_duration : float or None
+        Area under the product-limit curve up to `horizon`: a lower bound if the longest war was cut
+        off, else the mean.
+    horizon : int or None
+        The longest duration seen, in ticks.
+    median_duration_finished : float or None
+        Median of the wars that ended. It is too low whenever `censored` > 0.
+    mean_depth, deepest : float or None
+        In units of p_M - p_N. A war that was cut off may have gone deeper.
+    first_cutter_share : tuple of float or None
+        Share of wars that each firm began; a tie is shared equally.
+    tied : float or None
+        Share of wars whose first cut was made by several firms in one tick.
     """
 
     episodes: int
@@ -59,7 +78,30 @@ class WarTable(Framed):
 def war_table(
     wars: PriceWars, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> WarTable:
-    """The summary of the episodes found; the interval is over sessions, by the bootstrap."""
+    """Summarise price wars; the interval is over sessions, by the bootstrap.
+
+    Parameters
+    ----------
+    wars : PriceWars
+        The wars.
+    confidence : float, optional
+        Confidence of the interval, in (0, 1).
+    resamples : int, optional
+        Resamples of the bootstrap.
+    seed : int, optional
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    WarTable
+        The summary. Durations use the product-limit estimate [1]_, so that wars cut off by the end
+        of the record count for what they say.
+
+    References
+    ----------
+    .. [1] Kaplan, E. L. and Meier, P. (1958). Nonparametric estimation from incomplete
+           observations. JASA 53(282).
+    """
     counts = wars.counts
     frequency = bootstrap_interval(
         (1000.0 * counts / wars.ticks,), np.mean, confidence, resamples, seed
