@@ -30,7 +30,9 @@ Play
     rollout: the package of the loop; rollout.rollout(market, policies) plays and adds up.
     compare_policies(market, candidates): candidates against the same random numbers.
     play(market, policies): the steps one by one.
+    run(scenario, ticks=..., ...): play a scenario into a folder with its tables and its report.
     summarise(run): what a recorded run came to, in a few sentences and a table.
+    lab: what the commands of `mos` do, as functions: lab.run, resume, verify, sweep, train, ...
 
 Packages
     runs: run folders, such as runs.read("retail-s0-001"). analysis: collusion measures, price wars,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from mos_agents import (
         analysis,
         games,
+        lab,
         learners,
         market,
         policies,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
         sweeps,
         training,
     )
+    from mos_agents.lab import run
     from mos_agents.market.equilibrium import benchmarks
     from mos_agents.market.tick import Market, tick
     from mos_agents.market.types import InputError
@@ -101,6 +105,7 @@ __all__ = [
     "explain",
     "compare_policies",
     "play",
+    "run",
     "summarise",
     "InputError",
     "rollout",
@@ -112,6 +117,7 @@ __all__ = [
     "scenarios",
     "sweeps",
     "training",
+    "lab",
     "market",
     "report",
 ]
@@ -133,6 +139,7 @@ _HOMES = {
     "mos_agents.market.equilibrium": ("benchmarks",),
     "mos_agents.policies": ("make",),
     "mos_agents.registry": ("register",),
+    "mos_agents.lab": ("run",),
     "mos_agents.report": ("summarise",),
     "mos_agents.rollout": ("compare_policies", "play"),
 }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mos_agents import runs, scenarios
-from mos_agents.actors.driver import Driver, Health, LocalShards
+from mos_agents.actors.driver import Driver, Health, LocalShards, Tick
 from mos_agents.actors.journal import reach
 from mos_agents.actors.shard import ShardPlan
 from mos_agents.lab.feedback import Feedback, WorkProgress, stop_requests
@@ -166,8 +166,11 @@ def play(
     The recording is opened once the actors have their cluster: one that refuses us leaves no
     folder behind.
     """
-    with hosting(actors, feedback) as (shards, died, lost), stop_requests() as asked:
-        recording = opened()
+    with (
+        hosting(actors, feedback) as (shards, died, lost),
+        stop_requests() as asked,
+        contextlib.closing(opened()) as recording,  # this process may go on with the run
+    ):
         plan = shard_plan(
             actors, scenario, recording.folder, recording.plan, recording.facts["name"]
         )
@@ -181,9 +184,12 @@ def play(
             actors.restarts,
             died,
         )
-        health = driver.health
-        with resumable(recording, lost), keeping(recording):
-            for made in driver.run(recording.ticks):
+        health, ticks = (
+            driver.health,
+            cast(Generator[Tick, None, None], driver.run(recording.ticks)),
+        )
+        with resumable(recording, lost), keeping(recording), contextlib.closing(ticks):
+            for made in ticks:
                 recording.take(made.row, made.means)
                 recording.write_if_due()
                 if (made.tick + 1) % actors.checkpoint_every == 0:

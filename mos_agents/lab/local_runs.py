@@ -154,6 +154,8 @@ def _to_the_end(
         if not recording.acknowledged:
             recording.discard()
         raise
+    finally:
+        recording.close()  # this process may go on with it
 
 
 @contextlib.contextmanager
