@@ -28,7 +28,7 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -41,31 +41,35 @@ GROUP = "mos_agents.plugins"
 
 
 class Kind(NamedTuple):
-    """A plug point: what is registered there, what it must be able to do, and who knows the names
-    that come with the package."""
+    """A plug point.
 
-    meaning: str
+    base: the class that a class of this kind inherits from, in the module `home`; its abstract
+    methods, and the `verbs`, must be written. names: the modules of the names of the package's own.
+    """
+
+    base: str
     verbs: tuple[str, ...] = ()
-    modules: tuple[str, ...] = ("mos_agents.scenarios.parts",)
+    home: str = "mos_agents.market.stages"
+    names: tuple[str, ...] = ("mos_agents.scenarios.parts",)
 
 
 _POLICIES = ("mos_agents.policies", "mos_agents.learners")
 
 KINDS = {
-    "demand": Kind("a demand model", ("shares",)),
-    "arrivals": Kind("an arrival process", ("arrive",)),
-    "execution": Kind("an execution rule", ("execute",)),
-    "quotes": Kind("a rule for quotes", ("limits", "opening", "admit")),
-    "schedule": Kind("a schedule", ("moves",)),
-    "positions": Kind("a position rule", ("opening", "room", "marks", "book")),
-    "reference": Kind("a rule for prices, costs and demand", ("move",)),
-    "process": Kind("a process of prices, costs or demand", ("move",)),
-    "observations": Kind("an observation rule", ("fields", "observe")),
-    "rewards": Kind("a reward rule", ("score", "breakdown")),
-    "policy": Kind("a policy", ("start", "act", "propensity"), _POLICIES),
-    "learner": Kind("a learner", ("start", "act", "propensity", "learn"), _POLICIES),
-    "scenario": Kind("a scenario file", (), ("mos_agents.scenarios",)),
-    "experiment": Kind("an experiment's module", (), ()),
+    "demand": Kind("Demand"),
+    "arrivals": Kind("ArrivalProcess"),
+    "execution": Kind("ExecutionRule"),
+    "quotes": Kind("QuoteRule"),
+    "schedule": Kind("Schedule"),
+    "positions": Kind("PositionRule"),
+    "reference": Kind("ReferenceRule"),
+    "process": Kind("Process"),
+    "observations": Kind("ObservationRule"),
+    "rewards": Kind("RewardRule"),
+    "policy": Kind("Policy", ("start", "act", "propensity"), "", _POLICIES),
+    "learner": Kind("Learner", ("start", "act", "propensity", "learn"), "", _POLICIES),
+    "scenario": Kind("", (), "", ("mos_agents.scenarios",)),
+    "experiment": Kind("", (), "", ()),
 }
 """Everything that can be registered. Policies and learners share their names."""
 
@@ -139,7 +143,7 @@ def register(kind: str, name: str, thing: Any = None) -> Any:
 
 def _register(kind: str, name: str, thing: Any, where: str) -> Any:
     with _lock:
-        for module in KINDS[kind].modules:  # so that no name of the package's own is taken
+        for module in KINDS[kind].names:  # so that no name of the package's own is taken
             importlib.import_module(module)
         module = _loading[-1] if _loading else where
         _check(kind, name, thing)
@@ -257,10 +261,22 @@ def _check(kind: str, name: str, thing: Any) -> None:
             f"{what}: {thing.__name__} must be a frozen dataclass: put @dataclass(frozen=True) "
             "below @register, above the class"
         )
-    missing = [verb for verb in KINDS[kind].verbs if not callable(getattr(thing, verb, None))]
-    if missing:
+    point = KINDS[kind]
+    base = getattr(importlib.import_module(point.home), point.base) if point.home else object
+    if not issubclass(thing, base):
         raise InputError(
-            f"{what}: {thing.__name__} is not {KINDS[kind].meaning}: it has no {', '.join(missing)}"
+            f"{what}: {thing.__name__} must inherit from {point.base}: from {point.home} import "
+            f"{point.base}"
+        )
+    missing = sorted(getattr(thing, "__abstractmethods__", ()))
+    missing += [verb for verb in point.verbs if not callable(getattr(thing, verb, None))]
+    if missing:
+        raise InputError(f"{what}: {thing.__name__} has no {', '.join(missing)}; write it")
+    hidden = [one.name for one in fields(thing) if isinstance(one.default, property)]
+    if hidden:
+        raise InputError(
+            f"{what}: {hidden[0]} is a property of {point.base}: give the parameter a default, or "
+            "another name"
         )
 
 

@@ -12,6 +12,7 @@ import pytest
 import mos_agents
 from mos_agents import registry, scenarios
 from mos_agents.market.demand import Logit
+from mos_agents.market.stages import Demand, ReferenceRule
 from mos_agents.market.types import InputError
 from mos_agents.policies.rules import CostPlus
 
@@ -107,18 +108,30 @@ def test_what_does_not_fit_is_refused() -> None:
         def shares(self) -> None: ...
 
     @dataclass(frozen=True)
-    class NoVerb:
+    class NoBase:
         pass
+
+    @dataclass(frozen=True)
+    class NoVerb(Demand):
+        pass
+
+    @dataclass(frozen=True)
+    class Hides(ReferenceRule):
+        sigma: float
+
+        def move(self, market, state, draws): ...
 
     for kind, name, thing, why in (
         ("demands", "x", Logit, "did you mean 'demand'"),
         ("demand", "My Model", Logit, "must be small letters"),
-        ("demand", "logit", NoVerb, "is not a demand model: it has no shares"),
+        ("demand", "logit", NoBase, "must inherit from Demand: from mos_agents.market.stages"),
+        ("demand", "logit", NoVerb, "NoVerb has no choice, shares; write it"),
+        ("reference", "x", Hides, "sigma is a property of ReferenceRule: give the parameter a"),
         ("demand", "x", NotFrozen, "must be a frozen dataclass"),
         ("demand", "x", Logit(), "must be a class, not an object"),
         ("demand", "elasticity", Logit, "'elasticity' is registered already, by mos_agents"),
         ("policy", "sarsa", CostPlus, "'sarsa' is registered already, by mos_agents"),
-        ("learner", "x", CostPlus, "is not a learner: it has no learn"),
+        ("learner", "x", CostPlus, "CostPlus has no learn; write it"),
         ("scenario", "retail", __file__, "'retail' is registered already"),
         ("scenario", "x", "nowhere.yaml", "must be the path of a scenario file"),
     ):

@@ -166,6 +166,11 @@ class StageGame:
 def _assigned(
     market: Market, learners: Mapping[str, PriceGrid]
 ) -> tuple[tuple[str, ...], tuple[PriceGrid, ...], tuple[ParticipantSpec, ...]]:
+    if market.remembering:
+        raise InputError(
+            f"{market.remembering[0][0]} remembers between ticks: what profiles pay depends on the "
+            "past, and the market is no finite game"
+        )
     for name, one in learners.items():
         market.spec(name)
         if not isinstance(one, PriceGrid):

@@ -189,8 +189,7 @@ def stopped(recording: runs.Recording, number: int) -> Interrupted:
 
 def estimates(market: Market) -> list[str]:
     """What the market takes from its data by estimate, if anything: lines of text."""
-    estimated = getattr(market.reference, "estimated", None)
-    found = estimated(market) if estimated is not None else ""
+    found = market.reference.estimated(market)
     return [found] if found else []
 
 

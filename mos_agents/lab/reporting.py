@@ -172,5 +172,5 @@ def _repeats(market: Market) -> bool:
     parts = (getattr(market.reference, name, None) for name in ("price", "cost", "demand"))
     still = all(type(part).__name__ == "Constant" for part in parts)
     made_to_order = bool(np.isinf(market.catalogue.stock).all())
-    logit = isinstance(getattr(market.execution, "demand", None), Logit)
+    logit = isinstance(market.execution.demand_model(), Logit)
     return still and made_to_order and market.layout.L <= (MOST_LISTINGS if logit else FEW_LISTINGS)

@@ -13,6 +13,7 @@ import numpy as np
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import MOST_ORDERS, check_orders, grown, poisson_counts, poisson_mass
 from mos_agents.market.kernels import kernel
+from mos_agents.market.stages import ArrivalProcess
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
 
@@ -55,7 +56,7 @@ def _sides_are_read(market: Market, buy: float, sell: float) -> None:
 
 @dataclass(frozen=True)
 @within_floats
-class FixedMass:
+class FixedMass(ArrivalProcess):
     """The same outside demand at every tick.
 
     buy: units that buyers want, per tick and choice group, >= 0.
@@ -81,13 +82,16 @@ class FixedMass:
         bulk = Arrivals(mass, looks, start, _NO_INDEX, _NO_INDEX, _NONE, _NONE)
         return bulk, state.excitation
 
+    def order_rate(self, market: Market, share: float) -> float:
+        return float(self.buy) * share / market.dt
+
     def mean_mass(self, market: Market, scale: Array) -> Array:
         return self.buy * scale
 
 
 @dataclass(frozen=True)
 @within_floats
-class Poisson:
+class Poisson(ArrivalProcess):
     """Independent orders at the same rate at all times.
 
     Sizes are those of `Hawkes`: exponential, rounded up to whole lots; the default is one unit. At
@@ -167,13 +171,16 @@ class Poisson:
         if not most <= 2.0 * MOST_ORDERS:  # numbers that are drawn scatter around their means
             check_orders(f"buy={self.buy!r}, sell={self.sell!r}", most, "lower buy, sell or dt")
 
+    def order_rate(self, market: Market, share: float) -> float:
+        return float(self.buy) * share
+
     def mean_mass(self, market: Market, scale: Array) -> Array:
         return self.buy * market.dt * mean_order(self.mean_size, self.lot) * scale
 
 
 @dataclass(frozen=True)
 @within_floats
-class Hawkes:
+class Hawkes(ArrivalProcess):
     """Order flow that excites itself: intensity mu + alpha sum exp(-beta (t - t_i)), per side.
 
     Both sides of every instrument run their own process; sizes are exponential with mean
@@ -208,10 +215,12 @@ class Hawkes:
         if not 0.0 < self.mean_size < np.inf:
             raise InputError(f"mean_size={self.mean_size!r} must be > 0 units")
 
-    @property
-    def opening_excitation(self) -> float:
+    def opening_excitation(self, market: Market) -> float:
         """Stationary mean of the intensity above mu."""
         return self.mu / (1.0 - self.alpha / self.beta) - self.mu
+
+    def order_rate(self, market: Market, share: float) -> float:
+        return (float(self.mu) + self.opening_excitation(market)) * share
 
     def validate(self, market: Market) -> None:
         self._check(market, float(market.layout.G))
@@ -227,7 +236,7 @@ class Hawkes:
         self, market: Market, state: State, quotes: Quotes, draws: Draws
     ) -> tuple[Arrivals, Array]:
         batch, groups = state.demand_scale.shape
-        mean = market.dt * (self.mu + self.opening_excitation) * groups * 2
+        mean = market.dt * (self.mu + self.opening_excitation(market)) * groups * 2
         width = int(2 * (mean + 6.0 * np.sqrt(mean)) + 4 * groups) + 8
         while True:  # a longer table repeats the shorter one, so its length changes no number
             drawn = hawkes_events(

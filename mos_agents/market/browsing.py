@@ -11,6 +11,7 @@ from mos_agents.market.arrivals import needs
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import check_orders, grown, poisson_counts, whole
 from mos_agents.market.kernels import kernel
+from mos_agents.market.stages import ArrivalProcess
 from mos_agents.market.streams import Draws, given, has_addresses, source, take
 from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
 
@@ -23,7 +24,7 @@ MOST_VIEWS = 1_000_000
 
 @dataclass(frozen=True)
 @within_floats
-class Browsing:
+class Browsing(ArrivalProcess):
     """Sessions that look at several distinct products; some sessions are scrapers.
 
     A session views distinct products, all equally likely, and compares their sellers.

@@ -23,13 +23,15 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.printing import short_repr
 from mos_agents.market.quotes import TAKEN, SealedBid
 from mos_agents.market.reference import Fundamentals
-from mos_agents.market.stages import ArrivalProcess, ExecutionRule, QuoteRule, ReferenceRule
+from mos_agents.market.remembering import remembering
+from mos_agents.market.stages import ArrivalProcess, ExecutionRule, QuoteRule, ReferenceRule, Stage
 from mos_agents.market.streams import Draws, PrefixedDraws
 from mos_agents.market.tick import Market
 from mos_agents.market.types import (
     Array,
     Arrivals,
     Executions,
+    Info,
     InputError,
     IntArray,
     Layout,
@@ -53,6 +55,10 @@ class Venue:
     @property
     def name(self) -> str:
         return "+".join(self.instruments)
+
+
+OWN_STAGES = ("reference", "quotes", "execution", "arrivals")
+"""The stages that a venue has of its own; the composite market has the others."""
 
 
 @short_repr
@@ -87,6 +93,27 @@ class VenueView(NamedTuple):
             demand_scale=_some(state.demand_scale, k),
             excitation=_some(state.excitation, k),
             quote_history=np.take(state.quote_history, own, axis=3),
+            memory=self.memory(state.memory) if state.memory else state.memory,
+        )
+
+    def memory(self, whole: Mapping[str, Array]) -> dict[str, Array]:
+        """What the venue's own stages remember, by the names that they gave."""
+        begin = f"{self.venue.name}/"
+        return {k.removeprefix(begin): a for k, a in whole.items() if k.startswith(begin)}
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The venue's own stages that have a memory."""
+        return tuple(stage for _, stage in remembering(self.market, OWN_STAGES))
+
+    def info(self, info: Info) -> Info:
+        """The venue's view of what happened in a tick."""
+        executions = Executions(*(_some(array, self.listings) for array in info.executions))
+        return info._replace(
+            quotes=self.quotes(info.quotes),
+            arrivals=self.arrivals(info.arrivals),
+            executions=executions,
+            flows=info.flows._replace(delivered=_some(info.flows.delivered, self.listings)),
         )
 
     def arrivals(self, whole: Arrivals) -> Arrivals:
@@ -109,7 +136,7 @@ class VenueView(NamedTuple):
 
 @short_repr
 @dataclass(frozen=True)
-class VenueRouter:
+class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
     """Routes every stage of a market to its venues. `composite_market` makes such a market."""
 
     venues: tuple[Venue, ...]
@@ -131,6 +158,26 @@ class VenueRouter:
                     "give the auction a market of its own"
                 )
         self.views(market)  # where each venue is held against the market that it makes by itself
+
+    def memory(self, market: Market) -> dict[str, Array]:
+        """What the venues' stages remember: each name begins with its venue's."""
+        return {
+            f"{view.venue.name}/{key}": array
+            for view in self.views(market)
+            for stage in view.stages
+            for key, array in stage.memory(view.market).items()
+        }
+
+    def remember(self, market: Market, state: State, info: Info, draws: Draws) -> dict[str, Array]:
+        """Every venue's stages remember what happened there."""
+        found: dict[str, Array] = {}
+        for view in self.views(market):
+            for stage in view.stages:
+                kept = stage.remember(
+                    view.market, view.state(state), view.info(info), view.draws(draws)
+                )
+                found |= {f"{view.venue.name}/{key}": array for key, array in kept.items()}
+        return found
 
     def views(self, market: Market) -> list[VenueView]:
         """The venues as markets of their own."""
@@ -171,9 +218,7 @@ class VenueRouter:
         """[L] step of each listing's price grid, by its own venue's rule."""
         found = np.zeros(market.layout.L)
         for view in self.views(market):
-            hook = getattr(view.venue.quotes, "tick_sizes", None)
-            if hook is not None:
-                found[view.listings] = hook(view.market)
+            found[view.listings] = view.venue.quotes.tick_sizes(view.market)
         return found
 
     def opening(self, market: Market, batch: int) -> Quotes:
@@ -211,7 +256,7 @@ class VenueRouter:
         """[G, 1] at which each venue's order flow opens."""
         opening = np.zeros((market.layout.G, 1))
         for view in self.views(market):
-            opening[view.instruments] = getattr(view.venue.arrivals, "opening_excitation", 0.0)
+            opening[view.instruments] = view.venue.arrivals.opening_excitation(view.market)
         return opening
 
     def arrive(
@@ -258,11 +303,9 @@ class VenueRouter:
         reference, cost = market.opening_reference.copy(), market.catalogue.cost.copy()
         demand = market.opening_demand.copy()
         for view in self.views(market):
-            first = getattr(view.venue.reference, "opening_levels", None)
-            if first is not None:
-                levels = first(view.market)
-                reference[view.instruments], cost[view.listings] = levels[0], levels[1]
-                demand[view.instruments] = levels[2]
+            levels = view.market.opening_levels
+            reference[view.instruments], cost[view.listings] = levels[0], levels[1]
+            demand[view.instruments] = levels[2]
         return reference, cost, demand
 
     def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:

@@ -13,10 +13,10 @@ import numpy as np
 
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
+from mos_agents.market.stages import Demand
 from mos_agents.market.types import Array, InputError
 
 if TYPE_CHECKING:
-    from mos_agents.market.stages import Demand
     from mos_agents.market.tick import Market
 
 
@@ -70,7 +70,7 @@ def _choice(choice: str) -> None:
 
 @dataclass(frozen=True)
 @within_floats
-class Logit:
+class Logit(Demand):
     """Multinomial logit with an outside option (McFadden 1974), or nested logit.
 
     Utility of an offer: (intercept - price_coefficient * price + quality_coefficient * quality)
@@ -126,7 +126,7 @@ class Logit:
 
 @dataclass(frozen=True)
 @within_floats
-class Elasticity:
+class Elasticity(Demand):
     """Constant own-price elasticity, and shoppers who compare.
 
     A view of a product reaches each available seller with equal chance; that visitor wants to buy
@@ -169,7 +169,7 @@ class Elasticity:
 
 @dataclass(frozen=True)
 @within_floats
-class Linear:
+class Linear(Demand):
     """Linear demand for differentiated goods (Singh and Vives 1984), any number of sellers.
 
     Inverse demand p_i = intercept - own q_i - cross sum_j q_j, per unit of mass. A seller whose
@@ -208,7 +208,7 @@ class Linear:
 
 @dataclass(frozen=True)
 @within_floats
-class Cheapest:
+class Cheapest(Demand):
     """Homogeneous goods: the cheapest takes all, equal prices share (Bertrand).
 
     Demand at price p is max(0, 1 - slope p) up to the choke price, and none above.

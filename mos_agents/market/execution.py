@@ -23,7 +23,7 @@ from mos_agents.market.filling import (
     serve,
     serve_first,
 )
-from mos_agents.market.stages import Demand
+from mos_agents.market.stages import Demand, ExecutionRule
 from mos_agents.market.streams import Draws, source
 from mos_agents.market.types import (
     SELL,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 @within_floats
-class Expected:
+class Expected(ExecutionRule):
     """Shares times mass: what a crowd does on average, as in the repeated-game literature.
 
     Stock runs out in the middle of a tick: from that moment on the rest of the mass chooses among
@@ -59,6 +59,9 @@ class Expected:
     @property
     def choice(self) -> str:
         return self.demand.choice
+
+    def demand_model(self) -> Demand:
+        return self.demand
 
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
@@ -99,7 +102,7 @@ class Expected:
 
 @dataclass(frozen=True)
 @within_floats
-class Sampled:
+class Sampled(ExecutionRule):
     """Each arrival chooses, in time order, from what is still in stock.
 
     demand: the demand model, which gives the chance of each offer.
@@ -125,6 +128,9 @@ class Sampled:
     @property
     def choice(self) -> str:
         return self.demand.choice
+
+    def demand_model(self) -> Demand:
+        return self.demand
 
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
@@ -170,7 +176,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 @within_floats
-class FillIntensity:
+class FillIntensity(ExecutionRule):
     """Orders against two-sided quotes: the farther from the mid, the fewer trade.
 
     An order trades at a quote that is `distance` from the mid with probability
@@ -227,6 +233,13 @@ class FillIntensity:
                     "the price, or other limits of quotes"
                 )
 
+    def order_share(self, market: Market) -> float:
+        boost = float(self.volatility_boost) * market.reference.sigma
+        return float(self.scale) * (1.0 + boost)
+
+    def order_decay(self) -> float:
+        return float(self.kappa)
+
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
@@ -272,7 +285,7 @@ class FillIntensity:
 
 @dataclass(frozen=True)
 @within_floats
-class Auction:
+class Auction(ExecutionRule):
     """A sealed-bid auction of every instrument's supply, unit by unit (Vickrey 1961).
 
     The highest bid of at least the reserve wins a unit. Equal bids draw lots. The supply is what
@@ -303,6 +316,9 @@ class Auction:
                 f"execution.reserve={self.reserve:.10g} is above the highest bid allowed "
                 f"({most.min():.10g}): nothing would be sold; lower it, or raise quotes.high"
             )
+
+    def reserve_price(self) -> float:
+        return self.reserve
 
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws

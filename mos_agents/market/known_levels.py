@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mos_agents.market.printing import short_repr
-from mos_agents.market.reference import Fundamentals, Process, Replay, Shock, UniformDraw
+from mos_agents.market.reference import Fundamentals, Replay, Shock, UniformDraw
+from mos_agents.market.stages import Process
 from mos_agents.market.types import Array
 
 if TYPE_CHECKING:

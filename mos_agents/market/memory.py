@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mos_agents.market import remembering
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.execution import Expected
@@ -100,6 +101,7 @@ def played_bytes(market: Market) -> float:
     state = layout.L * (8 + 2 * lead + 4 * delay) + 6 * layout.N + 3 * layout.K + 5 * layout.G
     made = 12 * layout.L + (N_METRICS + 12) * layout.N + 6 * layout.G
     width = 3 * (16 * layout.L + 4 * layout.N) + SHOWN * shown_offers(market)
+    state += remembering.numbers(market)
     return NUMBER * (2 * state + made + width) + PER_ORDER * orders(market)
 
 

@@ -17,6 +17,7 @@ from mos_agents.market import unused_settings
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
+from mos_agents.market.stages import ObservationRule
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
     Array,
@@ -75,7 +76,7 @@ NOISE, FIRST_NOISE = "tape", "first tape"
 
 @dataclass(frozen=True)
 @within_floats
-class MarketView:
+class MarketView(ObservationRule):
     """A participant's own quotes and positions, and the public quotes of its rivals.
 
     quote_delay: ticks by which rivals' quotes lag behind the last ones, >= 0.

@@ -10,6 +10,7 @@ import numpy as np
 from mos_agents.market import unused_settings
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import flat, kernel
+from mos_agents.market.stages import PositionRule, TradeCosts
 from mos_agents.market.types import Array, Executions, Flows, InputError, Positions, State
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 @within_floats
-class Ledger:
+class Ledger(PositionRule):
     """Double-entry accounts of every participant and of the outside world.
 
     Where the catalogue's stock is infinite, nothing is held: units sold are sourced at cost, and
@@ -137,6 +138,18 @@ class Ledger:
                 "it is a share of sales, and customers buy nothing here",
                 "set positions.fee",
             )
+
+    def limits(self) -> tuple[float, float]:
+        return -float(self.limit) if self.short else 0.0, float(self.limit)
+
+    def base_stocks(self, market: Market) -> Array:
+        return np.where(market.made_to_order, 0.0, market.catalogue.stock) * float(self.base_stock)
+
+    def trade_costs(self) -> TradeCosts:
+        return TradeCosts(self.fee, self.unit_fee, self.commission, self.shortage_cost)
+
+    def valuation(self) -> str:
+        return self.mark
 
     def opening(self, market: Market, batch: int) -> Positions:
         layout, stock = market.layout, market.catalogue.stock

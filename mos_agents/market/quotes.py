@@ -21,6 +21,7 @@ from mos_agents.market.checks import within_floats
 from mos_agents.market.known_levels import KnownLevels, known_levels
 from mos_agents.market.posting import blank_quotes, post_prices, post_two_sided
 from mos_agents.market.printing import short_repr
+from mos_agents.market.stages import QuoteRule
 from mos_agents.market.types import Array, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True)
 @within_floats
-class BoundedQuotes:
+class BoundedQuotes(QuoteRule):
     """What every kind of quote shares.
 
     tick_size: step of the price grid, in money, >= 0; 0 is a continuous price. None is a cent, or
@@ -107,6 +108,10 @@ class BoundedQuotes:
                 "more than a quarter of the reference price",
                 known.price_low,
             )
+
+    @property
+    def is_endless(self) -> bool:
+        return self.size == np.inf
 
     def tick_sizes(self, market: Market) -> Array:
         """[L] step of each listing's price grid, money; 0 is a continuous price."""
@@ -236,6 +241,9 @@ class PostedPrice(BoundedQuotes):
         low = _money(self.low, LOWEST * known.price_low)
         high = _money(self.high, HIGHEST * np.maximum(known.price_high, floor))
         return Limits(self, self._steps(known.price_low), low, high, np.zeros(low.shape))
+
+    def floor(self, market: Market, cost: Array) -> Array:
+        return cost * (1.0 + self.min_margin)
 
     def opening(self, market: Market, batch: int) -> Quotes:
         shape = (batch, market.layout.L)

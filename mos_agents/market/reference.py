@@ -7,26 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import MOST_ORDERS, poisson_counts
+from mos_agents.market.stages import Process, ReferenceRule
 from mos_agents.market.streams import Draws, FixedDraws
 from mos_agents.market.types import Array, InputError, State
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
-
-
-class Process(Protocol):
-    """How levels move from one tick to the next."""
-
-    def step(
-        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
-    ) -> Array:
-        """Next levels [B, M] from the present ones, given the opening levels [M]."""
 
 
 def _check_rows(rows: int, have: int) -> None:
@@ -52,7 +45,7 @@ def beyond_floats() -> np.errstate:
 
 @dataclass(frozen=True)
 @within_floats
-class Constant:
+class Constant(Process):
     """Nothing moves."""
 
     def step(
@@ -63,7 +56,7 @@ class Constant:
 
 @dataclass(frozen=True)
 @within_floats
-class GeometricBrownian:
+class GeometricBrownian(Process):
     """Geometric Brownian motion, dS = mu S dt + sigma S dW, exact over a tick.
 
     mu: drift per unit of time, as a share of the level.
@@ -87,7 +80,7 @@ class GeometricBrownian:
 
 @dataclass(frozen=True)
 @within_floats
-class Brownian:
+class Brownian(Process):
     """Brownian motion, dS = mu dt + sigma dW, as in Avellaneda and Stoikov (2008).
 
     Levels may become negative.
@@ -102,6 +95,9 @@ class Brownian:
     def __post_init__(self) -> None:
         _check(self, "sigma")
 
+    def sigma_relative(self) -> bool:
+        return False
+
     def step(
         self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
@@ -111,7 +107,7 @@ class Brownian:
 
 @dataclass(frozen=True)
 @within_floats
-class OrnsteinUhlenbeck:
+class OrnsteinUhlenbeck(Process):
     """Mean reversion of the logarithm, d log S = -reversion (log S - log S_0) dt + sigma dW.
 
     Exact over a tick; levels stay positive.
@@ -139,7 +135,7 @@ class OrnsteinUhlenbeck:
 
 @dataclass(frozen=True)
 @within_floats
-class JumpDiffusion:
+class JumpDiffusion(Process):
     """Geometric Brownian motion with log-normal jumps at Poisson times (Merton 1976).
 
     mu: drift per unit of time, as a share of the level.
@@ -182,7 +178,7 @@ class JumpDiffusion:
 
 @dataclass(frozen=True)
 @within_floats
-class UniformDraw:
+class UniformDraw(Process):
     """Drawn anew at every tick, uniform in [low, high]: the private value of an auctioned item.
 
     low: least level that is drawn, >= 0.
@@ -204,7 +200,7 @@ class UniformDraw:
 
 @dataclass(frozen=True)
 @within_floats
-class Shock:
+class Shock(Process):
     """A factor on the opening level, from one tick on, for a while or for good.
 
     at: tick at which the shock begins, >= 0.
@@ -239,7 +235,7 @@ class Shock:
 
 @dataclass(frozen=True, eq=False)
 @within_floats
-class Replay:
+class Replay(Process):
     """A recorded path [T, M], row t at tick t.
 
     path: the levels, a row a tick and a column a series; one column serves all.
@@ -291,7 +287,7 @@ class Replay:
 
 @dataclass(frozen=True)
 @within_floats
-class Fundamentals:
+class Fundamentals(ReferenceRule):
     """What moves by itself: a process each for reference prices, costs and outside demand.
 
     price: process of the reference or mid prices, one a instrument.
@@ -306,7 +302,7 @@ class Fundamentals:
     @property
     def sigma(self) -> float:
         """The price process's parameter of that name; 0 where it has none."""
-        return float(getattr(self.price, "sigma", 0.0))
+        return float(self.price.sigma)
 
     def volatility(self, market: Market) -> Array:
         """[K] volatility of each instrument's price per square root of time, see `sigma_relative`.
@@ -315,14 +311,14 @@ class Fundamentals:
         estimated from its rows. 0 where the price is constant, drawn anew, or moved by a shock:
         no variance of theirs grows with time.
         """
-        hook = getattr(self.price, "volatility", None)
-        found = np.array([self.sigma]) if hook is None else hook(market.dt, market.horizon)
+        found = self.price.volatility(market.dt, market.horizon)
         return np.broadcast_to(found, (market.layout.K,))
 
-    @property
-    def sigma_relative(self) -> bool:
-        """Whether sigma is in shares of the price rather than in money."""
-        return bool(getattr(self.price, "sigma_relative", not isinstance(self.price, Brownian)))
+    def sigmas(self, market: Market) -> Array:
+        return self.volatility(market)[market.layout.instrument]
+
+    def sigma_relative(self, market: Market) -> NDArray[np.bool_]:
+        return np.full(market.layout.L, self.price.sigma_relative())
 
     def estimated(self, market: Market) -> str:
         """One sentence on a volatility that is estimated from recorded rows; empty where none is.
@@ -384,15 +380,10 @@ class Fundamentals:
 
     def opening_levels(self, market: Market) -> tuple[Array, Array, Array]:
         """Levels before the first tick: reference prices [K], costs [L], demand scales [G]."""
-
-        def of(process: Process, levels: Array) -> Array:
-            first = getattr(process, "opening", None)
-            return levels if first is None else first(levels)
-
         return (
-            of(self.price, market.opening_reference),
-            of(self.cost, market.catalogue.cost),
-            of(self.demand, market.opening_demand),
+            self.price.opening(market.opening_reference),
+            self.cost.opening(market.catalogue.cost),
+            self.demand.opening(market.opening_demand),
         )
 
     def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:

@@ -12,6 +12,7 @@ from mos_agents.market import unused_settings
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import METRICS, metric
+from mos_agents.market.stages import RewardRule
 from mos_agents.market.types import Array, InputError, IntArray
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 @within_floats
-class Objective:
+class Objective(RewardRule):
     """What participants are after: the sum of weight x metric over a tick.
 
     weights: weight of each metric by its name; metrics not named count nothing.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market.checks import within_floats
+from mos_agents.market.stages import Schedule
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import InputError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 @within_floats
-class Simultaneous:
+class Simultaneous(Schedule):
     """Everybody moves at every tick."""
 
     def moves(self, market: Market, tick: int, draws: Draws) -> NDArray[np.bool_]:
@@ -30,7 +31,7 @@ class Simultaneous:
 
 @dataclass(frozen=True)
 @within_floats
-class Alternating:
+class Alternating(Schedule):
     """One participant a tick, in roster order (Maskin and Tirole 1988)."""
 
     def moves(self, market: Market, tick: int, draws: Draws) -> NDArray[np.bool_]:
@@ -42,7 +43,7 @@ class Alternating:
 
 @dataclass(frozen=True)
 @within_floats
-class Periodic:
+class Periodic(Schedule):
     """Participant n moves every `periods[n]` ticks, first at tick `offsets[n]`.
 
     periods: ticks from one move to the next, one number for each participant in roster order.
@@ -81,7 +82,7 @@ class Periodic:
 
 @dataclass(frozen=True)
 @within_floats
-class RandomMoves:
+class RandomMoves(Schedule):
     """Each participant moves by chance at each tick, independently of the others (Calvo 1983).
 
     probability: chance of a move at a tick, in (0, 1].

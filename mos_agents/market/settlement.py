@@ -94,7 +94,7 @@ def settle_by_stages(
         excitation,
         moments,
         quote_history,
-        state.extra,
+        state.memory,
     )
     metrics = np.empty((*moments.shape[:2], N_METRICS))
     account(
@@ -144,7 +144,7 @@ def settle_in_one_pass(
     """Settle a tick in one compiled pass, where all stages are built in."""
     assert type(market.positions) is Ledger and type(market.observations) is MarketView
     constants = market.cached("settlement", lambda: _constants(market))
-    tick, quotes, before, mid, cost, _, _, moments, _, extra = state
+    tick, quotes, before, mid, cost, _, _, moments, _, memory = state
     next_mid, next_cost, demand_scale = market.reference.move(market, state, draws)
     if market.positions.mark == "cost":
         marks, next_marks = cost, next_cost
@@ -192,7 +192,7 @@ def settle_in_one_pass(
         excitation,
         next_moments,
         quote_history,
-        extra,
+        memory,
     )
     if not whole:
         raise not_finite(market, after, metrics, reward)

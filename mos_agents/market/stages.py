@@ -1,12 +1,19 @@
-"""The places of the loop where a part can be replaced: one protocol a stage, one verb each.
+"""The places of the loop where a part can be replaced: one base class a stage, one verb each.
 
 A stage is a frozen set of parameters. It receives the market (its layout and catalogue), the
-state between ticks and the tick's draws; it returns what it made and changes nothing.
+state between ticks and the tick's draws; it returns what it made and changes nothing. A class of
+your own inherits from the base class of its stage and writes the verbs; everything else that a
+stage may say of itself has a default here. EXTENDING.md has an example of each.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
@@ -14,6 +21,8 @@ from mos_agents.market.types import (
     Arrivals,
     Executions,
     Flows,
+    Info,
+    InputError,
     IntArray,
     Positions,
     Quotes,
@@ -25,9 +34,33 @@ if TYPE_CHECKING:
     from mos_agents.market.tick import Market
 
 
-class Schedule(Protocol):
+class Stage(ABC):  # noqa: B024 (the verbs of its subclasses are abstract)
+    """What every stage of a market may say of itself."""
+
+    def validate(self, market: Market) -> None:
+        """InputError if the stage needs something that this market does not have."""
+        return None
+
+    def memory(self, market: Market) -> Mapping[str, Array]:
+        """What the stage remembers of one market between ticks: arrays by name, as they are before
+        the first tick. `state.memory[name]` is [B, ...], a row a market."""
+        return {}
+
+    def remember(
+        self, market: Market, state: State, info: Info, draws: Draws
+    ) -> Mapping[str, Array]:
+        """The arrays of `memory` [B, ...] after a tick, all of them and new ones.
+
+        It is called last. `state` is the one after the tick, with what was remembered before it;
+        `info` is what happened in the tick.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has a memory and must write `remember`")
+
+
+class Schedule(Stage):
     """Who is on the move at this tick."""
 
+    @abstractmethod
     def moves(self, market: Market, tick: int, draws: Draws) -> Any:
         """[B, N] booleans (or [1, N], the same in every market)."""
 
@@ -36,61 +69,121 @@ class Schedule(Protocol):
 
         (0, 0) where nobody can tell beforehand.
         """
+        return 0, 0
 
 
-class QuoteRule(Protocol):
+class QuoteRule(Stage):
     """Turns actions into quotes: accepts them, brings them within limits, or refuses them."""
 
     @property
+    @abstractmethod
     def features(self) -> tuple[str, ...]:
         """Names of the A numbers that make up an action for one listing."""
 
+    @abstractmethod
     def limits(self, market: Market) -> tuple[Array, Array]:
         """Lowest and highest action, [L, A] each; what lies outside is refused."""
 
+    @abstractmethod
     def opening(self, market: Market, batch: int) -> Quotes:
         """The quotes that stand before the first tick."""
 
+    @abstractmethod
     def admit(
         self, market: Market, state: State, actions: Array, moves: Any
     ) -> tuple[Quotes, IntArray]:
         """Standing quotes after the actions [B, L, A], and the refusals [B, N] (0 = taken)."""
 
+    def tick_sizes(self, market: Market) -> Array:
+        """[L] steps of the prices that can be posted; 0 where prices are continuous."""
+        return np.zeros(market.layout.L)
 
-class ArrivalProcess(Protocol):
+    def floor(self, market: Market, cost: Array) -> Array:
+        """[L] the lowest price that is posted at these unit costs [L]."""
+        return np.full(market.layout.L, -np.inf)
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether a quote is known to hold for any number of units."""
+        return False
+
+    def venue_of(self, market: Market, n: int) -> Market:
+        """The market whose rules hold for participant n: this one, or the venue it trades in."""
+        return market
+
+
+class ArrivalProcess(Stage):
     """Outside demand before it chooses.
 
-    A class may say `ignores_quotes = True` of itself: it does not look at quotes, so that its
-    arrivals can be drawn while participants still decide. A class that inherits from it must say so
-    anew.
+    ignores_quotes: it does not look at quotes, so that its arrivals can be drawn while participants
+        still decide. A class that inherits from one that says so must say so anew.
     """
 
+    ignores_quotes: ClassVar[bool] = False
+
+    @abstractmethod
     def arrive(
         self, market: Market, state: State, quotes: Quotes, draws: Draws
     ) -> tuple[Arrivals, Array]:
         """The tick's arrivals, and the excitation [B, G, 2] to remember."""
 
+    def opening_excitation(self, market: Market) -> Any:
+        """The excitation before the first tick: a number, or [G, 1]."""
+        return 0.0
 
-class ExecutionRule(Protocol):
+    def mean_mass(self, market: Market, scale: Array) -> Array:
+        """[G] units that buyers want in a tick on average, at demand scales [G]: for benchmarks."""
+        raise InputError(
+            f"arrivals {type(self).__name__} must have mean_mass(market, scale), the [G] units "
+            "that buyers want in a tick on average"
+        )
+
+    def order_rate(self, market: Market, share: float) -> float:
+        """Orders per unit of time, instrument and side that makers may count on if a `share` of
+        those that arrive trades; NaN if nobody knows."""
+        return float("nan")
+
+
+class ExecutionRule(Stage):
     """How arrivals become trades."""
 
     @property
+    @abstractmethod
     def choice(self) -> str:
         """Whether customers compare "within" an instrument or "across" the market."""
 
+    @abstractmethod
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
         """Who traded how much at which price."""
 
+    def demand_model(self) -> Demand | None:
+        """The demand model by which customers choose, if there is one: for benchmarks."""
+        return None
 
-class Demand(Protocol):
+    def order_share(self, market: Market) -> float:
+        """Factor on the probability that an order trades at the reference price."""
+        return 1.0
+
+    def order_decay(self) -> float:
+        """How fast that probability falls with the distance from it; NaN if nobody knows."""
+        return float("nan")
+
+    def reserve_price(self) -> float | None:
+        """The price below which nothing is sold in an auction; None elsewhere."""
+        return None
+
+
+class Demand(ABC):
     """How customers choose among the offers of a group."""
 
     @property
+    @abstractmethod
     def choice(self) -> str:
         """Whether customers compare "within" an instrument or "across" the market."""
 
+    @abstractmethod
     def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
         """[R, L] probability that an arrival chooses each listing; the rest is no purchase.
 
@@ -98,47 +191,122 @@ class Demand(Protocol):
         """
 
 
-class PositionRule(Protocol):
+class TradeCosts(NamedTuple):
+    """What participants pay for their trades; see the parameters of `Ledger`."""
+
+    fee: float = 0.0
+    unit_fee: float = 0.0
+    commission: float = 0.0
+    shortage_cost: float = 0.0
+
+
+class PositionRule(Stage):
     """Positions: cash and inventory, limits, supplies and the cost of holding."""
 
+    @abstractmethod
     def opening(self, market: Market, batch: int) -> Positions:
         """The positions before the first tick."""
 
+    @abstractmethod
     def capacity(self, market: Market, positions: Positions) -> tuple[Array, Array]:
         """[B, L] units that may be sold, and that may be bought, before a limit binds."""
 
+    @abstractmethod
     def marks(self, market: Market, state: State) -> Array:
         """[B, L] the price at which inventory is valued."""
 
+    @abstractmethod
     def settle(
         self, market: Market, state: State, executions: Executions
     ) -> tuple[Positions, Flows]:
         """The positions after the executions, and the money that moved."""
 
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest inventory of a listing that is held."""
+        return 0.0, np.inf
 
-class ReferenceRule(Protocol):
+    def base_stocks(self, market: Market) -> Array:
+        """[L] stock that orders restore every tick; 0 where nothing is ordered."""
+        return np.zeros(market.layout.L)
+
+    def trade_costs(self) -> TradeCosts | None:
+        """What trades cost beside their price; None if nobody knows: no benchmark counts it."""
+        return None
+
+    def valuation(self) -> str:
+        """What inventory is valued at, for reports: "cost", "reference" or "" for anything else."""
+        return ""
+
+
+class ReferenceRule(Stage):
     """How fundamentals move between ticks."""
 
+    @abstractmethod
     def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:
         """Next reference prices [B, K], costs [B, L] and demand scales [B, G]."""
 
-    # A rule may also have `opening_levels(market)`: [K], [L] and [G] before the first tick.
+    def opening_levels(self, market: Market) -> tuple[Array, Array, Array]:
+        """Reference prices [K], costs [L] and demand scales [G] before the first tick."""
+        return market.opening_reference, market.catalogue.cost, market.opening_demand
 
     @property
     def sigma(self) -> float:
-        """Volatility of the reference price, in its own process's units, for inventory risk."""
+        """The volatility that executions read, in the price process's own units."""
+        return 0.0
+
+    def sigmas(self, market: Market) -> Array:
+        """[L] volatility of the price of what each listing trades, per square root of time."""
+        return np.full(market.layout.L, self.sigma)
+
+    def sigma_relative(self, market: Market) -> NDArray[np.bool_]:
+        """[L] whether `sigmas` is in shares of the price rather than in money."""
+        return np.ones(market.layout.L, np.bool_)
+
+    def estimated(self, market: Market) -> str:
+        """One sentence on what is estimated from recorded rows; empty where nothing is."""
+        return ""
 
 
-class ObservationRule(Protocol):
+class Process(ABC):
+    """How levels move from one tick to the next."""
+
+    @abstractmethod
+    def step(
+        self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
+    ) -> Array:
+        """Next levels [B, M] from the present ones, given the opening levels [M]."""
+
+    def opening(self, levels: Array) -> Array:
+        """The levels [M] before the first tick, given those of the catalogue."""
+        return levels
+
+    @property
+    def sigma(self) -> float:
+        """The process's parameter of that name; 0 where it has none."""
+        return 0.0
+
+    def volatility(self, dt: float, ticks: int) -> Array:
+        """[1] or [M] volatility per square root of time, see `sigma_relative`."""
+        return np.array([self.sigma])
+
+    def sigma_relative(self) -> bool:
+        """Whether volatility is in shares of the level rather than in its unit."""
+        return True
+
+
+class ObservationRule(Stage):
     """Who sees what."""
 
     @property
     def delay(self) -> int:
         """Ticks by which rivals' quotes lag."""
+        return 0
 
+    @abstractmethod
     def fields(self, market: Market, n: int) -> tuple[ObservationField, ...]:
         """What participant n sees, in order."""
 
+    @abstractmethod
     def observe(
         self,
         market: Market,
@@ -150,11 +318,13 @@ class ObservationRule(Protocol):
         """[B, sum of D_n]: every participant's observation, in roster order."""
 
 
-class RewardRule(Protocol):
+class RewardRule(Stage):
     """What participants are after."""
 
+    @abstractmethod
     def score(self, market: Market, metrics: Array) -> Array:
         """[B, N] rewards from the tick's metrics [B, N, M]."""
 
+    @abstractmethod
     def breakdown(self, market: Market, metrics: Array) -> dict[str, Array]:
         """The terms that sum to the reward, [B, N] each."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mos_agents.market import observations as observations_
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
-from mos_agents.market.checks import check_size, naming
+from mos_agents.market.checks import check_size, echo, naming
 from mos_agents.market.frames import market_html
 from mos_agents.market.memory import check_memory
 from mos_agents.market.observations import MarketView, ObservationField
@@ -24,6 +24,8 @@ from mos_agents.market.positions import Ledger
 from mos_agents.market.printing import short_repr
 from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid
 from mos_agents.market.reference import Fundamentals
+from mos_agents.market.remembering import opening as opening_memory
+from mos_agents.market.remembering import remembered, remembering
 from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import Simultaneous
 from mos_agents.market.settlement import settle
@@ -37,6 +39,7 @@ from mos_agents.market.stages import (
     ReferenceRule,
     RewardRule,
     Schedule,
+    Stage,
 )
 from mos_agents.market.streams import Draws, Streams
 from mos_agents.market.types import (
@@ -63,6 +66,17 @@ PARTS = (
     "rewards",
 )
 """The parts of a market that are looked at together, by their names in a scenario file."""
+BASES: dict[str, type[Stage]] = {
+    "reference": ReferenceRule,
+    "quotes": QuoteRule,
+    "schedule": Schedule,
+    "execution": ExecutionRule,
+    "arrivals": ArrivalProcess,
+    "positions": PositionRule,
+    "observations": ObservationRule,
+    "rewards": RewardRule,
+}
+"""The base class of each part."""
 SHARED = ("schedule", "positions", "observations", "rewards")
 """Those that the venues of a composite market share."""
 
@@ -115,15 +129,22 @@ class Market:
             if name in SHARED and not self.standalone:
                 continue
             # A part that needs something of the others says so here, not in the first tick.
-            validate: Callable[[Market], None] | None = getattr(
-                getattr(self, name), "validate", None
-            )
-            if validate is not None:
-                with naming(name):
-                    validate(self)
+            part, base = getattr(self, name), BASES[name]
+            if not isinstance(part, base):
+                raise InputError(
+                    f"{name}={echo(part)} must be of a class that inherits from {base.__name__} "
+                    "(mos_agents.market.stages)"
+                )
+            with naming(name):
+                part.validate(self)
 
     def _repr_html_(self) -> str:
         return market_html(self, PARTS)
+
+    @cached_property
+    def remembering(self) -> tuple[tuple[str, Stage], ...]:
+        """The stages that have a memory, by their names in a scenario file."""
+        return remembering(self, PARTS)
 
     def with_parts(self, **parts: Any) -> Market:
         """The same market with other parts or parameters."""
@@ -137,8 +158,7 @@ class Market:
         self.cached(("fits in memory", batch), lambda: check_memory(self, batch))
         layout = self.layout
         rows = np.ones((batch, 1))
-        opening = getattr(self.arrivals, "opening_excitation", 0.0)
-        opening = opening(self) if callable(opening) else opening
+        opening = self.arrivals.opening_excitation(self)
         reference, cost, demand = self.opening_levels
         return State(
             tick=0,
@@ -150,6 +170,7 @@ class Market:
             excitation=np.full((batch, layout.G, 2), opening),
             pnl_moments=np.zeros((batch, layout.N, 2)),
             quote_history=np.zeros((batch, self.observations.delay, 4, layout.L)),
+            memory=opening_memory(self, batch) if self.remembering else {},
         )
 
     def first_observation(self, state: State, draws: Draws) -> Array:
@@ -179,7 +200,7 @@ class Market:
         check_memory(self, 1)
         specs, begin = [], 0
         low, high = self.quotes.limits(self)
-        tick_sizes = self._tick_sizes()
+        tick_sizes = self.quotes.tick_sizes(self)
         for n, name in enumerate(self.layout.participants):
             fields = self.observations.fields(self, n)
             size = sum(f.size for f in fields)
@@ -205,9 +226,9 @@ class Market:
                     horizon=self.horizon,
                     sigma=self.sigmas[own],
                     sigma_relative=self.sigmas_relative[own],
-                    order_decay=float(getattr(venue.execution, "kappa", np.nan)),
-                    order_rate=order_rate(venue),
-                    turn=turn(self, n),
+                    order_decay=venue.execution.order_decay(),
+                    order_rate=venue.arrivals.order_rate(venue, venue.execution.order_share(venue)),
+                    turn=self.schedule.turn(self, n),
                 )
             )
             begin += size
@@ -219,15 +240,9 @@ class Market:
         shown = any(one.source == observations_.COST for one in fields)
         return costs if shown else np.full(costs.shape, np.nan)
 
-    def _tick_sizes(self) -> Array:
-        """[L] steps of the price grid; 0 where the rule for quotes tells of none."""
-        hook: Callable[[Market], Array] | None = getattr(self.quotes, "tick_sizes", None)
-        return np.zeros(self.layout.L) if hook is None else hook(self)
-
     def venue_of(self, n: int) -> Market:
         """The market whose rules hold for participant n: this one, or the venue it trades in."""
-        routed: Callable[[Market, int], Market] | None = getattr(self.quotes, "venue_of", None)
-        return self if routed is None else routed(self, n)
+        return self.quotes.venue_of(self, n)
 
     def spec(self, name: str) -> ParticipantSpec:
         """The spec of a participant by name."""
@@ -271,11 +286,7 @@ class Market:
     @cached_property
     def opening_levels(self) -> tuple[Array, Array, Array]:
         """Levels before the first tick: reference prices [K], costs [L], demand scales [G]."""
-        hook: Callable[[Market], Any] | None = getattr(self.reference, "opening_levels", None)
-        if hook is None:
-            return self.opening_reference, self.catalogue.cost, self.opening_demand
-        reference, cost, demand = hook(self)
-        return reference, cost, demand
+        return self.reference.opening_levels(self)
 
     @cached_property
     def opening_prices(self) -> Array:
@@ -314,17 +325,14 @@ class Market:
 
     @cached_property
     def base_stocks(self) -> Array:
-        multiple = float(getattr(self.positions, "base_stock", 0.0))
-        return np.where(self.made_to_order, 0.0, self.catalogue.stock) * multiple
+        return self.positions.base_stocks(self)
 
     @cached_property
     def position_limits(self) -> tuple[Array, Array]:
         """Lowest and highest inventory [L]; without bounds where nothing is held."""
-        limit = float(getattr(self.positions, "limit", np.inf))
-        short = bool(getattr(self.positions, "short", False))
+        least, most = self.positions.limits()
         held = ~self.made_to_order
-        lower = np.where(held, -limit if short else 0.0, -np.inf)
-        return lower, np.where(held, limit, np.inf)
+        return np.where(held, least, -np.inf), np.where(held, most, np.inf)
 
     @cached_property
     def unlimited(self) -> bool:
@@ -358,22 +366,12 @@ class Market:
     @cached_property
     def sigmas(self) -> Array:
         """[L] volatility of the price of what each listing trades, per square root of time."""
-        by_listing: Callable[[Market], Array] | None = getattr(self.reference, "sigmas", None)
-        if by_listing is not None:
-            return by_listing(self)
-        by_instrument: Callable[[Market], Array] | None
-        by_instrument = getattr(self.reference, "volatility", None)
-        if by_instrument is None:
-            return np.full(self.layout.L, self.reference.sigma)
-        return by_instrument(self)[self.layout.instrument]
+        return self.reference.sigmas(self)
 
     @cached_property
     def sigmas_relative(self) -> NDArray[np.bool_]:
         """[L] whether `sigmas` is in shares of the price rather than in money."""
-        relative = getattr(self.reference, "sigma_relative", True)
-        if callable(relative):
-            return np.asarray(relative(self), dtype=np.bool_)
-        return np.full(self.layout.L, bool(relative))
+        return self.reference.sigma_relative(self)
 
     @cached_property
     def sealed(self) -> bool:
@@ -411,26 +409,6 @@ class Market:
         return bool((self.premium == 1.0).all())
 
 
-def turn(market: Market, n: int) -> tuple[int, int]:
-    """When participant n moves, as far as its schedule tells."""
-    hook: Callable[[Market, int], tuple[int, int]] | None = getattr(market.schedule, "turn", None)
-    return (0, 0) if hook is None else hook(market, n)
-
-
-def order_rate(market: Market) -> float:
-    """Orders per unit of time, instrument and side that makers may count on; NaN if unknown."""
-    arrivals = market.arrivals
-    boost = float(getattr(market.execution, "volatility_boost", 0.0)) * market.reference.sigma
-    scale = float(getattr(market.execution, "scale", 1.0)) * (1.0 + boost)
-    if hasattr(arrivals, "mu"):
-        excitation = float(getattr(arrivals, "opening_excitation", 0.0))
-        return (float(arrivals.mu) + excitation) * scale
-    if hasattr(arrivals, "buy"):
-        rate = float(arrivals.buy)
-        return rate * scale / market.dt if isinstance(arrivals, FixedMass) else rate * scale
-    return float("nan")
-
-
 def early_arrivals(market: Market, state: State, draws: Draws) -> tuple[Arrivals, Array] | None:
     """What arrives at this tick, before anybody has quoted; None where arrivals look at quotes."""
     if not market.arrivals_ignore_quotes:
@@ -463,6 +441,8 @@ def tick(
         market, state, arrivals, executions, excitation, quote_history, draws
     )
     info = Info(quotes, arrivals, executions, flows, refused, moved)
+    if market.remembering:
+        after = remembered(market, after, info, draws)
     return Step(after, observation, reward, metrics, info)
 
 

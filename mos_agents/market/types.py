@@ -108,7 +108,7 @@ class State(NamedTuple):
     excitation: Array  # [B, G, 2] arrivals' self-excitation above the base rate (Hawkes)
     pnl_moments: Array  # [B, N, 2] running mean and variance of the PnL per tick
     quote_history: Array  # [B, delay, 4, L] asks, bids and their sizes of past ticks, newest first
-    extra: Mapping[str, Array] = {}  # what a stage of your own remembers
+    memory: Mapping[str, Array] = {}  # [B, ...] what stages of your own remember, by name
 
 
 @short_repr

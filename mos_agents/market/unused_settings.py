@@ -13,6 +13,7 @@ import numpy as np
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.reference import Constant, Fundamentals, Replay, Shock, UniformDraw
+from mos_agents.market.stages import TradeCosts
 from mos_agents.market.types import InputError
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ def nothing_lost(market: Market) -> bool:
     """
     if market.sealed:
         return True
-    size = getattr(market.quotes, "size", None)  # a rule of somebody's own may say no size
-    return nothing_held(market) and size == np.inf
+    return nothing_held(market) and market.quotes.is_endless
 
 
 def nobody_else_trades(market: Market) -> bool:
@@ -89,15 +89,13 @@ def always_zero(market: Market) -> dict[str, str]:
     found: dict[str, str] = {}
     rule, held, lost = market.positions, not nothing_held(market), not nothing_lost(market)
     made = "all goods are made to order (stock=.inf), and nothing is held"
-
-    def parameter(name: str) -> float:
-        """A parameter of the ledger; NaN of one of somebody's own, which is never 0."""
-        return float(getattr(rule, name, np.nan))
+    unknown = TradeCosts(*[float("nan")] * len(TradeCosts._fields))  # is never 0
+    charges = rule.trade_costs() or unknown
 
     if not held:
         found |= dict.fromkeys(("holding_cost", "inventory_pnl", "inventory_risk"), made)
     else:
-        mark = getattr(rule, "mark", None)
+        mark = rule.valuation()
         if mark in ("cost", "reference") and stands_still(
             market, "cost" if mark == "cost" else "price"
         ):
@@ -108,11 +106,11 @@ def always_zero(market: Market) -> dict[str, str]:
         found["lost_opportunity"] = (
             "nobody is ever turned away (an auction, or endless stock and quotes)"
         )
-    if not held and (parameter("shortage_cost") == 0.0 or not lost):
+    if not held and (charges.shortage_cost == 0.0 or not lost):
         found["position_cost"] = "nothing is held, and it costs nothing to be short of goods"
     if nobody_else_trades(market) or (
-        parameter("fee") == parameter("unit_fee") == 0.0
-        and (parameter("commission") == 0.0 or market.collector < 0)
+        charges.fee == charges.unit_fee == 0.0
+        and (charges.commission == 0.0 or market.collector < 0)
     ):
         found["fees"] = "no fee and no commission is charged (positions.fee, positions.commission)"
     if not market.asks:

@@ -342,9 +342,9 @@ def market_facts(market: Market) -> dict[str, Any]:
         "actions": list(market.quotes.features),
         "held": bool((~market.made_to_order).any()),
         "made_to_order": _mixed(market.made_to_order),
-        "mark": getattr(market.positions, "mark", "cost"),
-        "reserve": getattr(market.execution, "reserve", None),
-        "limit": finite(getattr(market.positions, "limit", None)),
+        "mark": market.positions.valuation() or "cost",
+        "reserve": market.execution.reserve_price(),
+        "limit": finite(market.positions.limits()[1]),
     }
 
 

@@ -148,7 +148,7 @@ def _plain(hint: Any) -> Any:
         return Whole
     if hint is stages.Demand:
         return Demand
-    if hint is reference.Process:
+    if hint is stages.Process:
         return Process
     origin, args = get_origin(hint), get_args(hint)
     if origin is tuple:

@@ -19,6 +19,7 @@ import mos_agents
 from mos_agents import runs, scenarios
 from mos_agents.market.arrivals import Hawkes, Poisson
 from mos_agents.market.finite import NotFinite, finite
+from mos_agents.market.stages import RewardRule
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import InputError
@@ -243,7 +244,7 @@ def worlds() -> dict[str, Market]:
     }
 
 
-class Strange:
+class Strange(RewardRule):
     """An objective of one's own: its market is closed by its stages, one after the other."""
 
     def __init__(self, inner: Any) -> None:
@@ -251,6 +252,9 @@ class Strange:
 
     def score(self, market: Market, metrics: np.ndarray) -> np.ndarray:
         return self.inner.score(market, metrics)
+
+    def breakdown(self, market: Market, metrics: np.ndarray) -> dict[str, np.ndarray]:
+        return self.inner.breakdown(market, metrics)
 
 
 @pytest.mark.parametrize("way", ["in one pass", "by stages"])

@@ -27,6 +27,7 @@ from mos_agents.market.equilibrium import (
 from mos_agents.market.execution import Expected
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice
+from mos_agents.market.stages import Demand
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Layout
 
@@ -77,7 +78,7 @@ def market_of(
 
 
 @dataclass(frozen=True)
-class Unknown:
+class Unknown(Demand):
     """Somebody's own demand model, of which nothing is known but its shares."""
 
     inner: Any
@@ -451,7 +452,7 @@ def test_no_random_deviation_gains_more_than_the_residual(demand, seed):
 
 
 @dataclass(frozen=True)
-class TwoCrowds:
+class TwoCrowds(Demand):
     """Everybody buys up to 4, some still up to 10: a profit with two peaks, both at cliffs."""
 
     rich: float

@@ -14,6 +14,7 @@ from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.metrics import metric
 from mos_agents.market.positions import Ledger
 from mos_agents.market.reference import Fundamentals, Shock
+from mos_agents.market.stages import ArrivalProcess, ExecutionRule
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
@@ -96,7 +97,7 @@ def test_sampled_and_expected_execution_have_the_same_expected_profits():
     )
 
 
-class Silent:
+class Silent(ArrivalProcess):
     """Arrivals that do not tell their mean."""
 
     def arrive(self, *_):
@@ -120,7 +121,7 @@ def test_a_market_without_what_the_theory_needs_is_refused_in_one_line(market, m
 
 
 def test_an_execution_without_a_demand_model_is_refused_in_one_line():
-    class Lottery:
+    class Lottery(ExecutionRule):
         choice = "within"
 
         def execute(self, *_):

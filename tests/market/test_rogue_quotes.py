@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid, TwoSided
+from mos_agents.market.stages import Schedule
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market, refusals, tick
 from mos_agents.market.types import QuoteRefused
@@ -29,7 +30,7 @@ RULES: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Without:
+class Without(Schedule):
     """Everybody is on the move but participant `n`."""
 
     n: int

@@ -11,7 +11,7 @@ from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals, GeometricBrownian
 from mos_agents.market.spec import ParticipantSpec
-from mos_agents.market.stages import Demand
+from mos_agents.market.stages import Demand, Process
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Layout
 
@@ -60,7 +60,7 @@ def dealers(makers: int = 2, assets: int = 1, ticks: int = 200, price=None, **pa
     return Market(layout, catalogue, FillIntensity(scale=0.7, volatility_boost=0.0), **parts)
 
 
-class Redrawn:
+class Redrawn(Process):
     """Values drawn anew each tick, uniform on [0, 1)."""
 
     def step(self, levels, opening, tick, dt, draws, key):

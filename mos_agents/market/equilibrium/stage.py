@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mos_agents.market.printing import short_repr
-from mos_agents.market.stages import Demand
+from mos_agents.market.stages import Demand, TradeCosts
 from mos_agents.market.types import Array, InputError, IntArray
 
 if TYPE_CHECKING:
@@ -168,36 +168,29 @@ def _made(market: Market, bounded: bool) -> PriceGame:
             f"market {market.name!r} quotes {'/'.join(market.quotes.features)}: benchmarks of "
             "theory need posted prices in all of the market (use PostedPrice)"
         )
-    demand: Demand | None = getattr(market.execution, "demand", None)
+    demand = market.execution.demand_model()
     if demand is None:
         raise InputError(
             f"execution {type(market.execution).__name__} has no demand model to compute profits "
             "from: use Expected or Sampled (of a composite market, ask each venue's own market)"
         )
-    mean_mass = getattr(market.arrivals, "mean_mass", None)
-    if mean_mass is None:
-        raise InputError(
-            f"arrivals {type(market.arrivals).__name__} must have mean_mass(market, scale), the "
-            "[G] units that buyers want in a tick on average"
-        )
     opening = market.start(1)
-    mass = np.asarray(mean_mass(market, opening.demand_scale[0]), np.float64)
+    mass = np.asarray(market.arrivals.mean_mass(market, opening.demand_scale[0]), np.float64)
     if not (mass > 0.0).any():
         raise InputError("arrivals bring no buyers: profits are 0 at all prices")
     limits = market.quotes.limits(market)
     column = market.quotes.features.index("price")
     low, high = limits[0][:, column], limits[1][:, column]
     cost = opening.cost[0]
-    margin = getattr(market.quotes, "min_margin", None)
-    if bounded and margin is not None:
-        low = np.maximum(low, cost * (1.0 + margin))
+    if bounded:
+        low = np.maximum(low, market.quotes.floor(market, cost))
         high = np.maximum(high, low)  # the floor wins, as it does in play
     own = layout.seller == np.arange(layout.N)[:, None]
     of_price, of_cost = np.ones((2, layout.N + 1, layout.L))
     of_price[:-1] = of_cost[:-1] = own
     collector = market.collector
-    fee = float(getattr(market.positions, "fee", 0.0))
-    unit_fee = float(getattr(market.positions, "unit_fee", 0.0))
+    charges = market.positions.trade_costs() or TradeCosts()
+    fee, unit_fee = float(charges.fee), float(charges.unit_fee)
     if collector < 0:
         # (1 - f) p - c - u = (1 - f) (p - (c + u) / (1 - f)): another cost, and a smaller scale.
         cost = (cost + unit_fee) / (1.0 - fee)
@@ -205,7 +198,7 @@ def _made(market: Market, bounded: bool) -> PriceGame:
         of_cost *= 1.0 - fee
         commission = 0.0
     else:
-        commission = float(getattr(market.positions, "commission", 0.0)) + fee
+        commission = float(charges.commission) + fee
         if unit_fee and (layout.seller != collector).any():
             raise InputError(
                 f"unit_fee={unit_fee!r} goes to a platform here, and the benchmarks of theory know "

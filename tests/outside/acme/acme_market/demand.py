@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 import mos_agents
+from mos_agents.market.stages import Demand
 from mos_agents.market.types import InputError
 
 
 @mos_agents.register("demand", "patient")
 @dataclass(frozen=True)
-class Patient:
+class Patient(Demand):
     """Shoppers who buy from any seller, and the less the dearer it is.
 
     patience: share of shoppers who would buy at half the reference price, > 0, <= 1.
