@@ -1,7 +1,7 @@
 """Published figures against ours: what every replication is made of, and the command that runs it.
 
 An experiment is a folder with a `run.py` that has `TITLE`, a frozen dataclass `Settings` (with
-`seed`, and `sessions` or what `COUNT` names) and `replicate(settings, effort)`, which gives
+`seed`, and `sessions` or what `COUNT` names) and `replicate(settings, execution)`, which gives
 findings. `mos replicate NAME` runs it. One that keeps no finished sessions says `KEEPS = False`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
@@ -21,9 +21,9 @@ from scipy import stats
 
 from mos_agents.analysis.interval_text import four_digits, limits_text
 from mos_agents.analysis.statistics import bounded_interval, clopper_pearson, wilson_interval
-from mos_agents.games.sessions import Threads, Workers
 from mos_agents.market.types import Array, InputError
-from mos_agents.runs.files import RunError, claim
+from mos_agents.runs.folder import STUDY, differences
+from mos_agents.tasks import ThreadPool, WorkerPool
 
 EXPERIMENTS = {
     "calvano_2020": "experiments.calvano_2020.run",
@@ -69,18 +69,28 @@ class Published:
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How an experiment is worked off: where, and who is told of the progress."""
+class ExecutionConfig:
+    """Where an experiment runs, what it keeps, and who sees its progress.
 
-    workers: Workers = field(default_factory=lambda: Threads(2))
+    Parameters
+    ----------
+    workers
+        Where sessions are played.
+    folder
+        Finished sessions are kept there; None keeps nothing.
+    progress
+        Called with (what, done, in all); where it returns True, the experiment stops.
+    """
+
+    workers: WorkerPool = field(default_factory=lambda: ThreadPool(2))
     folder: Path | None = None
-    progress: Callable[[str, int, int], None] = lambda what, done, of: None
+    progress: Callable[[str, int, int], bool | None] = lambda what, done, of: None
 
-    def progress_of(self, what: str) -> Callable[[int, int], None]:
+    def progress_of(self, what: str) -> Callable[[int, int], bool | None]:
         """The progress of one part."""
         return lambda done, of: self.progress(what, done, of)
 
-    def store(self, part: str) -> Path | None:
+    def folder_of(self, part: str) -> Path | None:
         """Where a part of the experiment keeps its finished sessions."""
         return None if self.folder is None else self.folder / part
 
@@ -251,12 +261,12 @@ def settings(
     return _replaced(made, {key: value for key, value in given.items() if value is not None})
 
 
-def played(name: str, settings: Any, effort: Effort | None = None) -> list[Finding]:
+def played(name: str, settings: Any, execution: ExecutionConfig | None = None) -> list[Finding]:
     """The findings of an experiment under these settings."""
-    effort = effort or Effort()
-    if effort.folder is not None:
-        claim_for(name, settings, effort.folder)
-    findings: list[Finding] = _module(name).replicate(settings, effort)
+    execution = execution or ExecutionConfig()
+    if execution.folder is not None:
+        claim_for(name, settings, execution.folder)
+    findings: list[Finding] = _module(name).replicate(settings, execution)
     return findings
 
 
@@ -266,27 +276,19 @@ def claim_for(name: str, settings: Any, folder: Path) -> None:
     Raises RunError in one line where it belongs to another, or holds other files.
     """
     kept = {key: value for key, value in asdict(settings).items() if key != "sessions"}
-    mark = json.dumps({"experiment": name, "settings": kept}, indent=2) + "\n"
-    mark_file = "experiment.json"
-    if folder.is_dir() and {one.name for one in folder.iterdir()} == {
-        mark_file,
-        mark_file + ".sha256",
-    }:
-        (folder / mark_file).unlink()  # nothing was played for it
-    held = json.loads(claim(folder, mark_file, mark))
-    if held["experiment"] != name:
-        raise RunError(f"{folder}: holds sessions of {held['experiment']}; give another folder")
-    ours = json.loads(mark)["settings"]
-    other = [
-        f"{key}={held['settings'].get(key)!r}, not {value!r}"
-        for key, value in ours.items()
-        if held["settings"].get(key) != value
-    ]
-    if other:
-        raise RunError(
-            f"{folder}: holds sessions with {'; '.join(other)}; give another folder, or the same "
-            "settings to go on"
-        )
+    facts = json.loads(json.dumps({"experiment": name, "settings": kept}))
+    STUDY.claim(folder, facts, refusal=_other_sessions, unused=_has_no_sessions)
+
+
+def _other_sessions(held: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """What the folder of another experiment, or of other settings, holds."""
+    if held["experiment"] != ours["experiment"]:
+        return f"holds sessions of {held['experiment']}"
+    return f"holds sessions with {differences(held['settings'], ours['settings'])}"
+
+
+def _has_no_sessions(folder: Path) -> bool:
+    return not any(one.is_dir() for one in folder.iterdir())
 
 
 def _module(name: str) -> Any:

@@ -18,7 +18,7 @@ import polars as pl
 from mos_agents import runs
 from mos_agents.market.quotes import REASONS
 from mos_agents.runs.files import digest, write_whole, write_with_digest
-from mos_agents.runs.recording import sealed
+from mos_agents.runs.sealing import sealed
 
 HIDDEN = ("nothing", "the digest", "the seal")
 

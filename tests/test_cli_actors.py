@@ -138,7 +138,7 @@ def test_a_finished_run_verifies_and_a_damaged_journal_does_not(
 
 def test_verify_tells_a_wrong_hash(capsys: pytest.CaptureFixture[str]) -> None:
     hash_of(capsys, "run", "retail", "--ticks", "10", "--no-report", "--name", "it")
-    from mos_agents.runs.recording import sealed
+    from mos_agents.runs.sealing import sealed
 
     path = Path("runs/it/run.json")
     facts = runs.read("it").facts | {"hash": "0" * 32}

@@ -14,8 +14,8 @@ from mos_agents import runs, scenarios
 from mos_agents.cli import run
 from mos_agents.lab import sweeping
 from mos_agents.policies.base import POLICIES, Deterministic, register
-from mos_agents.runs.recording import sealed
-from mos_agents.sweeps.work import Row
+from mos_agents.runs.sealing import sealed
+from mos_agents.sweeps.trials import TrialResult
 from tests.commands import refused
 
 HOW = {
@@ -137,11 +137,15 @@ def test_verify_finds_faults_that_were_edited(forged, capsys):
 
 def test_a_sweep_tells_faults_before_all_else_and_apart_from_other_notes():
     line = "FAULTS of firm_1: 3 of 4 decisions lost (3 KeyError), first at tick 1: KeyError"
-    rows = [Row({}, (line, "not converged")), Row({}, (line,)), Row({}, ("not converged",))]
-    result = SimpleNamespace(done={i: SimpleNamespace(row=row) for i, row in enumerate(rows)})
+    rows = [
+        TrialResult({}, (line, "not converged")),
+        TrialResult({}, (line,)),
+        TrialResult({}, ("not converged",)),
+    ]
+    result = SimpleNamespace(done={i: SimpleNamespace(result=row) for i, row in enumerate(rows)})
     assert sweeping.fault_lines(result) == [f"{line} (2 trials)"]
     assert sweeping.notes(result) == {"not converged": 2}
-    many = [Row({}, (f"FAULTS of firm_{i}: all",)) for i in range(13)]
-    result = SimpleNamespace(done={i: SimpleNamespace(row=row) for i, row in enumerate(many)})
+    many = [TrialResult({}, (f"FAULTS of firm_{i}: all",)) for i in range(13)]
+    result = SimpleNamespace(done={i: SimpleNamespace(result=row) for i, row in enumerate(many)})
     found = sweeping.fault_lines(result)
     assert len(found) == 11 and found[-1] == "FAULTS: 3 more such lines"

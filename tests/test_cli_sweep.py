@@ -1,9 +1,8 @@
-"""`mos sweep`: the table, on from any end, and one line for what is wrong. Without Ray Tune."""
+"""`mos sweep`: the table, on from any end, and one line for what is wrong. Without Ray."""
 
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -11,7 +10,9 @@ import polars as pl
 import pytest
 
 from mos_agents.cli import run, sweep_table
-from mos_agents.sweeps import Trial, Watch
+from mos_agents.sweeps import Trial
+from mos_agents.tasks import TaskProgress
+from mos_agents.training import extra
 from tests.commands import each_refused, stopped
 from tests.sweeps.worlds import plan
 
@@ -85,9 +86,10 @@ def test_a_finished_sweep_that_is_resumed_plays_nothing(
 def test_a_trial_that_fails_is_named_and_the_exit_code_says_so(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mos_agents.sweeps import work
 
-    plain = work.played
+    from mos_agents.sweeps import trials
+
+    plain = trials.play_market
 
     def sickly(market, policies, seed, *more):  # type: ignore[no-untyped-def]
         if seed == 1 and market.layout.N == 3:
@@ -95,7 +97,7 @@ def test_a_trial_that_fails_is_named_and_the_exit_code_says_so(
         return plain(market, policies, seed, *more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(work, "played", sickly)
+        patch.setattr(trials, "play_market", sickly)
         assert run([*RETAIL, "--no-report"]) == 1
     out = capsys.readouterr().out
     assert "failed firms=2, arrivals.sessions=5, seed 1: MemoryError: no room" in out
@@ -121,8 +123,8 @@ ERRORS = [
     (["sweep", "retail", "--grid", "firms=1", "--sessions", "2"], "is not played in sessions"),
     ([*RETAIL, "--burn-in", "5"], "burn_in=5 must be below ticks=5"),
     ([*RETAIL, "--sessions", "1", "--train", "algo=ppo"], "give --sessions or --train"),
-    ([*RETAIL, "--workers", "2"], "--workers is for Ray Tune"),
-    ([*RETAIL, "--address", "a:1"], "--address is for Ray Tune"),
+    ([*RETAIL, "--workers", "2"], "--workers is for Ray: leave --backend local out"),
+    ([*RETAIL, "--address", "a:1"], "--address is for Ray: leave --backend local out"),
     ([*RETAIL, "--backend", "cloud"], "must be 'local' or 'ray'"),
     ([*RETAIL, "--cpus", "-1"], "cpus=-1.0 must be"),
     ([*RETAIL, "--name", "../up"], "run name '../up'"),
@@ -147,11 +149,11 @@ def test_a_name_that_is_taken_and_a_folder_of_a_run_are_refused(
     assert "is not the folder of a sweep" in capsys.readouterr().err
 
 
-def test_without_ray_tune_the_remedy_is_told(
+def test_a_sweep_of_trainings_without_the_extra_tells_the_remedy(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "mos_agents.sweeps.tuning", None)
-    assert run(["sweep", "retail", "--grid", "firms=1,2"]) == 2
+    monkeypatch.setattr(extra.importlib.util, "find_spec", lambda name: None)
+    assert run(["sweep", "pricing_game", "--grid", "train.lr=0.1,0.2", "--train", "algo=ppo"]) == 2
     assert 'pip install "mos-agents[train]"' in capsys.readouterr().err
     assert list(here.iterdir()) == []
 
@@ -159,11 +161,12 @@ def test_without_ray_tune_the_remedy_is_told(
 def test_other_versions_than_those_that_a_sweep_began_with_are_told(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from mos_agents.runs.folder import SWEEP
     from mos_agents.sweeps import folder
 
     assert run([*RETAIL, "--name", "mine", "--no-report"]) == 0
     monkeypatch.setattr(folder, "versions", lambda: {**folder_versions, "numpy": "9.9"})
-    folder_versions = dict(folder.read_facts(Path("runs/mine"))["versions"])
+    folder_versions = dict(SWEEP.read(Path("runs/mine"))["versions"])
     assert run(["sweep", "--resume", "mine", "--no-report", *LOCAL]) == 0
     assert "versions differ, and results may: numpy" in capsys.readouterr().out
 
@@ -205,11 +208,11 @@ def test_ctrl_c_ends_in_good_order_and_says_how_to_go_on() -> None:
 
 def test_progress_tells_how_far_what_failed_and_how_long_it_takes() -> None:
     now = time.monotonic()
-    watch = Watch(total=30, done=12, found=2, failed=1, began=now - 20.0, ended=now)
-    watch.running = {Trial(12, 4, 0): now, Trial(13, 4, 1): now}
-    found = sweep_table.progress_line(watch)
-    assert found == "trials 12 of 30, 2 running, 1 failed, about 36 s left"
-    assert sweep_table.progress_line(Watch(total=30)) == "trials 0 of 30, 0 running"
+    watch = TaskProgress(total=30, done=12, found=2, failed=1, began=now - 20.0, ended=now)
+    watch.running = {Trial(12, 4, 0).name: now, Trial(13, 4, 1).name: now}
+    line = sweep_table.progress_line(watch)
+    assert line == "trials 12 of 30, 2 running, 1 failed, about 36 s left"
+    assert sweep_table.progress_line(TaskProgress(total=30)) == "trials 0 of 30, 0 running"
     assert [sweep_table.duration(x) for x in (99.0, 600.0, 7200.0)] == ["99 s", "10 min", "2.0 h"]
 
 
@@ -217,7 +220,7 @@ def test_on_a_terminal_the_cells_under_way_are_told() -> None:
     from rich.console import Console
 
     made = plan(["firms=1,2"], 2)
-    watch = Watch(total=4, running={made.trials[3]: time.monotonic() - 5.0})
+    watch = TaskProgress(total=4, running={made.trials[3].name: time.monotonic() - 5.0})
     console = Console(width=100)
     with console.capture() as caught:
         console.print(sweep_table.drawing(made, watch))

@@ -507,10 +507,10 @@ def test_a_policy_that_cannot_begin_is_told_at_reset(runtime):
 
 
 def test_sweeps_say_in_their_notes_what_failed():
-    from mos_agents.sweeps.work import played
+    from mos_agents.sweeps.trials import play_market
 
     place = scenarios.override(scenarios.load("pricing_game"), ["ticks=4"])
     policies = place.policies() | {"firm_2": Own(raising(ValueError("x")), at=1)}
-    row = played(place.market(), policies, seed=0, markets=2)
+    row = play_market(place.market(), policies, seed=0, markets=2)
     assert row.notes[0].startswith("FAULTS of firm_2: 6 of 8 decisions lost (6 ValueError)")
     assert row.measures["faults"] == 6

@@ -42,11 +42,12 @@ RIM = {"lab", "cli"}
 
 KNOWS = {part: set(CHAIN[:i]) for i, part in enumerate(CHAIN)}
 KNOWS["runs"] = {"market"}
-KNOWS["games"].add("runs")  # long plays leave finished sessions in a folder
+KNOWS["tasks"] = {"market", "runs"}  # results of tasks are kept as a run's files are
+KNOWS["games"] |= {"runs", "tasks"}  # long plays are tasks, which leave sessions in a folder
 KNOWS["learners"].add("runs")  # a memory on disk is written and checked as a run's files are
 KNOWS["scenarios"] = {"market", "policies", "learners"}  # a scenario names both by their kinds
 KNOWS["scenarios"].add("runs")  # its files are opened as a run's are: no devices, no FIFOs
-KNOWS["actors"].add("runs")  # the journal is part of a run's folder
+KNOWS["actors"] |= {"runs", "tasks"}  # the journal is part of a run's folder; tasks run on Ray
 KNOWS["analysis"] = {"market", "runs"}
 KNOWS["report"] = {"market", "runs", "analysis"}
 for part in ("actors", "rollout", "envs", "training", "experiments"):
@@ -54,8 +55,14 @@ for part in ("actors", "rollout", "envs", "training", "experiments"):
 KNOWS["envs"].add("report")  # for a picture of the market, and then lazily: see LAZY
 KNOWS["rollout"].add("analysis")  # a comparison comes with its interval
 KNOWS["training"] |= {"runs", "analysis"}  # its folder is kept as a run's is
-KNOWS["sweeps"] = set(CHAIN[: CHAIN.index("envs")]) | {"scenarios", "runs", "analysis", "training"}
-KNOWS["experiments"] |= {"runs", "analysis", "report", "training"}
+KNOWS["sweeps"] = set(CHAIN[: CHAIN.index("envs")]) | {
+    "scenarios",
+    "runs",
+    "tasks",
+    "analysis",
+    "training",
+}
+KNOWS["experiments"] |= {"runs", "tasks", "analysis", "report", "training"}
 KNOWS["registry"] = {"market"}
 for part in KNOWS.keys() - {"registry", "market"}:
     KNOWS[part].add("registry")  # names for classes: who reads a name looks it up there
@@ -69,7 +76,6 @@ for by one command, from a checkout that has them."""
 HOMES = {
     "ray": (
         "mos_agents/actors/ray",
-        "mos_agents/sweeps/tuning.py",
         "mos_agents/training",
         "experiments/benchmarks/training.py",
     ),
@@ -315,7 +321,7 @@ def test_the_rules_leave_honest_code_alone(path, source):
 
 # --- names ----------------------------------------------------------------------------------------
 
-DOUBLED = {"Means"}
+DOUBLED: set[str] = set()
 """Class names that still stand twice. Remove a name as soon as it is unique; never add one."""
 
 

@@ -14,7 +14,7 @@ import pytest
 from mos_agents import runs
 from mos_agents.runs import RecordingPlan, RunError
 from mos_agents.runs.files import digest, write_whole, write_with_digest
-from mos_agents.runs.recording import sealed
+from mos_agents.runs.sealing import sealed
 from tests.commands import refused
 from tests.test_runs import recorded, small
 

@@ -22,7 +22,7 @@ from mos_agents.games.sessions import play_sessions
 from mos_agents.lab.verifying import verify
 from mos_agents.runs import RunError, files
 from mos_agents.runs.files import FolderLock, alone
-from mos_agents.runs.recording import PLAYED
+from mos_agents.runs.folder import RUN, SWEEP
 from tests.commands import environment, refused
 from tests.test_runs import recorded, small
 
@@ -249,15 +249,16 @@ def test_a_folder_of_sessions_has_one_player() -> None:
 
 
 def test_a_study_has_one_worker_in_its_folder() -> None:
-    from experiments import crew
+    from experiments import studies
+    from experiments.price_wars.play import PlayPlan
     from experiments.price_wars.run import WarStudySettings, study
 
     folder = Path("study")
     folder.mkdir()
     with alone(folder, "held"):
         with pytest.raises(RunError, match="another process works in it"):
-            crew.worked_off(lambda *_: {}, None, ["a"], [0], folder)
-        with pytest.raises(RunError, match="another process plays into it"):
+            studies.run_study(lambda *_: {}, PlayPlan(), ["a"], [0], folder)
+        with pytest.raises(RunError, match="another process works in it"):
             study(WarStudySettings(), folder)
     assert list(folder.iterdir()) == []
 
@@ -284,7 +285,10 @@ def test_where_folders_cannot_be_locked_a_file_in_them_is(monkeypatch: pytest.Mo
         runs.resume(runs.read(first.folder), first.market)
     first.close()
     runs.resume(runs.read(first.folder), first.market)
-    assert files.claim(first.folder / "listings" / "new", "mark", "x") == "x"
+    new = first.folder / "listings" / "new"
+    new.mkdir()
+    with SWEEP.alone(new):
+        assert SWEEP.claim(new, {"mark": "x"})["mark"] == "x"
 
 
 def test_a_disk_without_locks_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,4 +302,4 @@ def test_a_disk_without_locks_is_told_in_one_line(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_refusal_says_what_to_do() -> None:
-    assert PLAYED.startswith(TOLD) and "wait" in PLAYED
+    assert RUN.busy.startswith(TOLD) and "wait" in RUN.busy

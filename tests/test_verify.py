@@ -26,6 +26,7 @@ from mos_agents.lab.actor_runs import ActorConfig
 from mos_agents.lab.feedback import Feedback
 from mos_agents.lab.verifying import VerifyResult, verify
 from mos_agents.runs import RecordingPlan, RunError, recording
+from mos_agents.runs.sealing import sealed
 from mos_agents.scenarios import Scenario
 from tests.commands import environment, refused
 from tests.forging import facts_of, forge, part, reseal, rewrite
@@ -313,7 +314,7 @@ def test_a_run_of_an_earlier_version_is_told_as_that(
     folder = recorded(Path("runs"), retail).folder
     facts = facts_of(folder)
     del facts["parts_sha256"]
-    (folder / "run.json").write_bytes(recording.sealed(facts))
+    (folder / "run.json").write_bytes(sealed(facts))
     runs.read(folder).check()  # it is read all the same
     assert "made by an earlier version" in refused(capsys, "verify", folder.name)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.free_prices import free_prices
-from experiments.replication import Effort, Finding, Findings, Published, check_numbers
+from experiments.replication import ExecutionConfig, Finding, Findings, Published, check_numbers
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.stage_game import StageGame
@@ -138,7 +138,7 @@ class AskerOutcome:
     length: Array  # [S] of the limit cycle
 
 
-def played(s: AskerSettings, effort: Effort, updating: str) -> AskerOutcome:
+def played(s: AskerSettings, execution: ExecutionConfig, updating: str) -> AskerOutcome:
     """The sessions of one kind, played until greedy prices stay."""
     made = game(s, updating)
     sessions = play_sessions(
@@ -147,9 +147,9 @@ def played(s: AskerSettings, effort: Effort, updating: str) -> AskerOutcome:
         sessions=s.sessions,
         periods=s.periods,
         window=s.window,
-        workers=effort.workers,
-        folder=effort.store(updating),
-        progress=effort.progress_of(f"{updating} sessions"),
+        workers=execution.workers,
+        folder=execution.folder_of(updating),
+        progress=execution.progress_of(f"{updating} sessions"),
         per_task=50 if s.sessions >= 100 else 1,
     )
     cycles = GreedyGame(made, sessions).cycles()
@@ -180,12 +180,12 @@ def published(s: AskerSettings) -> dict[str, Published]:
     return found
 
 
-def replicate(s: AskerSettings, effort: Effort) -> list[Finding]:
+def replicate(s: AskerSettings, execution: ExecutionConfig) -> list[Finding]:
     """Play both kinds, and put every quantity beside the paper's."""
     found = Findings(published(s), PAPER_SESSIONS)
     kinds = UPDATING if s.updating == "both" else (s.updating,)
     for kind in kinds:
-        outcome = played(s, effort, kind)
+        outcome = played(s, execution, kind)
         if kind == kinds[0]:
             stage = outcome.game.stage
             nash = stage.prices[stage.pure_nash()].min(axis=1)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.replication import Effort, Finding, check_numbers
+from experiments.replication import ExecutionConfig, Finding, check_numbers
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.execution import FillIntensity
@@ -209,16 +209,16 @@ def results(
     return records
 
 
-def replicate(a: DealerSettings, effort: Effort) -> list[Finding]:
+def replicate(a: DealerSettings, execution: ExecutionConfig) -> list[Finding]:
     """The same records as findings, for `mos replicate`."""
     done, whole = 0, a.paths * len(STRATEGIES)
 
     def on_paths(paths: int) -> None:
         nonlocal done
         done += paths
-        effort.progress("paths", done, whole)
+        execution.progress("paths", done, whole)
 
-    effort.progress("paths", 0, whole)
+    execution.progress("paths", 0, whole)
     return [
         Finding(
             r["quantity"],

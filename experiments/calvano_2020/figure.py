@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from experiments.calvano_2020.run import CalvanoOutcome, CalvanoSettings, deviation, played
-from experiments.replication import Effort, changed
+from experiments.replication import ExecutionConfig, changed
 from mos_agents.analysis.impulse import response
-from mos_agents.games.sessions import Threads
 from mos_agents.market.types import Array, InputError
 from mos_agents.report.replications import checked, responses, save
+from mos_agents.tasks import ThreadPool
 
 PERIODS = 20
 PANELS = {"best_reply": "One firm cuts to its best reply", "up": "One firm asks one level more"}
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checked(given.out)
         settings = changed(CalvanoSettings(), given.changes)
         settings = replace(settings, sessions=given.sessions, seed=given.seed)
-        outcome = played(settings, Effort(Threads(given.workers), given.folder))
+        outcome = played(settings, ExecutionConfig(ThreadPool(given.workers), given.folder))
         panels = {title: average(outcome, to) for to, title in PANELS.items()}
         save(responses(panels, "change of price, %"), given.out)
     except (InputError, OSError) as problem:

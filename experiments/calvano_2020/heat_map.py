@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from experiments.calvano_2020.run import CalvanoSettings, played
-from experiments.replication import Effort, changed, claim_for
-from mos_agents.games.sessions import Threads
+from experiments.replication import ExecutionConfig, changed, claim_for
 from mos_agents.market.types import InputError
 from mos_agents.report.replications import checked, heat_map, save
 from mos_agents.runs.files import write_whole
+from mos_agents.tasks import ThreadPool
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class ParameterGrid:
         return cls(tuple(alphas), tuple(betas), sessions, base)
 
 
-def cells(grid: ParameterGrid, effort: Effort) -> list[dict[str, Any]]:
+def cells(grid: ParameterGrid, execution: ExecutionConfig) -> list[dict[str, Any]]:
     """A record a cell: profit gain, its standard error, sessions and periods to convergence."""
     records: list[dict[str, Any]] = []
     whole = len(grid.alphas) * len(grid.betas)
-    if effort.folder is not None:
-        claim_for("calvano_2020.heat_map", grid.base, effort.folder)
+    if execution.folder is not None:
+        claim_for("calvano_2020.heat_map", grid.base, execution.folder)
     for beta in grid.betas:
         for alpha in grid.alphas:
             made = replace(grid.base, alpha=alpha, beta=beta, sessions=grid.sessions)
             part = f"alpha_{alpha:g}_beta_{beta:g}"
-            outcome = played(made, replace(effort, folder=effort.store(part)))
+            outcome = played(made, replace(execution, folder=execution.folder_of(part)))
             gain = outcome.profit_gain
             error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else None
             periods = (outcome.played.periods - made.window)[np.asarray(outcome.played.converged)]
@@ -68,7 +68,7 @@ def cells(grid: ParameterGrid, effort: Effort) -> list[dict[str, Any]]:
                     "periods_to_convergence": float(periods.mean()) if len(periods) else None,
                 }
             )
-            effort.progress("cells", len(records), whole)
+            execution.progress("cells", len(records), whole)
     return records
 
 
@@ -96,7 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checked(given.out)
         base = replace(changed(CalvanoSettings(), given.changes), seed=given.seed)
         grid = ParameterGrid.of(given.grid, given.sessions, base)
-        records = cells(grid, Effort(Threads(given.workers), given.folder, print_progress))
+        records = cells(
+            grid, ExecutionConfig(ThreadPool(given.workers), given.folder, print_progress)
+        )
         shape = (len(grid.betas), len(grid.alphas))
         gains = np.array([one["profit_gain"] for one in records]).reshape(shape)
         title = f"Profit gain, {grid.sessions} sessions a cell"

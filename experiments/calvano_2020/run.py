@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from experiments.free_prices import free_prices
-from experiments.replication import Effort, Finding, Findings, Published, check_numbers, is_number
+from experiments.replication import (
+    ExecutionConfig,
+    Finding,
+    Findings,
+    Published,
+    check_numbers,
+    is_number,
+)
 from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import (
     Deviation,
@@ -184,7 +191,7 @@ class CalvanoOutcome:
         return gain
 
 
-def played(s: CalvanoSettings, effort: Effort) -> CalvanoOutcome:
+def played(s: CalvanoSettings, execution: ExecutionConfig) -> CalvanoOutcome:
     """The sessions of these settings, played to their ends."""
     place = market(s)
     game = RepeatedGame.of(place, learners(s, place))
@@ -194,9 +201,9 @@ def played(s: CalvanoSettings, effort: Effort) -> CalvanoOutcome:
         sessions=s.sessions,
         periods=s.periods,
         window=s.window,
-        workers=effort.workers,
-        folder=effort.store("sessions"),
-        progress=effort.progress_of("sessions"),
+        workers=execution.workers,
+        folder=execution.folder_of("sessions"),
+        progress=execution.progress_of("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
     )
     greedy = GreedyGame(game, sessions)
@@ -244,9 +251,9 @@ def published(s: CalvanoSettings) -> dict[str, Published]:
     return found
 
 
-def replicate(s: CalvanoSettings, effort: Effort) -> list[Finding]:
+def replicate(s: CalvanoSettings, execution: ExecutionConfig) -> list[Finding]:
     """Play, and put every quantity beside the paper's."""
-    outcome = played(s, effort)
+    outcome = played(s, execution)
     found = Findings(published(s), PAPER_SESSIONS)
     b, cycles, sessions = outcome.benchmarks, outcome.cycles, outcome.played
     theory = {

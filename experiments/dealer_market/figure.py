@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.crew import Facts, drawn, intervals
 from experiments.dealer_market.run import CONDITIONS
+from experiments.studies import Facts, drawn, intervals
 from mos_agents.report.replications import dots
 
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from experiments.crew import Facts, command
 from experiments.dealer_market.measures import DealerOutcome, alone_at_best, outcome
 from experiments.dealer_market.world import DealerWorld
+from experiments.studies import Facts, command
 from mos_agents.policies.base import Policy
 
 TITLE = "Market makers who learn, in one dealer market"

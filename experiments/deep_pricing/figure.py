@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.crew import Facts, drawn, intervals
 from experiments.deep_pricing.run import CONDITIONS
+from experiments.studies import Facts, drawn, intervals
 from mos_agents.market.types import Array
 from mos_agents.report.replications import dots, responses
 

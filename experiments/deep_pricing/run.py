@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.crew import Facts, command
 from experiments.deep_pricing.measures import KEPT, REST, theory, verdict
+from experiments.studies import Facts, command
 from mos_agents.analysis.paths import whole
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from experiments.free_prices import free_prices
-from experiments.replication import Effort, Finding, Findings, Published, check_numbers
+from experiments.replication import ExecutionConfig, Finding, Findings, Published, check_numbers
 from mos_agents.analysis.cycles import SawTooth, edgeworth
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
@@ -155,7 +155,7 @@ class KleinOutcome:
         return whole
 
 
-def played(s: KleinSettings, effort: Effort) -> KleinOutcome:
+def played(s: KleinSettings, execution: ExecutionConfig) -> KleinOutcome:
     """The sessions of these settings, T periods each; then their strategies without exploration."""
     firm = learner(s)
     game = RepeatedGame.of(market(s), dict.fromkeys(FIRMS, firm))
@@ -166,9 +166,9 @@ def played(s: KleinSettings, effort: Effort) -> KleinOutcome:
         periods=s.periods,
         window=0,
         tail=s.tail,
-        workers=effort.workers,
-        folder=effort.store("sessions"),
-        progress=effort.progress_of("sessions"),
+        workers=execution.workers,
+        folder=execution.folder_of("sessions"),
+        progress=execution.progress_of("sessions"),
         per_task=10 if s.sessions >= 100 else 1,
     )
     greedy = GreedyGame(game, sessions)
@@ -189,9 +189,9 @@ def published(s: KleinSettings) -> dict[str, Published]:
     }
 
 
-def replicate(s: KleinSettings, effort: Effort) -> list[Finding]:
+def replicate(s: KleinSettings, execution: ExecutionConfig) -> list[Finding]:
     """Play, and put every quantity beside the paper's."""
-    outcome = played(s, effort)
+    outcome = played(s, execution)
     found = Findings(published(s), PAPER_SESSIONS)
     stage, cycles = outcome.game.stage, outcome.cycles
     found.exact("joint_profit", stage.payoffs.sum(axis=1).max() / 2.0)

@@ -8,10 +8,9 @@ its price: downwards and upwards, for a tick and for good.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import hashlib
-import io
-import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,9 @@ from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies import Policy
 from mos_agents.policies.forcing import Forced, ForcedMemory
 from mos_agents.rollout.episode import Episode, ParticipantPool
-from mos_agents.runs.files import read_with_digest, write_with_digest
+from mos_agents.runs.folder import STUDY, identity
+from mos_agents.tasks import ArrayCodec, ResultFolder, Task, TaskProgress, WorkerPool, run_tasks
 
-FORMAT = 1
 CENTS = 100.0  # the market's tick size is a hundredth: prices are whole numbers of it
 
 FORCES = {
@@ -225,29 +224,36 @@ def span_of(episode: Episode, pool: ParticipantPool, span: int) -> tuple[IntArra
 # --- kept in a folder -----------------------------------------------------------------------------
 
 
-def key(world: RetailWorld, plan: PlayPlan, impulse: bool) -> str:
-    """Everything on which a play depends, as text."""
-    record = {"format": FORMAT, "world": asdict(world), "plan": asdict(plan), "impulse": impulse}
-    return json.dumps(record, sort_keys=True)
+class LivedCodec(ArrayCodec):
+    """What is kept of a world, as arrays."""
+
+    def arrays(self, value: PlayedWorld) -> Mapping[str, Any]:
+        return value.arrays
+
+    def value(self, arrays: Mapping[str, Any]) -> PlayedWorld:
+        return PlayedWorld(dict(arrays))
 
 
-def kept(
-    folder: Path | None, name: str, world: RetailWorld, plan: PlayPlan, impulse: bool
-) -> PlayedWorld:
-    """The play from the folder, if it is there; else it is played, and kept if there is a folder.
+def task(name: str, world: RetailWorld, plan: PlayPlan, impulse: bool) -> Task:
+    """A play as a task, whose key holds a digest of everything that the play depends on."""
+    facts = {"world": asdict(world), "plan": asdict(plan), "impulse": impulse}
+    return Task(f"{name}-{identity(facts)[:12]}", live, world, (plan, impulse))
 
-    Raises RunError where a kept file is damaged.
+
+def played(
+    tasks: Sequence[Task],
+    folder: Path | None,
+    pool: WorkerPool | None = None,
+    progress: TaskProgress | None = None,
+) -> list[PlayedWorld]:
+    """Plays from the folder where they are there; the others are played, and kept in a folder.
+
+    Raises RunError where a kept file is damaged, or another process plays into the folder.
     """
-    if folder is None:
-        return live(world, plan, impulse)
-    text = key(world, plan, impulse)
-    path = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
-    if path.exists():
-        with np.load(io.BytesIO(read_with_digest(path)), allow_pickle=False) as stored:
-            return PlayedWorld({one: stored[one] for one in stored.files if one != "key"})
-    lived = live(world, plan, impulse)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, key=np.array(text), **lived.arrays)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_with_digest(path, buffer.getvalue())
-    return lived
+    with contextlib.ExitStack() as stack:
+        results = None
+        if folder is not None:
+            opened = ResultFolder.opened(folder, STUDY, {"study": "price_wars"}, LivedCodec())
+            results = stack.enter_context(opened)
+        found = run_tasks(tasks, pool, results, progress, noun="condition")
+    return [found[task.key] for task in tasks]

@@ -9,15 +9,11 @@ base, puts the controls beside it, and draws what was found. Method and findings
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import math
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +33,12 @@ from experiments.price_wars.outcomes import (
     wars_record,
 )
 from experiments.price_wars.pictures import draw
-from experiments.price_wars.play import PlayedWorld, PlayPlan, kept
+from experiments.price_wars.play import PlayedWorld, PlayPlan, played, task
 from experiments.price_wars.worlds import QUICK, Condition, RetailWorld, conditions, yardstick
+from experiments.studies import announced
 from mos_agents.market.types import InputError
-from mos_agents.runs.files import alone, write_whole
+from mos_agents.runs.files import write_whole
+from mos_agents.tasks import InProcess, ProcessPool, TaskProgress
 
 TITLE = "Price wars among learning sellers in the retail market and in US cars of 1990"
 
@@ -112,12 +110,13 @@ def study(
     Raises RunError where another process plays into the folder.
     """
     chosen = s.chosen
-    with contextlib.ExitStack() as stack:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(alone(folder, "another process plays into it"))
-        lived = dict(played(s, folder, report_progress))
-    lived = {name: lived[name] for name in chosen}
+    # The long ones first, so that nobody waits for one at the end.
+    names = sorted(chosen, key=lambda name: -chosen[name].world.length)
+    tasks = [task(name, chosen[name].world, s.plan, chosen[name].impulse) for name in names]
+    pool = InProcess() if s.workers == 1 else ProcessPool(s.workers)
+    progress = TaskProgress(show=announced(report_progress))
+    found = dict(zip(names, played(tasks, folder, pool, progress), strict=True))
+    lived = {name: found[name] for name in chosen}
     report_progress("measuring")
     outcomes = {name: outcome(one) for name, one in lived.items()}
     others = [name for name in chosen if name != "base"]
@@ -154,33 +153,6 @@ def study(
         {name: frozen_wars(one) for name, one in lived.items() if "alone" in one},
         {name: autos_.measured(one, s.workers) for name, one in cars.items()},
     )
-
-
-def played(
-    s: WarStudySettings, folder: Path | None, report_progress: ReportProgress
-) -> Iterator[tuple[str, PlayedWorld]]:
-    """Every condition, as it is finished; one process plays one condition at a time."""
-    chosen, began = s.chosen, time.monotonic()
-    if s.workers == 1:
-        for done, (name, one) in enumerate(chosen.items(), 1):
-            yield name, kept(folder, name, one.world, s.plan, one.impulse)
-            report_progress(f"{done}/{len(chosen)} {name} ({time.monotonic() - began:.0f} s)")
-        return
-    with ProcessPoolExecutor(s.workers, mp_context=get_context("spawn")) as crew:
-        # The long ones first, so that nobody waits for one at the end.
-        order = sorted(chosen, key=lambda name: -chosen[name].world.length)
-        waiting = {
-            crew.submit(kept, folder, name, chosen[name].world, s.plan, chosen[name].impulse): name
-            for name in order
-        }
-        try:
-            for done, ready in enumerate(as_completed(waiting), 1):
-                yield waiting[ready], ready.result()
-                text = f"{time.monotonic() - began:.0f} s"
-                report_progress(f"{done}/{len(chosen)} {waiting[ready]} ({text})")
-        except BaseException:
-            crew.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 # --- told -----------------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ from mos_agents.cli.terminal import Pace, print_line
 from mos_agents.lab.sweeping import OnTrials, SweepRun, fault_lines, notes
 from mos_agents.lab.wording import plural, shown
 from mos_agents.market.printing import cell
-from mos_agents.sweeps.places import TRAININGS
 from mos_agents.sweeps.plan import SweepPlan
-from mos_agents.sweeps.sweep import Watch
 from mos_agents.sweeps.table import SweepResult, aligned, caption, lines
+from mos_agents.sweeps.trial_folder import TRAININGS
+from mos_agents.tasks import TaskProgress
 
 NAMED = 10
 """Failed trials that are named one by one; all of them are in the tables."""
@@ -43,7 +43,7 @@ def show(played: SweepRun, chosen: Sequence[str], report: bool) -> None:
         print_line(f"failed {len(result.failed) - NAMED} more; see errors in table.csv")
     print_line(f"table   {shown(folder / 'table.csv')}")
     print_line(f"trials  {shown(folder / 'trials.parquet')}")
-    if result.plan.work.kind == "train":
+    if result.plan.spec.kind == "train":
         print_line(f"trained {shown(folder / TRAININGS)}")
     if report:
         print_line(f"report  {shown(played.write_report())}")
@@ -89,9 +89,9 @@ def progress() -> Iterator[OnTrials]:
     if not sys.stdout.isatty():
         pace = Pace()
 
-        def line(watch: Watch, plan: SweepPlan) -> None:
-            if pace.due(watch.done == watch.total):
-                print_line(progress_line(watch))
+        def line(state: TaskProgress, plan: SweepPlan) -> None:
+            if pace.due(state.found < state.done == state.total):
+                print_line(progress_line(state))
 
         yield line
         return
@@ -101,39 +101,40 @@ def progress() -> Iterator[OnTrials]:
         views: list[Live] = []
         drawn = Pace(0.25)
 
-        def draw(watch: Watch, plan: SweepPlan) -> None:
+        def draw(state: TaskProgress, plan: SweepPlan) -> None:
             if not views:
                 views.append(stack.enter_context(Live(refresh_per_second=4, transient=True)))
             if drawn.due():
-                views[0].update(drawing(plan, watch))
+                views[0].update(drawing(plan, state))
 
         yield draw
 
 
-def progress_line(watch: Watch) -> str:
+def progress_line(state: TaskProgress) -> str:
     """trials 12 of 30, 2 running, 1 failed, about 40 s left."""
-    parts = [f"trials {watch.done:,} of {watch.total:,}", f"{len(watch.running)} running"]
-    if watch.failed:
-        parts.append(f"{watch.failed} failed")
-    if 0.0 < watch.seconds_left < float("inf"):
-        parts.append(f"about {duration(watch.seconds_left)} left")
+    parts = [f"trials {state.done:,} of {state.total:,}", f"{len(state.running)} running"]
+    if state.failed:
+        parts.append(f"{state.failed} failed")
+    if 0.0 < state.seconds_left < float("inf"):
+        parts.append(f"about {duration(state.seconds_left)} left")
     return ", ".join(parts)
 
 
-def drawing(plan: SweepPlan, watch: Watch) -> Any:
+def drawing(plan: SweepPlan, state: TaskProgress) -> Any:
     """The bar, and a line for each trial under way."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
-    running = sorted(watch.running.items())
+    trials = [(trial, state.running.get(trial.name)) for trial in plan.trials]
+    running = [(trial, began) for trial, began in trials if began is not None]
     under_way = [
         Text(f"  {plan.cells[trial.cell]}, seed {trial.seed}: {duration(time.monotonic() - began)}")
         for trial, began in running[:20]
     ]
     more = [Text(f"  and {len(running) - 20} more")] if len(running) > 20 else []
-    bar = ProgressBar(total=max(watch.total, 1), completed=watch.done, width=60)
-    return Group(Text(progress_line(watch)), bar, *under_way, *more)
+    bar = ProgressBar(total=max(state.total, 1), completed=state.done, width=60)
+    return Group(Text(progress_line(state)), bar, *under_way, *more)
 
 
 def duration(seconds: float) -> str:

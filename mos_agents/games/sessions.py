@@ -7,14 +7,10 @@ is kept of it is how it ended: the greedy strategies, and where the play stood.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,7 +20,27 @@ from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.runs.files import RunError, alone, claim, read_with_digest, write_with_digest
+from mos_agents.runs.files import digest
+from mos_agents.runs.folder import FolderKind
+from mos_agents.tasks import (
+    ArrayCodec,
+    ResultFolder,
+    Task,
+    TaskProgress,
+    ThreadPool,
+    WorkerPool,
+    run_tasks,
+)
+
+OnProgress = Callable[[int, int], bool | None]
+"""(sessions done, sessions in all) -> True to stop."""
+
+SESSIONS = FolderKind(
+    "set of sessions", "sessions.json", "another process plays sessions in it", form=2
+)
+
+TRIES = 20
+"""How often a task may lose its worker before the play is given up."""
 
 LONGEST = 1_000_000_000
 """Periods after which a session that has not converged is given up, unless told otherwise."""
@@ -90,85 +106,44 @@ class Played(Framed):
         return cls(*(np.concatenate([getattr(p, one.name) for p in parts]) for one in fields(cls)))
 
 
-@short_repr
-@dataclass(frozen=True, eq=False)
-class Task:
-    """Some sessions of a game, for one worker; its numbers are those of `play_sessions`."""
-
-    game: RepeatedGame
-    seed: int
-    sessions: tuple[int, ...]
-    periods: int
-    window: int
-    tail: int
-
-    def __call__(self) -> Played:
-        return Played.joined([self._one(session) for session in self.sessions])
-
-    def _one(self, session: int) -> Played:
-        game, n = self.game, self.game.n
-        state = game.start(self.seed, session)
-        late = np.full(n, np.nan)
-        game.advance(state, self.seed, session, self.periods - self.tail, self.window)
-        if self.tail:
-            trace = np.empty((self.tail, n), np.int64)
-            game.advance(state, self.seed, session, self.periods, trace=trace)
-            late = game.stage.payoffs[trace @ game.stage.strides].mean(axis=0)
-        clock = int(state.clock[0])
-        still = clock - int(state.changed.max())
-        best = state.best.astype(np.int16)
-        open_rows = np.flatnonzero(best < 0)
-        if open_rows.size:  # situations never met since their values came to be the same
-            draws = Streams.of(self.seed, np.array([session]), owner="ties left").at(0)
-            uniforms = draws.uniforms("ties", best.size)[0]
-            for row in open_rows:
-                best[row] = break_tie(state.q, row, uniforms[row])
-        one = lambda value: np.asarray(value)[None]  # noqa: E731
-        return Played(
-            one(session),
-            one(clock),
-            one(bool(self.window and still >= self.window)),
-            one(best),
-            one(state.level),
-            one(state.now),
-            one(state.before),
-            one(late),
-        )
+def play_some(
+    game: RepeatedGame, seed: int, sessions: tuple[int, ...], periods: int, window: int, tail: int
+) -> Played:
+    """Some sessions of a game, one after another; the numbers are those of `play_sessions`."""
+    return Played.joined([_one(game, seed, one, periods, window, tail) for one in sessions])
 
 
-class Workers(Protocol):
-    """Where tasks are worked off: threads of this process, or a cluster."""
-
-    def work(self, tasks: Iterable[tuple[int, Task]]) -> Iterator[tuple[int, Played]]:
-        """Results with the numbers of their tasks, in the order in which they are done."""
-
-
-@dataclass(frozen=True)
-class Threads:
-    """Tasks on the cores of this machine: the compiled loop lets go of Python's lock."""
-
-    count: int = 2
-
-    def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or self.count < 1:
-            raise InputError(f"workers={self.count!r} must be a whole number >= 1")
-
-    def work(self, tasks: Iterable[tuple[int, Task]]) -> Iterator[tuple[int, Played]]:
-        waiting = iter(tasks)
-        with ThreadPoolExecutor(self.count) as pool:
-            running: dict[Future[Played], int] = {}
-            try:
-                while True:
-                    for number, task in itertools.islice(waiting, self.count - len(running)):
-                        running[pool.submit(task)] = number
-                    if not running:
-                        return
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for one in done:
-                        yield running.pop(one), one.result()
-            finally:
-                for one in running:
-                    one.cancel()
+def _one(
+    game: RepeatedGame, seed: int, session: int, periods: int, window: int, tail: int
+) -> Played:
+    n = game.n
+    state = game.start(seed, session)
+    late = np.full(n, np.nan)
+    game.advance(state, seed, session, periods - tail, window)
+    if tail:
+        trace = np.empty((tail, n), np.int64)
+        game.advance(state, seed, session, periods, trace=trace)
+        late = game.stage.payoffs[trace @ game.stage.strides].mean(axis=0)
+    clock = int(state.clock[0])
+    still = clock - int(state.changed.max())
+    best = state.best.astype(np.int16)
+    open_rows = np.flatnonzero(best < 0)
+    if open_rows.size:  # situations never met since their values came to be the same
+        draws = Streams.of(seed, np.array([session]), owner="ties left").at(0)
+        uniforms = draws.uniforms("ties", best.size)[0]
+        for row in open_rows:
+            best[row] = break_tie(state.q, row, uniforms[row])
+    one = lambda value: np.asarray(value)[None]  # noqa: E731
+    return Played(
+        one(session),
+        one(clock),
+        one(bool(window and still >= window)),
+        one(best),
+        one(state.level),
+        one(state.now),
+        one(state.before),
+        one(late),
+    )
 
 
 def play_sessions(
@@ -179,10 +154,10 @@ def play_sessions(
     periods: int = LONGEST,
     window: int = WINDOW,
     tail: int = 0,
-    workers: Workers | int = 2,
+    workers: WorkerPool | int = 2,
     folder: Path | None = None,
     per_task: int = 10,
-    progress: Callable[[int, int], None] | None = None,
+    progress: OnProgress | None = None,
 ) -> Played:
     """Play sessions to their ends; how they ended, in the order of their numbers as given.
 
@@ -190,49 +165,45 @@ def play_sessions(
     periods: the most that a session plays. window: it ends once no greedy level has changed for so
         many; 0 plays `periods` in all.
     tail: rewards are averaged over so many last periods of plays of one length (window=0).
-    folder: finished tasks are kept there, each whole or not at all, and not played again. One
-        process at a time plays into it; RunError where another one does.
-    progress: called with sessions done and sessions in all.
+    workers: threads, or where else sessions are played, `per_task` at a time.
+    folder: finished sessions are kept there and not played again. One process at a time plays into
+        it; RunError where another one does, and for a folder of another game, seed or length.
+    progress: called with the sessions done and the sessions in all. Where it returns True, no more
+        sessions begin; those under way are kept, and TasksStopped is raised.
     """
     numbers = _checked(sessions, seed, periods, window, tail, per_task)
-    tasks = {
-        number: Task(game, int(seed), numbers[begin : begin + per_task], periods, window, tail)
-        for number, begin in enumerate(range(0, len(numbers), per_task))
-    }
+    parts = [numbers[begin : begin + per_task] for begin in range(0, len(numbers), per_task)]
+    tasks = [
+        Task(_key(part), play_some, game, (int(seed), part, periods, window, tail), len(part))
+        for part in parts
+    ]
+    reporter = _Reporter(progress)
+    state = TaskProgress(
+        show=reporter.show, stop_requested=lambda: reporter.stopping, finish_running=True
+    )
+    pool = ThreadPool(workers) if isinstance(workers, int) else workers
     with contextlib.ExitStack() as stack:
+        results = None
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(alone(folder, "another process plays sessions in it"))
-        store = None if folder is None else Store(folder, tasks[0])
-        return _played(tasks, store, workers, progress)
+            facts = _facts(game, int(seed), periods, window, tail)
+            results = stack.enter_context(
+                ResultFolder.opened(folder, SESSIONS, facts, PlayedCodec(), _refusal)
+            )
+        found = run_tasks(tasks, pool, results, state, tries=TRIES, noun="task")
+    return Played.joined([found[task.key] for task in tasks])
 
 
-def _played(
-    tasks: dict[int, Task],
-    store: Store | None,
-    workers: Workers | int,
-    progress: Callable[[int, int], None] | None,
-) -> Played:
-    """The tasks' results in order: those in the store, and the rest played and put there."""
-    found: dict[int, Played] = {}
-    sessions = sum(len(task.sessions) for task in tasks.values())
-    if store is not None:
-        for number, task in tasks.items():
-            if (kept := store.read(task)) is not None:
-                found[number] = kept
-    done = sum(len(part) for part in found.values())
-    if progress is not None:
-        progress(done, sessions)
-    left = [(number, task) for number, task in tasks.items() if number not in found]
-    crew = Threads(workers) if isinstance(workers, int) else workers
-    for number, part in crew.work(left):
-        if store is not None:
-            store.write(tasks[number], part)
-        found[number] = part
-        done += len(part)
-        if progress is not None:
-            progress(done, sessions)
-    return Played.joined([found[number] for number in tasks])
+class _Reporter:
+    """Calls the progress of `play_sessions` whenever sessions have ended."""
+
+    def __init__(self, progress: OnProgress | None) -> None:
+        self._progress, self._done = progress, -1
+        self.stopping = False
+
+    def show(self, state: TaskProgress) -> None:
+        if self._progress is not None and state.done != self._done:
+            self._done = state.done
+            self.stopping = bool(self._progress(state.done, state.total))
 
 
 def _checked(
@@ -264,53 +235,40 @@ def _checked(
     return numbers
 
 
-@dataclass(frozen=True)
-class Store:
-    """A folder of finished tasks: an .npz each, with its digest; `game.txt` says of which game."""
-
-    folder: Path
-    task: Task
-
-    def __post_init__(self) -> None:
-        mark = fingerprint(self.task)
-        if claim(self.folder, "game.txt", mark) != mark:
-            raise RunError(
-                f"{self.folder}: holds sessions of another game, seed or length; give another "
-                "folder, or the same settings to go on"
-            )
-
-    def _path(self, task: Task) -> Path:
-        named = hashlib.sha256(repr(task.sessions).encode()).hexdigest()[:12]
-        return self.folder / f"sessions-{task.sessions[0]:06d}-{named}.npz"
-
-    def read(self, task: Task) -> Played | None:
-        """The task's result if it is there; RunError if it is damaged."""
-        path = self._path(task)
-        if not path.exists():
-            return None
-        with np.load(io.BytesIO(read_with_digest(path)), allow_pickle=False) as arrays:
-            return Played(*(arrays[one.name] for one in fields(Played)))
-
-    def write(self, task: Task, played: Played) -> None:
-        held = io.BytesIO()
-        np.savez(held, **{one.name: getattr(played, one.name) for one in fields(Played)})
-        write_with_digest(self._path(task), held.getvalue())
+# --- kept in a folder -----------------------------------------------------------------------------
 
 
-def fingerprint(task: Task) -> str:
+class PlayedCodec(ArrayCodec):
+    """How sessions ended, as arrays."""
+
+    def arrays(self, value: Played) -> Mapping[str, Any]:
+        return {one.name: getattr(value, one.name) for one in fields(Played)}
+
+    def value(self, arrays: Mapping[str, Any]) -> Played:
+        return Played(*(arrays[one.name] for one in fields(Played)))
+
+
+def _key(sessions: tuple[int, ...]) -> str:
+    return f"sessions-{sessions[0]:06d}-{digest(repr(sessions).encode())[:12]}"
+
+
+def _facts(game: RepeatedGame, seed: int, periods: int, window: int, tail: int) -> dict[str, Any]:
     """What makes two plays the same: payoffs, situations, learners, turns, seed and length."""
-    stage = task.game.stage
-    digest = hashlib.sha256()
-    for array in (stage.payoffs, stage.states, stage.first_states, stage.first_levels):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    stage = game.stage
+    arrays = (stage.payoffs, stage.states, stage.first_states, stage.first_levels)
     specs = [stage.market.spec(name) for name in stage.players]
-    lines = [
-        "mos-agents sessions, form 1",
-        digest.hexdigest(),
-        *(
+    return {
+        "game": digest(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)),
+        "learners": [
             f"{spec.name} {spec.turn} {learner!r}"
-            for spec, learner in zip(specs, task.game.learners, strict=True)
-        ),
-        f"seed {task.seed} periods {task.periods} window {task.window} tail {task.tail}",
-    ]
-    return "\n".join(lines) + "\n"
+            for spec, learner in zip(specs, game.learners, strict=True)
+        ],
+        "seed": seed,
+        "periods": periods,
+        "window": window,
+        "tail": tail,
+    }
+
+
+def _refusal(held: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    return "holds sessions of another game, seed or length"

@@ -11,7 +11,7 @@ from mos_agents.analysis.collusion import profit_gain
 from mos_agents.analysis.impulse import Deviation, ReturnTime, profitability, punishment, response
 from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
-from mos_agents.games.sessions import Threads, play_sessions
+from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.lab.feedback import Feedback, WorkProgress
 from mos_agents.learners import QLearning
@@ -62,7 +62,7 @@ def group(
         game,
         seed=seed,
         sessions=sessions,
-        workers=Threads(workers),
+        workers=workers,
         per_task=1,
         progress=report,
     )

@@ -9,12 +9,13 @@ from mos_agents import runs
 from mos_agents.lab.wording import shown
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import check_target
+from mos_agents.runs.folder import RUN, SWEEP, TRAINING
 from mos_agents.runs.names import locate
 
 RunLike = str | os.PathLike[str] | runs.Run
 """A run, its name below the folder of all runs, or the path of its folder."""
 
-MARKS = {"run": "run.json", "training": "training.json", "sweep": "sweep.json"}
+MARKS = {kind.noun: kind.record for kind in (RUN, TRAINING, SWEEP)}
 """The file that makes a folder what it is."""
 
 TAKEN_BY = {

@@ -9,12 +9,11 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mos_agents.games.sessions import Played, Task, Threads, Workers
 from mos_agents.lab.actor_runs import cluster_note
 from mos_agents.lab.feedback import (
     Feedback,
@@ -30,6 +29,7 @@ from mos_agents.lab.settings import Changes, SettingError, as_texts
 from mos_agents.lab.wording import shown
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
+from mos_agents.tasks import TasksStopped, ThreadPool, WorkerPool
 
 CAPTION = (
     "95% intervals over sessions (paths, where paths are played): the scatter of simulated play "
@@ -138,9 +138,10 @@ def replicate(
         clock = ReplicationProgress(kept, asked, feedback)
         try:
             with hosting(backend, workers, address, insecure, feedback) as pool:
-                played_by = pool if kept is None else Stoppable(pool, asked, clock)
-                effort = known.Effort(played_by, kept, clock.progress)
-                findings = known.played(name, settings, effort)
+                execution = known.ExecutionConfig(pool, kept, clock.progress)
+                findings = known.played(name, settings, execution)
+        except TasksStopped:
+            raise clock.stopped() from None
         except Interrupted:
             raise
         except KeyboardInterrupt:  # a second Ctrl-C: without the sessions under way
@@ -179,17 +180,17 @@ def _experiments() -> Any:
 @contextlib.contextmanager
 def hosting(
     backend: str, workers: int | None, address: str | None, insecure: bool, feedback: Feedback
-) -> Iterator[Workers]:
+) -> Iterator[WorkerPool]:
     """This machine's threads, or a Ray cluster."""
     if backend == "local":
-        yield Threads(workers or os.cpu_count() or 1)
+        yield ThreadPool(workers or os.cpu_count() or 1)
         return
     from mos_agents.actors.ray.cluster import cluster
-    from mos_agents.actors.ray.tasks import RayWorkers
+    from mos_agents.actors.ray.tasks import RayTasks
 
     feedback.message(cluster_note(address))
     with cluster(address, insecure=insecure):
-        yield RayWorkers()
+        yield RayTasks()
 
 
 @dataclass
@@ -201,14 +202,24 @@ class ReplicationProgress:
     feedback: Feedback
     began: float = field(default_factory=time.monotonic)
     parts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    stopping: bool = False
 
-    def progress(self, what: str, done: int, of: int) -> None:
-        """Record the progress of a part, and report it; stop here where nothing is kept."""
+    def progress(self, what: str, done: int, of: int) -> bool:
+        """Record the progress of a part, and report it; whether to stop.
+
+        Raises Interrupted on a request to stop where nothing is kept.
+        """
         at_first = self.parts.get(what, (done, done, of))[0]
         self.parts[what] = (at_first, done, of)
         self.feedback.progress(WorkProgress(what, done, of))
         if self.asked and self.folder is None and done < of:
             raise self.stopped()
+        if self.asked and done < of and not self.stopping:
+            self.stopping = True
+            self.feedback.message(
+                "stopping once what is under way is done; Ctrl-C again stops at once"
+            )
+        return bool(self.asked)
 
     def stopped(self, at_once: bool = False) -> Interrupted:
         """Where it stands, and how to go on."""
@@ -238,33 +249,6 @@ class ReplicationProgress:
             if at_first:
                 text += f", {at_first:,} were there"
         return text
-
-
-@dataclass(frozen=True)
-class Stoppable:
-    """Workers that get no new tasks after a request to stop; what is under way is kept."""
-
-    pool: Workers
-    asked: list[int]
-    clock: ReplicationProgress
-
-    def work(self, tasks: Iterable[tuple[int, Task]]) -> Iterator[tuple[int, Played]]:
-        left = False
-
-        def wanted() -> Iterator[tuple[int, Task]]:
-            nonlocal left
-            for one in tasks:
-                if self.asked:
-                    left = True
-                    self.clock.feedback.message(
-                        "stopping once what is under way is done; Ctrl-C again stops at once"
-                    )
-                    return
-                yield one
-
-        yield from self.pool.work(wanted())
-        if left:
-            raise self.clock.stopped()
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

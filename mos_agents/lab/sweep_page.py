@@ -12,7 +12,7 @@ from mos_agents.lab.sweeping import fault_lines, notes
 from mos_agents.report import sweeps
 from mos_agents.report.drawing import SummaryTable
 from mos_agents.report.page import Sheet, sheet_html
-from mos_agents.runs.reading import read_sealed
+from mos_agents.runs.sealing import read_sealed
 from mos_agents.sweeps.folder import SweepFolder
 from mos_agents.sweeps.plan import Axis
 from mos_agents.sweeps.table import SweepResult, caption, lines
@@ -55,7 +55,7 @@ def sheet(result: SweepResult, folder: Path) -> Sheet:
         [
             ("started", facts["started"]),
             ("seeds", ", ".join(map(str, plan.seeds))),
-            ("a trial", ", ".join(f"{k} {scenarios.inline(v)}" for k, v in facts["work"].items())),
+            ("a trial", ", ".join(f"{k} {scenarios.inline(v)}" for k, v in facts["trial"].items())),
             ("versions", ", ".join(f"{k} {v}" for k, v in facts["versions"].items())),
         ],
         facts["scenario"],

@@ -29,12 +29,12 @@ from mos_agents.scenarios import inline
 from mos_agents.sweeps import folder as folders
 from mos_agents.sweeps.folder import SweepFolder
 from mos_agents.sweeps.plan import SweepPlan
-from mos_agents.sweeps.sweep import Here, Runner, Watch, on_tune
 from mos_agents.sweeps.sweep import sweep as play_missing
 from mos_agents.sweeps.table import SweepResult
-from mos_agents.sweeps.work import Work, work_from
+from mos_agents.sweeps.trials import TrialSpec, trial_spec
+from mos_agents.tasks import InProcess, TaskProgress, WorkerPool
 
-OnTrials = Callable[[Watch, SweepPlan], object]
+OnTrials = Callable[[TaskProgress, SweepPlan], object]
 """Called after each trial with how far the sweep is, and its plan."""
 
 
@@ -139,7 +139,7 @@ def sweep(
         On Ctrl-C or SIGTERM. What is done is kept, and `resume` goes on.
     """
     how = SweepBackend(backend, workers, address, insecure)
-    trial = work_of(train, sessions, theory, burn_in, ticks, markets)
+    trial = spec_of(train, sessions, theory, burn_in, ticks, markets)
     resolved = resolve(scenario, changes, ticks, markets, seed)
     texts = (
         [f"{path}={','.join(map(inline, values))}" for path, values in grid.items()]
@@ -147,7 +147,7 @@ def sweep(
         else list(grid)
     )
     plan = SweepPlan.of(resolved, texts, seeds, trial, cpus, gpus)
-    folder = folders.place(Path(out), plan, name)
+    folder = folders.new_folder(Path(out), plan, name)
     return _play(plan, folder, how, report, on_progress, Feedback.of(None, on_message))
 
 
@@ -167,7 +167,7 @@ def resume_sweep(
 ) -> SweepRun:
     """Play the missing trials of a sweep, and try failed ones again; otherwise as `sweep`."""
     how = SweepBackend(backend, workers, address, insecure)
-    folder = of_kind(folders.found(os.fspath(sweep), Path(root)), "sweep")
+    folder = of_kind(folders.locate_sweep(os.fspath(sweep), Path(root)), "sweep")
     plan = SweepFolder.read(folder, cpus, gpus).plan
     return _play(plan, folder, how, report, on_progress, Feedback.of(None, on_message))
 
@@ -188,22 +188,22 @@ class SweepBackend:
             raise InputError(f"workers={self.workers!r} must be a whole number in [1, 4096]")
         given = [name for name in ("workers", "address", "insecure") if getattr(self, name)]
         if self.backend == "local" and given:
-            raise SettingError(f"{{{given[0]}}} is for Ray Tune: leave {{backend=local}} out")
+            raise SettingError(f"{{{given[0]}}} is for Ray: leave {{backend=local}} out")
 
 
-def work_of(
+def spec_of(
     train: str | Mapping[str, Any] | None,
     sessions: int | None,
     theory: bool,
     burn_in: int | None,
     ticks: int | None,
     markets: int | None,
-) -> Work:
+) -> TrialSpec:
     """What a trial does; InputError for settings that do not go together."""
     if train is not None and sessions is not None:
         raise SettingError("give {sessions} or {train}, not both")
     if train is None and sessions is None:
-        return work_from("play", burn_in=burn_in or 0, theory=theory)
+        return trial_spec("play", burn_in=burn_in or 0, theory=theory)
     apart = {"burn_in": burn_in, "markets": markets, "theory": theory or None}
     if sessions is not None:
         apart["ticks"] = ticks
@@ -214,12 +214,12 @@ def work_of(
                 f"{{{setting}}} is for play tick by tick; leave it out with {{{other}}}"
             )
     if train is None:
-        return work_from("sessions", sessions=sessions)
-    from mos_agents.sweeps.training import Training
+        return trial_spec("sessions", sessions=sessions)
+    from mos_agents.sweeps.training import TrainingTrial
 
     if isinstance(train, Mapping):
         train = " ".join(f"{key}={inline(value)}" for key, value in train.items())
-    return Training.parsed(train)
+    return TrainingTrial.parsed(train)
 
 
 def _play(
@@ -231,15 +231,14 @@ def _play(
     feedback: Feedback,
 ) -> SweepRun:
 
-    def show(watch: Watch) -> None:
+    def show(state: TaskProgress) -> None:
         if on_progress is not None:
-            on_progress(watch, plan)
+            on_progress(state, plan)
 
     begun = (folder / "sweep.json").exists()
     opened = SweepFolder.made(plan, folder) if begun else None
-    runner: Runner = Here() if how.backend == "local" else on_tune(how.workers)
-    kept = opened.done() if opened else {}
-    left = [t for t in plan.trials if t.number not in kept or kept[t.number].error]
+    done = opened.done() if opened else {}
+    left = [t for t in plan.trials if t.number not in done or done[t.number].error]
     feedback.message(
         f"{plan.scenario.name}: {plural(len(plan.cells), 'cell')} x "
         f"{plural(len(plan.seeds), 'seed')} = {plural(len(plan.trials), 'trial')}"
@@ -255,8 +254,9 @@ def _play(
             stop_requests() as asked,
             cluster(plan, how, feedback) if left else contextlib.nullcontext(),
         ):
-            watch = Watch(show=show, asked=lambda: bool(asked))
-            result = play_missing(plan, folder, runner, watch)
+            state = TaskProgress(show=show, stop_requested=lambda: bool(asked))
+            with resumable(plan, folder, how):
+                result = play_missing(plan, folder, worker_pool(how), state)
     except KeyboardInterrupt:  # a second Ctrl-C: at once
         raise stopped(plan, folder, signal.SIGINT) from None
     if asked and result.missing:
@@ -270,7 +270,7 @@ def _play(
 @contextlib.contextmanager
 def cluster(plan: SweepPlan, how: SweepBackend, feedback: Feedback) -> Iterator[None]:
     """The Ray cluster of a sweep; its own has a core for each trial at a time."""
-    if how.backend == "local" and plan.work.kind != "train":
+    if how.backend == "local" and plan.spec.kind != "train":
         yield
         return
     from mos_agents.actors.ray import cluster as ray_cluster
@@ -282,14 +282,44 @@ def cluster(plan: SweepPlan, how: SweepBackend, feedback: Feedback) -> Iterator[
         yield
 
 
+def worker_pool(how: SweepBackend) -> WorkerPool:
+    """Where trials run: in this process, or on the cluster that it has joined."""
+    if how.backend == "local":
+        return InProcess()
+    from mos_agents.actors.ray.tasks import RayTasks
+
+    return RayTasks(how.workers)
+
+
+@contextlib.contextmanager
+def resumable(plan: SweepPlan, folder: Path, how: SweepBackend) -> Iterator[None]:
+    """Where the cluster's head node is lost: what is kept, and how to go on."""
+    if how.backend == "local":
+        yield
+        return
+    from mos_agents.actors.ray.cluster import HeadLost
+
+    try:
+        yield
+    except HeadLost as error:
+        raise InputError(
+            f"{error}; {kept(plan, folder)}; mos sweep --resume {shown(folder)} goes on, with "
+            "--address HEAD:PORT on another cluster"
+        ) from None
+
+
+def kept(plan: SweepPlan, folder: Path) -> str:
+    """How many trials a folder has."""
+    done = sum(1 for one in SweepFolder.made(plan, folder).done().values() if not one.error)
+    return f"{done:,} of {len(plan.trials):,} trials kept in {shown(folder)}"
+
+
 def stopped(plan: SweepPlan, folder: Path, number: int) -> Interrupted:
     """Where the sweep stands, and how to go on."""
     if not (folder / "sweep.json").exists():
         return Interrupted("stopped before anything was played", number)
-    done = sum(1 for one in SweepFolder.made(plan, folder).done().values() if not one.error)
     return Interrupted(
-        f"stopped: {done:,} of {len(plan.trials):,} trials kept in {shown(folder)}; "
-        f"mos sweep --resume {shown(folder)} goes on",
+        f"stopped: {kept(plan, folder)}; mos sweep --resume {shown(folder)} goes on",
         number,
         folder,
     )
@@ -300,7 +330,7 @@ def notes(result: SweepResult) -> Counter[str]:
     return Counter(
         note
         for one in result.done.values()
-        for note in one.row.notes
+        for note in one.result.notes
         if not note.startswith(FAULTS_OF)
     )
 
@@ -308,7 +338,10 @@ def notes(result: SweepResult) -> Counter[str]:
 def fault_lines(result: SweepResult, most: int = 10) -> list[str]:
     """Faults of policies in the trials: the first lines of every summary."""
     found = Counter(
-        note for one in result.done.values() for note in one.row.notes if note.startswith(FAULTS_OF)
+        note
+        for one in result.done.values()
+        for note in one.result.notes
+        if note.startswith(FAULTS_OF)
     )
     more = [f"FAULTS: {len(found) - most} more such lines"] if len(found) > most else []
     lines = [f"{note} ({plural(count, 'trial')})" for note, count in found.most_common(most)]

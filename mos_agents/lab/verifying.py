@@ -27,7 +27,8 @@ from mos_agents.runs import Run, RunError
 from mos_agents.runs.facts import Facts
 from mos_agents.runs.faults import as_facts, lost_by
 from mos_agents.runs.rebuilding import Rebuilding
-from mos_agents.runs.recording import market_facts, versions
+from mos_agents.runs.recording import market_facts
+from mos_agents.runs.sealing import versions
 from mos_agents.scenarios import Scenario
 
 OWN_FAULTS = {"refused", "not finite"}

@@ -199,25 +199,6 @@ def read_with_digest(path: Path, sealed: str | None = None) -> bytes:
     )
 
 
-def claim(folder: Path, name: str, mark: str) -> str:
-    """Make a folder one's own: what its file `name` says it is for, or `mark`, written there now.
-
-    The folder is made where there is none. What a kill in the middle of this left is cleared away.
-    Raises RunError where the folder holds other files.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name
-    if path.exists():
-        return read_with_digest(path).decode()
-    for one in list(folder.iterdir()):
-        if one.name.startswith(f".{name}.") and one.name.endswith(".tmp"):
-            one.unlink()
-        elif one not in (_digest_of(path), folder / LOCK):
-            raise RunError(f"{folder}: holds other files; give an empty or a new folder")
-    write_with_digest(path, mark.encode())
-    return mark
-
-
 LOCK = ".lock"
 """The file that stands for its folder where folders themselves cannot be locked: on NFS."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.runs.facts import check_facts
 from mos_agents.runs.files import RunError, digest, read_inside, read_with_digest
 from mos_agents.runs.names import locate
-from mos_agents.runs.recording import sealed
+from mos_agents.runs.sealing import read_sealed
 from mos_agents.runs.structure import (
     KEYS,
     ExpectedParts,
@@ -227,19 +226,6 @@ def read(run: str | Path, root: str | Path = "runs") -> Run:
             "restore it, or make the run again"
         )
     return Run(folder, facts, scenario.decode(), _parts(folder, facts))
-
-
-def read_sealed(path: Path) -> dict[str, Any]:
-    """What `recording.sealed` wrote; RunError where it is not that to the byte."""
-    data = read_inside(path)
-    try:
-        facts = json.loads(data)
-        whole = isinstance(facts, dict) and sealed(facts) == data
-    except (ValueError, RecursionError):
-        whole = False
-    if not whole:
-        raise RunError(f"{path}: damaged or edited: its checksum does not match; restore the file")
-    return facts
 
 
 def _parts(folder: Path, facts: dict[str, Any]) -> int:

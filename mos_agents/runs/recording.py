@@ -9,16 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import math
-import os
-import platform
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +21,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mos_agents import __version__, registry
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, State, Step
 from mos_agents.runs.files import (
     FolderLock,
     RunError,
     digest,
-    sync_folder,
     write_whole,
     write_with_digest,
 )
+from mos_agents.runs.folder import RUN
 from mos_agents.runs.hashing import TrajectoryHash
-from mos_agents.runs.names import checked_name, inside, names_in_turn, slug
+from mos_agents.runs.names import checked_name, names_in_turn, slug
 from mos_agents.runs.plan import RecordingPlan
+from mos_agents.runs.sealing import now, versions
 from mos_agents.runs.tables import (
     TABLES,
     TickRecord,
@@ -56,11 +50,6 @@ SECONDS = 2.0
 
 VALUES = 4_000_000
 """Buffered numbers (32 MB) after which a part is written whatever the clock says."""
-
-PLAYED = "another process plays this run; wait until it has ended, or end it"
-"""What is told to the second of two writers."""
-
-LIBRARIES = ("numpy", "numba", "scipy", "polars", "pyarrow")
 
 
 class Recording:
@@ -173,7 +162,7 @@ class Recording:
             "parts_sha256": self._digests,
         }
         with self._naming_file():
-            write_whole(self.folder / "run.json", sealed(self.facts))
+            RUN.write(self.folder, self.facts)
         self.close()
         return trajectory
 
@@ -264,9 +253,14 @@ def record(
     names = [name] if name is not None else names_in_turn(f"{slug(stem or scenario)}-s{seed}", root)
     for one in names:
         checked_name(one)
+
+    def fill(hidden: Path) -> None:
+        for table in TABLES:
+            (hidden / table).mkdir()
+        write_whole(hidden / "scenario.yaml", described.encode())
+
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        folder, hold = appear(root, names, facts, described)
+        folder, hold = RUN.create(root, names, facts, fill)
     except OSError as error:
         raise RunError(
             f"{root}: a run folder cannot be made here: {error.strerror or error}; give another "
@@ -275,60 +269,11 @@ def record(
     return Recording(folder, facts, market, plan, opening, hold)
 
 
-def appear(
-    root: Path, names: list[str], facts: dict[str, Any], described: str
-) -> tuple[Path, FolderLock]:
-    """Prepare the folder under a temporary name and rename it to the first free name.
-
-    It is held from before it has a name: nobody can resume a run that is just beginning.
-    """
-    hidden = Path(tempfile.mkdtemp(prefix=".new-", suffix=".tmp", dir=root))
-    try:
-        hold = FolderLock(hidden, PLAYED)
-        for table in TABLES:
-            (hidden / table).mkdir()
-        write_whole(hidden / "scenario.yaml", described.encode())
-        for name in names:
-            folder = inside(root, name)
-            if folder.exists():
-                continue
-            facts["name"] = name
-            write_whole(hidden / "run.json", sealed(facts))
-            os.chmod(hidden, 0o755)
-            try:
-                # Somebody else may have taken the name by now: renaming onto a run fails.
-                os.rename(hidden, folder)
-            except OSError:
-                if folder.exists():
-                    continue
-                raise
-            sync_folder(root)
-            return folder, hold
-        raise RunError(
-            f"run {names[0]} is already in {root}: nothing is overwritten; give another --name"
-        )
-    finally:
-        if hidden.exists():
-            shutil.rmtree(hidden, ignore_errors=True)
-
-
 def parquet(table: pa.Table) -> bytes:
     """The table as a Parquet file. Names come back as text: no Arrow schema rides along."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", store_schema=False)
     return buffer.getvalue()
-
-
-def sealed(facts: dict[str, Any]) -> bytes:
-    """Facts such as those of `run.json` as text, with a checksum of itself in the last field."""
-    body = {key: value for key, value in facts.items() if key != "sha256"}
-    body["sha256"] = digest(canonical(body))
-    return (json.dumps(body, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def canonical(body: dict[str, Any]) -> bytes:
-    """The text that the checksum of `run.json` is taken of."""
-    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
 def market_facts(market: Market) -> dict[str, Any]:
@@ -356,19 +301,3 @@ def _mixed(made_to_order: NDArray[np.bool_]) -> list[int]:
 def finite(value: float | None) -> float | None:
     """JSON has no infinity: no limit is null."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def now() -> str:
-    """The time in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def versions() -> dict[str, str]:
-    """Of everything that could change a bit of the trajectory."""
-    found = {"mos-agents": __version__, "python": platform.python_version()}
-    for library in LIBRARIES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[library] = version(library)
-    found |= registry.versions()
-    found["platform"] = f"{platform.system()} {platform.machine()}"
-    return found

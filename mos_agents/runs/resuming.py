@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array
-from mos_agents.runs.files import FolderLock, RunError
+from mos_agents.runs.files import RunError
+from mos_agents.runs.folder import RUN
 from mos_agents.runs.plan import RecordingPlan
 from mos_agents.runs.reading import PART, Run, read
-from mos_agents.runs.recording import PLAYED, Recording
+from mos_agents.runs.recording import Recording
 from mos_agents.runs.tables import AGGREGATE_VALUES, TABLES
 
 
@@ -20,7 +21,7 @@ def resume(run: Run, market: Market) -> Recording:
     Parts that no newest part of `aggregates` vouches for are removed: their ticks come again.
     Raises RunError where the run is finished, damaged, or played by another process.
     """
-    hold = FolderLock(run.folder, PLAYED)
+    hold = RUN.hold(run.folder)
     try:
         run = read(run.folder)  # it may have gone on, or ended, before the folder was held
         if run.finished:

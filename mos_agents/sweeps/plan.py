@@ -18,11 +18,10 @@ from mos_agents import scenarios
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
-from mos_agents.runs.files import digest
-from mos_agents.runs.recording import canonical
+from mos_agents.runs.folder import identity
 from mos_agents.scenarios import Scenario
 from mos_agents.scenarios.files import SHORTHANDS
-from mos_agents.sweeps.work import Work, work_from
+from mos_agents.sweeps.trials import TrialSpec, trial_spec
 
 MOST_TRIALS = 100_000
 """Trials of a sweep; more are a slip of the pen, and their table could not be read."""
@@ -82,10 +81,27 @@ class Cell:
     number: int
     values: Mapping[str, Any]
     scenario: Scenario
-    work: Work
+    spec: TrialSpec
 
     def __str__(self) -> str:
         return ", ".join(f"{path}={scenarios.inline(v)}" for path, v in self.values.items())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return PortableCell, (scenarios.dump(self.scenario.portable()), self.spec.portable())
+
+
+@short_repr
+@dataclass(frozen=True)
+class PortableCell:
+    """A cell in another process: the scenario as text, and networks in place of their files."""
+
+    described: str
+    spec: TrialSpec
+
+    @property
+    def scenario(self) -> Scenario:
+        """Read here, so that what goes wrong in it is a fault of one trial."""
+        return scenarios.parse(self.described, trusted=True)
 
 
 class Trial(NamedTuple):
@@ -113,7 +129,7 @@ class SweepPlan:
     scenario: Scenario
     grid: tuple[Axis, ...]
     seeds: tuple[int, ...]
-    work: Work
+    spec: TrialSpec
     cpus: float = 1.0
     gpus: float = 0.0
 
@@ -123,14 +139,14 @@ class SweepPlan:
         scenario: Scenario,
         grid: Sequence[str] | Mapping[str, Sequence[Any]],
         seeds: int | Sequence[int] = 10,
-        work: Work | None = None,
+        spec: TrialSpec | None = None,
         cpus: float = 1.0,
         gpus: float = 0.0,
     ) -> SweepPlan:
         """A plan, checked cell by cell.
 
         grid: texts such as `firms=2,3`, or values by path. seeds: how many, from the scenario's own
-        on, or which. work: None plays the scenario tick by tick.
+        on, or which. spec: what a trial does; None plays the scenario tick by tick.
         """
         axes = (
             tuple(Axis(path, tuple(values)) for path, values in grid.items())
@@ -138,7 +154,7 @@ class SweepPlan:
             else tuple(Axis.parsed(text) for text in grid)
         )
         made = cls(
-            scenario, axes, _numbers(seeds, scenario.seed), work or work_from("play"), cpus, gpus
+            scenario, axes, _numbers(seeds, scenario.seed), spec or trial_spec("play"), cpus, gpus
         )
         made.check()
         return made
@@ -160,17 +176,17 @@ class SweepPlan:
             )
         seen: dict[str, Cell] = {}
         for cell in self.cells:
-            same = scenarios.dump(cell.scenario) + repr(cell.work)
+            same = scenarios.dump(cell.scenario) + repr(cell.spec)
             if same in seen:
                 raise InputError(
                     f"--grid: {cell} is the same market as {seen[same]}; leave one out"
                 )
             seen[same] = cell
             try:
-                cell.work.check(cell.scenario)
+                cell.spec.check(cell.scenario)
             except InputError as error:
                 raise InputError(f"--grid {cell}: {error}") from None
-        self.work.bundles(self.cpus, self.gpus)  # refuses what its kind of work has no use for
+        self.spec.bundles(self.cpus, self.gpus)  # refuses what its kind of trial has no use for
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -178,22 +194,22 @@ class SweepPlan:
         return tuple(self._cells())
 
     def _cells(self) -> Iterator[Cell]:
-        prefix = f"{self.work.kind}."
+        prefix = f"{self.spec.kind}."
         for number, point in enumerate(itertools.product(*(axis.values for axis in self.grid))):
             values = dict(zip((axis.path for axis in self.grid), point, strict=True))
-            changes, work = [], self.work
+            changes, spec = [], self.spec
             for path, value in values.items():
                 if path.startswith(prefix):
-                    work = work.changed(path.removeprefix(prefix), value)
+                    spec = spec.changed(path.removeprefix(prefix), value)
                 elif remedy := REMEDY.get(path.partition(".")[0]):
-                    kind = self.work.kind
+                    kind = self.spec.kind
                     raise InputError(f"--grid {path}: is not for trials of kind {kind}; {remedy}")
                 else:
                     changes.append(f"{path}={scenarios.inline(value)}")
             made = (
                 scenarios.override(self.scenario, changes, "--grid") if changes else self.scenario
             )
-            yield Cell(number, values, made, work)
+            yield Cell(number, values, made, spec)
 
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
@@ -204,7 +220,7 @@ class SweepPlan:
     @cached_property
     def bundles(self) -> list[dict[str, float]]:
         """What a trial takes of a cluster, in the cell that takes most."""
-        found = (cell.work.bundles(self.cpus, self.gpus) for cell in self.cells)
+        found = (cell.spec.bundles(self.cpus, self.gpus) for cell in self.cells)
         return max(found, key=len)
 
     @cached_property
@@ -214,28 +230,28 @@ class SweepPlan:
             "scenario": scenarios.dump(self.scenario),
             "grid": [[axis.path, [scenarios.inline(v) for v in axis.values]] for axis in self.grid],
             "seeds": list(self.seeds),
-            "work": {"kind": self.work.kind, **self.work.settings()},
+            "trial": {"kind": self.spec.kind, **self.spec.settings()},
             "inputs": self.inputs,
         }
 
     @cached_property
     def inputs(self) -> dict[str, str]:
-        """SHA-256 of every file that a cell's scenario or its work is read from, by its path."""
+        """SHA-256 of every file that a cell is read from, by its path."""
         return {
             path: mark
             for cell in self.cells
-            for path, mark in {**cell.scenario.inputs(), **cell.work.inputs()}.items()
+            for path, mark in {**cell.scenario.inputs(), **cell.spec.inputs()}.items()
         }
 
     @cached_property
     def identity(self) -> str:
         """A digest of the facts: the same for two plans with the same results."""
-        return digest(canonical(self.facts))[:32]
+        return identity(self.facts)
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any], cpus: float, gpus: float) -> SweepPlan:
         """The plan that `facts` came from, checked again."""
-        settings = dict(facts["work"])
+        settings = dict(facts["trial"])
         grid = tuple(
             Axis(path, tuple(scenarios.listed(", ".join(texts)))) for path, texts in facts["grid"]
         )
@@ -243,7 +259,7 @@ class SweepPlan:
             scenarios.parse(facts["scenario"], "sweep.json"),
             grid,
             tuple(facts["seeds"]),
-            work_from(settings.pop("kind"), **settings),
+            trial_spec(settings.pop("kind"), **settings),
             cpus,
             gpus,
         )

@@ -14,7 +14,7 @@ PROFIT = {"pnl": 1.0}
 """The weights of a reward that is profit, and nothing but."""
 
 
-def placed(
+def collusion_measures(
     market: Market, prices: Array, profits: Array | None
 ) -> tuple[dict[str, float], list[str]]:
     """Profit gain, RPDI and Lerner index of mean prices and profits [S, N]; and why some lack.

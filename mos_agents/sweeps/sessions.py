@@ -1,4 +1,4 @@
-"""Sessions of a finite game played to convergence, and how collusive they ended."""
+"""SessionsTrial of a finite game played to convergence, and how collusive they ended."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
-from mos_agents.sweeps.pricing import is_profit, placed
-from mos_agents.sweeps.work import Row, Settings, by_participant, check_whole
+from mos_agents.sweeps.pricing import collusion_measures, is_profit
+from mos_agents.sweeps.trials import BaseTrial, TrialResult, by_participant, check_whole
 
 
 @dataclass(frozen=True)
-class Sessions(Settings):
+class SessionsTrial(BaseTrial):
     """Learning sessions of Q-learners in compiled play, to convergence; as `mos demo` judges them.
 
     Measures are means over the sessions of a seed: `profit_gain`, `rpdi` and `lerner` on the limit
@@ -54,7 +54,7 @@ class Sessions(Settings):
     def _game(self, scenario: Scenario) -> RepeatedGame:
         return RepeatedGame.of(scenario.market(), _learners(scenario))
 
-    def __call__(self, scenario: Scenario, seed: int) -> Row:
+    def __call__(self, scenario: Scenario, seed: int) -> TrialResult:
         game = self._game(scenario)
         market = game.stage.market
         played = play_sessions(
@@ -70,11 +70,13 @@ class Sessions(Settings):
         prices, profits = cycles.mean(game.stage.prices), cycles.mean(game.stage.payoffs)
         ended = played.converged
         judged = greedy.judged(cycles)
-        place, notes = placed(market, prices, profits if is_profit(market) else None)
+        collusion, notes = collusion_measures(
+            market, prices, profits if is_profit(market) else None
+        )
         if not ended.all():
             notes.append(f"{int((~ended).sum())} of {len(ended)} sessions did not converge")
         measures: dict[str, Any] = {
-            **place,
+            **collusion,
             **{f"cycle_{length}": (cycles.length == length).mean() for length in (1, 2)},
             "cycle_longer": (cycles.length > 2).mean(),
             "converged": ended.mean(),
@@ -84,7 +86,7 @@ class Sessions(Settings):
         }
         means = {"price": prices.mean(axis=0), "reward": profits.mean(axis=0)}
         layout = market.layout
-        return Row.of(
+        return TrialResult.of(
             measures | by_participant(means, layout.participants, layout.roles), tuple(notes)
         )
 

@@ -2,192 +2,134 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from mos_agents.market.types import InputError
 from mos_agents.policies.faults import describe
 from mos_agents.runs.files import RunError
-from mos_agents.sweeps.folder import Done, SweepFolder
-from mos_agents.sweeps.plan import SweepPlan, Trial
+from mos_agents.runs.folder import SWEEP
+from mos_agents.sweeps.folder import SweepFolder, TrialOutcome
+from mos_agents.sweeps.plan import Cell, PortableCell, SweepPlan, Trial
 from mos_agents.sweeps.table import SweepResult
-from mos_agents.sweeps.work import Row
-
-LIVES = 3
-"""How often a trial's process may die before the trial is said to have failed."""
-
-
-class Died(Exception):
-    """A trial's process is gone, and with it what it had done; not the trial's own fault."""
-
-
-@dataclass
-class Watch:
-    """How far a sweep is, for whoever shows it: told whenever anything changes, and now and then.
-
-    running: the trials being played, each with when it began (time.monotonic).
-    """
-
-    total: int = 0
-    done: int = 0
-    found: int = 0
-    failed: int = 0
-    running: dict[Trial, float] = field(default_factory=dict)
-    began: float | None = None  # when the first trial did
-    ended: float = 0.0  # when the last one did
-    show: Callable[[Watch], None] = lambda watch: None
-    asked: Callable[[], bool] = lambda: False
-    """Whether somebody wants the sweep to stop; what is under way is dropped."""
-
-    def begin(self, trial: Trial) -> None:
-        """A trial is under way."""
-        self.running[trial] = time.monotonic()
-        self.began = self.running[trial] if self.began is None else self.began
-        self.show(self)
-
-    @property
-    def seconds_left(self) -> float:
-        """By the pace of the trials that have ended here; infinite before the first."""
-        played = self.done - self.found
-        if not played or self.began is None:
-            return float("inf")
-        whole = (self.ended - self.began) / played * (self.total - self.done)
-        return max(0.0, whole - (time.monotonic() - self.ended))
-
-
-class Runner(Protocol):
-    """Where trials are played."""
-
-    def work(
-        self,
-        folder: SweepFolder,
-        trials: Sequence[Trial],
-        watch: Watch,
-        ended: Callable[[Trial, Done | Died], None],
-    ) -> None:
-        """Play trials of a sweep in any order, and tell of each as it ends, from this process.
-
-        Returns early where `watch.asked()`; keeps `watch.running`.
-        """
-
-
-class Here:
-    """One trial after another in this process."""
-
-    def work(
-        self,
-        folder: SweepFolder,
-        trials: Sequence[Trial],
-        watch: Watch,
-        ended: Callable[[Trial, Done | Died], None],
-    ) -> None:
-        for trial in trials:
-            if watch.asked():
-                return
-            watch.begin(trial)
-            scenario = folder.plan.cells[trial.cell].scenario
-            done = tried(partial(folder.work(trial), scenario, trial.seed))
-            del watch.running[trial]
-            ended(trial, done)
-
-
-def tried(work: Callable[[], Row], where: str = "") -> Done:
-    """Play one trial; what goes wrong in it is told in one line, and is nobody else's trouble."""
-    began = time.perf_counter()
-    try:
-        row, error = work(), None
-    except Exception as problem:
-        row = Row({})
-        error = (
-            " ".join(str(problem).split()) if isinstance(problem, InputError) else describe(problem)
-        )
-    return Done(row, error, time.perf_counter() - began, where)
+from mos_agents.sweeps.trial_folder import TrialFolder
+from mos_agents.sweeps.trials import TrialResult
+from mos_agents.tasks import (
+    InProcess,
+    Task,
+    TaskOutcome,
+    TaskProgress,
+    TasksStopped,
+    WorkerPool,
+    run_tasks,
+)
 
 
 def sweep(
     plan: SweepPlan,
     folder: Path | str,
-    runner: Runner | None = None,
-    watch: Watch | None = None,
+    pool: WorkerPool | None = None,
+    progress: TaskProgress | None = None,
 ) -> SweepResult:
     """Play what is missing of a plan in `folder`, and write its tables; how all trials ended.
 
-    A folder of the same plan is gone on with: trials that ended well are not played again, failed
-    ones are. None for `runner` plays on Ray Tune, on the cluster that this process has joined
-    (`actors.ray.cluster.cluster`). Raises RunError for a folder of another sweep, one that cannot
-    be written, or one in use. Where `watch.asked()`, returns early, with trials missing.
+    A folder of the same plan is resumed: trials that ended well are not played again, failed ones
+    are. Where the progress asks to stop, the result has trials missing.
+
+    Parameters
+    ----------
+    pool
+        Where trials run. None: on the Ray cluster that this process has joined
+        (`actors.ray.cluster.cluster`), or in this process where it has joined none.
+
+    Raises
+    ------
+    RunError
+        For a folder of another sweep, one that cannot be written, or one in use.
+    HeadLost
+        Where the head node of the cluster is lost; what has ended is kept.
     """
-    watch = watch or Watch()
-    opened = SweepFolder.made(plan, Path(folder))
-    with opened.held():
-        done = opened.done()
-        missing = [t for t in plan.trials if t.number not in done or done[t.number].error]
-        again = {trial.number for trial in missing}
-        done = {number: one for number, one in done.items() if number not in again}
-        watch.total, watch.done, watch.found = len(plan.trials), len(done), len(done)
-        if missing:
-            _play(missing, opened, done, _chosen(runner), watch)
-        result = SweepResult(plan, done)
-        if done:
+    progress = progress or TaskProgress()
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{path}: a sweep cannot be kept here: {error.strerror or error}; give another folder"
+        ) from None
+    with SWEEP.alone(path):
+        opened = SweepFolder.made(plan, path)
+        opened.clean()
+        tasks = [task_of(opened, trial) for trial in plan.trials]
+        try:
+            found = run_tasks(
+                tasks,
+                pool or _usual_pool(),
+                _KeptTrials(opened, progress),
+                progress,
+                on_lost=lambda task, reason: TrialOutcome(TrialResult({}), reason),
+                noun="trial",
+            )
+        except TasksStopped as stopped:
+            found = stopped.found
+        ended = {t.number: found[t.name] for t in plan.trials if t.name in found}
+        result = SweepResult(plan, ended)
+        if ended:
             for name, data in result.files().items():
                 opened.write(name, data)
     return result
 
 
-def _chosen(runner: Runner | None) -> Runner:
-    if runner is not None:
-        return runner
-    return on_tune()
+def _usual_pool() -> WorkerPool:
+    from mos_agents.actors.ray.cluster import joined
+
+    if not joined():
+        return InProcess()
+    from mos_agents.actors.ray.tasks import RayTasks
+
+    return RayTasks()
 
 
-def on_tune(at_once: int | None = None) -> Runner:
-    """Ray Tune, with at most so many trials at a time; InputError where it is not installed."""
+def task_of(folder: SweepFolder, trial: Trial) -> Task:
+    """A trial as a task."""
+    plan = folder.plan
+    cell = plan.cells[trial.cell]
+    return Task(
+        trial.name,
+        play_trial,
+        cell,
+        (folder.trial_folder(trial), trial.seed),
+        resources=tuple(cell.spec.bundles(plan.cpus, plan.gpus)),
+        # A new process takes two seconds, as long as a short trial; what a training leaves behind
+        # in its process is for nobody else.
+        fresh=cell.spec.kind == "train",
+    )
+
+
+def play_trial(cell: Cell | PortableCell, folder: TrialFolder, seed: int) -> TrialOutcome:
+    """Play one trial. What goes wrong in it is told in one line and stops no other trial."""
     try:
-        from mos_agents.sweeps.tuning import Tune
-    except ImportError:
-        raise InputError(
-            "Ray Tune is not installed in full: make train-env, or pip install "
-            '"mos-agents[train]"; --backend local does without'
-        ) from None
-    return Tune(at_once)
-
-
-def _play(
-    missing: Sequence[Trial],
-    opened: SweepFolder,
-    done: dict[int, Done],
-    runner: Runner,
-    watch: Watch,
-) -> None:
-    """Rounds of play, until every trial has ended or died too often."""
-    deaths = dict.fromkeys((trial.number for trial in missing), 0)
-
-    def ended(trial: Trial, how: Done | Died) -> None:
-        if isinstance(how, Died):
-            deaths[trial.number] += 1
-            if deaths[trial.number] < LIVES:
-                return
-            how = Done(Row({}), f"its process died {LIVES} times: {how}")
-        done[trial.number] = opened.keep(trial, how)
-        watch.done, watch.ended = watch.done + 1, time.monotonic()
-        watch.failed += how.error is not None
-        watch.show(watch)
-
-    for _ in range(LIVES):
-        left = list(_left(missing, done))
-        if not left or watch.asked():
-            return
-        runner.work(opened, left, watch, ended)
-    if (lost := list(_left(missing, done))) and not watch.asked():
-        raise RunError(
-            f"{opened.path}: {len(lost)} trials never came back; mos sweep --resume {opened.path} "
-            "goes on"
+        return TrialOutcome(cell.spec.at(folder)(cell.scenario, seed))
+    except Exception as problem:
+        error = (
+            " ".join(str(problem).split()) if isinstance(problem, InputError) else describe(problem)
         )
+        return TrialOutcome(TrialResult({}), error)
 
 
-def _left(trials: Sequence[Trial], done: dict[int, Done]) -> Iterator[Trial]:
-    return (trial for trial in trials if trial.number not in done)
+class _KeptTrials:
+    """The trials of a sweep's folder as results of tasks: those that failed are played again."""
+
+    def __init__(self, folder: SweepFolder, progress: TaskProgress) -> None:
+        self._folder, self._progress = folder, progress
+        self._trials = {trial.name: trial for trial in folder.plan.trials}
+
+    def read(self, task: Task) -> TrialOutcome | None:
+        kept = self._folder.find(self._trials[task.key])
+        return None if kept is None or kept.error else kept
+
+    def write(self, task: Task, outcome: TaskOutcome) -> TrialOutcome:
+        ended = replace(outcome.value, node=outcome.node)
+        kept = self._folder.keep(self._trials[task.key], ended, outcome.seconds)
+        self._progress.failed += kept.error is not None
+        return kept

@@ -16,7 +16,7 @@ from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.frames import MOST_ROWS, Framed, table_html
 from mos_agents.market.printing import short_repr
 from mos_agents.runs.recording import parquet
-from mos_agents.sweeps.folder import Done
+from mos_agents.sweeps.folder import TrialOutcome
 from mos_agents.sweeps.plan import SweepPlan, Trial
 
 FEW = 3
@@ -29,7 +29,7 @@ class SweepResult(Framed):
     """How the trials of a plan ended, by number; `missing` ones have not been played."""
 
     plan: SweepPlan
-    done: Mapping[int, Done]
+    done: Mapping[int, TrialOutcome]
     confidence: float = 0.95
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class SweepResult(Framed):
     @cached_property
     def measures(self) -> tuple[str, ...]:
         """The names of all measures that any trial has, in the order in which they first came."""
-        names = (name for n in sorted(self.done) for name in self.done[n].row.measures)
+        names = (name for n in sorted(self.done) for name in self.done[n].result.measures)
         return tuple(dict.fromkeys(names))
 
     @cached_property
@@ -66,7 +66,7 @@ class SweepResult(Framed):
                 "seed": trial.seed,
                 "error": done.error,
             }
-            rows.append(row | {name: done.row.measures.get(name) for name in self.measures})
+            rows.append(row | {name: done.result.measures.get(name) for name in self.measures})
         kinds = {"cell": pl.Int64, **self._kinds, "seed": pl.Int64, "error": pl.String}
         return pl.DataFrame(rows, {**kinds, **dict.fromkeys(self.measures, pl.Float64)})
 
@@ -76,7 +76,7 @@ class SweepResult(Framed):
         The limits of a single trial are infinite.
         """
         rows = [
-            self.done[t.number].row.measures
+            self.done[t.number].result.measures
             for t in self.plan.trials
             if t.cell == cell and t.number in self.done
         ]
@@ -142,8 +142,8 @@ class SweepResult(Framed):
         return table_html(head, rows[:MOST_ROWS], (), caption(self))
 
     def headline(self, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """The measures to print: those wanted, or the work's own that there are."""
-        names = wanted or self.plan.work.headline
+        """The measures to print: those wanted, or the usual ones of its kind of trial."""
+        names = wanted or self.plan.spec.headline
         return tuple(name for name in names if name in self.measures)
 
     def files(self) -> dict[str, bytes]:

@@ -14,40 +14,40 @@ from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario, digest_of
 from mos_agents.scenarios.files import parsed_value
 from mos_agents.scenarios.policy_files import with_paths
-from mos_agents.sweeps.places import Place, contents
-from mos_agents.sweeps.work import Row, played
+from mos_agents.sweeps.trial_folder import TrialFolder, contents
+from mos_agents.sweeps.trials import TrialResult, play_market
 from mos_agents.training import TrainingPlan, check, train, train_in
 from mos_agents.training.plan import in_hand
 
 KEYS = tuple(one.name for one in fields(TrainingPlan) if one.name not in ("scenario", "seed"))
 NESTED = ("hyper", "stop", "policies")
-"""Settings that have parts of their own: hyper.clip_param."""
+"""BaseTrial that have parts of their own: hyper.clip_param."""
 WORDS = {"other": ["policies"]}
 """What `mos train` calls otherwise."""
 UNREPEATED = "the same seed may train otherwise another time: with {}"
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingTrial:
     """A training with a plan's settings, the scenario and seed being the trial's.
 
-    The row is that of an evaluation without exploring, in markets with random numbers of their own:
-    measures as in `work.played`, with profit gain where theory has prices; and the `steps` trained.
-    place: where the training is kept, and gone on with where it was cut off; a machine that does
-    not see it trains from the beginning, and the files come along with the row. None keeps nothing.
+    The measures are those of an evaluation without exploring, in other markets: as in
+    `trials.play_market`, with profit gain where theory has prices; and the `steps` trained.
+    folder: where the training is kept, and resumed where it was cut off. A machine that cannot
+    write there trains from the beginning, and the result brings the files. None keeps nothing.
     """
 
     kind: ClassVar[str] = "train"
     headline: ClassVar[tuple[str, ...]] = ("profit_gain", "reward", "pnl", "mean_ask", "spread")
 
     plan: Mapping[str, Any] = field(default_factory=dict)
-    place: Place | None = field(default=None, compare=False, repr=False)
+    folder: TrialFolder | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plan", self._files(lambda path: os.path.realpath(path)))
 
     @classmethod
-    def parsed(cls, text: str) -> Training:
+    def parsed(cls, text: str) -> TrainingTrial:
         """`algo=ppo iterations=50 hidden=[32,32] hyper.clip_param=0.1`; InputError else."""
         made = cls()
         try:
@@ -64,7 +64,7 @@ class Training:
     def settings(self) -> dict[str, Any]:
         return {"plan": dict(self.plan)}
 
-    def changed(self, key: str, value: Any, shown: str = "--grid train.") -> Training:
+    def changed(self, key: str, value: Any, shown: str = "--grid train.") -> TrainingTrial:
         first, dot, rest = key.partition(".")
         if first not in KEYS or (dot and first not in NESTED):
             near = WORDS.get(first) or difflib.get_close_matches(first, KEYS, 1, cutoff=0.5)
@@ -73,7 +73,7 @@ class Training:
         if dot:
             former = self.plan.get(first, {})
             value = {**(former if isinstance(former, Mapping) else {}), rest: value}
-        return Training({**self.plan, first: value})
+        return TrainingTrial({**self.plan, first: value})
 
     def check(self, scenario: Scenario) -> None:
         from mos_agents.training import extra
@@ -91,8 +91,8 @@ class Training:
         self._files(noted)
         return found
 
-    def portable(self) -> Training:
-        return Training(
+    def portable(self) -> TrainingTrial:
+        return TrainingTrial(
             {
                 key: {name: in_hand(policy) for name, policy in value.items()}
                 if key == "policies"
@@ -101,8 +101,8 @@ class Training:
             }
         )
 
-    def at(self, place: Place) -> Training:
-        return replace(self, place=place)
+    def at(self, folder: TrialFolder) -> TrainingTrial:
+        return replace(self, folder=folder)
 
     def _files(self, change: Callable[[str], str]) -> dict[str, Any]:
         """The settings with the paths of the policies' files changed."""
@@ -125,24 +125,24 @@ class Training:
         }
         return TrainingPlan(scenario=scenario, seed=seed, **given)
 
-    def __call__(self, scenario: Scenario, seed: int) -> Row:
+    def __call__(self, scenario: Scenario, seed: int) -> TrialResult:
         plan = self._plan(scenario.portable(), seed)
-        if self.place is None:
+        if self.folder is None:
             return _row(plan, train(plan))
-        if self.place.seen():
-            return _row(plan, train_in(plan, self.place.folder))
+        if self.folder.writable():
+            return _row(plan, train_in(plan, self.folder.path))
         with tempfile.TemporaryDirectory(prefix="mos-training-") as scratch:
-            trained = train(plan, scratch, name=self.place.name)
+            trained = train(plan, scratch, name=self.folder.name)
             return _row(plan, trained)._replace(files=contents(trained.folder))
 
 
-def _row(plan: TrainingPlan, trained: Any) -> Row:
+def _row(plan: TrainingPlan, trained: Any) -> TrialResult:
     """What the trained come to without exploring."""
     from mos_agents.training.evaluating import everybody
 
     assignment = trained.assignment
     policies, markets = everybody(assignment, trained.networks, trained.memories)
-    row = played(
+    row = play_market(
         assignment.playing,
         policies,
         assignment.seed("evaluation"),
@@ -150,7 +150,7 @@ def _row(plan: TrainingPlan, trained: Any) -> Row:
         theory=plan.scenario.quotes.kind == "posted_price",
     )
     steps = trained.history[-1]["steps"]
-    return Row.of({**row.measures, "steps": steps}, (*row.notes, *unrepeated(plan)))
+    return TrialResult.of({**row.measures, "steps": steps}, (*row.notes, *unrepeated(plan)))
 
 
 def unrepeated(plan: TrainingPlan) -> list[str]:

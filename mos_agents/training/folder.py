@@ -35,7 +35,6 @@ from mos_agents.market.types import Array
 from mos_agents.policies.base import to_config
 from mos_agents.runs.files import (
     RunError,
-    alone,
     digest,
     read_inside,
     read_with_digest,
@@ -43,9 +42,9 @@ from mos_agents.runs.files import (
     write_whole,
     write_with_digest,
 )
+from mos_agents.runs.folder import TRAINING
 from mos_agents.runs.names import inside, locate, names_in_turn, slug
-from mos_agents.runs.reading import read_sealed
-from mos_agents.runs.recording import now, sealed, versions
+from mos_agents.runs.sealing import now, versions
 from mos_agents.scenarios.files import validate
 from mos_agents.training.plan import TrainingPlan
 
@@ -105,7 +104,7 @@ class TrainingRun(Framed):
 def check_free(root: str | Path, name: str | None) -> None:
     """InputError unless a new folder below `root` can be called so; None: the next free name."""
     if name is not None and inside(root, name).exists():
-        raise _taken(root, name)
+        raise TRAINING.taken(root, name)
 
 
 def create(
@@ -115,48 +114,39 @@ def create(
     root = Path(root)
     stem = f"{slug(plan.scenario.name)}-{plan.algo}-s{plan.seed}"
     described = scenarios.dump(plan.scenario)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        for one in [name] if name is not None else names_in_turn(stem, root):
-            folder = inside(root, one)
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            break
-        else:
-            raise _taken(root, name)
+
+    def fill(hidden: Path) -> None:
         for part in ("checkpoints", "policies", "tensorboard"):
-            (folder / part).mkdir()
-        write_whole(folder / "scenario.yaml", described.encode())
-        write_with_digest(folder / "norms.npz", packed(dict(norms)))
-        facts = {
-            "name": folder.name,
-            "plan": plan.described(),
-            "started": now(),
-            "finished": None,
-            "iterations": None,
-            "ended": None,
-            "versions": versions(),
-            "inputs": plan.scenario.inputs(),
-            "scenario_sha256": digest(described.encode()),
-        }
-        write_whole(folder / "training.json", sealed(facts))
+            (hidden / part).mkdir()
+        write_whole(hidden / "scenario.yaml", described.encode())
+        write_with_digest(hidden / "norms.npz", packed(dict(norms)))
+
+    facts = {
+        "name": "",
+        "plan": plan.described(),
+        "started": now(),
+        "finished": None,
+        "iterations": None,
+        "ended": None,
+        "versions": versions(),
+        "inputs": plan.scenario.inputs(),
+        "scenario_sha256": digest(described.encode()),
+    }
+    try:
+        names = [name] if name is not None else names_in_turn(stem, root)
+        folder, hold = TRAINING.create(root, names, facts, fill)
     except OSError as error:
         raise RunError(
             f"{root}: a training folder cannot be made here: {error.strerror or error}; give "
             "another with --out"
         ) from None
+    hold.release()
     return folder
-
-
-def _taken(root: str | Path, name: str | None) -> RunError:
-    return RunError(f"run {name} is already in {root}: nothing is overwritten; give another")
 
 
 def held(folder: Path) -> AbstractContextManager[None]:
     """The folder for this process alone; RunError where another one trains in it."""
-    return alone(folder, "another process is training in it")
+    return TRAINING.alone(folder)
 
 
 def wait_free(folder: Path) -> None:
@@ -181,7 +171,7 @@ def begun(plan: TrainingPlan, folder: Path) -> TrainingRun | None:
     if not os.path.lexists(folder):
         return None
     inside(folder.parent, folder.name)
-    if (folder / "training.json").exists():
+    if TRAINING.is_at(folder):
         run = read_training(folder.absolute())
         if run.plan.described() != plan.described():
             raise RunError(f"{folder}: holds another training; move it away")
@@ -201,10 +191,7 @@ def _first(path: Path, folder: Path) -> bool:
 def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:
     """The training of a name below `root`, or of a path; RunError where it is damaged or none."""
     folder = locate(str(run), root)
-    path = folder / "training.json"
-    if not path.exists():
-        raise RunError(f"{folder}: is no training's folder; mos train makes one")
-    facts = read_sealed(path)
+    facts = TRAINING.read(folder)
     if digest(read_inside(folder / "scenario.yaml")) != facts["scenario_sha256"]:
         raise RunError(f"{folder / 'scenario.yaml'}: is not what was trained in; restore it")
     for name, kept in facts["inputs"].items():
@@ -215,7 +202,7 @@ def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:
 
 def seal(folder: Path, facts: Mapping[str, Any], **changes: Any) -> None:
     """Write training.json anew."""
-    write_whole(folder / "training.json", sealed({**facts, **changes}))
+    TRAINING.write(folder, facts, **changes)
 
 
 def read_norms(folder: Path) -> dict[str, Array]:

@@ -27,7 +27,7 @@ from mos_agents.policies.base import Policy
 from mos_agents.runs.faults import as_facts
 from mos_agents.runs.files import write_whole
 from mos_agents.runs.names import file_stem
-from mos_agents.runs.recording import now
+from mos_agents.runs.sealing import now
 from mos_agents.training import folder as folders
 from mos_agents.training import hosted
 from mos_agents.training import state as states

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from experiments.asker_fershtman_pakes_2022.run import AskerSettings, game, played, replicate
-from experiments.replication import Effort
+from experiments.replication import ExecutionConfig
 
 STEP = 9.99 / 99
 
 
 @pytest.fixture(scope="module")
 def found():
-    return {one.quantity: one for one in replicate(AskerSettings(sessions=300), Effort())}
+    return {one.quantity: one for one in replicate(AskerSettings(sessions=300), ExecutionConfig())}
 
 
 def test_the_grid_holds_both_equilibria_of_the_paper(found):
@@ -50,10 +50,10 @@ def test_both_kinds_of_learning_end_where_the_paper_says(found):
 def test_a_converged_session_is_at_rest_for_good():
     # After the window every estimate on the path is exact, so that nothing moves any more.
     for kind in ("asynchronous", "synchronous"):
-        short = played(AskerSettings(sessions=40, seed=3), Effort(), kind)
+        short = played(AskerSettings(sessions=40, seed=3), ExecutionConfig(), kind)
         assert np.asarray(short.played.converged).all()
         assert (short.length == 1).all()
-        long = played(AskerSettings(sessions=40, seed=3, window=20_000), Effort(), kind)
+        long = played(AskerSettings(sessions=40, seed=3, window=20_000), ExecutionConfig(), kind)
         np.testing.assert_array_equal(long.price, short.price)
         np.testing.assert_array_equal(long.played.best, short.played.best)
 
@@ -63,7 +63,7 @@ def test_a_plain_loop_in_numpy_ends_at_the_same_prices(kind):
     s = AskerSettings(sessions=6, levels=30)
     made = game(s, kind)
     pay = made.stage.payoffs.reshape(30, 30, 2)
-    ends = played(s, Effort(), kind)
+    ends = played(s, ExecutionConfig(), kind)
     for session in range(6):
         w = made.start(0, session).q.reshape(2, 30).copy()
         for _ in range(20_000):
@@ -79,9 +79,9 @@ def test_a_plain_loop_in_numpy_ends_at_the_same_prices(kind):
 
 
 def test_three_sellers_ask_less_than_two_and_one_asks_what_it_likes(found):
-    three = played(AskerSettings(n=3, levels=40, sessions=200), Effort(), "asynchronous")
-    two = played(AskerSettings(n=2, levels=40, sessions=200), Effort(), "asynchronous")
+    three = played(AskerSettings(n=3, levels=40, sessions=200), ExecutionConfig(), "asynchronous")
+    two = played(AskerSettings(n=2, levels=40, sessions=200), ExecutionConfig(), "asynchronous")
     error = np.hypot(three.price.std(), two.price.std()) / np.sqrt(200)
     assert three.price.mean() < two.price.mean() - 3 * error
-    alone = played(AskerSettings(n=1, sessions=5), Effort(), "synchronous")
+    alone = played(AskerSettings(n=1, sessions=5), ExecutionConfig(), "synchronous")
     np.testing.assert_allclose(alone.price, 10.0)

@@ -16,7 +16,7 @@ from experiments.calvano_2020.run import (
     punishment_length,
     replicate,
 )
-from experiments.replication import Effort
+from experiments.replication import ExecutionConfig
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.rollout import rollout
 
@@ -93,13 +93,13 @@ def test_the_compiled_game_plays_what_the_market_plays_tick_by_tick(n):
 @pytest.mark.parametrize("memory", [0, 1, 2])
 def test_sessions_end_whatever_the_memory(memory):
     quick = CalvanoSettings(levels=4, memory=memory, beta=2e-3, window=2000, sessions=3)
-    found = {one.quantity: one.ours for one in replicate(quick, Effort())}
+    found = {one.quantity: one.ours for one in replicate(quick, ExecutionConfig())}
     assert found["converged_share"] == 1.0
     assert ("one_shot_nash_share" in found) == (memory == 1)
 
 
 def test_sellers_share_most_of_the_way_to_joint_profit():
-    outcome = played(CalvanoSettings(sessions=24, **QUICK), Effort())
+    outcome = played(CalvanoSettings(sessions=24, **QUICK), ExecutionConfig())
     gain = outcome.profit_gain
     error = gain.std(ddof=1) / np.sqrt(24)
     # The paper's grid says 70 to 90 per cent; 24 sessions know the mean to about .03.
@@ -108,8 +108,8 @@ def test_sellers_share_most_of_the_way_to_joint_profit():
 
 
 def test_without_patience_sellers_share_less():
-    patient = played(CalvanoSettings(sessions=16, **QUICK), Effort()).profit_gain
-    myopic = played(CalvanoSettings(sessions=16, delta=0.0, **QUICK), Effort()).profit_gain
+    patient = played(CalvanoSettings(sessions=16, **QUICK), ExecutionConfig()).profit_gain
+    myopic = played(CalvanoSettings(sessions=16, delta=0.0, **QUICK), ExecutionConfig()).profit_gain
     assert myopic.mean() < patient.mean() - 0.2
 
 
@@ -168,7 +168,7 @@ def test_a_heat_map_has_a_cell_for_each_alpha_and_beta(tmp_path, monkeypatch, ca
         (0.2, 2e-3),
     ]
     alone = played(
-        CalvanoSettings(levels=4, window=2000, alpha=0.2, beta=1e-3, sessions=2), Effort()
+        CalvanoSettings(levels=4, window=2000, alpha=0.2, beta=1e-3, sessions=2), ExecutionConfig()
     )
     assert record[1]["profit_gain"] == pytest.approx(alone.profit_gain.mean())
 

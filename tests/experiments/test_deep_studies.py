@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.crew import as_json, intervals, on_one_ray, table, worked_off
 from experiments.dealer_market import measures as dealer_measures
 from experiments.dealer_market import run as dealer
 from experiments.dealer_market.world import DealerWorld, Leaning
@@ -20,9 +19,11 @@ from experiments.deep_pricing.measures import (
     theory,
     verdict,
 )
+from experiments.studies import as_json, intervals, on_one_ray, run_study, table
 from mos_agents.actors.ray.cluster import joined
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
+from mos_agents.runs.sealing import read_sealed, sealed
 
 FEW = pricing.DeepPricingSettings(
     markets=4, ticks=32, iterations=2, beside=pricing.TrainingLength(3, 32, 2)
@@ -92,17 +93,14 @@ def test_makers_share_the_flow_by_their_quotes_and_traders_pay_the_best():
 
 
 def test_what_is_finished_is_kept_and_other_settings_are_refused(tmp_path):
-    first = worked_off(made, FEW, ("x", "y"), (0, 1), tmp_path, workers=1)
+    first = run_study(made, FEW, ("x", "y"), (0, 1), tmp_path, workers=1)
     assert first == {"x": [{"seed": 0}, {"seed": 1}], "y": [{"seed": 0}, {"seed": 1}]}
     one = tmp_path / "x-1.json"
-    one.write_text(one.read_text().replace('"seed": 1\n', '"seed": 7\n', 1))
-    record = json.loads(one.read_text())
-    record["facts"], record["seed"] = {"seed": 5}, 1
-    one.write_text(json.dumps(record))
-    again = worked_off(made, FEW, ("x",), (0, 1), tmp_path, workers=1)
+    one.write_bytes(sealed({**read_sealed(one), "value": {"seed": 5}}))
+    again = run_study(made, FEW, ("x",), (0, 1), tmp_path, workers=1)
     assert again == {"x": [{"seed": 0}, {"seed": 5}]}
-    with pytest.raises(InputError, match="is of other settings"):
-        worked_off(made, replace(FEW, ticks=33), ("x",), (0,), tmp_path, workers=1)
+    with pytest.raises(InputError, match="holds another study with ticks="):
+        run_study(made, replace(FEW, ticks=33), ("x",), (0,), tmp_path, workers=1)
 
 
 def made(settings, condition, seed):
@@ -110,7 +108,7 @@ def made(settings, condition, seed):
 
 
 def test_all_trainings_of_a_process_are_on_one_ray(tmp_path):
-    found = worked_off(on_ray, FEW, ("x",), (0, 1), tmp_path, workers=1, begin=on_one_ray)
+    found = run_study(on_ray, FEW, ("x",), (0, 1), tmp_path, workers=1, begin=on_one_ray)
     assert found["x"][0]["ray"] is not None
     assert found["x"][0] == found["x"][1]
 

@@ -14,7 +14,7 @@ from experiments.klein_2021.run import (
     played,
     replicate,
 )
-from experiments.replication import Effort
+from experiments.replication import ExecutionConfig
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played
 from mos_agents.games.stage_game import StageGame
@@ -25,7 +25,7 @@ from mos_agents.rollout import rollout
 @pytest.fixture(scope="module")
 def sixty():
     """Sixty runs at k = 6 of the paper's length."""
-    return {one.quantity: one for one in replicate(KleinSettings(sessions=60), Effort())}
+    return {one.quantity: one for one in replicate(KleinSettings(sessions=60), ExecutionConfig())}
 
 
 def test_exploration_is_a_thousandth_halfway_and_a_millionth_in_the_end():
@@ -106,12 +106,12 @@ def test_profit_nash_share_and_joint_maximum_share_are_the_papers(sixty):
 
 
 def test_on_a_finer_grid_saw_teeth_take_over(sixty):
-    outcome = played(KleinSettings(k=24, sessions=16), Effort())
+    outcome = played(KleinSettings(k=24, sessions=16), ExecutionConfig())
     assert outcome.saw_tooth().mean() > 0.5
     assert outcome.at_joint_maximum().mean() < sixty["joint_maximum_share"].ours
 
 
 def test_no_figure_of_the_paper_is_held_against_other_settings():
-    found = replicate(KleinSettings(k=3, sessions=2, periods=5000), Effort())
+    found = replicate(KleinSettings(k=3, sessions=2, periods=5000), ExecutionConfig())
     assert {one.published for one in found} == {None}
     assert all(math.isfinite(one.ours) for one in found)

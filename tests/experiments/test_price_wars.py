@@ -10,7 +10,7 @@ import pytest
 from experiments.price_wars import autos as autos_
 from experiments.price_wars import play
 from experiments.price_wars.outcomes import DEFINITION, effect, forces, outcome
-from experiments.price_wars.play import FORCES, PlayPlan, kept, live
+from experiments.price_wars.play import FORCES, PlayPlan, live, played, task
 from experiments.price_wars.run import WarStudySettings, as_json, main, study
 from experiments.price_wars.worlds import (
     Condition,
@@ -237,24 +237,29 @@ def test_the_study_has_its_controls_beside_it_and_every_figure_in_the_common_for
     assert {"wars.base", "wars.myopic", "effect.wars.myopic", "effect.rpdi.hold"} <= set(names)
 
 
+def kept(folder, world, plan):
+    (lived,) = played([task("base", world, plan, False)], folder)
+    return lived
+
+
 def test_what_is_finished_is_not_played_again_and_gives_the_same(tmp_path, monkeypatch):
     plan = replace(SMALL, ticks=100)
-    first = kept(tmp_path, "base", RetailWorld(), plan, False)
+    first = kept(tmp_path, RetailWorld(), plan)
     monkeypatch.setattr(play, "live", lambda *_: pytest.fail("played again"))
-    again = kept(tmp_path, "base", RetailWorld(), plan, False)
+    again = kept(tmp_path, RetailWorld(), plan)
     assert first.arrays.keys() == again.arrays.keys()
     assert all(np.array_equal(first[name], again[name]) for name in first.arrays)
     with pytest.raises(pytest.fail.Exception, match="played again"):
-        kept(tmp_path, "base", RetailWorld(delta=0.5), plan, False)  # another world is another file
+        kept(tmp_path, RetailWorld(delta=0.5), plan)  # another world is another file
 
 
 def test_a_damaged_play_is_told_and_not_used(tmp_path):
     plan = replace(SMALL, ticks=100)
-    kept(tmp_path, "base", RetailWorld(), plan, False)
+    kept(tmp_path, RetailWorld(), plan)
     (path,) = tmp_path.glob("*.npz")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(RunError, match="damaged"):
-        kept(tmp_path, "base", RetailWorld(), plan, False)
+        kept(tmp_path, RetailWorld(), plan)
 
 
 def test_every_condition_can_be_assigned_and_differs_from_the_base():

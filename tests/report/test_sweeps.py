@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from mos_agents.report.sweeps import MEANING, Curves, Point, pictures
-from mos_agents.sweeps import Play, Sessions
-from mos_agents.sweeps.training import Training
+from mos_agents.sweeps import PlayTrial, SessionsTrial
+from mos_agents.sweeps.training import TrainingTrial
 
 
 def drawn(measure: str, *means: float) -> tuple[str, list[float]]:
@@ -19,7 +19,9 @@ def drawn(measure: str, *means: float) -> tuple[str, list[float]]:
 
 
 def test_every_measure_drawn_unasked_is_explained() -> None:
-    assert {name for work in (Play, Sessions, Training) for name in work.headline} == set(MEANING)
+    assert {
+        name for work in (PlayTrial, SessionsTrial, TrainingTrial) for name in work.headline
+    } == set(MEANING)
 
 
 def test_a_caption_says_what_is_drawn_and_of_which_role() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mos_agents import scenarios
 from mos_agents.market.types import InputError
-from mos_agents.sweeps import Play, Sessions, SweepPlan
+from mos_agents.sweeps import PlayTrial, SessionsTrial, SweepPlan
 from tests.sweeps.worlds import GAME, GRID, RETAIL, ScriptedTrial, plan
 
 
@@ -41,13 +41,13 @@ def test_values_are_yaml_whose_commas_inside_brackets_are_their_own() -> None:
 
 
 def test_a_grid_may_go_over_the_settings_of_what_a_trial_does() -> None:
-    made = plan(["play.burn_in=0,2", "firms=1"], work=Play())
-    assert [cell.work for cell in made.cells] == [Play(burn_in=0), Play(burn_in=2)]
+    made = plan(["play.burn_in=0,2", "firms=1"], spec=PlayTrial())
+    assert [cell.spec for cell in made.cells] == [PlayTrial(burn_in=0), PlayTrial(burn_in=2)]
 
 
-@pytest.mark.parametrize("work", [Play(burn_in=2), Sessions(4, window=500)])
-def test_a_plan_comes_back_from_its_facts_through_json(work: object) -> None:
-    made = plan(["participants.firm.policy.alpha=0.1,0.2"], 2, work, GAME)
+@pytest.mark.parametrize("spec", [PlayTrial(burn_in=2), SessionsTrial(4, window=500)])
+def test_a_plan_comes_back_from_its_facts_through_json(spec: object) -> None:
+    made = plan(["participants.firm.policy.alpha=0.1,0.2"], 2, spec, GAME)
     again = SweepPlan.from_facts(json.loads(json.dumps(made.facts)), 2.0, 0.5)
     assert again.identity == made.identity and again.facts == made.facts
     assert (again.cpus, again.gpus) == (2.0, 0.5)
@@ -59,7 +59,7 @@ def test_a_plan_comes_back_from_its_facts_through_json(work: object) -> None:
         plan(seeds=4),
         plan(GRID[::-1]),
         plan(["firms=1,2", "arrivals.sessions=5,10,21"]),
-        plan(work=ScriptedTrial((1,))),
+        plan(spec=ScriptedTrial((1,))),
         plan(scenario=scenarios.override(RETAIL, ["ticks=7"])),
     ],
 )
@@ -83,15 +83,19 @@ ERRORS = [
     (["arrivals.sesions=1"], {}, "did you mean 'sessions'?"),
     (["nothing=1"], {}, "'nothing' is not a key here"),
     (["firms=1,-1"], {}, "count=-1: input should be greater than or equal to 0"),
-    (["play.burn=1"], {"work": Play()}, "--grid play.burn: 'burn' is not a key here; did you mean"),
-    (["play.burn_in=-1"], {"work": Play()}, "--grid play.burn_in: burn_in=-1 must be a whole"),
-    (["play.burn_in=6"], {"work": Play()}, "burn_in=6 must be below ticks=6"),
+    (
+        ["play.burn=1"],
+        {"spec": PlayTrial()},
+        "--grid play.burn: 'burn' is not a key here; did you mean",
+    ),
+    (["play.burn_in=-1"], {"spec": PlayTrial()}, "--grid play.burn_in: burn_in=-1 must be a whole"),
+    (["play.burn_in=6"], {"spec": PlayTrial()}, "burn_in=6 must be below ticks=6"),
     (["ticks=10,2000"], {}, "--grid ticks=2000: ticks=2000 must be <= 1000"),
     (["firms=1"], {"seeds": 0}, "seeds=0 must be in"),
     (["firms=1"], {"seeds": [1, 1]}, "seeds=[1, 1] must be a number >= 1, or distinct"),
     (["firms=1"], {"seeds": [-1]}, "seed=-1 must be a whole number >= 0"),
     (["firms=1,2"], {"seeds": 60_000}, "120,000 trials are more than 100,000"),
-    (["firms=1,2"], {"work": Sessions(3)}, "platform: 'cost_plus' is not played in sessions"),
+    (["firms=1,2"], {"spec": SessionsTrial(3)}, "platform: 'cost_plus' is not played in sessions"),
 ]
 
 
@@ -105,8 +109,8 @@ def test_what_cannot_be_swept_is_one_line(grid: list[str], more: dict, message: 
 
 def test_sessions_that_would_never_end_are_refused() -> None:
     with pytest.raises(InputError, match=r"beta=0 explores for ever: set sessions\.periods"):
-        plan(["participants.firm.policy.beta=0.0"], 2, Sessions(3), GAME)
-    plan(["participants.firm.policy.beta=0.0"], 2, Sessions(3, periods=1000), GAME)
+        plan(["participants.firm.policy.beta=0.0"], 2, SessionsTrial(3), GAME)
+    plan(["participants.firm.policy.beta=0.0"], 2, SessionsTrial(3, periods=1000), GAME)
 
 
 def test_files_that_cells_are_read_from_are_part_of_the_plan(tmp_path: Path) -> None:
@@ -117,11 +121,13 @@ def test_files_that_cells_are_read_from_are_part_of_the_plan(tmp_path: Path) -> 
         f"{{name: shop, ticks: 3, participants: [{{name: '*'}}], catalogue: {{kind: file, path: "
         f"{tmp_path}/a.csv}}, execution: {{kind: expected, demand: {{kind: logit}}}}}}"
     )
-    made = plan([f"catalogue.path={tmp_path}/a.csv,{tmp_path}/b.csv"], 1, Play(), scenario)
+    made = plan([f"catalogue.path={tmp_path}/a.csv,{tmp_path}/b.csv"], 1, PlayTrial(), scenario)
     before = made.identity
     assert sorted(made.inputs) == [f"{tmp_path}/a.csv", f"{tmp_path}/b.csv"]
     (tmp_path / "b.csv").write_text(f"{head}tea,firm,2,4,0,\n")
     assert (
-        plan([f"catalogue.path={tmp_path}/a.csv,{tmp_path}/b.csv"], 1, Play(), scenario).identity
+        plan(
+            [f"catalogue.path={tmp_path}/a.csv,{tmp_path}/b.csv"], 1, PlayTrial(), scenario
+        ).identity
         != before
     )

@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 
 from mos_agents.analysis.statistics import mean_interval
-from mos_agents.sweeps import Done, Here, Row, SweepResult, sweep
+from mos_agents.sweeps import SweepResult, TrialOutcome, TrialResult, sweep
+from mos_agents.tasks import InProcess
 from tests.sweeps.worlds import plan
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> SweepResult:
-    return sweep(plan(seeds=5), tmp_path_factory.mktemp("sweep"), Here())
+    return sweep(plan(seeds=5), tmp_path_factory.mktemp("sweep"), InProcess())
 
 
 def test_a_cells_row_has_the_mean_over_seeds_with_its_bootstrap_interval(
@@ -44,14 +45,14 @@ def test_the_csv_reads_back_as_the_table(result: SweepResult) -> None:
 
 def test_one_seed_has_a_mean_and_no_limits() -> None:
     made = plan(["firms=1,2"], 1)
-    done = {t.number: Done(Row({"value": float(t.cell)})) for t in made.trials}
+    done = {t.number: TrialOutcome(TrialResult({"value": float(t.cell)})) for t in made.trials}
     row = SweepResult(made, done).table.row(1, named=True)
     assert (row["value"], row["value_low"], row["value_high"]) == (1.0, None, None)
 
 
 def test_a_sweep_cut_short_has_a_table_of_what_there_is() -> None:
     made = plan(["firms=1,2"], 3)
-    part = SweepResult(made, {0: Done(Row({"value": 1.0}))})
+    part = SweepResult(made, {0: TrialOutcome(TrialResult({"value": 1.0}))})
     assert part.table["trials"].to_list() == [1, 0]
     assert part.table["value"].to_list() == [1.0, None]
     assert len(part.missing) == 5
@@ -59,7 +60,7 @@ def test_a_sweep_cut_short_has_a_table_of_what_there_is() -> None:
 
 def test_values_that_are_no_numbers_stand_in_the_table_as_in_the_grid() -> None:
     made = plan(["arrivals=poisson,{kind: fixed_mass, buy: 2.0}"], 1)
-    column = SweepResult(made, {0: Done(Row({}))}).table["arrivals"]
+    column = SweepResult(made, {0: TrialOutcome(TrialResult({}))}).table["arrivals"]
     assert column.to_list() == ["poisson", "{buy: 2.0, kind: fixed_mass}"]
 
 
@@ -69,9 +70,9 @@ def test_the_page_asks_for_nothing_from_outside_and_escapes_every_word(
     from mos_agents.lab import sweep_page
 
     bad = "<script>alert(1)</script>"
-    named = dict(result.done) | {0: Done(Row({"firms": 1.0}, (bad,)), bad)}
+    named = dict(result.done) | {0: TrialOutcome(TrialResult({"firms": 1.0}, (bad,)), bad)}
     hostile = SweepResult(result.plan, named)
-    sweep(result.plan, tmp_path, Here())
+    sweep(result.plan, tmp_path, InProcess())
     text = sweep_page.write(hostile, tmp_path).read_text()
     assert "<script" not in text and "&lt;script&gt;" in text
     assert "http://" not in text and "https://" not in text
@@ -87,7 +88,7 @@ def test_intervals_of_few_seeds_say_that_they_are_a_range(seeds: int, few: bool)
 
 def test_an_interval_of_three_seeds_is_their_range() -> None:
     made = plan(["firms=1,2"], 3)
-    done = {t.number: Done(Row({"value": float(t.seed)})) for t in made.trials}
+    done = {t.number: TrialOutcome(TrialResult({"value": float(t.seed)})) for t in made.trials}
     assert SweepResult(made, done).interval(0, "value")[0][:3] == (1.0, 0.0, 2.0)
 
 

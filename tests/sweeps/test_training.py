@@ -10,9 +10,10 @@ from mos_agents import scenarios
 from mos_agents.actors.ray import cluster as ray_cluster
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.types import InputError
-from mos_agents.sweeps import Here, SweepPlan, sweep
-from mos_agents.sweeps.training import Training
-from mos_agents.sweeps.work import work_from
+from mos_agents.sweeps import SweepPlan, sweep
+from mos_agents.sweeps.training import TrainingTrial
+from mos_agents.sweeps.trials import trial_spec
+from mos_agents.tasks import InProcess
 
 pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
 
@@ -20,11 +21,11 @@ GAME = scenarios.override(scenarios.load("pricing_game"), ["ticks=16"])
 SHORT = "algo=ppo iterations=2 markets=4 ticks=16 hidden=[8] evaluate_every=0 evaluation_markets=2"
 
 
-def test_deep_training_is_swept_on_tune_and_gives_the_rows_of_one_process(tmp_path: Path) -> None:
-    made = SweepPlan.of(GAME, ["train.lr=1e-3,1e-2"], 1, Training.parsed(SHORT))
+def test_deep_training_is_swept_on_ray_and_gives_the_rows_of_one_process(tmp_path: Path) -> None:
+    made = SweepPlan.of(GAME, ["train.lr=1e-3,1e-2"], 1, TrainingTrial.parsed(SHORT))
     with ray_cluster.cluster(cpus=2):
         far = sweep(made, tmp_path / "far")
-        near = sweep(made, tmp_path / "near", Here())
+        near = sweep(made, tmp_path / "near", InProcess())
     assert not far.failed and far.trials.equals(near.trials)
     row = far.table.row(0, named=True)
     theory = benchmarks(GAME.market())
@@ -35,7 +36,7 @@ def test_deep_training_is_swept_on_tune_and_gives_the_rows_of_one_process(tmp_pa
 
 
 def test_settings_of_a_training_are_parsed_nested_and_come_back() -> None:
-    made = Training.parsed("algo=dqn hidden=[8,8] stop.steps=1e4 hyper.tau=0.5")
+    made = TrainingTrial.parsed("algo=dqn hidden=[8,8] stop.steps=1e4 hyper.tau=0.5")
     made = made.changed("hyper.double_q", False)
     assert made.plan == {
         "algo": "dqn",
@@ -43,19 +44,19 @@ def test_settings_of_a_training_are_parsed_nested_and_come_back() -> None:
         "stop": {"steps": 1e4},
         "hyper": {"tau": 0.5, "double_q": False},
     }
-    assert work_from("train", **made.settings()) == made
+    assert trial_spec("train", **made.settings()) == made
 
 
 def test_a_training_with_workers_takes_a_core_for_each() -> None:
-    bundles = Training.parsed("workers=2").bundles(0.5, 0.0)
+    bundles = TrainingTrial.parsed("workers=2").bundles(0.5, 0.0)
     assert bundles == [{"CPU": 0.5, "GPU": 0.0}, {"CPU": 1.0}, {"CPU": 1.0}]
-    made = SweepPlan.of(GAME, ["train.workers=0,2"], 1, Training.parsed("algo=ppo"), 0.5)
+    made = SweepPlan.of(GAME, ["train.workers=0,2"], 1, TrainingTrial.parsed("algo=ppo"), 0.5)
     assert made.bundles == bundles  # as in the cell that takes most
 
 
 def test_a_training_that_is_to_take_a_gpu_is_refused_for_it_would_not_touch_it() -> None:
     with pytest.raises(InputError, match=r"gpus=0\.5: a training uses CPUs only; give --gpus 0"):
-        SweepPlan.of(GAME, ["train.lr=0.1,0.2"], 1, Training.parsed("algo=ppo"), gpus=0.5)
+        SweepPlan.of(GAME, ["train.lr=0.1,0.2"], 1, TrainingTrial.parsed("algo=ppo"), gpus=0.5)
 
 
 ERRORS = [
@@ -84,5 +85,5 @@ def test_a_training_that_cannot_be_is_one_line_before_anything_runs(
     text: str, grid: list[str], message: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        SweepPlan.of(GAME, grid or ["ticks=8,16"], 1, Training.parsed(text))
+        SweepPlan.of(GAME, grid or ["ticks=8,16"], 1, TrainingTrial.parsed(text))
     assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -7,18 +7,20 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mos_agents import scenarios
 from mos_agents.actors.ray import cluster as ray_cluster
+from mos_agents.actors.ray.tasks import RayTasks
 from mos_agents.cli import run
-from mos_agents.sweeps import Here, Runner, SweepFolder, SweepPlan, SweepResult, sweep
-from mos_agents.sweeps.places import contents
-from mos_agents.sweeps.sweep import on_tune
-from mos_agents.sweeps.training import Training
+from mos_agents.sweeps import SweepFolder, SweepPlan, SweepResult, sweep
+from mos_agents.sweeps.training import TrainingTrial
+from mos_agents.sweeps.trial_folder import contents
+from mos_agents.tasks import InProcess, Task, WorkerPool
 from mos_agents.training import read_training
 from tests.commands import stopped
 
@@ -76,21 +78,26 @@ SHORT = (
 
 
 def plan() -> SweepPlan:
-    return SweepPlan.of(GAME, ["train.lr=1e-3,1e-2"], 1, Training.parsed(SHORT))
+    return SweepPlan.of(GAME, ["train.lr=1e-3,1e-2"], 1, TrainingTrial.parsed(SHORT))
 
 
-@dataclass
 class WithoutSharedFolder:
     """On machines that do not see the sweep's folder."""
 
-    runner: Runner
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
 
-    def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
-        self.runner.work(SweepFolder(Path("/nowhere"), folder.plan), trials, watch, ended)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def submit(self, task: Task) -> Any:
+        folder, seed = task.arguments
+        nowhere = folder._replace(sweep=Path("/nowhere"))
+        return self._pool.submit(replace(task, arguments=(nowhere, seed)))
 
 
-def swept(folder: Path, runner: Runner | None = None) -> SweepResult:
-    return sweep(plan(), folder, runner or Here())
+def swept(folder: Path, pool: WorkerPool | None = None) -> SweepResult:
+    return sweep(plan(), folder, pool or InProcess())
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +111,11 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Sweep
 Calm = tuple[Path, SweepResult]
 
 
-@pytest.mark.parametrize("runner", [Here, on_tune])
+@pytest.mark.parametrize("pool", [InProcess, RayTasks])
 def test_a_machine_that_does_not_see_the_folder_brings_its_training_along(
-    runner: Callable[[], Runner], calm: Calm, tmp_path: Path
+    pool: Callable[[], WorkerPool], calm: Calm, tmp_path: Path
 ) -> None:
-    result = swept(tmp_path, WithoutSharedFolder(runner()))
+    result = swept(tmp_path, WithoutSharedFolder(pool()))
     assert not result.failed and result.trials.equals(calm[1].trials)
     assert networks(tmp_path) == networks(calm[0]) and len(networks(tmp_path)) == 4
     run = read_training(tmp_path / "trainings" / SECOND)

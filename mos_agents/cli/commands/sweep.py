@@ -81,7 +81,7 @@ def sweep(
         str | None, typer.Option(metavar="SWEEP", help="Go on with a sweep; retry failed trials.")
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="ray: Ray Tune. local: one trial after another, in this process.")
+        str, typer.Option(help="ray: trials at once. local: one after another, in this process.")
     ] = "ray",
     workers: Annotated[
         int | None, typer.Option(help="Trials at a time.", show_default="by room", **WHOLE)

@@ -1,4 +1,4 @@
-"""Where a trial keeps what comes of it besides a row: a folder of its own in that of the sweep."""
+"""Where a trial keeps what comes of it besides its measures: a folder of its own in the sweep's."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mos_agents.runs.files import FolderLocked, RunError, alone
-from mos_agents.runs.reading import read_sealed
+from mos_agents.runs.folder import SWEEP
 
 TRAININGS = "trainings"
 
 
-class Place(NamedTuple):
-    """The place of a trial. sweep: the sweep's folder; identity: its plan's; name: the trial's."""
+class TrialFolder(NamedTuple):
+    """The folder of a trial. sweep: the sweep's folder; identity: its plan's; name: the trial's."""
 
     sweep: Path
     identity: str
     name: str
 
     @property
-    def folder(self) -> Path:
+    def path(self) -> Path:
         return self.sweep / TRAININGS / self.name
 
-    def seen(self) -> bool:
+    def writable(self) -> bool:
         """Whether this machine has the sweep's folder, can write there and lock it."""
-        above = self.folder.parent
+        above = self.path.parent
         try:
-            facts = read_sealed(self.sweep / "sweep.json")
+            facts = SWEEP.read(self.sweep)
         except RunError:
             return False
         if facts.get("identity") != self.identity or not os.access(above, os.W_OK | os.X_OK):

@@ -9,9 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +18,16 @@ import numpy as np
 from mos_agents.analysis.interval_text import interval_text
 from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.types import InputError
-from mos_agents.runs.files import alone, read_regular, write_whole
+from mos_agents.runs.files import read_regular, write_whole
+from mos_agents.runs.folder import STUDY
+from mos_agents.tasks import JsonCodec, ProcessPool, ResultFolder, Task, TaskProgress, run_tasks
 
 Facts = dict[str, Any]
 Make = Callable[[Any, str, int], Facts]
 """(settings, condition, seed) -> what came of it, as JSON has it. A function of a module."""
 
 
-def worked_off(
+def run_study(
     make: Make,
     settings: Any,
     conditions: Sequence[str],
@@ -36,31 +36,39 @@ def worked_off(
     workers: int = 2,
     begin: Callable[[], None] | None = None,
 ) -> dict[str, list[Facts]]:
-    """By condition, what came of each seed; a process makes one after another.
+    """By condition, what came of each seed; each process runs one training after another.
 
-    Each is kept in the folder as a file of its own, with the settings that it is of: a second call
-    takes what is there and makes the rest. Raises InputError where a file is of other settings, or
-    where another process works in the folder.
-    begin: what a process does first.
+    Each result is kept in the folder: a second call reads what is there and makes the rest. Raises
+    InputError where the folder is of other settings, or where another process works in it.
+
+    Parameters
+    ----------
+    begin
+        What a process does first.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    tasks = [(condition, seed) for condition in conditions for seed in seeds]
-    found: dict[tuple[str, int], Facts] = {}
-    with (
-        alone(folder, "another process works in it"),
-        ProcessPoolExecutor(workers, get_context("spawn"), begin) as crew,
-    ):
-        waiting = {crew.submit(_kept, make, settings, *task, str(folder)): task for task in tasks}
-        try:
-            for done, ready in enumerate(as_completed(waiting), 1):
-                condition, seed = task = waiting[ready]
-                found[task], seconds = ready.result()
-                line = f"{done}/{len(tasks)} {condition}, seed {seed}: {seconds:.0f} s"
-                print(line, file=sys.stderr, flush=True)
-        except BaseException:
-            crew.shutdown(wait=False, cancel_futures=True)
-            raise
-    return {condition: [found[condition, seed] for seed in seeds] for condition in conditions}
+    tasks = [
+        Task(f"{condition}-{seed}", make, settings, (condition, seed))
+        for condition in conditions
+        for seed in seeds
+    ]
+    facts = json.loads(json.dumps({"settings": asdict(settings)}))
+    progress = TaskProgress(show=announced(lambda line: print(line, file=sys.stderr, flush=True)))
+    with ResultFolder.opened(folder, STUDY, facts, JsonCodec()) as results:
+        found = run_tasks(tasks, ProcessPool(workers, begin), results, progress, noun="training")
+    return {condition: [found[f"{condition}-{seed}"] for seed in seeds] for condition in conditions}
+
+
+def announced(say: Callable[[str], None]) -> Callable[[TaskProgress], None]:
+    """Says a line whenever a task has ended."""
+    begun, last = time.monotonic(), [0]
+
+    def show(progress: TaskProgress) -> None:
+        if progress.latest and progress.done != last[0]:
+            last[0] = progress.done
+            seconds = time.monotonic() - begun
+            say(f"{progress.done}/{progress.total} {progress.latest} ({seconds:.0f} s)")
+
+    return show
 
 
 def on_one_ray() -> None:
@@ -70,24 +78,6 @@ def on_one_ray() -> None:
     stack = contextlib.ExitStack()
     stack.enter_context(cluster())
     atexit.register(stack.close)
-
-
-def _kept(make: Make, settings: Any, condition: str, seed: int, folder: str) -> tuple[Facts, float]:
-    path = Path(folder) / f"{condition}-{seed}.json"
-    record = json.loads(
-        json.dumps({"settings": asdict(settings), "condition": condition, "seed": seed})
-    )
-    if path.exists():
-        found = json.loads(path.read_text())
-        if {key: found.get(key) for key in record} != record:
-            raise InputError(f"{path}: is of other settings; choose another --out")
-        return found["facts"], found["seconds"]
-    begun = time.monotonic()
-    facts = make(settings, condition, seed)
-    seconds = time.monotonic() - begun
-    text = json.dumps(record | {"seconds": seconds, "facts": facts}, indent=1)
-    write_whole(path, text.encode())
-    return facts, seconds
 
 
 def intervals(found: Mapping[str, Sequence[Facts]]) -> dict[tuple[str, str], Interval]:
@@ -189,7 +179,7 @@ def command(
         s = settings(iterations=given.iterations)
         numbers = range(given.seed, given.seed + given.seeds)
         wanted = chosen(given.only, conditions)
-        found = worked_off(make, s, wanted, numbers, given.out, given.workers, on_one_ray)
+        found = run_study(make, s, wanted, numbers, given.out, given.workers, on_one_ray)
         if given.json is not None:
             write_whole(given.json, as_json(name, s, found))
     except (InputError, OSError) as problem:

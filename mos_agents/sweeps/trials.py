@@ -1,8 +1,8 @@
-"""What a trial does: a scenario and a seed go in, a row of measures comes out.
+"""What a trial does: it takes a scenario and a seed, and returns measures.
 
-A kind of work is a frozen dataclass of settings. Besides `__call__` it says what it needs: `check`
-refuses a scenario that it cannot play before anything runs, `changed` lets a grid go over its own
-settings (`play.burn_in=0,100`), `bundles` tells what it takes of a cluster.
+A kind of trial is a frozen dataclass of settings. Calling it plays a trial. `check` refuses a
+scenario that it cannot play before anything runs, `changed` lets a grid go over its own settings
+(`play.burn_in=0,100`), and `bundles` says what a trial takes of a cluster.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from mos_agents.policies import Policy
 from mos_agents.rollout import ParticipantPool, transitions
 from mos_agents.runs.tables import AGGREGATE_VALUES, aggregate
 from mos_agents.scenarios import Scenario
-from mos_agents.sweeps.places import Place
-from mos_agents.sweeps.pricing import placed
+from mos_agents.sweeps.pricing import collusion_measures
+from mos_agents.sweeps.trial_folder import TrialFolder
 
 
 @short_repr
-class Row(NamedTuple):
-    """What came of a trial. measures: finite numbers by name; what is unknown is not there.
+class TrialResult(NamedTuple):
+    """What a trial returns. measures: finite numbers by name; unknown ones are left out.
 
-    notes: whatever else somebody should know, a line each. files: by their paths, what is to be
-    kept in the trial's place and could not be written there.
+    notes: what else a reader should know, a line each. files: by their paths, what belongs into the
+    trial's folder and could not be written there.
     """
 
     measures: Mapping[str, float]
@@ -40,23 +40,23 @@ class Row(NamedTuple):
     files: Mapping[str, bytes] = {}
 
     @classmethod
-    def of(cls, measures: Mapping[str, Any], notes: tuple[str, ...] = ()) -> Row:
-        """A row without the measures that are not finite."""
+    def of(cls, measures: Mapping[str, Any], notes: tuple[str, ...] = ()) -> TrialResult:
+        """A result without the measures that are not finite."""
         numbers = {name: float(value) for name, value in measures.items()}
         return cls({n: value for n, value in numbers.items() if math.isfinite(value)}, notes)
 
 
-class Work(Protocol):
-    """A kind of work and its settings."""
+class TrialSpec(Protocol):
+    """A kind of trial and its settings."""
 
     kind: ClassVar[str]
     headline: ClassVar[tuple[str, ...]]
     """The measures that a printed table shows."""
 
     def settings(self) -> dict[str, Any]:
-        """As plain data; `work_from(kind, **settings)` takes them back."""
+        """As plain data; `trial_spec(kind, **settings)` reads them back."""
 
-    def changed(self, key: str, value: Any) -> Work:
+    def changed(self, key: str, value: Any) -> TrialSpec:
         """With one setting changed, or InputError."""
 
     def check(self, scenario: Scenario) -> None:
@@ -65,21 +65,21 @@ class Work(Protocol):
     def inputs(self) -> dict[str, str]:
         """SHA-256 of every file that its settings name, by its path."""
 
-    def portable(self) -> Work:
+    def portable(self) -> TrialSpec:
         """The same for a machine that has none of these files."""
 
-    def at(self, place: Place) -> Work:
-        """The same, and what comes of it besides a row is kept in this place."""
+    def at(self, folder: TrialFolder) -> TrialSpec:
+        """The same, with the folder for what it makes besides measures."""
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
-        """What a trial takes of a cluster: first its own process, then those that it starts."""
+        """What a trial takes of a cluster: its own process first, then each that it starts."""
 
-    def __call__(self, scenario: Scenario, seed: int) -> Row:
-        """Play. The same scenario and seed give the same row, anywhere."""
+    def __call__(self, scenario: Scenario, seed: int) -> TrialResult:
+        """Play. The same scenario and seed give the same result on any machine."""
 
 
-class Settings:
-    """What kinds of work share: their fields are their settings."""
+class BaseTrial:
+    """What kinds of trials share: their fields are their settings."""
 
     kind: ClassVar[str]
 
@@ -103,7 +103,7 @@ class Settings:
     def portable(self) -> Any:
         return self
 
-    def at(self, place: Place) -> Any:
+    def at(self, folder: TrialFolder) -> Any:
         return self
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
@@ -117,8 +117,8 @@ def check_whole(name: str, number: Any, least: int) -> None:
 
 
 @dataclass(frozen=True)
-class Play(Settings):
-    """The scenario as `mos run` plays it, over its ticks and markets; measures as in `played`.
+class PlayTrial(BaseTrial):
+    """The scenario as `mos run` plays it, over its ticks and markets; measures as in `play_market`.
 
     theory: whether to tell profit gain, RPDI and Lerner index too, which takes seconds a trial
     where the benchmarks have no closed form.
@@ -140,8 +140,8 @@ class Play(Settings):
             raise InputError(f"burn_in={self.burn_in} must be below ticks={scenario.ticks}")
         ParticipantPool.of(scenario.market(), scenario.policies(), 0, 1)
 
-    def __call__(self, scenario: Scenario, seed: int) -> Row:
-        return played(
+    def __call__(self, scenario: Scenario, seed: int) -> TrialResult:
+        return play_market(
             scenario.market(),
             scenario.policies(),
             seed,
@@ -151,14 +151,14 @@ class Play(Settings):
         )
 
 
-def played(
+def play_market(
     market: Market,
     policies: Mapping[str, Policy],
     seed: int,
     markets: int,
     burn_in: int = 0,
     theory: bool = False,
-) -> Row:
+) -> TrialResult:
     """Play the market's horizon, and say what each participant did.
 
     Measures are means per tick, over markets and the ticks after `burn_in`, under the names of the
@@ -168,7 +168,7 @@ def played(
     With `theory`, profit gain, RPDI and Lerner index of the mean prices and profits.
     """
     pool = ParticipantPool.of(market, policies, seed, markets, on_fault="hold")
-    layout, means = market.layout, Means()
+    layout, means = market.layout, RunningMeans()
     for at, transition in enumerate(
         transitions(market, policies, seed=seed, markets=markets, pool=pool)
     ):
@@ -182,15 +182,15 @@ def played(
     notes = headline(pool.faults.values(), markets * market.horizon)
     measures: dict[str, float] = {}
     if theory:
-        measures, more = placed(market, found["mean_ask"][None], found["pnl"][None])
+        measures, more = collusion_measures(market, found["mean_ask"][None], found["pnl"][None])
         notes += more
     measures |= by_participant(found, layout.participants, layout.roles)
     lost = sum(fault.decisions for fault in pool.faults.values())
-    return Row.of(measures | {"faults": lost}, tuple(notes))
+    return TrialResult.of(measures | {"faults": lost}, tuple(notes))
 
 
 @dataclass
-class Means:
+class RunningMeans:
     """Running means over ticks of arrays that may hold NaN, which count for nothing."""
 
     total: Any = 0.0
@@ -232,16 +232,16 @@ def _mean(values: Array) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def work_from(kind: str, **settings: Any) -> Work:
-    """Work by its kind and settings; InputError for what is not known."""
-    from mos_agents.sweeps.sessions import Sessions
-    from mos_agents.sweeps.training import Training
+def trial_spec(kind: str, **settings: Any) -> TrialSpec:
+    """A kind of trial by its name and settings; InputError for unknown ones."""
+    from mos_agents.sweeps.sessions import SessionsTrial
+    from mos_agents.sweeps.training import TrainingTrial
 
-    kinds: dict[str, Any] = {one.kind: one for one in (Play, Sessions, Training)}
+    kinds: dict[str, Any] = {one.kind: one for one in (PlayTrial, SessionsTrial, TrainingTrial)}
     if kind not in kinds:
-        raise InputError(f"work: kind={kind!r} is not known; kinds are {', '.join(kinds)}")
+        raise InputError(f"trial: kind={kind!r} is not known; kinds are {', '.join(kinds)}")
     try:
-        made: Work = kinds[kind](**settings)
+        made: TrialSpec = kinds[kind](**settings)
     except TypeError:
-        raise InputError(f"work: {sorted(settings)} are not the settings of {kind!r}") from None
+        raise InputError(f"trial: {sorted(settings)} are not the settings of {kind!r}") from None
     return made

@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import pytest
 
 from mos_agents.market.types import InputError
 from mos_agents.runs import RunError, files
-from mos_agents.sweeps import Done, Here, Row, SweepFolder, SweepPlan, sweep
-from mos_agents.sweeps.places import Place, contents
-from mos_agents.sweeps.training import Training
+from mos_agents.sweeps import SweepFolder, SweepPlan, TrialOutcome, TrialResult, sweep
+from mos_agents.sweeps.training import TrainingTrial
+from mos_agents.sweeps.trial_folder import TrialFolder, contents
+from mos_agents.tasks import InProcess, Task, TaskOutcome
 from mos_agents.training.folder import begun, create, read_training
 from tests.sweeps.worlds import GAME
 from tests.training.worlds import small
@@ -90,21 +92,21 @@ def test_a_strangers_or_damaged_folder_is_told_in_one_line_and_left_alone(
 
 
 def plan() -> SweepPlan:
-    return SweepPlan.of(GAME, ["ticks=8,16"], 1, Training.parsed("algo=ppo iterations=2"))
+    return SweepPlan.of(GAME, ["ticks=8,16"], 1, TrainingTrial.parsed("algo=ppo iterations=2"))
 
 
-class Bringing(Here):
+class Bringing(InProcess):
     """Trials that come with a training's files, but train nothing."""
 
     def __init__(self, elsewhere: Path) -> None:
         self.elsewhere = elsewhere
 
-    def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
-        for trial in trials:
-            scenario = folder.plan.cells[trial.cell].scenario
-            shutil.rmtree(self.elsewhere, ignore_errors=True)
-            create(folder.work(trial)._plan(scenario, trial.seed), self.elsewhere, trial.name, {})
-            ended(trial, Done(Row({"reward": 1.0}, (), contents(self.elsewhere / trial.name))))
+    def outcome(self, handle: Task) -> TaskOutcome:
+        cell, (_, seed) = handle.shared, handle.arguments
+        shutil.rmtree(self.elsewhere, ignore_errors=True)
+        create(cell.spec._plan(cell.scenario, seed), self.elsewhere, handle.key, {})
+        files = contents(self.elsewhere / handle.key)
+        return TaskOutcome(TrialOutcome(TrialResult({"reward": 1.0}, (), files)))
 
 
 def test_a_training_brought_along_lies_in_its_place_and_not_in_memory(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_a_training_brought_along_lies_in_its_place_and_not_in_memory(tmp_path: 
     for trial in result.plan.trials:
         run = read_training(tmp_path / "it" / "trainings" / trial.name)
         assert run.plan.scenario.ticks == (8, 16)[trial.cell]
-        assert not result.done[trial.number].row.files
+        assert not result.done[trial.number].result.files
     assert len(list((tmp_path / "it" / "trainings").iterdir())) == 2
 
 
@@ -120,11 +122,10 @@ def test_a_training_in_another_copy_of_the_folder_is_not_taken_for_one_that_is_h
     tmp_path: Path,
 ) -> None:
     class Astray(Bringing):
-        def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
-            def empty(trial: Any, done: Done) -> None:
-                ended(trial, Done(done.row._replace(files={}), where="a node"))
-
-            super().work(folder, trials, watch, empty)
+        def outcome(self, handle: Task) -> TaskOutcome:
+            found = super().outcome(handle).value
+            empty = replace(found, result=found.result._replace(files={}))
+            return TaskOutcome(empty, node="a node")
 
     result = sweep(plan(), tmp_path / "it", Astray(tmp_path / "far"))
     assert len(result.failed) == 2
@@ -143,8 +144,8 @@ def test_a_training_brought_along_takes_the_place_of_one_cut_off_but_of_no_other
     torn = place.with_name(f".{first.name}.tmp")
     torn.mkdir()
     (torn / "torn.npz").write_bytes(b"")
-    work: Any = opened.work(first)
-    create(work._plan(opened.plan.cells[0].scenario, first.seed), place.parent, place.name, {})
+    spec: Any = opened.plan.spec
+    create(spec._plan(opened.plan.cells[0].scenario, first.seed), place.parent, place.name, {})
     (place / "metrics.jsonl").write_text("")  # as far as it came
     thesis(place.with_name(second.name))
     with pytest.raises(RunError, match=r"holds files, and no training\.json; move them away"):
@@ -158,26 +159,26 @@ def test_a_training_brought_along_takes_the_place_of_one_cut_off_but_of_no_other
 def test_a_trial_is_done_only_once_its_training_is_whole(
     at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, left = files.write_all, [at]
+    plain, left, keeping = files.write_all, [at], [False]
 
     def write_all(handle: int, data: bytes) -> None:
-        left[0] -= 1
-        if left[0] < 0:
+        left[0] -= keeping[0]
+        if keeping[0] and left[0] < 0:
             plain(handle, data[:10])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         plain(handle, data)
 
     class Far(Bringing):
-        def work(self, folder, trials, watch, ended):  # type: ignore[no-untyped-def]
-            def cut(*given: Any) -> None:
-                with monkeypatch.context() as patch:
-                    patch.setattr(files, "write_all", write_all)
-                    ended(*given)
+        def outcome(self, handle: Task) -> TaskOutcome:
+            keeping[0] = False
+            found = super().outcome(handle)
+            keeping[0] = True
+            return found
 
-            super().work(folder, trials, watch, cut)
-
+    monkeypatch.setattr(files, "write_all", write_all)
     with pytest.raises(RunError, match="No space left on device; what is there stays") as caught:
         sweep(plan(), tmp_path / "it", Far(tmp_path / "far"))
+    monkeypatch.undo()
     assert "\n" not in str(caught.value)
     opened = SweepFolder.made(plan(), tmp_path / "it")
     for number in opened.done():
@@ -191,16 +192,16 @@ def test_a_folder_is_seen_only_where_it_is_the_sweeps_and_can_be_locked(
 ) -> None:
     opened = SweepFolder.made(plan(), tmp_path)
     with opened.held():
-        place = Place(tmp_path, opened.plan.identity, "it")
-        assert place.seen()
-        assert not place._replace(identity="another").seen()
-        assert not place._replace(sweep=tmp_path / "nowhere").seen()
+        folder = TrialFolder(tmp_path, opened.plan.identity, "it")
+        assert folder.writable()
+        assert not folder._replace(identity="another").writable()
+        assert not folder._replace(sweep=tmp_path / "nowhere").writable()
 
         def flock(handle: int, how: int) -> None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))  # as NFS does with folders
 
         monkeypatch.setattr(fcntl, "flock", flock)
-        assert not place.seen()
+        assert not folder.writable()
 
 
 def test_a_link_in_place_of_all_trainings_is_refused(tmp_path: Path) -> None:
@@ -214,5 +215,5 @@ def test_a_link_in_place_of_all_trainings_is_refused(tmp_path: Path) -> None:
 def test_the_folder_of_a_sweep_without_trainings_has_no_place_for_them(tmp_path: Path) -> None:
     from tests.sweeps.worlds import plan as other_plan
 
-    sweep(other_plan(["firms=1,2"]), tmp_path, Here())
+    sweep(other_plan(["firms=1,2"]), tmp_path, InProcess())
     assert not (tmp_path / "trainings").exists()

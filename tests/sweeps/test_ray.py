@@ -1,8 +1,9 @@
-"""Sweeps on Ray Tune: the same rows as in one process, over two nodes, whatever is lost."""
+"""Sweeps on Ray: the same rows as in one process, over two nodes, whatever is lost."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,19 +16,21 @@ import pytest
 
 from mos_agents import scenarios
 from mos_agents.actors.ray import cluster as ray_cluster
+from mos_agents.actors.ray.tasks import RayTasks
 from mos_agents.cli import run
 from mos_agents.market.types import InputError
 from mos_agents.runs import RunError
-from mos_agents.runs.reading import read_sealed
-from mos_agents.sweeps import Here, Play, Sessions, SweepPlan, Watch, sweep
-from mos_agents.sweeps.sweep import LIVES, on_tune
-from mos_agents.sweeps.training import Training
+from mos_agents.runs.sealing import read_sealed
+from mos_agents.sweeps import PlayTrial, SessionsTrial, SweepPlan, sweep
+from mos_agents.sweeps.training import TrainingTrial
+from mos_agents.tasks import InProcess, TaskProgress
+from mos_agents.tasks.runner import TRIES
 from tests.actors.test_cluster import lose, up
 from tests.sweeps.worlds import GAME, RETAIL, Slow, plan
 from tests.test_runs import ROOT
 from tests.waiting import PATIENCE, eventually
 
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.xdist_group("ray")
 
 ORDER = [
     "sweep",
@@ -60,17 +63,17 @@ def joined(two_nodes: Any) -> Iterator[None]:
         yield
 
 
-def test_tune_gives_the_rows_that_one_process_gives_and_no_more_at_a_time_than_asked(
+def test_ray_gives_the_rows_that_one_process_gives_and_no_more_at_a_time_than_asked(
     joined: None, tmp_path: Path
 ) -> None:
-    made = SweepPlan.of(GAME, ["sessions.window=400,500"], 2, Sessions(4))
+    made = SweepPlan.of(GAME, ["sessions.window=400,500"], 2, SessionsTrial(4))
     most = [0]
 
-    def show(watch: Watch) -> None:
-        most[0] = max(most[0], len(watch.running))
+    def show(progress: TaskProgress) -> None:
+        most[0] = max(most[0], len(progress.running))
 
-    far = sweep(made, tmp_path / "far", on_tune(1), Watch(show=show))
-    near = sweep(made, tmp_path / "near", Here())
+    far = sweep(made, tmp_path / "far", RayTasks(1), TaskProgress(show=show))
+    near = sweep(made, tmp_path / "near", InProcess())
     assert far.trials.equals(near.trials) and far.table.equals(near.table)
     for name in ("table.csv", "trials.parquet"):
         assert (tmp_path / "far" / name).read_bytes() == (tmp_path / "near" / name).read_bytes()
@@ -83,7 +86,7 @@ def test_a_trial_that_ends_its_process_is_given_up_and_the_others_go_on(
     result = sweep(plan(["firms=1"], 2, Slow(seconds=0.0, kills_at=(1,))), tmp_path)
     assert [(t.cell, t.seed) for t, _ in result.failed] == [(0, 1)]
     reason = result.failed[0][1]
-    assert reason.startswith(f"its process died {LIVES} times: ") and "\n" not in reason
+    assert reason.startswith(f"its process died {TRIES} times: ") and "\n" not in reason
     assert result.table["trials"].to_list() == [1]
 
 
@@ -91,13 +94,20 @@ def test_a_trial_larger_than_any_node_is_told_before_anything_waits(
     joined: None, tmp_path: Path
 ) -> None:
     for more, message in (({"cpus": 3.0}, "3 CPU"), ({"gpus": 1.0}, "1 CPU and 1 GPU")):
-        made = SweepPlan.of(RETAIL, ["firms=1,2"], 1, Play(), **more)
+        made = SweepPlan.of(RETAIL, ["firms=1,2"], 1, PlayTrial(), **more)
         with pytest.raises(
             InputError, match=f"a trial takes {message} of one node; the nodes have"
         ):
             sweep(made, tmp_path / str(more))
-    pytest.importorskip("torch")
-    wide = SweepPlan.of(GAME, ["train.lr=0.1,0.2"], 1, Training.parsed("workers=9 agents=[firm_1]"))
+
+
+@pytest.mark.train
+def test_a_training_with_more_workers_than_the_cluster_has_cores_for_is_refused(
+    joined: None, tmp_path: Path
+) -> None:
+    wide = SweepPlan.of(
+        GAME, ["train.lr=0.1,0.2"], 1, TrainingTrial.parsed("workers=9 agents=[firm_1]")
+    )
     with pytest.raises(InputError, match="a trial takes 10 CPU in all; the nodes have "):
         sweep(wide, tmp_path / "wide")
 
@@ -105,9 +115,9 @@ def test_a_trial_larger_than_any_node_is_told_before_anything_waits(
 def test_a_sweep_that_cannot_keep_its_results_ends_in_one_line(
     joined: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mos_agents.sweeps import folder
+    from mos_agents.tasks import folder
 
-    plain, room = folder.write_whole, [3]
+    plain, room = folder.write_whole, [2]
 
     def write_whole(path: Path, data: bytes) -> None:
         room[0] -= 1
@@ -127,16 +137,16 @@ def test_trials_run_on_both_nodes_and_the_loss_of_one_loses_no_trial_and_moves_n
     grid = ["firms=1,2,3"]
     made, gone = plan(grid, 8, Slow(seconds=1.0)), []
 
-    def show(watch: Watch) -> None:
+    def show(progress: TaskProgress) -> None:
         kept = (tmp_path / "far" / "trials").glob("c*")
-        if not gone and len({read_sealed(path)["where"] for path in kept}) == 2:
-            gone.append(watch.done)
+        if not gone and len({read_sealed(path)["value"]["node"] for path in kept}) == 2:
+            gone.append(progress.done)
             lose(*two_nodes.worker_nodes)
 
-    result = sweep(made, tmp_path / "far", watch=Watch(show=show))
+    result = sweep(made, tmp_path / "far", progress=TaskProgress(show=show))
     assert gone and gone[0] < 22  # some were under way there, and some yet to come
     assert not result.missing and not result.failed
-    near = sweep(plan(grid, 8, Slow(seconds=0.0)), tmp_path / "near", Here())
+    near = sweep(plan(grid, 8, Slow(seconds=0.0)), tmp_path / "near", InProcess())
     assert result.table.equals(near.table) and result.trials.equals(near.trials)
 
 
@@ -214,6 +224,48 @@ def test_ctrl_c_ends_in_good_order_and_leaves_nothing_running(
     assert left_of(started) == []
 
 
+IMPATIENT = """
+import sys
+from mos_agents.actors.ray import cluster
+from mos_agents.cli import run
+cluster.HEAD_SECONDS, cluster.LOOK_SECONDS = 0.5, 0.1
+sys.exit(run(sys.argv[1:]))
+"""
+"""`mos`, which soon gives up a head node: the trials under way would all end meanwhile."""
+
+
+def test_a_sweep_whose_head_node_is_lost_ends_in_one_line_and_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        made = up(patch, "token", 1)
+        process = subprocess.Popen(
+            [sys.executable, "-c", IMPATIENT, *ORDER, "--address", made.address],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        eventually(lambda: process.poll() is not None or len(kept()) >= 4)
+        for server in made.head_node.all_processes["gcs_server"]:
+            psutil.Process(server.process.pid).kill()
+        _, error = process.communicate(timeout=PATIENCE)
+        made.shutdown()
+    before = kept()
+    assert process.returncode == 2 and 4 <= len(before) < 40
+    lost, lines = r"mos: the cluster's head node at \S+ is lost: .*", error.splitlines()
+    assert re.fullmatch(
+        rf"{lost}; {len(before)} of 40 trials kept in runs/mine; mos sweep --resume runs/mine goes "
+        "on, with --address HEAD:PORT on another cluster",
+        lines[-1],
+    )
+    assert run(["sweep", "--resume", "mine", "--no-report", "--backend", "local"]) == 0
+    assert run([*ORDER[:-1], "calm", "--backend", "local"]) == 0
+    assert Path("runs/mine/table.csv").read_bytes() == Path("runs/calm/table.csv").read_bytes()
+    assert {name: kept()[name] for name in before} == before
+
+
 def test_a_scenario_with_a_catalogue_beside_it_is_swept_from_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,5 +279,5 @@ def test_a_scenario_with_a_catalogue_beside_it_is_swept_from_anywhere(
     monkeypatch.chdir("/")
     scenario = scenarios.load(tmp_path / "shop.yaml")
     with ray_cluster.cluster(cpus=1):
-        result = sweep(SweepPlan.of(scenario, ["ticks=3,4"], 2, Play()), tmp_path / "sweep")
+        result = sweep(SweepPlan.of(scenario, ["ticks=3,4"], 2, PlayTrial()), tmp_path / "sweep")
     assert not result.failed and not result.missing

@@ -12,14 +12,14 @@ from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import GreedyGame
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.rollout import rollout
-from mos_agents.sweeps import Play, Sessions
-from mos_agents.sweeps.work import by_participant
+from mos_agents.sweeps import PlayTrial, SessionsTrial
+from mos_agents.sweeps.trials import by_participant, play_market
 from tests.sweeps.worlds import GAME, RETAIL
 
 
 def test_play_measures_what_a_rollout_adds_up() -> None:
     scenario = scenarios.override(RETAIL, ["markets=3"])
-    row = Play()(scenario, 4).measures
+    row = PlayTrial()(scenario, 4).measures
     found = rollout(scenario.market(), scenario.policies(), seed=4, ticks=6, markets=3)
     for n, name in enumerate(found.participants):
         for measure in ("reward", "pnl", "units_traded", "holding_cost"):
@@ -34,23 +34,22 @@ def test_play_measures_what_a_rollout_adds_up() -> None:
 
 def test_ticks_of_the_burn_in_do_not_count() -> None:
     found = rollout(RETAIL.market(), RETAIL.policies(), seed=1, series=("reward",))
-    row = Play(burn_in=4)(RETAIL, 1).measures
+    row = PlayTrial(burn_in=4)(RETAIL, 1).measures
     late = found.series["reward"][4:].mean(axis=(0, 1))
     assert row["reward.platform"] == pytest.approx(late[0], rel=1e-12)
-    assert Play()(RETAIL, 1).measures["reward.platform"] != row["reward.platform"]
+    assert PlayTrial()(RETAIL, 1).measures["reward.platform"] != row["reward.platform"]
 
 
 def test_makers_have_a_spread() -> None:
     scenario = scenarios.override(scenarios.load("market_making"), ["ticks=4", "assets=1"])
-    row = Play()(scenario, 0).measures
+    row = PlayTrial()(scenario, 0).measures
     assert row["spread.maker_1"] == row["mean_ask.maker_1"] - row["mean_bid.maker_1"] > 0.0
 
 
 def test_a_policy_that_fails_is_told_of() -> None:
     from mos_agents.market.spec import ParticipantSpec
-    from mos_agents.sweeps.work import played
 
-    class RaisesValueError:
+    class Broken:
         kind = "broken"
 
         def start(self, spec: ParticipantSpec, markets: int) -> None:
@@ -59,14 +58,14 @@ def test_a_policy_that_fails_is_told_of() -> None:
         def act(self, spec, observation, memory, draws):  # type: ignore[no-untyped-def]
             raise ValueError("no idea")
 
-    row = played(RETAIL.market(), {**RETAIL.policies(), "firm_1": RaisesValueError()}, 0, 2)
+    row = play_market(RETAIL.market(), {**RETAIL.policies(), "firm_1": Broken()}, 0, 2)
     assert row.measures["faults"] == 12
-    text = "FAULTS of firm_1: 12 of 12 decisions lost (12 ValueError), first at tick 0: ValueError"
-    assert len(row.notes) == 1 and row.notes[0].startswith(f"{text}: no idea (test_works.py:")
+    line = "FAULTS of firm_1: 12 of 12 decisions lost (12 ValueError), first at tick 0: ValueError"
+    assert len(row.notes) == 1 and row.notes[0].startswith(f"{line}: no idea (test_trials.py:")
 
 
 def test_sessions_are_judged_as_everywhere_else() -> None:
-    work = Sessions(6, window=2000)
+    work = SessionsTrial(6, window=2000)
     row = work(GAME, 3).measures
     game = RepeatedGame.of(GAME.market(), GAME.policies())
     played = play_sessions(game, seed=3, sessions=6, window=2000)
@@ -83,31 +82,33 @@ def test_sessions_are_judged_as_everywhere_else() -> None:
 
 def test_play_tick_by_tick_can_tell_profit_gain_too() -> None:
     scenario = scenarios.override(GAME, ["ticks=50", "markets=2"])
-    row = Play(theory=True)(scenario, 0).measures
+    row = PlayTrial(theory=True)(scenario, 0).measures
     theory = benchmarks(scenario.market())
     span = theory.pi_M.mean() - theory.pi_N.mean()
     assert row["profit_gain"] == pytest.approx((row["pnl"] - theory.pi_N.mean()) / span)
-    assert "profit_gain" not in Play()(scenario, 0).measures
+    assert "profit_gain" not in PlayTrial()(scenario, 0).measures
 
 
 def test_sessions_cut_off_are_told_of_and_have_no_time_to_convergence() -> None:
-    row = Sessions(2, periods=500, window=400)(GAME, 0)
+    row = SessionsTrial(2, periods=500, window=400)(GAME, 0)
     assert row.measures["converged"] == 0.0 and "periods" not in row.measures
     assert row.notes == ("2 of 2 sessions did not converge",)
 
 
 def test_rewards_that_are_not_profits_have_no_profit_gain() -> None:
     moody = scenarios.override(GAME, ["rewards.weights={pnl: 1.0, volatility: -0.1}"])
-    row = Play(theory=True)(scenarios.override(moody, ["ticks=5"]), 0)
+    row = PlayTrial(theory=True)(scenarios.override(moody, ["ticks=5"]), 0)
     assert "profit_gain" in row.measures  # of the pnl, which is known apart
     scaled = scenarios.override(GAME, ["rewards.weights={pnl: 2.0}"])
-    row = Sessions(2, window=500)(scaled, 0)
+    row = SessionsTrial(2, window=500)(scaled, 0)
     assert "profit_gain" not in row.measures and "rpdi" in row.measures
     assert row.notes == ("no profit gain: rewards are not profits; see rewards.weights",)
 
 
 def test_a_market_without_benchmarks_says_so() -> None:
-    row = Play(theory=True)(scenarios.override(scenarios.load("market_making"), ["ticks=3"]), 0)
+    row = PlayTrial(theory=True)(
+        scenarios.override(scenarios.load("market_making"), ["ticks=3"]), 0
+    )
     assert "profit_gain" not in row.measures
     assert any(note.startswith("no profit gain: ") for note in row.notes)
 
@@ -120,5 +121,5 @@ def test_a_role_called_like_a_participant_gives_way_to_it() -> None:
 
 
 def test_the_same_seed_gives_the_same_row_and_another_seed_another() -> None:
-    for work, scenario in ((Play(), RETAIL), (Sessions(2, window=500), GAME)):
+    for work, scenario in ((PlayTrial(), RETAIL), (SessionsTrial(2, window=500), GAME)):
         assert work(scenario, 5) == work(scenario, 5) != work(scenario, 6)
