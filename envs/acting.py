@@ -85,7 +85,7 @@ class ActingEpisode:
     def _opened(self) -> EpisodeServer:
         if self._runtime == "actors":
             return EnvServer(self._config, LocalRuntime())
-        from mos_agents.actors.ray.runtime import RayEnvServer
+        from mos_agents.actors.ray.env_server import RayEnvServer
 
         return RayEnvServer(self._config)
 

@@ -77,6 +77,7 @@ HOMES = {
     "ray": (
         "mos_agents/actors/ray",
         "mos_agents/training",
+        "experiments/benchmarks/actors.py",
         "experiments/benchmarks/training.py",
     ),
     "torch": ("mos_agents/training", "experiments"),

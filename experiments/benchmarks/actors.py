@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
+import ray
 
 from experiments.benchmarks.timing import BenchmarkLine as Row
 from mos_agents import scenarios
@@ -33,10 +34,11 @@ from mos_agents.actors.channel import Channel, Listener, wait
 from mos_agents.actors.clearing_house import ClearingHouse
 from mos_agents.actors.driver import Driver
 from mos_agents.actors.messages import Reply
+from mos_agents.actors.plan import ShardPlan, markets_of
 from mos_agents.actors.ray.cluster import cluster
-from mos_agents.actors.ray.runtime import ACTOR, ActorDied, RayShards, ray
-from mos_agents.actors.shard import ShardPlan, markets_of
-from mos_agents.actors.wire import packed_calls, packed_replies
+from mos_agents.actors.ray.nodes import ACTOR
+from mos_agents.actors.ray.shards import ActorDied, RayShards
+from mos_agents.actors.wire import pack_calls, pack_replies
 from mos_agents.market.types import Array
 
 # Of the extra "dev": an installation that only plays markets does without it.
@@ -127,7 +129,7 @@ class Side(NamedTuple):
 
 
 def ours(plan: ShardPlan) -> Side:
-    before, begin = workers("_WorkerActor"), time.perf_counter()
+    before, begin = workers("WorkerActor"), time.perf_counter()
     shards = RayShards()
     handle = shards.begin(plan)
     shards.result(shards.ask(handle, "start"))
@@ -141,7 +143,7 @@ def ours(plan: ShardPlan) -> Side:
         shards.kill(handle)
 
     advance(3)
-    return Side(advance, end, startup, own_memory(workers("_WorkerActor") - before))
+    return Side(advance, end, startup, own_memory(workers("WorkerActor") - before))
 
 
 def bare(plan: ShardPlan, by_channel: bool) -> Side:
@@ -323,7 +325,7 @@ def _bytes(plan: ShardPlan, markets: tuple[int, ...]) -> int:
     ):
         action = np.zeros((len(markets), *spec.action_shape))
         reply = Reply(call.run, call.tick, call.participant, 0, action, "")
-        total += len(packed_calls([call])) + len(packed_replies([reply], 0.001))
+        total += len(pack_calls([call])) + len(pack_replies([reply], 0.001))
     return total
 
 

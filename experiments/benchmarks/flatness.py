@@ -31,7 +31,7 @@ from experiments.benchmarks.actors import family, plan_of
 from mos_agents import scenarios
 from mos_agents.actors.driver import Driver
 from mos_agents.actors.ray.cluster import cluster
-from mos_agents.actors.ray.runtime import ActorDied, RayShards
+from mos_agents.actors.ray.shards import ActorDied, RayShards
 from mos_agents.rollout import play
 from mos_agents.runs.hashing import TrajectoryHash
 
@@ -42,8 +42,8 @@ GOAL = 1.0
 """MB an hour."""
 
 WHO = {
-    "ray::_ShardActor": "clearing house",
-    "ray::_WorkerActor": "participant",
+    "ray::ShardActor": "clearing house",
+    "ray::WorkerActor": "participant",
     "gcs_server": "Ray: table",
     "raylet": "Ray: node",
 }

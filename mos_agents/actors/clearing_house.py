@@ -1,7 +1,6 @@
-"""The clearing house: it calls for quotes, clears the market tick by tick, and keeps the journal.
+"""The clearing house holds the state of a shard of markets and clears them tick by tick.
 
-It knows the participants by their specs and replies only. A tick is cleared once: the same tick
-again gets the last outcome, an older one is refused, and a gap is an error.
+It knows the participants by their specs and replies only. Each tick is cleared once, in order.
 """
 
 from __future__ import annotations
@@ -21,11 +20,29 @@ from mos_agents.rollout.episode import Episode
 
 
 class ClearingHouse(Episode):
-    """One shard of markets: an episode whose participants are all external.
+    """The clearing house of one shard: an episode whose participants are all external.
 
-    present: who takes part; those withdrawn for good have no quotes any more.
-    counts: per participant, how many of its decisions (one a market and tick) were missing, by the
-    reasons in MISSING, "not finite", or "refused" by the market.
+    Parameters
+    ----------
+    run : str
+        The name of the run, which every message carries.
+    market : Market
+        The market, as a value.
+    seed : int
+        The seed of the run. It stays here: everybody's random numbers follow from it.
+    markets : IntArray, shape [B]
+        The numbers of the shard's markets.
+
+    Attributes
+    ----------
+    state, observation, reward
+        Those before the next tick; shapes as in `Step`.
+    withdrawn : set of str
+        Participants that are withdrawn for good. They have no quotes any more.
+    counts : dict of str to Counter
+        By participant, how many of its decisions (one for each market and tick) were missing, by
+        the reasons in MISSING, were "not finite", or were "refused" by the market; and how often
+        its worker was "restarted".
     """
 
     def __init__(self, run: str, market: Market, seed: int, markets: IntArray) -> None:
@@ -37,7 +54,7 @@ class ClearingHouse(Episode):
         }
 
     def calls(self, generations: Mapping[str, int]) -> list[Call]:
-        """What each participant still present is asked at this tick: its own observation only."""
+        """The calls of this tick, one for each participant in `generations` that takes part."""
         return [
             Call(
                 self.run,
@@ -48,7 +65,7 @@ class ClearingHouse(Episode):
                 np.ascontiguousarray(self.reward[:, n]),
             )
             for n, spec in enumerate(self.market.specs)
-            if spec.name not in self.withdrawn
+            if spec.name in generations and spec.name not in self.withdrawn
         ]
 
     def stacked(self, replies: Mapping[str, Reply | str]) -> tuple[Array, dict[str, str]]:

@@ -1,7 +1,7 @@
-"""Driving a run of actors: shards advance side by side, and what they did is put together again.
+"""Drives a run of actors: shards advance side by side, and the driver merges their summaries.
 
-The driver hears summaries only. Shards run ahead of each other by at most one checkpoint; at each
-checkpoint everything before it is recorded first, so that whatever dies, nothing is lost or twice.
+Shards run ahead of each other by at most one checkpoint. At each checkpoint all earlier ticks are
+recorded first. So whatever process dies, no tick is lost and none is recorded twice.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from mos_agents.actors.plan import ShardPlan
 from mos_agents.actors.runtime import LocalRuntime
-from mos_agents.actors.shard import Shard, ShardPlan
+from mos_agents.actors.shard import Shard
 from mos_agents.actors.summaries import Progress, TickSummary
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.hashing import combined
 from mos_agents.runs.tables import TickRecord, combined_aggregate, combined_row
 
 CHUNK_SECONDS = 0.3
-"""How long a shard works between two words to the driver."""
+"""About how long a shard advances before it reports to the driver."""
 
 
 class Shards(Protocol):
-    """Where shards live: in this process or on a cluster."""
+    """Where shards run: in this process or on a cluster."""
 
     def begin(self, plan: ShardPlan) -> Any: ...
     def ask(self, handle: Any, verb: str, *arguments: Any) -> Any: ...
@@ -62,7 +63,7 @@ class _Done:
 
 
 class Tick(NamedTuple):
-    """One tick of the whole batch, put together from its shards."""
+    """One tick of the whole batch, merged from its shards."""
 
     tick: int
     row: TickRecord | None
@@ -71,7 +72,7 @@ class Tick(NamedTuple):
 
 @dataclass
 class Health:
-    """What the live view shows: per participant, and of the shards."""
+    """What a live view shows of a run."""
 
     tick: int = 0
     ticks_per_second: float = 0.0
@@ -84,10 +85,31 @@ class Health:
 
 @dataclass
 class Driver:
-    """A run of `ticks` ticks over shards; iterate over `run()` and record what it gives.
+    """A run over shards. Iterate over `run()` and record its ticks.
 
-    plan: the shard plan without its markets. recorded: how many markets, from the first, are
-    recorded. restarts: how many times a dead clearing house is brought back.
+    Parameters
+    ----------
+    shards : Shards
+        Where the shards run.
+    plan : ShardPlan
+        The plan of all shards, without their markets.
+    ticks, markets : int
+        The size of the run.
+    count : int
+        How many shards.
+    checkpoint_every : int
+        Ticks between two checkpoints.
+    restarts : int
+        How often a dead clearing house is restarted.
+    died : exception class or tuple of them
+        What `shards.result` raises if a clearing house is dead.
+    health : Health
+        What a live view shows; updated during the run.
+
+    Raises
+    ------
+    InputError
+        If there are more shards than markets.
     """
 
     shards: Shards
@@ -110,7 +132,7 @@ class Driver:
         self._handles: list[Any] = [None] * self.count
         self._progress: list[Progress | None] = [None] * self.count
         self._waiting: list[dict[int, TickSummary]] = [{} for _ in range(self.count)]
-        self._lives = [0] * self.count
+        self._restarts = [0] * self.count
         self._reached = [0] * self.count
         self._chunk = [1] * self.count
 
@@ -120,16 +142,16 @@ class Driver:
         return combined(np.concatenate([p.digests for p in self._progress if p is not None]))
 
     def run(self, recorded: int = 0) -> Iterator[Tick]:
-        """Every tick from `recorded` on, in order, each given once.
+        """Every tick from `recorded` on, in order and once each.
 
-        Before the generator goes on past a checkpoint, the caller must have put all ticks that it
-        was given on the disk (`checkpoint` is told by `Tick.tick + 1` being a multiple of
-        `checkpoint_every`).
+        A checkpoint follows each tick for which `Tick.tick + 1` is a multiple of
+        `checkpoint_every`. Before the caller asks for the next tick, it must have written all
+        earlier ticks to the disk.
         """
         try:
             self._next = recorded
             for s in range(self.count):
-                self._bring_up(s)
+                self._start(s)
             while self._next < self.ticks:
                 stop = min(
                     (self._next // self.checkpoint_every + 1) * self.checkpoint_every, self.ticks
@@ -144,11 +166,11 @@ class Driver:
                     self.shards.kill(handle)
 
     def _until(self, stop: int) -> Iterator[Tick]:
-        """Bring all shards to tick `stop`, handing out ticks as soon as all shards have them."""
+        """Advance all shards to tick `stop`; yield a tick once all shards have reported it."""
         pending: dict[Any, int] = {}
         begun: dict[int, float] = {}
         last, last_tick = time.monotonic(), self._next
-        yield from self._together()
+        yield from self._merged()
         while True:
             for s in range(self.count):
                 if self._reached[s] < stop and s not in pending.values():
@@ -162,11 +184,11 @@ class Driver:
                 try:
                     progress = self.shards.result(reference)
                 except self.died:
-                    self._bring_back(s)
+                    self._restart(s)
                 else:
                     self._take(s, progress)
                     self._pace(s, time.monotonic() - begun[s])
-            yield from self._together()
+            yield from self._merged()
             now = time.monotonic()
             if now - last > 0.5:
                 self.health.ticks_per_second = (self._next - last_tick) / (now - last)
@@ -178,10 +200,10 @@ class Driver:
         elif seconds > CHUNK_SECONDS * 2:
             self._chunk[s] = max(self._chunk[s] // 2, 1)
 
-    def _together(self) -> Iterator[Tick]:
+    def _merged(self) -> Iterator[Tick]:
         """The ticks that every shard has reported."""
         while all(self._next in waiting for waiting in self._waiting):
-            made = put_together(
+            made = merged(
                 self._next,
                 [waiting.pop(self._next) for waiting in self._waiting],
                 [len(plan.markets) for plan in self._plans],
@@ -204,9 +226,9 @@ class Driver:
             sorted({name for p in self._progress if p is not None for name in p.withdrawn})
         )
 
-    # --- shards' lives ----------------------------------------------------------------------------
+    # --- starting and restarting shards -----------------------------------------------------------
 
-    def _bring_up(self, s: int) -> None:
+    def _start(self, s: int) -> None:
         self._handles[s] = self.shards.begin(self._plans[s])
         self.shards.result(self.shards.ask(self._handles[s], "start"))
         self._take(s, self.shards.result(self.shards.ask(self._handles[s], "recovered")))
@@ -216,29 +238,29 @@ class Driver:
                 f"{self._next:,}: the journal is not this run's"
             )
 
-    def _bring_back(self, s: int) -> None:
-        """A new clearing house for a shard whose own is gone: snapshot, journal, and on."""
+    def _restart(self, s: int) -> None:
+        """Restart a dead clearing house. It goes on from its snapshot and journal."""
         if self.plan.folder is None:
             raise InputError(
                 f"shard {s}: its clearing house died and keeps no journal; the run cannot go on"
             )
         while True:
-            self._lives[s] += 1
+            self._restarts[s] += 1
             self.health.shard_restarts += 1
-            if self._lives[s] > self.restarts:
+            if self._restarts[s] > self.restarts:
                 raise InputError(
-                    f"shard {s}: its clearing house died {self._lives[s]} times; "
+                    f"shard {s}: its clearing house died {self._restarts[s]} times; "
                     "resume the run when the cause is mended"
                 )
             self.shards.kill(self._handles[s])
             try:
-                self._bring_up(s)
+                self._start(s)
                 return
             except self.died:
                 continue
 
     def _all(self, verb: str) -> None:
-        """Put the same question to all shards; the dead are brought back and asked again."""
+        """Ask all shards the same. Dead shards are restarted and asked again."""
         asked = [(s, self.shards.ask(self._handles[s], verb)) for s in range(self.count)]
         for s, reference in asked:
             while True:
@@ -246,12 +268,12 @@ class Driver:
                     self.shards.result(reference)
                     break
                 except self.died:
-                    self._bring_back(s)
+                    self._restart(s)
                     reference = self.shards.ask(self._handles[s], verb)
 
 
-def put_together(tick: int, parts: Sequence[TickSummary], sizes: Sequence[int]) -> Tick:
-    """A tick of the whole batch from those of its shards, which have `sizes` markets."""
+def merged(tick: int, parts: Sequence[TickSummary], sizes: Sequence[int]) -> Tick:
+    """A tick of the whole batch from its shards' summaries; the shards have `sizes` markets."""
     rows = [part.row for part in parts if part.row is not None]
     rewards = [part.rewards for part in parts if part.rewards is not None]
     means = combined_aggregate([part.means for part in parts], sizes, rewards)

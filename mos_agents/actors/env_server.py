@@ -1,8 +1,7 @@
 """Serves a market to an environment: external participants send quotes, the others are actors.
 
-This is what stands behind an environment: whoever calls gives the quotes of those outside and gets
-the step; the participants inside are called, heard and mended as in any other shard. No journal:
-an episode that breaks begins anew.
+The caller gives the quotes of the external participants and gets the step. The hosted participants
+are asked and supervised as in any other shard. There is no journal: a lost episode begins anew.
 """
 
 from __future__ import annotations
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from mos_agents.actors.messages import Reply
+from mos_agents.actors.plan import ShardPlan
 from mos_agents.actors.runtime import Answer, Runtime
-from mos_agents.actors.shard import Shard, ShardPlan
+from mos_agents.actors.shard import Shard
 from mos_agents.market.faults import NOT_FINITE, Fault, Faults, count
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, Step
@@ -24,17 +24,33 @@ from mos_agents.policies.base import Policy
 from mos_agents.policies.guard import check_on_fault
 
 BEGIN_SECONDS = 10.0
-"""Seconds after which a worker that does not begin another episode gives way to a new one."""
+"""A worker that does not begin the next episode within so many seconds is replaced."""
 
 
 @dataclass(frozen=True, eq=False)
 class EnvServerConfig:
     """What a server plays: a market, the policies of its hosted participants, and market numbers.
 
-    deadline: seconds that a tick waits for those inside (None: for ever).
-    workers: how many actors hold them (0: one each).
-    on_fault: what a fault of a policy does, as in `rollout.play`. Who is late, or whose process is
-    gone, loses the decision in any case.
+    Parameters
+    ----------
+    market : Market
+        The market, as a value.
+    policies : Mapping of str to Policy
+        The policies of the hosted participants. The others are external.
+    markets : tuple of int
+        The numbers of the B markets.
+    deadline : float or None
+        Seconds that a tick waits for the hosted participants; None: without limit.
+    workers : int
+        Workers that hold them; 0: one each.
+    on_fault : str
+        What a fault of a policy does, as in `rollout.play`. A participant that is late or dead
+        loses the decision in any case.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range.
     """
 
     market: Market
@@ -46,9 +62,10 @@ class EnvServerConfig:
 
     def __post_init__(self) -> None:
         check_on_fault(self.on_fault)
-        self.plan("", 0)  # what does not fit is refused here
+        self.plan("", 0)  # refuses what is out of range
 
     def plan(self, run: str, seed: int) -> ShardPlan:
+        """The plan of one episode, which is a run of its own."""
         return ShardPlan(
             run,
             "",
@@ -69,21 +86,37 @@ class EnvServer:
         self._shard: EpisodeShard | None = None
 
     def begin(self, seed: int) -> tuple[Any, Array]:
-        """Begin an episode: the state, and [B, sum of D_n] what everybody sees before tick 0."""
-        self._episodes += 1  # a reply that is still under way from the last one is told apart
+        """Begin an episode.
+
+        Returns
+        -------
+        state : State
+            The state of the markets.
+        observation : Array, shape [B, sum of D_n]
+            What all participants observe before tick 0.
+        """
+        self._episodes += 1  # late replies of the last episode are then those of another run
         self._shard = EpisodeShard(self.config, f"episode {self._episodes}", seed, self._workers)
         self._shard.start()
         return self._shard.clearing_house.state, self._shard.clearing_house.observation
 
     def advance(self, actions: Array) -> Step | Fault:
-        """Clear a tick with the actions [B, L, A] of those outside; the other rows are not read.
+        """Clear a tick.
 
-        A fault in place of a step: a policy inside failed, and by `on_fault` the episode ends.
+        Parameters
+        ----------
+        actions : Array, shape [B, L, A]
+            The actions of the external participants; other rows are not read.
+
+        Returns
+        -------
+        Step or Fault
+            A fault if a hosted policy failed and `on_fault` ends the episode.
         """
         return self._begun().step(actions)
 
     def faults(self) -> list[Fault]:
-        """What went wrong inside since the episode began."""
+        """The faults of the hosted participants in this episode."""
         return list(self._begun().faults.values())
 
     def close(self) -> None:
@@ -102,40 +135,36 @@ class EpisodeShard(Shard):
 
     def __init__(self, config: EnvServerConfig, run: str, seed: int, runtime: Runtime) -> None:
         super().__init__(config.plan(run, seed), runtime, (config.market, config.policies))
-        self._outside = [s for s in config.market.specs if s.name not in config.policies]
+        self._policies = config.policies
+        self._external = [s for s in config.market.specs if s.name not in config.policies]
         self._on_fault = config.on_fault
-        self._gone = np.zeros((len(self.markets), config.market.layout.N), np.bool_)
+        self._withdrawn = np.zeros((len(config.markets), config.market.layout.N), np.bool_)
         self.faults: Faults = {}
 
     def step(self, actions: Array) -> Step | Fault:
-        """One tick with the actions of those outside."""
-        clearing_house = self.clearing_house
-        calls = [
-            c for c in clearing_house.calls(self._generations) if c.participant in self.policies
-        ]
-        self._past.append(calls)
-        replies = self._replies(calls)
-        ended = self._tell_apart(replies)
-        if ended is not None:
-            return ended
-        for spec in self._outside:
+        """One tick with the actions of the external participants."""
+        house, supervisor = self.clearing_house, self.supervisor
+        supervisor.trim_calls()
+        replies = supervisor.replies(supervisor.next_calls())
+        fault = self._count_faults(replies)
+        if fault is not None:
+            return fault
+        for spec in self._external:
             own = actions[:, spec.listings]
-            replies[spec.name] = Reply(self.plan.run, clearing_house.tick, spec.name, 0, own)
-        everybody, missing = clearing_house.stacked(replies)
-        if self._gone.any():
-            everybody[self._gone[:, self.market.layout.seller]] = np.nan
-            clearing_house.state = without_quotes(self.market, clearing_house.state, self._gone)
-        step = clearing_house.clear(clearing_house.tick, everybody, missing)
-        self._keep_house()
-        return step
+            replies[spec.name] = Reply(self.plan.run, house.tick, spec.name, 0, own)
+        stacked, missing = house.stacked(replies)
+        if self._withdrawn.any():
+            stacked[self._withdrawn[:, self.market.layout.seller]] = np.nan
+            house.state = without_quotes(self.market, house.state, self._withdrawn)
+        return house.clear(house.tick, stacked, missing)
 
-    def _tell_apart(self, replies: Mapping[str, Reply | str]) -> Fault | None:
-        """Count who said nothing usable, and why; the fault that ends the episode, if one does."""
-        at, batch = self.clearing_house.tick, len(self.markets)
-        for name in self.policies:
-            there = ~self._gone[:, self.market.spec(name).number]
+    def _count_faults(self, replies: Mapping[str, Reply | str]) -> Fault | None:
+        """Count missing and invalid replies; the fault that ends the episode, if one does."""
+        at, batch = self.clearing_house.tick, len(self.plan.markets)
+        for name in self._policies:
+            there = ~self._withdrawn[:, self.market.spec(name).number]
             reply = replies.get(name, "withdrawn")
-            if isinstance(reply, str):  # nobody's code failed: late, lost on the way, or gone
+            if isinstance(reply, str):  # no code failed: late, lost, or dead
                 count(self.faults, name, reply, at, batch)
                 continue
             if reply.action is None:
@@ -149,12 +178,12 @@ class EpisodeShard(Shard):
                 return Fault(name, reason, at, int(bad.sum()))
             count(self.faults, name, reason, at, int(bad.sum()))
             if self._on_fault == "withdraw":
-                self._gone[bad, self.market.spec(name).number] = True
+                self._withdrawn[bad, self.market.spec(name).number] = True
         return None
 
 
 class PersistentRuntime:
-    """A runtime whose workers outlive an episode: the next one begins in the same processes."""
+    """A runtime whose workers outlive an episode. The next one begins in the same processes."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -1,13 +1,13 @@
-"""The clearing house's memory on disk: snapshots, and every tick's actions since the last one.
+"""The clearing house's files: snapshots, and a journal of every tick's actions since the last one.
 
-A tick is a pure function of the state, the actions and the seed; so the actions that were admitted
-are all that a journal needs to hold. A record is on the disk (written, and forced there every
-second or so) before anybody learns that its tick was cleared. Snapshot plus journal give the state
-back bit for bit. No pickle: records are plain float64, snapshots are `.npz` read without objects.
+A tick is a pure function of the state, the actions and the seed, so a journal holds only actions.
+A record is written before its tick is cleared, and forced to the disk about once a second. Snapshot
+and journal give the state back bit for bit. Nothing is pickled: records are plain float64, and
+snapshots are `.npz` files read without objects.
 
 A record: length (8 bytes), tick (8), JSON note length (4), note, actions, digest (16). The digest
-covers the one before it, so a record that is changed, lost or moved breaks the chain. What a crash
-leaves half-written at the very end is dropped; anything else that does not fit is an error.
+covers the one before it, so a changed, lost or moved record breaks the chain. A record that a crash
+left half-written at the end is dropped. Anything else that does not fit is an error.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from mos_agents.runs.files import read_with_digest as read_checked
 HEAD = struct.Struct("<QqI")
 DIGEST = 16
 SYNC_SECONDS = 1.0
-HOLD_SECONDS = 20.0
-"""How long a new clearing house waits for the end of the one before it."""
+LOCK_SECONDS = 20.0
+"""How long a new clearing house waits until the one before it has ended."""
 LARGEST_NOTE = 1 << 20
 
 
@@ -54,14 +54,21 @@ class Record(NamedTuple):
 
 
 class Journal:
-    """The journal of one shard, in a folder of its own.
+    """The journal of one shard, in its own folder.
 
-    `audit` keeps every record from the first tick on; otherwise a snapshot lets go of what was
-    before it.
+    Parameters
+    ----------
+    folder : Path
+        Where segments and snapshots lie.
+    shape : tuple of int
+        The shape [B, L, A] of a tick's actions.
+    audit : bool
+        Whether every record is kept from the first tick on. If not, a snapshot replaces the
+        records before it.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], audit: bool = False) -> None:
-        with _told(folder, None):
+        with _explained(folder, None):
             folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.shape, self.audit = folder, shape, audit
         self._handle: int | None = None
@@ -70,11 +77,15 @@ class Journal:
         self._synced = time.monotonic()
         self._hold: FolderLock | None = None
 
-    def hold(self, seconds: float = HOLD_SECONDS) -> None:
-        """Let nobody else write to the folder until `close`, or the end of this process.
+    def lock(self, seconds: float = LOCK_SECONDS) -> None:
+        """Lock the folder until `close`, or the end of this process.
 
-        A clearing house whose driver was killed lives on for a moment: wait for it. Raises RunError
-        where somebody still writes after so many seconds.
+        A clearing house whose driver was killed goes on for a moment, so this waits for it.
+
+        Raises
+        ------
+        RunError
+            If another process still holds the lock after so many seconds.
         """
         until = time.monotonic() + seconds
         while self._hold is None:
@@ -86,19 +97,22 @@ class Journal:
                 time.sleep(0.05)
 
     def open(self, tick: int) -> None:
-        """Start a new segment whose first record will be `tick`."""
+        """Begin a new segment whose first record will be `tick`."""
         self._end_segment()
         path = self.folder / segment_name(tick)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with _told(self.folder, tick):
+        with _explained(self.folder, tick):
             self._handle = os.open(path, flags, 0o644)
             sync_folder(self.folder)
         self._chain, self._end = first_digest(tick), 0
 
     def append(self, tick: int, actions: Array, note: dict[str, Any]) -> None:
-        """Put a tick's record on the disk, whole; a record that does not fit leaves no trace.
+        """Write a tick's record. A record that does not fit on the disk leaves no trace.
 
-        Raises RunError where the disk takes no more.
+        Raises
+        ------
+        RunError
+            If the disk takes no more.
         """
         assert self._handle is not None
         data, digest = encoded(Record(tick, actions, note), self._chain)
@@ -108,7 +122,7 @@ class Journal:
                 os.fsync(self._handle)
                 self._synced = time.monotonic()
         except OSError as error:
-            with _told(self.folder, tick):
+            with _explained(self.folder, tick):
                 os.ftruncate(self._handle, self._end)
                 os.lseek(self._handle, self._end, os.SEEK_SET)
                 raise error
@@ -116,10 +130,10 @@ class Journal:
         self._chain = digest
 
     def snapshot(self, tick: int, arrays: dict[str, Any]) -> None:
-        """Put the state before `tick` on the disk, start a new segment, let go of the old."""
+        """Write the state before `tick`, begin a new segment, and delete the old ones."""
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
-        with _told(self.folder, tick):
+        with _explained(self.folder, tick):
             write_with_digest(self.folder / snapshot_name(tick), buffer.getvalue())
             self.open(tick)
             if not self.audit:
@@ -135,7 +149,7 @@ class Journal:
         return self._handle is not None
 
     def close(self) -> None:
-        """Force everything to the disk, and let others write to the folder."""
+        """Force everything to the disk, and unlock the folder."""
         try:
             self._end_segment()
         finally:
@@ -146,7 +160,7 @@ class Journal:
     def _end_segment(self) -> None:
         handle, self._handle = self._handle, None
         if handle is not None:
-            with _told(self.folder, None):
+            with _explained(self.folder, None):
                 try:
                     os.fsync(handle)
                 finally:
@@ -154,8 +168,8 @@ class Journal:
 
 
 @contextlib.contextmanager
-def _told(folder: Path, tick: int | None) -> Iterator[None]:
-    """An error of the disk becomes a RunError in one line."""
+def _explained(folder: Path, tick: int | None) -> Iterator[None]:
+    """Turn an error of the disk into a RunError in one line."""
     try:
         yield
     except OSError as error:
@@ -217,8 +231,8 @@ def segment(path: Path, shape: tuple[int, ...], last: bool) -> Iterator[Record]:
         raise RunError(f"{path}: damaged: ends in the middle of a record")
 
 
-def mend_tail(folder: Path, shape: tuple[int, ...]) -> None:
-    """Cut off what a crash left half-written at the end of the newest segment."""
+def repair_tail(folder: Path, shape: tuple[int, ...]) -> None:
+    """Cut off a record that a crash left half-written at the end of the newest segment."""
     segments = sorted(folder.glob("*.log"), key=tick_of)
     if segments:
         whole = sum(len(encoded(r, b"")[0]) for r in segment(segments[-1], shape, True))
@@ -248,11 +262,20 @@ def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
         raise RunError(f"{found[-1]}: is no snapshot: damaged or edited") from None
 
 
-def reach(folder: Path, shape: tuple[int, ...]) -> tuple[int, int]:
-    """The tick from which a recovery clears again, and the one from which it goes on: those of the
-    newest snapshot and after the last record. (0, 0) where there is neither.
+def extent(folder: Path, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Where a recovery begins and ends.
 
-    Raises RunError where either is damaged.
+    Returns
+    -------
+    begin : int
+        The tick of the newest snapshot, from which ticks are cleared again; 0 without a snapshot.
+    end : int
+        The tick after the last record, from which the run goes on.
+
+    Raises
+    ------
+    RunError
+        If snapshot or journal is damaged.
     """
     found = newest_snapshot(folder)
     begin = found[0] if found else 0
@@ -268,7 +291,7 @@ def complete(folder: Path) -> bool:
 
 
 def first_digest(tick: int) -> bytes:
-    """What the first record of a segment builds on."""
+    """The digest before the first record of a segment."""
     return hashlib.blake2b(f"segment {tick}".encode(), digest_size=DIGEST).digest()
 
 

@@ -1,8 +1,8 @@
-"""What participants and the clearing house say to each other: a call for quotes, and a reply.
+"""The messages between the clearing house and the participants: calls for quotes, and replies.
 
-A call holds one participant's own observation and nothing of anybody else's. Every message names
-its run, tick, participant and generation, so that a message from another run, another tick or a
-participant's earlier life is told apart, and the same call twice gets the same reply.
+A call holds one participant's own observation only. Every message names its run, tick, participant
+and generation. So messages of another run, another tick or an earlier generation are refused, and
+the same call twice gets the same reply.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from mos_agents.market.types import Array, InputError
 from mos_agents.policies.faults import describe
 
 MISSING = ("late", "failed", "misaddressed")
-"""Why a participant may have no action: no answer in time, an error or nonsense in its place, or
-an answer to some other call."""
+"""Why an action may be missing: the reply was late, the policy failed or sent nonsense, or the
+reply was to another call."""
 
 
 class MessageError(InputError):
-    """A message that does not belong here: another run, tick, participant or generation."""
+    """A message of another run, tick, participant or generation, or none at all."""
 
 
 class Call(NamedTuple):
@@ -33,7 +33,7 @@ class Call(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A participant's action, or why there is none."""
+    """A participant's action, or the fault in its place."""
 
     run: str
     tick: int
@@ -44,15 +44,17 @@ class Reply(NamedTuple):
 
 
 def checked_reply(reply: Any, call: Call) -> Reply:
-    """The reply if it answers the call, or MessageError in one line."""
+    """The reply if it answers the call. Raises MessageError, in one line, if not."""
     if type(reply) is not Reply:  # a subclass may lie about its fields
-        raise MessageError(f"{call.participant}: answered with a {type(reply).__name__}, no reply")
+        raise MessageError(
+            f"{call.participant}: answered with a {type(reply).__name__}, not a Reply"
+        )
     for name in ("run", "tick", "participant", "generation"):
         said, asked = getattr(reply, name), getattr(call, name)
         if type(said) is not type(asked) or said != asked:
             raise MessageError(
-                f"{call.participant}: reply with {name}={describe(said)}, asked was {asked!r}"
+                f"{call.participant}: its reply has {name}={describe(said)}, the call had {asked!r}"
             )
     if not isinstance(reply.fault, str):
-        raise MessageError(f"{call.participant}: reply with a fault that is not a text")
+        raise MessageError(f"{call.participant}: its reply has a fault that is not text")
     return reply

@@ -1,4 +1,4 @@
-"""A participant as an actor: it holds its own policy and memory, and answers calls for quotes.
+"""A participant as an actor: it holds its policy and memory, and answers calls for quotes.
 
 Nothing here knows how messages travel. A participant has its spec, its policy and random streams of
 its own; the market's state, its random numbers and the other participants never reach it.
@@ -28,19 +28,22 @@ class Snapshot(NamedTuple):
 
 
 def checked_memories(value: Any, names: Sequence[str], tick: int) -> dict[str, Snapshot]:
-    """What a worker gave as its participants' memories after `tick`, or MessageError.
+    """A worker's snapshots after `tick`, checked: only plain arrays of numbers reach the disk.
 
-    Nothing but plain arrays of numbers may come near the disk.
+    Raises
+    ------
+    MessageError
+        If they are anything else.
     """
     if type(value) is not dict or set(map(type, value)) - {str} or set(value) != set(names):
-        raise MessageError(f"{', '.join(names)}: memories of others, or none")
+        raise MessageError(f"{', '.join(names)}: the snapshots are missing or of others")
     for name, snapshot in value.items():
         if type(snapshot) is not Snapshot or type(snapshot.memory) is not list:
-            raise MessageError(f"{name}: gave a {type(snapshot).__name__} as its memory")
+            raise MessageError(f"{name}: sent a {type(snapshot).__name__} as its snapshot")
         if type(snapshot.tick) is not int or snapshot.tick != tick:
-            raise MessageError(f"{name}: gave its memory of another tick than {tick}")
+            raise MessageError(f"{name}: sent a snapshot of another tick than {tick}")
         if any(type(a) is not np.ndarray or a.dtype.kind not in "fiub" for a in snapshot.memory):
-            raise MessageError(f"{name}: remembers something else than numbers in arrays")
+            raise MessageError(f"{name}: sent a snapshot that holds more than arrays of numbers")
     return value
 
 
@@ -85,7 +88,7 @@ class Participant:
         return self._last
 
     def catch_up(self, calls: Sequence[Call]) -> int:
-        """Live through past calls again, without answering; the tick reached."""
+        """Decide on past calls again without answering; returns the tick reached."""
         for call in calls:
             if call.tick == self.tick + 1:
                 self._act(call)
@@ -131,26 +134,26 @@ class Participant:
 
 
 class Worker:
-    """Several participants under one roof, for when actors are dearer than walls.
+    """One or several participants in one process.
 
-    They share a process and its fate; each still sees its own calls only.
+    They share the process and its failures. Each still gets its own calls only.
     """
 
     def __init__(self, participants: Sequence[Participant]) -> None:
         self._of = {p.spec.name: p for p in participants}
 
     def begin(self, parts: Sequence[tuple[Any, ...]]) -> None:
-        """Another run: other participants take the place of these."""
+        """Replace the participants by those of another run."""
         self._of = {p.spec.name: p for p in (Participant(*part) for part in parts)}
 
     def ready(self) -> list[str]:
-        """Who is here. A first draw makes sure that no tick waits for anything to be compiled."""
+        """The participants' names. A first draw compiles what the ticks need."""
         for participant in self._of.values():
             participant.streams.at(0).uniforms("ready", 1)
         return list(self._of)
 
     def decide(self, calls: Sequence[Call]) -> list[Reply]:
-        """One reply a call, in order."""
+        """The replies to the calls, in their order."""
         return [self._called(call).decide(call) for call in calls]
 
     def catch_up(self, calls: Sequence[Call]) -> None:
@@ -159,7 +162,9 @@ class Worker:
 
     def _called(self, call: Call) -> Participant:
         if call.participant not in self._of:
-            raise MessageError(f"{call.participant!r} does not live here, but {list(self._of)}")
+            raise MessageError(
+                f"{call.participant!r} is not in this worker, which holds {list(self._of)}"
+            )
         return self._of[call.participant]
 
     def snapshot(self) -> dict[str, Snapshot]:
@@ -171,5 +176,5 @@ class Worker:
 
 
 def worker_of(parts: Sequence[tuple[Any, ...]]) -> Worker:
-    """A worker of participants from the arguments of `Participant`."""
+    """A worker that holds participants made from the arguments of `Participant`."""
     return Worker([Participant(*part) for part in parts])

@@ -1,4 +1,4 @@
-"""How actors are held and asked: a small interface, and the runtime within this process."""
+"""How workers are started and asked: a small interface, and the runtime within this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,21 @@ from mos_agents.policies.faults import describe, is_own_fault
 
 
 class Answer(NamedTuple):
-    """What came back: a value, an error in one line, or nothing in time."""
+    """What a worker answered.
+
+    Attributes
+    ----------
+    value : Any
+        The result.
+    error : str
+        One line on what failed; "" if nothing did.
+    late : bool
+        Whether the deadline passed first.
+    dead : bool
+        Whether the worker's process is gone.
+    seconds : float
+        How long the worker took.
+    """
 
     value: Any = None
     error: str = ""
@@ -25,54 +39,73 @@ class Answer(NamedTuple):
 
 
 class Runtime(Protocol):
-    """Where workers of participants live.
+    """Where workers run.
 
-    while_waiting: work to do after the workers are asked and before their answers are awaited.
+    Attributes
+    ----------
+    while_waiting : Callable
+        Work to do after the workers are asked and before their answers are awaited.
     """
 
     while_waiting: Callable[[], None]
 
     def start(self, parts: Sequence[tuple[Any, ...]], name: str) -> Any:
-        """A new worker; `parts` are the arguments of `Participant`. Returns its handle."""
+        """Start a worker; `parts` are the arguments of `Participant`. Returns its handle."""
 
     def ask(
         self, asks: Sequence[tuple[Any, str, tuple[Any, ...]]], deadline: float | None
     ) -> list[Answer]:
-        """Put (handle, verb, arguments) to all workers at once; their answers, in order.
+        """Ask several workers at once.
 
-        What has not come back after `deadline` seconds is late.
+        Parameters
+        ----------
+        asks : Sequence of (handle, verb, arguments)
+            Whom to ask what.
+        deadline : float or None
+            Seconds after which an answer is late; None: never.
+
+        Returns
+        -------
+        list of Answer
+            One for each of `asks`, in their order.
         """
 
     def send(self, handle: Any, verb: str, *arguments: Any) -> None:
-        """Put it to one worker, and wait for nothing. What is asked later is answered later."""
+        """Send a request and do not wait for its answer. Later requests are answered later."""
 
     def kill(self, handle: Any) -> None:
-        """End a worker at once."""
+        """End a worker now."""
 
     def close(self) -> None:
-        """End them all."""
+        """End all workers."""
 
 
-def nothing() -> None:
-    """Nothing to do meanwhile."""
+def no_work() -> None:
+    """Do nothing while waiting."""
 
 
 class LocalRuntime:
-    """Hosts in this process, asked one after the other.
+    """Workers in this process, asked one after the other.
 
-    A deadline cannot cut short what runs in the same process: it is not looked at. `order` gives
-    the order in which workers answer (for n workers), which must make no difference.
+    Parameters
+    ----------
+    order : Callable
+        Maps n to the order in which n workers answer. It must make no difference.
+
+    Notes
+    -----
+    Deadlines are ignored: nothing can interrupt code of the same process.
     """
 
     def __init__(self, order: Callable[[int], Sequence[int]] = range) -> None:
         self._order = order
         self._workers: list[Worker | None] = []
-        self.while_waiting = nothing  # there is no meanwhile in one process
+        self.while_waiting = no_work  # in one process nobody waits
 
     def start(self, parts: Sequence[tuple[Any, ...]], name: str) -> int:
         try:
             self._workers.append(worker_of(parts))
-        except BaseException as error:  # of a policy's own start
+        except BaseException as error:  # raised by a policy's start
             if not is_own_fault(error):
                 raise
             self._workers.append(None)

@@ -40,13 +40,13 @@ def pieces(block: bytes) -> list[bytes]:
     return [block[at : at + INLINE] for at in range(0, len(block), INLINE)]
 
 
-def packed_calls(calls: Sequence[Call]) -> bytes:
+def pack_calls(calls: Sequence[Call]) -> bytes:
     """What a worker is asked at one tick."""
     heading = [[*call[:4], *call.observation.shape] for call in calls]
     return _block(heading, [array for call in calls for array in (call.observation, call.reward)])
 
 
-def calls_in(block: bytes) -> list[Call]:
+def unpack_calls(block: bytes) -> list[Call]:
     """The calls in a block; their arrays are read-only."""
     heading, numbers = _opened(block)
     shapes = [shape for *_, batch, size in heading for shape in ((batch, size), (batch,))]
@@ -57,7 +57,7 @@ def calls_in(block: bytes) -> list[Call]:
     ]
 
 
-def packed_replies(replies: Sequence[Reply], seconds: float) -> bytes:
+def pack_replies(replies: Sequence[Reply], seconds: float) -> bytes:
     """What a worker answers, and the seconds that it took to."""
     heading = [
         [*reply[:4], None if reply.action is None else reply.action.shape, reply.fault]
@@ -66,7 +66,7 @@ def packed_replies(replies: Sequence[Reply], seconds: float) -> bytes:
     return _block([seconds, heading], [r.action for r in replies if r.action is not None])
 
 
-def replies_in(block: bytes) -> tuple[list[Reply], float]:
+def unpack_replies(block: bytes) -> tuple[list[Reply], float]:
     """The replies in a block, and the seconds that they took by their own account.
 
     Raises MessageError where a stranger put something else into it. Whether the replies are those
@@ -85,7 +85,7 @@ def _replies(heading: Any, numbers: memoryview) -> list[Reply]:
     ]
 
 
-def packed_snapshots(snapshots: Mapping[str, Snapshot], seconds: float = 0.0) -> bytes:
+def pack_snapshots(snapshots: Mapping[str, Snapshot], seconds: float = 0.0) -> bytes:
     """The memories of a worker's participants; arrays of any type of numbers."""
     heading = {
         name: [snapshot.tick, [[array.dtype.str, array.shape] for array in snapshot.memory]]
@@ -95,8 +95,8 @@ def packed_snapshots(snapshots: Mapping[str, Snapshot], seconds: float = 0.0) ->
     return _framed([seconds, heading], [np.ascontiguousarray(array).tobytes() for array in arrays])
 
 
-def snapshots_in(block: bytes) -> tuple[dict[str, Snapshot], float]:
-    """The memories in a block, which nothing else shares. Raises MessageError as `replies_in`."""
+def unpack_snapshots(block: bytes) -> tuple[dict[str, Snapshot], float]:
+    """The snapshots in a block, as copies. Raises MessageError as `unpack_replies` does."""
     return _read(block, _snapshots, "memories")
 
 
@@ -125,13 +125,13 @@ def _snapshots(heading: Any, numbers: memoryview) -> dict[str, Snapshot]:
     return found
 
 
-def packed_fact(value: Any, seconds: float = 0.0) -> bytes:
+def pack_fact(value: Any, seconds: float = 0.0) -> bytes:
     """Plain data (texts, numbers, lists of them, None)."""
     return _framed([seconds, value], [])
 
 
-def fact_in(block: bytes) -> tuple[Any, float]:
-    """The plain data of a block. Raises MessageError as `replies_in`."""
+def unpack_fact(block: bytes) -> tuple[Any, float]:
+    """The plain data of a block. Raises MessageError as `unpack_replies`."""
     return _read(block, _fact, "facts")
 
 
@@ -141,7 +141,7 @@ def _fact(heading: Any, numbers: memoryview) -> Any:
     return heading
 
 
-def packed_failure(why: str) -> bytes:
+def pack_failure(why: str) -> bytes:
     """What a worker answers where it cannot: one line on why, which every reader raises."""
     return _framed([FAILED, why], [])
 

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, Health, LocalShards, Tick
-from mos_agents.actors.journal import reach
-from mos_agents.actors.shard import ShardPlan
+from mos_agents.actors.journal import extent
+from mos_agents.actors.plan import ShardPlan
 from mos_agents.lab.feedback import Feedback, WorkProgress, stop_requests
 from mos_agents.lab.local_runs import keeping, report_files, scenario_of, stopped
 from mos_agents.lab.settings import SettingError
@@ -217,7 +217,7 @@ def hosting(actors: ActorConfig, feedback: Feedback) -> Iterator[tuple[Any, Any,
         yield LocalShards(), (), ()
         return
     from mos_agents.actors.ray.cluster import HeadLost, cluster
-    from mos_agents.actors.ray.runtime import ActorDied, RayShards
+    from mos_agents.actors.ray.shards import ActorDied, RayShards
 
     feedback.message(cluster_note(actors.address))
     with cluster(actors.address, insecure=actors.insecure):
@@ -260,7 +260,7 @@ def standing(recording: runs.Recording, scenario: Scenario, actors: ActorConfig)
     begins, ends = [], []
     for shard in range(actors.shards):
         part = plan.part(shard, actors.shards, scenario.markets)
-        begin, end = reach(Path(part.folder or ""), (len(part.markets), *shape))
+        begin, end = extent(Path(part.folder or ""), (len(part.markets), *shape))
         begins.append(begin)
         ends.append(end)
     yield f"{name}: {ticks:,} of {scenario.ticks:,} ticks are recorded and stay"

@@ -15,7 +15,7 @@ import numpy as np
 
 from mos_agents import runs, scenarios
 from mos_agents.actors.driver import Driver, LocalShards
-from mos_agents.actors.replay import JournalReplay
+from mos_agents.actors.journal_replay import JournalReplay
 from mos_agents.lab.actor_runs import JOURNAL, ActorConfig, shard_plan
 from mos_agents.lab.feedback import Feedback, OnProgress, WorkProgress
 from mos_agents.lab.folders import RunLike, run_of
@@ -236,7 +236,7 @@ def _from_the_seed(
     shards = shard_plan(actors, scenario, run.folder, plan, run.facts["name"])
     driver = Driver(
         LocalShards(),
-        shards.kept_nowhere(),
+        shards.without_folder(),
         scenario.ticks,
         scenario.markets,
         actors.shards,

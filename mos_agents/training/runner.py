@@ -300,7 +300,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             if number == 0 or self._weights_seq_no < number:
                 weights = state[COMPONENT_RL_MODULE]
                 if not isinstance(weights, Mapping):
-                    from mos_agents.actors.ray.runtime import fetched
+                    from mos_agents.actors.ray.cluster import fetched
 
                     weights = fetched(weights)
                 self.module.set_state(weights)

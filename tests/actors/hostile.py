@@ -184,7 +184,7 @@ RAISED = {
     "a bomb in a group of errors": lambda folder: ExceptionGroup("two", [LoudBomb(folder)]),
 }
 
-PACKERS = {"decide": "packed_replies", "snapshot": "packed_snapshots"}
+PACKERS = {"decide": "pack_replies", "snapshot": "pack_snapshots"}
 """What a worker's verbs end with; all others with a fact."""
 
 
@@ -214,7 +214,7 @@ def taken_over(packer, payload, folder):
     def raised(*_):
         raise RAISED[payload](folder)
 
-    for name in (packer, "packed_failure"):
+    for name in (packer, "pack_failure"):
         KEPT[name] = getattr(wire, name)
         setattr(wire, name, given if payload in RETURNED else raised)
     context = serialization.SerializationContext
@@ -242,7 +242,7 @@ class Hostile:
 
     def start(self, spec, batch):
         if self.at_start and os.getpid() != self.house:
-            taken_over("packed_fact", self.at_start, self.folder)
+            taken_over("pack_fact", self.at_start, self.folder)
             raise LoudBomb(self.folder)
         return None
 

@@ -31,7 +31,7 @@ def descendants(pid=None):
 
 
 def titled(name):
-    """The pids below this process whose title begins so; `ray::_WorkerActor` is a host's."""
+    """The pids below this process whose title begins so; `ray::WorkerActor` is a host's."""
     return sorted(p for p, title in descendants().items() if title.startswith(name))
 
 

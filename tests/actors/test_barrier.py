@@ -53,7 +53,7 @@ def heard(scenario, ticks=10, market=None, monkeypatch=None, **options):
     shard = one_shard(scenario, wire, markets=4, keep_calls=1e-9, **options)
     if market is not None:
         shard = one_shard(scenario, wire, markets=4, keep_calls=1e-9, **options)
-        shard.market = shard.clearing_house.market = market
+        shard.clearing_house.market = market
         shard.clearing_house.state = market.start(4)
         shard.clearing_house.observation = market.first_observation(
             shard.clearing_house.state, shard.clearing_house.streams.at(0)
@@ -61,8 +61,8 @@ def heard(scenario, ticks=10, market=None, monkeypatch=None, **options):
     shard.start()
     for at in range(ticks):
         if at == 6:
-            for handle in list(shard._handles):
-                wire.kill(handle)
+            for record in shard.supervisor.records:
+                wire.kill(record.handle)
         shard.advance(1)
     return wire
 
@@ -187,7 +187,7 @@ def test_only_own_specs_own_policies_own_streams_and_own_observations_are_sent(p
                         and run == "a-run"
                     )
                     assert policy == policies[spec.name] and spec.name in names
-                    keys[spec.name] = streams.key.tobytes()
+                    keys[spec.name] = streams.philox_key.tobytes()
             elif verb in ("decide", "catch_up"):
                 for call in arguments[0][0]:
                     assert type(call) is Call and call.participant in names
@@ -212,7 +212,9 @@ def test_the_seed_from_which_all_random_numbers_follow_is_never_sent():
     seed = 7_163_549_221_873_905_211  # not a number that comes about by chance
     scenario = SHOP.model_copy(update={"seed": seed})
     wire = heard(scenario)
-    forbidden = [Streams.of(seed).key] + [Streams.of(seed, owner=n).key for n in RIVALS]
+    forbidden = [Streams.of(seed).philox_key] + [
+        Streams.of(seed, owner=n).philox_key for n in RIVALS
+    ]
     sent = b"".join(wire.sent["firm_1",])
     for path, leaf in walk(wire.things["firm_1",]):
         if isinstance(leaf, int | np.integer):
@@ -225,7 +227,7 @@ def test_the_seed_from_which_all_random_numbers_follow_is_never_sent():
         *(k.tobytes() for k in forbidden),
     ):
         assert secret not in sent
-    assert Streams.of(seed, owner="firm_1").key.tobytes() in sent  # the search would find it
+    assert Streams.of(seed, owner="firm_1").philox_key.tobytes() in sent  # the search would find it
 
 
 def test_the_markets_random_numbers_do_not_reach_a_participant_before_they_show():
@@ -238,7 +240,7 @@ def test_the_markets_random_numbers_do_not_reach_a_participant_before_they_show(
         shard.start()
         shard.advance(4)
         changed = replace(market.arrivals, sessions=sessions)
-        shard.market = shard.clearing_house.market = market.with_parts(arrivals=changed)
+        shard.clearing_house.market = market.with_parts(arrivals=changed)
         shard.advance(3)
         wires.append(list(wire.sent["firm_1",]))
     upto = 1 + 1 + 5  # its birth, whether it is awake, and the calls of ticks 0 to 4

@@ -17,7 +17,7 @@ from itertools import pairwise
 import pytest
 
 from mos_agents.actors.driver import Driver
-from mos_agents.actors.ray.runtime import ActorDied, RayShards
+from mos_agents.actors.ray.shards import ActorDied, RayShards
 from tests.actors.processes import descendants, titled
 from tests.actors.worlds import SHOP, plan_of, undisturbed
 from tests.waiting import eventually
@@ -68,10 +68,10 @@ def longest(arrived, begin, end):
 @pytest.mark.parametrize(
     ("title", "kills", "ticks", "median"),
     [
-        pytest.param("ray::_WorkerActor", 10, 1500, None, marks=SHORT),
-        pytest.param("ray::_ShardActor", 3, 1500, None, marks=SHORT),
-        ("ray::_WorkerActor", 100, TICKS, 3.0),
-        ("ray::_ShardActor", 30, TICKS, 6.0),
+        pytest.param("ray::WorkerActor", 10, 1500, None, marks=SHORT),
+        pytest.param("ray::ShardActor", 3, 1500, None, marks=SHORT),
+        ("ray::WorkerActor", 100, TICKS, 3.0),
+        ("ray::ShardActor", 30, TICKS, 6.0),
     ],
 )
 def test_killed_processes_leave_no_trace_in_the_hash(
@@ -103,7 +103,7 @@ def table(title, runs, seconds):
 DRIVER = """
 import sys
 from mos_agents.actors.ray.cluster import cluster
-from mos_agents.actors.ray.runtime import ActorDied, RayShards
+from mos_agents.actors.ray.shards import ActorDied, RayShards
 from tests.actors.worlds import SHOP, driver
 folder, recorded, ticks = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 with cluster():

@@ -11,8 +11,8 @@ import pytest
 from mos_agents import scenarios
 from mos_agents.actors.driver import Driver
 from mos_agents.actors.ray import cluster as ray_cluster
-from mos_agents.actors.ray import runtime as ray_runtime
-from mos_agents.actors.ray.runtime import ActorDied, RayShards
+from mos_agents.actors.ray import nodes as ray_nodes
+from mos_agents.actors.ray.shards import ActorDied, RayShards
 from mos_agents.cli import run
 from mos_agents.market.types import InputError
 from tests.actors.worlds import SHOP, plan_of, undisturbed
@@ -30,7 +30,7 @@ def up(monkeypatch, mode, nodes):
         | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": TOKEN, ray_cluster.NICENESS: "0"}
     ).items():
         monkeypatch.setenv(name, value)
-    ray_cluster._look_at_environment()
+    ray_cluster._reload_environment()
     small = {"num_cpus": 2, "object_store_memory": 100 * 2**20}
     made = cluster_utils.Cluster(
         initialize_head=True, head_node_args=small | {"include_dashboard": False}
@@ -134,8 +134,8 @@ def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_pa
             given.append(tick.tick)
             if tick.tick == 120:
                 nodes = [two_nodes.head_node, *two_nodes.worker_nodes]
-                assert [len(living(node, "_ShardActor")) for node in nodes] == [1, 1]
-                assert [len(living(node, "_WorkerActor")) for node in nodes] == [3, 3]
+                assert [len(living(node, "ShardActor")) for node in nodes] == [1, 1]
+                assert [len(living(node, "WorkerActor")) for node in nodes] == [3, 3]
                 lose(nodes[1])
         assert given == list(range(ticks))
         assert driver.health.shard_restarts >= 1
@@ -148,9 +148,9 @@ def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_pa
 def test_nodes_take_turns_from_the_first_on(first, told, monkeypatch):
     """Else the first participants of all shards would live on one node."""
     there = [{"NodeID": n, "Alive": n != "d"} for n in "cdab"]
-    monkeypatch.setattr(ray_runtime.ray, "nodes", lambda: there)
-    monkeypatch.setattr(ray_runtime, "_on", lambda node: {"on": node})
-    nodes = ray_runtime._Nodes(first)
+    monkeypatch.setattr(ray_nodes.ray, "nodes", lambda: there)
+    monkeypatch.setattr(ray_nodes, "on_node", lambda node: {"on": node})
+    nodes = ray_nodes.Nodes(first)
     given = [nodes.next()["on"] for _ in told]
     assert given == list(told)
 
@@ -167,9 +167,9 @@ def test_participants_live_beside_their_clearing_house_or_on_all_nodes(spread, t
             if tick.tick == 60:
                 there = [two_nodes.head_node, *two_nodes.worker_nodes]
                 nodes = sorted(  # the clearing house's own last
-                    filter(is_up, there), key=lambda n: len(living(n, "_ShardActor"))
+                    filter(is_up, there), key=lambda n: len(living(n, "ShardActor"))
                 )
-                lived = [living(n, "_WorkerActor") for n in nodes]
+                lived = [living(n, "WorkerActor") for n in nodes]
                 even = [3 // len(nodes) + (n < 3 % len(nodes)) for n in range(len(nodes))]
                 alone = [0] * (len(nodes) - 1) + [3]
                 assert len(nodes) >= 2 and (spread or not lived[0])

@@ -107,12 +107,12 @@ def test_a_session_with_a_token_is_not_refused_for_want_of_one(case, home, monke
     for name, value in HAS_TOKEN[case](home).items():
         monkeypatch.setenv(name, value)
     ray_cluster._check_token("here")
-    ray_cluster._look_at_environment()
+    ray_cluster._reload_environment()
     try:
         assert AuthenticationTokenLoader.instance().get_raw_token() == TOKEN
     finally:
         monkeypatch.undo()
-        ray_cluster._look_at_environment()
+        ray_cluster._reload_environment()
 
 
 COMMANDS = [
@@ -219,25 +219,25 @@ def test_a_head_node_that_stays_away_is_lost_and_one_that_comes_back_is_not(watc
     there.append(True)
     for _ in range(100):
         clock.passes(1.0)
-        head.look()
+        head.check()
     there.clear()
     for _ in range(4):
         clock.passes(2.5)
-        head.look()
+        head.check()
     there.append(True)
     clock.passes(2.5)
-    head.look()
+    head.check()
     there.clear()
     with pytest.raises(ray_cluster.HeadLost, match=r"192\.0\.2\.7:6379 is lost: Connection"):
         for _ in range(10):
             clock.passes(2.5)
-            head.look()
+            head.check()
 
 
 def test_one_failed_look_after_a_long_time_is_no_loss(watched):
     head, clock, _ = watched
     clock.passes(10_000.0)
-    head.look()
+    head.check()
 
 
 def test_whoever_starts_a_shard_waits_for_the_head_node_until_it_is_lost(watched):
@@ -255,7 +255,7 @@ def test_whoever_starts_a_shard_waits_for_the_head_node_until_it_is_lost(watched
 @pytest.mark.usefixtures("own_cluster")
 def test_a_cluster_of_ones_own_listens_on_the_loopback_interface_alone():
     """And its workers are as urgent as this process: others on the machine do not go first."""
-    from mos_agents.actors.ray.runtime import RayShards
+    from mos_agents.actors.ray.shards import RayShards
 
     driven(SHOP, 5, 2, RayShards())
     assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in titled("ray::IDLE")} <= {

@@ -17,9 +17,9 @@ from mos_agents.actors.journal import (
     Journal,
     Record,
     encoded,
-    mend_tail,
     newest_snapshot,
     records,
+    repair_tail,
     segment_name,
 )
 from mos_agents.runs.files import RunError
@@ -55,7 +55,7 @@ def bits(record):
 def read(folder):
     """All that a recovery reads."""
     snapshot = newest_snapshot(folder)
-    mend_tail(folder, SHAPE)
+    repair_tail(folder, SHAPE)
     return snapshot, [bits(r) for r in records(folder, SHAPE, 0)]
 
 
@@ -162,9 +162,9 @@ def test_a_journal_has_one_writer_and_a_new_one_waits_for_the_end_of_the_former(
     tmp_path, monkeypatch
 ):
     first, second = Journal(tmp_path, SHAPE), Journal(tmp_path, SHAPE)
-    first.hold()
+    first.lock()
     with pytest.raises(RunError, match="another clearing house writes this journal"):
-        second.hold(seconds=0.0)
+        second.lock(seconds=0.0)
     waited = []
 
     def ended(seconds):
@@ -172,11 +172,11 @@ def test_a_journal_has_one_writer_and_a_new_one_waits_for_the_end_of_the_former(
         first.close()
 
     monkeypatch.setattr("mos_agents.actors.journal.time.sleep", ended)
-    second.hold()
+    second.lock()
     assert len(waited) == 1
     second.open(0)  # a new segment is no end
     with pytest.raises(RunError):
-        first.hold(seconds=0.0)
+        first.lock(seconds=0.0)
 
 
 def test_a_snapshot_with_an_object_in_it_is_not_opened(tmp_path):

@@ -14,7 +14,7 @@ from mos_agents.actors.memories import flatten
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.policies import POLICIES
 from mos_agents.rollout import ParticipantPool, transitions
-from tests.actors.worlds import driven, one_shard, undisturbed, with_policy
+from tests.actors.worlds import driven, one_shard, record_of, undisturbed, with_policy
 from tests.learners.worlds import KINDS
 
 TICKS, MARKETS = 40, 3
@@ -42,8 +42,8 @@ def looped(scenario, ticks=TICKS):
 
 def remembered(shard):
     """The memories that the participants of a shard have now, by name."""
-    assert shard._remember_all()
-    return {name: [a.tobytes() for a in s.memory] for name, s in shard._snapshots.items()}
+    assert shard.supervisor.collect_snapshots()
+    return {name: [a.tobytes() for a in s.memory] for name, s in shard.supervisor.snapshots.items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,8 +67,8 @@ def test_a_learner_killed_at_a_random_tick_ends_with_the_same_table(kind, checkp
         shard.advance(at - done)
         done = at
         if checkpoint and rng.random() < 0.7:
-            shard._remember_all()
-        runtime.kill(shard._handles[shard._roster.index([rng.choice(["firm_1", "firm_2"])])])
+            shard.supervisor.collect_snapshots()
+        runtime.kill(record_of(shard, rng.choice(["firm_1", "firm_2"])).handle)
     progress = shard.advance(TICKS - done)
     assert sum(c.get("restarted", 0) for c in progress.counts.values()) == 2
     assert shard.digest.hexdigest() == undisturbed(scenario, TICKS, MARKETS)
@@ -126,9 +126,9 @@ def test_a_memory_in_plain_python_survives_a_death_in_whatever_form_it_is(how, a
     shard = one_shard(scenario, runtime, MARKETS)
     shard.start()
     shard.advance(at)
-    assert shard._remember_all()
+    assert shard.supervisor.collect_snapshots()
     shard.advance(3)
-    runtime.kill(shard._handles[shard._roster.index(["firm_1"])])
+    runtime.kill(record_of(shard, "firm_1").handle)
     counts = shard.advance(17 - at).counts
     assert counts == {"firm_1": {"restarted": 1}}
     assert shard.digest.hexdigest() == undisturbed(scenario, 20, MARKETS)
@@ -151,7 +151,7 @@ def test_a_memory_that_becomes_what_cannot_come_back_is_told_with_the_reason(mon
     shard = one_shard(scenario, LocalRuntime(), MARKETS)
     shard.start()
     shard.advance(8)
-    assert not shard._remember_all()
+    assert not shard.supervisor.collect_snapshots()
     assert "memory holds a set" in shard.advance(1).reasons["firm_1"]
 
 
@@ -165,8 +165,8 @@ def test_over_ray_a_killed_learner_ends_with_the_same_table():
     try:
         shard.start()
         shard.advance(17)
-        victim = shard._handles[shard._roster.index(["firm_1"])]
-        os.kill(runtime.ask([(victim, "where", ())], 20.0)[0].value[1], signal.SIGKILL)
+        victim = record_of(shard, "firm_1").handle
+        os.kill(runtime.ask([(victim, "location", ())], 20.0)[0].value[1], signal.SIGKILL)
         progress = shard.advance(TICKS - 17)
         assert progress.counts["firm_1"]["restarted"] == 1
         assert shard.digest.hexdigest() == undisturbed(scenario, TICKS, MARKETS)

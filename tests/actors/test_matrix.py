@@ -14,7 +14,9 @@ import ray
 
 from mos_agents import scenarios
 from mos_agents.actors.env_server import PersistentRuntime
-from mos_agents.actors.ray.runtime import ACTOR, ActorDied, RayRuntime, RayShards
+from mos_agents.actors.ray.nodes import ACTOR
+from mos_agents.actors.ray.runtime import RayRuntime
+from mos_agents.actors.ray.shards import ActorDied, RayShards
 from mos_agents.actors.shard import Shard
 from tests.actors.processes import descendants
 from tests.actors.worlds import driven, undisturbed
@@ -48,7 +50,7 @@ class House:
         return self._shard.checkpoint()
 
     def close(self):
-        self._shard.journal.close()  # the workers stay
+        self._shard.recovery.close()  # the workers stay
 
 
 class Again(RayShards):
@@ -113,7 +115,7 @@ def test_every_layout_over_ray_has_the_hash_of_the_loop(preset, seeds, layouts, 
     assert len(hashes) == len(seeds) * len(layouts)
     assert len(set(hashes.values())) == len(seeds)
     titles = list(descendants().values())
-    hosting = sum(title.startswith("ray::_WorkerActor") for title in titles)
+    hosting = sum(title.startswith("ray::WorkerActor") for title in titles)
     assert (
         len(again.houses) == 5 <= sum(title.startswith("ray::House") for title in titles) < hosting
     )

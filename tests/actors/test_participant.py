@@ -183,7 +183,7 @@ def test_participants_under_one_roof_answer_as_they_would_alone():
     together = worker.decide(calls)
     alone = [a_worker((c.participant,))[1].decide([c])[0] for c in calls]
     assert [bits(r) for r in together] == [bits(r) for r in alone]
-    with pytest.raises(MessageError, match="does not live here"):
+    with pytest.raises(MessageError, match="is not in this worker"):
         worker.decide([calls[0]._replace(participant="firm_3")])
 
 

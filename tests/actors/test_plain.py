@@ -19,7 +19,7 @@ from tests.actors.test_runtimes import calls, parts
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("own_cluster")]
 
 PAYLOADS = [*RETURNED, *RAISED]
-VERBS = ["ready", "snapshot", "decide", "catch_up", "where", "restore"]
+VERBS = ["ready", "snapshot", "decide", "catch_up", "location", "restore"]
 MAIN = VERBS[:3]
 
 
@@ -56,7 +56,7 @@ class Attacked:
         return self.runtime.ask([(self.worker, verb, given)], 60.0)[0]
 
     def attack(self, verb, payload):
-        packer = PACKERS.get(verb, "packed_fact")
+        packer = PACKERS.get(verb, "pack_fact")
         if verb == "decide":
             answer = self.asked(verb, (packer, payload))
         else:
@@ -119,7 +119,7 @@ def test_a_host_whose_start_raises_a_payload_is_dead_and_it_is_not_opened(by_ray
 
 def dropped(by_ray, seconds=10.0):
     """Whether a call that raised a payload was opened here after its reference was dropped."""
-    assert by_ray.asked("decide", ("packed_fact", "a loud bomb")).ok
+    assert by_ray.asked("decide", ("pack_fact", "a loud bomb")).ok
     by_ray.worker.ready.remote()  # the reference is dropped before the answer is here
     until = time.monotonic() + seconds
     while os.getpid() not in struck(by_ray.folder) and time.monotonic() < until:
@@ -153,7 +153,7 @@ def test_read_as_ray_reads_them_the_payloads_would_run(by_ray):
     for payload in PAYLOADS:
         if payload.startswith("metadata") or payload.endswith(("exit", "interruption")):
             continue  # those end the worker
-        assert by_ray.asked("decide", ("packed_fact", payload)).ok
+        assert by_ray.asked("decide", ("pack_fact", payload)).ok
         try:
             got = ray.get(by_ray.worker.ready.remote(), timeout=60.0)
             if payload == "a bomb behind a reference":
@@ -205,7 +205,7 @@ def test_honest_memories_of_every_type_arrive_to_the_bit():
     arrays += [np.zeros((0, 3), "i4"), np.array(2.5), np.array(np.nan), np.zeros((2, 0))]
     arrays += [np.arange(12.0).reshape(3, 4)[:, ::2], np.asfortranarray(np.arange(4.0)[:, None])]
     kept = {"firm_1": Snapshot(7, arrays), "firm_2": Snapshot(7, [])}
-    found, seconds = wire.snapshots_in(wire.packed_snapshots(kept, 0.5))
+    found, seconds = wire.unpack_snapshots(wire.pack_snapshots(kept, 0.5))
     assert seconds == 0.5 and list(found) == ["firm_1", "firm_2"]
     for one, other in zip(arrays, found["firm_1"].memory, strict=True):
         assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes())
@@ -242,7 +242,7 @@ def test_a_block_of_memories_that_is_none_is_refused_in_one_line(heading):
 
     text = f"[0.0, {heading}]".encode()
     with pytest.raises(MessageError, match="answered with no block of memories") as refusal:
-        wire.snapshots_in(wire.LENGTH.pack(len(text)) + text + bytes(8))
+        wire.unpack_snapshots(wire.LENGTH.pack(len(text)) + text + bytes(8))
     assert "\n" not in str(refusal.value)
 
 
@@ -262,8 +262,8 @@ def test_the_clearing_house_gets_nothing_of_a_host_by_the_functions_that_unpickl
                     ast.unparse(node) == "json.loads"
                 ), path
     assert found == {
-        ("ray/runtime.py", "fetched"),
-        ("ray/runtime.py", "result"),
-        ("ray/runtime.py", "close"),
+        ("ray/cluster.py", "fetched"),
+        ("ray/shards.py", "result"),
+        ("ray/env_server.py", "close"),
         ("ray/tasks.py", "_result"),
     }

@@ -14,9 +14,11 @@ import pytest
 
 from mos_agents import scenarios
 from mos_agents.actors.ray.answers import answers
-from mos_agents.actors.ray.runtime import ActorDied, RayRuntime, RayShards, _unpack_address
+from mos_agents.actors.ray.runtime import RayRuntime
+from mos_agents.actors.ray.shards import ActorDied, RayShards
+from mos_agents.actors.ray.worker import unpack_address
 from tests.actors.processes import asked_without_a_token, descendants, listeners, listening, titled
-from tests.actors.worlds import SHOP, driven, driver, one_shard, undisturbed, with_policy
+from tests.actors.worlds import SHOP, driven, driver, one_shard, record_of, undisturbed, with_policy
 from tests.waiting import PATIENCE, eventually
 
 pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("own_cluster")]
@@ -48,7 +50,7 @@ def test_a_run_over_ray_has_the_hash_of_the_loop(preset, count, workers, tmp_pat
     assert made.hash == undisturbed(scenario, TICKS, MARKETS)
     assert not made.health.counts and made.health.shard_restarts == 0
     assert set(made.health.seconds) == set(scenario.policies())
-    gone("ray::_WorkerActor"), gone("ray::_ShardActor")
+    gone("ray::WorkerActor"), gone("ray::ShardActor")
 
 
 def gone(title):
@@ -69,14 +71,14 @@ def killed(folder, title, at, seed, ticks=80):
 
 @pytest.mark.parametrize(
     ("title", "at"),
-    [("ray::_WorkerActor", 14), ("ray::_ShardActor", 14), ("ray::_ShardActor", 50)],
+    [("ray::WorkerActor", 14), ("ray::ShardActor", 14), ("ray::ShardActor", 50)],
     ids=["participant", "clearing house", "clearing house after a checkpoint"],
 )
 def test_a_killed_process_comes_back_and_the_hash_is_the_same(title, at, tmp_path):
     made = killed(tmp_path, title, at, seed=at)
     assert made.hash == undisturbed(SHOP, 80, 2)
     participants = sum(c.get("restarted", 0) for c in made.health.counts.values())
-    expected = (1, 0) if title == "ray::_WorkerActor" else (0, 1)
+    expected = (1, 0) if title == "ray::WorkerActor" else (0, 1)
     assert (participants, made.health.shard_restarts) == expected
 
 
@@ -89,7 +91,7 @@ def test_kills_in_the_middle_of_ticks_change_nothing(tmp_path):
     done = threading.Event()
 
     def kill():
-        for title in ("ray::_WorkerActor", "ray::_ShardActor"):
+        for title in ("ray::WorkerActor", "ray::ShardActor"):
             if not done.wait(0.7) and (victims := titled(title)):
                 os.kill(victims[0], signal.SIGKILL)
 
@@ -122,13 +124,13 @@ def hanging(how, deadline):
         restarts=lives - 1,
         patience=3,
     )
-    worker, stopped = shard._roster.index(["firm_1"]), set()
+    record, stopped = record_of(shard, "firm_1"), set()
     try:
         shard.start()
         while "firm_1" not in shard.clearing_house.withdrawn:
-            handle = shard._handles[worker]
-            if how == "is stopped" and shard._born[worker] is None and handle not in stopped:
-                answer = runtime.ask([(handle, "where", ())], None)[0]
+            handle = record.handle
+            if how == "is stopped" and record.started_at is None and handle not in stopped:
+                answer = runtime.ask([(handle, "location", ())], None)[0]
                 os.kill(answer.value[1], signal.SIGSTOP)
                 stopped.add(handle)
             yield shard, partial(shard.advance, 1)
@@ -136,7 +138,7 @@ def hanging(how, deadline):
         assert counts.get("restarted", 0) == lives - 1 and counts["late"] >= 3 * 2 * lives
     finally:
         shard.close()
-    gone("ray::_WorkerActor")
+    gone("ray::WorkerActor")
 
 
 @pytest.mark.parametrize("how", HANGS)
@@ -180,14 +182,14 @@ def test_hosts_on_this_machine_get_their_ticks_over_channels_and_nothing_listens
         shard.start()
         for _ in range(3):
             shard.advance(20)
-            channels = [reach._channel for reach in runtime._workers.values()]
+            channels = [link._channel for link in runtime._links.values()]
             assert len(channels) == 3 and all(
                 (c is not None) == runtime._channels for c in channels
             )
             if runtime._channels:
                 assert all(c._requests >= 15 for c in channels) and not listeners(descendants())
-            assert shard._remember_all()
-            assert all(reach._channel is None for reach in runtime._workers.values())
+            assert shard.supervisor.collect_snapshots()
+            assert all(link._channel is None for link in runtime._links.values())
         shard.close()
         hashes.append(shard.digest.hexdigest())
     assert hashes == [undisturbed(SHOP, 60, 3)] * 2 and not listeners(descendants())
@@ -198,16 +200,16 @@ def test_a_killed_host_leaves_no_socket_behind(hanging, knocked):
     runtime = RayRuntime()
     shard = one_shard(SHOP, runtime)
     shard.start()
-    waiting = [(reach._listener, _unpack_address) for reach in runtime._workers.values()]
+    waiting = [(link._address, unpack_address) for link in runtime._links.values()]
     paths = [found.value[0] for found in answers(waiting, None)]  # open, and nobody has come in yet
     assert all(map(os.path.exists, paths))
-    for pid in titled("ray::_WorkerActor") if hanging else ():
+    for pid in titled("ray::WorkerActor") if hanging else ():
         os.kill(pid, signal.SIGSTOP)
-    for reach in runtime._workers.values() if knocked else ():
-        assert reach.channel() is not None  # connected, but nobody opens
+    for link in runtime._links.values() if knocked else ():
+        assert link.channel() is not None  # connected, but nobody opens
     shard.close()
     assert not any(os.path.exists(os.path.dirname(path)) for path in paths)
-    gone("ray::_WorkerActor")
+    gone("ray::WorkerActor")
 
 
 def test_what_listens_refuses_whoever_has_no_token():
@@ -306,7 +308,7 @@ def test_a_wrong_token_does_not_get_into_the_cluster():
 ALONE = """
 import sys
 from mos_agents.actors.ray.cluster import cluster
-from mos_agents.actors.ray.runtime import ActorDied, RayShards
+from mos_agents.actors.ray.shards import ActorDied, RayShards
 from tests.actors.processes import descendants
 from tests.actors.worlds import SHOP, driven
 with cluster():

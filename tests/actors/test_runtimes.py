@@ -49,7 +49,7 @@ def test_a_runtime_keeps_its_contract(runtime):
     assert "gap" in wrong.error and "\n" not in wrong.error and not (wrong.dead or wrong.late)
     assert right.ok and right.value[0].tick == 1
     forged = runtime.ask([(handles["firm_1"], "decide", calls("firm_2", 2))], None)[0]
-    assert "does not live here" in forged.error
+    assert "is not in this worker" in forged.error
     # What is told is done before what is asked later, and its failure is nobody's.
     runtime.send(handles["firm_3"], "catch_up", *[calls("firm_3", 1)[0] + calls("firm_3", 2)[0]])
     runtime.send(handles["firm_3"], "catch_up", *calls("firm_2", 2))
@@ -94,7 +94,7 @@ def test_one_by_line_is_not_late_for_one_who_is_asked_by_ray_and_hangs():
     runtime = RayRuntime()
     well = runtime.start(parts("firm_1", Recalls(), MANY), "well")
     hangs = runtime.start(parts("firm_2", Stalls(at=1), MANY), "hangs")
-    runtime._workers[hangs]._far = True
+    runtime._links[hangs]._far = True
     try:
         assert all(a.ok for a in runtime.ask([(h, "ready", ()) for h in (well, hangs)], None))
         # However long a busy machine needs, there is a deadline within which it answers.
@@ -108,7 +108,7 @@ def test_one_by_line_is_not_late_for_one_who_is_asked_by_ray_and_hangs():
             )
             if at and answers[0].ok:
                 break
-        assert runtime._workers[well]._channel is not None and answers[0].ok and answers[1].late
+        assert runtime._links[well]._channel is not None and answers[0].ok and answers[1].late
     finally:
         runtime.close()
 
@@ -119,11 +119,11 @@ def test_participants_with_memories_play_the_same_over_each_runtime(runtime, wor
     shard = one_shard(scenario, runtime, workers=workers)
     shard.start()
     shard.advance(7)
-    for handle in list(shard._handles):
-        runtime.kill(handle)
-    shard._remember_all()
+    for record in shard.supervisor.records:
+        runtime.kill(record.handle)
+    shard.supervisor.collect_snapshots()
     shard.advance(7)
-    shard._remember_all()
-    runtime.kill(shard._handles[-1])
+    shard.supervisor.collect_snapshots()
+    runtime.kill(shard.supervisor.records[-1].handle)
     shard.advance(3)
     assert shard.digest.hexdigest() == undisturbed(scenario, 17, 3)

@@ -12,6 +12,7 @@ from mos_agents import scenarios
 from mos_agents.actors import shard as shard_module
 from mos_agents.actors.clearing_house import ClearingHouse
 from mos_agents.actors.driver import LocalShards
+from mos_agents.actors.journal import Journal
 from mos_agents.actors.messages import Reply
 from mos_agents.actors.participant import Snapshot
 from mos_agents.actors.runtime import Answer, LocalRuntime
@@ -111,13 +112,11 @@ def die_at(monkeypatch, rng, at):
         elif place == "after":  # cleared, and nobody was told
             patch.setattr(ClearingHouse, "clear", dying(ClearingHouse.clear, at, 1, before=False))
         elif place == "journal":  # nothing on the disk yet
-            journal = shard_module.Journal
-            patch.setattr(journal, "append", dying(journal.append, at, 1, before=True))
+            patch.setattr(Journal, "append", dying(Journal.append, at, 1, before=True))
         elif place == "half a record":
-            patch.setattr(shard_module.Journal, "append", half_written(at, rng))
+            patch.setattr(Journal, "append", half_written(at, rng))
         elif place == "snapshot":  # the new snapshot is there, the old journal too
-            journal = shard_module.Journal
-            patch.setattr(journal, "open", dying(journal.open, at, 1, before=True, least=True))
+            patch.setattr(Journal, "open", dying(Journal.open, at, 1, before=True, least=True))
         else:  # between two words to the driver
             patch.setattr(
                 shard_module.Shard, "_progress", dying_progress(shard_module.Shard._progress, at)
@@ -152,7 +151,7 @@ def dying_progress(method, at):
 
 
 def half_written(at, rng):
-    append = shard_module.Journal.append
+    append = Journal.append
 
     def wrapped(self, tick, actions, note):
         append(self, tick, actions, note)

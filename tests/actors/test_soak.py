@@ -70,7 +70,7 @@ def test_the_loop_keeps_nothing_of_the_ticks_it_has_played(preset, ticks, most):
 )
 def test_actors_keep_nothing_of_the_ticks_they_have_played(ticks, most, tmp_path):
     """Between checkpoints a clearing house keeps the past calls; right after one it has none."""
-    from mos_agents.actors.ray.runtime import ActorDied, RayShards
+    from mos_agents.actors.ray.shards import ActorDied, RayShards
 
     driver = Driver(
         RayShards(),
@@ -80,7 +80,7 @@ def test_actors_keep_nothing_of_the_ticks_they_have_played(ticks, most, tmp_path
         checkpoint_every=ticks // 16,
         died=ActorDied,
     )
-    readings = {"ray::_ShardActor": [], "ray::_WorkerActor": [], "driver": []}
+    readings = {"ray::ShardActor": [], "ray::WorkerActor": [], "driver": []}
     for tick in driver.run():
         if tick.tick % (ticks // 16) == 0:
             for title, kept in readings.items():

@@ -59,8 +59,8 @@ def bits(message):
 
 @given(CALLS)
 def test_calls_arrive_to_the_bit_and_nobody_can_write_to_them(calls):
-    block = b"".join(wire.pieces(wire.packed_calls(calls)))
-    found = wire.calls_in(block)
+    block = b"".join(wire.pieces(wire.pack_calls(calls)))
+    found = wire.unpack_calls(block)
     assert list(map(bits, found)) == list(map(bits, calls))
     assert all(type(call) is Call for call in found)
     assert not any(a.flags.writeable for call in found for a in call[4:])
@@ -68,15 +68,15 @@ def test_calls_arrive_to_the_bit_and_nobody_can_write_to_them(calls):
 
 @given(REPLIES, some.floats(0.0, 1e9))
 def test_replies_arrive_to_the_bit_with_the_seconds_they_took(replies, seconds):
-    found, took = wire.replies_in(wire.packed_replies(replies, seconds))
+    found, took = wire.unpack_replies(wire.pack_replies(replies, seconds))
     assert list(map(bits, found)) == list(map(bits, replies)) and took == seconds
 
 
 def test_the_numbers_of_a_view_are_sent_and_not_what_it_looks_at():
     whole = np.arange(12.0).reshape(3, 4)
     call = Call("run", 1, "firm_1", 0, whole[:, 1:3], whole[:, 0])
-    block = wire.packed_calls([call])
-    assert bits(wire.calls_in(block)[0]) == bits(call)
+    block = wire.pack_calls([call])
+    assert bits(wire.unpack_calls(block)[0]) == bits(call)
     assert len(block) < 9 * 8 + 80 and np.float64(11.0).tobytes() not in block
 
 
@@ -134,13 +134,13 @@ STRANGE = [
 @pytest.mark.parametrize("strange", STRANGE, ids=lambda b: b[:60].decode("latin-1"))
 def test_a_block_of_anything_else_is_refused_in_one_line(strange):
     with pytest.raises(MessageError) as refusal:
-        wire.replies_in(strange)
+        wire.unpack_replies(strange)
     assert "answered with no block" in str(refusal.value)
 
 
 def test_a_thousand_changed_blocks_are_refused_or_read_as_replies_that_are_checked():
     """Whatever a stranger sends: a MessageError, or a Reply which then is to answer the call."""
-    good, rng = wire.packed_replies([REPLY], 0.25), random.Random(5)
+    good, rng = wire.pack_replies([REPLY], 0.25), random.Random(5)
     taken = 0
     for _ in range(1000):
         changed = bytearray(good)
@@ -149,7 +149,7 @@ def test_a_thousand_changed_blocks_are_refused_or_read_as_replies_that_are_check
         if rng.random() < 0.2:
             del changed[rng.randrange(len(changed)) :]
         try:
-            (reply,), _ = wire.replies_in(bytes(changed))
+            (reply,), _ = wire.unpack_replies(bytes(changed))
             checked_reply(reply, CALL)
             taken += 1  # other numbers in the right place: the market's business
         except (MessageError, ValueError):

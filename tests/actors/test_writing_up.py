@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors import clearing_house
 from mos_agents.actors.env_server import EnvServer, EnvServerConfig
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import early_arrivals
+from mos_agents.rollout import episode
 from mos_agents.runs.tables import _quantiles
 from tests.actors.worlds import SHOP, one_shard, undisturbed
 
@@ -47,7 +47,7 @@ def drawn(monkeypatch):
         found.append(early_arrivals(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(clearing_house, "early_arrivals", noted)
+    monkeypatch.setattr(episode, "early_arrivals", noted)
     return found
 
 

@@ -12,8 +12,9 @@ from mos_agents import scenarios
 from mos_agents.actors import shard as shard_module
 from mos_agents.actors.clearing_house import ClearingHouse
 from mos_agents.actors.driver import Driver, LocalShards
+from mos_agents.actors.plan import ShardPlan
 from mos_agents.actors.runtime import Answer, LocalRuntime
-from mos_agents.actors.shard import Shard, ShardPlan
+from mos_agents.actors.shard import Shard
 from mos_agents.rollout import ParticipantPool, play
 from mos_agents.runs.hashing import TrajectoryHash
 
@@ -97,6 +98,11 @@ def one_shard(scenario, runtime, markets=3, **options):
     """A shard of markets 0..markets-1 over a runtime of the test's own."""
     plan = plan_of(scenario, **options)
     return Shard(ShardPlan(**{**plan.__dict__, "markets": tuple(range(markets))}), runtime)
+
+
+def record_of(shard, name):
+    """What the shard's supervisor knows of the worker of one participant."""
+    return next(r for r in shard.supervisor.records if name in r.participants)
 
 
 def with_silence(

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import mos_agents
+from mos_agents.actors.plan import ShardPlan
 from mos_agents.actors.runtime import LocalRuntime
-from mos_agents.actors.shard import Shard, ShardPlan
+from mos_agents.actors.shard import Shard
 from mos_agents.policies import make
 from mos_agents.policies.faults import LONGEST, describe, is_own_fault
 from mos_agents.rollout import ParticipantPool, transitions

@@ -31,7 +31,7 @@ def two_nodes():
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         for name, value in (ray_cluster.QUIET | token).items():
             patch.setenv(name, value)
-        ray_cluster._look_at_environment()
+        ray_cluster._reload_environment()
         head = {**SMALL, "num_cpus": 1, "include_dashboard": False}
         made = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
         made.add_node(**SMALL, num_cpus=1)

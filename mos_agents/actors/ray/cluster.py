@@ -65,7 +65,7 @@ def cluster(
         if address is None:
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             os.environ.setdefault(NICENESS, "0")
-            _look_at_environment()
+            _reload_environment()
         else:
             _checked(address, insecure)
         options: dict[str, Any] = _modules(address)
@@ -95,7 +95,7 @@ def cluster(
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        _look_at_environment()
+        _reload_environment()
 
 
 def _modules(address: str | None) -> dict[str, Any]:
@@ -154,46 +154,46 @@ class HeadLost(Exception):
 
 
 HEAD_SECONDS = 10.0
-"""How long the head node may be away. Ray gives up after 60 s, and ends the process as it does."""
+"""How long the head node may be away. Ray itself gives up after 60 s, and ends the process."""
 
-LOOK_SECONDS = 2.0
-"""How often the head node is looked for."""
+CHECK_SECONDS = 2.0
+"""How often the head node is checked."""
 
 
 class Head:
-    """Looks for the head node now and then, for whoever waits for a cluster's answers."""
+    """Checks now and then whether the head node answers, while a caller waits for the cluster."""
 
     def __init__(self) -> None:
-        self._place: tuple[str, int] | None = None  # known once this process has joined
-        self._looked = time.monotonic()
+        self._address: tuple[str, int] | None = None  # known once this process has joined
+        self._checked_at = time.monotonic()
         self._away: float | None = None  # since when
 
-    def look(self) -> None:
-        """Raise HeadLost where nobody has answered at its place for `HEAD_SECONDS`."""
-        if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._is_there()
+    def check(self) -> None:
+        """Raise HeadLost if nobody has answered at its address for `HEAD_SECONDS`."""
+        if time.monotonic() - self._checked_at > CHECK_SECONDS:
+            self._answers()
 
     def wait(self) -> None:
-        """Until the head node answers, for without it Ray blocks. Raises HeadLost."""
-        while not self._is_there():
+        """Wait until the head node answers: without it Ray blocks. Raises HeadLost."""
+        while not self._answers():
             time.sleep(0.5)
 
-    def _is_there(self) -> bool:
-        if self._place is None:
+    def _answers(self) -> bool:
+        if self._address is None:
             host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-            self._place = host.strip("[]"), int(port)
+            self._address = host.strip("[]"), int(port)
         try:
-            socket.create_connection(self._place, timeout=1.0).close()
+            socket.create_connection(self._address, timeout=1.0).close()
             self._away = None
         except OSError as error:
             now = time.monotonic()
             self._away = now if self._away is None else self._away
             if now - self._away > HEAD_SECONDS:
-                place = "{}:{}".format(*self._place)
+                address = "{}:{}".format(*self._address)
                 raise HeadLost(
-                    f"the cluster's head node at {place} is lost: {describe(error)}"
+                    f"the cluster's head node at {address} is lost: {describe(error)}"
                 ) from None
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
         return self._away is None
 
 
@@ -205,6 +205,11 @@ def joined() -> bool:
 def cores() -> int:
     """Cores of all nodes that are there, whoever is at work on them."""
     return int(sum(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]))
+
+
+def fetched(reference: Any) -> Any:
+    """The object in Ray's store that a reference stands for."""
+    return ray.get(reference)
 
 
 def _checked(address: str, insecure: bool) -> None:
@@ -233,7 +238,7 @@ def _checked(address: str, insecure: bool) -> None:
             del os.environ["RAY_AUTH_MODE"]
         else:
             os.environ["RAY_AUTH_MODE"] = mode
-        _look_at_environment()
+        _reload_environment()
     if opened:
         if not insecure:
             raise InputError(
@@ -283,7 +288,7 @@ def _lets_in(place: str) -> bool:
     """Whether the cluster answers to the token (or to none) that the environment now holds."""
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
-    _look_at_environment()
+    _reload_environment()
     with _silent():
         try:
             GcsClient(place).internal_kv_exists(b"mos", None, timeout=CONNECT_SECONDS)
@@ -309,7 +314,7 @@ def _silent() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _look_at_environment() -> None:
+def _reload_environment() -> None:
     # Ray reads mode and token once, when it is imported; a later change must be made known to it.
     from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 

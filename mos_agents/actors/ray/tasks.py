@@ -18,7 +18,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from mos_agents.actors.ray.cluster import LOOK_SECONDS, Head, HeadLost
+from mos_agents.actors.ray.cluster import CHECK_SECONDS, Head, HeadLost
 from mos_agents.market.types import InputError
 from mos_agents.policies.faults import describe
 from mos_agents.tasks import Task, TaskOutcome, WorkerLost
@@ -66,7 +66,7 @@ class RayTasks:
 
     def capacity(self) -> int:
         with self._watched():
-            self._head.look()
+            self._head.check()
         room = 1 if self._room is None else self._room.tasks
         return max(1, room if self._at_most is None else min(room, self._at_most))
 
@@ -99,7 +99,7 @@ class RayTasks:
 
     def wait(self, handles: Sequence[Any], seconds: float) -> Sequence[Any]:
         with self._watched():
-            self._head.look()
+            self._head.check()
         ready, _ = ray.wait(list(handles), num_returns=1, timeout=seconds)
         return list(ready)
 
@@ -118,11 +118,11 @@ class RayTasks:
     def _fetched(self, reference: Any) -> TaskOutcome:
         while True:
             try:
-                found: TaskOutcome = ray.get(reference, timeout=LOOK_SECONDS)
+                found: TaskOutcome = ray.get(reference, timeout=CHECK_SECONDS)
                 return found
             except GetTimeoutError:  # a large result on its way from another node
                 with self._watched():
-                    self._head.look()
+                    self._head.check()
 
     def cancel(self, handle: Any) -> None:
         if self._lost:  # nobody is there who would answer
@@ -176,13 +176,13 @@ class _Room:
         self._thread.start()
 
     def _ask(self) -> None:
-        while not self._stopped.wait(LOOK_SECONDS):
+        while not self._stopped.wait(CHECK_SECONDS):
             with contextlib.suppress(Exception):  # Ray may be ending
                 self.tasks = _count(self._resources, _nodes())
 
     def stop(self) -> None:
         self._stopped.set()
-        self._thread.join(LOOK_SECONDS)
+        self._thread.join(CHECK_SECONDS)
 
 
 def _nodes() -> list[Mapping[str, float]]:
