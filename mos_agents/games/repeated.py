@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from mos_agents.games import loops
+from mos_agents.games.loops import SessionState
 from mos_agents.games.stage_game import StageGame
 from mos_agents.learners.q_learning import QLearning, greedy_levels
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Streams, key_number
 from mos_agents.market.tick import Market
-from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.market.types import InputError, IntArray
 
 WINDOW = 100_000
 """Periods without a change of any greedy price after which a session has converged."""
@@ -137,71 +137,45 @@ class RepeatedGame:
         """Play on, in place, to the period `periods` in all, or until converged; periods played.
 
         window: stop once no greedy level has changed for so many periods; 0 plays to the end.
-        trace: [T, n] filled with the levels that stand in the first T periods of this call.
+        trace: [T, n] filled with the levels in force in the first T periods of this call.
         """
         stage, n = self.stage, self.n
-        rows = np.concatenate(([0], np.cumsum([self.states(i) for i in range(n)]))).astype(np.int64)
-        specs = [stage.market.spec(name) for name in stage.players]
-        numbers = {
-            name: np.array([getattr(one, name) for one in self.learners])
-            for name in ("alpha", "epsilon_floor", "periods")
-        }
-        assigned = list(zip(self.learners, specs, strict=True))
-        numbers["delta"] = np.array([one.tick_delta(spec) for one, spec in assigned])
-        numbers["decay"] = np.array([one.tick_decay(spec) for one, spec in assigned])
-        turns = np.array([spec.turn for spec in specs], np.int64)
-        philox_keys = np.stack(
-            [Streams.of(seed, 1, owner=name).philox_key for name in stage.players]
+        game = loops.GameArrays(
+            stage.payoffs, stage.states, stage.strides, stage.sizes, stage.state_counts
         )
-        full = np.array([one.payoffs is not None for one in self.learners])
-        two = n == 2 and not full.any() and bool((numbers["periods"] == 1).all())
-        play = loops.play
-        if two and (turns == [[1, 0], [1, 0]]).all():
-            play = loops.play_pair
-        elif two and (turns == [[2, 0], [2, 1]]).all():
-            play = loops.play_in_turn
-        play(
-            stage.payoffs,
-            stage.states,
-            stage.strides,
-            stage.sizes,
-            stage.state_counts,
-            rows,
-            numbers["alpha"],
-            numbers["delta"],
-            numbers["decay"],
-            numbers["epsilon_floor"],
-            numbers["periods"],
-            turns,
-            full,
-            philox_keys,
+        learners = self._learner_arrays()
+        keys = [Streams.of(seed, 1, owner=name).philox_key for name in stage.players]
+        addresses = loops.Addresses(
+            np.stack(keys),
             np.uint64(session),
             np.uint64(key_number("explore")),
             np.uint64(key_number("try")),
-            *state,
-            max(periods, int(state.clock[0])),
-            window,
-            np.empty((0, n), np.int64) if trace is None else trace,
-            np.empty((n, 4)),
         )
+        two = n == 2 and not learners.synchronous.any() and bool((learners.periods == 1).all())
+        play = loops.play
+        if two and (learners.turns == [[1, 0], [1, 0]]).all():
+            play = loops.play_pair
+        elif two and (learners.turns == [[2, 0], [2, 1]]).all():
+            play = loops.play_in_turn
+        end = max(periods, int(state.clock[0]))
+        kept = np.empty((0, n), np.int64) if trace is None else trace
+        play(game, learners, addresses, state, end, window, kept, np.empty((n, 4)))
         return int(state.clock[0])
 
-
-@short_repr
-class SessionState(NamedTuple):
-    """Where a session stands. Rows of `q` and `best` are the players' states, one after another."""
-
-    q: Array  # [R, m] tables; -infinity where a player has fewer levels than others
-    best: IntArray  # [R] greedy levels; -1 where several are best
-    level: IntArray  # [n] the levels that stand
-    row: IntArray  # [n] row of the last move
-    discounted_return: Array  # [n]
-    discount: Array  # [n]
-    changed: IntArray  # [n] period at which a greedy level last changed
-    now: IntArray  # [n] the situation that the last period left
-    before: IntArray  # [n] the situation one period earlier
-    epsilon: Array  # [n]
-    clock: IntArray  # [1]
+    def _learner_arrays(self) -> loops.LearnerArrays:
+        specs = [self.stage.market.spec(name) for name in self.stage.players]
+        rows = np.cumsum([0, *(self.states(i) for i in range(self.n))])
+        ours = list(zip(self.learners, specs, strict=True))
+        return loops.LearnerArrays(
+            rows.astype(np.int64),
+            np.array([one.alpha for one in self.learners]),
+            np.array([one.tick_delta(spec) for one, spec in ours]),
+            np.array([one.tick_decay(spec) for one, spec in ours]),
+            np.array([one.epsilon_floor for one in self.learners]),
+            np.array([one.periods for one in self.learners]),
+            np.array([spec.turn for spec in specs], np.int64),
+            np.array([one.payoffs is not None for one in self.learners]),
+        )
 
 
 __all__ = ["RepeatedGame", "SessionState", "WINDOW"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -96,11 +96,11 @@ class GreedyGame:
         specs = [self.game.stage.market.spec(name) for name in self.game.stage.players]
         return math.lcm(*(spec.turn[0] for spec in specs))
 
-    def _tables(self) -> Any:
+    def _arrays(self) -> StrategyArrays:
         game, stage = self.game, self.game.stage
         specs = [stage.market.spec(name) for name in stage.players]
         rows = np.concatenate(([0], np.cumsum([game.states(i) for i in range(game.n)])))
-        return (
+        return StrategyArrays(
             stage.states,
             stage.strides,
             stage.sizes,
@@ -135,7 +135,7 @@ class GreedyGame:
                 int(played.periods[s]),
                 phases,
                 MOST_STEPS,
-                *self._tables(),
+                self._arrays(),
             )
             if len(found) == 0:
                 raise InputError(f"session {played.session[s]}: no cycle in {MOST_STEPS:,} ticks")
@@ -201,7 +201,7 @@ class GreedyGame:
             cycles.before[points],
             cycles.phase[points],
             none if forced is None else forced,
-            *self._tables(),
+            self._arrays(),
         )
         return out
 
@@ -222,7 +222,7 @@ class GreedyGame:
         if not delta < 1.0:
             raise InputError(f"delta={learner.delta} must be < 1: the sum of rewards is not finite")
         successors, own = moves(
-            self.played.best[session], player, self.phases, len(stage.payoffs), *self._tables()
+            self.played.best[session], player, self.phases, len(stage.payoffs), self._arrays()
         )
         return evaluate(
             successors,
@@ -244,7 +244,7 @@ class GreedyGame:
                 spec, pay = stage.market.spec(stage.players[i]), stage.payoffs[:, i]
                 delta = self.game.learners[i].tick_delta(spec)
                 successors, own = moves(
-                    self.played.best[s], i, self.phases, len(pay), *self._tables()
+                    self.played.best[s], i, self.phases, len(pay), self._arrays()
                 )
                 arguments = (successors, own, np.ascontiguousarray(pay), delta)
                 follows = evaluate(*arguments, False, 1e-12)
@@ -301,41 +301,49 @@ class Judgement(Framed):
 # --- play without learning ------------------------------------------------------------------------
 
 
+class StrategyArrays(NamedTuple):
+    """What n players' strategies are read by."""
+
+    states: IntArray  # [n, P] the situation that a profile leaves to each player
+    strides: IntArray  # [n] of each player's level in a profile's number
+    sizes: IntArray  # [n] levels of each player
+    counts: IntArray  # [n] situations that one period can leave to each player
+    begin: IntArray  # [n + 1] first row of each player's strategy
+    periods: IntArray  # [n] past periods that a state holds
+    turns: IntArray  # [n, 2] period and offset of each one's moves
+
+
 @kernel
-def step(best, profile, before, t, states, strides, sizes, counts, rows, memory, turns, forced):  # type: ignore[no-untyped-def]
+def step(best, profile, before, t, arrays, forced):  # type: ignore[no-untyped-def]
     """The profile after tick t; forced is [n], -1 leaves a player to its strategy."""
     after = profile
-    for i in range(sizes.shape[0]):
-        if (t - turns[i, 1]) % turns[i, 0] != 0:
+    for i in range(arrays.sizes.shape[0]):
+        if (t - arrays.turns[i, 1]) % arrays.turns[i, 0] != 0:
             continue
         level = forced[i]
         if level < 0:
-            row = rows[i] + states[i, profile]
-            if memory[i] == 2:
-                row = rows[i] + states[i, profile] * counts[i] + states[i, before]
+            row = arrays.begin[i] + arrays.states[i, profile]
+            if arrays.periods[i] == 2:
+                now = arrays.states[i, profile] * arrays.counts[i]
+                row = arrays.begin[i] + now + arrays.states[i, before]
             level = best[row]
-        after += (level - (profile // strides[i]) % sizes[i]) * strides[i]
+        own = (profile // arrays.strides[i]) % arrays.sizes[i]
+        after += (level - own) * arrays.strides[i]
     return after
 
 
 @kernel
-def cycle(  # type: ignore[no-untyped-def]
-    best, profile, before, t, phases, most, states, strides, sizes, counts, rows, memory, turns
-):
+def cycle(best, profile, before, t, phases, most, arrays):  # type: ignore[no-untyped-def]
     """[length, 3] profile, profile before and phase around the limit cycle (Brent 1980); or empty.
 
     A point of the cycle is what stands before the tick t, and t modulo the phases.
     """
-    free = np.full(sizes.shape[0], -1)
-    deep = memory.max() == 2
+    free = np.full(arrays.sizes.shape[0], -1)
+    deep = arrays.periods.max() == 2
     x, w, slow_x, slow_w, slow_t = profile, before, profile, before, t
     power, length = 1, 0
     for _ in range(most):
-        x, w, t = (
-            step(best, x, w, t, states, strides, sizes, counts, rows, memory, turns, free),
-            x,
-            t + 1,
-        )
+        x, w, t = step(best, x, w, t, arrays, free), x, t + 1
         length += 1
         if x == slow_x and (w == slow_w or not deep) and (t - slow_t) % phases == 0:
             break
@@ -347,78 +355,42 @@ def cycle(  # type: ignore[no-untyped-def]
     found = np.empty((length, 3), np.int64)
     for k in range(length):
         found[k, 0], found[k, 1], found[k, 2] = x, w, t % phases
-        x, w, t = (
-            step(best, x, w, t, states, strides, sizes, counts, rows, memory, turns, free),
-            x,
-            t + 1,
-        )
+        x, w, t = step(best, x, w, t, arrays, free), x, t + 1
     return found
 
 
 @kernel
-def follow(  # type: ignore[no-untyped-def]
-    out,
-    best,
-    session,
-    profile,
-    before,
-    phase,
-    forced,
-    states,
-    strides,
-    sizes,
-    counts,
-    rows,
-    memory,
-    turns,
-):
+def follow(out, best, session, profile, before, phase, forced, arrays):  # type: ignore[no-untyped-def]
     """Fill in paths [D, T] from [D] starting points."""
-    free = np.full(sizes.shape[0], -1)
+    free = np.full(arrays.sizes.shape[0], -1)
     for d in range(out.shape[0]):
+        own = best[session[d]]
         x, w = profile[d], before[d]
         for k in range(out.shape[1]):
             pressed = forced[d, k] if d < forced.shape[0] and k < forced.shape[1] else free
-            x, w = (
-                step(
-                    best[session[d]],
-                    x,
-                    w,
-                    phase[d] + k,
-                    states,
-                    strides,
-                    sizes,
-                    counts,
-                    rows,
-                    memory,
-                    turns,
-                    pressed,
-                ),
-                x,
-            )
+            x, w = step(own, x, w, phase[d] + k, arrays, pressed), x
             out[d, k] = x
 
 
 @kernel
-def moves(  # type: ignore[no-untyped-def]
-    best, player, phases, n_profiles, states, strides, sizes, counts, rows, memory, turns
-):
+def moves(best, player, phases, n_profiles, arrays):  # type: ignore[no-untyped-def]
     """Where each profile can lead: successors [P, phases, m] by own level, and own [P, phases].
 
     Where the player is not on the move, every level leads to the same profile.
     """
-    m = sizes[player]
+    m, stride = arrays.sizes[player], arrays.strides[player]
+    period, offset = arrays.turns[player, 0], arrays.turns[player, 1]
     successors = np.empty((n_profiles, phases, m), np.int64)
     own = np.empty((n_profiles, phases), np.int64)
-    forced = np.full(sizes.shape[0], -1)
+    free = np.full(arrays.sizes.shape[0], -1)
     for x in range(n_profiles):
         for t in range(phases):
-            forced[player] = -1
-            after = step(best, x, x, t, states, strides, sizes, counts, rows, memory, turns, forced)
-            chosen = (after // strides[player]) % m
+            after = step(best, x, x, t, arrays, free)
+            chosen = (after // stride) % m
             own[x, t] = chosen
-            turn = (t - turns[player, 1]) % turns[player, 0] == 0
+            on_move = (t - offset) % period == 0
             for a in range(m):
-                successors[x, t, a] = after + ((a - chosen) * strides[player] if turn else 0)
+                successors[x, t, a] = after + ((a - chosen) * stride if on_move else 0)
     return successors, own
 
 
