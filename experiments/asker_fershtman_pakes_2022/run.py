@@ -94,6 +94,10 @@ class AskerSettings:
         return self.low + steps * (self.high - self.low)
 
 
+Settings = AskerSettings
+"""What `mos replicate` sets."""
+
+
 def market(s: AskerSettings) -> Market:
     """n firms, one good; the cheapest serves the one unit demanded, equal prices share it."""
     return free_prices(

@@ -113,6 +113,10 @@ class CalvanoSettings:
         return np.broadcast_to(np.array(listed, dtype=np.float64), (self.n,)).copy()
 
 
+Settings = CalvanoSettings
+"""What `mos replicate` sets."""
+
+
 def benchmarks(s: CalvanoSettings) -> Benchmarks:
     """Prices and profits of theory. Raises EquilibriumError, in one line, where none are found."""
     place = LogitMarket.from_scale(

@@ -88,6 +88,10 @@ class KleinSettings:
         return np.arange(self.k + 1) / self.k
 
 
+Settings = KleinSettings
+"""What `mos replicate` sets."""
+
+
 def market(s: KleinSettings) -> Market:
     """Two firms, one good; the cheaper serves all of 1 - p, equal prices share it."""
     return free_prices(
