@@ -28,7 +28,7 @@ class BatchInfo(NamedTuple):
     """What a step tells besides, for the N agents from outside and their L listings."""
 
     moved: NDArray[np.bool_]  # [B, N] (or [1, N], the same in every market) who was on the move
-    refused: IntArray  # [B, N] 0 taken, else the index of the reason in quotes.REASONS
+    refused: IntArray  # [B, N] 0 taken, else the index of the reason in refusals.REASONS
     metrics: Array  # [B, N, M], columns METRICS
     true_demand: Array | None  # [B, L] for the experimenter alone; None with reveal=False
     last_observation: Array | None  # [B, D] of the episode that ended, if the next one has begun

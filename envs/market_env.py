@@ -46,7 +46,7 @@ from envs.assignment import Assignment, Source, assign, episode_ticks, fresh_see
 from envs.choices import ContinuousActions, GridActions, price_grids
 from mos_agents.market.kernels import kernel
 from mos_agents.market.metrics import METRICS
-from mos_agents.market.quotes import REASONS
+from mos_agents.market.refusals import REASONS
 from mos_agents.market.rewards import Objective
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, Step

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mos_agents.market.printing import cell
-from mos_agents.market.quotes import REASONS
+from mos_agents.market.refusals import REASONS
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, State, Step
 

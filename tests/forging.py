@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from mos_agents import runs
-from mos_agents.market.quotes import REASONS
+from mos_agents.market.refusals import REASONS
 from mos_agents.runs.files import digest, write_whole, write_with_digest
 from mos_agents.runs.sealing import sealed
 

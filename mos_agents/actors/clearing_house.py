@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.actors.messages import Call, MessageError, Reply
-from mos_agents.market.quotes import NOT_FINITE
+from mos_agents.market.refusals import NOT_FINITE
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, Step

@@ -13,7 +13,7 @@ from mos_agents.market.counts import check_orders, grown, poisson_counts, whole
 from mos_agents.market.kernels import kernel
 from mos_agents.market.stages import ArrivalProcess
 from mos_agents.market.streams import Draws, given, has_addresses, source, take
-from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
+from mos_agents.market.types import BUY, SELL, Array, Arrivals, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
@@ -270,6 +270,6 @@ def browse(  # type: ignore[no-untyped-def]
                 draw += one
                 e += one
         for g in range(groups):
-            mass[b, g, 0] = mass[b, g, 1] = wished[g]
+            mass[b, g, BUY] = mass[b, g, SELL] = wished[g]
             exposure[b, g] = seen_by[g]
     return start[sessions.shape[0]]

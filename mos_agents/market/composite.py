@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.printing import short_repr
-from mos_agents.market.quotes import TAKEN, SealedBid
+from mos_agents.market.quotes import SealedBid
 from mos_agents.market.reference import Fundamentals
+from mos_agents.market.refusals import TAKEN
 from mos_agents.market.remembering import remembering
 from mos_agents.market.stages import ArrivalProcess, ExecutionRule, QuoteRule, ReferenceRule, Stage
 from mos_agents.market.streams import Draws, PrefixedDraws

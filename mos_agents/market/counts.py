@@ -7,7 +7,7 @@ from scipy.special import pdtrik
 
 from mos_agents.market.kernels import kernel
 from mos_agents.market.streams import Draws
-from mos_agents.market.types import Array, Arrivals, InputError
+from mos_agents.market.types import BUY, SELL, Array, Arrivals, InputError
 
 MOST_ORDERS = 1e6
 """Single orders, sessions' views or units of a tick that are played in one market."""
@@ -78,8 +78,8 @@ def poisson_mass(scale, uniforms, buy, sell):  # type: ignore[no-untyped-def]
     table, length, last, large = np.empty(64), 0, -1.0, False
     for b in range(batch):
         for g in range(groups):
-            for s in range(2):
-                rate, uniform = scale[b, g] * (buy if s == 0 else sell), uniforms[b, 2 * g + s]
+            for s in (BUY, SELL):
+                rate, uniform = scale[b, g] * (buy if s == BUY else sell), uniforms[b, 2 * g + s]
                 if rate > 400.0:
                     large = True
                     continue
@@ -95,7 +95,7 @@ def poisson_mass(scale, uniforms, buy, sell):  # type: ignore[no-untyped-def]
                     for k in range(4, length):
                         count += uniform >= table[k]
                 mass[b, g, s] = count
-            exposure[b, g] = mass[b, g, 0] + mass[b, g, 1]
+            exposure[b, g] = mass[b, g, BUY] + mass[b, g, SELL]
     return mass, exposure, np.zeros(batch + 1, np.int64), large
 
 
@@ -131,7 +131,8 @@ def _inverse(rate, none, uniform):  # type: ignore[no-untyped-def]
     return k
 
 
-NOT_WHOLE, COUNTED = 0, 1
+NOT_WHOLE, COUNTED, TOO_MANY_UNITS = range(3)
+"""What `count_units` found."""
 TOO_MANY = 2 * MOST_ORDERS  # counts that are drawn scatter around their means
 FEWER_UNITS = "lower the arrivals' rate, dt or the demand's scale, or use expected execution"
 
@@ -143,12 +144,12 @@ def count_units(mass, start):  # type: ignore[no-untyped-def]
     for b in range(mass.shape[0]):
         total = 0.0
         for g in range(np.uint64(mass.shape[1])):
-            buys, sells = mass[b, g, 0], mass[b, g, 1]
+            buys, sells = mass[b, g, BUY], mass[b, g, SELL]
             if buys != np.floor(buys) or sells != np.floor(sells):
                 return NOT_WHOLE
             total += buys + sells
         if not total <= TOO_MANY:
-            return 2
+            return TOO_MANY_UNITS
         start[b + 1] = start[b] + np.int64(total)
     return COUNTED
 
@@ -156,7 +157,7 @@ def count_units(mass, start):  # type: ignore[no-untyped-def]
 @kernel
 def units_of(mass, b, g):  # type: ignore[no-untyped-def]
     """How many units a group has, how many of them take turns (buyers first), the rest's side."""
-    buys, sells = np.int64(mass[b, g, 0]), np.int64(mass[b, g, 1])
+    buys, sells = np.int64(mass[b, g, BUY]), np.int64(mass[b, g, SELL])
     return buys + sells, 2 * min(buys, sells), 1 if sells > buys else 0
 
 

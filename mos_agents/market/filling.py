@@ -10,6 +10,7 @@ import numpy as np
 from mos_agents.market.counts import units_of
 from mos_agents.market.kernels import kernel
 from mos_agents.market.streams import longest, take
+from mos_agents.market.types import BUY, SELL
 
 
 @kernel
@@ -24,17 +25,17 @@ def sell_until_sold_out(rows, shares, mass, elapsed, left, sold, group_start, gr
         b = rows[r]
         for g in range(group_start.shape[0] - 1):
             remaining = 1.0 - elapsed[b, g]
-            if remaining <= 0.0 or mass[b, g, 0] <= 0.0:
+            if remaining <= 0.0 or mass[b, g, BUY] <= 0.0:
                 continue
             duration, out = remaining, -1
             for j in range(group_start[g], group_start[g + 1]):
                 i = group_listing[j]
-                rate = shares[r, i] * mass[b, g, 0]
+                rate = shares[r, i] * mass[b, g, BUY]
                 if rate > 0.0 and left[b, i] < rate * duration:
                     duration, out = left[b, i] / rate, i
             for j in range(group_start[g], group_start[g + 1]):
                 i = group_listing[j]
-                units = min(shares[r, i] * mass[b, g, 0] * duration, left[b, i])
+                units = min(shares[r, i] * mass[b, g, BUY] * duration, left[b, i])
                 if i == out:
                     units = left[b, i]
                 sold[b, i] += units
@@ -99,7 +100,7 @@ def serve_first(  # type: ignore[no-untyped-def]
         for e in range(begun, last):
             may_buy[n_may] = e
             buys = (uniforms[e - begun] < total[np.uint64(group[e])]) | (intent[e] > 1.0)
-            n_may += np.uint64(buys & (side[e] == 0))
+            n_may += np.uint64(buys & (side[e] == BUY))
         cursor = last if stocked else begun
         for c in range(n_may):
             if not stocked:
@@ -155,7 +156,7 @@ def serve(  # type: ignore[no-untyped-def]
         b = rows[r]
         e = cursor[b]
         while e < start[b + 1]:
-            if side[e] == 0:
+            if side[e] == BUY:
                 begin, end = group_start[group[e]], group_start[group[e] + 1]
                 wish, taken = -1, -1
                 low_wish = low_taken = 0.0
@@ -319,7 +320,7 @@ def fill_mass(  # type: ignore[no-untyped-def]
     for b in range(shape[0]):
         for g in range(group_start.shape[0] - 1):
             begin, end = group_start[g], group_start[g + 1]
-            for s in range(2):
+            for s in (BUY, SELL):
                 remaining, front, front_rate = 1.0, np.inf, 0.0
                 if mass[b, g, s] <= 0.0:
                     continue
@@ -327,7 +328,7 @@ def fill_mass(  # type: ignore[no-untyped-def]
                     best, ties = np.inf, 0
                     for j in range(begin, end):
                         i = group_listing[j]
-                        if s == 0:
+                        if s == BUY:
                             room, distance = ask_room[b, i] - sold[b, i], ask[b, i] - mid[b, i]
                         else:
                             room, distance = bid_room[b, i] - bought[b, i], mid[b, i] - bid[b, i]
@@ -347,7 +348,7 @@ def fill_mass(  # type: ignore[no-untyped-def]
                     duration = remaining
                     for j in range(begin, end):
                         i = group_listing[j]
-                        if s == 0:
+                        if s == BUY:
                             room, distance = ask_room[b, i] - sold[b, i], ask[b, i] - mid[b, i]
                         else:
                             room, distance = bid_room[b, i] - bought[b, i], mid[b, i] - bid[b, i]
@@ -355,7 +356,7 @@ def fill_mass(  # type: ignore[no-untyped-def]
                             duration = min(duration, room / rate)
                     for j in range(begin, end):
                         i = group_listing[j]
-                        if s == 0:
+                        if s == BUY:
                             room, distance = ask_room[b, i] - sold[b, i], ask[b, i] - mid[b, i]
                         else:
                             room, distance = bid_room[b, i] - bought[b, i], mid[b, i] - bid[b, i]
@@ -368,7 +369,7 @@ def fill_mass(  # type: ignore[no-untyped-def]
                                 lost[b, i] += front_rate * (remaining - duration)
                         if first_choice:
                             demand[b, i] += rate
-                        if s == 0:
+                        if s == BUY:
                             sold[b, i] = ask_room[b, i] if units == room else sold[b, i] + units
                         else:
                             bought[b, i] = bid_room[b, i] if units == room else bought[b, i] + units
@@ -397,7 +398,7 @@ def auction_units(  # type: ignore[no-untyped-def]
     demand, lost = np.zeros(shape), np.zeros(shape)
     for b in range(shape[0]):
         for e in range(start[b], start[b + 1]):
-            if side[e] != 1:
+            if side[e] != SELL:
                 continue
             left, draw = size[e], uniforms[e]
             begin, end = group_start[group[e]], group_start[group[e] + 1]

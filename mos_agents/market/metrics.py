@@ -25,6 +25,22 @@ MEANINGS = {
 
 METRICS = tuple(MEANINGS)
 N_METRICS = len(METRICS)
+(
+    PNL,
+    REVENUE,
+    COST,
+    UNITS_TRADED,
+    POSITION_COST,
+    LOST_OPPORTUNITY,
+    SPREAD_CAPTURE,
+    INVENTORY_PNL,
+    FEES,
+    VOLATILITY,
+    INVENTORY_RISK,
+    CONVERSION,
+    HOLDING_COST,
+) = (np.uint64(m) for m in range(N_METRICS))
+"""Columns of the metrics, in the order of `METRICS`."""
 MEMORY = 0.94  # weight of the past in the running moments of PnL (RiskMetrics 1996)
 
 
@@ -34,37 +50,37 @@ def metric(name: str) -> int:
 
 
 @kernel
-def account(  # type: ignore[no-untyped-def]
-    metrics,
-    after,
-    revenue,
-    spending,
-    holding,
-    shortage,
-    fees,
-    delivered,
-    sold,
-    sold_price,
-    bought,
-    bought_price,
-    lost,
-    cost,
-    inventory,
-    mark,
-    next_mark,
-    exposure,
-    first,
-    group,
-    made_to_order,
-    moments,
-    sigma,
-    memory,
-):
-    """Fill in metrics [B, N, M] and the PnL moments after the tick [B, N, 2]; `sigma` is [L].
+def account(metrics, after, flows, trades, goods, exposure, layout, moments, sigma):  # type: ignore[no-untyped-def]
+    """Fill in the metrics of a tick.
 
     The identity behind it: pnl = spread capture + inventory pnl - holding - shortage - fees, where
     deliveries count at the mark less what they cost.
+
+    Parameters
+    ----------
+    metrics
+        [B, N, M] is filled in.
+    after
+        [B, N, 2] the moments of PnL after the tick, filled in.
+    flows
+        The six arrays of `Flows`.
+    trades
+        As `positions.trades_of` gives them.
+    goods
+        Inventory after the tick, unit costs, marks, and the next tick's marks. [B, L] each
+    exposure
+        [B, G] looks.
+    layout
+        first [N + 1], group [L], made to order [L].
+    moments
+        [B, N, 2] the moments of PnL before the tick.
+    sigma
+        [L] volatilities.
     """
+    revenue, spending, holding, shortage, fees, delivered = flows
+    sold, sold_price, bought, bought_price, lost = trades
+    inventory, cost, mark, next_mark = goods
+    first, group, made_to_order = layout
     batch, n_participants = np.uint64(revenue.shape[0]), np.uint64(revenue.shape[1])
     n_listings, one = np.uint64(cost.shape[1]), np.uint64(1)
     # Tables as one long row each: one place p serves all that is [B, N], one place i all [B, L].
@@ -95,14 +111,14 @@ def account(  # type: ignore[no-untyped-def]
             # West's (1979) running mean and variance with fading memory.
             mean, variance = np.uint64(2) * p, np.uint64(2) * p + one
             gap = pnl - moments[mean]
-            after[mean] = moments[mean] + (1.0 - memory) * gap
-            after[variance] = memory * (moments[variance] + (1.0 - memory) * gap * gap)
+            after[mean] = moments[mean] + (1.0 - MEMORY) * gap
+            after[variance] = MEMORY * (moments[variance] + (1.0 - MEMORY) * gap * gap)
             # Not through a view of the row: making one costs as much as all of the above.
             m = p * width
-            metrics[m], metrics[m + one], metrics[m + np.uint64(2)] = pnl, revenue[p], spending[p]
-            metrics[m + np.uint64(3)], metrics[m + np.uint64(4)] = units, costs
-            metrics[m + np.uint64(5)], metrics[m + np.uint64(6)] = opportunity, capture
-            metrics[m + np.uint64(7)], metrics[m + np.uint64(8)] = revaluation, fees[p]
-            metrics[m + np.uint64(9)], metrics[m + np.uint64(10)] = after[variance] ** 0.5, risk
-            metrics[m + np.uint64(11)] = sales / looks if looks > 0.0 else 0.0
-            metrics[m + np.uint64(12)] = holding[p]
+            metrics[m + PNL], metrics[m + REVENUE], metrics[m + COST] = pnl, revenue[p], spending[p]
+            metrics[m + UNITS_TRADED], metrics[m + POSITION_COST] = units, costs
+            metrics[m + LOST_OPPORTUNITY], metrics[m + SPREAD_CAPTURE] = opportunity, capture
+            metrics[m + INVENTORY_PNL], metrics[m + FEES] = revaluation, fees[p]
+            metrics[m + VOLATILITY], metrics[m + INVENTORY_RISK] = after[variance] ** 0.5, risk
+            metrics[m + CONVERSION] = sales / looks if looks > 0.0 else 0.0
+            metrics[m + HOLDING_COST] = holding[p]

@@ -6,17 +6,32 @@ True demand is nobody's to observe: it stands only in the step's info.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market import unused_settings
 from mos_agents.market.checks import within_floats
-from mos_agents.market.kernels import kernel
-from mos_agents.market.printing import short_repr
+from mos_agents.market.fields import (
+    ASK,
+    BID,
+    BOUGHT,
+    CASH,
+    CLOCK,
+    COST,
+    EXPOSURE,
+    INVENTORY,
+    PRICES,
+    REFERENCE,
+    RIVAL_ASK,
+    RIVAL_BID,
+    RIVAL_OPEN,
+    SOLD,
+    ObservationField,
+    gather,
+)
 from mos_agents.market.stages import ObservationRule
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
@@ -33,42 +48,6 @@ if TYPE_CHECKING:
     from mos_agents.market.tick import Market
 
 
-@short_repr
-class ObservationField(NamedTuple):
-    """A named run of numbers in a participant's observation."""
-
-    name: str
-    meaning: str
-    unit: str
-    low: float
-    high: float
-    source: int  # row of SOURCES
-    index: IntArray  # type: ignore[assignment]  # which listings, instruments, participants
-    labels: tuple[str, ...]
-
-    @property
-    def size(self) -> int:
-        return int(self.index.size)
-
-
-# Where a number comes from, by the code in `gather`.
-(
-    ASK,
-    BID,
-    SOLD,
-    BOUGHT,
-    EXPOSURE,
-    INVENTORY,
-    COST,
-    REFERENCE,
-    CASH,
-    CLOCK,
-    RIVAL_ASK,
-    RIVAL_BID,
-    RIVAL_OPEN,
-    SIZE,
-) = range(14)
-PRICES = (ASK, BID, COST, RIVAL_ASK, RIVAL_BID)
 _NOBODYS = np.empty(0, np.int64)
 NOISE, FIRST_NOISE = "tape", "first tape"
 """Keys of the random errors in rivals' quotes: addresses, which must stay as they are."""
@@ -247,21 +226,14 @@ class MarketView(ObservationRule):
         gather(
             seen,
             market.observation_plan,
-            quotes.ask,
-            quotes.bid,
-            executions.sold,
-            executions.bought,
+            (quotes.ask, quotes.bid, quotes.ask_size, quotes.bid_size, state.quote_history),
+            (executions.sold, executions.bought),
             arrivals.exposure,
-            positions.inventory,
-            state.cost,
+            (positions.inventory, state.cost),
             state.reference,
-            market.premium,
-            market.layout.instrument,
             positions.cash,
             min(state.tick / market.horizon, 1.0),
-            quotes.ask_size,
-            quotes.bid_size,
-            state.quote_history,
+            (market.premium, market.layout.instrument),
         )
         return self.with_errors(market, state.tick, seen, draws)
 
@@ -315,119 +287,3 @@ def _gaps(market: Market) -> tuple[IntArray, IntArray]:
                 prices += range(begin, begin + one.size)
                 references += [column[int(k)] for k in instrument[one.index]]
     return np.array(prices, np.int64), np.array(references, np.int64)
-
-
-def plan(fields: Sequence[ObservationField]) -> IntArray:
-    """[R, 4] the fields as runs of neighbouring numbers: source, first index, length, column."""
-    shown = [one for one in fields if one.size]
-    if not shown:
-        return np.empty((0, 4), np.int64)
-    index = np.concatenate([np.asarray(one.index, np.int64) for one in shown])
-    sizes = np.array([one.size for one in shown])
-    begins = np.zeros(index.size, np.bool_)
-    begins[np.cumsum(sizes) - sizes] = True
-    begins[1:] |= np.diff(index) != 1
-    first = np.flatnonzero(begins)
-    source = np.repeat([one.source for one in shown], sizes)[first]
-    length = np.diff(first, append=index.size)
-    return np.stack([source, index[first], length, first], axis=1).astype(np.int64)
-
-
-@kernel
-def _copy(out, table, run, begin, end):  # type: ignore[no-untyped-def]
-    i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
-    if n == 1:  # a loop of one costs twice its content
-        for b in range(begin, end):
-            out[b, column] = table[b, i]
-        return
-    for b in range(begin, end):
-        for j in range(n):
-            out[b, column + j] = table[b, i + j]
-
-
-@kernel
-def _copy_history(out, quote_history, row, run, begin, end):  # type: ignore[no-untyped-def]
-    i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
-    for b in range(begin, end):
-        for j in range(n):
-            out[b, column + j] = quote_history[b, quote_history.shape[1] - 1, row, i + j]
-
-
-@kernel
-def _copy_reference(out, reference, premium, instrument, run, begin, end):  # type: ignore[no-untyped-def]
-    i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
-    for b in range(begin, end):
-        for j in range(n):
-            out[b, column + j] = reference[b, np.uint64(instrument[i + j])] * premium[i + j]
-
-
-@kernel
-def _copy_open(out, ask_size, bid_size, quote_history, lagged, run, begin, end):  # type: ignore[no-untyped-def]
-    i, n, column = np.uint64(run[1]), np.uint64(run[2]), np.uint64(run[3])
-    for b in range(begin, end):
-        for j in range(n):
-            if lagged:
-                size = quote_history[b, -1, 2, i + j] + quote_history[b, -1, 3, i + j]
-            else:
-                size = ask_size[b, i + j] + bid_size[b, i + j]
-            out[b, column + j] = 1.0 if size > 0.0 else 0.0
-
-
-@kernel
-def gather(  # type: ignore[no-untyped-def]
-    out,
-    runs,
-    ask,
-    bid,
-    sold,
-    bought,
-    exposure,
-    inventory,
-    cost,
-    reference,
-    premium,
-    instrument,
-    cash,
-    clock,
-    ask_size,
-    bid_size,
-    quote_history,
-):
-    """Fill in observations [B, sum of D_n], run by run of the `plan`.
-
-    The quote history is [B, delay, 4, L]: asks, bids, ask sizes and bid sizes, newest first; with
-    no delay the standing quotes take its place. Markets go by in blocks small enough for the cache.
-    """
-    batch, lagged = np.uint64(out.shape[0]), quote_history.shape[1] > 0
-    for begin in range(np.uint64(0), batch, np.uint64(32)):
-        end = min(begin + np.uint64(32), batch)
-        for r in range(runs.shape[0]):
-            run = runs[r]
-            s = run[0]
-            if s == 0 or (s == 10 and not lagged):
-                _copy(out, ask, run, begin, end)
-            elif s == 1 or (s == 11 and not lagged):
-                _copy(out, bid, run, begin, end)
-            elif s == 2:
-                _copy(out, sold, run, begin, end)
-            elif s == 3:
-                _copy(out, bought, run, begin, end)
-            elif s == 4:
-                _copy(out, exposure, run, begin, end)
-            elif s == 5:
-                _copy(out, inventory, run, begin, end)
-            elif s == 6:
-                _copy(out, cost, run, begin, end)
-            elif s == 7:
-                _copy_reference(out, reference, premium, instrument, run, begin, end)
-            elif s == 8:
-                _copy(out, cash, run, begin, end)
-            elif s == 9:
-                for b in range(begin, end):
-                    out[b, np.uint64(run[3])] = clock
-            elif s == 10:
-                _copy_history(out, quote_history, 0, run, begin, end)
-            elif s == 11:
-                _copy_history(out, quote_history, 1, run, begin, end)
-            else:
-                _copy_open(out, ask_size, bid_size, quote_history, lagged, run, begin, end)

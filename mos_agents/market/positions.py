@@ -184,36 +184,51 @@ class Ledger(PositionRule):
         self, market: Market, state: State, executions: Executions
     ) -> tuple[Positions, Flows]:
         before, layout = state.positions, market.layout
-        accounts, goods, orders, world_cash, world_units = buffers = blank_accounts(before)
+        made = blank_accounts(before)
         settle_trades(
-            *buffers,
-            *before,
+            made,
+            tuple(before),
+            trades_of(executions),
             state.cost,
-            *executions[:4],
-            executions.lost,
-            layout.first,
-            layout.instrument,
-            market.made_to_order,
-            market.base_stocks,
+            (layout.first, layout.instrument, market.made_to_order, market.base_stocks),
             self.charges(market),
             market.collector,
         )
-        cash, revenue, spending, holding, shortage, fees = accounts
-        inventory, delivered = goods
-        return (
-            Positions(cash, inventory, orders, world_cash, world_units),
-            Flows(revenue, spending, holding, shortage, fees, delivered),
-        )
+        return after_trades(made)
 
 
-def blank_accounts(before: Positions) -> tuple[Array, Array, Array, Array, Array]:
-    """Room for accounts [6, B, N], goods [2, B, L], orders, the world's cash and its units."""
+CASH, REVENUE, SPENDING, HOLDING, SHORTAGE, FEES = range(6)
+"""Rows of `accounts`: cash, then the flows in their order."""
+INVENTORY, DELIVERED = range(2)
+"""Rows of `goods`."""
+Accounts = tuple[Array, Array, Array, Array, Array]
+"""accounts [6, B, N], goods [2, B, L], orders, the outside world's cash and its units."""
+
+
+def blank_accounts(before: Positions) -> Accounts:
+    """Empty arrays for `settle_trades` to fill in."""
     return (
         np.empty((6, *before.cash.shape)),
         np.empty((2, *before.inventory.shape)),
         np.empty(before.on_order.shape),
         np.empty(before.outside_cash.shape),
         np.empty(before.outside_units.shape),
+    )
+
+
+def trades_of(executions: Executions) -> tuple[Array, Array, Array, Array, Array]:
+    """Units and prices of trades, and the units turned away, as kernels take them. [B, L] each"""
+    sold, sold_price, bought, bought_price, _, lost = executions
+    return sold, sold_price, bought, bought_price, lost
+
+
+def after_trades(made: Accounts) -> tuple[Positions, Flows]:
+    """Positions and flows from filled accounts."""
+    accounts, (inventory, delivered), orders, world_cash, world_units = made
+    cash, revenue, spending, holding, shortage, fees = accounts
+    return (
+        Positions(cash, inventory, orders, world_cash, world_units),
+        Flows(revenue, spending, holding, shortage, fees, delivered),
     )
 
 
@@ -224,39 +239,33 @@ def _endless(shape: tuple[int, ...]) -> Array:
 
 
 @kernel
-def settle_trades(  # type: ignore[no-untyped-def]
-    accounts,
-    goods,
-    orders,
-    world_cash,
-    world_units,
-    cash,
-    inventory,
-    on_order,
-    outside_cash,
-    outside_units,
-    cost,
-    sold,
-    sold_price,
-    bought,
-    bought_price,
-    lost,
-    first,
-    instrument,
-    made_to_order,
-    base_stock,
-    charges,
-    collector,
-):
-    """Positions and flows after the trades, deliveries and charges of one tick.
+def settle_trades(made, before, trades, cost, layout, charges, collector):  # type: ignore[no-untyped-def]
+    """Fill in positions and flows after the trades, deliveries and charges of one tick.
 
-    `charges` are money per unit held, per unit turned away, shares of the money of sales and of
-    purchases, and money per unit traded; the last three are fees, which the collector receives
-    (-1: the outside world) and does not pay.
     Whatever a participant pays or receives, somebody else or the outside world receives or pays.
-    Fills in accounts [6, B, N] (cash, then the flows in their order), goods [2, B, L] (inventory,
-    delivered), and the orders and the outside world's accounts after the tick.
+
+    Parameters
+    ----------
+    made
+        As `blank_accounts` makes them.
+    before
+        The five arrays of `Positions`.
+    trades
+        As `trades_of` gives them.
+    cost
+        [B, L] unit costs.
+    layout
+        first [N + 1], instrument [L], made to order [L], base stock [L].
+    charges
+        Money per unit held, per unit turned away, shares of the money of sales and of purchases,
+        and money per unit traded. The last three are fees, which the collector receives.
+    collector
+        The participant that receives fees and does not pay them; -1: the outside world.
     """
+    accounts, goods, orders, world_cash, world_units = made
+    cash, inventory, on_order, outside_cash, outside_units = before
+    sold, sold_price, bought, bought_price, lost = trades
+    first, instrument, made_to_order, base_stock = layout
     batch, n_participants = np.uint64(cash.shape[0]), np.uint64(cash.shape[1])
     n_listings, n_instruments = np.uint64(inventory.shape[1]), np.uint64(outside_units.shape[1])
     lead, one = np.uint64(on_order.shape[1]), np.uint64(1)
@@ -264,13 +273,24 @@ def settle_trades(  # type: ignore[no-untyped-def]
     on_sales, on_purchases, per_unit = charges[2], charges[3], charges[4]
     charged = on_sales != 0.0 or on_purchases != 0.0 or per_unit != 0.0
     # Tables as one long row each: one place p serves all that is [B, N], one place i all [B, L].
-    accounts, goods, cash, inventory = flat(accounts), flat(goods), flat(cash), flat(inventory)
-    cost, sold, sold_price, bought = flat(cost), flat(sold), flat(sold_price), flat(bought)
-    bought_price, lost = flat(bought_price), flat(lost)
-    plane = batch * n_participants
-    revenue, spending = plane, np.uint64(2) * plane
-    holding, shortage, fees = np.uint64(3) * plane, np.uint64(4) * plane, np.uint64(5) * plane
-    deliveries = batch * n_listings
+    balance, revenue, spending = (
+        flat(accounts[CASH]),
+        flat(accounts[REVENUE]),
+        flat(accounts[SPENDING]),
+    )
+    holding, shortage, fees = (
+        flat(accounts[HOLDING]),
+        flat(accounts[SHORTAGE]),
+        flat(accounts[FEES]),
+    )
+    stock, delivered = flat(goods[INVENTORY]), flat(goods[DELIVERED])
+    cash, inventory, cost, lost = flat(cash), flat(inventory), flat(cost), flat(lost)
+    sold, sold_price, bought, bought_price = (
+        flat(sold),
+        flat(sold_price),
+        flat(bought),
+        flat(bought_price),
+    )
     for b in range(batch):
         for k in range(n_instruments):
             world_units[b, k] = outside_units[b, k]
@@ -313,20 +333,19 @@ def settle_trades(  # type: ignore[no-untyped-def]
                     world_units[b, own] -= arriving
                     outlay += arriving * cost[i]
                     kept += holding_cost * abs(units)
-                goods[i], goods[i + deliveries] = units, arriving
+                stock[i], delivered[i] = units, arriving
                 missed += shortage_cost * lost[i]
                 received += income
                 paid += outlay
             p = b * n_participants + n
-            accounts[p + revenue], accounts[p + spending] = received, paid
-            accounts[p + holding], accounts[p + shortage] = kept, missed
-            accounts[p + fees] = due
+            revenue[p], spending[p] = received, paid
+            holding[p], shortage[p], fees[p] = kept, missed, due
         if charged and collector >= 0:
-            accounts[b * n_participants + np.uint64(collector) + fees] = collected
+            fees[b * n_participants + np.uint64(collector)] = collected
         world = outside_cash[b]
         for row in range(b * n_participants, (b + one) * n_participants):
-            change = accounts[row + revenue] - accounts[row + spending] - accounts[row + holding]
-            change = change - accounts[row + shortage] - accounts[row + fees]
-            accounts[row] = cash[row] + change
+            change = revenue[row] - spending[row] - holding[row]
+            change = change - shortage[row] - fees[row]
+            balance[row] = cash[row] + change
             world -= change
         world_cash[b] = world

@@ -5,6 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from mos_agents.market.kernels import kernel
+from mos_agents.market.refusals import (
+    BELOW_FLOOR,
+    CROSSED,
+    NOT_FINITE,
+    OFF_GRID,
+    OUTSIDE,
+    TAKEN,
+    TOO_FAST,
+)
 from mos_agents.market.types import Array, IntArray, Quotes
 
 
@@ -34,7 +43,7 @@ def post_prices(  # type: ignore[no-untyped-def]
     low,
     high,
     steps,
-    house_size,
+    largest_size,
     refuse,
     withdraw,
     max_age,
@@ -49,20 +58,20 @@ def post_prices(  # type: ignore[no-untyped-def]
     prices, sizes = posted[0], posted[1]
     for b in range(batch):
         for n in range(n_participants):
-            ages[b, n], refused[b, n] = age[b, n] + 1.0, 0
+            ages[b, n], refused[b, n] = age[b, n] + 1.0, TAKEN
             begin, end = np.uint64(first[n]), np.uint64(first[n + 1])
             for i in range(begin, end):
                 prices[b, i], sizes[b, i] = standing[b, i], standing_size[b, i]
             if moves[b if moves.shape[0] > 1 else 0, n]:
-                reason = 0
+                reason = TAKEN
                 for i in range(begin, end):
                     price = actions[b, i, 0]
-                    size = actions[b, i, 1] if sized else house_size
+                    size = actions[b, i, 1] if sized else largest_size
                     if not np.isfinite(price) or (sized and not np.isfinite(size)):
-                        reason = 1
+                        reason = NOT_FINITE
                         break
-                    if price < low[i] or price > high[i] or size < 0.0 or size > house_size:
-                        reason = 2
+                    if price < low[i] or price > high[i] or size < 0.0 or size > largest_size:
+                        reason = OUTSIDE
                         break
                     # The floor wins, also over the highest price.
                     floor = max(low[i], cost[b, i] * (1.0 + min_margin))
@@ -84,17 +93,17 @@ def post_prices(  # type: ignore[no-untyped-def]
                         lawful = point / steps[i]
                     if refuse:
                         if price < floor:
-                            reason = 4
+                            reason = BELOW_FLOOR
                         elif near != price:
-                            reason = 5
+                            reason = TOO_FAST
                         elif abs(lawful - price) > 1e-9 * high[i]:
-                            reason = 3
-                        if reason > 0:
+                            reason = OFF_GRID
+                        if reason != TAKEN:
                             break
                     prices[b, i] = lawful
                     sizes[b, i] = size
                 refused[b, n] = reason
-                if reason == 0:
+                if reason == TAKEN:
                     ages[b, n] = 0.0
                 else:
                     for i in range(begin, end):
@@ -123,7 +132,7 @@ def post_two_sided(  # type: ignore[no-untyped-def]
     max_spread,
     max_offset,
     steps,
-    house_size,
+    largest_size,
     refuse,
     withdraw,
     max_age,
@@ -138,34 +147,34 @@ def post_two_sided(  # type: ignore[no-untyped-def]
     bids, bid_sizes, asks, ask_sizes = posted[0], posted[1], posted[2], posted[3]
     for b in range(batch):
         for n in range(n_participants):
-            ages[b, n], refused[b, n] = age[b, n] + 1.0, 0
+            ages[b, n], refused[b, n] = age[b, n] + 1.0, TAKEN
             begin, end = np.uint64(first[n]), np.uint64(first[n + 1])
             for i in range(begin, end):
                 bids[b, i], bid_sizes[b, i] = bid[b, i], bid_size[b, i]
                 asks[b, i], ask_sizes[b, i] = ask[b, i], ask_size[b, i]
             if moves[b if moves.shape[0] > 1 else 0, n]:
-                reason = 0
+                reason = TAKEN
                 for i in range(begin, end):
                     offset, spread = actions[b, i, 0], actions[b, i, 1]
-                    size = actions[b, i, 2] if sized else house_size
+                    size = actions[b, i, 2] if sized else largest_size
                     if not (
                         np.isfinite(offset)
                         and np.isfinite(spread)
                         and (not sized or np.isfinite(size))
                     ):
-                        reason = 1
+                        reason = NOT_FINITE
                         break
                     if spread <= 0.0:
-                        reason = 6
+                        reason = CROSSED
                         break
                     if (
                         abs(offset) > max_offset[i]
                         or spread < min_spread[i]
                         or spread > max_spread[i]
                         or size < 0.0
-                        or size > house_size
+                        or size > largest_size
                     ):
-                        reason = 2
+                        reason = OUTSIDE
                         break
                     middle = mid[b, i] + offset
                     low, high = middle - 0.5 * spread, middle + 0.5 * spread
@@ -176,17 +185,17 @@ def post_two_sided(  # type: ignore[no-untyped-def]
                             abs(low_point - low * steps[i]) > 1e-5
                             or abs(high_point - high * steps[i]) > 1e-5
                         ):
-                            reason = 3
+                            reason = OFF_GRID
                             break
                         low, high = low_point / steps[i], high_point / steps[i]
                     if not low < high:  # a spread too thin for the grid or for float64
-                        reason = 6
+                        reason = CROSSED
                         break
                     bids[b, i], asks[b, i] = low, high
                     bid_sizes[b, i] = size if low > 0.0 else 0.0
                     ask_sizes[b, i] = size if high > 0.0 else 0.0
                 refused[b, n] = reason
-                if reason == 0:
+                if reason == TAKEN:
                     ages[b, n] = 0.0
                 else:
                     for i in range(begin, end):

@@ -27,18 +27,6 @@ from mos_agents.market.types import Array, InputError, IntArray, Quotes, State
 if TYPE_CHECKING:
     from mos_agents.market.tick import Market
 
-REASONS = (
-    "taken",
-    "not a finite number",
-    "outside the limits of an action",
-    "off the price grid",
-    "below the margin floor",
-    "changed by more than allowed",
-    "the bid is not below the ask",
-)
-TAKEN, NOT_FINITE, OUTSIDE, OFF_GRID, BELOW_FLOOR, TOO_FAST, CROSSED = range(len(REASONS))
-
-
 LOWEST, HIGHEST = 0.001, 20.0
 """Multiples of the reference price between which prices lie where no limit is given."""
 NARROWEST, WIDEST, OFFSET = 1e-4, 0.005, 0.05

@@ -12,11 +12,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mos_agents.market.fields import gather
 from mos_agents.market.finite import finite, not_finite
 from mos_agents.market.kernels import kernel
-from mos_agents.market.metrics import MEMORY, N_METRICS, account
-from mos_agents.market.observations import MarketView, gather
-from mos_agents.market.positions import Ledger, blank_accounts, settle_trades
+from mos_agents.market.metrics import N_METRICS, account
+from mos_agents.market.observations import MarketView
+from mos_agents.market.positions import (
+    CASH,
+    DELIVERED,
+    FEES,
+    HOLDING,
+    INVENTORY,
+    REVENUE,
+    SHORTAGE,
+    SPENDING,
+    Ledger,
+    after_trades,
+    blank_accounts,
+    settle_trades,
+    trades_of,
+)
 from mos_agents.market.printing import short_repr
 from mos_agents.market.rewards import Objective, weigh
 from mos_agents.market.streams import Draws
@@ -25,7 +40,6 @@ from mos_agents.market.types import (
     Arrivals,
     Executions,
     Flows,
-    Positions,
     State,
 )
 
@@ -97,23 +111,17 @@ def settle_by_stages(
         state.memory,
     )
     metrics = np.empty((*moments.shape[:2], N_METRICS))
+    marks, layout = market.positions.marks, market.layout
     account(
         metrics,
         moments,
-        *flows,
-        *executions[:4],
-        executions.lost,
-        state.cost,
-        positions.inventory,
-        market.positions.marks(market, state),
-        market.positions.marks(market, after),
+        tuple(flows),
+        trades_of(executions),
+        (positions.inventory, state.cost, marks(market, state), marks(market, after)),
         arrivals.exposure,
-        market.layout.first,
-        market.layout.group,
-        market.made_to_order,
+        (layout.first, layout.group, market.made_to_order),
         state.pnl_moments,
         market.sigmas,
-        MEMORY,
     )
     observation = market.observations.observe(market, after, arrivals, executions, draws)
     reward = market.rewards.score(market, metrics)
@@ -150,29 +158,28 @@ def settle_in_one_pass(
         marks, next_marks = cost, next_cost
     else:
         marks, next_marks = market.marks_of_listings(mid), market.marks_of_listings(next_mid)
-    accounts, goods, orders, world_cash, world_units = buffers = blank_accounts(before)
+    made = blank_accounts(before)
     next_moments = np.empty(moments.shape)
     metrics = np.empty((*moments.shape[:2], N_METRICS))
     reward = np.empty(before.cash.shape)
     seen = np.empty((len(cost), market.observation_width))
-    whole = settle_markets(
-        *buffers,
+    all_finite = settle_markets(
+        *made,
         next_moments,
         metrics,
         reward,
         seen,
         *before,
-        cost,
-        *executions[:4],
-        executions.lost,
-        marks,
-        arrivals.exposure,
         moments,
+        *trades_of(executions),
         quotes.ask,
         quotes.bid,
         quotes.ask_size,
         quotes.bid_size,
         quote_history,
+        arrivals.exposure,
+        cost,
+        marks,
         next_mid,
         next_cost,
         next_marks,
@@ -180,12 +187,11 @@ def settle_in_one_pass(
         min((tick + 1) / market.horizon, 1.0),
         *constants,
     )
-    cash, revenue, spending, holding, shortage, fees = accounts
-    inventory, delivered = goods
+    positions, flows = after_trades(made)
     after = State(
         tick + 1,
         quotes,
-        Positions(cash, inventory, orders, world_cash, world_units),
+        positions,
         next_mid,
         next_cost,
         demand_scale,
@@ -194,9 +200,8 @@ def settle_in_one_pass(
         quote_history,
         memory,
     )
-    if not whole:
+    if not all_finite:
         raise not_finite(market, after, metrics, reward)
-    flows = Flows(revenue, spending, holding, shortage, fees, delivered)
     observation = market.observations.with_errors(market, tick + 1, seen, draws)
     return Settlement(after, flows, metrics, reward, observation)
 
@@ -217,7 +222,6 @@ def _constants(market: Market) -> tuple[Any, ...]:
         *goal.table(market),
         rule.charges(market),
         market.collector,
-        MEMORY,
     )
 
 
@@ -237,20 +241,20 @@ def settle_markets(  # type: ignore[no-untyped-def]
     on_order,
     outside_cash,
     outside_units,
-    cost,
+    moments,
     sold,
     sold_price,
     bought,
     bought_price,
     lost,
-    mark,
-    exposure,
-    moments,
     ask,
     bid,
     ask_size,
     bid_size,
     quote_history,
+    exposure,
+    cost,
+    mark,
     next_mid,
     next_cost,
     next_mark,
@@ -263,84 +267,58 @@ def settle_markets(  # type: ignore[no-untyped-def]
     base_stock,
     sigma,
     premium,
-    runs,
+    plan,
     columns,
     weights,
     charges,
     collector,
-    memory,
 ):
-    """Fill in accounts, moments, metrics, rewards and observations; True where all is finite."""
+    """Fill in accounts, metrics, rewards and observations; True where all numbers are finite.
+
+    The arguments are flat because a tuple that crosses the border from Python costs more than its
+    members; the loops of the stages get them in groups.
+    """
+    trades = (sold, sold_price, bought, bought_price, lost)
     settle_trades(
-        accounts,
-        goods,
-        orders,
-        world_cash,
-        world_units,
-        cash,
-        inventory,
-        on_order,
-        outside_cash,
-        outside_units,
+        (accounts, goods, orders, world_cash, world_units),
+        (cash, inventory, on_order, outside_cash, outside_units),
+        trades,
         cost,
-        sold,
-        sold_price,
-        bought,
-        bought_price,
-        lost,
-        first,
-        instrument,
-        made_to_order,
-        base_stock,
+        (first, instrument, made_to_order, base_stock),
         charges,
         collector,
     )
+    flows = (
+        accounts[REVENUE],
+        accounts[SPENDING],
+        accounts[HOLDING],
+        accounts[SHORTAGE],
+        accounts[FEES],
+        goods[DELIVERED],
+    )
+    balance, held = accounts[CASH], goods[INVENTORY]
     account(
         metrics,
         next_moments,
-        accounts[1],
-        accounts[2],
-        accounts[3],
-        accounts[4],
-        accounts[5],
-        goods[1],
-        sold,
-        sold_price,
-        bought,
-        bought_price,
-        lost,
-        cost,
-        goods[0],
-        mark,
-        next_mark,
+        flows,
+        trades,
+        (held, cost, mark, next_mark),
         exposure,
-        first,
-        group,
-        made_to_order,
+        (first, group, made_to_order),
         moments,
         sigma,
-        memory,
     )
     weigh(reward, metrics, columns, weights)
     gather(
         seen,
-        runs,
-        ask,
-        bid,
-        sold,
-        bought,
+        plan,
+        (ask, bid, ask_size, bid_size, quote_history),
+        (sold, bought),
         exposure,
-        goods[0],
-        next_cost,
+        (held, next_cost),
         next_mid,
-        premium,
-        instrument,
-        accounts[0],
+        balance,
         clock,
-        ask_size,
-        bid_size,
-        quote_history,
+        (premium, instrument),
     )
-    return finite(
-        accounts[0], goods[0], next_mid, next_cost, demand_scale, ask, bid, metrics, reward
-    )
+    return finite(balance, held, next_mid, next_cost, demand_scale, ask, bid, metrics, reward)

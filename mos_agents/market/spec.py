@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mos_agents.market.observations import ObservationField
+from mos_agents.market.fields import ObservationField
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray, Layout, QuoteRefused
 

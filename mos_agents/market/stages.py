@@ -30,7 +30,7 @@ from mos_agents.market.types import (
 )
 
 if TYPE_CHECKING:
-    from mos_agents.market.observations import ObservationField
+    from mos_agents.market.fields import ObservationField
     from mos_agents.market.tick import Market
 
 

@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mos_agents.market import observations as observations_
+from mos_agents.market import fields as fields_
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import check_size, echo, naming
+from mos_agents.market.fields import ObservationField
 from mos_agents.market.frames import market_html
 from mos_agents.market.memory import check_memory
-from mos_agents.market.observations import MarketView, ObservationField
+from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.printing import short_repr
-from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid
+from mos_agents.market.quotes import PostedPrice, SealedBid
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.remembering import opening as opening_memory
 from mos_agents.market.remembering import remembered, remembering
@@ -237,7 +238,7 @@ class Market:
     def _shown_costs(self, fields: Sequence[ObservationField], own: slice) -> Array:
         """[L_n] own opening costs of somebody who observes these fields."""
         costs = self.opening_costs[own]
-        shown = any(one.source == observations_.COST for one in fields)
+        shown = any(one.source == fields_.COST for one in fields)
         return costs if shown else np.full(costs.shape, np.nan)
 
     def venue_of(self, n: int) -> Market:
@@ -383,8 +384,8 @@ class Market:
 
     @cached_property
     def observation_plan(self) -> IntArray:
-        """Everybody's observations as runs to copy; see `observations.plan`."""
-        return observations_.plan(self._observed)
+        """Everybody's observations as runs to copy; see `fields.plan`."""
+        return fields_.plan(self._observed)
 
     @cached_property
     def observation_width(self) -> int:
@@ -393,7 +394,7 @@ class Market:
     @cached_property
     def rival_price_columns(self) -> IntArray:
         """Columns of everybody's observations that hold rivals' prices."""
-        prices = (observations_.RIVAL_ASK, observations_.RIVAL_BID)
+        prices = (fields_.RIVAL_ASK, fields_.RIVAL_BID)
         shown = [np.full(field.size, field.source in prices) for field in self._observed]
         return np.flatnonzero(np.concatenate(shown))
 
@@ -465,15 +466,4 @@ def _with_newest(state: State) -> Array:
     return np.concatenate([newest[:, None], state.quote_history[:, :-1]], axis=1)
 
 
-def refusals(market: Market, refused: IntArray) -> dict[str, dict[str, int]]:
-    """Counts of refused actions by participant and reason, from `info.refused` [B, N]."""
-    found: dict[str, dict[str, int]] = {}
-    for n, name in enumerate(market.layout.participants):
-        reasons, counts = np.unique(refused[:, n], return_counts=True)
-        record = {REASONS[r]: int(c) for r, c in zip(reasons, counts, strict=True) if r}
-        if record:
-            found[name] = record
-    return found
-
-
-__all__ = ["Market", "Streams", "refusals", "tick"]
+__all__ = ["Market", "Streams", "tick"]

@@ -130,7 +130,7 @@ class Info(NamedTuple):
     arrivals: Arrivals
     executions: Executions
     flows: Flows
-    refused: IntArray  # [B, N] 0 taken, else the index of the reason in quotes.REASONS
+    refused: IntArray  # [B, N] 0 taken, else the index of the reason in refusals.REASONS
     moved: NDArray[np.bool_]  # [B, N] who was on the move
 
 

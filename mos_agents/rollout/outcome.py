@@ -13,7 +13,8 @@ from mos_agents.market.faults import NOT_FINITE, Fault, headline
 from mos_agents.market.frames import Framed, cell, table_html
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.printing import short_repr
-from mos_agents.market.tick import Market, refusals
+from mos_agents.market.refusals import refusals
+from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies.base import Policy
 from mos_agents.rollout.episode import ParticipantPool, Transition, transitions
@@ -241,7 +242,7 @@ def rollout(
         for name, values in kept.items():
             values[at] = SERIES[name](transition)
         final = transition.step.state
-    counts = refusals(market, np.concatenate(refused)) if refused else {}
+    counts = refusals(market.layout.participants, np.concatenate(refused)) if refused else {}
     return Rollout(
         market.name,
         market.layout.participants,

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mos_agents import learners, registry
+from mos_agents.market.fields import ObservationField
 from mos_agents.market.metrics import MEANINGS
-from mos_agents.market.observations import ObservationField
-from mos_agents.market.quotes import REASONS
+from mos_agents.market.refusals import REASONS
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import files, parts

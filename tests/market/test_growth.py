@@ -284,7 +284,7 @@ def test_the_estimate_is_near_what_is_held() -> None:
 
 
 def test_observations_are_copied_in_the_same_runs_as_one_by_one() -> None:
-    from mos_agents.market.observations import plan
+    from mos_agents.market.fields import plan
 
     for preset in ("retail", "market_making", "autos_1990"):
         market = scenarios.load(preset).market()

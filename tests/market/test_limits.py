@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mos_agents import scenarios
 from mos_agents.market.execution import FillIntensity
-from mos_agents.market.quotes import BELOW_FLOOR, TAKEN, PostedPrice, SealedBid, TwoSided
+from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import (
     Fundamentals,
     GeometricBrownian,
@@ -22,6 +22,7 @@ from mos_agents.market.reference import (
     Shock,
     UniformDraw,
 )
+from mos_agents.market.refusals import BELOW_FLOOR, TAKEN
 from mos_agents.market.schedules import Alternating
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick

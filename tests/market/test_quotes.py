@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mos_agents.market.quotes import (
+from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
+from mos_agents.market.refusals import (
     BELOW_FLOOR,
     CROSSED,
     NOT_FINITE,
@@ -17,9 +18,6 @@ from mos_agents.market.quotes import (
     OUTSIDE,
     TAKEN,
     TOO_FAST,
-    PostedPrice,
-    SealedBid,
-    TwoSided,
 )
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Quotes, State

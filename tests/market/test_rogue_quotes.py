@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mos_agents.market.quotes import REASONS, PostedPrice, SealedBid, TwoSided
+from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
+from mos_agents.market.refusals import REASONS, refusals
 from mos_agents.market.stages import Schedule
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, refusals, tick
+from mos_agents.market.tick import Market, tick
 from mos_agents.market.types import QuoteRefused
 from tests.market.worlds import auction, bits, makers, read_only, retail
 
@@ -220,7 +221,7 @@ def test_a_rogue_number_is_refused_and_nobody_else_feels_it(where, bend):
         actions[:, spec.listings] = spec.checked(message, MARKETS)
         step = tick(market, state, actions, draws)
         assert (step.info.refused.astype(bool) == (np.arange(market.layout.N) == n)).all()
-        found = refusals(market, step.info.refused)[spec.name]
+        found = refusals(market.layout.participants, step.info.refused)[spec.name]
         assert sum(found.values()) == MARKETS and set(found) <= set(REASONS[1:])
         calm = tick(market.with_parts(schedule=Without(n)), state, lawful, draws)
         assert felt(step) == felt(calm)
@@ -247,7 +248,7 @@ def test_lawful_quotes_are_taken_so_that_refusing_everything_would_be_seen():
                 assert np.array_equal(spec.checked(own, MARKETS), own)
         step = tick(market, state, read_only(lawful), Streams.of(0, MARKETS).at(state.tick))
         assert not step.info.refused.any()
-        assert refusals(market, step.info.refused) == {}
+        assert refusals(market.layout.participants, step.info.refused) == {}
 
 
 def test_a_refused_participant_may_be_taken_down_instead():

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from mos_agents.market.metrics import MEMORY, METRICS
-from mos_agents.market.quotes import (
+from mos_agents.market.quotes import BoundedQuotes, PostedPrice, TwoSided
+from mos_agents.market.refusals import (
     BELOW_FLOOR,
     CROSSED,
     NOT_FINITE,
@@ -24,9 +25,6 @@ from mos_agents.market.quotes import (
     OUTSIDE,
     TAKEN,
     TOO_FAST,
-    BoundedQuotes,
-    PostedPrice,
-    TwoSided,
 )
 from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, Arrivals, Executions, IntArray, Positions, Quotes, State

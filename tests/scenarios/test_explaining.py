@@ -13,7 +13,7 @@ from mos_agents import scenarios
 from mos_agents.cli import run
 from mos_agents.learners import LEARNERS
 from mos_agents.market.metrics import METRICS
-from mos_agents.market.quotes import REASONS
+from mos_agents.market.refusals import REASONS
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, make
 from mos_agents.scenarios import explain, files, parts
