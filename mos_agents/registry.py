@@ -68,7 +68,7 @@ KINDS = {
     "rewards": Kind("RewardRule"),
     "policy": Kind("Policy", ("start", "act", "propensity"), "", _POLICIES),
     "learner": Kind("Learner", ("start", "act", "propensity", "learn"), "", _POLICIES),
-    "scenario": Kind("", (), "", ("mos_agents.scenarios",)),
+    "scenario": Kind("", (), "", ("mos_agents.scenarios.listing",)),
     "experiment": Kind("", (), "", ()),
 }
 """Everything that can be registered. Policies and learners share their names."""

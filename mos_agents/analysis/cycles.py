@@ -14,7 +14,6 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from mos_agents.analysis.paths import finite, number, paths, whole
 from mos_agents.market.frames import Framed
@@ -317,6 +316,8 @@ def period_estimate(
     .. [1] Bartlett, M. S. (1946). On the theoretical specification and sampling properties of
            autocorrelated time-series. Supplement to the JRSS 8(1).
     """
+    from scipy import stats  # large, and seldom needed
+
     prices = _series(series)
     columns = prices.reshape(len(prices), -1)
     most = len(columns) // 3 if longest is None else whole(longest, "longest", 2)

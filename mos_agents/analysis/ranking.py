@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from mos_agents.analysis.statistics import Interval, check_confidence, normal_interval, unsure
 from mos_agents.market.types import Array, InputError
@@ -100,6 +99,8 @@ def jackknifed(
     The statistic reduces the last axis of [C, ..., R]. back: turns the estimate and its limits from
     the scale on which the statistic is about normal to that in which it is told.
     """
+    from scipy import stats  # large, and seldom needed
+
     check_confidence(confidence)
     replicates = columns.shape[1]
     value = float(statistic(columns))

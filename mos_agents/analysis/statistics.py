@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
@@ -52,6 +51,8 @@ def normal_interval(estimate: float, influence: Array, confidence: float) -> Int
 
     An influence is what one episode adds to the estimate: for a mean, the value less the mean.
     """
+    from scipy import stats  # large, and seldom needed
+
     check_confidence(confidence)
     episodes = influence.size
     if episodes < 2:
@@ -112,6 +113,8 @@ def bootstrap_interval(
     ----------
     .. [1] Efron, B. (1987). Better bootstrap confidence intervals. JASA 82(397).
     """
+    from scipy import stats  # large, and seldom needed
+
     check_confidence(confidence)
     check_resamples(resamples)
     value = float(statistic(*columns, axis=-1))
@@ -227,6 +230,8 @@ def wilson_interval(
     session may be alike. It never leaves [0, 1]. A share of 0 or 1 (whose error is 0) has the
     limits of Clopper and Pearson for the number of sessions.
     """
+    from scipy import stats  # large, and seldom needed
+
     check_confidence(confidence)
     if not 0.0 <= share <= 1.0:
         raise InputError(f"share={share!r} must be in [0, 1]")
@@ -376,6 +381,8 @@ def clopper_pearson(
     .. [1] Clopper, C. J. and Pearson, E. S. (1934). The use of confidence or fiducial limits.
            Biometrika 26(4).
     """
+    from scipy import stats  # large, and seldom needed
+
     check_confidence(confidence)
     for name, value in (("trials", trials), ("successes", successes)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -28,9 +29,12 @@ PARTS = {
 }
 """Muted, so that nobody takes a part of the PnL for a participant."""
 
-FONTS = ["Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans"]
+FONTS = ("Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")
+_INSTALLED = {font.name for font in font_manager.fontManager.ttflist}
 RC: dict[str, Any] = {
-    "font.family": FONTS,
+    # The reader's browser may have all of FONTS; here, matplotlib looks for a missing one at every
+    # label.
+    "font.family": [name for name in FONTS if name in _INSTALLED] or [FONTS[-1]],
     "font.size": 8.2,
     "text.color": INK,
     "text.parse_math": False,  # a name may hold a dollar sign
@@ -94,6 +98,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
     with matplotlib.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
         # Letters that this machine has no font for are drawn by the reader's browser.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
+        _lay_out(figure)
         figure.savefig(buffer, format="svg", transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -101,6 +106,8 @@ def svg(figure: Figure, name: str, description: str) -> str:
     text = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", text)  # numbered afresh in every figure
     text = re.sub(r"<!--.*?-->\s*", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
+    listed = ", ".join(f"'{font}'" for font in FONTS)
+    text = re.sub(r"(font-family: )[^;\"]*", rf"\1{listed}", text)
     # The page's own type: a list of fonts in every label would say it a hundred times.
     text = re.sub(r"(font: [^\"';]*?px) [^;\"]*", r"\1 x", text)
     # Shorter coordinates, in tags alone: a figure in a label keeps its digits.
@@ -110,6 +117,17 @@ def svg(figure: Figure, name: str, description: str) -> str:
     assert size is not None
     head = f'<svg viewBox="0 0 {size[1]} {size[2]}" role="img" aria-label="{description}"'
     return re.sub(r"<svg[^>]*", lambda _: head, text, count=1).strip()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place the axes once: savefig alone would draw the whole figure twice to do that."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
+    engine.execute(figure)
+    with matplotlib.rc_context({"figure.constrained_layout.use": False}):
+        figure.set_layout_engine(None)
 
 
 def standalone(figure: Figure, name: str) -> str:

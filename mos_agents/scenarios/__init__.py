@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from mos_agents.market.tick import Market
-from mos_agents.scenarios.commenting import commented
-from mos_agents.scenarios.explaining import Explanation, explain
-from mos_agents.scenarios.files import dump, inline, listed, load, override, parse, presets
-from mos_agents.scenarios.schema import Scenario
-from mos_agents.scenarios.tables import digest_of
+if TYPE_CHECKING:
+    from mos_agents.market.tick import Market
+    from mos_agents.scenarios import files
+    from mos_agents.scenarios.commenting import commented
+    from mos_agents.scenarios.explaining import Explanation, explain
+    from mos_agents.scenarios.files import dump, inline, listed, load, override, parse
+    from mos_agents.scenarios.listing import headlines, presets
+    from mos_agents.scenarios.schema import Scenario
+    from mos_agents.scenarios.tables import digest_of
 
 
 def retail(firms: int = 2, products: int = 10, **settings: Any) -> Market:
@@ -43,8 +47,30 @@ def pricing_game(**settings: Any) -> Market:
 
 def preset(name: str, **settings: Any) -> Scenario:
     """A preset with settings changed, by their path with __ for the dot."""
+    from mos_agents.scenarios.files import inline, load, override
+
     changes = [f"{key.replace('__', '.')}={inline(value)}" for key, value in settings.items()]
     return override(load(name), changes)
+
+
+_HOMES = {
+    "commenting": ("commented",),
+    "explaining": ("Explanation", "explain"),
+    "files": ("dump", "inline", "listed", "load", "override", "parse"),
+    "listing": ("headlines", "presets"),
+    "schema": ("Scenario",),
+    "tables": ("digest_of",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use (PEP 562): who lists the presets does not need the market.
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    if name in _HOMES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
@@ -56,6 +82,8 @@ __all__ = [
     "digest_of",
     "dump",
     "explain",
+    "files",
+    "headlines",
     "inline",
     "listed",
     "load",

@@ -19,9 +19,9 @@ from mos_agents.market.checks import concise, echo
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import read_regular
 from mos_agents.scenarios import parts
+from mos_agents.scenarios.listing import presets
 from mos_agents.scenarios.schema import Scenario
 
-PRESETS = Path(__file__).parent / "presets"
 LARGEST = 1 << 20  # bytes of a scenario file
 SHORTHANDS = {
     "firms": "participants.firm.count",
@@ -141,15 +141,6 @@ def _check_characters(text: str) -> None:
         raise InputError(
             f"line {line}, character {place}: {found[0]!a} is not taken in YAML; remove it"
         )
-
-
-for _path in PRESETS.glob("*.yaml"):
-    registry.enter("scenario", _path.stem, _path)
-
-
-def presets() -> list[str]:
-    """Names of the scenarios that come with the package, its plugins and registered modules."""
-    return sorted(registry.names("scenario"))
 
 
 def load(name_or_path: str | Path, imports: Sequence[str] = ()) -> Scenario:

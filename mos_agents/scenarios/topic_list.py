@@ -18,7 +18,7 @@ from mos_agents.market.metrics import MEANINGS
 from mos_agents.market.refusals import REASONS
 from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
-from mos_agents.scenarios import files, parts
+from mos_agents.scenarios import files, listing, parts
 from mos_agents.scenarios.docstrings import of_module
 from mos_agents.scenarios.setting_topics import setting_topics, settings
 from mos_agents.scenarios.topics import (
@@ -113,7 +113,7 @@ def _topics(version: int) -> dict[tuple[str, str], Topic]:
 
 
 def _presets() -> Iterator[Topic]:
-    for name in files.presets():
+    for name in listing.presets():
         scenario = files.load(name)
         roster = list(scenario.policies())
         shown = (
@@ -196,7 +196,7 @@ def _observations() -> Iterator[Topic]:
 
 def _markets() -> Iterator[tuple[str, Market]]:
     """The markets of all presets; then, with prices told as distances, those that can be."""
-    markets = {name: files.load(name).market() for name in files.presets()}
+    markets = {name: files.load(name).market() for name in listing.presets()}
     yield from markets.items()
     for name, market in markets.items():
         distances = dataclasses.replace(market.observations, relative=True)  # type: ignore[type-var]

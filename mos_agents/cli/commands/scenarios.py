@@ -9,10 +9,9 @@ from mos_agents.cli.terminal import print_line
 def scenarios() -> None:
     """List the presets."""
     with loading():
-        from mos_agents import scenarios
+        from mos_agents.scenarios.listing import headlines
 
-    loaded = [scenarios.load(name) for name in scenarios.presets()]
-    width = max(len(one.name) for one in loaded)
-    for one in loaded:
-        first = one.description.split(". ")[0].rstrip(".")
-        print_line(f"{one.name:<{width}}  {first}")
+    found = headlines()
+    width = max(map(len, found))
+    for name, headline in found.items():
+        print_line(f"{name:<{width}}  {headline}")

@@ -10,7 +10,6 @@ row of trial prices holds one trial for every group.
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import minimize
 
 from mos_agents.market.equilibrium.peaks import peak
 from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame
@@ -64,6 +63,8 @@ def _uphill(game: PriceGame, n: int, prices: Array) -> Array:
         now = prices.copy()
         now[own] = trial
         return -float(game.by_group(n, now[None]).sum()) / unit, -_slope(game, n, now, own) / unit
+
+    from scipy.optimize import minimize  # large, and needed for searches alone
 
     found = minimize(
         loss_and_slope,
