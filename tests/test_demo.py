@@ -10,7 +10,8 @@ import pytest
 from mos_agents.analysis.price_wars import episodes
 from mos_agents.analysis.statistics import Interval
 from mos_agents.lab import demo
-from mos_agents.lab.demo_results import CLOSE, WARS, Figure, by_session, close_up, verdict
+from mos_agents.lab.demo_results import CLOSE, WARS, by_session, close_up
+from mos_agents.lab.demo_verdict import Figure, verdict
 from mos_agents.market.types import InputError
 
 
@@ -25,7 +26,7 @@ def results(folder: Path) -> dict:
 
 
 def test_the_page_asks_for_nothing_from_outside_and_shows_what_was_promised(shown):
-    folder, sentence = shown.folder, shown.verdict
+    folder, sentence = shown.folder, shown.verdict.headline
     page = (folder / "report.html").read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!\#|data:)|url\((?!\#)|@import""", page)
     assert "default-src 'none'" in page and len(page) < 2_000_000
@@ -59,7 +60,9 @@ def test_the_verdict_says_so_where_nothing_is_found():
             "profit_gain",
             "profit_gain_no_future",
             "unprofitable_cut_share",
+            "unprofitable_cut_share_no_future",
             "periods_away",
+            "periods_away_no_future",
             "wars_per_1000_periods",
             "wars_per_1000_periods_repaired",
             "wars_per_1000_periods_no_future",
@@ -67,7 +70,8 @@ def test_the_verdict_says_so_where_nothing_is_found():
             "fell_together_share_no_future",
         )
         whole = dict.fromkeys(names, Interval(0.0, -0.1, 0.1, 0.05)) | changes
-        return verdict({k: Figure(v, 10, "share" in k) for k, v in whole.items()}, 10)
+        made = {k: Figure(v, 10, "share" in k) for k, v in whole.items()}
+        return verdict(made, 10).text(width=10_000)
 
     assert "did not come to ask more" in verdict_of() and "no more than chance" in verdict_of()
     assert "came to ask more" in verdict_of(profit_gain=Interval(0.8, 0.7, 0.9, 0.05))
@@ -75,6 +79,16 @@ def test_the_verdict_says_so_where_nothing_is_found():
     assert "no more than chance" not in together and "50% [40%, 60%]" in together
     others = verdict_of(fell_together_share_no_future=Interval(0.75, 0.66, 0.83, 0.05))
     assert "against 75% [66%, 83%] without a future and 5% by chance" in others
+    alike = Interval(0.6, 0.5, 0.7, 0.05)
+    same = verdict_of(fell_together_share=alike, fell_together_share_no_future=alike)
+    assert "the first two rates do not differ, so the wars are no evidence" in same
+    assert "less often than without a future" in verdict_of(
+        fell_together_share=Interval(0.2, 0.1, 0.3, 0.05), fell_together_share_no_future=alike
+    )
+    rich = Interval(0.8, 0.7, 0.9, 0.05)
+    assert "gain 0.00 [-0.10, 0.10]: less." in verdict_of(profit_gain=rich)
+    overlapping = verdict_of(profit_gain=rich, profit_gain_no_future=Interval(0.7, 0.6, 0.8, 0.05))
+    assert "gain 0.70 [0.60, 0.80]: the two do not differ." in overlapping
     nobody = Interval(*(4 * [float("nan")]))
     assert "none" in verdict_of(periods_away=nobody, unprofitable_cut_share=nobody)
 

@@ -1,9 +1,8 @@
-"""What the demonstration tells of what was played: figures with intervals, pictures, a verdict."""
+"""The results of the demonstration: figures with intervals, and the content of its page."""
 
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,12 @@ import numpy as np
 from mos_agents import __version__
 from mos_agents.analysis.collusion import profit_gain
 from mos_agents.analysis.controls import repaired
-from mos_agents.analysis.interval_text import interval_text, share_text
 from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes
 from mos_agents.analysis.screens import coordination
-from mos_agents.analysis.statistics import (
-    Interval,
-    bounded_interval,
-    mean_interval,
-    share_interval,
-)
+from mos_agents.analysis.statistics import share_interval
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.lab.demo_sessions import AFTER, LEAD, DemoGroup, first_tried
+from mos_agents.lab.demo_verdict import CHANCE, DemoVerdict, Figure, verdict
 from mos_agents.market.equilibrium import PriceBenchmarks
 from mos_agents.market.types import Array
 from mos_agents.report.learning import Learning
@@ -29,8 +23,6 @@ from mos_agents.report.learning import Learning
 PRESET = "pricing_game"
 BLOCKS = 240
 """Means shown of a whole session."""
-CHANCE = 0.05
-"""Share of sessions that would be said to fall together if nobody answered anybody."""
 CLOSE = 120
 """Periods of the close-up."""
 WARS = WarDefinition(level=5)
@@ -42,39 +34,6 @@ def wars_of(prices: Array, theory: PriceBenchmarks) -> tuple[PriceWars, Array]:
     """The price wars, and how many per 1000 periods in each session."""
     found = episodes(prices, theory.p_N, theory.p_M, WARS)
     return found, 1000.0 * found.counts / len(prices)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of the demonstration with its interval over sessions.
-
-    share: it is a share, in [0, 1]. cut_off: some durations had not ended where the record ends,
-    so that the figure is less than the true one.
-    """
-
-    interval: Interval
-    sessions: int
-    share: bool = False
-    cut_off: bool = False
-
-    @classmethod
-    def of(cls, values: Array, share: bool = False, cut_off: bool = False) -> Figure:
-        """The mean of a value a session; those that are NaN are left out."""
-        known = values[np.isfinite(values)]
-        if known.size < 2:
-            return cls(Interval(*(4 * [float("nan")])), known.size, share)
-        found = bounded_interval(known) if share else mean_interval(known)
-        return cls(found, known.size, share, cut_off)
-
-    def text(self, digits: int = 2) -> str:
-        """0.85 [0.83, 0.87]; 12% [10%, 15%]; at least 7.2 [6.0, no limit]."""
-        if self.share:
-            return share_text(self.interval, self.sessions)
-        one = self.interval
-        if self.cut_off:
-            one = one._replace(high=float("inf"))
-        form = f"{{:.{digits}f}}".format
-        return interval_text(one, self.sessions, "session", form, at_least=self.cut_off)
 
 
 def shown_session(one: DemoGroup, rate: Array) -> int:
@@ -161,10 +120,11 @@ def finite(value: float) -> float | None:
 
 def story(
     patient: DemoGroup, without: DemoGroup, theory: PriceBenchmarks, seed: int, seconds: float
-) -> tuple[Learning, dict[str, Any]]:
-    """The page's content, and the figures behind it."""
+) -> tuple[Learning, DemoVerdict, dict[str, Any]]:
+    """The page's content, the verdict, and the figures behind both."""
     sessions, game = len(patient.gain), patient.game
     figures, wars, rate = figures_of(patient, without, theory, seed)
+    found = verdict(figures, sessions)
     shown = shown_session(patient, rate)
     begin, close, spans = close_up(patient.prices[:, shown], wars, shown)
     period, path = whole_session(game, seed, shown, int(patient.greedy.played.periods[shown]))
@@ -172,7 +132,8 @@ def story(
     scatter = 1.96 * np.nanstd(patient.rivals, axis=1, ddof=1) / np.sqrt(sessions)
     made = Learning(
         title="Two sellers who learn",
-        verdict=verdict(figures, sessions),
+        headline=found.headline,
+        sentences=found.sentences,
         lead="Nobody told these sellers to follow, to punish or to make peace: each is a Q-learner "
         "of its own that sees last period's prices and its own profit, in the logit market of "
         "Calvano, Calzolari, Denicolò and Pastorello (2020).",
@@ -187,8 +148,8 @@ def story(
         response={"learners": means(patient), "no future": means(without)},
         band=np.stack([middle - scatter, middle + scatter], axis=1),
         shock=LEAD,
-        head=HEAD,
-        rows=controls(figures),
+        head=found.head,
+        rows=found.rows,
         note=f"Means over {sessions:,} sessions with 95% intervals over sessions: the chance of "
         "learning, nothing else. Profit gain: 0 is competition, "
         f"1 joint profit; on this grid of prices {on_grid(game, theory)}. Wars are counted while "
@@ -207,38 +168,7 @@ def story(
             ),
         ),
     )
-    return made, as_records(figures, sessions, seed)
-
-
-HEAD = (
-    "",
-    "profit gain",
-    "cuts that do not pay",
-    "periods away after a cut",
-    "price wars per 1000 periods",
-    "sessions that fall together",
-)
-
-
-def controls(figures: dict[str, Figure]) -> tuple[tuple[str, ...], ...]:
-    """A row for the learners and one for each control."""
-
-    def row(name: str, suffix: str) -> tuple[str, ...]:
-        return (
-            name,
-            figures["profit_gain" + suffix].text(),
-            figures["unprofitable_cut_share" + suffix].text(),
-            figures["periods_away" + suffix].text(1),
-            figures["wars_per_1000_periods" + suffix].text(),
-            figures["fell_together_share" + suffix].text(),
-        )
-
-    apart = figures["wars_per_1000_periods_repaired"].text()
-    return (
-        row("learners", ""),
-        row("learners without a future", "_no_future"),
-        ("firms of different sessions", "–", "–", "–", apart, "5% by construction"),
-    )
+    return made, found, as_records(figures, sessions, seed)
 
 
 def on_grid(game: RepeatedGame, theory: PriceBenchmarks) -> str:
@@ -248,36 +178,6 @@ def on_grid(game: RepeatedGame, theory: PriceBenchmarks) -> str:
         return "no prices are a static equilibrium"
     low, high = f"{gains.min():.2f}", f"{gains.max():.2f}"
     return f"static equilibria have {low}" + (f" to {high}" if low != high else "")
-
-
-def verdict(figures: dict[str, Figure], sessions: int) -> str:
-    """A few plain sentences, with their uncertainty and the controls."""
-    gain, other = figures["profit_gain"], figures["profit_gain_no_future"]
-    kept = (
-        "came to ask more than competition would"
-        if gain.interval.low > 0.0
-        else "did not come to ask more than competition would"
-    )
-    paid = figures["unprofitable_cut_share"]
-    away, wars = figures["periods_away"].text(1), figures["wars_per_1000_periods"].text()
-    apart = figures["wars_per_1000_periods_repaired"].text()
-    calm, fell = figures["wars_per_1000_periods_no_future"], figures["fell_together_share"]
-    others = figures["fell_together_share_no_future"]
-    fought = (
-        f"price wars broke out {wars} times per 1000 periods, and {calm.text()} times among the "
-        f"learners without a future. Firms of different sessions, who never met, had {apart}: the "
-        f"number of wars is no evidence. In {fell.text()} of sessions prices fell together by "
-        f"more than chance, against {others.text()} without a future and 5% by chance alone"
-        + ("" if fell.interval.low > CHANCE else ": no more than chance")
-    )
-    return (
-        f"In {sessions:,} sessions two sellers who learn {kept}: a profit gain of {gain.text()}, "
-        f"where 0 is competition and 1 joint profit, against {other.text()} for the same learners "
-        f"without a future. A forced price cut was answered by {away} periods "
-        f"of lower prices and did not pay in {paid.text()} of cases. While "
-        f"prices were still being tried, {fought}. (In brackets: 95% intervals over sessions, "
-        "which hold the chance of learning alone.)"
-    )
 
 
 def means(one: DemoGroup) -> Array:

@@ -17,6 +17,7 @@ from typing import Any
 from mos_agents import runs, scenarios
 from mos_agents.lab.demo_results import PRESET, story
 from mos_agents.lab.demo_sessions import group
+from mos_agents.lab.demo_verdict import DemoVerdict
 from mos_agents.lab.feedback import Feedback, OnMessage, OnProgress, compile_note
 from mos_agents.market.checks import echo
 from mos_agents.market.equilibrium import benchmarks
@@ -35,12 +36,12 @@ class DemoResult:
     ----------
     folder : Path
         Holds `report.html`, `demo.svg` and `results.json`.
-    verdict : str
+    verdict : DemoVerdict
         What the sellers came to do, with its uncertainty and its controls.
     """
 
     folder: Path
-    verdict: str
+    verdict: DemoVerdict
 
     @property
     def report(self) -> Path:
@@ -48,7 +49,7 @@ class DemoResult:
         return self.folder / "report.html"
 
     def __str__(self) -> str:
-        return self.verdict
+        return str(self.verdict)
 
 
 def demo(
@@ -103,13 +104,13 @@ def demo(
     }
     without = group("no future", market, myopic, theory, sessions, seed, workers, feedback)
     folder = new_folder(root, seed)
-    made, figures = story(patient, without, theory, seed, time.monotonic() - began)
+    made, verdict, figures = story(patient, without, theory, seed, time.monotonic() - began)
     from mos_agents.report import learning as page
 
     runs.files.write_whole(folder / "results.json", (json.dumps(figures, indent=2) + "\n").encode())
     page.picture(made, folder / "demo.svg")
     runs.files.write_whole(folder / "report.html", page.html(made).encode())
-    return DemoResult(folder, made.verdict)
+    return DemoResult(folder, verdict)
 
 
 def check_place(out: Path) -> None:

@@ -34,7 +34,8 @@ class Learning:
     """
 
     title: str
-    verdict: str
+    headline: str
+    sentences: tuple[str, ...]
     lead: str
     firms: tuple[str, ...]
     nash: float
@@ -66,12 +67,13 @@ def html(made: Learning) -> str:
             "</header>",
             "<section>",
             "<h2>In short</h2>",
-            f'<p class="summary">{escape(made.verdict)}</p>',
+            f'<p class="summary"><strong>{escape(made.headline)}</strong></p>',
+            *(f"<p>{escape(sentence)}</p>" for sentence in made.sentences),
             "</section>",
+            *table(SummaryTable(made.head, made.rows, made.note), "Beside its controls"),
             '<section class="gallery">',
             *(figure(one) for one in pictures),
             "</section>",
-            *table(SummaryTable(made.head, made.rows, made.note), "Beside its controls"),
             '<section class="provenance">',
             "<h2>How this was made</h2>",
             '<table class="facts">',

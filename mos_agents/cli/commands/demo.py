@@ -9,7 +9,7 @@ import typer
 
 from mos_agents.cli import loading
 from mos_agents.cli.options import WHOLE, Out
-from mos_agents.cli.terminal import print_line, progress
+from mos_agents.cli.terminal import print_line, progress, width
 
 
 def demo(
@@ -32,5 +32,5 @@ def demo(
         result = demonstration.demo(
             sessions, seed=seed, workers=workers, out=out, on_progress=bar, on_message=print_line
         )
-    print_line(result.verdict)
+    print_line(result.verdict.text(width()))
     print_line(f"report  {shown(result.report)}")
