@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from mos_agents import scenarios
+from mos_agents.market.market import Market
 from mos_agents.market.rewards import Objective
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import key_number
-from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
 from mos_agents.policies import Policy
 from mos_agents.policies.base import from_config

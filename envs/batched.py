@@ -18,8 +18,8 @@ from envs.acting import episode
 from envs.assignment import Source, assign, episode_ticks, fresh_seed, next_seed
 from envs.local import LocalEpisodes
 from envs.market_env import blank_actions, made_choices, seeded
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.rollout import Fault, PolicyFault
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from mos_agents.market.grids import check_levels
 from mos_agents.market.kernels import kernel
+from mos_agents.market.market import Market
 from mos_agents.market.spec import ParticipantSpec
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused
 
 _FLOAT64 = np.dtype(np.float64)

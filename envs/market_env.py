@@ -45,10 +45,10 @@ from envs.acting import episode
 from envs.assignment import Assignment, Source, assign, episode_ticks, fresh_seed, next_seed
 from envs.choices import ContinuousActions, GridActions, price_grids
 from mos_agents.market.kernels import kernel
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.refusals import REASONS
 from mos_agents.market.rewards import Objective
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, Step
 from mos_agents.rollout import Fault, PolicyFault
 

@@ -6,9 +6,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mos_agents.market.market import Market
 from mos_agents.market.printing import cell
 from mos_agents.market.refusals import REASONS
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, State, Step
 
 ROWS = 24  # participants shown

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.execution import Expected
+from mos_agents.market.market import Market
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.stages import Demand
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Layout
 
 

@@ -68,7 +68,8 @@ if TYPE_CHECKING:
     )
     from mos_agents.lab import run
     from mos_agents.market.equilibrium import benchmarks
-    from mos_agents.market.tick import Market, tick
+    from mos_agents.market.market import Market
+    from mos_agents.market.tick import tick
     from mos_agents.market.types import InputError
     from mos_agents.policies import make
     from mos_agents.registry import register
@@ -134,7 +135,8 @@ _HOMES = {
         "pricing_game",
         "retail",
     ),
-    "mos_agents.market.tick": ("Market", "tick"),
+    "mos_agents.market.market": ("Market",),
+    "mos_agents.market.tick": ("tick",),
     "mos_agents.market.types": ("InputError",),
     "mos_agents.market.equilibrium": ("benchmarks",),
     "mos_agents.policies": ("make",),

@@ -21,7 +21,7 @@ from mos_agents.games.stage_game import StageGame
 from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.demand import Cheapest
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import Array, InputError
 
 TITLE = "Greedy sellers of one good, with and without counterfactuals (Asker et al., 2022)"

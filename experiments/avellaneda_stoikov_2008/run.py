@@ -23,10 +23,10 @@ from experiments.replication import ExecutionConfig, Finding, check_numbers
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.execution import FillIntensity
+from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, Layout
 from mos_agents.policies.base import Policy
 from mos_agents.policies.market_making import AvellanedaStoikov, FixedSpread

@@ -14,11 +14,12 @@ from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from mos_agents.market.arrivals import Poisson
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.execution import FillIntensity
+from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import Array, Layout
 
 MARKETS, TICKS = 1000, 200

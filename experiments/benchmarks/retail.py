@@ -16,10 +16,11 @@ from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity
 from mos_agents.market.execution import Sampled
+from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.rewards import Objective
 from mos_agents.market.streams import Streams, _fill
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import Array, Layout
 
 MARKETS, TICKS, SELLERS, PRODUCTS, SESSIONS = 1000, 10, 3, 10, 30

@@ -37,7 +37,7 @@ from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.demand import Logit
 from mos_agents.market.equilibrium import LogitMarket
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import Array, InputError, IntArray
 
 TITLE = "Q-learning sellers in a logit market (Calvano et al., AER 2020)"

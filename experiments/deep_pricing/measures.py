@@ -13,8 +13,8 @@ import numpy as np
 from mos_agents.analysis.collusion import Benchmarks, profit_gain, profit_gain_per_firm, rpdi
 from mos_agents.analysis.impulse import ReturnTime, profitability, punishment, response
 from mos_agents.market.equilibrium.pricing import PriceBenchmarks, benchmarks, best_response
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import metric
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy
 from mos_agents.rollout import forced_deviation, rollout

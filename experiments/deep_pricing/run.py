@@ -22,7 +22,7 @@ from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import GreedyPolicy
 from mos_agents.learners.q_learning import QLearning
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.policies.base import Policy
 from mos_agents.scenarios import Scenario, load, override
 

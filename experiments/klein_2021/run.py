@@ -21,8 +21,8 @@ from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.demand import Cheapest
+from mos_agents.market.market import Market
 from mos_agents.market.schedules import Alternating
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
 
 TITLE = "Q-learning sellers who move in turn (Klein, RAND 2021)"

@@ -17,12 +17,12 @@ from mos_agents.games.stage_game import StageGame
 from mos_agents.learners import QLearning
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.execution import Expected
+from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.reference import Fundamentals, Shock
 from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import Periodic
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies import Policy
 from mos_agents.policies.base import POLICIES, make

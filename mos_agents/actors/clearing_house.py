@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.actors.messages import Call, MessageError, Reply
+from mos_agents.market.market import Market
 from mos_agents.market.refusals import NOT_FINITE
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused, Step
 from mos_agents.rollout.episode import Episode
 

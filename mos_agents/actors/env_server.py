@@ -17,7 +17,7 @@ from mos_agents.actors.plan import ShardPlan
 from mos_agents.actors.runtime import Answer, Runtime
 from mos_agents.actors.shard import Shard
 from mos_agents.market.faults import NOT_FINITE, Fault, Faults, count
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import Array, InputError, Step
 from mos_agents.market.withdrawal import without_quotes
 from mos_agents.policies.base import Policy

@@ -12,7 +12,7 @@ from mos_agents.actors.plan import ShardPlan
 from mos_agents.actors.recovery import Recovery
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.actors.shard import Shard
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import combined
 

@@ -13,7 +13,7 @@ from mos_agents.actors.recovery import Recovery
 from mos_agents.actors.runtime import Runtime
 from mos_agents.actors.summaries import Progress, Recorder, Summaries
 from mos_agents.actors.supervisor import Supervisor
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.policies.base import Policy
 from mos_agents.runs.hashing import TrajectoryHash
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.actors.plan import ShardPlan
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import Array, IntArray, State, Step
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.tables import TickRecord, aggregate, row

@@ -17,9 +17,9 @@ from mos_agents.games import loops
 from mos_agents.games.loops import SessionState
 from mos_agents.games.stage_game import StageGame
 from mos_agents.learners.q_learning import QLearning, greedy_levels
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Streams, key_number
-from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, IntArray
 
 WINDOW = 100_000

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from mos_agents.learners.price_grid import PriceGrid
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.schedules import Simultaneous
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import Array, InputError, IntArray
 
 MOST_PROFILES = 4_000_000

@@ -16,7 +16,7 @@ from mos_agents.lab.feedback import (
     stop_requests,
 )
 from mos_agents.lab.wording import plural, shown
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.rollout import ParticipantPool, transitions
 from mos_agents.scenarios import Scenario, telling

@@ -17,8 +17,8 @@ from mos_agents.lab.folders import MARKS, kind_of
 from mos_agents.lab.wording import shown
 from mos_agents.market.demand import Logit
 from mos_agents.market.equilibrium import EquilibriumError, benchmarks
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
 from mos_agents.report import Data, write
 from mos_agents.report.summary import RunSummary, summary_of

@@ -21,7 +21,7 @@ from mos_agents.lab.feedback import Feedback, OnProgress, WorkProgress
 from mos_agents.lab.folders import RunLike, run_of
 from mos_agents.lab.local_runs import check_same, loop_of, scenario_of, steps_of
 from mos_agents.lab.wording import plural
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.runs import Run, RunError
 from mos_agents.runs.facts import Facts

@@ -18,7 +18,7 @@ from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 # Every process also knows its mean, for benchmarks of theory: `mean_mass(market, scale)` is [G],
 # the units that buyers want in a tick on average at demand scales [G].

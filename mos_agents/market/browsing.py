@@ -16,7 +16,7 @@ from mos_agents.market.streams import Draws, given, has_addresses, source, take
 from mos_agents.market.types import BUY, SELL, Array, Arrivals, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 MOST_VIEWS = 1_000_000
 """Products that a session views, and how many times as many a scraper does."""

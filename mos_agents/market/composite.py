@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.quotes import SealedBid
 from mos_agents.market.reference import Fundamentals
@@ -27,7 +28,6 @@ from mos_agents.market.refusals import TAKEN
 from mos_agents.market.remembering import remembering
 from mos_agents.market.stages import ArrivalProcess, ExecutionRule, QuoteRule, ReferenceRule, Stage
 from mos_agents.market.streams import Draws, PrefixedDraws
-from mos_agents.market.tick import Market
 from mos_agents.market.types import (
     Array,
     Arrivals,

@@ -17,7 +17,7 @@ from mos_agents.market.stages import Demand
 from mos_agents.market.types import Array, InputError
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 LEAST_SHARE = 1e-9

@@ -36,7 +36,7 @@ from mos_agents.market.types import (
 )
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from mos_agents.market.metrics import METRICS
 from mos_agents.market.types import Array, InputError, State
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 class NotFinite(InputError):

@@ -19,7 +19,7 @@ from mos_agents.market.types import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 MOST_ROWS = 20
 """Rows of a frame that a notebook shows; `to_polars` has them all."""

@@ -12,7 +12,7 @@ from mos_agents.market.stages import Process
 from mos_agents.market.types import Array
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 @short_repr

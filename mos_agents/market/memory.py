@@ -19,7 +19,7 @@ from mos_agents.market.positions import Ledger
 from mos_agents.market.types import InputError
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 MOST_OF_MEMORY = 0.8
 """Share of the machine's memory that may be asked for."""

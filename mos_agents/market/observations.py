@@ -45,7 +45,7 @@ from mos_agents.market.types import (
 )
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 _NOBODYS = np.empty(0, np.int64)

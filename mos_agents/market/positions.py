@@ -14,7 +14,7 @@ from mos_agents.market.stages import PositionRule, TradeCosts
 from mos_agents.market.types import Array, Executions, Flows, InputError, Positions, State
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from mos_agents.market.stages import QuoteRule
 from mos_agents.market.types import Array, InputError, IntArray, Quotes, State
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 LOWEST, HIGHEST = 0.001, 20.0
 """Multiples of the reference price between which prices lie where no limit is given."""

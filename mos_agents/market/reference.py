@@ -19,7 +19,7 @@ from mos_agents.market.streams import Draws, FixedDraws
 from mos_agents.market.types import Array, InputError, State
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 def _check_rows(rows: int, have: int) -> None:

@@ -13,7 +13,7 @@ from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, Info, InputError, State
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 def remembering(market: Market, names: tuple[str, ...]) -> tuple[tuple[str, Stage], ...]:

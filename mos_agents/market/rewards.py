@@ -16,7 +16,7 @@ from mos_agents.market.stages import RewardRule
 from mos_agents.market.types import Array, InputError, IntArray
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 @dataclass(frozen=True)

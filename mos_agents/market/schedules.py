@@ -14,7 +14,7 @@ from mos_agents.market.streams import Draws
 from mos_agents.market.types import InputError
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 @dataclass(frozen=True)

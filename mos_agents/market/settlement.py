@@ -44,7 +44,7 @@ from mos_agents.market.types import (
 )
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 FEW = 16  # markets; with more of them the crossings no longer count

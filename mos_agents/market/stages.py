@@ -31,7 +31,7 @@ from mos_agents.market.types import (
 
 if TYPE_CHECKING:
     from mos_agents.market.fields import ObservationField
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 class Stage(ABC):  # noqa: B024 (the verbs of its subclasses are abstract)

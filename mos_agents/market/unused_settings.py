@@ -17,7 +17,7 @@ from mos_agents.market.stages import TradeCosts
 from mos_agents.market.types import InputError
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 
 def refuse(setting: str, value: object, reason: str, remedy: str = "leave it out") -> InputError:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import State
 
 

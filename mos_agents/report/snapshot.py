@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import Array, State, Step
 from mos_agents.report import style
 

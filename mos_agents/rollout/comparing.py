@@ -11,8 +11,8 @@ import numpy as np
 from mos_agents.analysis.statistics import bootstrap_interval, check_confidence, check_resamples
 from mos_agents.market.faults import Fault, added_up, headline
 from mos_agents.market.frames import Framed, cell, table_html
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
 from mos_agents.policies.guard import PolicyFault

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from mos_agents.learners.price_grid import PriceGrid, check_room
 from mos_agents.market.faults import NOT_FINITE, Faults, count
+from mos_agents.market.market import Market
 from mos_agents.market.memory import check_memory
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, early_arrivals, tick
+from mos_agents.market.tick import early_arrivals, tick
 from mos_agents.market.types import Array, Arrivals, InputError, IntArray, State, Step
 from mos_agents.market.withdrawal import without_quotes
 from mos_agents.policies.base import Policy, from_config

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from mos_agents.analysis.impulse import Deviation
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import metric
 from mos_agents.market.spec import ParticipantSpec
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import Policy
 from mos_agents.policies.forcing import Forced

@@ -11,10 +11,10 @@ import numpy as np
 from mos_agents.analysis.verdicts import Totals, profit_sentence
 from mos_agents.market.faults import NOT_FINITE, Fault, headline
 from mos_agents.market.frames import Framed, cell, table_html
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.printing import short_repr
 from mos_agents.market.refusals import refusals
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray, State
 from mos_agents.policies.base import Policy
 from mos_agents.rollout.episode import ParticipantPool, Transition, transitions

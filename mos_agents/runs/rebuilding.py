@@ -11,7 +11,7 @@ from collections.abc import Callable
 import polars as pl
 import pyarrow as pa
 
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import Array, Step
 from mos_agents.runs.differing import difference
 from mos_agents.runs.hashing import TrajectoryHash

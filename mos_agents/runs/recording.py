@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import Array, State, Step
 from mos_agents.runs.files import (
     FolderLock,

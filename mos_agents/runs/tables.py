@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from mos_agents.market.kernels import kernel
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.refusals import REASONS
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, IntArray, State, Step
 
 LISTING_VALUES = (

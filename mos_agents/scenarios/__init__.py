@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
     from mos_agents.scenarios import files
     from mos_agents.scenarios.commenting import commented
     from mos_agents.scenarios.explaining import Explanation, explain

@@ -23,7 +23,7 @@ from mos_agents.market.checks import naming
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, FillIntensity
 from mos_agents.market.frames import text_html
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import Policy
 from mos_agents.runs.names import participant_fault

@@ -14,9 +14,9 @@ from typing import Any
 
 from mos_agents import learners, registry
 from mos_agents.market.fields import ObservationField
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import MEANINGS
 from mos_agents.market.refusals import REASONS
-from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import files, listing, parts
 from mos_agents.scenarios.docstrings import of_module

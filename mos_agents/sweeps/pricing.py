@@ -6,8 +6,8 @@ import numpy as np
 
 from mos_agents.analysis.collusion import lerner, profit_gain, rpdi
 from mos_agents.market.equilibrium import EquilibriumError, benchmarks
+from mos_agents.market.market import Market
 from mos_agents.market.rewards import Objective
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
 
 PROFIT = {"pnl": 1.0}

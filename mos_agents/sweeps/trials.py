@@ -16,8 +16,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from mos_agents.market.faults import headline
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies import Policy
 from mos_agents.rollout import ParticipantPool, transitions

@@ -12,10 +12,10 @@ from envs.assignment import Assignment, assign
 from envs.batched import BatchedMarket
 from envs.choices import price_grids
 from mos_agents.learners.network import Signature
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import key_number
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.runs.names import file_stem
 from mos_agents.training.plan import TrainingPlan

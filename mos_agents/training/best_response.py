@@ -24,8 +24,8 @@ from mos_agents.analysis.interval_text import interval_text
 from mos_agents.analysis.statistics import Interval, check_confidence
 from mos_agents.learners.trained import TrainedNetwork
 from mos_agents.market.faults import headline
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
-from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy, from_config
 from mos_agents.rollout import compare_policies, mean_interval

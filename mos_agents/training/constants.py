@@ -14,10 +14,10 @@ import numpy as np
 
 from envs.choices import price_grids
 from mos_agents.analysis.numbers import number
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy, same
 from mos_agents.rollout import rollout

@@ -15,9 +15,9 @@ from mos_agents import scenarios
 from mos_agents.actors.messages import Call
 from mos_agents.actors.participant import Snapshot
 from mos_agents.actors.runtime import LocalRuntime
+from mos_agents.market.market import Market
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market
 from tests.actors.worlds import SHOP, Stalls, one_shard, parse, undisturbed, with_policy
 from tests.policies.markets import auction, dealers, shop
 

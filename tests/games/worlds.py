@@ -12,8 +12,8 @@ from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Cheapest, Logit
 from mos_agents.market.execution import Expected
+from mos_agents.market.market import Market
 from mos_agents.market.quotes import PostedPrice
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Layout
 
 FREE = PostedPrice(tick_size=0.0, min_margin=-0.999, max_relative_change=np.inf, low=0.0)

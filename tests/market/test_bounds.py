@@ -19,9 +19,10 @@ import mos_agents
 from mos_agents import runs, scenarios
 from mos_agents.market.arrivals import Hawkes, Poisson
 from mos_agents.market.finite import NotFinite, finite
+from mos_agents.market.market import Market
 from mos_agents.market.stages import RewardRule
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.rollout import play, rollout
 from tests.commands import refused

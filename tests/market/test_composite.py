@@ -11,13 +11,14 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.composite import Venue, composite_market
 from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Expected, FillIntensity, Sampled
+from mos_agents.market.market import Market
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import Fundamentals, GeometricBrownian, OrnsteinUhlenbeck
 from mos_agents.market.refusals import TAKEN
 from mos_agents.market.streams import PrefixedDraws, Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError, Layout
 from tests.market.test_positions import check_accounts
 from tests.market.worlds import bits, play, random_actions, read_only

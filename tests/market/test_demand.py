@@ -14,7 +14,7 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.execution import Expected
-from mos_agents.market.tick import Market
+from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Layout
 from tests.oracles import market as oracles
 

@@ -25,10 +25,10 @@ from mos_agents.market.equilibrium import (
     stage_profits,
 )
 from mos_agents.market.execution import Expected
+from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.stages import Demand
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Layout
 
 CALVANO = {

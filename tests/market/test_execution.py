@@ -11,9 +11,9 @@ from scipy import stats
 from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.streams import FixedDraws, Streams
-from mos_agents.market.tick import Market
 from mos_agents.market.types import BUY, SELL, Arrivals, InputError, Quotes
 from tests.market.worlds import auction, differentiated, makers, retail
 from tests.oracles import market as oracles

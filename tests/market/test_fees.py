@@ -14,11 +14,11 @@ from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.demand import Cheapest, Logit
 from mos_agents.market.equilibrium import benchmarks, stage_profits
 from mos_agents.market.execution import Expected
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import metric
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Executions, InputError
 from tests.market.worlds import KINDS, auction, bits, expected, makers, play, retail
 

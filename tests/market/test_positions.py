@@ -15,6 +15,7 @@ from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
@@ -29,7 +30,7 @@ from mos_agents.market.reference import (
 )
 from mos_agents.market.schedules import Alternating, RandomMoves, Simultaneous
 from mos_agents.market.streams import FixedDraws, Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import Executions, InputError
 from tests.market.worlds import (
     KINDS,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mos_agents.market.market import Market
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.refusals import (
     BELOW_FLOOR,
@@ -19,7 +20,6 @@ from mos_agents.market.refusals import (
     TAKEN,
     TOO_FAST,
 )
-from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Quotes, State
 from tests.market.worlds import auction, makers, retail, with_catalogue
 from tests.oracles import market as oracles

@@ -11,11 +11,12 @@ from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.composite import Venue, composite_market
 from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.finite import NotFinite
+from mos_agents.market.market import Market
 from mos_agents.market.memory import played_bytes
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.stages import ArrivalProcess
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
 from tests.market.worlds import bits, expected, random_actions, retail

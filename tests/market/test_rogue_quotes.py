@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mos_agents.market.market import Market
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.refusals import REASONS, refusals
 from mos_agents.market.stages import Schedule
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import QuoteRefused
 from tests.market.worlds import auction, bits, makers, read_only, retail
 

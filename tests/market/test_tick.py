@@ -12,13 +12,14 @@ from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.market import Market
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals, Replay, Shock
 from mos_agents.market.schedules import RandomMoves
 from mos_agents.market.streams import FixedDraws, Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import Arrivals, InputError, Layout
 from tests.market.worlds import KINDS, arrays, bits, makers, play, random_actions, read_only, retail
 

@@ -14,6 +14,7 @@ from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import SealedBid, TwoSided
 from mos_agents.market.reference import (
@@ -22,7 +23,7 @@ from mos_agents.market.reference import (
     OrnsteinUhlenbeck,
 )
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import Layout, State, Step
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import MEMORY, METRICS
 from mos_agents.market.quotes import BoundedQuotes, PostedPrice, TwoSided
 from mos_agents.market.refusals import (
@@ -26,7 +27,6 @@ from mos_agents.market.refusals import (
     TAKEN,
     TOO_FAST,
 )
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Array, Arrivals, Executions, IntArray, Positions, Quotes, State
 
 Shares = Callable[[Any], Array]  # booleans [L], who has something to sell -> shares [L]

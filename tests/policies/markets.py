@@ -6,13 +6,13 @@ from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.market import Market
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals, GeometricBrownian
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.stages import Demand, Process
-from mos_agents.market.tick import Market
 from mos_agents.market.types import Layout
 
 

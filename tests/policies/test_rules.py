@@ -7,10 +7,10 @@ from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Expected
+from mos_agents.market.market import Market
 from mos_agents.market.observations import MarketView
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals, Shock
-from mos_agents.market.tick import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import make
 from mos_agents.rollout import rollout

@@ -15,8 +15,9 @@ from mos_agents.analysis.numbers import number, percent
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.demand import Elasticity
 from mos_agents.market.execution import Expected, Sampled
+from mos_agents.market.market import Market
 from mos_agents.market.streams import Streams
-from mos_agents.market.tick import Market, tick
+from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import make
 from mos_agents.report import style

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 __all__ = [
     "MarketPrices",

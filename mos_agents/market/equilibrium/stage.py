@@ -19,7 +19,7 @@ from mos_agents.market.stages import Demand, TradeCosts
 from mos_agents.market.types import Array, InputError, IntArray
 
 if TYPE_CHECKING:
-    from mos_agents.market.tick import Market
+    from mos_agents.market.market import Market
 
 __all__ = ["PriceGame", "checked_prices", "stage_profits"]
 
