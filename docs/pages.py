@@ -200,7 +200,7 @@ def api_index() -> str:
 
 def first_sentence(held: Any) -> str:
     text = " ".join((inspect.getdoc(held) or "").split("\n\n")[0].split())
-    return re.split(r"(?<=[.:])\s", text)[0].rstrip(":")
+    return re.split(r"(?<=(?<! al)\.)\s|:\s", text)[0].rstrip(":")
 
 
 def api_page(package: str) -> str:
@@ -251,16 +251,24 @@ def top_level() -> list[str]:
     module = importlib.import_module("mos_agents")
     places = documented()
     lines = ["Names", "-----", ""]
+    here = []
     for name in module.__all__:
         held = getattr(module, name)
         if isinstance(held, ModuleType):
-            lines.append(f"- ``{name}``: see :doc:`{held.__name__}`")
+            lines.append(f"- :doc:`{name} <{held.__name__}>`: {literal(first_sentence(held))}")
         elif name != "__version__":
             place = places.get((held.__module__, held.__qualname__))
+            if place is None:
+                here += directive(module, name)
             role = "class" if inspect.isclass(held) else "func"
-            shown = f":py:{role}:`{name} <{place}>`" if place else f"``{name}``"
-            lines.append(f"- {shown}: {first_sentence(held).replace('`', '``')}")
-    return lines
+            shown = f":py:{role}:`{name} <{place or f'mos_agents.{name}'}>`"
+            lines.append(f"- {shown}: {literal(first_sentence(held))}")
+    return [*lines, "", *here]
+
+
+def literal(text: str) -> str:
+    """A text of a docstring as reStructuredText."""
+    return text.replace("`", "``")
 
 
 # --- the command line -----------------------------------------------------------------------------
@@ -271,7 +279,7 @@ def command_line() -> str:
     import click
     import typer
 
-    from mos_agents.cli.app import app
+    from mos_agents.cli.app import PURPOSES, app
 
     main = typer.main.get_command(app)
     context = click.Context(main, info_name="mos")
@@ -281,13 +289,13 @@ def command_line() -> str:
         "This page is made from the parser of `mos`. `mos COMMAND --help` prints the same.",
         "",
     ]
-    for name in main.list_commands(context):  # type: ignore[attr-defined]
+    for purpose, name in ((p, name) for p, names in PURPOSES.items() for name in names):
         command = main.get_command(context, name)  # type: ignore[attr-defined]
-        if command is None or command.hidden:
-            continue
+        if name == next(iter(PURPOSES[purpose])):
+            lines += [f"## {purpose}", ""]
         own = click.Context(command, info_name=name, parent=context)
         usage = " ".join(command.collect_usage_pieces(own))
-        lines += [f"## mos {name}", "", "```text", f"mos {name} {usage}", "```", ""]
+        lines += [f"### mos {name}", "", "```text", f"mos {name} {usage}", "```", ""]
         lines += [prose(command.help or ""), ""]
         rows = [row for one in command.get_params(own) if (row := parameter(one, own))]
         if rows:

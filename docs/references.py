@@ -55,6 +55,9 @@ def plain(app: Any, what: str, name: str, held: Any, options: Any, lines: list[s
     entry = False  # whether the lines before belong to an entry of a list
     for at, line in enumerate(lines):
         indented = line.startswith("    ")
+        if what == "module" and indented and made and continues_list(made[-1]):
+            made.append(f"    | {escaped(line.strip())}")
+            continue
         last = next((one for one in reversed(made) if one.strip()), "")
         if indented and made and not made[-1] and last[:1].strip() and last.endswith(":"):
             made[made.index(last, max(0, len(made) - 3))] = last + ":"
@@ -74,6 +77,12 @@ def plain(app: Any, what: str, name: str, held: Any, options: Any, lines: list[s
             made.append(line if in_code and indented else escaped(line))
             entry = entry and not line.strip() and indented
     lines[:] = made
+
+
+def continues_list(before: str) -> bool:
+    """Whether an indented line is one of a short list below a heading, each line on its own."""
+    heading = before[:1].strip(" -.|") and not before.endswith(":")
+    return before.startswith("    | ") or bool(heading)
 
 
 def is_entry(lines: list[str], at: int) -> bool:

@@ -25,7 +25,21 @@ from mos_agents.rollout import Fault, PolicyFault
 
 
 class BatchInfo(NamedTuple):
-    """What a step tells besides, for the N agents from outside and their L listings."""
+    """What a step says besides observations and rewards, of N agents and their L listings.
+
+    Parameters
+    ----------
+    moved : array of bool [B, N] or [1, N]
+        Who was on the move; [1, N] if it is the same in every market.
+    refused : array of int [B, N]
+        0 for a quote that was taken, else the index of the reason in `quotes.REASONS`.
+    metrics : array [B, N, M]
+        The metrics, in the order of `METRICS`.
+    true_demand : array [B, L] or None
+        Units wanted, for the experimenter alone; None with reveal=False.
+    last_observation : array [B, D] or None
+        The last observation of the episode that ended, if the next one has begun.
+    """
 
     moved: NDArray[np.bool_]  # [B, N] (or [1, N], the same in every market) who was on the move
     refused: IntArray  # [B, N] 0 taken, else the index of the reason in refusals.REASONS

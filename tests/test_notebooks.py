@@ -13,7 +13,7 @@ import pytest
 
 import mos_agents
 from mos_agents import analysis, runs, scenarios
-from mos_agents.games import GreedyPolicy, RepeatedGame, play_sessions
+from mos_agents.games import GreedyGame, RepeatedGame, play_sessions
 from mos_agents.market.frames import MOST_ROWS, Framed, frame_html
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
@@ -73,7 +73,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found["nash"] = found["benchmarks"].nash
     repeated = RepeatedGame.of(game.market(), game.policies())
     found["played"] = play_sessions(repeated, seed=0, sessions=3, periods=500)
-    frozen = GreedyPolicy(repeated, found["played"])
+    frozen = GreedyGame(repeated, found["played"])
     found["judgement"] = frozen.judged(frozen.cycles())
     prices = 1.0 + np.random.default_rng(0).random((400, 3, 2))
     found["wars"] = analysis.episodes(prices, np.full(2, 1.0), np.full(2, 2.0))

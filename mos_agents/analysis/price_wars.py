@@ -99,13 +99,29 @@ class WarDefinition:
 class WarEpisode(NamedTuple):
     """One price war. Ticks count from 0.
 
-    onset: the tick at which the definition is first met. end: the first tick back, None if the
-    record ends before. duration: ticks from onset to end, or seen so far. depth: the largest fall
-    below the level, in units of p_M - p_N. level: the pre-shock mean price. area, squares: sums
-    over the war's ticks of the fall below the level and of its square, in units of p_M - p_N
-    (area / duration is the average depth). first_cut: the tick of the earliest cut among those
-    that set the war off; first_cutters: who cut then, several if they tie. recovered: back at its
-    level; with an end but not recovered it settled below.
+    Parameters
+    ----------
+    session : int
+        The session.
+    onset : int
+        The tick at which the definition is first met.
+    end : int or None
+        The first tick back; None if the record ends before.
+    duration : int
+        Ticks from onset to end, or seen so far.
+    depth : float
+        The largest fall below the level, in units of p_M - p_N.
+    level : float
+        The mean price before the war, in money.
+    area, squares : float
+        Sums over the war's ticks of the fall below the level and of its square, in units of p_M -
+        p_N. area / duration is the average depth.
+    first_cut : int
+        The tick of the earliest cut among those that set the war off.
+    first_cutters : tuple of int
+        The firms that cut then; several if they tie.
+    recovered : bool
+        Whether the price came back to its level. With an end but not recovered it settled below.
     """
 
     session: int

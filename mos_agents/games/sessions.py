@@ -159,17 +159,46 @@ def play_sessions(
     per_task: int = 10,
     progress: OnProgress | None = None,
 ) -> Played:
-    """Play sessions to their ends; how they ended, in the order of their numbers as given.
+    """Play sessions to the end of their learning.
 
-    sessions: how many (0, 1, ...), or their numbers. Each is the same in any company.
-    periods: the most that a session plays. window: it ends once no greedy level has changed for so
-        many; 0 plays `periods` in all.
-    tail: rewards are averaged over so many last periods of plays of one length (window=0).
-    workers: threads, or where else sessions are played, `per_task` at a time.
-    folder: finished sessions are kept there and not played again. One process at a time plays into
-        it; RunError where another one does, and for a folder of another game, seed or length.
-    progress: called with the sessions done and the sessions in all. Where it returns True, no more
-        sessions begin; those under way are kept, and TasksStopped is raised.
+    Parameters
+    ----------
+    game : RepeatedGame
+        The game.
+    seed : int, optional
+        Seed of all random numbers, >= 0.
+    sessions : int or sequence of int, optional
+        How many sessions (0, 1, ...), or their numbers. Each is the same in any batch.
+    periods : int, optional
+        The most periods that a session plays.
+    window : int, optional
+        A session ends once no greedy price has changed for so many periods; 0 plays `periods` in
+        all.
+    tail : int, optional
+        Rewards are averaged over so many last periods, in plays of one length (window=0).
+    workers : int or WorkerPool, optional
+        Threads, or where else sessions are played.
+    folder : Path, optional
+        Finished sessions are kept there and not played again. One process at a time plays into it.
+    per_task : int, optional
+        Sessions that a worker plays at a time.
+    progress : callable, optional
+        Called with the sessions done and the sessions in all. If it returns True, no more sessions
+        begin, and those under way are kept.
+
+    Returns
+    -------
+    Played
+        How the sessions ended, in the order of their numbers as given.
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
+    RunError
+        If another process plays into the folder, or it is of another game, seed or length.
+    TasksStopped
+        If `progress` asked to stop.
     """
     numbers = _checked(sessions, seed, periods, window, tail, per_task)
     parts = [numbers[begin : begin + per_task] for begin in range(0, len(numbers), per_task)]

@@ -11,6 +11,7 @@ from mos_agents.lab.folders import MARKS, TAKEN_BY, kind_of
 from mos_agents.lab.local_runs import estimates
 from mos_agents.lab.wording import plural, shown
 from mos_agents.learners.saving import read as read_memory
+from mos_agents.market.frames import Printed
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario, telling
 from mos_agents.scenarios.tables import describing
@@ -18,7 +19,7 @@ from mos_agents.scenarios.tables.reading import is_table
 
 
 @dataclass(frozen=True)
-class FileCheck:
+class FileCheck(Printed):
     """A file that is fine: what it is, and lines on what is in it; `print` shows them.
 
     Attributes

@@ -9,6 +9,7 @@ import polars as pl
 
 from mos_agents.lab.folders import RunLike, run_of
 from mos_agents.lab.wording import plural
+from mos_agents.market.frames import Printed
 from mos_agents.market.printing import printable, short_repr
 from mos_agents.runs import Run, RunError, fault_lines
 from mos_agents.runs.differing import first_difference
@@ -28,7 +29,7 @@ def totals(run: Run, per_tick: bool = False) -> pl.DataFrame:
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class RunComparison:
+class RunComparison(Printed):
     """Two runs side by side; `print` shows the table and the verdict.
 
     Attributes

@@ -21,6 +21,7 @@ from mos_agents.lab.demo_verdict import DemoVerdict
 from mos_agents.lab.feedback import Feedback, OnMessage, OnProgress, compile_note
 from mos_agents.market.checks import echo
 from mos_agents.market.equilibrium import benchmarks
+from mos_agents.market.frames import Printed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 
@@ -29,7 +30,7 @@ MOST_SESSIONS = 100_000
 
 @short_repr
 @dataclass(frozen=True)
-class DemoResult:
+class DemoResult(Printed):
     """The demonstration: its folder, and its verdict, which `print` shows.
 
     Attributes

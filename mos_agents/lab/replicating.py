@@ -27,6 +27,7 @@ from mos_agents.lab.feedback import (
 from mos_agents.lab.folders import check_place
 from mos_agents.lab.settings import Changes, SettingError, as_texts
 from mos_agents.lab.wording import shown
+from mos_agents.market.frames import Printed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.tasks import TasksStopped, ThreadPool, WorkerPool
@@ -40,7 +41,7 @@ HEADINGS = ("quantity", "published", "ours", "95% interval", "within", "source")
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Replication:
+class Replication(Printed):
     """An experiment of the literature, played again; `print` shows the figures side by side.
 
     Attributes

@@ -81,6 +81,9 @@ class RunResult:
     def _theory(self) -> tuple[str, ...]:
         return tuple(theory_of(self._data))
 
+    def _repr_html_(self) -> str:
+        return self.summary._repr_html_()
+
     def __str__(self) -> str:
         return self.summary.text()
 

@@ -66,6 +66,9 @@ class SweepRun:
 
         return sweep_page.write(self.result, self.folder)
 
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
+
     def __str__(self) -> str:
         return str(self.result)
 

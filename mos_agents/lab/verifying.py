@@ -21,6 +21,7 @@ from mos_agents.lab.feedback import Feedback, OnProgress, WorkProgress
 from mos_agents.lab.folders import RunLike, run_of
 from mos_agents.lab.local_runs import check_same, loop_of, scenario_of, steps_of
 from mos_agents.lab.wording import plural
+from mos_agents.market.frames import Printed
 from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.runs import Run, RunError
@@ -40,7 +41,7 @@ OF_ACTORS = {"trouble", "withdrawn"}
 
 
 @dataclass(frozen=True)
-class VerifyResult:
+class VerifyResult(Printed):
     """A run that passed: it was made anew with the same values.
 
     Attributes

@@ -70,6 +70,13 @@ class Framed:
         return frame_html(self.to_polars(), text.splitlines())
 
 
+class Printed:
+    """A result that is a text: a notebook shows what `print` shows."""
+
+    def _repr_html_(self) -> str:
+        return text_html(type(self).__name__, str(self))
+
+
 def columns_of(record: Any, row_name: str) -> dict[str, Any]:
     """The columns of a dataclass: its arrays that have one entry a row, or its plain values."""
     values = {

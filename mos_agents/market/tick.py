@@ -28,11 +28,33 @@ def tick(
     draws: Draws,
     arrived: tuple[Arrivals, Array] | None = None,
 ) -> Step:
-    """One pass of the loop: actions [B, L, A] in roster order, never in order of completion.
+    """Play one tick: quote, arrival, execution, position, observation and reward.
 
-    What participants who are not on the move propose is not looked at. Refused actions leave the
-    standing quote and are told in `info.refused`; they raise nothing and bend nobody else's tick.
-    arrived: what `early_arrivals` found for this very tick, if it was asked.
+    What participants that are not on the move propose is not looked at. Refused actions leave the
+    quote in force; `info.refused` says why. They raise nothing and touch nobody else's tick.
+
+    Parameters
+    ----------
+    market : Market
+        The rules.
+    state : State
+        The state before the tick. It is not changed.
+    actions : array [B, L, A]
+        Everybody's actions in roster order; NaN for none.
+    draws : Draws
+        The random numbers of this tick.
+    arrived : tuple, optional
+        What `early_arrivals` found for this very tick, if it was asked.
+
+    Returns
+    -------
+    Step
+        Next state, observations [B, sum of D_n], rewards [B, N], metrics [B, N, M] and details.
+
+    Raises
+    ------
+    InputError
+        If the actions have another shape, or a number of the market stops being finite.
     """
     _check_shape(market, state, actions)
     # The quotes of the tick before: those of this one are in `quotes`.

@@ -82,7 +82,25 @@ def register(kind: str) -> Callable[[P], P]:
 
 
 def make(kind: str, **parameters: Any) -> Policy:
-    """A policy by name. Raises InputError, in one line, for an unknown name or parameter."""
+    """Make a policy or learner by its name.
+
+    Parameters
+    ----------
+    kind : str
+        The name, such as "cost_plus". `mos_agents.explain()` lists all.
+    **parameters
+        Its parameters; the others keep their defaults.
+
+    Returns
+    -------
+    Policy
+        The policy.
+
+    Raises
+    ------
+    InputError
+        In one line, for an unknown name or parameter.
+    """
     if isinstance(kind, str) and kind not in POLICIES:  # who learns is registered further on
         importlib.import_module("mos_agents.learners")
     cls = registry.find("policy", kind)

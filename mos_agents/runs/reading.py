@@ -215,7 +215,25 @@ class Run:
 
 
 def read(run: str | Path, root: str | Path = "runs") -> Run:
-    """The run of a name below `root`, or of a path; RunError where it is damaged or none."""
+    """Read a run back.
+
+    Parameters
+    ----------
+    run : str or Path
+        Name of a run below `root`, or its folder.
+    root : str or Path, optional
+        The folder that holds the runs.
+
+    Returns
+    -------
+    Run
+        The run. Its tables are read when they are asked for.
+
+    Raises
+    ------
+    RunError
+        If there is no such run, or it is damaged.
+    """
     folder = locate(str(run), root)
     facts = read_sealed(folder / "run.json")
     check_facts(facts, folder / "run.json")

@@ -17,36 +17,152 @@ if TYPE_CHECKING:
 
 
 def retail(firms: int = 2, products: int = 10, **settings: Any) -> Market:
-    """Retail dynamic pricing: a platform and `firms` competitors sell `products` products.
+    """Make the retail market: a platform and competitor firms sell products to browsing shoppers.
 
-    Further settings by their path in the scenario, with __ for the dot:
-    `retail(firms=3, arrivals__sessions=50)`.
+    Parameters
+    ----------
+    firms : int
+        Number of competitor firms.
+    products : int
+        Number of products.
+    **settings
+        Further settings by their path in the scenario, with `__` for the dot:
+        `retail(firms=3, arrivals__sessions=50)`.
+
+    Returns
+    -------
+    Market
+        The market.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit.
     """
     return preset("retail", firms=firms, products=products, **settings).market()
 
 
 def market_making(makers: int = 3, assets: int = 5, **settings: Any) -> Market:
-    """Market making: `makers` dealers quote `assets` assets. Settings as in `retail`."""
+    """Make the market-making market: dealers quote bids and asks on assets.
+
+    Parameters
+    ----------
+    makers : int
+        Number of dealers.
+    assets : int
+        Number of assets.
+    **settings
+        Further settings by their path in the scenario, with `__` for the dot:
+        `market_making(makers=2, arrivals__mu=40.0)`.
+
+    Returns
+    -------
+    Market
+        The market.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit.
+    """
     return preset("market_making", makers=makers, assets=assets, **settings).market()
 
 
 def auction(bidders: int = 3, items: int = 1, **settings: Any) -> Market:
-    """A sealed-bid auction of `items` items a tick. Settings as in `retail`."""
+    """Make a sealed-bid auction.
+
+    Parameters
+    ----------
+    bidders : int
+        Number of bidders.
+    items : int
+        Items auctioned at every tick.
+    **settings
+        Further settings by their path in the scenario, with `__` for the dot:
+        `auction(bidders=3, execution__reserve=0.2)`.
+
+    Returns
+    -------
+    Market
+        The market.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit.
+    """
     return preset("auction", bidders=bidders, items=items, **settings).market()
 
 
 def autos_1990(**settings: Any) -> Market:
-    """The US car market of 1990: 131 models of 20 firms. Settings as in `retail`."""
+    """Make the US car market of 1990: 131 models of 20 firms.
+
+    Parameters
+    ----------
+    **settings
+        Further settings by their path in the scenario, with `__` for the dot:
+        `autos_1990(ticks=50)`.
+
+    Returns
+    -------
+    Market
+        The market.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit.
+    """
     return preset("autos_1990", **settings).market()
 
 
 def pricing_game(**settings: Any) -> Market:
-    """Two firms of Calvano et al. (2020); its policies are learners. Settings as in `retail`."""
+    """Make the pricing game: two firms with logit demand, whose own policies are learners [1]_.
+
+    Parameters
+    ----------
+    **settings
+        Further settings by their path in the scenario, with `__` for the dot:
+        `pricing_game(ticks=100)`.
+
+    Returns
+    -------
+    Market
+        The market.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit.
+
+    References
+    ----------
+    .. [1] Calvano, E., Calzolari, G., Denicolo, V. and Pastorello, S. (2020). Artificial
+           intelligence, algorithmic pricing, and collusion. American Economic Review 110(10).
+    """
     return preset("pricing_game", **settings).market()
 
 
 def preset(name: str, **settings: Any) -> Scenario:
-    """A preset with settings changed, by their path with __ for the dot."""
+    """Return a preset as a scenario, with settings changed.
+
+    Parameters
+    ----------
+    name : str
+        Name of the preset.
+    **settings
+        Settings by their path in the scenario, with `__` for the dot.
+
+    Returns
+    -------
+    Scenario
+        The scenario.
+
+    Raises
+    ------
+    InputError
+        If the preset or a setting is unknown.
+    """
     from mos_agents.scenarios.files import inline, load, override
 
     changes = [f"{key.replace('__', '.')}={inline(value)}" for key, value in settings.items()]
@@ -71,6 +187,10 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(name for name in __all__ if name not in globals())]
 
 
 __all__ = [

@@ -41,12 +41,25 @@ class Explanation:
 
 
 def explain(name: str = "", kind: str = "") -> Explanation:
-    """What a policy, learner, demand model, stage, setting, metric, preset or refusal is.
+    """Say what a policy, learner, demand model, stage, setting, metric, preset or refusal is.
 
-    name: such as "avellaneda_stoikov", "positions.commission", "logit", or "q_learning.alpha" for
-        one parameter. Without a name, all topics of a kind are listed, and without a kind, all.
-    kind: one of `KINDS`, where a name stands for several things.
-    Raises InputError, in one line with the nearest names, where there is no such topic.
+    Parameters
+    ----------
+    name : str, optional
+        Such as "avellaneda_stoikov", "positions.commission", "logit", or "q_learning.alpha" for one
+        parameter. Without a name, all topics of a kind are listed, and without a kind, all.
+    kind : str, optional
+        One of `KINDS`, where a name stands for several things.
+
+    Returns
+    -------
+    Explanation
+        `print` shows it: meaning, parameters, units, source and an example.
+
+    Raises
+    ------
+    InputError
+        In one line with the nearest names, if there is no such topic.
     """
     if kind:
         kind = _kind(kind)

@@ -15,7 +15,13 @@ for _path in PRESETS.glob("*.yaml"):
 
 
 def presets() -> list[str]:
-    """Names of the scenarios that come with the package, its plugins and registered modules."""
+    """Return the names of the scenarios of the package, its plugins and registered modules.
+
+    Returns
+    -------
+    list of str
+        The names, sorted.
+    """
     return sorted(registry.names("scenario"))
 
 

@@ -151,7 +151,29 @@ class PriceBenchmarks(Framed):
 
 
 def benchmarks(market: Market, tolerance: float = 1e-9, bounded: bool = True) -> PriceBenchmarks:
-    """Both benchmarks of a market; arguments and errors are those of `bertrand_nash`."""
+    """Find the Bertrand-Nash and the joint-profit prices of a market, and what they earn.
+
+    Parameters
+    ----------
+    market : Market
+        A market with posted prices and a demand model.
+    tolerance : float, optional
+        Largest relative gain that anybody may still have.
+    bounded : bool, optional
+        Whether prices stay above the margin floor.
+
+    Returns
+    -------
+    PriceBenchmarks
+        Both solutions. Prices are in money per unit, profits in money per tick.
+
+    Raises
+    ------
+    EquilibriumError
+        If no equilibrium in pure strategies is found.
+    InputError
+        If the market has no posted prices or no demand model.
+    """
     return PriceBenchmarks(
         bertrand_nash(market, None, tolerance, bounded), joint_profit(market, tolerance, bounded)
     )
