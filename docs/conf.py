@@ -40,6 +40,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 240
 nb_merge_streams = True
+nb_output_stderr = "remove"  # libraries say there what they miss on this machine
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # the default is a script of another server
 
 autosummary_generate = False

@@ -200,7 +200,8 @@ def api_index() -> str:
 
 def first_sentence(held: Any) -> str:
     text = " ".join((inspect.getdoc(held) or "").split("\n\n")[0].split())
-    return re.split(r"(?<=(?<! al)\.)\s|:\s", text)[0].rstrip(":")
+    text = re.sub(r" \[\d+\]_", "", text)  # its footnotes stand elsewhere
+    return re.split(r"(?<=(?<! al)\.)\s", text)[0].rstrip(":")
 
 
 def api_page(package: str) -> str:

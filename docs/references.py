@@ -38,6 +38,12 @@ def connect(app: Any) -> None:
 
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", plain, priority=400)  # before napoleon's
+    app.connect("autodoc-skip-member", is_field)
+
+
+def is_field(app: Any, what: str, name: str, held: Any, skip: bool, options: Any) -> bool | None:
+    """Whether a member is a field of a named tuple, which the class describes already."""
+    return True if type(held).__name__ == "_tuplegetter" else None
 
 
 ENTRY = re.compile(r"(?P<names>[*a-z_]\w*(?:, [*a-z_]\w*)*): (?P<text>.*)")
@@ -76,7 +82,8 @@ def plain(app: Any, what: str, name: str, held: Any, options: Any, lines: list[s
             in_code = (indented and last.startswith("    ")) or last.endswith("::")
             made.append(line if in_code and indented else escaped(line))
             entry = entry and not line.strip() and indented
-    lines[:] = made
+    # An empty first line: napoleon would take the words before a colon for the constant's type.
+    lines[:] = ["", *made] if what in ("data", "attribute") else made
 
 
 def continues_list(before: str) -> bool:
