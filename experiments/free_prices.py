@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.execution import Expected
 from mos_agents.market.market import Market
 from mos_agents.market.quotes import PostedPrice
@@ -34,7 +35,7 @@ def free_prices(
     """
     names = [f"firm_{i + 1}" for i in range(firms)] if isinstance(firms, int) else list(firms)
     ones = np.ones(len(names))
-    return Market(
+    return make_market(
         layout=Layout.dense(names, ["product"], ["firm"] * len(names)),
         catalogue=Catalogue(*(np.asarray(one) * ones for one in (cost, opening, quality, np.inf))),
         execution=Expected(demand),

@@ -5,6 +5,7 @@ over the packages, which must give none, and over small faults, each of which it
 """
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -334,6 +335,66 @@ def doubled(sources: dict[str, str]) -> dict[str, list[str]]:
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(f"{path}:{node.lineno}")
     return {name: where for name, where in places.items() if len(where) > 1}
+
+
+def market_imports(path: Path, source: str) -> tuple[set[str], set[str]]:
+    """Names that a module of market/ imports from market/: when it runs, and for annotations."""
+    typing = {
+        child
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child, *_ in imports(path, "\n".join(ast.unparse(one) for one in node.body))
+    }
+    found = {name for name, *_ in imports(path, source) if name.startswith("mos_agents.market.")}
+    return found - typing, found & typing
+
+
+def market_cycle(modules: dict[Path, str]) -> list[str]:
+    """A circle of modules of market/ that import one another; empty where there is none."""
+    names = {dotted(path) for path in modules}
+    graph = {}
+    for path, source in modules.items():
+        wanted, _ = market_imports(path, source)
+        used = {n for name in wanted for n in (name, name.rpartition(".")[0]) if n in names}
+        graph[dotted(path)] = used - {dotted(path), "mos_agents.market"}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def market_modules() -> dict[Path, str]:
+    return {
+        path: (ROOT / path).read_text()
+        for path in sources()
+        if path.is_relative_to("mos_agents/market")
+    }
+
+
+def test_the_modules_of_a_market_import_one_another_without_a_circle():
+    """What lies below `Market` names it in annotations alone; every stage lies above it."""
+    modules = market_modules()
+    assert market_cycle(modules) == []
+    for path, source in modules.items():
+        _, typing = market_imports(path, source)
+        assert typing <= {"mos_agents.market.market.Market"}, path
+        below = {"stages", "finite", "frames", "memory", "remembering"}
+        assert not typing or path.stem in below, f"{path} can import Market when it runs"
+
+
+def test_a_circle_in_the_market_is_found():
+    low = Path("mos_agents/market/low.py")
+    modules = {
+        Path("mos_agents/market/high.py"): "from mos_agents.market.low import low",
+        low: "from mos_agents.market.types import Array",
+    }
+    assert market_cycle(modules) == []
+    modules[low] = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy\n"
+    modules[low] += "    from mos_agents.market.high import High"
+    assert market_cycle(modules) == []
+    modules[low] = "def f():\n    from mos_agents.market.high import high"
+    assert set(market_cycle(modules)) == {"mos_agents.market.high", "mos_agents.market.low"}
 
 
 def test_no_class_name_stands_twice():

@@ -22,6 +22,7 @@ import numpy as np
 from experiments.replication import ExecutionConfig, Finding, check_numbers
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.execution import FillIntensity
 from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
@@ -101,7 +102,7 @@ def market(a: DealerSettings) -> Market:
     """One maker; each tick one buyer and one seller who trade with probability A exp(-k d) dt."""
     layout = Layout.dense([MAKER], ["stock"], ["maker"])
     nothing = np.zeros(1)
-    return Market(
+    return make_market(
         layout,
         Catalogue(nothing, np.array([a.mid]), nothing, nothing),
         FillIntensity(kappa=a.kappa, scale=a.rate * a.dt, volatility_boost=0.0),

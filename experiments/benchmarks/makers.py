@@ -13,6 +13,7 @@ import numpy as np
 from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from mos_agents.market.arrivals import Poisson
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.execution import FillIntensity
 from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
@@ -30,7 +31,7 @@ def market(makers: int) -> Market:
     """Makers who quote one asset; several compete for the same orders."""
     layout = Layout.dense([f"maker_{i}" for i in range(makers)], ["asset"], ["maker"] * makers)
     nothing = np.zeros(layout.L)
-    return Market(
+    return make_market(
         layout,
         Catalogue(nothing, np.full(layout.L, 100.0), nothing, nothing),
         FillIntensity(kappa=KAPPA, volatility_boost=0.0),

@@ -14,6 +14,7 @@ import numpy as np
 from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Elasticity
 from mos_agents.market.execution import Sampled
 from mos_agents.market.market import Market
@@ -34,7 +35,7 @@ def market() -> Market:
         ["platform", "firm", "firm"],
     )
     weights = {"pnl": 1.0, "volatility": -0.1, "holding_cost": -0.5, "lost_opportunity": -0.3}
-    return Market(
+    return make_market(
         layout,
         Catalogue.drawn(layout, 0),
         Sampled(Elasticity()),

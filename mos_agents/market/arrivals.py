@@ -6,19 +6,17 @@ Sessions that browse are in `browsing`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import MOST_ORDERS, check_orders, grown, poisson_counts, poisson_mass
 from mos_agents.market.kernels import kernel
+from mos_agents.market.market import Market
 from mos_agents.market.stages import ArrivalProcess
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, Arrivals, InputError, IntArray, Quotes, State
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 # Every process also knows its mean, for benchmarks of theory: `mean_mass(market, scale)` is [G],
 # the units that buyers want in a tick on average at demand scales [G].
@@ -87,6 +85,13 @@ class FixedMass(ArrivalProcess):
 
     def mean_mass(self, market: Market, scale: Array) -> Array:
         return self.buy * scale
+
+    def mean_orders(self, market: Market) -> float:
+        units = market.layout.G * (self.buy + self.sell)
+        return 0.0 if market.execution.trades_mass else units
+
+    def reads_time_step(self) -> bool:
+        return type(self) is not FixedMass
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,9 @@ class Poisson(ArrivalProcess):
     def mean_mass(self, market: Market, scale: Array) -> Array:
         return self.buy * market.dt * mean_order(self.mean_size, self.lot) * scale
 
+    def mean_orders(self, market: Market) -> float:
+        return market.layout.G * market.dt * (self.buy + self.sell)
+
 
 @dataclass(frozen=True)
 @within_floats
@@ -264,6 +272,9 @@ class Hawkes(ArrivalProcess):
         # In the stationary state.
         rate = self.mu / (1.0 - self.alpha / self.beta)
         return rate * market.dt * mean_order(self.mean_size, self.lot) * scale
+
+    def mean_orders(self, market: Market) -> float:
+        return 2.0 * market.layout.G * market.dt * self.mu / (1.0 - self.alpha / self.beta)
 
 
 def sized(

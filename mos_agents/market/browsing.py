@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,12 +11,10 @@ from mos_agents.market.arrivals import needs
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import check_orders, grown, poisson_counts, whole
 from mos_agents.market.kernels import kernel
+from mos_agents.market.market import Market
 from mos_agents.market.stages import ArrivalProcess
 from mos_agents.market.streams import Draws, given, has_addresses, source, take
 from mos_agents.market.types import BUY, SELL, Array, Arrivals, InputError, IntArray, Quotes, State
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 MOST_VIEWS = 1_000_000
 """Products that a session views, and how many times as many a scraper does."""
@@ -78,6 +76,12 @@ class Browsing(ArrivalProcess):
         cause = f"sessions={self.sessions!r}, views={self.views!r}{moved}"
         views = scale * self.mean_views(market.layout.G)
         check_orders(cause, views, "lower sessions, views or scraper_views")
+
+    def mean_orders(self, market: Market) -> float:
+        return self.mean_views(market.layout.G)
+
+    def reads_time_step(self) -> bool:
+        return type(self) is not Browsing
 
     def mean_views(self, groups: int) -> float:
         """Looks of a tick on average, at demand scale 1, those of scrapers among them."""

@@ -89,3 +89,11 @@ def within_floats(cls: C) -> C:
 
     cls.__post_init__ = __post_init__  # type: ignore[attr-defined]
     return cls
+
+
+def changes_nothing(
+    setting: str, value: object, reason: str, remedy: str = "leave it out"
+) -> InputError:
+    """The error for a setting that changes nothing in this market."""
+    shown = f"{value:.10g}" if isinstance(value, float) else repr(value)
+    return InputError(f"{setting}={shown} changes nothing here: {reason}; {remedy}")

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
-from mos_agents.market.quotes import SealedBid
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.refusals import TAKEN
 from mos_agents.market.remembering import remembering
@@ -153,7 +153,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
                 f"{list(market.layout.instruments)} once"
             )
         for venue in self.venues:
-            if isinstance(venue.quotes, SealedBid):
+            if venue.quotes.sealed:
                 raise InputError(
                     f"venue {venue.name}: sealed bids would be seen by other venues; "
                     "give the auction a market of its own"
@@ -334,7 +334,7 @@ def composite_market(
         "arrivals": rule,
         "reference": rule,
     }
-    return Market(layout, catalogue, **stages, **others)
+    return make_market(layout, catalogue, **stages, **others)
 
 
 def _view(market: Market, venue: Venue) -> VenueView:
@@ -347,11 +347,11 @@ def _view(market: Market, venue: Venue) -> VenueView:
         listed.stock[listings],
         listed.nest[listings] if listed.nest is not None else None,
     )
-    alone = Market(
+    alone = make_market(
         inside,
         catalogue,
         venue.execution,
-        venue.quotes,
+        quotes=venue.quotes,
         arrivals=venue.arrivals,
         positions=market.positions,
         reference=venue.reference,

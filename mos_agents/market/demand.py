@@ -7,18 +7,15 @@ what is left is no purchase. Linear demand gives units per unit of mass, read th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mos_agents.market.checks import within_floats
 from mos_agents.market.kernels import kernel
+from mos_agents.market.market import Market
 from mos_agents.market.stages import Demand
 from mos_agents.market.types import Array, InputError
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
-
 
 LEAST_SHARE = 1e-9
 """A demand below it, at every reference price, is nobody's."""

@@ -7,7 +7,7 @@ rest. `demand` counts first choices with stock set aside; `lost` is the part of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from mos_agents.market.filling import (
     serve,
     serve_first,
 )
+from mos_agents.market.market import Market
 from mos_agents.market.stages import Demand, ExecutionRule
 from mos_agents.market.streams import Draws, source
 from mos_agents.market.types import (
@@ -34,9 +35,6 @@ from mos_agents.market.types import (
     Quotes,
     State,
 )
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,7 @@ class Expected(ExecutionRule):
     demand: the demand model, which gives the shares.
     """
 
+    trades_mass: ClassVar[bool] = True
     demand: Demand
 
     def validate(self, market: Market) -> None:

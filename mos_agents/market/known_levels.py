@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.reference import Fundamentals, Replay, Shock, UniformDraw
 from mos_agents.market.stages import Process
 from mos_agents.market.types import Array
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 
 @short_repr

@@ -11,21 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market import fields as fields_
-from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
-from mos_agents.market.checks import check_size, echo, naming
+from mos_agents.market.checks import changes_nothing, check_size, echo, naming
 from mos_agents.market.fields import ObservationField
 from mos_agents.market.frames import market_html
 from mos_agents.market.memory import check_memory
-from mos_agents.market.observations import MarketView
-from mos_agents.market.positions import Ledger
 from mos_agents.market.printing import short_repr
-from mos_agents.market.quotes import PostedPrice, SealedBid
-from mos_agents.market.reference import Fundamentals
 from mos_agents.market.remembering import opening as opening_memory
 from mos_agents.market.remembering import remembering
-from mos_agents.market.rewards import Objective
-from mos_agents.market.schedules import Simultaneous
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.stages import (
     ArrivalProcess,
@@ -48,7 +41,6 @@ from mos_agents.market.types import (
     Layout,
     State,
 )
-from mos_agents.market.unused_settings import check_time_step
 
 PARTS = (
     "reference",  # first, as the other parts ask for its opening levels
@@ -89,13 +81,13 @@ class Market:
     layout: Layout
     catalogue: Catalogue
     execution: ExecutionRule
-    quotes: QuoteRule = field(default_factory=PostedPrice)
-    schedule: Schedule = field(default_factory=Simultaneous)
-    arrivals: ArrivalProcess = field(default_factory=FixedMass)
-    positions: PositionRule = field(default_factory=Ledger)
-    reference: ReferenceRule = field(default_factory=Fundamentals)
-    observations: ObservationRule = field(default_factory=MarketView)
-    rewards: RewardRule = field(default_factory=Objective)
+    quotes: QuoteRule
+    schedule: Schedule
+    arrivals: ArrivalProcess
+    positions: PositionRule
+    reference: ReferenceRule
+    observations: ObservationRule
+    rewards: RewardRule
     dt: float = 1.0
     horizon: int = 500
     name: str = "market"
@@ -119,7 +111,7 @@ class Market:
         if self.horizon < 1:
             raise InputError(f"horizon={self.horizon!r} must be >= 1 ticks")
         if self.standalone:
-            check_time_step(self)
+            self._check_time_step()
         for name in PARTS:
             if name in SHARED and not self.standalone:
                 continue
@@ -132,6 +124,17 @@ class Market:
                 )
             with naming(name):
                 part.validate(self)
+
+    def _check_time_step(self) -> None:
+        """InputError for a length of the tick that no rate and no policy would ever read."""
+        if self.dt == 1.0 or (self.asks and self.bids):
+            return
+        if not (self.arrivals.reads_time_step() or self.reference.reads_time_step()):
+            raise changes_nothing(
+                "dt",
+                self.dt,
+                "no rate here is per unit of time: arrivals come and fundamentals move by the tick",
+            )
 
     def _repr_html_(self) -> str:
         return market_html(self, PARTS)
@@ -370,7 +373,7 @@ class Market:
 
     @cached_property
     def sealed(self) -> bool:
-        return isinstance(self.quotes, SealedBid)
+        return self.quotes.sealed
 
     @cached_property
     def _observed(self) -> tuple[ObservationField, ...]:

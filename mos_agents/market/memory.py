@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mos_agents.market import remembering
-from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
-from mos_agents.market.browsing import Browsing
-from mos_agents.market.execution import Expected
 from mos_agents.market.metrics import N_METRICS
-from mos_agents.market.observations import MarketView
-from mos_agents.market.positions import Ledger
 from mos_agents.market.types import InputError
 
 if TYPE_CHECKING:
@@ -79,7 +74,7 @@ def _check_offers_shown(market: Market) -> None:
 
 def _remembered(market: Market, much: float) -> list[str]:
     """The settings by which each tick is remembered for so long that it takes so many bytes."""
-    lead, delay = _lead_time(market), market.observations.delay
+    lead, delay = market.positions.delivery_ticks(), market.observations.delay
     own = 2 * NUMBER * market.layout.L
     found = {
         f"lower positions.lead_time={lead:g}": 2 * lead * own,
@@ -88,21 +83,16 @@ def _remembered(market: Market, much: float) -> list[str]:
     return [name for name, size in found.items() if size > much]
 
 
-def _lead_time(market: Market) -> float:
-    rule = market.positions
-    return float(rule.lead_time) if isinstance(rule, Ledger) else 0.0
-
-
 def played_bytes(market: Market) -> float:
     """Bytes of a market while it is played: its state twice, and what a tick hands out."""
     layout = market.layout
     delay = market.observations.delay
-    lead = _lead_time(market)
+    lead = market.positions.delivery_ticks()
     state = layout.L * (8 + 2 * lead + 4 * delay) + 6 * layout.N + 3 * layout.K + 5 * layout.G
     made = 12 * layout.L + (N_METRICS + 12) * layout.N + 6 * layout.G
     width = 3 * (16 * layout.L + 4 * layout.N) + SHOWN * shown_offers(market)
     state += remembering.numbers(market)
-    return NUMBER * (2 * state + made + width) + PER_ORDER * orders(market)
+    return NUMBER * (2 * state + made + width) + PER_ORDER * market.arrivals.mean_orders(market)
 
 
 def set_up_bytes(market: Market) -> float:
@@ -113,23 +103,9 @@ def set_up_bytes(market: Market) -> float:
 def shown_offers(market: Market) -> float:
     """How many rivals' offers all participants of a market see together."""
     layout, observer = market.layout, market.observations
-    if isinstance(observer, MarketView) and not observer.show_rivals:
+    if not observer.shows_rivals():
         return 0.0
     if layout.choice == "across":
         return float(layout.L) * (layout.N - 1)
     offers = np.bincount(layout.instrument, minlength=layout.K).astype(np.float64)
     return float((offers * (offers - 1.0)).sum())
-
-
-def orders(market: Market) -> float:
-    """Single orders, looks or units of a tick and market, on average, as far as can be told."""
-    process, groups, dt = market.arrivals, market.layout.G, market.dt
-    if isinstance(process, Browsing):
-        return process.mean_views(groups)
-    if isinstance(process, Hawkes):
-        return 2.0 * groups * dt * process.mu / (1.0 - process.alpha / process.beta)
-    if isinstance(process, Poisson):
-        return groups * dt * (process.buy + process.sell)
-    if isinstance(process, FixedMass) and not isinstance(market.execution, Expected):
-        return groups * (process.buy + process.sell)
-    return 0.0

@@ -7,13 +7,12 @@ True demand is nobody's to observe: it stands only in the step's info.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market import unused_settings
-from mos_agents.market.checks import within_floats
+from mos_agents.market.checks import changes_nothing, within_floats
 from mos_agents.market.fields import (
     ASK,
     BID,
@@ -32,6 +31,7 @@ from mos_agents.market.fields import (
     ObservationField,
     gather,
 )
+from mos_agents.market.market import Market
 from mos_agents.market.stages import ObservationRule
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
@@ -43,10 +43,6 @@ from mos_agents.market.types import (
     Layout,
     State,
 )
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
-
 
 _NOBODYS = np.empty(0, np.int64)
 NOISE, FIRST_NOISE = "tape", "first tape"
@@ -88,14 +84,17 @@ class MarketView(ObservationRule):
         nobody = unused_settings.no_rivals(market)
         reason = "bids are sealed" if market.sealed else "nobody meets a rival's quotes"
         if nobody and not self.show_rivals:
-            raise unused_settings.refuse("observations.show_rivals", self.show_rivals, reason)
+            raise changes_nothing("observations.show_rivals", self.show_rivals, reason)
         for name in ("quote_delay", "quote_noise"):
             if getattr(self, name) and (nobody or not self.show_rivals):
-                raise unused_settings.refuse(
+                raise changes_nothing(
                     f"observations.{name}",
                     getattr(self, name),
                     reason if nobody else "show_rivals=false",
                 )
+
+    def shows_rivals(self) -> bool:
+        return self.show_rivals
 
     @property
     def delay(self) -> int:

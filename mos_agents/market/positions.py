@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mos_agents.market import unused_settings
-from mos_agents.market.checks import within_floats
+from mos_agents.market.checks import changes_nothing, within_floats
 from mos_agents.market.kernels import flat, kernel
+from mos_agents.market.market import Market
 from mos_agents.market.stages import PositionRule, TradeCosts
 from mos_agents.market.types import Array, Executions, Flows, InputError, Positions, State
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 
 @dataclass(frozen=True)
@@ -92,27 +89,27 @@ class Ledger(PositionRule):
                     + ", ".join(f"{name}={neutral[name]}" for name, _ in idle)
                 )
         elif self.base_stock and not market.base_stocks.any():
-            raise unused_settings.refuse(
+            raise changes_nothing(
                 "positions.base_stock",
                 self.base_stock,
                 "it is a multiple of the opening stock, which is 0",
                 "set it to 0, or set catalogue.stock",
             )
         elif self.lead_time and not self.base_stock:
-            raise unused_settings.refuse(
+            raise changes_nothing(
                 "positions.lead_time",
                 self.lead_time,
                 "nothing is ever ordered",
                 "set it to 0, or set positions.base_stock",
             )
         elif np.isfinite(self.limit) and not market.bids and not self.short:
-            raise unused_settings.refuse(
+            raise changes_nothing(
                 "positions.limit", self.limit, "it binds bids and short positions: there are none"
             )
         elif self.short and not market.asks:
-            raise unused_settings.refuse("positions.short", self.short, "nobody sells")
+            raise changes_nothing("positions.short", self.short, "nobody sells")
         if self.shortage_cost and unused_settings.nothing_lost(market):
-            raise unused_settings.refuse(
+            raise changes_nothing(
                 "positions.shortage_cost",
                 self.shortage_cost,
                 "nobody is turned away (an auction, or endless stock and quotes)",
@@ -128,11 +125,11 @@ class Ledger(PositionRule):
         for name in ("commission", "fee", "unit_fee"):
             value = float(getattr(self, name))
             if value and unused_settings.nobody_else_trades(market):
-                raise unused_settings.refuse(
+                raise changes_nothing(
                     f"positions.{name}", value, "the platform receives it, and nobody else trades"
                 )
         if self.commission and not market.asks:
-            raise unused_settings.refuse(
+            raise changes_nothing(
                 "positions.commission",
                 self.commission,
                 "it is a share of sales, and customers buy nothing here",
@@ -169,6 +166,9 @@ class Ledger(PositionRule):
             return held, market.cached(("no limit", len(held)), lambda: _endless(held.shape))
         lower, upper = market.position_limits
         return held - lower, upper - held
+
+    def delivery_ticks(self) -> float:
+        return float(self.lead_time)
 
     def marks(self, market: Market, state: State) -> Array:
         return state.cost if self.mark == "cost" else market.marks_of_listings(state.reference)

@@ -11,21 +11,19 @@ listing. `validate` holds the given ones against the costs and reference prices 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market import unused_settings
-from mos_agents.market.checks import within_floats
+from mos_agents.market.checks import changes_nothing, within_floats
 from mos_agents.market.known_levels import KnownLevels, known_levels
+from mos_agents.market.market import Market
 from mos_agents.market.posting import blank_quotes, post_prices, post_two_sided
 from mos_agents.market.printing import short_repr
 from mos_agents.market.stages import QuoteRule
 from mos_agents.market.types import Array, InputError, IntArray, Quotes, State
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 LOWEST, HIGHEST = 0.001, 20.0
 """Multiples of the reference price between which prices lie where no limit is given."""
@@ -187,9 +185,7 @@ class PostedPrice(BoundedQuotes):
         floor = known.cost * (1.0 + self.min_margin)
         costless = not known.cost_high.any() and unused_settings.stands_still(market, "cost")
         if costless and self.min_margin > 0.0 and self.min_margin != PostedPrice.min_margin:
-            raise unused_settings.refuse(
-                "quotes.min_margin", self.min_margin, "no listing has a cost"
-            )
+            raise changes_nothing("quotes.min_margin", self.min_margin, "no listing has a cost")
         if self.high is not None:
             over = floor > self.high
             _held(
@@ -410,6 +406,7 @@ class SealedBid(BoundedQuotes):
         and its value to the bidder.
     """
 
+    sealed: ClassVar[bool] = True
     low: float | None = None
     high: float | None = None
     size: float = 1.0

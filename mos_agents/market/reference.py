@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import MOST_ORDERS, poisson_counts
+from mos_agents.market.market import Market
 from mos_agents.market.stages import Process, ReferenceRule
 from mos_agents.market.streams import Draws, FixedDraws
 from mos_agents.market.types import Array, InputError, State
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 
 def _check_rows(rows: int, have: int) -> None:
@@ -47,6 +44,9 @@ def beyond_floats() -> np.errstate:
 @within_floats
 class Constant(Process):
     """Nothing moves."""
+
+    def reads_time_step(self) -> bool:
+        return type(self) is not Constant
 
     def step(
         self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
@@ -192,6 +192,9 @@ class UniformDraw(Process):
         if not 0.0 <= self.low <= self.high < np.inf:
             raise InputError(f"low={self.low!r}, high={self.high!r} must have 0 <= low <= high")
 
+    def reads_time_step(self) -> bool:
+        return type(self) is not UniformDraw
+
     def step(
         self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
@@ -220,6 +223,9 @@ class Shock(Process):
     def opening(self, levels: Array) -> Array:
         """[M] levels before the first tick: a shock at tick 0 is there from the start."""
         return self.step(levels, levels, -1, 1.0, FixedDraws({}), "")
+
+    def reads_time_step(self) -> bool:
+        return type(self) is not Shock
 
     def step(
         self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
@@ -278,6 +284,9 @@ class Replay(Process):
         """[M] levels before the first tick."""
         return np.ascontiguousarray(np.broadcast_to(self.path[0], levels.shape))
 
+    def reads_time_step(self) -> bool:
+        return type(self) is not Replay
+
     def step(
         self, levels: Array, opening: Array, tick: int, dt: float, draws: Draws, key: str
     ) -> Array:
@@ -303,6 +312,9 @@ class Fundamentals(ReferenceRule):
     def sigma(self) -> float:
         """The price process's parameter of that name; 0 where it has none."""
         return float(self.price.sigma)
+
+    def reads_time_step(self) -> bool:
+        return any(one.reads_time_step() for one in (self.price, self.cost, self.demand))
 
     def volatility(self, market: Market) -> Array:
         """[K] volatility of each instrument's price per square root of time, see `sigma_relative`.

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mos_agents.market import unused_settings
-from mos_agents.market.checks import within_floats
+from mos_agents.market.checks import changes_nothing, within_floats
 from mos_agents.market.kernels import kernel
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.stages import RewardRule
 from mos_agents.market.types import Array, InputError, IntArray
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Objective(RewardRule):
         for owner, weights in {"weights": self.weights, **named}.items():
             for name, weight in weights.items():
                 if weight and name in zero:
-                    raise unused_settings.refuse(
+                    raise changes_nothing(
                         f"rewards.{owner}.{name}",
                         float(weight),
                         f"this metric is always 0, as {zero[name]}",
@@ -59,7 +56,7 @@ class Objective(RewardRule):
                     )
         everybody = set(self.by_participant) == set(market.layout.participants)
         if everybody and dict(self.weights) != {"pnl": 1.0}:
-            raise unused_settings.refuse(
+            raise changes_nothing(
                 "rewards.weights",
                 dict(self.weights),
                 "by_participant gives everybody weights of their own",

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.market.checks import within_floats
+from mos_agents.market.market import Market
 from mos_agents.market.stages import Schedule
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import InputError
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 
 @dataclass(frozen=True)

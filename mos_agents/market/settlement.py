@@ -8,13 +8,14 @@ compare both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mos_agents.market.fields import gather
 from mos_agents.market.finite import finite, not_finite
 from mos_agents.market.kernels import kernel
+from mos_agents.market.market import Market
 from mos_agents.market.metrics import N_METRICS, account
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import (
@@ -42,10 +43,6 @@ from mos_agents.market.types import (
     Flows,
     State,
 )
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
-
 
 FEW = 16  # markets; with more of them the crossings no longer count
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mos_agents.market.fields import ObservationField
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
     Array,
@@ -30,7 +31,6 @@ from mos_agents.market.types import (
 )
 
 if TYPE_CHECKING:
-    from mos_agents.market.fields import ObservationField
     from mos_agents.market.market import Market
 
 
@@ -74,6 +74,9 @@ class Schedule(Stage):
 
 class QuoteRule(Stage):
     """Turns actions into quotes: accepts them, brings them within limits, or refuses them."""
+
+    sealed: ClassVar[bool] = False
+    """Whether nobody sees another's quotes."""
 
     @property
     @abstractmethod
@@ -131,6 +134,15 @@ class ArrivalProcess(Stage):
         """The excitation before the first tick: a number, or [G, 1]."""
         return 0.0
 
+    def mean_orders(self, market: Market) -> float:
+        """Single orders, looks or units of a tick and market, on average: an estimate of the memory
+        that they take."""
+        return 0.0
+
+    def reads_time_step(self) -> bool:
+        """Whether `market.dt` changes what arrives."""
+        return True
+
     def mean_mass(self, market: Market, scale: Array) -> Array:
         """[G] units that buyers want in a tick on average, at demand scales [G]: for benchmarks."""
         raise InputError(
@@ -145,7 +157,12 @@ class ArrivalProcess(Stage):
 
 
 class ExecutionRule(Stage):
-    """How arrivals become trades."""
+    """How arrivals become trades.
+
+    trades_mass: it trades a mass of demand as a whole, without single orders.
+    """
+
+    trades_mass: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -211,6 +228,10 @@ class PositionRule(Stage):
     def capacity(self, market: Market, positions: Positions) -> tuple[Array, Array]:
         """[B, L] units that may be sold, and that may be bought, before a limit binds."""
 
+    def delivery_ticks(self) -> float:
+        """Ticks until an order to suppliers arrives: so many are remembered."""
+        return 0.0
+
     @abstractmethod
     def marks(self, market: Market, state: State) -> Array:
         """[B, L] the price at which inventory is valued."""
@@ -245,6 +266,10 @@ class ReferenceRule(Stage):
     def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:
         """Next reference prices [B, K], costs [B, L] and demand scales [B, G]."""
 
+    def reads_time_step(self) -> bool:
+        """Whether `market.dt` changes how fundamentals move."""
+        return True
+
     def opening_levels(self, market: Market) -> tuple[Array, Array, Array]:
         """Reference prices [K], costs [L] and demand scales [G] before the first tick."""
         return market.opening_reference, market.catalogue.cost, market.opening_demand
@@ -276,6 +301,10 @@ class Process(ABC):
     ) -> Array:
         """Next levels [B, M] from the present ones, given the opening levels [M]."""
 
+    def reads_time_step(self) -> bool:
+        """Whether the length of a tick changes how levels move."""
+        return True
+
     def opening(self, levels: Array) -> Array:
         """The levels [M] before the first tick, given those of the catalogue."""
         return levels
@@ -296,6 +325,10 @@ class Process(ABC):
 
 class ObservationRule(Stage):
     """Who sees what."""
+
+    def shows_rivals(self) -> bool:
+        """Whether participants see rivals' quotes at all."""
+        return True
 
     @property
     def delay(self) -> int:

@@ -6,24 +6,11 @@ market that several of them need.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from mos_agents.market.arrivals import FixedMass
-from mos_agents.market.browsing import Browsing
-from mos_agents.market.reference import Constant, Fundamentals, Replay, Shock, UniformDraw
+from mos_agents.market.market import Market
+from mos_agents.market.reference import Constant, Fundamentals
 from mos_agents.market.stages import TradeCosts
-from mos_agents.market.types import InputError
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
-
-
-def refuse(setting: str, value: object, reason: str, remedy: str = "leave it out") -> InputError:
-    """The error of a setting that this market cannot heed."""
-    shown = f"{value:.10g}" if isinstance(value, float) else repr(value)
-    return InputError(f"{setting}={shown} changes nothing here: {reason}; {remedy}")
 
 
 def nothing_held(market: Market) -> bool:
@@ -59,25 +46,6 @@ def stands_still(market: Market, process: str) -> bool:
     """Whether a fundamental ("price", "cost" or "demand") is known never to move."""
     rule = market.reference
     return isinstance(rule, Fundamentals) and type(getattr(rule, process)) is Constant
-
-
-def check_time_step(market: Market) -> None:
-    """InputError for a length of the tick that no rate and no policy would ever read."""
-    rule = market.reference
-    if (
-        market.dt == 1.0
-        or type(market.arrivals) not in (FixedMass, Browsing)
-        or not isinstance(rule, Fundamentals)
-    ):
-        return
-    by_tick = (Constant, UniformDraw, Shock, Replay)
-    moving = (rule.price, rule.cost, rule.demand)
-    if all(type(one) in by_tick for one in moving) and not (market.asks and market.bids):
-        raise refuse(
-            "dt",
-            market.dt,
-            "no rate here is per unit of time: arrivals come and fundamentals move by the tick",
-        )
 
 
 def always_zero(market: Market) -> dict[str, str]:

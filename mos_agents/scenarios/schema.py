@@ -20,6 +20,7 @@ from pydantic import (
 from mos_agents import registry
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import naming
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, FillIntensity
 from mos_agents.market.frames import text_html
@@ -381,7 +382,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
                 catalogue = self.catalogue.catalogue(layout)
         with naming("reference"):  # reads the files of recorded series
             moves, series = self._moves(layout)
-        market = Market(
+        market = make_market(
             layout=layout,
             catalogue=catalogue,
             execution=execution,

@@ -10,6 +10,7 @@ from mos_agents.games.sessions import Played
 from mos_agents.learners import QLearning
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Cheapest, Logit
 from mos_agents.market.execution import Expected
 from mos_agents.market.market import Market
@@ -23,7 +24,7 @@ def logit(n: int = 2, cost: Any = 1.0, opening: Any = 1.5, **parts: Any) -> Mark
     """n firms with a product each, as in Calvano et al. (2020)."""
     names = [f"firm_{i + 1}" for i in range(n)]
     ones = np.ones(n)
-    made = Market(
+    made = make_market(
         layout=Layout.dense(names, ["product"], ["firm"] * n),
         catalogue=Catalogue(cost * ones, opening * ones, 2.0 * ones, np.inf * ones),
         execution=Expected(

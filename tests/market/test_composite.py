@@ -9,9 +9,9 @@ from mos_agents.market.arrivals import Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.composite import Venue, composite_market
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Expected, FillIntensity, Sampled
-from mos_agents.market.market import Market
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
@@ -65,11 +65,11 @@ def alone(venue, names, roles, which):
     """A market of one venue and its own participants, built without the other."""
     layout = Layout.dense(names, venue.instruments, roles)
     catalogue = catalogue_of(np.array(which)[layout.instrument])
-    return Market(
+    return make_market(
         layout,
         catalogue,
         venue.execution,
-        venue.quotes,
+        quotes=venue.quotes,
         arrivals=venue.arrivals,
         reference=venue.reference,
         positions=LEDGER,

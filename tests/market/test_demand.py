@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.execution import Expected
@@ -45,7 +46,7 @@ def market_of(demand: Any, n: int = 4, k: int = 2, rng: Any = None) -> Market:
         np.full(size, np.inf),
         rng.integers(0, 3, size),
     )
-    return Market(layout, catalogue, Expected(demand))
+    return make_market(layout, catalogue, Expected(demand))
 
 
 def one_with_customers(demand: Any, n: int, rng: Any) -> Market:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mos_agents import autos_1990, retail
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.equilibrium import (
     EquilibriumError,
@@ -74,7 +75,7 @@ def market_of(
     )
     full = [np.broadcast_to(np.asarray(a, float), (size,)) for a in (reference, quality)]
     catalogue = Catalogue(cost, *full, np.full(size, np.inf), nest)
-    return Market(layout, catalogue, Expected(demand), **({"quotes": FREE} | parts))
+    return make_market(layout, catalogue, Expected(demand), **({"quotes": FREE} | parts))
 
 
 @dataclass(frozen=True)
@@ -394,8 +395,8 @@ def test_commission_is_a_higher_cost_to_a_firm_and_income_to_the_platform():
         np.array([0, 0]),
     )
     catalogue = Catalogue(np.ones(2), np.full(2, 1.5), np.zeros(2), np.full(2, np.inf))
-    market = Market(
-        layout, catalogue, Expected(CALVANO_DEMAND), FREE, positions=Ledger(commission=0.2)
+    market = make_market(
+        layout, catalogue, Expected(CALVANO_DEMAND), quotes=FREE, positions=Ledger(commission=0.2)
     )
     found = benchmarks(market)
     assert found.nash.method == found.joint.method == "logit"
@@ -412,8 +413,8 @@ def test_a_platform_that_sells_itself_prices_with_its_commission_in_mind(cost):
     """It gives up .2 p on a rival's sale: both charge c/.8 and nobody gains by another price."""
     layout = Layout.dense(["platform", "a"], ["p"], ["platform", "firm"])
     catalogue = Catalogue(np.full(2, cost), np.full(2, 5.0), np.zeros(2), np.full(2, np.inf))
-    market = Market(
-        layout, catalogue, Expected(Cheapest(10.0)), FREE, positions=Ledger(commission=0.2)
+    market = make_market(
+        layout, catalogue, Expected(Cheapest(10.0)), quotes=FREE, positions=Ledger(commission=0.2)
     )
     found = bertrand_nash(market)
     np.testing.assert_allclose(found.prices, cost / 0.8)

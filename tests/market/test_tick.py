@@ -10,9 +10,9 @@ from scipy import stats
 
 from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
-from mos_agents.market.market import Market
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
@@ -235,7 +235,7 @@ def test_read_only_copies_are_really_read_only():
 def replayed(path, horizon=3, hold=False):
     layout = Layout.dense(["a"], ["x"], ["maker"])
     catalogue = Catalogue(np.zeros(1), np.full(1, 100.0), np.zeros(1), np.zeros(1))
-    return Market(
+    return make_market(
         layout,
         catalogue,
         FillIntensity(),

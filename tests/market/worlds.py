@@ -12,6 +12,7 @@ import numpy as np
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
 from mos_agents.market.market import Market
@@ -41,7 +42,7 @@ def retail(n: int = 3, k: int = 4, stock: float = 20.0, **parts: Any) -> Market:
         "positions": ledger,
         "reference": Fundamentals(demand=OrnsteinUhlenbeck(sigma=0.3)),
     }
-    return Market(layout, Catalogue.drawn(layout, 0, stock=stock), **(defaults | parts))
+    return make_market(layout, Catalogue.drawn(layout, 0, stock=stock), **(defaults | parts))
 
 
 def makers(n: int = 3, k: int = 2, **parts: Any) -> Market:
@@ -59,7 +60,7 @@ def makers(n: int = 3, k: int = 2, **parts: Any) -> Market:
         "reference": Fundamentals(GeometricBrownian(sigma=0.02)),
         "dt": 0.25,
     }
-    return Market(layout, flat, **(defaults | parts))
+    return make_market(layout, flat, **(defaults | parts))
 
 
 def auction(n: int = 4, k: int = 2, **parts: Any) -> Market:
@@ -76,7 +77,7 @@ def auction(n: int = 4, k: int = 2, **parts: Any) -> Market:
         "quotes": SealedBid(high=100.0),
         "arrivals": Poisson(buy=0.0, sell=1.5),
     }
-    return Market(layout, worth, **(defaults | parts))
+    return make_market(layout, worth, **(defaults | parts))
 
 
 def differentiated(**parts: Any) -> Market:
@@ -104,7 +105,7 @@ def differentiated(**parts: Any) -> Market:
         "positions": Ledger(base_stock=1.0),
         "reference": Fundamentals(cost=GeometricBrownian(sigma=0.05)),
     }
-    return Market(layout, catalogue, **(defaults | parts))
+    return make_market(layout, catalogue, **(defaults | parts))
 
 
 def expected(**parts: Any) -> Market:

@@ -4,6 +4,7 @@ import numpy as np
 
 from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
 from mos_agents.market.market import Market
@@ -40,7 +41,7 @@ def shop(
         ),
         "reference": Fundamentals(price=GeometricBrownian(sigma=0.02)),
     } | parts
-    return Market(layout, catalogue, execution, **parts)
+    return make_market(layout, catalogue, execution, **parts)
 
 
 def dealers(makers: int = 2, assets: int = 1, ticks: int = 200, price=None, **parts) -> Market:
@@ -57,7 +58,7 @@ def dealers(makers: int = 2, assets: int = 1, ticks: int = 200, price=None, **pa
         "dt": 0.005,
         "horizon": ticks,
     } | parts
-    return Market(layout, catalogue, FillIntensity(scale=0.7, volatility_boost=0.0), **parts)
+    return make_market(layout, catalogue, FillIntensity(scale=0.7, volatility_boost=0.0), **parts)
 
 
 class Redrawn(Process):
@@ -74,7 +75,7 @@ def auction(bidders: int = 3, price: str = "first", reserve: float = 0.0, sized:
     catalogue = Catalogue(
         np.full(bidders, 0.5), np.ones(bidders), np.zeros(bidders), np.full(bidders, np.inf)
     )
-    return Market(
+    return make_market(
         layout,
         catalogue,
         Auction(price=price, reserve=reserve),

@@ -5,9 +5,9 @@ import pytest
 
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Expected
-from mos_agents.market.market import Market
 from mos_agents.market.observations import MarketView
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals, Shock
@@ -100,7 +100,7 @@ def across(sellers=(0, 1, 1, 2), instruments=(0, 0, 1, 2)):
     )
     n = layout.L
     catalogue = Catalogue(np.full(n, 5.0), np.full(n, 10.0), np.zeros(n), np.full(n, np.inf))
-    return Market(
+    return make_market(
         layout,
         catalogue,
         Expected(Logit(choice="across")),

@@ -13,9 +13,9 @@ import pytest
 from mos_agents import report, runs, scenarios
 from mos_agents.analysis.numbers import number, percent
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Elasticity
 from mos_agents.market.execution import Expected, Sampled
-from mos_agents.market.market import Market
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError, Layout
@@ -76,7 +76,7 @@ def recorded(root: Path, name: str, *changes: str, stop: int | None = None, **pl
 def hostile_run(root: Path) -> Run:
     """A market whose participants, products, scenario and description all try to break out."""
     layout = Layout.dense(HOSTILE[:3], HOSTILE[3:], ["platform", "firm", "firm"])
-    market = Market(layout, Catalogue.drawn(layout, 0), Sampled(Elasticity()))
+    market = make_market(layout, Catalogue.drawn(layout, 0), Sampled(Elasticity()))
     run = runs.record(
         market,
         root,
@@ -214,7 +214,7 @@ def test_figures_and_names_in_a_picture_keep_their_digits() -> None:
 def test_what_is_made_to_order_is_never_called_sold_out(tmp_path: Path) -> None:
     layout = Layout.dense(("one", "two"), ("a", "b"), ["firm", "firm"])
     stock = np.array([np.inf, 0.0, 5.0, np.inf])
-    market = Market(
+    market = make_market(
         layout, Catalogue(np.ones(4), np.full(4, 2.0), np.zeros(4), stock), Expected(Elasticity())
     )
     recording = runs.record(market, tmp_path, ticks=3)
@@ -231,7 +231,7 @@ def test_what_is_made_to_order_is_never_called_sold_out(tmp_path: Path) -> None:
 def test_sellers_with_costs_of_their_own_each_have_a_line(tmp_path: Path) -> None:
     layout = Layout.dense(("one", "two"), ("a", "b"), ["firm", "firm"])
     cost = np.array([1.0, 1.0, 2.0, 1.0])
-    market = Market(
+    market = make_market(
         layout,
         Catalogue(cost, np.full(4, 3.0), np.zeros(4), np.full(4, 9.0)),
         Expected(Elasticity()),

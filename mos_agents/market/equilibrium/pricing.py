@@ -26,14 +26,12 @@ from mos_agents.market.equilibrium.logit import EquilibriumError
 from mos_agents.market.equilibrium.search import respond, together
 from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame, checked_prices
 from mos_agents.market.frames import Framed, frame_html
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 
 if TYPE_CHECKING:
     import polars as pl
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 __all__ = [
     "MarketPrices",

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.stages import Demand, TradeCosts
 from mos_agents.market.types import Array, InputError, IntArray
-
-if TYPE_CHECKING:
-    from mos_agents.market.market import Market
 
 __all__ = ["PriceGame", "checked_prices", "stage_profits"]
 
