@@ -36,6 +36,7 @@ class SessionState(NamedTuple):
     clock: IntArray  # [1]
 
 
+@short_repr
 class GameArrays(NamedTuple):
     """A stage game of n players and P profiles, as `StageGame` has it."""
 
@@ -46,6 +47,7 @@ class GameArrays(NamedTuple):
     counts: IntArray  # [n] situations that one period can leave to each player
 
 
+@short_repr
 class LearnerArrays(NamedTuple):
     """The parameters of n learners."""
 

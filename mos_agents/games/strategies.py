@@ -301,6 +301,7 @@ class Judgement(Framed):
 # --- play without learning ------------------------------------------------------------------------
 
 
+@short_repr
 class StrategyArrays(NamedTuple):
     """What n players' strategies are read by."""
 

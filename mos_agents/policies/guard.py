@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, QuoteRefused
@@ -53,6 +54,7 @@ class NoAction(Exception):
     """What a policy returned is no action."""
 
 
+@short_repr
 class Decision(NamedTuple):
     """What came of one participant's turn to decide."""
 

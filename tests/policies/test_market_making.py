@@ -6,6 +6,7 @@ from scipy.linalg import expm
 
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.reference import Brownian, GeometricBrownian
+from mos_agents.market.stages import ExecutionRule
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
 from mos_agents.rollout import rollout
@@ -158,10 +159,13 @@ def test_quotes_beyond_the_limits_are_brought_to_them():
     assert 0.5 * (ask - bid) == -5.0  # the largest offset
 
 
-class Fills:
+class Fills(ExecutionRule):
     """An execution of somebody's own, which has no kappa to tell."""
 
     choice = "within"
+
+    def execute(self, market, state, quotes, arrivals, draws):
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize("kind, missing", [("avellaneda_stoikov", "kappa"), ("glft", "kappa")])
