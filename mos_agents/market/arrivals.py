@@ -1,4 +1,4 @@
-"""Who comes to the market: a fixed mass, a Poisson crowd or self-exciting order flow.
+"""Arrivals of demand: a fixed mass, Poisson orders or self-exciting order flow.
 
 Sessions that browse are in `browsing`.
 """

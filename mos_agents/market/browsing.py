@@ -231,7 +231,7 @@ def browse(  # type: ignore[no-untyped-def]
     views_given,
     views_key,
 ):
-    """Who comes and which products each session views: distinct ones, all equally likely.
+    """Draw the sessions and the products that each views: distinct ones, all equally likely.
 
     Fills in start [B + 1], mass [B, G, 2], exposure [B, G], and the views' group and intent;
     returns how many views there are. The last seven are the `source` of the sessions, two numbers

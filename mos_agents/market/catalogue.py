@@ -13,10 +13,10 @@ from mos_agents.market.types import Array, InputError, IntArray, Layout
 @short_repr
 @dataclass(frozen=True)
 class Catalogue:
-    """One number a listing, [L] each, in the layout's order.
+    """Costs, prices, qualities and stocks of the listings: [L] each, in the layout's order.
 
     cost: money per unit to supply it (for a bidder, the value of a unit).
-    reference_price: what buyers hold for normal; for traded assets, the opening mid price.
+    reference_price: the price that buyers find normal; for traded assets, the opening mid price.
     quality: enters the utility of demand models that use it.
     stock: opening units; infinity means made to order, never held.
     nest: nest of the nested logit, any whole numbers.

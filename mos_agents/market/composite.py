@@ -188,8 +188,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         return found
 
     def venue_of(self, market: Market, n: int) -> Market:
-        """The venue in which participant n trades, or the composite market if it trades in
-        several."""
+        """The venue in which participant n trades; the composite market if there are several."""
         layout = market.layout
         found = [p.market for p in self.views(market) if n in layout.seller[p.listings]]
         return found[0] if len(found) == 1 else market
@@ -323,9 +322,28 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
 def composite_market(
     layout: Layout, catalogue: Catalogue, venues: Sequence[Venue], **others: Any
 ) -> Market:
-    """A market of several venues; `others` are the stages that they share.
+    """Make a market of several venues.
 
-    Raises InputError unless the venues name every instrument exactly once.
+    Parameters
+    ----------
+    layout : Layout
+        Participants, instruments and listings of all venues.
+    catalogue : Catalogue
+        Costs, reference prices, qualities and stocks. [L] each
+    venues : sequence of Venue
+        Together they name every instrument once.
+    **others
+        The stages that all venues share, and the numbers of a `Market`.
+
+    Returns
+    -------
+    Market
+        Each venue in it trades exactly as it would alone.
+
+    Raises
+    ------
+    InputError
+        If an instrument is missing or named twice, or the stages do not fit together.
     """
     rule = VenueRouter(tuple(venues))
     stages: Mapping[str, Any] = {
@@ -390,8 +408,7 @@ def _together(columns: Sequence[IntArray], arrays: Sequence[Array]) -> Array:
 
 
 def _merged(columns: Sequence[IntArray], made: Sequence[Arrivals]) -> Arrivals:
-    """The venues' arrivals in one; within a market the venues' single arrivals follow each
-    other."""
+    """The venues' arrivals in one; a market's single arrivals stand venue by venue."""
     batch = made[0].mass.shape[0]
     market_of = np.concatenate([np.repeat(np.arange(batch), np.diff(a.start)) for a in made])
     order = np.argsort(market_of, kind="stable")

@@ -40,7 +40,7 @@ from mos_agents.market.types import (
 @dataclass(frozen=True)
 @within_floats
 class Expected(ExecutionRule):
-    """Shares times mass: what a crowd does on average, as in the repeated-game literature.
+    """Trades of a crowd on average: shares times mass, as in the repeated-game literature.
 
     Stock runs out in the middle of a tick: from that moment on the rest of the mass chooses among
     the sellers left (the fluid limit of `Sampled`).

@@ -1,4 +1,4 @@
-"""What went wrong inside policies, as plain records: counted, added up, and told in lines."""
+"""Faults of policies as plain records: counted, added up, and described in lines."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ FAULTS_OF = "FAULTS of"
 """How a line about faults begins, wherever it is printed."""
 
 KINDS = 100
-"""Kinds of fault told apart; what comes after them is counted together."""
+"""Kinds of fault that are kept apart; those after them are counted together."""
 
 
 class Fault(NamedTuple):
-    """What went wrong inside a policy, and how often."""
+    """A kind of fault of a policy, and how often it occurred."""
 
     participant: str
     reason: str

@@ -1,4 +1,4 @@
-"""The loops of execution: who is served, in which order, from what is left.
+"""The compiled loops of execution: customers and orders are served in time order.
 
 Compiled. `tests/oracles/market.py` has them in plain Python, and the tests compare the two.
 """

@@ -1,4 +1,4 @@
-"""A market whose numbers leave the range of floats stops at that tick, and says which number did.
+"""Checks that the numbers of a market are finite, and names the first that is not.
 
 Without this an infinite cost makes a cash that is not a number at the next tick, and every table
 after it is worthless.

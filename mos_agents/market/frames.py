@@ -1,4 +1,4 @@
-"""How results show themselves in a notebook, and become frames of polars and pandas.
+"""Shows results in a notebook, and turns them into frames of polars and pandas.
 
 A result that is a table derives from `Framed` and has `to_polars`, `to_pandas` and a picture of
 itself in HTML. Names come from other people's files: every word is escaped.

@@ -1,4 +1,4 @@
-"""How inner loops are compiled: one decorator, so that every kernel is compiled the same way.
+"""Decorators that compile inner loops: every kernel is compiled in the same way.
 
 Numba's fast-math stays off: it would let the same market give other bits in a batch of another
 size. Compiled code is cached beside the sources; the first call on a new machine takes seconds.

@@ -15,7 +15,7 @@ from mos_agents.market.types import Array
 
 @short_repr
 class KnownLevels(NamedTuple):
-    """For every listing, [L] each, money per unit: what it opens at, and the range known ahead.
+    """Opening level and known range of every listing: [L] each, money per unit.
 
     Only replays, shocks and uniform draws tell more than the opening level. Random paths do not.
     """

@@ -71,11 +71,47 @@ SHARED = ("schedule", "positions", "observations", "rewards")
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Market:
-    """Who trades what under which rules. Replace a part with `market.with_parts(part=...)`.
+    """A market: who trades what, under which rules. It is a value and never changes.
 
-    dt: length of a tick in the unit of time of all rates. horizon: ticks in an episode.
-    standalone: False for the view that a venue has of itself: the parts that venues share are
-        checked against the composite market.
+    `mos_agents.market.defaults.make_market` fills in the stages that are not named, and
+    `market.with_parts(quotes=...)` makes the same market with another stage.
+
+    Parameters
+    ----------
+    layout : Layout
+        Participants, instruments, and the listings that join them.
+    catalogue : Catalogue
+        Costs, reference prices, qualities and stocks. [L] each
+    execution : ExecutionRule
+        How arrivals become trades.
+    quotes : QuoteRule
+        How actions become quotes.
+    schedule : Schedule
+        Who may move at a tick.
+    arrivals : ArrivalProcess
+        Outside demand before it chooses.
+    positions : PositionRule
+        Cash, inventory and what trades cost.
+    reference : ReferenceRule
+        How reference prices, costs and demand move.
+    observations : ObservationRule
+        What participants observe.
+    rewards : RewardRule
+        What participants are rewarded for.
+    dt : float
+        Length of a tick, in the unit of time of all rates.
+    horizon : int
+        Ticks in an episode.
+    name : str
+        Name for reports.
+    standalone : bool
+        False for a venue's view of itself: the stages that venues share are checked against the
+        composite market.
+
+    Raises
+    ------
+    InputError
+        If the stages do not fit together, in one line that names the setting.
     """
 
     layout: Layout
@@ -149,9 +185,22 @@ class Market:
         return replace(self, **parts)
 
     def start(self, batch: int = 1) -> State:
-        """The state before the first tick, for `batch` markets.
+        """Make the state before the first tick.
 
-        Raises InputError where so many cannot be played in this machine's memory.
+        Parameters
+        ----------
+        batch : int
+            B, the number of markets.
+
+        Returns
+        -------
+        State
+            The same opening in every market.
+
+        Raises
+        ------
+        InputError
+            If so many markets do not fit in this machine's memory.
         """
         self.cached(("fits in memory", batch), lambda: check_memory(self, batch))
         layout = self.layout
@@ -172,7 +221,20 @@ class Market:
         )
 
     def first_observation(self, state: State, draws: Draws) -> Array:
-        """[B, sum of D_n] what participants see before the first tick."""
+        """Observe a market before its first tick.
+
+        Parameters
+        ----------
+        state : State
+            As `start` makes it.
+        draws : Draws
+            The random numbers of tick 0.
+
+        Returns
+        -------
+        array [B, sum of D_n]
+            Everybody's observations, in roster order.
+        """
         batch, layout = len(state.cost), self.layout
         none = np.zeros((batch, layout.L))
         looks = np.zeros((batch, layout.G))
@@ -191,9 +253,12 @@ class Market:
 
     @cached_property
     def specs(self) -> tuple[ParticipantSpec, ...]:
-        """What each participant knows of its place, in roster order.
+        """What each participant knows before it plays, in roster order.
 
-        Raises InputError where so many participants with such observations do not fit in memory.
+        Raises
+        ------
+        InputError
+            If so many participants with such observations do not fit in memory.
         """
         check_memory(self, 1)
         specs, begin = [], 0
@@ -243,7 +308,13 @@ class Market:
         return self.quotes.venue_of(self, n)
 
     def spec(self, name: str) -> ParticipantSpec:
-        """The spec of a participant by name."""
+        """Look up the spec of a participant by its name.
+
+        Raises
+        ------
+        InputError
+            If nobody has this name.
+        """
         for spec in self.specs:
             if spec.name == name:
                 return spec

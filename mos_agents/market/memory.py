@@ -1,4 +1,4 @@
-"""How much memory a market takes while it is played, looked at before anything is made."""
+"""Estimates the memory that a market takes, before anything is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tick came to for each participant: money made, and what it is made of."""
+"""Metrics of each participant and tick: its profit, and the parts of the profit."""
 
 from __future__ import annotations
 

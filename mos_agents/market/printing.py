@@ -1,4 +1,4 @@
-"""How values are shown at a prompt: in a line or two, whatever they hold.
+"""Shows values at a prompt in a line or two, whatever they hold.
 
 A market's state may hold millions of numbers. Its `repr` gives the names of its fields, the shapes
 of its arrays and what is short; the fields themselves can still be printed in full.

@@ -48,7 +48,7 @@ class Limits(NamedTuple):
 @dataclass(frozen=True)
 @within_floats
 class BoundedQuotes(QuoteRule):
-    """What every kind of quote shares.
+    """Base class of the built-in quote rules: sizes, price grid, refusals and withdrawal.
 
     tick_size: step of the price grid, in money, >= 0; 0 is a continuous price. None is a cent, or
         where prices are small the power of ten that is fine enough for each listing.
@@ -147,7 +147,7 @@ class BoundedQuotes(QuoteRule):
 @dataclass(frozen=True)
 @within_floats
 class PostedPrice(BoundedQuotes):
-    """A seller's price, taken or left.
+    """A price that a seller posts, and that customers take or leave.
 
     At least `min_margin` over cost, changed by at most the share `max_relative_change` per move
     (infinity: freely), inside [low, high], rounded to the tick size.

@@ -1,4 +1,4 @@
-"""What moves by itself: mid prices, costs and outside demand, by chance, by shock or by replay.
+"""Processes of mid prices, costs and outside demand: random, shocked or replayed.
 
 A process has one verb, `step`: levels [B, M] now to levels [B, M] at the next tick.
 """
@@ -43,7 +43,7 @@ def beyond_floats() -> np.errstate:
 @dataclass(frozen=True)
 @within_floats
 class Constant(Process):
-    """Nothing moves."""
+    """Levels that never move."""
 
     def reads_time_step(self) -> bool:
         return type(self) is not Constant
@@ -179,7 +179,7 @@ class JumpDiffusion(Process):
 @dataclass(frozen=True)
 @within_floats
 class UniformDraw(Process):
-    """Drawn anew at every tick, uniform in [low, high]: the private value of an auctioned item.
+    """Levels drawn anew at every tick, uniform in [low, high]: private values of an auction.
 
     low: least level that is drawn, >= 0.
     high: greatest level that is drawn, >= 0 and at least low.
@@ -297,7 +297,7 @@ class Replay(Process):
 @dataclass(frozen=True)
 @within_floats
 class Fundamentals(ReferenceRule):
-    """What moves by itself: a process each for reference prices, costs and outside demand.
+    """Fundamentals: a process each for reference prices, costs and outside demand.
 
     price: process of the reference or mid prices, one a instrument.
     cost: process of the unit costs (a bidder's values), one a listing.
@@ -335,7 +335,7 @@ class Fundamentals(ReferenceRule):
     def estimated(self, market: Market) -> str:
         """One sentence on a volatility that is estimated from recorded rows; empty where none is.
 
-        It is of use in a dealer market alone: only there somebody is told the volatility.
+        It matters in a dealer market alone: only makers observe the volatility.
         """
         if not isinstance(self.price, Replay) or "spread" not in market.quotes.features:
             return ""

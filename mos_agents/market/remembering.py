@@ -48,7 +48,7 @@ def opening(market: Market, batch: int) -> dict[str, Array]:
 
 
 def remembered(market: Market, state: State, info: Info, draws: Draws) -> State:
-    """The state after a tick with what its stages remember of it.
+    """The state after a tick, with the updated memories of the stages.
 
     Raises InputError where a stage gives other arrays than it has declared.
     """

@@ -19,7 +19,7 @@ from mos_agents.market.types import Array, InputError, IntArray
 @dataclass(frozen=True)
 @within_floats
 class Objective(RewardRule):
-    """What participants are after: the sum of weight x metric over a tick.
+    """The reward of a tick: the sum of weight x metric.
 
     weights: weight of each metric by its name; metrics not named count nothing.
     by_participant: weights of single participants by name, in place of the common ones.

@@ -17,7 +17,7 @@ from mos_agents.market.types import Array, InputError, IntArray, Layout, QuoteRe
 @short_repr
 @dataclass(frozen=True)
 class ParticipantSpec:
-    """What a participant knows before it plays: its listings, its limits, what it will see.
+    """What a participant knows before it plays: its listings, its limits, its observations.
 
     low, high: [L_n, A] limits of its actions.
     tick_sizes: [L_n] steps of the price grid, 0 where prices are continuous.
@@ -29,7 +29,7 @@ class ParticipantSpec:
         the volatility of its rows, see `Replay`; 0 where no variance grows with time (constant,
         drawn anew, moved by a shock).
     turn: (period, offset), the participant moves at the ticks t with (t - offset) % period == 0;
-        (0, 0) where that cannot be told beforehand.
+        (0, 0) where nobody knows that beforehand.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The places of the loop where a part can be replaced: one base class a stage, one verb each.
+"""Base classes of the stages of the loop: one for each, with one main method.
 
 A stage is a frozen set of parameters. It receives the market (its layout and catalogue), the
 state between ticks and the tick's draws; it returns what it made and changes nothing. A class of
@@ -35,15 +35,17 @@ if TYPE_CHECKING:
 
 
 class Stage(ABC):  # noqa: B024 (the verbs of its subclasses are abstract)
-    """What every stage of a market may say of itself."""
+    """Base class of all stages."""
 
     def validate(self, market: Market) -> None:
         """InputError if the stage needs something that this market does not have."""
         return None
 
     def memory(self, market: Market) -> Mapping[str, Array]:
-        """What the stage remembers of one market between ticks: arrays by name, as they are before
-        the first tick. `state.memory[name]` is [B, ...], a row a market."""
+        """The stage's memory of one market before the first tick: arrays by name.
+
+        `state.memory[name]` is [B, ...], a row a market.
+        """
         return {}
 
     def remember(
@@ -58,7 +60,7 @@ class Stage(ABC):  # noqa: B024 (the verbs of its subclasses are abstract)
 
 
 class Schedule(Stage):
-    """Who is on the move at this tick."""
+    """Decides which participants may move at a tick."""
 
     @abstractmethod
     def moves(self, market: Market, tick: int, draws: Draws) -> Any:
@@ -173,7 +175,7 @@ class ExecutionRule(Stage):
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
-        """Who traded how much at which price."""
+        """Units and prices of the trades."""
 
     def demand_model(self) -> Demand | None:
         """The demand model by which customers choose, if there is one: for benchmarks."""
@@ -260,7 +262,7 @@ class PositionRule(Stage):
 
 
 class ReferenceRule(Stage):
-    """How fundamentals move between ticks."""
+    """Moves reference prices, costs and demand between ticks."""
 
     @abstractmethod
     def move(self, market: Market, state: State, draws: Draws) -> tuple[Array, Array, Array]:
@@ -324,7 +326,7 @@ class Process(ABC):
 
 
 class ObservationRule(Stage):
-    """Who sees what."""
+    """Decides what each participant observes."""
 
     def shows_rivals(self) -> bool:
         """Whether participants see rivals' quotes at all."""
@@ -352,7 +354,7 @@ class ObservationRule(Stage):
 
 
 class RewardRule(Stage):
-    """What participants are after."""
+    """Turns the metrics of a tick into rewards."""
 
     @abstractmethod
     def score(self, market: Market, metrics: Array) -> Array:

@@ -36,8 +36,7 @@ _NOTHING, _NO_KEY, _NOWHERE = np.empty(0), np.empty(0, np.uint64), np.uint64(0)
 
 
 class Draws(Protocol):
-    """The random numbers of one tick, for B markets: uniforms, normals and uniforms in ragged
-    rows."""
+    """The random numbers of one tick, for B markets."""
 
     def uniforms(self, key: str, n: int) -> Array:
         """[B, n] uniforms in [0, 1); a larger n repeats the shorter table and goes on."""
@@ -57,8 +56,15 @@ class Draws(Protocol):
 class Streams:
     """All random numbers of one owner, in B markets.
 
-    `owner` separates the market's numbers from those of each participant's policy, so that nobody
-    can foretell the customers from the numbers handed to them.
+    The market and each participant's policy are owners of their own: nobody can foretell the
+    customers from the numbers that it is given.
+
+    Parameters
+    ----------
+    philox_key : array [2]
+        The generator's key, from the seed and the owner.
+    markets : array [B]
+        The markets' numbers.
     """
 
     philox_key: IntArray
@@ -66,7 +72,27 @@ class Streams:
 
     @classmethod
     def of(cls, seed: int, markets: int | IntArray = 1, owner: str = "market") -> Streams:
-        """Streams of `seed` for markets 0..n-1, or for the market numbers in an array [B]."""
+        """Make the streams of a seed.
+
+        Parameters
+        ----------
+        seed : int
+            Any whole number >= 0.
+        markets : int or array [B]
+            How many markets (numbered from 0), or their numbers.
+        owner : str
+            "market", or a participant's name.
+
+        Returns
+        -------
+        Streams
+            Other seeds, owners and market numbers have independent numbers.
+
+        Raises
+        ------
+        InputError
+            If the seed or the numbers are no whole numbers >= 0.
+        """
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise InputError(f"seed={seed!r} must be a whole number >= 0: any such number will do")
         if isinstance(markets, int) and markets > MOST_MARKETS:
@@ -115,7 +141,7 @@ class StreamDraws(NamedTuple):
 def source(
     draws: Draws, key: str, start: IntArray
 ) -> tuple[Array, IntArray, int, IntArray, np.uint64]:
-    """What `take` needs to hand out a ragged stream, `start` being known by then.
+    """The arguments from which the kernel `take` draws a ragged stream.
 
     Draws that have addresses give their address, and the kernel computes each market's numbers
     where it uses them; any other draws are asked for all of their numbers now.
@@ -131,7 +157,7 @@ def given(table: Array) -> tuple[Array, IntArray, int, IntArray, np.uint64]:
 
 
 def has_addresses(draws: Draws) -> bool:
-    """Whether `source` can do without `start`."""
+    """Whether a `source` of these draws needs no `start`."""
     return type(draws) is StreamDraws
 
 

@@ -15,7 +15,22 @@ from mos_agents.market.types import Array, Arrivals, Info, InputError, State, St
 
 
 def early_arrivals(market: Market, state: State, draws: Draws) -> tuple[Arrivals, Array] | None:
-    """What arrives at this tick, before anybody has quoted; None where arrivals look at quotes."""
+    """Draw the arrivals of a tick before anybody has quoted.
+
+    Parameters
+    ----------
+    market : Market
+        The rules.
+    state : State
+        The state before the tick.
+    draws : Draws
+        The random numbers of the tick.
+
+    Returns
+    -------
+    tuple or None
+        Arrivals and excitation for `tick(..., arrived=...)`; None where arrivals depend on quotes.
+    """
     if not market.arrivals_ignore_quotes:
         return None
     return market.arrivals.arrive(market, state, state.quotes, draws)
@@ -30,7 +45,7 @@ def tick(
 ) -> Step:
     """Play one tick: quote, arrival, execution, position, observation and reward.
 
-    What participants that are not on the move propose is not looked at. Refused actions leave the
+    Actions of participants that are not on the move are ignored. Refused actions leave the
     quote in force; `info.refused` says why. They raise nothing and touch nobody else's tick.
 
     Parameters

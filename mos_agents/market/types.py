@@ -1,4 +1,4 @@
-"""What passes along the loop: quotes, arrivals, executions, positions, and the state between ticks.
+"""Records of the loop: quotes, arrivals, executions, positions, and the state between ticks.
 
 Axes, in this order: B markets, then N participants or L listings or K instruments or G choice
 groups. A *listing* is one participant's quote in one instrument: a market of 20 manufacturers and
@@ -62,7 +62,7 @@ class Arrivals(NamedTuple):
 
 @short_repr
 class Executions(NamedTuple):
-    """Units and prices at which quotes traded, and what was wanted but not to be had."""
+    """Units and prices of the trades, and the demand that was turned away."""
 
     sold: Array  # [B, L] units sold at the ask
     sold_price: Array  # [B, L] money per unit sold
@@ -97,7 +97,7 @@ class Flows(NamedTuple):
 
 @short_repr
 class State(NamedTuple):
-    """All that a market remembers between two ticks."""
+    """The state of B markets between two ticks."""
 
     tick: int
     quotes: Quotes
@@ -113,7 +113,7 @@ class State(NamedTuple):
 
 @short_repr
 class Step(NamedTuple):
-    """What one tick hands out."""
+    """The results of one tick."""
 
     state: State
     observation: Array  # [B, sum of D_n]; `market.specs[n].own(...)` is participant n's part
@@ -124,7 +124,7 @@ class Step(NamedTuple):
 
 @short_repr
 class Info(NamedTuple):
-    """What only the experimenter may see."""
+    """Details of a tick that participants do not observe."""
 
     quotes: Quotes
     arrivals: Arrivals
@@ -187,7 +187,29 @@ class Layout:
         roles: Sequence[str],
         choice: str = "within",
     ) -> Layout:
-        """Every participant quotes every instrument."""
+        """Make the layout in which every participant quotes every instrument.
+
+        Parameters
+        ----------
+        participants : sequence of str
+            Names, in roster order.
+        instruments : sequence of str
+            Names.
+        roles : sequence of str
+            A role for each participant, out of `ROLES`.
+        choice : str
+            "within" an instrument or "across" the market.
+
+        Returns
+        -------
+        Layout
+            With L = N K listings.
+
+        Raises
+        ------
+        InputError
+            If a name stands twice, or a role is unknown.
+        """
         n, k = len(participants), len(instruments)
         return cls(
             tuple(participants),

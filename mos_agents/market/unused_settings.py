@@ -1,7 +1,6 @@
-"""What a market never reads: settings that would be accepted and change nothing.
+"""Facts about a market by which its stages refuse settings that would change nothing.
 
-Each part refuses its own in `validate`, in one line with the reason. These are the facts about a
-market that several of them need.
+Each stage refuses its own settings in `validate`, in one line with the reason.
 """
 
 from __future__ import annotations

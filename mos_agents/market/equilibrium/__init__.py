@@ -1,4 +1,4 @@
-"""Benchmarks of theory: prices that no seller would change alone, and prices that all would choose.
+"""Benchmarks of theory: Bertrand-Nash prices and joint-profit prices of a market.
 
 `bertrand_nash`, `joint_profit`, `best_response` and `benchmarks` take a `Market` with any demand
 model; `LogitMarket` is the textbook's logit oligopoly by itself, with its derivatives.

@@ -1,4 +1,4 @@
-"""Prices that no firm would change alone, and prices that all firms would choose together.
+"""Bertrand-Nash and joint-profit prices of logit and nested-logit markets.
 
 A market has n products, firms that own one or several of them, and consumers who buy at most one
 unit. Consumer i's utility from product j is q_j − α p_j plus a taste shock, and V_0 plus a taste
@@ -42,7 +42,7 @@ NEWTON_BELOW = 0.1
 
 
 class EquilibriumError(InputError):
-    """The market given has no equilibrium, or none was found.
+    """No equilibrium exists, or none was found.
 
     `residual` is the largest violation that remained, in the unit of `PriceSolution.residual`
     (nan where it could not be computed), and `remedy` says what to change.

@@ -1,4 +1,4 @@
-"""The highest point of a function of one number: coarse search, narrowing, and Newton's last steps.
+"""Maximises functions of one number: coarse search, narrowing, and Newton's last steps.
 
 Several functions are searched side by side, one a column; none needs to be smooth.
 """

@@ -1,4 +1,4 @@
-"""Bertrand-Nash and joint-profit prices of a market, whatever its demand model, with proof.
+"""Bertrand-Nash and joint-profit prices for any demand model, and the gain that is left.
 
 What a solver returns is only a proposal. Before it is handed out, every seller's best response is
 searched over the whole range of its prices; the most that anybody could still gain is the
@@ -180,15 +180,34 @@ def benchmarks(market: Market, tolerance: float = 1e-9, bounded: bool = True) ->
 def best_response(
     market: Market, prices: Array, participant: int | str, bounded: bool = True
 ) -> tuple[Array, float]:
-    """A participant's most profitable prices [L_n], others' at `prices` [L], and its profit.
+    """Find a participant's most profitable prices, the others' given.
 
-    Whatever the profit's peaks and kinks: every price is searched over its whole range. Prices stay
-    within the quotes' limits and, if `bounded`, above the margin floor. With one listing a choice
-    group the participant's own entries of `prices` do not matter; with several the search starts
-    from them. Who cannot earn anything asks its cost, or its floor if that is higher.
+    Every price is searched over its whole range, as profits may have several peaks and kinks.
 
-    Raises InputError for a market without posted prices or demand model, prices of another shape,
-    and a participant who is not there or sells nothing.
+    Parameters
+    ----------
+    market : Market
+        With posted prices and a demand model.
+    prices : array [L]
+        Everybody's prices, money per unit. The participant's own matter only where it has several
+        listings in a choice group: the search starts from them.
+    participant : int or str
+        Number or name.
+    bounded : bool
+        Whether prices stay above the margin floor.
+
+    Returns
+    -------
+    prices : array [L_n]
+        A participant that cannot earn anything asks its cost, or its floor if that is higher.
+    profit : float
+        Money per tick.
+
+    Raises
+    ------
+    InputError
+        For a market without posted prices or demand model, for prices of another shape, and for a
+        participant that does not exist or sells nothing.
     """
     game = PriceGame.of(market, bounded)
     row = checked_prices(market, prices, "prices")
@@ -203,16 +222,35 @@ def best_response(
 def bertrand_nash(
     market: Market, start: Array | None = None, tolerance: float = 1e-9, bounded: bool = True
 ) -> MarketPrices:
-    """Prices at which no participant gains by changing its own, others' given.
+    """Find prices at which no participant gains by changing its own, the others' given.
 
-    The market is the static game of `stage_profits`; prices are continuous, within the quotes'
-    limits and, if `bounded`, above the margin floor. `start` [L] is where the search begins;
-    without it, reference prices and floors. There may be other equilibria than the one returned.
+    The market is the static game of `stage_profits`. Prices are continuous and lie within the
+    quotes' limits. There may be other equilibria than the one returned.
 
-    Raises EquilibriumError, with the smallest residual seen, where no prices leave every
-    participant less than `tolerance` to gain, as where no equilibrium in pure strategies exists:
-    sellers of homogeneous goods with unequal costs, or several sellers and shoppers who compare.
-    Raises InputError for a market without posted prices or demand model.
+    Parameters
+    ----------
+    market : Market
+        With posted prices and a demand model.
+    start : array [L], optional
+        Where the search begins; by default at reference prices and floors. Money per unit.
+    tolerance : float
+        The most that anybody may still gain, relative to its profit.
+    bounded : bool
+        Whether prices stay above the margin floor.
+
+    Returns
+    -------
+    MarketPrices
+        Prices [L], profits [N] per tick, and the gain that is left.
+
+    Raises
+    ------
+    EquilibriumError
+        With the smallest residual seen, if no prices meet the tolerance. There is no equilibrium in
+        pure strategies, for example, with homogeneous goods and unequal costs, or with several
+        sellers and shoppers who compare.
+    InputError
+        For a market without posted prices or demand model.
     """
     game = PriceGame.of(market, bounded)
     row = None if start is None else checked_prices(market, start, "start")
@@ -228,11 +266,31 @@ def bertrand_nash(
 
 
 def joint_profit(market: Market, tolerance: float = 1e-9, bounded: bool = True) -> MarketPrices:
-    """Prices that maximise the sum of all participants' profits; `profits` are each one's own.
+    """Find the prices that maximise the sum of all participants' profits.
 
-    What is better not sold stands at a price at which nobody buys it. Arguments and errors are
-    those of `bertrand_nash`; the residual is what one listing, or the listings of a choice group in
-    step, could still add.
+    A product that is better not sold gets a price at which nobody buys it.
+
+    Parameters
+    ----------
+    market : Market
+        With posted prices and a demand model.
+    tolerance : float
+        The most that one listing, or the listings of a choice group in step, may still add,
+        relative to the profit.
+    bounded : bool
+        Whether prices stay above the margin floor.
+
+    Returns
+    -------
+    MarketPrices
+        Prices [L], each participant's own profit [N] per tick, and the gain that is left.
+
+    Raises
+    ------
+    EquilibriumError
+        If no prices meet the tolerance.
+    InputError
+        For a market without posted prices or demand model.
     """
     game = PriceGame.of(market, bounded)
     _check_tolerance(tolerance)

@@ -1,4 +1,4 @@
-"""Where a profit is largest: over the whole range of one price first, then close by.
+"""Searches for the largest profit: over the whole range of one price, then close by.
 
 Profits of price competition have kinks (where two prices tie, where a rival drops out), flat
 stretches (where nothing is sold) and sometimes several peaks. So no search here follows a slope

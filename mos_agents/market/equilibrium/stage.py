@@ -1,4 +1,4 @@
-"""One tick of price competition as a game: what each seller earns on average at everybody's prices.
+"""One tick of price competition as a game: expected profits at everybody's prices.
 
 The profits come from the market's own parts: its demand model's shares, its arrivals' mean mass,
 its ledger's commission and fees, at the costs, reference prices and demand scales before the
@@ -25,13 +25,27 @@ EVERYBODY = -1
 
 
 def stage_profits(market: Market, prices: Array) -> Array:
-    """[R, N] expected profit per tick at prices [R, L], money, with nobody sold out.
+    """Compute expected profits at given prices, with nobody sold out.
 
     Profit is revenue less unit costs and fees; the platform's commission and its fees are taken
     from the others and counted as its own.
 
-    Raises InputError for a market without posted prices, without a demand model, or whose arrivals
-    have no mean, and for prices that are not finite or of another shape.
+    Parameters
+    ----------
+    market : Market
+        With posted prices, a demand model, and arrivals that have a mean.
+    prices : array [R, L]
+        Money per unit.
+
+    Returns
+    -------
+    array [R, N]
+        Money per tick.
+
+    Raises
+    ------
+    InputError
+        For another kind of market, and for prices that are not finite or of another shape.
     """
     game = PriceGame.of(market)
     rows = checked_prices(market, prices, "prices", rows=True)
