@@ -118,7 +118,7 @@ def _check_turns(assignment: Assignment) -> None:
     horizon = assignment.market.horizon
     for spec in assignment.inside:
         period = spec.turn[0]
-        if period and horizon % period and hasattr(assignment.policies[spec.name], "learn"):
+        if period and horizon % period and assignment.policies[spec.name].learns:
             raise InputError(
                 f"keep_memories=True: {spec.name} moves every {period} ticks, which does not "
                 f"divide horizon={horizon}; give a horizon that it does"

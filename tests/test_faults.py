@@ -20,6 +20,7 @@ from mos_agents import scenarios
 from mos_agents.market.faults import Fault, added_up, by_kind, headline
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
+from mos_agents.policies.base import Policy
 from mos_agents.policies.guard import reason_of
 from mos_agents.rollout import (
     ON_FAULT,
@@ -39,7 +40,7 @@ NAMES = ("firm_1", "firm_2", "firm_3")
 
 
 @dataclass(frozen=True)
-class Own:
+class Own(Policy):
     """A policy of one's own that does `what(action)` from tick `at` on."""
 
     what: Any

@@ -14,6 +14,7 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
+from mos_agents.policies.base import Policy
 from mos_agents.rollout import (
     SERIES,
     PolicyFault,
@@ -35,7 +36,7 @@ def everybody(policy=WALK, **others):
 
 
 @dataclass(frozen=True)
-class MisbehavesAtTick:
+class MisbehavesAtTick(Policy):
     """Does at tick `at` what `how` says; otherwise keeps its standing price."""
 
     how: Any

@@ -25,6 +25,7 @@ from mos_agents.lab import actor_runs
 from mos_agents.lab.actor_runs import ActorConfig
 from mos_agents.lab.feedback import Feedback
 from mos_agents.lab.verifying import VerifyResult, verify
+from mos_agents.policies.base import Policy
 from mos_agents.runs import RecordingPlan, RunError, recording
 from mos_agents.runs.sealing import sealed
 from mos_agents.scenarios import Scenario
@@ -323,7 +324,7 @@ def test_a_run_of_an_earlier_version_is_told_as_that(
 
 
 @dataclass(frozen=True)
-class Moody:
+class Moody(Policy):
     """Decides by what is not in the seed. broken: raises in the ticks of BAD_DAY."""
 
     kind = "moody"

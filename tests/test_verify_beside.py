@@ -14,6 +14,7 @@ from mos_agents import runs, scenarios
 from mos_agents.cli import run
 from mos_agents.lab.verifying import verify
 from mos_agents.policies import POLICIES
+from mos_agents.policies.base import Policy
 from mos_agents.runs import RunError
 from mos_agents.runs.files import write_with_digest
 from tests.commands import refused
@@ -106,7 +107,7 @@ def test_faults_that_a_snapshot_and_run_json_both_tell_of_are_held_against_the_s
     assert f"trouble.firm_1.{kind} is 3, but made anew 0: damaged or edited" in line
 
 
-class Fails:
+class Fails(Policy):
     """Fails at tick 2: told in the snapshot, and in no record that is left."""
 
     kind = "fails"

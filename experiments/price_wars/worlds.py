@@ -72,10 +72,11 @@ class RetailWorld:
     length: int = 1
 
     def __post_init__(self) -> None:
+        learning = [kind for kind, cls in POLICIES.items() if cls.learn is not Policy.learn]
         for name, allowed in (
             ("noise", ("sampled", "expected")),
             ("play", PLAYS),
-            ("learner", tuple(sorted(k for k, p in POLICIES.items() if hasattr(p, "learn")))),
+            ("learner", tuple(sorted(learning))),
         ):
             if getattr(self, name) not in allowed:
                 text = ", ".join(repr(one) for one in allowed)

@@ -169,7 +169,7 @@ class RepeatedGame:
         return loops.LearnerArrays(
             rows.astype(np.int64),
             np.array([one.alpha for one in self.learners]),
-            np.array([one.tick_delta(spec) for one, spec in ours]),
+            np.array([one.tick_discount(spec) for one, spec in ours]),
             np.array([one.tick_decay(spec) for one, spec in ours]),
             np.array([one.epsilon_floor for one in self.learners]),
             np.array([one.periods for one in self.learners]),

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mos_agents.learners.price_grid import PriceGrid
+from mos_agents.learners.base import Learner
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.schedules import Simultaneous
@@ -43,7 +43,7 @@ class StageGame:
         The market that pays.
     players : tuple of str
         The n players.
-    learners : tuple of PriceGrid
+    learners : tuple of Learner
         Their price grids.
     payoffs : array [P, n]
         Reward per tick.
@@ -59,7 +59,7 @@ class StageGame:
 
     market: Market
     players: tuple[str, ...]
-    learners: tuple[PriceGrid, ...]
+    learners: tuple[Learner, ...]
     payoffs: Array  # [P, n] reward per tick
     prices: Array  # [P, n] mean of the prices that the player asks
     states: IntArray  # [n, P] the situation that a player sees after the profile
@@ -67,7 +67,7 @@ class StageGame:
     first_levels: IntArray  # [n] the levels nearest to the opening quotes
 
     @classmethod
-    def of(cls, market: Market, learners: Mapping[str, PriceGrid]) -> StageGame:
+    def of(cls, market: Market, learners: Mapping[str, Learner]) -> StageGame:
         """The stage game among these participants; the others keep their opening prices.
 
         Raises InputError where a tick does not tell all, or the market's rules make two levels the
@@ -165,8 +165,8 @@ class StageGame:
 
 
 def _assigned(
-    market: Market, learners: Mapping[str, PriceGrid]
-) -> tuple[tuple[str, ...], tuple[PriceGrid, ...], tuple[ParticipantSpec, ...]]:
+    market: Market, learners: Mapping[str, Learner]
+) -> tuple[tuple[str, ...], tuple[Learner, ...], tuple[ParticipantSpec, ...]]:
     if market.remembering:
         raise InputError(
             f"{market.remembering[0][0]} remembers between ticks: what profiles pay depends on the "
@@ -174,7 +174,7 @@ def _assigned(
         )
     for name, one in learners.items():
         market.spec(name)
-        if not isinstance(one, PriceGrid):
+        if not isinstance(one, Learner):
             raise InputError(f"{name}: {one!r:.60} has no levels; a finite game is for learners")
     players = tuple(name for name in market.layout.participants if name in learners)
     if not players:
@@ -199,7 +199,7 @@ def _moves_first(spec: ParticipantSpec) -> bool:
 def _put(
     market: Market,
     specs: tuple[ParticipantSpec, ...],
-    learners: tuple[PriceGrid, ...],
+    learners: tuple[Learner, ...],
     levels: IntArray,
     payoffs: Array,
     prices: Array,

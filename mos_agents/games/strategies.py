@@ -218,7 +218,7 @@ class GreedyGame:
         if any(one.periods != 1 for one in self.game.learners):
             raise InputError("exact values are for memories of one period; set periods=1")
         stage, learner = self.game.stage, self.game.learners[player]
-        delta = learner.tick_delta(stage.market.spec(stage.players[player]))
+        delta = learner.tick_discount(stage.market.spec(stage.players[player]))
         if not delta < 1.0:
             raise InputError(f"delta={learner.delta} must be < 1: the sum of rewards is not finite")
         successors, own = moves(
@@ -242,7 +242,7 @@ class GreedyGame:
             profile, phase = cycles.profile[on], cycles.phase[on]
             for i in range(n):
                 spec, pay = stage.market.spec(stage.players[i]), stage.payoffs[:, i]
-                delta = self.game.learners[i].tick_delta(spec)
+                delta = self.game.learners[i].tick_discount(spec)
                 successors, own = moves(
                     self.played.best[s], i, self.phases, len(pay), self._arrays()
                 )

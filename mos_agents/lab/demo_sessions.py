@@ -125,7 +125,7 @@ def cut(greedy: GreedyGame, cycles: Cycles, player: int) -> dict[str, Array]:
     answer = response(pair)
     shown = slice(paths.shock - LEAD, paths.shock + AFTER)
     stage = greedy.game.stage
-    delta = greedy.game.learners[player].tick_delta(stage.market.spec(stage.players[player]))
+    delta = greedy.game.learners[player].tick_discount(stage.market.spec(stage.players[player]))
     back = punishment(pair, ReturnTime(to="cycle"))
     values = {
         "weight": np.ones(len(paths.session)),

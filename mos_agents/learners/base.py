@@ -19,7 +19,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.policies.base import check_number, check_numbers
+from mos_agents.policies.base import Policy, check_number, check_numbers
 
 
 @short_repr
@@ -95,8 +95,12 @@ class Clocks:
 
 
 @dataclass(frozen=True)
-class Learner(PriceGrid):
-    """A learner by rows. Subclasses write `tables`, `correct`, `chances` and `strategy`."""
+class Learner(PriceGrid, Policy):
+    """A policy that chooses among prices and updates itself from its own rewards.
+
+    The base class of all learners: subclasses write `start`, `learn`, `act`, `propensity`,
+    `strategy_of` and `row_bytes`. `TabularLearner` writes most of them.
+    """
 
     @property
     def discount(self) -> float:
@@ -107,6 +111,24 @@ class Learner(PriceGrid):
     def clocks(self) -> Clocks:
         """What its discount and its exploration count in."""
         return Clocks()
+
+    def tick_discount(self, spec: ParticipantSpec) -> float:
+        """The discount factor per tick."""
+        return self.clocks.tick_discount(self.discount, spec)
+
+    def strategy_of(self, memory: Any, rows: IntArray) -> Array:
+        """[..., m] the chance of each level in rows of its tables with nothing tried out."""
+        raise NotImplementedError
+
+    def repeated(self, level: IntArray) -> Array:
+        """[B, C, m] chances of a participant that is not on the move: it repeats its level."""
+        again: Array = (level[:, :, None] == np.arange(self.grid.size)).astype(np.float64)
+        return again
+
+
+@dataclass(frozen=True)
+class TabularLearner(Learner):
+    """A learner by rows of tables. Subclasses write `tables`, `correct`, `chances`, `strategy`."""
 
     def tables(self, batch: int, choices: int, states: int) -> Any:
         """The tables before anything is learnt: a NamedTuple of arrays."""
@@ -127,6 +149,9 @@ class Learner(PriceGrid):
     def strategy(self, tables: Any, rows: IntArray) -> Array:
         """[B, C, m] the same with nothing tried out: what has been learnt, as a mixed strategy."""
         raise NotImplementedError
+
+    def strategy_of(self, memory: Any, rows: IntArray) -> Array:
+        return self.strategy(memory.tables, rows)
 
     def choose(self, tables: Any, rows: IntArray, at: float, draws: Draws) -> IntArray:
         """[B, C] levels drawn with `chances`."""
@@ -167,7 +192,7 @@ class Learner(PriceGrid):
             return memory
         earned = np.broadcast_to(self.profit(spec, observation, reward), made.shape)
         memory.discounted_return[made] += memory.discount[made] * earned[made]
-        memory.discount[made] *= self.clocks.tick_discount(self.discount, spec)
+        memory.discount[made] *= self.tick_discount(spec)
         memory.ticks[made] += 1
         if on_turn(spec.turn, at):
             after, _ = situation(self, spec, observation, memory.before, memory.opening)
@@ -218,7 +243,7 @@ class Learner(PriceGrid):
             rows, _ = situation(self, spec, observation, memory.before, memory.opening)
             chances = self.chances(memory.tables, rows, self.clocks.age(at, spec))
         else:  # who is not on the move repeats itself
-            chances = (memory.level[:, :, None] == np.arange(self.grid.size)).astype(np.float64)
+            chances = self.repeated(memory.level)
         return chance_of(self, spec, observation, action, chances)
 
 

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from mos_agents.learners.base import (
     Clocks,
-    Learner,
     Moves,
+    TabularLearner,
     best_of,
     check_clock,
     check_initial,
@@ -40,7 +40,7 @@ class Values(NamedTuple):
 
 @register("boltzmann")
 @dataclass(frozen=True)
-class Boltzmann(Learner):
+class Boltzmann(TabularLearner):
     """Q-learning with softmax exploration.
 
     alpha: learning rate, in (0, 1].

@@ -14,8 +14,8 @@ import numpy as np
 
 from mos_agents.learners.base import (
     Clocks,
-    Learner,
     Moves,
+    TabularLearner,
     best_of,
     check_clock,
     check_exploration,
@@ -38,7 +38,7 @@ class Means(NamedTuple):
 
 @register("bandit_epsilon_greedy")
 @dataclass(frozen=True)
-class EpsilonGreedyBandit(Learner):
+class EpsilonGreedyBandit(TabularLearner):
     """A bandit with epsilon-greedy exploration.
 
     step: weight of the newest reward, in (0, 1]; None weighs all alike (sample means).

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mos_agents.learners.base import (
-    Learner,
     Moves,
+    TabularLearner,
     check_rate,
     check_rewards,
     explored,
@@ -36,7 +36,7 @@ class Weights(NamedTuple):
 
 @register("exp3")
 @dataclass(frozen=True)
-class Exp3(Learner):
+class Exp3(TabularLearner):
     """Exponential weights for exploration and exploitation.
 
     gamma: share of draws that explore, and the learning rate, in (0, 1].

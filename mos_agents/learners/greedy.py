@@ -20,12 +20,11 @@ from mos_agents.learners.base import (
     on_turn,
     situation,
 )
-from mos_agents.learners.q_learning import QLearning
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
-from mos_agents.policies.base import from_config, register
+from mos_agents.policies.base import Policy, from_config, register
 
 
 @short_repr
@@ -49,7 +48,7 @@ class GreedyMemory(NamedTuple):
 
 @register("greedy")
 @dataclass(frozen=True)
-class GreedyPolicy:
+class GreedyPolicy(Policy):
     """Plays a learner's memory greedily: the best level of each situation, several best with equal
     chance. For learners of chances (exp3, hedge, wolf_phc) the best level is the likeliest.
 
@@ -65,7 +64,6 @@ class GreedyPolicy:
     """
 
     kind: ClassVar[str]
-    atomic: ClassVar[bool] = True
 
     policy: Any
     path: str | None = None
@@ -76,7 +74,7 @@ class GreedyPolicy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", from_config(self.policy))
-        if not isinstance(self.policy, Learner | QLearning):
+        if not isinstance(self.policy, Learner):
             raise InputError(
                 f"{self.kind}.policy={self.policy!r:.60} must be a learner; others have nothing "
                 "to unlearn"
@@ -94,7 +92,7 @@ class GreedyPolicy:
     @classmethod
     def of(
         cls,
-        policy: Learner | QLearning,
+        policy: Learner,
         memory: Any,
         market: int | None = None,
         mixed: bool = False,
@@ -107,7 +105,7 @@ class GreedyPolicy:
 
     @classmethod
     def continued(
-        cls, policy: Learner | QLearning, memory: Any, mixed: bool = False
+        cls, policy: Learner, memory: Any, mixed: bool = False
     ) -> tuple[GreedyPolicy, GreedyMemory]:
         """A learner that stops learning in the middle of a play, and its memory from there on."""
         made = cls.of(policy, memory, mixed=mixed)
@@ -200,8 +198,7 @@ class GreedyPolicy:
             rows, _ = situation(self.policy, spec, observation, memory.before, memory.opening)
             chances = self._chances(memory, rows)
         else:
-            levels = np.arange(self.policy.grid.size)
-            chances = (memory.level[:, :, None] == levels).astype(np.float64)
+            chances = self.policy.repeated(memory.level)
         return chance_of(self.policy, spec, observation, action, chances)
 
     def _opened(
@@ -212,10 +209,5 @@ class GreedyPolicy:
         return memory._replace(opening=self.policy.opening_rivals(spec, observation))
 
     def _chances(self, memory: GreedyMemory, rows: IntArray) -> Array:
-        learnt = memory.learnt
-        if isinstance(self.policy, QLearning):
-            best, levels = learnt.best[rows][..., None], np.arange(self.policy.grid.size)
-            top: Array = best_of(learnt.q[rows])
-            return np.where(best >= 0, (best == levels).astype(np.float64), top)
-        strategy = self.policy.strategy(learnt.tables, rows)
+        strategy = self.policy.strategy_of(memory.learnt, rows)
         return strategy if self.mixed else best_of(strategy)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.learners.base import Learner, Memory, Moves, check_rewards, scaled, softmax
+from mos_agents.learners.base import Memory, Moves, TabularLearner, check_rewards, scaled, softmax
 from mos_agents.learners.price_grid import nearest
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
@@ -37,7 +37,7 @@ class Losses(NamedTuple):
 
 @register("hedge")
 @dataclass(frozen=True)
-class Hedge(Learner):
+class Hedge(TabularLearner):
     """Multiplicative weights, with full information or by importance weights.
 
     payoffs: own profits by own level (rows) and by the rivals' levels (columns; the rivals' digits

@@ -50,7 +50,6 @@ class PriceGrid:
     """
 
     kind: ClassVar[str]
-    atomic: ClassVar[bool] = True
 
     prices: int | tuple[float, ...] = 11
     low: float = 0.8

@@ -19,6 +19,7 @@ import numpy as np
 
 from mos_agents.learners.base import (
     Clocks,
+    Learner,
     best_of,
     chance_of,
     check_clock,
@@ -32,7 +33,7 @@ from mos_agents.learners.base import (
     rows_of,
     situation,
 )
-from mos_agents.learners.price_grid import PriceGrid, check_room, nearest
+from mos_agents.learners.price_grid import check_room, nearest
 from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
@@ -65,7 +66,7 @@ class QMemory(NamedTuple):
 
 @register("q_learning")
 @dataclass(frozen=True)
-class QLearning(PriceGrid):
+class QLearning(Learner):
     """Q-learning with epsilon-greedy exploration.
 
     alpha: learning rate, in (0, 1].
@@ -127,9 +128,9 @@ class QLearning(PriceGrid):
         """What its discount and its exploration count in."""
         return Clocks(self.discount_per, self.explore_per)
 
-    def tick_delta(self, spec: ParticipantSpec) -> float:
-        """The discount factor per tick."""
-        return self.clocks.tick_discount(self.delta, spec)
+    @property
+    def discount(self) -> float:
+        return self.delta
 
     @property
     def decay(self) -> float:
@@ -217,7 +218,7 @@ class QLearning(PriceGrid):
                 rows,
                 turn,
                 self.alpha,
-                self.tick_delta(spec),
+                self.tick_discount(spec),
                 at,
             )
         if turn and (memory.best[rows] < 0).any():
@@ -289,16 +290,19 @@ class QLearning(PriceGrid):
             best[b, h] = break_tie(memory.q, rows[b, h], uniforms[b, h])
         return best
 
+    def strategy_of(self, memory: QMemory, rows: IntArray) -> Array:
+        best, levels = memory.best[rows][..., None], np.arange(self.grid.size)
+        return np.where(best >= 0, (best == levels).astype(np.float64), best_of(memory.q[rows]))
+
     def propensity(
         self, spec: ParticipantSpec, observation: Array, action: Array, memory: QMemory
     ) -> Array:
         if on_turn(spec.turn, int(memory.clock[0])):
             rows, _ = self._rows(spec, observation, memory)
-            best, levels = memory.best[rows][:, :, None], np.arange(self.grid.size)
-            greedy = np.where(best >= 0, levels == best, best_of(memory.q[rows]))
+            greedy = self.strategy_of(memory, rows)
             chances = explored(greedy, float(memory.epsilon[0]))
         else:  # who is not on the move repeats itself
-            chances = (memory.level[:, :, None] == np.arange(self.grid.size)).astype(np.float64)
+            chances = self.repeated(memory.level)
         return chance_of(self, spec, observation, action, chances)
 
 

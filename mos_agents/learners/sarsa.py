@@ -17,9 +17,9 @@ import numpy as np
 
 from mos_agents.learners.base import (
     Clocks,
-    Learner,
     Memory,
     Moves,
+    TabularLearner,
     best_of,
     check_clock,
     check_exploration,
@@ -49,7 +49,7 @@ class SarsaTables(NamedTuple):
 
 @register("sarsa")
 @dataclass(frozen=True)
-class Sarsa(Learner):
+class Sarsa(TabularLearner):
     """SARSA with epsilon-greedy exploration.
 
     alpha: learning rate, in (0, 1].

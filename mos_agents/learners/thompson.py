@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-from mos_agents.learners.base import Learner, Moves, best_of
+from mos_agents.learners.base import Moves, TabularLearner, best_of
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
@@ -36,7 +36,7 @@ class Sums(NamedTuple):
 
 @register("thompson")
 @dataclass(frozen=True)
-class Thompson(Learner):
+class Thompson(TabularLearner):
     """Gaussian Thompson sampling with known variance.
 
     noise: standard deviation of a level's reward per tick, in money, > 0.

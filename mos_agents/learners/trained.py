@@ -16,7 +16,7 @@ from mos_agents.learners.saving import from_text, to_text
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError
-from mos_agents.policies.base import check_number, register, same
+from mos_agents.policies.base import Policy, check_number, register, same
 
 MOST_SQUASHED = 1.0 - 1e-12
 """Where tanh counts as its limit in a density: only rounding gets there."""
@@ -24,7 +24,7 @@ MOST_SQUASHED = 1.0 - 1e-12
 
 @register("network")
 @dataclass(frozen=True)
-class TrainedNetwork:
+class TrainedNetwork(Policy):
     """Plays a network that `learners.save_network` wrote.
 
     path: the file that holds the network.

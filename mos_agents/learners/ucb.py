@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.learners.base import Learner, Moves, best_of, check_rewards, scaled
+from mos_agents.learners.base import Moves, TabularLearner, best_of, check_rewards, scaled
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, IntArray
 from mos_agents.policies.base import check_number, register
@@ -29,7 +29,7 @@ class Trials(NamedTuple):
 
 @register("ucb1")
 @dataclass(frozen=True)
-class UCB1(Learner):
+class UCB1(TabularLearner):
     """Upper confidence bounds.
 
     reward_low: what a tick earns at least, in money.

@@ -16,8 +16,8 @@ import numpy as np
 
 from mos_agents.learners.base import (
     Clocks,
-    Learner,
     Moves,
+    TabularLearner,
     check_clock,
     check_exploration,
     check_initial,
@@ -41,7 +41,7 @@ class Strategies(NamedTuple):
 
 @register("wolf_phc")
 @dataclass(frozen=True)
-class WolfPHC(Learner):
+class WolfPHC(TabularLearner):
     """Policy hill-climbing with a variable learning rate.
 
     alpha: learning rate of Q, in (0, 1].

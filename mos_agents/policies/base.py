@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -22,29 +22,101 @@ from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
 
 
-class Policy(Protocol):
-    """What the market's loop asks of a participant.
+class Policy:
+    """How one participant decides: the base class of every policy.
 
-    atomic: whether `propensity` is a probability (True) or a density (False).
+    A policy is a frozen dataclass of parameters. Write `act`; the other methods have defaults.
+    Policies learn where they write `learn`, and can be evaluated off-policy where they write
+    `propensity`.
     """
 
     kind: ClassVar[str]
 
     @property
-    def atomic(self) -> bool: ...
+    def atomic(self) -> bool:
+        """Whether `propensity` is a probability (True, the default) or a density (False)."""
+        return True
+
+    @property
+    def learns(self) -> bool:
+        """Whether rewards change it: by default, whether its class writes `learn`."""
+        return type(self).learn is not Policy.learn
+
+    @property
+    def inner(self) -> Policy | None:
+        """The policy that this one wraps, such as the one that it explores with; default None."""
+        return None
 
     def start(self, spec: ParticipantSpec, batch: int) -> Any:
-        """The memory before the first tick, for `batch` markets; InputError if it does not fit."""
+        """Check that the policy fits its participant, and make its memory.
+
+        Parameters
+        ----------
+        spec : ParticipantSpec
+            What the participant knows before it plays.
+        batch : int
+            The number of markets, B.
+
+        Returns
+        -------
+        The memory before the first tick: None (the default), or nested tuples of arrays.
+
+        Raises
+        ------
+        InputError
+            If the policy does not fit the participant.
+        """
+        return None
 
     def act(
         self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
-        """The action [B, L_n, A] upon the own observation [B, D_n], and the memory after it."""
+        """Choose the participant's next action.
+
+        Parameters
+        ----------
+        spec : ParticipantSpec
+        observation : array, [B, D_n]
+            What the participant sees now; `spec.read(observation, name)` reads a field.
+        memory
+            What `start`, `act` or `learn` returned last.
+        draws : Draws
+            The participant's random numbers of this tick.
+
+        Returns
+        -------
+        tuple
+            The action [B, L_n, A] and the memory after it.
+        """
+        raise NotImplementedError
+
+    def learn(
+        self,
+        spec: ParticipantSpec,
+        observation: Array,
+        reward: Array,
+        memory: Any,
+        draws: Draws,
+    ) -> Any:
+        """Update the memory from the last tick's own reward [B]; called before `act`.
+
+        A learner may write to the arrays of its own memory. The default returns it unchanged.
+        """
+        return memory
 
     def propensity(
         self, spec: ParticipantSpec, observation: Array, action: Array, memory: Any
     ) -> Array:
-        """[B] probability or density of that action, given what was seen and remembered before."""
+        """[B] probability or density of an action [B, L_n, A], given an observation and a memory.
+
+        The default raises InputError: the policy does not state it.
+        """
+        name = getattr(self, "kind", type(self).__name__)
+        raise InputError(f"policy {name} states no propensity; write the method `propensity`")
+
+    def portable(self) -> Policy:
+        """The same policy without files of this machine; the default returns itself."""
+        return self
 
 
 def observe_reward(
@@ -60,10 +132,9 @@ def observe_reward(
     Every loop calls this before `act`, with what the participant sees now. A learner may write to
     the arrays of its own memory: it is nobody else's, and whoever keeps it copies it.
     """
-    learn = getattr(policy, "learn", None)
-    if learn is None:
+    if not policy.learns:
         return memory
-    return learn(spec, observation.copy(), reward.copy(), memory, draws)
+    return policy.learn(spec, observation.copy(), reward.copy(), memory, draws)
 
 
 P = TypeVar("P", bound=type)
@@ -145,13 +216,17 @@ def from_config(config: Any) -> Policy:
         if not isinstance(config.get("kind"), str):
             raise InputError(f'policy={echo(dict(config))} must name its kind: {{"kind": "hold"}}')
         return make(**config)
-    if not all(hasattr(config, verb) for verb in ("start", "act", "propensity")):
+    if not isinstance(config, Policy):
+        if hasattr(config, "act"):
+            raise InputError(
+                f"policy={echo(config)}: its class {type(config).__name__} must derive from "
+                "mos_agents.policies.Policy"
+            )
         raise InputError(
             f'policy={echo(config)} must be a policy or {{"kind": ..., parameters}}; '
             f"kinds are {', '.join(sorted(POLICIES))}"
         )
-    made: Policy = config
-    return made
+    return config
 
 
 def to_config(policy: Any) -> dict[str, Any]:
@@ -160,7 +235,7 @@ def to_config(policy: Any) -> dict[str, Any]:
     for one in fields(policy):
         if one.init:
             value = getattr(policy, one.name)
-            config[one.name] = to_config(value) if hasattr(value, "act") else value
+            config[one.name] = to_config(value) if isinstance(value, Policy) else value
     return config
 
 
@@ -275,18 +350,14 @@ def uniform_choice(uniforms: Array, n: int) -> IntArray:
 
 
 @dataclass(frozen=True)
-class Deterministic:
+class Deterministic(Policy):
     """A policy whose action follows from the observation alone: subclasses write `decide`."""
 
     kind: ClassVar[str]
-    atomic: ClassVar[bool] = True
 
     def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
         """The action [B, L_n, A]."""
         raise NotImplementedError
-
-    def start(self, spec: ParticipantSpec, batch: int) -> Any:
-        return None
 
     def act(
         self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws

@@ -13,7 +13,15 @@ import numpy as np
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError
-from mos_agents.policies.base import Deterministic, check_fits, check_number, quoted, register, same
+from mos_agents.policies.base import (
+    Deterministic,
+    Policy,
+    check_fits,
+    check_number,
+    quoted,
+    register,
+    same,
+)
 
 
 @register("truthful")
@@ -69,7 +77,7 @@ class Shaded(Deterministic):
 
 @register("random_bid")
 @dataclass(frozen=True)
-class RandomBid:
+class RandomBid(Policy):
     """Bids a share of the value drawn at random, item by item.
 
     low: least share of the value that is bid, >= 0 and < high.
@@ -77,10 +85,13 @@ class RandomBid:
     """
 
     kind: ClassVar[str]
-    atomic: ClassVar[bool] = False
 
     low: float = 0.0
     high: float = 1.0
+
+    @property
+    def atomic(self) -> bool:
+        return False
 
     def __post_init__(self) -> None:
         check_number(self, "low", 0.0)

@@ -29,7 +29,7 @@ Bound = float | tuple[float, ...] | None
 
 @register("uniform")
 @dataclass(frozen=True)
-class Uniform:
+class Uniform(Policy):
     """Every action between `low` and `high` with equal chance, independently by listing.
 
     low, high: least and greatest action: one number, or one per feature of the action (such as
@@ -141,7 +141,7 @@ class Uniform:
 
 @register("epsilon_greedy")
 @dataclass(frozen=True)
-class EpsilonGreedy:
+class EpsilonGreedy(Policy):
     """Follows another policy, but now and then draws all its quotes as `uniform` does.
 
     policy: whom it follows: a policy, by its kind and parameters.
@@ -171,6 +171,14 @@ class EpsilonGreedy:
         object.__setattr__(self, "draw", draw)
         object.__setattr__(self, "low", draw.low)
         object.__setattr__(self, "high", draw.high)
+
+    @property
+    def learns(self) -> bool:
+        return self.policy.learns
+
+    @property
+    def inner(self) -> Policy | None:
+        return self.policy
 
     @property
     def atomic(self) -> bool:

@@ -24,7 +24,7 @@ class ForcedMemory(NamedTuple):
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class Forced:
+class Forced(Policy):
     """Plays `policy`, except that from tick `start_at` on it asks `price` for `ticks` ticks.
 
     price: money; one number, one per listing [L_n], or one per market and listing [B, L_n].
@@ -51,6 +51,14 @@ class Forced:
             whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
             if not whole or value < low:
                 raise InputError(f"forced.{name}={value!r} must be a whole number >= {low}")
+
+    @property
+    def learns(self) -> bool:
+        return self.policy.learns
+
+    @property
+    def inner(self) -> Policy | None:
+        return self.policy
 
     @property
     def atomic(self) -> bool:

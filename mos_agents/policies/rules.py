@@ -17,6 +17,7 @@ from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import (
     Deterministic,
+    Policy,
     by_listing,
     cheapest_rival,
     check_fits,
@@ -211,7 +212,7 @@ def _above_cost(spec: ParticipantSpec, observation: Array, price: Array, floor: 
 
 
 @dataclass(frozen=True)
-class LogStep:
+class LogStep(Policy):
     """A price drawn log-normally around a centre, within the limits of the action.
 
     Subclasses write `centre`: the mean of the log price [B, L_n]. The normal distribution is cut
@@ -221,9 +222,12 @@ class LogStep:
     """
 
     kind: ClassVar[str]
-    atomic: ClassVar[bool] = False
 
     volatility: float = 0.02
+
+    @property
+    def atomic(self) -> bool:
+        return False
 
     def __post_init__(self) -> None:
         check_number(self, "volatility", 1e-9)

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mos_agents.learners.price_grid import PriceGrid, check_room
+from mos_agents.learners.base import Learner
+from mos_agents.learners.price_grid import check_room
 from mos_agents.market.faults import NOT_FINITE, Faults, count
 from mos_agents.market.market import Market
 from mos_agents.market.memory import check_memory
@@ -123,7 +124,7 @@ class ParticipantPool:
         streams = tuple(Streams.of(seed, markets, owner=name) for name in names)
         batch = len(streams[0].markets)
         learners = [
-            (s, p) for s, p in zip(market.specs, chosen, strict=True) if isinstance(p, PriceGrid)
+            (s, p) for s, p in zip(market.specs, chosen, strict=True) if isinstance(p, Learner)
         ]
         for spec, learner in learners:
             learner.check_spec(spec)
@@ -316,13 +317,10 @@ class Episode:
 
 def as_policy(name: str, given: Any) -> Policy:
     """A policy, or one from its {"kind": ...}."""
-    if not all(hasattr(given, verb) for verb in ("start", "act")):
-        try:
-            return from_config(given)
-        except InputError as error:
-            raise InputError(f"policies: {name}: {error}") from None
-    policy: Policy = given
-    return policy
+    try:
+        return from_config(given)
+    except InputError as error:
+        raise InputError(f"policies: {name}: {error}") from None
 
 
 def transitions(

@@ -33,7 +33,7 @@ MARKETS = 16
 
 @short_repr
 @dataclass(frozen=True, eq=False)
-class ConstantAction:
+class ConstantAction(Policy):
     """Plays the same action [L_n, A] at every tick."""
 
     kind: ClassVar[str] = "constant_action"

@@ -14,7 +14,6 @@ import numpy as np
 
 from mos_agents.learners.base import Learner
 from mos_agents.learners.greedy import GreedyPolicy
-from mos_agents.learners.q_learning import QLearning
 from mos_agents.learners.saving import filled, named, save
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import InputError, IntArray
@@ -25,10 +24,7 @@ from mos_agents.training.assignment import TrainingAssignment
 
 def learns(policy: Any) -> bool:
     """Whether a policy, or one within it, changes with what it earns."""
-    inner = getattr(policy, "policy", None)
-    if not hasattr(policy, "learn"):
-        return False
-    return True if inner is None else learns(inner)
+    return bool(policy.learns)
 
 
 def learners(assignment: TrainingAssignment) -> dict[str, tuple[ParticipantSpec, Policy]]:
@@ -80,7 +76,7 @@ def played(
     return {
         name: greedy(of[name][1], memory, market)
         for name, memory in memories.items()
-        if isinstance(innermost(of[name][1]), Learner | QLearning)
+        if isinstance(innermost(of[name][1]), Learner)
     }
 
 
@@ -122,11 +118,11 @@ def _moved(rows: Sequence[IntArray], each: int, length: int) -> list[IntArray]:
 
 def innermost(policy: Any) -> Any:
     """The learner that another policy explores with or forces."""
-    return innermost(policy.policy) if hasattr(policy, "policy") else policy
+    return policy if policy.inner is None else innermost(policy.inner)
 
 
 def greedy(policy: Any, memory: Any, market: int | None) -> GreedyPolicy:
     """Plays what is remembered: each market its own, or one's in all. InputError if no table."""
-    while hasattr(policy, "policy"):
-        policy, memory = policy.policy, getattr(memory, "inner", memory)
+    while policy.inner is not None:
+        policy, memory = policy.inner, getattr(memory, "inner", memory)
     return GreedyPolicy.of(policy, memory, market)

@@ -13,7 +13,7 @@ import numpy as np
 from mos_agents import scenarios
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
-from mos_agents.policies.base import to_config
+from mos_agents.policies.base import Policy, to_config
 from mos_agents.scenarios import Scenario
 from mos_agents.scenarios.policy_files import packed
 
@@ -195,7 +195,7 @@ def in_hand(policy: Any) -> Any:
         policy = {"kind": policy}
     if isinstance(policy, Mapping):
         return packed(dict(policy))
-    return policy.portable() if hasattr(policy, "portable") else policy
+    return policy.portable() if isinstance(policy, Policy) else policy
 
 
 # --- checks ---------------------------------------------------------------------------------------

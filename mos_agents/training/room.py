@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mos_agents.learners.price_grid import PriceGrid
+from mos_agents.learners.base import Learner
 from mos_agents.learners.saving import named
 from mos_agents.market.memory import MOST_OF_MEMORY, memory
 from mos_agents.market.types import InputError
@@ -54,7 +54,7 @@ def hosted(assignment: TrainingAssignment) -> int:
         (spec, innermost(assignment.participants.policies[spec.name]))
         for spec in assignment.participants.inside
     ]
-    return 2 * sum(p.room(spec, 1) for spec, p in own if isinstance(p, PriceGrid))
+    return 2 * sum(p.room(spec, 1) for spec, p in own if isinstance(p, Learner))
 
 
 def learnt(assignment: TrainingAssignment) -> int:

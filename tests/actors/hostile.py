@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from mos_agents.policies.base import Policy
+
 
 def strike(folder):
     Path(folder, f"struck-{os.getpid()}").touch()
@@ -231,7 +233,7 @@ def taken_over(packer, payload, folder):
 
 
 @dataclass(frozen=True)
-class Hostile:
+class Hostile(Policy):
     """Does what the file `next` in its folder says; never in the process of the clearing house."""
 
     folder: str

@@ -13,6 +13,7 @@ import pytest
 from mos_agents.actors.memories import flatten
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.policies import POLICIES
+from mos_agents.policies.base import Policy
 from mos_agents.rollout import ParticipantPool, transitions
 from tests.actors.worlds import driven, one_shard, record_of, undisturbed, with_policy
 from tests.learners.worlds import KINDS
@@ -76,7 +77,7 @@ def test_a_learner_killed_at_a_random_tick_ends_with_the_same_table(kind, checkp
 
 
 @dataclass(frozen=True)
-class Keeps:
+class Keeps(Policy):
     """Remembers what it saw in plain Python, in some way; its price follows from that."""
 
     kind = "keeps"

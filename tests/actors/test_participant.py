@@ -8,6 +8,7 @@ from mos_agents.actors.messages import Call, MessageError
 from mos_agents.actors.participant import Participant, Snapshot, Worker, checked_memories
 from mos_agents.market.streams import Streams
 from mos_agents.policies import make
+from mos_agents.policies.base import Policy
 from mos_agents.rollout import ParticipantPool, transitions
 from tests.actors.worlds import PARTICIPANTS
 from tests.policies.markets import shop
@@ -222,7 +223,7 @@ def test_plain_memories_of_the_right_tick_are_taken():
     assert checked_memories(value, ["firm_1", "firm_2"], -1) is value
 
 
-class Stumbling:
+class Stumbling(Policy):
     """Counts the rewards that it hears; at odd ticks it fails at acting."""
 
     def start(self, spec, batch):

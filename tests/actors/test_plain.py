@@ -13,6 +13,7 @@ import pytest
 
 from mos_agents.actors.ray import runtime as ray_runtime
 from mos_agents.actors.ray.runtime import RayRuntime
+from mos_agents.policies.base import Policy
 from tests.actors.hostile import PACKERS, RAISED, RETURNED, Hostile
 from tests.actors.test_runtimes import calls, parts
 
@@ -167,7 +168,7 @@ def test_read_as_ray_reads_them_the_payloads_would_run(by_ray):
 
 
 @dataclass(frozen=True)
-class Spies:
+class Spies(Policy):
     """Says which of Ray's secrets it finds in its environment and in that of what it starts."""
 
     kind = "spies"

@@ -15,6 +15,7 @@ from mos_agents.actors.driver import Driver, LocalShards
 from mos_agents.actors.plan import ShardPlan
 from mos_agents.actors.runtime import Answer, LocalRuntime
 from mos_agents.actors.shard import Shard
+from mos_agents.policies.base import Policy
 from mos_agents.rollout import ParticipantPool, play
 from mos_agents.runs.hashing import TrajectoryHash
 
@@ -131,7 +132,7 @@ def with_silence(
 
 
 @dataclass(frozen=True)
-class Recalls:
+class Recalls(Policy):
     """Remembers what it saw, in every shape that a memory may have, and acts on it at random."""
 
     kind = "recalls"
@@ -175,7 +176,7 @@ class WritesOver(Recalls):
 
 
 @dataclass(frozen=True)
-class Stalls:
+class Stalls(Policy):
     """Sleeps (or loops) for so many seconds at tick `at`, or from it on; holds its price."""
 
     at: int = 5

@@ -15,6 +15,7 @@ from envs.market_env import MarketEnv
 from mos_agents import policies, scenarios
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError, QuoteRefused
+from mos_agents.policies.base import Policy
 from mos_agents.rollout import play, transitions
 from tests.contracts.environments import (
     BehaviourSuite,
@@ -208,7 +209,7 @@ def test_the_streams_of_who_plays_inside_do_not_depend_on_who_else_does():
 
 def test_a_policy_inside_that_fails_loses_its_move_and_is_told_of():
     @dataclasses.dataclass(frozen=True)
-    class RaisesAtOnce:
+    class RaisesAtOnce(Policy):
         kind = "broken"
 
         def start(self, spec, batch):

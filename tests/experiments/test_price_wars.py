@@ -22,14 +22,14 @@ from experiments.price_wars.worlds import (
 )
 from mos_agents.games.stage_game import StageGame
 from mos_agents.market.types import InputError
-from mos_agents.policies.base import quoted
+from mos_agents.policies.base import Policy, quoted
 from mos_agents.runs.files import RunError
 
 SMALL = PlayPlan(sessions=3, ticks=120, lead=12, after=12, rest=30)
 
 
 @dataclass(frozen=True)
-class Script:
+class Script(Policy):
     """Asks the prices of a list, one a tick."""
 
     prices: tuple[float, ...]

@@ -85,10 +85,10 @@ def test_a_ban_on_fast_repricing_leaves_patience_and_tries_from_move_to_move_alo
 ):
     learner = quick(delta=delta, beta=beta, discount_per="move", explore_per="move")
     spec = slow(pace, min(offset, pace - 1)).specs[0]
-    assert learner.tick_delta(spec) ** pace == pytest.approx(delta, abs=1e-12)
+    assert learner.tick_discount(spec) ** pace == pytest.approx(delta, abs=1e-12)
     assert learner.tick_decay(spec) ** pace == pytest.approx(np.exp(-beta), rel=1e-12)
     ticks = replace(learner, discount_per="tick", explore_per="tick")
-    assert (ticks.tick_delta(spec), ticks.tick_decay(spec)) == (delta, ticks.decay)
+    assert (ticks.tick_discount(spec), ticks.tick_decay(spec)) == (delta, ticks.decay)
 
 
 @pytest.mark.parametrize("explore_per", ["tick", "move"])
@@ -150,4 +150,4 @@ def test_the_settings_travel_with_the_policy():
 def test_in_turn_counts_a_round_as_a_move():
     market = logit(2, opening=1.6, schedule=Alternating())
     learner = quick(delta=0.81, discount_per="move")
-    assert learner.tick_delta(market.specs[1]) == pytest.approx(0.9)
+    assert learner.tick_discount(market.specs[1]) == pytest.approx(0.9)

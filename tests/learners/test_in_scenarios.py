@@ -33,7 +33,7 @@ def test_a_scenario_names_a_learner_by_its_kind_and_plays_it(kind):
         scenarios.load("retail"), ["products=2", f"participants.platform.policy={SHORT[kind]}"]
     )
     policies = scenario.policies()
-    assert policies["platform"].kind == kind and hasattr(policies["platform"], "learn")
+    assert policies["platform"].kind == kind and policies["platform"].learns
     done = rollout(scenario.market(), policies, ticks=10, markets=2)
     assert done.faults == () and done.refused == {}
 

@@ -144,7 +144,7 @@ def test_a_frozen_learner_plays_the_same_from_file_and_from_hand_and_learns_noth
     policy, memory = pool.policies[0], pool.memories[0]
     save(tmp_path / "m.npz", memory)
     frozen = GreedyPolicy.of(policy, memory)
-    assert not hasattr(frozen, "learn")
+    assert not frozen.learns
     from_file = make("greedy", policy=to_config(policy), path=str(tmp_path / "m.npz"))
     plays = []
     for one in (frozen, from_file):

@@ -10,6 +10,7 @@ from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
 from mos_agents.policies import make
+from mos_agents.policies.base import Policy
 from mos_agents.rollout import ParticipantPool, transitions
 from tests.policies.markets import shop
 
@@ -131,7 +132,7 @@ def payoffs(market=None):
 
 
 @dataclass(frozen=True)
-class Follows:
+class Follows(Policy):
     """A rival whose prices are written down: levels of PRICES, tick after tick."""
 
     levels: tuple[int, ...]

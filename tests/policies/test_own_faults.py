@@ -15,6 +15,7 @@ from mos_agents.actors.plan import ShardPlan
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.actors.shard import Shard
 from mos_agents.policies import make
+from mos_agents.policies.base import Policy
 from mos_agents.policies.faults import LONGEST, describe, is_own_fault
 from mos_agents.rollout import ParticipantPool, transitions
 
@@ -90,7 +91,7 @@ NAMES = [type.__dict__["__name__"].__get__(c) for c in KINDS]
 
 
 @dataclass(frozen=True)
-class Raises:
+class Raises(Policy):
     """Holds its price, and raises at one tick, while it decides or while it learns."""
 
     error: Any

@@ -11,6 +11,7 @@ from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import GreedyGame
 from mos_agents.market.equilibrium import benchmarks
+from mos_agents.policies.base import Policy
 from mos_agents.rollout import rollout
 from mos_agents.sweeps import PlayTrial, SessionsTrial
 from mos_agents.sweeps.trials import by_participant, play_market
@@ -49,7 +50,7 @@ def test_makers_have_a_spread() -> None:
 def test_a_policy_that_fails_is_told_of() -> None:
     from mos_agents.market.spec import ParticipantSpec
 
-    class Broken:
+    class Broken(Policy):
         kind = "broken"
 
         def start(self, spec: ParticipantSpec, markets: int) -> None:
