@@ -44,7 +44,8 @@ class Kind(NamedTuple):
     """A plug point.
 
     base: the class that a class of this kind inherits from, in the module `home`; its abstract
-    methods, and the `verbs`, must be written. names: the modules of the names of the package's own.
+    methods must be written, and so must the `verbs`, which have defaults there. names: the modules
+    of the names of the package's own.
     """
 
     base: str
@@ -66,8 +67,8 @@ KINDS = {
     "process": Kind("Process"),
     "observations": Kind("ObservationRule"),
     "rewards": Kind("RewardRule"),
-    "policy": Kind("Policy", ("start", "act", "propensity"), "", _POLICIES),
-    "learner": Kind("Learner", ("start", "act", "propensity", "learn"), "", _POLICIES),
+    "policy": Kind("Policy", (), "mos_agents.policies.base", _POLICIES),
+    "learner": Kind("Policy", ("learn",), "mos_agents.policies.base", _POLICIES),
     "scenario": Kind("", (), "", ("mos_agents.scenarios.listing",)),
     "experiment": Kind("", (), "", ()),
 }
@@ -262,14 +263,14 @@ def _check(kind: str, name: str, thing: Any) -> None:
             "below @register, above the class"
         )
     point = KINDS[kind]
-    base = getattr(importlib.import_module(point.home), point.base) if point.home else object
+    base = getattr(importlib.import_module(point.home), point.base)
     if not issubclass(thing, base):
         raise InputError(
             f"{what}: {thing.__name__} must inherit from {point.base}: from {point.home} import "
             f"{point.base}"
         )
     missing = sorted(getattr(thing, "__abstractmethods__", ()))
-    missing += [verb for verb in point.verbs if not callable(getattr(thing, verb, None))]
+    missing += [verb for verb in point.verbs if getattr(thing, verb) is getattr(base, verb)]
     if missing:
         raise InputError(f"{what}: {thing.__name__} has no {', '.join(missing)}; write it")
     hidden = [one.name for one in fields(thing) if isinstance(one.default, property)]

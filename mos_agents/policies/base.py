@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import lru_cache
@@ -22,7 +23,7 @@ from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
 
 
-class Policy:
+class Policy(ABC):
     """How one participant decides: the base class of every policy.
 
     A policy is a frozen dataclass of parameters. Write `act`; the other methods have defaults.
@@ -68,6 +69,7 @@ class Policy:
         """
         return None
 
+    @abstractmethod
     def act(
         self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
     ) -> tuple[Array, Any]:
@@ -88,7 +90,6 @@ class Policy:
         tuple
             The action [B, L_n, A] and the memory after it.
         """
-        raise NotImplementedError
 
     def learn(
         self,

@@ -10,12 +10,13 @@ from envs import auction_v0, market_making_v0, retail_v0
 from envs.batched import BatchedMarket
 from mos_agents import scenarios
 from mos_agents.market.types import InputError, QuoteRefused
+from mos_agents.policies.base import Policy
 from mos_agents.rollout import PolicyFault
 from tests.contracts.environments import BehaviourSuite, PictureSuite, same, sample, seeded_sampler
 from tests.waiting import eventually
 
 
-class FailsLater:
+class FailsLater(Policy):
     """The rest of a policy whose `act` fails."""
 
     kind, atomic = "fails", True
