@@ -41,9 +41,9 @@ PROMISES: dict[str, list[str]] = {
     "nobody waits for a participant that hangs": [
         "actors/test_ray.py::test_one_that_hangs_is_late_and_then_withdrawn_and_the_ticks_go_on",
         "actors/test_ray.py::test_nobody_waits_longer_than_the_deadline_for_one_that_hangs",
-        "actors/test_line.py::test_one_who_does_not_read_holds_nobody_up",
-        "actors/test_line.py::test_one_who_talks_on_and_answers_nothing_holds_nobody_up",
-        "actors/test_line.py::test_one_who_announces_more_than_anybody_may_send_is_gone",
+        "actors/test_channel.py::test_a_worker_that_does_not_read_delays_nobody",
+        "actors/test_channel.py::test_a_sender_without_end_delays_nobody",
+        "actors/test_channel.py::test_a_response_that_is_too_long_closes_the_channel",
     ],
     "whatever a policy raises is its own fault": [
         "policies/test_own_faults.py::"
@@ -71,7 +71,7 @@ PROMISES: dict[str, list[str]] = {
     ],
     "nothing that a participant sends is executed elsewhere": [
         "actors/test_plain.py::test_a_payload_is_not_opened_whatever_verb_gives_it",
-        "actors/test_plain.py::test_a_payload_by_line_is_not_opened",
+        "actors/test_plain.py::test_a_payload_over_a_channel_is_not_opened",
         "actors/test_wire.py::test_a_block_of_anything_else_is_refused_in_one_line",
     ],
     "a wrong value in a scenario is named": [

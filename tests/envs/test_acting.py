@@ -250,7 +250,7 @@ def test_a_clearing_house_that_dies_is_told_of_and_the_next_episode_has_a_new_on
     module, settings = WANDER["retail"]
     env, twin = over_ray(module, **settings), walked(module, **settings)
     env.reset(seed=0)
-    _, pid = ray.get(env._episode._server._actor.where.remote())
+    _, pid = ray.get(env._episode._server._actor.location.remote())
     assert pid != os.getpid()
     os.kill(pid, 9)
     with pytest.raises(InputError, match=r"clearing house died; reset\(\)"):

@@ -376,7 +376,7 @@ def test_a_market_may_be_named_wherever_a_scenario_is_taken(how, tmp_path):
     alone = MarketEnv(source, **settings).reset(seed=1)[0]["firm_1"]
     assert alone.tobytes() == reference[0].tobytes()
     for make in (gymnasium_env, gymnasium_vector_env):
-        assert make(source, "firm_1").spec.name == "firm_1"
+        assert make(source, "firm_1").participant.name == "firm_1"
 
 
 @pytest.mark.parametrize("source", [7, None, {"name": "retail"}, "retial", b"retail"])
