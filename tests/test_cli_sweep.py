@@ -12,7 +12,7 @@ import pytest
 from mos_agents.cli import run, sweep_table
 from mos_agents.sweeps import Trial
 from mos_agents.tasks import TaskProgress
-from mos_agents.training import extra
+from mos_agents.training import requirements
 from tests.commands import each_refused, stopped
 from tests.sweeps.worlds import plan
 
@@ -152,7 +152,7 @@ def test_a_name_that_is_taken_and_a_folder_of_a_run_are_refused(
 def test_a_sweep_of_trainings_without_the_extra_tells_the_remedy(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
-    monkeypatch.setattr(extra.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(requirements.importlib.util, "find_spec", lambda name: None)
     assert run(["sweep", "pricing_game", "--grid", "train.lr=0.1,0.2", "--train", "algo=ppo"]) == 2
     assert 'pip install "mos-agents[train]"' in capsys.readouterr().err
     assert list(here.iterdir()) == []

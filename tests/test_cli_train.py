@@ -9,7 +9,7 @@ import pytest
 from mos_agents import training
 from mos_agents.cli import run
 from mos_agents.runs import RunError
-from mos_agents.training import TrainingPlan, extra
+from mos_agents.training import TrainingPlan, requirements
 from mos_agents.training import folder as folders
 from tests.commands import refused, stopped
 
@@ -87,12 +87,12 @@ def test_a_training_killed_goes_on_to_the_bits_of_an_undisturbed_one(here, capsy
 @pytest.mark.train
 def test_a_training_resumed_on_fewer_cores_than_workers_lets_them_share(here, capsys, monkeypatch):
     from mos_agents.actors.ray import cluster as ray_cluster
-    from mos_agents.training import loop
+    from mos_agents.training import trainer
     from mos_agents.training.assignment import TrainingAssignment
-    from mos_agents.training.normalising import to_arrays, unchanged
+    from mos_agents.training.normaliser import to_arrays, unchanged
     from tests.training.worlds import small
 
-    for module in (ray_cluster, loop):
+    for module in (ray_cluster, trainer):
         monkeypatch.setattr(module, "own_cores", lambda: 1)
     assert "take fewer" in refused(capsys, "train", *GAME, "--workers", "2")
     plan = small(workers=2)
@@ -112,17 +112,23 @@ def test_a_name_that_cannot_be_is_told_before_anything_is_started(
     name, message, here, capsys, monkeypatch
 ):
     (here / "runs" / "it").mkdir(parents=True)
-    for module, verb in ((extra, "needed"), (training, "check"), (training, "train")):
+    for module, verb in (
+        (requirements, "check_packages"),
+        (training, "check"),
+        (training, "train"),
+    ):
         monkeypatch.setattr(module, verb, lambda *_: pytest.fail("something was started"))
     assert message in refused(capsys, "train", *GAME, "--name", name)
 
 
 @pytest.mark.train
-def test_a_name_that_is_taken_is_told_before_the_pilot(here, monkeypatch):
-    from mos_agents.training import loop
+def test_a_name_that_is_taken_is_told_before_the_calibration_run(here, monkeypatch):
+    from mos_agents.training import trainer
 
     (here / "it").mkdir()
-    monkeypatch.setattr(loop, "pilot", lambda assignment: pytest.fail("the pilot was played"))
+    monkeypatch.setattr(
+        trainer, "calibrate", lambda assignment: pytest.fail("the calibration run was played")
+    )
     with pytest.raises(RunError, match="run it is already in "):
         training.train(TrainingPlan("pricing_game"), here, name="it")
 
@@ -142,7 +148,9 @@ def test_a_finished_training_is_not_gone_on_with_and_nothing_is_started_for_it(
     folder = folders.create(TrainingPlan("pricing_game"), "runs", "it", {})
     facts = folders.read_training(folder).facts
     folders.seal(folder, facts, finished=facts["started"], iterations=3, ended="steps")
-    monkeypatch.setattr(extra, "needed", lambda: pytest.fail("something was started"))
+    monkeypatch.setattr(
+        requirements, "check_packages", lambda: pytest.fail("something was started")
+    )
     err = refused(capsys, "train", "--resume", "it")
     assert "finished already; --iterations N trains on beyond 3" in err
     err = refused(capsys, "train", "--resume", "it", "--iterations", "9")

@@ -270,7 +270,11 @@ FAULTS = [
     (against_the_order, "envs/retail_v0.py", "import experiments.benchmarks"),
     (against_the_order, "envs/retail_v0.py", "from mos_agents.report import figures"),
     (against_the_order, "envs/batched.py", "from mos_agents.training import plan"),
-    (against_the_order, "mos_agents/learners/network.py", "import mos_agents.training.export"),
+    (
+        against_the_order,
+        "mos_agents/learners/network.py",
+        "import mos_agents.training.torch_networks",
+    ),
     (away_from_home, "mos_agents/actors/participant.py", "import ray"),
     (away_from_home, "mos_agents/sweeps/sweep.py", "def f():\n    from ray import tune"),
     (away_from_home, "mos_agents/learners/network.py", "import torch"),

@@ -26,10 +26,10 @@ from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from mos_agents import scenarios
 from mos_agents.actors.ray.cluster import cluster
 from mos_agents.training import TrainingPlan, train
-from mos_agents.training.algorithms import configured
 from mos_agents.training.assignment import TrainingAssignment
-from mos_agents.training.normalising import pilot
-from mos_agents.training.runner import BatchRunner
+from mos_agents.training.normaliser import calibrate
+from mos_agents.training.rllib_config import configured
+from mos_agents.training.rllib_runner import BatchRunner
 
 GOAL = 5.0
 TICKS = 32
@@ -66,7 +66,7 @@ def cases() -> list[Case]:
 def ours(case: Case) -> Work:
     """The batch runner's `sample`."""
     assignment = TrainingAssignment.of(case.plan)
-    runner = BatchRunner(config=configured(assignment, pilot(assignment)))
+    runner = BatchRunner(config=configured(assignment, calibrate(assignment)))
     return _sampling(runner, case.plan)
 
 
@@ -90,7 +90,7 @@ def theirs(case: Case) -> Work:
         )
 
     register_env("market", made)
-    config = configured(assignment, pilot(assignment))
+    config = configured(assignment, calibrate(assignment))
     config.environment("market", env_config={}, disable_env_checking=True)
     config.env_runners(env_runner_cls=MultiAgentEnvRunner)
     return _sampling(MultiAgentEnvRunner(config=config), plan)

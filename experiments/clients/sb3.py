@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from experiments.clients import market
 from mos_agents.learners import Network, Signature
-from mos_agents.training.torch_layers import array_of, layers_of
+from mos_agents.training.torch_networks import array_of, layers_of
 
 COPIES, STEPS = 8, 64
 

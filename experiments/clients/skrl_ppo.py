@@ -19,7 +19,7 @@ from torch import nn
 
 from experiments.clients import market
 from mos_agents.learners import Network, Signature
-from mos_agents.training.torch_layers import array_of, layers_of
+from mos_agents.training.torch_networks import array_of, layers_of
 
 MARKETS, STEPS = 16, 32
 

@@ -25,7 +25,7 @@ from tianshou.utils.net.common import Net
 
 from experiments.clients import market
 from mos_agents.learners import Network, Signature
-from mos_agents.training.torch_layers import layers_of
+from mos_agents.training.torch_networks import layers_of
 
 COPIES, STEPS, EPSILON = 8, 512, 0.3
 

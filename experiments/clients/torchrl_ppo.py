@@ -23,7 +23,7 @@ from torchrl.objectives import ClipPPOLoss, ValueEstimators
 
 from experiments.clients import market
 from mos_agents.learners import Network, Signature
-from mos_agents.training.torch_layers import layers_of
+from mos_agents.training.torch_networks import layers_of
 
 GROUP, COPIES, FRAMES, EPOCHS, MINIBATCH = "firm", 4, 512, 6, 128
 OBSERVATION, LOGITS, ACTION, VALUE, CHANCE = (

@@ -14,7 +14,7 @@ from mos_agents.report.page import Sheet, sheet_html, written
 from mos_agents.scenarios import inline
 from mos_agents.sweeps.training import unrepeated
 from mos_agents.training.assignment import TrainingAssignment
-from mos_agents.training.evaluating import without_training
+from mos_agents.training.evaluation import without_training
 from mos_agents.training.folder import TrainingRun, fault_lines
 from mos_agents.training.plan import TrainingPlan, plain
 

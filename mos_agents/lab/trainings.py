@@ -12,11 +12,11 @@ from mos_agents.lab.feedback import Feedback, Interrupted, OnMessage, stop_reque
 from mos_agents.lab.folders import located
 from mos_agents.lab.settings import Changes, ScenarioLike, resolve
 from mos_agents.lab.wording import plural, shown
-from mos_agents.training import extra
+from mos_agents.training import requirements
 from mos_agents.training.folder import check_free, going_on
 
 if TYPE_CHECKING:
-    from mos_agents.training.loop import Trained
+    from mos_agents.training.trainer import Trained
 
 OnIteration = Callable[[Mapping[str, Any], int], object]
 """Called after each iteration with its figures and the number of all iterations; a true result ends
@@ -74,7 +74,7 @@ def train(
     resolved = resolve(scenario, changes, seed=seed)
     plan = training.TrainingPlan(resolved, seed=resolved.seed, **settings)
     training.check(plan)
-    extra.needed()
+    requirements.check_packages()
     each = f" in each of {plural(plan.workers, 'worker')}" if plan.workers else ""
     Feedback.of(None, on_message).message(
         f"{resolved.name}: {plan.algo}, {plan.actions}, {plural(plan.markets, 'market')}{each}, "
@@ -102,7 +102,7 @@ def resume_training(
     """Go on with a training from its last checkpoint, up to `iterations`; otherwise as `train`."""
     kept = training.read_training(located(os.fspath(run), Path(root), "training"))
     plan, _ = going_on(kept, iterations)
-    extra.needed()
+    requirements.check_packages()
     Feedback.of(None, on_message).message(f"{kept.folder.name}: going on with {plan.algo}")
     return _stoppable(
         plan.iterations,

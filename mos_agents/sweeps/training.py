@@ -76,9 +76,9 @@ class TrainingTrial:
         return TrainingTrial({**self.plan, first: value})
 
     def check(self, scenario: Scenario) -> None:
-        from mos_agents.training import extra
+        from mos_agents.training import requirements
 
-        extra.needed()
+        requirements.check_packages()
         check(self._plan(scenario, 0))
 
     def inputs(self) -> dict[str, str]:
@@ -138,7 +138,7 @@ class TrainingTrial:
 
 def _row(plan: TrainingPlan, trained: Any) -> TrialResult:
     """What the trained come to without exploring."""
-    from mos_agents.training.evaluating import everybody
+    from mos_agents.training.evaluation import everybody
 
     assignment = trained.assignment
     policies, markets = everybody(assignment, trained.networks, trained.memories)

@@ -16,21 +16,23 @@ from mos_agents.training.plan import TrainingPlan
 
 
 def train(plan: TrainingPlan, folder: str | Path | None = None, **options: Any) -> Any:
-    """Train to the plan's end: see `loop.train`. Loads PyTorch and RLlib."""
-    from mos_agents.training import extra
+    """Train to the plan's end: see `trainer.train`. Loads PyTorch and RLlib."""
+    from mos_agents.training import requirements
 
-    extra.needed()
-    from mos_agents.training.loop import train as trained
+    requirements.check_packages()
+    from mos_agents.training.trainer import train as trained
 
     return trained(plan, folder, **options)
 
 
 def train_in(plan: TrainingPlan, folder: Path) -> Any:
-    """Train in this very folder, or go on there: see `loop.train_in`. Loads PyTorch and RLlib."""
-    from mos_agents.training import extra
+    """Train in this very folder, or go on there: see `trainer.train_in`.
 
-    extra.needed()
-    from mos_agents.training.loop import train_in as trained
+    Loads PyTorch and RLlib."""
+    from mos_agents.training import requirements
+
+    requirements.check_packages()
+    from mos_agents.training.trainer import train_in as trained
 
     return trained(plan, folder)
 
@@ -39,26 +41,26 @@ def check(plan: TrainingPlan) -> None:
     """InputError in one line where the plan does not fit its market or this machine's memory, or
     RLlib does not take its `hyper`; only the latter loads PyTorch."""
     from mos_agents.training.assignment import TrainingAssignment
-    from mos_agents.training.room import check_room
+    from mos_agents.training.requirements import check_memory
 
     assignment = TrainingAssignment.of(plan)
-    check_room(assignment)
+    check_memory(assignment)
     if plan.hyper:
-        from mos_agents.training import extra
+        from mos_agents.training import requirements
 
-        extra.needed()
-        from mos_agents.training.algorithms import configured
-        from mos_agents.training.normalising import unchanged
+        requirements.check_packages()
+        from mos_agents.training.normaliser import unchanged
+        from mos_agents.training.rllib_config import configured
 
         configured(assignment, unchanged(assignment))
 
 
 def resume(folder: str | Path, **options: Any) -> Any:
-    """Go on with a training that was cut off: see `loop.resume`. Loads PyTorch and RLlib."""
-    from mos_agents.training import extra
+    """Go on with a training that was cut off: see `trainer.resume`. Loads PyTorch and RLlib."""
+    from mos_agents.training import requirements
 
-    extra.needed()
-    from mos_agents.training.loop import resume as resumed
+    requirements.check_packages()
+    from mos_agents.training.trainer import resume as resumed
 
     return resumed(folder, **options)
 

@@ -20,7 +20,7 @@ from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.runs.names import file_stem
 from mos_agents.training.plan import TrainingPlan
 
-PURPOSES = {"training": 0, "pilot": 1, "evaluation": 2}
+PURPOSES = {"training": 0, "calibration": 1, "evaluation": 2}
 
 
 @short_repr

@@ -29,10 +29,10 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy, from_config
 from mos_agents.rollout import compare_policies, mean_interval
-from mos_agents.training import extra
-from mos_agents.training.constants import best_of
+from mos_agents.training import requirements
+from mos_agents.training.evaluation import best_of
 from mos_agents.training.folder import read_training
-from mos_agents.training.hosted import learns
+from mos_agents.training.hosted_learners import learns
 from mos_agents.training.plan import TrainingPlan, whole
 
 EVALUATION = 1_000_003
@@ -194,7 +194,7 @@ def exploitability(
     participants: at whose places; None: at all that quote anything.
     markets, seeds: the comparison plays one episode in so many markets of each of so many seeds.
     on_training: called with each participant before its learner is trained, and its result, if any,
-        with every record of that training (`loop.OnProgress`). on_gain: called with the better
+        with every record of that training (`trainer.OnProgress`). on_gain: called with the better
         response of each place.
     address, insecure: of a Ray cluster, as for `training.train`.
     Raises InputError in one line where the plan does not fit, or somebody learns.
@@ -229,7 +229,7 @@ def exploitability(
         plans[name] = plan.changed(agents=(name,), policies=others, sharing="independent")
         TrainingAssignment.of(plans[name])  # refuses before anything is trained
     market = first if plan.horizon is None else first.with_parts(horizon=plan.horizon)
-    extra.needed()
+    requirements.check_packages()
     evaluation_seeds = [plan.seed + EVALUATION + k for k in range(seeds)]
     gains, found = [], []
     with _together(address, insecure):

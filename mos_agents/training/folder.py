@@ -2,7 +2,7 @@
 
 training.json     the plan, the versions, how it ended; sealed with a checksum
 scenario.yaml     the scenario that it was trained in
-norms.npz         what is seen and earned, shift and scale
+normalisers.npz         what is seen and earned, shift and scale
 metrics.jsonl     a line per iteration
 checkpoints/      the state after an iteration; the last two are kept
 policies/         the trained networks as of the last checkpoint
@@ -57,7 +57,14 @@ KEPT = 2
 SYNC_SECONDS = 2.0
 PATIENCE = 60.0
 """Seconds that the processes of a killed driver may take to end."""
-FIRST = {"checkpoints", "policies", "tensorboard", "scenario.yaml", "norms.npz", "norms.npz.sha256"}
+FIRST = {
+    "checkpoints",
+    "policies",
+    "tensorboard",
+    "scenario.yaml",
+    "normalisers.npz",
+    "normalisers.npz.sha256",
+}
 """What a folder has before there is a training.json in it."""
 
 
@@ -108,7 +115,7 @@ def check_free(root: str | Path, name: str | None) -> None:
 
 
 def create(
-    plan: TrainingPlan, root: str | Path, name: str | None, norms: Mapping[str, Array]
+    plan: TrainingPlan, root: str | Path, name: str | None, normalisers: Mapping[str, Array]
 ) -> Path:
     """A new folder below `root`; nothing that is there is overwritten."""
     root = Path(root)
@@ -119,7 +126,7 @@ def create(
         for part in ("checkpoints", "policies", "tensorboard"):
             (hidden / part).mkdir()
         write_whole(hidden / "scenario.yaml", described.encode())
-        write_with_digest(hidden / "norms.npz", packed(dict(norms)))
+        write_with_digest(hidden / "normalisers.npz", packed(dict(normalisers)))
 
     facts = {
         "name": "",
@@ -205,10 +212,10 @@ def seal(folder: Path, facts: Mapping[str, Any], **changes: Any) -> None:
     TRAINING.write(folder, facts, **changes)
 
 
-def read_norms(folder: Path) -> dict[str, Array]:
-    """The arrays of norms.npz."""
-    path = folder / "norms.npz"
-    return unpacked(read_with_digest(path), str(path), "norms")
+def read_normalisers(folder: Path) -> dict[str, Array]:
+    """The arrays of normalisers.npz."""
+    path = folder / "normalisers.npz"
+    return unpacked(read_with_digest(path), str(path), "normalisers")
 
 
 # --- checkpoints ----------------------------------------------------------------------------------

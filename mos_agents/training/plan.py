@@ -62,8 +62,8 @@ class TrainingPlan:
         training where there is none), "seconds": of work}.
     hidden, activation: of the networks. lr, gamma: None takes the algorithm's (`algorithms.py`);
         gamma is per tick. hyper: RLlib's own settings of `AlgorithmConfig.training`, by name.
-    normalise: "pilot" (shift and scale of what is seen and earned, measured before the training)
-        or "none".
+    normalise: "calibration" (shift and scale of what is seen and earned, measured
+        beforehand) or "none".
     evaluate_every: iterations between evaluations without exploring, each of one episode in
         `evaluation_markets` markets of their own, with one more at the end; 0: none.
     checkpoint_every: iterations.
@@ -90,7 +90,7 @@ class TrainingPlan:
     lr: float | None = None
     gamma: float | None = None
     hyper: Mapping[str, Any] = field(default_factory=dict)
-    normalise: str = "pilot"
+    normalise: str = "calibration"
     evaluate_every: int = 10
     evaluation_markets: int = 16
     checkpoint_every: int = 10
@@ -114,7 +114,7 @@ class TrainingPlan:
         one_of("algo", self.algo, ALGORITHMS)
         one_of("policies", self.sharing, SHARING)
         one_of("activation", self.activation, ACTIVATIONS)
-        one_of("normalise", self.normalise, ("pilot", "none"))
+        one_of("normalise", self.normalise, ("calibration", "none"))
         if self.actions is None:
             put(self, "actions", NATURAL[self.algo])
         one_of("actions", self.actions, ACTIONS)

@@ -80,7 +80,7 @@ def test_at_the_equilibrium_nobody_gains_and_the_bound_is_nought(plan):
 
 def test_who_learns_is_refused_in_one_line_before_anything_is_trained(plan):
     from mos_agents.training.best_response import exploitability
-    from mos_agents.training.hosted import learns
+    from mos_agents.training.hosted_learners import learns
 
     with pytest.raises(InputError, match=r"firm_1 goes on learning.*freeze it") as error:
         exploitability(plan)  # the preset's firms are Q-learners

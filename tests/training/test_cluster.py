@@ -18,7 +18,7 @@ from mos_agents.rollout import rollout  # noqa: E402
 from mos_agents.training import folder as folders  # noqa: E402
 from mos_agents.training import resume, train  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
-from mos_agents.training.normalising import to_arrays, unchanged  # noqa: E402
+from mos_agents.training.normaliser import to_arrays, unchanged  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
 SMALL = {"object_store_memory": 100 * 2**20}

@@ -17,9 +17,9 @@ from mos_agents import scenarios
 from mos_agents.market.equilibrium import benchmarks
 from mos_agents.policies import make
 from mos_agents.rollout import rollout
-from mos_agents.training import best_response, extra
+from mos_agents.training import best_response, requirements
 from mos_agents.training.best_response import Exploitability, Gain, exploitability
-from mos_agents.training.constants import ConstantAction, best_of, constants
+from mos_agents.training.evaluation import ConstantAction, best_of, constants
 from mos_agents.training.plan import TrainingPlan
 
 MARKET = scenarios.pricing_game()
@@ -40,7 +40,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Found:
     """`exploitability` whose learner ends up with the policy that it is handed."""
 
     def exploited(learner: Any, policies: dict[str, Any], **how: Any) -> Exploitability:
-        monkeypatch.setattr(extra, "needed", lambda: None)
+        monkeypatch.setattr(requirements, "check_packages", lambda: None)
         monkeypatch.setattr(best_response, "_together", lambda *_: contextlib.nullcontext())
         monkeypatch.setattr(best_response, "_trained", lambda *_: make(**learner))
         given = plan(how.pop("scenario", "pricing_game"), **how.pop("plan", {}))

@@ -12,10 +12,10 @@ from mos_agents import learners, scenarios  # noqa: E402
 from mos_agents.learners.saving import named  # noqa: E402
 from mos_agents.policies.base import from_config  # noqa: E402
 from mos_agents.rollout import play, rollout  # noqa: E402
-from mos_agents.training import best_response, hosted, train  # noqa: E402
+from mos_agents.training import best_response, hosted_learners, train  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.best_response import exploitability  # noqa: E402
-from mos_agents.training.evaluating import evaluated, everybody  # noqa: E402
+from mos_agents.training.evaluation import evaluated, everybody  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
 TABLE = {"kind": "q_learning", "prices": 5, "alpha": 0.3, "beta": 0.01}
@@ -80,7 +80,7 @@ def test_a_rivals_memory_can_be_kept_and_played_from_its_file(trained, tmp_path)
 def test_memories_of_runners_side_by_side_are_the_memory_of_all_markets(kind):
     policy = {"kind": kind, "prices": 5}
     assignment = TrainingAssignment.of(rivalry(policy))
-    (spec, made) = hosted.learners(assignment)["firm_2"]
+    (spec, made) = hosted_learners.learners(assignment)["firm_2"]
 
     def learnt(numbers):
         batch = assignment.markets("training", numbers)
@@ -90,7 +90,7 @@ def test_memories_of_runners_side_by_side_are_the_memory_of_all_markets(kind):
         return batch.memories["firm_2"]
 
     whole = dict(named(learnt([0, 1, 2, 3])))
-    parts = dict(named(hosted.joined(spec, made, [learnt([0, 1, 2]), learnt([3])])))
+    parts = dict(named(hosted_learners.joined(spec, made, [learnt([0, 1, 2]), learnt([3])])))
     assert parts.keys() == whole.keys()
     assert all(np.array_equal(parts[name], array) for name, array in whole.items())
 
@@ -107,8 +107,8 @@ def test_a_learner_that_something_is_wrapped_around_comes_out_as_well(on_cluster
 
 
 def test_who_does_not_learn_or_begins_anew_with_every_episode_has_no_memory_to_show():
-    assert not hosted.learners(TrainingAssignment.of(rivalry({"kind": "hold"})))
-    assert not hosted.learners(TrainingAssignment.of(rivalry(keep_memories=False)))
+    assert not hosted_learners.learners(TrainingAssignment.of(rivalry({"kind": "hold"})))
+    assert not hosted_learners.learners(TrainingAssignment.of(rivalry(keep_memories=False)))
 
 
 def test_evaluations_are_played_against_what_the_others_have_learnt(trained):

@@ -11,9 +11,9 @@ from mos_agents import scenarios
 from mos_agents.learners import Network, save_network
 from mos_agents.learners.network import Categorical, Layer, Signature
 from mos_agents.market.types import InputError
-from mos_agents.training import TrainingPlan, check, state
+from mos_agents.training import TrainingPlan, check, state_codec
 from mos_agents.training.assignment import TrainingAssignment
-from mos_agents.training.normalising import from_arrays, pilot, to_arrays
+from mos_agents.training.normaliser import calibrate, from_arrays, to_arrays
 from tests.training.worlds import game, small
 
 IN_TURN = game(schedule={"kind": "alternating"})
@@ -39,7 +39,7 @@ IN_TURN = game(schedule={"kind": "alternating"})
         ({"gamma": 1.5}, r"gamma=1.5 must be a number in \[0, 1\]"),
         ({"stop": {"ticks": 3}}, "stop='ticks' must be one of steps, reward, seconds"),
         ({"stop": {"steps": -3}}, "stop steps=-3 must be"),
-        ({"normalise": "yes"}, "normalise='yes' must be one of pilot, none"),
+        ({"normalise": "yes"}, "normalise='yes' must be one of calibration, none"),
         ({"horizon": 0}, "horizon=0 must be"),
         ({"policies": "shared"}, "must be what each name plays; who shares .* is `sharing`"),
     ],
@@ -135,7 +135,7 @@ def test_actions_are_within_the_band_and_at_its_ends():
 
 def test_learning_pilot_and_evaluation_have_streams_of_their_own():
     assignment = TrainingAssignment.of(small())
-    seeds = {assignment.seed(purpose) for purpose in ("training", "pilot", "evaluation")}
+    seeds = {assignment.seed(purpose) for purpose in ("training", "calibration", "evaluation")}
     assert len(seeds) == 3
     assert assignment.seed("training") != TrainingAssignment.of(small(seed=1)).seed("training")
 
@@ -144,36 +144,36 @@ def test_the_pilot_measures_what_is_seen_and_earned_and_says_the_same_each_time(
     assignment = TrainingAssignment.of(
         small(policies={"firm_2": {"kind": "uniform", "low": 1.2, "high": 1.9}})
     )
-    norms = pilot(assignment)
-    norm = norms["firm_1"]
+    normalisers = calibrate(assignment)
+    normaliser = normalisers["firm_1"]
     own = assignment.policies[0].spec
     # Prices drawn evenly from the band: mean in its middle, deviation its width over root 12. What
     # is seen first in an episode is the opening price: one tick in fifty.
     middle, width = 1.3 * 1.4729266646604, 1.4 * 1.4729266646604
     ask = own.where["own_ask"].start
-    assert norm.shift[ask] == pytest.approx(middle, rel=0.02)
-    assert norm.scale[ask] == pytest.approx(width / np.sqrt(12.0), rel=0.03)
-    assert norm.seen(norm.shift[None]).tolist() == [[0.0] * own.size]
-    again = from_arrays(to_arrays(pilot(assignment)), ["firm_1"])["firm_1"]
-    assert all(np.array_equal(a, b) for a, b in zip(norm, again, strict=True))
+    assert normaliser.shift[ask] == pytest.approx(middle, rel=0.02)
+    assert normaliser.scale[ask] == pytest.approx(width / np.sqrt(12.0), rel=0.03)
+    assert normaliser.seen(normaliser.shift[None]).tolist() == [[0.0] * own.size]
+    again = from_arrays(to_arrays(calibrate(assignment)), ["firm_1"])["firm_1"]
+    assert all(np.array_equal(a, b) for a, b in zip(normaliser, again, strict=True))
 
 
 def test_without_a_pilot_nothing_is_changed():
-    norm = pilot(TrainingAssignment.of(small(normalise="none")))["firm_1"]
+    normaliser = calibrate(TrainingAssignment.of(small(normalise="none")))["firm_1"]
     x = np.array([[1e6, -1e6] * 5])
-    assert (norm.seen(x) == x.astype(np.float32)).all()
-    assert norm.earned(np.array([3.0])) == 3.0
+    assert (normaliser.seen(x) == x.astype(np.float32)).all()
+    assert normaliser.earned(np.array([3.0])) == 3.0
 
 
 def test_a_state_comes_back_as_it_was_and_holds_nothing_that_runs():
     kept = {"a": [1, 2.5, None, True, "x"], 3: {"w": np.arange(6.0).reshape(2, 3)}, "t": (1,)}
-    read = state.from_bytes(state.to_bytes(kept), "x")
+    read = state_codec.from_bytes(state_codec.to_bytes(kept), "x")
     assert read["a"] == kept["a"] and read["t"] == [1]
     assert np.array_equal(read[3]["w"], kept[3]["w"])
     with pytest.raises(InputError, match="nothing that a checkpoint can keep"):
-        state.to_bytes({"a": object()})
+        state_codec.to_bytes({"a": object()})
     with pytest.raises(InputError, match=r"x: "):
-        state.from_bytes(b"nonsense", "x")
+        state_codec.from_bytes(b"nonsense", "x")
 
 
 def test_a_plan_and_its_assignment_need_no_pytorch():

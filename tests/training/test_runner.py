@@ -12,22 +12,26 @@ from ray.rllib.utils.metrics.metrics_logger import MetricsLogger  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.policies.rules import Hold  # noqa: E402
 from mos_agents.runs.files import RunError  # noqa: E402
-from mos_agents.training import TrainingPlan, check, loop, normalising, train  # noqa: E402
-from mos_agents.training.algorithms import configured  # noqa: E402
+from mos_agents.training import TrainingPlan, check, train, trainer  # noqa: E402
+from mos_agents.training import assignment as assignment_module  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
-from mos_agents.training.choosing import chooser  # noqa: E402
-from mos_agents.training.figures import recorded  # noqa: E402
-from mos_agents.training.fragments import Fragment, PolicyFragment  # noqa: E402
-from mos_agents.training.learning import estimated, estimated_in_turn  # noqa: E402
-from mos_agents.training.normalising import pilot  # noqa: E402
-from mos_agents.training.replay import ReplayBuffer  # noqa: E402
-from mos_agents.training.runner import BatchRunner  # noqa: E402
+from mos_agents.training.fragments import (  # noqa: E402
+    Fragment,
+    PolicyFragment,
+    ReplayBuffer,
+)
+from mos_agents.training.normaliser import calibrate  # noqa: E402
+from mos_agents.training.rllib_config import configured  # noqa: E402
+from mos_agents.training.rllib_learners import estimated, estimated_in_turn  # noqa: E402
+from mos_agents.training.rllib_runner import BatchRunner  # noqa: E402
+from mos_agents.training.session import recorded  # noqa: E402
+from mos_agents.training.torch_networks import chooser  # noqa: E402
 from tests.training.worlds import game, small  # noqa: E402
 
 
 def runner(**changes):
     assignment = TrainingAssignment.of(small(**changes))
-    return BatchRunner(config=configured(assignment, pilot(assignment)))
+    return BatchRunner(config=configured(assignment, calibrate(assignment)))
 
 
 LEARNS_TOO = {"firm_2": {"kind": "q_learning", "prices": 5, "alpha": 0.3}}
@@ -46,7 +50,7 @@ def test_what_a_fragment_holds_is_what_the_markets_do_upon_its_actions(case):
     made = runner(**CASES[case])
     fragments = made.sample(num_timesteps=70 * 4)  # episodes are 50 ticks
     assert [f.ticks for f in fragments] == [50, 20]
-    assignment, norms = made.assignment, made.norms
+    assignment, normalisers = made.assignment, made.normalisers
     markets = assignment.markets("training", 4)
     how = {p.name: chooser(assignment.plan.algo, p) for p in assignment.policies}
     for fragment in fragments:
@@ -55,7 +59,7 @@ def test_what_a_fragment_holds_is_what_the_markets_do_upon_its_actions(case):
             for policy in assignment.policies:
                 rows = np.concatenate([observation[:, markets.columns[a]] for a in policy.agents])
                 found = fragment.policies[policy.name].observations[t]
-                assert np.array_equal(found, norms[policy.name].seen(rows))
+                assert np.array_equal(found, normalisers[policy.name].seen(rows))
             if t == fragment.ticks:
                 break
             actions = {}
@@ -66,7 +70,7 @@ def test_what_a_fragment_holds_is_what_the_markets_do_upon_its_actions(case):
             for policy in assignment.policies:
                 own = np.concatenate([reward[:, markets.agents.index(a)] for a in policy.agents])
                 found = fragment.policies[policy.name].rewards[t]
-                assert np.array_equal(found, norms[policy.name].earned(own))
+                assert np.array_equal(found, normalisers[policy.name].earned(own))
 
 
 def test_a_stretch_in_pieces_is_the_stretch_in_one():
@@ -220,12 +224,12 @@ def test_each_own_move_is_learnt_from_once_with_what_came_until_the_next(case, l
     memory.add(fragments)
     assignment, markets = made.assignment, made.assignment.markets("training", 4)
     policy = assignment.policies[0]
-    count, norm = len(policy.agents), made.norms[policy.name]
+    count, normaliser = len(policy.agents), made.normalisers[policy.name]
     observation, wanted = markets.reset(), []
     going: list = [None] * (4 * count)
 
     def own(seen):
-        return norm.seen(np.concatenate([seen[:, markets.columns[a]] for a in policy.agents]))
+        return normaliser.seen(np.concatenate([seen[:, markets.columns[a]] for a in policy.agents]))
 
     fresh = np.concatenate(
         [  # what was chosen at each tick, carried moves left out
@@ -237,7 +241,7 @@ def test_each_own_move_is_learnt_from_once_with_what_came_until_the_next(case, l
         placed = fresh[t].reshape(count, 4, 1)
         observation, reward, _, info = markets.step(dict(zip(policy.agents, placed, strict=True)))
         moved = np.broadcast_to(info.moved, reward.shape).T.ravel()
-        earned = norm.earned(reward.T.ravel())
+        earned = normaliser.earned(reward.T.ravel())
         for r in range(4 * count):
             if moved[r]:
                 if going[r] is not None:
@@ -361,9 +365,9 @@ def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_started
     def started(*_, **__):
         raise AssertionError("something was started")
 
-    monkeypatch.setattr(loop, "cluster", started)
-    monkeypatch.setattr(loop, "joined", started)
-    monkeypatch.setattr(normalising.TrainingAssignment, "markets", started)
+    monkeypatch.setattr(trainer, "cluster", started)
+    monkeypatch.setattr(trainer, "joined", started)
+    monkeypatch.setattr(assignment_module.TrainingAssignment, "markets", started)
     plan = TrainingPlan("pricing_game", algo, hyper=hyper, markets=2, ticks=8)
     for verb in (check, train):
         with pytest.raises(InputError, match=message) as caught:
@@ -373,4 +377,4 @@ def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_started
 
 def test_settings_of_rllib_are_passed_on():
     assignment = TrainingAssignment.of(small(hyper={"num_epochs": 3}))
-    assert configured(assignment, pilot(assignment)).num_epochs == 3
+    assert configured(assignment, calibrate(assignment)).num_epochs == 3

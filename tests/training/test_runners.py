@@ -9,9 +9,9 @@ pytestmark = pytest.mark.train
 pytest.importorskip("torch")
 
 from mos_agents.training import folder as folders  # noqa: E402
-from mos_agents.training import resume, state, train  # noqa: E402
+from mos_agents.training import resume, state_codec, train  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
-from mos_agents.training.normalising import pilot  # noqa: E402
+from mos_agents.training.normaliser import calibrate  # noqa: E402
 from mos_agents.training.session import TrainingSession  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
@@ -28,20 +28,20 @@ def test_a_training_with_workers_goes_on_with_what_the_others_have_learnt(on_clu
     cut = train(PLAN, tmp_path, on_progress=lambda record: record["iteration"] == 3)
     assert cut.memories["firm_2"].q.shape[0] % 8 == 0  # 2 workers x 4 markets
     _, data = folders.last_checkpoint(cut.folder)
-    kept = state.from_bytes(data, "x")["runners"]
+    kept = state_codec.from_bytes(data, "x")["runners"]
     assert sorted(kept) == [1, 2] and {clock(one) for one in kept.values()} == {3 * 32}
     rest = resume(cut.folder)
     assert rest.memories["firm_2"].clock[0] == 4 * 32
     assert (rest.memories["firm_2"].q != cut.memories["firm_2"].q).any()
     _, data = folders.last_checkpoint(rest.folder)
-    kept = state.from_bytes(data, "x")["runners"]
+    kept = state_codec.from_bytes(data, "x")["runners"]
     assert [clock(one) for one in kept.values()] == [4 * 32, 4 * 32]
     assert [one["played"] for one in kept.values()] == [4 * 32, 4 * 32]
 
 
 def test_who_takes_over_from_a_lost_worker_goes_on_from_what_was_kept(on_cluster):
     assignment = TrainingAssignment.of(PLAN)
-    session = TrainingSession(assignment, pilot(assignment))
+    session = TrainingSession(assignment, calibrate(assignment))
     try:
         session.once()
         assert set(session.runners.snapshots()) == {1, 2}
@@ -80,7 +80,7 @@ def test_workers_begin_and_go_on_with_the_learners_weights(on_cluster):
     assignment = TrainingAssignment.of(small(workers=2, actions="continuous"))
     states = []
     for _ in range(2):  # the second goes on from the first
-        session = TrainingSession(assignment, pilot(assignment))
+        session = TrainingSession(assignment, calibrate(assignment))
         try:
             for kept in [None, *states]:
                 if kept is not None:

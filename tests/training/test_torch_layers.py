@@ -25,20 +25,20 @@ def through(layers, x):
 def test_every_activation_is_pytorchs(name):
     import torch
 
-    from mos_agents.training import torch_layers
+    from mos_agents.training import torch_networks
 
-    kind = {message: module for module, message in torch_layers.ACTIVATIONS.items()}[name]
+    kind = {message: module for module, message in torch_networks.ACTIVATIONS.items()}[name]
     net = nn.Sequential(nn.Linear(5, 9), kind(), nn.Sequential(nn.Dropout(), nn.Linear(9, 4)))
     net = net.double().eval()
     x = np.random.default_rng(0).normal(0.0, 5.0, (7, 5))
     wanted = net(torch.from_numpy(x)).detach().numpy()
-    assert np.allclose(through(torch_layers.layers_of(net), x), wanted, rtol=1e-12, atol=1e-12)
+    assert np.allclose(through(torch_networks.layers_of(net), x), wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_heads_side_by_side_are_one_layer():
     import torch
 
-    from mos_agents.training.torch_layers import joined, layers_of
+    from mos_agents.training.torch_networks import joined, layers_of
 
     body, mean, spread = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(4, 2, bias=False)
     layers = (*layers_of(body, nn.Tanh()), *joined(layers_of(mean), layers_of(spread)))
@@ -49,7 +49,7 @@ def test_heads_side_by_side_are_one_layer():
 
 
 def test_what_is_no_layer_is_refused_in_one_line():
-    from mos_agents.training.torch_layers import joined, layers_of
+    from mos_agents.training.torch_networks import joined, layers_of
 
     for modules, message in (
         ([nn.Conv1d(1, 1, 1)], "Conv1d is no layer"),

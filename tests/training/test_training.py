@@ -13,10 +13,10 @@ from mos_agents.learners.trained import quoted  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import play  # noqa: E402
 from mos_agents.runs import RunError  # noqa: E402
-from mos_agents.training import evaluating, loop, read_training, resume, train  # noqa: E402
+from mos_agents.training import evaluation, read_training, resume, train, trainer  # noqa: E402
 from mos_agents.training import folder as folders  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
-from mos_agents.training.normalising import pilot  # noqa: E402
+from mos_agents.training.normaliser import calibrate  # noqa: E402
 from mos_agents.training.session import TrainingSession  # noqa: E402
 from tests.training.worlds import game, small  # noqa: E402
 
@@ -86,18 +86,18 @@ CASES = {
 def test_the_network_that_comes_out_gives_the_outputs_of_the_module(case, on_cluster):
     plan = CASES[case]
     assignment = TrainingAssignment.of(plan)
-    session = TrainingSession(assignment, pilot(assignment))
+    session = TrainingSession(assignment, calibrate(assignment))
     try:
         session.once()
         network = session.networks()["firm_1"]
-        runner, norm = session.algorithm.env_runner, session.norms["firm_1"]
+        runner, normaliser = session.algorithm.env_runner, session.normalisers["firm_1"]
         runner.module.set_state(session.learner.module.get_state(inference_only=True))
         batch = assignment.markets("evaluation", 40)
         batch.reset()
         rng = np.random.default_rng(0)
         actions = rng.integers(5, size=(40, 1)) if plan.discrete else rng.uniform(1, 2, (40, 1, 1))
         observation = batch.step(actions)[0]
-        theirs = runner.forward("firm_1", norm.seen(observation))
+        theirs = runner.forward("firm_1", normaliser.seen(observation))
         ours = network.forward(observation)
         best = session.algorithm.env_runner.choosers()["firm_1"].best(theirs)
     finally:
@@ -126,7 +126,7 @@ def test_what_was_trained_plays_from_its_folder(on_cluster, tmp_path):
     ]
     assert np.array_equal(*steps)
     names = {entry.name for entry in trained.folder.iterdir()}
-    assert {"metrics.jsonl", "training.json", "norms.npz", "tensorboard", "policies"} <= names
+    assert {"metrics.jsonl", "training.json", "normalisers.npz", "tensorboard", "policies"} <= names
     assert any((trained.folder / "tensorboard").iterdir())
 
 
@@ -178,7 +178,7 @@ def test_a_training_ends_with_an_evaluation_however_it_ends_and_plays_it_once(
 
     def counted(*arguments):
         played.append(len(seen))
-        return evaluating.evaluated(*arguments)
+        return evaluation.evaluated(*arguments)
 
     seen = []
 
@@ -186,7 +186,7 @@ def test_a_training_ends_with_an_evaluation_however_it_ends_and_plays_it_once(
         seen.append(record["iteration"])
         return message == "asked" and len(seen) == 3
 
-    monkeypatch.setattr(loop, "evaluated", counted)
+    monkeypatch.setattr(trainer, "evaluated", counted)
     stop = {"steps": {"steps": 300}, "seconds": {"seconds": 1e-6}, "reward": {"reward": -1e9}}
     most = 3 if message == "iterations" else 5
     plan = small(iterations=most, evaluate_every=2, stop=stop.get(message, {}))

@@ -21,7 +21,7 @@ from mos_agents.training.folder import check_free, fault_lines
 
 if TYPE_CHECKING:
     with loading():
-        from mos_agents.training.loop import Trained
+        from mos_agents.training.trainer import Trained
 
 ON_RESUMING = {"resume", "out", "backend", "address", "insecure", "iterations"}
 """Options that a resumed training takes; it began with everything else."""

@@ -20,8 +20,7 @@ from ray.rllib.algorithms.sac.torch.sac_torch_learner import SACTorchLearner
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
 from mos_agents.runs.files import RunError
-from mos_agents.training.fragments import Fragment, PolicyFragment, until_next
-from mos_agents.training.replay import Transitions
+from mos_agents.training.fragments import Fragment, PolicyFragment, Transitions, until_next
 
 Columns = dict[str, NDArray[Any]]
 

@@ -1,29 +1,44 @@
-"""Whether a training fits in memory, told before anything is started."""
+"""What a training needs: packages that an installation need not have, and memory."""
 
 from __future__ import annotations
+
+import importlib.util
 
 from mos_agents.learners.base import Learner
 from mos_agents.learners.saving import named
 from mos_agents.market.memory import MOST_OF_MEMORY, memory
 from mos_agents.market.types import InputError
 from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
-from mos_agents.training.hosted import innermost
+from mos_agents.training.hosted_learners import innermost
 from mos_agents.training.plan import CAPACITY
 
+NEEDED = ("torch", "dm_tree", "tensorboard")
+_MODULES = {"dm_tree": "tree"}
 
-def check_room(assignment: TrainingAssignment, workers: bool = False) -> None:
+
+def check_packages() -> None:
+    """InputError in one line where a package is not there."""
+    for name in NEEDED:
+        if importlib.util.find_spec(_MODULES.get(name, name)) is None:
+            raise InputError(
+                f"training needs {name}, which is not installed: make train-env, or "
+                'pip install "mos-agents[train]"'
+            )
+
+
+def check_memory(assignment: TrainingAssignment, workers: bool = False) -> None:
     """InputError unless a training fits in this machine's memory, as far as can be estimated.
 
     workers: whether they play on this machine too; without, only what the learner itself needs.
     """
     plan = assignment.plan
-    fixed = plan.evaluation_markets * played(assignment) * bool(plan.evaluate_every)
+    fixed = plan.evaluation_markets * market_bytes(assignment) * bool(plan.evaluate_every)
     if plan.algo in ("dqn", "sac"):
         fixed += CAPACITY * sum(len(p.agents) * (8 * p.size + 24) for p in assignment.policies)
     runners = max(1, plan.workers)
-    each = runners * learnt(assignment)
+    each = runners * fragment_bytes(assignment)
     if workers or not plan.workers:
-        each += runners * (played(assignment) + hosted(assignment))
+        each += runners * (market_bytes(assignment) + hosted_bytes(assignment))
     there = MOST_OF_MEMORY * memory()
     needed = fixed + plan.markets * each
     if needed <= there:
@@ -38,7 +53,7 @@ def check_room(assignment: TrainingAssignment, workers: bool = False) -> None:
     )
 
 
-def played(assignment: TrainingAssignment) -> int:
+def market_bytes(assignment: TrainingAssignment) -> int:
     """Bytes of a market while it is played: its state twice, and what a tick hands out."""
     market = assignment.playing
     state = sum(array.nbytes for _, array in named(market.start(1)))
@@ -47,7 +62,7 @@ def played(assignment: TrainingAssignment) -> int:
     return 2 * state + 8 * (3 * seen + size)
 
 
-def hosted(assignment: TrainingAssignment) -> int:
+def hosted_bytes(assignment: TrainingAssignment) -> int:
     """Bytes of the tables that learners among the others keep for a market, and of their copies in
     a checkpoint."""
     own = [
@@ -57,7 +72,7 @@ def hosted(assignment: TrainingAssignment) -> int:
     return 2 * sum(p.room(spec, 1) for spec, p in own if isinstance(p, Learner))
 
 
-def learnt(assignment: TrainingAssignment) -> int:
+def fragment_bytes(assignment: TrainingAssignment) -> int:
     """Bytes of what is kept of a market until it is learnt from, and of its copies there."""
     plan = assignment.plan
     # DQN and SAC put it by and learn from few at a time.

@@ -34,10 +34,9 @@ from mos_agents.market.faults import Fault, Faults, added_up, count
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array
 from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
-from mos_agents.training.choosing import Chooser, chooser
-from mos_agents.training.fragments import Fragment, PolicyFragment, followed, pending
-from mos_agents.training.gathering import Gathered
-from mos_agents.training.normalising import Norm
+from mos_agents.training.fragments import Fragment, Gathered, PolicyFragment, followed, pending
+from mos_agents.training.normaliser import Normaliser
+from mos_agents.training.torch_networks import Chooser, chooser
 
 REWARD = "reward"
 FAULTS = "faults"
@@ -45,7 +44,8 @@ SECONDS = "seconds"
 
 
 class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
-    """Plays `config.num_envs_per_env_runner` markets. The plan and its norms come in `env_config`.
+    """Plays `config.num_envs_per_env_runner` markets. The plan and its normalisers
+    come in `env_config`.
 
     Runner w of W plays the markets with the next numbers after those of runner w - 1; its random
     numbers in choosing has an address as well (agent, market, ticks played). A fragment ends where
@@ -56,7 +56,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         super().__init__(config=config, **kwargs)
         given = config.env_config
         self.assignment = TrainingAssignment.of(given["plan"])
-        self.norms: Mapping[str, Norm] = given["norms"]
+        self.normalisers: Mapping[str, Normaliser] = given["normalisers"]
         self.plan = self.assignment.plan
         self.played = 0  # ticks since the first
         self._weights_seq_no = 0
@@ -158,7 +158,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         for t in range(ticks):
             actions: dict[str, NDArray[Any]] = {}
             for name, part in parts.items():
-                shown = self.norms[name].seen(part.rows_of(observation))
+                shown = self.normalisers[name].seen(part.rows_of(observation))
                 part.observations[t] = shown
                 begun = clock()
                 outputs = self.forward(name, shown)
@@ -172,7 +172,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
             market += clock() - begun
             for name, part in parts.items():
                 own = [order[a] for a in part.policy.agents]
-                part.rewards[t] = self.norms[name].earned(reward[:, own].T.ravel())
+                part.rewards[t] = self.normalisers[name].earned(reward[:, own].T.ravel())
                 if part.policy.in_turn:
                     moved = np.broadcast_to(info.moved, reward.shape)
                     part.own.append(moved[:, own].T.ravel())
@@ -182,7 +182,7 @@ class BatchRunner(EnvRunner, Checkpointable):  # type: ignore[misc]
         begun = clock()
         rollouts = {}
         for name, part in parts.items():
-            part.observations[ticks] = self.norms[name].seen(part.rows_of(observation))
+            part.observations[ticks] = self.normalisers[name].seen(part.rows_of(observation))
             rollouts[name] = self._continued(name, part.rollout(choosers[name]))
         self._seconds["market"] += market
         self._seconds["forward"] += forward

@@ -29,16 +29,14 @@ from mos_agents.runs.files import write_whole
 from mos_agents.runs.names import file_stem
 from mos_agents.runs.sealing import now
 from mos_agents.training import folder as folders
-from mos_agents.training import hosted
-from mos_agents.training import state as states
-from mos_agents.training.algorithms import configured
+from mos_agents.training import hosted_learners, state_codec
 from mos_agents.training.assignment import TrainingAssignment
-from mos_agents.training.evaluating import evaluated
-from mos_agents.training.figures import Figures, Record
-from mos_agents.training.normalising import from_arrays, pilot, to_arrays, unchanged
+from mos_agents.training.evaluation import evaluated
+from mos_agents.training.normaliser import calibrate, from_arrays, to_arrays, unchanged
 from mos_agents.training.plan import TrainingPlan
-from mos_agents.training.room import check_room
-from mos_agents.training.session import TrainingSession
+from mos_agents.training.requirements import check_memory
+from mos_agents.training.rllib_config import configured
+from mos_agents.training.session import Figures, Record, TrainingSession
 
 OnProgress = Callable[[Record], bool | None]
 """Called after every iteration with its record; True ends the training there, in good order."""
@@ -80,7 +78,7 @@ class Trained:
         market: the one whose memory is played in all markets; None plays each its own, in as many
         markets as were trained in.
         """
-        return dict(hosted.played(self.assignment, self.memories, market))
+        return dict(hosted_learners.played(self.assignment, self.memories, market))
 
 
 def train(
@@ -102,14 +100,14 @@ def train(
     configured(assignment, unchanged(assignment))  # refuses before anything is started
     if folder is not None:
         folders.check_free(folder, name)
-    check_room(assignment, workers=address is None and not joined())
-    norms = pilot(assignment)
+    check_memory(assignment, workers=address is None and not joined())
+    normalisers = calibrate(assignment)
     with _runtime(plan, address, insecure):
-        session = TrainingSession(assignment, norms)
+        session = TrainingSession(assignment, normalisers)
         try:
             if folder is None:
                 return _to_the_end(session, None, on_progress)
-            made = folders.create(plan, folder, name, to_arrays(norms))
+            made = folders.create(plan, folder, name, to_arrays(normalisers))
             with folders.held(made):
                 return _to_the_end(session, made, on_progress)
         finally:
@@ -156,14 +154,16 @@ def _resumed(
     insecure: bool = False,
 ) -> Trained:
     assignment = TrainingAssignment.of(plan)
-    check_room(assignment, workers=address is None and not joined())
-    norms = from_arrays(folders.read_norms(run.folder), [p.name for p in assignment.policies])
+    check_memory(assignment, workers=address is None and not joined())
+    normalisers = from_arrays(
+        folders.read_normalisers(run.folder), [p.name for p in assignment.policies]
+    )
     with _runtime(plan, address, insecure, resumed=True):
-        session = TrainingSession(assignment, norms)
+        session = TrainingSession(assignment, normalisers)
         try:
             if found is not None:
                 path = folders.checkpoint_path(run.folder, found[0])
-                session.restore(states.from_bytes(found[1], str(path)))
+                session.restore(state_codec.from_bytes(found[1], str(path)))
             if plan != run.plan:  # from here on it is a training that has not ended
                 folders.seal(
                     run.folder,
@@ -304,7 +304,7 @@ def _keep(session: TrainingSession, folder: Path) -> None:
         path = f"policies/{file_stem(policy.name)}.npz"
         save_network(folder / path, networks[policy.name])
         learnt |= {agent: {"kind": "network", "path": path} for agent in policy.agents}
-    learnt |= hosted.kept(session.assignment, session.runners.memories(), folder)
+    learnt |= hosted_learners.kept(session.assignment, session.runners.memories(), folder)
     text = folders.trained_scenario(session.plan, learnt)
     write_whole(folder / "trained.yaml", text.encode())
-    folders.write_checkpoint(folder, session.iteration, states.to_bytes(session.state()))
+    folders.write_checkpoint(folder, session.iteration, state_codec.to_bytes(session.state()))

@@ -1,7 +1,6 @@
-"""The simplest best responses: one action for ever, the best of the plan's grid.
+"""What trained policies and constant actions earn in markets that no learner has met.
 
-A learner that was trained too briefly finds less than the best constant action does. So constants
-are tried as well, and the better of both counts: a floor for what there is to gain.
+The best constant action of a grid is a floor for what a learner should reach.
 """
 
 from __future__ import annotations
@@ -14,14 +13,83 @@ import numpy as np
 
 from envs.choices import price_grids
 from mos_agents.analysis.numbers import number
+from mos_agents.learners.network import Network
+from mos_agents.learners.trained import TrainedNetwork
+from mos_agents.market.faults import Fault
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy, same
-from mos_agents.rollout import rollout
+from mos_agents.rollout import ParticipantPool, rollout, transitions
+from mos_agents.training import hosted_learners
+from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.plan import TrainingPlan
+
+
+def everybody(
+    assignment: TrainingAssignment,
+    networks: Mapping[str, Network],
+    memories: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Policy], int]:
+    """What every participant plays, and in how many markets.
+
+    Learners play their networks. memories: of those among the others who learn by themselves; they
+    play them and learn no more, each market its own, in as many as they have learnt in. Others who
+    learn begin anew.
+    """
+    kept = memories or {}
+    learnt = hosted_learners.played(assignment, kept)
+    trained = {
+        agent: TrainedNetwork.of(networks[p.name])
+        for p in assignment.policies
+        for agent in p.agents
+    }
+    count = (
+        hosted_learners.markets(assignment, kept) if learnt else assignment.plan.evaluation_markets
+    )
+    return {**assignment.participants.policies, **learnt, **trained}, count
+
+
+def evaluated(
+    assignment: TrainingAssignment,
+    networks: Mapping[str, Network],
+    memories: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, float], tuple[Fault, ...]]:
+    """Mean reward per tick and market of each learner over one episode, the same random numbers
+    each time; and what policies did wrong in it."""
+    return _earned(assignment, *everybody(assignment, networks, memories))
+
+
+def without_training(assignment: TrainingAssignment) -> dict[str, float]:
+    """What each learner's own policy in the scenario earns in the markets of an evaluation, with
+    the same random numbers; of those whose policies do not learn by themselves."""
+    policies = assignment.plan.scenario.policies()
+    own = [agent for agent in assignment.agents if not hosted_learners.learns(policies[agent])]
+    if not own:
+        return {}
+    found, _ = _earned(
+        assignment,
+        {**policies, **assignment.participants.policies},
+        assignment.plan.evaluation_markets,
+    )
+    return {agent: found[agent] for agent in own}
+
+
+def _earned(
+    assignment: TrainingAssignment, policies: Mapping[str, Policy], markets: int
+) -> tuple[dict[str, float], tuple[Fault, ...]]:
+    market, seed = assignment.playing, assignment.seed("evaluation")
+    total, ticks = np.zeros(market.layout.N), 0
+    pool = ParticipantPool.of(market, policies, seed, markets, on_fault="hold")
+    for transition in transitions(market, policies, seed=seed, markets=markets, pool=pool):
+        total += transition.step.reward.mean(axis=0)
+        ticks += 1
+    names = market.layout.participants
+    earned = {agent: float(total[names.index(agent)]) / ticks for agent in assignment.agents}
+    return earned, tuple(pool.faults.values())
+
 
 SELECTION = 2_000_003
 """Added to the plan's seed: the constant is chosen before random numbers that the comparison does

@@ -21,16 +21,16 @@ from ray.rllib.policy.policy import PolicySpec
 
 from mos_agents.market.types import InputError
 from mos_agents.training.assignment import TrainingAssignment
-from mos_agents.training.choosing import chooser
-from mos_agents.training.learning import (
+from mos_agents.training.normaliser import Normaliser
+from mos_agents.training.plan import whole
+from mos_agents.training.rllib_learners import (
     APPOFromArrays,
     DQNFromArrays,
     PPOFromArrays,
     SACFromArrays,
 )
-from mos_agents.training.normalising import Norm
-from mos_agents.training.plan import whole
-from mos_agents.training.runner import BatchRunner, _seen_space
+from mos_agents.training.rllib_runner import BatchRunner, _seen_space
+from mos_agents.training.torch_networks import chooser
 
 CONFIGS: dict[str, Any] = {"ppo": PPOConfig, "appo": APPOConfig, "dqn": DQNConfig, "sac": SACConfig}
 LEARNERS = {
@@ -55,7 +55,9 @@ OURS = {
 """Settings that the plan has other words for."""
 
 
-def configured(assignment: TrainingAssignment, norms: Mapping[str, Norm]) -> AlgorithmConfig:
+def configured(
+    assignment: TrainingAssignment, normalisers: Mapping[str, Normaliser]
+) -> AlgorithmConfig:
     """RLlib's configuration. Raises InputError where a setting is unknown or not taken."""
     plan = assignment.plan
     for name in ("ray.rllib", "ray.tune"):  # they tell of their own stacks' history
@@ -68,7 +70,10 @@ def configured(assignment: TrainingAssignment, norms: Mapping[str, Norm]) -> Alg
     config.debugging(seed=plan.seed % 2**31, log_level="ERROR")
     config.environment(
         env=None,
-        env_config={"plan": plan.changed(scenario=plan.scenario.portable()), "norms": dict(norms)},
+        env_config={
+            "plan": plan.changed(scenario=plan.scenario.portable()),
+            "normalisers": dict(normalisers),
+        },
     )
     specs = {
         p.name: (_seen_space(p.size), chooser(plan.algo, p).space) for p in assignment.policies

@@ -1,11 +1,14 @@
-"""From a network's last numbers to what is done: draws, their log chances, and the best choice.
+"""From PyTorch outwards: how outputs become actions, and how modules become networks.
 
-Draws come from uniforms handed in, so that random numbers have addresses as everywhere. Rows R
-are the agents of a policy in all markets.
+A chooser turns the last numbers of a network into actions. It draws from uniforms that it is
+given, so that random numbers have addresses as everywhere. Rows R are the agents of a policy in all
+markets. Trained modules are multilayer perceptrons; `layers_of` and `exported` write them as a
+`Network`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,10 +16,21 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 from scipy.special import ndtri
+from torch import nn
 
-from mos_agents.market.types import Array
+from mos_agents.learners.network import (
+    Categorical,
+    Gaussian,
+    Head,
+    Layer,
+    Network,
+    QValues,
+    Signature,
+)
+from mos_agents.market.types import Array, InputError
 from mos_agents.policies.base import uniform_choice
 from mos_agents.training.assignment import PolicyAssignment
+from mos_agents.training.normaliser import Normaliser
 
 Numbers32 = NDArray[np.float32]
 HALF_STEP = 2.0**-54
@@ -48,7 +62,7 @@ class Chooser(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Levels:
+class LevelChooser:
     """A logit for each level of each listing."""
 
     policy: PolicyAssignment
@@ -93,7 +107,7 @@ class Levels:
 
 
 @dataclass(frozen=True, eq=False)
-class Worths(Levels):
+class ValueChooser(LevelChooser):
     """A worth for each level of the one listing; any level is tried with chance `epsilon`."""
 
     epsilon: float = 0.0
@@ -109,7 +123,7 @@ class Worths(Levels):
 
 
 @dataclass(frozen=True, eq=False)
-class Normals:
+class GaussianChooser:
     """Means and log standard deviations, on a scale on which bounds are -1 and 1.
 
     Beyond the bounds a draw is cut for the market; what is learnt from is the draw itself.
@@ -145,7 +159,7 @@ class Normals:
 
 
 @dataclass(frozen=True, eq=False)
-class Squashed(Normals):
+class SquashedChooser(GaussianChooser):
     """The same through tanh, as SAC has it; RLlib cuts its log standard deviations."""
 
     log_std_range: tuple[float, float] = (-5.0, 2.0)
@@ -163,12 +177,134 @@ class Squashed(Normals):
 def chooser(algo: str, policy: PolicyAssignment, epsilon: float = 0.0) -> Chooser:
     """How an algorithm's policy chooses."""
     if algo == "dqn":
-        return Worths(policy, epsilon)
+        return ValueChooser(policy, epsilon)
     if policy.grid is not None:
-        return Levels(policy)
-    return Squashed(policy) if algo == "sac" else Normals(policy)
+        return LevelChooser(policy)
+    return SquashedChooser(policy) if algo == "sac" else GaussianChooser(policy)
 
 
 def _chances(logits: Array) -> Array:
     weights: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return weights
+
+
+ACTIVATIONS: dict[type[nn.Module], str] = {
+    nn.Tanh: "tanh",
+    nn.ReLU: "relu",
+    nn.LeakyReLU: "leaky_relu",
+    nn.ELU: "elu",
+    nn.SiLU: "silu",
+    nn.GELU: "gelu",
+    nn.Sigmoid: "sigmoid",
+    nn.Softplus: "softplus",
+}
+PASSED = (nn.Identity, nn.Flatten, nn.Dropout)
+"""What does nothing to a row when a network plays."""
+DEFAULTS = {
+    nn.LeakyReLU: ("negative_slope", 0.01),
+    nn.ELU: ("alpha", 1.0),
+    nn.GELU: ("approximate", "none"),
+    nn.Softplus: ("beta", 1.0),
+}
+
+
+def layers_of(*modules: nn.Module) -> tuple[Layer, ...]:
+    """Linear layers and activations, one after the other, as layers of a `Network`.
+
+    modules: `nn.Linear`, activations, or `nn.Sequential`s of them, nested at will, in the order in
+        which they are applied. Raises InputError in one line for any other module.
+    """
+    found: list[Layer] = []
+    for module in (one for given in modules for one in _flat(given)):
+        if isinstance(module, nn.Linear):
+            weights = array_of(module.weight).T
+            bias = np.zeros(len(weights.T)) if module.bias is None else array_of(module.bias)
+            found.append(Layer(weights, bias))
+        elif type(module) in ACTIVATIONS:
+            if not found or found[-1].activation != "identity":
+                raise InputError(f"{module} must follow a Linear layer, to be a layer of a network")
+            name, value = DEFAULTS.get(type(module), ("", None))
+            if name and getattr(module, name) != value:
+                raise InputError(
+                    f"{module}: {name} must be {value!r}, as PyTorch has it by default"
+                )
+            found[-1] = found[-1]._replace(activation=ACTIVATIONS[type(module)])
+        elif not isinstance(module, PASSED):
+            known = ", ".join(["Linear", *(one.__name__ for one in ACTIVATIONS)])
+            raise InputError(
+                f"{type(module).__name__} is no layer that a network can have; those are {known}"
+            )
+    return tuple(found)
+
+
+def array_of(tensor: Any) -> Array:
+    """A tensor's numbers in 64 bits, wherever it lies."""
+    array: Array = tensor.detach().cpu().numpy().astype(np.float64)
+    return array
+
+
+def _flat(module: nn.Module) -> Iterator[nn.Module]:
+    if isinstance(module, nn.Sequential):
+        for part in module:
+            yield from _flat(part)
+    else:
+        yield module
+
+
+def joined(*tails: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Layers side by side that take the same numbers: outputs one after the other.
+
+    For heads that are linear layers of their own, such as the mean and the log_std of SAC.
+    Raises InputError unless each tail is one layer and all have the same inputs and activation.
+    """
+    firsts = [tail[0] for tail in tails]
+    alike = {(len(one.weights), one.activation) for one in firsts}
+    if any(len(tail) != 1 for tail in tails) or len(alike) != 1:
+        raise InputError("heads must be one layer each, with the same inputs and activation")
+    weights = np.concatenate([one.weights for one in firsts], axis=1)
+    return (Layer(weights, np.concatenate([one.bias for one in firsts]), firsts[0].activation),)
+
+
+def exported(
+    algo: str,
+    policy: PolicyAssignment,
+    module: Any,
+    normaliser: Normaliser,
+    provenance: Mapping[str, Any],
+) -> Network:
+    """The network of a policy's RLModule: the same outputs, up to rounding in 32 bits.
+
+    DQN's values are those of its advantage stream, which ranks levels as the whole does.
+    """
+    module = module.unwrapped()
+    log_std = None
+    if algo == "dqn":
+        layers = layers_of(module.encoder.net.mlp, module.af.net.mlp)
+    elif algo == "sac":
+        layers = layers_of(module.pi_encoder.net.mlp, module.pi.net.mlp)
+    else:
+        layers = layers_of(_actor(module).net.mlp, module.pi.net.mlp)
+        if policy.grid is None:
+            log_std = array_of(module.pi.log_std)
+    return Network(
+        Signature.of(policy.spec),
+        layers,
+        _head(algo, policy, log_std),
+        normaliser.shift,
+        normaliser.scale,
+        normaliser.clip,
+        {"algorithm": algo, **provenance},
+    )
+
+
+def _actor(module: Any) -> Any:
+    shared = getattr(module.encoder, "actor_encoder", None)
+    return module.encoder.encoder if shared is None else shared
+
+
+def _head(algo: str, policy: PolicyAssignment, log_std: Any) -> Head:
+    if policy.grid is not None:
+        return (QValues if algo == "dqn" else Categorical)(policy.grid)
+    if algo == "sac":
+        return Gaussian(policy.low, policy.high, "tanh", None, SquashedChooser.log_std_range)
+    return Gaussian(policy.low, policy.high, "clip", np.asarray(log_std))
