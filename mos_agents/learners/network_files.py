@@ -32,7 +32,25 @@ HEADS = {"levels": Categorical, "values": QValues, "gaussian": Gaussian}
 
 
 def save_network(path: str | Path, network: Network) -> str:
-    """Write a network to `path` (.npz), at once or not at all; returns the file's SHA-256."""
+    """Write a network to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; its name ends in .npz.
+    network : Network
+        The network.
+
+    Returns
+    -------
+    str
+        The file's SHA-256.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
     target, data = saving.checked(path), to_bytes(network)
     try:
         write_with_digest(target, data)
@@ -42,8 +60,23 @@ def save_network(path: str | Path, network: Network) -> str:
 
 
 def load_network(path: str | Path) -> Network:
-    """The network at `path`. Raises InputError in one line where the file is not there, is
-    damaged, or holds anything else than a network."""
+    """Read a network from a file that `save_network` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Network
+        The network.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, is damaged, or holds anything else than a network.
+    """
     return from_bytes(read_bytes(path), str(path))
 
 

@@ -63,8 +63,8 @@ class Sarsa(TabularLearner):
     explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
 
     Of several best levels one is drawn at each choice. As in the textbook's algorithm, a' is chosen
-    by the table before (s, a) is corrected: the correction of a move is made when the reward of the
-    next one is heard, before any other choice.
+    by the table before (s, a) is corrected: a move is corrected once the reward of the next one is
+    known, before any other choice.
     """
 
     alpha: float = 0.15

@@ -25,10 +25,19 @@ MOST_TEXT = 160_000_000
 
 
 def save(path: str | Path, memory: Any) -> None:
-    """Write a learner's memory to `path` (.npz), at once or not at all.
+    """Write a learner's memory to a file, whole or not at all.
 
-    Raises InputError in one line where the memory holds something else than numbers in arrays, or
-    the file cannot be written.
+    Parameters
+    ----------
+    path : str or Path
+        The file; its name ends in .npz. Its SHA-256 is written beside it.
+    memory : nested tuples of arrays
+        What the learner remembers.
+
+    Raises
+    ------
+    InputError
+        If the memory holds anything but arrays of numbers, or the file cannot be written.
     """
     target = checked(path)
     held = dict(named(memory))
@@ -41,10 +50,25 @@ def save(path: str | Path, memory: Any) -> None:
 
 
 def load(path: str | Path, template: Any) -> Any:
-    """The memory at `path`, in the shape of `template`: what the policy's `start` gives.
+    """Read a learner's memory from a file that `save` wrote.
 
-    Raises InputError in one line where the file is not there, is damaged, or is the memory of
-    another policy, participant or number of markets.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    template : nested tuples of arrays
+        A memory of the same shape, as the policy's `start` returns it.
+
+    Returns
+    -------
+    nested tuples of arrays
+        The memory.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, is damaged, or holds the memory of another policy, participant or
+        number of markets.
     """
     arrays = read(path)
     wanted = dict(named(template))

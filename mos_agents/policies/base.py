@@ -144,7 +144,18 @@ POLICIES: dict[str, type] = registry.table("policy")
 
 
 def register(kind: str) -> Callable[[P], P]:
-    """Enter a policy of the package's own; others join by `mos_agents.register`."""
+    """Enter a policy of the package's own; others join by `mos_agents.register`.
+
+    Parameters
+    ----------
+    kind : str
+        The name by which scenarios ask for it.
+
+    Returns
+    -------
+    callable
+        A decorator of the class.
+    """
 
     def enter(policy: P) -> P:
         registry.enter("policy", kind, registry.named(policy, kind))
@@ -212,7 +223,23 @@ def _parameters(cls: type) -> tuple[list[str], list[str]]:
 
 
 def from_config(config: Any) -> Policy:
-    """A policy from {"kind": ..., parameters}; a policy itself passes through."""
+    """Make a policy from its configuration; a policy itself passes through.
+
+    Parameters
+    ----------
+    config : mapping or Policy
+        {"kind": ..., parameters}, as a scenario file has it.
+
+    Returns
+    -------
+    Policy
+        The policy.
+
+    Raises
+    ------
+    InputError
+        If it names no policy, a parameter is wrong, or its class does not derive from `Policy`.
+    """
     if isinstance(config, Mapping):
         if not isinstance(config.get("kind"), str):
             raise InputError(f'policy={echo(dict(config))} must name its kind: {{"kind": "hold"}}')
@@ -231,7 +258,18 @@ def from_config(config: Any) -> Policy:
 
 
 def to_config(policy: Any) -> dict[str, Any]:
-    """{"kind": ..., parameters}: what `from_config` turns into the same policy."""
+    """Write a policy as its configuration, from which `from_config` makes the same policy.
+
+    Parameters
+    ----------
+    policy : Policy
+        The policy.
+
+    Returns
+    -------
+    dict
+        {"kind": ..., parameters}.
+    """
     config: dict[str, Any] = {"kind": policy.kind}
     for one in fields(policy):
         if one.init:

@@ -83,6 +83,8 @@ class ParticipantPool:
         The faults that were counted.
     on_fault : {"raise", "hold", "withdraw"}
         What a fault of a policy does; see `play`.
+    learnt : list
+        The memories after learning and before acting in the last tick.
     """
 
     specs: tuple[ParticipantSpec, ...]
@@ -92,7 +94,7 @@ class ParticipantPool:
     batch: int
     faults: Faults = field(default_factory=dict)
     on_fault: str = "raise"
-    learnt: list[Any] = field(default_factory=list)  # memories after learning, before acting
+    learnt: list[Any] = field(default_factory=list)
     _gone: NDArray[np.bool_] | None = None  # [B, participants] withdrawn after a fault
 
     @classmethod

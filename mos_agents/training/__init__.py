@@ -16,7 +16,29 @@ from mos_agents.training.plan import TrainingPlan
 
 
 def train(plan: TrainingPlan, folder: str | Path | None = None, **options: Any) -> Any:
-    """Train to the plan's end: see `trainer.train`. Loads PyTorch and RLlib."""
+    """Train to the plan's end. Loads PyTorch and RLlib.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Who learns what, with which algorithm, for how long.
+    folder : str or Path, optional
+        Where the training's own folder is made; None keeps nothing on the disk.
+    **options
+        name, on_progress, address and insecure, as `trainer.train` has them.
+
+    Returns
+    -------
+    Trained
+        The networks, the record of every iteration, and the folder.
+
+    Raises
+    ------
+    InputError
+        If the plan does not fit, or PyTorch or RLlib is not installed.
+    RunError
+        If the folder is damaged, or is in use by another process.
+    """
     from mos_agents.training import requirements
 
     requirements.check_packages()
@@ -26,9 +48,27 @@ def train(plan: TrainingPlan, folder: str | Path | None = None, **options: Any) 
 
 
 def train_in(plan: TrainingPlan, folder: Path) -> Any:
-    """Train in this very folder, or go on there: see `trainer.train_in`.
+    """Train in this very folder, or go on there. Loads PyTorch and RLlib.
 
-    Loads PyTorch and RLlib."""
+    Parameters
+    ----------
+    plan : TrainingPlan
+        Who learns what, with which algorithm, for how long.
+    folder : Path
+        The training's own folder.
+
+    Returns
+    -------
+    Trained
+        The networks, the record of every iteration, and the folder.
+
+    Raises
+    ------
+    InputError
+        If the plan does not fit, or PyTorch or RLlib is not installed.
+    RunError
+        If the folder is damaged, or is in use by another process.
+    """
     from mos_agents.training import requirements
 
     requirements.check_packages()
@@ -38,8 +78,20 @@ def train_in(plan: TrainingPlan, folder: Path) -> Any:
 
 
 def check(plan: TrainingPlan) -> None:
-    """InputError in one line where the plan does not fit its market or this machine's memory, or
-    RLlib does not take its `hyper`; only the latter loads PyTorch."""
+    """Check that a plan fits its market and this machine, and that RLlib takes its settings.
+
+    Only settings in `hyper` load PyTorch.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        The plan.
+
+    Raises
+    ------
+    InputError
+        If it does not fit.
+    """
     from mos_agents.training.assignment import TrainingAssignment
     from mos_agents.training.requirements import check_memory
 
@@ -56,7 +108,27 @@ def check(plan: TrainingPlan) -> None:
 
 
 def resume(folder: str | Path, **options: Any) -> Any:
-    """Go on with a training that was cut off: see `trainer.resume`. Loads PyTorch and RLlib."""
+    """Go on with a training that was cut off. Loads PyTorch and RLlib.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The training's name below `runs`, or its path.
+    **options
+        root, on_progress, address, insecure and iterations, as `trainer.resume` has them.
+
+    Returns
+    -------
+    Trained
+        The networks, the record of every iteration, and the folder.
+
+    Raises
+    ------
+    InputError
+        If the plan does not fit, or PyTorch or RLlib is not installed.
+    RunError
+        If the folder is damaged, or is in use by another process.
+    """
     from mos_agents.training import requirements
 
     requirements.check_packages()

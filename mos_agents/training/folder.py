@@ -71,7 +71,17 @@ FIRST = {
 @short_repr
 @dataclass(frozen=True)
 class TrainingRun(Framed):
-    """A training folder read back. facts: its training.json."""
+    """A training read back from its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it lies.
+    facts : dict
+        What its training.json holds.
+    plan : TrainingPlan
+        What was trained, and how.
+    """
 
     folder: Path
     facts: dict[str, Any]
@@ -196,7 +206,25 @@ def _first(path: Path, folder: Path) -> bool:
 
 
 def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:
-    """The training of a name below `root`, or of a path; RunError where it is damaged or none."""
+    """Read a training's folder.
+
+    Parameters
+    ----------
+    run : str or Path
+        The training's name, or its path.
+    root : str or Path
+        The folder in which names are looked for.
+
+    Returns
+    -------
+    TrainingRun
+        The training.
+
+    Raises
+    ------
+    RunError
+        If it is not there or damaged, or a file that it was trained with has changed.
+    """
     folder = locate(str(run), root)
     facts = TRAINING.read(folder)
     if digest(read_inside(folder / "scenario.yaml")) != facts["scenario_sha256"]:

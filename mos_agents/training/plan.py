@@ -45,29 +45,68 @@ WHOLE = {
 @short_repr
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Who learns what, with which algorithm, for how long. Raises InputError in one line.
+    """Who learns what, with which algorithm, for how long.
 
-    scenario: a `Scenario`, or a preset's name, or a path. agents: who learns; None: everybody that
-        `envs.assignment.assign` would control from outside. policies: what the others play, over
-        what the scenario says for them.
-    algo: "ppo", "dqn", "sac" or "appo". sharing: "independent" (a policy each), "shared" (one for
-        all) or "by-role".
-    actions: "continuous" (numbers between `band` times the reference price, or a maker's whole
-        range) or "discrete" (a grid of `levels` points); `envs.choices.price_grids` has both;
-        None: what suits the algorithm. grid: the points themselves.
-    horizon: ticks of an episode; None: the scenario's.
-    markets: side by side in each env runner. workers: remote env runners; 0: in this process.
-    ticks: played in each market per iteration. iterations: at most so many. stop: ends earlier, at
-        {"steps": market ticks in all, "reward": mean per tick of the learners in evaluation (in
-        training where there is none), "seconds": of work}.
-    hidden, activation: of the networks. lr, gamma: None takes the algorithm's (`algorithms.py`);
-        gamma is per tick. hyper: RLlib's own settings of `AlgorithmConfig.training`, by name.
-    normalise: "calibration" (shift and scale of what is seen and earned, measured
-        beforehand) or "none".
-    evaluate_every: iterations between evaluations without exploring, each of one episode in
-        `evaluation_markets` markets of their own, with one more at the end; 0: none.
-    checkpoint_every: iterations.
-    keep_memories: learners among the others keep what they learnt from episode to episode.
+    Parameters
+    ----------
+    scenario : Scenario, str or Path
+        The market and its participants: a scenario, a preset's name or a file.
+    algo : {"ppo", "dqn", "sac", "appo"}
+        The algorithm.
+    agents : tuple of str, optional
+        Who learns; None: everybody that `envs.assignment.assign` would control from outside.
+    policies : mapping of str to policy
+        What the others play, over what the scenario says for them.
+    sharing : {"independent", "shared", "by-role"}
+        A policy each, one for all, or one for each role.
+    actions : {"continuous", "discrete"}, optional
+        Numbers, or points of a grid (`envs.choices.price_grids`); None: what suits the algorithm.
+    levels : int or tuple of int
+        Points of the grid.
+    band : tuple of float, optional
+        Lowest and highest price, as multiples of the reference price.
+    grid : array, optional
+        The points themselves.
+    horizon : int, optional
+        Ticks of an episode; None: the scenario's.
+    markets : int
+        Markets side by side in each env runner.
+    workers : int
+        Remote env runners; 0 plays in this process.
+    ticks : int
+        Ticks played in each market per iteration.
+    iterations : int
+        Iterations at most.
+    stop : mapping of str to float
+        Ends earlier, at {"steps": market ticks in all, "reward": mean per tick of the learners in
+        evaluation (in training where there is none), "seconds": of work}.
+    hidden : tuple of int
+        Units of the hidden layers.
+    activation : {"tanh", "relu", "silu", "linear"}
+        Of the hidden layers.
+    lr : float, optional
+        Learning rate; None: the algorithm's (`rllib_config.py`).
+    gamma : float, optional
+        Discount factor per tick; None: the algorithm's.
+    hyper : mapping of str to value
+        RLlib's own settings of `AlgorithmConfig.training`, by name.
+    normalise : {"calibration", "none"}
+        Whether observations and rewards are shifted and scaled by what a calibration run measured.
+    evaluate_every : int
+        Iterations between evaluations without exploring, with one more at the end; 0: none.
+    evaluation_markets : int
+        Markets of their own in which an evaluation plays one episode.
+    checkpoint_every : int
+        Iterations between checkpoints.
+    keep_memories : bool
+        Whether learners among the others keep what they learnt from episode to episode.
+    seed : int
+        The seed.
+
+    Raises
+    ------
+    InputError
+        If a setting is not allowed, or the plan does not fit its market.
     """
 
     scenario: Scenario
