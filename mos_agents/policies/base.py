@@ -120,24 +120,6 @@ class Policy(ABC):
         return self
 
 
-def observe_reward(
-    policy: Policy,
-    spec: ParticipantSpec,
-    observation: Array,
-    reward: Array,
-    memory: Any,
-    draws: Draws,
-) -> Any:
-    """The memory after the last tick's reward [B]: a learner's is updated, any other is unchanged.
-
-    Every loop calls this before `act`, with what the participant sees now. A learner may write to
-    the arrays of its own memory: it is nobody else's, and whoever keeps it copies it.
-    """
-    if not policy.learns:
-        return memory
-    return policy.learn(spec, observation.copy(), reward.copy(), memory, draws)
-
-
 P = TypeVar("P", bound=type)
 POLICIES: dict[str, type] = registry.table("policy")
 """Every policy that is registered now, by the name that a scenario gives it."""

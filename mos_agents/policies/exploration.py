@@ -19,7 +19,6 @@ from mos_agents.policies.base import (
     Policy,
     check_number,
     from_config,
-    observe_reward,
     register,
     uniform_choice,
 )
@@ -191,9 +190,7 @@ class EpsilonGreedy(Policy):
     def learn(
         self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, draws: Draws
     ) -> Any:
-        return observe_reward(
-            self.policy, spec, observation, reward, memory, PrefixedDraws(draws, "inner/")
-        )
+        return self.policy.learn(spec, observation, reward, memory, PrefixedDraws(draws, "inner/"))
 
     def act(
         self, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws

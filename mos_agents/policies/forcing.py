@@ -11,7 +11,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError
-from mos_agents.policies.base import Policy, check_fits, observe_reward, quoted, same
+from mos_agents.policies.base import Policy, check_fits, quoted, same
 
 
 @short_repr
@@ -79,7 +79,7 @@ class Forced(Policy):
     def learn(
         self, spec: ParticipantSpec, observation: Array, reward: Array, memory: Any, draws: Draws
     ) -> Any:
-        inner = observe_reward(self.policy, spec, observation, reward, memory.inner, draws)
+        inner = self.policy.learn(spec, observation, reward, memory.inner, draws)
         return memory._replace(inner=inner)
 
     def act(

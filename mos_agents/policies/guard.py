@@ -11,7 +11,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, QuoteRefused
-from mos_agents.policies.base import Policy, observe_reward
+from mos_agents.policies.base import Policy
 from mos_agents.policies.faults import LONGEST, describe, is_own_fault
 
 ON_FAULT = ("raise", "hold", "withdraw")
@@ -97,8 +97,10 @@ def decide(
     """
     learnt = memory
     try:
-        learnt = observe_reward(policy, spec, observation, reward, memory, draws)
-        action, after = _chosen(policy, spec, observation.copy(), learnt, draws)
+        if policy.learns:
+            learnt = policy.learn(spec, observation.copy(), reward.copy(), memory, draws)
+        found = policy.act(spec, observation.copy(), learnt, draws)
+        action, after = _checked(spec, found, len(observation))
     except BaseException as error:
         if not is_own_fault(error):
             raise
@@ -106,15 +108,12 @@ def decide(
     return Decision(learnt, action, after)
 
 
-def _chosen(
-    policy: Policy, spec: ParticipantSpec, observation: Array, memory: Any, draws: Draws
-) -> tuple[Array, Any]:
-    """The action as numbers [B, L_n, A], and the memory after it. NoAction for anything else."""
-    found = policy.act(spec, observation, memory, draws)
+def _checked(spec: ParticipantSpec, found: Any, batch: int) -> tuple[Array, Any]:
+    """What `act` returned: an action [B, L_n, A] and a memory. NoAction for anything else."""
     if type(found) is not tuple or len(found) != 2:
         raise NoAction(f"act returned a {type(found).__name__}, must be a pair (action, memory)")
     try:
-        return spec.checked(found[0], len(observation)), found[1]
+        return spec.checked(found[0], batch), found[1]
     except QuoteRefused as refusal:
         raise NoAction(str(refusal).removeprefix(f"{spec.name}: ")) from None
 

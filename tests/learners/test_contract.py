@@ -13,7 +13,7 @@ from mos_agents.learners.saving import named
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, from_config, make, to_config
-from mos_agents.policies.base import Policy, observe_reward
+from mos_agents.policies.base import Policy
 from tests.learners.worlds import (
     KINDS,
     PLACES,
@@ -130,7 +130,7 @@ def test_a_memory_comes_back_from_disk_bit_for_bit_and_goes_on(kind, tmp_path):
     observation = np.tile(spec.own(market.first_observation(market.start(1), None)), (4, 1))
     draws = Streams.of(8, 4).at(30)
     for held in (back, memory):
-        observe_reward(policy, spec, observation, np.arange(4.0), held, draws)
+        policy.learn(spec, observation, np.arange(4.0), held, draws)
     ours, theirs = (policy.act(spec, observation, m, draws) for m in (back, memory))
     assert ours[0].tobytes() == theirs[0].tobytes() and bits(ours[1]) == bits(theirs[1])
 
