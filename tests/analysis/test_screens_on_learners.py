@@ -9,7 +9,6 @@ import pytest
 
 from experiments.calvano_2020.run import CalvanoSettings, benchmarks, learners, market
 from mos_agents.analysis import controls
-from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import Deviation
 from mos_agents.analysis.screens import CollusivePricing, PriceWar, SessionPaths, false_alarm_rate
 from mos_agents.games.deviations import deviate
@@ -20,12 +19,7 @@ from mos_agents.games.strategies import GreedyGame
 
 MANY = 200
 LEARNERS = CalvanoSettings(levels=12, beta=5e-5, window=10_000, sessions=MANY)
-KNOWN = Benchmarks(
-    *(
-        getattr(benchmarks(LEARNERS), name)
-        for name in ("nash_price", "joint_price", "nash_profit", "joint_profit")
-    )
-)
+KNOWN = benchmarks(LEARNERS)
 
 
 @dataclass(frozen=True)
