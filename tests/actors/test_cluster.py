@@ -193,7 +193,7 @@ def test_a_replication_over_two_nodes_of_which_one_is_lost_has_the_figures_of_on
 
     def lose_it_while_it_plays():
         while not lost:
-            if living(node, "_played") and list(tmp_path.rglob("*.npz")):
+            if living(node, "_executed") and list(tmp_path.rglob("*.npz")):
                 lost.append(len(list(tmp_path.rglob("*.npz"))))
                 lose(node)
             time.sleep(0.01)

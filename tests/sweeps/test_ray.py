@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -25,7 +26,7 @@ from mos_agents.sweeps import PlayTrial, SessionsTrial, SweepPlan, sweep
 from mos_agents.sweeps.training import TrainingTrial
 from mos_agents.tasks import InProcess, TaskProgress
 from mos_agents.tasks.runner import TRIES
-from tests.actors.test_cluster import lose, up
+from tests.actors.test_cluster import living, lose, up
 from tests.sweeps.worlds import GAME, RETAIL, Slow, plan
 from tests.test_runs import ROOT
 from tests.waiting import PATIENCE, eventually
@@ -224,16 +225,6 @@ def test_ctrl_c_ends_in_good_order_and_leaves_nothing_running(
     assert left_of(started) == []
 
 
-IMPATIENT = """
-import sys
-from mos_agents.actors.ray import cluster
-from mos_agents.cli import run
-cluster.HEAD_SECONDS, cluster.LOOK_SECONDS = 0.5, 0.1
-sys.exit(run(sys.argv[1:]))
-"""
-"""`mos`, which soon gives up a head node: the trials under way would all end meanwhile."""
-
-
 def test_a_sweep_whose_head_node_is_lost_ends_in_one_line_and_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,16 +232,24 @@ def test_a_sweep_whose_head_node_is_lost_ends_in_one_line_and_is_resumed(
     with pytest.MonkeyPatch.context() as patch:
         made = up(patch, "token", 1)
         process = subprocess.Popen(
-            [sys.executable, "-c", IMPATIENT, *ORDER, "--address", made.address],
+            [sys.executable, "-m", "mos_agents.cli", *ORDER, "--address", made.address],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         eventually(lambda: process.poll() is not None or len(kept()) >= 4)
+        process.send_signal(signal.SIGSTOP)  # it begins no more trials,
+        workers = [psutil.Process(pid) for pid in living(made.head_node, "")]
+        for worker in workers:
+            worker.suspend()  # and none ends, however quick they are
         for server in made.head_node.all_processes["gcs_server"]:
             psutil.Process(server.process.pid).kill()
+        process.send_signal(signal.SIGCONT)
         _, error = process.communicate(timeout=PATIENCE)
+        for worker in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
         made.shutdown()
     before = kept()
     assert process.returncode == 2 and 4 <= len(before) < 40
