@@ -146,7 +146,8 @@ def _register(kind: str, name: str, thing: Any, where: str) -> Any:
     with _lock:
         for module in KINDS[kind].names:  # so that no name of the package's own is taken
             importlib.import_module(module)
-        module = _loading[-1] if _loading else where
+        # A package that is loaded stands for its modules; a module that it imports for itself.
+        module = _loading[-1] if _loading and _is_under(where, _loading[-1]) else where
         _check(kind, name, thing)
         found = _of(kind).get(name)
         if found is not None and not _is_again(found.thing, thing):
@@ -318,7 +319,8 @@ def load(name: str) -> str:
             if isinstance(error, KeyboardInterrupt):
                 raise
             raise InputError(_why_not(module, error)) from error
-        if not any(_is_under(one.module, module) for one in entries()):
+        nothing_new = before == {drawer: dict(kept) for drawer, kept in _entries.items()}
+        if nothing_new and not any(_is_under(one.module, module) for one in entries()):
             raise InputError(
                 f"import {module}: the module registers nothing; call mos_agents.register in it"
             )

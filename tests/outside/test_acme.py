@@ -1,0 +1,130 @@
+"""Another package: installed, on the path, in a scenario, over Ray, killed, verified."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands import ROOT, environment
+from tests.waiting import PATIENCE, eventually
+
+ACME = ROOT / "tests" / "outside" / "acme"
+PLAIN = ["--no-report"]
+
+
+def mos(
+    folder: Path, *arguments: str, path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`mos` in a process that knows nothing but this checkout, and one folder more if given."""
+    return python(folder, "-m", "mos_agents.cli", *arguments, path=path)
+
+
+def python(
+    folder: Path, *arguments: str, path: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    env = environment()
+    if path is not None:
+        env["PYTHONPATH"] += f":{path}"
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True
+    )
+
+
+def facts(folder: Path, name: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "runs" / name / "run.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of acme's preset, in one loop."""
+    folder = tmp_path_factory.mktemp("acme")
+    told = mos(
+        folder, "run", "acme_shop", "--import", "acme_market", "--name", "one", *PLAIN, path=ACME
+    )
+    assert told.returncode == 0, told.stderr
+    return folder
+
+
+def test_a_run_names_the_module_and_verify_asks_for_it(played: Path) -> None:
+    assert "import:\n- acme_market\n" in (played / "runs/one/scenario.yaml").read_text()
+    assert len(str(facts(played, "one")["versions"]["acme_market"])) >= 16  # type: ignore[index]
+    asked = mos(played, "verify", "one", path=ACME)
+    assert asked.returncode == 2 and "add --import acme_market" in asked.stderr
+    assert asked.stderr.count("\n") == 1
+    done = mos(played, "verify", "one", "--import", "acme_market", path=ACME)
+    assert done.returncode == 0, done.stderr
+    assert "led to the same hash" in done.stdout
+
+
+def test_over_ray_the_run_has_the_same_hash_and_a_killed_one_goes_on(played: Path) -> None:
+    """The stage's memory and the learner's survive the death of the driver and of its actors."""
+    arguments = ["run", "acme_shop", "--import", "acme_market", "--name", "ray", "--backend", "ray"]
+    arguments += ["--shards", "2", *PLAIN]
+    env = environment()
+    env["PYTHONPATH"] += f":{ACME}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mos_agents.cli", *arguments, "--ticks", "1200"],
+        cwd=played,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    shards = played / "runs/ray"
+    eventually(lambda: list(shards.rglob("snapshot-*.npz")) or process.poll() is not None)
+    process.send_signal(signal.SIGKILL)
+    process.wait(PATIENCE)
+    resumed = mos(played, "run", "--resume", "ray", "--import", "acme_market", *PLAIN, path=ACME)
+    assert resumed.returncode == 0, resumed.stderr
+    again = mos(
+        played,
+        *["run", "acme_shop", "--import", "acme_market", "--ticks", "1200", "--name", "two"],
+        *PLAIN,
+        path=ACME,
+    )
+    assert again.returncode == 0, again.stderr
+    assert facts(played, "ray")["hash"] == facts(played, "two")["hash"]
+
+
+def test_an_environment_and_a_sweep_know_the_names(played: Path) -> None:
+    (played / "env.py").write_text(
+        "import acme_market\n"
+        "from envs import retail_v0\n"
+        "env = retail_v0.parallel_env(scenario='acme_shop', agents=['acme'], horizon=5)\n"
+        "env.reset(seed=0)\n"
+        "while env.agents:\n"
+        "    actions = {one: env.action_space(one).sample() for one in env.agents}\n"
+        "    out = env.step(actions)\n"
+        "print('played')\n"
+    )
+    done = python(played, "env.py", path=ACME)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "played\n"
+    swept = mos(
+        played,
+        *["sweep", "acme_shop", "--import", "acme_market", "--seeds", "1", "--ticks", "5"],
+        *["--grid", "execution.demand.patience=0.4,0.8", "--name", "swept"],
+        path=ACME,
+    )
+    assert swept.returncode == 0, swept.stderr
+
+
+def test_an_installed_package_needs_no_import(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "installed"
+    shutil.copytree(ACME, source, ignore=shutil.ignore_patterns("__pycache__"))
+    build = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run(
+        [*build, "--no-index", "--target", str(target), str(source)], check=True, cwd=tmp_path
+    )
+    told = mos(tmp_path, "explain", "acme_patient", path=target)
+    assert told.returncode == 0, told.stderr
+    assert "share of shoppers who buy at half the reference price" in told.stdout
+    done = mos(tmp_path, "run", "acme_shop", "--ticks", "3", "--name", "one", *PLAIN, path=target)
+    assert done.returncode == 0, done.stderr
+    assert str(facts(tmp_path, "one")["versions"]["acme_market"]).startswith("1.0 ")  # type: ignore[index]

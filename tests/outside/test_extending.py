@@ -1,0 +1,53 @@
+"""Every example of EXTENDING.md works as it stands, from the command line in another folder."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands import environment
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "EXTENDING.md").read_text()
+BLOCKS = re.findall(r"```(python|yaml|sh)\n(.*?)```", PAGE, re.DOTALL)
+FILES = {
+    found[1]: text
+    for kind, text in BLOCKS
+    if kind != "sh" and (found := re.match(r"# (\S+)\n", text))
+}
+COMMANDS = [
+    line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines() if line.strip()
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("outside")
+    for name, text in FILES.items():
+        (made / name).write_text(text)
+    return made
+
+
+def test_the_page_has_an_example_of_each_and_all_are_run() -> None:
+    assert len(FILES) == len([kind for kind, _ in BLOCKS if kind != "sh"]) >= 7
+    assert len(COMMANDS) >= 9
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_page_works(command: str, folder: Path) -> None:
+    program, *arguments = shlex.split(command)
+    begin = {"mos": ["-m", "mos_agents.cli"], "python": []}[program]
+    done = subprocess.run(
+        [sys.executable, *begin, *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
