@@ -33,16 +33,16 @@ MODULES = {"posted_price": "retail_v0", "two_sided": "market_making_v0", "sealed
 
 @dataclass(frozen=True, eq=False)
 class Assignment:
-    """A market whose participants are assigned: `outside` to learners, `inside` to policies."""
+    """A market: its `external` participants are controlled, its `hosted` ones play policies."""
 
     market: Market
-    outside: tuple[ParticipantSpec, ...]
-    inside: tuple[ParticipantSpec, ...]
+    external: tuple[ParticipantSpec, ...]
+    hosted: tuple[ParticipantSpec, ...]
     policies: Mapping[str, Policy]
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(spec.name for spec in self.outside)
+        return tuple(spec.name for spec in self.external)
 
 
 def assign(
@@ -73,15 +73,15 @@ def assign(
     for name in played:
         _known(name, "policies", market)
     chosen = _chosen(agents, market, own)
-    inside = tuple(spec for spec in market.specs if spec.name not in chosen)
-    for spec in inside:
+    hosted = tuple(spec for spec in market.specs if spec.name not in chosen)
+    for spec in hosted:
         if spec.name not in played:
             raise InputError(
-                f"policies: {spec.name!r} plays inside and has none; give "
+                f"policies: {spec.name!r} is hosted and has none; give "
                 f"policies={{{spec.name!r}: ...}} or name it in agents"
             )
-    outside = tuple(spec for spec in market.specs if spec.name in chosen)
-    return Assignment(market, outside, inside, {spec.name: played[spec.name] for spec in inside})
+    external = tuple(spec for spec in market.specs if spec.name in chosen)
+    return Assignment(market, external, hosted, {spec.name: played[spec.name] for spec in hosted})
 
 
 def episode_ticks(horizon: Any, max_cycles: Any) -> Any:

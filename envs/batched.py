@@ -14,10 +14,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from envs.acting import episode
+from envs.actor_episode import episode
 from envs.assignment import Source, assign, episode_ticks, fresh_seed, next_seed
 from envs.local import LocalEpisodes
-from envs.market_env import blank_actions, made_choices, seeded
+from envs.market_env import action_choices, blank_actions, seeded
 from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.types import Array, InputError, IntArray
@@ -64,17 +64,17 @@ class BatchedMarket:
     markets : int or array of int [B], optional
         How many markets, or their numbers.
     agents : sequence of str, optional
-        The participants that are controlled from outside.
+        The participants that are controlled by the caller.
     actions : {"continuous", "discrete"}, optional
         Numbers in units of money, or positions in a grid.
     levels : int or tuple of int, optional
-        Size of the grid; see `envs.choices.price_grids`.
+        Size of the grid; see `envs.actions.price_grids`.
     band : tuple of float, optional
         Lowest and highest price of the grid, as multiples of the reference price.
     grid : array or mapping, optional
         The grid itself, in place of `levels` and `band`.
     policies : mapping of str to Policy, optional
-        Policies of the participants inside, over the scenario's own.
+        Policies of the hosted participants, over the scenario's own.
     horizon, max_cycles : int, optional
         Ticks in an episode, in place of the market's. Two names for one setting.
     weights : mapping of str to float, optional
@@ -87,13 +87,13 @@ class BatchedMarket:
     reveal : bool, optional
         Whether infos hold the true demand.
     runtime : {"local", "actors", "ray"}, optional
-        Where the participants inside play.
+        Where the hosted participants run.
     deadline : float, optional
         Seconds that a tick waits for actors, over Ray; None waits for ever.
     keep_memories : bool, optional
-        Whether participants inside remember over episodes. Local runtime only.
+        Whether hosted participants keep their memory between episodes. Local runtime only.
     on_fault : {"raise", "hold", "withdraw"}, optional
-        What a fault of a policy inside does; see `mos_agents.rollout.play`.
+        What happens when a hosted policy fails; see `mos_agents.rollout.play`.
 
     Raises
     ------
@@ -134,22 +134,22 @@ class BatchedMarket:
         self._episode = episode(
             assignment, self.numbers, runtime, deadline, keep_memories, on_fault
         )
-        self._choices = made_choices(assignment, actions, levels, band, grid, "float64")
+        self._choices = action_choices(assignment, actions, levels, band, grid, "float64")
         self._given = self._choices.blank(self.batch)
         self._actions = blank_actions(self.market, self.batch)
         self._over = True
         self._metrics = np.zeros((self.batch, self.market.layout.N, len(METRICS)))
-        sizes = np.cumsum([0, *(spec.size for spec in assignment.outside)]).tolist()
-        counts = np.cumsum([0, *(spec.action_shape[0] for spec in assignment.outside)]).tolist()
+        sizes = np.cumsum([0, *(spec.size for spec in assignment.external)]).tolist()
+        counts = np.cumsum([0, *(spec.action_shape[0] for spec in assignment.external)]).tolist()
         self.columns = _parts(self.agents, sizes)
         self.rows = _parts(self.agents, counts)
         n_features = len(self.market.specs[0].features)
         self.action_shape: tuple[int, ...] = (self.batch, counts[-1])
         if actions == "continuous":
             self.action_shape += (n_features,)
-        self._own_columns = _joined([spec.columns for spec in assignment.outside])
-        self._own_listings = _joined([spec.listings for spec in assignment.outside])
-        self._own_numbers = _joined([slice(s.number, s.number + 1) for s in assignment.outside])
+        self._own_columns = _joined([spec.columns for spec in assignment.external])
+        self._own_listings = _joined([spec.listings for spec in assignment.external])
+        self._own_numbers = _joined([slice(s.number, s.number + 1) for s in assignment.external])
 
     @property
     def batch(self) -> int:
@@ -167,7 +167,7 @@ class BatchedMarket:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What went wrong in policies that play inside, in this episode, where it is counted."""
+        """Faults of hosted policies in this episode, where faults are counted."""
         return self._episode.faults
 
     @property

@@ -60,7 +60,7 @@ class LocalEpisodes:
         return self._episode.observation
 
     def _pool(self, seed: int, memories: list[Any] | None) -> ParticipantPool | None:
-        inside = self.assignment.inside
+        inside = self.assignment.hosted
         if not inside:
             return None
         policies = tuple(self.assignment.policies[spec.name] for spec in inside)
@@ -116,7 +116,7 @@ class LocalEpisodes:
 def _check_turns(assignment: Assignment) -> None:
     """InputError where a learner inside would lose count of its turns at an episode's end."""
     horizon = assignment.market.horizon
-    for spec in assignment.inside:
+    for spec in assignment.hosted:
         period = spec.turn[0]
         if period and horizon % period and assignment.policies[spec.name].learns:
             raise InputError(

@@ -40,10 +40,10 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
 
-from envs import tables, text
-from envs.acting import episode
+from envs import space_tables, text
+from envs.actions import ContinuousActions, GridActions, price_grids
+from envs.actor_episode import episode
 from envs.assignment import Assignment, Source, assign, episode_ticks, fresh_seed, next_seed
-from envs.choices import ContinuousActions, GridActions, price_grids
 from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
@@ -71,18 +71,18 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     market : Market, Scenario or str
         A market; or a scenario, its name or its path, which also says what everybody plays.
     agents : sequence of str, optional
-        The participants that are controlled from outside; `envs.assignment.assign` says which they
+        The participants that are controlled by the caller; `envs.assignment.assign` says which they
         are by default.
     actions : {"continuous", "discrete"}, optional
         Numbers in units of money, or positions in a grid.
     levels : int or tuple of int, optional
-        Size of the grid; see `envs.choices.price_grids`.
+        Size of the grid; see `envs.actions.price_grids`.
     band : tuple of float, optional
         Lowest and highest price of the grid, as multiples of the reference price.
     grid : array or mapping, optional
         The grid itself, in place of `levels` and `band`.
     policies : mapping of str to Policy, optional
-        Policies of the participants inside, over the scenario's own.
+        Policies of the hosted participants, over the scenario's own.
     horizon, max_cycles : int, optional
         Ticks in an episode, in place of the market's. Two names for one setting.
     weights : mapping of str to float, optional
@@ -100,14 +100,14 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     infos : bool, optional
         False leaves the infos empty, as TorchRL's wrapper needs it.
     runtime : {"local", "actors", "ray"}, optional
-        Where the participants inside play: in this process, as actors here, or on a Ray cluster.
+        Where the hosted participants run: in this process, as actors here, or on a Ray cluster.
         The bits are the same.
     deadline : float, optional
         Seconds that a tick waits for actors, over Ray; None waits for ever.
     keep_memories : bool, optional
-        Whether participants inside remember over episodes. Local runtime only.
+        Whether hosted participants keep their memory between episodes. Local runtime only.
     on_fault : {"raise", "hold", "withdraw"}, optional
-        What a fault of a policy inside does; see `mos_agents.rollout.play`.
+        What happens when a hosted policy fails; see `mos_agents.rollout.play`.
     name : str, optional
         Name of the environment in its metadata.
 
@@ -167,16 +167,16 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         self._episode = episode(
             assignment, _numbered(number), runtime, deadline, keep_memories, on_fault
         )
-        self._choices = made_choices(assignment, actions, levels, band, grid, dtype)
+        self._choices = action_choices(assignment, actions, levels, band, grid, dtype)
         self._given = self._choices.blank(1)
         self._actions = blank_actions(assignment.market, 1)
-        self._views = [(s.name, s.columns, s.number, s.listings) for s in assignment.outside]
-        self._spaces = {s.name: _observation_box([s], dtype) for s in assignment.outside}
+        self._views = [(s.name, s.columns, s.number, s.listings) for s in assignment.external]
+        self._spaces = {s.name: _observation_box([s], dtype) for s in assignment.external}
         self._action_spaces: dict[str, spaces.Space[Any]] = {
             n: self._choices.space(n) for n in assignment.names
         }
         self.state_space = _observation_box(assignment.market.specs, dtype)
-        self._terms = Terms(assignment.market, [spec.number for spec in assignment.outside])
+        self._terms = RewardTerms(assignment.market, [spec.number for spec in assignment.external])
         self._recent: deque[Step] = deque(maxlen=REMEMBERED)
         self._np_random: np.random.Generator | None = None
         self._np_random_seed: int | None = None
@@ -313,11 +313,13 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     def spaces_table(self, agent: str) -> str:
         """What every index of an agent's observation and action means, as text."""
-        return tables.table(tables.rows(self.market.spec(self._known(agent)), self._choices))
+        return space_tables.table(
+            space_tables.rows(self.market.spec(self._known(agent)), self._choices)
+        )
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What went wrong in policies that play inside, in this episode, where it is counted."""
+        """Faults of hosted policies in this episode, where faults are counted."""
         return self._episode.faults
 
     def price_grid(self, agent: str) -> list[Array]:
@@ -391,7 +393,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         return f"actions: {extra!r:.60} is no agent here, leave it out; agents are {self.agents}"
 
 
-class Terms:
+class RewardTerms:
     """What rewards are made of: from a tick's metrics [1, N, M], {metric: weight x metric} for each
     of the participants with these numbers."""
 
@@ -410,20 +412,20 @@ class Terms:
             broken = self._market.rewards.breakdown(self._market, metrics)
             return [{k: float(v[0, n]) for k, v in broken.items()} for n in self._numbers]
         # Infos are made at every step, whether somebody looks or not: hence the compiled loop.
-        weigh(self._terms, metrics, self._rows, self._columns, self._weights)
+        reward_weights(self._terms, metrics, self._rows, self._columns, self._weights)
         names, rows = self._names, cast("list[list[float]]", self._terms.tolist())
         return [dict(zip(names, terms)) for terms in rows]  # noqa: B905 - slower
 
 
 @kernel
-def weigh(terms, metrics, rows, columns, weights):  # type: ignore[no-untyped-def]
+def reward_weights(terms, metrics, rows, columns, weights):  # type: ignore[no-untyped-def]
     """Fill in weights [n, J] x metrics [1, N, M] at rows [n] and columns [J]."""
     for i in range(rows.shape[0]):
         for j in range(columns.shape[0]):
             terms[i, j] = weights[i, j] * metrics[0, rows[i], columns[j]]
 
 
-def made_choices(
+def action_choices(
     assignment: Assignment,
     actions: str,
     levels: Any,
@@ -433,10 +435,10 @@ def made_choices(
 ) -> ContinuousActions | GridActions:
     """How those outside choose."""
     if actions == "continuous":
-        return ContinuousActions(assignment.market, assignment.outside, dtype)
+        return ContinuousActions(assignment.market, assignment.external, dtype)
     if actions == "discrete":
-        grids = price_grids(assignment.market, assignment.outside, levels, band, grid)
-        return GridActions(assignment.market, assignment.outside, grids)
+        grids = price_grids(assignment.market, assignment.external, levels, band, grid)
+        return GridActions(assignment.market, assignment.external, grids)
     raise InputError(f"actions={actions!r} must be 'continuous' or 'discrete'")
 
 

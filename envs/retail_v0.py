@@ -75,7 +75,7 @@ def parallel_env(
     scenario : str or Scenario, optional
         A preset's name, a path or a `Scenario`, in place of the preset `retail`.
     agents : sequence of str, optional
-        The participants that are controlled from outside; by default all.
+        The participants that are controlled by the caller; by default all.
     actions : {"continuous", "discrete"}, optional
         Numbers in units of money, or positions in a grid.
     levels : int, optional
@@ -85,7 +85,7 @@ def parallel_env(
     grid : array or mapping, optional
         The grid itself, in place of `levels`.
     policies : mapping of str to Policy, optional
-        Policies of the participants inside, over the scenario's own.
+        Policies of the hosted participants, over the scenario's own.
     horizon, max_cycles : int, optional
         Ticks in an episode, in place of the market's. Two names for one setting.
     weights : mapping of str to float, optional
@@ -103,14 +103,14 @@ def parallel_env(
     infos : bool, optional
         False leaves the infos empty, as TorchRL's wrapper needs it.
     runtime : {"local", "actors", "ray"}, optional
-        Where the participants inside play: in this process, as actors here, or on a Ray cluster.
+        Where the hosted participants run: in this process, as actors here, or on a Ray cluster.
         The bits are the same.
     deadline : float, optional
         Seconds that a tick waits for actors, over Ray; None waits for ever.
     keep_memories : bool, optional
-        Whether participants inside remember over episodes. Local runtime only.
+        Whether hosted participants keep their memory between episodes. Local runtime only.
     on_fault : {"raise", "hold", "withdraw"}, optional
-        What a fault of a policy inside does; see `mos_agents.rollout.play`.
+        What happens when a hosted policy fails; see `mos_agents.rollout.play`.
     **settings
         Any other setting of the scenario, by its path with `__` for the dot:
         `parallel_env(arrivals__sessions=50)`.

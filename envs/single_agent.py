@@ -30,9 +30,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from envs.actions import price_grids
 from envs.assignment import Source, assign, episode_ticks
 from envs.batched import BatchedMarket, BatchInfo
-from envs.choices import price_grids
 from envs.market_env import REFUSALS, RENDER_MODES, MarketEnv
 from mos_agents.learners import Categorical, Gaussian, QValues
 from mos_agents.market.spec import ParticipantSpec
@@ -66,7 +66,7 @@ class Choice:
             episode_ticks(settings.get("horizon"), settings.get("max_cycles")),
             settings.get("weights"),
         )
-        self.spec: ParticipantSpec = assignment.outside[0]
+        self.spec: ParticipantSpec = assignment.external[0]
         self.table: Array | None = None
         self.range: Gaussian | None = None
         discrete = settings["actions"] == "discrete"
@@ -115,7 +115,7 @@ class Choice:
 
 
 class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
-    """One market, one participant from outside. See the module's opening. `np_random` and
+    """One market, one external participant. See the module's opening. `np_random` and
     `np_random_seed` are those of `MarketEnv`: for the caller's own draws, not the market's.
 
     agent: whom the actions are for. unit: numbers are in [-1, 1]. Settings are those of `MarketEnv`
@@ -179,7 +179,7 @@ class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
 
 
 class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
-    """B markets, one participant of each from outside: `BatchedMarket` as a Gymnasium `VectorEnv`.
+    """B markets, one external participant of each: `BatchedMarket` as a Gymnasium `VectorEnv`.
 
     Row b is market b of the seed. All markets end together; the next episode begins in the same
     step (`AutoresetMode.SAME_STEP`), and the last observations are `infos["final_obs"]` [B, D].
@@ -276,7 +276,7 @@ def gymnasium_env(scenario: Source, agent: str, **settings: Any) -> SingleAgentE
     scenario : Scenario, Market or str
         A scenario, its name or its path, or a market.
     agent : str
-        The participant that is controlled from outside. Everybody else plays the scenario's own
+        The participant that is controlled by the caller. Everybody else plays the scenario's own
         policies, or `policies`.
     **settings
         As for `MarketEnv`, and `unit`: False asks for actions in money instead of in [-1, 1].
@@ -304,7 +304,7 @@ def gymnasium_vector_env(
     scenario : Scenario, Market or str
         A scenario, its name or its path, or a market.
     agent : str
-        The participant that is controlled from outside.
+        The participant that is controlled by the caller.
     num_envs : int, optional
         Number of markets.
     **settings

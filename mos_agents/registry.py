@@ -466,8 +466,10 @@ def _release(root: str) -> str:
 
 def _digest(root: str) -> str:
     digest = hashlib.sha256()
-    place = home(root)
-    paths = sorted(place.rglob("*.py")) if place is not None and place.is_dir() else [place]
+    location = home(root)
+    paths = (
+        sorted(location.rglob("*.py")) if location is not None and location.is_dir() else [location]
+    )
     for path in paths:
         if path is not None:
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -487,12 +489,12 @@ def home(root: str) -> Path | None:
 def not_installed() -> list[Path]:
     """Folders and files of registered modules that are not installed: other machines lack them."""
     places = [home(root) for root in _roots()]
-    return [place for place in places if place is not None and not _is_installed(place)]
+    return [path for path in places if path is not None and not _is_installed(path)]
 
 
-def _is_installed(place: Path) -> bool:
+def _is_installed(path: Path) -> bool:
     folders = [*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("purelib")]
-    return any(place.is_relative_to(folder) for folder in folders)
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 __all__ = [

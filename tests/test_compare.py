@@ -14,7 +14,7 @@ from mos_agents.cli import run
 from mos_agents.lab import comparing
 from mos_agents.market.printing import printable
 from mos_agents.runs import RecordingPlan
-from mos_agents.runs.differing import difference, first_difference
+from mos_agents.runs.differences import difference, first_difference
 from tests.commands import refused
 from tests.forging import part, reseal, rewrite
 from tests.test_runs import recorded, small

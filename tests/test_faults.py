@@ -32,7 +32,7 @@ from mos_agents.rollout import (
     rollout,
     transitions,
 )
-from mos_agents.runs import as_facts, fault_lines
+from mos_agents.runs import fault_facts, fault_lines
 from tests.policies.markets import shop
 
 HOLD = make("hold")
@@ -388,7 +388,7 @@ def test_lines_about_faults_name_the_worst_first_and_the_kinds_by_number():
         "ValueError": 4,
         "late": 2,
     }
-    facts = {"ticks": 50, "markets": 2, "faults": as_facts(faults)}
+    facts = {"ticks": 50, "markets": 2, "faults": fault_facts(faults)}
     assert fault_lines(facts) == headline(faults, 100)
 
 

@@ -542,7 +542,7 @@ def test_a_name_that_is_not_plain_makes_and_reads_nothing(name: str, tmp_path: P
     root.mkdir(parents=True)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(InputError) as error:
-        runs.inside(root, name)
+        runs.path_below(root, name)
     assert "\n" not in str(error.value)
     if name:
         with pytest.raises(InputError):

@@ -21,7 +21,7 @@ from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.lab.verifying import verify
 from mos_agents.runs import RunError, files
-from mos_agents.runs.files import FolderLock, alone
+from mos_agents.runs.files import FolderLock, locked
 from mos_agents.runs.folder import RUN, SWEEP
 from tests.commands import environment, refused
 from tests.test_runs import recorded, small
@@ -191,7 +191,7 @@ def test_a_recording_that_ends_lets_go_of_its_folder(end: str) -> None:
     if end == "discard":
         assert not folder.exists()
         return
-    with alone(folder, "held"):
+    with locked(folder, "held"):
         pass
 
 
@@ -204,7 +204,7 @@ def test_who_resumes_reads_the_run_only_once_it_is_held() -> None:
     with pytest.raises(RunError, match="finished already"):
         runs.resume(read_before, recording.market)
     assert contents(recording.folder) == before
-    with alone(recording.folder, "held"):
+    with locked(recording.folder, "held"):
         pass
 
 
@@ -242,7 +242,7 @@ def test_a_folder_of_sessions_has_one_player() -> None:
     folder = Path("sessions")
     play_sessions(game, sessions=1, periods=50, window=0, folder=folder)
     before = contents(folder)
-    with alone(folder, "held"), pytest.raises(RunError, match="another process plays"):
+    with locked(folder, "held"), pytest.raises(RunError, match="another process plays"):
         play_sessions(game, sessions=2, periods=50, window=0, folder=folder)
     assert contents(folder) == before
     assert len(play_sessions(game, sessions=2, periods=50, window=0, folder=folder)) == 2
@@ -255,7 +255,7 @@ def test_a_study_has_one_worker_in_its_folder() -> None:
 
     folder = Path("study")
     folder.mkdir()
-    with alone(folder, "held"):
+    with locked(folder, "held"):
         with pytest.raises(RunError, match="another process works in it"):
             studies.run_study(lambda *_: {}, PlayPlan(), ["a"], [0], folder)
         with pytest.raises(RunError, match="another process works in it"):
@@ -287,7 +287,7 @@ def test_where_folders_cannot_be_locked_a_file_in_them_is(monkeypatch: pytest.Mo
     runs.resume(runs.read(first.folder), first.market)
     new = first.folder / "listings" / "new"
     new.mkdir()
-    with SWEEP.alone(new):
+    with SWEEP.locked(new):
         assert SWEEP.claim(new, {"mark": "x"})["mark"] == "x"
 
 

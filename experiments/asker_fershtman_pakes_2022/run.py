@@ -107,8 +107,8 @@ def market(s: AskerSettings) -> Market:
 
 def game(s: AskerSettings, updating: str) -> RepeatedGame:
     """Stateless learners; synchronous ones are told what every price would have earned."""
-    place = market(s)
-    names = place.layout.participants
+    one_market = market(s)
+    names = one_market.layout.participants
     bare = QLearning(
         prices=tuple(s.prices.tolist()),
         relative_to="money",
@@ -121,13 +121,13 @@ def game(s: AskerSettings, updating: str) -> RepeatedGame:
         initial_spread=s.initial_spread,
     )
     if updating == "asynchronous":
-        return RepeatedGame.of(place, dict.fromkeys(names, bare))
-    stage = StageGame.of(place, dict.fromkeys(names, bare))
+        return RepeatedGame.of(one_market, dict.fromkeys(names, bare))
+    stage = StageGame.of(one_market, dict.fromkeys(names, bare))
     tables = {
         name: tuple(tuple(row) for row in stage.own(i).tolist()) for i, name in enumerate(names)
     }
     return RepeatedGame.of(
-        place, {name: replace(bare, payoffs=table) for name, table in tables.items()}
+        one_market, {name: replace(bare, payoffs=table) for name, table in tables.items()}
     )
 
 

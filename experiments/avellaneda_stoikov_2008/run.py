@@ -140,11 +140,11 @@ def simulate(
     on_paths: Callable[[int], None] = lambda paths: None,
 ) -> StrategyPaths:
     """Path p of a seed is market p of it, whatever else is simulated, for every strategy."""
-    place, profit, q, spreads = market(a), [], [], []
+    one_market, profit, q, spreads = market(a), [], [], []
     for first in range(0, a.paths, at_once):
         numbers = np.arange(first, min(first + at_once, a.paths))
         played = rollout(
-            place, {MAKER: policy}, seed=a.seed, markets=numbers, series=("bid", "ask")
+            one_market, {MAKER: policy}, seed=a.seed, markets=numbers, series=("bid", "ask")
         )
         final = played.final
         held = final.positions.inventory[:, 0]

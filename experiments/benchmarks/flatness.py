@@ -49,29 +49,29 @@ WHO = {
 }
 
 
-class Look(NamedTuple):
+class ProcessSample(NamedTuple):
     """One process at one moment."""
 
     megabytes: float
     files: int
 
 
-Looks = dict[str, Look]  # by process
+Looks = dict[str, ProcessSample]  # by process
 
 
-class Moment(NamedTuple):
+class SampleTime(NamedTuple):
     tick: int
     seconds: float
     looks: Looks
 
 
-def looked() -> Looks:
+def sample_process() -> Looks:
     """Every process of the run, by what it is and its number; what else Ray starts is a helper."""
     found: Looks = {}
     for process in family():
         try:
             title = process.cmdline()[0].split("/")[-1]
-            look = Look(process.memory_full_info().uss / 2**20, process.num_fds())
+            look = ProcessSample(process.memory_full_info().uss / 2**20, process.num_fds())
         except (psutil.Error, IndexError):
             continue
         kind = next((who for begin, who in WHO.items() if title.startswith(begin)), "Ray: helper")
@@ -79,7 +79,7 @@ def looked() -> Looks:
     return found
 
 
-def over_ray(ticks: int, markets: int) -> Generator[Moment]:
+def over_ray(ticks: int, markets: int) -> Generator[SampleTime]:
     """A run of actors, looked at as it goes on."""
     with cluster(), tempfile.TemporaryDirectory() as folder:
         plan = replace(plan_of(3, 1, folder), folder=folder)
@@ -87,10 +87,10 @@ def over_ray(ticks: int, markets: int) -> Generator[Moment]:
         begin = time.monotonic()
         for made in driver.run():
             if (made.tick + 1) % max(1, ticks // LOOKS) == 0:
-                yield Moment(made.tick + 1, time.monotonic() - begin, looked())
+                yield SampleTime(made.tick + 1, time.monotonic() - begin, sample_process())
 
 
-def inside(ticks: int, markets: int) -> Generator[Moment]:
+def inside(ticks: int, markets: int) -> Generator[SampleTime]:
     """The loop in this process, with the hash of every tick."""
     scenario, digest = scenarios.preset("retail", firms=2, products=1), TrajectoryHash()
     begin, steps = (
@@ -100,7 +100,7 @@ def inside(ticks: int, markets: int) -> Generator[Moment]:
     for tick, step in enumerate(steps):
         digest.add(step)
         if (tick + 1) % max(1, ticks // LOOKS) == 0:
-            yield Moment(tick + 1, time.monotonic() - begin, looked())
+            yield SampleTime(tick + 1, time.monotonic() - begin, sample_process())
 
 
 class Trend(NamedTuple):
@@ -120,7 +120,7 @@ class Trend(NamedTuple):
         return self.low > GOAL
 
 
-def trends(moments: Sequence[Moment]) -> dict[str, Trend]:
+def trends(moments: Sequence[SampleTime]) -> dict[str, Trend]:
     """By process, over all but the first quarter; only of those that were there all the time."""
     kept = moments[len(moments) // 4 :]
     names = [name for name in kept[0].looks if all(name in m.looks for m in kept)]
@@ -142,7 +142,7 @@ def trends(moments: Sequence[Moment]) -> dict[str, Trend]:
     return found
 
 
-def print_trends(moments: Sequence[Moment]) -> None:
+def print_trends(moments: Sequence[SampleTime]) -> None:
     begun, ended = moments[len(moments) // 4], moments[-1]
     seconds = ended.seconds - begun.seconds
     print(
@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.ticks < LOOKS:
         parser.error(f"--ticks={given.ticks} must be >= {LOOKS}: that is how often one looks")
     runs: dict[str, Any] = {"ray": over_ray, "inside": inside}
-    moments: list[Moment] = []
+    moments: list[SampleTime] = []
     going = runs[given.backend](given.ticks, given.markets)
     for moment in going:
         moments.append(moment)

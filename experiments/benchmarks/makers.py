@@ -46,14 +46,14 @@ def market(makers: int) -> Market:
 
 def ours(makers: int) -> Work:
     """Agent steps of whole ticks: the quotes are given, as they are to `Bare`."""
-    place = market(makers)
+    one_market = market(makers)
     streams = Streams.of(0, MARKETS)
     quotes = np.tile(np.array([[[0.0, 2.0 * HALF_SPREAD]]]), (MARKETS, makers, 1))
 
     def work() -> int:
-        state = place.start(MARKETS)
+        state = one_market.start(MARKETS)
         for t in range(TICKS):
-            state = tick(place, state, quotes, streams.at(t)).state
+            state = tick(one_market, state, quotes, streams.at(t)).state
         return TICKS * MARKETS * makers
 
     return work

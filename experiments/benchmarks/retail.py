@@ -45,21 +45,23 @@ def market() -> Market:
     )
 
 
-def prices(place: Market) -> Array:
+def prices(one_market: Market) -> Array:
     """[B, L] prices up to 10% around the reference price, so that shoppers have to compare."""
-    noise = np.random.default_rng(0).uniform(0.9, 1.1, (MARKETS, place.layout.L))
-    return np.maximum(place.catalogue.reference_price * noise, place.catalogue.cost * 1.05)
+    noise = np.random.default_rng(0).uniform(0.9, 1.1, (MARKETS, one_market.layout.L))
+    return np.maximum(
+        one_market.catalogue.reference_price * noise, one_market.catalogue.cost * 1.05
+    )
 
 
 def ours() -> Work:
     """Market ticks, whole."""
-    place = market()
-    streams, quotes = Streams.of(0, MARKETS), prices(place)[:, :, None]
+    one_market = market()
+    streams, quotes = Streams.of(0, MARKETS), prices(one_market)[:, :, None]
 
     def work() -> int:
-        state = place.start(MARKETS)
+        state = one_market.start(MARKETS)
         for t in range(TICKS):
-            state = tick(place, state, quotes, streams.at(t)).state
+            state = tick(one_market, state, quotes, streams.at(t)).state
         return TICKS * MARKETS
 
     return work
@@ -144,8 +146,8 @@ def bare_addressed(philox_key, at, prices, reference, sold):  # type: ignore[no-
 
 def floors() -> dict[str, Work]:
     """Market ticks of the bare loops."""
-    place = market()
-    quotes, reference = prices(place), place.catalogue.reference_price
+    one_market = market()
+    quotes, reference = prices(one_market), one_market.catalogue.reference_price
     generator, philox_key = np.random.default_rng(0), Streams.of(0).philox_key
 
     def drawn() -> int:

@@ -119,10 +119,10 @@ Settings = CalvanoSettings
 
 def benchmarks(s: CalvanoSettings) -> Benchmarks:
     """Prices and profits of theory. Raises EquilibriumError, in one line, where none are found."""
-    place = LogitMarket.from_scale(
+    one_market = LogitMarket.from_scale(
         s.each("quality"), s.each("cost"), np.arange(s.n), s.mu, outside_utility=s.outside
     )
-    nash, joint = place.bertrand_nash(), place.joint_profit()
+    nash, joint = one_market.bertrand_nash(), one_market.joint_profit()
     return Benchmarks.of(nash, joint)
 
 
@@ -140,7 +140,7 @@ def market(s: CalvanoSettings) -> Market:
     return free_prices(s.n, demand, s.each("cost"), opening, s.each("quality"), name="calvano_2020")
 
 
-def learners(s: CalvanoSettings, place: Market) -> dict[str, QLearning]:
+def learners(s: CalvanoSettings, one_market: Market) -> dict[str, QLearning]:
     """The firms' algorithms: every firm reads all prices on the grids of their owners."""
     b = benchmarks(s)
     reach = s.xi * (b.price_joint - b.price_nash)
@@ -151,7 +151,7 @@ def learners(s: CalvanoSettings, place: Market) -> dict[str, QLearning]:
             f"xi={s.xi!r}: prices from {low.round(4).tolist()} to {high.round(4).tolist()} are no "
             "grid of rising prices >= 0; give another xi"
         )
-    names = place.layout.participants
+    names = one_market.layout.participants
 
     def bare(i: int, **more: Any) -> QLearning:
         others = tuple(tuple(grids[j].tolist()) for j in range(s.n) if j != i)
@@ -167,7 +167,7 @@ def learners(s: CalvanoSettings, place: Market) -> dict[str, QLearning]:
             **more,
         )
 
-    stage = StageGame.of(place, {name: bare(i) for i, name in enumerate(names)})
+    stage = StageGame.of(one_market, {name: bare(i) for i, name in enumerate(names)})
     return {
         name: bare(i, initial=tuple((stage.uniform_rivals(i) / (1.0 - s.delta)).tolist()))
         for i, name in enumerate(names)
@@ -197,8 +197,8 @@ class CalvanoOutcome:
 
 def played(s: CalvanoSettings, execution: ExecutionConfig) -> CalvanoOutcome:
     """The sessions of these settings, played to their ends."""
-    place = market(s)
-    game = RepeatedGame.of(place, learners(s, place))
+    one_market = market(s)
+    game = RepeatedGame.of(one_market, learners(s, one_market))
     sessions = play_sessions(
         game,
         seed=s.seed,

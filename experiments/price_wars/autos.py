@@ -63,7 +63,7 @@ class Autos:
 def game_of(a: Autos) -> RepeatedGame:
     """The market's stage game, and learners that start from the mean payoff of each level."""
     # A change of more than a fifth is clipped in the preset, and .95 to 1.15 is more.
-    place = autos_1990(quotes__max_relative_change=100.0)
+    market = autos_1990(quotes__max_relative_change=100.0)
     bare = QLearning(
         scope="firm",
         features=a.features,
@@ -74,10 +74,10 @@ def game_of(a: Autos) -> RepeatedGame:
         delta=a.delta,
         beta=decay_of(int(0.7 * a.periods)),
     )
-    names = tuple(name for name in place.layout.participants if name in FIRMS)
-    stage = StageGame.of(place, dict.fromkeys(names, bare))
+    names = tuple(name for name in market.layout.participants if name in FIRMS)
+    stage = StageGame.of(market, dict.fromkeys(names, bare))
     return RepeatedGame.of(
-        place,
+        market,
         {
             name: replace(bare, initial=tuple((stage.uniform_rivals(i) / (1.0 - a.delta)).tolist()))
             for i, name in enumerate(names)

@@ -16,9 +16,9 @@ from experiments.price_wars.play import FORCES, PlayedWorld, PlayPlan
 from experiments.price_wars.worlds import Condition
 from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.controls import (
+    mixed_sessions,
     nash_with_noise,
-    repaired,
-    shifted,
+    time_shifted,
     time_shuffled,
 )
 from mos_agents.analysis.cycles import edgeworth
@@ -237,8 +237,8 @@ def controls(
     rng = np.random.default_rng(seed)
     made = {
         "itself": ("the base itself", late),
-        "repaired": ("its firms put together from different sessions", repaired(late, seed)),
-        "shifted": ("its firms' paths turned round in time", shifted(late, rng)),
+        "repaired": ("its firms put together from different sessions", mixed_sessions(late, seed)),
+        "shifted": ("its firms' paths turned round in time", time_shifted(late, rng)),
         "shuffled": ("its ticks in random order", time_shuffled(late, seed)),
         "noise": (
             "competitive prices with an unsteady hand",

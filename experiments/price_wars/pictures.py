@@ -31,7 +31,7 @@ LOOK = 200
 
 def draw(found: WarStudy, folder: Path) -> list[Path]:
     """Write the pictures into the folder; their paths."""
-    from mos_agents.report import wars as drawn
+    from mos_agents.report import price_wars as drawn
 
     lived = found.lived["base"]
     known, learning = benchmarks(lived), int(lived["learning"])

@@ -81,7 +81,7 @@ class PlayPlan:
 
 @dataclass(frozen=True)
 class PlayedWorld:
-    """What is kept of a world: arrays by name (see `live`), and the world's yardstick."""
+    """What is kept of a world: arrays by name (see `play_world`), and the world's yardstick."""
 
     arrays: dict[str, Any]
 
@@ -99,7 +99,7 @@ class PlayedWorld:
         return moved / (CENTS if cents.dtype == np.uint16 else 1.0)
 
 
-def live(world: RetailWorld, plan: PlayPlan, impulse: bool) -> PlayedWorld:
+def play_world(world: RetailWorld, plan: PlayPlan, impulse: bool) -> PlayedWorld:
     """Play the sessions of a world.
 
     Arrays: `prices` [T, B, N, K] cents at every tick; `margin`, `sold`, `lost`, `paid` [2, B, N]
@@ -111,14 +111,14 @@ def live(world: RetailWorld, plan: PlayPlan, impulse: bool) -> PlayedWorld:
     """
     ticks = plan.ticks * world.length
     learning = int(plan.learnt * ticks)
-    place, game = world.market(ticks), world.stage_game()
-    policies = world.policies(place, decay_of(learning), game)
-    pool = ParticipantPool.of(place, policies, plan.seed, plan.sessions)
+    market, game = world.market(ticks), world.stage_game()
+    policies = world.policies(market, decay_of(learning), game)
+    pool = ParticipantPool.of(market, policies, plan.seed, plan.sessions)
     streams = Streams.of(plan.seed, plan.sessions)
-    sellers, products = place.layout.N, place.layout.K
-    prices = np.empty((ticks, plan.sessions, place.layout.L), np.uint16)
+    sellers, products = market.layout.N, market.layout.K
+    prices = np.empty((ticks, plan.sessions, market.layout.L), np.uint16)
     sums = np.zeros((5, 2, plan.sessions, sellers))
-    episode = Episode(place, streams, pool)
+    episode = Episode(market, streams, pool)
     for at in range(ticks):
         if at == learning and world.play == "learn":
             exploration_off(pool, world.trembles)
@@ -167,10 +167,10 @@ def forced(plan: PlayPlan, episode: Episode, ticks: int) -> dict[str, Any]:
     It is made to ask so many levels more (or less) than stood before the shock; its own strategy
     goes on behind the force, so that afterwards it acts on what it sees then.
     """
-    place, pool = episode.market, episode.pool
+    market, pool = episode.market, episode.pool
     assert pool is not None
     still, memories = greedy(pool)
-    spec, learner = place.specs[-1], pool.policies[-1]
+    spec, learner = market.specs[-1], pool.policies[-1]
     period, offset = spec.turn
     shock = plan.lead + (offset - ticks - plan.lead) % period  # its first move after the lead
     found: dict[str, Any] = {"shock": np.array(shock), "period": np.array(period)}
@@ -237,7 +237,7 @@ class LivedCodec(ArrayCodec):
 def task(name: str, world: RetailWorld, plan: PlayPlan, impulse: bool) -> Task:
     """A play as a task, whose key holds a digest of everything that the play depends on."""
     facts = {"world": asdict(world), "plan": asdict(plan), "impulse": impulse}
-    return Task(f"{name}-{identity(facts)[:12]}", live, world, (plan, impulse))
+    return Task(f"{name}-{identity(facts)[:12]}", play_world, world, (plan, impulse))
 
 
 def played(

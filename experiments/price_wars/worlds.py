@@ -96,7 +96,7 @@ class RetailWorld:
         crowd = self.crowd
         if self.hold_buyers:
             crowd *= (1.0 - RetailWorld.scrapers) / (1.0 - self.scrapers)
-        place = retail(
+        one_market = retail(
             firms=self.firms,
             products=self.products,
             ticks=ticks,
@@ -113,18 +113,20 @@ class RetailWorld:
             quotes__max_relative_change=100.0,
         )
         if self.noise == "expected":
-            demand = place.execution.demand  # type: ignore[attr-defined]
-            place = place.with_parts(arrivals=FixedMass(buyers(place)), execution=Expected(demand))
+            demand = one_market.execution.demand  # type: ignore[attr-defined]
+            one_market = one_market.with_parts(
+                arrivals=FixedMass(buyers(one_market)), execution=Expected(demand)
+            )
         if self.pace:
-            place = place.with_parts(schedule=Periodic(self.pace, self.offsets or None))
+            one_market = one_market.with_parts(schedule=Periodic(self.pace, self.offsets or None))
         if self.cost_factor != 1.0:
             shock = Shock(at=3 * ticks // 4, factor=self.cost_factor, duration=max(ticks // 10, 1))
-            place = place.with_parts(reference=Fundamentals(cost=shock))
-        return place
+            one_market = one_market.with_parts(reference=Fundamentals(cost=shock))
+        return one_market
 
-    def policies(self, place: Market, decay: float, game: StageGame) -> dict[str, Policy]:
+    def policies(self, market: Market, decay: float, game: StageGame) -> dict[str, Policy]:
         """Everybody's policy. decay: what exploration falls by in a tick (beta)."""
-        names = place.layout.participants
+        names = market.layout.participants
         if self.play == "hold":
             return dict.fromkeys(names, make("hold"))
         known = {one.name for one in fields(POLICIES[self.learner]) if one.init}
@@ -152,8 +154,8 @@ class RetailWorld:
 
         Its payoffs are a tick's gross margin on one product, by the same demand and execution code.
         """
-        place = replace(self, pace=(), offsets=(), cost_factor=1.0).market(1)
-        mass = place.arrivals.buy if self.noise == "expected" else buyers(place)  # type: ignore[attr-defined]
+        market = replace(self, pace=(), offsets=(), cost_factor=1.0).market(1)
+        mass = market.arrivals.buy if self.noise == "expected" else buyers(market)  # type: ignore[attr-defined]
         twin = retail(
             firms=self.firms,
             products=1,
@@ -162,9 +164,9 @@ class RetailWorld:
         ample = np.full(twin.layout.L, np.inf)
         twin = twin.with_parts(
             catalogue=replace(twin.catalogue, stock=ample),
-            quotes=place.quotes,
+            quotes=market.quotes,
             arrivals=FixedMass(mass),
-            execution=Expected(place.execution.demand),  # type: ignore[attr-defined]
+            execution=Expected(market.execution.demand),  # type: ignore[attr-defined]
             positions=Ledger(),
             rewards=Objective(),
         )
@@ -172,14 +174,14 @@ class RetailWorld:
         return StageGame.of(twin, dict.fromkeys(twin.layout.participants, grid))
 
 
-def buyers(place: Market, ticks: int = 50, markets: int = 40) -> float:
+def buyers(market: Market, ticks: int = 50, markets: int = 40) -> float:
     """Mean number of buyers' looks at a product in a tick, scrapers by their intent.
 
     From the arrivals themselves, 2000 ticks of them with a seed of their own.
     """
-    state, streams = place.start(markets), Streams.of(0, markets, owner="benchmark")
+    state, streams = market.start(markets), Streams.of(0, markets, owner="benchmark")
     seen = [
-        place.arrivals.arrive(place, state, state.quotes, streams.at(t))[0].mass[:, :, 0].mean()
+        market.arrivals.arrive(market, state, state.quotes, streams.at(t))[0].mass[:, :, 0].mean()
         for t in range(ticks)
     ]
     return float(np.mean(seen))

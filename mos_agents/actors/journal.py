@@ -30,7 +30,7 @@ from mos_agents.market.types import Array
 from mos_agents.runs.files import (
     FolderLock,
     RunError,
-    read_inside,
+    read_run_file,
     sync_folder,
     write_all,
     write_with_digest,
@@ -207,7 +207,7 @@ def records(folder: Path, shape: tuple[int, ...], since: int) -> Iterator[Record
 
 def segment(path: Path, shape: tuple[int, ...], last: bool) -> Iterator[Record]:
     """The records of one segment; only the newest segment may end in the middle of a record."""
-    data = read_inside(path)
+    data = read_run_file(path)
     chain, position = first_digest(tick_of(path)), 0
     body = int(np.prod(shape)) * 8
     while position < len(data):

@@ -173,7 +173,7 @@ def autoregressive(
     return np.maximum(nash + spread * out, 0.01 * nash)
 
 
-def repaired(prices: ArrayLike, seed: int) -> Array:
+def mixed_sessions(prices: ArrayLike, seed: int) -> Array:
     """Put firms of different sessions together: each has its own path, and none answers another.
 
     Firm i of session s takes the path of firm i of another session, and no two firms of a new
@@ -202,14 +202,14 @@ def repaired(prices: ArrayLike, seed: int) -> Array:
     if sessions < firms:
         raise InputError(f"prices of {sessions} sessions: at least {firms} are needed to mix firms")
     order = np.random.default_rng(_seed(seed)).permutation(sessions)
-    place = np.argsort(order)
+    position = np.argsort(order)
     out = np.empty_like(price)
     for i in range(firms):
-        out[:, :, i] = price[:, order[(place + i) % sessions], i]
+        out[:, :, i] = price[:, order[(position + i) % sessions], i]
     return out
 
 
-def shifted(prices: ArrayLike, rng: np.random.Generator) -> Array:
+def time_shifted(prices: ArrayLike, rng: np.random.Generator) -> Array:
     """Turn each firm's path round in time by its own random number of ticks, session by session.
 
     A firm keeps its path (all but one seam) and loses its place in time among the others: what is
@@ -238,7 +238,7 @@ def shifted(prices: ArrayLike, rng: np.random.Generator) -> Array:
     return out
 
 
-def strangers(prices: ArrayLike, own: ArrayLike, rng: np.random.Generator) -> Array:
+def mixed_rivals(prices: ArrayLike, own: ArrayLike, rng: np.random.Generator) -> Array:
     """Put firm 0 of some sessions among firms of other sessions, drawn at random.
 
     All stay at the same tick: what all sessions go through together, they still do.

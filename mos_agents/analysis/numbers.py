@@ -25,6 +25,6 @@ def percent(value: float) -> str:
     return f"{100 * value:.1f}%".replace("-", "−")
 
 
-def enumerated(items: Sequence[str]) -> str:
+def join_names(items: Sequence[str]) -> str:
     """a, b and c."""
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]

@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mos_agents.analysis.statistics import Interval, check_confidence, normal_interval, unsure
+from mos_agents.analysis.statistics import (
+    Interval,
+    check_confidence,
+    normal_interval,
+    unbounded_interval,
+)
 from mos_agents.market.types import Array, InputError
 
 FEWEST = 6
@@ -105,14 +110,14 @@ def jackknifed(
     replicates = columns.shape[1]
     value = float(statistic(columns))
     if replicates < 3 or not np.isfinite(value):
-        return unsure(float(back(value)))
+        return unbounded_interval(float(back(value)))
     others = np.where(~np.eye(replicates, dtype=bool))[1].reshape(replicates, -1)
     without = columns[:, others]
     with np.errstate(invalid="ignore"):  # one value may be all of the spread
         pseudo = replicates * value - (replicates - 1) * statistic(without)
         error = float(pseudo.std(ddof=1) / np.sqrt(replicates))
     if not np.isfinite(error):
-        return unsure(float(back(value)))
+        return unbounded_interval(float(back(value)))
     reach = float(stats.t.ppf(0.5 + 0.5 * confidence, replicates - 1)) * error
     return Interval(
         float(back(value)), float(back(value - reach)), float(back(value + reach)), error
@@ -148,12 +153,12 @@ def pairs_by_deviation(values: ArrayLike, confidence: float = 0.95) -> tuple[Sig
     return _pairs(_table(values), deviation_ratio, _calm, confidence)
 
 
-def pairs_by_worth(values: ArrayLike, confidence: float = 0.95) -> tuple[SignificantPair, ...]:
+def pairs_by_sharpe(values: ArrayLike, confidence: float = 0.95) -> tuple[SignificantPair, ...]:
     """Pairs whose means over standard deviations differ; else as `pairs_by_deviation`."""
-    return _pairs(_table(values), worth_difference, _money, confidence)
+    return _pairs(_table(values), sharpe_difference, _money, confidence)
 
 
-def worth_difference(one: ArrayLike, two: ArrayLike, confidence: float = 0.95) -> Interval:
+def sharpe_difference(one: ArrayLike, two: ArrayLike, confidence: float = 0.95) -> Interval:
     """mean / sd of one less that of two, [R] paired replicates, by the jackknife."""
     pair = np.stack([np.asarray(x, dtype=np.float64) for x in (one, two)])
     return jackknifed(pair, lambda c: _sharpe(c[:1]) - _sharpe(c[1:]), confidence)

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mos_agents.analysis.collusion import Benchmarks, profit_gain
-from mos_agents.analysis.controls import shifted, strangers
+from mos_agents.analysis.controls import mixed_rivals, time_shifted
 from mos_agents.analysis.cycles import SawTooth, edgeworth
 from mos_agents.analysis.impulse import Deviation, profitability, rivals_reaction
 from mos_agents.analysis.paths import like, number, paths, whole
 from mos_agents.analysis.price_wars import WarDefinition, episodes
 from mos_agents.analysis.statistics import check_confidence, clopper_pearson, normal_interval
-from mos_agents.analysis.war_tables import severity, within
+from mos_agents.analysis.war_tables import severity, ticks_at_war
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
@@ -317,7 +317,7 @@ def coordination(
     for made in range(1, copies + 1):
         if left.size == 0:
             break
-        apart = shifted(price[:, left], rng) if shift else strangers(price, left, rng)
+        apart = time_shifted(price[:, left], rng) if shift else mixed_rivals(price, left, rng)
         chance = severity(episodes(apart, p_n[left], p_m[left], definition))
         worse[left] += chance >= observed[left] * (1.0 - 1e-9)
         if enough is not None:
@@ -374,7 +374,7 @@ class PriceWar:
     def __call__(self, sessions: SessionPaths) -> IntArray:
         known, price = sessions.benchmarks, sessions.prices
         wars = episodes(price, known.price_nash, known.price_joint, self.definition)
-        flags = within(wars, self.begin, price.shape[0] if self.end is None else self.end)
+        flags = ticks_at_war(wars, self.begin, price.shape[0] if self.end is None else self.end)
         if self.level < 1.0 and flags.any():
             # All sessions go in, since they are each other's reference; the p-value is of wars at
             # any time, and the window only asks whether one began in it.

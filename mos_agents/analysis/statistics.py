@@ -56,13 +56,13 @@ def normal_interval(estimate: float, influence: Array, confidence: float) -> Int
     check_confidence(confidence)
     episodes = influence.size
     if episodes < 2:
-        return unsure(estimate)
+        return unbounded_interval(estimate)
     error = float(influence.std(ddof=1) / np.sqrt(episodes))
     reach = float(stats.t.ppf(0.5 + 0.5 * confidence, episodes - 1)) * error
     return Interval(estimate, estimate - reach, estimate + reach, error)
 
 
-def unsure(estimate: float) -> Interval:
+def unbounded_interval(estimate: float) -> Interval:
     """An estimate from a single episode: it says nothing of its error."""
     return Interval(estimate, float("-inf"), float("inf"), float("inf"))
 
@@ -119,7 +119,7 @@ def bootstrap_interval(
     check_resamples(resamples)
     value = float(statistic(*columns, axis=-1))
     if min(column.size for column in columns) < 2:
-        return unsure(value)
+        return unbounded_interval(value)
     if all(np.ptp(column) <= 1e-12 * max(1.0, abs(float(column[0]))) for column in columns):
         return Interval(value, value, value, 0.0)  # nothing varies: nothing to resample
     found = stats.bootstrap(
@@ -236,7 +236,7 @@ def wilson_interval(
     if not 0.0 <= share <= 1.0:
         raise InputError(f"share={share!r} must be in [0, 1]")
     if not np.isfinite(error):
-        return unsure(share)
+        return unbounded_interval(share)
     if error <= 0.0 or share in (0.0, 1.0):
         low, high = clopper_pearson(round(share * sessions), sessions, confidence)
         return Interval(share, min(low, share), max(high, share), error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from mos_agents.analysis.interval_text import figure_text
-from mos_agents.analysis.numbers import enumerated, number
+from mos_agents.analysis.numbers import join_names, number
 from mos_agents.analysis.ranking import FEWEST, Ranking, best_mean
 from mos_agents.analysis.statistics import Interval, normal_interval
 from mos_agents.market.printing import short_repr
@@ -92,4 +92,4 @@ def _margins(totals: Totals, found: Ranking) -> str:
         assert one is not None
         text = figure_text(one, len(totals.values), "market")
         lines.append(f"over {totals.names[n]} {'it ' * bool(lines)}is {text}")
-    return "its lead " + enumerated(lines)
+    return "its lead " + join_names(lines)

@@ -146,7 +146,7 @@ def severity(wars: PriceWars) -> Array:
     return np.bincount(wars.session, wars.squares, wars.sessions).astype(np.float64)
 
 
-def within(wars: PriceWars, begin: int, end: int) -> IntArray:
+def ticks_at_war(wars: PriceWars, begin: int, end: int) -> IntArray:
     """[S] bool: did a war of the session start at a tick in [begin, end)?"""
     whole(begin, "begin", 0)
     if not begin < end <= wars.ticks:

@@ -13,8 +13,8 @@ from mos_agents.lab.wording import plural, shown
 from mos_agents.learners.saving import read as read_memory
 from mos_agents.market.frames import Printed
 from mos_agents.market.types import InputError
-from mos_agents.scenarios import Scenario, telling
-from mos_agents.scenarios.tables import describing
+from mos_agents.scenarios import Scenario, file_summaries
+from mos_agents.scenarios.tables import descriptions
 from mos_agents.scenarios.tables.reading import is_table
 
 
@@ -131,7 +131,7 @@ def _table(path: Path, file: str) -> list[str]:
             f"{file} is a part of the table {path.parent.name} of the run {shown(folder)}",
             TAKEN_BY["run"],
         ]
-    return describing.described(file, file)
+    return descriptions.describe_file(file, file)
 
 
 def _scenario(scenario: Scenario) -> list[str]:
@@ -144,6 +144,6 @@ def _scenario(scenario: Scenario) -> list[str]:
         f"{plural(layout.K, 'instrument')}, {plural(layout.L, 'listing')}, "
         f"{scenario.ticks:,} ticks, {plural(scenario.markets, 'market')}",
         f"a run records {plan.describe(scenario.markets)}",
-        *telling.files_in_full(scenario, market.layout, read, shown),
+        *file_summaries.describe_files(scenario, market.layout, read, shown),
         *estimates(market),
     ]

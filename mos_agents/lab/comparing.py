@@ -12,7 +12,7 @@ from mos_agents.lab.wording import plural
 from mos_agents.market.frames import Printed
 from mos_agents.market.printing import printable, short_repr
 from mos_agents.runs import Run, RunError, fault_lines
-from mos_agents.runs.differing import first_difference
+from mos_agents.runs.differences import first_difference
 
 COLUMNS = ("reward", "pnl", "revenue", "units_traded", "lost")
 

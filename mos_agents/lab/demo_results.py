@@ -9,7 +9,7 @@ import numpy as np
 
 from mos_agents import __version__
 from mos_agents.analysis.collusion import profit_gain
-from mos_agents.analysis.controls import repaired
+from mos_agents.analysis.controls import mixed_sessions
 from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes
 from mos_agents.analysis.screens import coordination
 from mos_agents.analysis.statistics import share_interval
@@ -49,7 +49,7 @@ def figures_of(
 ) -> tuple[dict[str, Figure], PriceWars, Array]:
     """Every figure with its interval; the learners' price wars, and how many in each session."""
     wars, rate = wars_of(patient.prices, theory)
-    _, apart = wars_of(repaired(patient.prices, seed), theory)
+    _, apart = wars_of(mixed_sessions(patient.prices, seed), theory)
     _, rate_without = wars_of(without.prices, theory)
     figures = {
         "profit_gain": Figure.of(patient.gain),
@@ -118,7 +118,7 @@ def finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def story(
+def page_and_figures(
     patient: DemoGroup, without: DemoGroup, theory: PriceBenchmarks, seed: int, seconds: float
 ) -> tuple[Learning, DemoVerdict, dict[str, Any]]:
     """The page's content, the verdict, and the figures behind both."""

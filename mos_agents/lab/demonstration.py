@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents import runs, scenarios
-from mos_agents.lab.demo_results import PRESET, story
+from mos_agents.lab.demo_results import PRESET, page_and_figures
 from mos_agents.lab.demo_sessions import group
 from mos_agents.lab.demo_verdict import DemoVerdict
 from mos_agents.lab.feedback import Feedback, OnMessage, OnProgress, compile_note
@@ -90,7 +90,7 @@ def demo(
             "more, mos sweep pricing_game --sessions keeps what is done"
         )
     root, feedback = Path(out), Feedback.of(on_progress, on_message)
-    check_place(root)
+    check_writable(root)
     if note := compile_note("the market's kernels"):
         feedback.message(note)
     began = time.monotonic()
@@ -105,7 +105,9 @@ def demo(
     }
     without = group("no future", market, myopic, theory, sessions, seed, workers, feedback)
     folder = new_folder(root, seed)
-    made, verdict, figures = story(patient, without, theory, seed, time.monotonic() - began)
+    made, verdict, figures = page_and_figures(
+        patient, without, theory, seed, time.monotonic() - began
+    )
     from mos_agents.report import learning as page
 
     runs.files.write_whole(folder / "results.json", (json.dumps(figures, indent=2) + "\n").encode())
@@ -114,7 +116,7 @@ def demo(
     return DemoResult(folder, verdict)
 
 
-def check_place(out: Path) -> None:
+def check_writable(out: Path) -> None:
     """InputError unless folders can be made in `out`: told before the play, not after it."""
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -52,7 +52,7 @@ def run_of(given: RunLike, root: str | os.PathLike[str]) -> runs.Run:
     return runs.read(located(os.fspath(given), Path(root), "run"))
 
 
-def check_place(path: Path, *, folder: bool) -> None:
+def check_writable(path: Path, *, folder: bool) -> None:
     """InputError unless a file or folder can be made there."""
     parent = Path(os.path.realpath(path.parent))
     if not parent.is_dir():

@@ -19,8 +19,8 @@ from mos_agents.lab.wording import plural, shown
 from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.rollout import ParticipantPool, transitions
-from mos_agents.scenarios import Scenario, telling
-from mos_agents.scenarios.schema import Read
+from mos_agents.scenarios import Scenario, file_summaries
+from mos_agents.scenarios.schema import ReadFiles
 
 
 def play(
@@ -142,7 +142,7 @@ def _to_the_end(
         if asked and recording.ticks < total:
             recording.flush()
             raise stopped(recording, asked[0])
-        recording.finish(faults=runs.as_facts(pool.faults.values()))
+        recording.finish(faults=runs.fault_facts(pool.faults.values()))
         for line in runs.fault_lines(recording.facts):
             feedback.message(line)
         return recording.folder
@@ -193,7 +193,7 @@ def estimates(market: Market) -> list[str]:
     return [found] if found else []
 
 
-def report_files(scenario: Scenario, market: Market, read: Read, feedback: Feedback) -> None:
+def report_files(scenario: Scenario, market: Market, read: ReadFiles, feedback: Feedback) -> None:
     """What was recognised in the scenario's files and left out of them, and what is estimated."""
-    for line in [*telling.files_in_short(scenario, read, shown), *estimates(market)]:
+    for line in [*file_summaries.summarise_files(scenario, read, shown), *estimates(market)]:
         feedback.message(line)

@@ -24,7 +24,7 @@ from mos_agents.lab.feedback import (
     compile_note,
     stop_requests,
 )
-from mos_agents.lab.folders import check_place
+from mos_agents.lab.folders import check_writable
 from mos_agents.lab.settings import Changes, SettingError, as_texts
 from mos_agents.lab.wording import shown
 from mos_agents.market.frames import Printed
@@ -130,7 +130,7 @@ def replicate(
         name, as_texts(changes), sessions=sessions, seed=seed, keeps=kept is not None
     )
     if kept is not None:
-        check_place(kept, folder=True)
+        check_writable(kept, folder=True)
     feedback = Feedback.of(on_progress, on_message)
     feedback.message(f"{name}: {known.titles()[name]}")
     if note := compile_note("the games' loops"):

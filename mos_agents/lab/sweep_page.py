@@ -10,8 +10,8 @@ from typing import Any
 from mos_agents import scenarios
 from mos_agents.lab.sweeping import fault_lines, notes
 from mos_agents.report import sweeps
-from mos_agents.report.drawing import SummaryTable
-from mos_agents.report.page import Sheet, sheet_html
+from mos_agents.report.charts import SummaryTable
+from mos_agents.report.page import PageContent, content_html
 from mos_agents.runs.sealing import read_sealed
 from mos_agents.sweeps.folder import SweepFolder
 from mos_agents.sweeps.plan import Axis
@@ -23,18 +23,18 @@ MOST_PANELS = 6
 
 def write(result: SweepResult, folder: Path) -> Path:
     """Write the page whole or not at all; its path."""
-    text = sheet_html(sheet(result, folder))
+    text = content_html(page_content(result, folder))
     SweepFolder(folder, result.plan).write("report.html", text.encode())
     return folder / "report.html"
 
 
-def sheet(result: SweepResult, folder: Path) -> Sheet:
+def page_content(result: SweepResult, folder: Path) -> PageContent:
     """What the page shows."""
     plan, facts = result.plan, read_sealed(folder / "sweep.json")
     head, rows = lines(result, result.headline())
     failures = [f"failed {plan.cells[t.cell]}, seed {t.seed}: {why}" for t, why in result.failed]
     note_lines = [f"{note} ({count} trials)" for note, count in notes(result).items()]
-    return Sheet(
+    return PageContent(
         "sweep",
         folder.name,
         plan.scenario.description,

@@ -9,8 +9,8 @@ from typing import Any
 
 from mos_agents.lab.wording import plural, shown
 from mos_agents.report import trainings
-from mos_agents.report.drawing import SummaryTable
-from mos_agents.report.page import Sheet, sheet_html, written
+from mos_agents.report.charts import SummaryTable
+from mos_agents.report.page import PageContent, content_html, written
 from mos_agents.scenarios import inline
 from mos_agents.sweeps.training import unrepeated
 from mos_agents.training.assignment import TrainingAssignment
@@ -37,17 +37,17 @@ CAPTION = (
 
 def write(run: TrainingRun) -> Path:
     """Write the page whole or not at all; its path."""
-    return written(run.folder, sheet_html(sheet(run)))
+    return written(run.folder, content_html(page_content(run)))
 
 
-def sheet(run: TrainingRun) -> Sheet:
+def page_content(run: TrainingRun) -> PageContent:
     """What the page shows."""
     plan, records = run.plan, run.metrics()
     assignment = TrainingAssignment.of(plan)
     policy_of = {agent: policy.name for policy in assignment.policies for agent in policy.agents}
     last: Mapping[str, Any] = records[-1] if records else {"iteration": 0, "steps": 0}
     own = without_training(assignment) if records else {}
-    return Sheet(
+    return PageContent(
         "training",
         run.folder.name,
         lead(plan, assignment.agents),

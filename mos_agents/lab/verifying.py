@@ -26,8 +26,8 @@ from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.runs import Run, RunError
 from mos_agents.runs.facts import Facts
-from mos_agents.runs.faults import as_facts, lost_by
-from mos_agents.runs.rebuilding import Rebuilding
+from mos_agents.runs.faults import fault_facts, lost_by
+from mos_agents.runs.rebuild import Rebuilding
 from mos_agents.runs.recording import market_facts
 from mos_agents.runs.sealing import versions
 from mos_agents.scenarios import Scenario
@@ -157,7 +157,10 @@ def _of_the_loop(run: Run, feedback: Feedback) -> VerifyResult:
     if anew.hash != run.facts["hash"]:
         _tell_another(run, scenario, anew, anew.hash)
     _check_tables(run, anew)
-    recorded, found = lost_by(run.facts.get("faults", ())), lost_by(as_facts(table.faults.values()))
+    recorded, found = (
+        lost_by(run.facts.get("faults", ())),
+        lost_by(fault_facts(table.faults.values())),
+    )
     if recorded != found:
         raise RunError(
             f"{run.folder}/run.json: faults are {recorded} (decisions lost, first tick), but made "

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.learners.price_grid import PriceGrid, check_room
+from mos_agents.learners.price_grid import PriceGrid, check_table_memory
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
@@ -160,7 +160,7 @@ class TabularLearner(Learner):
     def start(self, spec: ParticipantSpec, batch: int) -> Memory:
         self.check_spec(spec)
         self.clocks.check(self, spec)
-        check_room([(spec, self)], batch)
+        check_table_memory([(spec, self)], batch)
         choices, states = self.choices(spec), self.states(spec)
         whole, money = np.zeros((batch, choices), np.int64), np.zeros((batch, choices))
         return Memory(

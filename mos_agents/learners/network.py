@@ -4,7 +4,7 @@ observation -> (x - shift) / scale, clipped -> layers -> head. The head says wha
 numbers mean: `Categorical` (a logit for each level of a listing's price grid), `QValues` (a value
 for each) or `Gaussian` (where between the bounds of an action). Levels are points of the grid that
 the environment was made with, and numbers lie within the environment's bounds, so that an action is
-the very one that `envs.choices` would have placed.
+the very one that `envs.actions` would have placed.
 
 Everything is computed in 64 bits and, for each market, in a fixed order (`affine`): a market gets
 the same bits alone and in a batch of any size, which a BLAS product does not promise.

@@ -174,7 +174,7 @@ class PriceGrid:
         """Bytes that the tables take for one state of one choice in one market."""
         raise NotImplementedError
 
-    def room(self, spec: ParticipantSpec, batch: int) -> int:
+    def memory_needed(self, spec: ParticipantSpec, batch: int) -> int:
         """Bytes that the tables take in so many markets."""
         return self.row_bytes() * self.states(spec) * self.choices(spec) * batch
 
@@ -315,10 +315,10 @@ class PriceGrid:
         )
 
 
-def check_room(assigned: Sequence[tuple[ParticipantSpec, PriceGrid]], batch: int) -> None:
+def check_table_memory(assigned: Sequence[tuple[ParticipantSpec, PriceGrid]], batch: int) -> None:
     """InputError unless the tables of learners that fit their participants, in so many markets, fit
     in this machine's memory together."""
-    needed = sum(one.room(spec, batch) for spec, one in assigned)
+    needed = sum(one.memory_needed(spec, batch) for spec, one in assigned)
     there = memory()
     if needed > MOST_OF_MEMORY * there:
         fit = int(MOST_OF_MEMORY * there * batch / needed)

@@ -33,7 +33,7 @@ from mos_agents.learners.base import (
     rows_of,
     situation,
 )
-from mos_agents.learners.price_grid import check_room, nearest
+from mos_agents.learners.price_grid import check_table_memory, nearest
 from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
@@ -154,7 +154,7 @@ class QLearning(Learner):
                 f"{spec.name}: {self.kind}.payoffs is for learners of one price without states "
                 "that move at every tick (features='nothing'; for several listings scope='firm')"
             )
-        check_room([(spec, self)], batch)
+        check_table_memory([(spec, self)], batch)
         choices, states = self.choices(spec), self.states(spec)
         q = self.first_table(batch * choices * states)
         whole, money = np.zeros((batch, choices), np.int64), np.zeros((batch, choices))

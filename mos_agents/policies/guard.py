@@ -122,8 +122,8 @@ def reason_of(error: BaseException) -> str:
     """One line about what a policy raised: its class, its words, and the line of its code."""
     if isinstance(error, NoAction):
         return str(error)
-    place = _place(error)
-    return describe(error)[: LONGEST - len(place)] + place
+    where = _place(error)
+    return describe(error)[: LONGEST - len(where)] + where
 
 
 def _place(error: BaseException) -> str:
@@ -143,8 +143,8 @@ def source_of(policy: Any) -> str:
     """Where a policy's `act` is written, as Name.act (file:line)."""
     act = getattr(type(policy), "act", None)
     code = getattr(act, "__code__", None)
-    place = f" ({_file(code.co_filename)}:{code.co_firstlineno})" if code else ""
-    return f"{type(policy).__name__}.act{place}"
+    where = f" ({_file(code.co_filename)}:{code.co_firstlineno})" if code else ""
+    return f"{type(policy).__name__}.act{where}"
 
 
 def started(policy: Any, spec: ParticipantSpec, batch: int) -> Any:

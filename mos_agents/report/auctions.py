@@ -6,9 +6,8 @@ import numpy as np
 
 from mos_agents.analysis.numbers import percent
 from mos_agents.report import style
-from mos_agents.report.data import Data
-from mos_agents.report.drawing import (
-    Picture,
+from mos_agents.report.charts import (
+    ReportFigure,
     cumulative_pnl,
     group_colours,
     over_time,
@@ -17,6 +16,7 @@ from mos_agents.report.drawing import (
     thin,
     window_of,
 )
+from mos_agents.report.data import Data
 from mos_agents.report.measures import bids_of, division, paid_per_unit
 from mos_agents.report.series import per_point
 from mos_agents.runs.plan import ordinal
@@ -25,7 +25,7 @@ MOST_DOTS = 700
 """Bids that a panel shows; of more, every n-th."""
 
 
-def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
+def pictures_of(data: Data, points: int) -> tuple[ReportFigure, ...]:
     pictures = (
         shading(data, points),
         paid(data, points),
@@ -36,7 +36,7 @@ def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
     return pictures
 
 
-def shading(data: Data, points: int) -> Picture:
+def shading(data: Data, points: int) -> ReportFigure:
     """Bids against values, bidder by bidder."""
     shown = data.named[:6]
     columns = min(len(shown), 3)
@@ -73,7 +73,7 @@ def shading(data: Data, points: int) -> Picture:
         axes.set_ylabel("bid")
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
-    return Picture(
+    return ReportFigure(
         "shading",
         "Bids against values",
         "Each dot is a bid"
@@ -90,7 +90,7 @@ def shading(data: Data, points: int) -> Picture:
     )
 
 
-def paid(data: Data, points: int) -> Picture:
+def paid(data: Data, points: int) -> ReportFigure:
     price, _, best = paid_per_unit(data)
     figure, grid = style.canvas(style.HALF, 3.3)
     axes, window = grid[0, 0], window_of(data)
@@ -111,7 +111,7 @@ def paid(data: Data, points: int) -> Picture:
         marks.append(("reserve", style.INK, "dot"))
     over_time(axes, data)
     axes.set_ylim(0, None)
-    return Picture(
+    return ReportFigure(
         "paid",
         "Prices paid",
         "The price of each item sold, its moving mean, and the mean of the highest value among the "
@@ -123,7 +123,7 @@ def paid(data: Data, points: int) -> Picture:
     )
 
 
-def surplus(data: Data) -> Picture:
+def surplus(data: Data) -> ReportFigure:
     """Who got the value of the items sold."""
     revenue, kept, fees, wasted = division(data)
     figure, grid = style.canvas(style.HALF, 3.3)
@@ -155,7 +155,7 @@ def surplus(data: Data) -> Picture:
     axes.grid(axis="x", visible=True)
     axes.margins(x=0.14)
     axes.set_xlabel("money", labelpad=1)
-    return Picture(
+    return ReportFigure(
         "surplus",
         "Who got the surplus",
         "The highest values of the items sold, divided: what the seller was paid, what each bidder "

@@ -6,9 +6,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from mos_agents.report import style
-from mos_agents.report.data import Data
-from mos_agents.report.drawing import (
-    Picture,
+from mos_agents.report.charts import (
+    ReportFigure,
     colour_of,
     group_colours,
     legend,
@@ -22,6 +21,7 @@ from mos_agents.report.drawing import (
     thinned,
     window_of,
 )
+from mos_agents.report.data import Data
 from mos_agents.report.measures import inside, or_nan, quoted
 from mos_agents.report.series import draw_series, point_note
 
@@ -31,7 +31,7 @@ ZOOM = 60
 MOST_PANELS = 6
 
 
-def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
+def pictures_of(data: Data, points: int) -> tuple[ReportFigure, ...]:
     pictures = (
         zoom(data),
         earnings(data, points),
@@ -44,7 +44,7 @@ def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
     return pictures
 
 
-def zoom(data: Data) -> Picture:
+def zoom(data: Data) -> ReportFigure:
     """One asset close by: the one most traded, where most was traded."""
     units = data.units[:, 0]
     k = int(np.argmax(np.bincount(data.instrument, units.sum(axis=0), len(data.instruments))))
@@ -81,7 +81,7 @@ def zoom(data: Data) -> Picture:
     axes.set_xlim(ticks[0] - 0.5, ticks[-1] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(9, integer=True))
     axes.set_xlabel("tick", labelpad=1)
-    return Picture(
+    return ReportFigure(
         "quotes",
         f"Mid and quotes: {data.instruments[k]}, ticks {ticks[0]:,} to {ticks[-1]:,}",
         "Bids and asks of every maker around the mid price, where most was traded"
@@ -94,7 +94,7 @@ def zoom(data: Data) -> Picture:
     )
 
 
-def earnings(data: Data, points: int) -> Picture:
+def earnings(data: Data, points: int) -> ReportFigure:
     """Spread capture against inventory PnL, maker by maker."""
     shown = data.named[:MOST_PANELS]
     columns = min(len(shown), 3)
@@ -124,7 +124,7 @@ def earnings(data: Data, points: int) -> Picture:
         ("spread capture", looks["spread_capture"][0], "dash"),
         ("inventory PnL", looks["inventory_pnl"][0], "dot"),
     )
-    return Picture(
+    return ReportFigure(
         "earnings",
         "Spread capture against inventory PnL",
         "What trading against the mid has earned so far, and what the mid's moves did to the "
@@ -140,7 +140,7 @@ def _mean(data: Data) -> str:
     return f", mean over {markets:,} markets" if markets > 1 else ""
 
 
-def spreads(data: Data, points: int) -> Picture:
+def spreads(data: Data, points: int) -> ReportFigure:
     figure, grid = style.canvas(style.HALF, 3.1)
     axes = grid[0, 0]
     window = max(1, window_of(data) // 4)
@@ -152,7 +152,7 @@ def spreads(data: Data, points: int) -> Picture:
     axes.plot(x, y, color=style.INK, linewidth=1.2, linestyle=(0, (1.2, 1.2)))
     top = float(np.nanmax(np.append(axes.get_ylim()[1], y)))
     axes.set_ylim(min(0.0, float(np.nanmin(y, initial=0.0))), 1.05 * top)
-    return Picture(
+    return ReportFigure(
         "spreads",
         "Quoted spread",
         "Ask minus bid of each maker's own quotes, and of the best bid and ask of all (dotted), "
@@ -164,7 +164,7 @@ def spreads(data: Data, points: int) -> Picture:
     )
 
 
-def inventories(data: Data, points: int) -> Picture:
+def inventories(data: Data, points: int) -> ReportFigure:
     """Inventory per asset, in the first market."""
     held = np.abs(data.listings["inventory"][:, 0]).sum(axis=0)
     by_asset = np.bincount(data.instrument, held, len(data.instruments))
@@ -198,7 +198,7 @@ def inventories(data: Data, points: int) -> Picture:
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     bound = (("position limit", style.SOFT, "dash"),) if limit and largest > 0.5 * limit else ()
-    return Picture(
+    return ReportFigure(
         "inventory",
         "Inventory",
         "Units held (below zero: short) of each asset"
@@ -211,7 +211,7 @@ def inventories(data: Data, points: int) -> Picture:
     )
 
 
-def mids(data: Data, points: int) -> Picture:
+def mids(data: Data, points: int) -> ReportFigure:
     figure, grid = style.canvas(style.HALF, 3.1)
     axes = grid[0, 0]
     firsts = [int(np.flatnonzero(data.instrument == k)[0]) for k in sorted(set(data.instrument))]
@@ -236,7 +236,7 @@ def mids(data: Data, points: int) -> Picture:
             annotation_clip=False,
         )
     over_time(axes, data)
-    return Picture(
+    return ReportFigure(
         "mids",
         "Mid prices",
         "The reference price of each asset"

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mos_agents.market.types import Array, InputError
 from mos_agents.report import style
-from mos_agents.report.drawing import Picture, SummaryTable, plain
+from mos_agents.report.charts import ReportFigure, SummaryTable, plain
 from mos_agents.report.page import document, figure, table
 from mos_agents.runs.files import write_whole
 
@@ -107,10 +107,10 @@ def picture(made: Learning, path: Path) -> Path:
     return path
 
 
-def learning(made: Learning) -> Picture:
+def learning(made: Learning) -> ReportFigure:
     drawn, grid = style.canvas(style.WIDE, 3.3)
     draw_path(grid[0, 0], made)
-    return Picture(
+    return ReportFigure(
         "learning",
         "Prices over a session",
         "Means over blocks of periods in one session (of those with price wars that came to rest, "
@@ -123,12 +123,12 @@ def learning(made: Learning) -> Picture:
     )
 
 
-def close_up(made: Learning) -> Picture:
+def close_up(made: Learning) -> ReportFigure:
     drawn, grid = style.canvas(style.WIDE, 3.3)
     draw_close(grid[0, 0], made)
     count = len(made.wars)
     wars = "no price war" if not count else "1 price war" if count == 1 else f"{count} price wars"
-    return Picture(
+    return ReportFigure(
         "wars",
         "Late in the learning, period by period",
         f"{len(made.close):,} periods of the same session, while firms still try a price now and "
@@ -143,7 +143,7 @@ def close_up(made: Learning) -> Picture:
     )
 
 
-def punishment(made: Learning) -> Picture:
+def punishment(made: Learning) -> ReportFigure:
     drawn, grid = style.canvas(style.WIDE, 3.1)
     draw_response(grid[0, 0], made)
     names = list(made.response)
@@ -152,7 +152,7 @@ def punishment(made: Learning) -> Picture:
         for name, kind in zip(names, ("line", "dash"), strict=False)
         for who, colour in (("who cuts", style.PALETTE[1]), ("the rival", style.PALETTE[0]))
     )
-    return Picture(
+    return ReportFigure(
         "punishment",
         "What follows a forced cut",
         "Learning and trying are switched off; one firm is made to ask its best short-run price "

@@ -9,15 +9,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from mos_agents.report import auctions, dealers, posted, style
+from mos_agents.report import auctions, dealers, posted_prices, style
+from mos_agents.report.charts import ReportFigure
 from mos_agents.report.data import Data
-from mos_agents.report.drawing import Picture
 from mos_agents.report.summary import RunSummary, SummaryTable, summary_of
 from mos_agents.runs.files import RunError, write_whole
 from mos_agents.runs.plan import ordinal
 
 PICTURES = {
-    "posted": posted.pictures_of,
+    "posted": posted_prices.pictures_of,
     "dealers": dealers.pictures_of,
     "auction": auctions.pictures_of,
 }
@@ -26,7 +26,7 @@ PICTURES = {
 def page(data: Data, points: int, pictures: bool = True, theory: Sequence[str] = ()) -> str:
     """The whole HTML text. Every word that came from a scenario is escaped."""
     found = summary_of(data, theory)
-    drawn: tuple[Picture, ...] = ()
+    drawn: tuple[ReportFigure, ...] = ()
     if pictures and not data.empty:
         with style.styled(), warnings.catch_warnings():
             # In a tick without quotes or trades a mean is of nothing: the picture has a gap there.
@@ -71,7 +71,7 @@ def document(title: str, body: list[str]) -> str:
     )
 
 
-class Sheet(NamedTuple):
+class PageContent(NamedTuple):
     """A page on a folder that is no run's. what: it is; rows: what the table has one for each of.
 
     facts: name and value, at the top. made: likewise, at the bottom.
@@ -82,7 +82,7 @@ class Sheet(NamedTuple):
     lead: str
     facts: Sequence[tuple[str, str]]
     notes: Sequence[str]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[ReportFigure, ...]
     rows: str
     table: SummaryTable
     made: Sequence[tuple[str, str]]
@@ -90,7 +90,7 @@ class Sheet(NamedTuple):
     faults: Sequence[str] = ()  # of policies: the first lines of all
 
 
-def sheet_html(content: Sheet) -> str:
+def content_html(content: PageContent) -> str:
     """The page; it asks for nothing from outside, and every word in it is escaped."""
     return document(
         content.title,
@@ -217,11 +217,11 @@ def table(table: SummaryTable, heading: str = "Participants") -> list[str]:
     ]
 
 
-def gallery(pictures: tuple[Picture, ...]) -> list[str]:
+def gallery(pictures: tuple[ReportFigure, ...]) -> list[str]:
     return ['<section class="gallery">', *(figure(p) for p in pictures), "</section>"]
 
 
-def figure(picture: Picture) -> str:
+def figure(picture: ReportFigure) -> str:
     marks = "".join(
         f'<span><i class="{kind}" style="color:{colour}"></i>{escape(label)}</span>'
         for label, colour, kind in picture.legend

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 
 from mos_agents.market.types import Array, InputError
 from mos_agents.report import style
+from mos_agents.report.charts import group_colours, over_time
 from mos_agents.report.data import Data
-from mos_agents.report.drawing import group_colours, over_time
-from mos_agents.report.posted import one_product
+from mos_agents.report.posted_prices import one_product
 from mos_agents.runs.files import write_whole
 from mos_agents.runs.reading import Run, read
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.analysis.numbers import enumerated, number, percent
+from mos_agents.analysis.numbers import join_names, number, percent
 from mos_agents.analysis.verdicts import money_text
 from mos_agents.market.frames import as_pandas, table_html
 from mos_agents.report import verdicts
@@ -167,7 +167,7 @@ def summary_of(data: Data, theory: Sequence[str] = ()) -> RunSummary:
         # In a tick without quotes or trades a mean is of nothing: NaN is left out or a dash.
         warnings.simplefilter("ignore", RuntimeWarning)
         return RunSummary(
-            (*headline(data), *theory, refused(data)),
+            (*headline(data), *theory, refusal_sentences(data)),
             details(data),
             table(data),
             columns,
@@ -175,7 +175,7 @@ def summary_of(data: Data, theory: Sequence[str] = ()) -> RunSummary:
         )
 
 
-def refused(data: Data) -> str:
+def refusal_sentences(data: Data) -> str:
     """How many quotes were refused, whose and why."""
     counts = {name: sum(reasons.values()) for name, reasons in data.refusals.items()}
     if not counts:
@@ -199,7 +199,7 @@ def posted_details(data: Data) -> tuple[str, ...]:
     units = data.total("sold")
     order = np.argsort(-units, kind="stable")[:3]
     shares = [f"{data.names[n]} sold {percent(units[n] / _some(units.sum()))}" for n in order]
-    return (f"Of the units sold, {enumerated(shares)}.",)
+    return (f"Of the units sold, {join_names(shares)}.",)
 
 
 def _over_cost(data: Data) -> list[str]:
@@ -294,7 +294,7 @@ def dealers_details(data: Data) -> tuple[str, ...]:
         *verdicts.held(data),
         f"All makers together captured {number(capture.sum())} of spread{_each(data)}, and the "
         f"mid's moves {'added' if moved.sum() >= 0 else 'took'} {number(abs(moved.sum()))}.",
-        f"Of {number(units.sum())} units{_each(data)}, {enumerated(shares)}.",
+        f"Of {number(units.sum())} units{_each(data)}, {join_names(shares)}.",
     )
 
 
@@ -365,7 +365,7 @@ def auction_headline(data: Data) -> tuple[str, ...]:
 def auction_details(data: Data) -> tuple[str, ...]:
     won = data.total("bought")
     shares = [f"{data.names[n]} won {percent(won[n] / _some(won.sum()))}" for n in data.named]
-    return (f"Of {number(won.sum())} items{_each(data)}, {enumerated(shares)}.",)
+    return (f"Of {number(won.sum())} items{_each(data)}, {join_names(shares)}.",)
 
 
 def auction_table(data: Data) -> SummaryTable:

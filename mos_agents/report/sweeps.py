@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 
 from mos_agents.report import style
-from mos_agents.report.drawing import Picture, plain
+from mos_agents.report.charts import ReportFigure, plain
 
 LOGARITHMIC = 30.0
 """Values that reach over so many times the smallest are drawn on a logarithmic axis."""
@@ -50,13 +50,13 @@ class Curves(NamedTuple):
     panels: Mapping[str, Mapping[str, Sequence[Point]]]
 
 
-def pictures(drawn: Sequence[Curves]) -> tuple[Picture, ...]:
+def pictures(drawn: Sequence[Curves]) -> tuple[ReportFigure, ...]:
     """One for each measure."""
     with style.styled():
         return tuple(picture(curves) for curves in drawn)
 
 
-def picture(curves: Curves) -> Picture:
+def picture(curves: Curves) -> ReportFigure:
     """A panel for each value of the third axis, a line for each of the second."""
     panels = curves.panels
     wide = len(panels) > 1
@@ -75,7 +75,7 @@ def picture(curves: Curves) -> Picture:
         if title:
             style.title(axes, title)
     what = f", a line for each {curves.line}" if curves.line else ""
-    return Picture(
+    return ReportFigure(
         f"measure-{curves.measure}",
         curves.measure,
         f"{meaning(curves.measure)}Mean over seeds with its 95% bootstrap interval, "

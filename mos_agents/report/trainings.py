@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from mos_agents.market.types import Array
 from mos_agents.report import style
-from mos_agents.report.drawing import Picture, plain, rolling, thin
+from mos_agents.report.charts import ReportFigure, plain, rolling, thin
 from mos_agents.report.sweeps import line_colours
 
 POINTS = 400
@@ -38,7 +38,7 @@ def pictures(
     agents: Sequence[str],
     policies: Sequence[str],
     own: Mapping[str, float] | None = None,
-) -> tuple[Picture, ...]:
+) -> tuple[ReportFigure, ...]:
     """What is drawn of the records of a training, a line for each learner or its policy.
 
     own: what learners' own policies in the scenario earn.
@@ -53,7 +53,7 @@ def pictures(
         )
 
 
-def rewards(records: Records, agents: Sequence[str], own: Mapping[str, float]) -> Picture:
+def rewards(records: Records, agents: Sequence[str], own: Mapping[str, float]) -> ReportFigure:
     """Rewards while training and in the evaluations between, beside those of own policies."""
     window = window_of(records)
     figure, places = style.canvas(style.WIDE, 3.3)
@@ -77,7 +77,7 @@ def rewards(records: Records, agents: Sequence[str], own: Mapping[str, float]) -
     over_iterations(axes, records)
     level = " Dotted: its own policy in the scenario, in the markets of the evaluations."
     dots = " Dots: evaluations, in which nobody explores, in markets of their own."
-    return Picture(
+    return ReportFigure(
         "rewards",
         "Reward per tick",
         f"Of each learner, in one market, {_mean(window)} while it explores."
@@ -93,14 +93,14 @@ def rewards(records: Records, agents: Sequence[str], own: Mapping[str, float]) -
     )
 
 
-def learning(records: Records, policies: Sequence[str], key: str) -> Picture:
+def learning(records: Records, policies: Sequence[str], key: str) -> ReportFigure:
     """A figure of RLlib's learners."""
     window = window_of(records)
     figure, places = style.canvas(style.HALF, 2.6)
     for policy, colour in zip(policies, line_colours(len(policies)), strict=True):
         _line(places[0, 0], records, f"{policy}/{key}", colour, window)
     over_iterations(places[0, 0], records)
-    return Picture(
+    return ReportFigure(
         f"figure-{key}",
         FIGURES[key],
         f"RLlib's {key}, {_mean(window)}.",

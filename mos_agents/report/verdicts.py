@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from mos_agents.analysis.interval_text import decimals_of, figure_text, limits_text
-from mos_agents.analysis.numbers import enumerated, number
+from mos_agents.analysis.numbers import join_names, number
 from mos_agents.analysis.ranking import (
     FEWEST,
     FEWEST_FOR_RISK,
@@ -17,7 +17,7 @@ from mos_agents.analysis.ranking import (
     best_mean,
     mean_over_deviation,
     pairs_by_deviation,
-    pairs_by_worth,
+    pairs_by_sharpe,
 )
 from mos_agents.analysis.verdicts import Totals, profit_sentence
 from mos_agents.market.types import Array
@@ -83,7 +83,7 @@ def risk(data: Data, what: str = "PnL") -> list[str]:
             f"{data.R:,} markets are too few to compare risks: standard deviations over markets "
             f"are compared from {FEWEST_FOR_RISK} on."
         ]
-    calmer, worth = pairs_by_deviation(totals), pairs_by_worth(totals)
+    calmer, worth = pairs_by_deviation(totals), pairs_by_sharpe(totals)
     lines = [
         f"{named(data, one.better)} bears {limits(one)} times the risk of {named(data, one.worse)}"
         for one in calmer
@@ -97,10 +97,10 @@ def risk(data: Data, what: str = "PnL") -> list[str]:
         f"(ratios of standard deviations of {what} over markets, 95% intervals for all pairs "
         f"together, over {over(data)})"
     )
-    found = [f"By risk, {enumerated(lines)} {together}."]
+    found = [f"By risk, {join_names(lines)} {together}."]
     if worth:
         more = [f"{data.names[one.better]} than {data.names[one.worse]}" for one in worth]
-        found.append(f"Per unit of that risk, more was earned by {enumerated(more)}.")
+        found.append(f"Per unit of that risk, more was earned by {join_names(more)}.")
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mos_agents.learners.base import Learner
-from mos_agents.learners.price_grid import check_room
+from mos_agents.learners.price_grid import check_table_memory
 from mos_agents.market.faults import NOT_FINITE, Faults, count
 from mos_agents.market.market import Market
 from mos_agents.market.memory import check_memory
@@ -130,7 +130,7 @@ class ParticipantPool:
         ]
         for spec, learner in learners:
             learner.check_spec(spec)
-        check_room(learners, batch)
+        check_table_memory(learners, batch)
         memories = [started(p, spec, batch) for p, spec in zip(chosen, market.specs, strict=True)]
         return cls(market.specs, chosen, memories, streams, batch, on_fault=on_fault)
 

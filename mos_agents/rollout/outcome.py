@@ -232,7 +232,7 @@ def rollout(
     looped = transitions(market, policies, seed=seed, ticks=ticks, markets=markets, pool=pool)
     for at, transition in enumerate(looped):
         if at == 0:
-            kept = _room(series, transition, length, memory_limit)
+            kept = _empty_series(series, transition, length, memory_limit)
         reward += transition.step.reward
         metrics += transition.step.metrics
         if transition.step.info.refused.any():
@@ -258,7 +258,7 @@ def rollout(
     )
 
 
-def _room(
+def _empty_series(
     series: Sequence[str], transition: Transition, ticks: int, limit: int
 ) -> dict[str, Array]:
     """Empty arrays [T, B, ...] for the series, unless they are too large."""

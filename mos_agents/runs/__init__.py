@@ -3,10 +3,10 @@
 `record` opens a folder and writes what a market does; `read` opens one and gives it back as tables.
 """
 
-from mos_agents.runs.faults import as_facts, fault_lines
+from mos_agents.runs.faults import fault_facts, fault_lines
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import TrajectoryHash
-from mos_agents.runs.names import checked_name, inside, locate, slug
+from mos_agents.runs.names import checked_name, locate, path_below, slug
 from mos_agents.runs.plan import RecordingPlan
 from mos_agents.runs.reading import Run, read
 from mos_agents.runs.recording import Recording, record
@@ -20,10 +20,10 @@ __all__ = [
     "RunError",
     "TABLES",
     "TrajectoryHash",
-    "as_facts",
+    "fault_facts",
     "checked_name",
     "fault_lines",
-    "inside",
+    "path_below",
     "locate",
     "read",
     "record",

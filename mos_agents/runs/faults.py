@@ -11,7 +11,7 @@ LOST = ("failed", "late", "misaddressed", "not finite")
 """Of what actors are counted for: the decisions that came to nothing."""
 
 
-def as_facts(faults: Iterable[Fault]) -> list[dict[str, Any]]:
+def fault_facts(faults: Iterable[Fault]) -> list[dict[str, Any]]:
     """Faults as plain data for run.json."""
     return [fault._asdict() for fault in faults]
 

@@ -170,7 +170,7 @@ def write_with_digest(path: Path, data: bytes) -> None:
     Where it replaces another, both digests hold until it is there: a kill in between damages none.
     """
     line, beside = _digest_line(path, data), _digest_of(path)
-    former = read_inside(beside) if path.exists() and beside.exists() else b""
+    former = read_run_file(beside) if path.exists() and beside.exists() else b""
     write_whole(beside, former + line)
     write_whole(path, data)
     if former:
@@ -183,10 +183,10 @@ def read_with_digest(path: Path, sealed: str | None = None) -> bytes:
     sealed: the SHA-256 that is kept elsewhere; the bytes must have that one as well.
     """
     for _ in range(2):  # it may be replaced between the two readings
-        data = read_inside(path)
+        data = read_run_file(path)
         found = digest(data)
         line = f"{found}  {path.name}\n".encode()
-        if line in read_inside(_digest_of(path)).splitlines(keepends=True):
+        if line in read_run_file(_digest_of(path)).splitlines(keepends=True):
             if sealed not in (None, found):
                 raise RunError(
                     f"{path}: is not the file that the run was sealed with: run.json holds another "
@@ -242,7 +242,7 @@ class FolderLock:
 
 
 @contextlib.contextmanager
-def alone(folder: Path, message: str) -> Iterator[None]:
+def locked(folder: Path, message: str) -> Iterator[None]:
     """Lock the folder for this process. FolderLocked with `message` if another process holds it."""
     hold = FolderLock(folder, message)
     try:
@@ -251,7 +251,7 @@ def alone(folder: Path, message: str) -> Iterator[None]:
         hold.release()
 
 
-def read_inside(path: Path) -> bytes:
+def read_run_file(path: Path) -> bytes:
     """The bytes of a file of a run. Links are refused: they may lead out of the folder."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mos_agents.runs.files import FolderLock, RunError, alone, digest, sync_folder, write_whole
-from mos_agents.runs.names import inside
+from mos_agents.runs.files import FolderLock, RunError, digest, locked, sync_folder, write_whole
+from mos_agents.runs.names import path_below
 from mos_agents.runs.sealing import canonical, now, read_sealed, sealed, versions
 
 Refusal = Callable[[Mapping[str, Any], Mapping[str, Any]], str]
@@ -79,9 +79,9 @@ class FolderKind:
         """Hold the folder for this process; FolderLocked where another one does."""
         return FolderLock(path, self.busy)
 
-    def alone(self, path: Path) -> AbstractContextManager[None]:
+    def locked(self, path: Path) -> AbstractContextManager[None]:
         """Hold the folder for the length of a block; FolderLocked where another process does."""
-        return alone(path, self.busy)
+        return locked(path, self.busy)
 
     # --- new folders ------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class FolderKind:
             hold = self.hold(hidden)
             fill(hidden)
             for name in names:
-                folder = inside(root, name)
+                folder = path_below(root, name)
                 if folder.exists():
                     continue
                 facts["name"] = name

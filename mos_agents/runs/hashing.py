@@ -36,7 +36,7 @@ class TrajectoryHash:
             self._digests = np.tile(np.array([1, 2], np.uint64), (batch, 1))
         for array in (*info.quotes, *info.executions, *state.positions, step.reward, step.metrics):
             rows = np.ascontiguousarray(array, np.float64).reshape(batch, -1)
-            absorb(self._digests, rows.view(np.uint64))
+            update_digest(self._digests, rows.view(np.uint64))
 
     @property
     def digests(self) -> Digests:
@@ -56,7 +56,7 @@ def combined(digests: Digests) -> str:
 
 
 @kernel
-def absorb(digests, rows):  # type: ignore[no-untyped-def]
+def update_digest(digests, rows):  # type: ignore[no-untyped-def]
     """Mix the bits of one row [B, W] into each market's two lanes, in place.
 
     Four markets at a time: a market's own numbers must wait for each other, its neighbours' not.

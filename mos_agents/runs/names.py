@@ -65,7 +65,7 @@ def slug(text: str) -> str:
     return kept[:60] or "run"
 
 
-def inside(root: Path | str, name: str) -> Path:
+def path_below(root: Path | str, name: str) -> Path:
     """The folder of a run below its root. A link in the run's place is refused, not followed."""
     folder = Path(os.path.realpath(root)) / checked_name(name)
     if folder.is_symlink():
@@ -79,7 +79,9 @@ def locate(given: str, root: Path | str) -> Path:
         raise InputError(f"run {_short(given)} must be the name or the path of a run folder")
     path = Path(given)
     named_by_path = "/" in given.rstrip("/") or path.is_absolute()
-    folder = inside(path.parent, path.name) if named_by_path else inside(root, given.rstrip("/"))
+    folder = (
+        path_below(path.parent, path.name) if named_by_path else path_below(root, given.rstrip("/"))
+    )
     if not folder.is_dir():
         where = path.parent if named_by_path else root
         raise InputError(f"run {_short(path.name)} is not in {where}: {_present(Path(where))}")

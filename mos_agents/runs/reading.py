@@ -16,7 +16,7 @@ import polars as pl
 from mos_agents.market.frames import as_pandas, cell, table_html
 from mos_agents.market.printing import short_repr
 from mos_agents.runs.facts import check_facts
-from mos_agents.runs.files import RunError, digest, read_inside, read_with_digest
+from mos_agents.runs.files import RunError, digest, read_run_file, read_with_digest
 from mos_agents.runs.names import locate
 from mos_agents.runs.sealing import read_sealed
 from mos_agents.runs.structure import (
@@ -199,7 +199,7 @@ class Run:
     def digests(self) -> dict[str, list[str]]:
         """SHA-256 of every part, by table."""
         return {
-            table: [digest(read_inside(self._path(table, n))) for n in range(self.parts)]
+            table: [digest(read_run_file(self._path(table, n))) for n in range(self.parts)]
             for table in TABLES
         }
 
@@ -237,7 +237,7 @@ def read(run: str | Path, root: str | Path = "runs") -> Run:
     folder = locate(str(run), root)
     facts = read_sealed(folder / "run.json")
     check_facts(facts, folder / "run.json")
-    scenario = read_inside(folder / "scenario.yaml")
+    scenario = read_run_file(folder / "scenario.yaml")
     if digest(scenario) != facts["scenario_sha256"]:
         raise RunError(
             f"{folder / 'scenario.yaml'}: damaged or edited: it is not what the run was made from; "
@@ -277,7 +277,7 @@ def _check_nothing_else(folder: Path) -> None:
 
 def _one_too_many(path: Path, facts: dict[str, Any]) -> RunError:
     try:
-        rows = pl.read_parquet(io.BytesIO(read_inside(path)), columns=["tick"])
+        rows = pl.read_parquet(io.BytesIO(read_run_file(path)), columns=["tick"])
         begins = f"begins with tick {rows['tick'][0]} where tick {facts['ticks']} should be, and "
     except (pl.exceptions.PolarsError, RunError, IndexError):
         begins = ""

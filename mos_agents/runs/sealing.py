@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents import __version__, registry
-from mos_agents.runs.files import RunError, digest, read_inside
+from mos_agents.runs.files import RunError, digest, read_run_file
 
 LIBRARIES = ("numpy", "numba", "scipy", "polars", "pyarrow")
 
@@ -31,7 +31,7 @@ def canonical(body: Mapping[str, Any]) -> bytes:
 
 def read_sealed(path: Path) -> dict[str, Any]:
     """What `sealed` wrote; RunError where it is not that to the byte."""
-    data = read_inside(path)
+    data = read_run_file(path)
     try:
         facts = json.loads(data)
         whole = isinstance(facts, dict) and sealed(facts) == data

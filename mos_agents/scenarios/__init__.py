@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mos_agents.market.market import Market
     from mos_agents.scenarios import files
-    from mos_agents.scenarios.commenting import commented
-    from mos_agents.scenarios.explaining import Explanation, explain
+    from mos_agents.scenarios.comments import commented
+    from mos_agents.scenarios.explanations import Explanation, explain
     from mos_agents.scenarios.files import dump, inline, listed, load, override, parse
     from mos_agents.scenarios.listing import headlines, presets
     from mos_agents.scenarios.schema import Scenario
@@ -170,8 +170,8 @@ def preset(name: str, **settings: Any) -> Scenario:
 
 
 _HOMES = {
-    "commenting": ("commented",),
-    "explaining": ("Explanation", "explain"),
+    "comments": ("commented",),
+    "explanations": ("Explanation", "explain"),
     "files": ("dump", "inline", "listed", "load", "override", "parse"),
     "listing": ("headlines", "presets"),
     "schema": ("Scenario",),

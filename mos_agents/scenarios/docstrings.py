@@ -21,7 +21,7 @@ HELD = "\xa0"
 """A blank at which no line is broken."""
 
 
-class Described(NamedTuple):
+class ParsedDocstring(NamedTuple):
     """A docstring: its paragraphs without those of parameters, and a text for each parameter."""
 
     paragraphs: tuple[str, ...]
@@ -33,7 +33,7 @@ class Described(NamedTuple):
         return first_sentence(self.paragraphs[0]) if self.paragraphs else ""
 
 
-def described(thing: type, names: Sequence[str] | None = None) -> Described:
+def parse_docstring(thing: type, names: Sequence[str] | None = None) -> ParsedDocstring:
     """What the docstring of a class says of it and of its parameters.
 
     names: the parameters; None takes the fields of a dataclass. What a class does not say of one,
@@ -47,7 +47,7 @@ def described(thing: type, names: Sequence[str] | None = None) -> Described:
     for owner in reversed(thing.__mro__):
         found |= _taken_apart(owner.__dict__.get("__doc__") or "", names).parameters
     own = _taken_apart(inspect.cleandoc(thing.__dict__.get("__doc__") or ""), names)
-    return Described(own.paragraphs, {name: found[name] for name in names if name in found})
+    return ParsedDocstring(own.paragraphs, {name: found[name] for name in names if name in found})
 
 
 def of_module(thing: type) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def wrapped(text: str, width: int, first: str = "", indent: str = "") -> list[st
     return [line.replace(HELD, " ") for line in lines] or [first.rstrip()]
 
 
-def _taken_apart(text: str, names: Sequence[str]) -> Described:
+def _taken_apart(text: str, names: Sequence[str]) -> ParsedDocstring:
     paragraphs: list[str] = []
     parameters: dict[str, str] = {}
     for block in re.split(r"\n(?:[ \t]*\n)+", inspect.cleandoc(text)):
@@ -96,7 +96,7 @@ def _taken_apart(text: str, names: Sequence[str]) -> Described:
                 paragraphs.append(piece)
             else:
                 parameters |= dict.fromkeys(re.split(r",\s*", title), piece)
-    return Described(tuple(paragraphs), parameters)
+    return ParsedDocstring(tuple(paragraphs), parameters)
 
 
 def _pieces(block: str, names: Sequence[str]) -> list[tuple[str, str | None]]:

@@ -137,9 +137,9 @@ def _check_characters(text: str) -> None:
     found = _UNPRINTABLE.search(text)
     if found is not None:
         line = text.count("\n", 0, found.start()) + 1
-        place = found.start() - (text.rfind("\n", 0, found.start()) + 1) + 1
+        column = found.start() - (text.rfind("\n", 0, found.start()) + 1) + 1
         raise InputError(
-            f"line {line}, character {place}: {found[0]!a} is not taken in YAML; remove it"
+            f"line {line}, character {column}: {found[0]!a} is not taken in YAML; remove it"
         )
 
 

@@ -27,17 +27,17 @@ def each(configs: Any, change: Callable[[Any], Any]) -> Any:
     return [change(one) for one in configs] if isinstance(configs, list) else change(configs)
 
 
-def with_paths(config: Any, change: Callable[[str], str]) -> Any:
+def resolve_paths(config: Any, change: Callable[[str], str]) -> Any:
     """A policy's parameters with the `path` of its file changed; policies within it likewise."""
     if not isinstance(config, dict):
         return config
-    made = {key: with_paths(value, change) for key, value in config.items()}
+    made = {key: resolve_paths(value, change) for key, value in config.items()}
     if isinstance(made.get("path"), str):
         made["path"] = change(made["path"])
     return made
 
 
-def packed(config: Any) -> Any:
+def embed_files(config: Any) -> Any:
     """A policy's parameters with what was learnt itself where they name its file."""
     if not isinstance(config, dict):
         return config
@@ -45,4 +45,4 @@ def packed(config: Any) -> Any:
         made = make_policy(config)
         assert isinstance(made, learners.TrainedNetwork | learners.GreedyPolicy)
         return policies.to_config(made.portable())
-    return {key: packed(value) for key, value in config.items()}
+    return {key: embed_files(value) for key, value in config.items()}

@@ -30,7 +30,7 @@ from mos_agents.policies import Policy
 from mos_agents.runs.names import participant_fault
 from mos_agents.scenarios import parts, tables
 from mos_agents.scenarios.parts import Number, Whole
-from mos_agents.scenarios.policy_files import each, make_policy, packed, with_paths
+from mos_agents.scenarios.policy_files import each, embed_files, make_policy, resolve_paths
 from mos_agents.scenarios.tables import (
     BUILTIN,
     MOST_LISTINGS,
@@ -119,7 +119,7 @@ def _numbered(name: str, count: int) -> list[str]:
     return [f"{name}_{i + 1}" for i in range(count)]
 
 
-class Drawn(Strict):
+class DrawnCatalogue(Strict):
     """Costs, margins and qualities drawn at random per product, the same for all its sellers.
 
     seed: seed of this draw alone, >= 0.
@@ -137,7 +137,7 @@ class Drawn(Strict):
     stock: Annotated[Number, Field(ge=0)] = 100.0
 
     @model_validator(mode="after")
-    def _ranges(self) -> Drawn:
+    def _ranges(self) -> DrawnCatalogue:
         for name, least in (("cost", 0.0), ("margin", -0.99), ("quality", -1e6)):
             low, high = getattr(self, name)
             if not least <= low <= high <= 1e6:
@@ -158,7 +158,7 @@ class Drawn(Strict):
         )
 
 
-class Same(Strict):
+class UniformCatalogue(Strict):
     """Every listing alike: assets that open at the same mid price, symmetric firms.
 
     cost: unit cost, in money (a bidder's value), >= 0.
@@ -182,7 +182,7 @@ DRIVEN: tuple[tables.Part, ...] = ("price", "cost", "demand")
 """What a recorded series can drive."""
 
 
-class Read(NamedTuple):
+class ReadFiles(NamedTuple):
     """What a market was made from: its catalogue's file and its recorded series."""
 
     catalogue: CatalogueTable | None
@@ -197,7 +197,7 @@ def _unpickled(data: dict[str, Any], classes: tuple[registry.Entry, ...]) -> Sce
     return Scenario.model_validate(data)
 
 
-def driven(layout: Layout, part: tables.Part) -> Sequence[str]:
+def driven_names(layout: Layout, part: tables.Part) -> Sequence[str]:
     """What reference prices, costs or demand are of, by name: instruments, listings, groups."""
     if part == "price":
         return layout.instruments
@@ -251,7 +251,9 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
     dt: Annotated[Number, Field(gt=0, le=1e6)] = 1.0
     participants: list[Participants] = Field(min_length=1, max_length=10_000)
     instruments: Annotated[Whole, Field(ge=1, le=MOST_LISTINGS)] | list[Name] | None = None
-    catalogue: Annotated[Drawn | Same | CatalogueFile, Field(discriminator="kind")] = Drawn()
+    catalogue: Annotated[
+        DrawnCatalogue | UniformCatalogue | CatalogueFile, Field(discriminator="kind")
+    ] = DrawnCatalogue()
     quotes: parts.Quotes = Field(default_factory=_usual("quotes", "posted_price"))
     schedule: parts.Schedule = Field(default_factory=_usual("schedule", "simultaneous"))
     arrivals: parts.Arrivals = Field(default_factory=_usual("arrivals", "fixed_mass"))
@@ -364,7 +366,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
         """The market, ready to start."""
         return self.made()[0]
 
-    def made(self) -> tuple[Market, Read]:
+    def made(self) -> tuple[Market, ReadFiles]:
         """The market, ready to start, and what its files hold."""
         execution = self.execution.build()
         self._quality_is_read(execution)
@@ -376,7 +378,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
             with naming("catalogue"):
                 layout, catalogue = arrange(table, names, roles, execution.choice)
         else:
-            assert isinstance(self.catalogue, Drawn | Same)
+            assert isinstance(self.catalogue, DrawnCatalogue | UniformCatalogue)
             layout = Layout.dense(names, self._instruments(), roles, execution.choice)
             with naming("catalogue"):
                 catalogue = self.catalogue.catalogue(layout)
@@ -397,7 +399,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
             horizon=self.ticks,
             name=self.name,
         )
-        return market, Read(table, series)
+        return market, ReadFiles(table, series)
 
     def _moves(self, layout: Layout) -> tuple[Any, dict[tables.Part, Series]]:
         """The processes of prices, costs and demand, with recorded ones read for this layout."""
@@ -410,7 +412,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
                     raise InputError(
                         f"{part}: a series is read for {', '.join(DRIVEN)} only; take another kind"
                     )
-                read[part] = read_series(process, part, driven(layout, part))
+                read[part] = read_series(process, part, driven_names(layout, part))
                 made[part] = process.replay(read[part].values)
             else:
                 made[part] = parts.built(process)
@@ -418,7 +420,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
 
     def _quality_is_read(self, execution: Any) -> None:
         """InputError for a quality that is told and that no demand model of this market reads."""
-        if not isinstance(self.catalogue, Drawn | Same):
+        if not isinstance(self.catalogue, DrawnCatalogue | UniformCatalogue):
             return  # a file has the column, whatever it is used for
         quality = self.catalogue.quality
         demand = getattr(execution, "demand", execution)
@@ -493,7 +495,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
             paths.append(path)
             return path
 
-        self._with_policies(lambda config: with_paths(config, noted))
+        self._with_policies(lambda config: resolve_paths(config, noted))
         return {path: digest_of(path) for path in paths}
 
     def beside(self, folder: Path) -> Scenario:
@@ -517,12 +519,12 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
         if processes:
             changes["reference"] = self.reference.model_copy(update=processes)
         made = self.model_copy(update=changes) if changes else self
-        return made._with_policies(lambda config: with_paths(config, moved))
+        return made._with_policies(lambda config: resolve_paths(config, moved))
 
     def portable(self) -> Scenario:
         """The scenario with trained networks and tables in place of their files' paths: for a
         machine that does not share the disk. Raises InputError where a file does not hold one."""
-        return self._with_policies(packed)
+        return self._with_policies(embed_files)
 
     def _with_policies(self, change: Callable[[Any], Any]) -> Scenario:
         """The scenario with every policy changed so; itself if nothing changes."""

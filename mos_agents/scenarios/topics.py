@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mos_agents.policies import Policy
 from mos_agents.scenarios import files, parts
-from mos_agents.scenarios.docstrings import Described, described, first_sentence
+from mos_agents.scenarios.docstrings import ParsedDocstring, first_sentence, parse_docstring
 
 UNSET = (None, "null", ".inf", "{}", "[]")
 """Defaults that say nothing in an example."""
@@ -53,9 +53,9 @@ class Topic(NamedTuple):
         return first_sentence(self.paragraphs[0])
 
 
-def of_dataclass(cls: Any) -> tuple[Described, tuple[Parameter, ...]]:
+def of_dataclass(cls: Any) -> tuple[ParsedDocstring, tuple[Parameter, ...]]:
     """What a policy is, and its parameters."""
-    description, hints = described(cls), get_type_hints(cls)
+    description, hints = parse_docstring(cls), get_type_hints(cls)
     return description, tuple(
         Parameter(
             one.name,
@@ -68,13 +68,13 @@ def of_dataclass(cls: Any) -> tuple[Described, tuple[Parameter, ...]]:
     )
 
 
-def of_model(model: type[BaseModel]) -> tuple[Described, tuple[Parameter, ...]]:
+def of_model(model: type[BaseModel]) -> tuple[ParsedDocstring, tuple[Parameter, ...]]:
     """What a part of a scenario file is, and its settings."""
     names = [name for name in model.model_fields if name != "kind"]
-    description = described(model, names)
+    description = parse_docstring(model, names)
     if issubclass(model, parts.Part) and model is not parts.ReplayFile:
-        stage = described(model.stage_class(), names)
-        description = Described(stage.paragraphs, stage.parameters | description.parameters)
+        stage = parse_docstring(model.stage_class(), names)
+        description = ParsedDocstring(stage.paragraphs, stage.parameters | description.parameters)
     found = []
     for name in names:
         field = model.model_fields[name]

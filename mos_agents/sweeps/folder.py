@@ -25,7 +25,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import RunError, sync_folder, write_whole
 from mos_agents.runs.folder import SWEEP, TRAINING
-from mos_agents.runs.names import inside, locate, names_in_turn, slug
+from mos_agents.runs.names import locate, names_in_turn, path_below, slug
 from mos_agents.runs.sealing import versions
 from mos_agents.scenarios import digest_of
 from mos_agents.sweeps.plan import SweepPlan, Trial
@@ -178,7 +178,7 @@ class SweepFolder:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """The folder for this process alone; RunError where another one plays the same sweep."""
-        with SWEEP.alone(self.path):
+        with SWEEP.locked(self.path):
             self.clean()
             yield
 
@@ -212,7 +212,7 @@ def new_folder(root: Path, plan: SweepPlan, name: str | None = None) -> Path:
     """Where a new sweep goes below `root`: its name, or the next free `sweep-<scenario>-001`."""
     if name is None:
         return root / names_in_turn(slug(f"sweep-{plan.scenario.name}"), root)[0]
-    folder = inside(root, name)
+    folder = path_below(root, name)
     if folder.exists():
         raise RunError(f"{folder}: is there already; mos sweep --resume {folder} goes on with it")
     return folder

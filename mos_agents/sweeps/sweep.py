@@ -57,7 +57,7 @@ def sweep(
         raise RunError(
             f"{path}: a sweep cannot be kept here: {error.strerror or error}; give another folder"
         ) from None
-    with SWEEP.alone(path):
+    with SWEEP.locked(path):
         opened = SweepFolder.made(plan, path)
         opened.clean()
         tasks = [task_of(opened, trial) for trial in plan.trials]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario, digest_of
 from mos_agents.scenarios.files import parsed_value
-from mos_agents.scenarios.policy_files import with_paths
+from mos_agents.scenarios.policy_files import resolve_paths
 from mos_agents.sweeps.trial_folder import TrialFolder, contents
 from mos_agents.sweeps.trials import TrialResult, play_market
 from mos_agents.training import TrainingPlan, check, train, train_in
@@ -107,7 +107,7 @@ class TrainingTrial:
     def _files(self, change: Callable[[str], str]) -> dict[str, Any]:
         """The settings with the paths of the policies' files changed."""
         return {
-            key: with_paths(value, change) if key == "policies" else value
+            key: resolve_paths(value, change) if key == "policies" else value
             for key, value in self.plan.items()
         }
 

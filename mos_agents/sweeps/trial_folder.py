@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from mos_agents.runs.files import FolderLocked, RunError, alone
+from mos_agents.runs.files import FolderLocked, RunError, locked
 from mos_agents.runs.folder import SWEEP
 
 TRAININGS = "trainings"
@@ -33,7 +33,7 @@ class TrialFolder(NamedTuple):
         if facts.get("identity") != self.identity or not os.access(above, os.W_OK | os.X_OK):
             return False
         try:
-            with alone(above, "another trial tries the same now"):
+            with locked(above, "another trial tries the same now"):
                 pass
         except FolderLocked:
             return True

@@ -129,7 +129,7 @@ class ResultFolder:
         Raises RunError where another process holds it, and for any other folder.
         """
         path.mkdir(parents=True, exist_ok=True)
-        with kind.alone(path):
+        with kind.locked(path):
             kind.claim(path, facts, refusal=refusal)
             made = cls(path, kind, identity(facts), codec)
             made.clean()

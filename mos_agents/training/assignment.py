@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from envs.actions import price_grids
 from envs.assignment import Assignment, assign
 from envs.batched import BatchedMarket
-from envs.choices import price_grids
 from mos_agents.learners.network import Signature
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
@@ -122,13 +122,13 @@ class TrainingAssignment:
                 "one of the two"
             )
         market = assignment.market
-        grids = price_grids(market, assignment.outside, plan.levels, plan.band, plan.grid)
+        grids = price_grids(market, assignment.external, plan.levels, plan.band, plan.grid)
         own: dict[str, tuple[ParticipantSpec, list[Array]]] = {}
-        for spec in assignment.outside:
+        for spec in assignment.external:
             count = spec.action_shape[0]
             own[spec.name], grids = (spec, grids[:count]), grids[count:]
         made = []
-        for name, specs in _groups(plan.sharing, assignment.outside).items():
+        for name, specs in _groups(plan.sharing, assignment.external).items():
             _check_alike(plan, name, specs, own)
             spec, tables = own[specs[0].name]
             turns = tuple(sorted({s.turn for s in specs}))
@@ -164,10 +164,10 @@ class TrainingAssignment:
 
 
 def _groups(
-    sharing: str, outside: Sequence[ParticipantSpec]
+    sharing: str, external: Sequence[ParticipantSpec]
 ) -> Mapping[str, list[ParticipantSpec]]:
     groups: dict[str, list[ParticipantSpec]] = {}
-    for spec in outside:
+    for spec in external:
         own = _module(spec.name)
         name = {"independent": own, "shared": "shared", "by-role": spec.role}[sharing]
         groups.setdefault(name, []).append(spec)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from envs.choices import price_grids
+from envs.actions import price_grids
 from mos_agents.analysis.numbers import number
 from mos_agents.learners.network import Network
 from mos_agents.learners.trained import TrainedNetwork

@@ -36,14 +36,14 @@ from mos_agents.policies.base import to_config
 from mos_agents.runs.files import (
     RunError,
     digest,
-    read_inside,
+    read_run_file,
     read_with_digest,
     write_all,
     write_whole,
     write_with_digest,
 )
 from mos_agents.runs.folder import TRAINING
-from mos_agents.runs.names import inside, locate, names_in_turn, slug
+from mos_agents.runs.names import locate, names_in_turn, path_below, slug
 from mos_agents.runs.sealing import now, versions
 from mos_agents.scenarios.files import validate
 from mos_agents.training.plan import TrainingPlan
@@ -120,7 +120,7 @@ class TrainingRun(Framed):
 
 def check_free(root: str | Path, name: str | None) -> None:
     """InputError unless a new folder below `root` can be called so; None: the next free name."""
-    if name is not None and inside(root, name).exists():
+    if name is not None and path_below(root, name).exists():
         raise TRAINING.taken(root, name)
 
 
@@ -163,7 +163,7 @@ def create(
 
 def held(folder: Path) -> AbstractContextManager[None]:
     """The folder for this process alone; RunError where another one trains in it."""
-    return TRAINING.alone(folder)
+    return TRAINING.locked(folder)
 
 
 def wait_free(folder: Path) -> None:
@@ -187,7 +187,7 @@ def begun(plan: TrainingPlan, folder: Path) -> TrainingRun | None:
     """
     if not os.path.lexists(folder):
         return None
-    inside(folder.parent, folder.name)
+    path_below(folder.parent, folder.name)
     if TRAINING.is_at(folder):
         run = read_training(folder.absolute())
         if run.plan.described() != plan.described():
@@ -227,7 +227,7 @@ def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:
     """
     folder = locate(str(run), root)
     facts = TRAINING.read(folder)
-    if digest(read_inside(folder / "scenario.yaml")) != facts["scenario_sha256"]:
+    if digest(read_run_file(folder / "scenario.yaml")) != facts["scenario_sha256"]:
         raise RunError(f"{folder / 'scenario.yaml'}: is not what was trained in; restore it")
     for name, kept in facts["inputs"].items():
         if scenarios.digest_of(name) != kept:
@@ -348,7 +348,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     path = folder / "metrics.jsonl"
     if not path.exists():
         return []
-    *lines, _torn = read_inside(path).split(b"\n")
+    *lines, _torn = read_run_file(path).split(b"\n")
     try:
         found = [json.loads(line) for line in lines]
     except (ValueError, RecursionError):

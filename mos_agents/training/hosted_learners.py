@@ -31,8 +31,8 @@ def learners(assignment: TrainingAssignment) -> dict[str, tuple[ParticipantSpec,
     """Who learns among the others, and keeps it from episode to episode."""
     if not assignment.plan.keep_memories:
         return {}
-    inside, policies = assignment.participants.inside, assignment.participants.policies
-    found = {spec.name: (spec, policies[spec.name]) for spec in inside}
+    hosted, policies = assignment.participants.hosted, assignment.participants.policies
+    found = {spec.name: (spec, policies[spec.name]) for spec in hosted}
     return {name: (spec, policy) for name, (spec, policy) in found.items() if learns(policy)}
 
 

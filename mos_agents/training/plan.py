@@ -15,7 +15,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy, to_config
 from mos_agents.scenarios import Scenario
-from mos_agents.scenarios.policy_files import packed
+from mos_agents.scenarios.policy_files import embed_files
 
 ALGORITHMS = ("ppo", "dqn", "sac", "appo")
 SHARING = ("independent", "shared", "by-role")
@@ -60,7 +60,7 @@ class TrainingPlan:
     sharing : {"independent", "shared", "by-role"}
         A policy each, one for all, or one for each role.
     actions : {"continuous", "discrete"}, optional
-        Numbers, or points of a grid (`envs.choices.price_grids`); None: what suits the algorithm.
+        Numbers, or points of a grid (`envs.actions.price_grids`); None: what suits the algorithm.
     levels : int or tuple of int
         Points of the grid.
     band : tuple of float, optional
@@ -233,7 +233,7 @@ def in_hand(policy: Any) -> Any:
     if isinstance(policy, str):
         policy = {"kind": policy}
     if isinstance(policy, Mapping):
-        return packed(dict(policy))
+        return embed_files(dict(policy))
     return policy.portable() if isinstance(policy, Policy) else policy
 
 

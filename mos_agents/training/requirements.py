@@ -67,9 +67,9 @@ def hosted_bytes(assignment: TrainingAssignment) -> int:
     a checkpoint."""
     own = [
         (spec, innermost(assignment.participants.policies[spec.name]))
-        for spec in assignment.participants.inside
+        for spec in assignment.participants.hosted
     ]
-    return 2 * sum(p.room(spec, 1) for spec, p in own if isinstance(p, Learner))
+    return 2 * sum(p.memory_needed(spec, 1) for spec, p in own if isinstance(p, Learner))
 
 
 def fragment_bytes(assignment: TrainingAssignment) -> int:

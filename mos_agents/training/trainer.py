@@ -24,7 +24,7 @@ from mos_agents.market.faults import Fault, Faults, added_up, count
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy
-from mos_agents.runs.faults import as_facts
+from mos_agents.runs.faults import fault_facts
 from mos_agents.runs.files import write_whole
 from mos_agents.runs.names import file_stem
 from mos_agents.runs.sealing import now
@@ -249,7 +249,7 @@ def _to_the_end(
                 finished=now(),
                 iterations=session.iteration,
                 ended=ended,
-                faults=as_facts(found),
+                faults=fault_facts(found),
             )
     finally:
         if figures is not None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mos_agents.analysis.price_wars import WarDefinition, episodes
-from mos_agents.analysis.war_tables import severity, war_table, within
+from mos_agents.analysis.war_tables import severity, ticks_at_war, war_table
 from mos_agents.market.types import InputError
 from tests.oracles.analysis import price_wars
 
@@ -298,7 +298,11 @@ def test_severity_knows_whether_firms_fell_together():
 
 def test_the_window_asks_when_a_war_began():
     wars = episodes(planted(), NASH, JOINT)
-    assert [within(wars, *w)[0] for w in ((0, 21), (21, 22), (22, 60))] == [False, True, False]
+    assert [ticks_at_war(wars, *w)[0] for w in ((0, 21), (21, 22), (22, 60))] == [
+        False,
+        True,
+        False,
+    ]
     assert wars.under_way()[:, 0].nonzero()[0].tolist() == list(range(21, 30))
 
 
@@ -320,7 +324,7 @@ def test_the_window_asks_when_a_war_began():
         (lambda: episodes(quiet(firms=1), NASH, JOINT), "firms=2 must be at most 1"),
         (lambda: episodes(-quiet(), NASH, JOINT), "min_cut"),
         (lambda: episodes(quiet() * np.nan, NASH, JOINT), "must be finite"),
-        (lambda: within(episodes(quiet(), NASH, JOINT), 0, 61), "end=61"),
+        (lambda: ticks_at_war(episodes(quiet(), NASH, JOINT), 0, 61), "end=61"),
     ],
 )
 def test_bad_input_is_told_in_one_line(call, words):

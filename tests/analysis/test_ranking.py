@@ -14,7 +14,7 @@ from mos_agents.analysis.ranking import (
     mean_over_deviation,
     paired_difference,
     pairs_by_deviation,
-    pairs_by_worth,
+    pairs_by_sharpe,
 )
 from mos_agents.market.types import InputError
 
@@ -41,7 +41,7 @@ def test_among_identical_makers_a_winner_is_named_once_in_twenty_runs_at_most(
     assert alarms(lambda v: best_mean(v).named, draw, markets, makers) < 0.085
 
 
-@pytest.mark.parametrize("rule", [pairs_by_deviation, pairs_by_worth])
+@pytest.mark.parametrize("rule", [pairs_by_deviation, pairs_by_sharpe])
 @pytest.mark.parametrize("makers", [2, 4])
 @pytest.mark.parametrize("draw", list(DRAWS.values())[:3], ids=list(DRAWS)[:3])
 def test_identical_makers_are_told_apart_by_risk_once_in_twenty_runs_at_most(draw, makers, rule):
@@ -102,7 +102,7 @@ def test_a_lead_that_is_the_same_in_every_market_has_no_width_and_is_named():
 def test_makers_with_the_same_figures_are_not_told_apart():
     values = np.tile(np.random.default_rng(0).standard_normal((40, 1)), 3)
     assert not best_mean(values).named
-    assert pairs_by_deviation(values) == () and pairs_by_worth(values) == ()
+    assert pairs_by_deviation(values) == () and pairs_by_sharpe(values) == ()
 
 
 def test_markets_without_any_chance_do_not_divide_by_a_deviation_of_zero():

@@ -52,7 +52,7 @@ CONTROLS = {
     "much noise around Nash": controls.nash_with_noise(NASH, 0.1, TICKS, MANY, 2, seed=0),
     "fading noise around Nash": controls.autoregressive(NASH, 0.15, 0.9, TICKS, MANY, 2, seed=0),
     "random walks": controls.random_walks(NASH, 0.05, 1.0, 2.0, TICKS, MANY, 2, seed=0),
-    "re-paired": controls.repaired(planted_wars(MANY), seed=0),
+    "re-paired": controls.mixed_sessions(planted_wars(MANY), seed=0),
 }
 
 
@@ -222,7 +222,7 @@ def test_a_control_has_the_prices_that_it_promises():
 
 def test_re_pairing_keeps_each_firms_paths_and_breaks_every_pair():
     paths = np.arange(5 * 4 * 3.0).reshape(5, 4, 3)
-    mixed = controls.repaired(paths, seed=0)
+    mixed = controls.mixed_sessions(paths, seed=0)
     origin = [[int(mixed[0, s, i] // 3) for i in range(3)] for s in range(4)]
     assert all(len(set(row)) == 3 for row in origin)
     for i in range(3):
@@ -233,7 +233,7 @@ def test_re_pairing_keeps_each_firms_paths_and_breaks_every_pair():
 
 def test_strangers_are_firms_of_other_sessions_at_the_same_tick():
     paths = np.arange(5 * 4 * 2.0).reshape(5, 4, 2)
-    mixed = controls.strangers(paths, [1, 3], np.random.default_rng(0))
+    mixed = controls.mixed_rivals(paths, [1, 3], np.random.default_rng(0))
     np.testing.assert_array_equal(mixed[:, :, 0], paths[:, [1, 3], 0])
     for row, own in enumerate((1, 3)):
         other = int(mixed[0, row, 1] // 2)
@@ -243,7 +243,7 @@ def test_strangers_are_firms_of_other_sessions_at_the_same_tick():
 
 def test_turning_in_time_keeps_each_firms_own_round():
     paths = np.arange(7 * 3 * 2.0).reshape(7, 3, 2)
-    turned = controls.shifted(paths, np.random.default_rng(0))
+    turned = controls.time_shifted(paths, np.random.default_rng(0))
     for s in range(3):
         for i in range(2):
             by = int(turned[0, s, i] - paths[0, s, i]) // 6
@@ -266,7 +266,7 @@ def test_shuffling_time_keeps_what_firms_charged_together():
         lambda seed: controls.nash_with_noise(NASH, 0.1, 5, 3, 2, seed),
         lambda seed: controls.random_walks(NASH, 0.1, 1.0, 2.0, 5, 3, 2, seed),
         lambda seed: controls.autoregressive(NASH, 0.1, 0.5, 5, 3, 2, seed),
-        lambda seed: controls.repaired(np.arange(30.0).reshape(5, 3, 2), seed),
+        lambda seed: controls.mixed_sessions(np.arange(30.0).reshape(5, 3, 2), seed),
     ],
 )
 def test_same_seed_same_control_and_seed_0_is_a_seed(make):
@@ -281,7 +281,7 @@ def test_same_seed_same_control_and_seed_0_is_a_seed(make):
         (lambda: PriceWar(level=0.0), "level=0.0"),
         (lambda: coordination(np.ones((9, 1, 2)), 1.0, 2.0, reference="luck"), "reference='luck'"),
         (
-            lambda: controls.strangers(np.ones((9, 1, 2)), [0], np.random.default_rng(0)),
+            lambda: controls.mixed_rivals(np.ones((9, 1, 2)), [0], np.random.default_rng(0)),
             "1 session",
         ),
         (
@@ -298,7 +298,7 @@ def test_same_seed_same_control_and_seed_0_is_a_seed(make):
         (lambda: controls.random_prices(GRID, 5, 3, 2, -1), "seed=-1"),
         (lambda: controls.random_walks(3.0, 0.1, 1.0, 2.0, 5, 3, 2, 0), "start="),
         (lambda: controls.autoregressive(NASH, 0.1, 1.0, 5, 3, 2, 0), "memory=1.0"),
-        (lambda: controls.repaired(np.ones((5, 1, 2)), 0), "1 sessions"),
+        (lambda: controls.mixed_sessions(np.ones((5, 1, 2)), 0), "1 sessions"),
     ],
 )
 def test_bad_input_is_told_in_one_line(call, words):

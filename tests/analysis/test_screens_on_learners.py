@@ -123,7 +123,7 @@ def test_learners_who_are_told_what_every_price_would_have_earned_are_never_flag
 
 
 def test_firms_of_different_sessions_wage_no_war_while_learning(patient):
-    apart = SessionPaths(controls.repaired(patient.learning(MANY), seed=0), KNOWN)
+    apart = SessionPaths(controls.mixed_sessions(patient.learning(MANY), seed=0), KNOWN)
     for reference in ("shift", "repair"):
         found = false_alarm_rate(PriceWar(reference=reference), apart)
         assert found.at_most(0.05), str(found)

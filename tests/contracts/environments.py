@@ -10,7 +10,7 @@ from gymnasium import spaces
 from pettingzoo.test import api_test, parallel_api_test, parallel_seed_test, render_test, seed_test
 from pettingzoo.utils.conversions import parallel_to_aec
 
-from envs import tables
+from envs import space_tables
 from mos_agents.market.types import InputError, QuoteRefused
 
 
@@ -259,7 +259,7 @@ class BehaviourSuite(Suite):
 
     def test_the_spaces_table_says_what_the_spaces_and_the_fields_say(self, env):
         for name in env.possible_agents:
-            rows = tables.parse(env.spaces_table(name))
+            rows = space_tables.parse(env.spaces_table(name))
             box, spec = env.observation_space(name), env.market.spec(name)
             seen = [row for row in rows if row[0] == "observation"]
             assert [i for _, indices, *_ in seen for i in indices] == list(range(box.shape[0]))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from envs import auction_v0, market_making_v0, retail_v0, tables
+from envs import auction_v0, market_making_v0, retail_v0, space_tables
 from envs.market_env import MarketEnv
 from mos_agents import policies, scenarios
 from mos_agents.market.streams import Streams
@@ -103,7 +103,7 @@ DOCUMENTED = {retail_v0: "firm_1", market_making_v0: "maker_1", auction_v0: "bid
 def test_the_table_in_the_docstring_is_that_of_the_default_spaces(module):
     env, agent = module.parallel_env(), DOCUMENTED[module]
     assert env.unwrapped.spaces_table(agent) in module.__doc__
-    rows = tables.parse(module.__doc__)
+    rows = space_tables.parse(module.__doc__)
     spec, box, does = env.market.spec(agent), env.observation_space(agent), env.action_space(agent)
     low, high = (
         {"observation": box.low, "action": does.low},
@@ -120,7 +120,7 @@ def test_the_table_in_the_docstring_is_that_of_the_default_spaces(module):
 
 def test_a_run_with_gaps_is_read_back_index_by_index():
     text = "action:\nindex  name  range  unit  meaning\n1-9 by 2  spread  [0.01, inf]  money  gap"
-    assert tables.parse(text) == [("action", range(1, 10, 2), "spread", 0.01, np.inf)]
+    assert space_tables.parse(text) == [("action", range(1, 10, 2), "spread", 0.01, np.inf)]
 
 
 # --- the same bits as play ------------------------------------------------------------------------
@@ -371,7 +371,7 @@ def test_a_setting_that_cannot_be_is_refused_in_one_line(settings, message):
 
 def test_a_bare_market_needs_policies_for_those_who_play_inside():
     market = scenarios.retail(firms=1)
-    with pytest.raises(InputError, match="'firm_1' plays inside and has none"):
+    with pytest.raises(InputError, match="'firm_1' is hosted and has none"):
         MarketEnv(market, ["platform"])
     env = MarketEnv(market, ["platform"], policies={"firm_1": policies.make("hold")})
     env.reset(seed=0)

@@ -80,13 +80,13 @@ def test_a_cheaper_firm_has_a_grid_of_its_own_and_more_profit():
 @pytest.mark.parametrize("n", [2, 3])
 def test_the_compiled_game_plays_what_the_market_plays_tick_by_tick(n):
     s = CalvanoSettings(n=n, levels=5, beta=5e-3)
-    place = market(s)
-    chosen = learners(s, place)
-    made = RepeatedGame.of(place, chosen)
+    one_market = market(s)
+    chosen = learners(s, one_market)
+    made = RepeatedGame.of(one_market, chosen)
     state, trace = made.start(3, 0), np.empty((1500, n), np.int64)
     made.advance(state, 3, 0, 1500, trace=trace)
-    seen = rollout(place, chosen, seed=3, ticks=1500, series=("ask",))
-    grids = np.stack([chosen[name].grid for name in place.layout.participants])
+    seen = rollout(one_market, chosen, seed=3, ticks=1500, series=("ask",))
+    grids = np.stack([chosen[name].grid for name in one_market.layout.participants])
     np.testing.assert_array_equal(grids[np.arange(n), trace], seen.series["ask"][:, 0])
 
 

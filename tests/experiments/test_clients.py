@@ -34,9 +34,9 @@ def test_a_client_learns_the_best_response_and_its_network_plays_it(client):
     assert found.before < 0.5 * found.optimum
     assert found.after > 0.75 * found.optimum
     assert found.greedy > 0.98 * found.optimum
-    place = market.scenario()
-    policies = place.policies() | {market.LEARNER: TrainedNetwork.of(found.network)}
-    played = rollout(place.market(), policies, seed=1, markets=16)
+    one_market = market.scenario()
+    policies = one_market.policies() | {market.LEARNER: TrainedNetwork.of(found.network)}
+    played = rollout(one_market.market(), policies, seed=1, markets=16)
     assert played.faults == ()
     assert played.reward[:, 0].mean() / market.TICKS == pytest.approx(found.greedy, rel=1e-4)
 
@@ -195,9 +195,9 @@ def test_an_sb3_policy_plays_in_a_rollout_what_sb3_predicts(actions):
         model.policy.action_net.weight.mul_(30.0 if actions == "discrete" else 5.0)
         model.policy.action_net.bias.zero_()
     network = sb3.network(model, seen, actions)
-    place, env = market.scenario(), market.single(actions)
-    policies = place.policies() | {market.LEARNER: TrainedNetwork.of(network)}
-    played = rollout(place.market(), policies, seed=4, series=("action",))
+    one_market, env = market.scenario(), market.single(actions)
+    policies = one_market.policies() | {market.LEARNER: TrainedNetwork.of(network)}
+    played = rollout(one_market.market(), policies, seed=4, series=("action",))
     observation, _ = env.reset(seed=4)
     chosen = set()
     for at in range(market.TICKS):

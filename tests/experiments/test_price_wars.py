@@ -10,7 +10,7 @@ import pytest
 from experiments.price_wars import autos as autos_
 from experiments.price_wars import play
 from experiments.price_wars.outcomes import DEFINITION, effect, forces, outcome
-from experiments.price_wars.play import FORCES, PlayPlan, live, played, task
+from experiments.price_wars.play import FORCES, PlayPlan, play_world, played, task
 from experiments.price_wars.run import WarStudySettings, as_json, main, study
 from experiments.price_wars.worlds import (
     Condition,
@@ -52,21 +52,21 @@ class Planted(RetailWorld):
     """All ask 40; from tick 100 the last firm asks 25, a tick later the others follow to 26; from
     tick 130 everybody asks 40 again."""
 
-    def policies(self, place, decay, game):
+    def policies(self, market, decay, game):
         calm, war = (40.0,), (26.0,)
         follow = Script(calm * 101 + war * 29 + calm * 70)
         first = Script(calm * 100 + (25.0,) * 30 + calm * 70)
-        names = place.layout.participants
+        names = market.layout.participants
         return dict.fromkeys(names[:-1], follow) | {names[-1]: first}
 
 
 @pytest.fixture(scope="module")
 def base():
-    return live(RetailWorld(), SMALL, impulse=True)
+    return play_world(RetailWorld(), SMALL, impulse=True)
 
 
 def test_a_planted_war_is_found_in_the_full_market_with_its_onset_depth_length_and_beginner():
-    lived = live(Planted(), PlayPlan(sessions=2, ticks=200, learnt=0.05), impulse=False)
+    lived = play_world(Planted(), PlayPlan(sessions=2, ticks=200, learnt=0.05), impulse=False)
     found = outcome(lived)
     assert len(found.wars) == 6  # two sessions of three products
     for war in found.wars:
@@ -80,26 +80,26 @@ def test_a_planted_war_is_found_in_the_full_market_with_its_onset_depth_length_a
 
 
 def test_sellers_who_hold_their_prices_wage_no_war():
-    found = outcome(live(RetailWorld(play="hold"), SMALL, impulse=False))
+    found = outcome(play_world(RetailWorld(play="hold"), SMALL, impulse=False))
     assert len(found.wars) == len(found.wars_learning) == 0
     assert (found.by_session["price_sd"] == 0.0).all()
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(base):
-    again = live(RetailWorld(), SMALL, impulse=True)
+    again = play_world(RetailWorld(), SMALL, impulse=True)
     for name, values in base.arrays.items():
         assert np.array_equal(values, again[name]), name
-    other = live(RetailWorld(), replace(SMALL, seed=1), impulse=False)
+    other = play_world(RetailWorld(), replace(SMALL, seed=1), impulse=False)
     assert not np.array_equal(base["prices"], other["prices"])
 
 
 def test_a_session_is_the_same_in_any_company(base):
-    alone = live(RetailWorld(), replace(SMALL, sessions=2), impulse=False)
+    alone = play_world(RetailWorld(), replace(SMALL, sessions=2), impulse=False)
     assert np.array_equal(base["prices"][:, :2], alone["prices"])
 
 
 def test_a_cost_shock_leaves_everything_before_it_as_it_was(base):
-    shocked = live(RetailWorld(cost_factor=1.3), SMALL, impulse=False)
+    shocked = play_world(RetailWorld(cost_factor=1.3), SMALL, impulse=False)
     at = 3 * SMALL.ticks // 4
     assert np.array_equal(base["prices"][:at], shocked["prices"][:at])
     # The floor of 5% over a cost of 26 is 27.3: nobody may ask less while it lasts.
@@ -125,7 +125,7 @@ def test_force_changes_nothing_before_it_begins_and_the_last_firm_by_two_levels_
 
 
 def test_force_falls_on_the_first_move_where_sellers_move_in_turn():
-    lived = live(RetailWorld(pace=(3, 3, 3), offsets=(0, 1, 2)), SMALL, impulse=True)
+    lived = play_world(RetailWorld(pace=(3, 3, 3), offsets=(0, 1, 2)), SMALL, impulse=True)
     shock = int(lived["shock"])
     assert (SMALL.ticks + shock - 2) % 3 == 0
     alone = lived["alone"][: SMALL.lead + SMALL.after]
@@ -137,7 +137,7 @@ def test_force_falls_on_the_first_move_where_sellers_move_in_turn():
 def test_frozen_learners_answer_alike_to_the_same_situation():
     """Nobody learns and nobody explores, even who did until then: the same prices are followed by
     the same prices. At a learning rate of .9 every sale would turn the table over."""
-    lived = live(RetailWorld(alpha=0.9, trembles=0.5), SMALL, impulse=True)
+    lived = play_world(RetailWorld(alpha=0.9, trembles=0.5), SMALL, impulse=True)
     paths = np.concatenate([lived.paths("prices")[-1:], lived.paths("alone")])
     repeated = 0
     for s in range(paths.shape[1]):
@@ -266,9 +266,9 @@ def test_every_condition_can_be_assigned_and_differs_from_the_base():
     known = conditions(RetailWorld())
     assert len({one.world for one in known.values()}) == len(known)
     for one in known.values():
-        place, game = one.world.market(10), one.world.stage_game()
-        for name, policy in one.world.policies(place, 0.1, game).items():
-            policy.start(place.spec(name), 1)
+        market, game = one.world.market(10), one.world.stage_game()
+        for name, policy in one.world.policies(market, 0.1, game).items():
+            policy.start(market.spec(name), 1)
 
 
 @pytest.mark.parametrize(

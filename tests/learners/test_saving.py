@@ -14,7 +14,7 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import from_config, make, to_config
 from mos_agents.rollout import rollout
-from mos_agents.scenarios.policy_files import packed
+from mos_agents.scenarios.policy_files import embed_files
 from tests.learners.worlds import KINDS, PRICES, bits, duopoly, learner, market_of, placed, played
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -118,7 +118,7 @@ def test_a_frozen_learner_takes_its_table_along_where_its_file_is_not(tmp_path):
     save(path, pool.memories[0])
     config = {"kind": "greedy", "policy": to_config(pool.policies[0]), "path": str(path)}
     here = make(**config)
-    sent, written = pickle.dumps(here), packed(config)
+    sent, written = pickle.dumps(here), embed_files(config)
 
     def play(one):
         steps, _ = played(market, {**policies, "firm_1": one}, ticks=9)
@@ -131,7 +131,7 @@ def test_a_frozen_learner_takes_its_table_along_where_its_file_is_not(tmp_path):
     assert play(make(**written)) == wanted
     one_line("in place of a path", from_config, {**written, "path": str(path)})
     one_line("base64", play, make(**{**written, "packed": "no table"}))
-    one_line("is not there", packed, config)
+    one_line("is not there", embed_files, config)
 
 
 @every_kind

@@ -21,11 +21,11 @@ from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError, Layout
 from mos_agents.policies import make
 from mos_agents.report import style
+from mos_agents.report.charts import rolling, thin
 from mos_agents.report.data import Data
-from mos_agents.report.drawing import rolling, thin
 from mos_agents.report.measures import sold_out
 from mos_agents.report.picture import apart, draw
-from mos_agents.report.posted import levels
+from mos_agents.report.posted_prices import levels
 from mos_agents.rollout import play
 from mos_agents.runs import RecordingPlan, Run
 

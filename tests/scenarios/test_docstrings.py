@@ -15,7 +15,7 @@ from mos_agents.market import demand
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, make
 from mos_agents.scenarios import parts, schema
-from mos_agents.scenarios.docstrings import described, first_sentence, of_module
+from mos_agents.scenarios.docstrings import first_sentence, of_module, parse_docstring
 
 assert learners.LEARNERS  # they register themselves among the policies
 
@@ -26,8 +26,8 @@ CLASSES = STAGES | {f"policy: {kind}": cls for kind, cls in sorted(POLICIES.item
 MODELS = (
     schema.Scenario,
     schema.Participants,
-    schema.Drawn,
-    schema.Same,
+    schema.DrawnCatalogue,
+    schema.UniformCatalogue,
     schema.CatalogueFile,
     parts.ReplayFile,
 )
@@ -35,7 +35,7 @@ MODELS = (
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_parameter_of_every_stage_and_policy_is_described(name: str) -> None:
-    found = described(CLASSES[name])
+    found = parse_docstring(CLASSES[name])
     assert found.sentence
     fields = [one.name for one in dataclasses.fields(CLASSES[name]) if one.init]
     assert [one for one in fields if len(found.parameters.get(one, "")) < 10] == []
@@ -44,7 +44,7 @@ def test_every_parameter_of_every_stage_and_policy_is_described(name: str) -> No
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_setting_of_the_schema_is_described(model: Any) -> None:
     names = [name for name in model.model_fields if name != "kind"]
-    found = described(model, names)
+    found = parse_docstring(model, names)
     assert found.sentence
     assert [name for name in names if len(found.parameters.get(name, "")) < 10] == []
 
@@ -89,7 +89,7 @@ def bounds(text: str) -> Iterator[tuple[float, float, bool]]:
 TOLD = [
     (name, one, *bound)
     for name, cls in CLASSES.items()
-    for one, text in described(cls).parameters.items()
+    for one, text in parse_docstring(cls).parameters.items()
     for bound in bounds(text)
     if name != "policy: greedy"
 ]
@@ -124,7 +124,7 @@ def test_a_parameter_that_is_checked_tells_its_range() -> None:
     """Every number that -1e30 is refused for says so in its text."""
     silent = []
     for name, cls in CLASSES.items():
-        found = described(cls).parameters
+        found = parse_docstring(cls).parameters
         for one in dataclasses.fields(cls):
             if not one.init or not re.search("float|int", str(one.type)) or "Map" in str(one.type):
                 continue
@@ -169,7 +169,7 @@ class Paragraphs:
 
 
 def test_parameters_are_found_alone_in_lists_and_within_a_line() -> None:
-    found = described(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
+    found = parse_docstring(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
     assert found.parameters == {
         "limit": "largest inventory of a listing. Not the sum.",
         "gamma": "as in `other`.",
@@ -180,7 +180,7 @@ def test_parameters_are_found_alone_in_lists_and_within_a_line() -> None:
 
 
 def test_what_is_left_are_paragraphs_with_formulas_as_they_stand() -> None:
-    found = described(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
+    found = parse_docstring(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
     assert found.paragraphs[0].startswith("One sentence (Nash 1950). Another one")
     assert found.paragraphs[1:] == (
         "A formula follows:",
@@ -191,8 +191,8 @@ def test_what_is_left_are_paragraphs_with_formulas_as_they_stand() -> None:
 
 
 def test_a_class_that_says_nothing_of_a_parameter_leaves_it_to_its_parent() -> None:
-    found = described(POLICIES["q_learning"])
-    assert found.parameters["prices"] == described(POLICIES["sarsa"]).parameters["prices"]
+    found = parse_docstring(POLICIES["q_learning"])
+    assert found.parameters["prices"] == parse_docstring(POLICIES["sarsa"]).parameters["prices"]
     assert found.sentence == "Q-learning with epsilon-greedy exploration."
 
 

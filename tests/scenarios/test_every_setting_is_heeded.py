@@ -174,14 +174,14 @@ PLACES = {
 """Where a scenario names a kind."""
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("market", PLACES)
 @pytest.mark.parametrize("preset", [one for one in scenarios.presets() if one != "autos_1990"])
-def test_each_other_kind_of_each_part_is_heeded_or_refused(preset, place):
-    data, path = settings_of(preset), PLACES[place]
+def test_each_other_kind_of_each_part_is_heeded_or_refused(preset, market):
+    data, path = settings_of(preset), PLACES[market]
     if path[-1] not in (data[path[0]] if len(path) > 1 else data):
         pytest.skip("no demand model here")
     before, idle = signature(data), []
-    for kind in parts.kinds(place.split()[0]):
+    for kind in parts.kinds(market.split()[0]):
         try:
             if signature(put(data, path, {"kind": kind})) == before:
                 idle.append(kind)

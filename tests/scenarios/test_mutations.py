@@ -384,10 +384,10 @@ def test_no_policy_takes_a_number_beyond_those_that_are_computed_with(
 def test_a_message_has_none_of_the_insides_of_its_checks() -> None:
     text = scenarios.dump(scenarios.load("retail"))
     for value in ("{kind: x}", "[1, {a: b}]", "{a: 1}", "x", "[[a]]", "yes"):
-        for place in ("instruments", "participants", "catalogue", "ticks"):
+        for path in ("instruments", "participants", "catalogue", "ticks"):
             lines = text.split("\n")
-            row = next(i for i, line in enumerate(lines) if line.startswith(place + ":"))
-            message = tried("\n".join([*lines[:row], f"{place}: {value}"])) or ""
+            row = next(i for i, line in enumerate(lines) if line.startswith(path + ":"))
+            message = tried("\n".join([*lines[:row], f"{path}: {value}"])) or ""
             for inside in ("function-", "constrained", "functools", "<", "validator", "__"):
                 assert inside not in message, message
 

@@ -56,7 +56,7 @@ def test_a_folder_of_another_form_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:
-    with STUDY.alone(tmp_path), pytest.raises(FolderLocked, match="another process works in it"):
+    with STUDY.locked(tmp_path), pytest.raises(FolderLocked, match="another process works in it"):
         play(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -10,8 +10,8 @@ import typer
 
 from mos_agents.cli.terminal import print_line
 from mos_agents.market.types import InputError
-from mos_agents.scenarios import explaining
-from mos_agents.scenarios.explaining import WIDTH, Explanation
+from mos_agents.scenarios import explanations
+from mos_agents.scenarios.explanations import WIDTH, Explanation
 from mos_agents.scenarios.topic_list import KINDS
 
 NARROWEST = 40
@@ -42,8 +42,8 @@ def explain(
 def find(words: list[str]) -> Explanation:
     """What the words of a command ask for: a name that may have blanks, perhaps after its kind."""
     try:
-        return explaining.explain(" ".join(words))
+        return explanations.explain(" ".join(words))
     except InputError:
         if len(words) < 2:
             raise
-    return explaining.explain(" ".join(words[1:]), words[0])
+    return explanations.explain(" ".join(words[1:]), words[0])

@@ -50,7 +50,7 @@ def replicate(
     with loading():
         from mos_agents.lab import replicating
         from mos_agents.lab.feedback import Interrupted
-        from mos_agents.lab.folders import check_place
+        from mos_agents.lab.folders import check_writable
         from mos_agents.lab.wording import shown
         from mos_agents.market.printing import printable
         from mos_agents.market.types import InputError
@@ -62,7 +62,7 @@ def replicate(
     if name is None:
         raise InputError("which experiment? mos replicate --list tells them")
     if json is not None:
-        check_place(json, folder=False)
+        check_writable(json, folder=False)
     try:
         with progress() as bar:
             found = replicating.replicate(

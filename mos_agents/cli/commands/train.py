@@ -16,7 +16,7 @@ from mos_agents.cli.terminal import Pace, print_line
 from mos_agents.lab.wording import plural, shown
 from mos_agents.market.printing import cell
 from mos_agents.market.types import InputError
-from mos_agents.runs import as_facts
+from mos_agents.runs import fault_facts
 from mos_agents.training.folder import check_free, fault_lines
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _show(trained: Trained) -> None:
     assert trained.folder is not None
     last = trained.history[-1]
     early = "" if trained.ended == "iterations" else f"; stopped at {trained.ended}"
-    for line in fault_lines(trained.history, as_facts(trained.faults)):
+    for line in fault_lines(trained.history, fault_facts(trained.faults)):
         print_line(line)
     print_line(
         f"trained {plural(last['iteration'], 'iteration')}, {last['steps']:,} market ticks{early}"

@@ -93,7 +93,7 @@ def read_catalogue(file: CatalogueFile) -> CatalogueTable:
     )
 
 
-def could_be(table: FileTable) -> bool:
+def looks_like_catalogue(table: FileTable) -> bool:
     """Whether a table has the columns of a catalogue, or most of them."""
     names = [key(name) for name in table.heading]
     return sum(key(name) in names for name in REQUIRED) >= 3
@@ -355,9 +355,9 @@ def arrange(
             "a participant named '*' for all sellers not named"
         )
     products = list(dict.fromkeys(table.product))
-    place = {name: k for k, name in enumerate(products)}
+    market = {name: k for k, name in enumerate(products)}
     seller = np.array([number[s] for s in table.seller])
-    instrument = np.array([place[p] for p in table.product])
+    instrument = np.array([market[p] for p in table.product])
     order = np.lexsort((instrument, seller))
     layout = Layout(
         tuple(roster), tuple(roles), tuple(products), seller[order], instrument[order], choice

@@ -78,7 +78,7 @@ def is_time_heading(heading: str) -> bool:
     return bool(set(words(heading)) & _WHEN)
 
 
-def likely(headings: Sequence[str]) -> str:
+def likeliest_heading(headings: Sequence[str]) -> str:
     """The heading that somebody most likely means, for an example: of a closing price, else of a
     price, else the first."""
     wanted = ("close", "schluss", "schlusskurs", "last"), _PRICES
@@ -157,7 +157,7 @@ def _counts_up(values: pl.Series, named: bool) -> bool:
     return bool((steps == 1.0).all()) and (not named or values[0] in (0.0, 1.0))
 
 
-def one_within_another(table: FileTable, headings: Sequence[str]) -> bool:
+def looks_like_ohlc(table: FileTable, headings: Sequence[str]) -> bool:
     """Whether three columns or more look like the open, high, low and close of one instrument: one
     is always the highest, one always the lowest, and they are never far apart."""
     if not 3 <= len(headings) <= 6 or table.height < 3:

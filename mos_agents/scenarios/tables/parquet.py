@@ -30,14 +30,14 @@ def read_parquet(file: Path, shown: str, options: TableFile, most_rows: int) -> 
         shown, lambda: _bounded(parquet.metadata, parquet.schema_arrow, most_rows, shown)
     )
     table = _guarded(shown, lambda: _unpacked(parquet, names))
-    kinds = [(tidy(field.name), what_else(field.type)) for field in parquet.schema_arrow]
+    kinds = [(tidy(field.name), unsupported_reason(field.type)) for field in parquet.schema_arrow]
     left_out = tuple((name, why) for name, why in kinds if why is not None)
     columns = _guarded(
         shown,
         lambda: [
             _column(pl.Series(tidy(name), values))
             for name, values in zip(table.column_names, table.columns, strict=True)
-            if what_else(values.type) is None
+            if unsupported_reason(values.type) is None
         ],
     )
     lines = np.arange(table.num_rows) + 1
@@ -46,7 +46,7 @@ def read_parquet(file: Path, shown: str, options: TableFile, most_rows: int) -> 
     return FileTable(shown, tuple(columns), lines, (), allowed, left_out)
 
 
-def what_else(kind: Any) -> str | None:
+def unsupported_reason(kind: Any) -> str | None:
     """What an Arrow type holds if no numbers, texts or dates; None where it may be used."""
     import pyarrow as pa
 
@@ -64,7 +64,7 @@ def what_else(kind: Any) -> str | None:
     if of.is_string_view(kind):
         return None
     if of.is_dictionary(kind):
-        return what_else(kind.value_type)
+        return unsupported_reason(kind.value_type)
     return "bytes"
 
 
@@ -114,7 +114,7 @@ def _bounded(footer: Any, schema: Any, most_rows: int, shown: str) -> list[str]:
         raise InputError(f"{shown}: has {footer.num_rows:,} rows; at most {most_rows:,} are taken")
     if footer.num_columns > MOST_COLUMNS:
         raise InputError(f"{shown}: has {footer.num_columns:,} columns, more than {MOST_COLUMNS:,}")
-    names = [field.name for field in schema if what_else(field.type) is None]
+    names = [field.name for field in schema if unsupported_reason(field.type) is None]
     unpacked = 0
     for group in (footer.row_group(i) for i in range(footer.num_row_groups)):
         for part in (group.column(i) for i in range(group.num_columns)):

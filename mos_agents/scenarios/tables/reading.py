@@ -5,7 +5,7 @@ from __future__ import annotations
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables import parquet, workbook
 from mos_agents.scenarios.tables.options import TableFile
-from mos_agents.scenarios.tables.sources import bytes_of, ordinary, text_of
+from mos_agents.scenarios.tables.sources import bytes_of, regular_file, text_of
 from mos_agents.scenarios.tables.table import FileTable
 from mos_agents.scenarios.tables.text import read_text, too_many
 
@@ -29,7 +29,7 @@ def is_table(path: str) -> bool:
 def read_table(options: TableFile, most_rows: int) -> FileTable:
     """The table of a file, or InputError in one line that names the file and the remedy."""
     shown = options.path
-    file, suffix = ordinary(options.path), suffix_of(options.path)
+    file, suffix = regular_file(options.path), suffix_of(options.path)
     if not is_table(options.path):
         raise InputError(f"path={shown!r} must end in .csv, .tsv, .txt (.gz), .parquet or .xlsx")
     try:

@@ -18,19 +18,19 @@ from mos_agents.scenarios.tables.columns import (
     Columns,
     Part,
     columns_of,
-    likely,
-    one_within_another,
+    likeliest_heading,
+    looks_like_ohlc,
     words,
 )
 from mos_agents.scenarios.tables.options import MOST_ROWS, TableFile
-from mos_agents.scenarios.tables.ordering import (
+from mos_agents.scenarios.tables.reading import read_table
+from mos_agents.scenarios.tables.row_order import (
     DAY,
     in_order,
-    refuse_below_each_other,
     refuse_repeated_times,
+    refuse_stacked_series,
     refuse_unread_times,
 )
-from mos_agents.scenarios.tables.reading import read_table
 from mos_agents.scenarios.tables.table import FileTable, key, listed, printable
 from mos_agents.scenarios.tables.times import Times, gaps, times_of
 
@@ -83,7 +83,7 @@ def read_series(file: SeriesFile, part: Part, names: Sequence[str]) -> Series:
     wanted, notes = _wanted(file, table, columns, part, names)
     given = [_of_numbers(table, heading) for heading in wanted]
     times = [t for t in columns.times if t.name not in wanted]
-    refuse_below_each_other(table, times)
+    refuse_stacked_series(table, times)
     if not times and file.order is None:
         refuse_unread_times(table, wanted)
     if file.order != "as_is":
@@ -144,8 +144,8 @@ def _wanted(
     text = f"{file.path}: more than one column could be meant ({listed(found)})"
     lacking = _first_missing(table, found)
     alike = len({frozenset(set(words(h)) & QUOTES) for h in found}) == 1
-    if (len(quotes) >= 2 and not alike) or one_within_another(table, found):
-        raise InputError(f"{text}; say which, as in columns: [{likely(found)}]{lacking}")
+    if (len(quotes) >= 2 and not alike) or looks_like_ohlc(table, found):
+        raise InputError(f"{text}; say which, as in columns: [{likeliest_heading(found)}]{lacking}")
     if shared:
         unnamed = next(n for n in names if n not in shared)
         raise InputError(
@@ -155,7 +155,7 @@ def _wanted(
     if len(found) != many:
         raise InputError(
             f"{text} for {many:,} {_plural(part, many)}; say which, as in columns: "
-            f"[{likely(found)}]{lacking}"
+            f"[{likeliest_heading(found)}]{lacking}"
         )
     return found, [f"columns taken in their order: {listed(found)}"]
 

@@ -41,7 +41,7 @@ def resolve(path: str) -> Path:
     return Path(path)
 
 
-def ordinary(path: str) -> Path:
+def regular_file(path: str) -> Path:
     """The file behind a path, if it is an ordinary one; InputError for a folder, pipe or device."""
     file = resolve(path)
     check_source(file, shown=f"path={path!r}")
@@ -51,7 +51,7 @@ def ordinary(path: str) -> Path:
 def digest_of(path: str) -> str:
     """SHA-256 of a file's bytes: whether it is still the one that a run was made from."""
     try:
-        with ordinary(path).open("rb") as file:
+        with regular_file(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"path={path!r} cannot be read: {error.strerror}") from None

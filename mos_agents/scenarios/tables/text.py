@@ -287,8 +287,8 @@ def _is_data(layout: TextLayout) -> bool:
         return False
     if not below:
         return all(kind != "text" for kind in kinds)
-    for place, kind in enumerate(kinds):
-        values = [line.fields[place] for line in below[:20] if place < len(line.fields)]
+    for row, kind in enumerate(kinds):
+        values = [line.fields[row] for line in below[:20] if row < len(line.fields)]
         alike = {kind, _kind(*values)} - {"missing"}
         # A whole number could be a date as well.
         if len(alike) > 1 and alike != {"number", "time"}:

@@ -11,7 +11,7 @@ import pytest
 
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.tables import CatalogueFile, SeriesFile, read_catalogue, read_series
-from mos_agents.scenarios.tables.describing import described
+from mos_agents.scenarios.tables.descriptions import describe_file
 
 CATALOGUE = (
     "Prices of 2025;;;;;\nproduct;seller;cost;reference_price;quality;stock\n"
@@ -125,6 +125,6 @@ def test_spoilt_files_are_read_or_refused_in_one_line(tmp_path: Path, seed: int)
         except InputError as error:
             assert "\n" not in str(error) and "f.csv" in str(error)
         try:
-            assert all("\n" not in line for line in described(str(path), "f.csv"))
+            assert all("\n" not in line for line in describe_file(str(path), "f.csv"))
         except InputError as error:
             assert "\n" not in str(error)

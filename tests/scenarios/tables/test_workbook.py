@@ -29,16 +29,16 @@ class Day(int):
     """A day as workbooks count them: 45719 is 3 March 2025."""
 
 
-def cell(place: str, value: Any) -> str:
+def cell(market: str, value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return f'<c r="{place}" t="b"><v>{int(value)}</v></c>'
+        return f'<c r="{market}" t="b"><v>{int(value)}</v></c>'
     if isinstance(value, Day):
-        return f'<c r="{place}" s="1"><v>{int(value)}</v></c>'
+        return f'<c r="{market}" s="1"><v>{int(value)}</v></c>'
     if isinstance(value, int | float):
-        return f'<c r="{place}"><v>{value!r}</v></c>'
-    return f'<c r="{place}" t="inlineStr"><is><t>{escape(str(value))}</t></is></c>'
+        return f'<c r="{market}"><v>{value!r}</v></c>'
+    return f'<c r="{market}" t="inlineStr"><is><t>{escape(str(value))}</t></is></c>'
 
 
 def book(**sheets: list[list[Any]]) -> bytes:

@@ -13,7 +13,7 @@ from mos_agents.analysis.numbers import number
 from mos_agents.analysis.price_wars import PriceWars
 from mos_agents.market.types import Array
 from mos_agents.report import style
-from mos_agents.report.drawing import plain
+from mos_agents.report.charts import plain
 
 WAR = "#F3D9CC"
 
@@ -60,7 +60,9 @@ def prices_and_answers(
     with style.styled():
         figure = Figure(figsize=(style.WIDE, 1.75 * len(panels) + 2.7))
         columns = max(len(answers), 1)
-        heights = _room([*(panel.prices for panel in panels), np.array(list(marks.values()))])
+        heights = _height_ratios(
+            [*(panel.prices for panel in panels), np.array(list(marks.values()))]
+        )
         grid = figure.add_gridspec(
             len(panels) + 1, columns, height_ratios=[1.0] * len(panels) + [1.25]
         )
@@ -119,7 +121,7 @@ def prices_and_answers(
                 )
             if row == len(panels) - 1:
                 axes.set_xlabel("tick", labelpad=1)
-        limits = _room([100.0 * np.concatenate([a.firm, a.rivals]) for a in answers])
+        limits = _height_ratios([100.0 * np.concatenate([a.firm, a.rivals]) for a in answers])
         for column, answer in enumerate(answers):
             axes = figure.add_subplot(grid[len(panels), column])
             tau = np.arange(len(answer.firm)) - answer.shock + 1
@@ -197,7 +199,7 @@ def _shade(axes: Any, ticks: Array, at_war: Any) -> None:
         axes.axvspan(ticks[begin], ticks[0] + end, color=WAR, linewidth=0, zorder=0)
 
 
-def _room(values: Sequence[Array]) -> tuple[float, float]:
+def _height_ratios(values: Sequence[Array]) -> tuple[float, float]:
     low = min((float(v.min()) for v in values if v.size), default=0.0)
     high = max((float(v.max()) for v in values if v.size), default=1.0)
     pad = 0.08 * max(high - low, 1e-9)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from mos_agents.market.market import Market
 from mos_agents.market.types import Array, Step
-from mos_agents.runs.differing import difference
+from mos_agents.runs.differences import difference
 from mos_agents.runs.hashing import TrajectoryHash
 from mos_agents.runs.reading import Run
 from mos_agents.runs.tables import (

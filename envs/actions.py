@@ -105,7 +105,7 @@ class ContinuousActions:
 class GridActions:
     """Actions as points of a grid: for each listing, one of its levels.
 
-    tables: for each listing from outside, in roster order, its grid [levels, A].
+    tables: for each external listing, in roster order, its grid [levels, A].
     """
 
     def __init__(

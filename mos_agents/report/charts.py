@@ -22,7 +22,7 @@ DENSE = 6_000
 """Points of one picture above which lines or dots are drawn as an image inside it."""
 
 
-class Picture(NamedTuple):
+class ReportFigure(NamedTuple):
     """A drawing, what it is called, and what to look at."""
 
     name: str
@@ -125,7 +125,7 @@ def percents(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(round(100 * v, 6)) + "%"))
 
 
-def cumulative_pnl(data: Data, points: int, what: str = "PnL") -> Picture:
+def cumulative_pnl(data: Data, points: int, what: str = "PnL") -> ReportFigure:
     """What each participant has earned so far."""
     figure, axes = style.canvas(style.HALF, 3.1)
     every = data.run.facts["every"]
@@ -139,7 +139,7 @@ def cumulative_pnl(data: Data, points: int, what: str = "PnL") -> Picture:
             axes[0, 0].plot(x, y[:, members].sum(axis=1), color=colour)
         over_time(axes[0, 0], data)
     axes[0, 0].axhline(0, color=style.SOFT, linewidth=0.6)
-    return Picture(
+    return ReportFigure(
         "pnl",
         f"Cumulative {what}",
         f"{what[0].upper()}{what[1:]} so far, in money{over_markets(data)}. Steady slopes are "
@@ -150,7 +150,7 @@ def cumulative_pnl(data: Data, points: int, what: str = "PnL") -> Picture:
     )
 
 
-def parts_of_pnl(data: Data, first: str) -> Picture:
+def parts_of_pnl(data: Data, first: str) -> ReportFigure:
     """A stacked bar per participant: earned to the right, paid to the left, the sum as a dot."""
     parts = [
         ("spread_capture", first, data.total("spread_capture")),
@@ -182,7 +182,7 @@ def parts_of_pnl(data: Data, first: str) -> Picture:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
     axes.set_xlabel("money", labelpad=1)
     shown = tuple((label, style.PARTS[key], "box") for key, label, _ in parts)
-    return Picture(
+    return ReportFigure(
         "parts",
         "What the PnL is made of",
         "Earnings to the right of zero, costs to the left; the dot is their sum, the PnL.",
@@ -192,7 +192,7 @@ def parts_of_pnl(data: Data, first: str) -> Picture:
     )
 
 
-def shares_over_time(data: Data, points: int, of: str = "units sold") -> Picture:
+def shares_over_time(data: Data, points: int, of: str = "units sold") -> ReportFigure:
     """Stacked shares of what was traded, as a moving mean."""
     units = data.by_group(data.by_seller(data.units)).sum(axis=1)
     window = window_of(data)
@@ -213,7 +213,7 @@ def shares_over_time(data: Data, points: int, of: str = "units sold") -> Picture
     over_time(axes, data)
     axes.set_ylim(0, 1)
     percents(axes)
-    return Picture(
+    return ReportFigure(
         "shares",
         f"Shares of {of}",
         f"Each band is a participant's share of all {of}, a moving mean over {window} recorded "
@@ -245,7 +245,7 @@ def bars(
     values: Sequence[float],
     label: str,
     form: Callable[[float], str] = plain,
-) -> Picture:
+) -> ReportFigure:
     """A bar per group."""
     figure, grid = style.canvas(style.HALF, max(2.2, 0.28 * len(data.groups) + 0.9))
     axes = grid[0, 0]
@@ -268,7 +268,7 @@ def bars(
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
     axes.set_xlabel(label, labelpad=1)
-    return Picture(name, heading, caption, style.svg(figure, name, heading), False)
+    return ReportFigure(name, heading, caption, style.svg(figure, name, heading), False)
 
 
 def _nanmean(values: Array) -> Array:

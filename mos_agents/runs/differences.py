@@ -55,7 +55,7 @@ def difference(table: str, one: pl.DataFrame, two: pl.DataFrame, rounding: float
             found.append((int(wrong[0]), column))
     if not found:
         return ""
-    row, column = min(found, key=lambda place: place[0])
+    row, column = min(found, key=lambda position: position[0])
     where = ", ".join(f"{key} {one[key][row]!r}" for key in KEYS[table])
     return f"{column!r} at {where}: {one[column][row]!r} and {two[column][row]!r}"
 

@@ -9,14 +9,14 @@ from mos_agents.scenarios.tables import numbers
 from mos_agents.scenarios.tables.catalogue import (
     CatalogueFile,
     CatalogueTable,
-    could_be,
+    looks_like_catalogue,
     read_catalogue,
     spread,
 )
-from mos_agents.scenarios.tables.columns import Columns, columns_of, likely
+from mos_agents.scenarios.tables.columns import Columns, columns_of, likeliest_heading
 from mos_agents.scenarios.tables.options import MOST_ROWS, TableFile
-from mos_agents.scenarios.tables.ordering import moments_of
 from mos_agents.scenarios.tables.reading import read_table
+from mos_agents.scenarios.tables.row_order import timestamps_of
 from mos_agents.scenarios.tables.series import Series
 from mos_agents.scenarios.tables.table import FileTable, printable
 from mos_agents.scenarios.tables.times import direction, gaps
@@ -24,14 +24,14 @@ from mos_agents.scenarios.tables.times import direction, gaps
 MOST_SHOWN = 20
 
 
-def described(path: str, shown: str) -> list[str]:
+def describe_file(path: str, shown: str) -> list[str]:
     """What a file of rows and columns holds, and how a scenario uses it; InputError if none."""
     table = read_table(TableFile(path=path), MOST_ROWS)
-    if could_be(table):
+    if looks_like_catalogue(table):
         read = read_catalogue(CatalogueFile(path=path))
         return [
             f"{shown} is a catalogue",
-            *of_catalogue(read),
+            *describe_catalogue(read),
             *(f"recognised: {note}" for note in read.notes),
             f"use it in a scenario: catalogue: {{kind: file, path: {shown}}}",
         ]
@@ -64,7 +64,7 @@ def _first(table: FileTable, read: pl.Series) -> int:
 
 
 def _when(columns: Columns) -> list[str]:
-    when = moments_of(columns.times)
+    when = timestamps_of(columns.times)
     if when is None or when.moments is None:
         return []
     which = direction(when.moments)
@@ -77,8 +77,8 @@ def _when(columns: Columns) -> list[str]:
 def _how(shown: str, columns: Columns) -> list[str]:
     if not columns.numbers:
         return [f"{shown} holds no numbers: neither a catalogue nor a series"]
-    name = likely(columns.candidates or columns.numbers)
-    when = moments_of(columns.times)
+    name = likeliest_heading(columns.candidates or columns.numbers)
+    when = timestamps_of(columns.times)
     back = when is not None and when.moments is not None and direction(when.moments) == -1
     order = ", order: newest_first" if back else ""
     amounts = columns.others.get(name, "").startswith("volumes")
@@ -89,7 +89,7 @@ def _how(shown: str, columns: Columns) -> list[str]:
     ]
 
 
-def of_catalogue(table: CatalogueTable) -> list[str]:
+def describe_catalogue(table: CatalogueTable) -> list[str]:
     """What is in a catalogue: lines of text."""
     sellers, products = len(set(table.seller)), len(set(table.product))
     limited = table.stock[table.stock < float("inf")]
@@ -105,7 +105,7 @@ def of_catalogue(table: CatalogueTable) -> list[str]:
     ]
 
 
-def of_series(series: Series, names: list[str]) -> list[str]:
+def describe_series(series: Series, names: list[str]) -> list[str]:
     """Which column drives what, in which range, and from when to when: lines of text."""
     rows = len(series.values)
     span = f", {series.span[0]} to {series.span[1]}" if series.span else ""

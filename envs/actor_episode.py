@@ -29,7 +29,7 @@ class EpisodeServer(Protocol):
     def close(self) -> None: ...
 
 
-class ActingEpisode:
+class ActorEpisode:
     """An episode over actors. Its processes start with the first episode and end with `close`."""
 
     def __init__(
@@ -97,7 +97,7 @@ def episode(
     deadline: float | None = None,
     keep_memories: bool = False,
     on_fault: str = "raise",
-) -> LocalEpisodes | ActingEpisode:
+) -> LocalEpisodes | ActorEpisode:
     """The markets `numbers` over the runtime asked for."""
     if runtime not in RUNTIMES:
         raise InputError(f"runtime={runtime!r} must be one of {', '.join(RUNTIMES)}")
@@ -113,4 +113,4 @@ def episode(
             f"keep_memories=True: runtime={runtime!r} starts its actors anew with every episode; "
             "use runtime='local'"
         )
-    return ActingEpisode(assignment, numbers, runtime, deadline, on_fault)
+    return ActorEpisode(assignment, numbers, runtime, deadline, on_fault)

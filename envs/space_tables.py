@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from envs.choices import ContinuousActions, GridActions
+from envs.actions import ContinuousActions, GridActions
 from mos_agents.market.spec import ParticipantSpec
 
 HEADER = ("index", "name", "range", "unit", "meaning")

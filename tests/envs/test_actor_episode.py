@@ -235,7 +235,11 @@ def test_a_rival_that_fails_in_another_process_ends_the_episode_here(how, over_r
         products=1,
         policies={"firm_1": FailsWhileLocal(how)},
     )
-    text = r"KeyError: 'zero' \(test_acting.py:\d+\)" if how == "raises" else "not a finite number"
+    text = (
+        r"KeyError: 'zero' \(test_actor_episode.py:\d+\)"
+        if how == "raises"
+        else "not a finite number"
+    )
     for _ in range(2):
         env.reset(seed=0)
         env.step(sample(env)), env.step(sample(env))

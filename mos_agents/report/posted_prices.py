@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 
 from mos_agents.market.types import Array
 from mos_agents.report import style
-from mos_agents.report.data import Data
-from mos_agents.report.drawing import (
+from mos_agents.report.charts import (
     DENSE,
-    Picture,
+    ReportFigure,
     colour_of,
     cumulative_pnl,
     group_colours,
@@ -28,6 +27,7 @@ from mos_agents.report.drawing import (
     thinned,
     window_of,
 )
+from mos_agents.report.data import Data
 from mos_agents.report.measures import markups, sold_out
 from mos_agents.report.series import draw_series, point_note
 
@@ -37,7 +37,7 @@ ZOOM = 100
 """Ticks that the close view of one product shows."""
 
 
-def pictures_of(data: Data, points: int) -> tuple[Picture, ...]:
+def pictures_of(data: Data, points: int) -> tuple[ReportFigure, ...]:
     pictures = [
         prices(data, points),
         over_cost(data, points),
@@ -61,7 +61,7 @@ def _rivals(data: Data) -> bool:
     return len(data.seller) > len(set(data.instrument.tolist()))
 
 
-def prices(data: Data, points: int) -> Picture:
+def prices(data: Data, points: int) -> ReportFigure:
     """Prices by product where sellers compete product by product; else the mean by participant."""
     if not _rivals(data) or len(data.names) > 8:
         return mean_prices(data, points)
@@ -99,7 +99,7 @@ def prices(data: Data, points: int) -> Picture:
         else (f" The {len(shown)} of {len(data.instruments)} products with the largest revenue.")
     )
     where = ", in the first market" if data.run.facts["markets"] > 1 else ""
-    return Picture(
+    return ReportFigure(
         "prices",
         "Prices",
         f"What each seller asks for each product{where}. Look for who moves first, who follows, "
@@ -123,7 +123,7 @@ def levels(data: Data, k: int) -> Iterator[tuple[Array, str, Any]]:
             yield values[:, i], style.INK if alike else palette[int(data.seller[i])], dash
 
 
-def close_by(data: Data) -> Picture:
+def close_by(data: Data) -> ReportFigure:
     """The product with the largest revenue, where its prices moved the most."""
     revenue = (data.listings["sold"] * data.listings["sold_price"]).sum(axis=(0, 1))
     k = int(np.argmax(np.bincount(data.instrument, revenue, len(data.instruments))))
@@ -135,7 +135,7 @@ def close_by(data: Data) -> Picture:
     figure, grid = style.canvas(style.WIDE, 3.6)
     one_product(grid[0, 0], data, k, view)
     first, last = data.ticks[view][[0, -1]]
-    return Picture(
+    return ReportFigure(
         "close",
         f"{data.instruments[k]}, ticks {first:,} to {last:,}",
         "The product with the largest revenue, where its prices moved the most"
@@ -176,7 +176,7 @@ def one_product(axes: Axes, data: Data, k: int, view: slice, sales: bool = True)
     axes.set_xlim(ticks[0] - 0.5, ticks[-1] + 0.5)
 
 
-def mean_prices(data: Data, points: int) -> Picture:
+def mean_prices(data: Data, points: int) -> ReportFigure:
     """Prices weighted by units sold, per participant: as differences where levels are far apart."""
     sold = data.listings["sold"]
     by = data.by_group(data.by_seller(sold))
@@ -193,7 +193,7 @@ def mean_prices(data: Data, points: int) -> Picture:
     lines(grid[0, 1], data, mean / opening - 1.0, points, band=window == 1)
     grid[0, 1].set_title("change since the first tick")
     percents(grid[0, 1])
-    return Picture(
+    return ReportFigure(
         "prices",
         "Mean prices, weighted by units sold",
         f"What a participant's customers paid on average{_moving(window)}"
@@ -210,7 +210,7 @@ def _moving(window: int) -> str:
     return "" if window == 1 else f", a moving mean over {window} recorded ticks"
 
 
-def against_cost(data: Data) -> Picture:
+def against_cost(data: Data) -> ReportFigure:
     """Every listing's mean price against its cost."""
     ask, cost = data.listings["ask"].mean(axis=(0, 1)), data.listings["cost"].mean(axis=(0, 1))
     sold = data.listings["sold"].mean(axis=(0, 1))
@@ -242,7 +242,7 @@ def against_cost(data: Data) -> Picture:
     right.set_xlim(0, None)
     left.set_title("price against cost")
     right.set_title("mark-up, in money")
-    return Picture(
+    return ReportFigure(
         "against-cost",
         "Price and cost of every product",
         "A dot is a product at its mean price and cost; its area is the units sold. The dashed "
@@ -253,14 +253,14 @@ def against_cost(data: Data) -> Picture:
     )
 
 
-def over_cost(data: Data, points: int) -> Picture:
+def over_cost(data: Data, points: int) -> ReportFigure:
     """The mean mark-up of each participant."""
     over, window = markups(data), window_of(data)
     mean = np.stack([_mean_of(over[:, :, members]) for _, members in data.groups], axis=2)
     figure, grid = style.canvas(style.HALF, 3.1)
     lines(grid[0, 0], data, rolling(mean, min(window, 5)), points)
     percents(grid[0, 0])
-    return Picture(
+    return ReportFigure(
         "over-cost",
         "Price over cost",
         "The mean of price over unit cost of all products on offer"
@@ -281,7 +281,7 @@ def _mean_of(values: Array) -> Array:
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def stock(data: Data, points: int) -> Picture:
+def stock(data: Data, points: int) -> ReportFigure:
     share = sold_out(data)
     rows = 2 if np.nan_to_num(share).any() else 1
     heights = {"height_ratios": (2.2, 1)} if rows == 2 else {}
@@ -300,7 +300,7 @@ def stock(data: Data, points: int) -> Picture:
             "Below, the share of a seller's stocked products with nothing left (moving mean): its "
             "customers then go to the rivals or leave."
         )
-    return Picture(
+    return ReportFigure(
         "stock",
         "Stock and stock-outs" if rows == 2 else "Stock",
         f"Units held over all products{over_markets(data)}. {caption}{thinned(data, points)}",
@@ -310,11 +310,11 @@ def stock(data: Data, points: int) -> Picture:
     )
 
 
-def lost(data: Data, points: int) -> Picture:
+def lost(data: Data, points: int) -> ReportFigure:
     figure, grid = style.canvas(style.HALF, 3.1)
     turned = np.cumsum(data.by_group(data.by_seller(data.listings["lost"])), axis=0)
     lines(grid[0, 0], data, turned * data.run.facts["every"], points)
-    return Picture(
+    return ReportFigure(
         "lost",
         "Lost demand",
         "Units that chose a seller first and were turned away because its stock was gone, so far"

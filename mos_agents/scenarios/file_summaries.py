@@ -6,30 +6,30 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mos_agents.market.types import Layout
-from mos_agents.scenarios.schema import Read, Scenario, driven
-from mos_agents.scenarios.tables import BUILTIN, describing
+from mos_agents.scenarios.schema import ReadFiles, Scenario, driven_names
+from mos_agents.scenarios.tables import BUILTIN, descriptions
 
 Show = Callable[[Path], str]
 """How a path is shown."""
 
 
-def files_in_full(scenario: Scenario, layout: Layout, read: Read, shown: Show) -> list[str]:
+def describe_files(scenario: Scenario, layout: Layout, read: ReadFiles, shown: Show) -> list[str]:
     """What the files of a scenario hold: which column drives what, from when to when, its range."""
     lines: list[str] = []
     if read.catalogue is not None:
         lines.append(f"catalogue from {_path(scenario.catalogue.path, shown)}:")  # type: ignore[union-attr]
-        lines += describing.of_catalogue(read.catalogue)
+        lines += descriptions.describe_catalogue(read.catalogue)
         lines += [f"  recognised: {note}" for note in read.catalogue.notes]
     for part, series in read.series.items():
         path = getattr(scenario.reference, part).path
         lines.append(f"reference.{part} from {_path(path, shown)}:")
-        lines += describing.of_series(series, list(driven(layout, part)))
+        lines += descriptions.describe_series(series, list(driven_names(layout, part)))
         lines += [f"  recognised: {note}" for note in series.notes]
         lines += [f"  left out: {', '.join(series.left_out)}"] if series.left_out else []
     return lines
 
 
-def files_in_short(scenario: Scenario, read: Read, shown: Show) -> list[str]:
+def summarise_files(scenario: Scenario, read: ReadFiles, shown: Show) -> list[str]:
     """A line for every file of a scenario of which something is to be said."""
     lines: list[str] = []
     if read.catalogue is not None and read.catalogue.notes:

@@ -21,9 +21,9 @@ _NAMING = set("symbol ticker asset instrument isin security product item sku pai
 """Words for a column that says of what each row is."""
 
 
-def refuse_below_each_other(table: FileTable, times: Sequence[Times]) -> None:
+def refuse_stacked_series(table: FileTable, times: Sequence[Times]) -> None:
     """InputError for a file of several series one below the other: (date, symbol, price)."""
-    when = moments_of(times) or next((t for t in times if t.moments is not None), None)
+    when = timestamps_of(times) or next((t for t in times if t.moments is not None), None)
     moments = when.moments if when is not None else None
     if moments is not None and not moments.drop_nulls().is_duplicated().any():
         return
@@ -66,7 +66,7 @@ def refuse_repeated_times(table: FileTable, times: Sequence[Times]) -> None:
     assets one below the other."""
     if not times or not all(t.whole and t.moments is not None for t in times):
         return
-    when = moments_of(times)
+    when = timestamps_of(times)
     if when is None or when.moments is None:
         return
     counts = when.moments.drop_nulls().value_counts()["count"].to_numpy()
@@ -114,7 +114,7 @@ def _calendar(times: Sequence[Times]) -> Times | None:
     )
 
 
-def moments_of(times: Sequence[Times]) -> Times | None:
+def timestamps_of(times: Sequence[Times]) -> Times | None:
     """What says when each row is: dates, with the times of day beside them; else a time of day or a
     number, as long as it does not begin anew."""
     first = next((t for t in times if t.whole and t.moments is not None), None)
@@ -136,7 +136,7 @@ def in_order(
 ) -> tuple[bool, list[str], Times | None]:
     """Whether the rows are played from the last one on, what is said of it, and when rows are."""
     shown = table.shown
-    when = moments_of(times)
+    when = timestamps_of(times)
     if when is None or when.moments is None:
         unsure = next((t for t in times if t.whole), None)
         if unsure is not None and order is None:
