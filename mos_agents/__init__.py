@@ -87,7 +87,7 @@ if TYPE_CHECKING:
         retail,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "__version__",
     "retail",
