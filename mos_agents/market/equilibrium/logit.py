@@ -15,7 +15,8 @@ References
     Berry (1994), "Estimating Discrete-Choice Models of Product Differentiation", RAND Journal of
     Economics 25(2): the nested-logit shares and their inversion.
     Morrow and Skerlos (2011), "Fixed-Point Approaches to Computing Bertrand-Nash Equilibrium
-    Prices Under Mixed-Logit Demand", Operations Research 59(2): the ζ fixed point.
+    Prices Under Mixed-Logit Demand", Operations Research 59(2): the ζ map and second-order
+    conditions.
     Calvano, Calzolari, Denicolò and Pastorello (2020), "Artificial Intelligence, Algorithmic
     Pricing, and Collusion", American Economic Review 110(10): the form exp((a − p)/μ).
 """
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mos_agents.market.equilibrium.logit_margins import Cells
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 
@@ -36,9 +38,6 @@ __all__ = ["EquilibriumError", "LogitMarket", "PriceSolution", "mean_utilities"]
 
 Floats = NDArray[np.float64]
 Labels = Sequence[Hashable] | NDArray[Any]
-
-NEWTON_BELOW = 0.1
-"""The relative residual below which Newton steps are tried on top of the fixed point."""
 
 
 class EquilibriumError(InputError):
@@ -60,8 +59,8 @@ class PriceSolution:
     """Prices that solve the first-order conditions, and what follows from them.
 
     prices, shares: (n,). profits: (number of firms,), money per consumer, in the order of
-    `LogitMarket.firms`. residual: max_k |p_k − c_k − ζ_k(p)| / max(1/α, max_k |p_k|), without
-    unit. iterations: steps taken.
+    `LogitMarket.firms`. residual: the largest difference, in money, between a margin p_k − c_k and
+    the margin that the first-order conditions ask for at these prices. iterations: steps taken.
     """
 
     prices: Floats
@@ -284,10 +283,8 @@ class LogitMarket:
         s_k + Σ_{j∈f(k)} (p_j − c_j) ∂s_j/∂p_k, in consumers' fractions; zero in every entry at
         an interior Bertrand-Nash equilibrium.
         """
-        array = self._prices(prices)
-        shares, within, _ = self._choice(array)
-        slopes = self._owned * self._log_share_slopes(within, shares)
-        return shares * (1.0 + slopes @ (array - self.cost))
+        gap, shares, _ = self._zeta_gap(self._prices(prices))
+        return shares * gap * (self.price_coefficient / (1.0 - self.nesting))
 
     def marginal_costs(self, prices: ArrayLike) -> Floats:
         """The costs (n,) at which `prices` (n,) satisfy every firm's first-order conditions.
@@ -298,17 +295,31 @@ class LogitMarket:
         Raises EquilibriumError where the conditions have no unique solution.
         """
         array = self._prices(prices)
-        shares, within, _ = self._choice(array)
-        slopes = self._owned * self._log_share_slopes(within, shares)
-        remedy = "check that each firm leaves some consumers to others or to the outside option"
-        try:
-            margin = np.linalg.solve(slopes, -np.ones(array.size))
-        except np.linalg.LinAlgError:
-            raise EquilibriumError("the margins are not determined", np.nan, remedy) from None
-        residual = float(np.abs(1.0 + slopes @ margin).max())
-        if not residual <= 1e-9:
-            raise EquilibriumError("the margins are not determined", residual, remedy)
-        return array - margin
+        margins = self._margins(array)
+        if not np.isfinite(margins).all():
+            raise EquilibriumError(
+                "the margins are not determined",
+                np.nan,
+                "check that each firm leaves some consumers to others or to the outside option",
+            )
+        return array - margins
+
+    def _margins(self, prices: Floats) -> Floats:
+        """The margins p − c (n,) that the first-order conditions ask for at prices (n,)."""
+        utility = (self.quality - self.price_coefficient * prices) / (1.0 - self.nesting)
+        cells, cell = self._cells(self.cost)
+        with np.errstate(divide="ignore", over="ignore"):
+            margins = cells.margins(_log_sums(utility, cell)) / self.price_coefficient
+        return np.asarray(margins[cell])
+
+    def _cells(self, cost: Floats) -> tuple[Cells, NDArray[np.intp]]:
+        """The firms' parts of the nests, and the cell of each product (n,)."""
+        nest = self._nest if self.nesting > 0.0 else np.zeros_like(self._nest)
+        pairs, cell = np.unique(np.stack([self._owner, nest]), axis=1, return_inverse=True)
+        cell = cell.reshape(-1)
+        utility = (self.quality - self.price_coefficient * cost) / (1.0 - self.nesting)
+        weight = _log_sums(utility, cell)
+        return Cells(pairs[0], pairs[1], weight, self.nesting, self.outside_utility), cell
 
     def _zeta_gap(self, prices: Floats) -> tuple[Floats, Floats, Floats]:
         """c + ζ(p) − p with what its derivative needs: the shares and the within-nest shares."""
@@ -334,58 +345,56 @@ class LogitMarket:
         self,
         start: ArrayLike | None = None,
         tolerance: float = 1e-11,
-        max_iterations: int = 20_000,
+        max_iterations: int = 500,
     ) -> PriceSolution:
         """Prices at which no firm gains from changing its own prices, others' given.
 
-        Iterates p ← c + ζ(p), ζ_k = p_k − c_k + (1−σ)/α · (1 + Σ_{j∈f(k)} (p_j − c_j)
-        ∂ ln s_k/∂p_j), the map of Morrow and Skerlos (2011) in the nested logit's own scaling,
-        and takes Newton steps once these reduce the residual faster. `start` is (n,); without it
-        the search starts at c + (1−σ)/α, the price of a firm of negligible size. The iteration
-        ends when `PriceSolution.residual` is at most `tolerance`.
+        The search is over the margins of `logit_margins.Cells`. Under the plain logit the prices
+        exist and are unique (Nocke and Schutz 2018), and one root in the aggregate gives them.
+        Under a nested logit that root is where Newton's steps begin. `start` is (n,), prices to
+        begin at instead. No price is below its cost.
 
-        Each firm's second-order condition is checked as well, so that a saddle or a minimum is
-        never returned. It is local: under the plain logit the first-order conditions suffice
-        (Morrow and Skerlos 2011), under a nested logit with a firm in several nests they do not
-        in general, and another start then tests whether the solution is the only one.
+        The result is checked: in money, no margin differs from the one that the first-order
+        conditions ask for by more than `tolerance` times the largest margin or price; and no firm
+        gains by other margins of its own, searched from small and from large ones, or curves
+        upwards at its prices. Under a nested logit with a firm in several nests there may be
+        other equilibria than the one returned; another start tests for them.
 
-        Raises EquilibriumError where the residual stays above `tolerance` or a firm's profit
-        has no maximum at the solution.
+        Raises EquilibriumError where a check fails.
         """
-        unit = (1.0 - self.nesting) / self.price_coefficient
-        prices = self.cost + unit if start is None else self._prices(start).copy()
-        residual = np.inf
-        gap, shares, within = self._zeta_gap(prices)
-        for iteration in range(max_iterations + 1):
-            residual = self._residual(gap, prices)
-            if residual <= tolerance or not np.isfinite(residual) or iteration == max_iterations:
-                break
-            following = prices + gap
-            following_gap = None
-            if residual < NEWTON_BELOW:
-                candidate = self._newton(prices, gap, shares, within)
-                if candidate is not None:
-                    state = self._zeta_gap(candidate)
-                    if self._residual(state[0], candidate) < residual:
-                        following, following_gap = candidate, state
-            prices = following
-            gap, shares, within = following_gap or self._zeta_gap(prices)
-        if not residual <= tolerance:
+        cells, cell = self._cells(self.cost)
+        alpha = self.price_coefficient
+        guess = None
+        if start is not None:
+            begin = np.bincount(cell, alpha * (self._prices(start) - self.cost))
+            guess = np.maximum(begin / np.bincount(cell), 1.0 - self.nesting)
+        found, _, steps = cells.solve(guess, max_iterations)
+        margins = found[cell] / alpha
+        prices = self.cost + margins
+        with np.errstate(all="ignore"):
+            residual = float(np.abs(self._margins(prices) - margins).max())
+        size = max(float(margins.max()), float(np.abs(prices).max()))
+        # Utilities are rounded as prices are, and margins react to that in proportion.
+        rounding = 16.0 * np.finfo(float).eps * alpha * size / (1.0 - self.nesting)
+        if not residual <= tolerance * size + rounding * float(margins.max()):
             raise EquilibriumError(
                 "no equilibrium found: no prices solve the first-order conditions after "
-                f"{iteration} steps",
+                f"{steps} steps",
                 residual,
                 "start from other prices, allow more iterations or a larger tolerance, and check "
                 "that the outside option has a share that is not negligible",
             )
-        self._check_maximum(prices, shares, within, residual)
-        return PriceSolution(prices, shares, self.profits(prices), residual, iteration)
+        if self.nesting > 0.0:
+            self._check_maximum(prices, residual)
+            self._check_other_margins(cells, found, cell, residual)
+        shares = self._choice(prices)[0]
+        return PriceSolution(prices, shares, self.profits(prices), residual, steps)
 
     def joint_profit(
         self,
         start: ArrayLike | None = None,
         tolerance: float = 1e-11,
-        max_iterations: int = 20_000,
+        max_iterations: int = 500,
     ) -> PriceSolution:
         """Prices that maximise the sum of all firms' profits: those of one owner of everything.
 
@@ -395,27 +404,14 @@ class LogitMarket:
         solution = merged.bertrand_nash(start, tolerance, max_iterations)
         return replace(solution, profits=self.profits(solution.prices))
 
-    def _residual(self, gap: Floats, prices: Floats) -> float:
-        scale = max(1.0 / self.price_coefficient, float(np.abs(prices).max()))
-        return float(np.abs(gap).max()) / scale
-
-    def _newton(self, prices: Floats, gap: Floats, shares: Floats, within: Floats) -> Floats | None:
-        """The prices one Newton step on, or None where the step is not defined."""
-        try:
-            step = np.linalg.solve(self._zeta_gap_jacobian(prices, shares, within), -gap)
-        except np.linalg.LinAlgError:
-            return None
-        return prices + step if np.isfinite(step).all() else None
-
-    def _check_maximum(
-        self, prices: Floats, shares: Floats, within: Floats, residual: float
-    ) -> None:
+    def _check_maximum(self, prices: Floats, residual: float) -> None:
         """Refuse stationary prices at which a firm's profit curves upwards in some direction.
 
         At such prices firm f's Hessian is α/(1−σ) · diag(s_f) G_ff, G being the derivative of
         the ζ gap. It is symmetric, so the eigenvalues of G_ff are real and have the signs of the
         Hessian's: the profit has a strict local maximum where all of them are negative.
         """
+        shares, within, _ = self._choice(prices)
         jacobian = self._zeta_gap_jacobian(prices, shares, within)
         for code, firm in enumerate(self.firms):
             own = np.flatnonzero(self._owner == code)
@@ -425,3 +421,31 @@ class LogitMarket:
                     residual,
                     "start from other prices",
                 )
+
+    def _check_other_margins(
+        self, cells: Cells, found: Floats, cell: NDArray[np.intp], residual: float
+    ) -> None:
+        """Refuse prices from which a firm in several nests gains by other margins of its own."""
+        now = self.profits(self.cost + found[cell] / self.price_coefficient)
+        for code, firm in enumerate(self.firms):
+            own = cells.firm == code
+            if np.count_nonzero(own) == 1:
+                continue  # its condition rises with its one margin: there is no other solution
+            for level in (1.0 - self.nesting, 4.0 * float(found[own].max())):
+                begin = np.where(own, level, found)
+                other = np.exp(cells.respond(code, np.log(begin)))
+                profit = self.profits(self.cost + other[cell] / self.price_coefficient)[code]
+                if profit > now[code] * (1.0 + 1e-9):
+                    raise EquilibriumError(
+                        f"firm {firm} gains {profit - now[code]:.3g} per consumer by other prices "
+                        "than the stationary ones found",
+                        residual,
+                        "start from other prices",
+                    )
+
+
+def _log_sums(values: Floats, cell: NDArray[np.intp]) -> Floats:
+    """ln Σ exp of the values (n,) of each cell, [P]."""
+    sums = np.full(int(cell.max()) + 1, -np.inf)
+    np.logaddexp.at(sums, cell, values)
+    return sums
