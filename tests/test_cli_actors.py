@@ -21,7 +21,8 @@ from tests.commands import refused
 from tests.test_runs import ROOT
 from tests.waiting import PATIENCE, eventually
 
-LONG = ["--ticks", "1500", "--markets", "2", "--set", "products=2", "--no-report"]
+TICKS = 800
+LONG = ["--ticks", str(TICKS), "--markets", "2", "--set", "products=2", "--no-report"]
 
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -69,9 +70,9 @@ def environment() -> dict[str, str]:
 def test_a_run_of_actors_has_the_hash_of_the_local_run(
     preset: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    short = ["run", preset, "--ticks", "20", "--markets", "5", "--no-report"]
+    short = ["run", preset, "--ticks", "8", "--markets", "3", "--no-report"]
     local = hash_of(capsys, *short)
-    for layout in (["--shards", "1"], ["--shards", "5", "--workers", "1"], ["--workers", "2"]):
+    for layout in (["--shards", "1"], ["--shards", "3", "--workers", "1"], ["--workers", "2"]):
         assert hash_of(capsys, *short, "--backend", "actors", *layout) == local
 
 
@@ -102,14 +103,14 @@ def test_a_killed_run_resumes_to_the_hash_of_an_undisturbed_one(
 ) -> None:
     undisturbed = hash_of(capsys, "run", "retail", *LONG, "--name", "calm")
     rng = random.Random(backend)
-    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
+    for number in (signal.SIGKILL, signal.SIGINT):
         command = ["run", "retail", *LONG, "--backend", backend]
-        killed(command, rng.randint(1, 900), number)
+        killed(command, rng.randint(1, TICKS // 2), number)
         if not runs.read("it").finished:
             assert hash_of(capsys, "run", "--resume", "it", "--no-report") == undisturbed
         again = runs.read("it")
         again.check()
-        assert again.ticks == 1500
+        assert again.ticks == TICKS
         assert again.listings().equals(runs.read("calm").listings())
         shutil.rmtree("runs/it")
 
@@ -182,7 +183,9 @@ def test_a_ray_run_killed_with_its_driver_leaves_nothing_running_and_resumes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     undisturbed = hash_of(capsys, "run", "retail", *LONG, "--name", "calm")
-    started = killed(["run", "retail", *LONG, "--backend", "ray"], 300, signal.SIGKILL)
+    started = killed(
+        ["run", "retail", *LONG, "--backend", "ray", "--workers", "1"], 300, signal.SIGKILL
+    )
     assert not runs.read("it").finished
     assert len(started) > 3  # the cluster's own, the clearing house, the participants
     # Ray's two agents look for their raylet once a minute or so, and then follow it.

@@ -257,7 +257,7 @@ def test_a_cluster_of_ones_own_listens_on_the_loopback_interface_alone():
     """And its workers are as urgent as this process: others on the machine do not go first."""
     from mos_agents.actors.ray.shards import RayShards
 
-    driven(SHOP, 5, 2, RayShards())
+    driven(SHOP, 5, 2, RayShards(), workers=1)
     assert {os.getpriority(os.PRIO_PROCESS, pid) for pid in titled("ray::IDLE")} <= {
         os.getpriority(os.PRIO_PROCESS, 0)
     }

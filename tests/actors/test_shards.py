@@ -42,7 +42,7 @@ def reshuffled(seed):
 # --- the same bits --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", [0, 1, 20_261])
+@pytest.mark.parametrize("seed", [0, 20_261])
 @pytest.mark.parametrize("preset", scenarios.presets())
 def test_every_layout_of_shards_and_hosts_has_the_hash_of_the_loop(preset, seed):
     scenario = scenarios.load(preset).model_copy(update={"seed": seed})
@@ -60,15 +60,13 @@ def test_a_thousand_orders_in_which_hosts_may_answer_give_one_hash(strangers):
         "firm_1", "recalls", firms := scenarios.preset("retail", firms=6, products=1)
     )
     assert len(firms.policies()) == 7
-    expected = undisturbed(scenario, 2, 2)
     orders = random.Random(3).sample(list(permutations(range(7))), 1000)
-    hashes = set()
-    for order in orders:
-        shard = one_shard(scenario, LocalRuntime(lambda n, order=order: order), markets=2)
-        shard.start()
-        shard.advance(2)
-        hashes.add(shard.digest.hexdigest())
-    assert hashes == {expected}
+    left = iter([range(7), *orders])  # the first for the workers' start
+    shard = one_shard(scenario, LocalRuntime(lambda n: next(left)), markets=2)
+    shard.start()
+    shard.advance(1000)
+    assert next(left, None) is None
+    assert shard.digest.hexdigest() == undisturbed(scenario, 1000, 2)
 
 
 def test_what_the_driver_gives_out_is_that_of_the_whole_batch():
