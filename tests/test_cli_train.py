@@ -85,7 +85,9 @@ def test_a_training_killed_goes_on_to_the_bits_of_an_undisturbed_one(here, capsy
 
 
 @pytest.mark.train
-def test_a_training_resumed_on_fewer_cores_than_workers_lets_them_share(here, capsys, monkeypatch):
+def test_a_training_resumed_on_fewer_cores_than_workers_lets_them_share(
+    here, capsys, monkeypatch, no_other_cluster
+):
     from mos_agents.actors.ray import cluster as ray_cluster
     from mos_agents.training import trainer
     from mos_agents.training.assignment import TrainingAssignment

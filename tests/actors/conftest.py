@@ -1,7 +1,5 @@
 """What the tests of actors share."""
 
-import contextlib
-
 import pytest
 
 from mos_agents.actors import shard
@@ -20,43 +18,6 @@ def strangers(monkeypatch):
     """Participants of the tests' own, by name, for the duration of one test."""
     for kind, cls in PARTICIPANTS.items():
         monkeypatch.setitem(POLICIES, kind, cls)
-
-
-class OwnCluster:
-    """One cluster of this process's own for many tests: to bring one up takes seconds.
-
-    A process can be in one cluster only. A test that needs another one closes this one first, and
-    the next test that uses it opens it again.
-    """
-
-    def __init__(self) -> None:
-        self._opened = contextlib.ExitStack()
-
-    def open(self) -> None:
-        import ray
-
-        from mos_agents.actors.ray.cluster import cluster
-
-        if not ray.is_initialized():
-            self.close()  # a test may have ended it
-            self._opened.enter_context(cluster())
-
-    def close(self) -> None:
-        self._opened.close()
-
-
-@pytest.fixture(scope="session")
-def shared_cluster():
-    """The tests' shared cluster, which may be closed at the moment."""
-    shared = OwnCluster()
-    yield shared
-    shared.close()
-
-
-@pytest.fixture
-def own_cluster(shared_cluster):
-    """The tests' shared cluster, open."""
-    shared_cluster.open()
 
 
 OVER_RAY = [

@@ -1,6 +1,5 @@
 """A cluster of two nodes: shards are spread, a node may be lost, and nobody is let in unasked."""
 
-import secrets
 import threading
 import time
 from pathlib import Path
@@ -16,67 +15,16 @@ from mos_agents.actors.ray.shards import ActorDied, RayShards
 from mos_agents.cli import run
 from mos_agents.market.types import InputError
 from tests.actors.worlds import SHOP, plan_of, undisturbed
+from tests.clusters import cluster_of, is_up, living, lose, up
 
-cluster_utils = pytest.importorskip("ray.cluster_utils")
 MAKERS = scenarios.load("market_making")
-TOKEN = secrets.token_hex(32)
-pytestmark = pytest.mark.xdist_group("ray")
-
-
-def up(monkeypatch, mode, nodes):
-    """A cluster of so many nodes on this machine."""
-    for name, value in (
-        ray_cluster.QUIET
-        | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": TOKEN, ray_cluster.NICENESS: "0"}
-    ).items():
-        monkeypatch.setenv(name, value)
-    ray_cluster._reload_environment()
-    small = {"num_cpus": 2, "object_store_memory": 100 * 2**20}
-    made = cluster_utils.Cluster(
-        initialize_head=True, head_node_args=small | {"include_dashboard": False}
-    )
-    for _ in range(nodes - 1):
-        made.add_node(**small)
-    return made
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_other_cluster(shared_cluster):
-    shared_cluster.close()
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("no_other_cluster")]
 
 
 @pytest.fixture(scope="module")
-def two_nodes(_no_other_cluster):
-    with pytest.MonkeyPatch.context() as patch:
-        made = up(patch, "token", 2)
+def two_nodes(no_other_cluster):
+    with cluster_of(2) as made:
         yield made
-        made.shutdown()
-
-
-def living(node, kind):
-    """The processes of actors of a kind on a node."""
-    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    found = []
-    for process in raylet.children(recursive=True):
-        try:
-            if process.cmdline()[0].startswith(f"ray::{kind}"):
-                found.append(process.pid)
-        except (psutil.Error, IndexError):
-            continue
-    return found
-
-
-def is_up(node):
-    """Whether a node has not been lost."""
-    raylet = node.all_processes["raylet"][0].process.pid
-    return psutil.pid_exists(raylet) and psutil.Process(raylet).status() != psutil.STATUS_ZOMBIE
-
-
-def lose(node):
-    """End a node as when its machine fails: everything on it at once."""
-    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    for process in [raylet, *raylet.children(recursive=True)]:
-        process.kill()
 
 
 @pytest.mark.parametrize(

@@ -263,3 +263,11 @@ def test_a_cluster_of_ones_own_listens_on_the_loopback_interface_alone():
     }
     places = {address for _, address, _ in listening([os.getpid(), *descendants()])}
     assert places and all(place.startswith("127.") for place in places)
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("own_cluster")
+def test_a_process_on_a_cluster_is_refused_another_and_stays_on_the_first():
+    with pytest.raises(InputError, match="on a Ray cluster already"), ray_cluster.cluster():
+        pass
+    assert ray_cluster.joined() and ray_cluster.cores() >= 4

@@ -248,8 +248,8 @@ def test_a_block_of_memories_that_is_none_is_refused_in_one_line(heading):
 
 
 def test_the_clearing_house_gets_nothing_of_a_host_by_the_functions_that_unpickle():
-    """`ray.get` is called where shards, environments and tasks answer, which are the package's own; and
-    nobody in `actors` unpickles."""
+    """`ray.get` is called where shards, environments and tasks answer, which are the package's own;
+    and nobody in `actors` unpickles."""
     folder = Path(ray_runtime.__file__).parents[1]
     found = set()
     for path in folder.rglob("*.py"):

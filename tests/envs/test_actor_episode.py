@@ -186,7 +186,7 @@ def children():
 
 
 @pytest.fixture(scope="module")
-def over_ray():
+def over_ray(no_other_cluster):
     """Environments over one cluster of their own, which ends with the last."""
     pytest.importorskip("ray")
     before, made = children(), []
@@ -197,17 +197,18 @@ def over_ray():
 
     import ray
 
-    own = not ray.is_initialized()  # else another test's cluster, which stays
+    assert not ray.is_initialized()
     keeper = make(auction_v0, agents=["bidder_1"])
     keeper.reset(seed=0)
     assert children() - before
     yield make
     for env in made:
         env.close()
-    assert ray.is_initialized() != own
-    eventually(lambda: not own or not children() - before, "processes are left")
+    assert not ray.is_initialized()
+    eventually(lambda: not children() - before, "processes are left")
 
 
+@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("case", ["retail", "makers"])
 def test_processes_of_a_cluster_give_the_bits_of_the_loop(case, over_ray):
     module, settings = WANDER[case]
@@ -217,6 +218,7 @@ def test_processes_of_a_cluster_give_the_bits_of_the_loop(case, over_ray):
         __import__("copy").deepcopy(env)
 
 
+@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("how", ["raises", "NaN"])
 def test_a_rival_that_fails_in_another_process_ends_the_episode_here(how, over_ray):
     class FailsWhileLocal(
@@ -248,6 +250,7 @@ def test_a_rival_that_fails_in_another_process_ends_the_episode_here(how, over_r
         assert env.agents == []
 
 
+@pytest.mark.xdist_group("ray")
 def test_a_clearing_house_that_dies_is_told_of_and_the_next_episode_has_a_new_one(over_ray):
     import ray
 

@@ -26,12 +26,12 @@ from mos_agents.sweeps import PlayTrial, SessionsTrial, SweepPlan, sweep
 from mos_agents.sweeps.training import TrainingTrial
 from mos_agents.tasks import InProcess, TaskProgress
 from mos_agents.tasks.runner import TRIES
-from tests.actors.test_cluster import living, lose, up
+from tests.clusters import cluster_of, living, lose
 from tests.sweeps.worlds import GAME, RETAIL, Slow, plan
 from tests.test_runs import ROOT
 from tests.waiting import PATIENCE, eventually
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("no_other_cluster")]
 
 ORDER = [
     "sweep",
@@ -51,11 +51,9 @@ ORDER = [
 
 
 @pytest.fixture(scope="module")
-def two_nodes() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch:
-        made = up(patch, "token", 2)
+def two_nodes(no_other_cluster: None) -> Iterator[Any]:
+    with cluster_of(2) as made:
         yield made
-        made.shutdown()
 
 
 @pytest.fixture
@@ -229,8 +227,7 @@ def test_a_sweep_whose_head_node_is_lost_ends_in_one_line_and_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        made = up(patch, "token", 1)
+    with cluster_of(1) as made:
         process = subprocess.Popen(
             [sys.executable, "-m", "mos_agents.cli", *ORDER, "--address", made.address],
             stdout=subprocess.DEVNULL,
@@ -250,7 +247,6 @@ def test_a_sweep_whose_head_node_is_lost_ends_in_one_line_and_is_resumed(
         for worker in workers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 worker.kill()
-        made.shutdown()
     before = kept()
     assert process.returncode == 2 and 4 <= len(before) < 40
     lost, lines = r"mos: the cluster's head node at \S+ is lost: .*", error.splitlines()

@@ -15,7 +15,11 @@ from mos_agents.sweeps.training import TrainingTrial
 from mos_agents.sweeps.trials import trial_spec
 from mos_agents.tasks import InProcess
 
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.usefixtures("no_other_cluster"),
+]
 
 GAME = scenarios.override(scenarios.load("pricing_game"), ["ticks=16"])
 SHORT = "algo=ppo iterations=2 markets=4 ticks=16 hidden=[8] evaluate_every=0 evaluation_markets=2"

@@ -24,7 +24,11 @@ from mos_agents.tasks import InProcess, Task, WorkerPool
 from mos_agents.training import read_training
 from tests.commands import stopped
 
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.usefixtures("no_other_cluster"),
+]
 
 CALM = [
     "sweep",

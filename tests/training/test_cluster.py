@@ -1,55 +1,34 @@
 """Training on a cluster of two nodes: it plays back, and neither a lost runner nor node ends it."""
 
 import os
-import secrets
 import signal
 
-import psutil
 import pytest
 
 pytestmark = pytest.mark.train
 pytest.importorskip("torch")
-cluster_utils = pytest.importorskip("ray.cluster_utils")
 
 from mos_agents import scenarios  # noqa: E402
-from mos_agents.actors.ray import cluster as ray_cluster  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import rollout  # noqa: E402
 from mos_agents.training import folder as folders  # noqa: E402
 from mos_agents.training import resume, train  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.normaliser import to_arrays, unchanged  # noqa: E402
+from tests.clusters import cluster_of, living  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
-
-SMALL = {"object_store_memory": 100 * 2**20}
 
 
 @pytest.fixture(scope="module")
-def two_nodes():
-    """A head that plays nothing and nodes that do."""
-    with pytest.MonkeyPatch.context() as patch:
-        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        for name, value in (ray_cluster.QUIET | token).items():
-            patch.setenv(name, value)
-        ray_cluster._reload_environment()
-        head = {**SMALL, "num_cpus": 1, "include_dashboard": False}
-        made = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
-        made.add_node(**SMALL, num_cpus=1)
+def two_nodes(no_other_cluster):
+    """A head that plays nothing and a node that does."""
+    with cluster_of(2, head=1, each=1) as made:
         yield made
-        made.shutdown()
 
 
 def runners(node):
     """The processes of env runners on a node."""
-    raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-    found = []
-    for process in raylet.children(recursive=True):
-        try:
-            if process.cmdline()[0].startswith("ray::BatchRunner"):
-                found.append(process.pid)
-        except (psutil.Error, IndexError):
-            continue
-    return found
+    return living(node, "BatchRunner")
 
 
 def test_a_cluster_without_a_token_is_refused(two_nodes, monkeypatch):

@@ -61,17 +61,24 @@ def cluster(
         for name in (*QUIET, NICENESS, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "PYTHONPATH")
     }
     os.environ |= QUIET
+    joins = False
     try:
+        if address is not None:
+            _checked(address, insecure)
+        if ray.is_initialized():
+            raise InputError(
+                "this process is on a Ray cluster already and can be on one only; leave it first, "
+                "with ray.shutdown()"
+            )
         if address is None:
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
             os.environ.setdefault(NICENESS, "0")
             _reload_environment()
-        else:
-            _checked(address, insecure)
         options: dict[str, Any] = _modules(address)
         if address is None:
             options |= {"include_dashboard": False, "num_cpus": cpus or own_cores()}
         asked = signal.getsignal(signal.SIGTERM)
+        joins = True
         try:
             with _on_loopback() if address is None else contextlib.nullcontext():
                 ray.init(
@@ -88,8 +95,9 @@ def cluster(
                 signal.signal(signal.SIGTERM, asked)
         yield address or "local"
     finally:
-        with contextlib.suppress(Exception):
-            ray.shutdown()
+        if joins:
+            with contextlib.suppress(Exception):
+                ray.shutdown()
         for name, value in former.items():
             if value is None:
                 os.environ.pop(name, None)
