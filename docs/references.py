@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -55,6 +56,8 @@ def plain(app: Any, what: str, name: str, held: Any, options: Any, lines: list[s
     Outside of back quotes it is plain text: no star and no underscore is markup. An indented block
     below a colon is code, and a line `name: text` is an entry of a list.
     """
+    if what == "class":
+        lines[:] = with_bases(held, lines)
     label = re.sub(r"\W", "-", name).lower()  # a page has one list of footnotes
     lines[:] = [re.sub(r"\[(\d+)\](?=_(?!\w)| )", rf"[#{label}-\1]", line) for line in lines]
     made: list[str] = []
@@ -84,6 +87,26 @@ def plain(app: Any, what: str, name: str, held: Any, options: Any, lines: list[s
             entry = entry and not line.strip() and indented
     # An empty first line: napoleon would take the words before a colon for the constant's type.
     lines[:] = ["", *made] if what in ("data", "attribute") else made
+
+
+PARAMETERS = re.compile(r"(?ms)^Parameters\n-+\n(?P<entries>.*?)(?=^\w[\w ]*\n---|\Z)")
+
+
+def with_bases(held: type, lines: list[str]) -> list[str]:
+    """A class's docstring with the parameters that it inherits, which its constructor takes too."""
+    text = "\n".join(lines)
+    own = PARAMETERS.search(text)
+    found: list[str] = []
+    for base in held.__mro__[1:]:
+        section = PARAMETERS.search(inspect.cleandoc(base.__dict__.get("__doc__") or ""))
+        if pages.is_own(base) and section is not None:
+            found = [*section["entries"].rstrip().split("\n"), *found]
+    if not found:
+        return lines
+    if own is None:
+        return [*lines, "", "Parameters", "----------", *found]
+    at = own.start("entries")
+    return [*text[:at].split("\n")[:-1], *found, *text[at:].split("\n")]
 
 
 def continues_list(before: str) -> bool:

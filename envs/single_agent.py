@@ -52,10 +52,21 @@ REFUSALS_BY_NUMBER = np.array(REFUSALS, dtype=object)
 
 
 class Choice:
-    """How one participant's choices are read: its spec, its grid, its range.
+    """How a participant's actions are read: its spec, its grid, its range.
 
-    table: [L_n, m, A] of the grid (None unless discrete). range: what [-1, 1] stands for (None
-    where numbers are taken as they are).
+    `table` [L_n, m, A] is the grid, or None unless actions are discrete. `range` is what [-1, 1]
+    stands for, or None where numbers are taken as they are.
+
+    Parameters
+    ----------
+    source : Market, Scenario or str
+        The market, as `MarketEnv` takes it.
+    agent : str
+        The participant's name.
+    unit : bool
+        Whether continuous actions are numbers in [-1, 1].
+    settings : mapping
+        The settings of `MarketEnv`.
     """
 
     def __init__(self, source: Source, agent: str, unit: bool, settings: Mapping[str, Any]) -> None:
@@ -115,13 +126,23 @@ class Choice:
 
 
 class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
-    """One market, one external participant. See the module's opening. `np_random` and
-    `np_random_seed` are those of `MarketEnv`: for the caller's own draws, not the market's.
+    """One market with one external participant, as a Gymnasium environment.
 
-    agent: whom the actions are for. unit: numbers are in [-1, 1]. Settings are those of `MarketEnv`
-    (actions, levels, band, grid, policies, horizon, weights, number, seed, dtype, reveal,
-    infos, render_mode, runtime, deadline, keep_memories, on_fault).
-    The episode ends by truncation after `horizon` ticks. `env.choice.spec` is the agent's spec.
+    The episode ends by truncation after `horizon` ticks. `env.choice.spec` is the participant's
+    spec. `np_random` and `np_random_seed` are those of `MarketEnv`: they serve the caller's own
+    draws, not the market's.
+
+    Parameters
+    ----------
+    source : Market, Scenario or str
+        The market, as `MarketEnv` takes it.
+    agent : str
+        The participant that the actions are for.
+    unit : bool
+        Whether continuous actions are numbers in [-1, 1].
+    **settings
+        Those of `MarketEnv`: actions, levels, band, grid, policies, horizon, weights, number, seed,
+        dtype, reveal, infos, render_mode, runtime, deadline, keep_memories, on_fault.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 10}
@@ -179,11 +200,23 @@ class SingleAgentEnv(gymnasium.Env[NDArray[Any], Any]):
 
 
 class MarketVectorEnv(VectorEnv[NDArray[Any], Any, NDArray[Any]]):
-    """B markets, one external participant of each: `BatchedMarket` as a Gymnasium `VectorEnv`.
+    """B markets with one external participant each: `BatchedMarket` as a Gymnasium `VectorEnv`.
 
-    Row b is market b of the seed. All markets end together; the next episode begins in the same
+    Row b is market b of the seed. All markets end together. The next episode begins in the same
     step (`AutoresetMode.SAME_STEP`), and the last observations are `infos["final_obs"]` [B, D].
-    Settings are those of `SingleAgentEnv`, but for `number`, `infos` and `render_mode`.
+
+    Parameters
+    ----------
+    source : Market, Scenario or str
+        The market, as `MarketEnv` takes it.
+    agent : str
+        The participant that the actions are for.
+    num_envs : int
+        B, the number of markets.
+    unit : bool
+        Whether continuous actions are numbers in [-1, 1].
+    **settings
+        Those of `SingleAgentEnv`, except `number`, `infos` and `render_mode`.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}

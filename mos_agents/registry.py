@@ -43,9 +43,13 @@ GROUP = "mos_agents.plugins"
 class Kind(NamedTuple):
     """A plug point.
 
-    base: the class that a class of this kind inherits from, in the module `home`; its abstract
-    methods must be written, and so must the `verbs`, which have defaults there. names: the modules
-    of the names of the package's own.
+    Parameters
+    ----------
+    base : str
+        the class that a class of this kind inherits from, in the module `home`; its abstract
+        methods must be written, and so must the `verbs`, which have defaults there.
+    names : tuple of str
+        the modules of the names of the package's own.
     """
 
     base: str

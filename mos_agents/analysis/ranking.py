@@ -34,11 +34,21 @@ large losses, the interval of a ratio of deviations leaves out 1 in one of ten c
 class Ranking:
     """Who is ahead, and whether chance could have put it there.
 
-    leader: the participant with the best figure. named: whether it is better than each other one,
-    each difference significantly above zero. Among N identical participants somebody is named at
-    most about as often as 1 - confidence. margins: leader less other, None for the leader itself;
-    all together they hold at the stated confidence, see `all_pairs`. nearest: the other participant
-    whose difference has the fewest standard errors. replicates: markets or sessions compared.
+    Parameters
+    ----------
+    leader : int
+        the participant with the best figure.
+    named : bool
+        whether it is better than each other one, each difference significantly above zero.
+        Among N identical participants somebody is named at most about as often as 1 -
+        confidence.
+    margins : tuple of Interval or None
+        leader less other, None for the leader itself; all together they hold at the stated
+        confidence, see `all_pairs`.
+    nearest : int
+        the other participant whose difference has the fewest standard errors.
+    replicates : int
+        markets or sessions compared.
     """
 
     leader: int

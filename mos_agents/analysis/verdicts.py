@@ -23,9 +23,18 @@ MOST_NAMED = 4
 class Totals(NamedTuple):
     """A figure of every participant, added up over ticks, market by market.
 
-    names: of the participants. titles: how they are introduced, such as "maker_1 (glft)". values:
-    [R, N]. over: what an interval is over, such as "20 recorded markets". remedy: what gives an
-    interval where there is none.
+    Parameters
+    ----------
+    names : tuple of str
+        of the participants.
+    titles : tuple of str
+        how they are introduced, such as "maker_1 (glft)".
+    values : array
+        [R, N].
+    over : str
+        what an interval is over, such as "20 recorded markets".
+    remedy : str
+        what gives an interval where there is none.
     """
 
     names: tuple[str, ...]

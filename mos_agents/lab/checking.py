@@ -49,6 +49,11 @@ def check(file: str | os.PathLike[str]) -> FileCheck:
     file : str or path
         A scenario (or a preset's name), a catalogue, a series, or what this package has written.
 
+    Returns
+    -------
+    FileCheck
+        What the file is, line by line; `print` shows it.
+
     Raises
     ------
     InputError, RunError

@@ -67,6 +67,11 @@ def compare(one: RunLike, two: RunLike, *, root: str | os.PathLike[str] = "runs"
     root : str or path
         The folder that holds the run folders.
 
+    Returns
+    -------
+    RunComparison
+        What each participant earned in both runs, and whether every bit agrees.
+
     Raises
     ------
     InputError, RunError

@@ -21,8 +21,13 @@ CHANCE = 0.05
 class Figure:
     """A figure of the demonstration with its interval over sessions.
 
-    share: it is a share, in [0, 1]. cut_off: some durations had not ended where the record ends,
-    so that the figure is less than the true one.
+    Parameters
+    ----------
+    share : bool
+        it is a share, in [0, 1].
+    cut_off : bool
+        some durations had not ended where the record ends, so that the figure is less than the
+        true one.
     """
 
     interval: Interval

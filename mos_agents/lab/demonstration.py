@@ -62,20 +62,25 @@ def demo(
     on_progress: OnProgress | None = None,
     on_message: OnMessage | None = None,
 ) -> DemoResult:
-    """Let two sellers learn to price, and measure what came of it beside its controls.
+    """Let two sellers learn to price, and measure their profit gain beside controls.
 
     Parameters
     ----------
     sessions : int
         Learning runs, of the learners and of each control; at least 2.
     seed : int
-        The seed of all chance.
+        The seed of all random numbers.
     workers : int
         Threads.
     out : str or path
         The folder that holds the demonstration's folder.
     on_progress, on_message : callable, optional
         Called after each session, and with lines of text.
+
+    Returns
+    -------
+    DemoResult
+        The measures of the learners and of each control, the verdict, and the folder.
 
     Raises
     ------

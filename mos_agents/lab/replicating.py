@@ -79,7 +79,13 @@ class Replication(Printed):
 
 
 def experiments() -> dict[str, str]:
-    """The experiments that can be replicated: titles by name."""
+    """List the experiments that can be replicated.
+
+    Returns
+    -------
+    dict
+        Titles by name.
+    """
     return dict(_experiments().titles())
 
 
@@ -104,7 +110,7 @@ def replicate(
     name : str
         An experiment; `experiments()` lists them.
     sessions, seed : int, optional
-        Sessions to play, the paper's where left out; the seed of all chance.
+        Sessions to play, the paper's where left out; the seed of all random numbers.
     changes : mapping or sequence of str
         Settings of the experiment: {"n": 3}.
     workers : int, optional
@@ -115,6 +121,11 @@ def replicate(
         Finished sessions are kept there, and found there by a later call.
     on_progress, on_message : callable, optional
         Called after each session, and with lines of text.
+
+    Returns
+    -------
+    Replication
+        The paper's figures beside ours, with intervals and verdicts.
 
     Raises
     ------

@@ -121,6 +121,10 @@ def sweep(
         Train deep learners and evaluate them, in place of the ticks: {"algo": "ppo"}.
     theory : bool
         Whether profit gain, RPDI and Lerner index are measured as well.
+    name : str, optional
+        The name of the sweep's folder; the next free one where left out.
+    out : str or path
+        The folder that holds the sweep's folder.
     backend : str
         "ray" plays the trials on Ray; "local" one after another in this process.
     workers : int, optional
@@ -133,6 +137,11 @@ def sweep(
         Whether `report.html` is written.
     on_progress, on_message : callable, optional
         Called after each trial, and with lines of text.
+
+    Returns
+    -------
+    SweepRun
+        The measures of all trials, and the folder.
 
     Raises
     ------
@@ -177,7 +186,13 @@ def resume_sweep(
 
 @dataclass(frozen=True)
 class SweepBackend:
-    """Where a sweep is played. workers: trials at a time, None: as many as there is room for."""
+    """Where a sweep is played.
+
+    Parameters
+    ----------
+    workers : int or None
+        trials at a time, None: as many as there is room for.
+    """
 
     backend: str = "ray"
     workers: int | None = None

@@ -52,15 +52,17 @@ class VerifyResult(Printed):
         What it was made anew from: its journal, or its scenario and seed.
     found : str
         The hash of the trajectory made anew.
+    decided : bool
+        Whether the policies decided again; False where their decisions were read from the journal.
+    unshown : str
+        Faults in run.json that playing the run again cannot show; empty where there are none.
     """
 
     run: Run
     source: str
     found: str
     decided: bool
-    """Whether the policies decided again; else their decisions were read from the journal."""
     unshown: str = ""
-    """Trouble in run.json that playing the run again cannot show."""
 
     def lines(self) -> Iterator[str]:
         """What was checked, and what was not."""

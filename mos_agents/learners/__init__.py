@@ -1,8 +1,8 @@
-"""What improves a policy: learners that begin with nothing and find out which prices pay.
+"""Learners: policies that update themselves from their own rewards.
 
-A learner is a policy with one more verb: `learn(spec, observation, reward, memory, draws)` hears
-of the last tick's reward before `act` chooses again. It has its own observations, its own random
-numbers and its own memory, and shares none of them.
+A learner has one more method than a policy: `learn(spec, observation, reward, memory, draws)`
+receives the last tick's reward before `act` chooses again. Each learner has its own observations,
+random numbers and memory.
 """
 
 from mos_agents.learners.boltzmann import Boltzmann
@@ -12,6 +12,7 @@ from mos_agents.learners.greedy import GreedyPolicy
 from mos_agents.learners.hedge import Hedge
 from mos_agents.learners.network import Categorical, Gaussian, Layer, Network, QValues, Signature
 from mos_agents.learners.network_files import load_network, save_network
+from mos_agents.learners.price_grid import PriceGrid
 from mos_agents.learners.q_learning import QLearning
 from mos_agents.learners.sarsa import Sarsa
 from mos_agents.learners.saving import load, save
@@ -31,8 +32,8 @@ LEARNERS = (
     "thompson",
     "hedge",
 )
-"""The kinds by which scenarios name the learners; `greedy` plays what one of them has learnt,
-and `network` what another library's learner has."""
+"""The kinds by which scenarios name the learners. `greedy` plays what a learner has learnt, and
+`network` plays a network that another library has trained."""
 
 __all__ = [
     "LEARNERS",
@@ -45,6 +46,7 @@ __all__ = [
     "Hedge",
     "Layer",
     "Network",
+    "PriceGrid",
     "QLearning",
     "QValues",
     "Sarsa",

@@ -1,11 +1,11 @@
-"""Boltzmann Q-learning: a seller that tries a price the oftener, the more it seems to be worth.
+"""Boltzmann Q-learning: a seller that tries a price more often, the higher its value is.
 
-The table is corrected as in Q-learning (Watkins 1989); the chance of a level is
+The table is corrected as in Q-learning (Watkins 1989). The probability of a level is
 
     exp(Q(s, a) / T_t) / sum over b of exp(Q(s, b) / T_t),
 
-with a temperature that falls, as sellers have it in Waltman and Kaymak (JEDC 32, 2008): hot, all
-levels are alike; cold, the best one alone is left.
+with a temperature T_t that falls, as in Waltman and Kaymak (JEDC 32, 2008). At a high temperature
+all levels are equally likely; at a low one, only the best level is left.
 """
 
 from __future__ import annotations
@@ -41,17 +41,35 @@ class Values(NamedTuple):
 @register("boltzmann")
 @dataclass(frozen=True)
 class Boltzmann(TabularLearner):
-    """Q-learning with softmax exploration.
+    """Q-learning with softmax exploration: a better price is tried more often.
 
-    alpha: learning rate, in (0, 1].
-    delta: discount factor per tick, in [0, 1].
-    temperature: T at tick 0, in the unit of Q (money); it falls as exp(-beta t), > 0.
-    beta: how fast the temperature falls, per tick, >= 0.
-    temperature_floor: least temperature, in money, > 0.
-    initial: the first table, one number or one for each level, in money.
-    discount_per: delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that
-        moves every k ticks).
-    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
+    Its prices and states are set as in `PriceGrid`. The temperature falls as in Waltman and Kaymak
+    (2008) [1]_.
+
+    Parameters
+    ----------
+    alpha : float
+        learning rate, in (0, 1].
+    delta : float
+        discount factor per tick, in [0, 1].
+    temperature : float
+        T at tick 0, in the unit of Q (money); it falls as exp(-beta t), > 0.
+    beta : float
+        how fast the temperature falls, per tick, >= 0.
+    temperature_floor : float
+        least temperature, in money, > 0.
+    initial : float or tuple of float
+        the first table, one number or one for each level, in money.
+    discount_per : str
+        delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that moves
+        every k ticks).
+    explore_per : str
+        beta is per "tick", or per own "move" (then beta / k per tick).
+
+    References
+    ----------
+    .. [1] Waltman, L. and Kaymak, U. (2008). Q-learning agents in a Cournot oligopoly model.
+           Journal of Economic Dynamics and Control 32(10).
     """
 
     alpha: float = 0.15

@@ -1,7 +1,7 @@
-"""The simplest bandit: ask the price that has earned most on average, and at times any other.
+"""The simplest bandit: it asks the price with the highest average reward, and sometimes another.
 
-Sutton and Barto (2018), ch. 2: sample means (eq. 2.3), or a constant step (eq. 2.5), which forgets
-the past and so follows rivals that change.
+Sutton and Barto (2018), ch. 2: sample means (eq. 2.3), or a constant step (eq. 2.5). A constant
+step forgets the past, so it follows rivals that change.
 """
 
 from __future__ import annotations
@@ -39,18 +39,33 @@ class Means(NamedTuple):
 @register("bandit_epsilon_greedy")
 @dataclass(frozen=True)
 class EpsilonGreedyBandit(TabularLearner):
-    """A bandit with epsilon-greedy exploration.
+    """A bandit with epsilon-greedy exploration (Sutton and Barto 2018 [1]_).
 
-    step: weight of the newest reward, in (0, 1]; None weighs all alike (sample means).
-    epsilon: chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
-    beta: how fast that chance falls, per tick, >= 0.
-    epsilon_floor: least chance to draw any level, in [0, 1].
-    initial: what levels are thought to earn before they are tried, in money, one number or one for
+    Its prices and states are set as in `PriceGrid`.
+
+    The reward of a move is the mean reward per tick while it was in force. With `features`, every
+    situation has a bandit of its own.
+
+    Parameters
+    ----------
+    step : float or None
+        weight of the newest reward, in (0, 1]; None weighs all alike (sample means).
+    epsilon : float
+        chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
+    beta : float
+        how fast that chance falls, per tick, >= 0.
+    epsilon_floor : float
+        least chance to draw any level, in [0, 1].
+    initial : float or tuple of float
+        what levels are thought to earn before they are tried, in money, one number or one for
         each; a high one has all of them tried (sample means forget it at the first try).
-    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
+    explore_per : str
+        beta is per "tick", or per own "move" (then beta / k per tick).
 
-    The reward of a move is the mean per tick it was in force. With `features`, every situation
-    has a bandit of its own.
+    References
+    ----------
+    .. [1] Sutton, R. S. and Barto, A. G. (2018). Reinforcement Learning: An Introduction, 2nd
+           edition, chapter 2. MIT Press.
     """
 
     features: str = "nothing"

@@ -1,4 +1,4 @@
-"""EXP3: a seller that trusts nothing about its market, not even that it stays as it is.
+"""EXP3: a bandit that makes no assumption about its market: rewards may change in any way.
 
 Auer, Cesa-Bianchi, Freund and Schapire (SIAM J. Computing 32, 2002), fig. 1: level a is drawn with
 
@@ -37,18 +37,29 @@ class Weights(NamedTuple):
 @register("exp3")
 @dataclass(frozen=True)
 class Exp3(TabularLearner):
-    """Exponential weights for exploration and exploitation.
+    """EXP3: exponential weights for exploration and exploitation (Auer et al. 2002 [1]_).
 
-    gamma: share of draws that explore, and the learning rate, in (0, 1].
-    reward_low: what a tick earns at least, in money.
-    reward_high: what a tick earns at most, in money. Rewards are scaled by both into [0, 1], and
-        what lies beyond counts as the bound.
+    Its prices and states are set as in `PriceGrid`.
 
-    The reward of a move is the mean per tick it was in force. Where nobody knows whose turn it is,
-    only ticks in which the level proposed is the one in force are learnt from. The weights by
-    chance are then not exact: a proposal of the level that stands anyway cannot be told from a
-    move. With `features`, every situation
-    has a bandit of its own.
+    The reward of a move is the mean reward per tick while it was in force. Where moves are random,
+    it learns only from ticks in which the level proposed is the one in force. The importance
+    weights are then not exact: the learner cannot distinguish a move from a repeated proposal of
+    the level in force. With `features`, every situation has a bandit of its own.
+
+    Parameters
+    ----------
+    gamma : float
+        share of draws that explore, and the learning rate, in (0, 1].
+    reward_low : float
+        what a tick earns at least, in money.
+    reward_high : float
+        what a tick earns at most, in money. Rewards are scaled by both into [0, 1], and what
+        lies beyond counts as the bound.
+
+    References
+    ----------
+    .. [1] Auer, P., Cesa-Bianchi, N., Freund, Y. and Schapire, R. E. (2002). The nonstochastic
+           multiarmed bandit problem. SIAM Journal on Computing 32(1).
     """
 
     features: str = "nothing"

@@ -1,6 +1,6 @@
-"""A learner that has stopped learning: it plays what it knows, tries nothing out, hears no reward.
+"""A learner that has stopped learning: it plays its best levels, and neither explores nor learns.
 
-For evaluation against others, and for impulse tests: what does it do if someone undercuts it?
+It serves evaluation against other policies, and impulse tests: how does it answer an undercut?
 """
 
 from __future__ import annotations
@@ -49,18 +49,27 @@ class GreedyMemory(NamedTuple):
 @register("greedy")
 @dataclass(frozen=True)
 class GreedyPolicy(Policy):
-    """Plays a learner's memory greedily: the best level of each situation, several best with equal
-    chance. For learners of chances (exp3, hedge, wolf_phc) the best level is the likeliest.
+    """Plays a learner's memory greedily.
 
-    policy: the learner, with the parameters it learnt with.
-    path: a file that `learners.save` wrote; in Python,
-        `GreedyPolicy.of(policy, memory)` needs none.
-    packed: that file's bytes as text, in place of a path: so a table travels to a machine that does
+    It plays the best level of each situation; equally good levels have equal chance. For learners
+    of chances (exp3, hedge, wolf_phc) the best level is the likeliest.
+
+    Parameters
+    ----------
+    policy : any
+        the learner, with the parameters it learnt with.
+    path : str or None
+        a file that `learners.save` wrote; in Python, `GreedyPolicy.of(policy, memory)` needs
+        none.
+    packed : str or None
+        that file's bytes as text, in place of a path: so a table travels to a machine that does
         not share the disk. A policy that is pickled always goes so.
-    market: the one whose memory is played in all markets; None plays each its own, or one that was
+    market : int or None
+        the one whose memory is played in all markets; None plays each its own, or one that was
         saved alone in all, >= 0.
-    mixed: draw levels with the chances learnt, in place of the likeliest (only for learners of
-    chances; for the others both are the same).
+    mixed : bool
+        draw levels with the chances learnt, in place of the likeliest (only for learners of
+        chances; for the others both are the same).
     """
 
     kind: ClassVar[str]

@@ -1,6 +1,6 @@
-"""Hedge: a seller whose chances of prices are weighted by all they would have earned so far.
+"""Hedge: a seller that draws each price with a weight for what the price would have earned so far.
 
-With w_a = exp(-eta_t x (losses of level a so far)), the losses being 1 less the reward in [0, 1]:
+With w_a = exp(-eta_t x (losses of level a so far)), and losses of 1 less the reward in [0, 1]:
 
 - where a payoff table is given, every level's loss is known at every move: Hedge (Freund and
   Schapire, J. Computer and System Sciences 55, 1997) with eta_t = sqrt(8 ln m / t); the regret
@@ -38,18 +38,32 @@ class Losses(NamedTuple):
 @register("hedge")
 @dataclass(frozen=True)
 class Hedge(TabularLearner):
-    """Multiplicative weights, with full information or by importance weights.
+    """Multiplicative weights: Hedge [1]_ with full information, Exp3-IX [2]_ without.
 
-    payoffs: own profits by own level (rows) and by the rivals' levels (columns; the rivals' digits
-        in roster order, the first rival's the most significant). For learners without states that
-        move at every tick, and see their rivals.
-    reward_low: what a tick earns at least, in money; None takes the least of the payoffs.
-    reward_high: what a tick earns at most, in money; None takes the greatest of the payoffs.
+    Its prices and states are set as in `PriceGrid`.
 
-    Rewards are scaled by both into [0, 1], and what lies beyond counts as the bound.
+    Rewards are scaled into [0, 1] by `reward_low` and `reward_high`; rewards beyond count as the
+    bound. The reward of a move is the mean reward per tick while it was in force. Where moves are
+    random, it learns only from ticks in which the level proposed is the one in force, as in `exp3`.
 
-    The reward of a move is the mean per tick it was in force. Where nobody knows whose turn it is,
-    only ticks in which the level proposed is the one in force are learnt from, as in `exp3`.
+    Parameters
+    ----------
+    payoffs : tuple of tuples of float or None
+        own profits by own level (rows) and by the rivals' levels (columns; the rivals' digits
+        in roster order, the first rival's the most significant). For learners without states
+        that move at every tick, and see their rivals.
+    reward_low : float or None
+        what a tick earns at least, in money; None takes the least of the payoffs.
+    reward_high : float or None
+        what a tick earns at most, in money; None takes the greatest of the payoffs.
+
+    References
+    ----------
+    .. [1] Freund, Y. and Schapire, R. E. (1997). A decision-theoretic generalization of on-line
+           learning and an application to boosting. Journal of Computer and System Sciences
+           55(1).
+    .. [2] Neu, G. (2015). Explore no more: improved high-probability regret bounds for non-
+           stochastic bandits. Advances in Neural Information Processing Systems 28.
     """
 
     features: str = "nothing"

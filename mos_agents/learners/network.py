@@ -49,7 +49,17 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 @short_repr
 class Layer(NamedTuple):
-    """activation(x @ weights + bias)."""
+    """A layer of a network: activation(x @ weights + bias).
+
+    Parameters
+    ----------
+    weights : array
+        [in, out] the weights.
+    bias : array
+        [out] what is added to each output.
+    activation : str
+        a name of `ACTIVATIONS`, such as "tanh" or "relu".
+    """
 
     weights: Array  # [in, out]
     bias: Array  # [out]
@@ -62,7 +72,13 @@ class Layer(NamedTuple):
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Categorical:
-    """Logits [L_n, m], listing after listing. grid: [L_n, m, A] the points they choose among."""
+    """A head whose outputs are logits [L_n, m], listing after listing.
+
+    Parameters
+    ----------
+    grid : array
+        [L_n, m, A] the actions that each listing chooses among.
+    """
 
     grid: Array
 
@@ -98,17 +114,35 @@ class Categorical:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class QValues(Categorical):
-    """Values [L_n, m] of the points, up to a constant in each listing; the best is played."""
+    """A head whose outputs are values [L_n, m] of actions, up to a constant in each listing.
+
+    The action with the highest value is played.
+
+    Parameters
+    ----------
+    grid : array
+        [L_n, m, A] the actions that each listing chooses among.
+    """
 
 
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """A normal distribution for each number of an action, on a scale on which bounds are -1 and 1.
+    """A head that draws each number of an action from a normal distribution.
 
-    low, high: [L_n, A] what -1 and 1 stand for. squash: "tanh" of the draw, or "clip" it to
-    [-1, 1]. log_std: [L_n * A], the same everywhere; None: the last layer gives it, after the
-    means. log_std_range: to which log_std is cut.
+    The distribution's scale is the one on which the bounds of the action are -1 and 1.
+
+    Parameters
+    ----------
+    low, high : array
+        [L_n, A] the bounds of the action.
+    squash : str
+        how a draw is brought into [-1, 1]: "tanh" or "clip".
+    log_std : array or None
+        [L_n * A] logarithms of the standard deviations, the same for every observation; None takes
+        them from the last layer, after the means.
+    log_std_range : tuple of 2 float
+        the bounds to which they are cut.
     """
 
     low: Array
@@ -161,9 +195,20 @@ SQUASHES = ("tanh", "clip")
 
 
 class Signature(NamedTuple):
-    """The participant that a network was made for, as far as another could be taken for it.
+    """The participant that a network was made for: what another participant must share to use it.
 
-    participant: whose it was, for people; several alike may share a network.
+    Parameters
+    ----------
+    participant : str
+        its name, for messages only; several participants may share a network.
+    role : str
+        its role, such as "firm" or "maker".
+    listings : int
+        L_n, its number of listings.
+    features : tuple of str
+        the names of the numbers of an action.
+    fields : tuple of (str, int)
+        name and size of each field of the observation, in order.
     """
 
     participant: str
@@ -208,13 +253,29 @@ def _shown(value: Any) -> str:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A policy's numbers.
+    """A neural network that plays for a participant: its layers, and how observations are
+    normalised.
 
-    signature: for whom. layers: the first takes D_n numbers, the last gives `head.width`.
-    shift, scale: [D_n] of the observation's normalisation, (x - shift) / scale, then cut to
-        [-clip, clip]. provenance: where it comes from (algorithm, scenario's digest, versions of
-        the libraries), anything that JSON can hold.
-    Raises InputError in one line where shapes do not fit or a number is not finite.
+    Parameters
+    ----------
+    signature : Signature
+        the participant that it was made for.
+    layers : tuple of Layer
+        the first takes D_n numbers, the last gives `head.width`.
+    head : Categorical, QValues or Gaussian
+        how the last layer's outputs become an action.
+    shift, scale : array or None
+        [D_n] the observation x is normalised as (x - shift) / scale; None is 0 and 1.
+    clip : float
+        the normalised observation is cut to [-clip, clip].
+    provenance : mapping
+        where the network comes from (algorithm, digest of the scenario, versions of the
+        libraries): anything that JSON can hold.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, or a number is not finite.
     """
 
     signature: Signature

@@ -30,23 +30,33 @@ MOST_ENTRIES = 100_000_000
 
 @dataclass(frozen=True)
 class PriceGrid:
-    """A finite choice of prices.
+    """The prices that a learner chooses from, and the states that it distinguishes.
 
-    prices: a number of prices in equal steps from low to high, ends included, in [2, 10000]; or
-        the prices themselves, rising.
-    low: lowest price, in the unit of `relative_to`, >= 0 and < high.
-    high: highest price, in the unit of `relative_to`, > 0.
-    relative_to: what a level multiplies: "money" (a level is a price), the own unit "cost", or the
+    Parameters
+    ----------
+    prices : int or tuple of float
+        a number of prices in equal steps from low to high, ends included, in [2, 10000]; or the
+        prices themselves, rising.
+    low : float
+        lowest price, in the unit of `relative_to`, >= 0 and < high.
+    high : float
+        highest price, in the unit of `relative_to`, > 0.
+    relative_to : str
+        what a level multiplies: "money" (a level is a price), the own unit "cost", or the
         "opening" price of each listing.
-    scope: "listing" learns for each listing by itself, from that listing's own profit and against
-        the offers of the same product; "firm" has one lever, a level that all own listings share,
-        and learns from the participant's reward.
-    features: what tells states apart: "all" (own level and each rival's), "rivals" (each rival's),
+    scope : str
+        "listing" learns for each listing by itself, from that listing's own profit and against
+        the offers of the same product; "firm" has one lever, a level that all own listings
+        share, and learns from the participant's reward.
+    features : str
+        what distinguishes states: "all" (own level and each rival's), "rivals" (each rival's),
         "cheapest" (own, and the cheapest rival's), "mean" (own, and the rivals' mean), "own",
         or "nothing" (one state, as bandits have).
-    periods: how many past periods a state holds, 1 or 2.
-    rival_prices: levels on which rivals' prices are read: None reads them on the own ones; a list
-        of lists gives one for each rival, in roster order.
+    periods : int
+        how many past periods a state holds, 1 or 2.
+    rival_prices : tuple of tuples of float or None
+        levels on which rivals' prices are read: None reads them on the own ones; a list of
+        lists gives one for each rival, in roster order.
     """
 
     kind: ClassVar[str]

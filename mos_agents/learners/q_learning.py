@@ -1,7 +1,7 @@
-"""Tabular Q-learning: a seller that keeps, for every situation, what each price is worth to it.
+"""Tabular Q-learning: a seller that stores a value of each price in each situation.
 
-After each of its moves it corrects one number by what came of it (Watkins 1989), and mostly asks
-the price that looks best. Defaults are the baseline of Calvano, Calzolari, Denicolò and Pastorello
+After each of its moves it corrects one value by the reward (Watkins 1989). It mostly asks the price
+with the highest value. The defaults are the baseline of Calvano, Calzolari, Denicolò and Pastorello
 (AER 110(10), 2020): alpha .15, delta .95, exploration exp(-4e-6 t), a memory of one period.
 """
 
@@ -67,26 +67,51 @@ class QMemory(NamedTuple):
 @register("q_learning")
 @dataclass(frozen=True)
 class QLearning(Learner):
-    """Q-learning with epsilon-greedy exploration.
+    """Q-learning (Watkins 1989 [1]_) with epsilon-greedy exploration.
 
-    alpha: learning rate, in (0, 1].
-    delta: discount factor per tick, in [0, 1].
-    epsilon: chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
-    beta: how fast that chance falls, per tick, >= 0.
-    epsilon_floor: least chance to draw any level, in [0, 1].
-    initial: the first table, one number or one for each level, in money.
-    initial_spread: a uniform draw from [0, initial_spread) comes on top of each entry, in money,
-        >= 0.
-    payoffs: own profits by own level (rows) and state of the rivals (columns). With them every
-        level is corrected at every move, by what it would have earned ("synchronous" learning,
-        Asker, Fershtman and Pakes 2022); None corrects the level played.
-    discount_per: delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that
-        moves every k ticks).
-    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
+    Its prices and states are set as in `PriceGrid`. The defaults are the baseline of Calvano et al.
+    (2020) [2]_.
 
-    Where moves alternate, the rewards between two own moves are discounted and summed
-    (Klein 2021, eq. 4). Where nobody knows whose turn it is (random moves), the level corrected is
-    the one in force. Ties among best levels are broken at random when they are first met.
+    Where moves alternate, the rewards between two own moves are discounted and summed (Klein 2021
+    [3]_, equation 4). Where moves are random, the level corrected is the one in force. Ties among
+    best levels are broken at random when they are first met.
+
+    Parameters
+    ----------
+    alpha : float
+        learning rate, in (0, 1].
+    delta : float
+        discount factor per tick, in [0, 1].
+    epsilon : float
+        chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
+    beta : float
+        how fast that chance falls, per tick, >= 0.
+    epsilon_floor : float
+        least chance to draw any level, in [0, 1].
+    initial : float or tuple of float
+        the first table, one number or one for each level, in money.
+    initial_spread : float
+        a uniform draw from [0, initial_spread) comes on top of each entry, in money, >= 0.
+    payoffs : tuple of tuples of float or None
+        own profits by own level (rows) and state of the rivals (columns). With them every level
+        is corrected at every move, by what it would have earned ("synchronous"
+        learning, Asker, Fershtman and Pakes 2022 [4]_); None corrects the level played.
+    discount_per : str
+        delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that moves
+        every k ticks).
+    explore_per : str
+        beta is per "tick", or per own "move" (then beta / k per tick).
+
+    References
+    ----------
+    .. [1] Watkins, C. J. C. H. (1989). Learning from Delayed Rewards. PhD thesis, University of
+           Cambridge.
+    .. [2] Calvano, E., Calzolari, G., Denicolo, V. and Pastorello, S. (2020). Artificial
+           intelligence, algorithmic pricing, and collusion. American Economic Review 110(10).
+    .. [3] Klein, T. (2021). Autonomous algorithmic collusion: Q-learning under sequential
+           pricing. RAND Journal of Economics 52(3).
+    .. [4] Asker, J., Fershtman, C. and Pakes, A. (2022). Artificial intelligence, algorithm
+           design, and pricing. AEA Papers and Proceedings 112.
     """
 
     alpha: float = 0.15

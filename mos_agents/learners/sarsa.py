@@ -1,10 +1,10 @@
-"""SARSA: a seller that judges a price by what it goes on to do itself, its experiments included.
+"""SARSA: a seller that values a price by its own next moves, experiments included.
 
 On-policy temporal differences (Rummery and Niranjan 1994; Sutton and Barto 2018, sec. 6.4):
 
     Q(s, a) <- (1 - alpha) Q(s, a) + alpha (r + delta Q(s', a')),
 
-where a' is the level really chosen in s'. Q-learning has the best level's value in its place.
+where a' is the level chosen in s'. Q-learning uses the best level's value instead.
 """
 
 from __future__ import annotations
@@ -50,21 +50,40 @@ class SarsaTables(NamedTuple):
 @register("sarsa")
 @dataclass(frozen=True)
 class Sarsa(TabularLearner):
-    """SARSA with epsilon-greedy exploration.
+    """SARSA [1]_ with epsilon-greedy exploration (Sutton and Barto 2018 [2]_, section 6.4).
 
-    alpha: learning rate, in (0, 1].
-    delta: discount factor per tick, in [0, 1].
-    epsilon: chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
-    beta: how fast that chance falls, per tick, >= 0.
-    epsilon_floor: least chance to draw any level, in [0, 1].
-    initial: the first table, one number or one for each level, in money.
-    discount_per: delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that
-        moves every k ticks).
-    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
+    Its prices and states are set as in `PriceGrid`.
 
     Of several best levels one is drawn at each choice. As in the textbook's algorithm, a' is chosen
     by the table before (s, a) is corrected: a move is corrected once the reward of the next one is
     known, before any other choice.
+
+    Parameters
+    ----------
+    alpha : float
+        learning rate, in (0, 1].
+    delta : float
+        discount factor per tick, in [0, 1].
+    epsilon : float
+        chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
+    beta : float
+        how fast that chance falls, per tick, >= 0.
+    epsilon_floor : float
+        least chance to draw any level, in [0, 1].
+    initial : float or tuple of float
+        the first table, one number or one for each level, in money.
+    discount_per : str
+        delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that moves
+        every k ticks).
+    explore_per : str
+        beta is per "tick", or per own "move" (then beta / k per tick).
+
+    References
+    ----------
+    .. [1] Rummery, G. A. and Niranjan, M. (1994). On-line Q-learning using connectionist
+           systems. Technical report CUED/F-INFENG/TR 166, University of Cambridge.
+    .. [2] Sutton, R. S. and Barto, A. G. (2018). Reinforcement Learning: An Introduction, 2nd
+           edition, section 6.4. MIT Press.
     """
 
     alpha: float = 0.15

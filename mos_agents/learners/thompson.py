@@ -1,7 +1,7 @@
-"""Thompson sampling: ask a price as often as one believes it to be the best.
+"""Thompson sampling: a seller asks each price with its belief that the price is the best.
 
-Thompson (Biometrika 25, 1933). Rewards of a level are taken for normal, with a mean that is not
-known and a standard deviation that is (`noise`); the belief about the mean is normal too
+Thompson (Biometrika 25, 1933). Rewards of a level are normal, with an unknown mean and a known
+standard deviation (`noise`). The belief about the mean is normal too
 (Gelman et al., Bayesian Data Analysis, sec. 2.5):
 
     precision_a = 1 / prior_sd^2 + n_a / noise^2,
@@ -37,14 +37,26 @@ class Sums(NamedTuple):
 @register("thompson")
 @dataclass(frozen=True)
 class Thompson(TabularLearner):
-    """Gaussian Thompson sampling with known variance.
+    """Thompson sampling [1]_ with normal rewards of known variance.
 
-    noise: standard deviation of a level's reward per tick, in money, > 0.
-    prior_mean: mean of the belief about every level before it is tried, in money.
-    prior_sd: standard deviation of that belief, in money, > 0.
+    Its prices and states are set as in `PriceGrid`.
 
-    The reward of a move is the mean per tick it was in force, and counts as one
+    The reward of a move is the mean reward per tick while it was in force, and counts as one
     observation. With `features`, every situation has a bandit of its own.
+
+    Parameters
+    ----------
+    noise : float
+        standard deviation of a level's reward per tick, in money, > 0.
+    prior_mean : float
+        mean of the belief about every level before it is tried, in money.
+    prior_sd : float
+        standard deviation of that belief, in money, > 0.
+
+    References
+    ----------
+    .. [1] Thompson, W. R. (1933). On the likelihood that one unknown probability exceeds
+           another in view of the evidence of two samples. Biometrika 25.
     """
 
     features: str = "nothing"

@@ -27,14 +27,20 @@ MOST_SQUASHED = 1.0 - 1e-12
 class TrainedNetwork(Policy):
     """Plays a network that `learners.save_network` wrote.
 
-    path: the file that holds the network.
-    packed: its bytes as text, in place of a path: so a network travels to a machine that does not
-        share the disk; in Python, `TrainedNetwork.of(network)` writes it. A policy
-        that is pickled always goes so.
-    explore: False plays the likeliest level, the best value or the mean; True draws as in training.
-    epsilon: chance of any level at a tick where a network of values explores, in [0, 1].
-
     A network is refused for any participant that does not see and decide what it was trained for.
+
+    Parameters
+    ----------
+    path : str or None
+        the file that holds the network.
+    packed : str or None
+        its bytes as text, in place of a path: so a network travels to a machine that does not
+        share the disk; in Python, `TrainedNetwork.of(network)` writes it. A policy that is
+        pickled always goes so.
+    explore : bool
+        False plays the likeliest level, the best value or the mean; True draws as in training.
+    epsilon : float
+        chance of any level at a tick where a network of values explores, in [0, 1].
     """
 
     kind: ClassVar[str]

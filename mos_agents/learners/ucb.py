@@ -1,11 +1,11 @@
-"""UCB1: ask the price that could be the best one, as far as the trials so far can tell.
+"""UCB1: a seller asks the price whose mean reward could be the highest, given its trials so far.
 
 Auer, Cesa-Bianchi and Fischer (Machine Learning 47, 2002), fig. 1: every level once, then the one
 with the greatest
 
     mean_a + sqrt(2 ln n / n_a),
 
-rewards being scaled into [0, 1], n the trials of all levels and n_a those of level a.
+where rewards are scaled into [0, 1], n is the number of trials, and n_a that of level a.
 """
 
 from __future__ import annotations
@@ -30,16 +30,28 @@ class Trials(NamedTuple):
 @register("ucb1")
 @dataclass(frozen=True)
 class UCB1(TabularLearner):
-    """Upper confidence bounds.
+    """UCB1: the price with the highest upper confidence bound is asked (Auer et al. 2002 [1]_).
 
-    reward_low: what a tick earns at least, in money.
-    reward_high: what a tick earns at most, in money. Rewards are scaled by both into [0, 1], and
-        what lies beyond counts as the bound.
-    confidence: the 2 of the formula: how much a level is tried for being little known, >= 0.
+    Its prices and states are set as in `PriceGrid`.
 
-    The reward of a move is the mean per tick it was in force. Levels not yet tried, and others that
-    are as good, are drawn with equal chance. With `features`, every situation
-    has a bandit of its own.
+    The reward of a move is the mean reward per tick while it was in force. Levels not yet tried
+    are drawn with equal chance, and so are equally good ones. With `features`, every situation has
+    a bandit of its own.
+
+    Parameters
+    ----------
+    reward_low : float
+        what a tick earns at least, in money.
+    reward_high : float
+        what a tick earns at most, in money. Rewards are scaled by both into [0, 1], and what
+        lies beyond counts as the bound.
+    confidence : float
+        the 2 of the formula: how much a level is tried for being little known, >= 0.
+
+    References
+    ----------
+    .. [1] Auer, P., Cesa-Bianchi, N. and Fischer, P. (2002). Finite-time analysis of the
+           multiarmed bandit problem. Machine Learning 47.
     """
 
     features: str = "nothing"

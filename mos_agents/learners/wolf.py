@@ -1,9 +1,9 @@
-"""WoLF-PHC: a seller with a mixed strategy, who learns fast while losing and slowly while winning.
+"""WoLF-PHC: a seller with a mixed strategy that learns fast while it loses, slowly while it wins.
 
 Bowling and Veloso (Artificial Intelligence 136, 2002), "Win or Learn Fast" policy hill-climbing:
-beside the values Q, kept as in Q-learning, each situation has a strategy pi and the average of the
-strategies so far. After each move pi climbs towards the best level, by `win` in all where it earns
-more than the average strategy would, and by `lose` where it does not.
+each situation has values Q as in Q-learning, a strategy pi, and the average of the strategies so
+far. After each move pi climbs towards the best level: by `win` in all where it earns more than the
+average strategy would, and by `lose` where it does not.
 """
 
 from __future__ import annotations
@@ -42,21 +42,41 @@ class Strategies(NamedTuple):
 @register("wolf_phc")
 @dataclass(frozen=True)
 class WolfPHC(TabularLearner):
-    """Policy hill-climbing with a variable learning rate.
+    """Policy hill-climbing with a variable learning rate [1]_.
 
-    alpha: learning rate of Q, in (0, 1].
-    delta: discount factor per tick, in [0, 1].
-    win: step of the strategy while it earns more than its average would, in (0, 1]; at most lose.
-    lose: step of the strategy while it does not, in (0, 1].
-    epsilon: chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
-    beta: how fast that chance falls, per tick, >= 0.
-    epsilon_floor: least chance to draw any level, in [0, 1].
-    initial: the first table, one number or one for each level, in money.
-    discount_per: delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that
-        moves every k ticks).
-    explore_per: beta is per "tick", or per own "move" (then beta / k per tick).
+    Its prices and states are set as in `PriceGrid`.
 
     Of several best levels the strategy climbs towards the lowest.
+
+    Parameters
+    ----------
+    alpha : float
+        learning rate of Q, in (0, 1].
+    delta : float
+        discount factor per tick, in [0, 1].
+    win : float
+        step of the strategy while it earns more than its average would, in (0, 1]; at most
+        lose.
+    lose : float
+        step of the strategy while it does not, in (0, 1].
+    epsilon : float
+        chance to draw any level at tick 0; it falls as exp(-beta t), in [0, 1].
+    beta : float
+        how fast that chance falls, per tick, >= 0.
+    epsilon_floor : float
+        least chance to draw any level, in [0, 1].
+    initial : float or tuple of float
+        the first table, one number or one for each level, in money.
+    discount_per : str
+        delta is per "tick", or per own "move" (then delta^(1/k) per tick, for one that moves
+        every k ticks).
+    explore_per : str
+        beta is per "tick", or per own "move" (then beta / k per tick).
+
+    References
+    ----------
+    .. [1] Bowling, M. and Veloso, M. (2002). Multiagent learning using a variable learning
+           rate. Artificial Intelligence 136(2).
     """
 
     alpha: float = 0.15

@@ -57,8 +57,12 @@ def _sides_are_read(market: Market, buy: float, sell: float) -> None:
 class FixedMass(ArrivalProcess):
     """The same outside demand at every tick.
 
-    buy: units that buyers want, per tick and choice group, >= 0.
-    sell: units that sellers offer to bidders and dealers, per tick and choice group, >= 0.
+    Parameters
+    ----------
+    buy : float
+        units that buyers want, per tick and choice group, >= 0.
+    sell : float
+        units that sellers offer to bidders and dealers, per tick and choice group, >= 0.
     """
 
     ignores_quotes: ClassVar[bool] = True
@@ -103,11 +107,16 @@ class Poisson(ArrivalProcess):
     rates buy = sell = mu / (1 - alpha / beta) and the same sizes the mean volume is that of Hawkes
     orders.
 
-    buy: orders of buyers, per unit of time and choice group, >= 0.
-    sell: orders of sellers, per unit of time and choice group, >= 0.
-    mean_size: mean size of an order before it is rounded, in units; 0 makes every order one lot,
-        >= 0.
-    lot: units of a lot, to which sizes are rounded up; 0 leaves them as drawn, >= 0.
+    Parameters
+    ----------
+    buy : float
+        orders of buyers, per unit of time and choice group, >= 0.
+    sell : float
+        orders of sellers, per unit of time and choice group, >= 0.
+    mean_size : float
+        mean size of an order before it is rounded, in units; 0 makes every order one lot, >= 0.
+    lot : float
+        units of a lot, to which sizes are rounded up; 0 leaves them as drawn, >= 0.
     """
 
     ignores_quotes: ClassVar[bool] = True
@@ -196,11 +205,18 @@ class Hawkes(ArrivalProcess):
     on a grid, by the two-exponential decomposition of Dassios and Zhao (2013). The stationary rate
     is mu / (1 - alpha / beta); the market opens in it.
 
-    mu: base rate, orders per unit of time and side of an instrument, >= 0.
-    alpha: by how much one order lifts the rate of further ones, per unit of time, >= 0 and < beta.
-    beta: decay of that excitement, per unit of time, > 0.
-    mean_size: mean size of an order before it is rounded, in units, > 0.
-    lot: units of a lot, to which sizes are rounded up, >= 0.
+    Parameters
+    ----------
+    mu : float
+        base rate, orders per unit of time and side of an instrument, >= 0.
+    alpha : float
+        by how much one order lifts the rate of further ones, per unit of time, >= 0 and < beta.
+    beta : float
+        decay of that excitement, per unit of time, > 0.
+    mean_size : float
+        mean size of an order before it is rounded, in units, > 0.
+    lot : float
+        units of a lot, to which sizes are rounded up, >= 0.
     """
 
     ignores_quotes: ClassVar[bool] = True

@@ -27,12 +27,20 @@ class Browsing(ArrivalProcess):
 
     A session views distinct products, all equally likely, and compares their sellers.
 
-    sessions: sessions a tick; with `poisson`, their mean, in [0, 1e7].
-    views: least and most products that a session views, each number between equally likely.
-    contamination: share of the sessions that are scrapers, in [0, 1].
-    scraper_views: a scraper views so many times as many products (at most all), >= 0.
-    scraper_intent: a scraper buys with so many times a customer's probability, in [0, 1].
-    poisson: draw the number of sessions at each tick, in place of the same number.
+    Parameters
+    ----------
+    sessions : float
+        sessions a tick; with `poisson`, their mean, in [0, 1e7].
+    views : tuple of 2 int
+        least and most products that a session views, each number between equally likely.
+    contamination : float
+        share of the sessions that are scrapers, in [0, 1].
+    scraper_views : float
+        a scraper views so many times as many products (at most all), >= 0.
+    scraper_intent : float
+        a scraper buys with so many times a customer's probability, in [0, 1].
+    poisson : bool
+        draw the number of sessions at each tick, in place of the same number.
     """
 
     ignores_quotes: ClassVar[bool] = True

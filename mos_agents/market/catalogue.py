@@ -15,11 +15,18 @@ from mos_agents.market.types import Array, InputError, IntArray, Layout
 class Catalogue:
     """Costs, prices, qualities and stocks of the listings: [L] each, in the layout's order.
 
-    cost: money per unit to supply it (for a bidder, the value of a unit).
-    reference_price: the price that buyers find normal; for traded assets, the opening mid price.
-    quality: enters the utility of demand models that use it.
-    stock: opening units; infinity means made to order, never held.
-    nest: nest of the nested logit, any whole numbers.
+    Parameters
+    ----------
+    cost : array
+        money per unit to supply it (for a bidder, the value of a unit).
+    reference_price : array
+        the price that buyers find normal; for traded assets, the opening mid price.
+    quality : array
+        enters the utility of demand models that use it.
+    stock : array
+        opening units; infinity means made to order, never held.
+    nest : array or None
+        nest of the nested logit, any whole numbers.
     """
 
     cost: Array

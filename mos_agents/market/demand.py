@@ -73,16 +73,25 @@ class Logit(Demand):
     Utility of an offer: (intercept - price_coefficient * price + quality_coefficient * quality)
     / scale. The outside option's utility is outside / scale. Nested logit as in Berry (1994).
 
-    intercept: utility of an offer before price and quality.
-    price_coefficient: utility lost per unit of price: of money, or of the reference price if
-        `relative`.
-    quality_coefficient: utility per unit of the catalogue's quality.
-    relative: the price counts as a multiple of its reference price, not in money.
-    outside: utility of buying nothing.
-    scale: how much tastes differ; the smaller, the more the best offer sells, > 0.
-    nesting: how close substitutes the offers of one nest of the catalogue are, in [0, 1); 0 is
-        plain logit.
-    choice: what a customer compares: "within" the sellers of one product, or "across" all offers.
+    Parameters
+    ----------
+    intercept : float
+        utility of an offer before price and quality.
+    price_coefficient : float
+        utility lost per unit of price: of money, or of the reference price if `relative`.
+    quality_coefficient : float
+        utility per unit of the catalogue's quality.
+    relative : bool
+        the price counts as a multiple of its reference price, not in money.
+    outside : float
+        utility of buying nothing.
+    scale : float
+        how much tastes differ; the smaller, the more the best offer sells, > 0.
+    nesting : float
+        how close substitutes the offers of one nest of the catalogue are, in [0, 1); 0 is plain
+        logit.
+    choice : str
+        what a customer compares: "within" the sellers of one product, or "across" all offers.
     """
 
     intercept: float = 0.5
@@ -132,10 +141,16 @@ class Elasticity(Demand):
     the cheapest. With one rival this is the two-seller formula for each seller's own visitors; what
     a dear seller loses by comparison, the cheapest gains.
 
-    base: chance that a visitor buys at the reference price, in [0, 1].
-    elasticity: by how many percent that chance falls if the price rises by one percent, >= 0.
-    comparison: how readily a visitor leaves for a cheaper rival; 0 never compares, >= 0.
-    choice: what a customer compares: "within" the sellers of one product, or "across" all offers.
+    Parameters
+    ----------
+    base : float
+        chance that a visitor buys at the reference price, in [0, 1].
+    elasticity : float
+        by how many percent that chance falls if the price rises by one percent, >= 0.
+    comparison : float
+        how readily a visitor leaves for a cheaper rival; 0 never compares, >= 0.
+    choice : str
+        what a customer compares: "within" the sellers of one product, or "across" all offers.
     """
 
     base: float = 0.3
@@ -172,10 +187,16 @@ class Linear(Demand):
     Inverse demand p_i = intercept - own q_i - cross sum_j q_j, per unit of mass. A seller whose
     demand would be negative, or who is sold out, leaves the system and the rest is solved anew.
 
-    intercept: price at which nothing is bought any more, in money.
-    own: fall of a seller's price per unit of its own quantity, in money, > 0.
-    cross: fall of a seller's price per unit of a rival's quantity, in money, >= 0 and < own.
-    choice: what a customer compares: "within" the sellers of one product, or "across" all offers.
+    Parameters
+    ----------
+    intercept : float
+        price at which nothing is bought any more, in money.
+    own : float
+        fall of a seller's price per unit of its own quantity, in money, > 0.
+    cross : float
+        fall of a seller's price per unit of a rival's quantity, in money, >= 0 and < own.
+    choice : str
+        what a customer compares: "within" the sellers of one product, or "across" all offers.
     """
 
     intercept: float = 1.0
@@ -210,9 +231,14 @@ class Cheapest(Demand):
 
     Demand at price p is max(0, 1 - slope p) up to the choke price, and none above.
 
-    choke: highest price at which anybody buys, in money, > 0.
-    slope: fall of demand per unit of money; 0 is the same demand at every price, >= 0.
-    choice: what a customer compares: "within" the sellers of one product, or "across" all offers.
+    Parameters
+    ----------
+    choke : float
+        highest price at which anybody buys, in money, > 0.
+    slope : float
+        fall of demand per unit of money; 0 is the same demand at every price, >= 0.
+    choice : str
+        what a customer compares: "within" the sellers of one product, or "across" all offers.
     """
 
     choke: float = np.inf

@@ -45,7 +45,10 @@ class Expected(ExecutionRule):
     Stock runs out in the middle of a tick: from that moment on the rest of the mass chooses among
     the sellers left (the fluid limit of `Sampled`).
 
-    demand: the demand model, which gives the shares.
+    Parameters
+    ----------
+    demand : Demand
+        the demand model, which gives the shares.
     """
 
     trades_mass: ClassVar[bool] = True
@@ -104,7 +107,10 @@ class Expected(ExecutionRule):
 class Sampled(ExecutionRule):
     """Each arrival chooses, in time order, from what is still in stock.
 
-    demand: the demand model, which gives the chance of each offer.
+    Parameters
+    ----------
+    demand : Demand
+        the demand model, which gives the chance of each offer.
     """
 
     demand: Demand
@@ -184,10 +190,16 @@ class FillIntensity(ExecutionRule):
     estimated, has none, and no boost.
     It walks the book: the best quote is hit first, equal quotes share, each unit is sold once.
 
-    kappa: decay of that chance per unit of money between quote and mid price, > 0.
-    scale: the chance at the mid price, before the boost, > 0.
-    volatility_boost: by how much volatility lifts the chance of a trade, >= 0.
-    expected: trade the mean of what orders would, in place of drawing each order.
+    Parameters
+    ----------
+    kappa : float
+        decay of that chance per unit of money between quote and mid price, > 0.
+    scale : float
+        the chance at the mid price, before the boost, > 0.
+    volatility_boost : float
+        by how much volatility lifts the chance of a trade, >= 0.
+    expected : bool
+        trade the mean of what orders would, in place of drawing each order.
     """
 
     kappa: float = 1.5
@@ -290,9 +302,13 @@ class Auction(ExecutionRule):
     The highest bid of at least the reserve wins a unit. Equal bids draw lots. The supply is what
     arrives on the selling side.
 
-    price: what the winner pays: its own bid ("first"), or the larger of the next bid and the
+    Parameters
+    ----------
+    price : str
+        what the winner pays: its own bid ("first"), or the larger of the next bid and the
         reserve ("second").
-    reserve: least bid that can win, in money, >= 0.
+    reserve : float
+        least bid that can win, in money, >= 0.
     """
 
     price: str = "first"

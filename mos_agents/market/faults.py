@@ -14,12 +14,24 @@ KINDS = 100
 
 
 class Fault(NamedTuple):
-    """A kind of fault of a policy, and how often it occurred."""
+    """A kind of fault of a policy, and how often it occurred.
+
+    Parameters
+    ----------
+    participant : str
+        The participant's name.
+    reason : str
+        The exception's class and text, or what was wrong with the action.
+    first_tick : int
+        The tick at which it first occurred.
+    decisions : int
+        Markets times ticks in which the participant made no usable action.
+    """
 
     participant: str
     reason: str
     first_tick: int
-    decisions: int  # markets times ticks in which the participant made no usable action
+    decisions: int
 
     @property
     def kind(self) -> str:

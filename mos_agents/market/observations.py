@@ -54,14 +54,21 @@ NOISE, FIRST_NOISE = "tape", "first tape"
 class MarketView(ObservationRule):
     """A participant's own quotes and positions, and the public quotes of its rivals.
 
-    quote_delay: ticks by which rivals' quotes lag behind the last ones, >= 0.
-    quote_noise: relative error of the rivals' prices seen, drawn anew for each observer and tick,
-        >= 0.
-    show_rivals: False hides rivals' quotes altogether.
-    show_cost: False hides the own unit cost (or private value).
-    show_cash, show_clock: False hides the own cash, and the share of the horizon that has passed:
-        where a game is thought of as without end, a learner should not act upon either.
-    relative: asks, bids and the cost are told as distances from the instrument's reference price
+    Parameters
+    ----------
+    quote_delay : int
+        ticks by which rivals' quotes lag behind the last ones, >= 0.
+    quote_noise : float
+        relative error of the rivals' prices seen, drawn anew for each observer and tick, >= 0.
+    show_rivals : bool
+        False hides rivals' quotes altogether.
+    show_cost : bool
+        False hides the own unit cost (or private value).
+    show_cash, show_clock : bool
+        False hides the own cash, and the share of the horizon that has passed: where a game is
+        thought of as without end, a learner should not act upon either.
+    relative : bool
+        asks, bids and the cost are told as distances from the instrument's reference price
         (`own_ask_gap` and so on): what a network needs where that price wanders.
     """
 

@@ -22,21 +22,34 @@ class Ledger(PositionRule):
     Where the catalogue's stock is infinite, nothing is held: units sold are sourced at cost, and
     units bought are used at once for their value. Otherwise inventory moves with the trades.
 
-    limit: largest inventory of a listing that bids may build up, whatever is supplied, in units;
+    Parameters
+    ----------
+    limit : float
+        largest inventory of a listing that bids may build up, whatever is supplied, in units;
         with `short`, also the largest short position, > 0.
-    short: units may be sold that are not held.
-    base_stock: stock that orders restore every tick, as a multiple of the opening stock; 0 never
+    short : bool
+        units may be sold that are not held.
+    base_stock : float
+        stock that orders restore every tick, as a multiple of the opening stock; 0 never
         orders, >= 0.
-    lead_time: ticks until an order arrives, which is paid at cost on delivery, >= 0.
-    holding_cost: money per unit held (long or short) and tick, >= 0.
-    shortage_cost: money per unit that was asked for and turned away, >= 0.
-    commission: share of the others' revenue from sales that the platform receives, in [0, 1).
-    mark: value inventory at its "cost" or at the "reference" price.
-    endowment: opening cash of each participant, in money.
-    fee: share of the money that changes hands in a participant's own trades, sales and purchases,
-        which it pays, in (-1, 1); below 0 it is a rebate. The first platform receives it and pays
-        none itself; without a platform, it goes to the outside world.
-    unit_fee: the same in money per unit traded; below 0 it is a rebate.
+    lead_time : int
+        ticks until an order arrives, which is paid at cost on delivery, >= 0.
+    holding_cost : float
+        money per unit held (long or short) and tick, >= 0.
+    shortage_cost : float
+        money per unit that was asked for and turned away, >= 0.
+    commission : float
+        share of the others' revenue from sales that the platform receives, in [0, 1).
+    mark : str
+        value inventory at its "cost" or at the "reference" price.
+    endowment : float
+        opening cash of each participant, in money.
+    fee : float
+        share of the money that changes hands in a participant's own trades, sales and
+        purchases, which it pays, in (-1, 1); below 0 it is a rebate. The first platform
+        receives it and pays none itself; without a platform, it goes to the outside world.
+    unit_fee : float
+        the same in money per unit traded; below 0 it is a rebate.
     """
 
     limit: float = np.inf

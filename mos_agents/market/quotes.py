@@ -50,13 +50,21 @@ class Limits(NamedTuple):
 class BoundedQuotes(QuoteRule):
     """Base class of the built-in quote rules: sizes, price grid, refusals and withdrawal.
 
-    tick_size: step of the price grid, in money, >= 0; 0 is a continuous price. None is a cent, or
+    Parameters
+    ----------
+    tick_size : float or None
+        step of the price grid, in money, >= 0; 0 is a continuous price. None is a cent, or
         where prices are small the power of ten that is fine enough for each listing.
-    conduct: "clip" brings a quote within the rules, "refuse" refuses it.
-    on_refusal: "stand" keeps the participant's standing quote, "withdraw" takes it down.
-    max_age: ticks after which an unmoved quote is withdrawn, >= 0; 0 means never.
-    size: units behind a quote where actions do not name them, > 0.
-    sized: the action's last number is the size, in [0, size].
+    conduct : str
+        "clip" brings a quote within the rules, "refuse" refuses it.
+    on_refusal : str
+        "stand" keeps the participant's standing quote, "withdraw" takes it down.
+    max_age : int
+        ticks after which an unmoved quote is withdrawn, >= 0; 0 means never.
+    size : float
+        units behind a quote where actions do not name them, > 0.
+    sized : bool
+        the action's last number is the size, in [0, size].
     """
 
     fineness: ClassVar[int] = 3  # decimal places of the reference price that a tick resolves
@@ -155,12 +163,18 @@ class PostedPrice(BoundedQuotes):
     The floor wins: a cost that rises lifts prices faster than the largest change allows, and above
     `high` where it has to. It holds whenever a price is posted; a quote that stands is not touched.
 
-    min_margin: least margin over cost, as a share of the cost, > -1; below 0 losses are allowed.
-    max_relative_change: largest change of a price per move, as a share of it, > 0.
-    low: lowest price, in money, >= 0 and < high; None is a thousandth of each listing's reference
-        price.
-    high: highest price, in money, > 0; None is twenty times the larger of each listing's reference
-        price and margin floor.
+    Parameters
+    ----------
+    min_margin : float
+        least margin over cost, as a share of the cost, > -1; below 0 losses are allowed.
+    max_relative_change : float
+        largest change of a price per move, as a share of it, > 0.
+    low : float or None
+        lowest price, in money, >= 0 and < high; None is a thousandth of each listing's
+        reference price.
+    high : float or None
+        highest price, in money, > 0; None is twenty times the larger of each listing's
+        reference price and margin floor.
     """
 
     min_margin: float = 0.05
@@ -276,10 +290,15 @@ class TwoSided(BoundedQuotes):
     The spread lies in [min_spread, max_spread], the offset within +-max_offset. Bids are rounded
     down and asks up to the tick size, so that a spread is never narrower than asked.
 
-    min_spread: narrowest spread, in money, > 0; None is a cent, or a ten-thousandth of each
-        listing's opening mid price where that is less.
-    max_spread: widest spread, in money, > 0; None is half a per cent of the opening mid price.
-    max_offset: largest offset, in money, >= 0; None is five per cent of the opening mid price.
+    Parameters
+    ----------
+    min_spread : float or None
+        narrowest spread, in money, > 0; None is a cent, or a ten-thousandth of each listing's
+        opening mid price where that is less.
+    max_spread : float or None
+        widest spread, in money, > 0; None is half a per cent of the opening mid price.
+    max_offset : float or None
+        largest offset, in money, >= 0; None is five per cent of the opening mid price.
     """
 
     fineness: ClassVar[int] = 4
@@ -401,9 +420,13 @@ class TwoSided(BoundedQuotes):
 class SealedBid(BoundedQuotes):
     """A bid that nobody else sees before the auction, in [low, high].
 
-    low: lowest bid, in money, >= 0 and < high; None is 0.
-    high: highest bid, in money, > 0; None is twenty times the larger of the item's reference price
-        and its value to the bidder.
+    Parameters
+    ----------
+    low : float or None
+        lowest bid, in money, >= 0 and < high; None is 0.
+    high : float or None
+        highest bid, in money, > 0; None is twenty times the larger of the item's reference
+        price and its value to the bidder.
     """
 
     sealed: ClassVar[bool] = True

@@ -59,8 +59,12 @@ class Constant(Process):
 class GeometricBrownian(Process):
     """Geometric Brownian motion, dS = mu S dt + sigma S dW, exact over a tick.
 
-    mu: drift per unit of time, as a share of the level.
-    sigma: volatility per square root of time, as a share of the level, >= 0.
+    Parameters
+    ----------
+    mu : float
+        drift per unit of time, as a share of the level.
+    sigma : float
+        volatility per square root of time, as a share of the level, >= 0.
     """
 
     mu: float = 0.0
@@ -85,8 +89,12 @@ class Brownian(Process):
 
     Levels may become negative.
 
-    mu: drift per unit of time, in money.
-    sigma: volatility per square root of time, in money, >= 0.
+    Parameters
+    ----------
+    mu : float
+        drift per unit of time, in money.
+    sigma : float
+        volatility per square root of time, in money, >= 0.
     """
 
     mu: float = 0.0
@@ -112,8 +120,12 @@ class OrnsteinUhlenbeck(Process):
 
     Exact over a tick; levels stay positive.
 
-    reversion: speed of the return to the opening level, per unit of time, >= 0.
-    sigma: volatility per square root of time, as a share of the level, >= 0.
+    Parameters
+    ----------
+    reversion : float
+        speed of the return to the opening level, per unit of time, >= 0.
+    sigma : float
+        volatility per square root of time, as a share of the level, >= 0.
     """
 
     reversion: float = 1.0
@@ -138,11 +150,18 @@ class OrnsteinUhlenbeck(Process):
 class JumpDiffusion(Process):
     """Geometric Brownian motion with log-normal jumps at Poisson times (Merton 1976).
 
-    mu: drift per unit of time, as a share of the level.
-    sigma: volatility per square root of time between jumps, as a share of the level, >= 0.
-    rate: jumps per unit of time, >= 0.
-    jump_mean: mean of the logarithm of a jump's factor.
-    jump_sd: standard deviation of the logarithm of a jump's factor, >= 0.
+    Parameters
+    ----------
+    mu : float
+        drift per unit of time, as a share of the level.
+    sigma : float
+        volatility per square root of time between jumps, as a share of the level, >= 0.
+    rate : float
+        jumps per unit of time, >= 0.
+    jump_mean : float
+        mean of the logarithm of a jump's factor.
+    jump_sd : float
+        standard deviation of the logarithm of a jump's factor, >= 0.
     """
 
     mu: float = 0.0
@@ -181,8 +200,12 @@ class JumpDiffusion(Process):
 class UniformDraw(Process):
     """Levels drawn anew at every tick, uniform in [low, high]: private values of an auction.
 
-    low: least level that is drawn, >= 0.
-    high: greatest level that is drawn, >= 0 and at least low.
+    Parameters
+    ----------
+    low : float
+        least level that is drawn, >= 0.
+    high : float
+        greatest level that is drawn, >= 0 and at least low.
     """
 
     low: float = 0.0
@@ -206,10 +229,16 @@ class UniformDraw(Process):
 class Shock(Process):
     """A factor on the opening level, from one tick on, for a while or for good.
 
-    at: tick at which the shock begins, >= 0.
-    factor: what the opening level is multiplied by, >= 0.
-    duration: ticks that the shock lasts; 0 is for good, >= 0.
-    only: columns that it hits, by number from 0; none given means all.
+    Parameters
+    ----------
+    at : int
+        tick at which the shock begins, >= 0.
+    factor : float
+        what the opening level is multiplied by, >= 0.
+    duration : int
+        ticks that the shock lasts; 0 is for good, >= 0.
+    only : tuple of int
+        columns that it hits, by number from 0; none given means all.
     """
 
     at: int = 100
@@ -244,12 +273,17 @@ class Shock(Process):
 class Replay(Process):
     """A recorded path [T, M], row t at tick t.
 
-    path: the levels, a row a tick and a column a series; one column serves all.
-    hold: the last row stays once the path is over; otherwise a path shorter than the episode is
+    Parameters
+    ----------
+    path : array
+        the levels, a row a tick and a column a series; one column serves all.
+    hold : bool
+        the last row stays once the path is over; otherwise a path shorter than the episode is
         refused.
-    sigma_rows: rows, from the first on, from which the volatility is estimated that makers are
-        told and that `inventory_risk` uses; 0 takes all rows of the episode. An estimate from all
-        rows knows the future: a maker that must not know it needs a `sigma` of its own, or
+    sigma_rows : int
+        rows, from the first on, from which the volatility is estimated that makers are told and
+        that `inventory_risk` uses; 0 takes all rows of the episode. An estimate from all rows
+        knows the future: a maker that must not know it needs a `sigma` of its own, or
         `sigma_rows` before the ticks that are judged.
     """
 
@@ -299,9 +333,14 @@ class Replay(Process):
 class Fundamentals(ReferenceRule):
     """Fundamentals: a process each for reference prices, costs and outside demand.
 
-    price: process of the reference or mid prices, one a instrument.
-    cost: process of the unit costs (a bidder's values), one a listing.
-    demand: process of the factor on outside demand, one a choice group.
+    Parameters
+    ----------
+    price : Process
+        process of the reference or mid prices, one a instrument.
+    cost : Process
+        process of the unit costs (a bidder's values), one a listing.
+    demand : Process
+        process of the factor on outside demand, one a choice group.
     """
 
     price: Process = field(default_factory=Constant)

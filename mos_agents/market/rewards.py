@@ -21,8 +21,12 @@ from mos_agents.market.types import Array, InputError, IntArray
 class Objective(RewardRule):
     """The reward of a tick: the sum of weight x metric.
 
-    weights: weight of each metric by its name; metrics not named count nothing.
-    by_participant: weights of single participants by name, in place of the common ones.
+    Parameters
+    ----------
+    weights : mapping
+        weight of each metric by its name; metrics not named count nothing.
+    by_participant : mapping
+        weights of single participants by name, in place of the common ones.
     """
 
     weights: Mapping[str, float] = field(default_factory=lambda: {"pnl": 1.0})

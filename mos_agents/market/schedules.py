@@ -43,8 +43,12 @@ class Alternating(Schedule):
 class Periodic(Schedule):
     """Participant n moves every `periods[n]` ticks, first at tick `offsets[n]`.
 
-    periods: ticks from one move to the next, one number for each participant in roster order.
-    offsets: tick of the first move, one number for each participant; None is 0 for all.
+    Parameters
+    ----------
+    periods : tuple of int
+        ticks from one move to the next, one number for each participant in roster order.
+    offsets : tuple of int or None
+        tick of the first move, one number for each participant; None is 0 for all.
     """
 
     periods: tuple[int, ...]
@@ -82,7 +86,10 @@ class Periodic(Schedule):
 class RandomMoves(Schedule):
     """Each participant moves by chance at each tick, independently of the others (Calvo 1983).
 
-    probability: chance of a move at a tick, in (0, 1].
+    Parameters
+    ----------
+    probability : float
+        chance of a move at a tick, in (0, 1].
     """
 
     probability: float = 0.5

@@ -19,17 +19,26 @@ from mos_agents.market.types import Array, InputError, IntArray, Layout, QuoteRe
 class ParticipantSpec:
     """What a participant knows before it plays: its listings, its limits, its observations.
 
-    low, high: [L_n, A] limits of its actions.
-    tick_sizes: [L_n] steps of the price grid, 0 where prices are continuous.
-    opening_cost: [L_n] own unit costs before the first tick, NaN where they are not observed.
-    sigma, order_decay (kappa) and order_rate (orders per unit of time and side) are the public
-        parameters of a dealer market, NaN elsewhere.
-    sigma: [L_n] volatility of the price of what each listing trades, per square root of time; in
-        shares of the price where `sigma_relative` [L_n], otherwise in money. A replayed price has
-        the volatility of its rows, see `Replay`; 0 where no variance grows with time (constant,
-        drawn anew, moved by a shock).
-    turn: (period, offset), the participant moves at the ticks t with (t - offset) % period == 0;
-        (0, 0) where nobody knows that beforehand.
+    Parameters
+    ----------
+    low, high : array
+        [L_n, A] limits of its actions.
+    tick_sizes : array
+        [L_n] steps of the price grid, 0 where prices are continuous.
+    opening_cost : array
+        [L_n] own unit costs before the first tick, NaN where they are not observed.
+    sigma : array
+        [L_n] volatility of the price of what each listing trades, per square root of time; in
+        shares of the price where `sigma_relative` [L_n], otherwise in money. A replayed price
+        has the volatility of its rows, see `Replay`; 0 where no variance grows with time
+        (constant, drawn anew, moved by a shock).
+    turn : tuple of 2 int
+        (period, offset), the participant moves at the ticks t with (t - offset) % period == 0;
+        (0, 0) where moves are random.
+    order_decay : float
+        kappa of a dealer market, NaN elsewhere.
+    order_rate : float
+        orders per unit of time and side of a dealer market, NaN elsewhere.
     """
 
     name: str

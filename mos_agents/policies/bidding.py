@@ -44,8 +44,12 @@ class Shaded(Deterministic):
     With n bidders and reserve r, a value v >= r bids v (n - 1)/n + r^n / (n v^(n - 1))
     (Riley and Samuelson 1981); below the reserve it bids its value and does not win.
 
-    bidders: how many bid, this one included; None counts those of its market, item by item, >= 1.
-    reserve: least bid that can win, in money, >= 0.
+    Parameters
+    ----------
+    bidders : int or None
+        how many bid, this one included; None counts those of its market, item by item, >= 1.
+    reserve : float
+        least bid that can win, in money, >= 0.
     """
 
     bidders: int | None = None
@@ -80,8 +84,12 @@ class Shaded(Deterministic):
 class RandomBid(Policy):
     """Bids a share of the value drawn at random, item by item.
 
-    low: least share of the value that is bid, >= 0 and < high.
-    high: greatest share of the value that is bid, > 0.
+    Parameters
+    ----------
+    low : float
+        least share of the value that is bid, >= 0 and < high.
+    high : float
+        greatest share of the value that is bid, > 0.
     """
 
     kind: ClassVar[str]

@@ -31,10 +31,15 @@ Bound = float | tuple[float, ...] | None
 class Uniform(Policy):
     """Every action between `low` and `high` with equal chance, independently by listing.
 
-    low, high: least and greatest action: one number, or one per feature of the action (such as
-        offset and spread); None is the limit of the action itself.
-    levels: draw from a grid of so many equal steps, ends included; None draws continuously, >= 2.
-    relative: low and high are multiples of the opening price, not money.
+    Parameters
+    ----------
+    low, high : float, tuple of float or None
+        least and greatest action: one number, or one per feature of the action (such as offset
+        and spread); None is the limit of the action itself.
+    levels : int or None
+        draw from a grid of so many equal steps, ends included; None draws continuously, >= 2.
+    relative : bool
+        low and high are multiples of the opening price, not money.
     """
 
     kind: ClassVar[str]
@@ -143,14 +148,20 @@ class Uniform(Policy):
 class EpsilonGreedy(Policy):
     """Follows another policy, but now and then draws all its quotes as `uniform` does.
 
-    policy: whom it follows: a policy, by its kind and parameters.
-    epsilon: chance of a draw at a tick, in [0, 1].
-    levels: points of the grid that is drawn from; None draws continuously, >= 2.
-    low, high, relative: what is drawn, as in `uniform`.
-
     The chance of an action is (1 - epsilon) x the policy's + epsilon x the draw's. Where one is a
     probability and the other a density (a fixed price, explored around continuously), the action
     that the policy may choose has its probability and every other its density.
+
+    Parameters
+    ----------
+    policy : Policy
+        whom it follows: a policy, by its kind and parameters.
+    epsilon : float
+        chance of a draw at a tick, in [0, 1].
+    levels : int or None
+        points of the grid that is drawn from; None draws continuously, >= 2.
+    low, high, relative
+        what is drawn, as in `uniform`.
     """
 
     kind: ClassVar[str]

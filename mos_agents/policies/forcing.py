@@ -27,9 +27,13 @@ class ForcedMemory(NamedTuple):
 class Forced(Policy):
     """Plays `policy`, except that from tick `start_at` on it asks `price` for `ticks` ticks.
 
-    price: money; one number, one per listing [L_n], or one per market and listing [B, L_n].
-    ticks: None is for good. The policy decides at those ticks as well, and remembers and learns as
-    ever; what it wanted to ask is not asked. Only for participants who post prices.
+    Parameters
+    ----------
+    price : any
+        money; one number, one per listing [L_n], or one per market and listing [B, L_n].
+    ticks : int or None
+        None is for good. The policy decides at those ticks as well, and remembers and learns as
+        ever; what it wanted to ask is not asked. Only for participants who post prices.
     """
 
     kind: ClassVar[str] = "forced"

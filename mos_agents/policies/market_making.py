@@ -30,8 +30,12 @@ from mos_agents.policies.base import (
 class FixedSpread(Deterministic):
     """The same spread around the mid price at all times.
 
-    spread: ask less bid, in money, one number or one per listing, >= 0.
-    offset: the middle of bid and ask less the mid price, in money.
+    Parameters
+    ----------
+    spread : float or tuple of float
+        ask less bid, in money, one number or one per listing, >= 0.
+    offset : float
+        the middle of bid and ask less the mid price, in money.
     """
 
     spread: float | tuple[float, ...] = 0.1
@@ -61,15 +65,21 @@ class AvellanedaStoikov(Deterministic):
     The middle of the quotes is s - q gamma sigma^2 (T - t), the spread
     gamma sigma^2 (T - t) + (2 / gamma) ln(1 + gamma / kappa), q being the inventory in the asset.
 
-    gamma: absolute risk aversion, per unit of money, > 0.
-    sigma: volatility of the mid price, in money per square root of time, >= 0; None takes the
-        market's (`ParticipantSpec.sigma`), times the mid price where that is given in shares of it.
-        On a replayed price that is the volatility of the recorded rows: of all of them unless
-        `sigma_rows` says otherwise, so that the maker knows something of the future. Where the
-        price has no volatility (constant, drawn anew, moved by a shock) sigma must be given; 0
-        says that there is no risk, and no lean.
-    kappa: decay of the order flow per unit of money, > 0; None takes the market's.
-    horizon: T in units of time, >= 0; None is the market's episode. After T, T - t is 0.
+    Parameters
+    ----------
+    gamma : float
+        absolute risk aversion, per unit of money, > 0.
+    sigma : float or None
+        volatility of the mid price, in money per square root of time, >= 0; None takes the
+        market's (`ParticipantSpec.sigma`), times the mid price where that is given in shares of
+        it. On a replayed price that is the volatility of the recorded rows: of all of them
+        unless `sigma_rows` says otherwise, so that the maker knows something of the future.
+        Where the price has no volatility (constant, drawn anew, moved by a shock) sigma must be
+        given; 0 says that there is no risk, and no lean.
+    kappa : float or None
+        decay of the order flow per unit of money, > 0; None takes the market's.
+    horizon : float or None
+        T in units of time, >= 0; None is the market's episode. After T, T - t is 0.
     """
 
     gamma: float = 0.1
@@ -111,13 +121,20 @@ class Glft(Deterministic):
     gamma')) (their section 4.3). This is the limit far from the end of the episode and from any
     limit on inventory.
 
-    gamma: absolute risk aversion, per unit of money, > 0.
-    sigma: volatility of the mid price, in money per square root of time; None takes the market's,
+    Parameters
+    ----------
+    gamma : float
+        absolute risk aversion, per unit of money, > 0.
+    sigma : float or None
+        volatility of the mid price, in money per square root of time; None takes the market's,
         >= 0.
-    kappa: decay of the order flow per unit of money; None takes the market's, > 0.
-    rate: A, orders per unit of time and side that trade at the mid price; None takes the market's,
-        > 0.
-    lot: units of an order, > 0.
+    kappa : float or None
+        decay of the order flow per unit of money; None takes the market's, > 0.
+    rate : float or None
+        A, orders per unit of time and side that trade at the mid price; None takes the
+        market's, > 0.
+    lot : float
+        units of an order, > 0.
     """
 
     gamma: float = 0.1

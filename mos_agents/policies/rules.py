@@ -48,7 +48,10 @@ class Hold(Deterministic):
 class FixedPrice(Deterministic):
     """Asks the same price whatever happens.
 
-    price: money, one number or one per listing, >= 0.
+    Parameters
+    ----------
+    price : float or tuple of float
+        money, one number or one per listing, >= 0.
     """
 
     price: float | tuple[float, ...]
@@ -70,8 +73,12 @@ class FixedPrice(Deterministic):
 class CostPlus(Deterministic):
     """Own unit cost plus a share of it, plus an amount of money.
 
-    margin: what is added, as a share of the unit cost, >= -1.
-    amount: what is added, in money per unit.
+    Parameters
+    ----------
+    margin : float
+        what is added, as a share of the unit cost, >= -1.
+    amount : float
+        what is added, in money per unit.
     """
 
     margin: float = 0.3
@@ -93,8 +100,12 @@ class CostPlus(Deterministic):
 class StaticMarkup(Deterministic):
     """The same mark-up at all times, over the own unit cost or over the reference price.
 
-    markup: what is added, as a share of what it is over, >= -1.
-    over: what the mark-up is over: the own unit "cost" or the "reference" price.
+    Parameters
+    ----------
+    markup : float
+        what is added, as a share of what it is over, >= -1.
+    over : str
+        what the mark-up is over: the own unit "cost" or the "reference" price.
     """
 
     markup: float = 0.1
@@ -120,11 +131,17 @@ class Reactive(Deterministic):
     It follows the cheapest rival part of the way, near the reference price. Undercut by too much,
     it starts a price war.
 
-    weight: share of the way from its standing price to the cheapest rival's that it moves,
-        in [0, 1].
-    band: how far from the reference price it follows, as a share of that price, in [0, 1].
-    trigger: undercut by more than this share of its own price it starts a price war, in [0, 1].
-    cut: in a price war it asks this share less than the cheapest rival, in [0, 1].
+    Parameters
+    ----------
+    weight : float
+        share of the way from its standing price to the cheapest rival's that it moves, in [0,
+        1].
+    band : float
+        how far from the reference price it follows, as a share of that price, in [0, 1].
+    trigger : float
+        undercut by more than this share of its own price it starts a price war, in [0, 1].
+    cut : float
+        in a price war it asks this share less than the cheapest rival, in [0, 1].
     """
 
     weight: float = 0.3
@@ -158,9 +175,14 @@ class Reactive(Deterministic):
 class Undercut(Deterministic):
     """Below the cheapest open rival; with no rival open, the reference price.
 
-    share: how far below, as a share of the rival's price, in [0, 1].
-    amount: how far below, in money on top of the share, >= 0.
-    floor: least margin over the own unit cost, where it is seen, as a share of it, >= -1.
+    Parameters
+    ----------
+    share : float
+        how far below, as a share of the rival's price, in [0, 1].
+    amount : float
+        how far below, in money on top of the share, >= 0.
+    floor : float
+        least margin over the own unit cost, where it is seen, as a share of it, >= -1.
     """
 
     share: float = 0.01
@@ -188,7 +210,10 @@ class Undercut(Deterministic):
 class MatchCheapest(Deterministic):
     """The cheapest open rival's price; with no rival open, the reference price.
 
-    floor: least margin over the own unit cost, where it is seen, as a share of it, >= -1.
+    Parameters
+    ----------
+    floor : float
+        least margin over the own unit cost, where it is seen, as a share of it, >= -1.
     """
 
     floor: float = 0.05
@@ -218,7 +243,10 @@ class LogStep(Policy):
     Subclasses write `centre`: the mean of the log price [B, L_n]. The normal distribution is cut
     off at the limits, not clipped: the price has a density everywhere, without lumps at the ends.
 
-    volatility: standard deviation of the step of the log price, about a share of the price, > 0.
+    Parameters
+    ----------
+    volatility : float
+        standard deviation of the step of the log price, about a share of the price, > 0.
     """
 
     kind: ClassVar[str]
@@ -275,7 +303,10 @@ class LogStep(Policy):
 class RandomWalk(LogStep):
     """The standing price moves by a normal percentage at each tick.
 
-    drift: mean step of the log price, about a share of the price.
+    Parameters
+    ----------
+    drift : float
+        mean step of the log price, about a share of the price.
     """
 
     volatility: float = 0.02
@@ -296,8 +327,12 @@ class MeanReverting(LogStep):
 
     log p' = log p + drift + reversion (log reference - log p) + volatility z.
 
-    drift: mean step of the log price, about a share of the price.
-    reversion: share of the way back to the reference price that it goes at each tick, in [0, 1].
+    Parameters
+    ----------
+    drift : float
+        mean step of the log price, about a share of the price.
+    reversion : float
+        share of the way back to the reference price that it goes at each tick, in [0, 1].
     """
 
     volatility: float = 0.02

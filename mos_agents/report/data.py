@@ -45,10 +45,32 @@ MOST_NAMED = 6
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What the pictures are drawn from.
+    """The tables of a run as arrays, from which a report's charts are drawn.
 
-    listings: columns [T, R, L]. participants: columns [T, R, N]. means: per-tick means over all
-    markets [every tick, N]. refusals: counts by participant and reason, in the recorded ticks.
+    T are the recorded ticks, R the recorded markets, L the listings, N the participants.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    ticks : array
+        [T] the recorded ticks.
+    listings : mapping
+        [T, R, L] the columns of the table of listings, by name.
+    participants : mapping
+        [T, R, N] the columns of the table of participants, by name.
+    means : mapping
+        [every tick, N] means over all markets, by name.
+    names : tuple of str
+        [N] the participants' names.
+    instruments : tuple of str
+        [K] the instruments' names.
+    seller : array
+        [L] the number of each listing's participant.
+    instrument : array
+        [L] the number of each listing's instrument.
+    refusals : mapping
+        Counts of refused quotes in the recorded ticks, by participant and reason.
     """
 
     run: Run

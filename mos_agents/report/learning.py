@@ -26,11 +26,21 @@ WAR, NASH, JOINT = "#F3D9C9", "#4D5359", "#8A9099"
 class Learning:
     """What the page shows. Prices in money; N firms.
 
-    period, path: [P] and [P, N] block means of one session's prices from first to last period.
-    close_from, close: period number and [T, N] prices of a stretch late in the learning; wars: its
-    price wars as (first, last + 1) rows. response: {name: [T, 2]} mean relative price change of
-    who deviates and of its rivals, tau = 1 in row `shock`; band: [T, 2] 95% limits of the rivals'
-    in the first of them. rows: the controls' table, a row of texts each.
+    Parameters
+    ----------
+    period, path : array
+        [P] and [P, N] block means of one session's prices from first to last period.
+    close_from, close : int or array
+        period number and [T, N] prices of a stretch late in the learning;
+    wars : tuple of tuples of 2 int
+        its price wars as (first, last + 1) rows.
+    response : mapping
+        {name: [T, 2]} mean relative price change of who deviates and of its rivals, tau = 1 in
+        row `shock`;
+    band : array
+        [T, 2] 95% limits of the rivals' in the first of them.
+    rows : tuple of tuples of str
+        the controls' table, a row of texts each.
     """
 
     title: str

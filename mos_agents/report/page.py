@@ -72,9 +72,18 @@ def document(title: str, body: list[str]) -> str:
 
 
 class PageContent(NamedTuple):
-    """A page on a folder that is no run's. what: it is; rows: what the table has one for each of.
+    """A page on a folder that is no run's.
 
-    facts: name and value, at the top. made: likewise, at the bottom.
+    Parameters
+    ----------
+    what : str
+        it is;
+    rows : str
+        what the table has one for each of.
+    facts : Sequence
+        name and value, at the top.
+    made : Sequence
+        likewise, at the bottom.
     """
 
     what: str

@@ -12,7 +12,18 @@ LOST = ("failed", "late", "misaddressed", "not finite")
 
 
 def fault_facts(faults: Iterable[Fault]) -> list[dict[str, Any]]:
-    """Faults as plain data for run.json."""
+    """Write faults as plain data for run.json.
+
+    Parameters
+    ----------
+    faults : iterable of Fault
+        The faults.
+
+    Returns
+    -------
+    list of dict
+        A mapping for each fault.
+    """
     return [fault._asdict() for fault in faults]
 
 
@@ -27,9 +38,17 @@ def lost_by(faults: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
 
 
 def fault_lines(facts: Mapping[str, Any]) -> list[str]:
-    """A line for each participant whose policy failed, the worst first; none where none did.
+    """Describe the faults of a run, a line for each participant whose policy failed.
 
-    facts: of run.json. Of a run that was interrupted nothing is known yet.
+    Parameters
+    ----------
+    facts : mapping
+        The content of run.json. An interrupted run has no faults there yet.
+
+    Returns
+    -------
+    list of str
+        The lines, the participant with the most faults first.
     """
     each = int(facts["ticks"]) * int(facts["markets"])
     if facts.get("faults"):

@@ -18,11 +18,16 @@ Digests = NDArray[np.uint64]
 
 
 class TrajectoryHash:
-    """What happened at every tick: quotes, executions, positions, rewards, metrics.
+    """A hash of what happens at each tick: quotes, executions, positions, rewards, metrics.
 
-    It tells accidents, not adversaries: 128 bits a market, mixed as xxHash64 mixes (two lanes).
-    Bits may differ between processors (`exp` and `log` do); on one platform the same command and
-    seed give the same hash.
+    It detects accidents, not adversaries: 128 bits a market, mixed like xxHash64 in two lanes. On
+    one platform, the same command and seed give the same hash. Between processors bits may differ,
+    because `exp` and `log` do.
+
+    Parameters
+    ----------
+    digests : array or None
+        [B, 2] the digests of the markets, from which a hash is continued; None begins a new one.
     """
 
     def __init__(self, digests: Digests | None = None) -> None:

@@ -16,7 +16,23 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def checked_name(name: str) -> str:
-    """The name, or an InputError that says what a name may be."""
+    """Check the name of a run.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Returns
+    -------
+    str
+        The same name.
+
+    Raises
+    ------
+    InputError
+        If it is not 1 to 100 of the characters A-Z a-z 0-9 . _ - with a letter or digit first.
+    """
     if not isinstance(name, str) or NAME.fullmatch(name) is None:
         raise InputError(
             f"run name {_short(name)} must be 1 to 100 of the characters A-Z a-z 0-9 . _ - and "
@@ -60,13 +76,42 @@ def file_stem(name: str) -> str:
 
 
 def slug(text: str) -> str:
-    """A run name as near to the text as names allow."""
+    """Turn a text into the name of a run.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The text with other characters replaced by "-", at most 60 long; "run" if nothing is left.
+    """
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
     return kept[:60] or "run"
 
 
 def path_below(root: Path | str, name: str) -> Path:
-    """The folder of a run below its root. A link in the run's place is refused, not followed."""
+    """Return the folder of a run below its root, whether it exists or not.
+
+    Parameters
+    ----------
+    root : Path or str
+        The folder that holds the run folders.
+    name : str
+        The run's name.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    InputError
+        If the name is not valid, or the folder is a symbolic link: links are not followed.
+    """
     folder = Path(os.path.realpath(root)) / checked_name(name)
     if folder.is_symlink():
         raise InputError(f"run {name} is a link: move the folder itself into {root}")
@@ -74,7 +119,25 @@ def path_below(root: Path | str, name: str) -> Path:
 
 
 def locate(given: str, root: Path | str) -> Path:
-    """The folder of an existing run, given by its name below `root` or by its path."""
+    """Find the folder of an existing run.
+
+    Parameters
+    ----------
+    given : str
+        The run's name below `root`, or the path of its folder.
+    root : Path or str
+        The folder that holds the run folders.
+
+    Returns
+    -------
+    Path
+        The run's folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder; the message lists the runs that there are.
+    """
     if "\0" in given or not Path(given).name:
         raise InputError(f"run {_short(given)} must be the name or the path of a run folder")
     path = Path(given)

@@ -19,7 +19,21 @@ LISTING_BYTES, PARTICIPANT_BYTES, AGGREGATE_BYTES = 14, 60, 100
 
 @dataclass(frozen=True)
 class RecordingPlan:
-    """Which markets and ticks are recorded. Aggregates over all markets are kept at every tick."""
+    """Which markets and ticks are recorded. Aggregates over all markets are recorded at every tick.
+
+    Parameters
+    ----------
+    markets : int
+        How many markets are recorded, from the first.
+    every : int
+        One tick in `every` is recorded.
+    ticks : int
+        Ticks of the run.
+    listings : int
+        Listings of the market.
+    participants : int
+        Participants of the market.
+    """
 
     markets: int
     every: int

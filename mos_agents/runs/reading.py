@@ -36,7 +36,19 @@ PART = re.compile(r"part-(\d{6})\.parquet")
 @short_repr
 @dataclass(frozen=True)
 class Run:
-    """A run folder: `facts` is its run.json, `scenario` its resolved scenario as YAML."""
+    """A recorded run: its folder and what stands in it.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    facts : dict
+        The content of run.json.
+    scenario : str
+        The resolved scenario, as YAML.
+    parts : int
+        How many files each table has.
+    """
 
     folder: Path
     facts: dict[str, Any]

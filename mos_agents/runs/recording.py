@@ -53,9 +53,24 @@ VALUES = 4_000_000
 
 
 class Recording:
-    """A run folder under way. `record` makes one; add every step; `finish` seals it.
+    """A run folder being written: `record` makes one, `add` takes a step, `finish` seals it.
 
-    Nobody else can write to the folder until `finish`, `close` or the end of the process.
+    No other process can write to the folder until `finish`, `close` or the end of this process.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    facts : dict
+        The content of run.json.
+    market : Market
+        The market that is played.
+    plan : RecordingPlan
+        Which markets and ticks are recorded.
+    start : State
+        The state before the first tick that is added.
+    hold : FolderLock
+        The lock on the folder.
     """
 
     def __init__(
@@ -221,13 +236,44 @@ def record(
     actors: dict[str, Any] | None = None,
     inputs: dict[str, str] | None = None,
 ) -> Recording:
-    """Open the folder of a new run below `root`; nothing that is there is ever overwritten.
+    """Make the folder of a new run below `root`. No existing file is ever overwritten.
 
-    actors: how its participants were hosted, for `run.json`. inputs: SHA-256 by path of the files
-    that the scenario is read from.
-    described: the resolved scenario, as YAML. Without a `name`, the next free one is taken:
-    `<stem>-s<seed>-001`, where the stem is the scenario's name if none is given. Raises RunError
-    where the folder cannot be made.
+    Parameters
+    ----------
+    market : Market
+        The market that is played.
+    root : Path or str
+        The folder that holds the run folders.
+    scenario : str
+        The scenario's name.
+    described : str
+        The resolved scenario, as YAML.
+    seed : int
+        The seed of the run.
+    ticks : int
+        Ticks of the run.
+    markets : int
+        B, the number of markets.
+    plan : RecordingPlan, optional
+        Which markets and ticks are recorded; chosen by their number where left out.
+    name : str, optional
+        The folder's name; the next free one of `<stem>-s<seed>-001`, ... where left out.
+    stem : str, optional
+        What such a name begins with; the scenario's name where left out.
+    actors : dict, optional
+        How the participants were hosted, for run.json.
+    inputs : dict, optional
+        SHA-256 of the files that the scenario is read from, by path.
+
+    Returns
+    -------
+    Recording
+        The open recording.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be made.
     """
     root = Path(root)
     plan = plan or RecordingPlan.of(market.layout, ticks, markets)

@@ -16,10 +16,27 @@ from mos_agents.runs.tables import AGGREGATE_VALUES, TABLES
 
 
 def resume(run: Run, market: Market) -> Recording:
-    """A recording that adds to the run's folder.
+    """Open the folder of an interrupted run and continue its recording.
 
-    Parts that no newest part of `aggregates` vouches for are removed: their ticks come again.
-    Raises RunError where the run is finished, damaged, or played by another process.
+    Parts that the newest part of `aggregates` does not cover are removed: their ticks are played
+    again.
+
+    Parameters
+    ----------
+    run : Run
+        The interrupted run.
+    market : Market
+        The market of its scenario.
+
+    Returns
+    -------
+    Recording
+        A recording that adds to the run's folder.
+
+    Raises
+    ------
+    RunError
+        If the run is finished, damaged, or played by another process.
     """
     hold = RUN.hold(run.folder)
     try:

@@ -72,7 +72,12 @@ class ExpectedParts(NamedTuple):
 class ExpectedRows:
     """What the rows of a run are about.
 
-    markets: how many are recorded, from the first. every: each so many-th tick is.
+    Parameters
+    ----------
+    markets : int
+        how many are recorded, from the first.
+    every : int
+        each so many-th tick is.
     """
 
     participants: tuple[str, ...]

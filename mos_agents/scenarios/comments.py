@@ -22,7 +22,18 @@ FEW = 4
 
 
 def commented(scenario: Scenario) -> str:
-    """The scenario in full as `files.dump` gives it, with comments; `files.load` takes it back."""
+    """Write a scenario in full as YAML with a comment on each setting; `load` reads it back.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The scenario.
+
+    Returns
+    -------
+    str
+        The YAML text.
+    """
     return "\n".join(_part(scenario, 0)) + "\n"
 
 

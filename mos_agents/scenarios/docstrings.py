@@ -1,10 +1,9 @@
 """What docstrings say, taken apart: a sentence, paragraphs, and a text for every parameter.
 
-A parameter is described where a paragraph or a sentence begins with its name and a colon, in the
-class or in one that it inherits from:
+A parameter is described in the section Parameters, as numpydoc has it, of the class or of a class
+that it inherits from. The short form is a line that begins with its name and a colon:
 
     limit: largest inventory that bids may build up.
-    gamma, kappa: as in the paper. rate: orders per unit of time.
 """
 
 from __future__ import annotations
@@ -85,10 +84,38 @@ def wrapped(text: str, width: int, first: str = "", indent: str = "") -> list[st
     return [line.replace(HELD, " ") for line in lines] or [first.rstrip()]
 
 
+SECTION = re.compile(r"(?m)^(\w[\w ]*)\n-{3,}$\n?")
+"""A heading of numpydoc: a line that is underlined."""
+FOOTNOTE = re.compile(r"\s*\[\d+\]_")
+"""A mark that points to a section References."""
+
+
 def _taken_apart(text: str, names: Sequence[str]) -> ParsedDocstring:
+    """Paragraphs and parameters. Of the other sections of numpydoc, only Notes are paragraphs."""
+    head, *rest = SECTION.split(FOOTNOTE.sub("", inspect.cleandoc(text)))
+    sections = dict(zip(rest[::2], rest[1::2], strict=True))
+    paragraphs, parameters = _short_form(head, names)
+    paragraphs += _short_form(sections.get("Notes", ""), ())[0]
+    for heading in ("Parameters", "Attributes"):
+        parameters |= _entries(sections.get(heading, ""), names)
+    return ParsedDocstring(tuple(paragraphs), parameters)
+
+
+def _entries(section: str, names: Sequence[str]) -> dict[str, str]:
+    """The texts of a section of numpydoc, by the names that stand before them."""
+    found: dict[str, str] = {}
+    for entry in re.split(r"(?m)^(?=\S)", section):
+        title, _, text = entry.partition("\n")
+        for name in re.split(r",\s*", title.partition(" : ")[0]):
+            if name in names:
+                found[name] = _joined(textwrap.dedent(text))
+    return found
+
+
+def _short_form(text: str, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     paragraphs: list[str] = []
     parameters: dict[str, str] = {}
-    for block in re.split(r"\n(?:[ \t]*\n)+", inspect.cleandoc(text)):
+    for block in re.split(r"\n(?:[ \t]*\n)+", text):
         if not block.strip():
             continue
         for piece, title in _pieces(block, names):
@@ -96,7 +123,7 @@ def _taken_apart(text: str, names: Sequence[str]) -> ParsedDocstring:
                 paragraphs.append(piece)
             else:
                 parameters |= dict.fromkeys(re.split(r",\s*", title), piece)
-    return ParsedDocstring(tuple(paragraphs), parameters)
+    return paragraphs, parameters
 
 
 def _pieces(block: str, names: Sequence[str]) -> list[tuple[str, str | None]]:

@@ -23,10 +23,18 @@ MOST = 4
 
 @dataclass(frozen=True)
 class Explanation:
-    """One or several topics; at a prompt and in print, their text."""
+    """One or several topics; at a prompt and in print, their text.
+
+    Parameters
+    ----------
+    topics : tuple of Topic
+        The topics.
+    kind : str
+        The kind of which `topics` are all, such as "policy"; empty for single topics.
+    """
 
     topics: tuple[Topic, ...]
-    kind: str = ""  # of a whole kind, which is listed
+    kind: str = ""
 
     def text(self, width: int = WIDTH) -> str:
         """As text of lines of at most `width` characters, where words and examples allow it."""

@@ -144,14 +144,19 @@ def _check_characters(text: str) -> None:
 
 
 def load(name_or_path: str | Path, imports: Sequence[str] = ()) -> Scenario:
-    """A preset by name, or a scenario file by path.
+    """Load a preset by its name, or a scenario file by its path.
 
     Parameters
     ----------
-    name_or_path
+    name_or_path : str or Path
         The name of a preset, or the path of a YAML file.
-    imports
+    imports : sequence of str
         Modules of your own that the scenario may import; see `mos_agents.register`.
+
+    Returns
+    -------
+    Scenario
+        The scenario.
 
     Raises
     ------
@@ -183,9 +188,26 @@ def read(path: Path, shown: str) -> Scenario:
 
 
 def parse(text: str, shown: str = "scenario", trusted: bool = False) -> Scenario:
-    """A scenario from YAML text.
+    """Read a scenario from YAML text.
 
-    trusted: the text was written by this user's own process, and imports what it names.
+    Parameters
+    ----------
+    text : str
+        The YAML text.
+    shown : str
+        What error messages begin with.
+    trusted : bool
+        Whether this user's own process wrote the text: then the modules that it names are imported.
+
+    Returns
+    -------
+    Scenario
+        The scenario.
+
+    Raises
+    ------
+    InputError
+        If the text is not YAML, or no valid scenario.
     """
     try:
         data = _yaml(text)
@@ -228,7 +250,18 @@ def _import(data: dict[Any, Any], shown: str) -> None:
 
 
 def dump(scenario: Scenario) -> str:
-    """The scenario in full, every default written out, as YAML that `load` takes back."""
+    """Write a scenario as YAML with every default written out; `load` reads it back.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The scenario.
+
+    Returns
+    -------
+    str
+        The YAML text.
+    """
     return as_yaml(plain(scenario.data()))
 
 
@@ -239,7 +272,20 @@ def as_yaml(value: Any) -> str:
 
 
 def inline(value: Any, sort_keys: bool = True) -> str:
-    """A value as YAML on one line, as `override` takes it back."""
+    """Write a value as YAML on one line, which `override` reads back.
+
+    Parameters
+    ----------
+    value : any
+        Plain data: numbers, texts, lists, mappings.
+    sort_keys : bool
+        Whether the keys of mappings are sorted.
+
+    Returns
+    -------
+    str
+        The YAML text.
+    """
     text = yaml.dump(
         value, Dumper=_Dumper, default_flow_style=True, width=10**6, sort_keys=sort_keys
     )
@@ -247,9 +293,24 @@ def inline(value: Any, sort_keys: bool = True) -> str:
 
 
 def listed(text: str) -> list[Any]:
-    """Values written one after another, as in `1, 2, {kind: poisson}`; InputError if they are not.
+    """Read values that are separated by commas, as in `1, 2, {kind: poisson}`.
 
     Commas inside brackets and braces belong to a value.
+
+    Parameters
+    ----------
+    text : str
+        The values.
+
+    Returns
+    -------
+    list
+        The values as plain data.
+
+    Raises
+    ------
+    InputError
+        If the text is not a list of YAML values.
     """
     try:
         found = _yaml(f"[{text}]")
@@ -261,10 +322,27 @@ def listed(text: str) -> list[Any]:
 
 
 def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") -> Scenario:
-    """The scenario with values changed by their path: `arrivals.sessions=50`, `firms=4`.
+    """Change settings of a scenario by their paths.
 
-    A list's items are addressed by number, or by their `name`. Values are YAML. Raises InputError
-    in one line that begins with `option`.
+    Parameters
+    ----------
+    scenario : Scenario
+        The scenario, which stays as it is.
+    changes : sequence of str
+        KEY=VALUE, such as `arrivals.sessions=50` or `firms=4`. Values are YAML; items of a list are
+        addressed by number, or by their `name`.
+    option : str
+        What error messages begin with.
+
+    Returns
+    -------
+    Scenario
+        The changed scenario.
+
+    Raises
+    ------
+    InputError
+        If a change cannot be read, or the scenario is not valid with it.
     """
     data = plain(scenario.data())
     for change in changes:

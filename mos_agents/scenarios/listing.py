@@ -26,7 +26,13 @@ def presets() -> list[str]:
 
 
 def headlines() -> dict[str, str]:
-    """The first sentence of each preset's description, by the preset's name."""
+    """Return the first sentence of each preset's description.
+
+    Returns
+    -------
+    dict
+        The sentences by the presets' names.
+    """
     return {name: _description(name).split(". ")[0].rstrip(".") for name in presets()}
 
 

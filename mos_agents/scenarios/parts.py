@@ -182,10 +182,14 @@ def part_model(stage: type, kind: str) -> type[Part]:
 class ReplayFile(SeriesFile, Part):
     """A recorded series: a column of a CSV, Parquet or Excel file for each of what it drives.
 
-    hold: the last row stays once the series is over; otherwise one shorter than the episode is
+    Parameters
+    ----------
+    hold : bool
+        the last row stays once the series is over; otherwise one shorter than the episode is
         refused.
-    sigma_rows: rows, from the first on, from which the volatility is estimated that makers are
-        told; 0 takes all rows of the episode.
+    sigma_rows : int
+        rows, from the first on, from which the volatility is estimated that makers are told; 0
+        takes all rows of the episode.
     """
 
     kind: Literal["replay"] = "replay"

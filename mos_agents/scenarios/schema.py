@@ -53,11 +53,17 @@ class Strict(BaseModel):
 class Participants(Strict):
     """One participant, or several alike, and what they play.
 
-    name: the participant's name, 1 to 100 characters that can be shown; "*" stands for all sellers
-        of a catalogue file not named.
-    role: platform, firm, maker or bidder; a platform may receive a commission.
-    count: so many participants, named name_1, name_2, ...; null is one, named as it is, >= 0.
-    policy: what they play when nobody else plays for them: a kind and its parameters; a list is
+    Parameters
+    ----------
+    name : str
+        the participant's name, 1 to 100 characters that can be shown; "*" stands for all
+        sellers of a catalogue file not named.
+    role : {'platform', 'firm', 'maker', 'bidder'}
+        platform, firm, maker or bidder; a platform may receive a commission.
+    count : int or None
+        so many participants, named name_1, name_2, ...; null is one, named as it is, >= 0.
+    policy : mapping or list of dict
+        what they play when nobody else plays for them: a kind and its parameters; a list is
         dealt out in turn.
     """
 
@@ -122,11 +128,18 @@ def _numbered(name: str, count: int) -> list[str]:
 class DrawnCatalogue(Strict):
     """Costs, margins and qualities drawn at random per product, the same for all its sellers.
 
-    seed: seed of this draw alone, >= 0.
-    cost: least and greatest unit cost, in money.
-    margin: least and greatest margin of the reference price over cost, as a share of cost.
-    quality: least and greatest quality.
-    stock: opening units of each listing; .inf is made to order, >= 0.
+    Parameters
+    ----------
+    seed : int
+        seed of this draw alone, >= 0.
+    cost : tuple of 2 float
+        least and greatest unit cost, in money.
+    margin : tuple of 2 float
+        least and greatest margin of the reference price over cost, as a share of cost.
+    quality : tuple of 2 float
+        least and greatest quality.
+    stock : float
+        opening units of each listing; .inf is made to order, >= 0.
     """
 
     kind: Literal["drawn"] = "drawn"
@@ -161,10 +174,16 @@ class DrawnCatalogue(Strict):
 class UniformCatalogue(Strict):
     """Every listing alike: assets that open at the same mid price, symmetric firms.
 
-    cost: unit cost, in money (a bidder's value), >= 0.
-    reference_price: what buyers hold for normal, or the opening mid price, in money, > 0.
-    quality: quality, for demand models that use it.
-    stock: opening units of each listing; .inf is made to order, >= 0.
+    Parameters
+    ----------
+    cost : float
+        unit cost, in money (a bidder's value), >= 0.
+    reference_price : float
+        what buyers hold for normal, or the opening mid price, in money, > 0.
+    quality : float
+        quality, for demand models that use it.
+    stock : float
+        opening units of each listing; .inf is made to order, >= 0.
     """
 
     kind: Literal["same"] = "same"
@@ -220,27 +239,49 @@ _Importing = create_model("_Importing", __base__=Strict, **_FIELDS)
 
 
 class Scenario(_Importing):  # type: ignore[valid-type,misc]
-    """A market, its participants and how long they play. See `mos show retail` for an example.
+    """A scenario: a market, its participants, and how long they play.
 
-    import: modules of your own whose classes or policies are named here; they are imported only if
+    `mos show retail` prints an example with every setting explained.
+
+    Parameters
+    ----------
+    import : tuple of str
+        modules of your own whose classes or policies are named here; they are imported only if
         the user names them too, with --import.
-    name: name of the scenario, which run folders begin with.
-    description: what it is about, in a few sentences; the report shows it.
-    ticks: ticks that are played, >= 1.
-    markets: independent copies of the market, each with random numbers of its own, >= 1.
-    seed: seed of all random numbers, >= 0.
-    dt: length of a tick, in the unit of time of all rates, > 0.
-    participants: who plays: a list of participants and groups of them.
-    instruments: what is traded: a number, or a list of names; a catalogue file names them itself.
-    catalogue: unit cost, reference price, quality and opening stock of every listing.
-    quotes: how an action becomes a quote, and which are refused.
-    schedule: who may change a quote at which tick.
-    arrivals: who comes to the market: outside demand and supply.
-    execution: how arrivals become trades.
-    positions: stock, limits, orders, costs and fees.
-    reference: what moves by itself: mid prices, costs, outside demand.
-    observations: what each participant sees before it acts.
-    rewards: what each participant is after.
+    name : str
+        name of the scenario, which run folders begin with.
+    description : str
+        what it is about, in a few sentences; the report shows it.
+    ticks : int
+        ticks that are played, >= 1.
+    markets : int
+        independent copies of the market, each with random numbers of its own, >= 1.
+    seed : int
+        seed of all random numbers, >= 0.
+    dt : float
+        length of a tick, in the unit of time of all rates, > 0.
+    participants : list of Participants
+        who plays: a list of participants and groups of them.
+    instruments : int, list of str or None
+        what is traded: a number, or a list of names; a catalogue file names them itself.
+    catalogue : DrawnCatalogue, UniformCatalogue or CatalogueFile
+        unit cost, reference price, quality and opening stock of every listing.
+    quotes : any
+        how an action becomes a quote, and which are refused.
+    schedule : any
+        who may change a quote at which tick.
+    arrivals : any
+        who comes to the market: outside demand and supply.
+    execution : any
+        how arrivals become trades.
+    positions : any
+        stock, limits, orders, costs and fees.
+    reference : any
+        what moves by itself: mid prices, costs, outside demand.
+    observations : any
+        what each participant sees before it acts.
+    rewards : any
+        what each participant is after.
     """
 
     name: Name

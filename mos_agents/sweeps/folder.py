@@ -41,7 +41,17 @@ TRIALS = "trials"
 @short_repr
 @dataclass(frozen=True)
 class TrialOutcome:
-    """How a trial ended. error: why there are no measures, in one line. node: of the cluster."""
+    """How a trial ended.
+
+    Parameters
+    ----------
+    result : TrialResult
+        Its measures; none where it failed.
+    error : str or None
+        Why it failed, in one line; None where it did not.
+    node : str
+        The node of the cluster that played it.
+    """
 
     result: TrialResult
     error: str | None = None
@@ -51,7 +61,15 @@ class TrialOutcome:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class SweepFolder:
-    """An open folder of one plan."""
+    """The folder of a sweep, open for reading and writing.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    plan : SweepPlan
+        The plan that it belongs to.
+    """
 
     path: Path
     plan: SweepPlan

@@ -42,7 +42,15 @@ REMEDY = {
 
 
 class Axis(NamedTuple):
-    """A setting and the values that it takes, in order; values are plain data as in YAML."""
+    """A setting of a sweep and the values that it takes.
+
+    Parameters
+    ----------
+    path : str
+        The path of the setting, such as "arrivals.sessions".
+    values : tuple
+        The values in order, plain data as in YAML.
+    """
 
     path: str
     values: tuple[Any, ...]
@@ -76,7 +84,19 @@ class Axis(NamedTuple):
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A point of the grid: its number, the values by path, and what they make of the scenario."""
+    """A point of a sweep's grid, and the scenario that it makes.
+
+    Parameters
+    ----------
+    number : int
+        Its number, from 0.
+    values : mapping
+        The values of its settings, by path.
+    scenario : Scenario
+        The scenario with these settings.
+    spec : TrialSpec
+        The kind of trial with these settings.
+    """
 
     number: int
     values: Mapping[str, Any]
@@ -105,7 +125,17 @@ class PortableCell:
 
 
 class Trial(NamedTuple):
-    """One cell with one seed; `name` is what its file is called."""
+    """A cell with one seed. `name` is the name of its file.
+
+    Parameters
+    ----------
+    number : int
+        Its number, from 0.
+    cell : int
+        The number of its cell.
+    seed : int
+        Its seed.
+    """
 
     number: int
     cell: int
@@ -119,11 +149,26 @@ class Trial(NamedTuple):
 @short_repr
 @dataclass(frozen=True, eq=False)
 class SweepPlan:
-    """A scenario, the grid over it, the seeds, and what a trial does.
+    """A plan of a sweep: a scenario, the grid over it, the seeds, and the kind of trial.
 
-    cpus, gpus: what a trial takes of the cluster; they change no result.
-    Raises InputError, in one line, for a grid that is empty or has a value twice, a path that leads
-    nowhere, and a cell that is no valid scenario or cannot be played so.
+    Parameters
+    ----------
+    scenario : Scenario
+        The scenario.
+    grid : tuple of Axis
+        The settings that vary; all combinations of their values are played.
+    seeds : tuple of int
+        The seeds; every cell has all of them.
+    spec : TrialSpec
+        What a trial does with a scenario and a seed.
+    cpus, gpus : float
+        What a trial takes of the cluster. They change no result.
+
+    Raises
+    ------
+    InputError
+        If the grid is empty or has a value twice, a path leads nowhere, a cell is no valid
+        scenario, or a trial cannot play it.
     """
 
     scenario: Scenario

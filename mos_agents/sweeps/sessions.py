@@ -19,13 +19,22 @@ from mos_agents.sweeps.trials import BaseTrial, TrialResult, by_participant, che
 
 @dataclass(frozen=True)
 class SessionsTrial(BaseTrial):
-    """Learning sessions of Q-learners in compiled play, to convergence; as `mos demo` judges them.
+    """A trial that plays learning sessions of Q-learners in compiled play, until they converge.
 
     Measures are means over the sessions of a seed: `profit_gain`, `rpdi` and `lerner` on the limit
-    cycles, shares of sessions whose cycle has length 1, 2 or more, periods until convergence
-    (of those that converged, the window of no change left out), the share that converged, and the
-    shares in which nobody gains by one deviation, or by any other strategy. `price` and `reward`
-    are given for each firm too. The scenario's ticks and markets do not count here.
+    cycles; shares of sessions whose cycle has length 1, 2 or more; the share that converged, and
+    the periods until then (without the window of no change); and the shares in which nobody gains
+    by one deviation, or by any other strategy. `price` and `reward` are given for each firm too.
+    The scenario's ticks and markets are not used.
+
+    Parameters
+    ----------
+    sessions : int
+        Sessions per seed, >= 1.
+    periods : int
+        Periods after which a session ends without convergence, >= 1.
+    window : int
+        Periods without a change of any greedy price that count as convergence, >= 1.
     """
 
     kind: ClassVar[str] = "sessions"

@@ -31,16 +31,27 @@ def sweep(
     pool: WorkerPool | None = None,
     progress: TaskProgress | None = None,
 ) -> SweepResult:
-    """Play what is missing of a plan in `folder`, and write its tables; how all trials ended.
+    """Play the trials of a plan that are missing in `folder`, and write its tables.
 
-    A folder of the same plan is resumed: trials that ended well are not played again, failed ones
-    are. Where the progress asks to stop, the result has trials missing.
+    A folder of the same plan is resumed: failed trials are played again, others are not. Where the
+    progress asks to stop, the result has trials missing.
 
     Parameters
     ----------
-    pool
-        Where trials run. None: on the Ray cluster that this process has joined
-        (`actors.ray.cluster.cluster`), or in this process where it has joined none.
+    plan : SweepPlan
+        The plan.
+    folder : Path or str
+        The sweep's folder; it is made where it is missing.
+    pool : WorkerPool, optional
+        Where trials run. None is the Ray cluster that this process has joined
+        (`actors.ray.cluster.cluster`), or this process where it has joined none.
+    progress : TaskProgress, optional
+        It is called after each trial, and may ask to stop.
+
+    Returns
+    -------
+    SweepResult
+        How all trials ended.
 
     Raises
     ------

@@ -26,7 +26,17 @@ FEW = 3
 @short_repr
 @dataclass(frozen=True, eq=False)
 class SweepResult(Framed):
-    """How the trials of a plan ended, by number; `missing` ones have not been played."""
+    """The results of a sweep. Trials that have not been played are `missing`.
+
+    Parameters
+    ----------
+    plan : SweepPlan
+        The plan.
+    done : mapping
+        How trials ended (`TrialOutcome`), by their number.
+    confidence : float
+        The confidence of the intervals, in (0, 1).
+    """
 
     plan: SweepPlan
     done: Mapping[int, TrialOutcome]

@@ -33,8 +33,13 @@ class TrainingTrial:
 
     The measures are those of an evaluation without exploring, in other markets: as in
     `trials.play_market`, with profit gain where theory has prices; and the `steps` trained.
-    folder: where the training is kept, and resumed where it was cut off. A machine that cannot
-    write there trains from the beginning, and the result brings the files. None keeps nothing.
+
+    Parameters
+    ----------
+    folder : TrialFolder or None
+        where the training is kept, and resumed where it was cut off. A machine that cannot
+        write there trains from the beginning, and the result brings the files. None keeps
+        nothing.
     """
 
     kind: ClassVar[str] = "train"

@@ -13,7 +13,17 @@ TRAININGS = "trainings"
 
 
 class TrialFolder(NamedTuple):
-    """The folder of a trial. sweep: the sweep's folder; identity: its plan's; name: the trial's."""
+    """The folder of a trial.
+
+    Parameters
+    ----------
+    sweep : Path
+        the sweep's folder.
+    identity : str
+        the identity of its plan.
+    name : str
+        the trial's name.
+    """
 
     sweep: Path
     identity: str

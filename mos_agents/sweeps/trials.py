@@ -29,10 +29,16 @@ from mos_agents.sweeps.trial_folder import TrialFolder
 
 @short_repr
 class TrialResult(NamedTuple):
-    """What a trial returns. measures: finite numbers by name; unknown ones are left out.
+    """What a trial returns.
 
-    notes: what else a reader should know, a line each. files: by their paths, what belongs into the
-    trial's folder and could not be written there.
+    Parameters
+    ----------
+    measures : mapping
+        Finite numbers by name; unknown ones are left out.
+    notes : tuple of str
+        What else a reader should know, a line each.
+    files : mapping
+        Contents by path of files that belong in the trial's folder and could not be written there.
     """
 
     measures: Mapping[str, float]
@@ -47,7 +53,7 @@ class TrialResult(NamedTuple):
 
 
 class TrialSpec(Protocol):
-    """A kind of trial and its settings."""
+    """A kind of trial and its settings: the protocol that all kinds of trial follow."""
 
     kind: ClassVar[str]
     headline: ClassVar[tuple[str, ...]]
@@ -118,10 +124,15 @@ def check_whole(name: str, number: Any, least: int) -> None:
 
 @dataclass(frozen=True)
 class PlayTrial(BaseTrial):
-    """The scenario as `mos run` plays it, over its ticks and markets; measures as in `play_market`.
+    """A trial that plays the scenario as `mos run` does; its measures are those of `play_market`.
 
-    theory: whether to tell profit gain, RPDI and Lerner index too, which takes seconds a trial
-    where the benchmarks have no closed form.
+    Parameters
+    ----------
+    burn_in : int
+        Ticks at the beginning that are left out of the means, >= 0.
+    theory : bool
+        Whether profit gain, RPDI and Lerner index are measured too. That takes seconds a trial
+        where the benchmarks have no closed form.
     """
 
     kind: ClassVar[str] = "play"
@@ -233,7 +244,25 @@ def _mean(values: Array) -> float:
 
 
 def trial_spec(kind: str, **settings: Any) -> TrialSpec:
-    """A kind of trial by its name and settings; InputError for unknown ones."""
+    """Make a kind of trial from its name and settings.
+
+    Parameters
+    ----------
+    kind : str
+        "play", "sessions" or "train".
+    **settings
+        The settings of that kind.
+
+    Returns
+    -------
+    TrialSpec
+        The kind of trial.
+
+    Raises
+    ------
+    InputError
+        If the kind or a setting is not known.
+    """
     from mos_agents.sweeps.sessions import SessionsTrial
     from mos_agents.sweeps.training import TrainingTrial
 

@@ -45,7 +45,15 @@ class Task:
 
 
 class TaskOutcome(NamedTuple):
-    """What a task returned. seconds: how long it took. node: of a cluster; "" on this machine."""
+    """What a task returned.
+
+    Parameters
+    ----------
+    seconds : float
+        how long it took.
+    node : str
+        of a cluster; "" on this machine.
+    """
 
     value: Any
     seconds: float = 0.0

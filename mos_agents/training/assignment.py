@@ -28,9 +28,14 @@ PURPOSES = {"training": 0, "calibration": 1, "evaluation": 2}
 class PolicyAssignment:
     """One policy and those who share it: alike in all that a network could tell.
 
-    low, high: [L_n, A] what -1 and 1 stand for where actions are numbers. grid: [L_n, m, A] where
-    they are levels, else None. turns: (period, first tick) of its agents, each that there is once;
-    a period of 0 is by chance.
+    Parameters
+    ----------
+    low, high : array
+        [L_n, A] what -1 and 1 stand for where actions are numbers.
+    grid : array or None
+        [L_n, m, A] where they are levels, else None.
+    turns : tuple of tuples of 2 int
+        (period, first tick) of its agents, each that there is once; a period of 0 is by chance.
     """
 
     name: str
@@ -85,7 +90,10 @@ class PolicyAssignment:
 class TrainingAssignment:
     """The plan's learners: their policies, in the order of the first of each.
 
-    participants: the market as it is trained in, who learns, and what the others play.
+    Parameters
+    ----------
+    participants : Assignment
+        the market as it is trained in, who learns, and what the others play.
     """
 
     plan: TrainingPlan

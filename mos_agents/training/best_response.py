@@ -44,11 +44,21 @@ EVALUATION = 1_000_003
 class Gain:
     """What a response earns in a participant's place, in reward per tick.
 
-    before, after: means of the participant's own policy and of the response. gain: their difference
-    with the same random numbers, in [low, high] with the stated confidence (for this response:
-    another training gives another). policy: the response, ready to play. shares: [R] the
-    replicates' gains. response: "learner", or which constant action, such as "level 5 of 15
-    (1.57)". faults: what policies did wrong in the comparison, a line each.
+    Parameters
+    ----------
+    before, after : float
+        means of the participant's own policy and of the response.
+    gain : float
+        their difference with the same random numbers, in [low, high] with the stated confidence
+        (for this response: another training gives another).
+    policy : Policy
+        the response, ready to play.
+    shares : any
+        [R] the replicates' gains.
+    response : str
+        "learner", or which constant action, such as "level 5 of 15 (1.57)".
+    faults : tuple of str
+        what policies did wrong in the comparison, a line each.
     """
 
     participant: str
@@ -81,11 +91,17 @@ class Gain:
 class Exploitability:
     """What there is to gain at each place, and the sum in [low, high]: a lower bound of NashConv.
 
-    gains: of the learners. constants: of the best constant action of the grid at each place, in
-    the same order; none where they were not tried. At each place the better of both counts, as
-    played with random numbers of their own; where neither earned more than the participant's own
-    policy, that is no evidence, and the place counts as 0: it can stay with its policy. low, high:
-    NaN where there is no evidence at any place.
+    Parameters
+    ----------
+    gains : tuple of Gain
+        of the learners.
+    constants : tuple of Gain
+        of the best constant action of the grid at each place, in the same order; none where
+        they were not tried. At each place the better of both counts, as played with random
+        numbers of their own; where neither earned more than the participant's own policy, that
+        is no evidence, and the place counts as 0: it can stay with its policy.
+    low, high : float
+        NaN where there is no evidence at any place.
     """
 
     gains: tuple[Gain, ...]

@@ -47,11 +47,21 @@ OnProgress = Callable[[Record], bool | None]
 class Trained:
     """What came of a training.
 
-    networks: by policy. policies: by participant, ready to play. history: a record per iteration.
-    ended: "iterations", a stop's name, or "asked".
-    memories: of those who learn by themselves among the others, by participant, as they have
-        become: of all markets, one runner's after another's. Empty without `plan.keep_memories`.
-    faults: what policies did wrong since this process went on with the training, the reasons with
+    Parameters
+    ----------
+    networks : mapping
+        the trained networks, by policy.
+    policies : mapping
+        the policies, by participant, ready to play.
+    history : list of dict
+        a record per iteration.
+    ended : str
+        "iterations", a stop's name, or "asked".
+    memories : mapping
+        of those who learn by themselves among the others, by participant, as they have become:
+        of all markets, one runner's after another's. Empty without `plan.keep_memories`.
+    faults : tuple of Fault
+        what policies did wrong since this process went on with the training, the reasons with
         them; the records count them over the whole of it.
     """
 

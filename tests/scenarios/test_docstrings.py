@@ -179,6 +179,42 @@ def test_parameters_are_found_alone_in_lists_and_within_a_line() -> None:
     }
 
 
+class NumpydocSections:
+    """A sentence (Nash 1950 [1]_).
+
+    Parameters
+    ----------
+    limit : float
+        largest inventory,
+        in units.
+    gamma, kappa : float or None
+        as in [1]_.
+
+    Raises
+    ------
+    limit
+        If it is negative.
+
+    Notes
+    -----
+    A note.
+
+    References
+    ----------
+    .. [1] Nash, J. (1950).
+    """
+
+
+def test_sections_of_numpydoc_are_read_without_marks_of_footnotes() -> None:
+    found = parse_docstring(NumpydocSections, ["limit", "gamma", "kappa", "rate"])
+    assert found.paragraphs == ("A sentence (Nash 1950).", "A note.")
+    assert found.parameters == {
+        "limit": "largest inventory, in units.",
+        "gamma": "as in.",
+        "kappa": "as in.",
+    }
+
+
 def test_what_is_left_are_paragraphs_with_formulas_as_they_stand() -> None:
     found = parse_docstring(Paragraphs, ["limit", "gamma", "kappa", "rate", "none"])
     assert found.paragraphs[0].startswith("One sentence (Nash 1950). Another one")
@@ -193,7 +229,7 @@ def test_what_is_left_are_paragraphs_with_formulas_as_they_stand() -> None:
 def test_a_class_that_says_nothing_of_a_parameter_leaves_it_to_its_parent() -> None:
     found = parse_docstring(POLICIES["q_learning"])
     assert found.parameters["prices"] == parse_docstring(POLICIES["sarsa"]).parameters["prices"]
-    assert found.sentence == "Q-learning with epsilon-greedy exploration."
+    assert found.sentence == "Q-learning (Watkins 1989) with epsilon-greedy exploration."
 
 
 @pytest.mark.parametrize(
@@ -213,5 +249,5 @@ def test_the_first_sentence(text: str, first: str) -> None:
 
 def test_a_modules_docstring_is_read_as_paragraphs() -> None:
     paragraphs = of_module(POLICIES["ucb1"])
-    assert paragraphs[0].startswith("UCB1: ask the price")
+    assert paragraphs[0].startswith("UCB1: a seller asks the price")
     assert paragraphs[2] == "    mean_a + sqrt(2 ln n / n_a),"

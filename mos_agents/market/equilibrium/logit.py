@@ -58,9 +58,17 @@ class EquilibriumError(InputError):
 class PriceSolution:
     """Prices that solve the first-order conditions, and what follows from them.
 
-    prices, shares: (n,). profits: (number of firms,), money per consumer, in the order of
-    `LogitMarket.firms`. residual: the largest difference, in money, between a margin p_k − c_k and
-    the margin that the first-order conditions ask for at these prices. iterations: steps taken.
+    Parameters
+    ----------
+    prices, shares : array
+        (n,).
+    profits : array
+        (number of firms,), money per consumer, in the order of `LogitMarket.firms`.
+    residual : float
+        the largest difference, in money, between a margin p_k − c_k and the margin that the
+        first-order conditions ask for at these prices.
+    iterations : int
+        steps taken.
     """
 
     prices: Floats
@@ -113,13 +121,6 @@ def mean_utilities(
 class LogitMarket:
     """A price-setting oligopoly with logit or one-level nested-logit demand.
 
-    quality: (n,), utils, the mean utility net of price. cost: (n,), constant marginal costs in
-    money. owner: (n,) labels, the firm that sells each product. price_coefficient: α > 0, utils
-    per money unit. nest: (n,) labels of the groups within which tastes are correlated; None puts
-    all products in one group. nesting: σ in [0, 1), the correlation of tastes within a group; 0
-    is the plain logit whatever the groups. outside_utility: V_0, the utility of buying nothing,
-    which is a group of its own.
-
         s_{j|g} = exp(V_j/(1−σ)) / Σ_{k∈g} exp(V_k/(1−σ)),        V_j = q_j − α p_j,
         S_g     = exp(I_g) / (exp(V_0) + Σ_h exp(I_h)),
         I_g     = (1−σ) ln Σ_{k∈g} exp(V_k/(1−σ)),                s_j = s_{j|g} S_g.
@@ -128,6 +129,25 @@ class LogitMarket:
 
     Raises ValueError for shapes that do not agree, numbers that are not finite, α ≤ 0 or σ
     outside [0, 1).
+
+    Parameters
+    ----------
+    quality : array
+        (n,), utils, the mean utility net of price.
+    cost : array
+        (n,), constant marginal costs in money.
+    owner : Sequence or array
+        (n,) labels, the firm that sells each product.
+    price_coefficient : float
+        α > 0, utils per money unit.
+    nest : Sequence, array or None
+        (n,) labels of the groups within which tastes are correlated; None puts all products in
+        one group.
+    nesting : float
+        σ in [0, 1), the correlation of tastes within a group; 0 is the plain logit whatever the
+        groups.
+    outside_utility : float
+        V_0, the utility of buying nothing, which is a group of its own.
     """
 
     quality: Floats

@@ -59,11 +59,20 @@ _Proposal = tuple[str, Callable[[], Array | None]]
 class MarketPrices(Framed):
     """Prices that solve a market's pricing problem, and what they earn.
 
-    prices: [L] money. profits: [N] money per tick, expected. residual: the most that a participant
-    could still gain alone (for joint profit: all could gain together), relative to its profit; to a
-    millionth of the market's turnover where the profit is smaller. method: how they were found,
-    "logit", "homogeneous goods" or "best responses". at_limit: [L] booleans, prices that stand at
-    the lowest or highest price allowed.
+    Parameters
+    ----------
+    prices : array
+        [L] money.
+    profits : array
+        [N] money per tick, expected.
+    residual : float
+        the most that a participant could still gain alone (for joint profit: all could gain
+        together), relative to its profit; to a millionth of the market's turnover where the
+        profit is smaller.
+    method : str
+        how they were found, "logit", "homogeneous goods" or "best responses".
+    at_limit : array
+        [L] booleans, prices that stand at the lowest or highest price allowed.
     """
 
     prices: Array

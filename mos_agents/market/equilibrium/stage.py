@@ -74,11 +74,18 @@ def checked_prices(market: Market, prices: Array, name: str, rows: bool = False)
 class PriceGame:
     """The market before its first tick, seen as a game in prices.
 
-    cost, reference, mass: [L] unit cost, reference price, and units wanted in the listing's group.
-    Where fees go to the outside world, a unit costs what has to be asked to be left with its cost.
-    low, high: [L] lowest and highest price. of_price, of_cost: [N + 1, L] what a participant gets
-    of the price of a unit sold, and how much of its cost it bears; the last row is everybody.
-    commission: share of the price that goes to the platform, fees included; 0 where there is none.
+    Parameters
+    ----------
+    cost, reference, mass : array
+        [L] unit cost, reference price, and units wanted in the listing's group. Where fees go
+        to the outside world, a unit costs what has to be asked to be left with its cost.
+    low, high : array
+        [L] lowest and highest price.
+    of_price, of_cost : array
+        [N + 1, L] what a participant gets of the price of a unit sold, and how much of its cost
+        it bears; the last row is everybody.
+    commission : float
+        share of the price that goes to the platform, fees included; 0 where there is none.
     """
 
     market: Market

@@ -35,8 +35,12 @@ NEAR = 0.85
 class CatalogueFile(TableFile):
     """Rows product, seller, cost, reference_price, quality, stock [, nest] of a file.
 
-    columns: which heading holds which of them where it is called otherwise, as in product: Artikel.
-    missing: what happens to a row in which something is missing: refuse the file, or drop the row.
+    Parameters
+    ----------
+    columns : mapping
+        which heading holds which of them where it is called otherwise, as in product: Artikel.
+    missing : {'refuse', 'drop'}
+        what happens to a row in which something is missing: refuse the file, or drop the row.
     """
 
     kind: Literal["file"] = "file"

@@ -55,10 +55,16 @@ _WHEN = set(
 class Columns(NamedTuple):
     """What the columns of a table are: those that may be taken, and those that say something else.
 
-    numbers: headings of all columns that hold numbers.
-    candidates: those of them that could be meant without being named.
-    others: why each of the rest is none.
-    times: columns that say when.
+    Parameters
+    ----------
+    numbers : list of str
+        headings of all columns that hold numbers.
+    candidates : list of str
+        those of them that could be meant without being named.
+    others : mapping
+        why each of the rest is none.
+    times : list of Times
+        columns that say when.
     """
 
     numbers: list[str]

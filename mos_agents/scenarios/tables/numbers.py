@@ -96,8 +96,12 @@ NOTATIONS = tuple(
 class Texts(NamedTuple):
     """A column of texts, tidied: what is left is a number in some notation, or is none.
 
-    bare: without blanks, currency signs and percent signs; null where the value is missing.
-    currency, percent: the signs taken off, "" where there was none.
+    Parameters
+    ----------
+    bare : Series
+        without blanks, currency signs and percent signs; null where the value is missing.
+    currency, percent : Series or None
+        the signs taken off, "" where there was none.
     """
 
     name: str

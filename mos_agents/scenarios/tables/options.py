@@ -28,15 +28,26 @@ THOUSANDS = {"none": "", "comma": ",", "point": ".", "space": " ", "apostrophe":
 class TableFile(BaseModel):
     """A CSV, Parquet or Excel file. What is left out is told from the file where that is safe.
 
-    path: the file, relative to the scenario's own; builtin:NAME is one that ships with the package.
-    separator: what stands between fields: comma, semicolon, tab or bar.
-    decimal: what stands before decimals: point or comma.
-    thousands: what stands between thousands: comma, point, space, apostrophe or none.
-    encoding: how letters are written, such as utf-8, utf-16 or cp1252.
-    skip_lines: lines before the heading that are not read, 0 to 10,000.
-    heading: whether the first line has the columns' names; without one they are called column_1,
+    Parameters
+    ----------
+    path : str
+        the file, relative to the scenario's own; builtin:NAME is one that ships with the
+        package.
+    separator : str or None
+        what stands between fields: comma, semicolon, tab or bar.
+    decimal : str or None
+        what stands before decimals: point or comma.
+    thousands : str or None
+        what stands between thousands: comma, point, space, apostrophe or none.
+    encoding : str or None
+        how letters are written, such as utf-8, utf-16 or cp1252.
+    skip_lines : int or None
+        lines before the heading that are not read, 0 to 10,000.
+    heading : bool or None
+        whether the first line has the columns' names; without one they are called column_1,
         column_2 and so on.
-    sheet: the sheet of a workbook.
+    sheet : str or None
+        the sheet of a workbook.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

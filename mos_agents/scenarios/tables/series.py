@@ -40,11 +40,16 @@ WHAT = {"price": "a price > 0", "cost": "a cost >= 0", "demand": "a demand >= 0"
 class SeriesFile(TableFile):
     """A recorded series: a column of a CSV, Parquet or Excel file for each of what it drives.
 
-    columns: headings in the order of what they drive, or a mapping from each instrument to its
+    Parameters
+    ----------
+    columns : tuple of str or mapping
+        headings in the order of what they drive, or a mapping from each instrument to its
         heading; one heading drives all.
-    missing: what happens where a value is missing: refuse the file, take the previous value,
+    missing : {'refuse', 'previous', 'interpolate', 'drop'}
+        what happens where a value is missing: refuse the file, take the previous value,
         interpolate between the neighbours, or drop the row.
-    order: how the rows stand in time: oldest_first, newest_first, or as_is to play them as they
+    order : {'oldest_first', 'newest_first', 'as_is'} or None
+        how the rows stand in time: oldest_first, newest_first, or as_is to play them as they
         stand; by default dates that go back are refused.
     """
 
@@ -57,10 +62,16 @@ class SeriesFile(TableFile):
 class Series(NamedTuple):
     """[T, M] a path, the heading of each column, and what was recognised and left out.
 
-    headings: a heading per column of `values`.
-    span: first and last moment, as the file has them; None where no column says when.
-    notes: what was recognised, in words.
-    left_out: the headings that drive nothing.
+    Parameters
+    ----------
+    headings : tuple of str
+        a heading per column of `values`.
+    span : tuple of 2 str or None
+        first and last moment, as the file has them; None where no column says when.
+    notes : tuple of str
+        what was recognised, in words.
+    left_out : tuple of str
+        the headings that drive nothing.
     """
 
     values: Array

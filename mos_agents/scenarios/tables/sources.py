@@ -49,7 +49,23 @@ def regular_file(path: str) -> Path:
 
 
 def digest_of(path: str) -> str:
-    """SHA-256 of a file's bytes: whether it is still the one that a run was made from."""
+    """Return the SHA-256 of a file, by which a run recognises the files it was made from.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
     try:
         with regular_file(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

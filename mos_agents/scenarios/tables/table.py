@@ -20,11 +20,18 @@ from mos_agents.scenarios.tables.options import TableFile
 class FileTable:
     """The columns of a file, each named by its heading, and what was recognised on the way.
 
-    shown: the file, as messages name it.
-    columns: all of one length; texts where the file is one of text, else as the file has them.
-    lines: [H] the row of the file that each row stands in, from 1 on.
-    allowed: the notations in which numbers among its texts may be written.
-    left_out: columns that no number or text can be read from, and why.
+    Parameters
+    ----------
+    shown : str
+        the file, as messages name it.
+    columns : tuple of Series
+        all of one length; texts where the file is one of text, else as the file has them.
+    lines : array
+        [H] the row of the file that each row stands in, from 1 on.
+    allowed : tuple of Notation
+        the notations in which numbers among its texts may be written.
+    left_out : tuple of tuples of 2 str
+        columns that no number or text can be read from, and why.
     """
 
     shown: str

@@ -34,8 +34,12 @@ class TextLine(NamedTuple):
 class TextLayout(NamedTuple):
     """Where the table stands in the text.
 
-    heading: index into the sample's lines; None where there is none.
-    title: lines before it.
+    Parameters
+    ----------
+    heading : int
+        index into the sample's lines; None where there is none.
+    title : int
+        lines before it.
     """
 
     separator: str | None

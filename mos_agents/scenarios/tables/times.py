@@ -41,12 +41,19 @@ MOSTLY = 0.5
 class Times(NamedTuple):
     """A column that says when.
 
-    name: its heading.
-    description: what it holds, in words.
-    moments: [H] Datetime as far as they are known; None where day and month cannot be told apart
-        and the two readings stand in different orders.
-    texts: [H] as the file has them.
-    whole: whether a moment tells all: a time of day or a day's number may begin anew.
+    Parameters
+    ----------
+    name : str
+        its heading.
+    description : str
+        what it holds, in words.
+    moments : Series or None
+        [H] Datetime as far as they are known; None where day and month cannot be told apart and
+        the two readings stand in different orders.
+    texts : Series
+        [H] as the file has them.
+    whole : bool
+        whether a moment tells all: a time of day or a day's number may begin anew.
     """
 
     name: str
