@@ -25,6 +25,7 @@ Participants
 
 Your own parts
     register(kind, name): a demand model, stage, policy, learner or scenario of your own, by name.
+    testing: suites that say whether a part of your own keeps its promises (needs pytest).
 
 Play
     rollout: the package of the loop; rollout.rollout(market, policies) plays and adds up.
@@ -146,8 +147,9 @@ _HOMES = {
     "mos_agents.rollout": ("compare_policies", "play"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
-_PACKAGES = tuple(
-    name for name in __all__ if name not in _HOME and name.islower() and name[0] != "_"
+_PACKAGES = (
+    *(name for name in __all__ if name not in _HOME and name.islower() and name[0] != "_"),
+    "testing",  # not in __all__: `import *` works without pytest
 )
 
 

@@ -22,7 +22,7 @@ PACKAGES = sorted(
     for one in pkgutil.iter_modules(mos_agents.__path__)
     if one.ispkg and one.name not in ("actors", "cli", "tasks", "testing")
 )
-"""Packages of `mos_agents` that Python users call; the others are machinery, commands and tests."""
+"""Packages of `mos_agents` that Python users call; the others are machinery, commands, suites."""
 
 HEADINGS = ("Parameters", "Attributes", "Returns", "Yields", "Raises", "References", "Notes")
 
@@ -31,7 +31,8 @@ def public() -> dict[str, Any]:
     """The public classes and functions by their names, each once."""
     found: dict[str, Any] = {}
     seen: set[int] = set()
-    for top in ("mos_agents", *(f"mos_agents.{name}" for name in PACKAGES), *ENVIRONMENTS):
+    packages = (f"mos_agents.{name}" for name in (*PACKAGES, "testing"))
+    for top in ("mos_agents", *packages, *ENVIRONMENTS):
         module = importlib.import_module(top)
         for name in getattr(module, "__all__", ()) or own_names(module):
             held = getattr(module, name)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mos_agents.actors.messages import Call, Reply
+from mos_agents.actors.messages import Call
 from mos_agents.market.streams import Streams
+from mos_agents.testing import RuntimeSuite
 from tests.actors.worlds import Recalls, Stalls, one_shard, undisturbed, with_policy
 from tests.policies.markets import shop
 
@@ -21,57 +22,10 @@ def calls(name, at, batch=BATCH):
     return ([Call("run", at, name, 0, MARKET.spec(name).own(observation), np.zeros(batch))],)
 
 
-def test_a_runtime_keeps_its_contract(runtime):
-    names = ("firm_1", "firm_2", "firm_3")
-    handles = {name: runtime.start(parts(name), name) for name in names}
-
-    def asked(verb, *arguments, of=names, deadline=None):
-        return runtime.ask([(handles[n], verb, arguments) for n in of], deadline)
-
-    # Answers come in the order of the questions, from those who were asked.
-    assert [answer.value for answer in asked("ready")] == [[name] for name in names]
-    first = runtime.ask([(handles[n], "decide", calls(n, 0)) for n in reversed(names)], 60.0)
-    assert all(answer.ok and answer.seconds >= 0.0 for answer in first)
-    replies = {answer.value[0].participant: answer.value[0] for answer in first}
-    assert list(replies) == list(reversed(names))
-    assert all(type(reply) is Reply and reply.fault == "" for reply in replies.values())
-    # The same tick again is the same reply.
-    again = runtime.ask([(handles["firm_1"], "decide", calls("firm_1", 0))], None)[0].value[0]
-    assert again.action.tobytes() == replies["firm_1"].action.tobytes()
-    # An error is told in one line, beside the good answers of others, and nobody dies of it.
-    wrong, right = runtime.ask(
-        [
-            (handles["firm_1"], "decide", calls("firm_1", 5)),
-            (handles["firm_2"], "decide", calls("firm_2", 1)),
-        ],
-        None,
-    )
-    assert "gap" in wrong.error and "\n" not in wrong.error and not (wrong.dead or wrong.late)
-    assert right.ok and right.value[0].tick == 1
-    forged = runtime.ask([(handles["firm_1"], "decide", calls("firm_2", 2))], None)[0]
-    assert "is not in this worker" in forged.error
-    # What is told is done before what is asked later, and its failure is nobody's.
-    runtime.send(handles["firm_3"], "catch_up", *[calls("firm_3", 1)[0] + calls("firm_3", 2)[0]])
-    runtime.send(handles["firm_3"], "catch_up", *calls("firm_2", 2))
-    assert asked("decide", *calls("firm_3", 3), of=["firm_3"])[0].value[0].tick == 3
-    # A snapshot goes into another worker, which then answers alike.
-    kept = asked("snapshot", of=["firm_3"])[0].value
-    other = runtime.start(parts("firm_3"), "other")
-    assert runtime.ask([(other, "restore", (kept,))], None)[0].ok
-    both = runtime.ask(
-        [(h, "decide", calls("firm_3", 4)) for h in (handles["firm_3"], other)], None
-    )
-    assert both[0].value[0].action.tobytes() == both[1].value[0].action.tobytes()
-    # The killed are dead, the others live; nothing is asked of nobody.
-    runtime.kill(handles["firm_1"])
-    runtime.kill(handles["firm_1"])
-    dead, alive, _ = asked("ready")
-    assert dead.dead and not dead.ok and alive.ok
-    runtime.send(handles["firm_1"], "ready")
-    assert runtime.ask([], None) == [] and runtime.ask([], 1.0) == []
-    runtime.close()
-    assert all(answer.dead for answer in asked("ready"))
-    runtime.close()
+class TestEveryRuntime(RuntimeSuite):
+    @pytest.fixture(autouse=True)
+    def _runtime(self, runtime):
+        self.make, self.policy = lambda: runtime, Recalls
 
 
 MANY = 20_000

@@ -12,7 +12,8 @@ from mos_agents import scenarios
 from mos_agents.market.types import InputError, QuoteRefused
 from mos_agents.policies.base import Policy
 from mos_agents.rollout import PolicyFault
-from tests.contracts.environments import BehaviourSuite, PictureSuite, same, sample, seeded_sampler
+from mos_agents.testing import BehaviourSuite, RenderSuite
+from mos_agents.testing.environments import same, sample, seeded_sampler
 from tests.waiting import eventually
 
 
@@ -50,7 +51,7 @@ class TestOverActorsInThisProcess(BehaviourSuite):
         self.make = lambda **more: module.parallel_env(runtime="actors", **{**settings, **more})
 
 
-class TestThePictureOverActors(PictureSuite):
+class TestThePictureOverActors(RenderSuite):
     horizon = 4
 
     def make(self, **settings):

@@ -17,14 +17,8 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError, QuoteRefused
 from mos_agents.policies.base import Policy
 from mos_agents.rollout import play, transitions
-from tests.contracts.environments import (
-    BehaviourSuite,
-    EnvironmentSuite,
-    PictureSuite,
-    same,
-    sample,
-    seeded_sampler,
-)
+from mos_agents.testing import BehaviourSuite, EnvironmentSuite, RenderSuite
+from mos_agents.testing.environments import same, sample, seeded_sampler
 
 CASES = {
     "retail": (retail_v0, {}),
@@ -62,7 +56,7 @@ outcomes, so it does not matter how actions are written or which agents are play
 
 
 @pytest.mark.parametrize("case", PICTURED)
-class TestEveryPicture(PictureSuite):
+class TestEveryPicture(RenderSuite):
     horizon = 4
 
     @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from envs.market_env import MarketEnv
 from envs.single_agent import gymnasium_env, gymnasium_vector_env
 from mos_agents import scenarios
 from mos_agents.market.types import InputError, QuoteRefused
-from tests.contracts.environments import same, sample, seeded_sampler
+from mos_agents.testing.environments import same, sample, seeded_sampler
 
 ALL = (retail_v0, market_making_v0, auction_v0)
 every_module = pytest.mark.parametrize("module", ALL, ids=lambda m: m.__name__.split(".")[1])

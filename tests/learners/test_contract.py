@@ -6,26 +6,15 @@ import numpy as np
 import pytest
 
 from mos_agents.actors.memories import flatten
-from mos_agents.actors.messages import Call
-from mos_agents.actors.participant import Participant
-from mos_agents.learners import LEARNERS, load, price_grid, save
+from mos_agents.learners import LEARNERS, price_grid
 from mos_agents.learners.saving import named
-from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
-from mos_agents.policies import POLICIES, from_config, make, to_config
+from mos_agents.policies import POLICIES, make
 from mos_agents.policies.base import Policy
-from tests.learners.worlds import (
-    KINDS,
-    PLACES,
-    bits,
-    copied,
-    duopoly,
-    learner,
-    market_of,
-    placed,
-    played,
-    repeated,
-)
+from mos_agents.testing import LearnerSuite
+from mos_agents.testing.policies import copied, played
+from mos_agents.testing.policies import memory_bits as bits
+from tests.learners.worlds import KINDS, PLACES, duopoly, learner, placed
 from tests.policies.markets import dealers, shop
 
 everywhere = pytest.mark.parametrize(
@@ -43,96 +32,11 @@ def test_every_learner_is_under_this_contract():
 
 
 @everywhere
-def test_the_same_seed_gives_the_same_bits_and_a_market_has_them_in_any_company(kind, place):
-    market, policies = placed(kind, place)
-    batch, pool = played(market, policies, 12, 7)
-    again, same = played(market, policies, 12, 7)
-    alone, single = played(market, policies, 12, np.array([5]))
-    for one, other, lone in zip(batch, again, alone, strict=True):
-        assert one.actions.tobytes() == other.actions.tobytes()
-        assert one.actions[5].tobytes() == lone.actions[0].tobytes()
-        assert one.step.reward[5].tobytes() == lone.step.reward[0].tobytes()
-    for spec, policy, memory in zip(market.specs, pool.policies, pool.memories, strict=True):
-        assert bits(memory) == bits(same.memories[spec.number])
-        assert bits(market_of(policy, spec, memory, 7, 5)) == bits(single.memories[spec.number])
-    other, _ = played(market, policies, 3, 7, seed=4)
-    assert any((a.actions != b.actions).any() for a, b in zip(batch, other, strict=False))
-
-
-@everywhere
-def test_a_learner_learns_acts_within_limits_and_nothing_is_refused(kind, place):
-    market, policies = placed(kind, place)
-    transitions, pool = played(market, policies, ticks=20)
-    low, high = (np.concatenate([getattr(s, end) for s in market.specs]) for end in ("low", "high"))
-    for transition in transitions:
-        assert not transition.step.info.refused.any()
-        assert ((transition.actions >= low) & (transition.actions <= high)).all()
-    for spec, policy, memory in zip(market.specs, pool.policies, pool.memories, strict=True):
-        learnt, fresh = tables(memory), tables(policy.start(spec, 4))
-        assert any((learnt[name] != fresh[name]).any() for name in learnt)
-
-
-def tables(memory):
-    return {name: a for name, a in named(memory) if name == "q" or name.startswith("tables.")}
-
-
-def calls(market, transitions, n=0):
-    """What participant n of a play earned and saw, as an actor is told it."""
-    spec, message = market.specs[n], np.zeros(len(transitions[0].observation))
-    for transition in transitions:
-        yield Call(
-            "run",
-            transition.before.tick,
-            spec.name,
-            0,
-            spec.own(transition.observation).copy(),
-            message,
-        )
-        message = transition.step.reward[:, n].copy()
-
-
-@everywhere
-def test_a_snapshot_put_back_in_the_middle_goes_on_to_the_same_bits(kind, place):
-    market, policies = placed(kind, place)
-    transitions, pool = played(market, policies, ticks=20)
-
-    def born():
-        streams = Streams.of(3, 4, owner=market.specs[0].name)
-        return Participant("run", market.specs[0], pool.policies[0], streams)
-
-    first, second, third = born(), born(), born()
-    for call in calls(market, transitions):
-        reply = first.decide(call)
-        assert reply.fault == ""
-        assert (
-            reply.action.tobytes()
-            == transitions[call.tick].actions[:, market.layout.own(0)].tobytes()
-        )
-        if call.tick == 9:
-            snapshot = first.snapshot()
-            second.restore(snapshot)
-        elif call.tick > 9:
-            assert second.decide(call).action.tobytes() == reply.action.tobytes()
-    third.restore(snapshot)  # what was learnt since did not reach the snapshot
-    third.catch_up([c for c in calls(market, transitions) if c.tick > 9])
-    assert bits(first.memory) == bits(second.memory) == bits(third.memory)
-    assert bits(first.memory) == bits(pool.memories[0])
-
-
-@every_kind
-def test_a_memory_comes_back_from_disk_bit_for_bit_and_goes_on(kind, tmp_path):
-    market, policies = placed(kind, "states of a firm, two periods")
-    _, pool = played(market, policies)
-    spec, policy, memory = market.specs[0], pool.policies[0], pool.memories[0]
-    save(tmp_path / "memory.npz", memory)
-    back = load(tmp_path / "memory.npz", policy.start(spec, 4))
-    assert type(back) is type(memory) and bits(back) == bits(memory)
-    observation = np.tile(spec.own(market.first_observation(market.start(1), None)), (4, 1))
-    draws = Streams.of(8, 4).at(30)
-    for held in (back, memory):
-        policy.learn(spec, observation, np.arange(4.0), held, draws)
-    ours, theirs = (policy.act(spec, observation, m, draws) for m in (back, memory))
-    assert ours[0].tobytes() == theirs[0].tobytes() and bits(ours[1]) == bits(theirs[1])
+class TestEveryLearner(LearnerSuite):
+    @pytest.fixture(autouse=True)
+    def _case(self, kind, place):
+        market, parameters = PLACES[place]
+        self.make, self.market = lambda: learner(kind, **parameters), lambda: market
 
 
 @every_kind
@@ -192,56 +96,6 @@ def test_a_spec_shows_a_learner_nothing_private_of_others(kind):
 # --- propensities ---------------------------------------------------------------------------------
 
 
-def all_actions(policy, spec, observation):
-    """Every combination of the choices' levels, as actions [m^C, L_n, A] of one market."""
-    choices, count = policy.choices(spec), policy.grid.size
-    levels = np.stack(np.meshgrid(*[np.arange(count)] * choices, indexing="ij"), -1)
-    levels = levels.reshape(-1, choices)
-    return policy.priced(spec, np.repeat(observation, len(levels), axis=0), levels)
-
-
-@pytest.mark.parametrize("place", [p for p in PLACES if p != "ten products"])
-@every_kind
-def test_propensities_sum_to_one_and_are_the_frequencies_of_the_actions(kind, place):
-    market, policies = placed(kind, place)
-    transitions, pool = played(market, policies, ticks=12, markets=1)
-    policy, rows = pool.policies[1], 10_000
-    spec, at = market.specs[1], next(t for t in (11, 10, 9) if moves(market, t))
-    own, memory = spec.own(transitions[at].observation), transitions[at].memories[1]
-    actions = all_actions(policy, spec, own)
-    seen = np.repeat(own, len(actions), axis=0)
-    stated = policy.propensity(spec, seen, actions, repeated(policy, spec, memory, len(actions)))
-    assert stated.sum() == pytest.approx(1.0, abs=1e-12)
-    many = repeated(policy, spec, memory, rows)
-    before = bits(many)
-    draws = Streams.of(9, rows, owner="someone").at(at)
-    drawn, _ = policy.act(spec, np.repeat(own, rows, axis=0), many, draws)
-    assert bits(many) == before  # to act leaves alone what propensity reads
-    found = np.array([(drawn == action).all(axis=(1, 2)).mean() for action in actions])
-    assert found.sum() == pytest.approx(1.0)
-    error = np.sqrt(stated * (1.0 - stated) / rows)
-    assert (np.abs(found - stated) <= 4.5 * error + 1e-9).all(), (found, stated)
-
-
-def moves(market, at):
-    period, offset = market.specs[1].turn
-    return period == 0 or (at - offset) % period == 0
-
-
-@everywhere
-def test_what_was_done_had_a_chance_and_what_is_no_level_has_none(kind, place):
-    market, policies = placed(kind, place)
-    transitions, pool = played(market, policies, ticks=10, markets=2)
-    for transition in transitions:
-        for spec, policy in zip(market.specs, pool.policies, strict=True):
-            own, memory = spec.own(transition.observation), transition.memories[spec.number]
-            action = transition.actions[:, spec.listings]
-            if transition.step.info.moved[:, spec.number].all():
-                assert (policy.propensity(spec, own, action, memory) > 0.0).all()
-                odd = action + 1e-3
-                assert (policy.propensity(spec, own, odd, memory) == 0.0).all()
-
-
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "q_learning"])
 def test_levels_that_the_limits_make_one_price_are_refused(kind):
     market = duopoly()  # prices of at most 40
@@ -278,13 +132,6 @@ def test_a_firm_moves_all_its_listings_by_one_level_and_listings_move_apart(kind
         ]
         assert (max(ratios) == 1) if kinds == 1 else (max(ratios) >= 2)
         assert pool.memories[0].level.shape == (1, 1 if scope == "firm" else 10)
-
-
-@everywhere
-def test_a_learner_is_written_down_and_read_back(kind, place):
-    _, policies = placed(kind, place)
-    policy = policies["firm_1"]
-    assert from_config(to_config(policy)) == policy
 
 
 TABLE = [[1.0, 2.0], [0.0, 3.0], [2.0, 2.0]]
@@ -348,7 +195,7 @@ def test_tables_of_a_whole_batch_that_no_memory_holds_are_refused_before_they_ar
         given.start(spec, 10_000_000)
     assert "\n" not in str(error.value) and f"tables of {kind} in" in str(error.value)
     there = sum(a.nbytes for name, a in named(given.start(spec, 1)) if a.size >= 60 * 60)
-    one = given.room(spec, 1)
+    one = given.memory_needed(spec, 1)
     assert there <= one < 1.1 * there
     monkeypatch.setattr(price_grid, "memory", lambda: 3.5 * one / price_grid.MOST_OF_MEMORY)
     given.start(spec, 3)
@@ -362,7 +209,7 @@ def test_tables_of_a_whole_batch_that_no_memory_holds_are_refused_before_they_ar
 def test_tables_of_all_learners_of_a_play_count_together(monkeypatch):
     market, policies = placed("q_learning", "states")
     assert len(policies) > 1
-    one = policies["firm_1"].room(market.specs[0], 4)
+    one = policies["firm_1"].memory_needed(market.specs[0], 4)
     monkeypatch.setattr(price_grid, "memory", lambda: 1.5 * one / price_grid.MOST_OF_MEMORY)
     policies["firm_1"].start(market.specs[0], 4)
     with pytest.raises(InputError, match=r"firm_1, firm_2.*: tables of q_learning in 4 markets"):

@@ -12,7 +12,8 @@ from mos_agents.learners import GreedyPolicy, save
 from mos_agents.market.types import InputError
 from mos_agents.policies import make, to_config
 from mos_agents.rollout import log_decisions, rollout
-from tests.learners.worlds import KINDS, PLACES, duopoly, learner, placed, played
+from mos_agents.testing.policies import played
+from tests.learners.worlds import KINDS, PLACES, duopoly, learner, placed
 
 SHORT = {
     "q_learning": "{kind: q_learning, prices: 4, features: cheapest}",

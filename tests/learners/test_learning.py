@@ -10,7 +10,8 @@ from mos_agents.learners.base import Moves
 from mos_agents.market.demand import Cheapest
 from mos_agents.policies import make
 from mos_agents.rollout import ParticipantPool, transitions
-from tests.learners.worlds import KINDS, PRICES, Follows, duopoly, learner, payoffs, played
+from mos_agents.testing.policies import played
+from tests.learners.worlds import KINDS, PRICES, Follows, duopoly, learner, payoffs
 from tests.policies.markets import shop
 
 RIVAL = 2  # it asks PRICES[2] = 13.5

@@ -15,7 +15,10 @@ from mos_agents.market.types import InputError
 from mos_agents.policies import from_config, make, to_config
 from mos_agents.rollout import rollout
 from mos_agents.scenarios.policy_files import embed_files
-from tests.learners.worlds import KINDS, PRICES, bits, duopoly, learner, market_of, placed, played
+from mos_agents.testing.learners import market_of
+from mos_agents.testing.policies import memory_bits as bits
+from mos_agents.testing.policies import played
+from tests.learners.worlds import KINDS, PRICES, duopoly, learner, placed
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 

@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mos_agents.learners.saving import filled, named
 from mos_agents.market.demand import Logit
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
 from mos_agents.policies import make
 from mos_agents.policies.base import Policy
-from mos_agents.rollout import ParticipantPool, transitions
+from mos_agents.testing.policies import played
 from tests.policies.markets import shop
 
 KINDS = {
@@ -52,53 +51,6 @@ def placed(kind, place):
     """A market of the place, and the learner for all its participants."""
     market, parameters = PLACES[place]
     return market, dict.fromkeys(market.layout.participants, learner(kind, **parameters))
-
-
-def played(market, policies, ticks=30, markets=4, seed=3):
-    """(transitions, pool) of a play; the transitions' memories are copies."""
-    pool = ParticipantPool.of(market, policies, seed, markets)
-    kept = []
-    looped = transitions(market, policies, seed=seed, ticks=ticks, markets=markets, pool=pool)
-    for transition in looped:
-        kept.append(transition._replace(memories=tuple(copied(m) for m in transition.memories)))
-    assert not pool.faults
-    return kept, pool
-
-
-def copied(memory):
-    if memory is None:
-        return None
-    return filled(memory, {name: array.copy() for name, array in named(memory)})
-
-
-def bits(memory):
-    """Everything that a memory holds, as bytes."""
-    return [(name, a.dtype.str, a.shape, a.tobytes()) for name, a in named(memory)]
-
-
-def market_of(policy, spec, memory, batch, m):
-    """The memory of market m alone, out of `batch`: rows of a market lie together."""
-    one = dict(named(policy.start(spec, 1)))
-    whole = dict(named(policy.start(spec, batch)))
-    parts = {}
-    for name, array in named(memory):
-        rows = len(one[name])
-        shared = one[name].shape == whole[name].shape  # the clock
-        parts[name] = array if shared else array[m * rows : (m + 1) * rows]
-        if name.split(".")[-1] == "row":  # numbers of rows count from the first market's
-            before = m * policy.choices(spec) * policy.states(spec)
-            parts[name] = np.where(parts[name] < 0, parts[name], parts[name] - before)
-    return filled(memory, parts)
-
-
-def repeated(policy, spec, memory, rows):
-    """The memory of a single market, in so many markets."""
-    whole = dict(named(policy.start(spec, rows)))
-    parts = {}
-    for name, array in named(memory):
-        times = len(whole[name]) // len(array) if len(array) else 1
-        parts[name] = np.tile(array, (times, *(1,) * (array.ndim - 1)))
-    return filled(memory, parts)
 
 
 # --- a duopoly whose payoffs can be computed ------------------------------------------------------

@@ -20,8 +20,9 @@ from mos_agents.market.refusals import TAKEN
 from mos_agents.market.streams import PrefixedDraws, Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError, Layout
+from mos_agents.testing.playing import play, random_actions
+from mos_agents.testing.promises import bits, read_only
 from tests.market.test_positions import check_accounts
-from tests.market.worlds import bits, play, random_actions, read_only
 
 LEDGER = Ledger(limit=100.0, short=True, mark="reference", holding_cost=0.01)
 FRUIT = Venue(

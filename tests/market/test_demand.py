@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.defaults import make_market
@@ -17,19 +15,9 @@ from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.execution import Expected
 from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Layout
+from tests.market.worlds import MODELS
 from tests.oracles import market as oracles
 
-MODELS = [
-    Logit(),
-    Logit(32.0, 3.0, 1.0, relative=False, outside=0.5, scale=0.25),
-    Logit(1.0, 1.5, nesting=0.6),
-    Elasticity(),
-    Elasticity(0.8, 1.3, 2.0),
-    Linear(20.0, 1.0, 0.5),
-    Linear(15.0, 2.0, 1.9),
-    Cheapest(),
-    Cheapest(12.0, 0.05),
-]
 ids = [f"{type(m).__name__}{j}" for j, m in enumerate(MODELS)]
 
 
@@ -47,15 +35,6 @@ def market_of(demand: Any, n: int = 4, k: int = 2, rng: Any = None) -> Market:
         rng.integers(0, 3, size),
     )
     return make_market(layout, catalogue, Expected(demand))
-
-
-def one_with_customers(demand: Any, n: int, rng: Any) -> Market:
-    """A market of one product; a draw at whose reference prices nobody buys is no market."""
-    try:
-        return market_of(demand, n, 1, rng)
-    except InputError as error:
-        assume("nobody buys" not in str(error))
-        raise
 
 
 def situation(market: Market, rng: np.random.Generator, rows: int = 3) -> tuple[Any, Any, Any]:
@@ -110,45 +89,6 @@ def test_shares_are_those_of_the_reference(demand, choice):
             np.testing.assert_allclose(
                 demand.shares(market, *case), reference_shares(market, *case), rtol=1e-9, atol=1e-12
             )
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(MODELS), st.integers(0, 2**32), st.integers(1, 6))
-def test_any_demand_is_a_probability_for_offers_only_and_treats_sellers_alike(demand, seed, n):
-    rng = np.random.default_rng(seed)
-    market = one_with_customers(demand, n, rng)
-    prices, available, reference = situation(market, rng)
-    shares = demand.shares(market, prices, available, reference)
-    assert (shares >= 0.0).all()
-    assert not shares[~available].any()
-    if not isinstance(demand, Linear):  # which gives units, not probabilities
-        assert (shares.sum(1) <= 1.0 + 1e-12).all()
-    order = rng.permutation(n)
-    shuffled = market.with_parts(
-        catalogue=Catalogue(
-            *(
-                getattr(market.catalogue, f)[order]
-                for f in ("cost", "reference_price", "quality", "stock", "nest")
-            )
-        )
-    )
-    moved = demand.shares(shuffled, prices[:, order], available[:, order], reference[:, order])
-    np.testing.assert_allclose(moved, shares[:, order], rtol=1e-10, atol=1e-14)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(MODELS), st.integers(0, 2**32))
-def test_a_higher_price_never_brings_more_customers(demand, seed):
-    rng = np.random.default_rng(seed)
-    market = one_with_customers(demand, 3, rng)
-    prices, _, reference = situation(market, rng, 1)
-    everybody = np.ones(prices.shape, bool)
-    dearer = prices.copy()
-    dearer[0, 1] += 0.7
-    before = demand.shares(market, prices, everybody, reference)[0]
-    after = demand.shares(market, dearer, everybody, reference)[0]
-    assert after[1] <= before[1] + 1e-12
-    assert (after[[0, 2]] >= before[[0, 2]] - 1e-12).all() or isinstance(demand, Elasticity)
 
 
 @pytest.mark.parametrize("nesting", [0.0, 0.3, 0.9])

@@ -18,7 +18,8 @@ from mos_agents.market.stages import ArrivalProcess, ExecutionRule
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
-from tests.market.worlds import expected, random_actions, retail
+from mos_agents.testing.playing import random_actions
+from tests.market.worlds import expected, retail
 
 
 @pytest.mark.parametrize("demand", [Logit(), Elasticity(), Linear(40.0, 1.0, 0.5)])

@@ -20,7 +20,9 @@ from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.types import Executions, InputError
-from tests.market.worlds import KINDS, auction, bits, expected, makers, play, retail
+from mos_agents.testing.playing import play
+from mos_agents.testing.promises import bits
+from tests.market.worlds import KINDS, auction, expected, makers, retail
 
 
 def settled(market: Market, sold: float, ask: float, bought: float, bid: float) -> Any:

@@ -11,7 +11,8 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import cheapest_rival, make
-from tests.market.worlds import KINDS, auction, differentiated, makers, play, retail
+from mos_agents.testing.playing import play
+from tests.market.worlds import KINDS, auction, differentiated, makers, retail
 from tests.oracles import market as oracles
 
 

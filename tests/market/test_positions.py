@@ -32,16 +32,8 @@ from mos_agents.market.schedules import Alternating, RandomMoves, Simultaneous
 from mos_agents.market.streams import FixedDraws, Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import Executions, InputError
-from tests.market.worlds import (
-    KINDS,
-    auction,
-    differentiated,
-    makers,
-    play,
-    random_actions,
-    retail,
-    with_catalogue,
-)
+from mos_agents.testing.playing import play, random_actions
+from tests.market.worlds import KINDS, auction, differentiated, makers, retail, with_catalogue
 from tests.oracles import market as oracles
 
 

@@ -19,7 +19,9 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
-from tests.market.worlds import bits, expected, random_actions, retail
+from mos_agents.testing.playing import random_actions
+from mos_agents.testing.promises import bits
+from tests.market.worlds import expected, retail
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from mos_agents.market.stages import Schedule
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import QuoteRefused
-from tests.market.worlds import auction, bits, makers, read_only, retail
+from mos_agents.testing.promises import bits, read_only
+from tests.market.worlds import auction, makers, retail
 
 DRAWS = 1000
 MARKETS = 50  # each with a draw of its own

@@ -16,7 +16,9 @@ from mos_agents.market.schedules import RandomMoves
 from mos_agents.market.settlement import settle, settle_by_stages, settle_in_one_pass
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
-from tests.market.worlds import KINDS, bits, makers, play, random_actions, retail
+from mos_agents.testing.playing import play, random_actions
+from mos_agents.testing.promises import bits
+from tests.market.worlds import KINDS, makers, retail
 
 NOISY = {"schedule": RandomMoves(0.7), "observations": MarketView(quote_delay=2, quote_noise=0.05)}
 WEIGHED = Objective({"pnl": 1.0, "volatility": -0.1}, {"firm_1": {"revenue": 0.3}})

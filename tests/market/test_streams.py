@@ -20,7 +20,9 @@ from mos_agents.market.streams import (
 )
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
-from tests.market.worlds import KINDS, bits, random_actions
+from mos_agents.testing.playing import random_actions
+from mos_agents.testing.promises import bits
+from tests.market.worlds import KINDS
 
 words = st.integers(0, 2**64 - 1)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -13,34 +11,16 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
-from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals, Replay, Shock
 from mos_agents.market.schedules import RandomMoves
 from mos_agents.market.streams import FixedDraws, Streams
 from mos_agents.market.tick import tick
-from mos_agents.market.types import Arrivals, InputError, Layout
-from tests.market.worlds import KINDS, arrays, bits, makers, play, random_actions, read_only, retail
-
-NOISY = {"schedule": RandomMoves(0.7), "observations": MarketView(quote_delay=2, quote_noise=0.05)}
-
-
-def noisy(kind: str) -> dict[str, Any]:
-    """The noisy parts that a market of this kind can heed: sealed bids are not public."""
-    return {"schedule": NOISY["schedule"]} if kind == "auction" else NOISY
-
-
-def of_market(value, b, markets):
-    """Everything in a step that belongs to market b, single arrivals included."""
-    if isinstance(value, Arrivals):
-        own = slice(value.start[b], value.start[b + 1])
-        return (value.mass[b], value.exposure[b], *(a[own] for a in value[3:] if a.size))
-    if isinstance(value, np.ndarray):
-        return value[b] if value.shape[:1] == (markets,) else value[0]
-    if isinstance(value, tuple):
-        return tuple(of_market(v, b, markets) for v in value)
-    return value
+from mos_agents.market.types import InputError, Layout
+from mos_agents.testing.playing import of_market, play, random_actions
+from mos_agents.testing.promises import arrays, bits, read_only
+from tests.market.worlds import KINDS, makers, noisy, retail
 
 
 def trajectory(market, numbers, wanted, ticks, seed=0):
@@ -72,13 +52,6 @@ def test_seed_zero_repeats_itself_and_differs_from_seed_one(kind):
     market = KINDS[kind]()
     first, again, other = (trajectory(market, [0], [0], 5, seed=s) for s in (0, 0, 1))
     assert first == again != other
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_inputs_are_never_written_and_may_be_read_only(kind):
-    market = KINDS[kind](**noisy(kind))
-    plain = [bits(pair) for pair in play(market, 6, 4)]
-    assert plain == [bits(pair) for pair in play(market, 6, 4, frozen=True)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +11,10 @@ from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.defaults import make_market
-from mos_agents.market.demand import Elasticity, Logit
+from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
 from mos_agents.market.market import Market
+from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import SealedBid, TwoSided
 from mos_agents.market.reference import (
@@ -23,9 +22,8 @@ from mos_agents.market.reference import (
     GeometricBrownian,
     OrnsteinUhlenbeck,
 )
-from mos_agents.market.streams import Streams
-from mos_agents.market.tick import tick
-from mos_agents.market.types import Layout, State, Step
+from mos_agents.market.schedules import RandomMoves
+from mos_agents.market.types import Layout
 
 
 def retail(n: int = 3, k: int = 4, stock: float = 20.0, **parts: Any) -> Market:
@@ -132,81 +130,26 @@ KINDS = {
 }
 
 
-def random_actions(market: Market, rng: np.random.Generator, batch: int) -> Any:
-    """[B, L, A] uniform within the limits; posted prices near the reference price."""
-    low, high = market.quotes.limits(market)
-    if "price" in market.quotes.features:
-        reference = market.catalogue.reference_price
-        low = np.concatenate([0.8 * reference[:, None], low[:, 1:]], axis=1)
-        high = np.concatenate([1.3 * reference[:, None], high[:, 1:]], axis=1)
-    if "spread" in market.quotes.features:
-        low, high = low.copy(), high.copy()
-        low[:, 0], high[:, 0] = -0.2, 0.2
-    return low + (high - low) * rng.random((batch, *low.shape))
+NOISY = {"schedule": RandomMoves(0.7), "observations": MarketView(quote_delay=2, quote_noise=0.05)}
 
 
-def play(
-    market: Market, ticks: int, markets: Any = 1, seed: int = 0, frozen: bool = False
-) -> Iterator[tuple[State, Step]]:
-    """State before and step of each tick of random play that depends on the market number alone."""
-    numbers = np.arange(markets) if isinstance(markets, int) else np.asarray(markets)
-    streams = Streams.of(seed, numbers)
-    choices = Streams.of(seed, numbers, owner="everybody")
-    low_high = [random_actions(market, Corner(u), 1)[0] for u in (0.0, 1.0)]
-    state = market.start(len(numbers))
-    for t in range(ticks):
-        table = choices.at(t).uniforms("action", low_high[0].size)
-        table = table.reshape(len(numbers), *low_high[0].shape)
-        actions = low_high[0] + (low_high[1] - low_high[0]) * table
-        if frozen:
-            state, actions = read_only(state), read_only(actions)
-        step = tick(market, state, actions, streams.at(t))
-        yield state, step
-        state = step.state
+def noisy(kind: str) -> dict[str, Any]:
+    """The noisy parts that a market of this kind can heed: sealed bids are not public."""
+    return {"schedule": NOISY["schedule"]} if kind == "auction" else NOISY
 
 
-class Corner:
-    """Stands in for a generator whose every draw is the same number."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
-
-    def random(self, shape: tuple[int, ...]) -> Any:
-        return np.full(shape, self.value)
-
-
-def arrays(value: Any) -> Iterator[Any]:
-    """All arrays in a record, depth first."""
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, dict):
-        for key in sorted(value):
-            yield from arrays(value[key])
-    elif isinstance(value, tuple):
-        for one in value:
-            yield from arrays(one)
-    elif isinstance(value, int | float):
-        yield np.asarray(value)
-
-
-def bits(value: Any) -> str:
-    """A hash over every bit (NaN and the sign of zero included)."""
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays(value):
-        digest.update(str((array.shape, array.dtype)).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def read_only(value: Any) -> Any:
-    """A copy that cannot be written, as Ray delivers arrays."""
-    if isinstance(value, np.ndarray):
-        copy = value.copy()
-        copy.flags.writeable = False
-        return copy
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(read_only(v) for v in value))
-    return value
+MODELS = [
+    Logit(),
+    Logit(32.0, 3.0, 1.0, relative=False, outside=0.5, scale=0.25),
+    Logit(1.0, 1.5, nesting=0.6),
+    Elasticity(),
+    Elasticity(0.8, 1.3, 2.0),
+    Linear(20.0, 1.0, 0.5),
+    Linear(15.0, 2.0, 1.9),
+    Cheapest(),
+    Cheapest(12.0, 0.05),
+]
+"""Demand models with numbers of every kind."""
 
 
 def with_catalogue(market: Market, **columns: Any) -> Market:

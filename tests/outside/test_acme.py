@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from tests.waiting import PATIENCE, eventually
 
 ACME = ROOT / "tests" / "outside" / "acme"
 PLAIN = ["--no-report"]
+PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
 
 
 def mos(
@@ -113,6 +115,23 @@ def test_an_environment_and_a_sweep_know_the_names(played: Path) -> None:
         path=ACME,
     )
     assert swept.returncode == 0, swept.stderr
+
+
+def test_each_part_passes_its_suite(tmp_path: Path) -> None:
+    suites = [*PYTEST, str(ACME / "suites.py")]
+    done = python(tmp_path, *suites, path=ACME)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d\d passed", done.stdout) and "skipped" not in done.stdout
+
+
+def test_without_pytest_the_suites_are_refused_in_one_line(tmp_path: Path) -> None:
+    hidden = "import importlib.util as u; find = u.find_spec; "
+    hidden += "u.find_spec = lambda name, *more: None if name == 'pytest' else find(name, *more); "
+    done = python(tmp_path, "-c", hidden + "import mos_agents.testing")
+    assert done.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: mos_agents.testing needs pytest, which is not installed: "
+        'pip install "mos-agents[testing]"'
+    )
 
 
 def test_an_installed_package_needs_no_import(tmp_path: Path) -> None:

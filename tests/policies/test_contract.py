@@ -7,8 +7,9 @@ from scipy import integrate, stats
 from mos_agents.learners import LEARNERS
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
-from mos_agents.policies import POLICIES, from_config, make, to_config
-from mos_agents.rollout import rollout, transitions
+from mos_agents.policies import POLICIES, make
+from mos_agents.rollout import transitions
+from mos_agents.testing import PolicySuite
 from tests.policies.markets import auction, dealers, shop
 
 SHOP, DEALERS, AUCTION = shop(), dealers(assets=2, ticks=30), auction()
@@ -101,70 +102,11 @@ def test_every_registered_policy_is_under_this_contract():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_actions_have_the_shape_of_the_spec_and_stay_within_its_limits(case):
-    market, policy = made(case)
-    low = np.concatenate([spec.low for spec in market.specs])
-    high = np.concatenate([spec.high for spec in market.specs])
-    for transition in transitions(market, everybody(market, policy), seed=1, ticks=25, markets=6):
-        assert transition.actions.shape == (6, *low.shape)
-        assert ((transition.actions >= low) & (transition.actions <= high)).all()
-    played = rollout(market, everybody(market, policy), seed=1, ticks=25, markets=6)
-    assert played.faults == () and played.refused == {}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_market_has_the_same_bits_alone_and_in_any_company(case):
-    market, policy = made(case)
-    kept = {"series": ("action", "reward"), "seed": 0, "ticks": 12}
-    batch = rollout(market, everybody(market, policy), markets=7, **kept)
-    again = rollout(market, everybody(market, policy), markets=7, **kept)
-    company = rollout(market, everybody(market, policy), markets=np.array([5, 2]), **kept)
-    for name in kept["series"]:
-        assert np.array_equal(batch.series[name], again.series[name])
-        assert np.array_equal(batch.series[name][:, [5, 2]], company.series[name])
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_nothing_that_a_policy_is_given_is_written_to(case):
-    market, policy, transition = a_transition(case)
-    spec = market.specs[0]
-    observation = spec.own(transition.observation).copy()
-    frozen = [observation, spec.low, spec.high, spec.opening_price]
-    before = [array.copy() for array in frozen]
-    writeable = [array.flags.writeable for array in frozen]
-    for array in frozen:
-        array.flags.writeable = False
-    memory = policy.start(spec, len(observation))
-    action, _ = policy.act(spec, observation, memory, Streams.of(0, 5).at(0))
-    action.flags.writeable = False
-    policy.propensity(spec, observation, action, memory)
-    for array, was, flag in zip(frozen, before, writeable, strict=True):
-        assert np.array_equal(array, was)
-        array.flags.writeable = flag
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_an_action_taken_had_a_chance_and_one_outside_the_limits_has_none(case):
-    market, policy, transition = a_transition(case)
-    for spec, memory in zip(market.specs, transition.memories, strict=True):
-        own, action = spec.own(transition.observation), transition.actions[:, spec.listings]
-        chance = policy.propensity(spec, own, action, memory)
-        assert chance.shape == (5,) and (chance > 0.0).all()
-        outside = action.copy()
-        outside[:, 0, 0] = spec.high[0, 0] + 1.0
-        assert (policy.propensity(spec, own, outside, memory) == 0.0).all()
-
-
-@pytest.mark.parametrize("case", [c for c in CASES if made(c)[1].atomic])
-def test_a_stated_probability_is_the_frequency_of_the_action(case):
-    rows = 20_000
-    policy, spec, observation, memory, action = repeated(case, rows)
-    kinds, counts = np.unique(action.reshape(rows, -1), axis=0, return_counts=True)
-    shape = (len(kinds), *action.shape[1:])
-    stated = policy.propensity(spec, observation[: len(kinds)], kinds.reshape(shape), memory)
-    assert stated.sum() == pytest.approx(1.0, abs=1e-12)
-    error = np.sqrt(stated * (1.0 - stated) / rows)
-    assert (np.abs(counts / rows - stated) <= 4.5 * error + 1e-12).all()
+class TestEveryPolicy(PolicySuite):
+    @pytest.fixture(autouse=True)
+    def _case(self, case):
+        market, policy = made(case)
+        self.make, self.market = lambda: policy, lambda: market
 
 
 DENSE = {
@@ -229,12 +171,6 @@ def test_an_atom_amid_a_density_has_its_probability():
     stated = policy.propensity(spec, observation, action, memory)
     assert stated[held] == pytest.approx(0.6)
     assert stated[~held] == pytest.approx(0.4 / 36.0)
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_policy_is_written_down_and_read_back(case):
-    _, policy = made(case)
-    assert from_config(to_config(policy)) == policy
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mos_agents import scenarios
 from mos_agents.market.types import InputError
 from mos_agents.rollout import play
 from mos_agents.scenarios import parts
-from tests.market.worlds import bits
+from mos_agents.testing.promises import bits
 
 TICKS = 40
 

@@ -22,8 +22,9 @@ from mos_agents.market.rewards import Objective
 from mos_agents.market.schedules import Periodic
 from mos_agents.market.types import InputError
 from mos_agents.market.unused_settings import always_zero
+from mos_agents.testing.playing import play
 from tests.commands import refused
-from tests.market.worlds import KINDS, auction, expected, makers, play, retail
+from tests.market.worlds import KINDS, auction, expected, makers, retail
 
 TOLD = [
     # preset, changes, what the line says

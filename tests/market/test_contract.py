@@ -1,0 +1,91 @@
+"""What every stage of the package keeps: the shipped suites, over markets of every kind."""
+
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import pytest
+
+from mos_agents import registry
+from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
+from mos_agents.market.demand import Elasticity, Linear, Logit
+from mos_agents.market.execution import Expected, Sampled
+from mos_agents.market.market import PARTS
+from mos_agents.market.positions import Ledger
+from mos_agents.market.reference import (
+    Brownian,
+    Fundamentals,
+    JumpDiffusion,
+    Replay,
+    Shock,
+    UniformDraw,
+)
+from mos_agents.market.schedules import Alternating, Periodic
+from mos_agents.testing import DemandSuite, StageSuite
+from tests.market.test_composite import both
+from tests.market.test_remembering import ReturningBuyers
+from tests.market.worlds import KINDS, MODELS, auction, expected, makers, noisy, retail
+
+MARKETS = {
+    **KINDS,
+    **{
+        f"{kind}, delayed and noisy": lambda kind=kind: KINDS[kind](**noisy(kind)) for kind in KINDS
+    },
+    "makers in turn": lambda: makers(schedule=Alternating()),
+    "periodic": lambda: expected(schedule=Periodic((2, 1, 3), (0, 0, 1))),
+    "private values": lambda: auction(reference=Fundamentals(cost=UniformDraw(10.0, 90.0))),
+    "jumps": lambda: makers(reference=Fundamentals(JumpDiffusion())),
+    "money": lambda: makers(
+        reference=Fundamentals(Brownian(sigma=0.5)), arrivals=Poisson(4.0, 4.0)
+    ),
+    "a replay and a shock": lambda: expected(
+        reference=Fundamentals(
+            Replay(np.linspace(15.0, 25.0, 40)[:, None], hold=True), demand=Shock(3, 2.0)
+        )
+    ),
+    "short stock": lambda: retail(
+        execution=Expected(Elasticity()), arrivals=FixedMass(30.0), stock=10.0
+    ),
+    "orders in crowds": lambda: retail(arrivals=Hawkes(mu=6.0), execution=Sampled(Logit())),
+    "a memory": lambda: expected(arrivals=ReturningBuyers()),
+    "two venues": both,
+    "fees": lambda: retail(positions=Ledger(fee=0.02, unit_fee=0.1, commission=0.1)),
+}
+
+
+@pytest.mark.parametrize("case", MARKETS)
+class TestEveryMarket(StageSuite):
+    @pytest.fixture(autouse=True)
+    def _case(self, case):
+        self.make = MARKETS[case]
+
+
+def stages_of(market):
+    """The classes of all parts of a market, and of what those are made of."""
+    waiting = [getattr(market, name) for name in PARTS]
+    while waiting:
+        one = waiting.pop()
+        yield type(one)
+        if is_dataclass(one):
+            waiting += [getattr(one, field.name) for field in fields(one)]
+
+
+def test_every_registered_stage_is_under_this_contract():
+    tried = {cls for make in MARKETS.values() for cls in stages_of(make())}
+    tried |= {type(model) for model in MODELS}
+    parts = ("demand", "process", *PARTS)
+    registered = {
+        cls
+        for part in parts
+        for cls in registry.table(part).values()
+        if cls.__module__.startswith("mos_agents.")
+    }
+    assert registered <= tried
+
+
+@pytest.mark.parametrize("choice", ["within", "across"])
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: f"{type(m).__name__}{MODELS.index(m)}")
+class TestEveryDemandModel(DemandSuite):
+    @pytest.fixture(autouse=True)
+    def _case(self, model, choice):
+        self.make = lambda: type(model)(**{**vars(model), "choice": choice})
+        self.gives_units = isinstance(model, Linear)
