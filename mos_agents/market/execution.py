@@ -7,7 +7,7 @@ rest. `demand` counts first choices with stock set aside; `lost` is the part of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -78,28 +78,9 @@ class Expected(ExecutionRule):
         demand = first * arrivals.mass[:, layout.group, 0]
         if (demand <= capacity).all():
             return _posted(quotes, demand, demand, np.zeros_like(demand))
-        sold = np.zeros_like(demand)
-        elapsed = np.zeros((len(sold), layout.G))
-        left = capacity.copy()
-        until = np.where(left > 0.0, 1.0, 0.0)  # share of the tick with something to sell
-        rows = np.arange(len(sold))
-        while rows.size:
-            available = offered[rows] & (left[rows] > 0.0)
-            shares = self.demand.shares(market, quotes.ask[rows], available, reference[rows])
-            again = sell_until_sold_out(
-                rows,
-                shares,
-                arrivals.mass,
-                elapsed,
-                left,
-                sold,
-                layout.group_start,
-                layout.group_listing,
-            )
-            gone = available & (left[rows] <= 0.0)
-            until[rows] = np.where(gone, elapsed[rows][:, layout.group], until[rows])
-            rows = rows[again]
-        return _posted(quotes, sold, demand, demand * (1.0 - until))
+        book = quotes.ask, offered, capacity, reference
+        sold, lost = sold_in_turn(market, self.demand, book, arrivals.mass, demand)
+        return _posted(quotes, sold, demand, lost)
 
 
 @dataclass(frozen=True)
@@ -360,6 +341,59 @@ class Auction(ExecutionRule):
             self.price == "second",
         )
         return Executions(np.zeros_like(bought), quotes.ask, bought, price, demand, lost)
+
+
+def sold_in_turn(
+    market: Market,
+    model: Demand,
+    book: tuple[Array, Any, Array, Array],
+    mass: Array,
+    demand: Array,
+) -> tuple[Array, Array]:
+    """Sell a mass of demand until stock runs out, and then to the rest at their new shares.
+
+    Parameters
+    ----------
+    market : Market
+        The rules.
+    model : Demand
+        Gives the shares among what is left.
+    book : tuple of array [B, L]
+        Prices, whether there is a quote, units that can be sold, and reference prices.
+    mass : array [B, G, 2]
+        Units wanted; the first of each pair buy.
+    demand : array [B, L]
+        Units that choose each listing while all have stock.
+
+    Returns
+    -------
+    tuple of array [B, L]
+        Units sold, and units turned away.
+    """
+    ask, offered, capacity, reference = book
+    layout = market.layout
+    sold = np.zeros_like(demand)
+    elapsed = np.zeros((len(sold), layout.G))
+    left = capacity.copy()
+    until = np.where(left > 0.0, 1.0, 0.0)  # share of the tick with something to sell
+    rows = np.arange(len(sold))
+    while rows.size:
+        available = offered[rows] & (left[rows] > 0.0)
+        shares = model.shares(market, ask[rows], available, reference[rows])
+        again = sell_until_sold_out(
+            rows,
+            shares,
+            mass,
+            elapsed,
+            left,
+            sold,
+            layout.group_start,
+            layout.group_listing,
+        )
+        gone = available & (left[rows] <= 0.0)
+        until[rows] = np.where(gone, elapsed[rows][:, layout.group], until[rows])
+        rows = rows[again]
+    return sold, demand * (1.0 - until)
 
 
 NOTHING, ALL_ALIKE = 20.0, 1e-3

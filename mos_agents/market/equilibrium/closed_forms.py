@@ -1,4 +1,4 @@
-"""Where theory gives the prices without a search: logit by its fixed point, homogeneous goods."""
+"""Where theory gives the prices without a search: logit by its margins, homogeneous goods."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from mos_agents.market.equilibrium.logit import LogitMarket
 from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame
 from mos_agents.market.types import Array, IntArray
 
-__all__ = ["homogeneous_joint", "homogeneous_nash", "logit_prices"]
+__all__ = ["clearing_prices", "homogeneous_joint", "homogeneous_nash", "logit_prices"]
 
 
 def logit_prices(game: PriceGame, joint: bool, start: Array | None) -> Array | None:
     """[L] Bertrand-Nash or joint-profit prices of a logit market, group by group.
 
-    None where the fixed point of `LogitMarket` does not apply: the demand is not logit, the price
+    None where `LogitMarket` does not apply: the demand is not logit, the price
     coefficients within a group differ or are not positive, the platform earns commission on its
     rivals' sales, or a price would leave the bounds.
 
-    Raises EquilibriumError where the fixed point is not found.
+    Raises EquilibriumError where no prices are found.
     """
     demand, market = game.demand, game.market
     layout = market.layout
@@ -96,6 +96,25 @@ def homogeneous_joint(game: PriceGame) -> Array:
         best &= monopoly == monopoly[worth.argmax()]
         prices[group[best]] = monopoly[best]
     return prices
+
+
+def clearing_prices(game: PriceGame) -> Array | None:
+    """[L] one price a group at which all that the sellers have is just bought, or None.
+
+    It is the equilibrium of sellers of a homogeneous good whose stocks are small enough that nobody
+    wants to sell less of its own.
+    """
+    demand = game.demand
+    assert isinstance(demand, Cheapest)
+    prices = np.empty(game.cost.size)
+    for group in _groups(game):
+        wanted = game.capacity[group].sum() / game.mass[group[0]]
+        if not 0.0 < wanted <= 1.0:
+            return None
+        price = (1.0 - wanted) / demand.slope if demand.slope > 0.0 else demand.choke
+        prices[group] = min(price, demand.choke)
+    inside = (prices >= game.floor) & (prices <= game.high)
+    return prices if inside.all() else None
 
 
 def _monopoly(game: PriceGame, demand: Cheapest, listing: int, cost: float) -> float:

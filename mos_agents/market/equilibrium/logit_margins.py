@@ -23,6 +23,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, IntArray
 
 __all__ = ["Cells"]
@@ -34,6 +35,7 @@ LONGEST_STEP = 3.0
 """The most by which a Newton step changes the logarithm of a margin."""
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class Cells:
     """The cells of a market: its firms' parts of its nests.

@@ -1,10 +1,11 @@
 """Bertrand-Nash and joint-profit prices for any demand model, and the gain that is left.
 
-What a solver returns is only a proposal. Before it is handed out, every seller's best response is
+What a solver returns is only a proposal. Before it is returned, every seller's best response is
 searched over the whole range of its prices; the most that anybody could still gain is the
-`residual`, and prices that leave more than the tolerance are an error, not a result. Where the
-demand is logit or homogeneous the proposal comes from theory, otherwise from best responses that
-are repeated until nobody moves.
+`residual`, and prices that leave more than the tolerance are an error, not a result. Then the
+prices, and other prices of each seller, are played in the market itself (`play`): if its tick pays
+somebody more for others, that is an error too. Where the demand is logit or homogeneous the
+proposal comes from theory, otherwise from best responses that are repeated until nobody moves.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from mos_agents.market.demand import Cheapest
 from mos_agents.market.equilibrium.closed_forms import (
+    clearing_prices,
     homogeneous_joint,
     homogeneous_nash,
     logit_prices,
 )
 from mos_agents.market.equilibrium.logit import EquilibriumError
+from mos_agents.market.equilibrium.play import check_in_play
 from mos_agents.market.equilibrium.search import respond, together
 from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame, checked_prices
 from mos_agents.market.frames import Framed, frame_html
@@ -264,7 +267,8 @@ def bertrand_nash(
     game = PriceGame.of(market, bounded)
     row = None if start is None else checked_prices(market, start, "start")
     _check_tolerance(tolerance)
-    if type(game.demand) is Cheapest and homogeneous_nash(game) is None:
+    endless = not game.is_limited
+    if type(game.demand) is Cheapest and endless and homogeneous_nash(game) is None:
         raise EquilibriumError(
             "no equilibrium in pure strategies: the cheapest seller takes all, and the one with "
             "the lowest cost wants the largest price below its rival's, which does not exist",
@@ -324,13 +328,19 @@ def _first_within(
         residual = regret(game, prices)
         smallest = min(smallest, residual)
         if residual <= tolerance:
+            check_in_play(game, prices, tolerance, joint=regret is _joint_regret)
             at_limit = (prices <= game.low) | (prices >= game.high)
             return MarketPrices(prices, game.profits(prices), residual, method, at_limit)
+    problem = "no prices found that maximise the joint profit"
+    if regret is _regret:
+        problem = (
+            "no prices found from which no participant gains alone, and perhaps there are none in "
+            "pure strategies"
+        )
+        if game.is_limited:
+            problem += ": stock or the size of quotes limits what somebody can sell"
     raise EquilibriumError(
-        "no prices found from which no participant gains alone, and perhaps there are none in "
-        "pure strategies"
-        if regret is _regret
-        else "no prices found that maximise the joint profit",
+        problem,
         smallest,
         "start from other prices, allow a larger tolerance, or solve the game on a finite price "
         "grid",
@@ -341,7 +351,9 @@ def _nash_proposals(game: PriceGame, start: Array | None) -> Iterator[_Proposal]
     yield "logit", lambda: logit_prices(game, False, start)
     if type(game.demand) is Cheapest:
         yield "homogeneous goods", lambda: homogeneous_nash(game)
-        return
+        if not game.is_limited:
+            return
+        yield "homogeneous goods", lambda: clearing_prices(game)
     opening = np.clip(game.reference, game.floor, game.high)
     starts = [opening, game.floor] if start is None else [np.clip(start, game.low, game.high)]
     # At once first: that keeps equal sellers equal. In turn where that overshoots.
@@ -375,6 +387,8 @@ def _joint_proposals(game: PriceGame) -> Iterator[_Proposal]:
     yield "logit", lambda: logit_prices(game, True, None)
     if type(game.demand) is Cheapest:
         yield "homogeneous goods", lambda: homogeneous_joint(game)
+        if game.is_limited:
+            yield "homogeneous goods", lambda: clearing_prices(game)
     yield "best responses", lambda: _climbed(game)
 
 
@@ -407,7 +421,7 @@ def _joint_regret(game: PriceGame, prices: Array) -> float:
 
 
 def _relative(game: PriceGame, prices: Array, gains: Array, profits: Array) -> float:
-    turnover = float((game.quantities(prices[None])[0] * prices).sum())
+    turnover = float((game.trades(prices[None])[0] * prices).sum())
     worth = np.maximum(np.abs(profits), 1e-6 * turnover)
     gains = np.maximum(gains, 0.0)
     relative = np.divide(gains, worth, out=np.where(gains > 0.0, np.inf, 0.0), where=worth > 0.0)

@@ -9,6 +9,8 @@ row of trial prices holds one trial for every group.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from mos_agents.market.equilibrium.peaks import peak
@@ -36,6 +38,8 @@ def respond(game: PriceGame, n: int, prices: Array, sweeps: int = 50) -> Array:
             best = _one_price(game, n, best, listings)
         if len(slots) == 1:
             break
+        for first, second in pairwise(slots):
+            best = _exchanged(game, n, best, first, second)
         if sweep == 0:
             best = together(game, n, best)
         best = local(game, n, best)
@@ -202,6 +206,39 @@ def _one_price(game: PriceGame, n: int, prices: Array, listings: IntArray) -> Ar
     moved = prices.copy()
     moved[own] = best[groups]
     return moved
+
+
+def _exchanged(game: PriceGame, n: int, prices: Array, first: IntArray, second: IntArray) -> Array:
+    """[L] prices after one listing a group has risen by what another has fallen.
+
+    Where a firm prices a rival just out of the market, its prices stand on an edge along which
+    their sum does not change: no price alone can move along it.
+    """
+    groups = np.flatnonzero((first >= 0) & (second >= 0))
+    if not groups.size:
+        return prices
+    up, down = first[groups], second[groups]
+    total = prices[up] + prices[down]
+    low = np.maximum(game.low[up], total - game.high[down])
+    high = np.minimum(game.high[up], total - game.low[down])
+    if (high <= low).any():
+        return prices
+
+    def value(t: Array) -> Array:
+        rows = np.repeat(prices[None], len(t), axis=0)
+        rows[:, up] = t[:, groups]
+        rows[:, down] = np.clip(total - t[:, groups], game.low[down], game.high[down])
+        return game.by_group(n, rows)
+
+    steps = np.geomspace(1e-7, 1.0, 36) * game.scale[groups][:, None]
+    near = np.concatenate([-steps[:, ::-1], np.zeros((groups.size, 1)), steps], axis=1).T
+    grid = np.ones((len(near), game.market.layout.G))
+    grid[:, groups] = np.clip(prices[up] + near, low, high)
+    best, _ = peak(value, grid)
+    moved = prices.copy()
+    moved[up] = best[groups]
+    moved[down] = np.clip(total - best[groups], game.low[down], game.high[down])
+    return _better(game, n, prices, moved)
 
 
 def _grid(game: PriceGame, prices: Array, listings: IntArray) -> Array:

@@ -1,9 +1,11 @@
 """One tick of price competition as a game: expected profits at everybody's prices.
 
 The profits come from the market's own parts: its demand model's shares, its arrivals' mean mass,
-its ledger's commission and fees, at the costs, reference prices and demand scales before the
-first tick. Nobody is sold out, and what it costs to hold stock does not depend on prices. Prices
-are continuous: the tick size and the largest change per move are left out.
+its ledger's commission and fees, at the costs, reference prices, stocks and demand scales before
+the first tick. Where stock or the size of quotes limits sales, the mean mass is sold as `Expected`
+execution sells it: whoever comes after a seller has run out chooses among the rest. What it costs
+to hold stock is left out. Prices are continuous: the tick size and the largest change per move are
+left out.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from functools import cached_property
 
 import numpy as np
 
+from mos_agents.market.execution import sold_in_turn
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.stages import Demand, TradeCosts
-from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.market.types import BUY, Array, InputError, IntArray
 
 __all__ = ["PriceGame", "checked_prices", "stage_profits"]
 
@@ -25,10 +28,11 @@ EVERYBODY = -1
 
 
 def stage_profits(market: Market, prices: Array) -> Array:
-    """Compute expected profits at given prices, with nobody sold out.
+    """Compute expected profits of the first tick at given prices.
 
-    Profit is revenue less unit costs and fees; the platform's commission and its fees are taken
-    from the others and counted as its own.
+    Profit is revenue less unit costs, fees and the cost of demand turned away; the platform's
+    commission and its fees are taken from the others and counted as its own. Nobody sells more
+    than its stock and the size of its quotes; single customers are taken as a mass.
 
     Parameters
     ----------
@@ -49,8 +53,9 @@ def stage_profits(market: Market, prices: Array) -> Array:
     """
     game = PriceGame.of(market)
     rows = checked_prices(market, prices, "prices", rows=True)
-    sold = game.quantities(rows)
-    return np.stack([game.earned(n, rows, sold).sum(-1) for n in range(market.layout.N)], axis=-1)
+    trades = game.trades(rows)
+    everyone = range(market.layout.N)
+    return np.stack([game.earned(n, rows, trades).sum(-1) for n in everyone], axis=-1)
 
 
 def checked_prices(market: Market, prices: Array, name: str, rows: bool = False) -> Array:
@@ -86,6 +91,11 @@ class PriceGame:
         it bears; the last row is everybody.
     commission : float
         share of the price that goes to the platform, fees included; 0 where there is none.
+    quote_size, capacity : array
+        [L] units behind a quote at most, and units that a listing can sell in the tick, which its
+        stock may bound as well.
+    shortage_cost : float
+        Money per unit of demand that is turned away.
     """
 
     market: Market
@@ -98,6 +108,9 @@ class PriceGame:
     of_price: Array
     of_cost: Array
     commission: float
+    quote_size: Array
+    capacity: Array
+    shortage_cost: float
 
     @classmethod
     def of(cls, market: Market, bounded: bool = True) -> PriceGame:
@@ -106,27 +119,44 @@ class PriceGame:
         game: PriceGame = market.cached(("stage game", bounded), lambda: _made(market, bounded))
         return game
 
-    def quantities(self, prices: Array) -> Array:
-        """[R, L] units sold per tick."""
+    def trades(self, prices: Array) -> tuple[Array, Array]:
+        """[R, L] units sold per tick, and units of demand turned away."""
         rows = len(prices)
         reference = np.empty((rows, self.reference.size))
         reference[:] = self.reference
         everybody = np.ones(reference.shape, np.bool_)
-        return self.demand.shares(self.market, prices, everybody, reference) * self.mass
+        demand = self.demand.shares(self.market, prices, everybody, reference) * self.mass
+        if not self.is_limited or (demand <= self.capacity).all():
+            return demand, np.zeros_like(demand)
+        layout = self.market.layout
+        buyers = np.zeros((rows, layout.G, 2))
+        buyers[:, layout.group, BUY] = self.mass
+        capacity = np.broadcast_to(self.capacity, demand.shape)
+        book = prices, everybody, capacity, reference
+        return sold_in_turn(self.market, self.demand, book, buyers, demand)
 
-    def earned(self, n: int, prices: Array, sold: Array) -> Array:
-        """[R, L] what participant n (or EVERYBODY) earns from each listing's sales."""
-        return sold * (self.of_price[n] * prices - self.of_cost[n] * self.cost)
+    def earned(self, n: int, prices: Array, trades: tuple[Array, Array]) -> Array:
+        """[R, L] what participant n (or EVERYBODY) earns from each listing's trades."""
+        sold, lost = trades
+        money = sold * (self.of_price[n] * prices - self.of_cost[n] * self.cost)
+        if self.shortage_cost:
+            money -= self.shortage_cost * lost * (self.of_cost[n] > 0.0)
+        return money
 
     def by_group(self, n: int, prices: Array) -> Array:
         """[R, G] what participant n (or EVERYBODY) earns in each choice group."""
-        return self.earned(n, prices, self.quantities(prices)) @ self._membership
+        return self.earned(n, prices, self.trades(prices)) @ self._membership
 
     def profits(self, prices: Array) -> Array:
         """[N] at prices [L]."""
-        sold = self.quantities(prices[None])
+        trades = self.trades(prices[None])
         everyone = range(self.market.layout.N)
-        return np.array([self.earned(n, prices[None], sold).sum() for n in everyone])
+        return np.array([self.earned(n, prices[None], trades).sum() for n in everyone])
+
+    @cached_property
+    def is_limited(self) -> bool:
+        """Whether stock or the size of quotes bounds what somebody can sell."""
+        return bool(np.isfinite(self.capacity).any())
 
     def own(self, n: int) -> IntArray:
         """Listings of participant n, or of EVERYBODY."""
@@ -226,6 +256,11 @@ def _made(market: Market, bounded: bool) -> PriceGame:
         others = layout.seller != collector
         of_price[:-1, others] *= 1.0 - commission
         of_price[collector, others] = commission
+    sellable = market.positions.capacity(market, opening.positions)[0][0]
+    if "size" in market.quotes.features:
+        size = limits[1][:, market.quotes.features.index("size")]
+    else:
+        size = opening.quotes.ask_size[0]
     return PriceGame(
         market,
         demand,
@@ -237,4 +272,7 @@ def _made(market: Market, bounded: bool) -> PriceGame:
         of_price,
         of_cost,
         commission,
+        size,
+        np.minimum(sellable, size),
+        float(charges.shortage_cost),
     )
