@@ -31,7 +31,7 @@ ERRORS = 5.0
 
 
 @short_repr
-class Played(NamedTuple):
+class PaidInPlay(NamedTuple):
     """What rows of prices were paid."""
 
     profits: Array  # [R, M, N] money in the tick, row by row in the same markets
@@ -101,7 +101,7 @@ def _in_step(game: PriceGame, n: int, prices: Array) -> Array:
     return different
 
 
-def _check_profits(game: PriceGame, prices: Array, played: Played, turnover: float) -> None:
+def _check_profits(game: PriceGame, prices: Array, played: PaidInPlay, turnover: float) -> None:
     expected = game.profits(prices)
     found = played.profits[0]
     errors = np.array([_error(column, column) for column in found.T])
@@ -118,7 +118,7 @@ def _check_profits(game: PriceGame, prices: Array, played: Played, turnover: flo
         )
 
 
-def _reason(game: PriceGame, played: Played) -> str:
+def _reason(game: PriceGame, played: PaidInPlay) -> str:
     if not game.is_limited:
         return "no equilibrium in pure strategies found:"
     return (
@@ -139,7 +139,7 @@ def _error(values: Array, level: Array) -> float:
     return rounding + float(values.std(ddof=1) / np.sqrt(values.size))
 
 
-def _played(game: PriceGame, rows: Array) -> Played:
+def _played(game: PriceGame, rows: Array) -> PaidInPlay:
     """The first tick at each row of prices [R, L], in the same markets."""
     market = game.market
     orders = max(market.arrivals.mean_orders(market), 1.0) * len(rows)
@@ -150,7 +150,7 @@ def _played(game: PriceGame, rows: Array) -> Played:
     return made
 
 
-def _one_tick(game: PriceGame, rows: Array, markets: int) -> Played:
+def _one_tick(game: PriceGame, rows: Array, markets: int) -> PaidInPlay:
     market = game.market
     asks = np.ascontiguousarray(np.repeat(rows, markets, axis=0))
     state = market.start(len(asks))
@@ -167,4 +167,4 @@ def _one_tick(game: PriceGame, rows: Array, markets: int) -> Played:
     wanted = trades.demand.sum(axis=1)
     turned = np.divide(trades.lost.sum(axis=1), wanted, out=np.zeros_like(wanted), where=wanted > 0)
     shape = len(rows), markets
-    return Played(paid.reshape(*shape, -1), turned.reshape(shape).mean(axis=1))
+    return PaidInPlay(paid.reshape(*shape, -1), turned.reshape(shape).mean(axis=1))
