@@ -25,6 +25,7 @@ from mos_agents.policies import Policy
 from mos_agents.policies.base import from_config
 from mos_agents.policies.rules import Hold
 from mos_agents.scenarios import Scenario
+from mos_agents.wording import setting
 
 Source = Market | Scenario | str | Path
 """A market, or a scenario as such, by its preset's name or by its file's path."""
@@ -119,7 +120,7 @@ def described(
     try:
         return scenarios.override(made, changes) if changes else made
     except InputError as error:
-        raise InputError(str(error).replace("--set", "settings", 1)) from None
+        raise InputError(str(error).replace(setting("changes"), "settings", 1)) from None
 
 
 def _check_settings(settings: Mapping[str, Any], made_by: Callable[..., Any]) -> None:

@@ -24,6 +24,7 @@ from mos_agents.analysis.statistics import bounded_interval, clopper_pearson, wi
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.folder import STUDY, differences
 from mos_agents.tasks import ThreadPool, WorkerPool
+from mos_agents.wording import setting
 
 EXPERIMENTS = {
     "calvano_2020": "experiments.calvano_2020.run",
@@ -303,11 +304,11 @@ def changed(before: Any, changes: Sequence[str]) -> Any:
     for change in changes:
         key, mark, text = change.partition("=")
         if not mark:
-            raise InputError(f"--set {change!r} must have the form name=value")
+            raise InputError(f"{setting('changes')} {change!r} must have the form name=value")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise InputError(f"--set {change!r}: the value cannot be read") from None
+            raise InputError(f"{setting('changes')} {change!r}: the value cannot be read") from None
         if isinstance(value, str):
             try:  # YAML takes 4e-6 for a text
                 value = float(value)

@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 
 from mos_agents.market.checks import echo, within_floats
 from mos_agents.market.types import InputError
+from mos_agents.wording import importing
 
 GROUP = "mos_agents.plugins"
 """The group of entry points of packages that extend this one. Each names a module."""
@@ -222,7 +223,9 @@ def did_you_mean(name: Any, known: Iterable[str]) -> str:
 def unknown(name: Any, kind: str) -> str:
     """How a message about an unknown name ends: a near one, and what can be done."""
     known = names(kind)
-    text = did_you_mean(name, known) or "; one of your own: --import the module that registers it"
+    text = did_you_mean(name, known) or (
+        f"; for one of your own, add {importing('MODULE')} with the module that registers it"
+    )
     for plugin, why in _failed.items():
         text += f"; the plugin {plugin} could not be loaded: {why}"
     return text
@@ -344,8 +347,7 @@ def require(name: Any, shown: str) -> None:
         return
     raise InputError(
         f"{shown}: import={echo(name)} would run code of that module, which nobody here has asked "
-        f"for; if you trust it, add --import {name[:60]} (in Python: "
-        f"mos_agents.load(..., imports=[{name[:60]!r}]))"
+        f"for; if you trust it, add {importing(name[:60])}"
     )
 
 

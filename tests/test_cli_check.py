@@ -89,7 +89,9 @@ def test_a_run_is_told_by_its_folder_its_file_and_its_tables(capsys, here):
     output_of(capsys, "run", "retail", "--ticks", "2", "--name", "mine", "--no-report")
     for given in ("runs/mine", "runs/mine/run.json"):
         lines = output_of(capsys, "check", given)
-        assert "runs/mine is a run's folder: retail, 2 ticks, 1 market, seed 0, finished" in lines
+        assert (
+            "runs/mine is the folder of a run: retail, 2 ticks, 1 market, seed 0, finished" in lines
+        )
         assert "mos report" in lines
     part = output_of(capsys, "check", "runs/mine/listings/part-000000.parquet")
     assert "is a part of the table listings of the run runs/mine" in part

@@ -112,7 +112,7 @@ ERRORS = [
     ([*SHORT, "--grid", "firms"], "must be KEY=VALUE"),
     ([*SHORT, "--grid", "frims=1"], "'frims' is not a key here"),
     ([*SHORT, "--grid", "arrivals.sesions=1"], "did you mean 'sessions'?"),
-    ([*SHORT, "--grid", "train.lr=0.1"], 'is not for trials of kind play; add --train "algo='),
+    ([*SHORT, "--grid", "train.lr=0.1"], "is not for trials of kind play; add --train"),
     ([*SHORT, "--grid", "sessions.window=9"], "is not for trials of kind play; add --sessions N"),
     ([*SHORT, "--grid", "firms=1,1"], "1 is there twice"),
     ([*SHORT, "--grid", "firms=1,-2"], "count=-2"),

@@ -59,7 +59,7 @@ def test_without_the_extra_the_remedy_is_told(capsys, monkeypatch):
 
 def test_a_run_that_is_no_training_is_not_resumed(capsys):
     assert run(["run", "auction", "--ticks", "3", "--no-report", "--name", "it"]) == 0
-    assert "is no training's folder" in refused(capsys, "train", "--resume", "it")
+    assert "is the folder of a run, not of a training" in refused(capsys, "train", "--resume", "it")
 
 
 GAME = (

@@ -64,9 +64,11 @@ KNOWS["sweeps"] = set(CHAIN[: CHAIN.index("envs")]) | {
     "training",
 }
 KNOWS["experiments"] |= {"runs", "tasks", "analysis", "report", "training"}
-KNOWS["registry"] = {"market"}
-for part in KNOWS.keys() - {"registry", "market"}:
+KNOWS["registry"] = {"market", "wording"}
+KNOWS["wording"] = set()
+for part in KNOWS.keys() - {"registry", "market", "wording"}:
     KNOWS[part].add("registry")  # names for classes: who reads a name looks it up there
+    KNOWS[part].add("wording")  # how messages name settings, in Python and on the command line
 KNOWS |= {part: (set(KNOWS) | RIM) - {"envs"} for part in RIM}
 KNOWS["testing"] = {*KNOWS["actors"], "actors", "envs"}  # and nobody knows it
 KNOWS["lab"].discard("cli")  # what Python users call neither parses nor prints
@@ -240,7 +242,38 @@ def unsafe(path: Path, source: str) -> list[str]:
     return complaints
 
 
-RULES = (against_the_order, away_from_home, undeclared, unsafe)
+RECIPES = (
+    "mos_agents/cli",
+    "mos_agents/wording.py",
+    "mos_agents/lab/demo_results.py",
+    "mos_agents/lab/training_page.py",
+    "mos_agents/report/page.py",
+)
+"""The command line, and pages that show the command that makes them again."""
+
+OPTION = re.compile(r"(?<![\w-])--[a-z]|\bmos [a-z]+ --|`mos [a-z]+`")
+
+
+def options_in_messages(path: Path, source: str) -> list[str]:
+    """Texts of the package that name options of the shell: a Python caller has none."""
+    if path.parts[0] != "mos_agents" or any(path.is_relative_to(place) for place in RECIPES):
+        return []
+    tree = ast.parse(source)
+    documentation = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return [
+        f"{path}:{node.lineno}: {node.value!r}; use mos_agents.wording"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in documentation and OPTION.search(node.value)
+        if "--num-cpus" not in node.value  # an option of `ray start`
+    ]
+
+
+RULES = (against_the_order, away_from_home, undeclared, unsafe, options_in_messages)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -299,6 +332,8 @@ FAULTS = [
     (unsafe, "mos_agents/runs.py", "from yaml import full_load"),
     (unsafe, "mos_agents/runs.py", "np.load('a', allow_pickle=True)"),
     (unsafe, "mos_agents/runs.py", "np.load('a', allow_pickle=flag)"),
+    (options_in_messages, "mos_agents/runs.py", "raise InputError(f'{a}: raise --markets')"),
+    (options_in_messages, "mos_agents/runs.py", "x = 'there are none; `mos run` makes one'"),
 ]
 
 

@@ -26,7 +26,8 @@ from mos_agents import runs, scenarios
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.types import InputError
 from mos_agents.rollout import play
-from mos_agents.runs import RecordingPlan, RunError, files, recording
+from mos_agents.runs import RecordingPlan, RunError, files
+from mos_agents.runs import folder as folders
 from mos_agents.scenarios import Scenario
 from tests.waiting import PATIENCE
 
@@ -622,7 +623,7 @@ def test_a_run_whose_name_is_taken_meanwhile_goes_on_to_the_next(
             (target / "run.json").write_text("somebody else's")
         rename(source, target)
 
-    monkeypatch.setattr(recording.os, "rename", late)
+    monkeypatch.setattr(folders.os, "rename", late)
     run = runs.record(market, tmp_path, scenario="retail", ticks=1)
     assert run.folder.name == "retail-s0-002"
     assert runs.read(run.folder).facts["name"] == "retail-s0-002"

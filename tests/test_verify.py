@@ -387,7 +387,7 @@ def test_a_policy_that_is_not_deterministic_is_told_as_that_and_not_as_damage(
             r"cannot be verified: bidder_1 decided otherwise at tick \d+, played", line
         )
         assert "This says nothing against the run" in line
-        assert "--backend actors --audit" in line
+        assert "With --backend actors and --audit, the journal keeps" in line
         assert "damaged" not in line and "forged" not in line
 
 

@@ -180,7 +180,7 @@ def put(name, array):
         lambda arrays, note: note.pop("run"),
         lambda arrays, note: note.update(withdrawn=3),
         lambda arrays, note: note.update(counts=3),
-        lambda arrays, note: note.update(remembered=9),
+        lambda arrays, note: note.update(memories=9),
     ],
 )
 def test_a_snapshot_that_is_none_is_refused_in_one_line(change, retail, capsys):

@@ -20,6 +20,7 @@ from mos_agents.actors.summaries import Progress, TickSummary
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.hashing import combined
 from mos_agents.runs.tables import TickRecord, combined_aggregate, combined_row
+from mos_agents.wording import setting
 
 CHUNK_SECONDS = 0.3
 """About how long a shard advances before it reports to the driver."""
@@ -126,7 +127,7 @@ class Driver:
         if not 1 <= self.count <= self.markets:
             raise InputError(
                 f"shards={self.count} must be in [1, {self.markets}]: every shard needs a market; "
-                "raise --markets"
+                f"raise {setting('markets')}"
             )
         self._plans = [self.plan.part(s, self.count, self.markets) for s in range(self.count)]
         self._handles: list[Any] = [None] * self.count

@@ -26,22 +26,19 @@ class Totals(NamedTuple):
     Parameters
     ----------
     names : tuple of str
-        of the participants.
+        The names of the participants.
     titles : tuple of str
-        how they are introduced, such as "maker_1 (glft)".
+        Their names in sentences, such as "maker_1 (glft)".
     values : array
-        [R, N].
+        [R, N] the figure, by market and participant.
     over : str
-        what an interval is over, such as "20 recorded markets".
-    remedy : str
-        what gives an interval where there is none.
+        What an interval is over, such as "20 recorded markets".
     """
 
     names: tuple[str, ...]
     titles: tuple[str, ...]
     values: Array
     over: str
-    remedy: str = "--markets 100"
 
 
 def total_interval(values: Array) -> Interval:
@@ -86,7 +83,7 @@ def _unranked(totals: Totals, what: str) -> str:
     return (
         f"The {what} of the {len(means)} participants lies between {number(means.min())} and "
         f"{number(means.max())}, {number(means.sum())} in all. {count} no interval that could tell "
-        f"skill from chance, so nobody is called the best; {totals.remedy} gives one."
+        f"skill from chance, so nobody is called the best; more markets give one."
     )
 
 

@@ -51,13 +51,17 @@ def run(arguments: Sequence[str]) -> int:
 
     from mos_agents.cli.app import Stopped, app
     from mos_agents.market.printing import printable
+    from mos_agents.wording import shell_words
 
     for stream in (sys.stdout, sys.stderr):  # a terminal may not know the letters of a name
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     command = typer.main.get_command(app)
     try:
-        result = command.main(list(arguments) or ["--help"], prog_name="mos", standalone_mode=False)
+        with shell_words():
+            result = command.main(
+                list(arguments) or ["--help"], prog_name="mos", standalone_mode=False
+            )
         sys.stdout.flush()
         if result == INTERRUPTED:  # click says nothing of its own where it catches Ctrl-C
             return _exit_with("interrupted", INTERRUPTED)
@@ -83,13 +87,10 @@ def _line_of(error: Exception) -> str | None:
     # Typer may carry a click of its own: its usage errors are told by what they can do.
     if hasattr(error, "format_message"):
         return f"{error.format_message()} (mos --help tells the commands)"
-    from mos_agents.lab.settings import SettingError
     from mos_agents.market.types import InputError
     from mos_agents.policies.guard import PolicyFault
     from mos_agents.runs.files import remedy
 
-    if isinstance(error, SettingError):
-        return error.typed()
     if isinstance(error, InputError | PolicyFault):  # a policy's fault at its start
         return str(error)
     if isinstance(error, OSError):

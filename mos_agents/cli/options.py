@@ -120,4 +120,4 @@ def resolved(
     """The scenario with the changes that were typed; errors name the option."""
     from mos_agents.lab.settings import resolve
 
-    return resolve(scenario, changes or [], ticks, markets, seed, option="--set", prefix="--")
+    return resolve(scenario, changes or [], ticks, markets, seed)

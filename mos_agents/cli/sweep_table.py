@@ -10,12 +10,12 @@ from typing import Any
 
 from mos_agents.cli.terminal import Pace, print_line
 from mos_agents.lab.sweeping import OnTrials, SweepRun, fault_lines, notes
-from mos_agents.lab.wording import plural, shown
 from mos_agents.market.printing import cell
 from mos_agents.sweeps.plan import SweepPlan
 from mos_agents.sweeps.table import SweepResult, aligned, caption, lines
 from mos_agents.sweeps.trial_folder import TRAININGS
 from mos_agents.tasks import TaskProgress
+from mos_agents.wording import plural, shown
 
 NAMED = 10
 """Failed trials that are named one by one; all of them are in the tables."""

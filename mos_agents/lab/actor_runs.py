@@ -14,11 +14,10 @@ from mos_agents.actors.journal import extent
 from mos_agents.actors.plan import ShardPlan
 from mos_agents.lab.feedback import Feedback, WorkProgress, stop_requests
 from mos_agents.lab.local_runs import keeping, report_files, scenario_of, stopped
-from mos_agents.lab.settings import SettingError
-from mos_agents.lab.wording import plural, shown
 from mos_agents.market.types import InputError
 from mos_agents.runs.faults import LOST
 from mos_agents.scenarios import Scenario
+from mos_agents.wording import plural, resuming, setting, shown
 
 JOURNAL = "shards"
 """Where in a run's folder its shards keep snapshots and journals."""
@@ -62,13 +61,16 @@ class ActorConfig:
         if self.backend not in ("actors", "ray"):
             raise InputError(f"backend={self.backend!r} must be 'local', 'actors' or 'ray'")
         if self.spread and self.backend != "ray":
-            raise SettingError("{spread} is for the nodes of a cluster: add {backend=ray}")
+            raise InputError(
+                f"{setting('spread')} is for the nodes of a cluster: add "
+                f"{setting('backend', 'ray')}"
+            )
         if self.deadline is not None and not self.deadline > 0.0:
             raise InputError(f"deadline={self.deadline!r} must be > 0 seconds")
         if self.deadline is not None and self.backend != "ray":
-            raise SettingError(
-                "{deadline}: actors in this process cannot be cut short, so nobody is ever late; "
-                "add {backend=ray}"
+            raise InputError(
+                f"{setting('deadline')}: actors in this process cannot be cut short, so nobody is "
+                f"ever late; add {setting('backend', 'ray')}"
             )
         if self.checkpoint_every < 1:
             raise InputError(f"checkpoint_every={self.checkpoint_every} must be >= 1 ticks")
@@ -233,8 +235,8 @@ def resumable(recording: runs.Recording, lost: tuple[type[Exception], ...]) -> I
         recording.flush()
         raise InputError(
             f"{error}; the first {recording.acknowledged:,} of {recording.facts['ticks']:,} ticks "
-            f"are recorded; mos run --resume {shown(recording.folder)} goes on from there, with "
-            "--address HEAD:PORT on another cluster"
+            f"are recorded; {resuming('run', shown(recording.folder))} goes on from there, with "
+            f"{setting('address', 'HEAD:PORT')} on another cluster"
         ) from None
 
 

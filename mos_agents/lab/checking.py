@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mos_agents import learners, runs, scenarios
-from mos_agents.lab.folders import MARKS, TAKEN_BY, kind_of
+from mos_agents.lab.folders import MARKS, kind_of, taken_by
 from mos_agents.lab.local_runs import estimates
-from mos_agents.lab.wording import plural, shown
 from mos_agents.learners.saving import read as read_memory
 from mos_agents.market.frames import Printed
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario, file_summaries
 from mos_agents.scenarios.tables import descriptions
 from mos_agents.scenarios.tables.reading import is_table
+from mos_agents.wording import plural, shown
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def _folder(path: Path) -> tuple[str, list[str]] | None:
             f"{path}: is a folder without {', '.join(MARKS.values())}; give the folder of a run, "
             "training or sweep, or a file"
         )
-    lines = _run(folder) if kind == "run" else [f"{shown(folder)} is a {kind}'s folder"]
-    return kind, [*lines, TAKEN_BY[kind]]
+    lines = _run(folder) if kind == "run" else [f"{shown(folder)} is the folder of a {kind}"]
+    return kind, [*lines, taken_by(kind, folder)]
 
 
 def _run(folder: Path) -> list[str]:
@@ -107,7 +107,7 @@ def _run(folder: Path) -> list[str]:
     facts = run.facts
     state = f"finished, hash {facts['hash']}" if run.finished else "not finished"
     return [
-        f"{shown(folder)} is a run's folder: {facts['scenario']}, {facts['ticks']:,} ticks, "
+        f"{shown(folder)} is the folder of a run: {facts['scenario']}, {facts['ticks']:,} ticks, "
         f"{plural(facts['markets'], 'market')}, seed {facts['seed']}, {state}",
     ]
 
@@ -134,7 +134,7 @@ def _table(path: Path, file: str) -> list[str]:
         folder = path.parent.parent
         return [
             f"{file} is a part of the table {path.parent.name} of the run {shown(folder)}",
-            TAKEN_BY["run"],
+            taken_by("run", folder),
         ]
     return descriptions.describe_file(file, file)
 

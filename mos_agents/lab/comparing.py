@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from mos_agents.lab.folders import RunLike, run_of
-from mos_agents.lab.wording import plural
 from mos_agents.market.frames import Printed
 from mos_agents.market.printing import printable, short_repr
 from mos_agents.runs import Run, RunError, fault_lines
 from mos_agents.runs.differences import first_difference
+from mos_agents.wording import function, plural
 
 COLUMNS = ("reward", "pnl", "revenue", "units_traded", "lost")
 
@@ -148,7 +148,7 @@ def hashes(one: Run, two: Run) -> str:
     if found := first_difference(one, two):
         raise RunError(
             f"{one.name} and {two.name}: the hashes agree and the tables do not: {found}; one of "
-            "the two is damaged, mos verify says which"
+            f"the two is damaged, {function('verify')} says which"
         )
     return (
         f"hashes agree ({a}): the two trajectories have the same bits, and so has all that both "

@@ -24,6 +24,7 @@ from mos_agents.market.equilibrium import benchmarks
 from mos_agents.market.frames import Printed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
+from mos_agents.wording import function, setting
 
 MOST_SESSIONS = 100_000
 
@@ -91,8 +92,8 @@ def demo(
         raise InputError(f"sessions={sessions!r} must be a whole number >= 2: one does not scatter")
     if sessions > MOST_SESSIONS:
         raise InputError(
-            f"sessions={echo(sessions)} are too many to wait for, at most {MOST_SESSIONS:,}; for "
-            "more, mos sweep pricing_game --sessions keeps what is done"
+            f"sessions={echo(sessions)} are too many to wait for, at most {MOST_SESSIONS:,}; "
+            f"{function('sweep')} plays more of them ({setting('sessions')}) and keeps what is done"
         )
     root, feedback = Path(out), Feedback.of(on_progress, on_message)
     check_writable(root)
@@ -128,10 +129,10 @@ def check_writable(out: Path) -> None:
     except OSError as error:
         raise InputError(
             f"{out}: no demo can be kept here: {error.strerror or error}; give another folder "
-            "with --out"
+            f"with {setting('out')}"
         ) from None
     if not os.access(out, os.W_OK | os.X_OK):
-        raise InputError(f"{out}: cannot be written to; give another folder with --out")
+        raise InputError(f"{out}: cannot be written to; give another folder with {setting('out')}")
 
 
 def new_folder(out: Path, seed: int) -> Path:

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from mos_agents import runs
-from mos_agents.lab.wording import shown
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import check_target
 from mos_agents.runs.folder import RUN, SWEEP, TRAINING
 from mos_agents.runs.names import locate
+from mos_agents.wording import function, resuming, shown
 
 RunLike = str | os.PathLike[str] | runs.Run
 """A run, its name below the folder of all runs, or the path of its folder."""
@@ -19,10 +19,18 @@ MARKS = {kind.noun: kind.record for kind in (RUN, TRAINING, SWEEP)}
 """The file that makes a folder what it is."""
 
 TAKEN_BY = {
-    "run": "mos report, compare, verify and run --resume take it",
-    "training": "mos report, exploit and train --resume take it",
-    "sweep": "mos report and sweep --resume take it",
+    "run": ("run", "report", "compare", "verify"),
+    "training": ("train", "report", "exploit"),
+    "sweep": ("sweep", "report"),
 }
+"""The function of the lab that makes a folder of each kind, then those that take one."""
+
+
+def taken_by(kind: str, folder: Path) -> str:
+    """Which functions take a folder of that kind, in words."""
+    maker, *takers = TAKEN_BY[kind]
+    verb = "takes" if len(takers) == 1 else "take"
+    return f"{function(*takers)} {verb} it, {resuming(maker, shown(folder))} goes on with it"
 
 
 def kind_of(folder: Path) -> str | None:
@@ -40,7 +48,8 @@ def of_kind(folder: Path, kind: str) -> Path:
     found = kind_of(folder)
     if found not in (kind, None):
         raise runs.RunError(
-            f"{shown(folder)}: is no {kind}'s folder but a {found}'s; {TAKEN_BY[found or kind]}"
+            f"{shown(folder)}: is the folder of a {found}, not of a {kind}; "
+            f"{taken_by(found or kind, folder)}"
         )
     return folder
 

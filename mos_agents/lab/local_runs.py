@@ -15,12 +15,12 @@ from mos_agents.lab.feedback import (
     compile_note,
     stop_requests,
 )
-from mos_agents.lab.wording import plural, shown
 from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.rollout import ParticipantPool, transitions
 from mos_agents.scenarios import Scenario, file_summaries
 from mos_agents.scenarios.schema import ReadFiles
+from mos_agents.wording import plural, resuming, shown
 
 
 def play(
@@ -180,7 +180,7 @@ def stopped(recording: runs.Recording, number: int) -> Interrupted:
     """Where the run stands, and how to go on."""
     return Interrupted(
         f"stopped: the first {recording.acknowledged:,} of {recording.facts['ticks']:,} ticks "
-        f"are recorded in {shown(recording.folder)}; mos run --resume {shown(recording.folder)} "
+        f"are recorded in {shown(recording.folder)}; {resuming('run', shown(recording.folder))} "
         "goes on",
         number,
         recording.folder,

@@ -25,12 +25,12 @@ from mos_agents.lab.feedback import (
     stop_requests,
 )
 from mos_agents.lab.folders import check_writable
-from mos_agents.lab.settings import Changes, SettingError, as_texts
-from mos_agents.lab.wording import shown
+from mos_agents.lab.settings import Changes, as_texts
 from mos_agents.market.frames import Printed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.tasks import TasksStopped, ThreadPool, WorkerPool
+from mos_agents.wording import setting, shown
 
 CAPTION = (
     "95% intervals over sessions (paths, where paths are played): the scatter of simulated play "
@@ -166,9 +166,11 @@ def _check(backend: str, workers: int | None, address: str | None, insecure: boo
         raise InputError(f"backend={backend!r} must be 'local' or 'ray'")
     if backend == "local" and (address is not None or insecure):
         given = "address" if address is not None else "insecure"
-        raise SettingError(f"{{{given}}} is for a cluster: add {{backend=ray}}")
+        raise InputError(f"{setting(given)} is for a cluster: add {setting('backend', 'ray')}")
     if backend == "ray" and workers is not None:
-        raise SettingError("{workers} is for this machine; a cluster has the workers it has")
+        raise InputError(
+            f"{setting('workers')} is for this machine; a cluster has the workers it has"
+        )
     if workers is not None and not 1 <= workers <= 4096:
         raise InputError(f"workers={workers!r} must be a whole number in [1, 4096]")
 
@@ -239,7 +241,8 @@ class ReplicationProgress:
         where = "; ".join(f"{done:,} of {of:,} {w}" for w, (_, done, of) in self.parts.items())
         if self.folder is None:
             return Interrupted(
-                f"stopped: {where or 'nothing'} played, nothing kept; with --folder DIR a "
+                f"stopped: {where or 'nothing'} played, nothing kept; with "
+                f"{setting('folder', 'DIR')} a "
                 "later call goes on",
                 number,
                 at_once=at_once,

@@ -14,7 +14,6 @@ from mos_agents import runs, scenarios
 from mos_agents.analysis.numbers import number
 from mos_agents.analysis.verdicts import money_text
 from mos_agents.lab.folders import MARKS, kind_of
-from mos_agents.lab.wording import shown
 from mos_agents.market.demand import Logit
 from mos_agents.market.equilibrium import EquilibriumError, benchmarks
 from mos_agents.market.market import Market
@@ -24,6 +23,7 @@ from mos_agents.report import Data, write
 from mos_agents.report.summary import RunSummary, summary_of
 from mos_agents.report.verdicts import over
 from mos_agents.runs.names import locate
+from mos_agents.wording import shown
 
 MOST_LISTINGS = 200
 """Listings up to which the benchmarks of a logit market are found in about a second."""

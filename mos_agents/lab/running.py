@@ -11,9 +11,10 @@ from mos_agents import runs
 from mos_agents.lab import local_runs
 from mos_agents.lab.feedback import Feedback, OnMessage, OnProgress
 from mos_agents.lab.folders import RunLike, run_of
-from mos_agents.lab.settings import Changes, ScenarioLike, SettingError, resolve
+from mos_agents.lab.settings import Changes, ScenarioLike, resolve
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
+from mos_agents.wording import setting
 
 if TYPE_CHECKING:
     from mos_agents.lab.reporting import RunResult
@@ -99,7 +100,9 @@ def run(
     }
     given = {setting: value for setting, value in given.items() if value is not None}
     if backend == "local" and given:
-        raise SettingError(f"{{{next(iter(given))}}} is for actors: add {{backend=ray}}")
+        raise InputError(
+            f"{setting(next(iter(given)))} is for actors: add {setting('backend', 'ray')}"
+        )
     resolved = resolve(scenario, changes, ticks, markets, seed)
     if backend == "local":
         folder = local_runs.play(resolved, Path(out), name, record_markets, every, feedback)

@@ -20,8 +20,7 @@ from mos_agents.lab.feedback import (
     stop_requests,
 )
 from mos_agents.lab.folders import of_kind
-from mos_agents.lab.settings import Changes, ScenarioLike, SettingError, resolve
-from mos_agents.lab.wording import plural, shown
+from mos_agents.lab.settings import Changes, ScenarioLike, resolve
 from mos_agents.market.faults import FAULTS_OF
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
@@ -33,6 +32,7 @@ from mos_agents.sweeps.sweep import sweep as play_missing
 from mos_agents.sweeps.table import SweepResult
 from mos_agents.sweeps.trials import TrialSpec, trial_spec
 from mos_agents.tasks import InProcess, TaskProgress, WorkerPool
+from mos_agents.wording import plural, resuming, setting, shown
 
 OnTrials = Callable[[TaskProgress, SweepPlan], object]
 """Called after each trial with how far the sweep is, and its plan."""
@@ -206,7 +206,9 @@ class SweepBackend:
             raise InputError(f"workers={self.workers!r} must be a whole number in [1, 4096]")
         given = [name for name in ("workers", "address", "insecure") if getattr(self, name)]
         if self.backend == "local" and given:
-            raise SettingError(f"{{{given[0]}}} is for Ray: leave {{backend=local}} out")
+            raise InputError(
+                f"{setting(given[0])} is for Ray: leave {setting('backend', 'local')} out"
+            )
 
 
 def spec_of(
@@ -219,17 +221,17 @@ def spec_of(
 ) -> TrialSpec:
     """What a trial does; InputError for settings that do not go together."""
     if train is not None and sessions is not None:
-        raise SettingError("give {sessions} or {train}, not both")
+        raise InputError(f"give {setting('sessions')} or {setting('train')}, not both")
     if train is None and sessions is None:
         return trial_spec("play", burn_in=burn_in or 0, theory=theory)
     apart = {"burn_in": burn_in, "markets": markets, "theory": theory or None}
     if sessions is not None:
         apart["ticks"] = ticks
-    for setting, value in apart.items():
+    for name, value in apart.items():
         if value is not None:
             other = "sessions" if train is None else "train"
-            raise SettingError(
-                f"{{{setting}}} is for play tick by tick; leave it out with {{{other}}}"
+            raise InputError(
+                f"{setting(name)} is for play tick by tick; leave it out with {setting(other)}"
             )
     if train is None:
         return trial_spec("sessions", sessions=sessions)
@@ -321,8 +323,8 @@ def resumable(plan: SweepPlan, folder: Path, how: SweepBackend) -> Iterator[None
         yield
     except HeadLost as error:
         raise InputError(
-            f"{error}; {kept(plan, folder)}; mos sweep --resume {shown(folder)} goes on, with "
-            "--address HEAD:PORT on another cluster"
+            f"{error}; {kept(plan, folder)}; {resuming('sweep', shown(folder))} goes on, with "
+            f"{setting('address', 'HEAD:PORT')} on another cluster"
         ) from None
 
 
@@ -337,7 +339,7 @@ def stopped(plan: SweepPlan, folder: Path, number: int) -> Interrupted:
     if not (folder / "sweep.json").exists():
         return Interrupted("stopped before anything was played", number)
     return Interrupted(
-        f"stopped: {kept(plan, folder)}; mos sweep --resume {shown(folder)} goes on",
+        f"stopped: {kept(plan, folder)}; {resuming('sweep', shown(folder))} goes on",
         number,
         folder,
     )

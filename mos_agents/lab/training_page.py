@@ -7,7 +7,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mos_agents.lab.wording import plural, shown
 from mos_agents.report import trainings
 from mos_agents.report.charts import SummaryTable
 from mos_agents.report.page import PageContent, content_html, written
@@ -17,6 +16,7 @@ from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.evaluation import without_training
 from mos_agents.training.folder import TrainingRun, fault_lines
 from mos_agents.training.plan import TrainingPlan, plain
+from mos_agents.wording import plural, shown
 
 HEAD = (
     "learner",
@@ -111,7 +111,7 @@ def notes(run: TrainingRun, records: Sequence[Mapping[str, Any]]) -> list[str]:
         done = f"its first {plural(records[-1]['iteration'], 'iteration')}" if records else "none"
         lines.append(
             f"This training has not ended: of {plan.iterations:,} iterations the page shows {done}."
-            f" mos train --resume {run.folder.name} goes on."
+            f" To go on: mos train --resume {run.folder.name}"
         )
     elif run.facts["ended"] != "iterations":
         lines.append(f"It ended early, by stop={run.facts['ended']}.")

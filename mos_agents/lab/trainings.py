@@ -11,9 +11,9 @@ from mos_agents import training
 from mos_agents.lab.feedback import Feedback, Interrupted, OnMessage, stop_requests
 from mos_agents.lab.folders import located
 from mos_agents.lab.settings import Changes, ScenarioLike, resolve
-from mos_agents.lab.wording import plural, shown
 from mos_agents.training import requirements
 from mos_agents.training.folder import check_free, going_on
+from mos_agents.wording import plural, resuming, shown
 
 if TYPE_CHECKING:
     from mos_agents.training.trainer import Trained
@@ -134,7 +134,7 @@ def _stoppable(
         assert trained.folder is not None
         raise Interrupted(
             f"stopped after iteration {trained.history[-1]['iteration']:,}; "
-            f"mos train --resume {shown(trained.folder)} goes on",
+            f"{resuming('train', shown(trained.folder))} goes on",
             asked[0],
             trained.folder,
         )

@@ -20,7 +20,6 @@ from mos_agents.lab.actor_runs import JOURNAL, ActorConfig, shard_plan
 from mos_agents.lab.feedback import Feedback, OnProgress, WorkProgress
 from mos_agents.lab.folders import RunLike, run_of
 from mos_agents.lab.local_runs import check_same, loop_of, scenario_of, steps_of
-from mos_agents.lab.wording import plural
 from mos_agents.market.frames import Printed
 from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Step
@@ -31,6 +30,7 @@ from mos_agents.runs.rebuild import Rebuilding
 from mos_agents.runs.recording import market_facts
 from mos_agents.runs.sealing import versions
 from mos_agents.scenarios import Scenario
+from mos_agents.wording import function, plural, resuming, setting
 
 OWN_FAULTS = {"refused", "not finite"}
 """Trouble that a policy has again when it is played again; all else depended on the day."""
@@ -83,7 +83,7 @@ class VerifyResult(Printed):
         if facts["actors"]:
             unchecked.append("which workers held the participants")
         if any(self.run.folder.glob("*.html")):
-            unchecked.append("the pages beside it (mos report makes them anew)")
+            unchecked.append(f"the pages beside it ({function('report')} makes them anew)")
         if self.unshown:
             unchecked.append(self.unshown)
         if not self.decided:
@@ -123,7 +123,7 @@ def verify(
     """
     run, feedback = run_of(run, root), Feedback.of(on_progress, None)
     if not run.finished:
-        raise RunError(f"{run.folder}: not finished; mos run --resume {run.name} goes on")
+        raise RunError(f"{run.folder}: not finished; {resuming('run', run.name)} goes on")
     if run.facts.get("parts_sha256") is None:
         raise RunError(
             f"{run.folder}/run.json: holds no digests of the tables: it was made by an earlier "
@@ -230,11 +230,12 @@ def _from_the_seed(
     try:
         scenario = scenario_of(run)
     except InputError as error:
-        raise RunError(f"{before}: {error}; {AUDIT}") from None
+        raise RunError(f"{before}: {error}; {_remedy()}") from None
     found = run.facts["trouble"]
     if any("late" in kinds for kinds in found.values()):  # who hung then would hang here as well
         raise RunError(
-            f"{before}: {_trouble_of_the_day(found)}, and the seed does not repeat that; {AUDIT}"
+            f"{before}: {_trouble_of_the_day(found)}, and the seed does not repeat that; "
+            f"{_remedy()}"
         )
     plan = runs.RecordingPlan(
         run.facts["recorded_markets"], run.facts["every"], scenario.ticks, 0, 0
@@ -255,7 +256,7 @@ def _from_the_seed(
         feedback.progress(WorkProgress("ticks", anew.ticks, scenario.ticks))
     if driver.hash != run.facts["hash"]:
         if trouble := _trouble_of_the_day(found):
-            raise RunError(f"{before}: {trouble}, and the seed does not repeat that; {AUDIT}")
+            raise RunError(f"{before}: {trouble}, and the seed does not repeat that; {_remedy()}")
         _tell_another(run, scenario, anew, driver.hash)
     _check_tables(run, anew)
     source = f"the scenario and its seed, and the journal from tick {replay.first:,} on,"
@@ -290,7 +291,10 @@ def _unshown(run: Run, found: Mapping[str, Mapping[str, int]], withdrawn: Sequen
     )
 
 
-AUDIT = "a run made with --audit keeps the whole journal, which shows all of it"
+def _remedy() -> str:
+    return (
+        f"a run made with {setting('audit', True)} keeps the whole journal, which shows all of it"
+    )
 
 
 def _trouble_of_the_day(trouble: Mapping[str, Mapping[str, int]]) -> str:
@@ -398,8 +402,9 @@ def _tell_another(run: Run, scenario: Scenario, anew: Rebuilding, found: str) ->
     if fickle := _fickle(scenario):
         raise RunError(
             f"{run.name}: cannot be verified: {fickle}, so the seed does not lead to the same run "
-            "twice. This says nothing against the run. With --backend actors --audit, the journal "
-            "keeps what was decided, and mos verify needs no policy"
+            f"twice. This says nothing against the run. With {setting('backend', 'actors')} and "
+            f"{setting('audit', True)}, the journal keeps what was decided, and nothing has to be "
+            "decided again"
         )
     where = f" ({anew.differs})" if anew.differs else ", though the tables are as made anew"
     raise RunError(

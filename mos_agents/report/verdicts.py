@@ -43,7 +43,7 @@ def over(data: Data) -> str:
 def interval_note(data: Data) -> str:
     """What the intervals in the table are, or why there are none; a sentence or two."""
     if data.R < 2:
-        return " One market gives no interval; --markets 100 gives intervals over markets."
+        return " One market gives no interval; several markets give intervals over markets."
     every = data.run.facts["every"]
     thinned = f", from every {ordinal(every)} tick" if every > 1 else ""
     return (

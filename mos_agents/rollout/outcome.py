@@ -170,7 +170,7 @@ class Rollout(Framed):
         """Whether somebody's reward was larger than all others' by more than chance, in words."""
         over = counted(len(self.markets), "market")
         names = self.participants
-        return profit_sentence(Totals(names, names, self.reward, over, "markets=100"), "reward")
+        return profit_sentence(Totals(names, names, self.reward, over), "reward")
 
 
 def rollout(

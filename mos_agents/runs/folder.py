@@ -19,6 +19,7 @@ from typing import Any
 from mos_agents.runs.files import FolderLock, RunError, digest, locked, sync_folder, write_whole
 from mos_agents.runs.names import path_below
 from mos_agents.runs.sealing import canonical, now, read_sealed, sealed, versions
+from mos_agents.wording import function, setting
 
 Refusal = Callable[[Mapping[str, Any], Mapping[str, Any]], str]
 """(facts in the folder, facts of the plan) -> what the folder holds instead."""
@@ -37,7 +38,7 @@ class FolderKind:
     busy
         What a second writer is told.
     maker
-        The command that makes such a folder; part of a refusal.
+        The function of `mos_agents.lab` that makes such a folder; part of a refusal.
     form
         Of the files; a folder of another form is refused. None: the record does not tell.
     """
@@ -57,7 +58,7 @@ class FolderKind:
     def read(self, path: Path) -> dict[str, Any]:
         """The facts; RunError where they are damaged, of another form, or not there."""
         if not self.is_at(path):
-            remedy = f"; {self.maker} makes one" if self.maker else ""
+            remedy = f"; {function(self.maker)} makes one" if self.maker else ""
             raise RunError(
                 f"{path}: is not the folder of a {self.noun}: it has no {self.record}{remedy}"
             )
@@ -134,7 +135,8 @@ class FolderKind:
     def taken(self, root: str | Path, name: str | None) -> RunError:
         """The refusal of a name."""
         return RunError(
-            f"run {name} is already in {root}: nothing is overwritten; give another --name"
+            f"run {name} is already in {root}: nothing is overwritten; give another "
+            f"{setting('name')}"
         )
 
     # --- folders of one plan ----------------------------------------------------------------------
@@ -200,10 +202,10 @@ RUN = FolderKind(
     "run",
     "run.json",
     "another process plays this run; wait until it has ended, or end it",
-    "mos run",
+    "run",
 )
-TRAINING = FolderKind("training", "training.json", "another process is training in it", "mos train")
-SWEEP = FolderKind("sweep", "sweep.json", "is being played by another process", "mos sweep", form=2)
+TRAINING = FolderKind("training", "training.json", "another process is training in it", "train")
+SWEEP = FolderKind("sweep", "sweep.json", "is being played by another process", "sweep", form=2)
 STUDY = FolderKind("study", "study.json", "another process works in it", form=2)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from mos_agents.market.types import InputError
+from mos_agents.wording import function
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Starts with a letter or digit: a leading dot marks unfinished files, a leading dash options."""
@@ -168,7 +169,7 @@ def _present(root: Path) -> str:
         else []
     )
     if not runs:
-        return "there are no runs there; `mos run` makes one, --out names another folder"
+        return f"there are no runs there; {function('run')} makes one"
     return f"there are {', '.join(runs[-5:])}" + (" and others" if len(runs) > 5 else "")
 
 

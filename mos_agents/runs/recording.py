@@ -44,6 +44,7 @@ from mos_agents.runs.tables import (
     participants_table,
     row,
 )
+from mos_agents.wording import resuming, setting
 
 SECONDS = 2.0
 """What a crash may cost: parts are written at least this often."""
@@ -125,7 +126,8 @@ class Recording:
                 f"{self.folder}: cannot go on: tick {at:,}, played again, is not as it was "
                 "recorded. Either a policy does not decide the same again from the same seed, or "
                 "the run was begun on another platform or version. Make the run again; with "
-                "--backend actors, what was decided is kept and a run of such policies can go on"
+                f"{setting('backend', 'actors')}, what was decided is kept, and a run of such "
+                "policies can go on"
             )
 
     def take(self, kept: TickRecord | None, means: Array) -> None:
@@ -217,7 +219,8 @@ class Recording:
             raise RunError(
                 f"{error.filename or self.folder}: cannot be written: {error.strerror or error}; "
                 f"the first {self.acknowledged:,} ticks are recorded and readable; make room and "
-                "go on with mos run --resume, or give another folder with --out"
+                f"go on with {resuming('run', self.folder.name)}, or give another folder with "
+                f"{setting('out')}"
             ) from None
 
 
@@ -310,7 +313,7 @@ def record(
     except OSError as error:
         raise RunError(
             f"{root}: a run folder cannot be made here: {error.strerror or error}; give another "
-            "folder with --out"
+            f"folder with {setting('out')}"
         ) from None
     return Recording(folder, facts, market, plan, opening, hold)
 

@@ -86,7 +86,7 @@ def explain(name: str = "", kind: str = "") -> Explanation:
     hint = (
         f"did you mean {' or '.join(map(repr, near))}?"
         if near
-        else ("mos explain lists all that there is")
+        else "leave the name out to list everything"
     )
     what = f"{kind} " if kind else ""
     raise InputError(f"explain: there is no {what}{name!r:.60}; {hint}")
@@ -155,7 +155,7 @@ def _nearest(name: str, known: Iterable[str]) -> list[str]:
 
 def _list(kind: str, chosen: tuple[Topic, ...], width: int) -> Iterator[str]:
     if kind == "all":
-        yield "mos explain NAME tells what one of these is; mos explain KIND lists a kind."
+        yield "Name one of these to read what it is. Name a kind to list it."
         for one, about in KINDS.items():
             names = [topic.name for topic in chosen if topic.kind == one]
             yield ""

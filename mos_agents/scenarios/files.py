@@ -21,6 +21,7 @@ from mos_agents.runs.files import read_regular
 from mos_agents.scenarios import parts
 from mos_agents.scenarios.listing import presets
 from mos_agents.scenarios.schema import Scenario
+from mos_agents.wording import setting
 
 LARGEST = 1 << 20  # bytes of a scenario file
 SHORTHANDS = {
@@ -321,7 +322,7 @@ def listed(text: str) -> list[Any]:
     return found
 
 
-def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") -> Scenario:
+def override(scenario: Scenario, changes: Sequence[str], option: str | None = None) -> Scenario:
     """Change settings of a scenario by their paths.
 
     Parameters
@@ -331,8 +332,8 @@ def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") 
     changes : sequence of str
         KEY=VALUE, such as `arrivals.sessions=50` or `firms=4`. Values are YAML; items of a list are
         addressed by number, or by their `name`.
-    option : str
-        What error messages begin with.
+    option : str, optional
+        What error messages begin with; "changes" where it is left out.
 
     Returns
     -------
@@ -344,6 +345,7 @@ def override(scenario: Scenario, changes: Sequence[str], option: str = "--set") 
     InputError
         If a change cannot be read, or the scenario is not valid with it.
     """
+    option = option or setting("changes")
     data = plain(scenario.data())
     for change in changes:
         path, equals, text = change.partition("=")

@@ -44,7 +44,7 @@ KINDS = {
     "process": "how a mid price, a cost or outside demand moves by itself",
     "observations": "what each participant sees before it acts",
     "rewards": "what each participant is after",
-    "setting": "keys of a scenario file, by their path, as --set takes them",
+    "setting": "keys of a scenario file, by their path",
     "metric": "what a tick came to for a participant; rewards are weighted sums of metrics",
     "observation": "a number that a participant sees before it acts",
     "refusal": "why a quote is refused",

@@ -34,6 +34,7 @@ from mos_agents.sweeps.trials import TrialResult
 from mos_agents.tasks import JsonCodec, ResultFolder, Task, TaskOutcome
 from mos_agents.training.folder import begun
 from mos_agents.training.plan import TrainingPlan
+from mos_agents.wording import resuming
 
 TRIALS = "trials"
 
@@ -232,7 +233,7 @@ def new_folder(root: Path, plan: SweepPlan, name: str | None = None) -> Path:
         return root / names_in_turn(slug(f"sweep-{plan.scenario.name}"), root)[0]
     folder = path_below(root, name)
     if folder.exists():
-        raise RunError(f"{folder}: is there already; mos sweep --resume {folder} goes on with it")
+        raise RunError(f"{folder}: is there already; {resuming('sweep', folder)} goes on with it")
     return folder
 
 

@@ -22,6 +22,7 @@ from mos_agents.runs.folder import identity
 from mos_agents.scenarios import Scenario
 from mos_agents.scenarios.files import SHORTHANDS
 from mos_agents.sweeps.trials import TrialSpec, trial_spec
+from mos_agents.wording import setting
 
 MOST_TRIALS = 100_000
 """Trials of a sweep; more are a slip of the pen, and their table could not be read."""
@@ -29,16 +30,12 @@ MOST_TRIALS = 100_000
 FIXED = {
     "name": "is what the scenario is called",
     "description": "changes nothing that is played",
-    "seed": "is what --seeds varies",
+    "seed": "is varied by the number of seeds",
 }
 """Keys of a scenario that no grid goes over, and why."""
 
-REMEDY = {
-    "play": "leave out --sessions and --train",
-    "sessions": "add --sessions N",
-    "train": 'add --train "algo=ppo ..."',
-}
-"""What makes trials of a kind, which settings of that kind need."""
+KINDS = ("play", "sessions", "train")
+"""Kinds of trials; a setting that begins with one of these names is of that kind."""
 
 
 class Axis(NamedTuple):
@@ -61,12 +58,12 @@ class Axis(NamedTuple):
         path, equals, listed = text.partition("=")
         if not equals or not path.strip():
             raise InputError(
-                f"--grid {text!r:.80} must be KEY=VALUE,VALUE,..., such as firms=2,3,4"
+                f"{setting('grid')} {text!r:.80} must be KEY=VALUE,VALUE,..., such as firms=2,3,4"
             )
         try:
             values = scenarios.listed(listed)
         except InputError as error:
-            raise InputError(f"--grid {path.strip()}: {error}") from None
+            raise InputError(f"{setting('grid')} {path.strip()}: {error}") from None
         return cls(path.strip(), tuple(values))
 
     @property
@@ -216,21 +213,21 @@ class SweepPlan:
             count *= len(axis.values)
         if count > MOST_TRIALS:
             raise InputError(
-                f"--grid: {count:,} trials are more than {MOST_TRIALS:,}; take fewer values or "
-                "seeds"
+                f"{setting('grid')}: {count:,} trials are more than {MOST_TRIALS:,}; take "
+                "fewer values or seeds"
             )
         seen: dict[str, Cell] = {}
         for cell in self.cells:
             same = scenarios.dump(cell.scenario) + repr(cell.spec)
             if same in seen:
                 raise InputError(
-                    f"--grid: {cell} is the same market as {seen[same]}; leave one out"
+                    f"{setting('grid')}: {cell} is the same market as {seen[same]}; leave one out"
                 )
             seen[same] = cell
             try:
                 cell.spec.check(cell.scenario)
             except InputError as error:
-                raise InputError(f"--grid {cell}: {error}") from None
+                raise InputError(f"{setting('grid')} {cell}: {error}") from None
         self.spec.bundles(self.cpus, self.gpus)  # refuses what its kind of trial has no use for
 
     @cached_property
@@ -246,14 +243,16 @@ class SweepPlan:
             for path, value in values.items():
                 if path.startswith(prefix):
                     spec = spec.changed(path.removeprefix(prefix), value)
-                elif remedy := REMEDY.get(path.partition(".")[0]):
-                    kind = self.spec.kind
-                    raise InputError(f"--grid {path}: is not for trials of kind {kind}; {remedy}")
+                elif (kind := path.partition(".")[0]) in KINDS:
+                    raise InputError(
+                        f"{setting('grid')} {path}: is not for trials of kind {self.spec.kind}; "
+                        f"{_remedy(kind)}"
+                    )
                 else:
                     changes.append(f"{path}={scenarios.inline(value)}")
-            made = (
-                scenarios.override(self.scenario, changes, "--grid") if changes else self.scenario
-            )
+            made = self.scenario
+            if changes:
+                made = scenarios.override(made, changes, setting("grid"))
             yield Cell(number, values, made, spec)
 
     @cached_property
@@ -312,6 +311,13 @@ class SweepPlan:
         return made
 
 
+def _remedy(kind: str) -> str:
+    """What makes trials of a kind."""
+    if kind == "play":
+        return f"leave out {setting('sessions')} and {setting('train')}"
+    return f"add {setting(kind, 'N' if kind == 'sessions' else None)}"
+
+
 def _numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
     if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
         if not 1 <= seeds <= MOST_TRIALS:
@@ -327,15 +333,21 @@ def _numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
 
 def _check_axes(grid: Sequence[Axis]) -> None:
     if not grid:
-        raise InputError("--grid: is missing; give KEY=VALUE,VALUE,..., such as firms=2,3,4")
+        raise InputError(
+            f"{setting('grid')}: is missing; give KEY=VALUE,VALUE,..., such as firms=2,3,4"
+        )
     for at, axis in enumerate(grid):
         if axis.path in FIXED:
-            raise InputError(f"--grid {axis.path}: {axis.path} {FIXED[axis.path]}")
+            raise InputError(f"{setting('grid')} {axis.path}: {axis.path} {FIXED[axis.path]}")
         if axis.key in [other.key for other in grid[:at]]:
-            raise InputError(f"--grid {axis.path}: is there twice; give all its values at once")
+            raise InputError(
+                f"{setting('grid')} {axis.path}: is there twice; give all its values at once"
+            )
         if not axis.values:
-            raise InputError(f"--grid {axis.path}: has no values; give some, such as 1,2,3")
+            raise InputError(
+                f"{setting('grid')} {axis.path}: has no values; give some, such as 1,2,3"
+            )
         texts = [scenarios.inline(value) for value in axis.values]
         for text in texts:
             if texts.count(text) > 1:
-                raise InputError(f"--grid {axis.path}: {text} is there twice")
+                raise InputError(f"{setting('grid')} {axis.path}: {text} is there twice")

@@ -15,6 +15,7 @@ from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
 from mos_agents.sweeps.pricing import collusion_measures, is_profit
 from mos_agents.sweeps.trials import BaseTrial, TrialResult, by_participant, check_whole
+from mos_agents.wording import setting
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _learners(scenario: Scenario) -> dict[str, QLearning]:
         if type(policy) is not QLearning:
             raise InputError(
                 f"{name}: {getattr(policy, 'kind', policy)!r} is not played in sessions, which "
-                "are among q_learning only; leave --sessions out to play tick by tick"
+                f"are among q_learning only; leave {setting('sessions')} out to play tick by tick"
             )
         found[name] = policy
     return found

@@ -18,6 +18,7 @@ from mos_agents.sweeps.trial_folder import TrialFolder, contents
 from mos_agents.sweeps.trials import TrialResult, play_market
 from mos_agents.training import TrainingPlan, check, train, train_in
 from mos_agents.training.plan import in_hand
+from mos_agents.wording import setting
 
 KEYS = tuple(one.name for one in fields(TrainingPlan) if one.name not in ("scenario", "seed"))
 NESTED = ("hyper", "stop", "policies")
@@ -58,22 +59,27 @@ class TrainingTrial:
         try:
             words = shlex.split(text)
         except ValueError as error:
-            raise InputError(f"--train {text!r:.60}: {error}") from None
+            raise InputError(f"{setting('train')} {text!r:.60}: {error}") from None
         for word in words:
             key, equals, value = word.partition("=")
             if not equals:
-                raise InputError(f"--train {word!r:.60} must be KEY=VALUE, such as algo=ppo")
-            made = made.changed(key, parsed_value(value, f"--train {word!r:.60}"), "--train ")
+                raise InputError(
+                    f"{setting('train')} {word!r:.60} must be KEY=VALUE, such as algo=ppo"
+                )
+            made = made.changed(
+                key, parsed_value(value, f"{setting('train')} {word!r:.60}"), setting("train") + " "
+            )
         return made
 
     def settings(self) -> dict[str, Any]:
         return {"plan": dict(self.plan)}
 
-    def changed(self, key: str, value: Any, shown: str = "--grid train.") -> TrainingTrial:
+    def changed(self, key: str, value: Any, shown: str = "") -> TrainingTrial:
         first, dot, rest = key.partition(".")
         if first not in KEYS or (dot and first not in NESTED):
             near = WORDS.get(first) or difflib.get_close_matches(first, KEYS, 1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(KEYS)}"
+            shown = shown or f"{setting('grid')} train."
             raise InputError(f"{shown}{key:.60}: is not a key of a training; {hint}")
         if dot:
             former = self.plan.get(first, {})
@@ -118,7 +124,7 @@ class TrainingTrial:
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
         if gpus:
-            raise InputError(f"gpus={gpus:g}: a training uses CPUs only; give --gpus 0")
+            raise InputError(f"gpus={gpus:g}: a training uses CPUs only; give {setting('gpus', 0)}")
         workers = self.plan.get("workers", 0)
         count = workers if isinstance(workers, int) else 0
         return [{"CPU": cpus, "GPU": 0.0}, *({"CPU": 1.0} for _ in range(count))]

@@ -25,6 +25,7 @@ from mos_agents.runs.tables import AGGREGATE_VALUES, aggregate
 from mos_agents.scenarios import Scenario
 from mos_agents.sweeps.pricing import collusion_measures
 from mos_agents.sweeps.trial_folder import TrialFolder
+from mos_agents.wording import setting
 
 
 @short_repr
@@ -97,11 +98,13 @@ class BaseTrial:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"keys are {', '.join(known)}"
-            raise InputError(f"--grid {self.kind}.{key}: {key!r:.60} is not a key here; {hint}")
+            raise InputError(
+                f"{setting('grid')} {self.kind}.{key}: {key!r:.60} is not a key here; {hint}"
+            )
         try:
             return replace(self, **{key: value})  # type: ignore[type-var]
         except InputError as error:
-            raise InputError(f"--grid {self.kind}.{key}: {error}") from None
+            raise InputError(f"{setting('grid')} {self.kind}.{key}: {error}") from None
 
     def inputs(self) -> dict[str, str]:
         return {}

@@ -19,6 +19,7 @@ from mos_agents.market.streams import key_number
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.runs.names import file_stem
 from mos_agents.training.plan import TrainingPlan
+from mos_agents.wording import change
 
 PURPOSES = {"training": 0, "calibration": 1, "evaluation": 2}
 
@@ -224,7 +225,7 @@ def _policy(
     if plan.algo == "dqn" and len(tables) > 1:
         raise InputError(
             f"algo='dqn' chooses one level at a time, and {spec.name} has {len(tables)} listings; "
-            "train with ppo or appo, or on one instrument (such as --set products=1)"
+            f"train with ppo or appo, or on one instrument ({change('products', 1)})"
         )
     made = PolicyAssignment(name, agents, spec, low, high, grid, turns)
     if made.in_turn:

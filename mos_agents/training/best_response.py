@@ -162,7 +162,7 @@ class Exploitability:
             tried = "a learner or a constant action" if self.constants else "a learner"
             return (
                 f"NashConv: no evidence. Nowhere did {tried} earn more than the policy it "
-                "replaced; that is no proof of an equilibrium: longer training (--iterations) may "
+                "replaced; that is no proof of an equilibrium: a longer training may "
                 "find more"
             )
         counts = [len(one.shares) for one in self.counted if one.shares is not None]

@@ -47,6 +47,7 @@ from mos_agents.runs.names import locate, names_in_turn, path_below, slug
 from mos_agents.runs.sealing import now, versions
 from mos_agents.scenarios.files import validate
 from mos_agents.training.plan import TrainingPlan
+from mos_agents.wording import resuming, setting
 
 if TYPE_CHECKING:
     import polars as pl
@@ -155,7 +156,7 @@ def create(
     except OSError as error:
         raise RunError(
             f"{root}: a training folder cannot be made here: {error.strerror or error}; give "
-            "another with --out"
+            f"another with {setting('out')}"
         ) from None
     hold.release()
     return folder
@@ -268,7 +269,7 @@ def write_checkpoint(folder: Path, iteration: int, data: bytes) -> None:
     except OSError as error:
         raise RunError(
             f"{folder}: a checkpoint cannot be written: {error.strerror or error}; make room, then "
-            f"mos train --resume {folder.name}"
+            f"{resuming('train', folder.name)}"
         ) from None
     for old in checkpoints(folder)[:-KEPT]:
         for path in (checkpoint_path(folder, old), _digest_path(folder, old)):
@@ -294,7 +295,7 @@ def going_on(run: TrainingRun, iterations: int | None) -> tuple[TrainingPlan, An
     found = last_checkpoint(run.folder)
     if run.finished and iterations is None:
         raise RunError(
-            f"{run.folder}: finished already; --iterations N trains on beyond "
+            f"{run.folder}: finished already; {setting('iterations', 'N')} trains on beyond "
             f"{run.facts['iterations']}"
         )
     if run.finished and found is None:
@@ -304,7 +305,7 @@ def going_on(run: TrainingRun, iterations: int | None) -> tuple[TrainingPlan, An
     if found is not None and found[0] >= iterations:
         raise RunError(
             f"{run.folder}: has {found[0]:,} iterations already; "
-            f"--iterations {iterations} must be more"
+            f"{setting('iterations', iterations)} must be more"
         )
     return run.plan.changed(iterations=iterations), found
 

@@ -16,6 +16,7 @@ from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy, to_config
 from mos_agents.scenarios import Scenario
 from mos_agents.scenarios.policy_files import embed_files
+from mos_agents.wording import setting
 
 ALGORITHMS = ("ppo", "dqn", "sac", "appo")
 SHARING = ("independent", "shared", "by-role")
@@ -162,7 +163,7 @@ class TrainingPlan:
             other = "sac, ppo or appo" if only == "discrete" else "dqn, ppo or appo"
             raise InputError(
                 f"actions={self.actions!r}: {self.algo} takes {only} actions only; train with "
-                f"{other}, or say --actions {only}"
+                f"{other}, or give {setting('actions', only)}"
             )
         self._check_numbers()
 

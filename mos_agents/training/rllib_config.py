@@ -230,7 +230,7 @@ def _with_hyper(config: AlgorithmConfig, hyper: Mapping[str, Any], fragment: int
     } - {"self", "kwargs"}
     for name in hyper:
         if name in OURS:
-            raise InputError(f"hyper {name}: has an option of its own here; see mos train --help")
+            raise InputError(f"hyper {name}: is set by a field of TrainingPlan")
         _check_kind(name, hyper[name], getattr(config, name, None), fragment)
         if name == "num_atoms" and hyper[name] != 1:
             raise InputError(

@@ -132,14 +132,14 @@ def test_settings_are_changed_by_texts():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("n", "--set 'n' must have the form name=value"),
+        ("n", "changes 'n' must have the form name=value"),
         ("m=3", "m=3 is no setting here; settings are n, beta, cost"),
         ("n=2.5", "n=2.5 must be a whole number in [1, 6]"),
         ("n=true", "n=True must be a whole number in [1, 6]"),
         ("n=7", "n=7 must be a whole number in [1, 6]"),
         ("beta=x", "beta='x' must be a number in [0, 1]"),
         ("beta=.nan", "beta=nan must be a number in [0, 1]"),
-        ("n=[1", "--set 'n=[1': the value cannot be read"),
+        ("n=[1", "changes 'n=[1': the value cannot be read"),
     ],
 )
 def test_a_wrong_change_is_one_line(change, message):

@@ -14,9 +14,9 @@ import pytest
 import mos_agents
 from mos_agents import lab, runs, scenarios
 from mos_agents.cli import run as mos
-from mos_agents.lab.settings import SettingError
 from mos_agents.market.types import InputError
 from mos_agents.report.summary import RunSummary
+from mos_agents.wording import function, resuming, setting, shell_words
 
 pytestmark = pytest.mark.usefixtures("here")
 SHORT: dict[str, Any] = {"ticks": 6, "changes": {"instruments": 2}}
@@ -138,9 +138,19 @@ def test_a_wrong_setting_is_one_line_in_the_words_of_python(
 
 
 def test_the_command_line_names_the_same_settings_as_options() -> None:
-    error = SettingError("{burn_in} is for the nodes: add {backend=ray}")
-    assert str(error) == "burn_in is for the nodes: add backend='ray'"
-    assert error.typed() == "--burn-in is for the nodes: add --backend ray"
+    def words() -> str:
+        names = (setting("burn_in"), setting("backend", "ray"), setting("insecure", True))
+        return "; ".join([*names, function("report", "verify"), resuming("run", "runs/a")])
+
+    assert words() == (
+        "burn_in; backend='ray'; insecure=True; lab.report and lab.verify; lab.resume('runs/a')"
+    )
+    with shell_words():
+        assert words() == (
+            "--burn-in; --backend ray; --insecure; mos report and mos verify; "
+            "mos run --resume runs/a"
+        )
+    assert words().startswith("burn_in")
 
 
 def test_verify_returns_what_was_checked_and_refuses_a_damaged_run() -> None:

@@ -127,7 +127,7 @@ def test_a_training_that_was_cut_off_says_so_and_how_it_goes_on() -> None:
     words = words_of(trained(THREE[:2], ended=None))
     assert (
         "This training has not ended: of 3 iterations the page shows its first 2 iterations. "
-        "mos train --resume it goes on." in words
+        "To go on: mos train --resume it" in words
     )
     assert "2 of 3" in words
 
@@ -206,8 +206,8 @@ def test_a_command_that_takes_no_such_folder_says_what_it_is_and_which_do(
     folder.mkdir(parents=True)
     (folder / f"{kind}.json").write_text("{}")
     line = refused(capsys, *command.split())
-    assert f"runs/it: is no {wanted}'s folder but a {kind}'s; mos report" in line
-    assert line.endswith(" take it\n")
+    assert f"runs/it: is the folder of a {kind}, not of a {wanted}; mos report" in line
+    assert line.endswith("--resume runs/it goes on with it\n")
 
 
 def test_the_page_says_who_learns_in_place_of_what_the_scenario_describes() -> None:

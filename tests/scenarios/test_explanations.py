@@ -245,7 +245,7 @@ def test_a_near_miss_is_told_what_was_meant(name: str, meant: str) -> None:
 
 
 def test_what_is_like_nothing_is_told_where_the_list_is() -> None:
-    with pytest.raises(InputError, match="no 'zzzz'; mos explain lists all"):
+    with pytest.raises(InputError, match="no 'zzzz'; leave the name out"):
         explain("zzzz")
     with pytest.raises(InputError, match="no policy 'logit'"):
         explain("logit", "policy")

@@ -27,6 +27,7 @@ from ray.exceptions import AuthenticationError, RayError
 from mos_agents import registry
 from mos_agents.market.types import InputError
 from mos_agents.policies.faults import describe
+from mos_agents.wording import setting
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -251,7 +252,7 @@ def _checked(address: str, insecure: bool) -> None:
         if not insecure:
             raise InputError(
                 f"{where}: the cluster lets anybody in without a token; start it with "
-                "RAY_AUTH_MODE=token, or say --insecure"
+                f"RAY_AUTH_MODE=token, or give {setting('insecure', True)}"
             )
     elif mode != "token":
         raise InputError(

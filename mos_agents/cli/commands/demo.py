@@ -26,7 +26,7 @@ def demo(
     """
     with loading():
         from mos_agents.lab import demonstration
-        from mos_agents.lab.wording import shown
+        from mos_agents.wording import shown
 
     with progress() as bar:
         result = demonstration.demo(

@@ -51,10 +51,10 @@ def replicate(
         from mos_agents.lab import replicating
         from mos_agents.lab.feedback import Interrupted
         from mos_agents.lab.folders import check_writable
-        from mos_agents.lab.wording import shown
         from mos_agents.market.printing import printable
         from mos_agents.market.types import InputError
         from mos_agents.runs.files import write_whole
+        from mos_agents.wording import shown
 
     if list_them:
         _list()

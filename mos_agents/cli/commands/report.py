@@ -13,6 +13,6 @@ def report(run: AnyGiven, out: Out = Path("runs")) -> None:
     """Write report.html of a run, training or sweep anew."""
     with loading():
         from mos_agents.lab import reporting
-        from mos_agents.lab.wording import shown
+        from mos_agents.wording import shown
 
     print_line(f"report  {shown(reporting.report(run, root=out))}")

@@ -81,8 +81,8 @@ def run(
         import mos_agents.lab.reporting  # noqa: F401
         from mos_agents.lab.running import BACKENDS, resume_run
         from mos_agents.lab.running import run as play
-        from mos_agents.lab.wording import shown
         from mos_agents.market.types import InputError
+        from mos_agents.wording import shown
 
     if (scenario is None) == (resume is None):
         raise InputError("give a scenario, or --resume RUN, and not both; see mos run --help")

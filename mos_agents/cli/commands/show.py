@@ -21,7 +21,7 @@ def show(
     It is a file to start from: mos show retail > mine.yaml.
     """
     with loading():
-        from mos_agents import scenarios
+        from mos_agents.scenarios import commented, dump, load
 
-    loaded = scenarios.load(name)
-    print_line((scenarios.dump(loaded) if plain else scenarios.commented(loaded)).rstrip())
+    loaded = load(name)
+    print_line((dump(loaded) if plain else commented(loaded)).rstrip())

@@ -13,11 +13,11 @@ import typer
 from mos_agents.cli import loading, options, plan_options
 from mos_agents.cli.options import WHOLE
 from mos_agents.cli.terminal import Pace, print_line
-from mos_agents.lab.wording import plural, shown
 from mos_agents.market.printing import cell
 from mos_agents.market.types import InputError
 from mos_agents.runs import fault_facts
 from mos_agents.training.folder import check_free, fault_lines
+from mos_agents.wording import plural, shown
 
 if TYPE_CHECKING:
     with loading():
