@@ -120,7 +120,7 @@ ERRORS = [
     ([*RETAIL, "--seeds", "x"], "'x' must be a whole number"),
     ([*RETAIL, "--sessions", "0"], "--ticks is for play tick by tick; leave it out with --sess"),
     (["sweep", "pricing_game", "--grid", "markets=1", "--sessions", "0"], "sessions=0 must be"),
-    (["sweep", "retail", "--grid", "firms=1", "--sessions", "2"], "is not played in sessions"),
+    (["sweep", "retail", "--grid", "firms=1", "--sessions", "2"], "is not a kind of q_learning"),
     ([*RETAIL, "--burn-in", "5"], "burn_in=5 must be below ticks=5"),
     ([*RETAIL, "--sessions", "1", "--train", "algo=ppo"], "give --sessions or --train"),
     ([*RETAIL, "--workers", "2"], "--workers is for Ray: leave --backend local out"),

@@ -9,7 +9,9 @@ last tick: session s of a seed is the same in any company and in any order.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,39 @@ from mos_agents.market.types import InputError, IntArray
 
 WINDOW = 100_000
 """Periods without a change of any greedy price after which a session has converged."""
+
+READ_BY_THE_LOOP = {"first_table", "discount", "tick_discount", "decay", "tick_decay"}
+"""What a subclass of `QLearning` may write itself: the compiled loop calls it, as `act` does."""
+
+
+def check_compiled(name: str, policy: Any, remedy: str) -> QLearning:
+    """The policy, if the compiled loop plays it; InputError if not.
+
+    The loop has the update and the choices of `QLearning`. A subclass plays with its own fields and
+    defaults, but not if it writes a method that the loop would not call.
+    """
+    kind = getattr(policy, "kind", policy)
+    if not isinstance(policy, QLearning):
+        raise InputError(
+            f"{name}: {kind!r} is not a kind of q_learning, and the compiled game plays no other "
+            f"learner; {remedy}"
+        )
+    parameters = {field.name for field in fields(policy)}
+    classes = type(policy).__mro__
+    for cls in classes[: classes.index(QLearning)]:
+        own = {method for method, written in cls.__dict__.items() if is_method(written)}
+        for method in sorted(own - parameters - READ_BY_THE_LOOP):
+            if not method.startswith("__") and hasattr(QLearning, method):
+                raise InputError(
+                    f"{name}: {kind!r} writes its own {method}, and the compiled game has that of "
+                    f"q_learning; {remedy}"
+                )
+    return policy
+
+
+def is_method(written: Any) -> bool:
+    """Whether an entry of a class is a method or a property."""
+    return callable(written) or isinstance(written, property | cached_property | classmethod)
 
 
 @short_repr
@@ -67,12 +102,7 @@ class RepeatedGame:
             If the market or a learner cannot be played in the compiled loop.
         """
         for name, one in learners.items():
-            if type(one) is not QLearning:
-                raise InputError(
-                    f"{name}: {getattr(one, 'kind', one)!r} is not played in the compiled game, "
-                    "q_learning is; play it tick by tick with mos_agents.rollout"
-                )
-        for name in learners:
+            check_compiled(name, one, "play it tick by tick with mos_agents.rollout")
             if market.spec(name).turn[0] == 0:
                 raise InputError(
                     "schedule: random moves are played tick by tick only; use simultaneous, "

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mos_agents.games.repeated import WINDOW, RepeatedGame
+from mos_agents.games.repeated import WINDOW, RepeatedGame, check_compiled
 from mos_agents.games.sessions import LONGEST, play_sessions
 from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
@@ -103,12 +103,7 @@ class SessionsTrial(BaseTrial):
 
 def _learners(scenario: Scenario) -> dict[str, QLearning]:
     """Everybody's policies; InputError unless all of them learn in the compiled game."""
-    found: dict[str, QLearning] = {}
-    for name, policy in scenario.policies().items():
-        if type(policy) is not QLearning:
-            raise InputError(
-                f"{name}: {getattr(policy, 'kind', policy)!r} is not played in sessions, which "
-                f"are among q_learning only; leave {setting('sessions')} out to play tick by tick"
-            )
-        found[name] = policy
-    return found
+    remedy = f"leave {setting('sessions')} out to play tick by tick"
+    return {
+        name: check_compiled(name, policy, remedy) for name, policy in scenario.policies().items()
+    }

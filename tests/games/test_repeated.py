@@ -1,6 +1,6 @@
 """Two ways to play, one result: the compiled game has the bits of the play tick by tick."""
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pytest
@@ -245,6 +245,55 @@ def test_a_patient_pair_explores_as_often_as_the_schedule_says():
     # The greedy level shows at 1 - .3 + .3 / 4 if it stands; other levels at .075 each.
     rare = np.array([np.bincount(trace[150_000:, i], minlength=4).min() for i in range(2)])
     assert (rare / 50_000 > 0.07).all() and (common / 50_000 < 0.80).all()
+
+
+@dataclass(frozen=True)
+class Lingering(QLearning):
+    """Own defaults, an own parameter, and a chance to explore that falls more slowly."""
+
+    kind = "lingering"
+
+    epsilon: float = 0.5
+    beta: float = 1e-3
+    slowness: float = 4.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        assert self.slowness >= 1.0
+
+    def tick_decay(self, spec):
+        return super().tick_decay(spec) ** (1.0 / self.slowness)
+
+
+@dataclass(frozen=True)
+class Bold(Lingering):
+    """A subclass with a choice of its own, one class further down."""
+
+    kind = "bold"
+
+    def act(self, spec, observation, memory, draws):
+        return super().act(spec, observation, memory, draws)
+
+
+def test_a_subclass_with_other_parameters_has_the_same_bits_both_ways():
+    market = logit(2)
+    shared = {f.name: getattr(calvano(market)["firm_1"], f.name) for f in fields(QLearning)}
+    learner = Lingering(**shared | {"epsilon": 0.5, "beta": 1e-3})
+    compare(market, everybody(market, learner), 5_000)
+
+
+@pytest.mark.parametrize(
+    ("learner", "complaint"),
+    [
+        (Bold(), "'bold' writes its own act"),
+        (mos_agents.make("sarsa"), "'sarsa' is not a kind of q_learning"),
+        (mos_agents.make("cost_plus"), "'cost_plus' is not a kind of q_learning"),
+    ],
+)
+def test_what_the_compiled_loop_would_not_call_is_refused(learner, complaint):
+    market = logit(2)
+    with pytest.raises(InputError, match=complaint):
+        RepeatedGame.of(market, everybody(market, learner))
 
 
 def test_random_moves_are_refused_in_the_compiled_game():

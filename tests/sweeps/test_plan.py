@@ -95,7 +95,11 @@ ERRORS = [
     (["firms=1"], {"seeds": [1, 1]}, "seeds=[1, 1] must be a number >= 1, or distinct"),
     (["firms=1"], {"seeds": [-1]}, "seed=-1 must be a whole number >= 0"),
     (["firms=1,2"], {"seeds": 60_000}, "120,000 trials are more than 100,000"),
-    (["firms=1,2"], {"spec": SessionsTrial(3)}, "platform: 'cost_plus' is not played in sessions"),
+    (
+        ["firms=1,2"],
+        {"spec": SessionsTrial(3)},
+        "platform: 'cost_plus' is not a kind of q_learning",
+    ),
 ]
 
 
