@@ -42,10 +42,15 @@ def difference(one: Any, other: Any, where: str = "") -> str:
         parts = [(f"{where}[{key!r}]", one[key], other[key]) for key in one]
     elif isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         alike = one.dtype == other.dtype and one.tobytes() == other.tobytes()
-        return "" if alike else f"{where}: {one!r} and {other!r}"
+        return "" if alike else f"{where}: {_shown(one)} and {_shown(other)}"
     else:
-        return "" if one == other else f"{where}: {one!r} and {other!r}"
+        return "" if one == other else f"{where}: {_shown(one)} and {_shown(other)}"
     return next((text for at, a, b in parts if (text := difference(a, b, at))), "")
+
+
+def _shown(value: Any) -> str:
+    """A value in a line."""
+    return " ".join(repr(value).split())[:200]
 
 
 def same(one: Any, other: Any) -> bool:
@@ -259,7 +264,7 @@ class BehaviourSuite(EnvironmentParts):
                 space, seen = env.observation_space(name), observations[name]
                 check(
                     space.contains(seen) and seen.dtype == space.dtype and np.isfinite(seen).all(),
-                    f"the observation of {name} is not in its space {space}: {seen!r}",
+                    f"the observation of {name} is not in its space {space}: {_shown(seen)}",
                     "correct the bounds and the dtype of the space, or clip the observation",
                 )
             check(
@@ -272,7 +277,7 @@ class BehaviourSuite(EnvironmentParts):
             observations, rewards, *_ = env.step(sample(env))
             check(
                 all(type(r) is float and np.isfinite(r) for r in rewards.values()),
-                f"rewards are not finite Python floats: {rewards!r}",
+                f"rewards are not finite Python floats: {_shown(rewards)}",
                 "convert them with float(...)",
             )
 
@@ -280,7 +285,13 @@ class BehaviourSuite(EnvironmentParts):
         env = self._own()
         env.reset(seed=0)
         while env.agents:
-            *_, infos = env.step(sample(env))
+            try:
+                *_, infos = env.step(sample(env))
+            except QuoteRefused as error:
+                broken(
+                    f"an action out of its own space is refused: {error}",
+                    "narrow the action space to what the market admits",
+                )
             for name, info in infos.items():
                 check(
                     info["refused"] == "",

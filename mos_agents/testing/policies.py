@@ -45,7 +45,10 @@ def played(
 
 def copied(memory: Any) -> Any:
     """A memory of its own arrays, by the way on which it crosses between processes."""
-    return restored(memory, [array.copy() for array in flatten(memory)])
+    try:
+        return restored(memory, [array.copy() for array in flatten(memory)])
+    except InputError as error:
+        broken(str(error), "change what the policy remembers")
 
 
 def memory_bits(memory: Any) -> str:
@@ -275,7 +278,7 @@ class PolicySuite(Suite):
                 "use only the spec, the observation, the memory and `draws`",
             )
             if call.tick == half:
-                snapshot = self._snapshot(policy, first)
+                snapshot = first.snapshot()
                 second.restore(snapshot)
             elif call.tick > half:
                 again = second.decide(call)
@@ -293,12 +296,6 @@ class PolicySuite(Suite):
             f"{_name(policy)} remembers something else after its memory is put back",
             "keep everything that is remembered in the memory, and not in the policy",
         )
-
-    def _snapshot(self, policy: Policy, participant: Participant) -> Any:
-        try:
-            return participant.snapshot()
-        except InputError as error:
-            broken(f"{_name(policy)}: {error}", "change what is remembered")
 
     def test_two_participants_share_no_memory(self) -> None:
         market, policy, _ = self._placed()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ class Suite:
         )
 
 
-def broken(promise: str, remedy: str) -> None:
+def broken(promise: str, remedy: str) -> NoReturn:
     """Fail the test with the promise that is broken and what to change."""
     __tracebackhide__ = True
     pytest.fail(f"{promise}.\nRemedy: {remedy}.", pytrace=False)
