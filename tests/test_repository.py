@@ -273,7 +273,61 @@ def options_in_messages(path: Path, source: str) -> list[str]:
     ]
 
 
-RULES = (against_the_order, away_from_home, undeclared, unsafe, options_in_messages)
+NAMED_TUPLE = "memories are of any form, and a named tuple is told by its fields"
+OPTIONAL = {
+    "mos_agents/actors/memories.py: _fields": NAMED_TUPLE,
+    "mos_agents/learners/saving.py: _fields": NAMED_TUPLE,
+    "mos_agents/market/printing.py: _fields": "any record of the package is printed briefly",
+    "mos_agents/testing/promises.py: _fields": NAMED_TUPLE,
+    "mos_agents/games/repeated.py: method": "whether a subclass writes anew what QLearning has",
+    "mos_agents/market/frames.py: estimate": "an interval, whose class is in a part further right",
+    "mos_agents/market/checks.py: __post_init__": "the dataclass's own, before which it checks",
+    "mos_agents/registry.py: __post_init__": "likewise",
+    "mos_agents/registry.py: __dataclass_params__": "whether a class is a dataclass, and frozen",
+    "mos_agents/registry.py: __abstractmethods__": "which methods a class has not written",
+    "mos_agents/registry.py: __version__": "the version of somebody's module, if it says one",
+    "mos_agents/registry.py: __path__": "a module is a package",
+    "mos_agents/registry.py: __file__": "a module has a file",
+    "mos_agents/policies/base.py: act": "a policy that does not derive from Policy is told so",
+    "mos_agents/policies/guard.py: __code__": "where a policy's method is written, if in Python",
+    "mos_agents/policies/faults.py: __code__": "where a signal's handler is written, if in Python",
+    "mos_agents/cli/__init__.py: format_message": "an error of click",
+    "mos_agents/scenarios/files.py: value": "a node of YAML",
+    "mos_agents/scenarios/files.py: problem": "an error of YAML",
+    "mos_agents/scenarios/files.py: problem_mark": "an error of YAML",
+    "mos_agents/scenarios/topics.py: __name__": "a type hint",
+    "mos_agents/training/rllib_config.py: name": "a setting of RLlib",
+    "mos_agents/training/rllib_learners.py: name": "state that each of RLlib's learners may have",
+    "mos_agents/training/session.py: _old_pi": "a network of RLlib's",
+    "mos_agents/training/torch_networks.py: actor_encoder": "a network of RLlib's",
+    "experiments/replication.py: COUNT": "experiments are modules, see EXTENDING.md",
+    "experiments/replication.py: KEEPS": "experiments are modules, see EXTENDING.md",
+}
+"""Attributes that are looked for and may be missing, each with the reason why it is no method or
+attribute of a base class."""
+
+
+def looked_for(source: str) -> list[tuple[int, str]]:
+    """Attributes that may be missing: what `hasattr` asks for, and `getattr` with a default."""
+    return [
+        (node.lineno, name.value if isinstance(name, ast.Constant) else ast.unparse(name))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if (node.func.id, len(node.args)) in (("hasattr", 2), ("getattr", 3))
+        for name in node.args[1:2]
+    ]
+
+
+def hidden_hooks(path: Path, source: str) -> list[str]:
+    """Attributes that a part may have or not, and that no base class declares."""
+    return [
+        f"{path}:{line}: {attribute!r} may be missing; declare it in a base class"
+        for line, attribute in looked_for(source)
+        if f"{path}: {attribute}" not in OPTIONAL
+    ]
+
+
+RULES = (against_the_order, away_from_home, undeclared, unsafe, options_in_messages, hidden_hooks)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -321,6 +375,8 @@ FAULTS = [
     (away_from_home, "mos_agents/policies/rules.py", "from pettingzoo import ParallelEnv"),
     (undeclared, "mos_agents/market/tick.py", "import seaborn"),
     (undeclared, "mos_agents/market/tick.py", "from hypothesis import given"),
+    (hidden_hooks, "mos_agents/market/tick.py", "ahead = getattr(stage, 'ahead', False)"),
+    (hidden_hooks, "mos_agents/training/plan.py", "if hasattr(policy, name): pass"),
     (unsafe, "mos_agents/runs.py", "import pickle"),
     (unsafe, "mos_agents/runs.py", "def f():\n    from cloudpickle import loads"),
     (unsafe, "mos_agents/runs.py", "eval('1')"),
@@ -335,6 +391,15 @@ FAULTS = [
     (options_in_messages, "mos_agents/runs.py", "raise InputError(f'{a}: raise --markets')"),
     (options_in_messages, "mos_agents/runs.py", "x = 'there are none; `mos run` makes one'"),
 ]
+
+
+def test_every_attribute_that_may_be_missing_is_still_looked_for():
+    found = {
+        f"{path}: {attribute}"
+        for path in sources()
+        for _, attribute in looked_for((ROOT / path).read_text())
+    }
+    assert OPTIONAL.keys() - found == set()
 
 
 @pytest.mark.parametrize(("rule", "path", "source"), FAULTS)

@@ -19,6 +19,7 @@ import numpy as np
 
 from experiments.price_wars.worlds import RetailWorld, decay_of, yardstick
 from mos_agents.learners import GreedyPolicy
+from mos_agents.learners.q_learning import QMemory
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies import Policy
@@ -154,7 +155,7 @@ def play_world(world: RetailWorld, plan: PlayPlan, impulse: bool) -> PlayedWorld
 def exploration_off(pool: ParticipantPool, floor: float = 0.0) -> None:
     """From now on nobody explores more than the floor says."""
     for memory in pool.memories:
-        if hasattr(memory, "epsilon"):
+        if isinstance(memory, QMemory):
             memory.epsilon[:] = floor
 
 

@@ -23,6 +23,7 @@ from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Streams, key_number
 from mos_agents.market.types import InputError, IntArray
+from mos_agents.policies import Policy
 
 WINDOW = 100_000
 """Periods without a change of any greedy price after which a session has converged."""
@@ -31,13 +32,13 @@ READ_BY_THE_LOOP = {"first_table", "discount", "tick_discount", "decay", "tick_d
 """What a subclass of `QLearning` may write itself: the compiled loop calls it, as `act` does."""
 
 
-def check_compiled(name: str, policy: Any, remedy: str) -> QLearning:
+def check_compiled(name: str, policy: Policy, remedy: str) -> QLearning:
     """The policy, if the compiled loop plays it; InputError if not.
 
     The loop has the update and the choices of `QLearning`. A subclass plays with its own fields and
     defaults, but not if it writes a method that the loop would not call.
     """
-    kind = getattr(policy, "kind", policy)
+    kind = policy.kind or type(policy).__name__
     if not isinstance(policy, QLearning):
         raise InputError(
             f"{name}: {kind!r} is not a kind of q_learning, and the compiled game plays no other "

@@ -19,6 +19,7 @@ from mos_agents.market.equilibrium import EquilibriumError, benchmarks
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
+from mos_agents.market.unused_settings import stands_still
 from mos_agents.report import Data, write
 from mos_agents.report.summary import RunSummary, summary_of
 from mos_agents.report.verdicts import over
@@ -172,8 +173,7 @@ def _gain(pnl: Array, nash: Array, joint: Array) -> str:
 
 def _repeats(market: Market) -> bool:
     """Whether the market is the same at every tick, and small enough to look for benchmarks."""
-    parts = (getattr(market.reference, name, None) for name in ("price", "cost", "demand"))
-    still = all(type(part).__name__ == "Constant" for part in parts)
+    still = all(stands_still(market, name) for name in ("price", "cost", "demand"))
     made_to_order = bool(np.isinf(market.catalogue.stock).all())
     logit = isinstance(market.execution.demand_model(), Logit)
     return still and made_to_order and market.layout.L <= (MOST_LISTINGS if logit else FEW_LISTINGS)

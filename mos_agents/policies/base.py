@@ -31,7 +31,8 @@ class Policy(ABC):
     `propensity`.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str] = ""
+    """The name by which scenarios ask for it; "" for a class that is not registered."""
 
     @property
     def atomic(self) -> bool:
@@ -47,6 +48,10 @@ class Policy(ABC):
     def inner(self) -> Policy | None:
         """The policy that this one wraps, such as the one that it explores with; default None."""
         return None
+
+    def inner_memory(self, memory: Any) -> Any:
+        """What the wrapped policy remembers, out of this one's memory: all of it by default."""
+        return memory
 
     def start(self, spec: ParticipantSpec, batch: int) -> Any:
         """Check that the policy fits its participant, and make its memory.
@@ -112,7 +117,7 @@ class Policy(ABC):
 
         The default raises InputError: the policy does not state it.
         """
-        name = getattr(self, "kind", type(self).__name__)
+        name = self.kind or type(self).__name__
         raise InputError(f"policy {name} states no propensity; write the method `propensity`")
 
     def portable(self) -> Policy:

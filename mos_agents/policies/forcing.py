@@ -64,6 +64,9 @@ class Forced(Policy):
     def inner(self) -> Policy | None:
         return self.policy
 
+    def inner_memory(self, memory: ForcedMemory) -> Any:
+        return memory.inner
+
     @property
     def atomic(self) -> bool:
         return self.policy.atomic

@@ -141,8 +141,7 @@ def _file(path: str) -> str:
 
 def source_of(policy: Any) -> str:
     """Where a policy's `act` is written, as Name.act (file:line)."""
-    act = getattr(type(policy), "act", None)
-    code = getattr(act, "__code__", None)
+    code = getattr(type(policy).act, "__code__", None)  # none where it is compiled
     where = f" ({_file(code.co_filename)}:{code.co_firstlineno})" if code else ""
     return f"{type(policy).__name__}.act{where}"
 

@@ -464,7 +464,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
         if not isinstance(self.catalogue, DrawnCatalogue | UniformCatalogue):
             return  # a file has the column, whatever it is used for
         quality = self.catalogue.quality
-        demand = getattr(execution, "demand", execution)
+        demand = execution.demand_model() or execution
         blind = isinstance(demand, Elasticity | Linear | Cheapest | FillIntensity | Auction)
         if isinstance(demand, Logit):
             blind = demand.quality_coefficient == 0.0
@@ -526,11 +526,14 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
             raise InputError(f"participants: {twice!r} is there twice; give each its own name")
         return names, roles
 
+    def _recorded(self) -> dict[str, parts.ReplayFile]:
+        """The processes of the reference that are read from files, by the names of their fields."""
+        return {name: one for name, one in self.reference if isinstance(one, parts.ReplayFile)}
+
     def inputs(self) -> dict[str, str]:
         """SHA-256 of every file that the scenario is read from, by its path."""
         paths = [self.catalogue.path] if isinstance(self.catalogue, CatalogueFile) else []
-        processes = (getattr(self.reference, part, None) for part in DRIVEN)
-        paths += [p.path for p in processes if isinstance(p, parts.ReplayFile)]
+        paths += [replay.path for replay in self._recorded().values()]
 
         def noted(path: str) -> str:
             paths.append(path)
@@ -552,11 +555,10 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
             changes["catalogue"] = self.catalogue.model_copy(
                 update={"path": moved(self.catalogue.path)}
             )
-        processes = {}
-        for part in DRIVEN:
-            process = getattr(self.reference, part, None)
-            if isinstance(process, parts.ReplayFile):
-                processes[part] = process.model_copy(update={"path": moved(process.path)})
+        processes = {
+            name: replay.model_copy(update={"path": moved(replay.path)})
+            for name, replay in self._recorded().items()
+        }
         if processes:
             changes["reference"] = self.reference.model_copy(update=processes)
         made = self.model_copy(update=changes) if changes else self

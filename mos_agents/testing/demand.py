@@ -12,6 +12,7 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.defaults import make_market
 from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.market import Market
+from mos_agents.market.printing import short_repr
 from mos_agents.market.stages import ArrivalProcess, Demand, ExecutionRule
 from mos_agents.market.types import Array, InputError, Layout
 from mos_agents.testing.playing import play
@@ -27,6 +28,7 @@ from mos_agents.testing.promises import (
 )
 
 
+@short_repr
 class Offers(NamedTuple):
     """What a demand model is asked about. [R, L] each."""
 

@@ -13,6 +13,7 @@ from mos_agents.actors.memories import flatten, restored
 from mos_agents.actors.messages import Call
 from mos_agents.actors.participant import Participant
 from mos_agents.market.market import Market
+from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array, InputError, IntArray
@@ -21,6 +22,7 @@ from mos_agents.rollout import ParticipantPool, Transition, transitions
 from mos_agents.testing.promises import Suite, bits, broken, check, check_value, described
 
 
+@short_repr
 class PlayRecord(NamedTuple):
     """A play: its transitions, whose memories are copies, and its participants at the end."""
 

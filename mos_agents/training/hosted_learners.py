@@ -124,5 +124,5 @@ def innermost(policy: Any) -> Any:
 def greedy(policy: Any, memory: Any, market: int | None) -> GreedyPolicy:
     """Plays what is remembered: each market its own, or one's in all. InputError if no table."""
     while policy.inner is not None:
-        policy, memory = policy.inner, getattr(memory, "inner", memory)
+        policy, memory = policy.inner, policy.inner_memory(memory)
     return GreedyPolicy.of(policy, memory, market)

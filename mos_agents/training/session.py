@@ -58,6 +58,7 @@ class TrainingSession:
         self.iteration = 0
         self.seconds = 0.0
         config = configured(assignment, normalisers)
+        self.replay: ReplayBuffer | None = None
         self._seed(0)
         self.algorithm = config.build_algo()
         shutil.rmtree(self.algorithm.logdir, ignore_errors=True)  # its own results: not wanted
@@ -86,7 +87,7 @@ class TrainingSession:
         random.seed(int(words[0]))
         np.random.seed(int(words[1]))  # noqa: NPY002 - what RLlib shuffles with
         torch.manual_seed(int(words[2]))
-        if hasattr(self, "replay"):
+        if self.replay is not None:
             self.replay.rng = np.random.default_rng(int(words[3]))
 
     def once(self) -> Record:
@@ -135,7 +136,7 @@ class TrainingSession:
             "extra": self.learner.extra_state(),
             "runners": self.runners.snapshots(),
         }
-        if hasattr(self, "replay"):
+        if self.replay is not None:
             found["replay"] = self.replay.to_arrays()
         return found
 
@@ -145,7 +146,7 @@ class TrainingSession:
         try:
             self.learner.set_state(state["learner"])
             self.learner.set_extra_state(state["extra"])
-            if hasattr(self, "replay"):
+            if self.replay is not None:
                 self.replay.from_arrays(state["replay"])
             self.algorithm.set_state({"training_iteration": self.iteration})
             played = MetricsLogger(root=False)

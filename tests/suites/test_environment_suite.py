@@ -38,7 +38,7 @@ class FaultyEnv(MarketEnv):
             self._spaces[FIRM] = spaces.Box(-1e-3, 1e-3, box.shape, box.dtype)
         if fault == "wide actions":
             box = self._action_spaces[FIRM]
-            self._action_spaces[FIRM] = spaces.Box(box.low, box.high + 99.0, dtype=box.dtype)
+            self._action_spaces[FIRM] = spaces.Box(box.high + 1.0, box.high + 99.0, dtype=box.dtype)
 
     def observation_space(self, agent):
         found = super().observation_space(agent)
