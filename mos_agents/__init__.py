@@ -163,6 +163,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(
             "mos_agents has no 'envs': environments are `from envs import retail_v0`"
         )
+    if name[0] != "_" and name in import_module("mos_agents.scenarios.listing").presets():
+        raise AttributeError(
+            f"mos_agents has no {name!r}: a preset of your own is "
+            f"mos_agents.load({name!r}).market()"
+        )
     raise AttributeError(
         f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}"
     )

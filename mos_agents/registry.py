@@ -346,8 +346,8 @@ def require(name: Any, shown: str) -> None:
         load(name)
         return
     raise InputError(
-        f"{shown}: import={echo(name)} would run code of that module, which nobody here has asked "
-        f"for; if you trust it, add {importing(name[:60])}"
+        f"{shown}: import={echo(name)} would run code of that module; if you trust it, add "
+        f"{importing(name[:60])}"
     )
 
 

@@ -9,6 +9,7 @@ and shows the same message as `--spread needs --backend ray`.
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ OPTIONS = {"changes": "set", "imports": "import", "sharing": "policies"}
 """Options whose name is not that of the setting."""
 
 _in_shell = False
+_imports: list[str] = []
 
 
 @contextlib.contextmanager
@@ -27,6 +29,13 @@ def shell_words() -> Iterator[None]:
         yield
     finally:
         _in_shell = before
+        _imports.clear()
+
+
+def note_import(module: str) -> None:
+    """Remember an `--import` of this command: a command that continues its work needs it too."""
+    if module not in _imports:
+        _imports.append(module)
 
 
 def setting(name: str, value: object = None) -> str:
@@ -71,8 +80,11 @@ def function(*names: str) -> str:
 
 
 def resuming(command: str, folder: str | Path) -> str:
-    """The call that goes on with a folder: `lab.resume('runs/x')`, or `mos run --resume runs/x`."""
-    return f"mos {command} --resume {folder}" if _in_shell else f"lab.resume({str(folder)!r})"
+    """The call that continues a folder: `lab.resume('runs/x')`, or `mos run --resume runs/x`."""
+    if not _in_shell:
+        return f"lab.resume({str(folder)!r})"
+    imports = "".join(f" --import {shlex.quote(module)}" for module in _imports)
+    return f"mos {command} --resume {folder}{imports}"
 
 
 def shown(path: Path) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import mos_agents
-from mos_agents import registry, scenarios
+from mos_agents import registry, scenarios, wording
+from mos_agents.cli import run
 from mos_agents.market.demand import Logit
 from mos_agents.market.stages import Demand, ReferenceRule
 from mos_agents.market.types import InputError
@@ -166,3 +167,25 @@ def test_what_is_registered_is_explained() -> None:
     registry.load("outside_g")
     assert "calm (demand)" in str(scenarios.explain("calm"))
     assert "calm" in str(scenarios.explain(kind="demand"))
+
+
+def test_a_preset_of_ones_own_is_listed_and_loaded_by_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mos_agents.register("scenario", "outside_shop", scenario(demand="logit"))
+    assert run(["scenarios"]) == 0
+    assert "outside_shop   (its file has no description)" in capsys.readouterr().out
+    with pytest.raises(AttributeError, match=r"mos_agents.load\('outside_shop'\).market\(\)"):
+        mos_agents.outside_shop  # noqa: B018
+
+
+def test_the_call_that_continues_a_command_names_its_modules() -> None:
+    with wording.shell_words():
+        for module in ("models/my patient.py", "acme", "acme"):
+            wording.note_import(module)
+        assert wording.resuming("run", "one") == (
+            "mos run --resume one --import 'models/my patient.py' --import acme"
+        )
+    with wording.shell_words():
+        assert wording.resuming("run", "one") == "mos run --resume one"
+    assert wording.resuming("run", "one") == "lab.resume('one')"

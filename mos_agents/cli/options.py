@@ -87,9 +87,11 @@ def importing(command: Callable[..., Any]) -> Callable[..., Any]:
     def called(**given: Any) -> Any:
         if modules := given.pop(IMPORTED):
             from mos_agents import registry
+            from mos_agents.wording import note_import
 
             for module in modules:
                 registry.load(module)
+                note_import(module)
         return command(**given)
 
     named = [one.replace(kind=by_name) for one in found.parameters.values()]

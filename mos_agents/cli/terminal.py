@@ -79,7 +79,7 @@ def in_words(at: WorkProgress) -> str:
 
 
 def _speed(at: WorkProgress) -> str:
-    if at.health is None:
+    if at.health is None or not at.health.ticks_per_second:  # none is measured in the first moments
         return ""
     from mos_agents.analysis.numbers import number
 

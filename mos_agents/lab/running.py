@@ -11,9 +11,10 @@ from mos_agents import runs
 from mos_agents.lab import local_runs
 from mos_agents.lab.feedback import Feedback, OnMessage, OnProgress
 from mos_agents.lab.folders import RunLike, run_of
-from mos_agents.lab.settings import Changes, ScenarioLike, resolve
+from mos_agents.lab.settings import ScenarioLike, resolve
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
+from mos_agents.scenarios.files import Changes
 from mos_agents.wording import setting
 
 if TYPE_CHECKING:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mos_agents import scenarios
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
+from mos_agents.scenarios.files import Changes, as_texts
 from mos_agents.wording import setting
 
 ScenarioLike = str | os.PathLike[str] | Scenario
 """A preset's name, the path of a scenario file, or a scenario."""
-
-Changes = Mapping[str, Any] | Sequence[str]
-"""Settings of a scenario by their path: {"firms": 4}, or ["firms=4"] with the value as YAML."""
 
 
 def resolve(
@@ -54,14 +50,3 @@ def resolve(
                 # It was given as a setting of its own.
                 raise InputError(f"{setting(key)}={message.removeprefix(start)}") from None
         raise
-
-
-def as_texts(changes: Changes) -> list[str]:
-    """Changes as texts of the form path=value, the value as YAML."""
-    if isinstance(changes, Mapping):
-        return [f"{path}={scenarios.inline(value)}" for path, value in changes.items()]
-    if isinstance(changes, str):
-        raise InputError(
-            f"changes={changes!r} must be a mapping such as {{'firms': 4}}, or a list of texts"
-        )
-    return list(changes)

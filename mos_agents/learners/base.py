@@ -42,15 +42,34 @@ class Memory(NamedTuple):
 
 @short_repr
 class Moves(NamedTuple):
-    """Own moves that are over, n of them, each of another choice: arrays [n]."""
+    """Finished moves of a learner, n of them, each of another choice.
 
-    row: IntArray  # where it was made
-    level: IntArray  # the level in force
-    proposed: IntArray  # the level proposed: another one only where turns are not known
-    discounted_return: Array  # discounted rewards it was in force
-    discount: Array  # discount of what comes next
-    ticks: IntArray  # how long it was in force
-    after: IntArray  # the row of the situation that it led to
+    Parameters
+    ----------
+    row : array of int [n]
+        Row of the tables for the situation in which the move was made.
+    level : array of int [n]
+        The price in force, as a position in the grid.
+    proposed : array of int [n]
+        The price proposed, as a position in the grid. It differs from `level` only in markets where
+        turns are random.
+    discounted_return : array [n]
+        Sum of the discounted rewards while the price was in force, in money.
+    discount : array [n]
+        Discount factor of what comes after the move.
+    ticks : array of int [n]
+        Ticks for which the price was in force.
+    after : array of int [n]
+        Row of the tables for the situation to which the move led.
+    """
+
+    row: IntArray
+    level: IntArray
+    proposed: IntArray
+    discounted_return: Array
+    discount: Array
+    ticks: IntArray
+    after: IntArray
 
     @property
     def mean(self) -> Array:

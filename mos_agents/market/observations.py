@@ -64,9 +64,11 @@ class MarketView(ObservationRule):
         False hides rivals' quotes altogether.
     show_cost : bool
         False hides the own unit cost (or private value).
-    show_cash, show_clock : bool
-        False hides the own cash, and the share of the horizon that has passed: where a game is
-        thought of as without end, a learner should not act upon either.
+    show_cash : bool
+        False hides the own cash: a learner of a game without end should not act upon it.
+    show_clock : bool
+        False hides the share of the horizon that has passed: a learner of a game without end should
+        not act upon it.
     relative : bool
         asks, bids and the cost are told as distances from the instrument's reference price
         (`own_ask_gap` and so on): what a network needs where that price wanders.

@@ -336,11 +336,11 @@ class Fundamentals(ReferenceRule):
     Parameters
     ----------
     price : Process
-        process of the reference or mid prices, one a instrument.
+        process of the reference or mid prices, one for each instrument.
     cost : Process
-        process of the unit costs (a bidder's values), one a listing.
+        process of the unit costs (a bidder's values), one for each listing.
     demand : Process
-        process of the factor on outside demand, one a choice group.
+        process of the factor on outside demand, one for each choice group.
     """
 
     price: Process = field(default_factory=Constant)

@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -144,7 +144,22 @@ def _check_characters(text: str) -> None:
         )
 
 
-def load(name_or_path: str | Path, imports: Sequence[str] = ()) -> Scenario:
+Changes = Mapping[str, Any] | Sequence[str]
+"""Settings of a scenario by their path: {"firms": 4}, or ["firms=4"] with the value as YAML."""
+
+
+def as_texts(changes: Changes) -> list[str]:
+    """Changes as texts of the form path=value, the value as YAML."""
+    if isinstance(changes, Mapping):
+        return [f"{path}={inline(value)}" for path, value in changes.items()]
+    if isinstance(changes, str):
+        raise InputError(
+            f"changes={changes!r} must be a mapping such as {{'firms': 4}}, or a list of texts"
+        )
+    return list(changes)
+
+
+def load(name_or_path: str | Path, imports: Sequence[str] = (), changes: Changes = ()) -> Scenario:
     """Load a preset by its name, or a scenario file by its path.
 
     Parameters
@@ -153,11 +168,13 @@ def load(name_or_path: str | Path, imports: Sequence[str] = ()) -> Scenario:
         The name of a preset, or the path of a YAML file.
     imports : sequence of str
         Modules of your own that the scenario may import; see `mos_agents.register`.
+    changes : mapping or sequence of str
+        Settings by their path: {"firms": 4} or ["firms=4"].
 
     Returns
     -------
     Scenario
-        The scenario.
+        The scenario, with the changes.
 
     Raises
     ------
@@ -166,7 +183,12 @@ def load(name_or_path: str | Path, imports: Sequence[str] = ()) -> Scenario:
     """
     for module in imports:
         registry.load(module)
-    name = str(name_or_path)
+    loaded = _load(str(name_or_path))
+    texts = as_texts(changes)
+    return override(loaded, texts) if texts else loaded
+
+
+def _load(name: str) -> Scenario:
     preset = registry.find("scenario", name)
     if preset is not None:
         return read(Path(preset), name)
@@ -494,6 +516,8 @@ def explain(error: ValidationError, data: Any) -> str:
         message = "must be a list of values, such as [1, 2]"
     elif kind in ("dict_type", "model_type", "model_attributes_type"):
         message = "must be a mapping, such as {kind: ...}"
+    elif kind == "float_type" and problem["input"] is None:
+        return f"{where}: null is not a number here; .inf is infinity, such as stock made to order"
     elif kind in _TYPES and path == ["instruments"]:
         message = "must be a number, or a list of names"
     return f"{where}={echo(problem['input'])}: {message[0].lower()}{message[1:]}"

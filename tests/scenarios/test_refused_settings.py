@@ -121,6 +121,11 @@ def test_an_empty_value_is_refused_and_not_read_as_none(change, capsys):
     assert "has no value: write one" in line
 
 
+def test_null_in_place_of_a_number_is_refused_with_the_word_for_infinity(capsys):
+    line = refused(capsys, "run", "retail", "--set", "catalogue.stock=null")
+    assert "catalogue.stock: null is not a number here; .inf is infinity" in line
+
+
 @pytest.mark.parametrize(
     "text", ["firms:", "participants:\n  - name: a\n    count:\n", "quotes: {kind: x, high: }"]
 )

@@ -107,6 +107,15 @@ def test_any_number_of_firms_and_products_makes_a_market(firms: int) -> None:
     assert market.arrivals == Browsing(sessions=12.0)
 
 
+def test_a_scenario_is_loaded_with_changes_in_either_form() -> None:
+    changed = scenarios.load("retail", changes={"firms": 4, "arrivals.sessions": 50.0})
+    texts = ["firms=4", "arrivals.sessions=50"]
+    assert changed == scenarios.override(scenarios.load("retail"), texts)
+    assert changed == scenarios.load("retail", changes=texts)
+    with pytest.raises(InputError, match="must be a mapping such as"):
+        scenarios.load("retail", changes="firms=4")
+
+
 def test_a_kind_can_be_swapped_by_its_name_alone() -> None:
     retail = scenarios.load("retail")
     poisson = scenarios.override(retail, ["arrivals=poisson", "arrivals.buy=7"])

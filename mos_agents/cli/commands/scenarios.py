@@ -14,4 +14,4 @@ def scenarios() -> None:
     found = headlines()
     width = max(map(len, found))
     for name, headline in found.items():
-        print_line(f"{name:<{width}}  {headline}")
+        print_line(f"{name:<{width}}  {headline or '(its file has no description)'}")
