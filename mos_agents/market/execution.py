@@ -1,7 +1,8 @@
 """How arrivals become trades: expected or sampled choice, order fills, sealed-bid auctions.
 
 Stock is respected in time order: once a seller is sold out, later customers choose again among the
-rest. `demand` counts first choices with stock set aside; `lost` is the part of it turned away.
+rest. `demand` counts first choices with stock set aside; `lost` is the part of it turned away, so
+that no seller sells less than `demand - lost`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import FEWER_UNITS, check_orders, in_units, one_by_one
 from mos_agents.market.demand import Linear, somebody_buys
 from mos_agents.market.filling import (
+    NO_CHANCES,
+    ROUNDING,
     auction_units,
     fill_mass,
     fill_orders,
@@ -97,9 +100,13 @@ class Sampled(ExecutionRule):
     demand: Demand
 
     def validate(self, market: Market) -> None:
-        """Refuse demand of more than one unit an arrival, which no probability can express."""
+        """Refuse shares that are no probabilities, such as demand of more than one unit an arrival.
+
+        They are looked at at the reference prices and far below, and again at every tick.
+        """
         _needs_quotes(market, "price", "posted prices")
         _check_units(market)
+        self._check_chances(market)
         somebody_buys(market, self.demand)
         demand = self.demand
         if isinstance(demand, Linear):
@@ -110,6 +117,20 @@ class Sampled(ExecutionRule):
                     f"intercept={demand.intercept!r} lets an arrival buy up to {units:.3g} units: "
                     "lower it (and raise the mass of arrivals), or use expected execution"
                 )
+
+    def _check_chances(self, market: Market) -> None:
+        demand = self.demand
+        if isinstance(demand, Linear):  # it has a message of its own
+            return
+        reference = np.ascontiguousarray(market.opening_prices[None])
+        everybody = np.ones(reference.shape, np.bool_)
+        low, _ = market.quotes.limits(market)
+        lowest = low[:, market.quotes.features.index("price")]
+        for multiple in (1.0, 0.5, 0.1):
+            prices = np.maximum(multiple * reference, lowest)
+            shares = demand.shares(market, prices, everybody, reference)
+            if not _are_chances(market, shares):
+                raise _no_chances(market, demand, shares)
 
     @property
     def choice(self) -> str:
@@ -147,6 +168,8 @@ class Sampled(ExecutionRule):
             *groups,
             *source(draws, "choices", start),
         )
+        if stopped == NO_CHANCES:
+            raise _no_chances(market, self.demand, first)
         left, sold, bought, demand, lost = counts
         if stopped:
             customers = start, group, side, size, intent, draws.ragged("choices", start)
@@ -398,6 +421,32 @@ def sold_in_turn(
 
 NOTHING, ALL_ALIKE = 20.0, 1e-3
 """Between these products of kappa and distance, fills tell quotes apart: e^-20, and 0.999."""
+
+
+def _are_chances(market: Market, shares: Array) -> bool:
+    """Whether the shares [R, L] of each group are probabilities: none negative, at most one in all.
+
+    Shares that are not numbers are none.
+    """
+    return bool((shares >= 0.0).all() and (_by_group(market, shares) <= 1.0 + ROUNDING).all())
+
+
+def _by_group(market: Market, shares: Array) -> Array:
+    """[R, G] sums."""
+    layout = market.layout
+    return shares @ (layout.group[:, None] == np.arange(layout.G)).astype(np.float64)
+
+
+def _no_chances(market: Market, demand: Demand, shares: Array) -> InputError:
+    name = type(demand).__name__
+    if (shares >= 0.0).all():
+        worst = f"add up to {_by_group(market, shares).max():.4g} in a choice group"
+    else:
+        worst = f"include {shares[~(shares >= 0.0)][0]:.4g}"
+    return InputError(
+        f"the shares of demand model {name} {worst}: sampled execution needs probabilities, >= 0 "
+        "and at most 1 together; scale them down, or use expected execution"
+    )
 
 
 def _needs_quotes(market: Market, feature: str, kind: str) -> None:

@@ -12,6 +12,12 @@ from mos_agents.market.kernels import kernel
 from mos_agents.market.streams import longest, take
 from mos_agents.market.types import BUY, SELL
 
+ROUNDING = 1e-9
+"""What the chances of a group may add up to beyond one."""
+
+NO_CHANCES = -1
+"""In place of a number of markets: shares that are no chances."""
+
 
 @kernel
 def sell_until_sold_out(rows, shares, mass, elapsed, left, sold, group_start, group_listing):  # type: ignore[no-untyped-def]
@@ -71,7 +77,8 @@ def serve_first(  # type: ignore[no-untyped-def]
 
     The last five are the `source` of the uniforms. Fills in counts [5, B, L]: left, sold, bought
     (nothing), demand and lost. Returns how many markets still have customers to come but somebody
-    sold out; unfinished [2, B] gets every market's cursor, and then which those are.
+    sold out; unfinished [2, B] gets every market's cursor, and then which those are. Returns
+    NO_CHANCES where a group's shares are no chances: negative, or more than one together.
     """
     batch, n_listings = offered.shape
     n_groups = group_start.shape[0] - 1
@@ -92,10 +99,14 @@ def serve_first(  # type: ignore[no-untyped-def]
             sold[b, j] = bought[b, j] = demand[b, j] = lost[b, j] = 0.0
             stocked &= left[b, j] > 0.0 or not offered[b, j]
         for k in range(np.uint64(n_groups)):
-            low = 0.0
+            low, least = 0.0, 0.0
             for j in range(np.uint64(group_start[k]), np.uint64(group_start[k + one])):
-                low += first[b, np.uint64(group_listing[j])]
+                share = first[b, np.uint64(group_listing[j])]
+                low += share
+                least = min(least, share)
             total[k] = low
+            if not (low <= 1.0 + ROUNDING and least >= 0.0):  # NaN, too
+                return NO_CHANCES
         n_may = np.uint64(0)
         for e in range(begun, last):
             may_buy[n_may] = e
@@ -149,7 +160,9 @@ def serve(  # type: ignore[no-untyped-def]
 
     Moves `cursor`, and counts left, sold, demand and lost in place for the markets in `rows`.
     Returns which markets stopped at a stock-out with customers still to come. A customer whose
-    seller runs out mid-order keeps the part that was filled and wants no more.
+    first choice has stock buys it. One whose first choice is sold out chooses again, so that all
+    together choose with the chances in `shares`. A customer whose seller runs out mid-order keeps
+    the part that was filled and wants no more.
     """
     again, n_again = np.empty(rows.shape[0], np.int64), 0
     for r in range(rows.shape[0]):
@@ -159,17 +172,31 @@ def serve(  # type: ignore[no-untyped-def]
             if side[e] == BUY:
                 begin, end = group_start[group[e]], group_start[group[e] + 1]
                 wish, taken = -1, -1
-                low_wish = low_taken = 0.0
+                low = high = 0.0
                 for j in range(begin, end):
                     i = group_listing[j]
-                    low_wish += first[b, i] * intent[e]
-                    low_taken += shares[r, i] * intent[e]
-                    if wish < 0 and uniforms[e] < low_wish:
+                    low, high = high, high + first[b, i] * intent[e]
+                    if uniforms[e] < high:
                         wish = i
-                    if taken < 0 and uniforms[e] < low_taken:
-                        taken = i
-                    if wish >= 0 and taken >= 0:
                         break
+                if wish >= 0 and left[b, wish] > 0.0:
+                    taken = wish
+                elif wish >= 0:
+                    # Where in the wish's stretch the number fell decides the second choice: what a
+                    # listing gains by the absence of those sold out, as a share of what they had.
+                    absent = gained = 0.0
+                    for j in range(begin, end):
+                        i = group_listing[j]
+                        if left[b, i] <= 0.0:
+                            absent += first[b, i]
+                    at = (uniforms[e] - low) / (high - low) * absent
+                    for j in range(begin, end):
+                        i = group_listing[j]
+                        if left[b, i] > 0.0:
+                            gained += max(shares[r, i] - first[b, i], 0.0)
+                            if at < gained:
+                                taken = i
+                                break
                 if wish >= 0:
                     demand[b, wish] += size[e]
                     if left[b, wish] <= 0.0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
 from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
+from mos_agents.market.stages import Demand
 from mos_agents.market.streams import FixedDraws, Streams
 from mos_agents.market.types import BUY, SELL, Arrivals, InputError, Quotes
 from tests.market.worlds import auction, differentiated, makers, retail
@@ -396,6 +398,56 @@ def test_linear_demand_of_several_units_is_refused_where_customers_come_one_by_o
     with pytest.raises(InputError, match="intercept=2"):
         retail(3, 2, execution=Sampled(Linear(2.0, 1.0, 0.5)))
     retail(3, 2, execution=Sampled(Linear(60.0, 100.0, 50.0)))
+
+
+@dataclass(frozen=True)
+class Greedy(Demand):
+    """Shares of somebody's own model: a number below a price, and another from it on."""
+
+    below: float = 0.6
+    above: float = 0.1
+    price: float = np.inf
+    choice: str = "within"
+
+    def shares(self, market: Market, prices: Any, available: Any, reference: Any) -> Any:
+        return np.where(prices < self.price, self.below, self.above) * available
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        (0.6, "demand model Greedy add up to 1.2 in a choice group"),
+        (-0.1, "demand model Greedy include -0.1"),
+        (np.nan, "demand model Greedy include nan"),
+    ],
+)
+def test_shares_that_are_no_chances_are_refused_in_one_line(share, message):
+    with pytest.raises(InputError, match=message) as caught:
+        shop(Greedy(share, 0.3), [np.inf] * 2, 30.0, sampled=True)
+    assert "\n" not in str(caught.value)
+    # They show at prices above all that were looked at when the market was made.
+    hidden = shop(Greedy(0.1, share, 19.0), [np.inf] * 2, 30.0, sampled=True)
+    trade(hidden, prices=[15.0, 15.0])
+    with pytest.raises(InputError, match=message) as caught:
+        trade(hidden, prices=[20.0, 20.0])
+    assert "\n" not in str(caught.value)
+
+
+def test_units_per_unit_of_mass_may_add_up_to_more_than_one():
+    assert trade(shop(Greedy(0.6), [np.inf] * 2, 30.0)).sold[0] == pytest.approx([18.0, 18.0])
+
+
+@pytest.mark.parametrize("demand", DEMANDS, ids=names)
+def test_a_seller_sells_at_least_the_demand_that_was_not_turned_away(demand):
+    """Whoever's first choice has stock buys it, whatever else is sold out."""
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        stock = rng.choice([0.0, 2.0, 3.0, 6.0, np.inf], 3)
+        prices = rng.uniform(10.0, 20.0, 3)
+        for sampled in (True, False):
+            done = trade(shop(demand, stock, 15.0, sampled), 50, prices=prices)
+            assert (done.demand - done.lost <= done.sold + 1e-9).all()
+            assert (done.sold <= stock).all()
 
 
 # --- auctions -------------------------------------------------------------------------------------

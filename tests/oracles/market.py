@@ -342,24 +342,31 @@ def serve(
 ) -> tuple[Array, ...]:
     """Sold, demand, lost [L] of one market: buyers (group's listings, side, size, intent) in turn.
 
-    Each draws one number: it says whom she would choose with everything in stock (demand) and whom
-    she chooses from what is in stock.
+    Each draws one number. It says whom she would choose with everything in stock (demand). If that
+    one is sold out, the place of the number within its stretch says whom she chooses instead: what
+    another gains in probability by the absence of those sold out, as a share of what they had.
     """
     left = stock.copy()
     sold, demand, lost = np.zeros((3, len(stock)))
     for (listings, side, size, intent), uniform in zip(customers, uniforms, strict=True):
         if side != 0:
             continue
-        wish = _pick(shares(offered)[listings] * intent, uniform)
-        took = _pick(shares(offered & (left > 0.0))[listings] * intent, uniform)
+        first = shares(offered)[listings]
+        took = wish = _pick(first * intent, uniform)
+        if wish is None:
+            continue
+        demand[listings[wish]] += size
+        here = left[listings] > 0.0
+        if not here[wish]:
+            ends = np.concatenate([[0.0], np.cumsum(first * intent)])
+            at = (uniform - ends[wish]) / (ends[wish + 1] - ends[wish]) * first[~here].sum()
+            now = shares(offered & (left > 0.0))[listings]
+            took = _pick(np.where(here, np.maximum(now - first, 0.0), 0.0), at)
+            lost[listings[wish]] += size
         if took is not None:
             units_ = min(size, left[listings[took]])
             sold[listings[took]] += units_
             left[listings[took]] -= units_
-        if wish is not None:
-            demand[listings[wish]] += size
-            if left[listings[wish]] <= 0.0 and took != wish:
-                lost[listings[wish]] += size
             if took == wish:
                 lost[listings[wish]] += size - units_
     return sold, demand, lost
