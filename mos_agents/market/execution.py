@@ -434,7 +434,7 @@ def _are_chances(market: Market, shares: Array) -> bool:
 def _by_group(market: Market, shares: Array) -> Array:
     """[R, G] sums."""
     layout = market.layout
-    return shares @ (layout.group[:, None] == np.arange(layout.G)).astype(np.float64)
+    return np.stack([np.bincount(layout.group, row, layout.G) for row in shares])
 
 
 def _no_chances(market: Market, demand: Demand, shares: Array) -> InputError:

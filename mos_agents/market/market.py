@@ -291,6 +291,7 @@ class Market:
                     sigma_relative=self.sigmas_relative[own],
                     order_decay=venue.execution.order_decay(),
                     order_rate=venue.arrivals.order_rate(venue, venue.execution.order_share(venue)),
+                    reserve=venue.execution.reserve_price() or 0.0,
                     turn=self.schedule.turn(self, n),
                 )
             )

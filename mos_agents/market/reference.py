@@ -150,6 +150,9 @@ class OrnsteinUhlenbeck(Process):
 class JumpDiffusion(Process):
     """Geometric Brownian motion with log-normal jumps at Poisson times (Merton 1976).
 
+    Jumps are not compensated: the mean grows at the rate mu + rate (exp(jump_mean + jump_sd^2/2) -
+    1). For a level that grows at the rate g on average, set mu to g less the second term.
+
     Parameters
     ----------
     mu : float

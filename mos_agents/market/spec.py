@@ -39,6 +39,8 @@ class ParticipantSpec:
         kappa of a dealer market, NaN elsewhere.
     order_rate : float
         orders per unit of time and side of a dealer market, NaN elsewhere.
+    reserve : float
+        least bid that wins in an auction, in money; 0 elsewhere.
     """
 
     name: str
@@ -60,6 +62,7 @@ class ParticipantSpec:
     sigma_relative: NDArray[np.bool_]
     order_decay: float
     order_rate: float
+    reserve: float
     turn: tuple[int, int]
 
     @cached_property

@@ -48,15 +48,16 @@ class Shaded(Deterministic):
     ----------
     bidders : int or None
         how many bid, this one included; None counts those of its market, item by item, >= 1.
-    reserve : float
-        least bid that can win, in money, >= 0.
+    reserve : float or None
+        least bid that can win, in money, >= 0; None takes that of its market.
     """
 
     bidders: int | None = None
-    reserve: float = 0.0
+    reserve: float | None = None
 
     def __post_init__(self) -> None:
-        check_number(self, "reserve", 0.0)
+        if self.reserve is not None:
+            check_number(self, "reserve", 0.0)
         n = self.bidders
         if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
             raise InputError(f"shaded.bidders={n!r} must be a whole number >= 1, or null to count")
@@ -67,10 +68,11 @@ class Shaded(Deterministic):
     def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
         value = spec.read(observation, "cost")
         n = self._bidders(spec)
-        above = np.maximum(value, max(self.reserve, 1e-300))
+        reserve = spec.reserve if self.reserve is None else self.reserve
+        above = np.maximum(value, max(reserve, 1e-300))
         # r (r/v)^(n-1) and not r^n / v^(n-1): the powers alone overflow with many bidders.
-        bid = above * (n - 1) / n + self.reserve * (self.reserve / above) ** (n - 1) / n
-        return quoted(spec, np.where(value < self.reserve, value, np.minimum(bid, value)))
+        bid = above * (n - 1) / n + reserve * (reserve / above) ** (n - 1) / n
+        return quoted(spec, np.where(value < reserve, value, np.minimum(bid, value)))
 
     def _bidders(self, spec: ParticipantSpec) -> Array:
         if self.bidders is not None:

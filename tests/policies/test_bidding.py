@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import mos_agents
 from mos_agents.policies import make
 from mos_agents.rollout import rollout
 from tests.policies.markets import auction, seen
@@ -27,6 +28,25 @@ def test_shading_to_a_reserve():
     assert bid(policy, 0.8, spec) == pytest.approx(0.4 + 0.25 / 1.6)
     assert bid(policy, 0.5, spec) == pytest.approx(0.5)
     assert bid(policy, 0.3, spec) == pytest.approx(0.3)
+
+
+def test_the_reserve_is_that_of_the_market_unless_it_is_given():
+    spec = auction(2, reserve=0.5).specs[0]
+    assert spec.reserve == 0.5 and auction(2).specs[0].reserve == 0.0
+    assert bid(make("shaded"), 0.8, spec) == pytest.approx(0.4 + 0.25 / 1.6)
+    assert bid(make("shaded", reserve=0.0), 0.8, spec) == pytest.approx(0.4)
+
+
+def test_the_auction_preset_with_a_reserve_raises_the_equilibriums_revenue():
+    """Three values uniform on [0, 1], reserve r = .5: revenue is the mean of the highest virtual
+    value 2v - 1 where v >= r, that is int_r^1 (2v - 1) 3 v^2 dv = .53125."""
+    market = mos_agents.auction(execution__reserve=0.5)
+    policies = dict.fromkeys(market.layout.participants, make("shaded"))
+    run = rollout(market, policies, ticks=21, markets=2000, series=("bought", "bid"))
+    revenue = (run.series["bought"][1:] * run.series["bid"][1:]).sum(axis=2)
+    error = revenue.mean(axis=0).std(ddof=1) / np.sqrt(2000)
+    assert revenue.mean() == pytest.approx(0.53125, abs=4.0 * error)
+    assert 4.0 * error < 0.01
 
 
 @pytest.mark.parametrize("n, reserve", [(2, 0.0), (3, 0.0), (3, 0.4), (6, 0.2)])

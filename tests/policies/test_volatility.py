@@ -19,6 +19,7 @@ from mos_agents.market.reference import (
     Shock,
     UniformDraw,
 )
+from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
 from mos_agents.rollout import rollout
@@ -220,3 +221,16 @@ def test_check_and_run_say_that_volatility_is_estimated_and_knows_the_future(
 def test_a_market_that_estimates_nothing_says_nothing(capsys, tmp_path):
     assert mos(["run", "market_making", "--ticks", "3", "--no-report", "--out", str(tmp_path)]) == 0
     assert "estimated" not in capsys.readouterr().out
+
+
+def test_the_mean_of_a_jump_diffusion_grows_as_its_description_says():
+    """E S(t) = S(0) exp((mu + rate (exp(jump_mean + jump_sd^2 / 2) - 1)) t)."""
+    price = JumpDiffusion(mu=0.05, sigma=0.1, rate=3.0, jump_mean=0.04, jump_sd=0.1)
+    levels = np.ones((40_000, 1))
+    for tick in range(10):
+        draws = Streams.of(0, len(levels)).at(tick)
+        levels = price.step(levels, np.ones(1), tick, 0.1, draws, "price")
+    error = levels.std() / np.sqrt(len(levels))
+    expected = np.exp(0.05 + 3.0 * (np.exp(0.04 + 0.005) - 1.0))
+    assert levels.mean() == pytest.approx(expected, abs=4.0 * error)
+    assert abs(levels.mean() - np.exp(0.05)) > 20.0 * error

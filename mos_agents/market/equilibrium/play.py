@@ -162,7 +162,8 @@ def _one_tick(game: PriceGame, rows: Array, markets: int) -> PaidInPlay:
     trades = market.execution.execute(market, state, quotes, arrivals, draws)
     positions, flows = market.positions.settle(market, state, trades)
     held = (positions.inventory - state.positions.inventory) * state.cost
-    worth = held @ (market.layout.seller[:, None] == np.arange(market.layout.N))
+    own = [market.layout.own(n) for n in range(market.layout.N)]
+    worth = np.stack([held[:, part].sum(axis=1) for part in own], axis=1)
     paid = flows.revenue - flows.spending - flows.shortage - flows.fees + worth
     wanted = trades.demand.sum(axis=1)
     turned = np.divide(trades.lost.sum(axis=1), wanted, out=np.zeros_like(wanted), where=wanted > 0)
