@@ -7,8 +7,7 @@ own policy, with the streams that carry its name, exactly as in `mos_agents.roll
 from __future__ import annotations
 
 import difflib
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,14 +95,14 @@ def episode_ticks(horizon: Any, max_cycles: Any) -> Any:
 
 
 def described(
-    preset: str, scenario: Any, settings: Mapping[str, Any], made_by: Callable[..., Any]
+    preset: str, scenario: Any, settings: Mapping[str, Any], arguments: Sequence[str]
 ) -> Scenario:
     """The scenario asked for (a Scenario, a name or a path; None is `preset`), with changes.
 
     `settings` go by their path with __ for the dot, as in `mos_agents.retail`; None leaves one be.
-    made_by: the function whose settings these are; a wrong one is told by what that one takes.
+    arguments: what the environment takes beside the scenario's own settings, for messages.
     """
-    _check_settings(settings, made_by)
+    _check_settings(settings, arguments)
     found = preset if scenario is None else scenario
     made = found if isinstance(found, Scenario) else scenarios.load(found)
     changes = [
@@ -123,9 +122,8 @@ def described(
         raise InputError(str(error).replace(setting("changes"), "settings", 1)) from None
 
 
-def _check_settings(settings: Mapping[str, Any], made_by: Callable[..., Any]) -> None:
+def _check_settings(settings: Mapping[str, Any], arguments: Sequence[str]) -> None:
     """InputError for a setting that is neither an argument nor a key of a scenario."""
-    arguments = [name for name in inspect.signature(made_by).parameters if name != "settings"]
     known = [*arguments, *Scenario.model_fields]
     for name in settings:
         key = name.split("__")[0]

@@ -30,6 +30,7 @@ be called again.
 
 from __future__ import annotations
 
+import inspect
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -43,7 +44,15 @@ from pettingzoo import ParallelEnv
 from envs import space_tables, text
 from envs.actions import ContinuousActions, GridActions, price_grids
 from envs.actor_episode import episode
-from envs.assignment import Assignment, Source, assign, episode_ticks, fresh_seed, next_seed
+from envs.assignment import (
+    Assignment,
+    Source,
+    assign,
+    described,
+    episode_ticks,
+    fresh_seed,
+    next_seed,
+)
 from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
@@ -391,6 +400,45 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
                 return f"actions: {name!r} has none; every one of {self.agents} needs an action"
         extra = next(name for name in actions if name not in self.agents)
         return f"actions: {extra!r:.60} is no agent here, leave it out; agents are {self.agents}"
+
+
+def preset_env(
+    preset: str,
+    scenario: Any,
+    counts: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    without: Sequence[str] = (),
+) -> MarketEnv:
+    """Make the environment of a preset, or of a scenario with quotes of the same kind.
+
+    Parameters
+    ----------
+    preset : str
+        The preset's name; the environment's is `preset_v0`.
+    scenario : Scenario or str or None
+        A scenario, its name or its path, in place of the preset.
+    counts : mapping of str to any
+        Shorthands of the scenario, such as {"firms": 2}; None leaves one as it is.
+    settings : mapping of str to any
+        Settings of `MarketEnv`, and of the scenario by their path with `__` for the dot.
+    without : sequence of str
+        Settings of `MarketEnv` that mean nothing here.
+
+    Returns
+    -------
+    MarketEnv
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit the market.
+    """
+    taken = inspect.signature(MarketEnv).parameters.keys() - {"market", "name", *without}
+    own = [name for name in inspect.signature(MarketEnv).parameters if name in taken]
+    changes = {**counts, **{k: v for k, v in settings.items() if k not in taken}}
+    source = described(preset, scenario, changes, [*counts, "scenario", *own])
+    given = {name: value for name, value in settings.items() if name in taken}
+    return MarketEnv(source, name=f"{preset}_v0", **given)
 
 
 class RewardTerms:

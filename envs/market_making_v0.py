@@ -32,14 +32,12 @@ index     name    range      unit            meaning
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pettingzoo import AECEnv
 from pettingzoo.utils.conversions import parallel_to_aec
 
-from envs.assignment import described
-from envs.market_env import MarketEnv
+from envs.market_env import MarketEnv, preset_env
 from mos_agents.scenarios import Scenario
 
 
@@ -48,24 +46,7 @@ def parallel_env(
     assets: int | list[str] | None = None,
     *,
     scenario: str | Scenario | None = None,
-    agents: Sequence[str] | None = None,
-    actions: str = "continuous",
     levels: int | tuple[int, int] = 5,
-    grid: Any = None,
-    horizon: int | None = None,
-    max_cycles: int | None = None,
-    weights: Mapping[str, float] | None = None,
-    policies: Mapping[str, Any] | None = None,
-    render_mode: str | None = None,
-    number: int = 0,
-    seed: int | None = None,
-    dtype: str = "float64",
-    reveal: bool = True,
-    infos: bool = True,
-    runtime: str = "local",
-    deadline: float | None = None,
-    keep_memories: bool = False,
-    on_fault: str = "raise",
     **settings: Any,
 ) -> MarketEnv:
     """Return the market as a PettingZoo `ParallelEnv`.
@@ -78,45 +59,12 @@ def parallel_env(
         How many assets, or their names.
     scenario : str or Scenario, optional
         A preset's name, a path or a `Scenario`, in place of the preset `market_making`.
-    agents : sequence of str, optional
-        The participants that are controlled by the caller; by default all.
-    actions : {"continuous", "discrete"}, optional
-        Numbers in units of money, or positions in a grid.
     levels : int or tuple of int, optional
         Size of the grid: so many offsets, equally spaced within half of the largest spread, each
         with so many spreads; or a pair (offsets, spreads).
-    grid : array or mapping, optional
-        The grid itself, in place of `levels`.
-    policies : mapping of str to Policy, optional
-        Policies of the hosted participants, over the scenario's own.
-    horizon, max_cycles : int, optional
-        Ticks in an episode, in place of the market's. Two names for one setting.
-    weights : mapping of str to float, optional
-        Weights of the objective, in place of the market's.
-    render_mode : {"human", "rgb_array"}, optional
-        What `render` returns.
-    number : int, optional
-        Which market of a seed this is: market m of a batch is the one with number=m.
-    seed : int, optional
-        Seed of the first episode if `reset` names none.
-    dtype : {"float64", "float32"}, optional
-        Type of the observations. The market is the same, to the bit.
-    reveal : bool, optional
-        Whether infos hold the true demand.
-    infos : bool, optional
-        False leaves the infos empty, as TorchRL's wrapper needs it.
-    runtime : {"local", "actors", "ray"}, optional
-        Where the hosted participants run: in this process, as actors here, or on a Ray cluster.
-        The bits are the same.
-    deadline : float, optional
-        Seconds that a tick waits for actors, over Ray; None waits for ever.
-    keep_memories : bool, optional
-        Whether hosted participants keep their memory between episodes. Local runtime only.
-    on_fault : {"raise", "hold", "withdraw"}, optional
-        What happens when a hosted policy fails; see `mos_agents.rollout.play`.
     **settings
-        Any other setting of the scenario, by its path with `__` for the dot:
-        `parallel_env(arrivals__mu=40.0)`.
+        Those of `MarketEnv`, but for `band`; and any other setting of the scenario, by its path
+        with `__` for the dot: `parallel_env(arrivals__mu=40.0)`.
 
     Returns
     -------
@@ -128,29 +76,9 @@ def parallel_env(
     InputError
         If a setting is unknown or does not fit the market.
     """
-    chosen = {"makers": makers, "assets": assets, **settings}
-    source = described("market_making", scenario, chosen, parallel_env)
-    return MarketEnv(
-        source,
-        agents,
-        actions=actions,
-        levels=levels,
-        grid=grid,
-        policies=policies,
-        horizon=horizon,
-        max_cycles=max_cycles,
-        weights=weights,
-        render_mode=render_mode,
-        number=number,
-        seed=seed,
-        dtype=dtype,
-        reveal=reveal,
-        infos=infos,
-        runtime=runtime,
-        deadline=deadline,
-        keep_memories=keep_memories,
-        on_fault=on_fault,
-        name="market_making_v0",
+    counts = {"makers": makers, "assets": assets}
+    return preset_env(
+        "market_making", scenario, counts, {"levels": levels, **settings}, without=("band",)
     )
 
 
