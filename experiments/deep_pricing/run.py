@@ -20,7 +20,7 @@ from experiments.studies import Facts, command
 from mos_agents.analysis.paths import whole
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
-from mos_agents.games.strategies import GreedyPolicy
+from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners.q_learning import QLearning
 from mos_agents.market.market import Market
 from mos_agents.policies.base import Policy
@@ -121,7 +121,7 @@ def tables(seed: int) -> dict[str, Policy]:
     """The strategies that two tables have come to, in one session."""
     base = scenario()
     game = RepeatedGame.of(base.market(), base.policies())
-    return GreedyPolicy(game, play_sessions(game, seed=seed, sessions=1)).policies()
+    return GreedyGame(game, play_sessions(game, seed=seed, sessions=1)).policies()
 
 
 def brisk(s: DeepPricingSettings) -> dict[str, QLearning]:
@@ -142,7 +142,7 @@ def brisk_tables(s: DeepPricingSettings, seed: int) -> LearntPolicies:
         workers=1,
     )
     return LearntPolicies(
-        GreedyPolicy(game, played).policies(), markets, float(played.late[:, 0].mean())
+        GreedyGame(game, played).policies(), markets, float(played.late[:, 0].mean())
     )
 
 

@@ -145,10 +145,12 @@ def test_figures_are_drawn_and_the_same_command_draws_the_same_bytes(tmp_path, c
 
 
 @pytest.mark.parametrize("drawn", [figure, heat_map])
-def test_a_figure_of_a_market_without_equilibrium_is_refused_in_one_line(drawn, tmp_path, capsys):
-    assert drawn.main(["--set", "quality=1e6", "--out", str(tmp_path / "r.png")]) == 2
+def test_a_figure_of_a_market_without_a_range_of_prices_is_refused_in_one_line(
+    drawn, tmp_path, capsys
+):
+    assert drawn.main(["--set", "quality=-1e6", "--out", str(tmp_path / "r.png")]) == 2
     error = capsys.readouterr().err
-    assert "no equilibrium found" in error and error.count("\n") == 1
+    assert "without a range between them" in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

@@ -245,7 +245,7 @@ def kept(folder, world, plan):
 def test_what_is_finished_is_not_played_again_and_gives_the_same(tmp_path, monkeypatch):
     plan = replace(SMALL, ticks=100)
     first = kept(tmp_path, RetailWorld(), plan)
-    monkeypatch.setattr(play, "live", lambda *_: pytest.fail("played again"))
+    monkeypatch.setattr(play, "play_world", lambda *_: pytest.fail("played again"))
     again = kept(tmp_path, RetailWorld(), plan)
     assert first.arrays.keys() == again.arrays.keys()
     assert all(np.array_equal(first[name], again[name]) for name in first.arrays)

@@ -190,10 +190,11 @@ def test_what_cannot_be_replicated_is_refused_before_anything_is_played(name, ch
     ("changes", "message"),
     [
         (["xi=9", "n=3"], "are no grid of rising prices >= 0; give another xi"),
-        (["quality=1e6"], "no equilibrium found: no prices solve the first-order conditions"),
+        (["quality=1e6"], "are no grid of rising prices >= 0; give another xi"),
+        (["quality=-1e6"], "without a range between them nothing can be placed in it"),
     ],
 )
-def test_a_market_without_a_grid_or_an_equilibrium_is_one_line(changes, message):
+def test_a_market_without_a_grid_or_a_range_of_prices_is_one_line(changes, message):
     from experiments.calvano_2020 import run
 
     made = settings("calvano_2020", changes, sessions=1)
