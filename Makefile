@@ -92,9 +92,9 @@ lint: $(READY)  ## check the code's style and format
 types: $(READY)  ## check the types
 	$(BIN)/mypy
 
-# Every warning is an error, and every cell of the tutorials is run.
+# Every warning is an error, and every cell of the tutorials is run; two pages are read at a time.
 docs: $(DOCUMENTING)  ## build the documentation into build/docs/index.html
-	$(BIN)/python -m sphinx -W --keep-going -q -d build/docs-cache docs build/docs
+	$(BIN)/python -m sphinx -W --keep-going -q -j 2 -d build/docs-cache docs build/docs
 
 $(DOCUMENTING): $(READY) requirements-docs.lock
 	@echo "installing the locked packages for the documentation"

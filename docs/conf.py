@@ -65,6 +65,7 @@ html_copy_source = False
 copybutton_exclude = ".linenos, .gp, .go"
 
 
-def setup(app) -> None:  # type: ignore[no-untyped-def]
+def setup(app) -> dict[str, bool]:  # type: ignore[no-untyped-def]
     pages.write(HERE / "generated")
     references.connect(app)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,7 @@
 """A laboratory for markets whose participants are independent and learn.
 
-A market and its participants come from a preset or from a scenario file; everybody else is played
-by a policy:
+A market and its participants come from a preset or from a scenario file; a policy plays each
+participant:
 
     import mos_agents
 
@@ -38,7 +38,7 @@ Play
 Packages
     runs: run folders, such as runs.read("retail-s0-001"). analysis: collusion measures, price wars,
     cycles, screens, intervals, off-policy evaluation. games: repeated games in a compiled loop.
-    learners, policies, scenarios, sweeps, training (needs the extra `train`), market, report.
+    learners, policies, scenarios, sweeps, tasks, market, report; training (in the extra `train`).
 
 Environments
     They are a package of their own: `from envs import retail_v0`, then
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         runs,
         scenarios,
         sweeps,
+        tasks,
         training,
     )
     from mos_agents.lab import run
@@ -118,6 +119,7 @@ __all__ = [
     "policies",
     "scenarios",
     "sweeps",
+    "tasks",
     "training",
     "lab",
     "market",

@@ -5,6 +5,7 @@ receives the last tick's reward before `act` chooses again. Each learner has its
 random numbers and memory.
 """
 
+from mos_agents.learners.base import Clocks, Learner, Memory, Moves, TabularLearner
 from mos_agents.learners.boltzmann import Boltzmann
 from mos_agents.learners.epsilon_greedy_bandit import EpsilonGreedyBandit
 from mos_agents.learners.exp3 import Exp3
@@ -39,18 +40,23 @@ __all__ = [
     "LEARNERS",
     "Boltzmann",
     "Categorical",
+    "Clocks",
     "EpsilonGreedyBandit",
     "Exp3",
     "GreedyPolicy",
     "Gaussian",
     "Hedge",
     "Layer",
+    "Learner",
+    "Memory",
+    "Moves",
     "Network",
     "PriceGrid",
     "QLearning",
     "QValues",
     "Sarsa",
     "Signature",
+    "TabularLearner",
     "Thompson",
     "TrainedNetwork",
     "UCB1",

@@ -26,7 +26,28 @@ from mos_agents.policies.base import Policy, check_number, check_numbers
 class Memory(NamedTuple):
     """What a learner remembers in B markets, with C independent choices of S states each.
 
-    Tables have rows; row (b C + c) S + s is state s of choice c in market b.
+    Row (b C + c) S + s of a table is state s of choice c in market b.
+
+    Parameters
+    ----------
+    tables : named tuple of arrays
+        The learner's own arrays, by row.
+    row : array
+        [B, C] the row of the last move; -1 before the first.
+    level : array
+        [B, C] the level of the last move.
+    discounted_return : array
+        [B, C] the discounted rewards since then.
+    discount : array
+        [B, C] the discount of the next reward.
+    ticks : array
+        [B, C] ticks since then.
+    before : array
+        [B, C] the state one period ago.
+    opening : array
+        [B, r] the first prices of rivals.
+    clock : array
+        [1] ticks played.
     """
 
     tables: Any  # the learner's own arrays, by row
@@ -79,13 +100,19 @@ class Moves(NamedTuple):
 
 @dataclass(frozen=True)
 class Clocks:
-    """What a learner's discount and its fall of exploration count in: "tick" or "move".
+    """The units in which a learner's discount and exploration count: "tick" or "move".
 
-    A learner that moves every k ticks and counts in ticks is, from move to move, less patient
-    (delta^k) and tries less often at the same number of moves than one that moves at every tick. A
-    comparison of both is then one of pace, patience and exploration together. Counted in moves,
-    both stay what they are from move to move: the discount per tick is delta^(1/k), and
-    exploration at tick t is that of age t / k.
+    Take a learner that moves every k ticks and counts in ticks. Per move it is less patient
+    (delta^k) than one that moves at every tick, and explores less at the same number of moves. So a
+    comparison of both mixes pace, patience and exploration. Counted in moves, both stay the same
+    per move: the discount per tick is delta^(1/k), and exploration at tick t is that of age t / k.
+
+    Parameters
+    ----------
+    discount_per : str
+        the unit of the discount.
+    explore_per : str
+        the unit in which exploration falls.
     """
 
     discount_per: str = "tick"
@@ -117,8 +144,9 @@ class Clocks:
 class Learner(PriceGrid, Policy):
     """A policy that chooses among prices and updates itself from its own rewards.
 
-    The base class of all learners: subclasses write `start`, `learn`, `act`, `propensity`,
-    `strategy_of` and `row_bytes`. `TabularLearner` writes most of them.
+    The base class of all learners. Its parameters are those of `PriceGrid`. Subclasses write
+    `start`, `learn`, `act`, `propensity`, `strategy_of` and `row_bytes`. `TabularLearner` writes
+    most of them.
     """
 
     @property
@@ -147,7 +175,10 @@ class Learner(PriceGrid, Policy):
 
 @dataclass(frozen=True)
 class TabularLearner(Learner):
-    """A learner by rows of tables. Subclasses write `tables`, `correct`, `chances`, `strategy`."""
+    """A learner with tables. Subclasses write `tables`, `correct`, `chances` and `strategy`.
+
+    Its parameters are those of `PriceGrid`.
+    """
 
     def tables(self, batch: int, choices: int, states: int) -> Any:
         """The tables before anything is learnt: a NamedTuple of arrays."""

@@ -1,4 +1,4 @@
-"""Many independent pieces of work: run anywhere, kept as they end, and resumed after any kill.
+"""Independent tasks: they run on any worker pool, and their kept results survive a kill.
 
 `run_tasks` runs tasks in this process, on local threads or processes, or on a Ray cluster
 (`actors.ray.tasks.RayTasks`); a `ResultFolder` keeps their results.

@@ -95,16 +95,22 @@ class ArrayCodec:
 @short_repr
 @dataclass(frozen=True, eq=False)
 class ResultFolder:
-    """The open folder of a plan: keeps and finds results as `runner.Results` asks for.
+    """The open folder of a plan: it keeps results of tasks and finds them, as `run_tasks` asks.
 
     Parameters
     ----------
-    plan
+    path : Path
+        The folder.
+    kind : FolderKind
+        What the folder is: its record, and how a folder of another plan is refused.
+    plan : str
         The identity of the plan (`runs.folder.identity`).
-    subfolder
-        Where the results' files lie in it; "": beside the record.
-    noun
-        What a task is called in messages.
+    codec : Codec
+        How a result is written to a file and read back.
+    subfolder : str
+        The folder in it that holds the files of results; "" is the folder itself.
+    noun : str
+        The name of a task in messages.
     """
 
     path: Path

@@ -116,7 +116,13 @@ class _ExecutorPool:
 
 
 class ThreadPool(_ExecutorPool):
-    """Threads of this process: for compiled loops, which let go of Python's lock."""
+    """A worker pool of threads in this process, for compiled loops that release Python's lock.
+
+    Parameters
+    ----------
+    count : int
+        How many threads.
+    """
 
     def __init__(self, count: int = 2) -> None:
         super().__init__(count)

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass
 class TaskProgress:
-    """How far tasks are. `show` is called at every change, and now and then in between.
+    """The progress of tasks. `show` is called at every change, and now and then in between.
 
     Parameters
     ----------
@@ -27,9 +27,11 @@ class TaskProgress:
     began, ended
         When the first task began, and when the last one ended.
     stop_requested
-        Whether somebody wants the tasks to stop.
+        Whether the tasks are to stop.
     finish_running
-        Whether tasks under way are then finished and kept; otherwise they are given up.
+        Whether running tasks are then finished and kept; otherwise they are abandoned.
+    show
+        Called with this progress.
     """
 
     total: int = 0

@@ -38,22 +38,31 @@ def run_tasks(
     on_lost: Callable[[Task, str], Any] | None = None,
     noun: str = "task",
 ) -> dict[str, Any]:
-    """The results of all tasks, by key: kept ones, and those of the tasks that are run now.
+    """Run tasks whose results are not kept yet, and return the results of all.
 
-    Tasks begin in their order. A task whose worker is lost begins again, behind all others.
+    Tasks begin in their order. A task whose worker is lost begins again, after all others.
 
     Parameters
     ----------
-    pool
-        Where tasks run; None: in this process.
-    results
-        Where results are found and kept; None: nowhere.
-    tries
+    tasks : sequence of Task
+        The tasks; their keys are unique.
+    pool : WorkerPool, optional
+        Where tasks run; this process where left out.
+    results : Results, optional
+        Where results are found and kept, such as a `ResultFolder`; nowhere where left out.
+    progress : TaskProgress, optional
+        It is called at every change, and may ask to stop.
+    tries : int
         How often a task may lose its worker.
-    on_lost
+    on_lost : callable, optional
         (task, reason) -> the value of a task that lost its worker so often; None raises InputError.
-    noun
-        What a task is called in messages.
+    noun : str
+        The name of a task in messages.
+
+    Returns
+    -------
+    dict
+        The results by the tasks' keys.
 
     Raises
     ------

@@ -49,10 +49,12 @@ class TaskOutcome(NamedTuple):
 
     Parameters
     ----------
+    value : any
+        The value.
     seconds : float
-        how long it took.
+        How long the task took.
     node : str
-        of a cluster; "" on this machine.
+        The node of a cluster that ran it; "" is this machine.
     """
 
     value: Any
