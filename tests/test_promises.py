@@ -30,7 +30,7 @@ PROMISES: dict[str, list[str]] = {
         "actors/test_matrix.py::test_every_layout_over_ray_has_the_hash_of_the_loop",
     ],
     "a killed participant or clearing house comes back and leaves no trace": [
-        "actors/test_ray.py::test_a_killed_process_comes_back_and_the_hash_is_the_same",
+        "actors/test_ray.py::test_killed_processes_are_restarted_and_the_hash_is_the_same",
         "actors/test_chaos.py::test_killed_processes_leave_no_trace_in_the_hash",
     ],
     "a killed driver is resumed, and nothing is lost or given twice": [
