@@ -63,6 +63,7 @@ _POLICIES = ("mos_agents.policies", "mos_agents.learners")
 
 KINDS = {
     "demand": Kind("Demand"),
+    "prominence": Kind("Prominence"),
     "arrivals": Kind("ArrivalProcess"),
     "execution": Kind("ExecutionRule"),
     "quotes": Kind("QuoteRule"),
@@ -113,9 +114,9 @@ def register(kind: str, name: str, thing: Any = None) -> Any:
     Parameters
     ----------
     kind
-        One of `KINDS`: "demand", "arrivals", "execution", "quotes", "schedule", "positions",
-        "reference", "process", "observations", "rewards", "policy", "learner", "scenario" or
-        "experiment".
+        One of `KINDS`: "demand", "prominence", "arrivals", "execution", "quotes", "schedule",
+        "positions", "reference", "process", "observations", "rewards", "policy", "learner",
+        "scenario" or "experiment".
     name
         The name: small letters, digits and underscores.
     thing

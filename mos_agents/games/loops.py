@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mos_agents.games.places import shown_of_pair, shown_set, tie_draw, tie_draws
 from mos_agents.learners.q_learning import break_tie, correct, value
 from mos_agents.market.kernels import inlined
 from mos_agents.market.printing import short_repr
@@ -34,14 +35,19 @@ class SessionState(NamedTuple):
     before: IntArray  # [n] the situation one period earlier
     epsilon: Array  # [n]
     clock: IntArray  # [1]
+    place: IntArray  # [G] the offer that holds each group's place; -1 for none
+    held: Array  # [G] the last price of that offer
 
 
 @short_repr
 class GameArrays(NamedTuple):
-    """A stage game of n players and P profiles, as `StageGame` has it."""
+    """A stage game of n players and P profiles, as `StageGame` has it.
 
-    payoffs: Array  # [P, n]
-    states: IntArray  # [n, P] the situation that a profile leaves to each player
+    Where a rule of prominence has V sets of offers to show, row v P + p is profile p with the v-th.
+    """
+
+    payoffs: Array  # [V P, n]
+    states: IntArray  # [n, V P] the situation that a profile leaves to each player
     strides: IntArray  # [n] of each player's level in a profile's number
     sizes: IntArray  # [n] levels of each player
     counts: IntArray  # [n] situations that one period can leave to each player
@@ -124,11 +130,14 @@ def choose(state, last, r, alpha, tries, size, own, t):  # type: ignore[no-untyp
 
 
 @inlined
-def play(game, learners, addresses, state, periods, window, trace, scratch):  # type: ignore[no-untyped-def]
+def play(  # type: ignore[no-untyped-def]
+    game, learners, addresses, places, state, periods, window, trace, shown, scratch
+):
     """Play a session on, whatever the number of players and the schedule.
 
     periods: to which period in all. window: stop once no greedy level has changed for so many
     periods; 0 plays on. trace: [T, n] filled with the levels in force in the first T periods.
+    places: the rule of prominence, or None. shown: [T] filled with the set of offers shown.
     scratch: [n, 4] memory for draws; an inlined kernel makes no arrays of its own.
     """
     n = game.sizes.shape[0]
@@ -178,9 +187,15 @@ def play(game, learners, addresses, state, periods, window, trace, scratch):  # 
                 changed[i] = last = t
             profile += (a - level[i]) * stride
             row[i], level[i], state.discounted_return[i], state.discount[i] = r, a, 0.0, 1.0
+        outcome = profile
+        if places is not None:
+            found = shown_set(places, level, state.place, state.held, t)
+            outcome += found * places.profiles
+            if t - start < shown.shape[0]:
+                shown[t - start] = found
         for i in range(n):
-            before[i], now[i] = now[i], game.states[i, profile]
-            state.discounted_return[i] += state.discount[i] * game.payoffs[profile, i]
+            before[i], now[i] = now[i], game.states[i, outcome]
+            state.discounted_return[i] += state.discount[i] * game.payoffs[outcome, i]
             state.discount[i] *= learners.delta[i]
             state.epsilon[i] = max(state.epsilon[i] * learners.decay[i], learners.floor[i])
         if t - start < trace.shape[0]:
@@ -193,7 +208,9 @@ def play(game, learners, addresses, state, periods, window, trace, scratch):  # 
 
 
 @inlined
-def play_pair(game, learners, addresses, state, periods, window, trace, scratch):  # type: ignore[no-untyped-def]
+def play_pair(  # type: ignore[no-untyped-def]
+    game, learners, addresses, places, state, periods, window, trace, shown, scratch
+):
     """`play` for two who always move together and remember one period: several times faster.
 
     What changes every period stands in variables, not in arrays.
@@ -210,16 +227,20 @@ def play_pair(game, learners, addresses, state, periods, window, trace, scratch)
     now_1, now_2, was_1, was_2 = state.now[0], state.now[1], state.before[0], state.before[1]
     changed_1, changed_2, start = state.changed[0], state.changed[1], state.clock[0]
     last = max(changed_1, changed_2)
-    u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = 0.0
+    u0 = u1 = u2 = u3 = v0 = v1 = v2 = v3 = w0 = w1 = w2 = w3 = 0.0
     recorded = trace.shape[0]
+    place = state.place[0] if state.place[0] >= 0 else 2
     t = start
     while t < periods:
         word = t & 3
         if word == 0 or t == start:
             u0, u1, u2, u3 = four_draws(own_1, t)
             v0, v1, v2, v3 = four_draws(own_2, t)
+            if places is not None and places.is_drawn:
+                w0, w1, w2, w3 = tie_draws(places, 0, t)
             for _ in range(word):
                 u0, u1, u2, v0, v1, v2 = u1, u2, u3, v1, v2, v3
+                w0, w1, w2 = w1, w2, w3
         row_1, row_2 = now_1, begin + now_2
         level_1, new = choose(state, made_1, row_1, alpha_1, u0 < epsilon_1, size_1, own_1, t)
         if new:
@@ -228,6 +249,17 @@ def play_pair(game, learners, addresses, state, periods, window, trace, scratch)
         if new:
             changed_2 = last = t
         profile = np.uint64(level_1 * stride + level_2)
+        if places is not None:
+            lowered_1, lowered_2 = level_1 <= made_1.level, level_2 <= made_2.level
+            place = shown_of_pair(places, profile, lowered_1, lowered_2, place)
+            if place == 2:
+                if not places.is_drawn:
+                    w0 = tie_draw(places, 0, t)
+                place = np.int64(w0 >= 0.5)
+            w0, w1, w2 = w1, w2, w3
+            profile += np.uint64(place * places.profiles)
+            if t - start < shown.shape[0]:
+                shown[t - start] = place
         was_1, was_2 = now_1, now_2
         now_1, now_2 = states[0, profile], states[1, profile]
         made_1 = LastMove(row_1, level_1, pay[profile, 0], delta_1)
@@ -249,11 +281,16 @@ def play_pair(game, learners, addresses, state, periods, window, trace, scratch)
     )
     state.before[0], state.before[1] = was_1, was_2
     state.epsilon[0], state.epsilon[1] = epsilon_1, epsilon_2
+    if places is not None:
+        state.place[0] = place
+        state.held[0] = places.score[place, made_1.level if place == 0 else made_2.level]
     state.clock[0] = t
 
 
 @inlined
-def play_in_turn(game, learners, addresses, state, periods, window, trace, scratch):  # type: ignore[no-untyped-def]
+def play_in_turn(  # type: ignore[no-untyped-def]
+    game, learners, addresses, places, state, periods, window, trace, shown, scratch
+):
     """`play` for two who move in turn, the first at even periods, and remember one period."""
     pay, states, stride, begin = game.payoffs, game.states, game.strides[0], learners.begin[1]
     own_1, own_2 = addresses_of(addresses, 0), addresses_of(addresses, 1)

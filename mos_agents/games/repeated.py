@@ -113,6 +113,11 @@ class RepeatedGame:
         made = cls(stage, tuple(learners[name] for name in stage.players))
         for i, (name, learner) in enumerate(zip(stage.players, made.learners, strict=True)):
             learner.start(market.spec(name), 1)
+            if learner.payoffs is not None and stage.places is not None:
+                raise InputError(
+                    f"{name}: q_learning.payoffs does not know which offers are shown; leave it "
+                    "out, or set execution.prominence.kind=everything"
+                )
             if learner.payoffs is not None and not np.array_equal(learner.payoffs, stage.own(i)):
                 raise InputError(
                     f"{name}: q_learning.payoffs are not what this market pays; the compiled game "
@@ -142,6 +147,7 @@ class RepeatedGame:
                 drawn = draws.uniforms("first table", part.size)
                 part[:] += learner.initial_spread * drawn.reshape(part.shape)
         whole, money = np.zeros(n, np.int64), np.zeros(n)
+        groups = stage.market.layout.G
         return SessionState(
             q,
             greedy_levels(q),
@@ -154,6 +160,8 @@ class RepeatedGame:
             whole.copy(),
             np.array([learner.epsilon for learner in self.learners]),
             np.zeros(1, np.int64),
+            np.full(groups, -1),
+            np.zeros(groups),
         )
 
     def advance(
@@ -164,17 +172,28 @@ class RepeatedGame:
         periods: int,
         window: int = 0,
         trace: IntArray | None = None,
+        shown: IntArray | None = None,
+        greedy: bool = False,
     ) -> int:
         """Play on, in place, to the period `periods` in all, or until converged; periods played.
 
         window: stop once no greedy level has changed for so many periods; 0 plays to the end.
         trace: [T, n] filled with the levels in force in the first T periods of this call.
+        shown: [T] filled with the number of the set of offers shown, where a rule of prominence
+        decides. greedy: nobody tries other prices or learns in these periods.
         """
         stage, n = self.stage, self.n
+        tables = stage.places or stage
         game = loops.GameArrays(
-            stage.payoffs, stage.states, stage.strides, stage.sizes, stage.state_counts
+            tables.payoffs, tables.states, stage.strides, stage.sizes, stage.state_counts
         )
+        places = None if stage.places is None else stage.places.arrays(seed, session)
         learners = self._learner_arrays()
+        epsilon = state.epsilon.copy()
+        if greedy:
+            state.epsilon[:] = 0.0
+            still = np.zeros(n)
+            learners = learners._replace(alpha=still, floor=still)
         keys = [Streams.of(seed, 1, owner=name).philox_key for name in stage.players]
         addresses = loops.Addresses(
             np.stack(keys),
@@ -182,15 +201,24 @@ class RepeatedGame:
             np.uint64(key_number("explore")),
             np.uint64(key_number("try")),
         )
-        two = n == 2 and not learners.synchronous.any() and bool((learners.periods == 1).all())
+        pair = places is None or (n == stage.market.layout.L == 2 and places.most == 1)
+        two = (
+            n == 2
+            and pair
+            and not learners.synchronous.any()
+            and bool((learners.periods == 1).all())
+        )
         play = loops.play
         if two and (learners.turns == [[1, 0], [1, 0]]).all():
             play = loops.play_pair
-        elif two and (learners.turns == [[2, 0], [2, 1]]).all():
+        elif two and places is None and (learners.turns == [[2, 0], [2, 1]]).all():
             play = loops.play_in_turn
         end = max(periods, int(state.clock[0]))
         kept = np.empty((0, n), np.int64) if trace is None else trace
-        play(game, learners, addresses, state, end, window, kept, np.empty((n, 4)))
+        told = np.empty(0, np.int64) if shown is None else shown
+        play(game, learners, addresses, places, state, end, window, kept, told, np.empty((n, 4)))
+        if greedy:
+            state.epsilon[:] = epsilon
         return int(state.clock[0])
 
     def _learner_arrays(self) -> loops.LearnerArrays:

@@ -121,9 +121,9 @@ def _one(
     late = np.full(n, np.nan)
     game.advance(state, seed, session, periods - tail, window)
     if tail:
-        trace = np.empty((tail, n), np.int64)
-        game.advance(state, seed, session, periods, trace=trace)
-        late = game.stage.payoffs[trace @ game.stage.strides].mean(axis=0)
+        trace, shown = np.empty((tail, n), np.int64), np.zeros(tail, np.int64)
+        game.advance(state, seed, session, periods, trace=trace, shown=shown)
+        late = game.stage.earned(trace, shown).mean(axis=0)
     clock = int(state.clock[0])
     still = clock - int(state.changed.max())
     best = state.best.astype(np.int16)
@@ -284,7 +284,8 @@ def _key(sessions: tuple[int, ...]) -> str:
 def _facts(game: RepeatedGame, seed: int, periods: int, window: int, tail: int) -> dict[str, Any]:
     """What makes two plays the same: payoffs, situations, learners, turns, seed and length."""
     stage = game.stage
-    arrays = (stage.payoffs, stage.states, stage.first_states, stage.first_levels)
+    tables = stage.places or stage
+    arrays = (tables.payoffs, tables.states, stage.first_states, stage.first_levels)
     specs = [stage.market.spec(name) for name in stage.players]
     return {
         "game": digest(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)),
@@ -296,7 +297,7 @@ def _facts(game: RepeatedGame, seed: int, periods: int, window: int, tail: int) 
         "periods": periods,
         "window": window,
         "tail": tail,
-    }
+    } | ({} if stage.places is None else {"prominence": repr(stage.places.rule)})
 
 
 def _refusal(held: Mapping[str, Any], ours: Mapping[str, Any]) -> str:

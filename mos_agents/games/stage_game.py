@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from mos_agents.games.places import Places, places_of, uncertain
 from mos_agents.learners.base import Learner
+from mos_agents.market.execution import Expected
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.schedules import Simultaneous
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
-from mos_agents.market.types import Array, InputError, IntArray
+from mos_agents.market.types import Array, InputError, IntArray, Quotes
 
 MOST_PROFILES = 4_000_000
 CHUNK = 8192
@@ -55,6 +57,10 @@ class StageGame:
         The situation before the first tick.
     first_levels : array of int [n]
         The prices of the grid nearest to the opening quotes.
+    places : Places, optional
+        What profiles pay under each set of offers that can be shown, where the market has a rule of
+        prominence. `payoffs` are then those of a tick before which nobody holds a place, with equal
+        offers shown equally often.
     """
 
     market: Market
@@ -65,6 +71,7 @@ class StageGame:
     states: IntArray  # [n, P] the situation that a player sees after the profile
     first_states: IntArray  # [n] what it sees before the first tick
     first_levels: IntArray  # [n] the levels nearest to the opening quotes
+    places: Places | None = None
 
     @classmethod
     def of(cls, market: Market, learners: Mapping[str, Learner]) -> StageGame:
@@ -83,13 +90,26 @@ class StageGame:
                 f"{MOST_PROFILES:,}; use fewer levels or players"
             )
         n = len(players)
-        payoffs, prices = np.empty((count, n)), np.empty((count, n))
-        states = np.empty((n, count), np.int64)
-        for begin in range(0, count, CHUNK):
-            part = slice(begin, min(begin + CHUNK, count))
-            numbers = np.arange(part.start, part.stop)
-            levels = np.stack(np.unravel_index(numbers, sizes), axis=1)
-            _put(still, specs, chosen, levels, payoffs[part], prices[part], states[:, part])
+        profiles = np.stack(np.unravel_index(np.arange(count), sizes), axis=1)
+
+        def put(shown: Market) -> tuple[Array, Array, IntArray]:
+            """What all profiles pay, ask and leave."""
+            payoffs, prices = np.empty((count, n)), np.empty((count, n))
+            states = np.empty((n, count), np.int64)
+            for begin in range(0, count, CHUNK):
+                part = slice(begin, begin + CHUNK)
+                found = payoffs[part], prices[part], states[:, part]
+                _put(shown, specs, chosen, profiles[part], *found)
+            return payoffs, prices, states
+
+        places = None
+        if uncertain(still) is None:
+            payoffs, prices, states = put(still)
+        else:
+            quotes = lambda one, levels: _quotes(one, specs, chosen, levels)  # noqa: E731
+            places = places_of(still, specs, quotes, put, sizes)
+            payoffs, prices = places.expected(profiles), places.prices[:count]
+            states = places.states[:, :count]
         state = market.start(1)
         first = market.first_observation(state, Streams.of(0, 1).at(0))
         first_states, first_levels = np.empty(n, np.int64), np.empty(n, np.int64)
@@ -105,7 +125,8 @@ class StageGame:
                     f"{spec.name}: opens at {ask[0].round(6).tolist()} and moves later than tick 0;"
                     " its opening price (catalogue.reference_price) must be one of its levels"
                 )
-        return cls(market, players, chosen, payoffs, prices, states, first_states, first_levels)
+        opening = first_states, first_levels
+        return cls(market, players, chosen, payoffs, prices, states, *opening, places)
 
     @property
     def n(self) -> int:
@@ -138,6 +159,13 @@ class StageGame:
         """[...] the numbers of profiles given by levels [..., n]."""
         return np.asarray(levels) @ self.strides
 
+    def earned(self, levels: IntArray, shown: IntArray) -> Array:
+        """[..., n] what levels [..., n] paid where these sets of offers [...] were shown."""
+        profile = self.profile(levels)
+        if self.places is None:
+            return self.payoffs[profile]
+        return self.places.payoffs[shown * len(self.payoffs) + profile]
+
     def own(self, player: int) -> Array:
         """[m_i, P / m_i] a player's payoffs by own level and by what the others do."""
         table = self.payoffs[:, player].reshape(self.sizes)
@@ -167,7 +195,8 @@ class StageGame:
 def _assigned(
     market: Market, learners: Mapping[str, Learner]
 ) -> tuple[tuple[str, ...], tuple[Learner, ...], tuple[ParticipantSpec, ...]]:
-    if market.remembering:
+    shows = type(market.execution) is Expected and uncertain(market) is not None
+    if any(name != "execution" or not shows for name, _ in market.remembering):
         raise InputError(
             f"{market.remembering[0][0]} remembers between ticks: what profiles pay depends on the "
             "past, and the market is no finite game"
@@ -210,11 +239,7 @@ def _put(
     streams = Streams.of(0, batch)
     state = market.start(batch)
     first = market.first_observation(state, streams.at(0))
-    actions = np.ascontiguousarray(
-        np.broadcast_to(_opening(market), (batch, market.layout.L, market.action_width))
-    ).copy()
-    for i, (spec, lv) in enumerate(zip(specs, learners, strict=True)):
-        actions[:, spec.listings] = lv.priced(spec, spec.own(first), levels[:, i : i + 1])
+    actions = _actions(market, specs, learners, levels, first)
     step = tick(market, state, actions, streams.at(0))
     numbers = [spec.number for spec in specs]
     payoffs[:] = step.reward[:, numbers]
@@ -243,6 +268,34 @@ def _put(
             "a finite game needs expected execution, goods made to order (stock=.inf), constant "
             "references, arrivals of fixed mass and rewards without memory (no volatility)"
         )
+
+
+def _actions(
+    market: Market,
+    specs: tuple[ParticipantSpec, ...],
+    learners: tuple[Learner, ...],
+    levels: IntArray,
+    first: Array,
+) -> Array:
+    """[R, L, A] what everybody does in profiles [R, n], after the first observation [R, ...]."""
+    wanted = (len(levels), market.layout.L, market.action_width)
+    actions = np.ascontiguousarray(np.broadcast_to(_opening(market), wanted)).copy()
+    for i, (spec, lv) in enumerate(zip(specs, learners, strict=True)):
+        actions[:, spec.listings] = lv.priced(spec, spec.own(first), levels[:, i : i + 1])
+    return actions
+
+
+def _quotes(
+    market: Market,
+    specs: tuple[ParticipantSpec, ...],
+    learners: tuple[Learner, ...],
+    levels: IntArray,
+) -> Quotes:
+    """The quotes of profiles [R, n]."""
+    state = market.start(len(levels))
+    first = market.first_observation(state, Streams.of(0, len(levels)).at(0))
+    actions = _actions(market, specs, learners, levels, first)
+    return market.quotes.admit(market, state, actions, market.everybody)[0]
 
 
 def _opening(market: Market) -> Array:

@@ -90,6 +90,14 @@ class GreedyGame:
     game: RepeatedGame
     played: Played
 
+    def __post_init__(self) -> None:
+        places = self.game.stage.places
+        if places is not None and places.has_state:
+            raise InputError(
+                "execution.prominence: who is shown depends on the past, and play need not come to "
+                "a cycle; play on with RepeatedGame.advance(..., greedy=True)"
+            )
+
     @property
     def phases(self) -> int:
         """Ticks after which the schedule repeats itself."""

@@ -57,6 +57,9 @@ class PriceGrid:
     rival_prices : tuple of tuples of float or None
         levels on which rivals' prices are read: None reads them on the own ones; a list of
         lists gives one for each rival, in roster order.
+    sees_holder : bool
+        states also tell which offer of the product was shown to shoppers in the last tick, in
+        markets with a rule of prominence; before the first tick, the first in roster order.
     """
 
     kind: ClassVar[str]
@@ -69,6 +72,7 @@ class PriceGrid:
     features: str = "all"
     periods: int = 1
     rival_prices: tuple[tuple[float, ...], ...] | None = None
+    sees_holder: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (("relative_to", SCALES), ("scope", SCOPES), ("features", FEATURES)):
@@ -152,6 +156,8 @@ class PriceGrid:
                 f"{spec.name}: {self.kind}.rival_prices has {len(self.rival_prices)} lists, but "
                 f"{self.rivals(spec)} rivals are seen; give one for each"
             )
+        if self.sees_holder:
+            self._check_holder(spec)
         if (count := self.states(spec)) > MOST_STATES:
             raise InputError(
                 f"{spec.name}: {self.kind} would tell {count:,} states apart, at most "
@@ -163,6 +169,19 @@ class PriceGrid:
                 f"{MOST_ENTRIES:,} are possible; set features='cheapest' or fewer prices"
             )
         self._check_levels(spec)
+
+    def _check_holder(self, spec: ParticipantSpec) -> None:
+        """InputError where the holder of a place cannot be told."""
+        if "own_shown" not in spec.where:
+            raise InputError(
+                f"{spec.name}: {self.kind}.sees_holder, but every offer is shown here; leave it "
+                "out, or set execution.prominence.kind"
+            )
+        if self.features == "nothing" or (self.scope == "firm" and spec.action_shape[0] > 1):
+            raise InputError(
+                f"{spec.name}: {self.kind}.sees_holder needs one choice for each offer and states "
+                "to tell apart; set scope='listing' and other features"
+            )
 
     def _check_levels(self, spec: ParticipantSpec) -> None:
         """InputError if two levels are one price for a listing, at the opening's scale."""
@@ -235,6 +254,9 @@ class PriceGrid:
 
     def states_now(self, spec: ParticipantSpec) -> int:
         """How many situations one period can leave."""
+        return self._price_states(spec) * (self.rivals(spec) + 1 if self.sees_holder else 1)
+
+    def _price_states(self, spec: ParticipantSpec) -> int:
         own = self.grid.size
         if self.features == "nothing":
             return 1
@@ -265,9 +287,29 @@ class PriceGrid:
     ) -> IntArray:
         """[B, C] the number of the present situation, from the own observation [B, D_n].
 
-        Levels are the digits, in roster order, the first participant's the most significant.
-        `opening` [B, r]: what rivals asked at first (means by firm), for levels relative to it.
+        Levels are the digits, in roster order, the first participant's the most significant; the
+        holder, if seen, is the last digit. `opening` [B, r]: what rivals asked at first (means by
+        firm), for levels relative to it.
         """
+        state = self._encode_prices(spec, observation, opening)
+        if not self.sees_holder:
+            return state
+        return state * (self.rivals(spec) + 1) + self._holder(spec, observation)
+
+    def _holder(self, spec: ParticipantSpec, observation: Array) -> IntArray:
+        """[B, C] which offer was shown, of those that one choice tells apart, in roster order."""
+        shown = {spec.number: spec.read(observation, "own_shown")}
+        if self.rivals(spec):
+            others = spec.read(observation, "rival_shown")
+            shown |= {number: others[:, columns] for number, columns in self._rival_columns(spec)}
+        ranked = np.stack([shown[number] for number in sorted(shown)], axis=-1)
+        holder: IntArray = ranked.argmax(axis=-1)
+        return holder
+
+    def _encode_prices(
+        self, spec: ParticipantSpec, observation: Array, opening: Array | None
+    ) -> IntArray:
+        """[B, C] the number of the present prices."""
         batch, choices = len(observation), self.choices(spec)
         if self.features == "nothing":
             return np.zeros((batch, choices), np.int64)

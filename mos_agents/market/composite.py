@@ -109,7 +109,10 @@ class VenueView(NamedTuple):
 
     def info(self, info: Info) -> Info:
         """The venue's view of what happened in a tick."""
-        executions = Executions(*(_some(array, self.listings) for array in info.executions))
+        traded = info.executions
+        executions = Executions(*(_some(array, self.listings) for array in traded.arrays))
+        if traded.shown is not None:
+            executions = executions._replace(shown=_some(traded.shown, self.listings))
         return info._replace(
             quotes=self.quotes(info.quotes),
             arrivals=self.arrivals(info.arrivals),
@@ -280,7 +283,13 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
             )
             for p in self.views(market)
         ]
-        return Executions(*(self._listed(market, arrays) for arrays in zip(*made, strict=True)))
+        traded = zip(*(one.arrays for one in made), strict=True)
+        joined = Executions(*(self._listed(market, arrays) for arrays in traded))
+        if all(one.shown is None for one in made):
+            return joined
+        # A venue without a rule of prominence shows every offer.
+        shown = [np.ones_like(x.sold) if x.shown is None else x.shown for x in made]
+        return joined._replace(shown=self._listed(market, shown))
 
     # --- fundamentals
 

@@ -7,7 +7,9 @@ that no seller sells less than `demand - lost`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,13 +29,15 @@ from mos_agents.market.filling import (
     serve_first,
 )
 from mos_agents.market.market import Market
-from mos_agents.market.stages import Demand, ExecutionRule
+from mos_agents.market.prominence import ShowEverything, seen_shares, shown_offers
+from mos_agents.market.stages import Demand, ExecutionRule, Prominence, Shown
 from mos_agents.market.streams import Draws, source
 from mos_agents.market.types import (
     SELL,
     Array,
     Arrivals,
     Executions,
+    Info,
     InputError,
     Quotes,
     State,
@@ -41,8 +45,56 @@ from mos_agents.market.types import (
 
 
 @dataclass(frozen=True)
+class Choice(ExecutionRule):
+    """Trades of shoppers who choose among posted prices: what `Expected` and `Sampled` share.
+
+    Parameters
+    ----------
+    demand : Demand
+        the demand model, which gives the chance of each offer.
+    prominence : Prominence
+        which offers shoppers see first.
+    """
+
+    demand: Demand
+    prominence: Prominence = field(default_factory=ShowEverything)
+
+    def validate(self, market: Market) -> None:
+        _needs_quotes(market, "price", "posted prices")
+        self.prominence.validate(market)
+        somebody_buys(market, self.demand)
+
+    @property
+    def choice(self) -> str:
+        return self.demand.choice
+
+    def demand_model(self) -> Demand | None:
+        return None if self.prominence.is_active else self.demand
+
+    def prominence_rule(self) -> Prominence | None:
+        return self.prominence if self.prominence.is_active else None
+
+    def memory(self, market: Market) -> Mapping[str, Array]:
+        return self.prominence.memory(market)
+
+    def remember(
+        self, market: Market, state: State, info: Info, draws: Draws
+    ) -> Mapping[str, Array]:
+        return self.prominence.remember(market, state, info, draws)
+
+    def shown(
+        self, market: Market, state: State, quotes: Quotes, room: Array, draws: Draws
+    ) -> Shown | None:
+        """What shoppers see of the offers that can be bought; None: everything."""
+        if not self.prominence.is_active:
+            return None
+        offered = (quotes.ask_size > 0.0) & (room > 0.0)
+        return shown_offers(self.prominence, market, state, quotes, offered, draws)
+
+
+@dataclass(frozen=True)
 @within_floats
-class Expected(ExecutionRule):
+class Expected(Choice):
     """Trades of a crowd on average: shares times mass, as in the repeated-game literature.
 
     Stock runs out in the middle of a tick: from that moment on the rest of the mass chooses among
@@ -51,22 +103,12 @@ class Expected(ExecutionRule):
     Parameters
     ----------
     demand : Demand
-        the demand model, which gives the shares.
+        the demand model, which gives the chance of each offer.
+    prominence : Prominence
+        which offers shoppers see first.
     """
 
     trades_mass: ClassVar[bool] = True
-    demand: Demand
-
-    def validate(self, market: Market) -> None:
-        _needs_quotes(market, "price", "posted prices")
-        somebody_buys(market, self.demand)
-
-    @property
-    def choice(self) -> str:
-        return self.demand.choice
-
-    def demand_model(self) -> Demand:
-        return self.demand
 
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
@@ -77,27 +119,30 @@ class Expected(ExecutionRule):
         )
         offered = quotes.ask_size > 0.0
         reference = market.marks_of_listings(state.reference)
-        first = self.demand.shares(market, quotes.ask, offered, reference)
+        shown = self.shown(market, state, quotes, capacity, draws)
+        view = self.prominence, shown, market, self.demand
+        first = seen_shares(*view, quotes.ask, offered, reference)
         demand = first * arrivals.mass[:, layout.group, 0]
         if (demand <= capacity).all():
-            return _posted(quotes, demand, demand, np.zeros_like(demand))
+            return _posted(quotes, demand, demand, np.zeros_like(demand), shown)
         book = quotes.ask, offered, capacity, reference
-        sold, lost = sold_in_turn(market, self.demand, book, arrivals.mass, demand)
-        return _posted(quotes, sold, demand, lost)
+        shares = partial(seen_shares, *view)
+        sold, lost = sold_in_turn(market, shares, book, arrivals.mass, demand)
+        return _posted(quotes, sold, demand, lost, shown)
 
 
 @dataclass(frozen=True)
 @within_floats
-class Sampled(ExecutionRule):
+class Sampled(Choice):
     """Each arrival chooses, in time order, from what is still in stock.
 
     Parameters
     ----------
     demand : Demand
         the demand model, which gives the chance of each offer.
+    prominence : Prominence
+        which offers shoppers see first.
     """
-
-    demand: Demand
 
     def validate(self, market: Market) -> None:
         """Refuse shares that are no probabilities, such as demand of more than one unit an arrival.
@@ -107,7 +152,7 @@ class Sampled(ExecutionRule):
         _needs_quotes(market, "price", "posted prices")
         _check_units(market)
         self._check_chances(market)
-        somebody_buys(market, self.demand)
+        super().validate(market)
         demand = self.demand
         if isinstance(demand, Linear):
             most = int(np.diff(market.layout.group_start).max())
@@ -132,13 +177,6 @@ class Sampled(ExecutionRule):
             if not _are_chances(market, shares):
                 raise _no_chances(market, demand, shares)
 
-    @property
-    def choice(self) -> str:
-        return self.demand.choice
-
-    def demand_model(self) -> Demand:
-        return self.demand
-
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
@@ -148,7 +186,9 @@ class Sampled(ExecutionRule):
         room = market.positions.capacity(market, state.positions)[0]
         offered = quotes.ask_size > 0.0
         reference = market.marks_of_listings(state.reference)
-        first = self.demand.shares(market, quotes.ask, offered, reference)
+        shown = self.shown(market, state, quotes, room, draws)
+        view = self.prominence, shown, market, self.demand
+        first = seen_shares(*view, quotes.ask, offered, reference)
         counts = np.empty((5, *room.shape))
         start, group, side, size, intent = arrivals[2:]
         groups = layout.group_start, layout.group_listing
@@ -176,11 +216,11 @@ class Sampled(ExecutionRule):
             cursor, rows = unfinished[0], unfinished[1, :stopped]
             while rows.size:
                 available = offered[rows] & (left[rows] > 0.0)
-                shares = self.demand.shares(market, quotes.ask[rows], available, reference[rows])
+                shares = seen_shares(*view, quotes.ask[rows], available, reference[rows], rows)
                 rows = serve(
                     rows, shares, first, cursor, *customers, left, sold, demand, lost, *groups
                 )
-        return Executions(sold, quotes.ask, bought, quotes.bid, demand, lost)
+        return Executions(sold, quotes.ask, bought, quotes.bid, demand, lost, _prominent(shown))
 
 
 @dataclass(frozen=True)
@@ -368,7 +408,7 @@ class Auction(ExecutionRule):
 
 def sold_in_turn(
     market: Market,
-    model: Demand,
+    shares_of: Callable[[Array, Any, Array, Any], Array],
     book: tuple[Array, Any, Array, Array],
     mass: Array,
     demand: Array,
@@ -379,8 +419,9 @@ def sold_in_turn(
     ----------
     market : Market
         The rules.
-    model : Demand
-        Gives the shares among what is left.
+    shares_of : callable
+        Gives the shares among what is left, of prices, availability, reference prices and the
+        numbers of the markets that they are of.
     book : tuple of array [B, L]
         Prices, whether there is a quote, units that can be sold, and reference prices.
     mass : array [B, G, 2]
@@ -402,7 +443,7 @@ def sold_in_turn(
     rows = np.arange(len(sold))
     while rows.size:
         available = offered[rows] & (left[rows] > 0.0)
-        shares = model.shares(market, ask[rows], available, reference[rows])
+        shares = shares_of(ask[rows], available, reference[rows], rows)
         again = sell_until_sold_out(
             rows,
             shares,
@@ -465,5 +506,12 @@ def _check_units(market: Market) -> None:
         check_orders(f"buy={arrivals.buy!r}, sell={arrivals.sell!r}", units, FEWER_UNITS)
 
 
-def _posted(quotes: Quotes, sold: Array, demand: Array, lost: Array) -> Executions:
-    return Executions(sold, quotes.ask, np.zeros_like(sold), quotes.bid, demand, lost)
+def _posted(
+    quotes: Quotes, sold: Array, demand: Array, lost: Array, shown: Shown | None
+) -> Executions:
+    nothing, prominent = np.zeros_like(sold), _prominent(shown)
+    return Executions(sold, quotes.ask, nothing, quotes.bid, demand, lost, prominent)
+
+
+def _prominent(shown: Shown | None) -> Array | None:
+    return None if shown is None else np.asarray(shown.prominent, np.float64)

@@ -44,8 +44,9 @@ class ObservationField(NamedTuple):
     RIVAL_ASK,
     RIVAL_BID,
     RIVAL_OPEN,
-) = range(13)
-"""Sources of numbers, as `gather` reads them."""
+    SHOWN,
+) = range(14)
+"""Sources of numbers, as `gather` reads them; SHOWN is filled in after it."""
 PRICES = (ASK, BID, COST, RIVAL_ASK, RIVAL_BID)
 """Sources whose numbers are prices."""
 SOURCE, FIRST, LENGTH, COLUMN = range(4)
@@ -178,5 +179,5 @@ def gather(out, runs, quotes, trades, exposure, goods, reference, cash, clock, l
                 _copy_history(out, quote_history, HISTORY_ASK, run, begin, end)
             elif source == RIVAL_BID:
                 _copy_history(out, quote_history, HISTORY_BID, run, begin, end)
-            else:
+            elif source == RIVAL_OPEN:
                 _copy_open(out, ask_size, bid_size, quote_history, lagged, run, begin, end)

@@ -27,6 +27,7 @@ from mos_agents.market.fields import (
     RIVAL_ASK,
     RIVAL_BID,
     RIVAL_OPEN,
+    SHOWN,
     SOLD,
     ObservationField,
     gather,
@@ -208,6 +209,12 @@ class MarketView(ObservationRule):
                     rivals,
                     names,
                 )
+        if market.execution.prominence_rule() is not None:
+            shown = "1 if the {} was shown to shoppers in the last tick"
+            add("own_shown", shown.format("own offer"), "0 or 1", 0, 1, SHOWN, own, mine)
+            if self.show_rivals and rivals.size:
+                text = shown.format("rival's offer")
+                add("rival_shown", text, "0 or 1", 0, 1, SHOWN, rivals, names)
         if self.show_clock:
             add(
                 "clock",
@@ -243,10 +250,18 @@ class MarketView(ObservationRule):
             min(state.tick / market.horizon, 1.0),
             (market.premium, market.layout.instrument),
         )
-        return self.with_errors(market, state.tick, seen, draws)
+        return self.completed(market, state.tick, seen, executions, draws)
 
-    def with_errors(self, market: Market, tick: int, seen: Array, draws: Draws) -> Array:
-        """The observations with errors in rivals' quotes. Overwrites `seen`."""
+    def completed(
+        self, market: Market, tick: int, seen: Array, executions: Executions, draws: Draws
+    ) -> Array:
+        """The observations with what `gather` leaves out. Overwrites `seen`.
+
+        That is which offers were shown, and the errors in rivals' quotes.
+        """
+        columns, listings = market.shown_columns
+        if columns.size:
+            seen[:, columns] = 0.0 if executions.shown is None else executions.shown[:, listings]
         noisy = market.rival_price_columns if self.quote_noise > 0.0 else _NOBODYS
         if noisy.size:
             errors = draws.normals(NOISE if tick else FIRST_NOISE, noisy.size)

@@ -231,7 +231,7 @@ def blank_accounts(before: Positions) -> Accounts:
 
 def trades_of(executions: Executions) -> tuple[Array, Array, Array, Array, Array]:
     """Units and prices of trades, and the units turned away, as kernels take them. [B, L] each"""
-    sold, sold_price, bought, bought_price, _, lost = executions
+    sold, sold_price, bought, bought_price, _, lost = executions.arrays
     return sold, sold_price, bought, bought_price, lost
 
 

@@ -199,7 +199,7 @@ def settle_in_one_pass(
     )
     if not all_finite:
         raise not_finite(market, after, metrics, reward)
-    observation = market.observations.with_errors(market, tick + 1, seen, draws)
+    observation = market.observations.completed(market, tick + 1, seen, executions, draws)
     return Settlement(after, flows, metrics, reward, observation)
 
 

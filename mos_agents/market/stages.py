@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -181,6 +182,10 @@ class ExecutionRule(Stage):
         """The demand model by which customers choose, if there is one: for benchmarks."""
         return None
 
+    def prominence_rule(self) -> Prominence | None:
+        """The rule by which some offers are more prominent than others, if there is one."""
+        return None
+
     def order_share(self, market: Market) -> float:
         """Factor on the probability that an order trades at the reference price."""
         return 1.0
@@ -208,6 +213,58 @@ class Demand(ABC):
 
         `prices`, `available` (booleans) and `reference` are [R, L]: R markets, any of the batch.
         """
+
+
+class Shown(NamedTuple):
+    """What shoppers see of the offers, and what stands out."""
+
+    visible: Any  # [B, L] booleans
+    prominent: Any  # [B, L] booleans: the offers that the rule has chosen
+
+
+@dataclass(frozen=True)
+class Prominence(Stage):
+    """Decides which offers shoppers see first.
+
+    Parameters
+    ----------
+    followers : float
+        share of shoppers who see only what is shown, at no cost, in [0, 1]; the others see
+        every offer and bear the search cost.
+    search_cost : float
+        what looking at every offer costs a shopper, in money, as if each offer were dearer
+        by so much, >= 0.
+    boost : float
+        with 0, followers see only what is shown; above 0 they see every offer, and what is shown
+        looks cheaper to them by so much, in money, >= 0.
+    """
+
+    followers: float = 1.0
+    search_cost: float = 0.0
+    boost: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.followers <= 1.0:
+            raise InputError(f"followers={self.followers!r} must be a share in [0, 1]")
+        if not 0.0 <= self.search_cost < np.inf:
+            raise InputError(f"search_cost={self.search_cost!r} must be >= 0, in money")
+        if not 0.0 <= self.boost < np.inf:
+            raise InputError(f"boost={self.boost!r} must be >= 0, in money")
+
+    @property
+    def is_active(self) -> bool:
+        """Whether shoppers can see anything else than every offer at no cost."""
+        return True
+
+    @abstractmethod
+    def show(
+        self, market: Market, state: State, quotes: Quotes, offered: Any, draws: Draws
+    ) -> Shown:
+        """Choose the prominent offers among those that can be bought, [B, L] booleans `offered`."""
+
+    def chosen(self, offered: Any, prominent: Any) -> Shown:
+        """What is shown if these offers are chosen: they alone, or all if they are boosted."""
+        return Shown(offered if self.boost > 0.0 else prominent, prominent)
 
 
 class TradeCosts(NamedTuple):

@@ -70,6 +70,12 @@ class Executions(NamedTuple):
     bought_price: Array  # [B, L] money per unit bought
     demand: Array  # [B, L] units that chose this listing first, stock aside: nobody may observe it
     lost: Array  # [B, L] part of `demand` that stock or limits turned away
+    shown: Array | None = None  # [B, L] 1 where the offer was prominent; None: all offers are alike
+
+    @property
+    def arrays(self) -> tuple[Array, Array, Array, Array, Array, Array]:
+        """The units and prices, [B, L] each."""
+        return self[:6]
 
 
 @short_repr

@@ -39,7 +39,13 @@ class TrajectoryHash:
         batch = len(step.reward)
         if self._digests is None:
             self._digests = np.tile(np.array([1, 2], np.uint64), (batch, 1))
-        for array in (*info.quotes, *info.executions, *state.positions, step.reward, step.metrics):
+        for array in (
+            *info.quotes,
+            *info.executions.arrays,
+            *state.positions,
+            step.reward,
+            step.metrics,
+        ):
             rows = np.ascontiguousarray(array, np.float64).reshape(batch, -1)
             update_digest(self._digests, rows.view(np.uint64))
 

@@ -23,6 +23,7 @@ from mos_agents.market import (
     execution,
     observations,
     positions,
+    prominence,
     quotes,
     reference,
     rewards,
@@ -83,6 +84,14 @@ _OWN: dict[str, dict[str, type]] = {
         "elasticity": demand.Elasticity,
         "linear": demand.Linear,
         "cheapest": demand.Cheapest,
+    },
+    "prominence": {
+        "everything": prominence.ShowEverything,
+        "cheapest": prominence.ShowCheapest,
+        "dynamic": prominence.ShowDynamic,
+        "random": prominence.ShowRandom,
+        "buy_box": prominence.BuyBox,
+        "fixed": prominence.ShowFixed,
     },
     "execution": {
         "expected": execution.Expected,
@@ -148,6 +157,8 @@ def _plain(hint: Any) -> Any:
         return Whole
     if hint is stages.Demand:
         return Demand
+    if hint is stages.Prominence:
+        return Prominence
     if hint is stages.Process:
         return Process
     origin, args = get_origin(hint), get_args(hint)
@@ -273,6 +284,7 @@ class KindOf:
 
 
 Demand = Annotated[Any, KindOf("demand")]
+Prominence = Annotated[Any, KindOf("prominence")]
 Process = Annotated[Any, KindOf("process")]
 Quotes = Annotated[Any, KindOf("quotes")]
 Schedule = Annotated[Any, KindOf("schedule")]

@@ -35,6 +35,7 @@ KINDS = {
     "policy": "what a participant plays",
     "learner": "policies that update themselves from their own rewards",
     "demand": "how customers choose among offers",
+    "prominence": "which offers shoppers see first",
     "quotes": "how an action becomes a quote",
     "schedule": "who may change a quote at which tick",
     "arrivals": "who comes to the market",

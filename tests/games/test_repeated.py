@@ -1,6 +1,7 @@
 """Two ways to play, one result: the compiled game has the bits of the play tick by tick."""
 
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,10 +10,14 @@ import mos_agents
 from mos_agents.games import loops
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.stage_game import StageGame
+from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
+from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.prominence import ShowCheapest, ShowDynamic, ShowRandom
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
-from mos_agents.market.types import InputError
+from mos_agents.market.stages import Prominence
+from mos_agents.market.types import InputError, Layout
 from mos_agents.rollout.episode import ParticipantPool, transitions
 from tests.games.worlds import bertrand, everybody, logit, quick
 
@@ -78,7 +83,56 @@ def test_the_first_ten_thousand_periods_of_both_ways_are_bit_identical():
     compare(market, calvano(market), 10_000)
 
 
+def shows(rule, n=2, **parts):
+    """The logit market of n firms in which a rule decides who is shown."""
+    made = logit(n, **parts)
+    return made.with_parts(execution=replace(made.execution, prominence=rule))
+
+
+def two_kinds(rule):
+    """Two firms that sell to two kinds of shoppers at one price each."""
+    one = logit(2)
+    layout = Layout.dense(["firm_1", "firm_2"], ["a", "b"], ["firm"] * 2)
+    columns = np.ones((3, 4)) * np.array([[1.0], [1.5], [2.0]])
+    catalogue = Catalogue(*columns, np.full(4, np.inf))
+    execution = replace(one.execution, prominence=rule)
+    return one.with_parts(layout=layout, catalogue=catalogue, execution=execution)
+
+
 VARIANTS = {
+    "the cheapest offer shown": lambda: (m := shows(ShowCheapest()), calvano(m)),
+    "the cheapest offer shown to most": lambda: (
+        m := shows(ShowCheapest(followers=0.7, search_cost=0.1)),
+        calvano(m),
+    ),
+    "two of three offers shown": lambda: (m := shows(ShowCheapest(shown=2), 3), calvano(m)),
+    "an offer boosted": lambda: (m := shows(ShowCheapest(boost=0.1), 3), calvano(m)),
+    "an offer shown at random": lambda: (m := shows(ShowRandom()), calvano(m)),
+    "a holder without a cushion": lambda: (
+        m := shows(ShowDynamic()),
+        calvano(m, sees_holder=True),
+    ),
+    "a holder with a cushion": lambda: (
+        m := shows(ShowDynamic(cushion=0.2)),
+        calvano(m, sees_holder=True),
+    ),
+    "a holder whom nobody sees": lambda: (m := shows(ShowDynamic(cushion=0.2)), calvano(m)),
+    "a holder among three": lambda: (
+        m := shows(ShowDynamic(cushion=0.2), 3),
+        calvano(m, sees_holder=True),
+    ),
+    "a holder and a memory of two periods": lambda: (
+        m := shows(ShowDynamic(cushion=0.2)),
+        calvano(m, sees_holder=True, periods=2),
+    ),
+    "a holder and alternating moves": lambda: (
+        m := shows(ShowDynamic(cushion=0.2), opening=1.6, schedule=Alternating()),
+        calvano(m, sees_holder=True),
+    ),
+    "one offer shown to each kind of shopper": lambda: (
+        m := two_kinds(ShowCheapest()),
+        calvano(m, scope="firm"),
+    ),
     "three firms": lambda: (m := logit(3), calvano(m)),
     "one firm": lambda: (m := logit(1), calvano(m, features="own")),
     "memory of two periods": lambda: (m := logit(2), calvano(m, periods=2)),
@@ -190,11 +244,102 @@ def test_a_session_in_pieces_is_the_session_in_one():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("rule", [ShowCheapest(), ShowDynamic(cushion=0.2), ShowRandom()])
+def test_a_session_with_a_rule_of_prominence_in_pieces_is_the_session_in_one(rule):
+    market = shows(rule)
+    game = RepeatedGame.of(market, calvano(market, sees_holder=True))
+    whole, pieces = game.start(1, 4), game.start(1, 4)
+    shown, again = np.full((2, 3000), -1)
+    game.advance(whole, 1, 4, 3000, shown=shown)
+    begin = 0
+    for end in (1, 2, 3, 50, 51, 1234, 3000):
+        game.advance(pieces, 1, 4, end, shown=again[begin:])
+        begin = end
+    np.testing.assert_array_equal(shown, again)
+    for one, other in zip(whole, pieces, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("rule", [None, ShowCheapest(), ShowDynamic(cushion=0.2), ShowRandom()])
+def test_greedy_play_learns_nothing_and_tries_nothing(rule):
+    market = logit(2) if rule is None else shows(rule)
+    game = RepeatedGame.of(market, calvano(market))
+    state = game.start(0, 1)
+    game.advance(state, 0, 1, 2000)
+    q, epsilon = state.q.copy(), state.epsilon.copy()
+    trace = np.empty((500, 2), np.int64)
+    game.advance(state, 0, 1, 2500, trace=trace, greedy=True)
+    np.testing.assert_array_equal(state.q, q)
+    np.testing.assert_array_equal(state.epsilon, epsilon)
+    for before, after in pairwise(trace):
+        here = int(game.stage.profile(before))
+        for i in range(2):
+            row = i * game.states(0) + game.stage.states[i, here]
+            assert after[i] == state.best[row]
+
+
+@pytest.mark.parametrize("rule", [ShowCheapest(), ShowDynamic(cushion=0.2), ShowRandom()])
+def test_learners_are_paid_what_was_realised_and_not_an_expected_share(rule):
+    market = shows(rule)
+    game = RepeatedGame.of(market, calvano(market))
+    state, trace, shown = game.start(0, 1), np.empty((4000, 2), np.int64), np.empty(4000, np.int64)
+    game.advance(state, 0, 1, 4000, trace=trace, shown=shown)
+    paid = game.stage.earned(trace, shown)
+    assert ((paid == 0.0).sum(axis=1) >= 1).all()  # who is not shown sells nothing
+    equal = trace[:, 0] == trace[:, 1]
+    assert 0 < shown[equal].mean() < 1
+
+
+def test_payoffs_of_equal_offers_are_the_mean_over_who_is_shown():
+    game = StageGame.of(shows(ShowCheapest()), everybody(shows(ShowCheapest()), quick()))
+    alone = StageGame.of(logit(1), everybody(logit(1), quick(features="own")))
+    table = game.payoffs[:, 0].reshape(4, 4)
+    for own in range(4):
+        for rival in range(4):
+            share = 0.5 if own == rival else float(own < rival)
+            assert table[own, rival] == pytest.approx(share * alone.payoffs[own, 0], rel=1e-12)
+
+
+REFUSED_WITH_PLACES = {
+    "FirstOfAll is not played in the compiled game": lambda: RepeatedGame.of(
+        m := shows(FirstOfAll()), calvano(m)
+    ),
+    "firm_2 keeps its prices": lambda: RepeatedGame.of(shows(ShowCheapest()), {"firm_1": quick()}),
+    "sees_holder, but every offer is shown": lambda: RepeatedGame.of(
+        m := logit(2), everybody(m, quick(sees_holder=True))
+    ),
+    "who is shown depends on the past": lambda: GreedyGame(
+        RepeatedGame.of(m := shows(ShowDynamic()), everybody(m, quick())), None
+    ),
+}
+
+
+@dataclass(frozen=True)
+class FirstOfAll(Prominence):
+    """Shows the first offer."""
+
+    def show(self, market, state, quotes, offered, draws):
+        first = np.zeros_like(offered)
+        first[:, 0] = True
+        return self.chosen(offered, first)
+
+
+@pytest.mark.parametrize("message", REFUSED_WITH_PLACES)
+def test_what_cannot_be_played_with_a_rule_of_prominence_is_refused(message):
+    with pytest.raises(InputError, match=message):
+        REFUSED_WITH_PLACES[message]()
+
+
+@pytest.mark.parametrize("rule", [None, ShowCheapest(), ShowDynamic(cushion=0.2), ShowRandom()])
 @pytest.mark.parametrize("window", [0, 30])
 @pytest.mark.parametrize("loop", ["play_pair", "play_in_turn"])
-def test_the_quick_loops_of_a_pair_are_the_general_one(monkeypatch, loop, window):
+def test_the_quick_loops_of_a_pair_are_the_general_one(monkeypatch, loop, window, rule):
     in_turn = loop == "play_in_turn"
+    if in_turn and rule is not None:
+        pytest.skip("played by the general loop")
     market = logit(2, opening=1.6, schedule=Alternating()) if in_turn else logit(2)
+    if rule is not None:
+        market = shows(rule)
     game = RepeatedGame.of(market, calvano(market))
     quickly, generally = game.start(0, 2), game.start(0, 2)
     seen, wanted = np.full((2, 500, 2), -1)

@@ -90,7 +90,7 @@ def test_executions_may_be_columns_of_a_larger_table(way, monkeypatch):
     plain = retail(positions=DEAR)
 
     def turned(market, state, arrivals, executions, *rest):
-        other = type(executions)(*(np.asfortranarray(a) for a in executions))
+        other = type(executions)(*(np.asfortranarray(a) for a in executions.arrays))
         assert not other.sold.flags.c_contiguous
         return way(market, state, arrivals, other, *rest)
 

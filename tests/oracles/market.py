@@ -38,6 +38,44 @@ def groups_of(market: Market) -> Iterator[list[int]]:
         yield [i for i in range(market.layout.L) if market.layout.group[i] == g]
 
 
+# --- prominence -----------------------------------------------------------------------------------
+
+
+def prominent(
+    market: Market,
+    scores: Array,
+    offered: Any,
+    ties: Array,
+    most: int,
+    held: tuple[Array, Array, float] | None = None,
+) -> Any:
+    """[L] whether each offer is prominent in one market, by the text of the rules.
+
+    Of equal scores, a group's draw takes one after another. `held` is for the dynamic rule: who
+    held the place, the last prices, and the cushion.
+    """
+    chosen = np.zeros(market.layout.L, np.bool_)
+    for members, draw in zip(groups_of(market), ties, strict=True):
+        there = [i for i in members if offered[i]]
+        best: list[int] = []
+        while len(best) < min(most, len(there)):
+            left = [i for i in there if i not in best]
+            equal = [i for i in left if scores[i] == min(scores[left])]
+            best.append(equal[int(draw * len(equal))])
+            draw = draw * len(equal) - int(draw * len(equal))
+        if held is not None:
+            holders, last, cushion = held
+            for i in there:
+                rivals = [scores[j] for j in there if j != i]
+                undercut = any(
+                    p <= scores[i] - cushion + 1e-9 * max(1.0, scores[i]) for p in rivals
+                )
+                if holders[i] and scores[i] <= last[i] and not undercut:
+                    best = [i]
+        chosen[best] = True
+    return chosen
+
+
 # --- quotes ---------------------------------------------------------------------------------------
 
 

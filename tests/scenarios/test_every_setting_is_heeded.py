@@ -82,7 +82,7 @@ def signature(data: dict[str, Any]) -> str:
                 held.cash,
                 held.inventory,
                 *info.quotes[:4],
-                *info.executions,
+                *info.executions.arrays,
                 *info.flows,
                 info.refused,
             )

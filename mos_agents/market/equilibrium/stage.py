@@ -11,13 +11,14 @@ left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from mos_agents.market.execution import sold_in_turn
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
+from mos_agents.market.prominence import ShowEverything, seen_shares
 from mos_agents.market.stages import Demand, TradeCosts
 from mos_agents.market.types import BUY, Array, InputError, IntArray
 
@@ -133,7 +134,8 @@ class PriceGame:
         buyers[:, layout.group, BUY] = self.mass
         capacity = np.broadcast_to(self.capacity, demand.shape)
         book = prices, everybody, capacity, reference
-        return sold_in_turn(self.market, self.demand, book, buyers, demand)
+        shares = partial(seen_shares, ShowEverything(), None, self.market, self.demand)
+        return sold_in_turn(self.market, shares, book, buyers, demand)
 
     def earned(self, n: int, prices: Array, trades: tuple[Array, Array]) -> Array:
         """[R, L] what participant n (or EVERYBODY) earns from each listing's trades."""
@@ -215,6 +217,12 @@ def _made(market: Market, bounded: bool) -> PriceGame:
         raise InputError(
             f"market {market.name!r} quotes {'/'.join(market.quotes.features)}: benchmarks of "
             "theory need posted prices in all of the market (use PostedPrice)"
+        )
+    if (rule := market.execution.prominence_rule()) is not None:
+        raise InputError(
+            f"market {market.name!r} has a rule of prominence ({type(rule).__name__}), and "
+            "benchmarks of theory know every offer as shown: set "
+            "execution.prominence.kind=everything"
         )
     demand = market.execution.demand_model()
     if demand is None:
