@@ -2,7 +2,8 @@
 
 An experiment is a folder with a `run.py` that has `TITLE`, a frozen dataclass `Settings` (with
 `seed`, and `sessions` or what `COUNT` names) and `replicate(settings, execution)`, which gives
-findings. `mos replicate NAME` runs it. One that keeps no finished sessions says `KEEPS = False`.
+findings. `mos replicate NAME` runs it. One that keeps no finished sessions says `KEEPS = False`. One
+whose figures depend on conventions tells them in `notes(settings)`, lines that are printed.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ EXPERIMENTS = {
     "klein_2021": "experiments.klein_2021.run",
     "asker_fershtman_pakes_2022": "experiments.asker_fershtman_pakes_2022.run",
     "avellaneda_stoikov_2008": "experiments.avellaneda_stoikov_2008.run",
+    "johnson_rhodes_wildenbeest_2023": "experiments.johnson_rhodes_wildenbeest_2023.run",
 }
 """What can be replicated, by the name of its folder."""
 
@@ -271,6 +273,12 @@ def played(name: str, settings: Any, execution: ExecutionConfig | None = None) -
     return findings
 
 
+def notes(name: str, settings: Any) -> list[str]:
+    """Conventions that the figures of an experiment depend on, a line each."""
+    told: list[str] = getattr(_module(name), "notes", lambda settings: [])(settings)
+    return told
+
+
 def claim_for(name: str, settings: Any, folder: Path) -> None:
     """Make a folder that of an experiment with these settings, for any number of sessions.
 
@@ -382,7 +390,9 @@ def _limits(one: Finding) -> str:
 
 def as_json(name: str, settings: Any, findings: Sequence[Finding]) -> str:
     """The form that all experiments write: the settings, and a record a quantity."""
-    record = {"experiment": name, "settings": asdict(settings)}
+    record: dict[str, Any] = {"experiment": name, "settings": asdict(settings)}
+    if told := notes(name, settings):
+        record["notes"] = told
     rows = [asdict(one) for one in findings]
     for row in rows:  # JSON has no word for what is not a number
         del row["computed"], row["sessions"], row["end"]

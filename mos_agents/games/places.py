@@ -88,6 +88,8 @@ class Places:
         Mean of the prices that the player asks.
     states : array of int [n, V P]
         The situation that each player sees afterwards.
+    markets : tuple of Market
+        For each set, the market in which it is always shown.
     """
 
     rule: Prominence
@@ -99,6 +101,7 @@ class Places:
     payoffs: Array
     prices: Array
     states: IntArray
+    markets: tuple[Market, ...]
 
     @property
     def has_state(self) -> bool:
@@ -232,11 +235,11 @@ def places_of(
         here = np.minimum(level, np.array(sizes) - 1)
         score[:, level] = scores(here[None])[0, offers]
     _check_scores(rule, scores, score, offers, player, sizes)
-    names, parts = offer_names(market), []
+    names, markets = offer_names(market), []
     for chosen in product(*sets):
         shown = tuple(names[offers[start[g] + j]] for g, one in enumerate(chosen) for j in one)
-        parts.append(put(_showing(market, shown)))
-    payoffs, prices, states = (list(one) for one in zip(*parts, strict=True))
+        markets.append(_showing(market, shown))
+    payoffs, prices, states = (list(one) for one in zip(*map(put, markets), strict=True))
     return Places(
         rule,
         offers,
@@ -247,6 +250,7 @@ def places_of(
         np.concatenate(payoffs),
         np.concatenate(prices),
         np.concatenate(states, axis=1),
+        tuple(markets),
     )
 
 

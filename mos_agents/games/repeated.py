@@ -164,6 +164,27 @@ class RepeatedGame:
             np.zeros(groups),
         )
 
+    def resumed(self, seed: int, played: Any) -> SessionState:
+        """The end of one session (a `Played` of one), with its greedy prices and no values."""
+        session, level = int(played.session[0]), played.level[0]
+        state = self.start(seed, session)
+        state.q[:] = 0.0
+        state.best[:] = played.best[0]
+        for ours, kept in (
+            (state.level, level),
+            (state.now, played.now[0]),
+            (state.before, played.before[0]),
+            (state.place, played.place[0]),
+            (state.clock, played.periods[0]),
+            (state.changed, played.periods[0]),
+        ):
+            ours[:] = kept
+        places = self.stage.places
+        for g, holder in enumerate(played.place[0]):
+            if places is not None and holder >= 0:
+                state.held[g] = places.score[holder, level[places.player[holder]]]
+        return state
+
     def advance(
         self,
         state: SessionState,

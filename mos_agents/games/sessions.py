@@ -36,7 +36,7 @@ OnProgress = Callable[[int, int], bool | None]
 """(sessions done, sessions in all) -> True to stop."""
 
 SESSIONS = FolderKind(
-    "set of sessions", "sessions.json", "another process plays sessions in it", form=2
+    "set of sessions", "sessions.json", "another process plays sessions in it", form=3
 )
 
 TRIES = 20
@@ -72,6 +72,8 @@ class Played(Framed):
         The situation one period earlier.
     late : array [S, n]
         Mean reward per period over the last `tail` periods; NaN if not asked for.
+    place : array of int [S, G]
+        The offer that holds the place of each choice group at the end; -1 for none.
     """
 
     row_name: ClassVar[str] = "session"
@@ -84,6 +86,7 @@ class Played(Framed):
     now: IntArray  # [S, n] the situation at the end
     before: IntArray  # [S, n] the situation one period earlier
     late: Array  # [S, n] mean reward per period over the last `tail` periods; NaN if not asked for
+    place: IntArray  # [S, G] the offer that holds each group's place at the end; -1 for none
 
     def __len__(self) -> int:
         return len(self.session)
@@ -143,6 +146,7 @@ def _one(
         one(state.now),
         one(state.before),
         one(late),
+        one(state.place),
     )
 
 

@@ -8,7 +8,7 @@ stood before. That is tested, not assumed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,7 +24,7 @@ from mos_agents.market.schedules import Simultaneous
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
-from mos_agents.market.types import Array, InputError, IntArray, Quotes
+from mos_agents.market.types import Array, InputError, IntArray, Quotes, State, Step
 
 MOST_PROFILES = 4_000_000
 CHUNK = 8192
@@ -159,12 +159,42 @@ class StageGame:
         """[...] the numbers of profiles given by levels [..., n]."""
         return np.asarray(levels) @ self.strides
 
+    def measured(self, measure: Callable[[Market, State, Step], Array]) -> Array:
+        """Something of the tick in which each profile is played.
+
+        Parameters
+        ----------
+        measure : callable
+            Called with a market, R states and the steps from them; gives an array [R, ...].
+
+        Returns
+        -------
+        array [P, ...], or [V P, ...] with a rule of prominence
+            In the order of `payoffs`, or of `places.payoffs`.
+        """
+        markets = [self.market] if self.places is None else self.places.markets
+        specs = tuple(self.market.spec(name) for name in self.players)
+        numbers, found = np.arange(int(np.prod(self.sizes))), []
+        for market in markets:
+            still = market.with_parts(schedule=Simultaneous())
+            for begin in range(0, numbers.size, CHUNK):
+                levels = self.levels(numbers[begin : begin + CHUNK])
+                draws = Streams.of(0, len(levels)).at(0)
+                state = still.start(len(levels))
+                first = still.first_observation(state, draws)
+                actions = _actions(still, specs, self.learners, levels, first)
+                found.append(measure(still, state, tick(still, state, actions, draws)))
+        return np.concatenate(found)
+
+    def outcome(self, levels: IntArray, shown: IntArray) -> IntArray:
+        """[...] rows of `measured` for levels [..., n] and the sets of offers shown [...]."""
+        profile = self.profile(levels)
+        return profile if self.places is None else shown * len(self.payoffs) + profile
+
     def earned(self, levels: IntArray, shown: IntArray) -> Array:
         """[..., n] what levels [..., n] paid where these sets of offers [...] were shown."""
-        profile = self.profile(levels)
-        if self.places is None:
-            return self.payoffs[profile]
-        return self.places.payoffs[shown * len(self.payoffs) + profile]
+        tables = self.places or self
+        return tables.payoffs[self.outcome(levels, shown)]
 
     def own(self, player: int) -> Array:
         """[m_i, P / m_i] a player's payoffs by own level and by what the others do."""

@@ -144,6 +144,8 @@ def replicate(
         check_writable(kept, folder=True)
     feedback = Feedback.of(on_progress, on_message)
     feedback.message(f"{name}: {known.titles()[name]}")
+    for line in known.notes(name, settings):
+        feedback.message(line)
     if note := compile_note("the games' loops"):
         feedback.message(note)
     with stop_requests() as asked:

@@ -129,6 +129,41 @@ class Logit(Demand):
             self.nesting,
         )
 
+    def surplus(
+        self, market: Market, prices: Array, available: Any, reference: Array
+    ) -> Array | None:
+        """The log-sum over the marginal utility of money (Small and Rosen 1981).
+
+        None where a unit of money is not worth the same in all offers of a group: prices that count
+        relative to references that differ.
+        """
+        layout, money = market.layout, np.full((len(prices), market.layout.G), 1.0)
+        if self.price_coefficient <= 0.0:
+            return None
+        if self.relative:
+            references = [reference[:, own] for own in _members(market)]
+            if any(own.size and np.ptp(own, axis=1).any() for own in references):
+                return None
+            money = np.stack([own[:, 0] if own.size else money[:, 0] for own in references], axis=1)
+        values = logit_values(
+            prices,
+            available,
+            reference,
+            market.catalogue.quality,
+            market.nests,
+            layout.group_start,
+            layout.group_listing,
+            self.intercept,
+            self.price_coefficient,
+            self.quality_coefficient,
+            self.relative,
+            self.outside,
+            self.scale,
+            self.nesting,
+        )
+        worth: Array = values * money * (self.scale / self.price_coefficient)
+        return worth
+
 
 @dataclass(frozen=True)
 @within_floats
@@ -223,6 +258,15 @@ class Linear(Demand):
             self.cross,
         )
 
+    def surplus(
+        self, market: Market, prices: Array, available: Any, reference: Array
+    ) -> Array | None:
+        """The utility of what is bought, less what it costs (Singh and Vives 1984)."""
+        units = self.shares(market, prices, available, reference)
+        total, squares = _by_group(market, units), _by_group(market, units**2)
+        worth: Array = 0.5 * ((self.own - self.cross) * squares + self.cross * total**2)
+        return worth
+
 
 @dataclass(frozen=True)
 @within_floats
@@ -259,6 +303,74 @@ class Cheapest(Demand):
             self.choke,
             self.slope,
         )
+
+    def surplus(
+        self, market: Market, prices: Array, available: Any, reference: Array
+    ) -> Array | None:
+        """The integral of demand from the lowest price up; None where demand never ends."""
+        least = min(self.choke, 1.0 / self.slope if self.slope else np.inf)
+        if least == np.inf:
+            return None
+        offered = np.where(available, prices, np.inf)
+        best = np.stack([offered[:, own].min(axis=1, initial=least) for own in _members(market)], 1)
+        worth: Array = (least - best) - 0.5 * self.slope * (least**2 - best**2)
+        return worth
+
+
+def _members(market: Market) -> list[Any]:
+    """The listings of each choice group."""
+    layout = market.layout
+    return np.split(layout.group_listing, layout.group_start[1:-1])
+
+
+def _by_group(market: Market, values: Array) -> Array:
+    """[R, G] sums of values [R, L] over the listings of each group."""
+    return np.stack([values[:, own].sum(axis=1) for own in _members(market)], axis=1)
+
+
+@kernel
+def logit_values(  # type: ignore[no-untyped-def]
+    prices,
+    available,
+    reference,
+    quality,
+    nest,
+    group_start,
+    group_listing,
+    intercept,
+    price_coefficient,
+    quality_coefficient,
+    relative,
+    outside,
+    scale,
+    nesting,
+):
+    """[R, G] log of the sum of exp(utility / scale) over a group's offers and the outside option.
+
+    A nest counts as (1 - nesting) log sum exp(utility / scale / (1 - nesting)).
+    """
+    out = np.empty((prices.shape[0], group_start.shape[0] - 1))
+    n_nests = nest.max() + 1 if nesting > 0.0 else 1
+    value = np.empty(n_nests)
+    for b in range(prices.shape[0]):
+        for g in range(group_start.shape[0] - 1):
+            total = outside / scale
+            for h in range(n_nests):
+                value[h] = -np.inf
+            for j in range(group_start[g], group_start[g + 1]):
+                i = group_listing[j]
+                if available[b, i]:
+                    price = prices[b, i] / reference[b, i] if relative else prices[b, i]
+                    utility = (
+                        intercept - price_coefficient * price + quality_coefficient * quality[i]
+                    ) / scale
+                    h = nest[i] if nesting > 0.0 else 0
+                    value[h] = np.logaddexp(value[h], utility / (1.0 - nesting))
+            for h in range(n_nests):
+                if value[h] > -np.inf:
+                    total = np.logaddexp(total, (1.0 - nesting) * value[h])
+            out[b, g] = total
+    return out
 
 
 @kernel

@@ -214,6 +214,15 @@ class Demand(ABC):
         `prices`, `available` (booleans) and `reference` are [R, L]: R markets, any of the batch.
         """
 
+    def surplus(
+        self, market: Market, prices: Array, available: Any, reference: Array
+    ) -> Array | None:
+        """[R, G] consumer surplus per unit of mass, in money; None where the model has none.
+
+        The arguments are those of `shares`.
+        """
+        return None
+
 
 class Shown(NamedTuple):
     """What shoppers see of the offers, and what stands out."""

@@ -67,6 +67,7 @@ def played(game: RepeatedGame, best: list[list[int]], level: list[int]) -> Playe
         now[None],
         now[None],
         np.full((1, game.n), np.nan),
+        np.full((1, game.stage.market.layout.G), -1),
     )
 
 

@@ -104,7 +104,7 @@ def test_each_venue_has_the_same_bits_as_it_has_alone(which):
             PrefixedDraws(streams.at(t), f"{venue.name}/"),
         )
         for ours, theirs in (
-            (step.info.executions, other.info.executions),
+            (step.info.executions.arrays, other.info.executions.arrays),
             (step.info.quotes[:4], other.info.quotes[:4]),
         ):
             for a, b in zip(ours, theirs, strict=True):
