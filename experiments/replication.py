@@ -2,8 +2,8 @@
 
 An experiment is a folder with a `run.py` that has `TITLE`, a frozen dataclass `Settings` (with
 `seed`, and `sessions` or what `COUNT` names) and `replicate(settings, execution)`, which gives
-findings. `mos replicate NAME` runs it. One that keeps no finished sessions says `KEEPS = False`. One
-whose figures depend on conventions tells them in `notes(settings)`, lines that are printed.
+findings. `mos replicate NAME` runs it. One that keeps no finished sessions says `KEEPS = False`.
+One whose figures depend on conventions tells them in `notes(settings)`, lines that are printed.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ MOST_SETS = 64
 """Sets of offers that can be shown together."""
 
 
+@short_repr
 class PlaceArrays(NamedTuple):
     """A rule of prominence, as the compiled loops take it.
 
