@@ -132,9 +132,9 @@ class Places:
             number,
             np.array([len(one) for one in self.sets], np.int64),
             len(self.payoffs) // self.count,
-            getattr(self.rule, "shown", 1),
+            _most(self.rule),
             isinstance(self.rule, ShowDynamic),
-            float(getattr(self.rule, "cushion", 0.0)),
+            _cushion(self.rule),
             first,
             stays,
             bool((first == 2).all()),
@@ -150,7 +150,7 @@ class Places:
             return np.zeros(0, np.int64), np.zeros((3, 0), np.bool_)
         mine, others = np.meshgrid(*self.score, indexing="ij")
         first = np.where(mine < others, 0, np.where(others < mine, 1, 2)).ravel()
-        cushion, stays = getattr(self.rule, "cushion", 0.0), np.zeros((3, first.size), np.bool_)
+        cushion, stays = _cushion(self.rule), np.zeros((3, first.size), np.bool_)
         held = [(others, mine), (mine, others)]
         for holder, (rival, price) in enumerate(held):
             pairs = zip(rival.ravel(), price.ravel(), strict=True)
@@ -182,6 +182,15 @@ class Places:
             by_group.append([fit / np.sum(fits, axis=0) for fit in fits])
         ones = np.ones(len(levels))
         return [np.prod([ones, *some], axis=0) for some in product(*by_group)]
+
+
+def _most(rule: Prominence) -> int:
+    """How many offers of a group a rule shows."""
+    return rule.shown if isinstance(rule, Ranking) else 1
+
+
+def _cushion(rule: Prominence) -> float:
+    return float(rule.cushion) if isinstance(rule, ShowDynamic) else 0.0
 
 
 def uncertain(market: Market) -> Prominence | None:
@@ -220,7 +229,7 @@ def places_of(
         )
     offers, start = layout.group_listing, layout.group_start
     player = np.array([owner[int(n)] for n in layout.seller[offers]], np.int64)
-    most = getattr(rule, "shown", 1)
+    most = _most(rule)
     sets = tuple(
         tuple(combinations(range(size), min(most, int(size)))) for size in np.diff(start).tolist()
     )
