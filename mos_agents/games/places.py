@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.market.execution import Choice
+from mos_agents.market.execution import ShopperChoice
 from mos_agents.market.kernels import inlined
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.prominence import (
     TIES,
-    Ranking,
     ShowDynamic,
     ShowFixed,
+    ShowRanked,
     drawn_of,
     is_beyond_cushion,
     offer_names,
@@ -186,7 +186,7 @@ class Places:
 
 def _most(rule: Prominence) -> int:
     """How many offers of a group a rule shows."""
-    return rule.shown if isinstance(rule, Ranking) else 1
+    return rule.shown if isinstance(rule, ShowRanked) else 1
 
 
 def _cushion(rule: Prominence) -> float:
@@ -214,9 +214,9 @@ def places_of(
     Raises InputError where the compiled games cannot play the rule.
     """
     rule, layout = uncertain(market), market.layout
-    ranks = isinstance(rule, Ranking) and type(rule).show is Ranking.show
+    ranks = isinstance(rule, ShowRanked) and type(rule).show is ShowRanked.show
     holds = isinstance(rule, ShowDynamic) and type(rule).show is ShowDynamic.show
-    if not isinstance(rule, Ranking | ShowDynamic) or not (ranks or holds):
+    if not isinstance(rule, ShowRanked | ShowDynamic) or not (ranks or holds):
         raise InputError(
             f"execution.prominence: {type(rule).__name__} is not played in the compiled game; play "
             "it tick by tick with mos_agents.rollout"
@@ -286,7 +286,7 @@ def _check_scores(
 def _showing(market: Market, names: tuple[str, ...]) -> Market:
     """The market in which always the same offers are shown, to the same shoppers."""
     execution = market.execution
-    assert isinstance(execution, Choice)
+    assert isinstance(execution, ShopperChoice)
     rule = execution.prominence
     fixed = ShowFixed(rule.followers, rule.search_cost, rule.boost, names)
     return market.with_parts(execution=replace(execution, prominence=fixed))

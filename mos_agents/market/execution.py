@@ -45,7 +45,7 @@ from mos_agents.market.types import (
 
 
 @dataclass(frozen=True)
-class Choice(ExecutionRule):
+class ShopperChoice(ExecutionRule):
     """Trades of shoppers who choose among posted prices: what `Expected` and `Sampled` share.
 
     Parameters
@@ -94,7 +94,7 @@ class Choice(ExecutionRule):
 
 @dataclass(frozen=True)
 @within_floats
-class Expected(Choice):
+class Expected(ShopperChoice):
     """Trades of a crowd on average: shares times mass, as in the repeated-game literature.
 
     Stock runs out in the middle of a tick: from that moment on the rest of the mass chooses among
@@ -133,7 +133,7 @@ class Expected(Choice):
 
 @dataclass(frozen=True)
 @within_floats
-class Sampled(Choice):
+class Sampled(ShopperChoice):
     """Each arrival chooses, in time order, from what is still in stock.
 
     Parameters

@@ -62,7 +62,7 @@ class ShowEverything(Prominence):
 
 
 @dataclass(frozen=True)
-class Ranking(Prominence):
+class ShowRanked(Prominence):
     """Shows the offers of the lowest score in each group; equal scores are told apart by a draw.
 
     The base class of the rules that rank offers. A subclass writes `scores`.
@@ -107,7 +107,7 @@ class Ranking(Prominence):
 
 @dataclass(frozen=True)
 @within_floats
-class ShowCheapest(Ranking):
+class ShowCheapest(ShowRanked):
     """Shows the cheapest offers of each group (price-directed prominence).
 
     Johnson, Rhodes and Wildenbeest (Econometrica 91(5), 2023).
@@ -119,7 +119,7 @@ class ShowCheapest(Ranking):
 
 @dataclass(frozen=True)
 @within_floats
-class ShowRandom(Ranking):
+class ShowRandom(ShowRanked):
     """Shows offers drawn at random at every tick, whatever they cost: a control."""
 
     def scores(self, market: Market, quotes: Quotes) -> Array:
@@ -128,7 +128,7 @@ class ShowRandom(Ranking):
 
 @dataclass(frozen=True)
 @within_floats
-class BuyBox(Ranking):
+class BuyBox(ShowRanked):
     """Shows the offers of the best mix of price, rating and owner, as a buy box does.
 
     The score of an offer is its price, less `rating` times its quality in the catalogue, less `own`

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mos_agents.market.execution import Choice
+from mos_agents.market.execution import ShopperChoice
 from mos_agents.market.market import Market
 from mos_agents.market.types import BUY, Array, State, Step
 
@@ -35,11 +35,11 @@ def consumer_surplus(market: Market, before: State, step: Step) -> Array | None:
 
     References
     ----------
-    Small and Rosen (1981), "Applied Welfare Economics with Discrete Choice Models", Econometrica
+    Small and Rosen (1981), "Applied Welfare Economics with Discrete ShopperChoice Models", Econometrica
     49(1).
     """
     execution = market.execution
-    if not isinstance(execution, Choice):
+    if not isinstance(execution, ShopperChoice):
         return None
     demand, rule, quotes = execution.demand, execution.prominence, step.info.quotes
     prices, reference = quotes.ask, market.marks_of_listings(before.reference)

@@ -9,7 +9,7 @@ import pytest
 import mos_agents
 from mos_agents.market import equilibrium
 from mos_agents.market.demand import Logit
-from mos_agents.market.execution import Choice, Expected, Sampled
+from mos_agents.market.execution import Expected, Sampled, ShopperChoice
 from mos_agents.market.market import Market
 from mos_agents.market.prominence import (
     TIES,
@@ -37,7 +37,7 @@ GRID = np.array([1.0, 1.25, 1.5])
 def shows(rule: Prominence, n: int = 3, **parts: Any) -> Market:
     """n sellers of one product, logit demand, no stock to run out of."""
     made = logit(n, **parts)
-    assert isinstance(made.execution, Choice)
+    assert isinstance(made.execution, ShopperChoice)
     return made.with_parts(execution=replace(made.execution, prominence=rule))
 
 
