@@ -35,7 +35,7 @@ def consumer_surplus(market: Market, before: State, step: Step) -> Array | None:
 
     References
     ----------
-    Small and Rosen (1981), "Applied Welfare Economics with Discrete ShopperChoice Models", Econometrica
+    Small and Rosen (1981), "Applied Welfare Economics with Discrete Choice Models", Econometrica
     49(1).
     """
     execution = market.execution
