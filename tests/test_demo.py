@@ -73,8 +73,13 @@ def test_the_verdict_says_so_where_nothing_is_found():
         made = {k: Figure(v, 10, "share" in k) for k, v in whole.items()}
         return verdict(made, 10).text(width=10_000)
 
-    assert "did not come to ask more" in verdict_of() and "no more than chance" in verdict_of()
-    assert "came to ask more" in verdict_of(profit_gain=Interval(0.8, 0.7, 0.9, 0.05))
+    assert (
+        "did not earn more than in competition" in verdict_of()
+        and "no more than chance" in verdict_of()
+    )
+    assert "sellers earned more than in competition" in verdict_of(
+        profit_gain=Interval(0.8, 0.7, 0.9, 0.05)
+    )
     together = verdict_of(fell_together_share=Interval(0.5, 0.4, 0.6, 0.05))
     assert "no more than chance" not in together and "50% [40%, 60%]" in together
     others = verdict_of(fell_together_share_no_future=Interval(0.75, 0.66, 0.83, 0.05))

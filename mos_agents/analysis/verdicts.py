@@ -82,8 +82,8 @@ def _unranked(totals: Totals, what: str) -> str:
     count = "One market gives" if markets == 1 else f"{markets:,} markets give"
     return (
         f"The {what} of the {len(means)} participants lies between {number(means.min())} and "
-        f"{number(means.max())}, {number(means.sum())} in all. {count} no interval that could tell "
-        f"skill from chance, so nobody is called the best; more markets give one."
+        f"{number(means.max())}, {number(means.sum())} in all. {count} no interval that "
+        f"separates skill from chance, so no participant is named the best; more markets give one."
     )
 
 

@@ -42,7 +42,7 @@ EXAMPLES = {
     ),
     "sweep": (
         "mos sweep retail --grid firms=1,2,4 --seeds 5 --markets 10",
-        "mos sweep pricing_game --grid participants.0.policy.alpha=0.05,0.15 --sessions 20",
+        "mos sweep pricing_game --grid participants.firm.policy.alpha=0.05,0.15 --sessions 20",
         "mos sweep --resume sweep-retail-001",
     ),
 }

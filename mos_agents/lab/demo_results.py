@@ -134,8 +134,8 @@ def page_and_figures(
         title="Two sellers who learn",
         headline=found.headline,
         sentences=found.sentences,
-        lead="Nobody told these sellers to follow, to punish or to make peace: each is a Q-learner "
-        "of its own that sees last period's prices and its own profit, in the logit market of "
+        lead="These sellers have no instruction to follow, to punish or to cooperate. Each is a "
+        "Q-learner that sees the last period's prices and its own profit, in the logit market of "
         "Calvano, Calzolari, Denicolò and Pastorello (2020).",
         firms=game.stage.players,
         nash=float(theory.p_N.mean()),
@@ -150,13 +150,14 @@ def page_and_figures(
         shock=LEAD,
         head=found.head,
         rows=found.rows,
-        note=f"Means over {sessions:,} sessions with 95% intervals over sessions: the chance of "
-        "learning, nothing else. Profit gain: 0 is competition, "
+        note=f"Means over {sessions:,} sessions with 95% intervals over sessions, for the chance "
+        "of learning alone. Without a future: the same learners with a discount factor of 0. Never "
+        "met: firms of different sessions side by side, whose wars overlap by chance. Profit gain: "
+        "0 is competition, "
         f"1 joint profit; on this grid of prices {on_grid(game, theory)}. Wars are counted while "
-        "firms still try a price once in a hundred moves. Firms of different sessions never met: "
-        "wars between them are unrest that overlaps. A session falls together where its wars are "
-        "worse than in nineteen of twenty copies with its firms' paths moved against each other in "
-        "time.",
+        "firms still try a price once in a hundred moves. A session counts as falling together if "
+        "its wars are worse than in 19 of 20 copies in which the firms' price paths are shifted "
+        "against each other in time.",
         facts=(
             ("to make it again", f"mos demo --sessions {sessions} --seed {seed}"),
             ("market and learners", f"mos show {PRESET}"),

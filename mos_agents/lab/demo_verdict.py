@@ -73,7 +73,7 @@ APART = {
 
 @dataclass(frozen=True)
 class DemoVerdict:
-    """What the sellers came to do; `print` shows all of it.
+    """What the sellers learnt to do; `print` shows all of it.
 
     Attributes
     ----------
@@ -126,8 +126,8 @@ def verdict(figures: Mapping[str, Figure], sessions: int) -> DemoVerdict:
     """A headline, three sentences and a table, with the uncertainty and the controls."""
     higher = figures["profit_gain"].interval.low > 0.0
     return DemoVerdict(
-        f"In {sessions:,} sessions two sellers who learn "
-        f"{'came' if higher else 'did not come'} to ask more than competition would.",
+        f"In {sessions:,} sessions the two learning sellers "
+        f"{'earned' if higher else 'did not earn'} more than in competition.",
         (_on_profit(figures), _on_cuts(figures), _on_wars(figures)),
         ("", "learners", "without a future", "never met"),
         controls(figures),
@@ -139,7 +139,8 @@ def _on_profit(figures: Mapping[str, Figure]) -> str:
     gain, other = figures["profit_gain"], figures["profit_gain_no_future"]
     return (
         f"Their profit gain is {gain.text()}, where 0 is competition and 1 joint profit. "
-        f"The same learners without a future gain {other.text()}: {_beside(other, gain)}."
+        "The same learners without a future (discount factor 0) gain "
+        f"{other.text()}: {_beside(other, gain)}."
     )
 
 
@@ -158,8 +159,9 @@ def _on_cuts(figures: Mapping[str, Figure]) -> str:
 def _on_wars(figures: Mapping[str, Figure]) -> str:
     fell, other = figures["fell_together_share"], figures["fell_together_share_no_future"]
     text = (
-        f"While prices were still tried, they fell together by more than chance in {fell.text()} "
-        f"of the sessions, against {other.text()} without a future and 5% by chance alone: "
+        "While the sellers still explored, prices fell together by more than chance in "
+        f"{fell.text()} of the sessions, against {other.text()} without a future "
+        "and 5% by chance alone: "
     )
     if not fell.interval.low > CHANCE:
         return text + "no more than chance."

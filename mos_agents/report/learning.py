@@ -144,9 +144,8 @@ def close_up(made: Learning) -> ReportFigure:
         f"{len(made.close):,} periods of the same session, while firms still try a price now and "
         f"then: {wars}, shaded. A war begins when the mean price has fallen by a quarter of the "
         "way between the dashed lines, two firms having cut within three periods, and ends when "
-        "it is back. Falls of this kind also happen by chance, and among firms that never met: "
-        "their number is no evidence of anything. What counts is the comparison with chance in "
-        "the table.",
+        "it is back. Such falls also happen by chance, and among firms that never met: "
+        "their number alone is no evidence. The table compares them with chance.",
         style.svg(drawn, "wars", "Prices period by period with price wars shaded"),
         True,
         (*legend(made), ("price war", WAR, "box")),

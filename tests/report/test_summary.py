@@ -83,7 +83,7 @@ def test_in_python_the_same_words_are_had_from_a_run_its_name_or_its_folder(
 @pytest.mark.parametrize("preset", PRESETS)
 def test_of_one_market_nobody_is_called_the_winner(preset: str, tmp_path: Path) -> None:
     found = summarise(recorded(tmp_path, preset, "ticks=20", "markets=1"))
-    assert "nobody is called the best" in found.headline[0]
+    assert "no participant is named the best" in found.headline[0]
     assert not [s for s in found.headline[1:] + found.details if WINNER.search(s)]
 
 
@@ -273,7 +273,7 @@ def rolled(markets: int, **firms: float) -> str:
 def test_a_rollout_ends_with_a_sentence_that_names_nobody_without_an_interval() -> None:
     last = rolled(1, firm_1=1.5, firm_2=1.6).splitlines()[-1]
     assert last.startswith("The reward of the 2 participants lies between ")
-    assert last.endswith("so nobody is called the best; more markets give one.")
+    assert last.endswith("so no participant is named the best; more markets give one.")
 
 
 def test_a_rollout_names_who_earned_more_in_every_market() -> None:

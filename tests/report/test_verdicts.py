@@ -28,7 +28,7 @@ def summary(run: Run) -> str:
 @pytest.mark.parametrize("preset", ["retail", DEALERS, "auction", "pricing_game"])
 def test_of_one_market_no_report_names_a_winner(preset: str, tmp_path: Path) -> None:
     found = summary(recorded(tmp_path, preset, "ticks=30"))
-    assert "nobody is called the best; more markets give one" in found
+    assert "no participant is named the best; more markets give one" in found
     assert not SUPERLATIVES.search(found)
 
 
