@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from mos_agents.market.checks import check_whole
 from mos_agents.market.grids import check_levels
 from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
@@ -275,10 +276,7 @@ def _given_grid(spec: ParticipantSpec, grid: Any) -> list[Array]:
 
 
 def _count(levels: Any, least: int = 2) -> int:
-    whole = isinstance(levels, int | np.integer) and not isinstance(levels, bool)
-    if not whole or not least <= levels <= 10_000:
-        raise InputError(f"levels={levels!r} must be a whole number in [{least}, 10000]")
-    return int(levels)
+    return check_whole("levels", levels, least, 10_000)
 
 
 def _slots(specs: Sequence[ParticipantSpec], numbers: int) -> tuple[int, dict[str, slice]]:

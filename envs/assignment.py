@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents import scenarios
+from mos_agents.market.checks import check_whole
 from mos_agents.market.market import Market
 from mos_agents.market.rewards import Objective
 from mos_agents.market.spec import ParticipantSpec
@@ -62,9 +63,8 @@ def assign(
     """
     market, own = _parts(source)
     if horizon is not None:
-        if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
-            raise InputError(f"horizon={horizon!r} must be a whole number >= 1: ticks an episode")
-        market = market.with_parts(horizon=int(horizon))
+        ticks = check_whole("horizon", horizon, 1, note=": ticks an episode")
+        market = market.with_parts(horizon=ticks)
     if weights is not None:
         old = market.rewards
         made = replace(old, weights=dict(weights)) if isinstance(old, Objective) else None

@@ -18,6 +18,7 @@ from envs.actor_episode import episode
 from envs.assignment import Source, assign, episode_ticks, fresh_seed, next_seed
 from envs.local import LocalEpisodes
 from envs.market_env import action_choices, blank_actions, seeded
+from mos_agents.market.checks import is_whole
 from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.types import Array, InputError, IntArray
@@ -297,7 +298,7 @@ class BatchedMarket:
 
 
 def _numbers(markets: Any) -> IntArray:
-    if isinstance(markets, int | np.integer) and not isinstance(markets, bool) and markets >= 1:
+    if is_whole(markets) and markets >= 1:
         return np.arange(int(markets))
     array = np.asarray(markets)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iu" or array.min() < 0:

@@ -53,6 +53,7 @@ from envs.assignment import (
     fresh_seed,
     next_seed,
 )
+from mos_agents.market.checks import check_whole
 from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
@@ -497,15 +498,11 @@ def blank_actions(market: Market, batch: int) -> Array:
 
 def seeded(seed: Any) -> int:
     """A seed, or InputError."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed={seed!r} must be a whole number >= 0, or None to go on")
-    return int(seed)
+    return check_whole("seed", seed, 0, note=", or None to go on")
 
 
 def _numbered(number: Any) -> IntArray:
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
-        raise InputError(f"number={number!r} must be a whole number >= 0: which market of a seed")
-    return np.array([number])
+    return np.array([check_whole("number", number, 0, note=": which market of a seed")])
 
 
 def _observation_box(specs: Sequence[Any], dtype: str) -> spaces.Box:

@@ -22,6 +22,7 @@ from scipy import stats
 
 from mos_agents.analysis.interval_text import four_digits, limits_text
 from mos_agents.analysis.statistics import bounded_interval, clopper_pearson, wilson_interval
+from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.folder import STUDY, differences
 from mos_agents.tasks import ThreadPool, WorkerPool
@@ -345,21 +346,11 @@ def check_numbers(
     above: names of those that have to be more than their lower limit.
     """
     for name, (kind, low, high) in rules.items():
-        value, open_ = getattr(settings, name), name in above
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        fine = whole or (kind is float and isinstance(value, float) and math.isfinite(value))
-        if not fine or not low <= value <= high or (open_ and value == low):
-            what = "a whole number" if kind is int else "a number"
-            if high == math.inf:
-                allowed = f"{what} {'>' if open_ else '>='} {low:g}"
-            else:
-                allowed = f"{what} in {'(' if open_ else '['}{low:g}, {high:g}]"
-            raise InputError(f"{name}={value!r} must be {allowed}")
-
-
-def is_number(value: Any) -> bool:
-    """Whether a setting is a number: true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        value = getattr(settings, name)
+        if kind is int:
+            check_whole(name, value, low, high)
+        else:
+            check_real(name, value, low, high, above=name in above)
 
 
 def table(findings: Sequence[Finding]) -> list[tuple[str, str, str, str, str, str]]:

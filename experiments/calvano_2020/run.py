@@ -19,7 +19,6 @@ from experiments.replication import (
     Findings,
     Published,
     check_numbers,
-    is_number,
 )
 from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import (
@@ -35,6 +34,7 @@ from mos_agents.games.sessions import LONGEST, WINDOW, Played, play_sessions
 from mos_agents.games.stage_game import StageGame
 from mos_agents.games.strategies import Cycles, GreedyGame
 from mos_agents.learners import QLearning
+from mos_agents.market.checks import is_real
 from mos_agents.market.demand import Logit
 from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.market import Market
@@ -104,7 +104,7 @@ class CalvanoSettings:
         """[n] a setting that is one number or one a firm."""
         given = getattr(self, name)
         listed = given if isinstance(given, tuple | list) else (given,)
-        fine = len(listed) in (1, self.n) and all(is_number(one) for one in listed)
+        fine = len(listed) in (1, self.n) and all(is_real(one) for one in listed)
         if not fine or not all(abs(one) <= 1e6 for one in listed):
             raise InputError(
                 f"{name}={given!r} must be one number in [-1e6, 1e6], or one "

@@ -20,6 +20,7 @@ import numpy as np
 from experiments.price_wars.worlds import RetailWorld, decay_of, yardstick
 from mos_agents.learners import GreedyPolicy
 from mos_agents.learners.q_learning import QMemory
+from mos_agents.market.checks import check_whole
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies import Policy
@@ -67,10 +68,7 @@ class PlayPlan:
             ("rest", 1, 10**6),
             ("steps", 1, 1000),
         ):
-            value = getattr(self, name)
-            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not whole or not low <= value <= high:
-                raise InputError(f"{name}={value!r} must be a whole number in [{low}, {high}]")
+            check_whole(name, getattr(self, name), low, high)
         if not isinstance(self.learnt, float) or not 0.05 <= self.learnt <= 0.95:
             raise InputError(f"learnt={self.learnt!r} must be in [0.05, 0.95]")
         if self.rest < self.lead + self.after:

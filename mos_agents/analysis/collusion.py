@@ -21,7 +21,8 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mos_agents.analysis.paths import finite, number, per_firm
+from mos_agents.analysis.paths import finite, per_firm
+from mos_agents.market.checks import check_real
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
@@ -345,7 +346,7 @@ def consumer_surplus(
         If the integral does not settle to the tolerance, as for demand that never ends.
     """
     price = finite(prices, "prices")
-    number(tolerance, "tolerance", 0.0, 1.0, open_low=True)
+    check_real("tolerance", tolerance, 0.0, 1.0, above=True)
     if price.ndim == 0:
         raise InputError("prices must have an axis of firms")
     rows = price.reshape(-1, price.shape[-1])

@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mos_agents.analysis.paths import finite, number, paths, per_firm, whole
+from mos_agents.analysis.paths import finite, paths, per_firm
+from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.types import Array, InputError, IntArray
 
 
@@ -75,7 +76,7 @@ def nash_with_noise(
         If an argument is out of its range.
     """
     nash = per_firm(p_n, "p_n", firms)
-    number(spread, "spread", 0.0)
+    check_real("spread", spread, 0.0)
     rng, shape = _draw(seed, ticks, sessions, firms)
     return np.maximum(nash + spread * rng.standard_normal(shape), 0.01 * nash)
 
@@ -116,7 +117,7 @@ def random_walks(
         If an argument is out of its range.
     """
     first = per_firm(start, "start", firms)
-    number(spread, "spread", 0.0)
+    check_real("spread", spread, 0.0)
     if not low < high or (first < low).any() or (first > high).any():
         raise InputError(f"start={first.tolist()} must lie in low={low!r} to high={high!r}")
     rng, shape = _draw(seed, ticks, sessions, firms)
@@ -162,8 +163,8 @@ def autoregressive(
         If an argument is out of its range.
     """
     nash = per_firm(p_n, "p_n", firms)
-    number(spread, "spread", 0.0)
-    number(memory, "memory", 0.0, 0.9999)
+    check_real("spread", spread, 0.0)
+    check_real("memory", memory, 0.0, 0.9999)
     rng, shape = _draw(seed, ticks, sessions, firms)
     noise = rng.standard_normal(shape)
     out = np.empty(shape)
@@ -299,11 +300,15 @@ def time_shuffled(prices: ArrayLike, seed: int) -> Array:
 
 
 def _seed(seed: int) -> int:
-    return whole(seed, "seed", 0)
+    return check_whole("seed", seed, 0)
 
 
 def _draw(
     seed: int, ticks: int, sessions: int, firms: int
 ) -> tuple[np.random.Generator, tuple[int, int, int]]:
-    shape = whole(ticks, "ticks", 1), whole(sessions, "sessions", 1), whole(firms, "firms", 1)
+    shape = (
+        check_whole("ticks", ticks, 1),
+        check_whole("sessions", sessions, 1),
+        check_whole("firms", firms, 1),
+    )
     return np.random.default_rng(_seed(seed)), shape

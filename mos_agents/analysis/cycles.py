@@ -15,7 +15,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mos_agents.analysis.paths import finite, number, paths, whole
+from mos_agents.analysis.paths import finite, paths
+from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
@@ -75,8 +76,8 @@ def limit_cycle(states: ArrayLike, repeats: int = 2, covers: int | None = None) 
             "[ticks, sessions] or [ticks, sessions, firms]"
         )
     ticks, sessions = array.shape[:2]
-    whole(repeats, "repeats", 2)
-    least = ticks // 2 if covers is None else whole(covers, "covers", 0)
+    check_whole("repeats", repeats, 2)
+    least = ticks // 2 if covers is None else check_whole("covers", covers, 0)
     rows = np.ascontiguousarray(np.swapaxes(array.reshape(ticks, sessions, -1), 0, 1)[:, ::-1])
     found = shortest_periods(rows, repeats, least)
     return LimitCycles(found[0], found[1])
@@ -204,12 +205,12 @@ class SawTooth:
     alike: float = 0.5
 
     def __post_init__(self) -> None:
-        whole(self.every, "every", 1)
-        whole(self.least_period, "least_period", 2)
+        check_whole("every", self.every, 1)
+        check_whole("least_period", self.least_period, 2)
         if self.longest is not None:
-            whole(self.longest, "longest", self.least_period)
-        number(self.error, "error", 0.0, 0.5, open_low=True)
-        number(self.alike, "alike", 0.0, 1.0)
+            check_whole("longest", self.longest, self.least_period)
+        check_real("error", self.error, 0.0, 0.5, above=True)
+        check_real("alike", self.alike, 0.0, 1.0)
 
 
 @short_repr
@@ -320,7 +321,7 @@ def period_estimate(
 
     prices = _series(series)
     columns = prices.reshape(len(prices), -1)
-    most = len(columns) // 3 if longest is None else whole(longest, "longest", 2)
+    most = len(columns) // 3 if longest is None else check_whole("longest", longest, 2)
     most = min(most, len(columns) - 3)
     out = np.zeros(columns.shape[1], dtype=np.int64)
     if most < 2:

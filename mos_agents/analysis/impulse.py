@@ -18,7 +18,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mos_agents.analysis.paths import like, number, paths, whole
+from mos_agents.analysis.paths import like, paths
+from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
@@ -67,11 +68,11 @@ class Deviation:
         ticks, sessions, firms = prices.shape
         if firms < 2:
             raise InputError(f"prices of {firms} firm: a deviation needs a rival to answer it")
-        whole(self.shock, "shock", 1)
+        check_whole("shock", self.shock, 1)
         if self.shock > ticks - 2:
             raise InputError(f"shock={self.shock!r} must leave a tick after it; there are {ticks}")
         if self.forced is not None:
-            whole(self.forced, "forced", 1)
+            check_whole("forced", self.forced, 1)
             if self.shock + self.forced >= ticks:
                 raise InputError(
                     f"forced={self.forced!r} from row {self.shock} leaves no tick after it; there "
@@ -215,8 +216,8 @@ class ReturnTime:
     who: str = "all"
 
     def __post_init__(self) -> None:
-        number(self.tolerance, "tolerance", 0.0)
-        whole(self.stay, "stay", 1)
+        check_real("tolerance", self.tolerance, 0.0)
+        check_whole("stay", self.stay, 1)
         for name, allowed in (("to", ("path", "cycle")), ("who", ("all", "rivals"))):
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name}={getattr(self, name)!r} must be one of {allowed}")
@@ -350,9 +351,9 @@ def profitability(deviation: Deviation, discount: float = 0.95, tail: int = 0) -
     InputError
         If the tail is longer than the record, or the discount of an endless tail is 1.
     """
-    number(discount, "discount", 0.0, 1.0)
+    check_real("discount", discount, 0.0, 1.0)
     rows = len(deviation.prices) - deviation.shock
-    whole(tail, "tail", 0)
+    check_whole("tail", tail, 0)
     if tail > rows:
         raise InputError(f"tail={tail!r} must be at most {rows}, the ticks from the shock on")
     if tail and discount == 1.0:

@@ -53,22 +53,3 @@ def per_firm(values: ArrayLike, name: str, firms: int) -> Array:
     if array.shape not in ((), (1,), (firms,)):
         raise InputError(f"{name} has shape {array.shape}, needs one number or {firms}, one a firm")
     return np.broadcast_to(array, (firms,)).copy()
-
-
-def whole(value: object, name: str, least: int) -> int:
-    """The value as an int; InputError unless it is a whole number >= least."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"{name}={value!r} must be a whole number >= {least}")
-    return int(value)
-
-
-def number(
-    value: object, name: str, low: float, high: float = np.inf, open_low: bool = False
-) -> float:
-    """The value as a float; InputError unless low <= value <= high (low < value if `open_low`)."""
-    real = isinstance(value, float | int | np.number) and not isinstance(value, bool)
-    if not real or not low <= float(value) <= high or (open_low and float(value) == low):  # type: ignore[arg-type]
-        sign = ">" if open_low else ">="
-        limit = f"{sign} {low:g}" + (f" and <= {high:g}" if np.isfinite(high) else "")
-        raise InputError(f"{name}={value!r} must be {limit}")
-    return float(value)  # type: ignore[arg-type]

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mos_agents.analysis.paths import finite, number, paths, whole
+from mos_agents.analysis.paths import finite, paths
+from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
@@ -81,19 +82,19 @@ class WarDefinition:
     longest: int | None = None
 
     def __post_init__(self) -> None:
-        number(self.depth, "depth", 0.0, open_low=True)
-        number(self.band, "band", 0.0)
+        check_real("depth", self.depth, 0.0, above=True)
+        check_real("band", self.band, 0.0)
         if not self.band < self.depth:
             raise InputError(
                 f"band={self.band!r} must be < depth={self.depth!r}: else a war ends at once"
             )
         for name in ("firms", "window", "recovery", "level"):
-            whole(getattr(self, name), name, 1)
-        number(self.min_cut, "min_cut", 0.0, 1.0)
+            check_whole(name, getattr(self, name), 1)
+        check_real("min_cut", self.min_cut, 0.0, 1.0)
         if not isinstance(self.above, bool):
             raise InputError(f"above={self.above!r} must be True or False")
         if self.longest is not None:
-            whole(self.longest, "longest", self.recovery)
+            check_whole("longest", self.longest, self.recovery)
 
 
 class WarEpisode(NamedTuple):

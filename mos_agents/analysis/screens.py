@@ -23,10 +23,11 @@ from mos_agents.analysis.collusion import Benchmarks, profit_gain
 from mos_agents.analysis.controls import mixed_rivals, time_shifted
 from mos_agents.analysis.cycles import SawTooth, edgeworth
 from mos_agents.analysis.impulse import Deviation, profitability, rivals_reaction
-from mos_agents.analysis.paths import like, number, paths, whole
+from mos_agents.analysis.paths import like, paths
 from mos_agents.analysis.price_wars import WarDefinition, episodes
 from mos_agents.analysis.statistics import check_confidence, clopper_pearson, normal_interval
 from mos_agents.analysis.war_tables import severity, ticks_at_war
+from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
@@ -201,10 +202,10 @@ class CollusivePricing:
     tail: int = 0
 
     def __post_init__(self) -> None:
-        number(self.threshold, "threshold", -np.inf)
+        check_real("threshold", self.threshold, -np.inf)
         check_confidence(self.confidence)
-        whole(self.batches, "batches", 2)
-        number(self.reaction, "reaction", 0.0)
+        check_whole("batches", self.batches, 2)
+        check_real("reaction", self.reaction, 0.0)
 
     def __call__(self, sessions: SessionPaths) -> IntArray:
         if sessions.profits is None or sessions.deviation is None:
@@ -302,13 +303,13 @@ def coordination(
     .. [1] Besag, J. and Clifford, P. (1991). Sequential Monte Carlo p-values. Biometrika 78(2).
     """
     price = paths(prices, "prices")
-    whole(copies, "copies", 1)
+    check_whole("copies", copies, 1)
     if enough is not None:
-        whole(enough, "enough", 1)
+        check_whole("enough", enough, 1)
     if reference not in ("shift", "repair"):
         raise InputError(f"reference={reference!r} must be 'shift' or 'repair'")
     shift = reference == "shift"
-    rng = np.random.default_rng(whole(seed, "seed", 0))
+    rng = np.random.default_rng(check_whole("seed", seed, 0))
     p_n, p_m = (np.broadcast_to(p, price.shape[1:]) for p in (p_n, p_m))
     observed = severity(episodes(price, p_n, p_m, definition))
     out = np.ones(price.shape[1])
@@ -364,8 +365,8 @@ class PriceWar:
     reference: str = "shift"
 
     def __post_init__(self) -> None:
-        number(self.level, "level", 0.0, 1.0, open_low=True)
-        if self.level * (whole(self.copies, "copies", 1) + 1) < 1.0:
+        check_real("level", self.level, 0.0, 1.0, above=True)
+        if self.level * (check_whole("copies", self.copies, 1) + 1) < 1.0:
             raise InputError(
                 f"copies={self.copies!r} give no p-value as low as level={self.level!r}; use "
                 f"{int(np.ceil(1.0 / self.level)) - 1} or more"

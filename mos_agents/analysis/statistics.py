@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mos_agents.market.checks import check_whole, is_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
@@ -41,9 +42,7 @@ def check_confidence(confidence: float) -> None:
 
 def check_resamples(resamples: int) -> None:
     """InputError unless there are enough resamples to have quantiles."""
-    whole = isinstance(resamples, int | np.integer) and not isinstance(resamples, bool)
-    if not whole or resamples < 10:
-        raise InputError(f"resamples={resamples!r} must be a whole number >= 10, such as 2000")
+    check_whole("resamples", resamples, 10, note=", such as 2000")
 
 
 def normal_interval(estimate: float, influence: Array, confidence: float) -> Interval:
@@ -385,7 +384,7 @@ def clopper_pearson(
 
     check_confidence(confidence)
     for name, value in (("trials", trials), ("successes", successes)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        if not is_whole(value):
             raise InputError(f"{name}={value!r} must be a whole number")
     if not 0 <= successes <= trials or trials < 1:
         raise InputError(f"successes={successes!r} of trials={trials!r}: need 0 <= s <= t, t >= 1")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mos_agents.analysis.paths import whole
 from mos_agents.analysis.price_wars import PriceWars
 from mos_agents.analysis.statistics import Interval, bootstrap_interval, survival
+from mos_agents.market.checks import check_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
@@ -148,7 +148,7 @@ def severity(wars: PriceWars) -> Array:
 
 def ticks_at_war(wars: PriceWars, begin: int, end: int) -> IntArray:
     """[S] bool: did a war of the session start at a tick in [begin, end)?"""
-    whole(begin, "begin", 0)
+    check_whole("begin", begin, 0)
     if not begin < end <= wars.ticks:
         raise InputError(f"begin={begin!r}, end={end!r} must be a window within {wars.ticks} ticks")
     inside = (wars.onset >= begin) & (wars.onset < end)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents.games.strategies import Cycles, GreedyGame
+from mos_agents.market.checks import is_whole
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
@@ -135,6 +136,6 @@ def _levels(stage: Any, player: int, profile: IntArray, to: str | int) -> IntArr
         return np.asarray(table.argmax(axis=1))
     if to in ("up", "down"):
         return np.clip(own + (1 if to == "up" else -1), 0, m - 1)
-    if isinstance(to, bool) or not isinstance(to, int | np.integer) or not 0 <= to < m:
+    if not is_whole(to) or not 0 <= to < m:
         raise InputError(f"to={to!r} must be 'best_reply', 'up', 'down' or a level in 0 to {m - 1}")
     return np.full(len(profile), int(to))

@@ -16,6 +16,7 @@ import numpy as np
 
 from mos_agents.games.repeated import WINDOW, RepeatedGame
 from mos_agents.learners.q_learning import break_tie
+from mos_agents.market.checks import check_whole, is_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Streams
@@ -249,8 +250,7 @@ def _checked(
         ("tail", tail, 0),
         ("per_task", per_task, 1),
     ):
-        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
-            raise InputError(f"{name}={number!r} must be a whole number >= {least}")
+        check_whole(name, number, least)
     if tail > periods:
         raise InputError(f"tail={tail} must be at most periods={periods}")
     if tail and window:
@@ -258,8 +258,7 @@ def _checked(
             f"tail={tail} is for plays of one length: set window=0, or leave tail out and average "
             "over the limit cycles"
         )
-    whole = isinstance(sessions, int | np.integer) and not isinstance(sessions, bool)
-    listed: Any = range(int(sessions)) if whole else sessions  # type: ignore[arg-type]
+    listed: Any = range(int(sessions)) if is_whole(sessions) else sessions
     numbers = tuple(int(s) for s in listed)
     if not numbers or min(numbers) < 0 or len(set(numbers)) != len(numbers):
         raise InputError(

@@ -20,6 +20,7 @@ from mos_agents.learners.base import (
     on_turn,
     situation,
 )
+from mos_agents.market.checks import check_whole
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
@@ -92,9 +93,8 @@ class GreedyPolicy(Policy):
             raise InputError(f"{self.kind}.path={self.path!r} must be the path of a .npz file")
         if self.packed is not None and (not isinstance(self.packed, str) or self.path is not None):
             raise InputError(f"{self.kind}.packed must be text, and in place of a path")
-        whole = isinstance(self.market, int | np.integer) and not isinstance(self.market, bool)
-        if self.market is not None and (not whole or self.market < 0):
-            raise InputError(f"{self.kind}.market={self.market!r} must be a number >= 0, or null")
+        if self.market is not None:
+            check_whole(f"{self.kind}.market", self.market, 0, note=", or null")
         if not isinstance(self.mixed, bool):
             raise InputError(f"{self.kind}.mixed={self.mixed!r} must be true or false")
 

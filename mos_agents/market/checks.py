@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
+
+import numpy as np
 
 from mos_agents.market.types import InputError
 
@@ -57,6 +60,44 @@ def check_size(name: str, value: Any, depth: int = 8) -> None:
     elif depth and isinstance(value, list | tuple):
         for inner in value:
             check_size(name, inner, depth - 1)
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether a value is a whole number; true and false are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is a finite number; true and false are none."""
+    return is_whole(value) or (isinstance(value, float | np.floating) and math.isfinite(value))
+
+
+def check_whole(
+    name: str, value: Any, least: float = -math.inf, most: float = math.inf, note: str = ""
+) -> int:
+    """The value as an int; InputError unless it is a whole number in [least, most]."""
+    if not is_whole(value) or not least <= value <= most:
+        limits = _limits(least, most, "[")
+        raise InputError(f"{name}={echo(value)} must be a whole number{limits}{note}")
+    return int(value)
+
+
+def check_real(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, above: bool = False
+) -> float:
+    """The value as a float; InputError unless it is in [low, high], or in (low, high]: `above`."""
+    if not is_real(value) or not low <= value <= high or (above and value == low):
+        what = "a number" if high < math.inf else "a finite number"
+        limits = _limits(low, high, "(" if above else "[")
+        raise InputError(f"{name}={echo(value)} must be {what}{limits}")
+    return float(value)
+
+
+def _limits(low: float, high: float, left: str) -> str:
+    """How a message ends that says between which limits a number must be."""
+    if high < math.inf:
+        return f" in {left if low > -math.inf else '('}{low:.12g}, {high:.12g}]"
+    return f" {'>' if left == '(' else '>='} {low:.12g}" if low > -math.inf else ""
 
 
 @contextlib.contextmanager

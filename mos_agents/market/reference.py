@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from mos_agents.market.checks import within_floats
+from mos_agents.market.checks import is_whole, within_floats
 from mos_agents.market.counts import MOST_ORDERS, poisson_counts
 from mos_agents.market.market import Market
 from mos_agents.market.stages import Process, ReferenceRule
@@ -20,8 +20,7 @@ from mos_agents.market.types import Array, InputError, State
 
 
 def _check_rows(rows: int, have: int) -> None:
-    whole = isinstance(rows, int | np.integer) and not isinstance(rows, bool)
-    if not whole or (rows != 0 and not 3 <= rows <= have):
+    if not is_whole(rows) or (rows != 0 and not 3 <= rows <= have):
         raise InputError(
             f"sigma_rows={rows!r} must be 0 for all, or a whole number from 3 to the {have} rows "
             "of the path"

@@ -24,6 +24,7 @@ from numba import types
 from numba.extending import intrinsic
 from scipy.special import ndtri
 
+from mos_agents.market.checks import is_whole
 from mos_agents.market.kernels import kernel
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
@@ -93,7 +94,7 @@ class Streams:
         InputError
             If the seed or the numbers are no whole numbers >= 0.
         """
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        if not is_whole(seed) or seed < 0:
             raise InputError(f"seed={seed!r} must be a whole number >= 0: any such number will do")
         if isinstance(markets, int) and markets > MOST_MARKETS:
             raise InputError(f"markets={markets:.3g} must be at most {MOST_MARKETS:,}")

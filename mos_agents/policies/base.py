@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from mos_agents import registry
-from mos_agents.market.checks import check_size, echo
+from mos_agents.market.checks import check_real, check_size, echo
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError, IntArray
@@ -272,13 +272,7 @@ def check_number(policy: Any, name: str, low: float = -np.inf, high: float = np.
     """InputError unless the parameter is a finite number in [low, high]."""
     value = getattr(policy, name)
     check_size(f"{policy.kind}.{name}", value)
-    real = isinstance(value, int | float | np.integer | np.floating)
-    if not real or isinstance(value, bool) or not np.isfinite(value) or not low <= value <= high:
-        if high < np.inf:
-            allowed = f"a number in [{low:g}, {high:g}]"
-        else:
-            allowed = f"a finite number >= {low:g}" if low > -np.inf else "a finite number"
-        raise InputError(f"{policy.kind}.{name}={echo(value)} must be {allowed}")
+    check_real(f"{policy.kind}.{name}", value, low, high)
 
 
 def check_numbers(policy: Any, name: str, low: float = -np.inf) -> None:

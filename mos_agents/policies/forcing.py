@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from mos_agents.market.checks import check_whole
 from mos_agents.market.printing import short_repr
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
@@ -52,9 +53,7 @@ class Forced(Policy):
             value = getattr(self, name)
             if name == "ticks" and value is None:
                 continue
-            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not whole or value < low:
-                raise InputError(f"forced.{name}={value!r} must be a whole number >= {low}")
+            check_whole(f"forced.{name}", value, low)
 
     @property
     def learns(self) -> bool:

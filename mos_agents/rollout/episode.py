@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mos_agents.learners.base import Learner
 from mos_agents.learners.price_grid import check_table_memory
+from mos_agents.market.checks import check_whole
 from mos_agents.market.faults import NOT_FINITE, Faults, count
 from mos_agents.market.market import Market
 from mos_agents.market.memory import check_memory
@@ -369,10 +370,9 @@ def transitions(
     """
     pool = ParticipantPool.of(market, policies, seed, markets, on_fault) if pool is None else pool
     ticks = market.horizon if ticks is None else ticks
-    if isinstance(ticks, bool) or not isinstance(ticks, int | np.integer) or ticks < 1:
-        raise InputError(f"ticks={ticks!r} must be a whole number >= 1, or None for the horizon")
+    ticks = check_whole("ticks", ticks, 1, note=", or None for the horizon")
     episode = Episode(market, Streams.of(seed, markets), pool)
-    return (episode.advance() for _ in range(int(ticks)))
+    return (episode.advance() for _ in range(ticks))
 
 
 def play(

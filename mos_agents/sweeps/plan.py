@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from mos_agents import scenarios
+from mos_agents.market.checks import is_whole
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
@@ -319,7 +318,7 @@ def _remedy(kind: str) -> str:
 
 
 def _numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
-    if isinstance(seeds, int | np.integer) and not isinstance(seeds, bool):
+    if is_whole(seeds):
         if not 1 <= seeds <= MOST_TRIALS:
             raise InputError(f"seeds={seeds} must be in [1, {MOST_TRIALS:,}]")
         return tuple(range(first, first + int(seeds)))

@@ -11,10 +11,11 @@ from mos_agents.games.repeated import WINDOW, RepeatedGame, check_compiled
 from mos_agents.games.sessions import LONGEST, play_sessions
 from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
+from mos_agents.market.checks import check_whole
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
 from mos_agents.sweeps.pricing import collusion_measures, is_profit
-from mos_agents.sweeps.trials import BaseTrial, TrialResult, by_participant, check_whole
+from mos_agents.sweeps.trials import BaseTrial, TrialResult, by_participant
 from mos_agents.wording import setting
 
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
+from mos_agents.market.checks import check_whole
 from mos_agents.market.faults import headline
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
@@ -117,12 +118,6 @@ class BaseTrial:
 
     def bundles(self, cpus: float, gpus: float) -> list[dict[str, float]]:
         return [{"CPU": cpus, "GPU": gpus}]
-
-
-def check_whole(name: str, number: Any, least: int) -> None:
-    """InputError unless it is a whole number of at least so many."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise InputError(f"{name}={number!r} must be a whole number >= {least}")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from mos_agents import scenarios
 from mos_agents.analysis.interval_text import interval_text
 from mos_agents.analysis.statistics import Interval, check_confidence
 from mos_agents.learners.trained import TrainedNetwork
+from mos_agents.market.checks import check_whole
 from mos_agents.market.faults import headline
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
@@ -33,7 +34,7 @@ from mos_agents.training import requirements
 from mos_agents.training.evaluation import best_of
 from mos_agents.training.folder import read_training
 from mos_agents.training.hosted_learners import learns
-from mos_agents.training.plan import TrainingPlan, whole
+from mos_agents.training.plan import TrainingPlan
 
 EVALUATION = 1_000_003
 """Added to the plan's seed: rewards are compared with random numbers that no learner has met."""
@@ -217,8 +218,8 @@ def exploitability(
     """
     from mos_agents.training.assignment import TrainingAssignment
 
-    whole("markets", markets, 1)
-    whole("seeds", seeds, 1)
+    check_whole("markets", markets, 1)
+    check_whole("seeds", seeds, 1)
     check_confidence(confidence)
     played = {
         name: from_config(policy)

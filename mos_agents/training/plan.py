@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents import scenarios
+from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy, to_config
@@ -169,25 +170,25 @@ class TrainingPlan:
 
     def _check_numbers(self) -> None:
         for name, least in WHOLE.items():
-            whole(name, getattr(self, name), least)
+            check_whole(name, getattr(self, name), least)
         if self.horizon is not None:
-            whole("horizon", self.horizon, 1)
+            check_whole("horizon", self.horizon, 1)
         hidden = self.hidden
         if not isinstance(hidden, tuple):
             raise InputError(f"hidden={hidden!r} must be a list of widths, such as [64, 64]")
         if not 1 <= len(hidden) <= 8:
             raise InputError(f"hidden={list(hidden)} must be one to eight widths")
         for width in hidden:
-            whole("hidden", width, 1, 4096)
+            check_whole("hidden", width, 1, 4096)
         if self.lr is not None:
-            number("lr", self.lr, 0.0, 1.0, above=True)
+            check_real("lr", self.lr, 0.0, 1.0, above=True)
         if self.gamma is not None:
-            number("gamma", self.gamma, 0.0, 1.0)
+            check_real("gamma", self.gamma, 0.0, 1.0)
         if not isinstance(self.stop, Mapping):
             raise InputError(f"stop={self.stop!r} must be such as steps=1e6,reward=0.3")
         for name, value in self.stop.items():
             one_of("stop", name, STOPS)
-            number(f"stop {name}", value, -math.inf if name == "reward" else 0.0, math.inf)
+            check_real(f"stop {name}", value, -math.inf if name == "reward" else 0.0)
         if not isinstance(self.hyper, Mapping) or any(not isinstance(k, str) for k in self.hyper):
             raise InputError(f"hyper={self.hyper!r} must be settings by their names")
 
@@ -247,23 +248,6 @@ def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
         near = difflib.get_close_matches(str(value), allowed, 1, cutoff=0.7)
         hint = f", did you mean {near[0]!r}?" if near else ""
         raise InputError(f"{name}={value!r} must be one of {', '.join(allowed)}{hint}")
-
-
-def whole(name: str, value: Any, least: int, most: int = 2**53) -> None:
-    """InputError unless the value is a whole number in [least, most]."""
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_whole or not least <= value <= most:
-        upper = f" and <= {most}" if most < 2**53 else ""
-        raise InputError(f"{name}={value!r} must be a whole number >= {least}{upper}")
-
-
-def number(name: str, value: Any, low: float, high: float, above: bool = False) -> None:
-    """InputError unless the value is a number in [low, high], or in (low, high]."""
-    real = isinstance(value, int | float | np.integer | np.floating)
-    inside = real and not isinstance(value, bool) and low <= value <= high
-    if not inside or (above and not value > low):
-        left = "(" if above or low == -math.inf else "["
-        raise InputError(f"{name}={value!r} must be a number in {left}{low:g}, {high:g}]")
 
 
 def plain(value: Any) -> Any:

@@ -19,10 +19,10 @@ from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.policy.policy import PolicySpec
 
+from mos_agents.market.checks import check_whole
 from mos_agents.market.types import InputError
 from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.normaliser import Normaliser
-from mos_agents.training.plan import whole
 from mos_agents.training.rllib_learners import (
     APPOFromArrays,
     DQNFromArrays,
@@ -259,7 +259,7 @@ def _check_kind(name: str, value: Any, default: Any, fragment: int) -> None:
     if name in ("num_epochs", "minibatch_size") and number and value < 1:
         raise InputError(f"hyper {name}={value!r} must be >= 1")
     if name == "n_step":
-        whole(f"hyper {name}", value, 1, fragment)
+        check_whole(f"hyper {name}", value, 1, fragment)
     if isinstance(value, list | tuple):
         points = [p for p in value if isinstance(p, list | tuple) and len(p) == 2]
         if len(points) != len(value) or len(points) < 2 or points[0][0] != 0:

@@ -312,7 +312,7 @@ def test_the_window_asks_when_a_war_began():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: WarDefinition(depth=0.0), "depth=0.0 must be > 0"),
+        (lambda: WarDefinition(depth=0.0), "depth=0.0 must be a finite number > 0"),
         (lambda: WarDefinition(band=0.25), "band=0.25 must be < depth"),
         (lambda: WarDefinition(window=0), "window=0"),
         (lambda: WarDefinition(window=True), "window=True"),

@@ -128,5 +128,5 @@ def test_what_cannot_be_simulated_is_refused_in_one_line(capsys, tmp_path):
         DealerSettings(paths=1)
     file = tmp_path / "results.json"
     assert main(["--gamma", "-1", "--json", str(file)]) == 2
-    assert capsys.readouterr().err == "error: gamma=-1.0 must be a number > 0\n"
+    assert capsys.readouterr().err == "error: gamma=-1.0 must be a finite number > 0\n"
     assert not file.exists()

@@ -172,11 +172,11 @@ def test_a_wrong_change_is_one_line(change, message):
         ("asker_fershtman_pakes_2022", ["updating=no"], "updating=False must be asynchronous, syn"),
         ("asker_fershtman_pakes_2022", ["low=11"], "low=11 must be below high=10.0"),
         ("avellaneda_stoikov_2008", ["paths=1.5"], "paths=1.5 must be a whole number"),
-        ("avellaneda_stoikov_2008", ["gamma=true"], "gamma=True must be a number > 0"),
-        ("avellaneda_stoikov_2008", ["gamma=0"], "gamma=0 must be a number > 0"),
+        ("avellaneda_stoikov_2008", ["gamma=true"], "gamma=True must be a finite number > 0"),
+        ("avellaneda_stoikov_2008", ["gamma=0"], "gamma=0 must be a finite number > 0"),
         ("avellaneda_stoikov_2008", ["seed=-1"], "seed=-1 must be a whole number in [0, 9.22"),
-        ("avellaneda_stoikov_2008", ["gamma=-1"], "gamma=-1 must be a number > 0"),
-        ("avellaneda_stoikov_2008", ["gamma=x"], "gamma='x' must be a number > 0"),
+        ("avellaneda_stoikov_2008", ["gamma=-1"], "gamma=-1 must be a finite number > 0"),
+        ("avellaneda_stoikov_2008", ["gamma=x"], "gamma='x' must be a finite number > 0"),
     ],
 )
 def test_what_cannot_be_replicated_is_refused_before_anything_is_played(name, changes, message):

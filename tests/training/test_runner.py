@@ -354,7 +354,7 @@ def test_a_market_of_several_listings_is_played_level_by_level():
         ("ppo", {"entropy_coeff": [[5, 1.0], [9, 0.0]]}, "that begins at tick 0"),
         ("dqn", {"num_atoms": 51}, "hyper num_atoms: must be 1"),
         ("dqn", {"n_step": [1, 3]}, "hyper n_step=.1, 3. must be"),
-        ("sac", {"n_step": 9}, "hyper n_step=9 must be a whole number >= 1 and <= 8"),
+        ("sac", {"n_step": 9}, r"hyper n_step=9 must be a whole number in \[1, 8\]"),
         ("ppo", {"nmu_epochs": 3}, "did you mean 'num_epochs'"),
         ("ppo", {"lr": 1}, "hyper lr: has an option of its own"),
     ],

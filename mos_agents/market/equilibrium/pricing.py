@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mos_agents.market.checks import is_whole
 from mos_agents.market.demand import Cheapest
 from mos_agents.market.equilibrium.closed_forms import (
     clearing_prices,
@@ -438,7 +439,7 @@ def _number(market: Market, participant: int | str) -> int:
     if isinstance(participant, str):
         if participant in names:
             return names.index(participant)
-    elif isinstance(participant, int | np.integer) and not isinstance(participant, bool):
+    elif is_whole(participant):
         if 0 <= participant < len(names):
             return int(participant)
     raise InputError(f"participant={participant!r} must be one of {names} or 0 to {len(names) - 1}")
