@@ -38,6 +38,11 @@ def note_import(module: str) -> None:
         _imports.append(module)
 
 
+def in_shell() -> bool:
+    """Whether the caller is the command line."""
+    return _in_shell
+
+
 def setting(name: str, value: object = None) -> str:
     """A setting with its value.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -9,11 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mos_agents.cli import run
+from tests.actors.test_cluster import living, up
 from tests.commands import each_refused, environment, stopped
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, eventually
 
 QUICK = ["--set", "levels=5", "--set", "beta=2e-3", "--set", "window=2000"]
 CALVANO = ["replicate", "calvano_2020", *QUICK, "--sessions", "12"]
@@ -196,3 +199,48 @@ def test_a_cluster_finds_the_same_bits_and_finishes_what_was_begun_here(
         assert done.returncode == 0, done.stderr
         assert Path("ray.json").read_text() == Path("local.json").read_text()
     assert sorted(Path("kept").rglob("*.npz")) == whole
+
+
+@pytest.mark.xdist_group("ray")
+def test_a_replication_whose_head_node_is_lost_ends_in_one_line_and_goes_on_here() -> None:
+    order = [*CALVANO[:2], *QUICK, "--sessions", "100", "--folder", "kept"]
+    with pytest.MonkeyPatch.context() as patch:
+        made = up(patch, "token", 1)
+        process = subprocess.Popen(
+            [
+                *[sys.executable, "-m", "mos_agents.cli", *order],
+                *["--backend", "ray", "--address", made.address],
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+        eventually(lambda: process.poll() is not None or len(kept_parts()) >= 2)
+        process.send_signal(signal.SIGSTOP)  # it begins no more sessions,
+        workers = [psutil.Process(pid) for pid in living(made.head_node, "")]
+        for worker in workers:
+            worker.suspend()  # and none end
+        for server in made.head_node.all_processes["gcs_server"]:
+            psutil.Process(server.process.pid).kill()
+        process.send_signal(signal.SIGCONT)
+        _, error = process.communicate(timeout=PATIENCE)
+        for worker in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+        made.shutdown()
+    before = kept_parts()
+    assert process.returncode == 2 and 2 <= len(before) < 10, error
+    assert re.fullmatch(
+        rf"mos: the cluster's head node at \S+ is lost: .*; {10 * len(before)} of 100 sessions "
+        "kept in kept; the same command goes on from there",
+        error.splitlines()[-1],
+    )
+    assert run(order) == 0
+    after = kept_parts()
+    assert len(after) == 10 and {name: after[name] for name in before} == before
+
+
+def kept_parts() -> dict[str, bytes]:
+    """The files of kept sessions, by name."""
+    return {path.name: path.read_bytes() for path in Path("kept").rglob("*.npz")}

@@ -218,7 +218,8 @@ def hosting(actors: ActorConfig, feedback: Feedback) -> Iterator[tuple[Any, Any,
     if actors.backend == "actors":
         yield LocalShards(), (), ()
         return
-    from mos_agents.actors.ray.cluster import HeadLost, cluster
+    from mos_agents.actors.ray.cluster import cluster
+    from mos_agents.actors.ray.head import HeadLost
     from mos_agents.actors.ray.shards import ActorDied, RayShards
 
     feedback.message(cluster_note(actors.address))

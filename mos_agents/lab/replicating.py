@@ -30,7 +30,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.scenarios.files import Changes, as_texts
 from mos_agents.tasks import TasksStopped, ThreadPool, WorkerPool
-from mos_agents.wording import setting, shown
+from mos_agents.wording import in_shell, setting, shown
 
 CAPTION = (
     "95% intervals over sessions (paths, where paths are played): the scatter of simulated play "
@@ -151,7 +151,7 @@ def replicate(
     with stop_requests() as asked:
         clock = ReplicationProgress(kept, asked, feedback)
         try:
-            with hosting(backend, workers, address, insecure, feedback) as pool:
+            with hosting(backend, workers, address, insecure, feedback, clock) as pool:
                 execution = known.ExecutionConfig(pool, kept, clock.progress)
                 findings = known.played(name, settings, execution)
         except TasksStopped:
@@ -195,18 +195,27 @@ def _experiments() -> Any:
 
 @contextlib.contextmanager
 def hosting(
-    backend: str, workers: int | None, address: str | None, insecure: bool, feedback: Feedback
+    backend: str,
+    workers: int | None,
+    address: str | None,
+    insecure: bool,
+    feedback: Feedback,
+    clock: ReplicationProgress,
 ) -> Iterator[WorkerPool]:
-    """This machine's threads, or a Ray cluster."""
+    """This machine's threads, or a Ray cluster. Raises InputError where its head node is lost."""
     if backend == "local":
         yield ThreadPool(workers or os.cpu_count() or 1)
         return
     from mos_agents.actors.ray.cluster import cluster
+    from mos_agents.actors.ray.head import HeadLost
     from mos_agents.actors.ray.tasks import RayTasks
 
     feedback.message(cluster_note(address))
     with cluster(address, insecure=insecure):
-        yield RayTasks()
+        try:
+            yield RayTasks()
+        except HeadLost as error:
+            raise InputError(f"{error}; {clock.standing()}") from None
 
 
 @dataclass
@@ -240,21 +249,19 @@ class ReplicationProgress:
     def stopped(self, at_once: bool = False) -> Interrupted:
         """Where it stands, and how to go on."""
         number = self.asked[0] if self.asked else signal.SIGINT
+        return Interrupted(f"stopped: {self.standing()}", number, self.folder, at_once)
+
+    def standing(self) -> str:
+        """What is played and kept, and how to go on."""
         where = "; ".join(f"{done:,} of {of:,} {w}" for w, (_, done, of) in self.parts.items())
         if self.folder is None:
-            return Interrupted(
-                f"stopped: {where or 'nothing'} played, nothing kept; with "
-                f"{setting('folder', 'DIR')} a "
-                "later call goes on",
-                number,
-                at_once=at_once,
+            return (
+                f"{where or 'nothing'} played, nothing kept; with {setting('folder', 'DIR')} a "
+                "later call goes on"
             )
-        return Interrupted(
-            f"stopped: {where or 'nothing'} kept in {shown(self.folder)}; the same command goes "
-            "on from there",
-            number,
-            self.folder,
-            at_once,
+        return (
+            f"{where or 'nothing'} kept in {shown(self.folder)}; the same "
+            f"{'command' if in_shell() else 'call'} goes on from there"
         )
 
     def speed(self) -> str:

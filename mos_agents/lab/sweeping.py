@@ -318,7 +318,7 @@ def resumable(plan: SweepPlan, folder: Path, how: SweepBackend) -> Iterator[None
     if how.backend == "local":
         yield
         return
-    from mos_agents.actors.ray.cluster import HeadLost
+    from mos_agents.actors.ray.head import HeadLost
 
     try:
         yield

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from mos_agents.actors.ray.cluster import cluster, cores, joined, own_cores
+from mos_agents.actors.ray.head import HeadLost, HeadWatch
 from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
 from mos_agents.learners.trained import TrainedNetwork
@@ -32,11 +33,12 @@ from mos_agents.training import folder as folders
 from mos_agents.training import hosted_learners, state_codec
 from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.evaluation import evaluated
-from mos_agents.training.normaliser import calibrate, from_arrays, to_arrays, unchanged
+from mos_agents.training.normaliser import Normaliser, calibrate, from_arrays, to_arrays, unchanged
 from mos_agents.training.plan import TrainingPlan
 from mos_agents.training.requirements import check_memory
 from mos_agents.training.rllib_config import configured
 from mos_agents.training.session import Figures, Record, TrainingSession
+from mos_agents.wording import resuming, setting, shown
 
 OnProgress = Callable[[Record], bool | None]
 """Called after every iteration with its record; True ends the training there, in good order."""
@@ -112,16 +114,12 @@ def train(
         folders.check_free(folder, name)
     check_memory(assignment, workers=address is None and not joined())
     normalisers = calibrate(assignment)
-    with _runtime(plan, address, insecure):
-        session = TrainingSession(assignment, normalisers)
-        try:
-            if folder is None:
-                return _to_the_end(session, None, on_progress)
-            made = folders.create(plan, folder, name, to_arrays(normalisers))
-            with folders.held(made):
-                return _to_the_end(session, made, on_progress)
-        finally:
-            session.close()
+    with _runtime(plan, address, insecure), _opened(assignment, normalisers) as work:
+        if folder is None:
+            return _to_the_end(work, on_progress)
+        work.folder = folders.create(plan, folder, name, to_arrays(normalisers))
+        with folders.held(work.folder):
+            return _to_the_end(work, on_progress)
 
 
 def train_in(plan: TrainingPlan, folder: Path) -> Trained:
@@ -168,24 +166,25 @@ def _resumed(
     normalisers = from_arrays(
         folders.read_normalisers(run.folder), [p.name for p in assignment.policies]
     )
-    with _runtime(plan, address, insecure, resumed=True):
-        session = TrainingSession(assignment, normalisers)
-        try:
-            if found is not None:
-                path = folders.checkpoint_path(run.folder, found[0])
-                session.restore(state_codec.from_bytes(found[1], str(path)))
-            if plan != run.plan:  # from here on it is a training that has not ended
-                folders.seal(
-                    run.folder,
-                    run.facts,
-                    plan=plan.described(),
-                    finished=None,
-                    iterations=None,
-                    ended=None,
-                )
-            return _to_the_end(session, run.folder, on_progress)
-        finally:
-            session.close()
+    with (
+        _runtime(plan, address, insecure, resumed=True),
+        _opened(assignment, normalisers) as work,
+    ):
+        work.folder = run.folder
+        if found is not None:
+            path = folders.checkpoint_path(run.folder, found[0])
+            state = state_codec.from_bytes(found[1], str(path))
+            work.watch.call(work.session.restore, state)
+        if plan != run.plan:  # from here on it is a training that has not ended
+            folders.seal(
+                run.folder,
+                run.facts,
+                plan=plan.described(),
+                finished=None,
+                iterations=None,
+                ended=None,
+            )
+        return _to_the_end(work, on_progress)
 
 
 @contextlib.contextmanager
@@ -215,12 +214,51 @@ def _runtime(
         torch.set_num_threads(threads)
 
 
+@dataclass
+class _Work:
+    """A training under way: its session, its folder once there is one, and the watch over Ray."""
+
+    session: TrainingSession
+    watch: HeadWatch
+    folder: Path | None = None
+
+    def lost(self, error: HeadLost) -> InputError:
+        """The cluster is lost: what is kept, and how to go on."""
+        if self.folder is None:
+            return InputError(f"{error}; nothing of the training is kept")
+        kept, place = max(folders.checkpoints(self.folder), default=0), shown(self.folder)
+        return InputError(
+            f"{error}; the first {kept:,} of {self.session.plan.iterations:,} iterations are kept "
+            f"in {place}; {resuming('train', place)} goes on, with "
+            f"{setting('address', 'HEAD:PORT')} on another cluster"
+        )
+
+
+@contextlib.contextmanager
+def _opened(
+    assignment: TrainingAssignment, normalisers: Mapping[str, Normaliser]
+) -> Iterator[_Work]:
+    """A training session that is watched. Raises InputError where the head node is lost."""
+    with HeadWatch() as watch:
+        try:
+            work = _Work(watch.call(TrainingSession, assignment, normalisers), watch)
+        except HeadLost as error:
+            raise InputError(f"{error}; the training has not begun") from None
+        try:
+            yield work
+        except HeadLost as error:  # the session stays open: Ray does not answer
+            raise work.lost(error) from None
+        except BaseException:
+            work.session.close()
+            raise
+        work.session.close()
+
+
 # --- the iterations -------------------------------------------------------------------------------
 
 
-def _to_the_end(
-    session: TrainingSession, folder: Path | None, on_progress: OnProgress | None
-) -> Trained:
+def _to_the_end(work: _Work, on_progress: OnProgress | None) -> Trained:
+    session, folder, call = work.session, work.folder, work.watch.call
     plan, every = session.plan, session.plan.evaluate_every
     figures = None if folder is None else Figures(folder, session.iteration)
     history = [] if folder is None else folders.records(folder)
@@ -230,26 +268,26 @@ def _to_the_end(
     faults: Faults = {}
     try:
         while not over and session.iteration < plan.iterations:
-            record = session.once()
+            record = call(session.once)
             reached = _reached(plan, record)
             last = bool(reached) or session.iteration == plan.iterations
             if every and (last or not session.iteration % every):
-                _evaluate(session, record, faults)
+                call(_evaluate, session, record, faults)
                 reached = reached or _reached(plan, record)
             asked = on_progress(record) if on_progress is not None else None
             last = last or bool(reached or asked)
             if every and last and "evaluation" not in record:
-                _evaluate(session, record, faults)
+                call(_evaluate, session, record, faults)
             history.append(record)
             if figures is not None:
                 figures.add(record)
                 if last or not session.iteration % plan.checkpoint_every:
                     figures.sync()
-                    _keep(session, figures.folder)
+                    call(_keep, session, figures.folder)
             if reached or asked:
                 ended = reached or "asked"
                 break
-        found = added_up((*session.runners.faults(), *faults.values()))
+        found = added_up((*call(session.runners.faults), *faults.values()))
         if folder is not None and ended != "asked":
             facts = folders.read_training(folder).facts
             folders.seal(
@@ -270,7 +308,7 @@ def _to_the_end(
         history,
         ended,
         folder,
-        session.runners.memories(),
+        call(session.runners.memories),
         found,
     )
 

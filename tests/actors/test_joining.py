@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from mos_agents.actors.ray import cluster as ray_cluster
+from mos_agents.actors.ray import head as ray_head
 from mos_agents.market.types import InputError
 from tests.actors.processes import descendants, listening, titled
 from tests.actors.worlds import SHOP, driven
@@ -188,8 +189,8 @@ class FakeClock:
 
     def __init__(self, monkeypatch):
         self.now = 100.0
-        monkeypatch.setattr(ray_cluster.time, "monotonic", lambda: self.now)
-        monkeypatch.setattr(ray_cluster.time, "sleep", self.passes)
+        monkeypatch.setattr(ray_head.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(ray_head.time, "sleep", self.passes)
 
     def passes(self, seconds):
         self.now += seconds
@@ -209,9 +210,9 @@ def watched(monkeypatch):
             raise ConnectionRefusedError(111, "Connection refused")
         return socket.socket()
 
-    monkeypatch.setattr(ray_cluster.ray, "get_runtime_context", FakeContext)
-    monkeypatch.setattr(ray_cluster.socket, "create_connection", connection)
-    return ray_cluster.Head(), clock, there
+    monkeypatch.setattr(ray_head.ray, "get_runtime_context", FakeContext)
+    monkeypatch.setattr(ray_head.socket, "create_connection", connection)
+    return ray_head.Head(), clock, there
 
 
 def test_a_head_node_that_stays_away_is_lost_and_one_that_comes_back_is_not(watched):
@@ -228,7 +229,7 @@ def test_a_head_node_that_stays_away_is_lost_and_one_that_comes_back_is_not(watc
     clock.passes(2.5)
     head.check()
     there.clear()
-    with pytest.raises(ray_cluster.HeadLost, match=r"192\.0\.2\.7:6379 is lost: Connection"):
+    with pytest.raises(ray_head.HeadLost, match=r"192\.0\.2\.7:6379 is lost: Connection"):
         for _ in range(10):
             clock.passes(2.5)
             head.check()
@@ -246,7 +247,7 @@ def test_whoever_starts_a_shard_waits_for_the_head_node_until_it_is_lost(watched
     head.wait()
     assert clock.now == 100.0
     there.clear()
-    with pytest.raises(ray_cluster.HeadLost):
+    with pytest.raises(ray_head.HeadLost):
         head.wait()
     assert 110.0 < clock.now < 112.0
 

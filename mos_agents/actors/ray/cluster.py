@@ -14,7 +14,6 @@ import re
 import secrets
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,54 +155,6 @@ def own_cores() -> int:
     """Cores of a cluster of one's own where nobody says."""
     # Actors of a market wait for each other most of the time: cores do not bound them.
     return max(4, os.cpu_count() or 1)
-
-
-class HeadLost(Exception):
-    """The head node of the cluster is gone, and the cluster with it."""
-
-
-HEAD_SECONDS = 10.0
-"""How long the head node may be away. Ray itself gives up after 60 s, and ends the process."""
-
-CHECK_SECONDS = 2.0
-"""How often the head node is checked."""
-
-
-class Head:
-    """Checks now and then whether the head node answers, while a caller waits for the cluster."""
-
-    def __init__(self) -> None:
-        self._address: tuple[str, int] | None = None  # known once this process has joined
-        self._checked_at = time.monotonic()
-        self._away: float | None = None  # since when
-
-    def check(self) -> None:
-        """Raise HeadLost if nobody has answered at its address for `HEAD_SECONDS`."""
-        if time.monotonic() - self._checked_at > CHECK_SECONDS:
-            self._answers()
-
-    def wait(self) -> None:
-        """Wait until the head node answers: without it Ray blocks. Raises HeadLost."""
-        while not self._answers():
-            time.sleep(0.5)
-
-    def _answers(self) -> bool:
-        if self._address is None:
-            host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-            self._address = host.strip("[]"), int(port)
-        try:
-            socket.create_connection(self._address, timeout=1.0).close()
-            self._away = None
-        except OSError as error:
-            now = time.monotonic()
-            self._away = now if self._away is None else self._away
-            if now - self._away > HEAD_SECONDS:
-                address = "{}:{}".format(*self._address)
-                raise HeadLost(
-                    f"the cluster's head node at {address} is lost: {describe(error)}"
-                ) from None
-        self._checked_at = time.monotonic()
-        return self._away is None
 
 
 def joined() -> bool:

@@ -10,7 +10,7 @@ import ray
 from ray.exceptions import ActorUnschedulableError, RayActorError, RayTaskError
 
 from mos_agents.actors.plan import ShardPlan
-from mos_agents.actors.ray.cluster import Head
+from mos_agents.actors.ray.head import Head
 from mos_agents.actors.ray.nodes import ACTOR, Nodes
 from mos_agents.actors.ray.runtime import RayRuntime
 from mos_agents.actors.shard import Shard

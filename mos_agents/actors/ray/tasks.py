@@ -18,7 +18,7 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from mos_agents.actors.ray.cluster import CHECK_SECONDS, Head, HeadLost
+from mos_agents.actors.ray.head import CHECK_SECONDS, Head, HeadLost
 from mos_agents.market.types import InputError
 from mos_agents.policies.faults import describe
 from mos_agents.tasks import Task, TaskOutcome, WorkerLost
