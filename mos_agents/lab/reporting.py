@@ -168,9 +168,12 @@ def _gain(pnl: Array, nash: Array, joint: Array) -> str:
     if not width > 1e-9 * abs(float(nash.mean())):
         return ""
     gain = (pnl.mean(axis=(0, 2)) - float(nash.mean())) / width
-    text = f" The profit gain was {money_text(gain)} (0 at Bertrand-Nash profits, 1 at joint profit)."
-    if float(gain.mean()) < 0.0:
-        text += " Below 0, single prices miss their own benchmarks, whatever their average is."
+    text = f" The profit gain was {money_text(gain)} (0 at Bertrand-Nash, 1 at joint profit)."
+    if float(gain.mean()) < -0.005:
+        text += (
+            " It is below 0 where single prices miss their own benchmark, even if their average "
+            "does not."
+        )
     return text
 
 

@@ -264,8 +264,8 @@ def over_cost(data: Data, points: int) -> ReportFigure:
         "over-cost",
         "Price over cost",
         "The mean of price over unit cost of all products on offer"
-        f"{over_markets(data)}. Prices that fall or rise together are no evidence of a price war "
-        "or of collusion: a common cost, common demand or chance moves them together as well."
+        f"{over_markets(data)}. Prices that fall or rise together do not by themselves show a "
+        "price war or collusion: a common cost, common demand or chance can move them together."
         + thinned(data, points),
         style.svg(figure, "over-cost", "Mean price over cost per participant"),
         False,
