@@ -202,6 +202,7 @@ def test_a_cluster_finds_the_same_bits_and_finishes_what_was_begun_here(
 
 
 @pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("no_other_cluster")
 def test_a_replication_whose_head_node_is_lost_ends_in_one_line_and_goes_on_here() -> None:
     order = [*CALVANO[:2], *QUICK, "--sessions", "100", "--folder", "kept"]
     with pytest.MonkeyPatch.context() as patch:

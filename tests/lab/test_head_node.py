@@ -13,7 +13,11 @@ from tests.actors.test_cluster import living, up
 from tests.test_runs import ROOT
 from tests.waiting import PATIENCE, eventually
 
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("ray")]
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.usefixtures("no_other_cluster"),
+]
 pytest.importorskip("torch")
 
 from mos_agents import lab, training  # noqa: E402
