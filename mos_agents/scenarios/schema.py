@@ -62,6 +62,8 @@ class Participants(Strict):
         platform, firm, maker or bidder; a platform may receive a commission.
     count : int or None
         so many participants, named name_1, name_2, ...; null is one, named as it is, >= 0.
+    sells : bool
+        False for a platform that has no offers of its own and lives on fees.
     policy : mapping or list of dict
         what they play when nobody else plays for them: a kind and its parameters; a list is
         dealt out in turn.
@@ -70,6 +72,7 @@ class Participants(Strict):
     name: str
     role: Literal["platform", "firm", "maker", "bidder"] = "firm"
     count: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
+    sells: bool = True
     policy: dict[str, Any] | list[dict[str, Any]] = {"kind": "hold"}
 
     @field_validator("name")
@@ -100,6 +103,11 @@ class Participants(Strict):
     def _counted(self) -> Participants:
         if self.name == "*" and self.count is not None:
             raise ValueError("count: leave it out, the catalogue's file says who '*' stands for")
+        if not self.sells and self.role != "platform":
+            raise ValueError(
+                f"sells=false: {self.name!r} would do nothing, as only a platform lives on fees: "
+                "leave it out, or set role=platform"
+            )
         return self
 
     @property
@@ -387,6 +395,8 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
         if isinstance(self.catalogue, CatalogueFile):
             if self.instruments is not None:
                 raise ValueError("instruments: leave it out, the catalogue's file names them")
+            if not all(group.sells for group in self.participants):
+                raise ValueError("sells: leave it out, the catalogue's file says who sells what")
             return self
         if "*" in names:
             raise ValueError("participants: '*' stands for a catalogue file's sellers; name them")
@@ -420,7 +430,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
                 layout, catalogue = arrange(table, names, roles, execution.choice)
         else:
             assert isinstance(self.catalogue, DrawnCatalogue | UniformCatalogue)
-            layout = Layout.dense(names, self._instruments(), roles, execution.choice)
+            layout = self._layout(names, roles, execution.choice)
             with naming("catalogue"):
                 catalogue = self.catalogue.catalogue(layout)
         with naming("reference"):  # reads the files of recorded series
@@ -441,6 +451,26 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
             name=self.name,
         )
         return market, ReadFiles(table, series)
+
+    def _layout(self, names: list[str], roles: list[str], choice: str) -> Layout:
+        """Every seller offers every instrument."""
+        instruments = self._instruments()
+        silent = {
+            name for group in self.participants if not group.sells for name in group.names([])
+        }
+        if not silent:
+            return Layout.dense(names, instruments, roles, choice)
+        sellers = [i for i, name in enumerate(names) if name not in silent]
+        if not sellers:
+            raise InputError("participants: nobody sells; leave sells out, or add sellers")
+        return Layout(
+            tuple(names),
+            tuple(roles),
+            tuple(instruments),
+            np.repeat(sellers, len(instruments)),
+            np.tile(np.arange(len(instruments)), len(sellers)),
+            choice,
+        )
 
     def _moves(self, layout: Layout) -> tuple[Any, dict[tables.Part, Series]]:
         """The processes of prices, costs and demand, with recorded ones read for this layout."""
