@@ -77,7 +77,7 @@ def test_a_page_beside_the_run_is_named_as_not_checked(retail, capsys):
     assert "pages" not in capsys.readouterr().out
     (folder / "report.html").write_text("<p>All is well.")
     assert run(["verify", "it"]) == 0
-    assert "the pages beside it (mos report makes them anew)" in capsys.readouterr().out
+    assert "the pages beside it (mos report writes them again)" in capsys.readouterr().out
 
 
 def resnapped(folder, change):
@@ -104,7 +104,7 @@ def test_faults_that_a_snapshot_and_run_json_both_tell_of_are_held_against_the_s
     resnapped(folder, counted(kind))
     reseal(folder, trouble={"firm_1": {kind: 3}})
     line = refused(capsys, "verify", "it")
-    assert f"trouble.firm_1.{kind} is 3, but made anew 0: damaged or edited" in line
+    assert f"trouble.firm_1.{kind} is 3, but repeated 0: damaged or edited" in line
 
 
 class Fails(Policy):
@@ -134,7 +134,7 @@ def test_faults_that_are_kept_quiet_are_found(failing, capsys):
     (who,) = json.loads((folder / "run.json").read_text())["trouble"]
     resnapped(folder, lambda arrays, note: note["counts"].pop(who))
     reseal(folder, trouble={})
-    assert f"trouble.{who}.failed is 0, but made anew 4" in refused(capsys, "verify", "it")
+    assert f"trouble.{who}.failed is 0, but repeated 4" in refused(capsys, "verify", "it")
 
 
 def test_who_was_late_is_not_played_again_and_trouble_of_the_day_is_named_as_not_shown(
@@ -151,7 +151,7 @@ def test_who_was_late_is_not_played_again_and_trouble_of_the_day_is_named_as_not
         else:
             capsys.readouterr()
             assert run(["verify", "it"]) == 0
-            assert "what befell participants on the day (participants had trouble: firm_1 (3 " in (
+            assert "the faults of the run (participants had trouble: firm_1 (3 " in (
                 capsys.readouterr().out
             )
 

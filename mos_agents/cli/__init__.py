@@ -86,7 +86,7 @@ def _line_of(error: Exception) -> str | None:
     """An error as one line; None where it is a fault of the program."""
     # Typer may carry a click of its own: its usage errors are told by what they can do.
     if hasattr(error, "format_message"):
-        return f"{error.format_message()} (mos --help tells the commands)"
+        return f"{error.format_message()} (mos --help lists the commands)"
     from mos_agents.market.types import InputError
     from mos_agents.policies.guard import PolicyFault
     from mos_agents.runs.files import remedy

@@ -22,13 +22,13 @@ PURPOSES = {
     },
     "Run": {
         "run": "Play a scenario, record it in a folder, and write its report.",
-        "verify": "Make a finished run anew, and compare every table with it.",
-        "demo": "Let two sellers learn to price, beside their controls.",
+        "verify": "Repeat a finished run, and compare every table with it.",
+        "demo": "Let two sellers learn to set prices, with two controls.",
     },
     "Study": {
         "compare": "Compare two runs: totals, and whether every bit agrees.",
         "sweep": "Play or train a scenario over a grid of settings and seeds.",
-        "replicate": "Play a published experiment, and put its figures beside ours.",
+        "replicate": "Play a published experiment, and compare its figures with ours.",
     },
     "Train": {
         "train": "Let participants learn with PPO, DQN, SAC or APPO of RLlib.",
@@ -38,7 +38,7 @@ PURPOSES = {
         "check": "Say what a file is and what is in it, or what is wrong.",
     },
     "Share": {
-        "report": "Write report.html of a run, training or sweep anew.",
+        "report": "Write report.html of a run, training or sweep again.",
     },
 }
 """The first line of each command's help, by the purpose of the command."""
@@ -130,7 +130,7 @@ app = typer.Typer(
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     pass

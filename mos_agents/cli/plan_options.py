@@ -90,7 +90,7 @@ Normalise = Annotated[
     str | None,
     of_plan(
         "normalise",
-        help="Scale of what is seen and earned: calibration (measured beforehand) or none.",
+        help="Scale of observations and rewards: calibration (measured beforehand) or none.",
     ),
 ]
 

@@ -271,7 +271,7 @@ def standing(recording: runs.Recording, scenario: Scenario, actors: ActorConfig)
     if not end:
         yield "going on from tick 0: the journal holds no ticks"
         return
-    cleared = f"ticks {begin:,} to {end - 1:,} are cleared again from it, and nobody decides anew"
+    cleared = f"ticks {begin:,} to {end - 1:,} are cleared from it, and no policy decides again"
     yield (
         f"going on from tick {end:,}, where the journal ends; "
         + (cleared if end > begin else "the state there is on the disk")

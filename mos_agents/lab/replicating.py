@@ -34,7 +34,7 @@ from mos_agents.wording import in_shell, setting, shown
 
 CAPTION = (
     "95% intervals over sessions (paths, where paths are played): the scatter of simulated play "
-    "alone. A figure or limit beyond the end of the record is told as such"
+    "alone. A figure or limit beyond the end of the record is marked"
 )
 HEADINGS = ("quantity", "published", "ours", "95% interval", "within", "source")
 
@@ -103,7 +103,7 @@ def replicate(
     on_progress: OnProgress | None = None,
     on_message: OnMessage | None = None,
 ) -> Replication:
-    """Play a published experiment again, and put its figures beside ours.
+    """Play a published experiment again, and compare its figures with ours.
 
     Parameters
     ----------

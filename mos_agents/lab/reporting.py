@@ -39,7 +39,7 @@ LAST = 10
 @short_repr
 @dataclass(frozen=True, eq=False)
 class RunResult:
-    """A finished run: its folder, its hash, and what it came to. `print` shows the summary.
+    """A finished run: its folder, its hash, and its summary. `print` shows the summary.
 
     Attributes
     ----------

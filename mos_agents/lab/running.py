@@ -76,7 +76,7 @@ def run(
     Returns
     -------
     RunResult
-        The run: `print` shows what it came to.
+        The run: `print` shows its summary.
 
     Raises
     ------

@@ -73,7 +73,7 @@ class VerifyResult(Printed):
         when = "at every tick" if every == 1 else f"at every {runs.plan.ordinal(every)} tick"
         yield (
             f"checked: every value of listings and participants ({which}, {when}) and of "
-            f"aggregates ({plural(facts['ticks'], 'tick')}), made anew bit by bit; the digests of "
+            f"aggregates ({plural(facts['ticks'], 'tick')}), repeated bit by bit; the digests of "
             f"{plural(3 * facts['parts'], 'part')}; and in run.json the scenario, seed, length, "
             "market, files and hash"
         )
@@ -83,7 +83,7 @@ class VerifyResult(Printed):
         if facts["actors"]:
             unchecked.append("which workers held the participants")
         if any(self.run.folder.glob("*.html")):
-            unchecked.append(f"the pages beside it ({function('report')} makes them anew)")
+            unchecked.append(f"the pages beside it ({function('report')} writes them again)")
         if self.unshown:
             unchecked.append(self.unshown)
         if not self.decided:
@@ -100,7 +100,7 @@ def verify(
     root: str | os.PathLike[str] = "runs",
     on_progress: OnProgress | None = None,
 ) -> VerifyResult:
-    """Make a finished run anew, and compare every table with it.
+    """Repeat a finished run, and compare every table with it.
 
     Parameters
     ----------
@@ -165,9 +165,8 @@ def _of_the_loop(run: Run, feedback: Feedback) -> VerifyResult:
     )
     if recorded != found:
         raise RunError(
-            f"{run.folder}/run.json: faults are {recorded} (decisions lost, first tick), but made "
-            "anew "
-            f"{found}: damaged or edited"
+            f"{run.folder}/run.json: faults are {recorded} (decisions lost, first tick), but "
+            f"repeated {found}: damaged or edited"
         )
     return VerifyResult(run, "the scenario and its seed", anew.hash, decided=True)
 
@@ -276,19 +275,17 @@ def _unshown(run: Run, found: Mapping[str, Mapping[str, int]], withdrawn: Sequen
             expected, made = ours.get(kind, 0), theirs.get(kind, 0)
             if made > expected or (made < expected and kind in OWN_FAULTS):
                 raise RunError(
-                    f"{run.folder}/run.json: trouble.{name}.{kind} is {expected:,}, but made anew "
+                    f"{run.folder}/run.json: trouble.{name}.{kind} is {expected:,}, but repeated "
                     f"{made:,}: damaged or edited"
                 )
             day |= made < expected
     if set(withdrawn) - set(run.facts["withdrawn"]):
         raise RunError(
-            f"{run.folder}/run.json: withdrawn is {run.facts['withdrawn']}, but made anew "
+            f"{run.folder}/run.json: withdrawn is {run.facts['withdrawn']}, but repeated "
             f"{list(withdrawn)}: damaged or edited"
         )
     day |= set(withdrawn) != set(run.facts["withdrawn"])
-    return (
-        "what befell participants on the day (" + _trouble_of_the_day(recorded) + ")" if day else ""
-    )
+    return "the faults of the run (" + _trouble_of_the_day(recorded) + ")" if day else ""
 
 
 def _remedy() -> str:
@@ -392,7 +389,7 @@ def _check_tables(run: Run, anew: Rebuilding) -> None:
         )
     if anew.ticks != run.ticks:
         raise RunError(
-            f"{run.folder}: made anew it has {anew.ticks:,} ticks, its tables have {run.ticks:,}: "
+            f"{run.folder}: repeated it has {anew.ticks:,} ticks, its tables have {run.ticks:,}: "
             "damaged"
         )
 
@@ -406,7 +403,7 @@ def _tell_another(run: Run, scenario: Scenario, anew: Rebuilding, found: str) ->
             f"{setting('audit', True)}, the journal keeps what was decided, and nothing has to be "
             "decided again"
         )
-    where = f" ({anew.differs})" if anew.differs else ", though the tables are as made anew"
+    where = f" ({anew.differs})" if anew.differs else ", though the repeated tables agree"
     raise RunError(
         f"{run.folder}: the scenario and its seed led to tick {anew.ticks:,} and hash {found}, the "
         f"run says tick {run.facts['ticks']:,} and hash {run.facts['hash']}{where}: damaged, "

@@ -60,8 +60,8 @@ class Run:
         state = "" if self.finished else f", interrupted after {self.ticks:,}"
         return (
             f"{self.name}: {facts['scenario']}, {facts['ticks']:,} ticks{state}, "
-            f"markets={facts['markets']:,}, seed {facts['seed']} (report.summarise says what it "
-            "came to)"
+            f"markets={facts['markets']:,}, seed {facts['seed']} (report.summarise gives its "
+            "results)"
         )
 
     def to_polars(self, table: str = "aggregates") -> pl.DataFrame:

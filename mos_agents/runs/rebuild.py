@@ -84,7 +84,7 @@ class Rebuilding:
             plain = made.with_columns(pl.col(pl.Categorical).cast(pl.String))
             found = difference(table, recorded.filter(pl.col("tick") >= begin), plain)
             if found:
-                self.differs = f"{table}/part-{self._part:06d}.parquet: {found} made anew"
+                self.differs = f"{table}/part-{self._part:06d}.parquet: {found} in the repeated run"
                 return
         self._rows, self._means = [], []
         self._part += 1

@@ -46,7 +46,7 @@ KINDS = {
     "observations": "what each participant sees before it acts",
     "rewards": "what each participant is after",
     "setting": "keys of a scenario file, by their path",
-    "metric": "what a tick came to for a participant; rewards are weighted sums of metrics",
+    "metric": "the figures of a tick for a participant; rewards are weighted sums of metrics",
     "observation": "a number that a participant sees before it acts",
     "refusal": "why a quote is refused",
 }

@@ -127,8 +127,8 @@ class TrainingAssignment:
             assignment = assign(plan.scenario, agents, plan.policies, plan.horizon)
         elif lines:
             raise InputError(
-                f"policies: {lines[0]!r} learns, and is told what to play as well; leave it out of "
-                "one of the two"
+                f"policies: {lines[0]!r} learns, and has a policy in `policies` as well; leave it "
+                "out of one of the two"
             )
         market = assignment.market
         grids = price_grids(market, assignment.external, plan.levels, plan.band, plan.grid)

@@ -296,7 +296,7 @@ def test_whole_lots_stay_whole_units_to_the_last_bit(kind):
         check_accounts(market, before, step, whole=kind != "expected")
 
 
-# --- what a tick came to --------------------------------------------------------------------------
+# --- the figures of a tick ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)

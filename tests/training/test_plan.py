@@ -194,7 +194,7 @@ def test_a_scenario_may_be_given_by_name():
 def test_who_is_told_what_to_play_does_not_learn():
     assignment = TrainingAssignment.of(TrainingPlan(game(), policies={"firm_2": {"kind": "hold"}}))
     assert assignment.agents == assignment.plan.agents == ("firm_1",)
-    with pytest.raises(InputError, match="'firm_2' learns, and is told what to play"):
+    with pytest.raises(InputError, match="'firm_2' learns, and has a policy in `policies`"):
         TrainingAssignment.of(
             TrainingPlan(game(), agents=("firm_2",), policies={"firm_2": {"kind": "hold"}})
         )

@@ -20,9 +20,9 @@ def demo(
     out: Out = Path("runs"),
     workers: Annotated[int, typer.Option(help="Cores to use.", **WHOLE)] = 2,
 ) -> None:
-    """Let two sellers learn to price, beside their controls.
+    """Let two sellers learn to set prices, with two controls.
 
-    The report shows their prices, price wars, what follows a forced price cut, and a verdict.
+    The report shows their prices, price wars, the reaction to a forced price cut, and a verdict.
     """
     with loading():
         from mos_agents.lab import demonstration

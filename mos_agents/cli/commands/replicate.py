@@ -17,7 +17,7 @@ from mos_agents.cli.terminal import print_line, progress
 
 def replicate(
     name: Annotated[
-        str | None, typer.Argument(help="An experiment; --list tells which.", show_default=False)
+        str | None, typer.Argument(help="An experiment; --list shows them.", show_default=False)
     ] = None,
     sessions: Annotated[
         int | None, typer.Option(help="Sessions to play.", show_default="the paper's", **WHOLE)
@@ -43,7 +43,7 @@ def replicate(
     json: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
     list_them: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,
 ) -> None:
-    """Play a published experiment, and put its figures beside ours.
+    """Play a published experiment, and compare its figures with ours.
 
     The exit code is 1 where a published figure is missed.
     """
@@ -60,7 +60,7 @@ def replicate(
         _list()
         return
     if name is None:
-        raise InputError("which experiment? mos replicate --list tells them")
+        raise InputError("which experiment? mos replicate --list shows them")
     if json is not None:
         check_writable(json, folder=False)
     try:

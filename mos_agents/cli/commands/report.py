@@ -10,7 +10,7 @@ from mos_agents.cli.terminal import print_line
 
 
 def report(run: AnyGiven, out: Out = Path("runs")) -> None:
-    """Write report.html of a run, training or sweep anew."""
+    """Write report.html of a run, training or sweep again."""
     with loading():
         from mos_agents.lab import reporting
         from mos_agents.wording import shown

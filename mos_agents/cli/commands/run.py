@@ -74,8 +74,8 @@ def run(
 ) -> None:
     """Play a scenario, record it in a folder, and write its report.
 
-    The command ends with what the run came to, the report, the folder, and the hash of the
-    trajectory: the same command and seed give the same hash.
+    The command ends with a summary of the run, the paths of its report and its folder, and the hash
+    of the trajectory. The same command and seed give the same hash.
     """
     with loading():
         import mos_agents.lab.reporting  # noqa: F401

@@ -84,7 +84,7 @@ def sweep(
         str, typer.Option(help="ray: trials at once. local: one after another, in this process.")
     ] = "ray",
     workers: Annotated[
-        int | None, typer.Option(help="Trials at a time.", show_default="by room", **WHOLE)
+        int | None, typer.Option(help="Trials at a time.", show_default="by free cores", **WHOLE)
     ] = None,
     cpus: Annotated[
         float | None, typer.Option(help="Cores that a trial takes.", show_default="1")

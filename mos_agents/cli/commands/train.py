@@ -47,7 +47,7 @@ def train(
         ),
     ] = None,
     policies: Annotated[
-        list[str] | None, plan_options.others("What one plays who does not learn")
+        list[str] | None, plan_options.others("Policy of a participant that does not learn")
     ] = None,
     changes: options.Changes = None,
     actions: plan_options.Actions = None,
@@ -95,8 +95,8 @@ def train(
 
     The training's folder keeps the figures of every iteration, checkpoints, the networks, and
     trained.yaml: the scenario with the networks in it, to be played with mos run. mos report draws
-    the learning curves; mos exploit tells what others would gain against what was learnt. A
-    training that was cut off goes on with --resume, and trains on with more --iterations.
+    the learning curves; mos exploit measures what others would gain against the learned
+    policies. --resume continues an interrupted training; with more --iterations it trains further.
     """
     if (scenario is None) == (resume is None):
         raise InputError("give a scenario, or --resume RUN, and not both; see mos train --help")

@@ -10,9 +10,9 @@ from mos_agents.cli.terminal import print_line, progress
 
 
 def verify(run: RunGiven, out: Out = Path("runs")) -> None:
-    """Make a finished run anew, and compare every table with it.
+    """Repeat a finished run, and compare every table with it.
 
-    It is made from its journal, or else from its scenario and seed.
+    The run is repeated from its journal, or else from its scenario and seed.
     """
     with loading():
         from mos_agents.lab import verifying
