@@ -21,7 +21,13 @@ import yaml
 from scipy import stats
 
 from mos_agents.analysis.interval_text import four_digits, limits_text
-from mos_agents.analysis.statistics import bounded_interval, clopper_pearson, wilson_interval
+from mos_agents.analysis.statistics import (
+    bounded_interval,
+    clopper_pearson,
+    mean_interval,
+    student,
+    wilson_interval,
+)
 from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.folder import STUDY, differences
@@ -121,6 +127,8 @@ class Findings:
             return
         sd = float(values.std(ddof=1)) if values.size > 1 else math.nan
         self._rows.append((quantity, float(values.mean()), sd, values.size))
+        if values.size > 1:
+            self._intervals[quantity] = mean_interval(values)[1:3]
 
     def ratio(self, quantity: str, parts: Any, wholes: Any) -> None:
         """A mean over cases of which a session has several: sum of parts [S] / sum of wholes [S].
@@ -132,6 +140,8 @@ class Findings:
         gaps = (parts - value * wholes) / wholes.mean()
         sd = float(gaps.std(ddof=1)) if parts.size > 1 else math.nan
         self._rows.append((quantity, value, sd, parts.size))
+        if parts.size > 1:
+            self._intervals[quantity] = mean_interval(value + gaps)[1:3]
 
     def share_of_cases(self, quantity: str, parts: Any, wholes: Any) -> None:
         """A share of cases, as `ratio`, with Wilson's limits: they never leave [0, 1]."""
@@ -156,7 +166,7 @@ class Findings:
         such an upper limit is infinite.
         """
         self.estimate(quantity, value, error, count)
-        low, high = value - 1.96 * error, value + 1.96 * error
+        low, high = value - student(count) * error, value + student(count) * error
         self._intervals[quantity] = (max(low, 0.0), high if high < end else math.inf)
         self._ends[quantity] = end
         if value >= end:
@@ -167,7 +177,7 @@ class Findings:
         self.mean(quantity, values)
         if cut_off and len(values):
             _, value, sd, count = self._rows[-1]
-            self._intervals[quantity] = (value - 1.96 * sd / math.sqrt(count), math.inf)
+            self._intervals[quantity] = (value - student(count) * sd / math.sqrt(count), math.inf)
             self._cut_off.add(quantity)  # the mean of what was seen is less than the true one
 
     def share(self, quantity: str, holds: Any) -> None:
@@ -217,7 +227,8 @@ class Findings:
         self, quantity: str, ours: float, scatter: float, count: float, limit: float
     ) -> Finding:
         error = scatter / math.sqrt(count)
-        interval = self._intervals.get(quantity, (ours - 1.96 * error, ours + 1.96 * error))
+        width = student(count) * error if error else 0.0
+        interval = self._intervals.get(quantity, (ours - width, ours + width))
         published = self._published.get(quantity)
         more: dict[str, Any] = {
             "computed": quantity in self._computed,

@@ -81,7 +81,7 @@ def on_one_ray() -> None:
 
 
 def intervals(found: Mapping[str, Sequence[Facts]]) -> dict[tuple[str, str], Interval]:
-    """By condition and quantity, the mean over the seeds with its 95% bootstrap interval.
+    """By condition and quantity, the mean over the seeds with its 95% interval.
 
     Facts that are lists are averaged first; those that are None in some seed are left out.
     """
@@ -134,9 +134,7 @@ def table(
             cell = "-" if one is None else interval_text(one, count, "seed", "{:.3f}".format)
             cells.append(f"{cell:>24}")
         lines.append(f"{labels[condition]:<{wide}}" + "".join(cells))
-    return "\n".join(
-        [*lines, "means and 95% bootstrap intervals over seeds, that is over trainings"]
-    )
+    return "\n".join([*lines, "means and 95% intervals over seeds, that is over trainings"])
 
 
 # --- the command line -----------------------------------------------------------------------------

@@ -101,6 +101,7 @@ ERRORS = [
     ([*CALVANO, "--set", "learner=sarsa"], "learner='sarsa' is no setting here"),
     ([*CALVANO, "--set", "n=3", "--set", "xi=9"], "no grid of rising prices"),
     ([*CALVANO, "--set", "quality=-1e6"], "without a range between them"),
+    ([*CALVANO, "--set", "quality=1e6"], "no grid of rising prices"),
     ([*CALVANO, "--sessions", "0"], "sessions=0"),
     ([*CALVANO, "--sessions", "x"], "'x' must be a whole number"),
     ([*CALVANO, "--seed", "-1"], "seed=-1"),

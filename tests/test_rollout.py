@@ -323,7 +323,7 @@ def test_whole_markets_are_compared_for_everybody():
     ]
     assert all(found.row("war", name).difference_high < 0.0 for name in NAMES)
     text = str(found)
-    assert "revenue per tick, 30 replicates, 95% bootstrap intervals" in text
+    assert "revenue per tick, 30 replicates, 95% intervals" in text
     assert len({len(line) for line in text.splitlines()[1:] if "war" in line}) == 1
 
 
@@ -365,7 +365,7 @@ def test_a_wrong_comparison_is_told_in_one_line(arguments, message):
 
 
 @pytest.mark.parametrize("law", ["normal", "exponential"])
-def test_bootstrap_intervals_cover_the_mean_at_their_rate(law):
+def test_intervals_cover_the_mean_at_their_rate(law):
     generator = np.random.default_rng(1)
     covered = 0
     for _ in range(400):

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from experiments.replication import ExecutionConfig, Finding, check_numbers
+from mos_agents.analysis.statistics import student
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.defaults import make_market
@@ -178,7 +179,7 @@ def results(
     """One record a quantity, strategy by strategy; see README.md for the columns."""
     table = next((g for g in PUBLISHED if math.isclose(g, a.gamma)), None)
     as_published = table is not None and a == DealerSettings(table, a.paths, a.seed)
-    records = []
+    records, reach = [], student(a.paths)
     for strategy, policy in policies(a).items():
         rows = zip(
             QUANTITIES, estimates(simulate(a, policy, at_once, on_paths)), DIGITS, strict=True
@@ -189,7 +190,7 @@ def results(
                 "quantity": f"{strategy}.{name}",
                 "published": None,
                 "ours": ours,
-                "ci95": [ours - 1.96 * error, ours + 1.96 * error],
+                "ci95": [ours - reach * error, ours + reach * error],
                 "within": None,
                 "source": None,
                 "z": None,

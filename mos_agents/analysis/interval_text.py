@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mos_agents.analysis.numbers import number
-from mos_agents.analysis.statistics import Interval
+from mos_agents.analysis.statistics import FEWEST_SESSIONS, Interval
 
 Form = Callable[[float], str]
 
@@ -78,9 +78,11 @@ def interval_text(
 ) -> str:
     """An estimate with its 95% limits: 0.853 [0.841, 0.866].
 
-    Where there is no interval, the text says why: "0.853 (one session)", and where all `count` of
-    the `noun`s came to the same, "0.853 (the same in all 20 sessions)" instead of limits of width
-    0. end: the length of the record, for durations: a limit there says no more than "beyond".
+    Of 2 to 4 of the `noun`s the text ends with "(rough: 3 sessions)": so few show neither their own
+    spread nor their skewness well. Where there is no interval, the text says why: "0.853 (one
+    session)", and where all `count` of the `noun`s came to the same, "0.853 (the same in all 20
+    sessions)" instead of limits of width 0. end: the length of the record, for durations: a limit
+    there says no more than "beyond".
     at_least: the estimate is itself cut off by the end of the record.
     """
     if not np.isfinite(one.estimate):
@@ -90,7 +92,8 @@ def interval_text(
         return f"{value} (one {noun})" if count < 2 else value
     if one.low == one.high == one.estimate:
         return f"{value} (the same in all {count:,} {noun}s)"
-    return f"{value} {limits_text(one.low, one.high, form, end)}"
+    rough = f" (rough: {count} {noun}s)" if count < FEWEST_SESSIONS else ""
+    return f"{value} {limits_text(one.low, one.high, form, end)}{rough}"
 
 
 def share_text(one: Interval, count: int, noun: str = "session", form: Form = whole_percent) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from mos_agents.analysis.interval_text import figure_text
 from mos_agents.analysis.numbers import join_names, number
 from mos_agents.analysis.ranking import FEWEST, Ranking, best_mean
-from mos_agents.analysis.statistics import Interval, normal_interval
+from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
 
@@ -42,8 +42,8 @@ class Totals(NamedTuple):
 
 
 def total_interval(values: Array) -> Interval:
-    """The mean over markets of [R] totals, by Student's t."""
-    return normal_interval(float(values.mean()), values - values.mean(), 0.95)
+    """The mean over markets of [R] totals, as `mean_interval` has it."""
+    return mean_interval(values)
 
 
 def money_text(values: Array) -> str:

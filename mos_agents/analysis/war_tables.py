@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mos_agents.analysis.price_wars import PriceWars
-from mos_agents.analysis.statistics import Interval, bootstrap_interval, survival
+from mos_agents.analysis.statistics import Interval, mean_interval, survival
 from mos_agents.market.checks import check_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
@@ -78,7 +78,7 @@ class WarTable(Framed):
 def war_table(
     wars: PriceWars, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> WarTable:
-    """Summarise price wars; the interval is over sessions, by the bootstrap.
+    """Summarise price wars; the interval is over sessions (`mean_interval`).
 
     Parameters
     ----------
@@ -103,9 +103,7 @@ def war_table(
            observations. JASA 53(282).
     """
     counts = wars.counts
-    frequency = bootstrap_interval(
-        (1000.0 * counts / wars.ticks,), np.mean, confidence, resamples, seed
-    )
+    frequency = mean_interval(1000.0 * counts / wars.ticks, confidence, resamples, seed)
     risk = int(wars.at_risk.sum())
     median = mean = horizon = finished = depth = deepest = starters = tied = None
     if len(wars):

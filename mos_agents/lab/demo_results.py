@@ -12,7 +12,7 @@ from mos_agents.analysis.collusion import profit_gain
 from mos_agents.analysis.controls import mixed_sessions
 from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes
 from mos_agents.analysis.screens import coordination
-from mos_agents.analysis.statistics import share_interval
+from mos_agents.analysis.statistics import share_interval, student
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.lab.demo_sessions import AFTER, LEAD, DemoGroup, first_tried
 from mos_agents.lab.demo_verdict import CHANCE, DemoVerdict, Figure, verdict
@@ -129,7 +129,7 @@ def page_and_figures(
     begin, close, spans = close_up(patient.prices[:, shown], wars, shown)
     period, path = whole_session(game, seed, shown, int(patient.greedy.played.periods[shown]))
     middle = np.nanmean(patient.rivals, axis=1)
-    scatter = 1.96 * np.nanstd(patient.rivals, axis=1, ddof=1) / np.sqrt(sessions)
+    scatter = student(sessions) * np.nanstd(patient.rivals, axis=1, ddof=1) / np.sqrt(sessions)
     made = Learning(
         title="Two sellers who learn",
         headline=found.headline,

@@ -78,8 +78,7 @@ def picture(curves: Curves) -> ReportFigure:
     return ReportFigure(
         f"measure-{curves.measure}",
         curves.measure,
-        f"{meaning(curves.measure)}Mean over seeds with its 95% bootstrap interval, "
-        f"by {curves.axis}{what}.",
+        f"{meaning(curves.measure)}Mean over seeds with its 95% interval, by {curves.axis}{what}.",
         style.svg(figure, curves.measure, f"{escape(curves.measure, quote=True)} by setting"),
         wide,
         tuple((f"{curves.line} {name}", colours[name], "line") for name in names)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.analysis.statistics import bootstrap_interval, check_confidence, check_resamples
+from mos_agents.analysis import statistics
+from mos_agents.analysis.statistics import check_confidence, check_resamples
 from mos_agents.market.faults import Fault, added_up, headline
 from mos_agents.market.frames import Framed, cell, table_html
 from mos_agents.market.market import Market
@@ -53,7 +54,7 @@ class Compared(NamedTuple):
 @short_repr
 @dataclass(frozen=True, eq=False)
 class Comparison(Framed):
-    """What the candidates earned with the same random numbers, with bootstrap intervals.
+    """What the candidates earned with the same random numbers, with intervals.
 
     Parameters
     ----------
@@ -148,7 +149,7 @@ class Comparison(Framed):
         return [
             *found,
             f"{self.metric} per tick, {counted(replicates, 'replicate')}, "
-            f"{100 * self.confidence:g}% bootstrap intervals over replicates",
+            f"{100 * self.confidence:g}% intervals over replicates",
         ]
 
     def __str__(self) -> str:
@@ -199,8 +200,9 @@ def compare_policies(
     """Compare candidates by their mean reward, or another metric, per tick.
 
     All candidates meet the same random numbers, so differences are paired, and vary less than the
-    means. Every market of every seed is one replicate. Intervals are bias-corrected and accelerated
-    bootstrap intervals [1]_ over replicates, each at the stated confidence by itself.
+    means. Every market of every seed is one replicate. Intervals over replicates are those of
+    `analysis.mean_interval`, each at the stated confidence by itself; of fewer than 5 replicates
+    they are a rough range.
 
     Parameters
     ----------
@@ -242,10 +244,6 @@ def compare_policies(
         If candidates, seeds or markets cannot be compared.
     PolicyFault
         If a policy fails and `on_fault` is "raise". A note names the candidate.
-
-    References
-    ----------
-    .. [1] Efron, B. (1987). Better bootstrap confidence intervals. JASA 82(397).
     """
     if not candidates:
         raise InputError("candidates={} must name at least one policy")
@@ -341,7 +339,7 @@ def _compared(
 def mean_interval(
     values: Array, confidence: float = 0.95, resamples: int = 2000
 ) -> tuple[float, float, float]:
-    """Return the mean of replicates with its bootstrap interval.
+    """Return the mean of replicates with its interval, that of `analysis.mean_interval`.
 
     Parameters
     ----------
@@ -357,4 +355,4 @@ def mean_interval(
     tuple of float
         Mean, lower and upper limit. A single replicate has infinite limits.
     """
-    return bootstrap_interval((values,), np.mean, confidence, resamples, seed=0)[:3]
+    return statistics.mean_interval(values, confidence, resamples)[:3]

@@ -12,15 +12,12 @@ import polars as pl
 
 from mos_agents import scenarios
 from mos_agents.analysis.interval_text import four_digits, interval_text
-from mos_agents.analysis.statistics import Interval, mean_interval
+from mos_agents.analysis.statistics import FEWEST_SESSIONS, Interval, mean_interval
 from mos_agents.market.frames import MOST_ROWS, Framed, table_html
 from mos_agents.market.printing import short_repr
 from mos_agents.runs.recording import parquet
 from mos_agents.sweeps.folder import TrialOutcome
 from mos_agents.sweeps.plan import SweepPlan, Trial
-
-FEW = 3
-"""Seeds of which a bootstrap draws one alone so often that its interval is their whole range."""
 
 
 @short_repr
@@ -81,7 +78,7 @@ class SweepResult(Framed):
         return pl.DataFrame(rows, {**kinds, **dict.fromkeys(self.measures, pl.Float64)})
 
     def interval(self, cell: int, measure: str) -> tuple[Interval, int]:
-        """Mean over seeds with its bootstrap interval, and of how many trials; NaN of none.
+        """Mean over seeds with its interval, and of how many trials; NaN of none.
 
         The limits of a single trial are infinite.
         """
@@ -207,9 +204,9 @@ def formatted(result: SweepResult, cell: int, measure: str) -> str:
 
 def caption(result: SweepResult) -> str:
     """What the figures of the table are."""
-    few = "; of so few seeds it is no more than the range of the trials"
+    few = "; of fewer than 5 seeds it is a rough range"
     seeds = len(result.plan.seeds)
-    return "mean over seeds with its 95% bootstrap interval" + few * (1 < seeds <= FEW)
+    return "mean over seeds with its 95% interval" + few * (1 < seeds < FEWEST_SESSIONS)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -147,7 +147,7 @@ class Exploitability:
         )
         lines = [
             *failed,
-            f"reward per tick, {100 * self.confidence:g}% bootstrap intervals over markets",
+            f"reward per tick, {100 * self.confidence:g}% intervals over markets",
         ]
         for name, before, response, after, gain in rows:
             lines.append(

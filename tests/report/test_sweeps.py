@@ -25,7 +25,7 @@ def test_every_measure_drawn_unasked_is_explained() -> None:
 
 
 def test_a_caption_says_what_is_drawn_and_of_which_role() -> None:
-    of = "Mean over seeds with its 95% bootstrap interval, by alpha."
+    of = "Mean over seeds with its 95% interval, by alpha."
     assert drawn("reward", 1, 2)[0] == f"Reward a tick, mean of the participants. {of}"
     assert "mean of participants with the role firm." in drawn("reward.firm", 1, 2)[0]
     assert drawn("something", 1, 2)[0] == of

@@ -108,7 +108,7 @@ def sweep(
     --train. A grid goes over settings of the scenario (firms=2,3), or of the trial itself:
     play.burn_in, sessions.window, train.lr, ... Every finished trial is kept in the sweep's folder,
     and --resume plays what is missing. The table has a row for every cell: means over the seeds
-    with 95% bootstrap intervals.
+    with 95% intervals.
     """
     if (scenario is None) == (resume is None):
         raise InputError("give a scenario, or --resume SWEEP, and not both; see mos sweep --help")
