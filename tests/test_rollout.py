@@ -240,7 +240,7 @@ def test_totals_are_the_sums_of_the_steps():
         run.metric("units_traded"), run.series["sold"].reshape(8, 5, 3, 2).sum((0, 3))
     )
     assert np.array_equal(run.series["cash"][-1], run.final.positions.cash)
-    assert run.series_bytes == 8 * 8 * 5 * (6 + 3)
+    assert sum(a.nbytes for a in run.series.values()) == 8 * 8 * 5 * (6 + 3)
 
 
 def test_pnl_is_the_change_of_cash_where_nothing_is_held():

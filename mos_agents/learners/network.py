@@ -379,14 +379,6 @@ def _facts(provenance: Any) -> Mapping[str, Any]:
     return facts
 
 
-def affine_reference(x: Array, weights: Array, bias: Array) -> Array:
-    """`affine` in plain numpy, the same bits."""
-    y = np.repeat(bias[None, :], len(x), axis=0)
-    for i in range(len(weights)):
-        y = y + x[:, i : i + 1] * weights[i]
-    return y
-
-
 @kernel
 def affine(x, weights, bias):  # type: ignore[no-untyped-def]
     """[B, out] bias + x @ weights, each output summed over the inputs in their order.

@@ -227,36 +227,6 @@ def _address(key: str) -> np.uint64:
     return np.uint64(key_number(key))
 
 
-def unit_rows(philox_key: IntArray, tick: int, markets: IntArray, key: int, n: int) -> Array:
-    """The reference of `fill_rows`: numpy's own generator, one per market. [B, n]."""
-    rows = [
-        np.random.Generator(
-            np.random.Philox(
-                key=philox_key, counter=np.array([0, tick, int(m), key], dtype=np.uint64)
-            )
-        ).random(n)
-        for m in markets
-    ]
-    return np.array(rows).reshape(len(markets), n)
-
-
-def fill_rows(philox_key: IntArray, tick: int, markets: IntArray, key: int, n: int) -> Array:
-    """[B, n] uniforms of one key at one tick."""
-    out = np.empty((len(markets), n))
-    _fill_rows(philox_key, int(tick), markets, np.uint64(key), out)
-    return out
-
-
-def fill_ragged(
-    philox_key: IntArray, tick: int, markets: IntArray, key: int, start: IntArray
-) -> Array:
-    """Flat uniforms, market b in positions start[b]:start[b + 1]."""
-    total = int(start[-1])
-    out = np.empty(total + 3)
-    _fill_ragged(philox_key, int(tick), markets, np.uint64(key), start, out)
-    return out[:total]
-
-
 @intrinsic
 def _product(typingctx: Any, a: Any, b: Any) -> Any:
     """The upper and the lower 64 bits of a 64 x 64 bit product, which numba has no word for."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -235,40 +234,6 @@ def over_markets(data: Data, band: bool = True) -> str:
         return "" if data.run.facts["markets"] == 1 else ", in the first market"
     text = "; the band holds 90% of them" if band and data.R >= BAND else ""
     return f", mean over {data.R:,} markets{text}"
-
-
-def bars(
-    data: Data,
-    name: str,
-    heading: str,
-    caption: str,
-    values: Sequence[float],
-    label: str,
-    form: Callable[[float], str] = plain,
-) -> ReportFigure:
-    """A bar per group."""
-    figure, grid = style.canvas(style.HALF, max(2.2, 0.28 * len(data.groups) + 0.9))
-    axes = grid[0, 0]
-    rows = np.arange(len(data.groups))[::-1]
-    axes.barh(rows, values, height=0.56, color=group_colours(data), linewidth=0)
-    for row, value in zip(rows, values, strict=True):
-        axes.annotate(
-            form(value),
-            (value, row),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            color=style.SOFT,
-        )
-    axes.set_yticks(rows, [style.shortened(n, 22) for n, _ in data.groups])
-    axes.tick_params(axis="y", labelcolor=style.INK)
-    axes.grid(axis="y", visible=False)
-    axes.grid(axis="x", visible=True)
-    axes.margins(x=0.14)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: plain(v)))
-    axes.set_xlabel(label, labelpad=1)
-    return ReportFigure(name, heading, caption, style.svg(figure, name, heading), False)
 
 
 def _nanmean(values: Array) -> Array:

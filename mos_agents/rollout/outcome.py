@@ -114,11 +114,6 @@ class Rollout(Framed):
             raise InputError(f"metric={name!r} must be 'reward' or one of {METRICS}")
         return self.reward if name == "reward" else self.metrics[:, :, metric(name)]
 
-    @property
-    def series_bytes(self) -> int:
-        """Memory that the series take."""
-        return sum(values.nbytes for values in self.series.values())
-
     def to_polars(self) -> pl.DataFrame:
         """Return a row per market and participant.
 

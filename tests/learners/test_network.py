@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 from mos_agents.learners import Categorical, Gaussian, Layer, Network, QValues, Signature
 from mos_agents.learners import TrainedNetwork as Trained
-from mos_agents.learners.network import ACTIVATIONS, affine, affine_reference
+from mos_agents.learners.network import ACTIVATIONS, affine
 from mos_agents.learners.trained import chance_of_points
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
@@ -22,6 +22,14 @@ from tests.policies.markets import auction, dealers, shop
 SHOP, DEALERS, AUCTION = shop(), dealers(assets=2, ticks=30), auction()
 HEADS = ("levels", "values", "gaussian", "clipped")
 every_head = pytest.mark.parametrize("head", HEADS)
+
+
+def affine_reference(x, weights, bias):
+    """`affine` in plain numpy, the same bits."""
+    y = np.repeat(bias[None, :], len(x), axis=0)
+    for i in range(len(weights)):
+        y = y + x[:, i : i + 1] * weights[i]
+    return y
 
 
 def everybody(market, head, explore=False, **parts):

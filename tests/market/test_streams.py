@@ -14,17 +14,32 @@ from mos_agents.market.streams import (
     FixedDraws,
     StreamDraws,
     Streams,
-    fill_ragged,
-    fill_rows,
-    unit_rows,
+    _fill_ragged,
+    _fill_rows,
 )
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.testing.playing import random_actions
 from mos_agents.testing.promises import bits
 from tests.market.worlds import KINDS
+from tests.oracles.market import unit_rows
 
 words = st.integers(0, 2**64 - 1)
+
+
+def fill_rows(philox_key, tick, markets, key, n):
+    """[B, n] uniforms of one key at one tick."""
+    out = np.empty((len(markets), n))
+    _fill_rows(philox_key, int(tick), markets, np.uint64(key), out)
+    return out
+
+
+def fill_ragged(philox_key, tick, markets, key, start):
+    """Flat uniforms, market b in positions start[b]:start[b + 1]."""
+    total = int(start[-1])
+    out = np.empty(total + 3)
+    _fill_ragged(philox_key, int(tick), markets, np.uint64(key), start, out)
+    return out[:total]
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,8 +1,7 @@
 """Reference implementations of the market's rules: plain Python for each compiled loop.
 
 They follow the text of the rules, one market, customer, order or unit at a time, and not the
-compiled code. The tests compare the two. The reference of the random streams is `unit_rows` in
-streams.py, that of the nested logit `LogitMarket`.
+compiled code. The tests compare the two. The reference of the nested logit is `LogitMarket`.
 """
 
 from __future__ import annotations
@@ -30,6 +29,19 @@ from mos_agents.market.refusals import (
 from mos_agents.market.types import Array, Arrivals, Executions, IntArray, Positions, Quotes, State
 
 Shares = Callable[[Any], Array]  # booleans [L], who has something to sell -> shares [L]
+
+
+def unit_rows(philox_key: Any, tick: Any, markets: Any, key: Any, n: Any) -> Any:
+    """[B, n] uniforms of one key at one tick: numpy's own generator, one per market."""
+    rows = [
+        np.random.Generator(
+            np.random.Philox(
+                key=philox_key, counter=np.array([0, tick, int(m), key], dtype=np.uint64)
+            )
+        ).random(n)
+        for m in markets
+    ]
+    return np.array(rows).reshape(len(markets), n)
 
 
 def groups_of(market: Market) -> Iterator[list[int]]:
