@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mos_agents import scenarios
+from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.spec import ParticipantSpec
-from mos_agents.market.types import Array, InputError
+from mos_agents.market.types import Array
 from mos_agents.policies.base import Deterministic, check_fits, check_number, quoted
 from mos_agents.scenarios import Scenario
 
@@ -38,10 +39,8 @@ class DealerWorld:
     dt: float = 0.01
 
     def __post_init__(self) -> None:
-        if isinstance(self.makers, bool) or not 1 <= self.makers <= 16:
-            raise InputError(f"makers={self.makers!r} must be a whole number in [1, 16]")
-        if not 0.0 <= self.gamma < np.inf:
-            raise InputError(f"gamma={self.gamma!r} must be a number >= 0")
+        check_whole("makers", self.makers, 1, 16)
+        check_real("gamma", self.gamma, 0.0)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from experiments.price_wars.pictures import draw
 from experiments.price_wars.play import PlayedWorld, PlayPlan, played, task
 from experiments.price_wars.worlds import QUICK, Condition, RetailWorld, conditions, yardstick
 from experiments.studies import announced
+from mos_agents.market.checks import check_whole
 from mos_agents.market.types import InputError
 from mos_agents.runs.files import write_whole
 from mos_agents.tasks import InProcess, ProcessPool, TaskProgress
@@ -63,8 +64,7 @@ class WarStudySettings:
         for name in self.only:
             if name not in known:
                 raise InputError(f"only: {name!r} is no condition; there are {', '.join(known)}")
-        if isinstance(self.workers, bool) or not 1 <= self.workers <= 1024:
-            raise InputError(f"workers={self.workers!r} must be a whole number in [1, 1024]")
+        check_whole("workers", self.workers, 1, 1024)
 
     @property
     def chosen(self) -> dict[str, Condition]:

@@ -16,6 +16,7 @@ import numpy as np
 from mos_agents.games.stage_game import StageGame
 from mos_agents.learners import QLearning
 from mos_agents.market.arrivals import FixedMass
+from mos_agents.market.checks import check_whole
 from mos_agents.market.execution import Expected
 from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
@@ -81,8 +82,7 @@ class RetailWorld:
             if getattr(self, name) not in allowed:
                 text = ", ".join(repr(one) for one in allowed)
                 raise InputError(f"{name}={getattr(self, name)!r} must be one of {text}")
-        if isinstance(self.length, bool) or self.length < 1:
-            raise InputError(f"length={self.length!r} must be a whole number >= 1")
+        check_whole("length", self.length, 1)
         if not 0.0 < self.cost_factor < 10.0:
             raise InputError(f"cost_factor={self.cost_factor!r} must be in (0, 10)")
 

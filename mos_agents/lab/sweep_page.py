@@ -9,6 +9,7 @@ from typing import Any
 
 from mos_agents import scenarios
 from mos_agents.lab.sweeping import fault_lines, notes
+from mos_agents.market.checks import is_real
 from mos_agents.report import sweeps
 from mos_agents.report.charts import SummaryTable
 from mos_agents.report.page import PageContent, content_html
@@ -96,4 +97,4 @@ def _text(axis: Axis, values: Any) -> str:
 
 
 def _numeric(values: Sequence[Any]) -> bool:
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    return all(is_real(value) for value in values)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mos_agents.market.checks import echo, is_whole
+from mos_agents.market.checks import check_whole
 from mos_agents.market.grids import check_levels
 from mos_agents.market.memory import MOST_OF_MEMORY, memory
 from mos_agents.market.spec import ParticipantSpec
@@ -94,12 +94,7 @@ class PriceGrid:
     def _check_prices(self) -> None:
         count = self.prices
         if isinstance(count, bool) or (np.ndim(count) == 0 and not isinstance(count, str)):
-            whole = is_whole(count)
-            if not whole or not 2 <= count <= 10_000:  # type: ignore[operator]
-                raise InputError(
-                    f"{self.kind}.prices={echo(count)} must be a whole number of prices in "
-                    "[2, 10000], or a list of prices"
-                )
+            check_whole(f"{self.kind}.prices", count, 2, 10_000, ", or a list of prices")
             return
         check_numbers(self, "prices", 0.0)
         grid = np.asarray(self.prices)

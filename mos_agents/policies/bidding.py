@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mos_agents.market.checks import check_whole
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, InputError
@@ -58,9 +59,8 @@ class Shaded(Deterministic):
     def __post_init__(self) -> None:
         if self.reserve is not None:
             check_number(self, "reserve", 0.0)
-        n = self.bidders
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
-            raise InputError(f"shaded.bidders={n!r} must be a whole number >= 1, or null to count")
+        if self.bidders is not None:
+            check_whole("shaded.bidders", self.bidders, 1, note=", or null to count")
 
     def start(self, spec: ParticipantSpec, batch: int) -> Any:
         check_fits(self, spec, "bid", "cost")

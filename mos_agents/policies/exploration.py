@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mos_agents.market.checks import check_whole
 from mos_agents.market.grids import check_levels
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Draws, PrefixedDraws
@@ -50,9 +51,8 @@ class Uniform(Policy):
     relative: bool = False
 
     def __post_init__(self) -> None:
-        n = self.levels
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 2):
-            raise InputError(f"{self.kind}.levels={n!r} must be a whole number >= 2, or null")
+        if self.levels is not None:
+            check_whole(f"{self.kind}.levels", self.levels, 2, note=", or null")
         if not isinstance(self.relative, bool):
             raise InputError(f"{self.kind}.relative={self.relative!r} must be true or false")
         for name in ("low", "high"):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 
+from mos_agents.market.checks import is_real
 from mos_agents.report import style
 from mos_agents.report.charts import ReportFigure, plain
 
@@ -127,7 +128,7 @@ def _heighten(axes: Any) -> None:
 
 
 def _axis(axes: Any, xs: Sequence[Any]) -> None:
-    values = sorted(set(xs)) if all(_is_number(x) for x in xs) else []
+    values = sorted(set(xs)) if all(is_real(x) for x in xs) else []
     if not values:
         return  # matplotlib places texts side by side
     if values[0] > 0 and values[-1] / values[0] >= LOGARITHMIC:
@@ -135,7 +136,3 @@ def _axis(axes: Any, xs: Sequence[Any]) -> None:
         axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     if len(values) <= 12:
         axes.set_xticks(values, [f"{value:.4g}" for value in values])
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, int | float) and not isinstance(x, bool)

@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any, Protocol
 
-from mos_agents.market.types import InputError
+from mos_agents.market.checks import check_whole
 from mos_agents.tasks.task import Task, TaskOutcome, execute
 
 
@@ -75,9 +75,7 @@ class _ExecutorPool:
     """What threads and processes share: the executors of the standard library."""
 
     def __init__(self, count: int) -> None:
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InputError(f"workers={count!r} must be a whole number >= 1")
-        self.count = count
+        self.count = check_whole("workers", count, 1)
         self._executor: Executor | None = None
         self._given_up = False
 

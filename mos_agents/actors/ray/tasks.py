@@ -19,6 +19,7 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from mos_agents.actors.ray.head import CHECK_SECONDS, Head, HeadLost
+from mos_agents.market.checks import check_whole
 from mos_agents.market.types import InputError
 from mos_agents.policies.faults import describe
 from mos_agents.tasks import Task, TaskOutcome, WorkerLost
@@ -46,8 +47,8 @@ class RayTasks:
     """
 
     def __init__(self, at_most: int | None = None) -> None:
-        if at_most is not None and (isinstance(at_most, bool) or at_most < 1):
-            raise InputError(f"workers={at_most!r} must be a whole number >= 1")
+        if at_most is not None:
+            check_whole("workers", at_most, 1)
         self._at_most = at_most
         self._head = Head()
         self._lost = False
