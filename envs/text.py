@@ -52,7 +52,7 @@ def _cells(market: Market, state: State, step: Step | None, n: int) -> list[str]
         reward = f"{step.reward[0, n]:.2f}"
         reason = int(step.info.refused[0, n])
         note = REASONS[reason] if reason else ""
-    held = f"{positions.inventory[0, own].sum():g}"
+    held = f"{positions.inventory[0, market.layout.held_by(n)].sum():g}"
     return [*cells, traded, held, f"{positions.cash[0, n]:.2f}", reward, note]
 
 

@@ -67,6 +67,7 @@ KINDS = {
     "arrivals": Kind("ArrivalProcess"),
     "execution": Kind("ExecutionRule"),
     "quotes": Kind("QuoteRule"),
+    "orders": Kind("OrderRule"),
     "schedule": Kind("Schedule"),
     "positions": Kind("PositionRule"),
     "reference": Kind("ReferenceRule"),
@@ -114,9 +115,9 @@ def register(kind: str, name: str, thing: Any = None) -> Any:
     Parameters
     ----------
     kind
-        One of `KINDS`: "demand", "prominence", "arrivals", "execution", "quotes", "schedule",
-        "positions", "reference", "process", "observations", "rewards", "policy", "learner",
-        "scenario" or "experiment".
+        One of `KINDS`: "demand", "prominence", "arrivals", "execution", "quotes", "orders",
+        "schedule", "positions", "reference", "process", "observations", "rewards", "policy",
+        "learner", "scenario" or "experiment".
     name
         The name: small letters, digits and underscores.
     thing

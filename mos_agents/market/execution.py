@@ -288,6 +288,10 @@ class FillIntensity(ExecutionRule):
                     "the price, or other limits of quotes"
                 )
 
+    @property
+    def trades_mass(self) -> bool:  # type: ignore[override]
+        return self.expected
+
     def order_share(self, market: Market) -> float:
         boost = float(self.volatility_boost) * market.reference.sigma
         return float(self.scale) * (1.0 + boost)

@@ -45,8 +45,9 @@ class ObservationField(NamedTuple):
     RIVAL_BID,
     RIVAL_OPEN,
     SHOWN,
-) = range(14)
-"""Sources of numbers, as `gather` reads them; SHOWN is filled in after it."""
+    IN_TRANSIT,
+) = range(15)
+"""Sources of numbers, as `gather` reads them; SHOWN and IN_TRANSIT are filled in after it."""
 PRICES = (ASK, BID, COST, RIVAL_ASK, RIVAL_BID)
 """Sources whose numbers are prices."""
 SOURCE, FIRST, LENGTH, COLUMN = range(4)
@@ -134,7 +135,7 @@ def gather(out, runs, quotes, trades, exposure, goods, reference, cash, clock, l
     exposure
         [B, G] looks.
     goods
-        Inventory and unit costs. [B, L] each
+        Inventory [B, H] and unit costs [B, L].
     reference
         [B, K] reference prices.
     cash

@@ -20,6 +20,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.remembering import opening as opening_memory
 from mos_agents.market.remembering import remembering
 from mos_agents.market.spec import ParticipantSpec
+from mos_agents.market.spec_parts import spec_parts
 from mos_agents.market.stages import (
     ArrivalProcess,
     ExecutionRule,
@@ -65,7 +66,7 @@ BASES: dict[str, type[Stage]] = {
 }
 """The base class of each part."""
 SHARED = ("schedule", "positions", "observations", "rewards")
-"""Those that the venues of a composite market share."""
+"""Those that the venues of a market share."""
 
 
 @short_repr
@@ -106,7 +107,7 @@ class Market:
         Name for reports.
     standalone : bool
         False for a venue's view of itself: the stages that venues share are checked against the
-        composite market.
+        whole market.
 
     Raises
     ------
@@ -269,32 +270,34 @@ class Market:
             size = sum(f.size for f in fields)
             own = self.layout.own(n)
             venue = self.venue_of(n)
-            unused = len(self.quotes.features) - len(venue.quotes.features)
-            specs.append(
-                ParticipantSpec(
-                    name=name,
-                    role=self.layout.roles[n],
-                    layout=self.layout,
-                    number=n,
-                    listings=own,
-                    features=(*venue.quotes.features, *("unused",) * unused),
-                    low=low[own],
-                    high=high[own],
-                    opening_price=self.opening_prices[own],
-                    opening_cost=self._shown_costs(fields, own),
-                    tick_sizes=tick_sizes[own],
-                    fields=fields,
-                    columns=slice(begin, begin + size),
-                    dt=self.dt,
-                    horizon=self.horizon,
-                    sigma=self.sigmas[own],
-                    sigma_relative=self.sigmas_relative[own],
-                    order_decay=venue.execution.order_decay(),
-                    order_rate=venue.arrivals.order_rate(venue, venue.execution.order_share(venue)),
-                    reserve=venue.execution.reserve_price() or 0.0,
-                    turn=self.schedule.turn(self, n),
-                )
+            slots = self.quotes.slots_of(self, n)
+            features = slots[0].features if len(slots) == 1 else venue.quotes.features
+            unused = len(self.quotes.features) - len(features)
+            spec = ParticipantSpec(
+                name=name,
+                role=self.layout.roles[n],
+                layout=self.layout,
+                number=n,
+                listings=own,
+                features=(*features, *("unused",) * unused),
+                low=low[own],
+                high=high[own],
+                opening_price=self.opening_prices[own],
+                opening_cost=self._shown_costs(fields, own),
+                tick_sizes=tick_sizes[own],
+                fields=fields,
+                columns=slice(begin, begin + size),
+                dt=self.dt,
+                horizon=self.horizon,
+                sigma=self.sigmas[own],
+                sigma_relative=self.sigmas_relative[own],
+                order_decay=venue.execution.order_decay(),
+                order_rate=venue.arrivals.order_rate(venue, venue.execution.order_share(venue)),
+                reserve=venue.execution.reserve_price() or 0.0,
+                turn=self.schedule.turn(self, n),
             )
+            parts = spec_parts(self, spec) if self.layout.goods else ()
+            specs.append(replace(spec, parts=parts) if parts else spec)
             begin += size
         return tuple(specs)
 
@@ -428,6 +431,11 @@ class Market:
     @cached_property
     def bids(self) -> bool:
         return bool(self._quoted & {"bid", "spread"})
+
+    @cached_property
+    def buys(self) -> bool:
+        """Whether participants buy from customers, or from one another."""
+        return self.bids or self.layout.has_orders
 
     @cached_property
     def _quoted(self) -> set[str]:

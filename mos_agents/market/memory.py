@@ -107,5 +107,5 @@ def shown_offers(market: Market) -> float:
         return 0.0
     if layout.choice == "across":
         return float(layout.L) * (layout.N - 1)
-    offers = np.bincount(layout.instrument, minlength=layout.K).astype(np.float64)
+    offers = np.bincount(layout.group, minlength=layout.G).astype(np.float64)
     return float((offers * (offers - 1.0)).sum())

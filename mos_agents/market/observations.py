@@ -7,6 +7,7 @@ True demand is nobody's to observe: it stands only in the step's info.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from mos_agents.market.fields import (
     CLOCK,
     COST,
     EXPOSURE,
+    IN_TRANSIT,
     INVENTORY,
     PRICES,
     REFERENCE,
@@ -33,6 +35,7 @@ from mos_agents.market.fields import (
     gather,
 )
 from mos_agents.market.market import Market
+from mos_agents.market.observed_slots import ObservedSlots, observed_slots
 from mos_agents.market.stages import ObservationRule
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
@@ -112,9 +115,8 @@ class MarketView(ObservationRule):
 
     def fields(self, market: Market, n: int) -> tuple[ObservationField, ...]:
         layout, inf = market.layout, np.inf
-        own = np.arange(layout.first[n], layout.first[n + 1])
-        mine = tuple(layout.instruments[k] for k in layout.instrument[own])
-        asks, bids = market.asks, market.bids
+        own = observed_slots(market, n)
+        bids = market.bids
         found: list[ObservationField] = []
 
         def add(
@@ -127,18 +129,30 @@ class MarketView(ObservationRule):
             index: IntArray,
             labels: tuple[str, ...],
         ) -> None:
+            if not index.size and layout.goods:
+                return
             if self.relative and source in PRICES:
                 name, meaning, low = f"{name}_gap", f"{meaning}, less the reference", -inf
             found.append(ObservationField(name, meaning, unit, low, high, source, index, labels))
 
         money = "money per unit"
         lowest = -inf if bids else 0.0  # quotes around a mid price may fall below 0 with it
-        if asks:
-            add("own_ask", "own standing ask", money, lowest, inf, ASK, own, mine)
-            add("own_sold", "own units sold, last tick", "units", 0, inf, SOLD, own, mine)
+        if market.asks:
+            add("own_ask", "own standing ask", money, lowest, inf, ASK, *own.of(own.asks))
+            add("own_sold", "own units sold, last tick", "units", 0, inf, SOLD, *own.of(own.asks))
         if bids:
-            add("own_bid", "own standing bid", money, -inf, inf, BID, own, mine)
-            add("own_bought", "own units bought, last tick", "units", 0, inf, BOUGHT, own, mine)
+            add("own_bid", "own standing bid", money, -inf, inf, BID, *own.of(own.bids))
+            add(
+                "own_bought",
+                "own units bought, last tick",
+                "units",
+                0,
+                inf,
+                BOUGHT,
+                *own.of(own.bids),
+            )
+        if layout.has_orders:
+            self._add_orders(add, own)
         add(
             "exposure",
             "looks at (or orders for) the instrument, last tick",
@@ -146,10 +160,21 @@ class MarketView(ObservationRule):
             0,
             inf,
             EXPOSURE,
-            layout.group[own],
-            mine,
+            layout.group[own.quotes],
+            own.of(own.quotes)[1],
         )
-        add("inventory", "own inventory", "units", -inf, inf, INVENTORY, own, mine)
+        add("inventory", "own inventory", "units", -inf, inf, INVENTORY, own.holdings, own.goods)
+        if market.quotes.has_transit:
+            add(
+                "in_transit",
+                "part of the own inventory that is not at hand",
+                "units",
+                0,
+                inf,
+                IN_TRANSIT,
+                own.holdings,
+                own.goods,
+            )
         if self.show_cash:
             add("cash", "own cash", "money", -inf, inf, CASH, np.array([n]), ("",))
         if self.show_cost:
@@ -160,15 +185,23 @@ class MarketView(ObservationRule):
                 0,
                 inf,
                 COST,
-                own,
-                mine,
+                own.cost,
+                own.goods,
             )
-        add("reference", "reference or mid price", money, -inf, inf, REFERENCE, own, mine)
+        add(
+            "reference",
+            "reference or mid price",
+            money,
+            -inf,
+            inf,
+            REFERENCE,
+            *own.of(own.reference),
+        )
         if self.show_rivals:
-            rivals = _rivals(layout, n)
+            rivals = own.rivals
             if (
                 self.relative
-                and not np.isin(layout.instrument[rivals], layout.instrument[own]).all()
+                and not np.isin(layout.instrument[rivals], layout.instrument[own.reference]).all()
             ):
                 raise InputError(
                     f"relative=True: {layout.participants[n]!r} sees offers of goods that it does "
@@ -176,7 +209,7 @@ class MarketView(ObservationRule):
                 )
             offers = market.cached("offers", lambda: _offers(layout))
             names = tuple(offers[rivals].tolist())
-            if rivals.size and asks:
+            if rivals.size and market.asks:
                 add(
                     "rival_ask",
                     "rivals' public asks",
@@ -195,8 +228,8 @@ class MarketView(ObservationRule):
                     -inf,
                     inf,
                     RIVAL_BID,
-                    rivals,
-                    names,
+                    own.rival_bids,
+                    tuple(offers[own.rival_bids].tolist()),
                 )
             if rivals.size and not market.sealed:
                 add(
@@ -211,7 +244,7 @@ class MarketView(ObservationRule):
                 )
         if market.execution.prominence_rule() is not None:
             shown = "1 if the {} was shown to shoppers in the last tick"
-            add("own_shown", shown.format("own offer"), "0 or 1", 0, 1, SHOWN, own, mine)
+            add("own_shown", shown.format("own offer"), "0 or 1", 0, 1, SHOWN, *own.of(own.quotes))
             if self.show_rivals and rivals.size:
                 text = shown.format("rival's offer")
                 add("rival_shown", text, "0 or 1", 0, 1, SHOWN, rivals, names)
@@ -227,6 +260,28 @@ class MarketView(ObservationRule):
                 ("",),
             )
         return tuple(found)
+
+    def _add_orders(self, add: Any, own: ObservedSlots) -> None:
+        """The fields of a participant's own orders."""
+        inf = np.inf
+        add(
+            "order_bought",
+            "units bought by own orders, last tick",
+            "units",
+            0,
+            inf,
+            BOUGHT,
+            *own.of(own.buying),
+        )
+        add(
+            "order_sold",
+            "units sold by own orders, last tick",
+            "units",
+            0,
+            inf,
+            SOLD,
+            *own.of(own.selling),
+        )
 
     def observe(
         self,
@@ -250,6 +305,10 @@ class MarketView(ObservationRule):
             min(state.tick / market.horizon, 1.0),
             (market.premium, market.layout.instrument),
         )
+        if market.quotes.has_transit:
+            transit = market.quotes.in_transit(market, state, executions)
+            columns, holdings = market.cached("in transit", lambda: _transit(market))
+            seen[:, columns] = transit[:, holdings]
         return self.completed(market, state.tick, seen, executions, draws)
 
     def completed(
@@ -272,16 +331,17 @@ class MarketView(ObservationRule):
         return seen
 
 
-def _rivals(layout: Layout, n: int) -> IntArray:
-    """The listings of others that participant n features: all, or those of its own instruments."""
-    first, last = layout.first[n], layout.first[n + 1]
-    shown = np.ones(layout.L, np.bool_)
-    if layout.choice != "across":
-        traded = np.zeros(layout.K, np.bool_)
-        traded[layout.instrument[first:last]] = True
-        shown = traded[layout.instrument]
-    shown[first:last] = False
-    return np.flatnonzero(shown)
+def _transit(market: Market) -> tuple[IntArray, IntArray]:
+    """Columns of everybody's observations that hold units in transit, and their holdings."""
+    columns: list[int] = []
+    holdings: list[int] = []
+    for spec in market.specs:
+        for one in spec.fields:
+            if one.source == IN_TRANSIT:
+                begin = spec.columns.start + spec.where[one.name].start
+                columns += range(begin, begin + one.size)
+                holdings += one.index.tolist()
+    return np.array(columns, np.int64), np.array(holdings, np.int64)
 
 
 def _offers(layout: Layout) -> NDArray[np.object_]:

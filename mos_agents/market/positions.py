@@ -8,6 +8,7 @@ import numpy as np
 
 from mos_agents.market import unused_settings
 from mos_agents.market.checks import changes_nothing, within_floats
+from mos_agents.market.holdings import holdings_of, trades_by_holding
 from mos_agents.market.kernels import flat, kernel
 from mos_agents.market.market import Market
 from mos_agents.market.stages import PositionRule, TradeCosts
@@ -50,6 +51,9 @@ class Ledger(PositionRule):
         receives it and pays none itself; without a platform, it goes to the outside world.
     unit_fee : float
         the same in money per unit traded; below 0 it is a rebate.
+    credit : float
+        largest debt that a participant's orders may lead to, were they all filled at their
+        limits, in money, >= 0; an order beyond it is refused. Infinity gives unlimited credit.
     """
 
     limit: float = np.inf
@@ -63,6 +67,7 @@ class Ledger(PositionRule):
     endowment: float = 0.0
     fee: float = 0.0
     unit_fee: float = 0.0
+    credit: float = np.inf
 
     def __post_init__(self) -> None:
         for name in ("base_stock", "lead_time", "holding_cost", "shortage_cost"):
@@ -78,12 +83,21 @@ class Ledger(PositionRule):
             raise InputError(f"fee={self.fee!r} must be in (-1, 1), a share; below 0 is a rebate")
         if not np.isfinite(self.unit_fee):
             raise InputError(f"unit_fee={self.unit_fee!r} must be a finite sum of money per unit")
+        if not self.credit >= 0.0:
+            raise InputError(f"credit={self.credit!r} must be >= 0, in money; .inf has no limit")
         if self.mark not in ("cost", "reference"):
             raise InputError(f"mark={self.mark!r} must be 'cost' or 'reference'")
 
     def validate(self, market: Market) -> None:
         """InputError for what this market would accept and never read."""
         self._check_fees(market)
+        if self.credit < np.inf and not market.layout.has_orders:
+            raise changes_nothing(
+                "positions.credit",
+                self.credit,
+                "it limits orders of participants, and there are none",
+                "leave it out",
+            )
         if unused_settings.nothing_held(market):
             neutral = {
                 "holding_cost": 0.0,
@@ -115,7 +129,7 @@ class Ledger(PositionRule):
                 "nothing is ever ordered",
                 "set it to 0, or set positions.base_stock",
             )
-        elif np.isfinite(self.limit) and not market.bids and not self.short:
+        elif np.isfinite(self.limit) and not market.buys and not self.short:
             raise changes_nothing(
                 "positions.limit", self.limit, "it binds bids and short positions: there are none"
             )
@@ -161,16 +175,20 @@ class Ledger(PositionRule):
     def valuation(self) -> str:
         return self.mark
 
+    def credit_limit(self) -> float:
+        return float(self.credit)
+
     def opening(self, market: Market, batch: int) -> Positions:
         layout, stock = market.layout, market.catalogue.stock
         held = np.where(np.isinf(stock), 0.0, stock)
-        inventory = np.ascontiguousarray(np.broadcast_to(held, (batch, layout.L)))
+        held = held[holdings_of(market).slot] if layout.goods else held
+        inventory = np.ascontiguousarray(np.broadcast_to(held, (batch, layout.H)))
         return Positions(
             np.full((batch, layout.N), self.endowment),
             inventory,
-            np.zeros((batch, int(self.lead_time), layout.L)),
+            np.zeros((batch, int(self.lead_time), layout.H)),
             np.zeros(batch),
-            np.zeros((batch, layout.K)),
+            np.zeros((batch, layout.n_goods)),
         )
 
     def capacity(self, market: Market, positions: Positions) -> tuple[Array, Array]:
@@ -178,6 +196,8 @@ class Ledger(PositionRule):
         if market.unlimited:
             return held, market.cached(("no limit", len(held)), lambda: _endless(held.shape))
         lower, upper = market.position_limits
+        if market.layout.goods:
+            lower, upper = holdings_of(market)[-2:]
         return held - lower, upper - held
 
     def delivery_ticks(self) -> float:
@@ -198,12 +218,18 @@ class Ledger(PositionRule):
     ) -> tuple[Positions, Flows]:
         before, layout = state.positions, market.layout
         made = blank_accounts(before)
+        trades, cost = trades_of(executions), state.cost
+        owned = (layout.first, layout.instrument, market.made_to_order, market.base_stocks)
+        if layout.goods:
+            first, good, slot, made_to_order, base_stock, _, _ = holdings_of(market)
+            trades, cost = trades_by_holding(market, trades), cost.take(slot, axis=1)
+            owned = first, good, made_to_order, base_stock
         settle_trades(
             made,
             tuple(before),
-            trades_of(executions),
-            state.cost,
-            (layout.first, layout.instrument, market.made_to_order, market.base_stocks),
+            trades,
+            cost,
+            owned,
             self.charges(market),
             market.collector,
         )

@@ -16,8 +16,20 @@ REASONS = (
     "below the margin floor",
     "changed by more than allowed",
     "the bid is not below the ask",
+    "an order on a side that is closed",
+    "an order beyond the credit",
 )
-TAKEN, NOT_FINITE, OUTSIDE, OFF_GRID, BELOW_FLOOR, TOO_FAST, CROSSED = range(len(REASONS))
+(
+    TAKEN,
+    NOT_FINITE,
+    OUTSIDE,
+    OFF_GRID,
+    BELOW_FLOOR,
+    TOO_FAST,
+    CROSSED,
+    CLOSED_SIDE,
+    BEYOND_CREDIT,
+) = range(len(REASONS))
 """Indices of `REASONS`; `TAKEN` is no refusal."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mos_agents.market.fields import gather
 from mos_agents.market.finite import finite, not_finite
+from mos_agents.market.holdings import holdings_of, looks_by_holding, trades_by_holding
 from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
 from mos_agents.market.metrics import N_METRICS, account
@@ -79,7 +80,9 @@ def _in_one_pass(market: Market) -> bool:
     """
     own = Ledger, MarketView, Objective
     parts = market.positions, market.observations, market.rewards
-    return all(type(part) is kind for part, kind in zip(parts, own, strict=True))
+    return not market.layout.goods and all(
+        type(part) is kind for part, kind in zip(parts, own, strict=True)
+    )
 
 
 def settle_by_stages(
@@ -109,16 +112,24 @@ def settle_by_stages(
     )
     metrics = np.empty((*moments.shape[:2], N_METRICS))
     marks, layout = market.positions.marks, market.layout
+    trades, exposure, sigmas = trades_of(executions), arrivals.exposure, market.sigmas
+    levels = state.cost, marks(market, state), marks(market, after)
+    owned = layout.first, layout.group, market.made_to_order
+    if layout.goods:
+        held = holdings_of(market)
+        trades, exposure = trades_by_holding(market, trades), looks_by_holding(market, exposure)
+        levels = tuple(level.take(held.slot, axis=1) for level in levels)  # type: ignore[assignment]
+        owned, sigmas = (held.first, np.arange(layout.H), held.made_to_order), sigmas[held.slot]
     account(
         metrics,
         moments,
         tuple(flows),
-        trades_of(executions),
-        (positions.inventory, state.cost, marks(market, state), marks(market, after)),
-        arrivals.exposure,
-        (layout.first, layout.group, market.made_to_order),
+        trades,
+        (positions.inventory, *levels),
+        exposure,
+        owned,
         state.pnl_moments,
-        market.sigmas,
+        sigmas,
     )
     observation = market.observations.observe(market, after, arrivals, executions, draws)
     reward = market.rewards.score(market, metrics)

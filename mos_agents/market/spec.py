@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 from mos_agents.market.fields import ObservationField
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray, Layout, QuoteRefused
+
+
+@short_repr
+class SpecPart(NamedTuple):
+    """A participant's quotes or orders in one venue, as a participant of their own."""
+
+    name: str  # the venue's, or that and ".orders"
+    spec: ParticipantSpec
+    columns: IntArray  # of the own observation, in the order of the part's fields
+    slots: slice  # of the own slots
 
 
 @short_repr
@@ -41,6 +51,8 @@ class ParticipantSpec:
         orders per unit of time and side of a dealer market, NaN elsewhere.
     reserve : float
         least bid that wins in an auction, in money; 0 elsewhere.
+    parts : tuple of SpecPart
+        one for the quotes and one for the orders in each venue, where there are several.
     """
 
     name: str
@@ -64,6 +76,7 @@ class ParticipantSpec:
     order_rate: float
     reserve: float
     turn: tuple[int, int]
+    parts: tuple[SpecPart, ...] = ()
 
     @cached_property
     def where(self) -> dict[str, slice]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mos_agents.market.fields import ObservationField
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
+    QUOTE,
     Array,
     Arrivals,
     Executions,
@@ -116,6 +117,66 @@ class QuoteRule(Stage):
     def venue_of(self, market: Market, n: int) -> Market:
         """The market whose rules hold for participant n: this one, or the venue it trades in."""
         return market
+
+    def market_of(self, market: Market, venue: str) -> Market:
+        """The venue of this name as a market of its own."""
+        return market
+
+    def slots_of(self, market: Market, n: int) -> tuple[Slots, ...]:
+        """Participant n's slots by venue, in a market of several venues."""
+        return ()
+
+    def sides(self, market: Market) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """[L] whether each slot may ask, and whether it may bid."""
+        every = np.ones(market.layout.L, np.bool_)
+        return every & market.asks, every & market.bids
+
+    @property
+    def has_transit(self) -> bool:
+        """Whether units that are bought can be in transit after a tick."""
+        return False
+
+    def in_transit(self, market: Market, state: State, executions: Executions) -> Array:
+        """[B, H] units bought that are not at hand after a tick, where there are any."""
+        raise NotImplementedError
+
+
+class Slots(NamedTuple):
+    """Slots of one participant in one venue that are of one kind."""
+
+    venue: str
+    kind: int  # QUOTE or ORDER
+    slots: slice  # of all slots
+    features: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.venue if self.kind == QUOTE else f"{self.venue}.orders"
+
+
+class OrderRule(Stage):
+    """Turns actions into orders: what participants send to take the quotes of others."""
+
+    @property
+    @abstractmethod
+    def features(self) -> tuple[str, ...]:
+        """Names of the numbers that make up an order."""
+
+    @abstractmethod
+    def limits(self, reference: Array, bids: bool) -> tuple[Array, Array]:
+        """Lowest and highest order, [slots, features] each, at opening reference prices [slots].
+
+        `bids` tells whether somebody's quotes can be sold to.
+        """
+
+    @abstractmethod
+    def admit(
+        self, actions: Array, moves: Any, seller: IntArray, low: Array, high: Array
+    ) -> tuple[Array, IntArray]:
+        """Orders from actions [B, slots, features], and refusals [B, N].
+
+        Orders are [4, B, slots]: limit and units of purchases, limit and units of sales.
+        """
 
 
 class ArrivalProcess(Stage):
@@ -294,7 +355,7 @@ class PositionRule(Stage):
 
     @abstractmethod
     def capacity(self, market: Market, positions: Positions) -> tuple[Array, Array]:
-        """[B, L] units that may be sold, and that may be bought, before a limit binds."""
+        """[B, H] units that may be sold, and that may be bought, before a limit binds."""
 
     def delivery_ticks(self) -> float:
         """Ticks until an order to suppliers arrives: so many are remembered."""
@@ -321,6 +382,10 @@ class PositionRule(Stage):
     def trade_costs(self) -> TradeCosts | None:
         """What trades cost beside their price; None if nobody knows: no benchmark counts it."""
         return None
+
+    def credit_limit(self) -> float:
+        """Largest debt that a participant's orders may lead to."""
+        return np.inf
 
     def valuation(self) -> str:
         """What inventory is valued at, for reports: "cost", "reference" or "" for anything else."""

@@ -23,6 +23,11 @@ IntArray = NDArray[Any]
 
 BUY, SELL = 0, 1  # the customer's side: buyers lift asks, sellers hit bids
 ROLES = ("platform", "firm", "maker", "bidder")
+QUOTE, ORDER = 0, 1  # kinds of slots
+
+
+def _nothing() -> IntArray:
+    return np.empty(0, np.int64)
 
 
 class InputError(ValueError):
@@ -83,10 +88,10 @@ class Positions(NamedTuple):
     """Who owns what. The outside world (customers, suppliers) has its own account."""
 
     cash: Array  # [B, N] money
-    inventory: Array  # [B, L] units; negative is short
-    on_order: Array  # [B, lead time, L] units under way; the first row arrives next
+    inventory: Array  # [B, H] units; negative is short
+    on_order: Array  # [B, lead time, H] units under way; the first row arrives next
     outside_cash: Array  # [B] money
-    outside_units: Array  # [B, K] units
+    outside_units: Array  # [B, goods] units
 
 
 @short_repr
@@ -98,7 +103,7 @@ class Flows(NamedTuple):
     holding: Array  # paid for inventory held
     shortage: Array  # paid for demand turned away
     fees: Array  # commission and fees paid (negative: received, a rebate or by the platform)
-    delivered: Array  # [B, L] units that arrived from suppliers
+    delivered: Array  # [B, H] units that arrived from suppliers
 
 
 @short_repr
@@ -147,7 +152,12 @@ class Layout:
 
     `seller` and `instrument` are [L] indices, sorted by seller. `choice` says what a customer
     compares: "within" an instrument (which seller to buy this product from) or "across" the
-    market (which product of which firm, or nothing).
+    market (which product of which firm, or nothing); "venues" leaves it to each venue, whose groups
+    are given by `instrument_group`.
+
+    In a market of several venues a listing is a *slot*: a quote or an order of one participant, by
+    `kind`. An instrument is a good as one venue trades it, and a participant has one holding of a
+    good, whatever the venue. Elsewhere every slot is a quote, and has a holding of its own.
     """
 
     participants: tuple[str, ...]
@@ -156,14 +166,21 @@ class Layout:
     seller: IntArray
     instrument: IntArray
     choice: str = "within"
+    goods: tuple[str, ...] = ()  # names; none where each instrument is a good of its own
+    good: IntArray = field(default_factory=_nothing)  # [K] good of each instrument
+    kind: IntArray = field(default_factory=_nothing)  # [L] QUOTE or ORDER
+    instrument_group: IntArray = field(default_factory=_nothing)  # [K] where choice is "venues"
+    holding: IntArray = field(init=False)  # [L] number of the slot's holding
+    holding_first: IntArray = field(init=False)  # [N + 1] as `first`, of holdings
+    holding_good: IntArray = field(init=False)  # [H] good of each holding
     first: IntArray = field(init=False)  # [N + 1] participant n owns listings first[n]:first[n+1]
     group: IntArray = field(init=False)  # [L] choice group of each listing
     group_start: IntArray = field(init=False)  # [G + 1] into group_listing
     group_listing: IntArray = field(init=False)  # [L] listings, group by group, in roster order
 
     def __post_init__(self) -> None:
-        if self.choice not in ("within", "across"):
-            raise InputError(f"choice={self.choice!r} must be 'within' or 'across'")
+        if self.choice not in ("within", "across", "venues"):
+            raise InputError(f"choice={self.choice!r} must be 'within', 'across' or 'venues'")
         for name in ("participants", "instruments"):
             values = getattr(self, name)
             if len(set(values)) != len(values) or not values:
@@ -174,8 +191,14 @@ class Layout:
         instrument = np.ascontiguousarray(self.instrument, dtype=np.int64)
         if np.any(np.diff(seller) < 0):
             raise InputError("seller: listings must stand in roster order; sort them by seller")
-        group = instrument if self.choice == "within" else np.zeros_like(instrument)
-        n_groups = len(self.instruments) if self.choice == "within" else 1
+        if self.choice == "venues":
+            group, n_groups = (
+                self.instrument_group[instrument],
+                int(self.instrument_group.max()) + 1,
+            )
+        else:
+            group = instrument if self.choice == "within" else np.zeros_like(instrument)
+            n_groups = len(self.instruments) if self.choice == "within" else 1
         counts = np.bincount(group, minlength=n_groups)
         put = object.__setattr__
         put(self, "seller", seller)
@@ -184,6 +207,24 @@ class Layout:
         put(self, "group", group)
         put(self, "group_start", np.concatenate(([0], np.cumsum(counts))).astype(np.int64))
         put(self, "group_listing", np.argsort(group, kind="stable").astype(np.int64))
+        self._number_holdings()
+
+    def _number_holdings(self) -> None:
+        """Number the holdings by participant, then by good; without goods, one for each listing."""
+        put = object.__setattr__
+        if not self.goods:
+            put(self, "good", np.arange(self.K))
+            put(self, "kind", np.full(self.L, QUOTE))
+            put(self, "holding", np.arange(self.L))
+            put(self, "holding_first", self.first)
+            put(self, "holding_good", self.instrument)
+            return
+        owned = self.seller * len(self.goods) + self.good[self.instrument]
+        numbers, holding = np.unique(owned, return_inverse=True)
+        holder = numbers // len(self.goods)
+        put(self, "holding", holding.reshape(-1).astype(np.int64))
+        put(self, "holding_first", np.searchsorted(holder, np.arange(self.N + 1)))
+        put(self, "holding_good", numbers % len(self.goods))
 
     @classmethod
     def dense(
@@ -226,24 +267,13 @@ class Layout:
             choice,
         )
 
-    def only(self, instruments: Sequence[str]) -> tuple[Layout, IntArray]:
-        """The layout of some instruments, with the whole roster; and its listings in this one."""
-        names = tuple(name for name in self.instruments if name in instruments)
-        number = np.array([names.index(k) if k in names else -1 for k in self.instruments])
-        listings = np.flatnonzero(number[self.instrument] >= 0)
-        inside = Layout(
-            self.participants,
-            self.roles,
-            names,
-            self.seller[listings],
-            number[self.instrument[listings]],
-            self.choice,
-        )
-        return inside, listings
-
     def own(self, n: int) -> slice:
         """Participant n's listings."""
         return slice(int(self.first[n]), int(self.first[n + 1]))
+
+    def held_by(self, n: int) -> slice:
+        """Participant n's holdings."""
+        return slice(int(self.holding_first[n]), int(self.holding_first[n + 1]))
 
     @property
     def N(self) -> int:
@@ -256,6 +286,19 @@ class Layout:
     @property
     def L(self) -> int:
         return int(self.seller.size)
+
+    @property
+    def H(self) -> int:
+        return int(self.holding_good.size)
+
+    @property
+    def n_goods(self) -> int:
+        return len(self.goods) or self.K
+
+    @property
+    def has_orders(self) -> bool:
+        """Whether some slots are orders."""
+        return bool((self.kind == ORDER).any())
 
     @property
     def G(self) -> int:

@@ -83,7 +83,7 @@ def always_zero(market: Market) -> dict[str, str]:
     if not market.asks:
         found["conversion"] = "nobody sells to customers"
     if held and not market.made_to_order.any():
-        if not market.bids and not market.base_stocks.any():
+        if not market.buys and not market.base_stocks.any():
             found["cost"] = "nobody buys or orders anything"
         if not market.asks:
             found["revenue"] = "nobody sells anything"

@@ -1,6 +1,6 @@
 """What participants can do by themselves: rules of thumb, dealers' quotes, bids, exploration."""
 
-from mos_agents.policies import bidding, exploration, market_making, rules
+from mos_agents.policies import bidding, exploration, market_making, ordering, rules
 from mos_agents.policies.base import POLICIES, Policy, from_config, make, register, to_config
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "bidding",
     "exploration",
     "market_making",
+    "ordering",
     "rules",
 ]

@@ -260,9 +260,15 @@ def to_config(policy: Any) -> dict[str, Any]:
     config: dict[str, Any] = {"kind": policy.kind}
     for one in fields(policy):
         if one.init:
-            value = getattr(policy, one.name)
-            config[one.name] = to_config(value) if isinstance(value, Policy) else value
+            config[one.name] = _written(getattr(policy, one.name))
     return config
+
+
+def _written(value: Any) -> Any:
+    """A parameter as a configuration has it: policies in it are written out."""
+    if isinstance(value, Mapping):
+        return {name: _written(one) for name, one in value.items()}
+    return to_config(value) if isinstance(value, Policy) else value
 
 
 # --- checks and readings that policies share ------------------------------------------------------

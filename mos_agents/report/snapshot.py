@@ -117,7 +117,7 @@ def _earned(market: Market, steps: Sequence[Step]) -> Array:
 def _held(market: Market, state: State, steps: Sequence[Step]) -> Array:
     """[T, N] units held, all listings together."""
     states = [step.state for step in steps] or [state]
-    owners = [market.layout.own(n) for n in range(market.layout.N)]
+    owners = [market.layout.held_by(n) for n in range(market.layout.N)]
     return np.array([[s.positions.inventory[0, own].sum() for own in owners] for s in states])
 
 

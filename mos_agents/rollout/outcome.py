@@ -40,7 +40,7 @@ SERIES: dict[str, Callable[[Transition], Array]] = {
     "action": lambda t: t.actions,
 }
 """What `rollout` can keep tick by tick. Costs and references are those at which the tick traded;
-inventory and cash are those after settlement."""
+inventory and cash are those after settlement, the inventory by holding."""
 
 
 PER_TICK = ("reward a tick", "pnl a tick", "units a tick")

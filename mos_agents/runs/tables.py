@@ -19,7 +19,7 @@ from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.refusals import REASONS
-from mos_agents.market.types import Array, IntArray, State, Step
+from mos_agents.market.types import Array, IntArray, Layout, State, Step
 
 LISTING_VALUES = (
     "bid",
@@ -91,7 +91,7 @@ def row(market: Market, before: State, step: Step, kept: int) -> TickRecord:
             executions.demand,
             executions.lost,
             info.arrivals.exposure[:kept][:, layout.group],
-            step.state.positions.inventory,
+            _by_slot(layout, step.state.positions.inventory),
             before.cost,
             market.marks_of_listings(before.reference[:kept]),
         ),
@@ -104,6 +104,11 @@ def row(market: Market, before: State, step: Step, kept: int) -> TickRecord:
     shape = participants.shape[1:]
     moved = info.moved[:kept] if len(info.moved) > 1 else np.broadcast_to(info.moved, shape)
     return TickRecord(before.tick, listings, participants, moved, info.refused[:kept].copy())
+
+
+def _by_slot(layout: Layout, holdings: Array) -> Array:
+    """[B, L] the holding of each slot, from those of all holdings [B, H]."""
+    return holdings.take(layout.holding, axis=1) if layout.goods else holdings
 
 
 def aggregate(market: Market, step: Step) -> Array:

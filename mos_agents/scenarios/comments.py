@@ -43,7 +43,7 @@ def _part(model: BaseModel, depth: int, with_texts: bool = True) -> Iterator[str
     texts = {one.name: one.text for one in settings if with_texts} | {"kind": what.sentence}
     for name in type(model).model_fields:
         value = getattr(model, name)
-        if name == "import" and not value:
+        if isinstance(model, Scenario) and name in model.left_out:
             continue
         text = texts.get(name, "")
         if isinstance(value, BaseModel):

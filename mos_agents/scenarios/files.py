@@ -432,7 +432,8 @@ def _set(data: Any, path: str, value: Any, shown: str) -> None:
 def _shorthands(data: Any) -> list[str]:
     """Those that this scenario has something for: makers only where there are some."""
     groups = {f"participants.{one['name']}.count" for one in data["participants"]}
-    goods = {"two_sided": "assets", "sealed_bid": "items"}.get(data["quotes"]["kind"], "products")
+    quotes = data.get("quotes", {}).get("kind")
+    goods = {"two_sided": "assets", "sealed_bid": "items"}.get(quotes, "products")
     return [goods, *(short for short, path in SHORTHANDS.items() if path in groups)]
 
 

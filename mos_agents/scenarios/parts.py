@@ -32,6 +32,7 @@ from mos_agents.market import (
 )
 from mos_agents.market.checks import MOST_WHOLE
 from mos_agents.market.types import Array, InputError
+from mos_agents.market.venues import orders
 from mos_agents.scenarios.tables import SeriesFile
 
 
@@ -78,7 +79,9 @@ _OWN: dict[str, dict[str, type]] = {
         "poisson": arrivals.Poisson,
         "hawkes": arrivals.Hawkes,
         "browsing": browsing.Browsing,
+        "none": orders.NoArrivals,
     },
+    "orders": {"limit_orders": orders.LimitOrders},
     "demand": {
         "logit": demand.Logit,
         "elasticity": demand.Elasticity,
@@ -98,6 +101,7 @@ _OWN: dict[str, dict[str, type]] = {
         "sampled": execution.Sampled,
         "fill_intensity": execution.FillIntensity,
         "auction": execution.Auction,
+        "orders_only": orders.OrdersOnly,
     },
     "process": {
         "constant": reference.Constant,
@@ -289,6 +293,7 @@ Process = Annotated[Any, KindOf("process")]
 Quotes = Annotated[Any, KindOf("quotes")]
 Schedule = Annotated[Any, KindOf("schedule")]
 Arrivals = Annotated[Any, KindOf("arrivals")]
+Orders = Annotated[Any, KindOf("orders", "limit_orders")]
 Execution = Annotated[Any, KindOf("execution")]
 Positions = Annotated[Any, KindOf("positions", "ledger")]
 Reference = Annotated[Any, KindOf("reference", "fundamentals")]

@@ -9,16 +9,13 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
-    StringConstraints,
     create_model,
     field_validator,
     model_validator,
 )
 
 from mos_agents import registry
-from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import naming
 from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
@@ -26,9 +23,11 @@ from mos_agents.market.execution import Auction, FillIntensity
 from mos_agents.market.frames import text_html
 from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Layout
+from mos_agents.market.venues.build import venue_market
 from mos_agents.policies import Policy
 from mos_agents.runs.names import participant_fault
 from mos_agents.scenarios import parts, tables
+from mos_agents.scenarios.catalogues import DrawnCatalogue, Name, Strict, UniformCatalogue
 from mos_agents.scenarios.parts import Number, Whole
 from mos_agents.scenarios.policy_files import each, embed_files, make_policy, resolve_paths
 from mos_agents.scenarios.tables import (
@@ -42,12 +41,7 @@ from mos_agents.scenarios.tables import (
     read_catalogue,
     read_series,
 )
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from mos_agents.scenarios.venues import VenueSettings
 
 
 class Participants(Strict):
@@ -73,7 +67,7 @@ class Participants(Strict):
     role: Literal["platform", "firm", "maker", "bidder"] = "firm"
     count: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
     sells: bool = True
-    policy: dict[str, Any] | list[dict[str, Any]] = {"kind": "hold"}
+    policy: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=lambda: {"kind": "hold"})
 
     @field_validator("name")
     @classmethod
@@ -133,78 +127,6 @@ def _numbered(name: str, count: int) -> list[str]:
     return [f"{name}_{i + 1}" for i in range(count)]
 
 
-class DrawnCatalogue(Strict):
-    """Costs, margins and qualities drawn at random per product, the same for all its sellers.
-
-    Parameters
-    ----------
-    seed : int
-        seed of this draw alone, >= 0.
-    cost : tuple of 2 float
-        least and greatest unit cost, in money.
-    margin : tuple of 2 float
-        least and greatest margin of the reference price over cost, as a share of cost.
-    quality : tuple of 2 float
-        least and greatest quality.
-    stock : float
-        opening units of each listing; .inf is made to order, >= 0.
-    """
-
-    kind: Literal["drawn"] = "drawn"
-    seed: Annotated[Whole, Field(ge=0)] = 0
-    cost: tuple[Number, Number] = (5.0, 50.0)
-    margin: tuple[Number, Number] = (0.2, 0.5)
-    quality: tuple[Number, Number] = (0.0, 1.0)
-    stock: Annotated[Number, Field(ge=0)] = 100.0
-
-    @model_validator(mode="after")
-    def _ranges(self) -> DrawnCatalogue:
-        for name, least in (("cost", 0.0), ("margin", -0.99), ("quality", -1e6)):
-            low, high = getattr(self, name)
-            if not least <= low <= high <= 1e6:
-                raise ValueError(
-                    f".{name}=[{low}, {high}] must be [least, most] with {least:g} <= least <= "
-                    "most <= 1e6"
-                )
-        return self
-
-    def catalogue(self, layout: Layout) -> Catalogue:
-        return Catalogue.drawn(
-            layout,
-            self.seed,
-            cost=self.cost,
-            margin=self.margin,
-            quality=self.quality,
-            stock=self.stock,
-        )
-
-
-class UniformCatalogue(Strict):
-    """Every listing alike: assets that open at the same mid price, symmetric firms.
-
-    Parameters
-    ----------
-    cost : float
-        unit cost, in money (a bidder's value), >= 0.
-    reference_price : float
-        what buyers hold for normal, or the opening mid price, in money, > 0.
-    quality : float
-        quality, for demand models that use it.
-    stock : float
-        opening units of each listing; .inf is made to order, >= 0.
-    """
-
-    kind: Literal["same"] = "same"
-    cost: Annotated[Number, Field(ge=0, le=1e9)] = 0.0
-    reference_price: Annotated[Number, Field(gt=0, le=1e9)] = 100.0
-    quality: Annotated[Number, Field(ge=-1e9, le=1e9)] = 0.0
-    stock: Annotated[Number, Field(ge=0)] = 0.0
-
-    def catalogue(self, layout: Layout) -> Catalogue:
-        values = (self.cost, self.reference_price, self.quality, self.stock)
-        return Catalogue(*(np.full(layout.L, value) for value in values))
-
-
 DRIVEN: tuple[tables.Part, ...] = ("price", "cost", "demand")
 """What a recorded series can drive."""
 
@@ -234,6 +156,10 @@ def driven_names(layout: Layout, part: tables.Part) -> Sequence[str]:
         f"{layout.participants[n]}/{layout.instruments[k]}"
         for n, k in zip(layout.seller, layout.instrument, strict=True)
     ]
+
+
+OF_VENUES = ("quotes", "arrivals", "execution", "reference")
+"""The keys that each venue has of its own, where there are several."""
 
 
 def _usual(stage: str, kind: str) -> Callable[[], Any]:
@@ -290,6 +216,9 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
         what each participant sees before it acts.
     rewards : any
         what each participant is after.
+    venues : list of VenueSettings or None
+        places with rules of their own, in the order in which they are cleared; each has its own
+        quotes, arrivals, execution and reference. None is a market of one venue.
     """
 
     name: Name
@@ -306,13 +235,14 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
     quotes: parts.Quotes = Field(default_factory=_usual("quotes", "posted_price"))
     schedule: parts.Schedule = Field(default_factory=_usual("schedule", "simultaneous"))
     arrivals: parts.Arrivals = Field(default_factory=_usual("arrivals", "fixed_mass"))
-    execution: parts.Execution
+    execution: parts.Execution = None
     positions: parts.Positions = Field(default_factory=_usual("positions", "ledger"))
     reference: parts.Reference = Field(default_factory=_usual("reference", "fundamentals"))
     observations: parts.Observations = Field(
         default_factory=_usual("observations", "own_and_rivals")
     )
     rewards: parts.Rewards = Field(default_factory=_usual("rewards", "weighted_metrics"))
+    venues: Annotated[list[VenueSettings], Field(min_length=1, max_length=100)] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -336,9 +266,18 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
     def data(self) -> dict[str, Any]:
         """The scenario as plain keys and values, as its file has them."""
         data: dict[str, Any] = self.model_dump(mode="python")
-        if not data["import"]:
-            del data["import"]
+        for name in self.left_out:
+            del data[name]
         return data
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The keys that mean nothing in this scenario."""
+        unused = () if self.modules else ("import",)
+        if not self.venues:
+            return (*unused, "venues")
+        own = all(venue.catalogue is not None for venue in self.venues)
+        return (*unused, *OF_VENUES, *(("catalogue",) if own else ()))
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -370,7 +309,10 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
         def walk(part: BaseModel) -> None:
             for name, field in type(part).model_fields.items():
                 value = getattr(part, name)
-                if isinstance(value, parts.Part):
+                if name == "venues":
+                    for venue in value or ():
+                        walk(venue)
+                elif isinstance(value, parts.Part):
                     stage = next(m.stage for m in field.metadata if isinstance(m, parts.KindOf))
                     note(stage, value.kind)  # type: ignore[attr-defined]
                     walk(value)
@@ -382,6 +324,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Scenario:
+        self._check_venues()
         names = [p.name for p in self.participants]
         if len(set(names)) != len(names):
             twice = next(n for n in names if names.count(n) > 1)
@@ -413,12 +356,36 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
         self._roster([])
         return self
 
+    def _check_venues(self) -> None:
+        if not self.venues:
+            if self.execution is None:
+                raise ValueError("execution is missing")
+            return
+        for name in OF_VENUES:
+            if name in self.model_fields_set:
+                raise ValueError(f"{name}: each venue has its own; write it under venues")
+        if "catalogue" in self.left_out and "catalogue" in self.model_fields_set:
+            raise ValueError("catalogue: every venue has its own; leave it out")
+        if isinstance(self.catalogue, CatalogueFile):
+            raise ValueError("catalogue: a file is read for a market of one venue only")
+        for group in self.participants:
+            if not group.sells:
+                raise ValueError(
+                    f"participants.{group.name}.sells: venues name who quotes; leave it out"
+                )
+        names = [venue.name for venue in self.venues]
+        if len(set(names)) != len(names):
+            twice = next(n for n in names if names.count(n) > 1)
+            raise ValueError(f"venues: {twice!r} is there twice; give every one its own name")
+
     def market(self) -> Market:
         """The market, ready to start."""
         return self.made()[0]
 
     def made(self) -> tuple[Market, ReadFiles]:
         """The market, ready to start, and what its files hold."""
+        if self.venues:
+            return self._venue_market(), ReadFiles(None, {})
         execution = self.execution.build()
         self._quality_is_read(execution)
         with naming("catalogue"):
@@ -472,6 +439,27 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
             choice,
         )
 
+    def _venue_market(self) -> Market:
+        names, roles = self._roster([])
+        members: dict[str, Sequence[str]] = {name: [name] for name in names}
+        members |= {group.name: group.names([]) for group in self.participants}
+        goods = self._instruments()
+        assert self.venues and isinstance(self.catalogue, DrawnCatalogue | UniformCatalogue)
+        catalogues = {one.name: (one.catalogue or self.catalogue).catalogue for one in self.venues}
+        return venue_market(
+            names,
+            roles,
+            [one.venue(goods, members) for one in self.venues],
+            catalogues,
+            schedule=self.schedule.build(),
+            positions=self.positions.build(),
+            observations=self.observations.build(),
+            rewards=self.rewards.build(),
+            dt=self.dt,
+            horizon=self.ticks,
+            name=self.name,
+        )
+
     def _moves(self, layout: Layout) -> tuple[Any, dict[tables.Part, Series]]:
         """The processes of prices, costs and demand, with recorded ones read for this layout."""
         made: dict[str, Any] = {}
@@ -522,6 +510,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
         if isinstance(self.instruments, list):
             return self.instruments
         kind = "asset" if self.quotes.kind == "two_sided" else "product"
+        kind = "good" if self.venues else kind
         kind = "item" if self.quotes.kind == "sealed_bid" else kind
         return [f"{kind}_{i + 1}" for i in range(self.instruments or 0)]
 

@@ -44,7 +44,8 @@ EXAMPLES = {
 def settings() -> dict[str, tuple[tuple[str, Parameter, type[BaseModel]], ...]]:
     """Every path, with what it is in each kind that has it: (kind, parameter, model around it).
 
-    The items of lists are left out: `participants.policy` is any participant's policy.
+    The items of lists are left out: `participants.policy` is any participant's policy. What a venue
+    has of its own has the settings that it has in a market of one venue.
     """
     found: dict[str, list[tuple[str, Parameter, type[BaseModel]]]] = {}
 
@@ -52,6 +53,8 @@ def settings() -> dict[str, tuple[tuple[str, Parameter, type[BaseModel]], ...]]:
         for one in of_model(model)[1]:
             path = prefix + one.name
             found.setdefault(path, []).append((kind_of(model), one, model))
+            if path.removeprefix("venues.") in found and path.startswith("venues."):
+                continue  # as where there is one venue
             for inner in files.field_models(model.model_fields[one.name]):
                 walk(inner, f"{path}.")
 
@@ -120,6 +123,8 @@ def normal(path: str) -> str:
 
 def _example(path: str, inner: list[type[BaseModel]]) -> str:
     kind, one, _ = settings()[path][0]
+    if path.startswith("venues"):
+        return ""
     value = EXAMPLES.get(path, one.default)
     if inner:
         return nested(path, {"kind": kind_of(inner[0])}) if kind_of(inner[0]) else ""

@@ -37,6 +37,7 @@ KINDS = {
     "demand": "how customers choose among offers",
     "prominence": "which offers shoppers see first",
     "quotes": "how an action becomes a quote",
+    "orders": "how an action becomes an order to another participant",
     "schedule": "who may change a quote at which tick",
     "arrivals": "who comes to the market",
     "execution": "how arrivals become trades",
@@ -62,6 +63,10 @@ REFUSALS = {
     "refuse; with clip it would be lifted to the floor.",
     "changed by more than allowed": "The price moved by more than the share "
     "max_relative_change of the standing price, and quotes.conduct is refuse.",
+    "an order on a side that is closed": "The order would buy where only selling is open, or sell "
+    "where only buying is: see orders.buy and orders.sell of the venue.",
+    "an order beyond the credit": "At their limits, the participant's orders would cost more than "
+    "its cash and positions.credit together.",
     "the bid is not below the ask": "After rounding to the tick size, the maker's bid would not "
     "have been below its own ask.",
 }
@@ -72,6 +77,12 @@ PATHS = {"demand": "execution.demand", "process": "reference.price"}
 
 SHOWN: dict[str, dict[str, Any]] = {
     "fixed_price": {"price": 12.5},
+    "by_venue": {
+        "policies": {
+            "wholesale.orders": {"kind": "base_stock", "level": 12.0},
+            "retail": {"kind": "cost_plus", "margin": 0.3},
+        }
+    },
     "epsilon_greedy": {"policy": {"kind": "cost_plus"}, "epsilon": 0.1, "levels": 11},
     "uniform": {"levels": 11, "low": 0.8, "high": 1.3, "relative": True},
     "avellaneda_stoikov": {"gamma": 0.1, "sigma": 2.0},

@@ -158,7 +158,7 @@ def _row(plan: TrainingPlan, trained: Any) -> TrialResult:
         policies,
         assignment.seed("evaluation"),
         markets,
-        theory=plan.scenario.quotes.kind == "posted_price",
+        theory=plan.scenario.quotes.kind == "posted_price" and not plan.scenario.venues,
     )
     steps = trained.history[-1]["steps"]
     return TrialResult.of({**row.measures, "steps": steps}, (*row.notes, *unrepeated(plan)))

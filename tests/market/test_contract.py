@@ -21,8 +21,9 @@ from mos_agents.market.reference import (
 )
 from mos_agents.market.schedules import Alternating, Periodic
 from mos_agents.testing import DemandSuite, StageSuite
-from tests.market.test_composite import both
 from tests.market.test_remembering import ReturningBuyers
+from tests.market.test_venues_alone import both
+from tests.market.venue_worlds import chain
 from tests.market.worlds import KINDS, MODELS, auction, expected, makers, noisy, retail
 
 MARKETS = {
@@ -48,6 +49,8 @@ MARKETS = {
     "orders in crowds": lambda: retail(arrivals=Hawkes(mu=6.0), execution=Sampled(Logit())),
     "a memory": lambda: expected(arrivals=ReturningBuyers()),
     "two venues": both,
+    "a chain": chain,
+    "a chain, delivered later": lambda: chain({"delivery": 3, "order_time": "last"}),
     "fees": lambda: retail(positions=Ledger(fee=0.02, unit_fee=0.1, commission=0.1)),
 }
 
@@ -67,6 +70,8 @@ def stages_of(market):
         yield type(one)
         if is_dataclass(one):
             waiting += [getattr(one, field.name) for field in fields(one)]
+        elif isinstance(one, tuple):
+            waiting += one
 
 
 def test_every_registered_stage_is_under_this_contract():

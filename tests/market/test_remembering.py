@@ -1,6 +1,7 @@
 """What stages remember: declared arrays, a row a market, as safe as the rest of the state."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from mos_agents.games.stage_game import StageGame
 from mos_agents.market.arrivals import FixedMass
-from mos_agents.market.composite import Venue, composite_market
+from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.finite import NotFinite
 from mos_agents.market.market import Market
@@ -18,6 +19,8 @@ from mos_agents.market.stages import ArrivalProcess
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
+from mos_agents.market.venues.build import venue_market
+from mos_agents.market.venues.venue import Venue
 from mos_agents.policies import make
 from mos_agents.testing.playing import random_actions
 from mos_agents.testing.promises import bits
@@ -146,16 +149,24 @@ def test_a_market_that_remembers_is_no_finite_game() -> None:
         StageGame.of(market_of(), {"firm_1": levels})
 
 
-def test_venues_of_a_composite_market_remember_apart() -> None:
-    whole = retail(2, 2)
-    names = whole.layout.instruments
+def test_venues_remember_apart() -> None:
+    demand = retail(2, 2).execution.demand
+    sellers = ("platform", "firm_1")
     venues = [
-        Venue((name,), PostedPrice(), ReturningBuyers(few=few), Sampled(whole.execution.demand))
-        for name, few in zip(names, (3.0, 30.0), strict=True)
+        Venue(
+            name,
+            (name,),
+            sellers,
+            quotes=PostedPrice(),
+            arrivals=ReturningBuyers(few=few),
+            execution=Sampled(demand),
+        )
+        for name, few in (("p0", 3.0), ("p1", 30.0))
     ]
-    market = composite_market(whole.layout, whole.catalogue, venues)
+    catalogue = partial(Catalogue.drawn, seed=0, stock=20.0)
+    market = venue_market(sellers, ("platform", "firm"), venues, catalogue)
     state = played(market, 2, 3)[-1].state
-    assert sorted(state.memory) == [f"{name}/bought" for name in sorted(names)]
+    assert sorted(state.memory) == ["p0/bought", "p1/bought"]
     assert not np.array_equal(*state.memory.values())
     alone = replace(venues[0])
     assert alone.arrivals.memory(market.quotes.views(market)[0].market)["bought"].shape == (1,)

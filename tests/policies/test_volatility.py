@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mos_agents import scenarios
 from mos_agents.cli import run as mos
-from mos_agents.market.composite import Venue, composite_market
+from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.reference import (
     Brownian,
     Constant,
@@ -21,6 +21,8 @@ from mos_agents.market.reference import (
 )
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
+from mos_agents.market.venues.build import venue_market
+from mos_agents.market.venues.venue import Venue
 from mos_agents.policies import make
 from mos_agents.rollout import rollout
 from tests.policies.markets import dealers
@@ -178,11 +180,25 @@ def test_makers_of_venues_with_other_processes_see_each_ones_volatility():
     base = dealers(makers=1, assets=2)
     prices = {"a0": Brownian(sigma=1.5), "a1": Replay(recorded())}
     venues = [
-        Venue((name,), base.quotes, base.arrivals, base.execution, Fundamentals(price))
+        Venue(
+            name,
+            (name,),
+            base.layout.participants,
+            quotes=base.quotes,
+            arrivals=base.arrivals,
+            execution=base.execution,
+            reference=Fundamentals(price),
+        )
         for name, price in prices.items()
     ]
-    market = composite_market(
-        base.layout, base.catalogue, venues, positions=base.positions, dt=DT, horizon=TICKS
+    market = venue_market(
+        base.layout.participants,
+        base.layout.roles,
+        venues,
+        lambda layout: Catalogue(*(np.full(layout.L, v) for v in (0.0, 100.0, 0.0, 0.0))),
+        positions=base.positions,
+        dt=DT,
+        horizon=TICKS,
     )
     spec = market.specs[0]
     assert spec.sigma == pytest.approx([1.5, 0.02], rel=0.1)

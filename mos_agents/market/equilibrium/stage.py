@@ -228,7 +228,7 @@ def _made(market: Market, bounded: bool) -> PriceGame:
     if demand is None:
         raise InputError(
             f"execution {type(market.execution).__name__} has no demand model to compute profits "
-            "from: use Expected or Sampled (of a composite market, ask each venue's own market)"
+            "from: use Expected or Sampled (where there are several venues, ask each one's market)"
         )
     opening = market.start(1)
     mass = np.asarray(market.arrivals.mean_mass(market, opening.demand_scale[0]), np.float64)

@@ -1,6 +1,8 @@
-"""Shops and dealers in one market: each venue trades as it would alone, on shared accounts."""
+"""Venues without orders: each trades as it would alone, on shared accounts."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,67 +10,68 @@ import pytest
 from mos_agents.market.arrivals import Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
-from mos_agents.market.composite import Venue, composite_market
 from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Elasticity, Logit
 from mos_agents.market.execution import Expected, FillIntensity, Sampled
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
-from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
+from mos_agents.market.quotes import PostedPrice, TwoSided
 from mos_agents.market.reference import Fundamentals, GeometricBrownian, OrnsteinUhlenbeck
 from mos_agents.market.refusals import TAKEN
 from mos_agents.market.streams import PrefixedDraws, Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError, Layout
+from mos_agents.market.venues.build import venue_market
+from mos_agents.market.venues.venue import Venue
 from mos_agents.testing.playing import play, random_actions
 from mos_agents.testing.promises import bits, read_only
 from tests.market.test_positions import check_accounts
 
 LEDGER = Ledger(limit=100.0, short=True, mark="reference", holding_cost=0.01)
 FRUIT = Venue(
+    "shop",
     ("apples", "pears"),
-    PostedPrice(),
-    Browsing(9.0),
-    Sampled(Elasticity()),
-    Fundamentals(demand=OrnsteinUhlenbeck(sigma=0.2)),
+    ("platform", "firm"),
+    quotes=PostedPrice(),
+    arrivals=Browsing(9.0),
+    execution=Sampled(Elasticity()),
+    reference=Fundamentals(demand=OrnsteinUhlenbeck(sigma=0.2)),
 )
 STOCKS = Venue(
+    "exchange",
     ("asset", "bond"),
-    TwoSided(),
-    Hawkes(5.0),
-    FillIntensity(),
-    Fundamentals(GeometricBrownian(sigma=0.02)),
+    ("maker_1", "maker_2"),
+    quotes=TwoSided(),
+    arrivals=Hawkes(5.0),
+    execution=FillIntensity(),
+    reference=Fundamentals(GeometricBrownian(sigma=0.02)),
 )
-# The instruments of the venues stand mixed in the layout, and so do the listings.
-INSTRUMENTS = ("apples", "asset", "pears", "bond")
 NAMES = ("platform", "firm", "maker_1", "maker_2")
-PAIRS = [(0, 0), (0, 2), (1, 0), (1, 2), (2, 1), (2, 3), (3, 1), (3, 3)]
+ROLES = ("platform", "firm", "maker", "maker")
 
 
-def catalogue_of(instrument):
-    assets = np.isin(np.asarray(instrument), (1, 3))
-    return Catalogue(
-        np.where(assets, 0.0, 10.0),
-        np.where(assets, 100.0, 14.0),
-        np.zeros(assets.size),
-        np.where(assets, 0.0, 40.0),
-    )
+def fruit(layout):
+    return Catalogue(*(np.full(layout.L, v) for v in (10.0, 14.0, 0.0, 40.0)))
 
 
-def both(pairs=PAIRS, venues=(FRUIT, STOCKS), **others):
-    seller, instrument = np.array(pairs).T
-    layout = Layout(NAMES, ("platform", "firm", "maker", "maker"), INSTRUMENTS, seller, instrument)
+def assets(layout):
+    return Catalogue(*(np.full(layout.L, v) for v in (0.0, 100.0, 0.0, 0.0)))
+
+
+CATALOGUES = {"shop": fruit, "exchange": assets}
+
+
+def both(venues=(FRUIT, STOCKS), **others):
     shared = {"positions": LEDGER, "dt": 0.5} | others
-    return composite_market(layout, catalogue_of(instrument), venues, **shared)
+    return venue_market(NAMES, ROLES, venues, CATALOGUES, **shared)
 
 
-def alone(venue, names, roles, which):
+def alone(venue, roles):
     """A market of one venue and its own participants, built without the other."""
-    layout = Layout.dense(names, venue.instruments, roles)
-    catalogue = catalogue_of(np.array(which)[layout.instrument])
+    layout = Layout.dense(venue.quoting, venue.instruments, roles)
     return make_market(
         layout,
-        catalogue,
+        CATALOGUES[venue.name](layout),
         venue.execution,
         quotes=venue.quotes,
         arrivals=venue.arrivals,
@@ -78,8 +81,8 @@ def alone(venue, names, roles, which):
     )
 
 
-SHOP = alone(FRUIT, NAMES[:2], ("platform", "firm"), (0, 2))
-DEALERS = alone(STOCKS, NAMES[2:], ("maker", "maker"), (1, 3))
+SHOP = alone(FRUIT, ("platform", "firm"))
+DEALERS = alone(STOCKS, ("maker", "maker"))
 VENUES = [(SHOP, FRUIT, slice(0, 2), slice(0, 4)), (DEALERS, STOCKS, slice(2, 4), slice(4, 8))]
 
 
@@ -164,19 +167,30 @@ def test_the_draws_of_one_venue_say_nothing_about_the_others():
 
 
 @pytest.mark.parametrize("on_refusal", ["stand", "withdraw"])
-@pytest.mark.parametrize("bad", [0, 1])
+@pytest.mark.parametrize("bad", [0, 2])
 def test_who_quotes_in_both_venues_is_refused_in_both_or_in_none(bad, on_refusal):
-    pairs = [(0, 0), (0, 1), (1, 0), (2, 1), (3, 2), (3, 3)]  # the platform makes a market too
     venues = (
         Venue(
-            FRUIT.instruments, PostedPrice(on_refusal=on_refusal), Poisson(3.0), Expected(Logit())
+            "shop",
+            ("apples", "pears"),
+            ("platform", "firm"),
+            quotes=PostedPrice(on_refusal=on_refusal),
+            arrivals=Poisson(3.0),
+            execution=Expected(Logit()),
         ),
-        Venue(STOCKS.instruments, TwoSided(on_refusal=on_refusal), Hawkes(5.0), FillIntensity()),
+        Venue(
+            "exchange",
+            ("asset",),
+            ("platform", "maker_1", "maker_2"),
+            quotes=TwoSided(on_refusal=on_refusal),
+            arrivals=Hawkes(5.0),
+            execution=FillIntensity(),
+        ),
     )
-    market = both(pairs, venues)
+    market = both(venues)  # the platform makes a market too
     state, draws = market.start(2), Streams.of(0, 2).at(0)
-    actions = np.array([[14.5, 0.0], [0.1, 0.2], [15.0, 0.0], [0.0, 0.3], [14.9, 0.0], [0.1, 0.2]])
-    actions = np.tile(actions, (2, 1, 1))
+    rows = [14.5, 0.0], [14.6, 0.0], [0.1, 0.2], [15.0, 0.0], [14.9, 0.0], [0.0, 0.3], [0.1, 0.2]
+    actions = np.tile(np.array(rows), (2, 1, 1))
     calm = tick(market, state, actions, draws)
     assert (calm.info.refused == TAKEN).all() and not calm.info.quotes.age.any()
     actions[1, bad, 0] = np.nan
@@ -189,7 +203,7 @@ def test_who_quotes_in_both_venues_is_refused_in_both_or_in_none(bad, on_refusal
     assert np.array_equal(quotes.ask_size[1, :2], stays)
     for name in ("ask", "bid", "ask_size", "bid_size"):
         ours, theirs = getattr(quotes, name), getattr(calm.info.quotes, name)
-        assert np.array_equal(ours[0], theirs[0]) and np.array_equal(ours[1, 2:], theirs[1, 2:])
+        assert np.array_equal(ours[0], theirs[0]) and np.array_equal(ours[1, 3:], theirs[1, 3:])
 
 
 def test_a_spec_holds_the_rules_of_its_own_venue():
@@ -206,7 +220,7 @@ def test_a_spec_holds_the_rules_of_its_own_venue():
     assert "rival_bid" in names and "rival_ask" in names
 
 
-def test_a_composite_market_obeys_the_rules_of_any_market():
+def test_a_market_of_venues_obeys_the_rules_of_any_market():
     """The same bits in any batch and with read-only inputs; the quote history and its noise are
     shared."""
     market = both(observations=MarketView(quote_delay=2, quote_noise=0.05))
@@ -221,18 +235,10 @@ def test_a_composite_market_obeys_the_rules_of_any_market():
 @pytest.mark.parametrize(
     ("venues", "message"),
     [
-        ((FRUIT,), "each instrument"),
-        ((FRUIT, STOCKS, STOCKS), "each instrument"),
-        ((FRUIT, Venue(("asset", "bond"), SealedBid(), Poisson(), FillIntensity())), "sealed"),
-        (
-            (
-                FRUIT,
-                Venue(("asset", "bond"), TwoSided(), Poisson(), Sampled(Logit(choice="across"))),
-            ),
-            "choice",
-        ),
+        ((FRUIT, replace(STOCKS, name="shop")), "distinct names"),
+        ((FRUIT, replace(STOCKS, execution=Sampled(Logit()))), "of the same kind"),
     ],
 )
 def test_venues_that_make_no_market_are_refused(venues, message):
     with pytest.raises(InputError, match=message):
-        both(venues=venues).specs  # noqa: B018
+        both(venues).specs  # noqa: B018

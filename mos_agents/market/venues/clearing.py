@@ -1,0 +1,211 @@
+"""Clears the venues of a market one after the other within a tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mos_agents.market.holdings import holdings_of
+from mos_agents.market.market import Market
+from mos_agents.market.streams import Draws
+from mos_agents.market.types import Array, Arrivals, Executions, IntArray, Quotes, State
+from mos_agents.market.venues.matching import (
+    ASK,
+    ASK_SIZE,
+    BID,
+    BID_SIZE,
+    BOUGHT,
+    BOUGHT_MONEY,
+    SOLD,
+    SOLD_MONEY,
+    match_orders,
+)
+from mos_agents.market.venues.segments import segments
+from mos_agents.market.venues.venue import VenueView, some
+
+EVERY_ORDER = np.empty(0, np.int64)
+
+
+def clear_venues(
+    market: Market,
+    views: Sequence[VenueView],
+    state: State,
+    quotes: Quotes,
+    arrivals: Arrivals,
+    draws: Draws,
+    transit: Any,
+) -> Executions:
+    """Trade in all venues, in their order.
+
+    Parameters
+    ----------
+    market : Market
+        The whole market.
+    views : sequence of VenueView
+        Its venues.
+    state : State
+        The state before the tick.
+    quotes : Quotes
+        The quotes and orders of the tick.
+    arrivals : Arrivals
+        The outside demand of all venues.
+    draws : Draws
+        The random numbers of the tick.
+    transit : array [B, H] or 0.0
+        Units held that are not at hand.
+
+    Returns
+    -------
+    Executions
+        The trades of all slots. A slot of an order has the mean price of what it traded.
+    """
+    owned = state.positions.inventory.copy()
+    floor = _Floor(market, owned, owned - transit, np.stack(quotes[:4]))
+    for view in views:
+        here, own = view.arrivals(arrivals), view.draws(draws)
+        if not view.orders.size:
+            floor.serve_outside(view, state, quotes, here, own)
+            continue
+        times = own.uniforms("order times", view.ranks.size).take(view.ranks, axis=1)
+        if view.venue.order_time == "among":
+            floor.serve_in_turn(view, state, quotes, here, own, times)
+        elif view.venue.order_time == "first":
+            floor.match(view, times)
+            floor.serve_outside(view, state, quotes, here, own)
+        else:
+            floor.serve_outside(view, state, quotes, here, own)
+            floor.match(view, times)
+    return floor.executions(quotes)
+
+
+class _Floor:
+    """What is left of quotes and goods while the venues of one tick are cleared."""
+
+    def __init__(self, market: Market, owned: Array, at_hand: Array, book: Array) -> None:
+        self.market, self.held = market, holdings_of(market)
+        self.owned, self.at_hand, self.book = owned, at_hand, book
+        self.by_orders = np.zeros(book.shape)
+        self.outside = np.zeros((6, *book.shape[1:]))
+        self.shown: Array | None = None
+
+    def serve_in_turn(
+        self,
+        view: VenueView,
+        state: State,
+        quotes: Quotes,
+        arrivals: Arrivals,
+        draws: Draws,
+        times: Array,
+    ) -> None:
+        """Serve those from outside and fill orders as they come, at their times in the tick."""
+        orders = times[:, : view.orders.size]
+        queue = np.argsort(orders, axis=1, kind="stable")
+        ordered = np.take_along_axis(orders, queue, axis=1)
+        trades_mass = view.venue.execution.trades_mass
+        for s, part in enumerate(segments(arrivals, ordered, draws, trades_mass)):
+            self.serve_outside(view, state, quotes, part.arrivals, part.draws)
+            if s < queue.shape[1]:
+                self.match(view, times, queue[:, s])
+
+    def match(self, view: VenueView, times: Array, chosen: IntArray = EVERY_ORDER) -> None:
+        """Fill the orders of a venue, or the chosen one of each market."""
+        layout, held = self.market.layout, self.held
+        match_orders(
+            self.by_orders,
+            self.at_hand,
+            self.owned,
+            self.book,
+            times,
+            view.orders,
+            view.listings,
+            layout.seller,
+            layout.instrument,
+            layout.holding,
+            held.made_to_order,
+            held.lower,
+            held.upper,
+            view.venue.delivery > 0,
+            np.ascontiguousarray(chosen),
+        )
+
+    def serve_outside(
+        self, view: VenueView, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
+    ) -> None:
+        """Trade with those who come to a venue from outside."""
+        own, holdings = view.listings, view.holdings
+        left = [some(side, own) for side in self.book]
+        # Limits bind what is held, wherever it is.
+        room = (self.held.upper - self.owned).take(holdings, axis=1)
+        left[BID_SIZE] = np.minimum(left[BID_SIZE], np.maximum(room, 0.0))
+        # Rounding may leave a hair less than nothing, of which nobody could sell any.
+        at_hand = np.maximum(self.at_hand, self.held.lower)
+        done = view.venue.execution.execute(
+            view.market,
+            view.state(state, at_hand),
+            Quotes(left[BID], left[BID_SIZE], left[ASK], left[ASK_SIZE], quotes.age),
+            arrivals,
+            draws,
+        )
+        self._add(own, done)
+        self.book[ASK_SIZE][:, own] -= done.sold
+        self.book[BID_SIZE][:, own] -= done.bought
+        net = np.where(self.held.made_to_order[holdings], 0.0, done.bought - done.sold)
+        self.at_hand[:, holdings] += net
+        self.owned[:, holdings] += net
+
+    def _add(self, own: IntArray, done: Executions) -> None:
+        """Add trades with outsiders to those before them."""
+        before = self.outside[:, :, own]
+        sold, sold_price, bought, bought_price, demand, lost = done.arrays
+        if done.shown is not None:
+            if self.shown is None:  # a venue without a rule of prominence shows every offer
+                self.shown = np.ones(self.book.shape[1:])
+            self.shown[:, own] = done.shown
+        prices = (
+            _joint_price(before[0], before[1], sold, sold_price),
+            _joint_price(before[2], before[3], bought, bought_price),
+        )
+        self.outside[:, :, own] = (
+            before[0] + sold,
+            prices[0],
+            before[2] + bought,
+            prices[1],
+            before[4] + demand,
+            before[5] + lost,
+        )
+
+    def executions(self, quotes: Quotes) -> Executions:
+        """All trades of the tick."""
+        sold, sold_price, bought, bought_price, demand, lost = self.outside
+        by_orders = self.by_orders
+        return Executions(
+            sold + by_orders[SOLD],
+            _mean_price(sold, sold_price, by_orders[SOLD], by_orders[SOLD_MONEY], quotes.ask),
+            bought + by_orders[BOUGHT],
+            _mean_price(
+                bought, bought_price, by_orders[BOUGHT], by_orders[BOUGHT_MONEY], quotes.bid
+            ),
+            demand + by_orders[SOLD],
+            lost,
+            self.shown,
+        )
+
+
+def _joint_price(units: Array, price: Array, more: Array, its_price: Array) -> Array:
+    """Mean price of two lots of units; to the bit that of the only one that traded."""
+    total = units + more
+    both = (units > 0.0) & (more > 0.0) & (price != its_price)
+    found = np.where((more > 0.0) | (units == 0.0), its_price, price)
+    mean = np.divide(units * price + more * its_price, total, out=found.copy(), where=both)
+    joint: Array = np.where(both, mean, found)
+    return joint
+
+
+def _mean_price(units: Array, price: Array, more: Array, money: Array, quoted: Array) -> Array:
+    """Price of all units traded; the outside price alone where orders traded nothing."""
+    total = units + more
+    mean = np.divide(units * price + money, total, out=quoted.copy(), where=total > 0.0)
+    found: Array = np.where((more == 0.0) & (units > 0.0), price, mean)
+    return found
