@@ -123,13 +123,13 @@ class ReorderPoint(Ordering):
     point : float or tuple of float
         stock at or below which it orders, s, one number or one per good, >= 0.
     level : float or tuple of float
-        units up to which it orders, S, one number or one per good, >= the point.
+        units up to which it orders, S, one number or one per good, >= 0 and not below the point.
     limit : float, tuple of float or None
         highest price that is paid, in money, one number or one per good, >= 0; None pays any
         price that orders may name.
     """
 
-    point: float | tuple[float, ...] = 2.0
+    point: float | tuple[float, ...] = 0.0
     level: float | tuple[float, ...] = 10.0
 
     def __post_init__(self) -> None:
@@ -138,7 +138,7 @@ class ReorderPoint(Ordering):
         check_numbers(self, "level", 0.0)
         if np.min(np.asarray(self.level) - np.asarray(self.point)) < 0.0:
             raise InputError(
-                f"reorder_point.level={self.level!r} must be >= point={self.point!r}: it orders "
+                f"reorder_point.level={self.level!r} must not be below point={self.point!r}: it orders "
                 "up to the level"
             )
 
