@@ -138,8 +138,8 @@ class ReorderPoint(Ordering):
         check_numbers(self, "level", 0.0)
         if np.min(np.asarray(self.level) - np.asarray(self.point)) < 0.0:
             raise InputError(
-                f"reorder_point.level={self.level!r} must not be below point={self.point!r}: it orders "
-                "up to the level"
+                f"reorder_point.level={self.level!r} must not be below point={self.point!r}: "
+                "it orders up to the level"
             )
 
     def quantity(self, spec: ParticipantSpec, observation: Array) -> Array:
