@@ -99,9 +99,20 @@ class PolicySuite(Suite):
         """
         return scenarios.retail(firms=2, products=2)
 
+    def others(self) -> dict[str, Policy]:
+        """Name the policies of participants that do not play this one.
+
+        Returns
+        -------
+        dict
+            By default nobody: all play it. Override it where only some can, such as buyers; the
+            first two participants must.
+        """
+        return {}
+
     def _placed(self) -> tuple[Market, Any, dict[str, Policy]]:
         market, policy = self.market(), self.make()
-        return market, policy, dict.fromkeys(market.layout.participants, policy)
+        return market, policy, dict.fromkeys(market.layout.participants, policy) | self.others()
 
     def test_it_is_a_frozen_dataclass_of_its_base_class(self) -> None:
         check_value(self.make(), Policy, "`act`")
@@ -192,7 +203,7 @@ class PolicySuite(Suite):
         found = played(market, policies, ticks=self.ticks, markets=batch).transitions
         for one in found:
             for spec, memory in zip(market.specs, one.memories, strict=True):
-                if not one.step.info.moved[:, spec.number].all():
+                if spec.name in self.others() or not one.step.info.moved[:, spec.number].all():
                     continue
                 own, action = spec.own(one.observation), one.actions[:, spec.listings]
                 chance = policy.propensity(spec, own, action, memory)

@@ -7,12 +7,27 @@ from scipy import integrate, stats
 from mos_agents.learners import LEARNERS
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
+from mos_agents.market.venues.build import venue_market
+from mos_agents.market.venues.venue import Venue
 from mos_agents.policies import POLICIES, make
 from mos_agents.rollout import transitions
 from mos_agents.testing import PolicySuite
+from tests.market.venue_worlds import priced
 from tests.policies.markets import auction, dealers, shop
 
 SHOP, DEALERS, AUCTION = shop(), dealers(assets=2, ticks=30), auction()
+BUYERS = venue_market(
+    ("buyer_1", "buyer_2", "seller"),
+    ("firm",) * 3,
+    [Venue("wholesale", ("apples", "pears"), ("seller",), ("buyer_1", "buyer_2"))],
+    priced(1.5, 1.0, 200.0),
+)
+TRADERS = venue_market(
+    ("one", "two"),
+    ("firm",) * 2,
+    [Venue("wholesale", ("apples", "pears"), ("one", "two"), ("one", "two"))],
+    priced(1.5, 1.0, 200.0),
+)
 EXPLORING = {"kind": "epsilon_greedy", "epsilon": 0.3}
 
 CASES = {
@@ -67,6 +82,18 @@ CASES = {
     "truthful": (AUCTION, {}),
     "shaded": (AUCTION, {"reserve": 0.2}),
     "random_bid": (AUCTION, {"low": 0.2, "high": 0.9}),
+    "fixed_order": (BUYERS, {"units": (2.0, 3.0)}),
+    "base_stock": (BUYERS, {"limit": 1.9}),
+    "reorder_point": (BUYERS, {"point": 2.0}),
+    "by_venue": (
+        TRADERS,
+        {
+            "policies": {
+                "wholesale": {"kind": "mean_reverting", "volatility": 0.5},
+                "wholesale.orders": {"kind": "fixed_order", "units": 3.0},
+            }
+        },
+    ),
 }
 
 
@@ -76,7 +103,12 @@ def made(case):
 
 
 def everybody(market, policy):
-    return dict.fromkeys(market.layout.participants, policy)
+    return dict.fromkeys(market.layout.participants, policy) | others(market)
+
+
+def others(market):
+    """Who sells to the buyers."""
+    return {"seller": make("hold")} if market is BUYERS else {}
 
 
 def a_transition(case, markets=5, ticks=8):
@@ -107,6 +139,7 @@ class TestEveryPolicy(PolicySuite):
     def _case(self, case):
         market, policy = made(case)
         self.make, self.market = lambda: policy, lambda: market
+        self.others = lambda: others(market)
 
 
 DENSE = {
