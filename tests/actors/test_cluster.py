@@ -132,6 +132,18 @@ def play_and_kill_those_on_another_node(two_nodes, spread, ticks=200):
     assert restarted == len(lived[0]) and driver.health.shard_restarts == 0
 
 
+def test_a_replication_on_a_cluster_that_keeps_no_sessions_has_the_figures_of_one_machine(
+    two_nodes, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    order = ["replicate", "calvano_2020", "--sessions", "12", "--set", "levels=5"]
+    order += ["--set", "beta=2e-3", "--set", "window=2000"]
+    assert run([*order, "--json", "here.json"]) == 0
+    where = ["--backend", "ray", "--address", two_nodes.address]
+    assert run([*order, *where, "--json", "there.json"]) == 0
+    assert Path("there.json").read_bytes() == Path("here.json").read_bytes()
+
+
 def test_a_replication_over_two_nodes_of_which_one_is_lost_has_the_figures_of_one_machine(
     two_nodes, tmp_path, monkeypatch
 ):

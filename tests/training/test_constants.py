@@ -139,14 +139,14 @@ def test_dealers_try_every_offset_with_every_spread() -> None:
 
 def test_the_best_constant_is_the_best_of_all_when_played() -> None:
     rival = {"firm_2": make(**fixed(1.7))}
-    one = plan(levels=9)
-    best, beats = best_of(one, MARKET, "firm_1", rival, [make(**fixed(0.5))])
+    one, short = plan(levels=9), scenarios.preset("pricing_game", ticks=40).market()
+    best, beats = best_of(one, short, "firm_1", rival, [make(**fixed(0.5))])
     rewards = [
-        rollout(MARKET, {**rival, "firm_1": c.policy}, ticks=4).reward[0, 0]
-        for c in constants(one, MARKET, MARKET.specs[0])
+        rollout(short, {**rival, "firm_1": c.policy}, ticks=4).reward[0, 0]
+        for c in constants(one, short, short.specs[0])
     ]
     assert best.level == int(np.argmax(rewards)) and beats
-    assert not best_of(one, MARKET, "firm_1", rival, [best.policy])[1]  # ties go to the rival
+    assert not best_of(one, short, "firm_1", rival, [best.policy])[1]  # ties go to the rival
 
 
 def test_a_constant_action_states_its_chance() -> None:
