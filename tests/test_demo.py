@@ -75,18 +75,18 @@ def test_the_verdict_says_so_where_nothing_is_found():
 
     assert (
         "did not earn more than in competition" in verdict_of()
-        and "no more than chance" in verdict_of()
+        and "not more often than by chance" in verdict_of()
     )
     assert "sellers earned more than in competition" in verdict_of(
         profit_gain=Interval(0.8, 0.7, 0.9, 0.05)
     )
     together = verdict_of(fell_together_share=Interval(0.5, 0.4, 0.6, 0.05))
-    assert "no more than chance" not in together and "50% [40%, 60%]" in together
+    assert "not more often than by chance" not in together and "50% [40%, 60%]" in together
     others = verdict_of(fell_together_share_no_future=Interval(0.75, 0.66, 0.83, 0.05))
     assert "against 75% [66%, 83%] without a future and 5% by chance" in others
     alike = Interval(0.6, 0.5, 0.7, 0.05)
     same = verdict_of(fell_together_share=alike, fell_together_share_no_future=alike)
-    assert "the first two rates do not differ, so the wars are no evidence" in same
+    assert "the first two rates do not differ, so the wars do not show cooperation" in same
     assert "less often than without a future" in verdict_of(
         fell_together_share=Interval(0.2, 0.1, 0.3, 0.05), fell_together_share_no_future=alike
     )

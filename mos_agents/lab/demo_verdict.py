@@ -149,10 +149,15 @@ def _on_cuts(figures: Mapping[str, Figure]) -> str:
     if not np.isfinite(away.interval.estimate):
         return "No seller could be made to cut its price."
     other = figures["unprofitable_cut_share_no_future"]
-    return (
+    text = (
         f"After a forced price cut prices stay lower for {away.text(1)} periods, and the cut does "
-        f"not pay in {paid.text()} of cases. Without a future it does not pay in "
-        f"{other.text()}: {_beside(other, paid, ' often')}."
+        f"not pay in {paid.text()} of cases. "
+    )
+    if not np.isfinite(other.interval.estimate):
+        return text + "Without a future, no seller could be made to cut its price."
+    return (
+        text
+        + f"Without a future it does not pay in {other.text()}: {_beside(other, paid, ' often')}."
     )
 
 
@@ -164,11 +169,9 @@ def _on_wars(figures: Mapping[str, Figure]) -> str:
         "and 5% by chance alone: "
     )
     if not fell.interval.low > CHANCE:
-        return text + "no more than chance."
+        return text + "not more often than by chance."
     if (relation := _beside(fell, other, " often")) == ALIKE:
-        return (
-            text + "the first two rates do not differ, so the wars are no evidence of cooperation."
-        )
+        return text + "the first two rates do not differ, so the wars do not show cooperation."
     return text + relation + " than without a future."
 
 

@@ -207,6 +207,16 @@ def test_settings_of_a_sweep_that_do_not_go_together_are_one_line() -> None:
         lab.sweep("retail", backend="local", workers=2)
 
 
+def test_the_demonstration_gives_its_verdict_and_reports_each_session() -> None:
+    seen: list[lab.WorkProgress] = []
+    found = lab.demo(2, on_progress=seen.append)
+    assert isinstance(found, lab.DemoResult) and found.report.is_file()
+    assert [(at.part, at.done, at.total) for at in seen if at.done] == [
+        (part, done, 2) for part in ("learners", "no future") for done in (1, 2)
+    ]
+    assert str(found).startswith("In 2 sessions the two learning sellers earned more than in ")
+
+
 def test_an_experiment_is_played_again_and_its_figures_are_compared() -> None:
     assert "avellaneda_stoikov_2008" in lab.experiments()
     seen: list[lab.WorkProgress] = []
