@@ -39,6 +39,7 @@ EXPERIMENTS = {
     "klein_2021": "experiments.klein_2021.run",
     "asker_fershtman_pakes_2022": "experiments.asker_fershtman_pakes_2022.run",
     "avellaneda_stoikov_2008": "experiments.avellaneda_stoikov_2008.run",
+    "brasic_2025": "experiments.brasic_2025.run",
     "johnson_rhodes_wildenbeest_2023": "experiments.johnson_rhodes_wildenbeest_2023.run",
 }
 """What can be replicated, by the name of its folder."""

@@ -38,6 +38,7 @@ def test_the_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> 
         "klein_2021",
         "asker_fershtman_pakes_2022",
         "avellaneda_stoikov_2008",
+        "brasic_2025",
         "johnson_rhodes_wildenbeest_2023",
     ]
 

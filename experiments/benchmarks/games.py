@@ -7,10 +7,14 @@ convergence; two players and one market are written into it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import count
+
 import numpy as np
 
 from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from experiments.calvano_2020 import run as calvano
+from experiments.johnson_rhodes_wildenbeest_2023 import run as jrw
 from experiments.klein_2021 import run as klein
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.learners.q_learning import greedy_levels
@@ -203,8 +207,39 @@ def in_turn(k: int) -> tuple[Work, Work]:
     return ours, others
 
 
+def prominent(prominence: str, n: int) -> tuple[Work, Work]:
+    """Sellers among whom a rule of prominence decides, and the same sellers without a rule."""
+    settings = jrw.ProminenceSettings(prominence=prominence, n=n, levels=15 if n == 2 else 8)
+    plain = replace(settings, prominence="none")
+
+    def played(game: RepeatedGame) -> Work:
+        sessions = count()
+
+        def play() -> int:
+            session = next(sessions)
+            return game.advance(game.start(0, session), 0, session, PERIODS // n)
+
+        return play
+
+    return played(jrw.game(settings)), played(jrw.game(plain))
+
+
 def run(runs: int) -> list[BenchmarkLine]:
     lines = []
+    for n in (2, 3):
+        for rule in ("cheapest", "dynamic", "random"):
+            ours, others = prominent(rule, n)
+            found = rates({"ours": ours, "others": others}, runs)
+            lines.append(
+                BenchmarkLine(
+                    f"{n} sellers, prominence {rule}",
+                    "periods",
+                    found["ours"],
+                    "the game without a rule",
+                    found["others"],
+                    0.5,
+                )
+            )
     games = {"Calvano baseline": together()} | {f"Klein, k = {k}": in_turn(k) for k in (6, 12, 24)}
     for name, (ours, others) in games.items():
         found = rates({"ours": ours, "others": others}, runs)

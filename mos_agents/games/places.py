@@ -22,6 +22,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.prominence import (
     TIES,
     ShowDynamic,
+    ShowEverything,
     ShowFixed,
     ShowRanked,
     drawn_of,
@@ -196,7 +197,7 @@ def _cushion(rule: Prominence) -> float:
 def uncertain(market: Market) -> Prominence | None:
     """The rule of a market in which who is shown is not told by the quotes of the tick alone."""
     rule = market.execution.prominence_rule()
-    if rule is None or isinstance(rule, ShowFixed):
+    if rule is None or isinstance(rule, ShowFixed | ShowEverything):
         return None
     return rule
 

@@ -13,7 +13,13 @@ from mos_agents.games.stage_game import StageGame
 from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.catalogue import Catalogue
-from mos_agents.market.prominence import ShowCheapest, ShowDynamic, ShowRandom
+from mos_agents.market.prominence import (
+    ShowCheapest,
+    ShowDynamic,
+    ShowEverything,
+    ShowFixed,
+    ShowRandom,
+)
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.schedules import Alternating, Periodic, RandomMoves
 from mos_agents.market.stages import Prominence
@@ -103,6 +109,14 @@ VARIANTS = {
     "the cheapest offer shown": lambda: (m := shows(ShowCheapest()), calvano(m)),
     "the cheapest offer shown to most": lambda: (
         m := shows(ShowCheapest(followers=0.7, search_cost=0.1)),
+        calvano(m),
+    ),
+    "every offer shown, at a search cost": lambda: (
+        m := shows(ShowEverything(followers=0.0, search_cost=0.1)),
+        calvano(m),
+    ),
+    "always the same offer shown": lambda: (
+        m := shows(ShowFixed(offers=("firm_2.product",))),
         calvano(m),
     ),
     "two of three offers shown": lambda: (m := shows(ShowCheapest(shown=2), 3), calvano(m)),
