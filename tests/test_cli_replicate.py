@@ -237,3 +237,31 @@ def test_a_replication_whose_head_node_is_lost_ends_in_one_line_and_goes_on_here
 def kept_parts() -> dict[str, bytes]:
     """The files of kept sessions, by name."""
     return {path.name: path.read_bytes() for path in Path("kept").rglob("*.npz")}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "quantities"),
+    [
+        (
+            "johnson_rhodes_wildenbeest_2023",
+            [*QUICK, "--set", "prominence=dynamic", "--set", "commission=0.2", "--set", "fee=0.05"],
+            "price posted_price consumer_surplus output profit fees constant_share",
+        ),
+        (
+            "brasic_2025",
+            ["--set", "levels=4", "--set", "beta=2e-3", "--set", "checks=20", "--set", "omega=0.8"],
+            "price quantity consumer_surplus profit platform_reward fees",
+        ),
+    ],
+)
+def test_conventions_of_ties_grid_and_moves_are_printed_and_written(
+    name: str, changes: list[str], quantities: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["replicate", name, *changes, "--sessions", "4", "--json", "found.json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = json.loads(Path("found.json").read_text())["notes"]
+    assert [line.partition(":")[0] for line in told] == ["ties", "grid", "order of moves"]
+    assert set(told) <= set(lines)
+    values = {one["quantity"]: one["ours"] for one in results("found.json")}
+    assert set(quantities.split()) <= set(values)
+    assert values["fees"] > 0.0  # type: ignore[operator]

@@ -272,6 +272,8 @@ def replicate(s: ProminenceSettings, execution: ExecutionConfig) -> list[Finding
     for name, values in ours.items():
         found.mean(name, values)
     found.share("constant_share", outcome.greedy.constant)
+    # Paid and units stand still although an offer that is not shown may change its price.
+    found.share("constant_sales_share", outcome.greedy.steady["tick"][:, 1:3].all(axis=1))
     found.share("converged_share", outcome.played.converged)
     found.mean("periods", outcome.played.periods)
     if s.prominence == "none":

@@ -17,6 +17,9 @@ from mos_agents.games.sessions import Played
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
 
+SETTLING = 1000
+"""Periods of greedy play before the measured ones: what was tried last may have left the cycle."""
+
 
 @short_repr
 @dataclass(frozen=True, eq=False)
@@ -29,10 +32,13 @@ class GreedyPlay:
         The mean of each measure.
     constant : array of bool [S]
         Whether nobody changed its price.
+    steady : mapping of str to array of bool [S, ...]
+        Whether each measure was the same in all periods, to a billionth.
     """
 
     means: Mapping[str, Array]
     constant: Any
+    steady: Mapping[str, Any]
 
 
 def play_on(
@@ -59,14 +65,20 @@ def play_on(
         The means, and who kept its price.
     """
     found: dict[str, list[Array]] = {name: [] for name in measures}
+    steady: dict[str, list[Any]] = {name: [] for name in measures}
     constant = np.zeros(len(played), np.bool_)
     for s, session in enumerate(played.session):
         state = game.resumed(seed, played.part(slice(s, s + 1)))
         trace, shown = np.empty((periods, game.n), np.int64), np.zeros(periods, np.int64)
-        end = int(state.clock[0]) + periods
+        settled = int(state.clock[0]) + SETTLING
+        game.advance(state, seed, int(session), settled, greedy=True)
+        end = settled + periods
         game.advance(state, seed, int(session), end, trace=trace, shown=shown, greedy=True)
         outcome = game.stage.outcome(trace, shown)
         for name, values in measures.items():
-            found[name].append(values[outcome].mean(axis=0))
+            met = values[outcome]
+            found[name].append(met.mean(axis=0))
+            steady[name].append(np.ptp(met, axis=0) <= 1e-9)
         constant[s] = bool((trace == trace[0]).all())
-    return GreedyPlay({name: np.stack(rows) for name, rows in found.items()}, constant)
+    means = {name: np.stack(rows) for name, rows in found.items()}
+    return GreedyPlay(means, constant, {name: np.stack(rows) for name, rows in steady.items()})

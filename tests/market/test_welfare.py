@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import mos_agents
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.execution import Expected
 from mos_agents.market.prominence import ShowCheapest, ShowEverything, ShowFixed
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
+from mos_agents.market.types import InputError
 from mos_agents.market.welfare import consumer_surplus
+from mos_agents.scenarios.files import override
 from tests.games.worlds import logit
 
 MU = 0.25
@@ -91,3 +94,26 @@ def test_where_stock_runs_out_nobody_knows_it():
     made = logit(2)
     market = made.with_parts(catalogue=replace(made.catalogue, stock=np.array([0.1, np.inf])))
     assert np.isnan(surplus(market, [1.5, 1.7])[0])
+
+
+def test_a_platforms_fee_and_what_it_leaves_to_sellers_and_shoppers():
+    """At f = .2 and two sellers: static Nash prices, and full collusion, where the fee is 4/15."""
+    market = mos_agents.load("commission_game").market()
+    known = {1.693312: (0.295357, 0.154650, 0.514180), 2.0: (4.0 / 15.0, None, None)}
+    for price, (fee, seller, shoppers) in known.items():
+        state = market.start(1)
+        actions = np.full((1, 2, 1), price)
+        step = tick(market, state, actions, Streams.of(0, 1).at(0))
+        assert step.reward[0, 0] == pytest.approx(fee, abs=2e-6)
+        if seller is not None:
+            assert step.reward[0, 1:] == pytest.approx(seller, abs=2e-6)
+            assert consumer_surplus(market, state, step)[0] == pytest.approx(shoppers, abs=2e-6)
+
+
+def test_a_platform_without_offers_is_named_and_sells_nothing():
+    market = mos_agents.load("commission_game").market()
+    assert market.layout.participants[0] == "platform"
+    assert market.specs[0].action_shape == (0, 1)
+    scenario = mos_agents.load("commission_game")
+    with pytest.raises(InputError, match="only a platform lives on fees"):
+        override(scenario, ["participants.firm.sells=false"])
