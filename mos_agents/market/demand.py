@@ -21,6 +21,15 @@ LEAST_SHARE = 1e-9
 """A demand below it, at every reference price, is nobody's."""
 
 
+def check_shape(demand: Demand, shares: Any, prices: Array) -> None:
+    """InputError unless the shares have a row for each market and a column for each listing."""
+    if np.shape(shares) != prices.shape:
+        raise InputError(
+            f"the shares of demand model {type(demand).__name__} have shape {np.shape(shares)}; "
+            f"prices of shape {prices.shape} need a row for each market, a column for each listing"
+        )
+
+
 def somebody_buys(market: Market, demand: Demand) -> None:
     """InputError if no listing is bought at all at the reference prices that the market opens at.
 
@@ -29,7 +38,9 @@ def somebody_buys(market: Market, demand: Demand) -> None:
     """
     prices = np.ascontiguousarray(market.opening_prices[None])
     everybody = np.ones(prices.shape, np.bool_)
-    if not (demand.shares(market, prices, everybody, prices) > LEAST_SHARE).any():
+    shares = demand.shares(market, prices, everybody, prices)
+    check_shape(demand, shares, prices)
+    if not (shares > LEAST_SHARE).any():
         i = int(prices[0].argmin())
         product = market.layout.instruments[market.layout.instrument[i]]
         raise InputError(

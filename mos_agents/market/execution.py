@@ -17,7 +17,7 @@ import numpy as np
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.checks import within_floats
 from mos_agents.market.counts import FEWER_UNITS, check_orders, in_units, one_by_one
-from mos_agents.market.demand import Linear, somebody_buys
+from mos_agents.market.demand import Linear, check_shape, somebody_buys
 from mos_agents.market.filling import (
     NO_CHANCES,
     ROUNDING,
@@ -174,6 +174,7 @@ class Sampled(ShopperChoice):
         for multiple in (1.0, 0.5, 0.1):
             prices = np.maximum(multiple * reference, lowest)
             shares = demand.shares(market, prices, everybody, reference)
+            check_shape(demand, shares, prices)
             if not _are_chances(market, shares):
                 raise _no_chances(market, demand, shares)
 
@@ -460,6 +461,12 @@ def sold_in_turn(
         )
         gone = available & (left[rows] <= 0.0)
         until[rows] = np.where(gone, elapsed[rows][:, layout.group], until[rows])
+        if (again & ~gone.any(axis=1)).any():  # it would go on for ever
+            raise InputError(
+                f"the shares of demand model {type(market.execution.demand_model()).__name__} are "
+                "above 0 for a listing that is sold out or not offered: multiply the shares by "
+                "`available`"
+            )
         rows = rows[again]
     return sold, demand * (1.0 - until)
 

@@ -3,17 +3,21 @@ must obey."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
+import mos_agents
+from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.equilibrium import LogitMarket
-from mos_agents.market.execution import Expected
+from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.market import Market
+from mos_agents.market.stages import Demand
 from mos_agents.market.types import InputError, Layout
 from tests.market.worlds import MODELS
 from tests.oracles import market as oracles
@@ -179,3 +183,28 @@ def test_the_cheapest_take_all_and_equal_prices_share():
 def test_a_demand_that_makes_no_sense_is_refused_by_its_name(kind, wrong, field):
     with pytest.raises(InputError, match=field):
         kind(**wrong)
+
+
+@dataclass(frozen=True)
+class BlindToStock(Demand):
+    """A model of somebody's own that forgets `available`, or the shape of its shares."""
+
+    columns: int | None = None
+    choice = "within"
+
+    def shares(self, market, prices, available, reference):
+        return np.full(prices.shape, 0.3)[:, : self.columns]
+
+
+def test_a_model_that_sells_what_is_sold_out_is_refused_and_does_not_play_for_ever():
+    market = mos_agents.load("retail", changes={"catalogue.stock": 1.0}).market()
+    own = market.with_parts(arrivals=FixedMass(buy=50.0), execution=Expected(BlindToStock()))
+    policies = {spec.name: mos_agents.make("cost_plus") for spec in own.specs}
+    with pytest.raises(InputError, match=r"BlindToStock are above 0 .* multiply the shares by"):
+        mos_agents.rollout.rollout(own, policies, ticks=3)
+
+
+@pytest.mark.parametrize("rule", [Expected, Sampled])
+def test_shares_of_another_shape_are_refused_by_their_shape(rule):
+    with pytest.raises(InputError, match=r"have shape \(1, 1\); prices of shape \(1, 30\) need"):
+        mos_agents.retail().with_parts(execution=rule(BlindToStock(columns=1)))
