@@ -18,6 +18,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("EXTENDING.md", "NOTATION.md", "DESIGN.md", "CHANGELOG.md")
 OWN = ("mos_agents", "envs")
+ENVIRONMENTS = ("retail_v0", "market_making_v0", "auction_v0", "single_agent", "batched")
+"""Modules of `envs` that users call: they come first on its page."""
 WITHOUT_PAGE = {"cli"}
 """Packages that no Python user calls; the command line has a page of its own."""
 
@@ -76,8 +78,10 @@ def sections(package: str) -> Iterator[tuple[str, list[str]]]:
         return
     if package not in ("envs", "mos_agents.market"):
         return
-    for one in sorted(pkgutil.iter_modules(module.__path__), key=lambda one: one.name):
-        inner = importlib.import_module(f"{package}.{one.name}")
+    found = {one.name for one in pkgutil.iter_modules(module.__path__)}
+    first = [name for name in ENVIRONMENTS if name in found]
+    for name in [*first, *sorted(found - set(first))]:
+        inner = importlib.import_module(f"{package}.{name}")
         if names := own_names(inner):
             yield inner.__name__, names
 
@@ -237,11 +241,17 @@ def shown(module: str, name: str) -> str:
     return f"{defined_in(importlib.import_module(module), name)}.{name}".removeprefix(f"{module}.")
 
 
+SILENT = (object, tuple, typing.Protocol, typing.Generic)
+"""Bases that tell a reader nothing."""
+
+
 def directive(module: ModuleType, name: str) -> list[str]:
     held = getattr(module, name)
     full = f"{module.__name__}.{name}"
     if inspect.isclass(held):
-        return [f".. autoclass:: {full}", "   :members:", "   :show-inheritance:", ""]
+        bases = [one for one in held.__bases__ if one not in SILENT]
+        shown = ["   :show-inheritance:"] if bases else []
+        return [f".. autoclass:: {full}", "   :members:", *shown, ""]
     if callable(held):
         return [f".. autofunction:: {full}", ""]
     return [f".. autodata:: {defined_in(module, name)}.{name}", "   :no-value:", ""]

@@ -40,6 +40,17 @@ def connect(app: Any) -> None:
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", plain, priority=400)  # before napoleon's
     app.connect("autodoc-skip-member", is_field)
+    app.connect("autodoc-process-signature", spelt)
+
+
+def spelt(
+    app: Any, what: str, name: str, held: Any, options: Any, signature: str, back: str
+) -> tuple[str | None, str | None]:
+    """A signature whose types are spelt as in the code."""
+    return tuple(one and re.sub(ALIAS, r"\1", one) for one in (signature, back))  # type: ignore[return-value]
+
+
+ALIAS = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
 
 
 def is_field(app: Any, what: str, name: str, held: Any, skip: bool, options: Any) -> bool | None:
@@ -47,6 +58,7 @@ def is_field(app: Any, what: str, name: str, held: Any, skip: bool, options: Any
     return True if type(held).__name__ == "_tuplegetter" else None
 
 
+FOOTNOTE = re.compile(r"(?<!\w)\[(\d+)\](?=_(?!\w))|(?<=^\.\. )\[(\d+)\](?= )")
 ENTRY = re.compile(r"(?P<names>[*a-z_]\w*(?:, [*a-z_]\w*)*): (?P<text>.*)")
 
 
@@ -59,7 +71,7 @@ def plain(app: Any, what: str, name: str, held: Any, options: Any, lines: list[s
     if what == "class":
         lines[:] = with_bases(held, lines)
     label = re.sub(r"\W", "-", name).lower()  # a page has one list of footnotes
-    lines[:] = [re.sub(r"\[(\d+)\](?=_(?!\w)| )", rf"[#{label}-\1]", line) for line in lines]
+    lines[:] = [FOOTNOTE.sub(lambda m: f"[#{label}-{m[1] or m[2]}]", line) for line in lines]
     made: list[str] = []
     entry = False  # whether the lines before belong to an entry of a list
     for at, line in enumerate(lines):

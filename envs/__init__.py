@@ -1,6 +1,6 @@
-"""Markets to train in: PettingZoo environments, one file a scenario, and a batched view of them.
+"""Environments for training: a PettingZoo environment per scenario, and batches of markets.
 
-Importing this package enters them in PettingZoo's registry, in both of its interfaces:
+Importing this package adds them to PettingZoo's registry, in both of its interfaces:
 `pettingzoo.make("parallel", "mos_agents/retail_v0", firms=1)`.
 """
 

@@ -1,8 +1,8 @@
-"""How a choice from outside becomes an action: numbers within limits, or points of a price grid.
+"""How an agent's choice becomes an action: numbers within limits, or points of a price grid.
 
-Both kinds offer the same three verbs: `space` (what an agent may choose), `read` (the choices of
-all agents out of their dictionary) and `place` (into the actions of all participants). A choice
-that cannot be taken is refused in one line, before anything has happened.
+Both kinds have three methods: `space` (what an agent may choose), `read` (takes the choices of all
+agents from their dictionary) and `place` (writes them into the actions of all participants). A
+choice that is not valid is refused in one line, before anything changes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FLOAT64 = np.dtype(np.float64)
 _INT64 = np.dtype(np.int64)
 
 BANDS = {"price": (0.6, 2.0), "bid": (0.0, 2.0)}
-"""Of the reference price, to choose among where nobody says; a bid may be next to nothing."""
+"""The default range of choices, as multiples of the reference price; a bid may be near zero."""
 
 
 class ContinuousActions:

@@ -1,7 +1,8 @@
-"""An episode whose clearing house and inside participants are actors, here or on a Ray cluster.
+"""An episode whose clearing house and hosted participants are actors, here or on a Ray cluster.
 
-The same surface as `local.LocalEpisodes`, and the same bits. Those outside quote through the
-environment; those inside live apart from it, and get their own observations and nothing else.
+It has the methods of `local.LocalEpisodes` and gives the same bits. External participants act
+through the environment. Hosted participants run in processes of their own and receive only their
+own observations.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class ActorEpisode:
         self._server: EpisodeServer | None = None
 
     def start(self, seed: int) -> Array:
-        """Begin; [B, sum of D_n] what everybody sees before the first tick."""
+        """Begin; return all observations before the first tick, [B, sum of D_n]."""
         if self._server is None:
             self._server = self._opened()
         self.state: State
@@ -62,7 +63,7 @@ class ActorEpisode:
         return self.observation
 
     def advance(self, actions: Array) -> Step:
-        """One tick. `actions` [B, L, A] holds those from outside; those inside are asked."""
+        """Play one tick. `actions` [B, L, A] holds the external actions; hosted ones are asked."""
         if self._server is None:
             raise InputError("the environment is closed; call reset() first")
         step = self._server.advance(actions)
@@ -73,7 +74,7 @@ class ActorEpisode:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What went wrong inside, in this episode."""
+        """The faults of hosted policies in this episode."""
         return tuple(self._server.faults()) if self._server else ()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Which participants the caller controls and which play their own policies; one episode of them.
 
-An environment hands some participants of a market to learners outside. Each of the others plays its
-own policy, with the streams that carry its name, exactly as in `mos_agents.rollout.play`.
+The caller of an environment controls some participants of a market. Each of the others plays its
+own policy, with the streams of its name, exactly as in `mos_agents.rollout.play`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mos_agents.scenarios import Scenario
 from mos_agents.wording import setting
 
 Source = Market | Scenario | str | Path
-"""A market, or a scenario as such, by its preset's name or by its file's path."""
+"""A market, a scenario, the name of a preset, or the path of a scenario file."""
 MODULES = {"posted_price": "retail_v0", "two_sided": "market_making_v0", "sealed_bid": "auction_v0"}
 
 
@@ -85,7 +85,7 @@ def assign(
 
 
 def episode_ticks(horizon: Any, max_cycles: Any) -> Any:
-    """The length of an episode by either of its names; InputError where they say two things."""
+    """The length of an episode by either of its names; InputError where they disagree."""
     if horizon is not None and max_cycles is not None and horizon != max_cycles:
         raise InputError(
             f"horizon={horizon!r}, max_cycles={max_cycles!r}: both are the ticks of an episode; "

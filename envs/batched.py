@@ -1,7 +1,7 @@
 """Many markets at once, arrays in and arrays out: the same environments without dictionaries.
 
 Row b of everything is market `numbers[b]` of the seed, bit for bit what `MarketEnv(number=...)`
-gives for it; those who play inside play in all markets at once.
+gives for it. Hosted policies play in all markets at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Episodes of an environment in this process: external actions come in, the others play here."""
+"""Episodes of an environment in this process: external actions are given, other policies play."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class LocalEpisodes:
     Parameters
     ----------
     assignment : Assignment
-        Who is external, and what the others play.
+        The external participants, and the policies of the others.
     numbers : array, [B]
         The markets.
     keep_memories : bool
-        The hosted policies go on with what they remember when another episode begins, as if the
+        Hosted policies keep their memories when another episode begins, as if the
         market had never stopped: a learner receives the last reward of an episode together with
         the first observation of the next.
     on_fault : str
@@ -50,7 +50,7 @@ class LocalEpisodes:
         Streams.of(0, numbers)  # raises if these are no market numbers
 
     def start(self, seed: int) -> Array:
-        """Begin an episode; [B, sum of D_n] what everybody sees before the first tick."""
+        """Begin an episode; return all observations before the first tick, [B, sum of D_n]."""
         last = self.hosted if self._keep else None
         self.hosted = self._pool(seed, None if last is None else last.memories)
         reward = self._episode.reward if last is not None else None
@@ -106,11 +106,11 @@ class LocalEpisodes:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What went wrong in hosted policies, in this episode, where that is counted."""
+        """Faults of hosted policies in this episode, where faults are counted."""
         return tuple(self.hosted.faults.values()) if self.hosted else ()
 
     def close(self) -> None:
-        """Nothing to end: everything lives in this process."""
+        """Do nothing: there are no other processes to end."""
 
 
 def _check_turns(assignment: Assignment) -> None:

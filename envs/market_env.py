@@ -1,31 +1,32 @@
-"""A market to learn in: those who learn decide from outside, the others play their own policies.
+"""A market as an environment: agents decide from outside, other participants play their policies.
 
 `MarketEnv` is a native PettingZoo `ParallelEnv` over one market (B = 1); all agents move at once.
 
 **Agents** are participants by name. **Observations** are what `spec.fields` lists, as float64,
 which keeps the bits of `rollout.play`; `dtype="float32"` is what most libraries for deep learning
-want, and it does not change the market. True demand is in none of them. `spaces_table(agent)`
+need, and it does not change the market. No observation contains true demand. `spaces_table(agent)`
 prints what every index means. **Actions** are numbers in the order listing by listing, feature by
 feature ("continuous"), or one level of a price grid per listing ("discrete"). All arrays that the
-environment returns belong to the caller, who may write to them.
+environment returns are copies: the caller may write to them.
 
-**Chance.** `reset(seed=s)` starts the episode that `rollout.play` plays with seed s, bit for bit.
-`reset()` goes on to a seed that follows from the last one (`assignment.next_seed`); the first,
-where none was given, comes from the machine's entropy. `env.episode_seed` names the present one. A
-copy of an environment goes on with the same seeds: give copies that must differ their own `number`.
+**Random numbers.** `reset(seed=s)` starts the episode that `rollout.play` plays with seed s, bit
+for bit. `reset()` takes the seed that follows from the last one (`assignment.next_seed`). The first
+seed, where none is given, comes from the machine's entropy. `env.episode_seed` is the present one.
+A copy of an environment continues with the same seeds; give copies that must differ another
+`number`.
 
-**End.** After `horizon` ticks all agents are truncated at once; nobody ever terminates earlier.
-PettingZoo's name for the horizon, `max_cycles`, is understood as well.
+**End.** After `horizon` ticks all agents are truncated at once; no agent terminates earlier.
+PettingZoo's name for the horizon, `max_cycles`, is accepted as well.
 
-**Infos**, per agent: `moved` (was on the move), `refused` (why the market did not take the quote,
+**Infos**, per agent: `moved` (whether it could move), `refused` (why the market refused the quote,
 or ""), `reward_terms` (metric x weight; they sum to the reward), and, unless `reveal=False`,
-`true_demand` [L_n]: units that chose the own listings first, stock aside. That one is for the
-experimenter: whoever trains on it knows more than any participant may. The infos of `reset` have
-the same entries: False, "" and zeros.
+`true_demand` [L_n]: units that chose the own listings first, stock aside. This entry is for the
+experimenter: a policy that trains on it knows more than any participant may. The infos of `reset`
+have the same entries: False, "" and zeros.
 
 **Errors.** An action that is missing, too many, of the wrong type or shape, NaN or outside its
-space raises `QuoteRefused` or `InputError` in one line; nothing has happened then, and `step` can
-be called again.
+space raises `QuoteRefused` or `InputError` in one line. The market is unchanged then, and `step`
+can be called again.
 """
 
 from __future__ import annotations
@@ -228,7 +229,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     def step(
         self, actions: Mapping[str, Any]
     ) -> tuple[dict[str, NDArray[Any]], dict[str, float], dict[str, bool], dict[str, bool], Infos]:
-        """One tick of the market. Needs an action of every agent, and of nobody else."""
+        """Play one tick of the market. It needs an action of every agent, and no other."""
         agents = self.agents
         if not agents:
             if actions or self.episode_seed is None:
@@ -265,7 +266,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         )
 
     def state(self) -> NDArray[Any]:
-        """What everybody sees together, in roster order: those who play inside as well."""
+        """The observations of all participants in roster order, hosted ones included."""
         self._begun()
         row = self._episode.observation[0]
         return row.astype(np.float32) if self._narrow else row.copy()
@@ -482,7 +483,7 @@ def action_choices(
     grid: Any,
     dtype: str,
 ) -> ContinuousActions | GridActions:
-    """How those outside choose."""
+    """How external participants choose."""
     if actions == "continuous":
         return ContinuousActions(assignment.market, assignment.external, dtype)
     if actions == "discrete":
@@ -492,7 +493,7 @@ def action_choices(
 
 
 def blank_actions(market: Market, batch: int) -> Array:
-    """[B, L, A] room for everybody's actions."""
+    """An empty array [B, L, A] for the actions of all participants."""
     return np.zeros((batch, market.layout.L, len(market.specs[0].features)))
 
 

@@ -101,4 +101,4 @@ def raw_env(*arguments: Any, **settings: Any) -> AECEnv[str, Any, Any]:
 
 
 env = raw_env
-"""PettingZoo's usual name; actions are checked by the environment, so that nothing is wrapped."""
+"""`raw_env` under PettingZoo's usual name. The environment checks actions itself: no wrapper."""

@@ -1,14 +1,14 @@
 """One participant against hosted rivals: a market as a plain Gymnasium environment.
 
 `gymnasium_env(scenario, "firm_1")` is one market; `gymnasium_vector_env(scenario, "firm_1", 64)` is
-a batch of 64, arrays in and arrays out, for libraries that train on vectorised environments.
-Everybody else plays inside, by the scenario or by `policies`. `reset(seed=s)` begins the episode
-that `MarketEnv` and `rollout.play` play with that seed, bit for bit.
+a batch of 64, arrays in and arrays out, for libraries that train on vectorised environments. All
+other participants are hosted: they play by the scenario or by `policies`. `reset(seed=s)` begins
+the episode that `MarketEnv` and `rollout.play` play with that seed, bit for bit.
 
-Infos are those of `MarketEnv`, the same entries after `reset` as after `step`. The vector form has
-them as Gymnasium's vector environments do: an array [B] for each, and a mask beside it under the
-name with `_` before it; where an episode ends, `final_info` has those of its last tick. There
-`reveal=True` must be asked for.
+Infos are those of `MarketEnv`, with the same entries after `reset` as after `step`. The vector form
+has them as Gymnasium's vector environments do: an array [B] for each, and a mask beside it whose
+name begins with `_`. Where an episode ends, `final_info` has those of its last tick. In the vector
+form `reveal` is False unless it is given.
 
 **Actions.** "discrete": a level of a price grid for each listing. "continuous": numbers in [-1, 1],
 listing by listing and feature by feature, which stand for `band` times the reference price (a
@@ -45,10 +45,10 @@ DEFAULTS: dict[str, Any] = {
     "grid": None,
     "dtype": "float64",
 }
-"""Of the settings that say what is chosen among."""
+"""Defaults of the settings that define the choices."""
 
 REFUSALS_BY_NUMBER = np.array(REFUSALS, dtype=object)
-"""Why quotes were not taken, as `REFUSALS`, to be picked for many markets at once."""
+"""The reasons of `REFUSALS` as an array, to be indexed for many markets at once."""
 
 
 class Choice:

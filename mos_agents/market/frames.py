@@ -160,6 +160,10 @@ def text_html(title: str, text: str) -> str:
     return f'<p>{safe(title)}</p>\n<pre style="white-space: pre-wrap">{safe(text)}</pre>'
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def market_html(market: Market, parts: Sequence[str]) -> str:
     """A market as HTML: its participants and its parts, each part on a line."""
     layout = market.layout
@@ -168,10 +172,9 @@ def market_html(market: Market, parts: Sequence[str]) -> str:
         (layout.participants[n], layout.roles[n], f"{len(range(layout.L)[layout.own(n)]):,}")
         for n in shown
     ]
-    title = (
-        f"{market.name}: {layout.N:,} participants, {layout.K:,} instruments, "
-        f"{layout.L:,} listings; {market.horizon:,} ticks of length {market.dt:g}"
-    )
+    sizes = (layout.N, "participant"), (layout.K, "instrument"), (layout.L, "listing")
+    title = f"{market.name}: {', '.join(_counted(*one) for one in sizes)}; "
+    title += f"{_counted(market.horizon, 'tick')} of length {market.dt:g}"
     below = f"and {layout.N - MOST_ROWS:,} more participants" if layout.N > MOST_ROWS else ""
     table = table_html(("participant", "role", "listings"), rows, [title], below)
     lines = "\n".join(f"{name}: {getattr(market, name)!r}" for name in parts)
