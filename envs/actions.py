@@ -190,8 +190,9 @@ def price_grids(
     Prices and bids: `levels` equally spaced from band[0] to band[1] times the listing's reference
     price (None: as in BANDS), cut to the limits of an action. Two-sided quotes: every offset with
     every spread, offsets equally spaced within half the largest spread, spreads within their
-    limits; `levels` may be a pair then, with 1 for a single offset or spread. A size, where actions
-    name one, is the largest. `grid` gives your own: the prices [levels] or points [levels, A] for
+    limits; `levels` may be a pair then, with 1 for a single offset or spread. Orders: quantities
+    equally spaced within their limits, each at the highest limit price. A size, where actions name
+    one, is the largest. `grid` gives your own: the prices [levels] or points [levels, A] for
     all listings, or one such table per listing, or a mapping from agents to either. Two levels
     that the market's rules would turn into one quote are refused.
     """
@@ -201,14 +202,31 @@ def price_grids(
         name = f"levels={levels!r}" if own is None else "grid"
         if own is not None:
             made = _given_grid(spec, own)
-        elif "spread" in spec.features:
-            made = [_two_sided_grid(spec, i, levels) for i in range(spec.action_shape[0])]
-        else:
-            made = [_price_grid(spec, i, levels, band) for i in range(spec.action_shape[0])]
-        for i, table in enumerate(made):
-            check_levels(spec, i, table, name)
-        tables += made
+            for i, table in enumerate(made):
+                check_levels(spec, i, table, name)
+            tables += made
+            continue
+        for part in [part.spec for part in spec.parts] or [spec]:
+            for i in range(part.action_shape[0]):
+                table = _grid_of(part, i, levels, band)
+                check_levels(part, i, table, name)
+                tables.append(_padded(table, spec.action_shape[1]))
     return tables
+
+
+def _grid_of(spec: ParticipantSpec, i: int, levels: Any, band: tuple[float, float] | None) -> Array:
+    """A grid for one listing by what its numbers are."""
+    if "spread" in spec.features:
+        return _two_sided_grid(spec, i, levels)
+    if "quantity" in spec.features:
+        quantities = np.linspace(spec.low[i, 0], spec.high[i, 0], _count(levels))
+        return np.column_stack([quantities, np.full(quantities.size, spec.high[i, 1])])
+    return _price_grid(spec, i, levels, band)
+
+
+def _padded(table: Array, width: int) -> Array:
+    """A table with 0 for the numbers that its slot does not read."""
+    return np.pad(table, ((0, 0), (0, width - table.shape[1])))
 
 
 def _price_grid(

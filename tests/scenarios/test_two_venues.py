@@ -115,6 +115,24 @@ def test_every_participant_can_be_an_agent_of_pettingzoo():
     assert infos["firm_1"]["refused"] == "" and rewards["firm_1"] != 0.0
 
 
+def test_agents_choose_quantities_and_prices_from_grids():
+    orders = "venues.wholesale.orders.size=20"
+    env = MarketEnv(
+        scenarios.override(TWO_VENUES, [orders]),
+        agents=["firm_1"],
+        actions="discrete",
+        levels=5,
+        band=(0.9, 1.1),
+    )
+    env.reset(seed=3)
+    assert env.action_space("firm_1").nvec.tolist() == [5, 5]
+    seen, _, _, _, infos = env.step({"firm_1": np.array([3, 2])})
+    fields = TWO_VENUES.market().spec("firm_1").where
+    assert infos["firm_1"]["refused"] == ""
+    assert seen["firm_1"][fields["order_bought"]] == 15.0
+    assert seen["firm_1"][fields["own_ask"]] == pytest.approx(2.5)
+
+
 def test_agents_play_what_policies_play():
     """A firm from outside that sends its policy's actions meets the same market."""
     market, policies = TWO_VENUES.market(), TWO_VENUES.policies()
