@@ -84,6 +84,10 @@ def sections(package: str) -> Iterator[tuple[str, list[str]]]:
         inner = importlib.import_module(f"{package}.{name}")
         if names := own_names(inner):
             yield inner.__name__, names
+        for below in pkgutil.iter_modules(getattr(inner, "__path__", ())):
+            if below.ispkg:
+                deeper = importlib.import_module(f"{inner.__name__}.{below.name}")
+                yield deeper.__name__, own_names(deeper)
 
 
 def own_names(module: ModuleType) -> list[str]:

@@ -1,0 +1,48 @@
+"""Benchmarks of a supply chain: fees, retailers and makers above shoppers, dealers with stock.
+
+Each is a closed form, or one root of its first-order condition, found to rounding.
+"""
+
+from mos_agents.market.equilibrium.chain.dealers import (
+    DealerQuotes,
+    amihud_mendelson,
+    constant_quotes_profit,
+)
+from mos_agents.market.equilibrium.chain.fees import (
+    FeeEquilibrium,
+    best_commission,
+    best_unit_fee,
+    fee_equilibrium,
+    fee_pass_through,
+    hybrid_equilibrium,
+    linear_fee_equilibrium,
+)
+from mos_agents.market.equilibrium.chain.logit_chain import LogitChain, WholesaleEquilibrium
+from mos_agents.market.equilibrium.chain.spengler import LinearChain, linear_chain
+from mos_agents.market.equilibrium.chain.stocks import (
+    BaseStock,
+    StockFlow,
+    base_stock,
+    birth_death_stock,
+)
+
+__all__ = [
+    "BaseStock",
+    "DealerQuotes",
+    "FeeEquilibrium",
+    "LinearChain",
+    "LogitChain",
+    "StockFlow",
+    "WholesaleEquilibrium",
+    "amihud_mendelson",
+    "base_stock",
+    "best_commission",
+    "best_unit_fee",
+    "birth_death_stock",
+    "constant_quotes_profit",
+    "fee_equilibrium",
+    "fee_pass_through",
+    "hybrid_equilibrium",
+    "linear_chain",
+    "linear_fee_equilibrium",
+]
