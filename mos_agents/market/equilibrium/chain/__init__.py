@@ -20,18 +20,18 @@ from mos_agents.market.equilibrium.chain.fees import (
 from mos_agents.market.equilibrium.chain.logit_chain import LogitChain, WholesaleEquilibrium
 from mos_agents.market.equilibrium.chain.spengler import LinearChain, linear_chain
 from mos_agents.market.equilibrium.chain.stocks import (
-    BaseStock,
+    OrderUpTo,
     StockFlow,
     base_stock,
     birth_death_stock,
 )
 
 __all__ = [
-    "BaseStock",
     "DealerQuotes",
     "FeeEquilibrium",
     "LinearChain",
     "LogitChain",
+    "OrderUpTo",
     "StockFlow",
     "WholesaleEquilibrium",
     "amihud_mendelson",

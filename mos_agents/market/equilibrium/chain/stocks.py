@@ -9,7 +9,7 @@ import numpy as np
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 
-__all__ = ["BaseStock", "StockFlow", "base_stock", "birth_death_stock"]
+__all__ = ["OrderUpTo", "StockFlow", "base_stock", "birth_death_stock"]
 
 
 @short_repr
@@ -84,7 +84,7 @@ def birth_death_stock(
     )
 
 
-class BaseStock(NamedTuple):
+class OrderUpTo(NamedTuple):
     """A firm that orders up to a level before each tick.
 
     Parameters
@@ -111,7 +111,7 @@ def base_stock(
     wholesale_price: float,
     holding_cost: float,
     level: int | None = None,
-) -> BaseStock:
+) -> OrderUpTo:
     """Solve the base stock of a firm with Poisson demand, lost sales and no delay.
 
     The best level is the smallest S with P(D <= S) >= (p - w)/(p - w + h) [1]_.
@@ -129,7 +129,7 @@ def base_stock(
 
     Returns
     -------
-    BaseStock
+    OrderUpTo
         The level and what it comes to. Its profit counts the units left at their cost.
 
     Raises
@@ -162,4 +162,4 @@ def base_stock(
     units = np.arange(level)
     sales = float(demand.sf(units).sum())  # E min(D, S) is the sum of P(D > k) below S
     profit = margin * sales - holding_cost * (level - sales)
-    return BaseStock(int(level), sales, float(demand.sf(level)), profit)
+    return OrderUpTo(int(level), sales, float(demand.sf(level)), profit)
