@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from mos_agents.market.types import ORDER, InputError
 from mos_agents.policies import from_config, to_config
 from mos_agents.rollout import play, rollout
 from mos_agents.runs import read
-from tests.actors.worlds import driven, undisturbed
+from tests.actors.test_shards import RandomCrashes
+from tests.actors.worlds import driven, one_shard, undisturbed
 from tests.commands import refused
 
 FILE = Path(__file__).parent / "files" / "two_venues.yaml"
@@ -103,6 +105,21 @@ def test_actors_come_to_the_hash_of_the_loop_in_any_shards():
     assert driven(TWO_VENUES, 40, 4).hash == wanted
     delayed = changed(venues__wholesale__delivery=3)
     assert driven(delayed, 40, 4, count=2).hash == undisturbed(delayed, 40, 4)
+
+
+def test_participants_that_crash_come_back_to_the_hash_of_the_loop(tmp_path):
+    """Goods are in transit, orders among the arrivals, and workers die all the time."""
+    delayed = changed(venues__wholesale__delivery=3, venues__wholesale__order_time="among")
+    runtime = RandomCrashes(random.Random(1), 0.1)
+    shard = one_shard(delayed, runtime, restarts=10**6, folder=str(tmp_path))
+    shard.start()
+    for _ in range(8):
+        shard.advance(5)
+        shard.checkpoint()
+    runtime.chance = 0.0
+    shard.advance(1)
+    assert runtime.killed >= 3
+    assert shard.digest.hexdigest() == undisturbed(delayed, 41, 3)
 
 
 def test_every_participant_can_be_an_agent_of_pettingzoo():
