@@ -216,6 +216,26 @@ def test_a_hybrid_platform_charges_more():
     assert best_commission(base(3), own=2)[0] == pytest.approx(0.456, abs=5e-4)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_no_hybrid_platform_gains_by_another_price(seed):
+    rng = np.random.default_rng(seed)
+    n, f, t = int(rng.integers(2, 5)), rng.uniform(0.0, 0.6), rng.uniform(0.0, 0.2)
+    market = LogitMarket.from_scale(
+        rng.uniform(1.0, 3.0, n), rng.uniform(0.5, 1.5, n), range(n), 10.0 ** rng.uniform(-2, 0)
+    )
+    found = hybrid_equilibrium(market, 0, f, t)
+    for i in range(n):
+        rows = np.repeat(found.prices[None], 4001, axis=0)
+        rows[:, i] *= np.linspace(0.5, 2.0, 4001)
+        shares = market.shares(rows)
+        paid = ((1.0 - f) * rows[:, i] - t - market.cost[i]) * shares[:, i]
+        now = found.seller_profits[i]
+        if i == 0:
+            fees = ((f * rows + t) * shares)[:, 1:].sum(axis=1)
+            paid, now = (rows[:, 0] - market.cost[0]) * shares[:, 0] + fees, now + found.fees
+        assert paid.max() <= now * (1.0 + 1e-9)
+
+
 def test_linear_sellers_with_fees_meet_their_first_order_conditions():
     cost = np.array([0.5, 0.8, 1.0])
     found = linear_fee_equilibrium(10.0, 1.0, 0.5, cost, 0.15, 0.2)

@@ -248,32 +248,27 @@ def hybrid_equilibrium(
     others = np.arange(size) != own
     cost = np.where(others, (market.cost + unit_fee) / (1.0 - commission), market.cost)
 
-    def wanted(prices: Array) -> Array:
-        shares = market.shares(prices)
-        forgone = ((commission * prices + unit_fee) * shares)[others].sum() / (1.0 - shares[own])
-        margins: Array = mu / (1.0 - shares) + np.where(others, 0.0, forgone)
-        return cost + margins
+    from scipy.special import logsumexp, wrightomega  # large, and needed for searches alone
 
-    prices = market.with_cost(cost).bertrand_nash().prices
+    # What a lost buyer is worth to the platform, sum (f p + t) s/(1 - s_h), does not depend on p_h:
+    # every reply is exact, p = cost + mu (1 + W(exp(height - 1))) (Lambert's W).
+    prices = market.with_cost(cost).bertrand_nash().prices.copy()
     gap = np.inf
-    for _ in range(5000):  # a damped fixed point, and Newton's steps close by
-        following = wanted(prices)
-        gap = float(np.abs(following - prices).max())
-        if gap <= 1e-13 * (1.0 + float(np.abs(prices).max())):
+    for _ in range(20_000):
+        before = prices.copy()
+        for i in range(size):
+            utility = market.quality - prices / mu
+            rest = np.where(np.arange(size) == i, -np.inf, utility)
+            against = float(logsumexp(np.r_[rest, market.outside_utility]))
+            floor = cost[i]
+            if i == own:
+                floor += float(((commission * prices + unit_fee) * np.exp(rest - against)).sum())
+            height = market.quality[i] - floor / mu - against
+            prices[i] = floor + mu * (1.0 + float(wrightomega(height - 1.0).real))
+        gap = float(np.abs(prices - before).max())
+        if gap <= 1e-14 * (mu + float(np.abs(prices).max())):
             break
-        if gap < 0.1 * mu:
-            step = 1e-6 * mu
-            columns = [
-                (wanted(prices + step * e) - wanted(prices - step * e)) / (2.0 * step)
-                for e in np.eye(size)
-            ]
-            jacobian = np.stack(columns, axis=1) - np.eye(size)
-            moved = prices - np.linalg.solve(jacobian, following - prices)
-            if np.abs(wanted(moved) - moved).max() < gap:
-                prices = moved
-                continue
-        prices = prices + 0.5 * (following - prices)
-    if not gap <= 1e-10 * (1.0 + float(np.abs(prices).max())):
+    if not gap <= 1e-11 * (mu + float(np.abs(prices).max())):
         raise EquilibriumError("no prices of a hybrid platform found", gap, "lower the fees")
     shares = market.shares(prices)
     kept = np.where(others, 1.0 - commission, 1.0)
