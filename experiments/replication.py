@@ -288,6 +288,8 @@ def played(name: str, settings: Any, execution: ExecutionConfig | None = None) -
 
 def notes(name: str, settings: Any) -> list[str]:
     """Conventions that the figures of an experiment depend on, a line each."""
+    if name not in EXPERIMENTS:
+        return []  # a record of somebody's own settings has no conventions
     told: list[str] = getattr(_module(name), "notes", lambda settings: [])(settings)
     return told
 
