@@ -14,7 +14,8 @@ participant:
     print(mos_agents.rollout.rollout(market, policies, ticks=100, markets=50))
 
 Markets
-    retail, market_making, auction, autos_1990, pricing_game: the presets, as a `Market`.
+    retail, market_making, auction, autos_1990, pricing_game, commission_game,
+    prominence_game: the presets, as a `Market`.
     presets(): their names. load(name_or_path): a preset or a scenario file, as a `Scenario`.
     Market, tick: a market of your own parts, and one step of it.
     benchmarks(market): Bertrand-Nash and joint-profit prices and profits.
@@ -81,11 +82,13 @@ if TYPE_CHECKING:
         Scenario,
         auction,
         autos_1990,
+        commission_game,
         explain,
         load,
         market_making,
         presets,
         pricing_game,
+        prominence_game,
         retail,
     )
 
@@ -97,6 +100,8 @@ __all__ = [
     "auction",
     "autos_1990",
     "pricing_game",
+    "commission_game",
+    "prominence_game",
     "presets",
     "load",
     "Scenario",
@@ -131,11 +136,13 @@ _HOMES = {
         "Scenario",
         "auction",
         "autos_1990",
+        "commission_game",
         "explain",
         "load",
         "market_making",
         "presets",
         "pricing_game",
+        "prominence_game",
         "retail",
     ),
     "mos_agents.market.market": ("Market",),

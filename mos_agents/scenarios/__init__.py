@@ -143,6 +143,59 @@ def pricing_game(**settings: Any) -> Market:
     return preset("pricing_game", **settings).market()
 
 
+def commission_game(**settings: Any) -> Market:
+    """Make the commission game: the pricing game with a platform that takes a fifth of all sales.
+
+    The fee raises the effective cost of the firms, whose own policies are learners.
+
+    Parameters
+    ----------
+    **settings
+        Further settings by their path in the scenario, with `__` for the dot:
+        `commission_game(ticks=100)`.
+
+    Returns
+    -------
+    Market
+        The market.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit.
+    """
+    return preset("commission_game", **settings).market()
+
+
+def prominence_game(**settings: Any) -> Market:
+    """Make the prominence game: a platform shows shoppers the cheaper of two firms [1]_.
+
+    Ties are drawn. The own policies of the firms are learners.
+
+    Parameters
+    ----------
+    **settings
+        Further settings by their path in the scenario, with `__` for the dot:
+        `prominence_game(ticks=100)`.
+
+    Returns
+    -------
+    Market
+        The market.
+
+    Raises
+    ------
+    InputError
+        If a setting is unknown or does not fit.
+
+    References
+    ----------
+    .. [1] Johnson, J. P., Rhodes, A. and Wildenbeest, M. (2023). Platform design when sellers use
+           pricing algorithms. Econometrica 91(5).
+    """
+    return preset("prominence_game", **settings).market()
+
+
 def preset(name: str, **settings: Any) -> Scenario:
     """Return a preset as a scenario, with settings changed.
 
@@ -199,6 +252,7 @@ __all__ = [
     "auction",
     "autos_1990",
     "commented",
+    "commission_game",
     "digest_of",
     "dump",
     "explain",
@@ -213,5 +267,6 @@ __all__ = [
     "preset",
     "presets",
     "pricing_game",
+    "prominence_game",
     "retail",
 ]

@@ -15,6 +15,8 @@ SUBSETS = {
     "auction": ["bidder_2"],
     "autos_1990": ["toyota", "yugo"],
     "pricing_game": ["firm_2"],
+    "commission_game": ["firm_2"],
+    "prominence_game": ["firm_1"],
 }
 
 
