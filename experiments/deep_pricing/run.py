@@ -17,11 +17,11 @@ import numpy as np
 
 from experiments.deep_pricing.measures import KEPT, REST, theory, verdict
 from experiments.studies import Facts, command
-from mos_agents.analysis.paths import whole
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners.q_learning import QLearning
+from mos_agents.market.checks import check_whole
 from mos_agents.market.market import Market
 from mos_agents.policies.base import Policy
 from mos_agents.scenarios import Scenario, load, override
@@ -65,7 +65,7 @@ class TrainingLength:
 
     def __post_init__(self) -> None:
         for name in ("markets", "ticks", "iterations"):
-            whole(getattr(self, name), name, 1)
+            check_whole(name, getattr(self, name), 1)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class DeepPricingSettings(TrainingLength):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole(self.horizon, "horizon", REST + KEPT)
+        check_whole("horizon", self.horizon, REST + KEPT)
 
     @property
     def periods(self) -> int:
