@@ -13,6 +13,7 @@ from mos_agents.rollout import ParticipantPool, transitions
 from tests.actors.worlds import PARTICIPANTS
 from tests.policies.markets import shop
 from tests.policies.test_contract import CASES
+from tests.policies.test_contract import everybody as alike
 
 BATCH = 4
 EVERYBODY = {**CASES, **{kind: (shop(), {}) for kind in ("recalls", "writes_over")}}
@@ -27,7 +28,7 @@ def play(request, strangers):
     """A maker of equal participants, and the calls that it gets in a market where all are alike."""
     market, parameters = EVERYBODY[request.param]
     policy, spec = make(request.param.split()[0], **parameters), market.specs[0]
-    everybody = dict.fromkeys(market.layout.participants, policy)
+    everybody = alike(market, policy)
     calls = [
         Call(
             "run",

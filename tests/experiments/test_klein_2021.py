@@ -69,6 +69,7 @@ def frozen(k, replies):
         whole,
         whole,
         np.zeros((1, 2)),
+        np.full((1, 1), -1),
     )
     judge = GreedyGame(game, made)
     return KleinOutcome(KleinSettings(k=k), game, made, judge, judge.cycles())

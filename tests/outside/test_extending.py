@@ -12,6 +12,9 @@ import pytest
 
 from tests.commands import environment
 
+# Later commands take up what earlier ones wrote: one process runs them, in the order of the page.
+pytestmark = pytest.mark.xdist_group("extending")
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "EXTENDING.md").read_text()
 BLOCKS = re.findall(r"```(python|yaml|sh)\n(.*?)```", PAGE, re.DOTALL)
