@@ -59,15 +59,15 @@ def test_a_training_with_workers_takes_a_core_for_each() -> None:
 
 
 def test_a_training_that_is_to_take_a_gpu_is_refused_for_it_would_not_touch_it() -> None:
-    with pytest.raises(InputError, match=r"gpus=0\.5: a training uses CPUs only; give --gpus 0"):
+    with pytest.raises(InputError, match=r"gpus=0\.5: a training uses CPUs only; give gpus=0"):
         SweepPlan.of(GAME, ["train.lr=0.1,0.2"], 1, TrainingTrial.parsed("algo=ppo"), gpus=0.5)
 
 
 ERRORS = [
     ("algo=ppoo", [], "algo='ppoo' must be one of ppo, dqn, sac, appo, did you mean 'ppo'?"),
-    ("alg=ppo", [], "--train alg: is not a key of a training; did you mean 'algo'?"),
-    ("seed=3", [], "--train seed: is not a key of a training"),
-    ("hidden", [], "--train 'hidden' must be KEY=VALUE"),
+    ("alg=ppo", [], "train alg: is not a key of a training; did you mean 'algo'?"),
+    ("seed=3", [], "train seed: is not a key of a training"),
+    ("hidden", [], "train 'hidden' must be KEY=VALUE"),
     ("hidden=[1", [], "the value is not YAML"),
     ("algo='ppo", [], "No closing quotation"),
     ("iterations=0", [], "iterations=0 must be a whole number >= 1"),
@@ -76,10 +76,10 @@ ERRORS = [
     (
         "other.firm_2=hold",
         [],
-        "--train other.firm_2: is not a key of a training; did you mean 'policies'?",
+        "train other.firm_2: is not a key of a training; did you mean 'policies'?",
     ),
     ("policies.firm_2=hald", [], "kind='hald' is not a policy, did you mean 'hold'?"),
-    ("algo=ppo", ["train.lrr=1e-3"], "--grid train.lrr: is not a key of a training; did you mean"),
+    ("algo=ppo", ["train.lrr=1e-3"], "grid train.lrr: is not a key of a training; did you mean"),
     ("algo=ppo", ["train.algo=ppo,dqn", "train.actions=continuous"], "dqn takes discrete actions"),
 ]
 

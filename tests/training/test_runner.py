@@ -356,7 +356,7 @@ def test_a_market_of_several_listings_is_played_level_by_level():
         ("dqn", {"n_step": [1, 3]}, "hyper n_step=.1, 3. must be"),
         ("sac", {"n_step": 9}, r"hyper n_step=9 must be a whole number in \[1, 8\]"),
         ("ppo", {"nmu_epochs": 3}, "did you mean 'num_epochs'"),
-        ("ppo", {"lr": 1}, "hyper lr: has an option of its own"),
+        ("ppo", {"lr": 1}, "hyper lr: is set by a field of TrainingPlan"),
     ],
 )
 def test_settings_of_rllib_that_cannot_be_are_refused_before_anything_is_started(
