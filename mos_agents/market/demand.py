@@ -122,23 +122,7 @@ class Logit(Demand):
             raise InputError(f"nesting={self.nesting!r} must be in [0, 1)")
 
     def shares(self, market: Market, prices: Array, available: Any, reference: Array) -> Array:
-        layout = market.layout
-        return logit_shares(
-            prices,
-            available,
-            reference,
-            market.catalogue.quality,
-            market.nests,
-            layout.group_start,
-            layout.group_listing,
-            self.intercept,
-            self.price_coefficient,
-            self.quality_coefficient,
-            self.relative,
-            self.outside,
-            self.scale,
-            self.nesting,
-        )
+        return logit_shares(*self._kernel_arguments(market, prices, available, reference))
 
     def surplus(
         self, market: Market, prices: Array, available: Any, reference: Array
@@ -148,7 +132,7 @@ class Logit(Demand):
         None where a unit of money is not worth the same in all offers of a group: prices that count
         relative to references that differ.
         """
-        layout, money = market.layout, np.full((len(prices), market.layout.G), 1.0)
+        money = np.full((len(prices), market.layout.G), 1.0)
         if self.price_coefficient <= 0.0:
             return None
         if self.relative:
@@ -156,7 +140,16 @@ class Logit(Demand):
             if any(own.size and np.ptp(own, axis=1).any() for own in references):
                 return None
             money = np.stack([own[:, 0] if own.size else money[:, 0] for own in references], axis=1)
-        values = logit_values(
+        values = logit_values(*self._kernel_arguments(market, prices, available, reference))
+        worth: Array = values * money * (self.scale / self.price_coefficient)
+        return worth
+
+    def _kernel_arguments(
+        self, market: Market, prices: Array, available: Any, reference: Array
+    ) -> tuple[Any, ...]:
+        """What the kernels of shares and of the log-sum take, in their order."""
+        layout = market.layout
+        return (
             prices,
             available,
             reference,
@@ -172,8 +165,6 @@ class Logit(Demand):
             self.scale,
             self.nesting,
         )
-        worth: Array = values * money * (self.scale / self.price_coefficient)
-        return worth
 
 
 @dataclass(frozen=True)
