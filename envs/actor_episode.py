@@ -111,7 +111,7 @@ def episode(
         return LocalEpisodes(assignment, numbers, keep_memories, on_fault)
     if keep_memories:
         raise InputError(
-            f"keep_memories=True: runtime={runtime!r} starts its actors anew with every episode; "
+            f"keep_memories=True: runtime={runtime!r} starts its actors again with every episode; "
             "use runtime='local'"
         )
     return ActorEpisode(assignment, numbers, runtime, deadline, on_fault)

@@ -1,7 +1,7 @@
 """Sealed-bid auctions: bidders who know only their own value of an item bid against each other.
 
 At every tick each item goes to the highest bid of at least the reserve, at its price (first-price)
-or at the next bid (second-price, `execution__price="second"`); values are private and drawn anew.
+or at the next bid (second-price, `execution__price="second"`); values are private and redrawn.
 `parallel_env()` gives the preset `auction`; any other scenario of sealed bids can be played by its
 name or path.
 
@@ -10,7 +10,7 @@ any other configuration.
 
 observation:
 index  name        range        unit            meaning
-0      own_bid     [-inf, inf]  money per unit  own standing bid
+0      own_bid     [-inf, inf]  money per unit  own bid in force
 1      own_bought  [0, inf]     units           own units bought, last tick
 2      exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
 3      inventory   [-inf, inf]  units           own inventory

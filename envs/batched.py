@@ -183,7 +183,7 @@ class BatchedMarket:
         return {s.name: memory for s, memory in zip(hosted.specs, hosted.memories, strict=True)}
 
     def close(self) -> None:
-        """End the actors, if there are any; `reset` begins anew."""
+        """End the actors, if there are any; `reset` begins again."""
         self._episode.close()
 
     def snapshot(self) -> Any:

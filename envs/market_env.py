@@ -291,7 +291,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         return snapshot.picture(self.market, state, list(self._recent))
 
     def close(self) -> None:
-        """Forget the pictures' past and end the actors, if there are any; `reset` begins anew."""
+        """Forget the pictures' past and end the actors, if there are any; `reset` begins again."""
         self._recent.clear()
         self._episode.close()
 

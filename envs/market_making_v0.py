@@ -10,9 +10,9 @@ any other configuration.
 
 observation:
 index  name        range        unit            meaning
-0-4    own_ask     [-inf, inf]  money per unit  own standing ask
+0-4    own_ask     [-inf, inf]  money per unit  own ask in force
 5-9    own_sold    [0, inf]     units           own units sold, last tick
-10-14  own_bid     [-inf, inf]  money per unit  own standing bid
+10-14  own_bid     [-inf, inf]  money per unit  own bid in force
 15-19  own_bought  [0, inf]     units           own units bought, last tick
 20-24  exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
 25-29  inventory   [-inf, inf]  units           own inventory

@@ -9,7 +9,7 @@ any other configuration.
 
 observation:
 index   name        range        unit            meaning
-0-9     own_ask     [0, inf]     money per unit  own standing ask
+0-9     own_ask     [0, inf]     money per unit  own ask in force
 10-19   own_sold    [0, inf]     units           own units sold, last tick
 20-29   exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
 30-39   inventory   [-inf, inf]  units           own inventory

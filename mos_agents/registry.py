@@ -105,7 +105,7 @@ _version_of_all = 0
 
 
 def version() -> int:
-    """A number that grows with every name: what was made from all of them is made anew."""
+    """A number that grows with every name: what was made from all of them is made again."""
     return _version_of_all
 
 

@@ -35,7 +35,7 @@ def facts_of(folder: Path) -> dict[str, Any]:
 
 
 def reseal(folder: Path, **changes: object) -> None:
-    """run.json with the digests of the parts that lie there, and other changes, sealed anew."""
+    """run.json with the digests of the parts that lie there, and other changes, sealed again."""
     facts = facts_of(folder)
     if facts["parts"] is not None:
         facts["parts_sha256"] = {

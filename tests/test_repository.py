@@ -279,7 +279,7 @@ OPTIONAL = {
     "mos_agents/learners/saving.py: _fields": NAMED_TUPLE,
     "mos_agents/market/printing.py: _fields": "any record of the package is printed briefly",
     "mos_agents/testing/promises.py: _fields": NAMED_TUPLE,
-    "mos_agents/games/repeated.py: method": "whether a subclass writes anew what QLearning has",
+    "mos_agents/games/repeated.py: method": "whether a subclass writes again what QLearning has",
     "mos_agents/market/frames.py: estimate": "an interval, whose class is in a part further right",
     "mos_agents/market/checks.py: __post_init__": "the dataclass's own, before which it checks",
     "mos_agents/registry.py: __post_init__": "likewise",

@@ -37,7 +37,7 @@ def everybody(policy=WALK, **others):
 
 @dataclass(frozen=True)
 class MisbehavesAtTick(Policy):
-    """Does at tick `at` what `how` says; otherwise keeps its standing price."""
+    """Does at tick `at` what `how` says; otherwise keeps its price in force."""
 
     how: Any
     at: int = 2

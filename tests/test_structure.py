@@ -38,7 +38,7 @@ def part(folder: Path, table: str, number: int) -> Path:
 
 
 def resealed(folder: Path, **changes: object) -> None:
-    """run.json with the digests of the parts that lie there, and other changes, sealed anew."""
+    """run.json with the digests of the parts that lie there, and other changes, sealed again."""
     facts = json.loads((folder / "run.json").read_text())
     if facts["parts"] is not None:
         facts["parts_sha256"] = {
@@ -49,7 +49,7 @@ def resealed(folder: Path, **changes: object) -> None:
 
 
 def rewritten(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
-    """A part with its rows changed, and its digest made anew."""
+    """A part with its rows changed, and its digest made again."""
     out = io.BytesIO()
     change(pl.read_parquet(path)).write_parquet(out)
     write_with_digest(path, out.getvalue())

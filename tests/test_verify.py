@@ -234,7 +234,7 @@ def test_a_run_that_was_killed_and_resumed_passes_and_says_from_where_it_went_on
         assert int(ticks.replace(",", "")) >= 20 and of == "1,500"
         if backend == "local":
             assert begin == ticks and "played again first, from tick 0" in output
-        else:  # the journal is ahead of the tables, and what it holds is not decided anew
+        else:  # the journal is ahead of the tables, and what it holds is not decided again
             assert int(begin.replace(",", "")) >= int(ticks.replace(",", ""))
             assert "no policy decides again" in output or "is on the disk" in output
         verify(runs.read("it"))

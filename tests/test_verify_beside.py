@@ -1,4 +1,4 @@
-"""What lies beside the tables of a run: files that are none of it, and snapshots made anew."""
+"""What lies beside the tables of a run: files that are none of it, and snapshots made again."""
 
 import io
 import json
@@ -81,7 +81,7 @@ def test_a_page_beside_the_run_is_named_as_not_checked(retail, capsys):
 
 
 def resnapped(folder, change):
-    """The snapshots of a run changed, with their digests made anew."""
+    """The snapshots of a run changed, with their digests made again."""
     for path in (folder / "shards").glob("*/snapshot-*.npz"):
         arrays = dict(np.load(path))
         note = json.loads(str(arrays["note"]))

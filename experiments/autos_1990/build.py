@@ -254,7 +254,7 @@ SHARED_CODE = {
     5554: "grand_am",
     5558: "grand_prix",
 }
-"""car_ids of 1990 whose clustering id is shared; told apart by price and length times width."""
+"""car_ids of 1990 whose clustering id is shared; distinguished by price and length times width."""
 
 
 @dataclass(frozen=True)

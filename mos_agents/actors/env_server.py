@@ -1,7 +1,7 @@
 """Serves a market to an environment: external participants send quotes, the others are actors.
 
 The caller gives the quotes of the external participants and gets the step. The hosted participants
-are asked and supervised as in any other shard. There is no journal: a lost episode begins anew.
+are asked and supervised as in any other shard. There is no journal: a lost episode begins again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Saves a shard to its folder and brings it back: the last snapshot, then the journal since then.
 
 A tick is a pure function of the state, the actions and the seed. So a snapshot and the actions of
-the ticks since then give the state back bit for bit, and nobody has to decide anew.
+the ticks since then give the state back bit for bit, and nobody has to decide again.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class Supervisor:
                     dead.append(record)
                 else:
                     self._take(record, group, answer, replies)
-            # The last of the kept calls are this tick's: a restarted worker is asked them anew.
+            # The last of the kept calls are this tick's: a restarted worker is asked them again.
             waiting = [record for record in dead if self.restart(record, self.calls[:-1])]
         return replies
 

@@ -19,7 +19,7 @@ from mos_agents.market.types import Array, InputError, IntArray
 
 
 def random_prices(grid: ArrayLike, ticks: int, sessions: int, firms: int, seed: int) -> Array:
-    """Draw every price anew from a grid, all with equal chance: firms that know nothing.
+    """Draw every price at random from a grid, all with equal chance: firms that know nothing.
 
     Parameters
     ----------

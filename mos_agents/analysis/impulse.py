@@ -204,7 +204,7 @@ class ReturnTime:
         Ticks in a row that prices must be back.
     to : {"path", "cycle"}
         "path" is the undeviated price of the same tick. "cycle" is any joint price of the
-        undeviated run, anew for each tick: the right one for limit cycles, into which prices often
+        undeviated run, again for each tick: the right one for limit cycles, into which prices often
         come back out of step, so that they never meet the path again.
     who : {"all", "rivals"}
         The firms that must be back. With a deviation for good only rivals can come back.

@@ -434,7 +434,7 @@ def find_episodes(  # type: ignore[no-untyped-def]
                     cutting += last_cut[i] > t - window
                 if cutting < firms:
                     continue
-                # Summed anew each time: a running sum would make bits depend on the past.
+                # Summed again each time: a running sum would make bits depend on the past.
                 base = 0.0
                 for u in range(begin, begin + length):
                     base += mean[u]

@@ -105,7 +105,7 @@ def _bars() -> Iterator[OnProgress]:
 
 @contextlib.contextmanager
 def _participants() -> Iterator[OnProgress]:
-    """The table of a run over actors, drawn anew a few times a second."""
+    """The table of a run over actors, redrawn a few times a second."""
     from rich.live import Live
 
     with Live(refresh_per_second=4, transient=True) as view:

@@ -130,7 +130,7 @@ class RepeatedGame:
         return self.stage.n
 
     def states(self, player: int) -> int:
-        """Situations that a player tells apart."""
+        """Situations that a player distinguishes."""
         return int(self.stage.state_counts[player]) ** self.learners[player].periods
 
     def start(self, seed: int, session: int) -> SessionState:

@@ -5,7 +5,7 @@
     result = lab.run("retail", ticks=20)
     print(result)                    # what the run came to
     result.run.listings()            # its tables
-    lab.verify(result.run)           # make it anew, and compare every table
+    lab.verify(result.run)           # make it again, and compare every table
 
 run, resume: play a scenario into a folder; go on with an interrupted run, sweep or training.
 verify, compare, report, check: look at a recorded run; at any file.

@@ -71,7 +71,7 @@ class RunResult:
         return summary_of(self._data, self._theory)
 
     def write_report(self) -> Path:
-        """Write `report.html` anew, whole or not at all; its path."""
+        """Write `report.html` again, whole or not at all; its path."""
         return write(self.run, self._theory, self._data)
 
     @cached_property
@@ -92,7 +92,7 @@ class RunResult:
 def report(
     run: str | os.PathLike[str] | runs.Run, *, root: str | os.PathLike[str] = "runs"
 ) -> Path:
-    """Write `report.html` of a run, a training or a sweep anew.
+    """Write `report.html` of a run, a training or a sweep again.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ class SweepRun:
         return page if page.is_file() else None
 
     def write_report(self) -> Path:
-        """Write `report.html` anew, whole or not at all; its path."""
+        """Write `report.html` again, whole or not at all; its path."""
         from mos_agents.lab import sweep_page  # draws with matplotlib
 
         return sweep_page.write(self.result, self.folder)

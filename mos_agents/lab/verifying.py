@@ -1,7 +1,7 @@
-"""A finished run made anew from its journal or its seed, and compared with its tables.
+"""A finished run made again from its journal or its seed, and compared with its tables.
 
 There are three outcomes. The run is what its scenario leads to; or it is not, and the first
-difference is named; or the run cannot be made anew, and the reason is named.
+difference is named; or the run cannot be made again, and the reason is named.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ OF_ACTORS = {"trouble", "withdrawn"}
 
 @dataclass(frozen=True)
 class VerifyResult(Printed):
-    """A run that passed: it was made anew with the same values.
+    """A run that passed: it was made again with the same values.
 
     Attributes
     ----------
     run : Run
         The recorded run.
     source : str
-        What it was made anew from: its journal, or its scenario and seed.
+        What it was made again from: its journal, or its scenario and seed.
     found : str
-        The hash of the trajectory made anew.
+        The hash of the trajectory made again.
     decided : bool
         Whether the policies decided again; False where their decisions were read from the journal.
     unshown : str
@@ -119,7 +119,7 @@ def verify(
     Raises
     ------
     RunError
-        Where something differs, and where the run cannot be made anew.
+        Where something differs, and where the run cannot be made again.
     """
     run, feedback = run_of(run, root), Feedback.of(on_progress, None)
     if not run.finished:
@@ -346,7 +346,7 @@ def _undecided(run: Run) -> Scenario:
 
 
 def _check_facts(run: Run, scenario: Scenario, market: Market) -> None:
-    """What run.json says of the scenario, held against the scenario."""
+    """What run.json says of the scenario, checked against the scenario."""
     facts = {"scenario": run.facts["scenario"], **run.facts["market"]}
     for name, due in ({"scenario": scenario.name} | market_facts(market)).items():
         if facts.get(name, MISSING) != due:

@@ -232,7 +232,7 @@ class PriceGrid:
     # --- what there is to see ---------------------------------------------------------------------
 
     def rivals(self, spec: ParticipantSpec) -> int:
-        """How many rivals one choice tells apart: offers of the product, or firms."""
+        """How many rivals one choice distinguishes: offers of the product, or firms."""
         return len(self._rival_columns(spec))
 
     def _rival_columns(self, spec: ParticipantSpec) -> list[tuple[int, IntArray]]:
@@ -265,7 +265,7 @@ class PriceGrid:
         return count
 
     def states(self, spec: ParticipantSpec) -> int:
-        """S, the situations that a choice tells apart."""
+        """S, the situations that a choice distinguishes."""
         return int(self.states_now(spec)) ** self.periods
 
     def _rival_grids(self, spec: ParticipantSpec) -> list[Array]:
@@ -292,7 +292,7 @@ class PriceGrid:
         return state * (self.rivals(spec) + 1) + self._holder(spec, observation)
 
     def _holder(self, spec: ParticipantSpec, observation: Array) -> IntArray:
-        """[B, C] which offer was shown, of those that one choice tells apart, in roster order."""
+        """[B, C] which offer was shown, of those that one choice distinguishes, in roster order."""
         shown = {spec.number: spec.read(observation, "own_shown")}
         if self.rivals(spec):
             others = spec.read(observation, "rival_shown")

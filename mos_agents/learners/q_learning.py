@@ -358,7 +358,7 @@ def value(q, best, row):  # type: ignore[no-untyped-def]
 
 @kernel
 def rank(q, best, row):  # type: ignore[no-untyped-def]
-    """Find the best level of a row anew; -1 if there are several."""
+    """Find the best level of a row again; -1 if there are several."""
     r = np.uint64(row)
     top, found = q[r, 0], 0
     for a in range(1, q.shape[1]):

@@ -33,7 +33,7 @@ def check_shape(demand: Demand, shares: Any, prices: Array) -> None:
 def somebody_buys(market: Market, demand: Demand) -> None:
     """InputError if no listing is bought at all at the reference prices that the market opens at.
 
-    Such a market trades nothing unless everybody prices far below what buyers hold for normal: its
+    Such a market trades nothing unless everybody prices far below what buyers regard as normal: its
     numbers are meant for another model, or for prices in another currency.
     """
     prices = np.ascontiguousarray(market.opening_prices[None])
@@ -222,7 +222,7 @@ class Linear(Demand):
     """Linear demand for differentiated goods (Singh and Vives 1984), any number of sellers.
 
     Inverse demand p_i = intercept - own q_i - cross sum_j q_j, per unit of mass. A seller whose
-    demand would be negative, or who is sold out, leaves the system and the rest is solved anew.
+    demand would be negative, or who is sold out, leaves the system and the rest is solved again.
 
     Parameters
     ----------

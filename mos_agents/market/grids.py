@@ -13,7 +13,7 @@ def check_levels(spec: ParticipantSpec, listing: int, levels: Array, name: str) 
 
     Levels are cut to the limits of an action and rounded to the tick size, for two-sided quotes
     around the opening mid price. The margin floor and the largest change are rules of play, which
-    move with costs and with the standing price: they are left out.
+    move with costs and with the price in force: they are left out.
 
     Parameters
     ----------

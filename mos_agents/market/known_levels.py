@@ -40,7 +40,7 @@ def _known(market: Market) -> KnownLevels:
     low, high = (market.marks_of_listings(one[None])[0] for one in (low, high))
     low, high = np.minimum(low, prices), np.maximum(high, prices)
     _, dearest = _range(rule.cost, market.catalogue.cost, market.horizon)
-    # A price drawn anew may be 0; as a scale it would stand for no price at all.
+    # A price redrawn may be 0; as a scale it would stand for no price at all.
     return KnownLevels(np.where(low > 0.0, low, prices), high, costs, np.maximum(dearest, costs))
 
 

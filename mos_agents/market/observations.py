@@ -63,7 +63,7 @@ class MarketView(ObservationRule):
     quote_delay : int
         ticks by which rivals' quotes lag behind the last ones, >= 0.
     quote_noise : float
-        relative error of the rivals' prices seen, drawn anew for each observer and tick, >= 0.
+        relative error of the rivals' prices seen, redrawn for each observer and tick, >= 0.
     show_rivals : bool
         False hides rivals' quotes altogether.
     show_cost : bool
@@ -138,10 +138,10 @@ class MarketView(ObservationRule):
         money = "money per unit"
         lowest = -inf if bids else 0.0  # quotes around a mid price may fall below 0 with it
         if market.asks:
-            add("own_ask", "own standing ask", money, lowest, inf, ASK, *own.of(own.asks))
+            add("own_ask", "own ask in force", money, lowest, inf, ASK, *own.of(own.asks))
             add("own_sold", "own units sold, last tick", "units", 0, inf, SOLD, *own.of(own.asks))
         if bids:
-            add("own_bid", "own standing bid", money, -inf, inf, BID, *own.of(own.bids))
+            add("own_bid", "own bid in force", money, -inf, inf, BID, *own.of(own.bids))
             add(
                 "own_bought",
                 "own units bought, last tick",

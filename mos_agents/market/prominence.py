@@ -1,8 +1,8 @@
 """Prominence: which offers of a group shoppers see first, as a platform decides.
 
 A rule chooses offers. Shoppers who follow it see those alone, or see them boosted; the others look
-at every offer, at a search cost. Equal offers are told apart by the market's own random numbers, so
-that one of them is shown and sells: shares are never split between them.
+at every offer, at a search cost. Equal offers are distinguished by the market's own random numbers,
+so that one of them is shown and sells: shares are never split between them.
 """
 
 # Browsing (`browsing`) is another thing: which products a visitor looks at. Prominence is about the
@@ -63,7 +63,7 @@ class ShowEverything(Prominence):
 
 @dataclass(frozen=True)
 class ShowRanked(Prominence):
-    """Shows the offers of the lowest score in each group; equal scores are told apart by a draw.
+    """Shows the offers of the lowest score in each group; equal scores are distinguished by a draw.
 
     The base class of the rules that rank offers. A subclass writes `scores`.
 

@@ -1,7 +1,7 @@
 """Rules that turn actions into quotes: posted prices, two-sided quotes and sealed bids.
 
 An action outside its limits, or with anything that is not a finite number, is refused whole and
-the participant's standing quote stays. Inside the limits, the rules of conduct (margin floor,
+the participant's quote in force stays. Inside the limits, the rules of conduct (margin floor,
 largest change, tick size) bring the price to the nearest allowed one, or refuse it.
 
 Limits are sums of money where a rule gives them, and otherwise follow the reference price of each
@@ -58,7 +58,7 @@ class BoundedQuotes(QuoteRule):
     conduct : str
         "clip" brings a quote within the rules, "refuse" refuses it.
     on_refusal : str
-        "stand" keeps the participant's standing quote, "withdraw" takes it down.
+        "stand" keeps the participant's quote in force, "withdraw" takes it down.
     max_age : int
         ticks after which an unmoved quote is withdrawn, >= 0; 0 means never.
     size : float

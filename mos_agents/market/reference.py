@@ -200,7 +200,7 @@ class JumpDiffusion(Process):
 @dataclass(frozen=True)
 @within_floats
 class UniformDraw(Process):
-    """Levels drawn anew at every tick, uniform in [low, high]: private values of an auction.
+    """Levels redrawn at every tick, uniform in [low, high]: private values of an auction.
 
     Parameters
     ----------
@@ -361,7 +361,7 @@ class Fundamentals(ReferenceRule):
         """[K] volatility of each instrument's price per square root of time, see `sigma_relative`.
 
         The process's own: sigma; of jump diffusion with the variance of the jumps; of a replay
-        estimated from its rows. 0 where the price is constant, drawn anew, or moved by a shock:
+        estimated from its rows. 0 where the price is constant, redrawn, or moved by a shock:
         no variance of theirs grows with time.
         """
         found = self.price.volatility(market.dt, market.horizon)

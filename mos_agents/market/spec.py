@@ -41,7 +41,7 @@ class ParticipantSpec:
         [L_n] volatility of the price of what each listing trades, per square root of time; in
         shares of the price where `sigma_relative` [L_n], otherwise in money. A replayed price
         has the volatility of its rows, see `Replay`; 0 where no variance grows with time
-        (constant, drawn anew, moved by a shock).
+        (constant, redrawn, moved by a shock).
     turn : tuple of 2 int
         (period, offset), the participant moves at the ticks t with (t - offset) % period == 0;
         (0, 0) where moves are random.

@@ -99,7 +99,7 @@ class QuoteRule(Stage):
     def admit(
         self, market: Market, state: State, actions: Array, moves: Any
     ) -> tuple[Quotes, IntArray]:
-        """Standing quotes after the actions [B, L, A], and the refusals [B, N] (0 = taken)."""
+        """Quotes in force after the actions [B, L, A], and the refusals [B, N] (0 = taken)."""
 
     def tick_sizes(self, market: Market) -> Array:
         """[L] steps of the prices that can be posted; 0 where prices are continuous."""
@@ -183,7 +183,7 @@ class ArrivalProcess(Stage):
     """Outside demand before it chooses.
 
     ignores_quotes: it does not look at quotes, so that its arrivals can be drawn while participants
-        still decide. A class that inherits from one that says so must say so anew.
+        still decide. A class that inherits from one that says so must say so again.
     """
 
     ignores_quotes: ClassVar[bool] = False

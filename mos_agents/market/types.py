@@ -31,16 +31,16 @@ def _nothing() -> IntArray:
 
 
 class InputError(ValueError):
-    """Input that cannot be used, told in one line: the field, the value, what is allowed."""
+    """Input that cannot be used, stated in one line: the field, the value, what is allowed."""
 
 
 class QuoteRefused(InputError):
-    """A quote that the market does not take; the participant's standing quote stays."""
+    """A quote that the market does not take; the participant's quote in force stays."""
 
 
 @short_repr
 class Quotes(NamedTuple):
-    """Standing quotes. Size 0 is no quote, infinity is unlimited; prices stay finite."""
+    """Quotes in force. Size 0 is no quote, infinity is unlimited; prices stay finite."""
 
     bid: Array  # [B, L] price at which the participant buys
     bid_size: Array  # [B, L] units

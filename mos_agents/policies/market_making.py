@@ -74,7 +74,7 @@ class AvellanedaStoikov(Deterministic):
         market's (`ParticipantSpec.sigma`), times the mid price where that is given in shares of
         it. On a replayed price that is the volatility of the recorded rows: of all of them
         unless `sigma_rows` says otherwise, so that the maker knows something of the future.
-        Where the price has no volatility (constant, drawn anew, moved by a shock) sigma must be
+        Where the price has no volatility (constant, redrawn, moved by a shock) sigma must be
         given; 0 says that there is no risk, and no lean.
     kappa : float or None
         decay of the order flow per unit of money, > 0; None takes the market's.
@@ -188,7 +188,7 @@ def _risky(policy: Any, spec: ParticipantSpec) -> None:
     if policy.sigma is None and not ((spec.sigma > 0.0) & np.isfinite(spec.sigma)).all():
         raise InputError(
             f"{spec.name}: {policy.kind}.sigma is not given, and a mid price here has no "
-            "volatility of its own (constant, drawn anew, or moved by a shock only), so that the "
+            "volatility of its own (constant, redrawn, or moved by a shock only), so that the "
             "quotes would never lean against the inventory; set sigma, in money per square root "
             "of time, or sigma=0 for quotes that do not lean"
         )

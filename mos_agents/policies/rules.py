@@ -134,7 +134,7 @@ class Reactive(Deterministic):
     Parameters
     ----------
     weight : float
-        share of the way from its standing price to the cheapest rival's that it moves, in [0,
+        share of the way from its price in force to the cheapest rival's that it moves, in [0,
         1].
     band : float
         how far from the reference price it follows, as a share of that price, in [0, 1].
@@ -301,7 +301,7 @@ class LogStep(Policy):
 @register("random_walk")
 @dataclass(frozen=True)
 class RandomWalk(LogStep):
-    """The standing price moves by a normal percentage at each tick.
+    """The price in force moves by a normal percentage at each tick.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class ForcedResponse(NamedTuple):
 
 
 class EffectRow(NamedTuple):
-    """An effect with its interval; `bold` where it is told apart from nothing."""
+    """An effect with its interval; `bold` where it differs from zero."""
 
     label: str
     group: str
@@ -150,7 +150,7 @@ def prices_and_answers(
 def effects(columns: Mapping[str, Sequence[EffectRow]], base: Mapping[str, float]) -> Figure:
     """A dot plot: a column a quantity, a row a condition, the difference from its comparison.
 
-    Orange is told apart from nothing, by the correction for all rows.
+    Orange differs from zero, by the correction for all rows.
     Rows are the same in all columns. base: the quantity's value in the base, for the titles.
     """
     with style.styled():

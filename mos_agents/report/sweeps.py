@@ -98,7 +98,7 @@ def meaning(measure: str) -> str:
 
 
 def line_colours(count: int) -> list[str]:
-    """Colours that are told apart; in the order of their values where there are many."""
+    """Colours that can be distinguished; in the order of their values where there are many."""
     if count <= len(style.PALETTE):
         return list(style.PALETTE[:count])
     ramp = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.92, count))

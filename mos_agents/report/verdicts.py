@@ -74,7 +74,7 @@ def per_risk(values: Array) -> str:
 
 
 def risk(data: Data, what: str = "PnL") -> list[str]:
-    """Who is told apart by risk, and by what is earned per unit of it; up to MOST_COMPARED."""
+    """Who is distinguished by risk, and by what is earned per unit of it; up to MOST_COMPARED."""
     totals = data.by_market("pnl")
     if not 2 <= totals.shape[1] <= MOST_COMPARED or data.R < FEWEST:
         return []

@@ -20,7 +20,7 @@ from mos_agents.market.types import InputError
 
 
 class RunError(InputError):
-    """A run folder that cannot be written or read, told in one line."""
+    """A run folder that cannot be written or read, stated in one line."""
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The tables of a run made anew, tick by tick, and held against those that it recorded.
+"""The tables of a run made again, tick by tick, and checked against those that it recorded.
 
 A digest shows that a file is what somebody once wrote. Whoever writes the file can write the digest
 as well; only the same market, cleared again, shows that the numbers are what came of it.
@@ -28,7 +28,7 @@ from mos_agents.runs.tables import (
 
 
 class Rebuilding:
-    """A run's recorded tables beside the same ticks made anew. `take` every tick in order.
+    """A run's recorded tables beside the same ticks made again. `take` every tick in order.
 
     first: the tick that is taken first; what is recorded before it is not looked at.
     differs: the first difference found, with its place; "" as long as there is none.
@@ -70,7 +70,7 @@ class Rebuilding:
             self._compare()
 
     def _compare(self) -> None:
-        """Hold the part that is now complete against the same ticks made anew."""
+        """Hold the part that is now complete against the same ticks made again."""
         begin = max(self.run.edges[self._part], self.first)
         anew: dict[str, Callable[[], pa.Table]] = {
             "listings": lambda: listings_table(self.market, self._rows),

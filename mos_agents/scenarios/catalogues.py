@@ -72,7 +72,7 @@ class UniformCatalogue(Strict):
     cost : float
         unit cost, in money (a bidder's value), >= 0.
     reference_price : float
-        what buyers hold for normal, or the opening mid price, in money, > 0.
+        what buyers regard as normal, or the opening mid price, in money, > 0.
     quality : float
         quality, for demand models that use it.
     stock : float

@@ -62,7 +62,7 @@ REFUSALS = {
     "below the margin floor": "The price lies below cost x (1 + min_margin), and quotes.conduct is "
     "refuse; with clip it would be lifted to the floor.",
     "changed by more than allowed": "The price moved by more than the share "
-    "max_relative_change of the standing price, and quotes.conduct is refuse.",
+    "max_relative_change of the price in force, and quotes.conduct is refuse.",
     "an order on a side that is closed": "The order would buy where only selling is open, or sell "
     "where only buying is: see orders.buy and orders.sell of the venue.",
     "an order beyond the credit": "At their limits, the participant's orders would cost more than "
@@ -219,7 +219,7 @@ def _markets() -> Iterator[tuple[str, Market]]:
 
 
 def _refusals() -> Iterator[Topic]:
-    then = "the standing quote stays; with quotes.on_refusal: withdraw it is taken down"
+    then = "the quote in force stays; with quotes.on_refusal: withdraw it is taken down"
     for reason in REASONS[1:]:
         yield Topic("refusal", reason, (REFUSALS[reason],), (), (("then", then),))
 

@@ -118,7 +118,7 @@ def task_of(folder: SweepFolder, trial: Trial) -> Task:
 
 
 def play_trial(cell: Cell | PortableCell, folder: TrialFolder, seed: int) -> TrialOutcome:
-    """Play one trial. What goes wrong in it is told in one line and stops no other trial."""
+    """Play one trial. What goes wrong in it is stated in one line and stops no other trial."""
     try:
         return TrialOutcome(cell.spec.at(folder)(cell.scenario, seed))
     except Exception as problem:

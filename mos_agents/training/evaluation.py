@@ -37,7 +37,7 @@ def everybody(
 
     Learners play their networks. memories: of those among the others who learn by themselves; they
     play them and learn no more, each market its own, in as many as they have learnt in. Others who
-    learn begin anew.
+    learn begin again.
     """
     kept = memories or {}
     learnt = hosted_learners.played(assignment, kept)

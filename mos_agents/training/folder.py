@@ -237,7 +237,7 @@ def read_training(run: str | Path, root: str | Path = "runs") -> TrainingRun:
 
 
 def seal(folder: Path, facts: Mapping[str, Any], **changes: Any) -> None:
-    """Write training.json anew."""
+    """Write training.json again."""
     TRAINING.write(folder, facts, **changes)
 
 
@@ -299,7 +299,7 @@ def going_on(run: TrainingRun, iterations: int | None) -> tuple[TrainingPlan, An
             f"{run.facts['iterations']}"
         )
     if run.finished and found is None:
-        raise RunError(f"{run.folder}: has no checkpoint left to train on from; train it anew")
+        raise RunError(f"{run.folder}: has no checkpoint left to train on from; train it again")
     if iterations is None:
         return run.plan, found
     if found is not None and found[0] >= iterations:

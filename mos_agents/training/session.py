@@ -1,7 +1,7 @@
 """A training as RLlib holds it: the algorithm with its learner, memory and runners.
 
 What it holds between two iterations comes out as a state of plain numbers and goes in again; the
-generators that RLlib and PyTorch draw from are seeded anew at every iteration. Every iteration
+generators that RLlib and PyTorch draw from are seeded again at every iteration. Every iteration
 leaves a flat record of figures, in a file and for TensorBoard.
 """
 

@@ -1,7 +1,7 @@
 """Train to the plan's end, keep what matters on the disk, and go on after any interruption.
 
 With `workers=0` a training is a function of its plan: the random numbers of choosing have
-addresses, and the generators that RLlib and PyTorch draw from are seeded anew at every iteration.
+addresses, and the generators that RLlib and PyTorch draw from are seeded again at every iteration.
 One that was cut off therefore ends with the same bits as one that was not. APPO is the exception:
 it learns in a thread of its own, as fast as that comes along.
 """

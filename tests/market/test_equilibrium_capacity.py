@@ -1,4 +1,4 @@
-"""Benchmarks of markets whose stock or quotes are limited, held against the market's own tick."""
+"""Benchmarks of markets with limited stock or quotes, checked against the market's own tick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of quotes follow the reference prices, or are held against them before anybody plays."""
+"""Limits of quotes follow the reference prices, or are checked against them before play."""
 
 from __future__ import annotations
 

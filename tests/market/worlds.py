@@ -27,7 +27,7 @@ from mos_agents.market.types import Layout
 
 
 def retail(n: int = 3, k: int = 4, stock: float = 20.0, **parts: Any) -> Market:
-    """Sellers of the same products, browsing customers, stock that is ordered anew."""
+    """Sellers of the same products, browsing customers, stock that is ordered again."""
     names = ["platform", *(f"firm_{i}" for i in range(1, n))]
     layout = Layout.dense(names, [f"p{j}" for j in range(k)], ["platform"] + ["firm"] * (n - 1))
     commission = 0.1 if n > 1 else 0.0  # somebody else must be there to pay it

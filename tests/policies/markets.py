@@ -62,7 +62,7 @@ def dealers(makers: int = 2, assets: int = 1, ticks: int = 200, price=None, **pa
 
 
 class Redrawn(Process):
-    """Values drawn anew each tick, uniform on [0, 1)."""
+    """Values redrawn each tick, uniform on [0, 1)."""
 
     def step(self, levels, opening, tick, dt, draws, key):
         return draws.uniforms(key, levels.shape[1])

@@ -110,7 +110,7 @@ class FaultyEnv(MarketEnv):
         return "\n".join(found.splitlines()[:-2]) if self.fault == "half a table" else found
 
     def __deepcopy__(self, memo):
-        if self.fault == "begins anew":
+        if self.fault == "begins again":
             other = FaultyEnv("", horizon=self.max_cycles)
             other.reset(seed=1)
             return other
@@ -161,7 +161,7 @@ PLAIN = [
     (SEEDS, "forgets its seed", "episodes after seed=0 have the seeds"),
     (SEEDS, "other seeds after a seed", "begins another episode than after seed=0"),
     (SEEDS, "one seed", "without a seed play the same episode"),
-    ("test_copies_and_pickles_go_on_alike_and_apart", "begins anew", "after one is copied"),
+    ("test_copies_and_pickles_go_on_alike_and_apart", "begins again", "after one is copied"),
     ("test_the_terms_of_the_reward_sum_to_it", "other terms", "and its terms are"),
     (
         "test_true_demand_is_in_the_infos_unless_it_is_kept_out",

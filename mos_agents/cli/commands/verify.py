@@ -1,4 +1,4 @@
-"""`mos verify`: make a finished run anew."""
+"""`mos verify`: make a finished run again."""
 
 from __future__ import annotations
 

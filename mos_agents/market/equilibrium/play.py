@@ -1,6 +1,6 @@
 """Plays prices in the market itself: what its own arrivals, execution and ledger pay.
 
-A solution is found with formulas of demand. Here it is held against the market: the prices, and
+A solution is found with formulas of demand. Here it is checked against the market: the prices, and
 other prices of each seller, are played as the first tick, with the same random numbers, and what
 everybody is paid is read off the ledger. So a rule of the market that the formulas do not know
 cannot pass unseen.

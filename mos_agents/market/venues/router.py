@@ -67,7 +67,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
 
     def validate(self, market: Market) -> None:
         holdings_of(market)
-        self.views(market)  # where each venue is held against the market that it makes by itself
+        self.views(market)  # where each venue is checked against the market that it makes by itself
 
     def views(self, market: Market) -> tuple[VenueView, ...]:
         """The venues as markets of their own."""

@@ -116,7 +116,7 @@ def _calendar(times: Sequence[Times]) -> Times | None:
 
 def timestamps_of(times: Sequence[Times]) -> Times | None:
     """What says when each row is: dates, with the times of day beside them; else a time of day or a
-    number, as long as it does not begin anew."""
+    number, as long as it does not begin again."""
     first = next((t for t in times if t.whole and t.moments is not None), None)
     if first is None:
         if (calendar := _calendar(times)) is not None:

@@ -48,12 +48,12 @@ class Times(NamedTuple):
     description : str
         what it holds, in words.
     moments : Series or None
-        [H] Datetime as far as they are known; None where day and month cannot be told apart and
+        [H] Datetime as far as they are known; None where day and month cannot be distinguished and
         the two readings stand in different orders.
     texts : Series
         [H] as the file has them.
     whole : bool
-        whether a moment tells all: a time of day or a day's number may begin anew.
+        whether a moment tells all: a time of day or a day's number may begin again.
     """
 
     name: str
@@ -207,7 +207,7 @@ def _from_texts(name: str, texts: pl.Series, there: pl.Series, sample: pl.Series
     best = [r for r, n in zip(readings, known, strict=True) if n == max(known)]
     directions = {direction(r) for r in best}
     if len(directions) > 1:
-        return Times(name, "dates in which day and month cannot be told apart", None, texts)
+        return Times(name, "dates in which day and month cannot be distinguished", None, texts)
     return Times(name, "dates", best[0], texts)
 
 

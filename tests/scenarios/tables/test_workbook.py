@@ -1,4 +1,4 @@
-"""Workbooks are read as the tables that they show; several sheets have to be told apart."""
+"""Workbooks are read as the tables that they show; several sheets have to be distinguished."""
 
 from __future__ import annotations
 
