@@ -41,6 +41,7 @@ EXPERIMENTS = {
     "avellaneda_stoikov_2008": "experiments.avellaneda_stoikov_2008.run",
     "brasic_2025": "experiments.brasic_2025.run",
     "johnson_rhodes_wildenbeest_2023": "experiments.johnson_rhodes_wildenbeest_2023.run",
+    "banchio_skrzypacz_2022": "experiments.banchio_skrzypacz_2022.run",
 }
 """What can be replicated, by the name of its folder."""
 

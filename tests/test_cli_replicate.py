@@ -40,6 +40,7 @@ def test_the_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> 
         "avellaneda_stoikov_2008",
         "brasic_2025",
         "johnson_rhodes_wildenbeest_2023",
+        "banchio_skrzypacz_2022",
     ]
 
 
@@ -244,6 +245,7 @@ def kept_parts() -> dict[str, bytes]:
     [
         (
             "johnson_rhodes_wildenbeest_2023",
+            "banchio_skrzypacz_2022",
             [*QUICK, "--set", "prominence=dynamic", "--set", "commission=0.2", "--set", "fee=0.05"],
             "price posted_price consumer_surplus output profit fees constant_share",
         ),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.replication import ExecutionConfig, Finding, Findings, Published, check_numbers
+from experiments.sessions import sessions_played
 from mos_agents.games.platform_game import PlatformGame, PlatformPlayed, play_platform_sessions
 from mos_agents.games.stage_game import StageGame
 from mos_agents.learners import QLearning
@@ -27,7 +28,6 @@ from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.stages import Prominence
 from mos_agents.market.types import Array, InputError, Layout, State, Step
 from mos_agents.market.welfare import consumer_surplus
-from mos_agents.tasks import Task, TaskProgress, run_tasks
 
 TITLE = "A recommending platform that learns, beside learning sellers (Brasic 2025)"
 SOURCE = "the public code's results"
@@ -224,7 +224,16 @@ def _better_offers(stages: list[StageGame]) -> StageGame:
 def replicate(s: RecommendationSettings, execution: ExecutionConfig) -> list[Finding]:
     """Play, and put every quantity beside what was published."""
     made, values = game(s)
-    plays = _played(s, made, execution)
+    plays: list[PlatformPlayed] = sessions_played(
+        execution,
+        play_platform_sessions,
+        made,
+        s.seed,
+        s.sessions,
+        s.periods,
+        s.checks,
+        TAIL,
+    )
     means = np.stack([one.mean(values) for one in plays])
     price, quantity, profit, fees, surplus = means.T
     found = Findings(published(s), SESSIONS)
@@ -240,27 +249,6 @@ def replicate(s: RecommendationSettings, execution: ExecutionConfig) -> list[Fin
     found.mean("consumer_surplus", surplus)
     found.mean("fees", fees)
     return found.all()
-
-
-def _played(
-    s: RecommendationSettings, made: PlatformGame, execution: ExecutionConfig
-) -> list[PlatformPlayed]:
-    per_task = 10 if s.sessions >= 100 else 1
-    parts = [range(b, min(b + per_task, s.sessions)) for b in range(0, s.sessions, per_task)]
-    limits = s.periods, s.checks, TAIL
-    tasks = [
-        Task(f"{part[0]}", play_platform_sessions, made, (s.seed, tuple(part), *limits), len(part))
-        for part in parts
-    ]
-    tell, stop = execution.progress_of("sessions"), []
-
-    def show(state: Any) -> None:
-        if tell(state.done, state.total):
-            stop.append(True)
-
-    progress = TaskProgress(show=show, stop_requested=lambda: bool(stop), finish_running=True)
-    found = run_tasks(tasks, execution.workers, None, progress, noun="task")
-    return [one for task in tasks for one in found[task.key]]
 
 
 # --- what was published ---------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Banchio and Skrzypacz (2022), replicated."""
