@@ -292,7 +292,7 @@ OPTIONAL = {
     "mos_agents/policies/guard.py: __code__": "where a policy's method is written, if in Python",
     "mos_agents/policies/faults.py: __code__": "where a signal's handler is written, if in Python",
     "mos_agents/cli/__init__.py: format_message": "an error of click",
-    "mos_agents/scenarios/files.py: value": "a node of YAML",
+    "mos_agents/scenarios/yaml_text.py: value": "a node of YAML",
     "mos_agents/scenarios/files.py: problem": "an error of YAML",
     "mos_agents/scenarios/files.py: problem_mark": "an error of YAML",
     "mos_agents/scenarios/topics.py: __name__": "a type hint",

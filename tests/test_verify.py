@@ -360,11 +360,11 @@ def moody(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def with_policy(scenario: Scenario, config: dict[str, Any]) -> Scenario:
     """The first bidder plays another policy."""
-    data = scenarios.files.parsed_value(scenarios.dump(scenario), "scenario")
+    data = scenarios.yaml_text.parsed_value(scenarios.dump(scenario), "scenario")
     group = data["participants"][-1]
     others = group["policy"] if isinstance(group["policy"], list) else [group["policy"]]
     group["policy"] = [config, *others, *others][: group["count"]]
-    return scenarios.files.validate(data)
+    return scenarios.validation.validate(data)
 
 
 def played_by_actors(scenario: Scenario, **how: Any) -> Path:

@@ -13,7 +13,7 @@ import typer
 
 from mos_agents.cli.options import THEIRS, WHOLE
 from mos_agents.market.types import InputError
-from mos_agents.scenarios.files import parsed_value
+from mos_agents.scenarios.yaml_text import parsed_value
 from mos_agents.training.plan import TrainingPlan
 
 _PLANS = {one.name: one.default for one in fields(TrainingPlan)}

@@ -19,7 +19,7 @@ from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Step
 from mos_agents.rollout import ParticipantPool, transitions
 from mos_agents.scenarios import Scenario, file_summaries
-from mos_agents.scenarios.schema import ReadFiles
+from mos_agents.scenarios.building import ReadFiles
 from mos_agents.wording import plural, resuming, shown
 
 

@@ -28,7 +28,7 @@ from mos_agents.lab.folders import check_writable
 from mos_agents.market.frames import Printed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
-from mos_agents.scenarios.files import Changes, as_texts
+from mos_agents.scenarios.changes import Changes, as_texts
 from mos_agents.tasks import TasksStopped, ThreadPool, WorkerPool
 from mos_agents.wording import in_shell, setting, shown
 

@@ -14,7 +14,7 @@ from mos_agents.lab.folders import RunLike, run_of
 from mos_agents.lab.settings import ScenarioLike, resolve
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
-from mos_agents.scenarios.files import Changes
+from mos_agents.scenarios.changes import Changes
 from mos_agents.wording import setting
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import os
 from mos_agents import scenarios
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
-from mos_agents.scenarios.files import Changes, as_texts
+from mos_agents.scenarios.changes import Changes, as_texts
 from mos_agents.wording import setting
 
 ScenarioLike = str | os.PathLike[str] | Scenario

@@ -25,7 +25,7 @@ from mos_agents.market.faults import FAULTS_OF
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import inline
-from mos_agents.scenarios.files import Changes
+from mos_agents.scenarios.changes import Changes
 from mos_agents.sweeps import folder as folders
 from mos_agents.sweeps.folder import SweepFolder
 from mos_agents.sweeps.plan import SweepPlan

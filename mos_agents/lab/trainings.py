@@ -11,7 +11,7 @@ from mos_agents import training
 from mos_agents.lab.feedback import Feedback, Interrupted, OnMessage, stop_requests
 from mos_agents.lab.folders import located
 from mos_agents.lab.settings import ScenarioLike, resolve
-from mos_agents.scenarios.files import Changes
+from mos_agents.scenarios.changes import Changes
 from mos_agents.training import requirements
 from mos_agents.training.folder import check_free, going_on
 from mos_agents.wording import plural, resuming, shown

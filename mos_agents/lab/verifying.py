@@ -333,11 +333,11 @@ def _undecided(run: Run) -> Scenario:
     try:
         return scenario_of(run)
     except InputError:
-        data = scenarios.files.parsed_value(run.scenario, "scenario.yaml")
+        data = scenarios.yaml_text.parsed_value(run.scenario, "scenario.yaml")
         for group in data.get("participants", ()) if isinstance(data, dict) else ():
             if isinstance(group, dict):
                 group.pop("policy", None)
-        made = scenarios.files.validate(data, f"{run.folder}/scenario.yaml")
+        made = scenarios.validation.validate(data, f"{run.folder}/scenario.yaml")
         check_same(run, made)
         return made
 
@@ -378,7 +378,7 @@ def _of_policies(run: Run) -> set[str]:
         for inner in value if isinstance(value, list) else ():
             look(inner)
 
-    look(scenarios.files.parsed_value(run.scenario, "scenario.yaml").get("participants"))
+    look(scenarios.yaml_text.parsed_value(run.scenario, "scenario.yaml").get("participants"))
     return found
 
 

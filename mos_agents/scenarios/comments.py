@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mos_agents import registry
-from mos_agents.scenarios import files
+from mos_agents.scenarios import yaml_text
 from mos_agents.scenarios.docstrings import first_sentence, wrapped
 from mos_agents.scenarios.schema import Scenario
 from mos_agents.scenarios.topics import of_dataclass, of_model
@@ -57,7 +57,7 @@ def _part(model: BaseModel, depth: int, with_texts: bool = True) -> Iterator[str
             yield from _beside("policy:", text, depth)
             yield from _policies(value, depth + 1)
         else:
-            yield from _value(name, files.plain(value), text, depth)
+            yield from _value(name, yaml_text.plain(value), text, depth)
 
 
 def _policies(value: Any, depth: int) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _policies(value: Any, depth: int) -> Iterator[str]:
     description, parameters = of_dataclass(cls) if cls is not None else (None, ())
     texts = {one.name: one.text for one in parameters}
     texts["kind"] = description.sentence if description is not None else ""
-    for key, inner in files.plain(value).items():
+    for key, inner in yaml_text.plain(value).items():
         yield from _value(key, inner, texts.get(key, ""), depth)
 
 
@@ -85,9 +85,9 @@ def _value(name: str, value: Any, text: str, depth: int) -> Iterator[str]:
     """A setting that is no part; where it takes several lines, its comment stands above."""
     indent = "  " * depth
     if isinstance(value, list) and len(value) <= FEW and not any(map(_has_parts, value)):
-        lines = [f"{name}: {files.inline(value)}"]
+        lines = [f"{name}: {yaml_text.inline(value)}"]
     else:
-        lines = files.as_yaml({name: value}).rstrip("\n").split("\n")
+        lines = yaml_text.as_yaml({name: value}).rstrip("\n").split("\n")
     if len(lines) == 1:
         yield from _beside(lines[0], text, depth)
         return

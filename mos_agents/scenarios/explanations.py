@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mos_agents.market.types import InputError
-from mos_agents.scenarios import files
+from mos_agents.scenarios import changes
 from mos_agents.scenarios.docstrings import wrapped
 from mos_agents.scenarios.setting_topics import normal
 from mos_agents.scenarios.topic_list import KINDS, topics
@@ -95,7 +95,7 @@ def explain(name: str = "", kind: str = "") -> Explanation:
 def _path(name: str) -> str:
     """A path in full, as settings are named: `firms` is `participants.count`."""
     first, dot, rest = name.partition(".")
-    return normal(files.SHORTHANDS.get(first, first) + dot + rest)
+    return normal(changes.SHORTHANDS.get(first, first) + dot + rest)
 
 
 def _within(name: str, known: Iterable[Topic]) -> Iterator[Topic]:

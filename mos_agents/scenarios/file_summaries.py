@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mos_agents.market.types import Layout
-from mos_agents.scenarios.schema import ReadFiles, Scenario, driven_names
+from mos_agents.scenarios.building import ReadFiles, driven_names
+from mos_agents.scenarios.schema import Scenario
 from mos_agents.scenarios.tables import BUILTIN, descriptions
 
 Show = Callable[[Path], str]

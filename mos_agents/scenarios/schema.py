@@ -2,140 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any
 
-import numpy as np
 from pydantic import (
     BaseModel,
     Field,
     create_model,
-    field_validator,
     model_validator,
 )
 
 from mos_agents import registry
-from mos_agents.market.checks import naming
-from mos_agents.market.defaults import make_market
-from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
-from mos_agents.market.execution import Auction, FillIntensity
 from mos_agents.market.frames import text_html
 from mos_agents.market.market import Market
-from mos_agents.market.types import InputError, Layout
-from mos_agents.market.venues.build import venue_market
+from mos_agents.market.types import InputError
 from mos_agents.policies import Policy
-from mos_agents.runs.names import participant_fault
-from mos_agents.scenarios import parts, tables
+from mos_agents.scenarios import parts
+from mos_agents.scenarios.building import ReadFiles, build
 from mos_agents.scenarios.catalogues import DrawnCatalogue, Name, Strict, UniformCatalogue
+from mos_agents.scenarios.participants import Participants
 from mos_agents.scenarios.parts import Number, Whole
-from mos_agents.scenarios.policy_files import each, embed_files, make_policy, resolve_paths
+from mos_agents.scenarios.policy_files import each, embed_files, resolve_paths
 from mos_agents.scenarios.tables import (
     BUILTIN,
     MOST_LISTINGS,
     CatalogueFile,
     CatalogueTable,
-    Series,
-    arrange,
     digest_of,
     read_catalogue,
-    read_series,
 )
 from mos_agents.scenarios.venues import VenueSettings
-
-
-class Participants(Strict):
-    """One participant, or several alike, and what they play.
-
-    Parameters
-    ----------
-    name : str
-        the participant's name, 1 to 100 characters that can be shown; "*" stands for all
-        sellers of a catalogue file not named.
-    role : {'platform', 'firm', 'maker', 'bidder'}
-        platform, firm, maker or bidder; a platform may receive a commission.
-    count : int or None
-        so many participants, named name_1, name_2, ...; null is one, named as it is, >= 0.
-    sells : bool
-        False for a platform that has no offers of its own and lives on fees.
-    policy : mapping or list of dict
-        what they play when nobody else plays for them: a kind and its parameters; a list is
-        dealt out in turn.
-    """
-
-    name: str
-    role: Literal["platform", "firm", "maker", "bidder"] = "firm"
-    count: Annotated[Whole, Field(ge=0, le=100_000)] | None = None
-    sells: bool = True
-    policy: dict[str, Any] | list[dict[str, Any]] = Field(default_factory=lambda: {"kind": "hold"})
-
-    @field_validator("name")
-    @classmethod
-    def _shown(cls, value: str) -> str:
-        fault = None if value == "*" else participant_fault(value)
-        if fault is not None:
-            raise ValueError(fault)
-        return value
-
-    @field_validator("policy")
-    @classmethod
-    def _known(cls, value: Any) -> Any:
-        configs = value if isinstance(value, list) else [value]
-        if not configs:
-            raise ValueError("must name at least one policy")
-        for number, config in enumerate(configs):
-            try:
-                make_policy(config)
-            except InputError as error:
-                # Of a list, the entry is named as in the path that leads to it.
-                raise ValueError(
-                    f".{number}: {error}" if configs is value else str(error)
-                ) from None
-        return value
-
-    @model_validator(mode="after")
-    def _counted(self) -> Participants:
-        if self.name == "*" and self.count is not None:
-            raise ValueError("count: leave it out, the catalogue's file says who '*' stands for")
-        if not self.sells and self.role != "platform":
-            raise ValueError(
-                f"sells=false: {self.name!r} would do nothing, as only a platform lives on fees: "
-                "leave it out, or set role=platform"
-            )
-        return self
-
-    @property
-    def size(self) -> int:
-        """How many participants there are; '*' not counted."""
-        if self.name == "*":
-            return 0
-        return 1 if self.count is None else self.count
-
-    def names(self, others: list[str]) -> list[str]:
-        """Names of the participants; `others` are the sellers that '*' stands for."""
-        if self.name == "*":
-            return others
-        return [self.name] if self.count is None else _numbered(self.name, self.count)
-
-    def policies(self, others: list[str]) -> list[Policy]:
-        """A policy for each of the participants."""
-        configs = self.policy if isinstance(self.policy, list) else [self.policy]
-        return [make_policy(configs[i % len(configs)]) for i in range(len(self.names(others)))]
-
-
-def _numbered(name: str, count: int) -> list[str]:
-    return [f"{name}_{i + 1}" for i in range(count)]
-
-
-DRIVEN: tuple[tables.Part, ...] = ("price", "cost", "demand")
-"""What a recorded series can drive."""
-
-
-class ReadFiles(NamedTuple):
-    """What a market was made from: its catalogue's file and its recorded series."""
-
-    catalogue: CatalogueTable | None
-    series: dict[tables.Part, Series]
 
 
 def _unpickled(data: dict[str, Any], classes: tuple[registry.Entry, ...]) -> Scenario:
@@ -144,18 +41,6 @@ def _unpickled(data: dict[str, Any], classes: tuple[registry.Entry, ...]) -> Sce
     for module in data.get("import", ()):
         registry.load(module)
     return Scenario.model_validate(data)
-
-
-def driven_names(layout: Layout, part: tables.Part) -> Sequence[str]:
-    """What reference prices, costs or demand are of, by name: instruments, listings, groups."""
-    if part == "price":
-        return layout.instruments
-    if part == "demand":
-        return layout.instruments if layout.choice == "within" else ("market",)
-    return [
-        f"{layout.participants[n]}/{layout.instruments[k]}"
-        for n, k in zip(layout.seller, layout.instrument, strict=True)
-    ]
 
 
 OF_VENUES = ("quotes", "arrivals", "execution", "reference")
@@ -353,7 +238,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
             raise ValueError(
                 f"participants x instruments = {listings:,} must be in [1, {MOST_LISTINGS:,}]"
             )
-        self._roster([])
+        self.roster([])
         return self
 
     def _check_venues(self) -> None:
@@ -384,151 +269,27 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
 
     def made(self) -> tuple[Market, ReadFiles]:
         """The market, ready to start, and what its files hold."""
-        if self.venues:
-            return self._venue_market(), ReadFiles(None, {})
-        execution = self.execution.build()
-        self._quality_is_read(execution)
-        with naming("catalogue"):
-            table = self._table()
-        names, roles = self._roster(table.seller if table else [])
-        if table:
-            self._check_counts(table.seller)
-            with naming("catalogue"):
-                layout, catalogue = arrange(table, names, roles, execution.choice)
-        else:
-            assert isinstance(self.catalogue, DrawnCatalogue | UniformCatalogue)
-            layout = self._layout(names, roles, execution.choice)
-            with naming("catalogue"):
-                catalogue = self.catalogue.catalogue(layout)
-        with naming("reference"):  # reads the files of recorded series
-            moves, series = self._moves(layout)
-        market = make_market(
-            layout=layout,
-            catalogue=catalogue,
-            execution=execution,
-            quotes=self.quotes.build(),
-            schedule=self.schedule.build(),
-            arrivals=self.arrivals.build(),
-            positions=self.positions.build(),
-            reference=moves,
-            observations=self.observations.build(),
-            rewards=self.rewards.build(),
-            dt=self.dt,
-            horizon=self.ticks,
-            name=self.name,
-        )
-        return market, ReadFiles(table, series)
-
-    def _layout(self, names: list[str], roles: list[str], choice: str) -> Layout:
-        """Every seller offers every instrument."""
-        instruments = self._instruments()
-        silent = {
-            name for group in self.participants if not group.sells for name in group.names([])
-        }
-        if not silent:
-            return Layout.dense(names, instruments, roles, choice)
-        sellers = [i for i, name in enumerate(names) if name not in silent]
-        if not sellers:
-            raise InputError("participants: nobody sells; leave sells out, or add sellers")
-        return Layout(
-            tuple(names),
-            tuple(roles),
-            tuple(instruments),
-            np.repeat(sellers, len(instruments)),
-            np.tile(np.arange(len(instruments)), len(sellers)),
-            choice,
-        )
-
-    def _venue_market(self) -> Market:
-        names, roles = self._roster([])
-        members: dict[str, Sequence[str]] = {name: [name] for name in names}
-        members |= {group.name: group.names([]) for group in self.participants}
-        goods = self._instruments()
-        assert self.venues and isinstance(self.catalogue, DrawnCatalogue | UniformCatalogue)
-        catalogues = {one.name: (one.catalogue or self.catalogue).catalogue for one in self.venues}
-        return venue_market(
-            names,
-            roles,
-            [one.venue(goods, members) for one in self.venues],
-            catalogues,
-            schedule=self.schedule.build(),
-            positions=self.positions.build(),
-            observations=self.observations.build(),
-            rewards=self.rewards.build(),
-            dt=self.dt,
-            horizon=self.ticks,
-            name=self.name,
-        )
-
-    def _moves(self, layout: Layout) -> tuple[Any, dict[tables.Part, Series]]:
-        """The processes of prices, costs and demand, with recorded ones read for this layout."""
-        made: dict[str, Any] = {}
-        read: dict[tables.Part, Series] = {}
-        for part in type(self.reference).model_fields.keys() - {"kind"}:
-            process = getattr(self.reference, part)
-            if isinstance(process, parts.ReplayFile):
-                if part not in DRIVEN:
-                    raise InputError(
-                        f"{part}: a series is read for {', '.join(DRIVEN)} only; take another kind"
-                    )
-                read[part] = read_series(process, part, driven_names(layout, part))
-                made[part] = process.replay(read[part].values)
-            else:
-                made[part] = parts.built(process)
-        return self.reference.stage_class()(**made), read
-
-    def _quality_is_read(self, execution: Any) -> None:
-        """InputError for a quality that is told and that no demand model of this market reads."""
-        if not isinstance(self.catalogue, DrawnCatalogue | UniformCatalogue):
-            return  # a file has the column, whatever it is used for
-        quality = self.catalogue.quality
-        demand = execution.demand_model() or execution
-        blind = isinstance(demand, Elasticity | Linear | Cheapest | FillIntensity | Auction)
-        if isinstance(demand, Logit):
-            blind = demand.quality_coefficient == 0.0
-        if blind and quality != type(self.catalogue).model_fields["quality"].default:
-            raise InputError(
-                f"catalogue.quality={quality!r} changes nothing here: "
-                f"{type(demand).__name__.lower()} "
-                "does not look at it; leave it out, or take logit demand with a quality_coefficient"
-            )
+        return build(self)
 
     def policies(self) -> dict[str, Policy]:
         """What every participant plays by itself, in roster order."""
-        table = self._table()
+        table = self.table()
         sellers = table.seller if table else []
-        others, names = self._others(sellers), self._roster(sellers)[0]
+        others, names = self._others(sellers), self.roster(sellers)[0]
         made = [policy for group in self.participants for policy in group.policies(others)]
         return dict(zip(names, made, strict=True))
 
-    def _table(self) -> CatalogueTable | None:
+    def table(self) -> CatalogueTable | None:
+        """The catalogue's file, read; None where the scenario names none."""
         if isinstance(self.catalogue, CatalogueFile):
             return read_catalogue(self.catalogue)
         return None
-
-    def _instruments(self) -> list[str]:
-        if isinstance(self.instruments, list):
-            return self.instruments
-        kind = "asset" if self.quotes.kind == "two_sided" else "product"
-        kind = "good" if self.venues else kind
-        kind = "item" if self.quotes.kind == "sealed_bid" else kind
-        return [f"{kind}_{i + 1}" for i in range(self.instruments or 0)]
-
-    def _check_counts(self, sellers: list[str]) -> None:
-        """A seller of a catalogue's file is one participant, and has no numbered ones."""
-        known = set(sellers)
-        for number, group in enumerate(self.participants):
-            if group.count is not None and group.name in known:
-                raise InputError(
-                    f"participants.{number}.count={group.count}: {group.name!r} is one seller of "
-                    "the catalogue's file; leave count out"
-                )
 
     def _others(self, sellers: list[str]) -> list[str]:
         named = {p.name for p in self.participants}
         return [s for s in dict.fromkeys(sellers) if s not in named]
 
-    def _roster(self, sellers: list[str]) -> tuple[list[str], list[str]]:
+    def roster(self, sellers: list[str]) -> tuple[list[str], list[str]]:
         """Names and roles of everybody, in roster order."""
         others = self._others(sellers)
         names: list[str] = []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from mos_agents.scenarios import files
+from mos_agents.scenarios import changes, validation, yaml_text
 from mos_agents.scenarios.schema import Scenario
 from mos_agents.scenarios.topics import REQUIRED, UNSET, Parameter, Topic, kind_of, nested, of_model
 
@@ -55,7 +55,7 @@ def settings() -> dict[str, tuple[tuple[str, Parameter, type[BaseModel]], ...]]:
             found.setdefault(path, []).append((kind_of(model), one, model))
             if path.removeprefix("venues.") in found and path.startswith("venues."):
                 continue  # as where there is one venue
-            for inner in files.field_models(model.model_fields[one.name]):
+            for inner in validation.field_models(model.model_fields[one.name]):
                 walk(inner, f"{path}.")
 
     walk(Scenario, "")
@@ -84,7 +84,7 @@ def setting_topics() -> Iterator[Topic]:
 def parts_of(path: str) -> list[type[BaseModel]]:
     """The models of the kinds that a path may hold; none where it holds a value."""
     _, one, model = settings()[path][0]
-    return files.field_models(model.model_fields[one.name])
+    return validation.field_models(model.model_fields[one.name])
 
 
 def _facts(path: str, inner: list[type[BaseModel]]) -> Iterator[tuple[str, str]]:
@@ -102,7 +102,7 @@ def _facts(path: str, inner: list[type[BaseModel]]) -> Iterator[tuple[str, str]]
     for model in inner:
         if kind := kind_of(model):
             yield "kinds", f"{kind}: {of_model(model)[0].sentence}"
-    if short := [s for s, full in files.SHORTHANDS.items() if normal(full) == path]:
+    if short := [s for s, full in changes.SHORTHANDS.items() if normal(full) == path]:
         yield "in short", ", ".join(short)
 
 
@@ -110,7 +110,7 @@ def _describe_default(one: Parameter, is_part: bool) -> str:
     if one.default is None:
         return "must be given"
     if is_part:
-        value = files.parsed_value(one.default, one.name)
+        value = yaml_text.parsed_value(one.default, one.name)
         return str(value.get("kind", "as its settings say")) if isinstance(value, dict) else "none"
     return one.default if len(one.default) < 80 else f"{one.default[:77]}..."
 
@@ -131,9 +131,9 @@ def _example(path: str, inner: list[type[BaseModel]]) -> str:
     if path == "participants" or value in UNSET:
         return ""
     if path.startswith("participants."):
-        named = {"name": "firm"} | {one.name: files.parsed_value(str(value), path)}
+        named = {"name": "firm"} | {one.name: yaml_text.parsed_value(str(value), path)}
         return nested("participants", [named])
-    parsed = files.parsed_value(str(value), path)
+    parsed = yaml_text.parsed_value(str(value), path)
     if kind:
         return nested(
             path.rpartition(".")[0], {"kind": kind, **REQUIRED.get(kind, {}), one.name: parsed}

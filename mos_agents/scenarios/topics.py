@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 from pydantic import BaseModel
 
 from mos_agents.policies import Policy
-from mos_agents.scenarios import files, parts
+from mos_agents.scenarios import parts, yaml_text
 from mos_agents.scenarios.docstrings import ParsedDocstring, first_sentence, parse_docstring
 
 UNSET = (None, "null", ".inf", "{}", "[]")
@@ -89,7 +89,7 @@ def of_model(model: type[BaseModel]) -> tuple[ParsedDocstring, tuple[Parameter, 
 def example_values(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
     """The defaults that are worth showing, by name."""
     return {
-        one.name: files.parsed_value(str(one.default), one.name)
+        one.name: yaml_text.parsed_value(str(one.default), one.name)
         for one in parameters
         if one.default not in UNSET
     }
@@ -99,7 +99,7 @@ def nested(path: str, value: Any) -> str:
     """A value below its path, as a scenario file has it."""
     for key in reversed(path.split(".")):
         value = {key: value}
-    return files.as_yaml(value).rstrip()
+    return yaml_text.as_yaml(value).rstrip()
 
 
 def kind_of(model: type[BaseModel]) -> str:
@@ -115,7 +115,7 @@ def _default(value: Any, factory: Any = dataclasses.MISSING) -> str | None:
         value = factory()
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="python")
-    return files.inline(files.plain(value), sort_keys=False)
+    return yaml_text.inline(yaml_text.plain(value), sort_keys=False)
 
 
 NAMED = {

@@ -19,7 +19,7 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.runs.folder import identity
 from mos_agents.scenarios import Scenario
-from mos_agents.scenarios.files import SHORTHANDS
+from mos_agents.scenarios.changes import SHORTHANDS
 from mos_agents.sweeps.trials import TrialSpec, trial_spec
 from mos_agents.wording import setting
 

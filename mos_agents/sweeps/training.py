@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario, digest_of
-from mos_agents.scenarios.files import parsed_value
 from mos_agents.scenarios.policy_files import resolve_paths
+from mos_agents.scenarios.yaml_text import parsed_value
 from mos_agents.sweeps.trial_folder import TrialFolder, contents
 from mos_agents.sweeps.trials import TrialResult, play_market
 from mos_agents.training import TrainingPlan, check, train, train_in

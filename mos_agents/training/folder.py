@@ -45,7 +45,7 @@ from mos_agents.runs.files import (
 from mos_agents.runs.folder import TRAINING
 from mos_agents.runs.names import locate, names_in_turn, path_below, slug
 from mos_agents.runs.sealing import now, versions
-from mos_agents.scenarios.files import validate
+from mos_agents.scenarios.validation import validate
 from mos_agents.training.plan import TrainingPlan
 from mos_agents.wording import resuming, setting
 

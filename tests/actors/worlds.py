@@ -36,7 +36,7 @@ def with_policy(name, kind, scenario=SHOP, **settings):
         policies[int(name.removeprefix("firm_")) - 1] = config
         settings["participants__1__policy"] = policies
     changed = scenarios.dump(scenario)
-    data = scenarios.files.yaml.safe_load(changed)
+    data = scenarios.yaml_text.yaml.safe_load(changed)
     for path, value in settings.items():
         *above, last = path.split("__")
         at = data

@@ -26,7 +26,7 @@ from mos_agents.market.stages import Prominence, Shown
 from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
-from mos_agents.scenarios.files import override
+from mos_agents.scenarios.changes import override
 from tests.games.worlds import logit
 from tests.market.worlds import retail
 from tests.oracles import market as oracles

@@ -13,7 +13,7 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.market.welfare import consumer_surplus
-from mos_agents.scenarios.files import override
+from mos_agents.scenarios.changes import override
 from tests.games.worlds import logit
 
 MU = 0.25

@@ -16,7 +16,7 @@ from mos_agents.market.metrics import METRICS
 from mos_agents.market.refusals import REASONS
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, make
-from mos_agents.scenarios import explain, files, parts
+from mos_agents.scenarios import changes, explain, parts, validation, yaml_text
 from mos_agents.scenarios.docstrings import wrapped
 from mos_agents.scenarios.setting_topics import settings
 from mos_agents.scenarios.topic_list import KINDS, REFUSALS, topics
@@ -87,7 +87,7 @@ def paths(value: object, prefix: str = "") -> set[str]:
 
 @pytest.mark.parametrize("preset", scenarios.presets())
 def test_every_setting_of_every_preset_can_be_explained(preset: str) -> None:
-    data = files.plain(scenarios.load(preset).model_dump(mode="python"))
+    data = yaml_text.plain(scenarios.load(preset).model_dump(mode="python"))
     wanted = paths(data)
     assert len(wanted) > 40
     assert wanted <= set(settings())
@@ -103,7 +103,7 @@ def test_every_observation_of_every_preset_can_be_explained(preset: str) -> None
             assert dict(topic.facts)["unit"] == field.unit
 
 
-@pytest.mark.parametrize("shorthand", files.SHORTHANDS)
+@pytest.mark.parametrize("shorthand", changes.SHORTHANDS)
 def test_every_shorthand_is_explained_as_what_it_stands_for(shorthand: str) -> None:
     (topic,) = explain(shorthand).topics
     assert shorthand in dict(topic.facts)["in short"]
@@ -115,14 +115,14 @@ def test_every_shorthand_is_explained_as_what_it_stands_for(shorthand: str) -> N
 @pytest.mark.parametrize("kind", POLICIES)
 def test_defaults_of_policies_are_those_of_their_classes(kind: str) -> None:
     (topic,) = (explain(kind, k).topics[0] for k in ("policy", "learner") if (k, kind) in topics())
-    given = {p.name: files.parsed_value(p.default, kind) for p in topic.parameters if p.default}
+    given = {p.name: yaml_text.parsed_value(p.default, kind) for p in topic.parameters if p.default}
     if all(p.default is not None for p in topic.parameters) and kind not in ("hedge", "network"):
         assert make(kind, **given) == make(kind)
 
 
 @pytest.mark.parametrize("topic", [t for t in ALL if t.kind in ("policy", "learner")], ids=named)
 def test_the_example_of_a_policy_is_one(topic: Topic) -> None:
-    (participant,) = files.parsed_value(topic.example, "example")["participants"]
+    (participant,) = yaml_text.parsed_value(topic.example, "example")["participants"]
     assert set(participant) == {"name", "role", "policy"}
     assert make(**participant["policy"]).kind == topic.name
 
@@ -139,12 +139,12 @@ CHANGED = {
     ids=named,
 )
 def test_the_example_of_a_setting_is_taken_by_a_scenario(topic: Topic) -> None:
-    data = files.parsed_value(topic.example, "example")
-    whole = files.plain(scenarios.load("retail").model_dump(mode="python"))
+    data = yaml_text.parsed_value(topic.example, "example")
+    whole = yaml_text.plain(scenarios.load("retail").model_dump(mode="python"))
     merged = merge(whole, data)
     if "kind: file" in topic.example:
         merged.pop("instruments")
-    assert files.validate(merged) is not None
+    assert validation.validate(merged) is not None
 
 
 def merge(whole: dict[str, object], part: dict[str, object]) -> dict[str, object]:

@@ -13,7 +13,7 @@ from mos_agents import scenarios
 from mos_agents.market.types import InputError
 from mos_agents.rollout import rollout
 from mos_agents.runs.names import file_stem, participant_fault
-from mos_agents.scenarios.schema import Participants
+from mos_agents.scenarios.participants import Participants
 
 HEAD = "product,seller,cost,reference_price,quality,stock\n"
 CASES = Path(__file__).parents[1] / "cases" / "names_that_become_paths"

@@ -24,7 +24,7 @@ from tests.commands import refused
 
 FILE = Path(__file__).parent / "files" / "two_venues.yaml"
 TWO_VENUES = scenarios.load(str(FILE))
-DATA = scenarios.files.yaml.safe_load(FILE.read_text())
+DATA = scenarios.yaml_text.yaml.safe_load(FILE.read_text())
 
 
 def changed(**settings):
@@ -69,9 +69,9 @@ def test_goods_flow_from_the_maker_to_the_firms_and_on_to_shoppers():
 )
 def test_settings_of_venues_are_heeded(setting, value):
     if "policies" in setting:  # a name with a point in it is no path of --set
-        data = scenarios.files.yaml.safe_load(FILE.read_text())
+        data = scenarios.yaml_text.yaml.safe_load(FILE.read_text())
         data["participants"][1]["policy"]["policies"]["wholesale.orders"]["level"] = value
-        other = scenarios.files.validate(data)
+        other = scenarios.validation.validate(data)
     else:
         other = changed(**{setting: value})
     if setting == "venues__wholesale__order_time":
@@ -212,7 +212,7 @@ def test_a_policy_by_venue_is_written_as_it_is_read():
 )
 def test_a_bad_file_of_venues_is_refused_in_one_line(change, message):
     with pytest.raises(InputError) as error:
-        scenarios.files.validate(DATA | change).market().specs  # noqa: B018
+        scenarios.validation.validate(DATA | change).market().specs  # noqa: B018
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
