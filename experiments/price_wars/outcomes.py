@@ -8,6 +8,7 @@ averaged within a session and its interval taken over sessions.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from mos_agents.analysis.impulse import (
     response,
 )
 from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes
-from mos_agents.analysis.screens import PriceWar, SessionPaths, false_alarm_rate
+from mos_agents.analysis.screens import SessionPaths, fall_together, false_alarm_rate
 from mos_agents.analysis.statistics import (
     Interval,
     bounded_interval,
@@ -44,7 +45,7 @@ from mos_agents.market.types import Array
 DEFINITION = WarDefinition(longest=300)
 """The project's definition; a fall that has lasted 300 ticks is the market's new level."""
 
-SCREEN = PriceWar(definition=DEFINITION)
+SCREEN = partial(fall_together, definition=DEFINITION)
 
 
 class Quantity(NamedTuple):

@@ -43,13 +43,21 @@ from mos_agents.analysis.ope import (
 )
 from mos_agents.analysis.price_wars import PriceWars, WarDefinition, WarEpisode, episodes, price_gap
 from mos_agents.analysis.screens import (
+    SCREENS,
     CollusivePricing,
     EdgeworthCycle,
     FalseAlarms,
+    Following,
+    Observed,
     PriceWar,
+    Screen,
+    ScreenResult,
     SessionPaths,
+    all_screens,
     coordination,
+    fall_together,
     false_alarm_rate,
+    logit_best_reply,
 )
 from mos_agents.analysis.statistics import (
     Interval,
@@ -65,6 +73,14 @@ from mos_agents.analysis.statistics import (
 from mos_agents.analysis.war_tables import WarTable, war_table
 
 __all__ = [
+    "Following",
+    "Observed",
+    "SCREENS",
+    "Screen",
+    "ScreenResult",
+    "all_screens",
+    "fall_together",
+    "logit_best_reply",
     "Benchmarks",
     "CollusivePricing",
     "Deviation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ import pytest
 from experiments.calvano_2020.run import CalvanoSettings, benchmarks, learners, market
 from mos_agents.analysis import controls
 from mos_agents.analysis.impulse import Deviation
-from mos_agents.analysis.screens import CollusivePricing, PriceWar, SessionPaths, false_alarm_rate
+from mos_agents.analysis.screens import (
+    CollusivePricing,
+    PriceWar,
+    SessionPaths,
+    fall_together,
+    false_alarm_rate,
+    logit_best_reply,
+)
 from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
@@ -20,6 +28,7 @@ from mos_agents.games.strategies import GreedyGame
 MANY = 200
 LEARNERS = CalvanoSettings(levels=12, beta=5e-5, window=10_000, sessions=MANY)
 KNOWN = benchmarks(LEARNERS)
+REPLY = logit_best_reply(2.0, 1.0, 0.25)
 
 
 @dataclass(frozen=True)
@@ -74,9 +83,8 @@ class LearnerGroup:
             cut.shock,
             0,
         )
-        return SessionPaths(
-            stage.prices[path], KNOWN, stage.payoffs[path], pair
-        ), MANY - session.size
+        seen = SessionPaths(stage.prices[path], KNOWN, stage.payoffs[path], pair, 1.0, 1.0, REPLY)
+        return seen, MANY - session.size
 
     def learning(self, sessions: int = 50, ticks: int = 1000):
         """[T, S, N] prices while one move in a hundred is a try."""
@@ -119,16 +127,17 @@ def test_learners_who_are_told_what_every_price_would_have_earned_are_never_flag
     found = LearnerGroup.of(replace(LEARNERS, beta=1e-3, window=1000), synchronous=True)
     seen, left_out = found.learnt()
     assert left_out == MANY  # everybody gives its best reply: a cut cannot be forced
-    assert not PriceWar()(seen).any()
+    assert not fall_together(seen).any()
+    assert not PriceWar()(replace(seen, cost=1.0)).any()
 
 
 def test_firms_of_different_sessions_wage_no_war_while_learning(patient):
     apart = SessionPaths(controls.mixed_sessions(patient.learning(MANY), seed=0), KNOWN)
     for reference in ("shift", "repair"):
-        found = false_alarm_rate(PriceWar(reference=reference), apart)
+        found = false_alarm_rate(partial(fall_together, reference=reference), apart)
         assert found.at_most(0.05), str(found)
 
 
 def test_learners_without_a_future_fall_together_too(myopic):
     """They answer a cut by their best reply: a war alone says nothing of collusion."""
-    assert PriceWar()(SessionPaths(myopic.learning(), KNOWN)).mean() > 0.3
+    assert fall_together(SessionPaths(myopic.learning(), KNOWN)).mean() > 0.3

@@ -90,7 +90,12 @@ def test_networks_at_the_joint_profit_price_are_measured_as_such(policies):
     assert given.lerner == pytest.approx((P_M - 1.0) / P_M, abs=1e-3)
     played = rollout(MARKET, policies, ticks=70, series=("ask", "metrics"))
     sessions = SessionPaths(
-        played.series["ask"][40:], known, played.series["metrics"][40:, :, :, 0], found
+        played.series["ask"][40:],
+        known,
+        played.series["metrics"][40:, :, :, 0],
+        found,
+        demand=1.0,
+        best_reply=lambda prices: prices,
     )
     assert CollusivePricing(batches=5)(sessions).shape == (1,)
 
