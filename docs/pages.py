@@ -18,7 +18,14 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("EXTENDING.md", "NOTATION.md", "DESIGN.md", "CHANGELOG.md")
 OWN = ("mos_agents", "envs")
-ENVIRONMENTS = ("retail_v0", "market_making_v0", "auction_v0", "single_agent", "batched")
+ENVIRONMENTS = (
+    "retail_v0",
+    "market_making_v0",
+    "auction_v0",
+    "marketplace_v0",
+    "single_agent",
+    "batched",
+)
 """Modules of `envs` that users call: they come first on its page."""
 WITHOUT_PAGE = {"cli"}
 """Packages that no Python user calls; the command line has a page of its own."""

@@ -6,7 +6,7 @@ Importing this package adds them to PettingZoo's registry, in both of its interf
 
 from pettingzoo import aec_registry, parallel_registry, register
 
-MODULES = ("retail_v0", "market_making_v0", "auction_v0")
+MODULES = ("retail_v0", "market_making_v0", "auction_v0", "marketplace_v0")
 
 for _module in MODULES:
     _id = f"mos_agents/{_module.replace('_v', '-v')}"

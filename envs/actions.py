@@ -27,6 +27,9 @@ _INT64 = np.dtype(np.int64)
 BANDS = {"price": (0.6, 2.0), "bid": (0.0, 2.0)}
 """The default range of choices, as multiples of the reference price; a bid may be near zero."""
 
+WORST_LIMITS = (0.5, 2.0)
+"""Limits of a grid's orders to sell and to buy, as multiples of the reference price."""
+
 
 class ContinuousActions:
     """Actions as numbers: a box of L_n * A, listing by listing, within the participant's limits.
@@ -191,7 +194,8 @@ def price_grids(
     price (None: as in BANDS), cut to the limits of an action. Two-sided quotes: every offset with
     every spread, offsets equally spaced within half the largest spread, spreads within their
     limits; `levels` may be a pair then, with 1 for a single offset or spread. Orders: quantities
-    equally spaced within their limits, each at the highest limit price. A size, where actions name
+    equally spaced within their limits, in whole units where the largest is one, to buy for at most
+    twice the reference price, or to sell for at least half of it. A size, where actions name
     one, is the largest. `grid` gives your own: the prices [levels] or points [levels, A] for
     all listings, or one such table per listing, or a mapping from agents to either. Two levels
     that the market's rules would turn into one quote are refused.
@@ -219,8 +223,7 @@ def _grid_of(spec: ParticipantSpec, i: int, levels: Any, band: tuple[float, floa
     if "spread" in spec.features:
         return _two_sided_grid(spec, i, levels)
     if "quantity" in spec.features:
-        quantities = np.linspace(spec.low[i, 0], spec.high[i, 0], _count(levels))
-        return np.column_stack([quantities, np.full(quantities.size, spec.high[i, 1])])
+        return _order_grid(spec, i, levels)
     return _price_grid(spec, i, levels, band)
 
 
@@ -243,6 +246,17 @@ def _price_grid(
     reference = float(spec.opening_price[i])
     low, high = np.clip([lowest * reference, highest * reference], spec.low[i, 0], spec.high[i, 0])
     return _with_size(spec, i, np.linspace(low, high, _count(levels))[:, None])
+
+
+def _order_grid(spec: ParticipantSpec, i: int, levels: Any) -> Array:
+    """Quantities, in whole units where the largest is one, each with a limit price."""
+    low, high = spec.low[i, 0], spec.high[i, 0]
+    quantities = np.linspace(low, high, _count(levels))
+    if low == np.rint(low) and high == np.rint(high):
+        quantities = np.unique(np.rint(quantities))
+    quantities[np.argmin(np.abs(quantities))] = 0.0  # who may sell, too, can still send no order
+    worst = np.where(quantities < 0.0, WORST_LIMITS[0], WORST_LIMITS[1]) * spec.opening_price[i]
+    return np.column_stack([quantities, np.clip(worst, spec.low[i, 1], spec.high[i, 1])])
 
 
 def _two_sided_grid(spec: ParticipantSpec, i: int, levels: Any) -> Array:

@@ -29,7 +29,13 @@ from mos_agents.wording import setting
 
 Source = Market | Scenario | str | Path
 """A market, a scenario, the name of a preset, or the path of a scenario file."""
-MODULES = {"posted_price": "retail_v0", "two_sided": "market_making_v0", "sealed_bid": "auction_v0"}
+MODULES = {
+    "posted_price": "retail_v0",
+    "two_sided": "market_making_v0",
+    "sealed_bid": "auction_v0",
+    "venues": "marketplace_v0",
+}
+"""The environments by the kind of quotes that they are for, or by several venues."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,16 +116,23 @@ def described(
         for key, value in settings.items()
         if value is not None
     ]
-    wanted, kind = scenarios.load(preset).quotes.kind, made.quotes.kind
+    wanted, kind = _kind(scenarios.load(preset)), _kind(made)
     if kind != wanted:
+        has, needs = (
+            one if one == "venues" else f"quotes of kind {one!r}" for one in (kind, wanted)
+        )
         raise InputError(
-            f"scenario={made.name!r} has quotes of kind {kind!r}, this environment has {wanted!r}; "
+            f"scenario={made.name!r} has {has}, this environment has {needs}; "
             f"use {MODULES.get(kind, 'market_env.MarketEnv')}"
         )
     try:
         return scenarios.override(made, changes) if changes else made
     except InputError as error:
         raise InputError(str(error).replace(setting("changes"), "settings", 1)) from None
+
+
+def _kind(scenario: Scenario) -> str:
+    return "venues" if scenario.venues else str(scenario.quotes.kind)
 
 
 def _check_settings(settings: Mapping[str, Any], arguments: Sequence[str]) -> None:

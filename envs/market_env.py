@@ -74,8 +74,8 @@ REMEMBERED = 200  # ticks that a picture shows
 class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     """One market as a PettingZoo `ParallelEnv`.
 
-    The tables in `envs.retail_v0`, `envs.market_making_v0` and `envs.auction_v0` say what is in an
-    observation and in an action.
+    The tables in `envs.retail_v0`, `envs.market_making_v0`, `envs.auction_v0` and
+    `envs.marketplace_v0` say what is in an observation and in an action.
 
     Parameters
     ----------
@@ -410,6 +410,7 @@ def preset_env(
     counts: Mapping[str, Any],
     settings: Mapping[str, Any],
     without: Sequence[str] = (),
+    name: str | None = None,
 ) -> MarketEnv:
     """Make the environment of a preset, or of a scenario with quotes of the same kind.
 
@@ -425,6 +426,8 @@ def preset_env(
         Settings of `MarketEnv`, and of the scenario by their path with `__` for the dot.
     without : sequence of str
         Settings of `MarketEnv` that mean nothing here.
+    name : str, optional
+        Name of the environment, if it is not that of the preset.
 
     Returns
     -------
@@ -440,7 +443,7 @@ def preset_env(
     changes = {**counts, **{k: v for k, v in settings.items() if k not in taken}}
     source = described(preset, scenario, changes, [*counts, "scenario", *own])
     given = {name: value for name, value in settings.items() if name in taken}
-    return MarketEnv(source, name=f"{preset}_v0", **given)
+    return MarketEnv(source, name=name or f"{preset}_v0", **given)
 
 
 class RewardTerms:

@@ -16,7 +16,11 @@ MEANINGS = {
     "offset": ("middle of the quotes less the mid price", "money per unit"),
     "spread": ("ask less bid", "money per unit"),
     "size": ("units behind the quote", "units"),
+    "quantity": ("units ordered; below 0 to sell", "units"),
+    "limit": ("worst price of the order", "money per unit"),
 }
+UNUSED = ("-", "not read", "-")
+"""A number that a slot has and does not read, where other slots need more numbers."""
 
 
 class SpaceRow(NamedTuple):
@@ -52,7 +56,7 @@ def rows(spec: ParticipantSpec, choices: ContinuousActions | GridActions) -> lis
             )
         )
         begin = end
-    n_listings, n_features = spec.action_shape
+    n_features = spec.action_shape[1]
     if isinstance(choices, GridActions):
         counts = [len(table) for table in choices.table(spec.name)]
         what = "/".join(spec.features)
@@ -75,24 +79,43 @@ def rows(spec: ParticipantSpec, choices: ContinuousActions | GridActions) -> lis
                 ]
             ),
         ]
-    for j, feature in enumerate(spec.features):
-        meaning, unit = MEANINGS.get(feature, (feature, ""))
-        runs = [
-            SpaceRow(
-                "action",
-                i * n_features + j,
-                i * n_features + j,
-                n_features,
-                feature,
-                meaning,
-                unit,
-                float(spec.low[i, j]),
-                float(spec.high[i, j]),
-            )
-            for i in range(n_listings)
-        ]
-        found += _alike(runs)
+    for first, count, features, where in _blocks(spec):
+        for j in range(n_features):
+            name, meaning, unit = _meaning(features[j] if j < len(features) else "", where)
+            runs = [
+                SpaceRow(
+                    "action",
+                    i * n_features + j,
+                    i * n_features + j,
+                    n_features,
+                    name,
+                    meaning,
+                    unit,
+                    float(spec.low[i, j]),
+                    float(spec.high[i, j]),
+                )
+                for i in range(first, first + count)
+            ]
+            found += _alike(runs)
     return found
+
+
+def _blocks(spec: ParticipantSpec) -> list[tuple[int, int, tuple[str, ...], str]]:
+    """First slot, slots, features and venue of every kind of slot that a participant has."""
+    if not spec.parts:
+        return [(0, spec.action_shape[0], spec.features, "")]
+    return [
+        (p.slots.start, p.slots.stop - p.slots.start, p.spec.features, p.name.split(".")[0])
+        for p in spec.parts
+    ]
+
+
+def _meaning(feature: str, venue: str) -> tuple[str, str, str]:
+    """Name, meaning and unit of an action's number."""
+    if not feature:
+        return UNUSED
+    meaning, unit = MEANINGS.get(feature, (feature, ""))
+    return feature, f"{meaning} ({venue})" if venue else meaning, unit
 
 
 def table(rows_: Sequence[SpaceRow]) -> str:

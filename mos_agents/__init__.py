@@ -15,7 +15,7 @@ participant:
 
 Markets
     retail, market_making, auction, autos_1990, pricing_game, commission_game,
-    prominence_game: the presets, as a `Market`.
+    prominence_game, supply_chain: the presets, as a `Market`.
     presets(): their names. load(name_or_path): a preset or a scenario file, as a `Scenario`.
     Market, tick: a market of your own parts, and one step of it.
     benchmarks(market): Bertrand-Nash and joint-profit prices and profits.
@@ -43,7 +43,8 @@ Packages
 
 Environments
     They are a package of their own: `from envs import retail_v0`, then
-    `retail_v0.parallel_env(firms=1)`; see also `market_making_v0`, `auction_v0` and `envs.batched`.
+    `retail_v0.parallel_env(firms=1)`; see also `market_making_v0`, `auction_v0`,
+    `marketplace_v0` and `envs.batched`.
 
 The command line is `mos`: `mos --help`. Everything here is loaded when it is first used.
 """
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
         pricing_game,
         prominence_game,
         retail,
+        supply_chain,
     )
 
 __version__ = "0.2.0"
@@ -102,6 +104,7 @@ __all__ = [
     "pricing_game",
     "commission_game",
     "prominence_game",
+    "supply_chain",
     "presets",
     "load",
     "Scenario",
@@ -144,6 +147,7 @@ _HOMES = {
         "pricing_game",
         "prominence_game",
         "retail",
+        "supply_chain",
     ),
     "mos_agents.market.market": ("Market",),
     "mos_agents.market.tick": ("tick",),

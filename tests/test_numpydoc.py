@@ -47,6 +47,7 @@ def public() -> dict[str, Any]:
 ENVIRONMENTS = (
     "envs.retail_v0",
     "envs.market_making_v0",
+    "envs.marketplace_v0",
     "envs.auction_v0",
     "envs.batched",
     "envs.single_agent",

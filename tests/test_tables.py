@@ -86,7 +86,7 @@ def test_the_rows_of_a_tick_are_the_markets_own_numbers(preset, markets):
             **{k: v for k, v in executions._asdict().items() if k != "shown"},
             "cost": before.cost,
             "exposure": step.info.arrivals.exposure[:, market.layout.group],
-            "inventory": step.state.positions.inventory,
+            "inventory": step.state.positions.inventory[:, market.layout.holding],
             "reference": market.marks_of_listings(before.reference),
         }
         for i, name in enumerate(LISTING_VALUES):

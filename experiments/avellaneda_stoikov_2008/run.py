@@ -23,8 +23,8 @@ from experiments.replication import ExecutionConfig, Finding, check_numbers
 from mos_agents.analysis.statistics import student
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.defaults import make_market
-from mos_agents.market.execution import FillIntensity
 from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided

@@ -13,8 +13,8 @@ import numpy as np
 from experiments.benchmarks.timing import BenchmarkLine, Work, rates
 from mos_agents.market.arrivals import Poisson
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.defaults import make_market
-from mos_agents.market.execution import FillIntensity
 from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided

@@ -1,4 +1,6 @@
-"""How arrivals become trades: expected or sampled choice, order fills, sealed-bid auctions.
+"""How arrivals become trades: expected or sampled choice among posted prices, sealed-bid auctions.
+
+Orders against two-sided quotes are in `dealing`.
 
 Stock is respected in time order: once a seller is sold out, later customers choose again among the
 rest. `demand` counts first choices with stock set aside; `lost` is the part of it turned away, so
@@ -16,14 +18,12 @@ import numpy as np
 
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.checks import within_floats
-from mos_agents.market.counts import FEWER_UNITS, check_orders, in_units, one_by_one
+from mos_agents.market.counts import FEWER_UNITS, check_orders, one_by_one
 from mos_agents.market.demand import Linear, check_shape, somebody_buys
 from mos_agents.market.filling import (
     NO_CHANCES,
     ROUNDING,
     auction_units,
-    fill_mass,
-    fill_orders,
     sell_until_sold_out,
     serve,
     serve_first,
@@ -60,7 +60,7 @@ class ShopperChoice(ExecutionRule):
     prominence: Prominence = field(default_factory=ShowEverything)
 
     def validate(self, market: Market) -> None:
-        _needs_quotes(market, "price", "posted prices")
+        needs_quotes(market, "price", "posted prices")
         self.prominence.validate(market)
         somebody_buys(market, self.demand)
 
@@ -149,8 +149,8 @@ class Sampled(ShopperChoice):
 
         They are looked at at the reference prices and far below, and again at every tick.
         """
-        _needs_quotes(market, "price", "posted prices")
-        _check_units(market)
+        needs_quotes(market, "price", "posted prices")
+        check_units(market)
         self._check_chances(market)
         super().validate(market)
         demand = self.demand
@@ -226,125 +226,6 @@ class Sampled(ShopperChoice):
 
 @dataclass(frozen=True)
 @within_floats
-class FillIntensity(ExecutionRule):
-    """Orders against two-sided quotes: the farther from the mid, the fewer trade.
-
-    An order trades at a quote that is `distance` from the mid with probability
-    min(1, scale exp(-kappa distance) (1 + volatility_boost sigma)) (Avellaneda and Stoikov 2008).
-    sigma is the parameter of that name of the price process; a replay, whose volatility is only
-    estimated, has none, and no boost.
-    It walks the book: the best quote is hit first, equal quotes share, each unit is sold once.
-
-    Parameters
-    ----------
-    kappa : float
-        decay of that chance per unit of money between quote and mid price, > 0.
-    scale : float
-        the chance at the mid price, before the boost, > 0.
-    volatility_boost : float
-        by how much volatility lifts the chance of a trade, >= 0.
-    expected : bool
-        trade the mean of what orders would, in place of drawing each order.
-    """
-
-    kappa: float = 1.5
-    scale: float = 1.0
-    volatility_boost: float = 0.5
-    expected: bool = False
-
-    choice = "within"
-
-    def __post_init__(self) -> None:
-        for name in ("kappa", "scale"):
-            if not 0.0 < getattr(self, name) < np.inf:
-                raise InputError(f"{name}={getattr(self, name)!r} must be > 0")
-        if self.volatility_boost < 0.0:
-            raise InputError(f"volatility_boost={self.volatility_boost!r} must be >= 0")
-
-    def validate(self, market: Market) -> None:
-        _needs_quotes(market, "spread", "two-sided quotes")
-        if not self.expected:
-            _check_units(market)
-        self._check_distances(market)
-
-    def _check_distances(self, market: Market) -> None:
-        """InputError where kappa, per unit of money, does not suit quotes of the prices' size."""
-        if "offset" not in market.quotes.features:
-            return
-        low, high = market.quotes.limits(market)
-        offset, spread = (market.quotes.features.index(name) for name in ("offset", "spread"))
-        near, far = 0.5 * low[:, spread], 0.5 * high[:, spread] + high[:, offset]
-        for i, (least, most) in enumerate(zip(self.kappa * near, self.kappa * far, strict=True)):
-            if NOTHING < least or most < ALL_ALIKE:
-                product = market.layout.instruments[market.layout.instrument[i]]
-                price = market.opening_prices[i]
-                what = (
-                    f"no order trades even at the narrowest spread ({low[i, spread]:.10g})"
-                    if NOTHING < least
-                    else f"every order trades even at the farthest quote ({far[i]:.10g} away)"
-                )
-                raise InputError(
-                    f"execution.kappa={self.kappa:.10g} is per unit of money, and {product} is at "
-                    f"{price:.10g}: {what}; set execution.kappa near {150.0 / price:.3g}, 150 over "
-                    "the price, or other limits of quotes"
-                )
-
-    @property
-    def trades_mass(self) -> bool:  # type: ignore[override]
-        return self.expected
-
-    def order_share(self, market: Market) -> float:
-        boost = float(self.volatility_boost) * market.reference.sigma
-        return float(self.scale) * (1.0 + boost)
-
-    def order_decay(self) -> float:
-        return float(self.kappa)
-
-    def execute(
-        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
-    ) -> Executions:
-        layout = market.layout
-        sellable, buyable = market.positions.capacity(market, state.positions)
-        mid = market.marks_of_listings(state.reference)
-        name = ("log scale", self.scale, self.volatility_boost)
-        log_scale = market.cached(name, lambda: self._log_scale(market.reference.sigma))
-        book = (
-            quotes.bid,
-            quotes.ask,
-            mid,
-            quotes.bid_size,
-            quotes.ask_size,
-            buyable,
-            sellable,
-            layout.group_start,
-            layout.group_listing,
-            self.kappa,
-            log_scale,
-        )
-        if self.expected:
-            sold, bought, demand, lost = fill_mass(arrivals.mass, *book)
-        else:
-            if not arrivals.group.size:
-                arrivals = in_units(arrivals, draws)
-            sold, bought, demand, lost = traded = np.empty((4, *mid.shape))
-            fill_orders(
-                traded,
-                arrivals.mass,
-                arrivals.start,
-                arrivals.group,
-                arrivals.side,
-                arrivals.size,
-                draws.ragged("choices", arrivals.start),
-                *book,
-            )
-        return Executions(sold, quotes.ask, bought, quotes.bid, demand, lost)
-
-    def _log_scale(self, sigma: float) -> float:
-        return float(np.log(self.scale * (1.0 + self.volatility_boost * sigma)))
-
-
-@dataclass(frozen=True)
-@within_floats
 class Auction(ExecutionRule):
     """A sealed-bid auction of every instrument's supply, unit by unit (Vickrey 1961).
 
@@ -372,8 +253,8 @@ class Auction(ExecutionRule):
             raise InputError(f"reserve={self.reserve!r} must be >= 0")
 
     def validate(self, market: Market) -> None:
-        _needs_quotes(market, "bid", "sealed bids")
-        _check_units(market)
+        needs_quotes(market, "bid", "sealed bids")
+        check_units(market)
         most = market.quotes.limits(market)[1][:, market.quotes.features.index("bid")]
         if (self.reserve > most).any():
             raise InputError(
@@ -471,10 +352,6 @@ def sold_in_turn(
     return sold, demand * (1.0 - until)
 
 
-NOTHING, ALL_ALIKE = 20.0, 1e-3
-"""Between these products of kappa and distance, fills tell quotes apart: e^-20, and 0.999."""
-
-
 def _are_chances(market: Market, shares: Array) -> bool:
     """Whether the shares [R, L] of each group are probabilities: none negative, at most one in all.
 
@@ -501,7 +378,7 @@ def _no_chances(market: Market, demand: Demand, shares: Array) -> InputError:
     )
 
 
-def _needs_quotes(market: Market, feature: str, kind: str) -> None:
+def needs_quotes(market: Market, feature: str, kind: str) -> None:
     if feature not in market.quotes.features:
         raise InputError(
             f"execution of {kind} cannot trade quotes of {'/'.join(market.quotes.features)}: "
@@ -509,7 +386,7 @@ def _needs_quotes(market: Market, feature: str, kind: str) -> None:
         )
 
 
-def _check_units(market: Market) -> None:
+def check_units(market: Market) -> None:
     """Refuse a fixed mass that has more units than can be dealt out one by one."""
     arrivals = market.arrivals
     if isinstance(arrivals, FixedMass):

@@ -238,11 +238,15 @@ def fill_orders(  # type: ignore[no-untyped-def]
     group_listing,
     kappa,
     log_scale,
+    edge,
+    span,
 ):
     """Walk every order through the book, in time order.
 
     Fills in sold, bought, demand and lost, [4, B, L]. Without single orders (`group` empty) the
-    mass comes unit by unit, in the order of `arrivals.one_by_one`.
+    mass comes unit by unit, in the order of `arrivals.one_by_one`. The chance of a trade falls
+    exponentially in the distance; or, where `edge` and `span` [2] are not empty, in a straight line
+    that is 0 at `edge` times the mid price and 1 nearer by `span` times it.
     """
     batch, n_listings = bid.shape
     demand, lost = traded[2], traded[3]
@@ -269,9 +273,12 @@ def fill_orders(  # type: ignore[no-untyped-def]
                 unit += 1
             else:
                 left, s, g = size[order], np.uint64(side[order]), np.uint64(group[order])
-            # The farthest distance at which this order still trades.
-            reach = (log_scale - np.log(max(uniform, 1e-300))) / kappa
             begin, end = np.uint64(group_start[g]), np.uint64(group_start[g + np.uint64(1)])
+            # The farthest distance at which this order still trades.
+            if edge.shape[0] == 0:
+                reach = (log_scale - np.log(max(uniform, 1e-300))) / kappa
+            else:
+                reach = mid[b, np.uint64(group_listing[begin])] * (edge[s] - uniform * span[s])
             while left > 0.0:
                 best, ties, alone = np.inf, 0, np.uint64(0)
                 for j in range(begin, end):
@@ -335,6 +342,8 @@ def fill_mass(  # type: ignore[no-untyped-def]
     group_listing,
     kappa,
     log_scale,
+    edge,
+    span,
 ):
     """Expected fills of a mass of orders: the best quote trades alone until its size is gone.
 
@@ -366,7 +375,12 @@ def fill_mass(  # type: ignore[no-untyped-def]
                                 ties += 1
                     if ties == 0:
                         break
-                    rate = mass[b, g, s] * min(1.0, np.exp(log_scale - kappa * best)) / ties
+                    if edge.shape[0] == 0:
+                        chance = np.exp(log_scale - kappa * best)
+                    else:
+                        here = max(mid[b, group_listing[begin]], 1e-300)
+                        chance = (edge[s] - best / here) / span[s]
+                    rate = mass[b, g, s] * min(1.0, max(chance, 0.0)) / ties
                     if rate <= 0.0:
                         break
                     first_choice = front_rate == 0.0

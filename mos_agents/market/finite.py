@@ -55,6 +55,18 @@ _QUOTES = "lower the limits of quotes, or the costs and reference prices that th
 _TRADES = "lower prices, stock or arrivals, or play fewer ticks"
 
 
+def _group_names(market: Market) -> tuple[str, ...]:
+    """A name for each choice group: its instrument's, or its venue's where it has several."""
+    layout = market.layout
+    if layout.choice != "venues":
+        return layout.instruments if layout.choice == "within" else ("the market",)
+    members = [np.flatnonzero(layout.instrument_group == g) for g in range(layout.G)]
+    return tuple(
+        layout.instruments[own[0]] if own.size == 1 else layout.instruments[own[0]].split(".")[0]
+        for own in members
+    )
+
+
 def not_finite(market: Market, after: State, metrics: Array, reward: Array) -> NotFinite:
     """The error that names the first number of a tick that is not finite: field, whose, remedy."""
     layout, quotes, held = market.layout, after.quotes, after.positions
@@ -62,14 +74,21 @@ def not_finite(market: Market, after: State, metrics: Array, reward: Array) -> N
     offers = tuple(
         f"{names[n]}'s {goods[k]}" for n, k in zip(layout.seller, layout.instrument, strict=True)
     )
-    groups = goods if layout.choice == "within" else ("the market",)
+    groups = _group_names(market)
+    holdings = offers
+    if layout.goods:
+        owners_of = np.repeat(np.arange(layout.N), np.diff(layout.holding_first))
+        holdings = tuple(
+            f"{names[n]}'s {layout.goods[g]}"
+            for n, g in zip(owners_of, layout.holding_good, strict=True)
+        )
     tables: list[tuple[str, Array, tuple[str, ...], str]] = [
         ("reference price", after.reference, goods, f"reference.price: {_GROWS}"),
         ("cost", after.cost, offers, f"reference.cost: {_GROWS}"),
         ("demand scale", after.demand_scale, groups, f"reference.demand: {_GROWS}"),
         ("ask", quotes.ask, offers, _QUOTES),
         ("bid", quotes.bid, offers, _QUOTES),
-        ("inventory", held.inventory, offers, _TRADES),
+        ("inventory", held.inventory, holdings, _TRADES),
         ("cash", held.cash, names, _TRADES),
     ]
     tables += [(f"metric {one}", metrics[:, :, m], names, _TRADES) for m, one in enumerate(METRICS)]

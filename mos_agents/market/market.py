@@ -422,7 +422,8 @@ class Market:
     @cached_property
     def arrivals_ignore_quotes(self) -> bool:
         """Whether arrivals can be drawn before the quotes are there, by their own class's word."""
-        return vars(type(self.arrivals)).get("ignores_quotes") is True
+        said = vars(type(self.arrivals)).get("ignores_quotes")
+        return said is True or (isinstance(said, property) and bool(self.arrivals.ignores_quotes))
 
     @cached_property
     def asks(self) -> bool:

@@ -1,12 +1,13 @@
 """How dealers quote: around the mid price, leaning against their own inventory.
 
-All three ignore other makers, as in the papers; what competition does to them is for the market to
-show. Quotes are an offset of the middle from the mid price, and a spread, brought within limits.
+All ignore other makers, as in the papers; what competition does to them is for the market to show.
+Quotes are an offset of the middle from the mid price, and a spread, brought within limits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,80 @@ class Glft(Deterministic):
         width = np.sqrt(squared * gamma / (2.0 * kappa * rate) * growth)
         lots = spec.read(observation, "inventory") / self.lot
         return quoted(spec, -lots * width, (2.0 / gamma) * np.log1p(gamma / kappa) + width)
+
+
+@register("amihud_mendelson")
+@dataclass(frozen=True)
+class AmihudMendelson(Deterministic):
+    """Quotes of Amihud and Mendelson (1980): a dealer with room for so many units.
+
+    Buyers come at the rate D0 - D1 ask, sellers at the rate S0 + S1 bid. Both quotes fall as the
+    stock rises (`market.equilibrium.chain.amihud_mendelson`). A full dealer bids what no seller
+    takes, -S0 / S1, and an empty one asks what no buyer pays, D0 / D1. Between two whole lots the
+    quotes are those of the smaller stock.
+
+    Parameters
+    ----------
+    demand : tuple of float
+        D0 and D1, the units that buyers want per unit of time at a price of 0, and by how much
+        that falls per unit of money; both are positive.
+    supply : tuple of float
+        S0 and S1, the units that sellers offer per unit of time at a price of 0 (negative where
+        they have costs), and by how much that rises per unit of money, which is positive.
+    capacity : float
+        largest stock, in units, a multiple of the lot, > 0; .inf quotes the same at any stock.
+    lot : float
+        units of an order, > 0.
+    """
+
+    demand: tuple[float, float]
+    supply: tuple[float, float]
+    capacity: float = 10.0
+    lot: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("demand", "supply"):
+            check_numbers(self, name)
+            if np.size(getattr(self, name)) != 2:
+                raise InputError(
+                    f"amihud_mendelson.{name}={getattr(self, name)!r} must be two numbers: a rate "
+                    "at a price of 0, and a slope"
+                )
+        check_number(self, "lot", 1e-12)
+        if self.capacity != np.inf:
+            check_number(self, "capacity", 1e-12)
+            if round(self.capacity / self.lot) * self.lot != self.capacity:
+                raise InputError(
+                    f"amihud_mendelson.capacity={self.capacity!r} must be a multiple of "
+                    f"lot={self.lot!r}"
+                )
+        quotes_by_stock(self)
+
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_fits(self, spec, "offset", "inventory", "reference")
+
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        asks, bids = quotes_by_stock(self)
+        lots = np.floor(spec.read(observation, "inventory") / self.lot)
+        stock = np.clip(lots, 0.0, asks.size - 1.0).astype(np.int64)
+        ask, bid = asks[stock], bids[stock]
+        return quoted(spec, 0.5 * (ask + bid) - spec.read(observation, "reference"), ask - bid)
+
+
+@lru_cache(maxsize=64)
+def quotes_by_stock(policy: AmihudMendelson) -> tuple[Array, Array]:
+    """[K + 1] asks and bids at a stock of 0, 1, ... K lots."""
+    from mos_agents.market.equilibrium.chain.dealers import amihud_mendelson
+
+    (wanted, falls), (offered, rises) = policy.demand, policy.supply
+    lots = policy.capacity / policy.lot
+    lots = lots if lots == np.inf else round(lots)
+    made = amihud_mendelson(
+        (wanted / policy.lot, falls / policy.lot), (offered / policy.lot, rises / policy.lot), lots
+    )
+    if lots == np.inf:
+        return made.asks, made.bids
+    return np.r_[wanted / falls, made.asks], np.r_[made.bids, -offered / rises]
 
 
 def variance(spec: ParticipantSpec, observation: Array, sigma: float | None) -> Array:

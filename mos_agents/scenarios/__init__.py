@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         pricing_game,
         prominence_game,
         retail,
+        supply_chain,
     )
     from mos_agents.scenarios.schema import Scenario
     from mos_agents.scenarios.tables import digest_of
@@ -42,6 +43,7 @@ _HOMES = {
         "pricing_game",
         "prominence_game",
         "retail",
+        "supply_chain",
     ),
     "schema": ("Scenario",),
     "tables": ("digest_of",),
@@ -88,6 +90,7 @@ __all__ = [
     "pricing_game",
     "prominence_game",
     "retail",
+    "supply_chain",
     "validation",
     "yaml_text",
 ]

@@ -10,7 +10,8 @@ import numpy as np
 from mos_agents.market.checks import naming
 from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
-from mos_agents.market.execution import Auction, FillIntensity
+from mos_agents.market.dealing import DealerTrades
+from mos_agents.market.execution import Auction
 from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Layout
 from mos_agents.market.venues.build import venue_market
@@ -151,7 +152,7 @@ def _quality_is_read(scenario: Scenario, execution: Any) -> None:
         return  # a file has the column, whatever it is used for
     quality = scenario.catalogue.quality
     demand = execution.demand_model() or execution
-    blind = isinstance(demand, Elasticity | Linear | Cheapest | FillIntensity | Auction)
+    blind = isinstance(demand, Elasticity | Linear | Cheapest | DealerTrades | Auction)
     if isinstance(demand, Logit):
         blind = demand.quality_coefficient == 0.0
     if blind and quality != type(scenario.catalogue).model_fields["quality"].default:

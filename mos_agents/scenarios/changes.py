@@ -19,6 +19,7 @@ SHORTHANDS = {
     "products": "instruments",
     "assets": "instruments",
     "items": "instruments",
+    "goods": "instruments",
 }
 
 
@@ -114,8 +115,9 @@ def _set(data: Any, path: str, value: Any, shown: str) -> None:
 def _shorthands(data: Any) -> list[str]:
     """Those that this scenario has something for: makers only where there are some."""
     groups = {f"participants.{one['name']}.count" for one in data["participants"]}
-    quotes = data.get("quotes", {}).get("kind")
-    goods = {"two_sided": "assets", "sealed_bid": "items"}.get(quotes, "products")
+    quotes = "venues" if data.get("venues") else data.get("quotes", {}).get("kind")
+    names = {"two_sided": "assets", "sealed_bid": "items", "venues": "goods"}
+    goods = names.get(quotes, "products")
     return [goods, *(short for short, path in SHORTHANDS.items() if path in groups)]
 
 

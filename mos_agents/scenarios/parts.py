@@ -19,6 +19,7 @@ from mos_agents import registry
 from mos_agents.market import (
     arrivals,
     browsing,
+    dealing,
     demand,
     execution,
     observations,
@@ -99,7 +100,8 @@ _OWN: dict[str, dict[str, type]] = {
     "execution": {
         "expected": execution.Expected,
         "sampled": execution.Sampled,
-        "fill_intensity": execution.FillIntensity,
+        "fill_intensity": dealing.FillIntensity,
+        "reservation_prices": dealing.ReservationPrices,
         "auction": execution.Auction,
         "orders_only": orders.OrdersOnly,
     },

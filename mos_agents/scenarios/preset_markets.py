@@ -131,6 +131,14 @@ prominence_game = _market_of(
     source="Johnson, J. P., Rhodes, A. and Wildenbeest, M. (2023). Platform design when sellers "
     "use\n       pricing algorithms. Econometrica 91(5).",
 )
+supply_chain = _market_of(
+    "supply_chain",
+    "Make a supply chain: producers sell to makers, makers to firms, and firms to shoppers.",
+    "venues__retail__arrivals__buy=30.0",
+    makers=2,
+    firms=3,
+    goods=2,
+)
 
 __all__ = [
     "auction",
@@ -141,4 +149,5 @@ __all__ = [
     "pricing_game",
     "prominence_game",
     "retail",
+    "supply_chain",
 ]

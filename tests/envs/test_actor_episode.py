@@ -6,7 +6,7 @@ import numpy as np
 import psutil
 import pytest
 
-from envs import auction_v0, market_making_v0, retail_v0
+from envs import auction_v0, market_making_v0, marketplace_v0, retail_v0
 from envs.batched import BatchedMarket
 from mos_agents import scenarios
 from mos_agents.market.types import InputError, QuoteRefused
@@ -38,6 +38,7 @@ CASES = {
     "autos": (retail_v0, {"scenario": "autos_1990"}),
     "makers": (market_making_v0, {"agents": ["maker_1", "maker_3"]}),
     "auction": (auction_v0, {"agents": ["bidder_2"]}),
+    "chain": (marketplace_v0, {"agents": ["maker_2", "firm_1"]}),
 }
 
 
@@ -89,6 +90,7 @@ WANDER = {
     "autos": (retail_v0, {"scenario": "autos_1990", "agents": ["honda"]}),
     "makers": (market_making_v0, {"agents": ["maker_2"]}),
     "auction": (auction_v0, {"agents": ["bidder_1"]}),
+    "chain": (marketplace_v0, {"agents": ["firm_3"]}),
 }
 
 

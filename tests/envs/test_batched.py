@@ -17,6 +17,7 @@ SUBSETS = {
     "pricing_game": ["firm_2"],
     "commission_game": ["firm_2"],
     "prominence_game": ["firm_1"],
+    "supply_chain": ["firm_3", "maker_1"],
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from envs import auction_v0, market_making_v0, retail_v0, space_tables
+from envs import auction_v0, market_making_v0, marketplace_v0, retail_v0, space_tables
 from envs.market_env import MarketEnv
 from mos_agents import policies, scenarios
 from mos_agents.market.streams import Streams
@@ -36,6 +36,9 @@ CASES = {
     "auction-1": (auction_v0, {"bidders": 1}),
     "auction-2": (auction_v0, {"bidders": 2, "items": 3}),
     "auction-8": (auction_v0, {"bidders": 8, "weights": {"pnl": 1.0, "revenue": 0.5}}),
+    "chain": (marketplace_v0, {"levels": 4}),
+    "chain-1": (marketplace_v0, {"makers": 1, "firms": 1, "goods": 1, "levels": 4}),
+    "chain-some": (marketplace_v0, {"agents": ["maker_2", "firm_1"], "levels": 4}),
 }
 
 
@@ -50,7 +53,16 @@ class TestEveryEnvironment(BehaviourSuite):
         self.make = lambda **more: module.parallel_env(actions=actions, **{**settings, **more})
 
 
-PICTURED = ("retail", "retail-1", "retail-8", "autos", "makers-8", "makers-sized", "auction-2")
+PICTURED = (
+    "retail",
+    "retail-1",
+    "retail-8",
+    "autos",
+    "makers-8",
+    "makers-sized",
+    "auction-2",
+    "chain",
+)
 """One, few and many participants and products, of each kind of market. A picture shows quotes and
 outcomes, so it does not matter how actions are written or which agents are played."""
 
@@ -90,14 +102,21 @@ class TestAMarketPutTogetherByHand(EnvironmentSuite):
 
 # --- the tables in the docstrings -----------------------------------------------------------------
 
-DOCUMENTED = {retail_v0: "firm_1", market_making_v0: "maker_1", auction_v0: "bidder_1"}
+DOCUMENTED = [
+    (retail_v0, "firm_1"),
+    (market_making_v0, "maker_1"),
+    (auction_v0, "bidder_1"),
+    (marketplace_v0, "maker_1"),
+    (marketplace_v0, "firm_1"),
+]
 
 
-@pytest.mark.parametrize("module", DOCUMENTED, ids=lambda m: m.__name__)
-def test_the_table_in_the_docstring_is_that_of_the_default_spaces(module):
-    env, agent = module.parallel_env(), DOCUMENTED[module]
-    assert env.unwrapped.spaces_table(agent) in module.__doc__
-    rows = space_tables.parse(module.__doc__)
+@pytest.mark.parametrize(("module", "agent"), DOCUMENTED)
+def test_the_table_in_the_docstring_is_that_of_the_default_spaces(module, agent):
+    env = module.parallel_env()
+    text = env.unwrapped.spaces_table(agent)
+    assert text in module.__doc__
+    rows = space_tables.parse(text)
     spec, box, does = env.market.spec(agent), env.observation_space(agent), env.action_space(agent)
     low, high = (
         {"observation": box.low, "action": does.low},
@@ -106,8 +125,9 @@ def test_the_table_in_the_docstring_is_that_of_the_default_spaces(module):
     assert {row[0] for row in rows} == {"observation", "action"}
     covered = {(space, i) for space, indices, *_ in rows for i in indices}
     assert len(covered) == box.shape[0] + does.shape[0]
+    features = {name for one in spec.features for name in one.split("/")}
     for space, indices, name, least, most in rows:
-        assert name in ({f.name for f in spec.fields} | set(spec.features))
+        assert name in ({f.name for f in spec.fields} | features | {"-"})
         for i in indices:
             assert (low[space][i], high[space][i]) == (least, most)
 

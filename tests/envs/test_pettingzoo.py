@@ -13,7 +13,7 @@ from gymnasium.utils import seeding
 from pettingzoo.test import max_cycles_test
 from pettingzoo.utils.conversions import aec_to_parallel, parallel_to_aec
 
-from envs import MODULES, auction_v0, market_making_v0, retail_v0
+from envs import MODULES, auction_v0, market_making_v0, marketplace_v0, retail_v0
 from envs.batched import BatchedMarket
 from envs.market_env import MarketEnv
 from envs.single_agent import gymnasium_env, gymnasium_vector_env
@@ -21,12 +21,13 @@ from mos_agents import scenarios
 from mos_agents.market.types import InputError, QuoteRefused
 from mos_agents.testing.environments import same, sample, seeded_sampler
 
-ALL = (retail_v0, market_making_v0, auction_v0)
+ALL = (retail_v0, market_making_v0, auction_v0, marketplace_v0)
 every_module = pytest.mark.parametrize("module", ALL, ids=lambda m: m.__name__.split(".")[1])
 SMALL = {
     retail_v0: {"firms": 1, "products": 2},
     market_making_v0: {"makers": 2, "assets": 1},
     auction_v0: {"bidders": 2},
+    marketplace_v0: {"makers": 1, "firms": 1, "goods": 1},
 }
 
 

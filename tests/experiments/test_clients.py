@@ -84,7 +84,9 @@ def test_two_firms_learn_through_tianshous_own_wrapper_and_their_networks_play_i
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("module", ["retail_v0", "market_making_v0", "auction_v0"])
+@pytest.mark.parametrize(
+    "module", ["retail_v0", "market_making_v0", "auction_v0", "marketplace_v0"]
+)
 def test_tianshous_buffer_has_no_holes_where_infos_are_kept(module):
     """Its trainers stop at holes: every info must have the entries of every other."""
     from pettingzoo.utils.conversions import parallel_to_aec
@@ -97,6 +99,7 @@ def test_tianshous_buffer_has_no_holes_where_infos_are_kept(module):
         "retail_v0": {"firms": 1, "products": 1},
         "market_making_v0": {"makers": 2, "assets": 1},
         "auction_v0": {"bidders": 3},
+        "marketplace_v0": {"makers": 1, "firms": 2, "goods": 1},
     }[module]
     made = importlib.import_module(f"envs.{module}").parallel_env
 

@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 
 from mos_agents.market.arrivals import FixedMass, Poisson
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
-from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.execution import Auction, Expected, Sampled
 from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.stages import Demand

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mos_agents import scenarios
-from mos_agents.market.execution import FillIntensity
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.quotes import PostedPrice, SealedBid, TwoSided
 from mos_agents.market.reference import (
     Fundamentals,

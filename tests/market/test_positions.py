@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
-from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.execution import Auction, Expected, Sampled
 from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS, metric
 from mos_agents.market.positions import Ledger

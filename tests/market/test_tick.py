@@ -8,9 +8,10 @@ from scipy import stats
 
 from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Logit
-from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.execution import Auction, Expected, Sampled
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.reference import Brownian, Fundamentals, Replay, Shock

@@ -11,8 +11,9 @@ import pytest
 from scipy import stats
 
 from mos_agents.market.arrivals import FixedMass, Poisson
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.demand import Cheapest
-from mos_agents.market.execution import FillIntensity, Sampled
+from mos_agents.market.execution import Sampled
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import TwoSided
 from mos_agents.market.venues.build import venue_market

@@ -10,9 +10,10 @@ import pytest
 from mos_agents.market.arrivals import Hawkes, Poisson
 from mos_agents.market.browsing import Browsing
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Elasticity, Logit
-from mos_agents.market.execution import Expected, FillIntensity, Sampled
+from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, TwoSided

@@ -10,8 +10,9 @@ import numpy as np
 
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.demand import Cheapest, Logit
-from mos_agents.market.execution import Expected, FillIntensity, Sampled
+from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
 from mos_agents.market.quotes import PostedPrice, TwoSided

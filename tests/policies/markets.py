@@ -4,9 +4,10 @@ import numpy as np
 
 from mos_agents.market.arrivals import FixedMass, Poisson
 from mos_agents.market.catalogue import Catalogue
+from mos_agents.market.dealing import FillIntensity
 from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Logit
-from mos_agents.market.execution import Auction, Expected, FillIntensity, Sampled
+from mos_agents.market.execution import Auction, Expected, Sampled
 from mos_agents.market.market import Market
 from mos_agents.market.observations import MarketView
 from mos_agents.market.positions import Ledger

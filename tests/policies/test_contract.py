@@ -79,6 +79,7 @@ CASES = {
     "fixed_spread": (DEALERS, {"spread": 1.5}),
     "avellaneda_stoikov": (DEALERS, {}),
     "glft": (DEALERS, {}),
+    "amihud_mendelson": (DEALERS, {"demand": (202.0, 2.0), "supply": (-198.0, 2.0)}),
     "truthful": (AUCTION, {}),
     "shaded": (AUCTION, {"reserve": 0.2}),
     "random_bid": (AUCTION, {"low": 0.2, "high": 0.9}),

@@ -60,6 +60,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "policy: ucb1": {"reward_high": 1.0},
     "policy: hedge": {"reward_low": 0.0, "reward_high": 1.0},
     "policy: fixed_price": {"price": 1.0},
+    "policy: amihud_mendelson": {"demand": (2.0, 1.0), "supply": (0.0, 1.0)},
     "policy: epsilon_greedy": {"policy": make("hold")},
     "policy: greedy": {"policy": make("sarsa"), "path": "learnt.npz"},
     "policy: network": {"path": "network.npz"},
@@ -137,6 +138,10 @@ def test_a_parameter_that_is_checked_tells_its_range() -> None:
 
 
 TOLD_IN_WORDS = {
+    "demand",
+    "supply",
+    "buyers_high",
+    "sellers_high",
     "sigma_rows",
     "views",
     "prices",

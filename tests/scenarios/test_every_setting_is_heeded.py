@@ -43,6 +43,8 @@ WITHOUT_EFFECT = {
     "quotes.conduct": "nobody here asks for what the rules of conduct would change",
     "quotes.max_relative_change": "nobody here moves as far",
     "quotes.min_margin": "nobody here prices so near to cost",
+    "orders.size": "a limit that binds nobody here",
+    "orders.high": "a limit that binds nobody here",
     "positions.limit": "nobody here holds so much in so few ticks",
     "execution.demand.choice": "with one product, all customers compare the same offers either way",
 }
@@ -57,11 +59,9 @@ SCARCE = {
 
 
 def settings_of(preset: str) -> dict[str, Any]:
-    found: dict[str, Any] = scenarios.load(preset).model_dump(mode="python")
-    found = scenarios.Scenario.model_validate(
-        {**found, "ticks": TICKS, **SCARCE.get(preset, {})}
-    ).model_dump(mode="python")
-    return found
+    found = scenarios.load(preset).data()
+    changed = {**found, "ticks": TICKS, **SCARCE.get(preset, {})}
+    return scenarios.Scenario.model_validate(changed).data()
 
 
 def signature(data: dict[str, Any]) -> str:
@@ -155,7 +155,8 @@ def test_each_setting_of_each_preset_is_heeded_or_refused(preset):
     idle = [
         name
         for name, what in found.items()
-        if "nothing" in what and "heeded" not in what and name not in WITHOUT_EFFECT
+        if "nothing" in what and "heeded" not in what
+        if name.removeprefix("venues.*.") not in WITHOUT_EFFECT
     ]
     assert idle == []
     assert len(found) > 20
@@ -178,16 +179,27 @@ PLACES = {
 @pytest.mark.parametrize("preset", [one for one in scenarios.presets() if one != "autos_1990"])
 def test_each_other_kind_of_each_part_is_heeded_or_refused(preset, market):
     data, path = settings_of(preset), PLACES[market]
-    if path[-1] not in (data[path[0]] if len(path) > 1 else data):
+    places = [path] if path[0] in data else []
+    places += [("venues", v, *path) for v in range(len(data.get("venues", ())))]
+    places = [place for place in places if at(data, place) is not None]
+    if not places:
         pytest.skip("no demand model here")
-    before, idle = signature(data), []
-    for kind in parts.kinds(market.split()[0]):
-        try:
-            if signature(put(data, path, {"kind": kind})) == before:
-                idle.append(kind)
-        except (InputError, ValueError):
-            continue
-    here = data
+    before = signature(data)
+    for place in places:
+        idle = []
+        for kind in parts.kinds(market.split()[0]):
+            try:
+                if signature(put(data, place, {"kind": kind})) == before:
+                    idle.append(kind)
+            except (InputError, ValueError):
+                continue
+        assert set(idle) <= {at(data, place)["kind"]}
+
+
+def at(data: Any, path: tuple[Any, ...]) -> Any:
+    """What stands at a path; None where nothing does."""
     for key in path:
-        here = here[key]
-    assert set(idle) <= {here["kind"]}
+        if isinstance(data, dict) and key not in data:
+            return None
+        data = data[key]
+    return data

@@ -269,6 +269,12 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
             opening[view.groups] = view.venue.arrivals.opening_excitation(view.market)
         return opening
 
+    @property
+    def ignores_quotes(self) -> bool:  # type: ignore[override]
+        return all(
+            vars(type(venue.arrivals)).get("ignores_quotes") is True for venue in self.venues
+        )
+
     def mean_orders(self, market: Market) -> float:
         return sum(v.venue.arrivals.mean_orders(v.market) for v in self.views(market))
 
