@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mos_agents.market.checks import naming
+from mos_agents.market.dealing import DealerTrades
 from mos_agents.market.defaults import make_market
 from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
-from mos_agents.market.dealing import DealerTrades
 from mos_agents.market.execution import Auction
 from mos_agents.market.market import Market
 from mos_agents.market.types import InputError, Layout
