@@ -104,7 +104,7 @@ def times_of(column: pl.Series) -> Times | None:
             return Times(column.name, "months", _months(texts, form, month, year), texts)
     if not sample.str.contains(r"\d").any() or sample.str.contains(r"^[+-]?\d*[.,]?\d*$").all():
         return None
-    return _from_texts(column.name, texts, there, sample)
+    return _from_texts(column.name, texts)
 
 
 def _share(flags: pl.Series) -> float:
@@ -194,17 +194,42 @@ def _parsed(texts: pl.Series, form: str) -> pl.Series:
     return _datetime(made)
 
 
-def _from_texts(name: str, texts: pl.Series, there: pl.Series, sample: pl.Series) -> Times | None:
-    if sample.str.len_chars().max() > 40:  # type: ignore[operator]
-        return None
-    tried = _plain(sample)
+def readings(texts: pl.Series) -> list[pl.Series]:
+    """All ways to read texts as dates that know the most of them; none where few are dates.
+
+    Parameters
+    ----------
+    texts : Series
+        [H] texts, such as 01/02/2024.
+
+    Returns
+    -------
+    list of Series
+        [H] Datetime for each reading that differs from the others: in 01/02/2024 either number may
+        be the month.
+    """
+    texts = texts.cast(pl.String).str.strip_chars()
+    there = texts.set(texts == "", None).drop_nulls()
+    if not len(there) or int(there.head(SAMPLE).str.len_chars().max()) > 40:  # type: ignore[arg-type]
+        return []
+    tried = _plain(there.head(SAMPLE))
     likely = [form for form in _formats(str(tried[0])) if _sensible(tried, form) >= MOSTLY]
     plain = _plain(texts)
-    readings = [_parsed(plain, form) for form in likely]
-    known = [int(r.is_not_null().sum()) for r in readings]
+    found = [_parsed(plain, form) for form in likely]
+    known = [int(one.is_not_null().sum()) for one in found]
     if not known or max(known) < MOSTLY * len(there):
+        return []
+    best: list[pl.Series] = []
+    for one, count in zip(found, known, strict=True):
+        if count == max(known) and not any(one.equals(other, null_equal=True) for other in best):
+            best.append(one)
+    return best
+
+
+def _from_texts(name: str, texts: pl.Series) -> Times | None:
+    best = readings(texts)
+    if not best:
         return None
-    best = [r for r, n in zip(readings, known, strict=True) if n == max(known)]
     directions = {direction(r) for r in best}
     if len(directions) > 1:
         return Times(name, "dates in which day and month cannot be distinguished", None, texts)
