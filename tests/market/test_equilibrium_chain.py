@@ -277,6 +277,79 @@ def test_the_best_commission_of_a_chain_follows_makers_and_retailers():
     np.testing.assert_allclose(both, (0.410373, 0.518587), atol=SIX)
 
 
+# --- prominence -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shown", [1, 2, 3])
+def test_retailers_that_compete_for_a_place_charge_their_cost(shown):
+    """What shoppers gain is mu ln(1 + k e^((a - c)/mu)), whatever the number of retailers."""
+    chain = LogitChain(4, commission=0.1, retail_cost=0.2, prominence="cheapest", shown=shown)
+    found = chain.quantity_competition(np.inf, 0.7)
+    assert found.price == pytest.approx((0.7 + 0.2) / 0.9) and found.retail_profit < 1e-12
+    odds = shown * np.exp((2.0 - found.price) / 0.25)
+    assert found.quantity == pytest.approx(odds / (1.0 + odds))
+    assert found.consumer_surplus == pytest.approx(0.25 * np.log1p(odds))
+
+
+def test_prominence_raises_the_best_revenue_of_the_platform_and_not_each_revenue():
+    plain, cheapest = LogitChain(2), LogitChain(2, prominence="cheapest")
+    best = cheapest.best_commission(np.inf, 1.0)
+    np.testing.assert_allclose(best, (0.445056, 0.551985), atol=SIX)
+    assert best[1] > plain.best_commission(np.inf, 1.0)[1] == pytest.approx(0.518587, abs=SIX)
+    for f in (0.1, 0.2, 0.35):
+        revenues = [
+            LogitChain(2, commission=f, prominence=one).quantity_competition(np.inf, 1.0).fees
+            for one in ("cheapest", "everything")
+        ]
+        assert revenues[0] < revenues[1]
+
+
+def test_an_offer_shown_by_chance_competes_with_those_shown_beside_it():
+    alone = LogitChain(5, prominence="random").given_wholesale(1.0)
+    assert alone.price == pytest.approx(LogitChain(1).given_wholesale(1.0).price)
+    assert alone.price == pytest.approx(1.801985, abs=SIX)
+    assert LogitChain(3, prominence="random", shown=3) != LogitChain(3)
+    for rule in ("random", "cheapest"):
+        everything = LogitChain(3, prominence=rule, shown=3).quantity_competition(2, 1.0)
+        assert everything == LogitChain(3).quantity_competition(2, 1.0)
+
+
+@pytest.mark.parametrize("shown", [1, 2])
+@pytest.mark.parametrize("rule", ["cheapest", "random"])
+def test_no_maker_above_prominent_retailers_gains_by_another_quantity(rule, shown):
+    chain = LogitChain(3, commission=0.2, unit_fee=0.05, prominence=rule, shown=shown)
+    found = chain.quantity_competition(2, 0.8, supply_slope=0.1)
+    own = 0.5 * found.quantity
+    trials = np.linspace(1e-6, 0.99 - own, 4000)
+    paid = 0.8 + 0.1 * (own + trials)
+    gains = [(chain.wholesale(own + q) - b) * q for q, b in zip(trials, paid, strict=True)]
+    assert max(gains) <= 0.5 * found.maker_profit * (1.0 + 1e-6)
+    step = 1e-6
+    rises = (chain.wholesale(0.4 + step) - chain.wholesale(0.4 - step)) / (2.0 * step)
+    assert chain.wholesale_slope(0.4) == pytest.approx(rises, rel=1e-6)
+    parts = found.maker_profit + found.retail_profit + found.fees + found.producer_surplus
+    whole = (found.price - 0.8) * found.quantity - 0.5 * 0.1 * found.quantity**2
+    assert parts == pytest.approx(whole)
+
+
+def test_rules_without_an_equilibrium_are_refused_in_one_line():
+    for settings, message in (
+        ({"prominence": "cheapest", "followers": 0.7}, "no equilibrium in pure strategies"),
+        ({"prominence": "dynamic"}, "depends on the last prices"),
+    ):
+        with pytest.raises(EquilibriumError, match=message) as caught:
+            LogitChain(3, **settings)
+        assert "\n" not in str(caught.value)
+    for settings, message in (
+        ({"prominence": "random", "followers": 0.7}, "known for followers=1 only"),
+        ({"prominence": "sponsored"}, "the equilibrium of other rules is not known"),
+        ({"prominence": "cheapest", "shown": 0}, "shown=0"),
+        ({"followers": 0.0}, "followers=0.0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            LogitChain(3, **settings)
+
+
 def test_a_commission_of_sellers_without_cost_has_no_best_value():
     with pytest.raises(EquilibriumError, match="no highest point"):
         best_commission(base(2, np.zeros(2)))

@@ -1,9 +1,12 @@
-"""Makers above logit retailers above shoppers, with or without a platform's fees.
+"""Makers above logit retailers above shoppers, with or without a platform's fees and prominence.
 
 Retailers of equal cost pay the wholesale price w and charge p = (w + c_r + t)/(1 - f) + mu/(1 - s).
 Read backwards this is the demand that makers meet,
 
     w(Q) = (1 - f)(p(Q) - mu/(1 - s)) - c_r - t,   p(Q) = a - a_0 - mu ln(s/(1 - Q)),   s = Q/n.
+
+A platform that shows k offers to all shoppers leaves k - 1 rivals: s = Q/k. Where it shows the k
+cheapest of more, retailers undercut one another down to their cost, and the margin mu/(1 - s) is 0.
 
 Makers compete in quantities, w - b + (w' - d) Q/m = 0 with producers' supply b = c_u + d Q, or in
 prices of a good that is the same from all of them, w = b.
@@ -79,6 +82,12 @@ class LogitChain:
     commission, unit_fee : float
         f and t, what retailers pay a platform: a share of the price in [0, 1), and money per unit
         >= 0.
+    prominence : str
+        Which offers the platform shows to shoppers: "everything", the "cheapest" or "random" ones.
+    shown : int
+        k, offers that it shows, >= 1; all of them for "everything".
+    followers : float
+        Share of the shoppers who see only what is shown, in (0, 1].
     """
 
     retailers: int
@@ -88,6 +97,9 @@ class LogitChain:
     retail_cost: float = 0.0
     commission: float = 0.0
     unit_fee: float = 0.0
+    prominence: str = "everything"
+    shown: int = 1
+    followers: float = 1.0
 
     def __post_init__(self) -> None:
         check_fees(self.commission, self.unit_fee)
@@ -102,6 +114,50 @@ class LogitChain:
             raise InputError(f"retail_cost={self.retail_cost!r} must be a finite number >= 0")
         if not np.isfinite([self.quality, self.outside]).all():
             raise InputError("quality and outside must be finite numbers")
+        self._check_prominence()
+
+    def _check_prominence(self) -> None:
+        if self.prominence == "dynamic":
+            raise EquilibriumError(
+                "no equilibrium of one tick: who holds the place depends on the last prices",
+                np.nan,
+                "take prominence='cheapest', which shows the cheapest offers of each tick",
+            )
+        if self.prominence not in ("everything", "cheapest", "random"):
+            raise InputError(
+                f"prominence={self.prominence!r} must be 'everything', 'cheapest' or 'random': "
+                "the equilibrium of other rules is not known"
+            )
+        whole = isinstance(self.shown, int | np.integer) and not isinstance(self.shown, bool)
+        if not whole or self.shown < 1:
+            raise InputError(f"shown={self.shown!r} must be a whole number >= 1")
+        if not 0.0 < self.followers <= 1.0:
+            raise InputError(f"followers={self.followers!r} must be a share in (0, 1]")
+        if self.followers == 1.0 or self.offers == self.retailers:
+            return
+        if self.prominence == "cheapest":
+            raise EquilibriumError(
+                "no equilibrium in pure strategies: retailers undercut one another for the place "
+                "until it pays better to sell dearly to the shoppers who search",
+                1.0 - self.followers,
+                "set followers=1, or learn prices by simulation",
+            )
+        raise InputError(
+            f"followers={self.followers!r} with prominence='random': the equilibrium is known for "
+            "followers=1 only"
+        )
+
+    @property
+    def offers(self) -> int:
+        """Offers that a shopper sees."""
+        if self.prominence == "everything":
+            return int(self.retailers)
+        return int(min(self.shown, self.retailers))
+
+    @property
+    def undercuts(self) -> bool:
+        """Whether retailers compete for a place, so that they charge no more than their cost."""
+        return self.prominence == "cheapest" and self.shown < self.retailers
 
     def given_wholesale(self, wholesale_price: float) -> WholesaleEquilibrium:
         """Solve for the retailers' prices at a given wholesale price, which makers earn nothing of.
@@ -131,8 +187,8 @@ class LogitChain:
         float
             w(Q), money per unit.
         """
-        share = quantity / self.retailers
-        margin = self.scale / (1.0 - share)
+        share = quantity / self.offers
+        margin = 0.0 if self.undercuts else self.scale / (1.0 - share)
         kept = (1.0 - self.commission) * (self._price(quantity) - margin)
         return kept - self.retail_cost - self.unit_fee
 
@@ -149,8 +205,10 @@ class LogitChain:
         float
             w'(Q), money per unit and share.
         """
-        n, mu = self.retailers, self.scale
-        fall = 1.0 / quantity + 1.0 / (1.0 - quantity) + 1.0 / (n * (1.0 - quantity / n) ** 2)
+        n, mu = self.offers, self.scale
+        fall = 1.0 / quantity + 1.0 / (1.0 - quantity)
+        if not self.undercuts:
+            fall += 1.0 / (n * (1.0 - quantity / n) ** 2)
         return -(1.0 - self.commission) * mu * fall
 
     def quantity_competition(
@@ -329,7 +387,7 @@ class LogitChain:
             return 0.0
 
     def _price(self, quantity: float) -> float:
-        odds = np.log(quantity / self.retailers) - np.log1p(-quantity)
+        odds = np.log(quantity / self.offers) - np.log1p(-quantity)
         return float(self.quality - self.outside - self.scale * odds)
 
     def _root(self, condition: Callable[[float], float]) -> float:
