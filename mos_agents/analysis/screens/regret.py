@@ -395,13 +395,18 @@ def held_out_p_value(
     for part in (0, 1):
         choose, measure = half == part, half != part
         pi, level, sold, c = chances[choose], drawn[choose], units[choose], cost[choose]
-        earned = _gains_table(pi, level, sold) * grid - _gains_table(pi, level, sold * c)
-        better = earned.argmax(axis=1)
+        value = (grid[level] - c) * sold
+        better = _gains_table(pi, level, value).argmax(axis=1)
+        usual = np.bincount(level, value, grid.size) / np.maximum(
+            np.bincount(level, minlength=grid.size), 1
+        )
         pi, level, sold, c = chances[measure], drawn[measure], units[measure], cost[measure]
         own = pi[np.arange(len(level)), level]
-        hits = pi * (better[None, :] == level[:, None])
-        value = (grid[level] - c) * sold / own
-        gain[measure] = value * (hits.sum(axis=1) - own)
+        hits = (pi * (better[None, :] == level[:, None])).sum(axis=1)
+        # Doubly robust: what each price usually earned is subtracted where it is known with its
+        # probability, so that rare prices with large weights add little noise and no bias.
+        surprise = (grid[level] - c) * sold - usual[level]
+        gain[measure] = pi @ (usual[better] - usual) + surprise * (hits / own - 1.0)
     error = float(gain.std(ddof=1)) / np.sqrt(ticks)
     mean = float(gain.mean())
     if error == 0.0:
