@@ -11,9 +11,12 @@ Autonomous Artificial Agents", Journal of Competition Law and Economics 14(3)).
 
 from mos_agents.analysis.screens.adjusting import AdjustedPrices, adjusted
 from mos_agents.analysis.screens.answers import Answers, answers
+from mos_agents.analysis.screens.breaks import BreakTest, StructuralBreak, quandt_andrews
 from mos_agents.analysis.screens.edgeworth import EdgeworthCycle, PriceCycle, cycle_test, swings
 from mos_agents.analysis.screens.following import Following
+from mos_agents.analysis.screens.lead_lag import LeadLag
 from mos_agents.analysis.screens.observed import NEEDS, Observed
+from mos_agents.analysis.screens.pass_through import AsymmetricPassThrough, Rigidity
 from mos_agents.analysis.screens.pricing import CollusivePricing
 from mos_agents.analysis.screens.regret import (
     CalibratedRegret,
@@ -26,13 +29,29 @@ from mos_agents.analysis.screens.regret import (
     ticks_needed,
 )
 from mos_agents.analysis.screens.replies import logit_best_reply
+from mos_agents.analysis.screens.retraining import Retraining
 from mos_agents.analysis.screens.screen import Screen, ScreenResult
 from mos_agents.analysis.screens.sessions import FalseAlarms, SessionPaths, false_alarm_rate
+from mos_agents.analysis.screens.variance import LowVariance
+from mos_agents.analysis.screens.vendors import HubAndSpoke
 from mos_agents.analysis.screens.wars import PriceWar, coordination, fall_together
 
 SCREENS: dict[str, type[Screen]] = {
     kind.name: kind
-    for kind in (PriceWar, Following, CollusivePricing, EdgeworthCycle, CalibratedRegret)
+    for kind in (
+        PriceWar,
+        Following,
+        CollusivePricing,
+        Rigidity,
+        LowVariance,
+        HubAndSpoke,
+        CalibratedRegret,
+        Retraining,
+        EdgeworthCycle,
+        LeadLag,
+        StructuralBreak,
+        AsymmetricPassThrough,
+    )
 }
 """The screens by name."""
 
@@ -56,6 +75,15 @@ def all_screens(level: float = 0.05, seed: int = 0) -> tuple[Screen, ...]:
 
 
 __all__ = [
+    "AsymmetricPassThrough",
+    "BreakTest",
+    "HubAndSpoke",
+    "LeadLag",
+    "LowVariance",
+    "Retraining",
+    "Rigidity",
+    "StructuralBreak",
+    "quandt_andrews",
     "NEEDS",
     "SCREENS",
     "AdjustedPrices",

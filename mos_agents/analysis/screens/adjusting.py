@@ -58,6 +58,14 @@ def adjusted(observed: Observed, lags: int = COST_LAGS) -> AdjustedPrices:
     AdjustedPrices
         The residuals and a sentence.
     """
+    key = f"adjusted, {lags} lags"
+    if key not in observed.found:
+        observed.found[key] = _adjusted(observed, lags)
+    kept: AdjustedPrices = observed.found[key]
+    return kept
+
+
+def _adjusted(observed: Observed, lags: int) -> AdjustedPrices:
     prices, ticks = observed.prices, observed.ticks
     words: list[str] = []
     base = np.zeros_like(prices)

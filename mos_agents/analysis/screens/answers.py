@@ -99,6 +99,14 @@ def answers(observed: Observed, direction: int = -1, window: int = WINDOW) -> An
     Answers
         The changes, the answers and the p-value.
     """
+    key = f"answers, {direction}, {window}"
+    if key not in observed.found:
+        observed.found[key] = _answers(observed, direction, window)
+    kept: Answers = observed.found[key]
+    return kept
+
+
+def _answers(observed: Observed, direction: int, window: int) -> Answers:
     clean = adjusted(observed)
     move = direction * clean.prices
     excess = direction * _beyond_reply(observed) if observed.best_reply is not None else None

@@ -149,8 +149,12 @@ def price_cycle(observed: Observed, level: float = 0.05) -> PriceCycle:
     PriceCycle
         The test.
     """
-    mean = adjusted(observed).prices.mean(axis=1)[:: observed.every]
-    return cycle_test(mean, level=level)
+    key = f"price cycle, level {level}"
+    if key not in observed.found:
+        mean = adjusted(observed).prices.mean(axis=1)[:: observed.every]
+        observed.found[key] = cycle_test(mean, level=level)
+    kept: PriceCycle = observed.found[key]
+    return kept
 
 
 @dataclass(frozen=True)

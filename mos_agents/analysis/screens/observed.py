@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -99,6 +100,8 @@ class Observed:
     every: int = 1
     dates: tuple[str, ...] | None = None
     names: tuple[str, ...] | None = None
+    found: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    """What several screens compute from the record, kept for the next one."""
 
     def __post_init__(self) -> None:
         put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731

@@ -1,0 +1,196 @@
+"""Structural breaks at an unknown date, by the largest F statistic.
+
+Neither statsmodels (CUSUM and Hansen's test of all coefficients) nor ruptures (dates of changes
+without p-values) has this test of Quandt and Andrews, so it stands here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mos_agents.analysis.numbers import number
+from mos_agents.analysis.paths import finite
+from mos_agents.analysis.screens.adjusting import adjusted
+from mos_agents.analysis.screens.observed import Observed
+from mos_agents.analysis.screens.screen import Screen, ScreenResult
+from mos_agents.market.checks import check_real, check_whole
+from mos_agents.market.printing import short_repr
+from mos_agents.market.types import Array, IntArray
+
+CRITICAL = {0.10: 7.12, 0.05: 8.68, 0.01: 12.16}
+"""Critical values of sup F for one coefficient and 15% trimmed at each end (Andrews 2003)."""
+
+MOST_DATES = 200
+"""Dates at which a break is looked for; of longer records every few dates."""
+
+
+@short_repr
+@dataclass(frozen=True, eq=False)
+class BreakTest:
+    """The largest F statistic over all dates.
+
+    Parameters
+    ----------
+    statistic : float
+        sup F.
+    tick : int
+        The first date after the most likely break.
+    p_value : float
+        By the wild bootstrap with fixed regressors.
+    shift : float
+        Change of the level at the break, in the unit of the series.
+    """
+
+    statistic: float
+    tick: int
+    p_value: float
+    shift: float
+
+
+def quandt_andrews(
+    series: ArrayLike,
+    lags: int = 1,
+    trim: float = 0.15,
+    resamples: int = 499,
+    seed: int = 0,
+) -> BreakTest:
+    """Test for one break of a series' level at an unknown date [1]_.
+
+    The series is regressed on a constant and its own lags; the constant may change at one date
+    between the trimmed ends. The statistic is the largest F over these dates. Its p-value comes
+    from the wild bootstrap with fixed regressors [2]_, which holds when the variance changes and in
+    short records. In long ones the critical values are those of [1]_: 8.68 at 5%.
+
+    Parameters
+    ----------
+    series : array [T]
+        The series.
+    lags : int, optional
+        Own lags among the regressors.
+    trim : float, optional
+        Share of dates at each end where no break is looked for, in [.05, .45].
+    resamples : int, optional
+        Resamples of the bootstrap.
+    seed : int, optional
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    BreakTest
+        The statistic, the date and the p-value.
+
+    References
+    ----------
+    .. [1] Andrews, D. W. K. (1993, 2003). Tests for parameter instability and structural change
+           with unknown change point. Econometrica 61(4); corrigendum 71(1).
+    .. [2] Hansen, B. E. (2000). Testing for structural change in conditional models. Journal of
+           Econometrics 97(1).
+    """
+    values = finite(series, "series")
+    check_real("trim", trim, 0.05, 0.45)
+    check_whole("resamples", resamples, 19)
+    y = values[lags:]
+    ticks = len(y)
+    x = np.column_stack(
+        [np.ones(ticks), *(values[lags - k : len(values) - k] for k in range(1, lags + 1))]
+    )
+    first, last = int(np.ceil(trim * ticks)), int(np.floor((1.0 - trim) * ticks))
+    dates: IntArray = np.arange(first, last, max(1, (last - first) // MOST_DATES))
+    inverse = np.linalg.pinv(x)
+
+    def rest(columns: Array) -> Array:
+        return columns - x @ (inverse @ columns)
+
+    steps = rest((np.arange(ticks)[:, None] >= dates).astype(np.float64))
+    weight = np.einsum("td,td->d", steps, steps)
+    residual = rest(y[:, None])
+    rng = np.random.default_rng(seed)
+    # Residuals are larger at influential dates by as much as least squares made them smaller there.
+    leverage = np.clip(np.einsum("tk,kt->t", x, inverse), 0.0, 0.99)
+    signs = 1.0 - 2.0 * rng.integers(2, size=(ticks, resamples))
+    fake = rest((residual[:, 0] / (1.0 - leverage))[:, None] * signs)
+    found = _f_statistics(steps, weight, residual, x.shape[1])
+    if float(residual.std()) <= 1e-12 * max(float(np.abs(values).max()), 1e-300):
+        return BreakTest(0.0, int(dates[0]) + lags, 1.0, 0.0)
+    chance = _f_statistics(steps, weight, fake, x.shape[1]).max(axis=0)
+    best = int(found[:, 0].argmax())
+    statistic = float(found[best, 0])
+    tick = int(dates[best]) + lags
+    p_value = float((1 + (chance >= statistic).sum()) / (resamples + 1))
+    shift = float(values[tick:].mean() - values[:tick].mean())
+    return BreakTest(statistic, tick, p_value, shift)
+
+
+def _f_statistics(steps: Array, weight: Array, residual: Array, used: int) -> Array:
+    """F of each step [D] for each series of residuals [T, R], as [D, R]."""
+    explained = (steps.T @ residual) ** 2 / np.maximum(weight, 1e-12)[:, None]
+    left = (residual**2).sum(axis=0) - explained
+    freedom = len(residual) - used - 1
+    ratio: Array = explained / np.maximum(left / freedom, 1e-300)
+    return ratio
+
+
+@dataclass(frozen=True)
+class StructuralBreak(Screen):
+    """A screen: the level of prices changed at some date, without a recorded reason.
+
+    It tests the mean price without costs, seasons and common series (see `quandt_andrews`).
+
+    Parameters
+    ----------
+    lags : int
+        Own lags of the mean price among the regressors.
+    trim : float
+        Share of dates at each end where no break is looked for.
+    resamples : int
+        Resamples of the bootstrap.
+    level : float
+        Largest p-value that sounds.
+    seed : int
+        Seed of the bootstrap.
+    """
+
+    name: ClassVar[str] = "structural_break"
+    title: ClassVar[str] = "Structural break"
+    question: ClassVar[str] = "Did the level of prices change without a recorded reason?"
+    conduct: ClassVar[bool] = False
+    needs: ClassVar = (("cost", "control", "common"),)
+    least_firms: ClassVar[int] = 1
+    least_ticks: ClassVar[int] = 40
+    cannot: ClassVar[str] = (
+        "A merger, a new rival or a cost that is not on record breaks the level, too, so it is a "
+        "pattern and no evidence of collusion. A cartel that lasted all the time shows no break."
+    )
+
+    lags: int = 2
+    trim: float = 0.15
+    resamples: int = 499
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_whole("lags", self.lags, 0)
+        check_real("trim", self.trim, 0.05, 0.45)
+        check_whole("resamples", self.resamples, 19)
+
+    def judge(self, observed: Observed) -> ScreenResult:
+        clean = adjusted(observed)
+        mean = clean.prices.mean(axis=1)
+        found = quandt_andrews(mean, self.lags, self.trim, self.resamples, self.seed)
+        way = "higher" if found.shift > 0.0 else "lower"
+        told = (
+            f"from {observed.date(found.tick)} on the mean price is {number(abs(found.shift))} "
+            f"{way} (largest F {number(found.statistic)}, p = {number(found.p_value)})"
+        )
+        return self.verdict(
+            found.p_value,
+            found.statistic,
+            f"The level of prices changed: {told}.",
+            f"No significant change of the level of prices; the most likely one: {told}.",
+            clean.removed,
+            tick=float(found.tick),
+            shift=found.shift,
+        )
