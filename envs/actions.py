@@ -20,6 +20,7 @@ from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray, QuoteRefused
+from mos_agents.policies.platform import RULES
 
 _FLOAT64 = np.dtype(np.float64)
 _INT64 = np.dtype(np.int64)
@@ -43,7 +44,7 @@ class ContinuousActions:
         self.dtype = np.dtype(dtype)
         self._specs = {spec.name: spec for spec in specs}
         self._features = market.specs[0].features
-        self._labels = [market.layout.instruments[k] for k in market.layout.instrument]
+        self._labels = list(market.layout.slot_names)
         self.width, self._slots = _slots(specs, len(self._features))
         self._plan = [(name, self._slots[name], (_length(s),)) for name, s in self._slots.items()]
         self.low = np.concatenate([spec.low.ravel() for spec in specs])
@@ -116,7 +117,7 @@ class GridActions:
         self, market: Market, specs: Sequence[ParticipantSpec], tables: Sequence[Array]
     ) -> None:
         self._specs = {spec.name: spec for spec in specs}
-        self._labels = [market.layout.instruments[k] for k in market.layout.instrument]
+        self._labels = list(market.layout.slot_names)
         self.width, self._slots = _slots(specs, 1)
         self.tables = list(tables)
         self._count = np.array([len(t) for t in tables], dtype=np.int64)
@@ -195,7 +196,8 @@ def price_grids(
     every spread, offsets equally spaced within half the largest spread, spreads within their
     limits; `levels` may be a pair then, with 1 for a single offset or spread. Orders: quantities
     equally spaced within their limits, in whole units where the largest is one, to buy for at most
-    twice the reference price, or to sell for at least half of it. A size, where actions name
+    twice the reference price, or to sell for at least half of it. Fees and weights: equally spaced
+    within their limits. A size, where actions name
     one, is the largest. `grid` gives your own: the prices [levels] or points [levels, A] for
     all listings, or one such table per listing, or a mapping from agents to either. Two levels
     that the market's rules would turn into one quote are refused.
@@ -224,6 +226,10 @@ def _grid_of(spec: ParticipantSpec, i: int, levels: Any, band: tuple[float, floa
         return _two_sided_grid(spec, i, levels)
     if "quantity" in spec.features:
         return _order_grid(spec, i, levels)
+    if spec.features[0] in RULES:
+        kept = [a for a, name in enumerate(spec.features) if name in RULES]
+        steps = [np.linspace(spec.low[i, a], spec.high[i, a], _count(levels)) for a in kept]
+        return np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, len(kept))
     return _price_grid(spec, i, levels, band)
 
 

@@ -18,6 +18,9 @@ MEANINGS = {
     "size": ("units behind the quote", "units"),
     "quantity": ("units ordered; below 0 to sell", "units"),
     "limit": ("worst price of the order", "money per unit"),
+    "fee": ("share of the money of trades that is charged", "1"),
+    "unit_fee": ("money per unit that is charged", "money per unit"),
+    "weight": ("weight of the offer among those that are shown", "1"),
 }
 UNUSED = ("-", "not read", "-")
 """A number that a slot has and does not read, where other slots need more numbers."""

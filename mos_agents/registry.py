@@ -68,6 +68,7 @@ KINDS = {
     "execution": Kind("ExecutionRule"),
     "quotes": Kind("QuoteRule"),
     "orders": Kind("OrderRule"),
+    "fees": Kind("FeeRule"),
     "schedule": Kind("Schedule"),
     "positions": Kind("PositionRule"),
     "reference": Kind("ReferenceRule"),
@@ -116,8 +117,8 @@ def register(kind: str, name: str, thing: Any = None) -> Any:
     ----------
     kind
         One of `KINDS`: "demand", "prominence", "arrivals", "execution", "quotes", "orders",
-        "schedule", "positions", "reference", "process", "observations", "rewards", "policy",
-        "learner", "scenario" or "experiment".
+        "fees", "schedule", "positions", "reference", "process", "observations", "rewards",
+        "policy", "learner", "scenario" or "experiment".
     name
         The name: small letters, digits and underscores.
     thing

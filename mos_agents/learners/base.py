@@ -264,7 +264,7 @@ class TabularLearner(Learner):
         known, what the own quote says."""
         if spec.turn[0] > 0:
             return memory.level
-        return self.level_of(spec, observation, spec.read(observation, "own_ask"))
+        return self.level_of(spec, observation, self.own_level(spec, observation))
 
     def act(
         self, spec: ParticipantSpec, observation: Array, memory: Memory, draws: Draws

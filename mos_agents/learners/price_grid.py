@@ -20,6 +20,8 @@ from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_fits, check_number, check_numbers, quoted
 
+RULES = ("fee", "unit_fee")
+"""What a platform sets, of which a learner may choose one number."""
 SCALES = ("money", "cost", "opening")
 SCOPES = ("listing", "firm")
 FEATURES = ("all", "rivals", "cheapest", "mean", "own", "nothing")
@@ -136,11 +138,14 @@ class PriceGrid:
 
     def check_spec(self, spec: ParticipantSpec) -> None:
         """InputError unless the learner fits its place."""
-        check_fits(self, spec, "price")
-        if spec.action_shape[0] == 0:
-            raise InputError(f"{spec.name}: {self.kind} has nothing to price here")
-        if self.relative_to == "cost" or self.scope == "listing":
-            check_fits(self, spec, "price", "cost")
+        if spec.features[0] in RULES:
+            self._check_rule(spec)
+        else:
+            check_fits(self, spec, "price")
+            if spec.action_shape[0] == 0:
+                raise InputError(f"{spec.name}: {self.kind} has nothing to price here")
+            if self.relative_to == "cost" or self.scope == "listing":
+                check_fits(self, spec, "price", "cost")
         if self.features in ("all", "rivals", "cheapest", "mean") and self.rivals(spec) == 0:
             raise InputError(
                 f"{spec.name}: {self.kind}.features={self.features!r}, but no rival is seen here; "
@@ -164,6 +169,24 @@ class PriceGrid:
                 f"{MOST_ENTRIES:,} are possible; set features='cheapest' or fewer prices"
             )
         self._check_levels(spec)
+
+    def _check_rule(self, spec: ParticipantSpec) -> None:
+        """InputError unless it can choose what a platform sets: one fee, from its own grid."""
+        if len(set(spec.features) & set(RULES)) > 1:
+            raise InputError(
+                f"{spec.name}: {self.kind} chooses one number, and this participant sets "
+                f"{' and '.join(spec.features)}: set highest_fee or highest_unit_fee to 0"
+            )
+        if self.relative_to != "money":
+            raise InputError(
+                f"{spec.name}: {self.kind}.relative_to={self.relative_to!r} is for prices; a fee "
+                "is the number itself: set relative_to='money'"
+            )
+
+    def own_level(self, spec: ParticipantSpec, observation: Array) -> Array:
+        """[B, L_n] what stands of the own choices: prices, or a fee."""
+        name = spec.features[0] if spec.features[0] in RULES else "own_ask"
+        return spec.read(observation, name)
 
     def _check_holder(self, spec: ParticipantSpec) -> None:
         """InputError where the holder of a place cannot be told."""
@@ -308,7 +331,7 @@ class PriceGrid:
         batch, choices = len(observation), self.choices(spec)
         if self.features == "nothing":
             return np.zeros((batch, choices), np.int64)
-        own = self.level_of(spec, observation, spec.read(observation, "own_ask"))
+        own = self.level_of(spec, observation, self.own_level(spec, observation))
         if self.features == "own":
             return own
         ratios = self.rival_ratios(spec, observation, opening)

@@ -227,7 +227,7 @@ class QLearning(Learner):
         turn = on_turn(spec.turn, at)
         level = memory.level
         if spec.turn[0] == 0 and at:  # the level in force in the last tick, whether we moved or not
-            level = self.level_of(spec, observation, spec.read(observation, "own_ask"))
+            level = self.level_of(spec, observation, self.own_level(spec, observation))
         if self.payoffs is not None:
             self._correct_all(spec, observation, memory, at)
         else:

@@ -46,8 +46,14 @@ class ObservationField(NamedTuple):
     RIVAL_OPEN,
     SHOWN,
     IN_TRANSIT,
-) = range(15)
-"""Sources of numbers, as `gather` reads them; SHOWN and IN_TRANSIT are filled in after it."""
+    VENUE_FEE,
+    VENUE_UNIT_FEE,
+    VENUE_SALES,
+    OWN_WEIGHT,
+) = range(19)
+"""Sources of numbers, as `gather` reads them; those from SHOWN on are filled in after it."""
+OF_VENUES = (VENUE_FEE, VENUE_UNIT_FEE, VENUE_SALES)
+"""Sources whose numbers are of venues: their index is the venue's number."""
 PRICES = (ASK, BID, COST, RIVAL_ASK, RIVAL_BID)
 """Sources whose numbers are prices."""
 SOURCE, FIRST, LENGTH, COLUMN = range(4)

@@ -33,7 +33,7 @@ def check_levels(spec: ParticipantSpec, listing: int, levels: Array, name: str) 
         return
     at = int(np.argmax(same))
     first, second = sorted((int(order[at]), int(order[at + 1])))
-    product = spec.layout.instruments[spec.layout.instrument[spec.listings.start + listing]]
+    product = spec.layout.slot_names[spec.listings.start + listing]
     shown = " and ".join(f"{value:.10g}" for value in quotes[first])
     tick_size = spec.tick_sizes[listing]
     finer = f", or a quotes.tick_size smaller than {tick_size:.10g}" if tick_size else ""

@@ -20,7 +20,7 @@ from mos_agents.market.printing import short_repr
 from mos_agents.market.remembering import opening as opening_memory
 from mos_agents.market.remembering import remembering
 from mos_agents.market.spec import ParticipantSpec
-from mos_agents.market.spec_parts import spec_parts
+from mos_agents.market.spec_parts import spec_parts, turn_of
 from mos_agents.market.stages import (
     ArrivalProcess,
     ExecutionRule,
@@ -294,7 +294,7 @@ class Market:
                 order_decay=venue.execution.order_decay(),
                 order_rate=venue.arrivals.order_rate(venue, venue.execution.order_share(venue)),
                 reserve=venue.execution.reserve_price() or 0.0,
-                turn=self.schedule.turn(self, n),
+                turn=turn_of(self, n, slots[0]) if len(slots) == 1 else self.schedule.turn(self, n),
             )
             parts = spec_parts(self, spec) if self.layout.goods else ()
             specs.append(replace(spec, parts=parts) if parts else spec)

@@ -24,6 +24,8 @@ from mos_agents.market.fields import (
     EXPOSURE,
     IN_TRANSIT,
     INVENTORY,
+    OF_VENUES,
+    OWN_WEIGHT,
     PRICES,
     REFERENCE,
     RIVAL_ASK,
@@ -242,6 +244,7 @@ class MarketView(ObservationRule):
                     rivals,
                     names,
                 )
+        found += market.quotes.venue_fields(market, n)
         if market.execution.prominence_rule() is not None:
             shown = "1 if the {} was shown to shoppers in the last tick"
             add("own_shown", shown.format("own offer"), "0 or 1", 0, 1, SHOWN, *own.of(own.quotes))
@@ -309,6 +312,11 @@ class MarketView(ObservationRule):
             transit = market.quotes.in_transit(market, state, executions)
             columns, holdings = market.cached("in transit", lambda: _transit(market))
             seen[:, columns] = transit[:, holdings]
+        if market.quotes.n_venues:
+            columns, entries = market.cached("rules seen", lambda: _of_venues(market))
+            if columns.size:
+                rules = market.quotes.observe_venues(market, state, executions)
+                seen[:, columns] = rules[:, entries]
         return self.completed(market, state.tick, seen, executions, draws)
 
     def completed(
@@ -342,6 +350,21 @@ def _transit(market: Market) -> tuple[IntArray, IntArray]:
                 columns += range(begin, begin + one.size)
                 holdings += one.index.tolist()
     return np.array(columns, np.int64), np.array(holdings, np.int64)
+
+
+def _of_venues(market: Market) -> tuple[IntArray, IntArray]:
+    """Columns of everybody's observations that hold rules of venues, and what fills them."""
+    columns: list[int] = []
+    entries: list[int] = []
+    first = {source: i * market.quotes.n_venues for i, source in enumerate(OF_VENUES)}
+    first[OWN_WEIGHT] = len(OF_VENUES) * market.quotes.n_venues
+    for spec in market.specs:
+        for one in spec.fields:
+            if one.source in first:
+                begin = spec.columns.start + spec.where[one.name].start
+                columns += range(begin, begin + one.size)
+                entries += (first[one.source] + one.index).tolist()
+    return np.array(columns, np.int64), np.array(entries, np.int64)
 
 
 def _offers(layout: Layout) -> NDArray[np.object_]:

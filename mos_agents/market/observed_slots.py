@@ -41,15 +41,16 @@ def observed_slots(market: Market, n: int) -> ObservedSlots:
     own = np.arange(layout.first[n], layout.first[n + 1])
     if not layout.goods:
         names = tuple(layout.instruments[k] for k in layout.instrument[own])
-        none, rivals = own[:0], _rivals(layout, n, own)
+        none, rivals = own[:0], _rivals(layout, layout.group[own], own)
         return ObservedSlots(
             layout, own, own, own, none, none, own, own, names, own, rivals, rivals
         )
     asks, bids = market.cached("sides", lambda: market.quotes.sides(market))
     quotes, orders = (own[layout.kind[own] == kind] for kind in (QUOTE, ORDER))
-    first = np.sort(np.unique(layout.holding[own], return_index=True)[1])
-    holdings = layout.holding[own][first]  # in the order of the slots
-    rivals = _rivals(layout, n, own)
+    traded = own[layout.kind[own] <= ORDER]
+    first = np.sort(np.unique(layout.holding[traded], return_index=True)[1])
+    holdings = layout.holding[traded][first]  # in the order of the slots
+    rivals = _rivals(layout, market.quotes.groups_met(market, n), own)
     rivals = rivals[layout.kind[rivals] == QUOTE]
     return ObservedSlots(
         layout,
@@ -67,12 +68,10 @@ def observed_slots(market: Market, n: int) -> ObservedSlots:
     )
 
 
-def _rivals(layout: Layout, n: int, own: IntArray) -> IntArray:
-    """The listings of others that participant n meets: all, or those of its own choice groups."""
+def _rivals(layout: Layout, groups: IntArray, own: IntArray) -> IntArray:
+    """The listings of others that somebody meets: all, or those of these choice groups."""
     shown = np.ones(layout.L, np.bool_)
     if layout.choice != "across":
-        met = np.zeros(layout.G, np.bool_)
-        met[layout.group[own]] = True
-        shown = met[layout.group]
+        shown = np.isin(layout.group, groups)
     shown[own] = False
     return np.flatnonzero(shown)

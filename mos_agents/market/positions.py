@@ -233,7 +233,8 @@ class Ledger(PositionRule):
             self.charges(market),
             market.collector,
         )
-        return after_trades(made)
+        settled = after_trades(made)
+        return settled if executions.fees is None else charged(market, *settled, executions.fees)
 
 
 CASH, REVENUE, SPENDING, HOLDING, SHORTAGE, FEES = range(6)
@@ -268,6 +269,41 @@ def after_trades(made: Accounts) -> tuple[Positions, Flows]:
     return (
         Positions(cash, inventory, orders, world_cash, world_units),
         Flows(revenue, spending, holding, shortage, fees, delivered),
+    )
+
+
+def charged(
+    market: Market, positions: Positions, flows: Flows, fees: Array
+) -> tuple[Positions, Flows]:
+    """Positions and flows after the fees of venues.
+
+    Parameters
+    ----------
+    market : Market
+        The market.
+    positions, flows
+        Those before these fees.
+    fees : array [B, L]
+        Money that each slot's owner owes; the platform receives it, or else the outside world.
+
+    Returns
+    -------
+    tuple
+        Positions and flows.
+    """
+    layout = market.layout
+    owed, total = np.zeros(flows.fees.shape), np.zeros(len(fees))
+    for i, n in enumerate(layout.seller):  # in order: the same bits in a batch of any size
+        owed[:, n] += fees[:, i]
+        total += fees[:, i]
+    outside = positions.outside_cash
+    if market.collector >= 0:
+        owed[:, market.collector] -= total
+    else:
+        outside = outside + total
+    return (
+        positions._replace(cash=positions.cash - owed, outside_cash=outside),
+        flows._replace(fees=flows.fees + owed),
     )
 
 

@@ -24,6 +24,10 @@ from mos_agents.market.types import Array, Info, InputError, Quotes, State
 
 TIES = "prominence"
 """Key of the random numbers that decide among equal offers, one for each group."""
+STEERED = "steered"
+"""Key of the random numbers that draw among weighted offers, one for each."""
+WEIGHTS = "weights of the platform"
+"""What a venue's memory holds of the platform's weights [B, L] of its offers."""
 SLACK = 1e-9
 """Prices nearer than this share are the same to a cushion: a grid's steps do not add up exactly."""
 
@@ -159,6 +163,53 @@ class BuyBox(ShowRanked):
     def scores(self, market: Market, quotes: Quotes) -> Array:
         favour = self.rating * market.catalogue.quality
         return quotes.ask - favour - self.own * (market.layout.seller == market.collector)
+
+
+@dataclass(frozen=True)
+@within_floats
+class ShowSteered(ShowRanked):
+    """Shows what the platform chooses at every tick: its action gives each offer a weight.
+
+    Shown are the offers of the greatest weight; equal ones are distinguished by a draw. An offer of
+    weight 0 is not shown while others can be bought. Weights that are all 0 are refused.
+
+    Parameters
+    ----------
+    drawn : bool
+        offers are drawn at every tick, with chances in proportion to their weights.
+    """
+
+    drawn: bool = False
+
+    def validate(self, market: Market) -> None:
+        super().validate(market)
+        if market.standalone:
+            raise InputError(
+                "execution.prominence.kind=steered: the platform's weights belong to a venue; "
+                "write the market as one venue, under venues"
+            )
+
+    @property
+    def is_steered(self) -> bool:
+        return True
+
+    def show(
+        self, market: Market, state: State, quotes: Quotes, offered: np.ndarray, draws: Draws
+    ) -> Shown:
+        layout, weights = market.layout, state.memory[WEIGHTS]
+        groups = layout.group_start, layout.group_listing
+        eligible = offered & (weights > 0.0)
+        for g in range(layout.G):  # all that have a weight are sold out: the others are shown
+            members = layout.group_listing[layout.group_start[g] : layout.group_start[g + 1]]
+            nobody = ~eligible[:, members].any(axis=1)
+            eligible[np.ix_(nobody, members)] = offered[np.ix_(nobody, members)]
+        scores = -weights
+        if self.drawn:  # the smallest of exponential times whose rates are the weights
+            times = -np.log1p(-draws.block_uniforms(STEERED, layout.L))
+            rates = np.maximum(weights, np.finfo(np.float64).tiny)
+            scores = np.log(np.maximum(times, np.finfo(np.float64).tiny)) - np.log(rates)
+        ties = draws.block_uniforms(TIES, layout.G)
+        return self.chosen(offered, lowest(scores, eligible, ties, self.shown, *groups))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ REASONS = (
     "the bid is not below the ask",
     "an order on a side that is closed",
     "an order beyond the credit",
+    "weights that show nobody",
 )
 (
     TAKEN,
@@ -29,6 +30,7 @@ REASONS = (
     CROSSED,
     CLOSED_SIDE,
     BEYOND_CREDIT,
+    SHOWS_NOBODY,
 ) = range(len(REASONS))
 """Indices of `REASONS`; `TAKEN` is no refusal."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from mos_agents.market import fields as fields_
 from mos_agents.market.fields import ObservationField
 from mos_agents.market.spec import ParticipantSpec, SpecPart
 from mos_agents.market.stages import Slots
-from mos_agents.market.types import IntArray
+from mos_agents.market.types import ORDER, InputError, IntArray
 
 if TYPE_CHECKING:
     from mos_agents.market.market import Market
@@ -24,6 +25,28 @@ def spec_parts(market: Market, spec: ParticipantSpec) -> tuple[SpecPart, ...]:
     if len(groups) < 2:
         return ()
     return tuple(_part(market, spec, group) for group in groups)
+
+
+def turn_of(market: Market, n: int, group: Slots) -> tuple[int, int]:
+    """(period, offset) of the ticks at which participant n can change what stands in some slots.
+
+    Raises
+    ------
+    InputError
+        If it never moves at a tick at which they may change.
+    """
+    period, offset = market.schedule.turn(market, n)
+    if group.period == 1 or period == 0:
+        return period, offset
+    both = math.lcm(period, group.period)
+    for at in range(offset, both, period):
+        if at % group.period == 0:
+            return both, at
+    raise InputError(
+        f"venues.{group.venue}.fees.every={group.period}: {market.layout.participants[n]} moves at "
+        f"the ticks {offset}, {offset + period}, ..., and never at a multiple of it; change every, "
+        "or the schedule"
+    )
 
 
 def _part(market: Market, spec: ParticipantSpec, group: Slots) -> SpecPart:
@@ -57,6 +80,7 @@ def _part(market: Market, spec: ParticipantSpec, group: Slots) -> SpecPart:
         sigma_relative=spec.sigma_relative[inside],
         order_decay=venue.execution.order_decay(),
         order_rate=venue.arrivals.order_rate(venue, venue.execution.order_share(venue)),
+        turn=turn_of(market, spec.number, group),
         parts=(),
     )
     return SpecPart(group.name, part, np.concatenate(columns), slice(inside[0], inside[-1] + 1))
@@ -68,12 +92,18 @@ def _chooser(
     """What picks the entries of a field that are about these slots, in their order."""
     layout, everything = market.layout, (fields_.CASH, fields_.CLOCK)
     holdings, instruments = layout.holding[slots], layout.instrument[slots]
+    is_rule = group.kind > ORDER
+    groups = market.quotes.groups_of(market, group.venue) if is_rule else layout.group[slots]
 
     def choose(one: ObservationField) -> IntArray:
         if one.source in everything:
             return np.arange(one.size)
         if one.name.startswith("rival_"):
-            return np.flatnonzero(np.isin(layout.group[one.index], layout.group[slots]))
+            return np.flatnonzero(np.isin(layout.group[one.index], groups))
+        if one.source in fields_.OF_VENUES:
+            return np.flatnonzero(np.array(one.labels) == group.venue)
+        if is_rule and one.source in (fields_.INVENTORY, fields_.IN_TRANSIT, fields_.COST):
+            return slots[:0]
         if one.source in (fields_.INVENTORY, fields_.IN_TRANSIT):
             return _places(one.index, holdings)
         if one.source == fields_.COST:

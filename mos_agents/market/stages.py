@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from mos_agents.market.fields import ObservationField
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
-    QUOTE,
     Array,
     Arrivals,
     Executions,
@@ -126,6 +125,27 @@ class QuoteRule(Stage):
         """Participant n's slots by venue, in a market of several venues."""
         return ()
 
+    @property
+    def n_venues(self) -> int:
+        """How many venues there are in a market of several; 0 elsewhere."""
+        return 0
+
+    def groups_met(self, market: Market, n: int) -> IntArray:
+        """The choice groups whose public quotes participant n sees."""
+        return np.unique(market.layout.group[market.layout.own(n)])
+
+    def groups_of(self, market: Market, venue: str) -> IntArray:
+        """The choice groups of the venue of this name."""
+        return np.arange(market.layout.G)
+
+    def venue_fields(self, market: Market, n: int) -> tuple[ObservationField, ...]:
+        """What participant n sees of the venues' rules: fees that may change."""
+        return ()
+
+    def observe_venues(self, market: Market, state: State, executions: Executions) -> Array:
+        """[B, 3 x venues + L] fees, fees per unit and sales of venues, and weights of slots."""
+        raise NotImplementedError
+
     def sides(self, market: Market) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """[L] whether each slot may ask, and whether it may bid."""
         every = np.ones(market.layout.L, np.bool_)
@@ -145,13 +165,14 @@ class Slots(NamedTuple):
     """Slots of one participant in one venue that are of one kind."""
 
     venue: str
-    kind: int  # QUOTE or ORDER
+    kind: int  # QUOTE, ORDER, FEE or WEIGHT
     slots: slice  # of all slots
     features: tuple[str, ...]
+    period: int = 1  # ticks from one change to the next, if the owner may move at every tick
 
     @property
     def name(self) -> str:
-        return self.venue if self.kind == QUOTE else f"{self.venue}.orders"
+        return self.venue + ("", ".orders", ".fees", ".weights")[self.kind]
 
 
 class OrderRule(Stage):
@@ -247,6 +268,11 @@ class ExecutionRule(Stage):
         """The rule by which some offers are more prominent than others, if there is one."""
         return None
 
+    @property
+    def charges_fees(self) -> bool:
+        """Whether venues charge fees of their own, beside those of the ledger."""
+        return False
+
     def order_share(self, market: Market) -> float:
         """Factor on the probability that an order trades at the reference price."""
         return 1.0
@@ -326,6 +352,11 @@ class Prominence(Stage):
         """Whether shoppers can see anything else than every offer at no cost."""
         return True
 
+    @property
+    def is_steered(self) -> bool:
+        """Whether the platform weighs the offers of the venue by its actions."""
+        return False
+
     @abstractmethod
     def show(
         self, market: Market, state: State, quotes: Quotes, offered: Any, draws: Draws
@@ -335,6 +366,65 @@ class Prominence(Stage):
     def chosen(self, offered: Any, prominent: Any) -> Shown:
         """What is shown if these offers are chosen: they alone, or all if they are boosted."""
         return Shown(offered if self.boost > 0.0 else prominent, prominent)
+
+
+PAYERS = ("seller", "taker", "traders")
+"""Who pays the fees of a venue."""
+
+
+@dataclass(frozen=True)
+class FeeRule(Stage):
+    """The fees of a venue, which its platform receives: a share of the money, and money per unit.
+
+    Parameters
+    ----------
+    payer : str
+        who pays: the "seller" of each unit, its "taker" (who takes a quote: a participant's order,
+        or somebody from outside, who sees prices with the fee), or "traders" (each participant, for
+        its own sales and purchases). The platform pays no fees itself.
+    """
+
+    payer: str = "seller"
+
+    def __post_init__(self) -> None:
+        if self.payer not in PAYERS:
+            raise InputError(f"payer={self.payer!r} must be one of {', '.join(PAYERS)}")
+
+    @abstractmethod
+    def rates(self, tick: int, chosen: Array) -> Array:
+        """[B, 2] or [1, 2] fee (a share) and fee per unit (money) of a tick.
+
+        `chosen` [B, 2] is what the platform has set; 0 where it may set nothing.
+        """
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether there can be a fee at all."""
+        return True
+
+    @property
+    def can_change(self) -> bool:
+        """Whether the fees of two ticks can differ: participants then observe them."""
+        return True
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What the platform sets: "fee", "unit_fee", both or nothing."""
+        return ()
+
+    @property
+    def opening(self) -> tuple[float, float]:
+        """What is set before the platform has moved."""
+        return 0.0, 0.0
+
+    def limits(self) -> tuple[Array, Array]:
+        """Lowest and highest of `features`; what lies outside is refused."""
+        return np.zeros(0), np.zeros(0)
+
+    @property
+    def period(self) -> int:
+        """Ticks from one change by the platform to the next."""
+        return 1
 
 
 class TradeCosts(NamedTuple):

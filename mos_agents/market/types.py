@@ -23,7 +23,8 @@ IntArray = NDArray[Any]
 
 BUY, SELL = 0, 1  # the customer's side: buyers lift asks, sellers hit bids
 ROLES = ("platform", "firm", "maker", "bidder")
-QUOTE, ORDER = 0, 1  # kinds of slots
+QUOTE, ORDER, FEE, WEIGHT = range(4)
+"""Kinds of slots: a quote, an order, and the platform's rules: a fee, the weight of an offer."""
 
 
 def _nothing() -> IntArray:
@@ -76,6 +77,7 @@ class Executions(NamedTuple):
     demand: Array  # [B, L] units that chose this listing first, stock aside: nobody may observe it
     lost: Array  # [B, L] part of `demand` that stock or limits turned away
     shown: Array | None = None  # [B, L] 1 where the offer was prominent; None: all offers are alike
+    fees: Array | None = None  # [B, L] fees of venues that the slot's owner pays for its trades
 
     @property
     def arrays(self) -> tuple[Array, Array, Array, Array, Array, Array]:
@@ -155,9 +157,10 @@ class Layout:
     market (which product of which firm, or nothing); "venues" leaves it to each venue, whose groups
     are given by `instrument_group`.
 
-    In a market of several venues a listing is a *slot*: a quote or an order of one participant, by
-    `kind`. An instrument is a good as one venue trades it, and a participant has one holding of a
-    good, whatever the venue. Elsewhere every slot is a quote, and has a holding of its own.
+    In a market of several venues a listing is a *slot*: a quote, an order or a rule of one
+    participant, by `kind`. An instrument is a good as one venue trades it, and a participant has
+    one holding of a good, whatever the venue. Elsewhere every slot is a quote, and has a holding of
+    its own. A rule is about a whole venue or offer; its instrument only says where it stands.
     """
 
     participants: tuple[str, ...]
@@ -168,8 +171,9 @@ class Layout:
     choice: str = "within"
     goods: tuple[str, ...] = ()  # names; none where each instrument is a good of its own
     good: IntArray = field(default_factory=_nothing)  # [K] good of each instrument
-    kind: IntArray = field(default_factory=_nothing)  # [L] QUOTE or ORDER
+    kind: IntArray = field(default_factory=_nothing)  # [L] QUOTE, ORDER, FEE or WEIGHT
     instrument_group: IntArray = field(default_factory=_nothing)  # [K] where choice is "venues"
+    slots: tuple[str, ...] = ()  # [L] names of the slots in tables; none: those of the instruments
     holding: IntArray = field(init=False)  # [L] number of the slot's holding
     holding_first: IntArray = field(init=False)  # [N + 1] as `first`, of holdings
     holding_good: IntArray = field(init=False)  # [H] good of each holding
@@ -299,6 +303,11 @@ class Layout:
     def has_orders(self) -> bool:
         """Whether some slots are orders."""
         return bool((self.kind == ORDER).any())
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """[L] what each slot is called in tables."""
+        return self.slots or tuple(self.instruments[k] for k in self.instrument)
 
     @property
     def G(self) -> int:

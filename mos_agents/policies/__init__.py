@@ -1,6 +1,14 @@
-"""What participants can do by themselves: rules of thumb, dealers' quotes, bids, exploration."""
+"""What participants do by themselves: rules, dealers' quotes, bids, orders, fees, exploration."""
 
-from mos_agents.policies import bidding, exploration, market_making, ordering, rules
+from mos_agents.policies import (
+    bidding,
+    exploration,
+    market_making,
+    ordering,
+    platform,
+    rules,
+    static_nash,
+)
 from mos_agents.policies.base import POLICIES, Policy, from_config, make, register, to_config
 
 __all__ = [
@@ -14,5 +22,7 @@ __all__ = [
     "exploration",
     "market_making",
     "ordering",
+    "platform",
     "rules",
+    "static_nash",
 ]

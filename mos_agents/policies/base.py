@@ -334,7 +334,7 @@ def within_limits(policy: Any, spec: ParticipantSpec, name: str, feature: int) -
     wrong = (values < low) | (values > high)
     if wrong.any():
         i = int(np.argmax(wrong))
-        product = spec.layout.instruments[spec.layout.instrument[spec.listings.start + i]]
+        product = spec.layout.slot_names[spec.listings.start + i]
         raise InputError(
             f"{spec.name}: {policy.kind}.{name}={values[i]:.10g} must be in [{low[i]:.10g}, "
             f"{high[i]:.10g}], the {spec.features[feature]}s allowed for {product}; set another, "

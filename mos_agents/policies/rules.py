@@ -27,17 +27,21 @@ from mos_agents.policies.base import (
     register,
     within_limits,
 )
+from mos_agents.policies.platform import RULES, set_now
 
 
 @register("hold")
 @dataclass(frozen=True)
 class Hold(Deterministic):
-    """Keeps the opening price."""
+    """Keeps the opening price; what a platform sets stays as it is."""
 
     def start(self, spec: ParticipantSpec, batch: int) -> Any:
-        check_fits(self, spec, "price")
+        if spec.action_shape[0] and spec.features[0] not in RULES:
+            check_fits(self, spec, "price")
 
     def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        if spec.features[0] in RULES:
+            return set_now(spec, observation)
         return quoted(
             spec, np.broadcast_to(spec.opening_price, (len(observation), *spec.low.shape[:1]))
         )

@@ -43,6 +43,7 @@ from mos_agents.runs.tables import (
     listings_table,
     participants_table,
     row,
+    slot_numbers,
 )
 from mos_agents.wording import resuming, setting
 
@@ -331,7 +332,7 @@ def market_facts(market: Market) -> dict[str, Any]:
     return {
         "participants": list(layout.participants),
         "roles": list(layout.roles),
-        "instruments": list(layout.instruments),
+        "instruments": list(slot_numbers(layout)[0]),
         "choice": layout.choice,
         "actions": list(market.quotes.features),
         "held": bool((~market.made_to_order).any()),

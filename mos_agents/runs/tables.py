@@ -224,6 +224,7 @@ def _quantiles(values: Array, shares: Sequence[float]) -> list[Array]:
 def listings_table(market: Market, rows: Sequence[TickRecord]) -> pa.Table:
     """The listings part of the buffered ticks."""
     layout = market.layout
+    traded, listed = slot_numbers(layout)
     shape = len(LISTING_VALUES), *_shape(rows, 0)
     values = np.array([r.listings for r in rows]).reshape(len(rows), *shape)
     ticks, markets, n = len(rows), values.shape[2], layout.L
@@ -231,9 +232,16 @@ def listings_table(market: Market, rows: Sequence[TickRecord]) -> pa.Table:
         "tick": _ticks(rows, markets * n),
         "market": np.tile(np.repeat(np.arange(markets, dtype=np.int32), n), ticks),
         "participant": _named(layout.participants, np.tile(layout.seller, ticks * markets)),
-        "instrument": _named(layout.instruments, np.tile(layout.instrument, ticks * markets)),
+        "instrument": _named(traded, np.tile(listed, ticks * markets)),
     }
     return _table(columns, LISTING_VALUES, values)
+
+
+def slot_numbers(layout: Layout) -> tuple[tuple[str, ...], IntArray]:
+    """Names of the instruments and of the platform's rules, and the number [L] of each slot's."""
+    names = tuple(dict.fromkeys((*layout.instruments, *layout.slot_names)))
+    number = {name: i for i, name in enumerate(names)}
+    return names, np.array([number[name] for name in layout.slot_names], np.int64)
 
 
 def participants_table(market: Market, rows: Sequence[TickRecord]) -> pa.Table:

@@ -33,7 +33,7 @@ from mos_agents.market import (
 )
 from mos_agents.market.checks import MOST_WHOLE
 from mos_agents.market.types import Array, InputError
-from mos_agents.market.venues import orders
+from mos_agents.market.venues import fees, orders
 from mos_agents.scenarios.tables import SeriesFile
 
 
@@ -83,6 +83,11 @@ _OWN: dict[str, dict[str, type]] = {
         "none": orders.NoArrivals,
     },
     "orders": {"limit_orders": orders.LimitOrders},
+    "fees": {
+        "fixed": fees.FixedFees,
+        "scheduled": fees.ScheduledFees,
+        "set_by_platform": fees.SetByPlatform,
+    },
     "demand": {
         "logit": demand.Logit,
         "elasticity": demand.Elasticity,
@@ -96,6 +101,7 @@ _OWN: dict[str, dict[str, type]] = {
         "random": prominence.ShowRandom,
         "buy_box": prominence.BuyBox,
         "fixed": prominence.ShowFixed,
+        "steered": prominence.ShowSteered,
     },
     "execution": {
         "expected": execution.Expected,
@@ -296,6 +302,7 @@ Quotes = Annotated[Any, KindOf("quotes")]
 Schedule = Annotated[Any, KindOf("schedule")]
 Arrivals = Annotated[Any, KindOf("arrivals")]
 Orders = Annotated[Any, KindOf("orders", "limit_orders")]
+Fees = Annotated[Any, KindOf("fees", "fixed")]
 Execution = Annotated[Any, KindOf("execution")]
 Positions = Annotated[Any, KindOf("positions", "ledger")]
 Reference = Annotated[Any, KindOf("reference", "fundamentals")]

@@ -38,6 +38,7 @@ KINDS = {
     "prominence": "which offers shoppers see first",
     "quotes": "how an action becomes a quote",
     "orders": "how an action becomes an order to another participant",
+    "fees": "what trades in a venue cost, and who sets it",
     "schedule": "who may change a quote at which tick",
     "arrivals": "who comes to the market",
     "execution": "how arrivals become trades",
@@ -67,6 +68,8 @@ REFUSALS = {
     "where only buying is: see orders.buy and orders.sell of the venue.",
     "an order beyond the credit": "At their limits, the participant's orders would cost more than "
     "its cash and positions.credit together.",
+    "weights that show nobody": "The platform gave a weight of 0 to all offers that customers "
+    "compare: they would have seen none.",
     "the bid is not below the ask": "After rounding to the tick size, the maker's bid would not "
     "have been below its own ask.",
 }

@@ -51,6 +51,8 @@ class VenueSettings(Strict):
     delivery : int
         ticks until units bought by an order are at hand, >= 0; 0 is at once, for venues that
         are cleared later in the tick.
+    fees : any
+        what trades there cost, for the platform.
     """
 
     name: Name
@@ -67,6 +69,7 @@ class VenueSettings(Strict):
     reference: parts.Reference = Field(default_factory=_usual("reference", "fundamentals"))
     order_time: Literal["first", "last", "among"] = "first"
     delivery: Annotated[Whole, Field(ge=0, le=100_000)] = 0
+    fees: parts.Fees = Field(default_factory=_usual("fees", "fixed"))
 
     def venue(self, goods: Sequence[str], members: Mapping[str, Sequence[str]]) -> Venue:
         """The venue itself.
@@ -109,6 +112,7 @@ class VenueSettings(Strict):
                 self.reference.build(),
                 self.order_time,
                 self.delivery,
+                self.fees.build(),
             )
 
     def _named(self, what: str, members: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -106,9 +106,13 @@ class PolicySuite(Suite):
         -------
         dict
             By default nobody: all play it. Override it where only some can, such as buyers; the
-            first two participants must.
+            first participant must.
         """
         return {}
+
+    def playing(self, market: Market) -> list[ParticipantSpec]:
+        """Those who play the policy."""
+        return [spec for spec in market.specs if spec.name not in self.others()]
 
     def _placed(self) -> tuple[Market, Any, dict[str, Policy]]:
         market, policy = self.market(), self.make()
@@ -168,9 +172,9 @@ class PolicySuite(Suite):
     def test_nothing_that_it_is_given_is_written_to(self) -> None:
         market, policy, policies = self._placed()
         *_, last = transitions(market, policies, seed=3, ticks=8, markets=5)
-        spec = market.specs[0]
+        spec = self.playing(market)[0]
         observation = spec.own(last.observation).copy()
-        reward = last.step.reward[:, 0].copy()
+        reward = last.step.reward[:, spec.number].copy()
         given = [observation, reward, spec.low, spec.high, spec.opening_price]
         writeable = [array.flags.writeable for array in given]
         for array in given:
@@ -234,7 +238,7 @@ class PolicySuite(Suite):
         if not policy.atomic:
             pytest.skip("a density is no probability of a single action")
         *_, last = transitions(market, policies, seed=3, ticks=8, markets=1)
-        spec = market.specs[min(1, market.layout.N - 1)]
+        spec = self.playing(market)[:2][-1]
         observation = np.repeat(spec.own(last.observation), self.rows, axis=0)
         memory = policy.start(spec, self.rows)
         draws = Streams.of(9, self.rows, owner="someone").at(0)
@@ -276,10 +280,9 @@ class PolicySuite(Suite):
         market, policy, policies = self._placed()
         ticks, half = 20, 9
         found, pool = played(market, policies, ticks=ticks)
-        streams = Streams.of(3, 4, owner=market.specs[0].name)
-        first, second, third = (
-            Participant("run", market.specs[0], policy, streams) for _ in range(3)
-        )
+        spec = self.playing(market)[0]
+        streams = Streams.of(3, 4, owner=spec.name)
+        first, second, third = (Participant("run", spec, policy, streams) for _ in range(3))
         snapshot = first.snapshot()
         for call in calls(market, found, 0):
             reply = first.decide(call)
@@ -312,7 +315,7 @@ class PolicySuite(Suite):
 
     def test_two_participants_share_no_memory(self) -> None:
         market, policy, _ = self._placed()
-        spec = market.specs[0]
+        spec = self.playing(market)[0]
         one, other = (flatten(policy.start(spec, 3))[1:] for _ in range(2))
         check(
             not any(np.shares_memory(a, b) for a in one for b in other),

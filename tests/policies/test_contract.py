@@ -5,9 +5,14 @@ import pytest
 from scipy import integrate, stats
 
 from mos_agents.learners import LEARNERS
+from mos_agents.market.arrivals import FixedMass
+from mos_agents.market.demand import Logit
+from mos_agents.market.execution import Expected
+from mos_agents.market.prominence import ShowSteered
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.market.venues.build import venue_market
+from mos_agents.market.venues.fees import SetByPlatform
 from mos_agents.market.venues.venue import Venue
 from mos_agents.policies import POLICIES, make
 from mos_agents.rollout import transitions
@@ -26,6 +31,35 @@ TRADERS = venue_market(
     ("one", "two"),
     ("firm",) * 2,
     [Venue("wholesale", ("apples", "pears"), ("one", "two"), ("one", "two"))],
+    priced(1.5, 1.0, 200.0),
+)
+RUN = venue_market(
+    ("platform", "seller", "rival"),
+    ("platform", "firm", "firm"),
+    [
+        Venue(
+            "shop",
+            ("apples",),
+            ("seller", "rival"),
+            arrivals=FixedMass(10.0),
+            execution=Expected(Logit()),
+            fees=SetByPlatform(highest_fee=0.6),
+        )
+    ],
+    priced(1.5, 1.0, 200.0),
+)
+STEERED = venue_market(
+    ("platform", "seller", "rival"),
+    ("platform", "firm", "firm"),
+    [
+        Venue(
+            "shop",
+            ("apples", "pears"),
+            ("seller", "rival"),
+            arrivals=FixedMass(10.0),
+            execution=Expected(Logit(), ShowSteered()),
+        )
+    ],
     priced(1.5, 1.0, 200.0),
 )
 EXPLORING = {"kind": "epsilon_greedy", "epsilon": 0.3}
@@ -86,6 +120,10 @@ CASES = {
     "fixed_order": (BUYERS, {"units": (2.0, 3.0)}),
     "base_stock": (BUYERS, {"limit": 1.9}),
     "reorder_point": (BUYERS, {"point": 2.0}),
+    "fixed_fee": (RUN, {"fee": 0.2}),
+    "best_fee": (RUN, {}),
+    "static_nash": (SHOP, {"utility": 15.0, "cost": 9.0, "scale": 2.0}),
+    "fixed_weights": (STEERED, {"weights": (0.2, 1.0, 0.0, 0.5)}),
     "by_venue": (
         TRADERS,
         {
@@ -108,7 +146,9 @@ def everybody(market, policy):
 
 
 def others(market):
-    """Who sells to the buyers."""
+    """Who sells to the buyers, or in the venue of a platform."""
+    if market in (RUN, STEERED):
+        return dict.fromkeys(("seller", "rival"), make("hold"))
     return {"seller": make("hold")} if market is BUYERS else {}
 
 

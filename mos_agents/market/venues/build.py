@@ -10,7 +10,7 @@ import numpy as np
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.defaults import make_market
 from mos_agents.market.market import Market
-from mos_agents.market.types import ORDER, QUOTE, InputError, Layout
+from mos_agents.market.types import FEE, ORDER, QUOTE, WEIGHT, InputError, IntArray, Layout
 from mos_agents.market.venues.router import VenueRouter
 from mos_agents.market.venues.venue import Venue
 
@@ -35,7 +35,7 @@ def venue_layout(
     Returns
     -------
     Layout
-        Slots by participant, then venue, then quotes before orders, then good.
+        Slots by participant, then venue, then quotes before orders before rules, then good.
 
     Raises
     ------
@@ -46,7 +46,8 @@ def venue_layout(
     if len(set(names)) != len(names) or not names:
         raise InputError(f"venues={names} must be distinct names, one or more")
     goods = tuple(dict.fromkeys(good for venue in venues for good in venue.goods))
-    slots: list[tuple[int, int, int, int]] = []
+    slots: list[tuple[int, int, int, int, int]] = []
+    platform = roles.index("platform") if "platform" in roles else -1
     instruments: list[str] = []
     good: list[int] = []
     group: list[int] = []
@@ -62,14 +63,28 @@ def venue_layout(
         for kind, senders in ((QUOTE, venue.quoting), (ORDER, venue.ordering)):
             for who in senders:
                 number = list(participants).index(who)
-                slots += [(number, first, kind, first + k) for k in range(len(venue.goods))]
+                slots += [(number, first, kind, first + k, 0) for k in range(len(venue.goods))]
+        if venue.fees.features or venue.is_steered:
+            if platform < 0:
+                raise InputError(
+                    f"venue {venue.name}: {_platform_setting(venue)} lets the platform decide, and "
+                    "there is none among the participants: give one of them role: platform"
+                )
+            if venue.fees.features:
+                slots.append((platform, first, FEE, first, 0))
+            if venue.is_steered:
+                slots += [
+                    (platform, first, WEIGHT, first + k, list(participants).index(who))
+                    for k in range(len(venue.goods))
+                    for who in venue.quoting
+                ]
         instruments += venue.instruments
         good += [goods.index(one) for one in venue.goods]
         many = len(venue.goods) if venue.execution.choice == "within" else 1
         group += [groups + (k if many > 1 else 0) for k in range(len(venue.goods))]
         groups += many
     slots.sort()
-    seller, _, kinds, instrument = np.array(slots).T
+    seller, _, kinds, instrument, about = np.array(slots).T
     return Layout(
         tuple(participants),
         tuple(roles),
@@ -81,7 +96,33 @@ def venue_layout(
         np.array(good),
         np.ascontiguousarray(kinds),
         np.array(group),
+        _slot_names(participants, venues, kinds, instrument, about),
     )
+
+
+def _platform_setting(venue: Venue) -> str:
+    return "fees.kind=set_by_platform" if venue.fees.features else "prominence.kind=steered"
+
+
+def _slot_names(
+    participants: Sequence[str],
+    venues: Sequence[Venue],
+    kinds: IntArray,
+    instrument: IntArray,
+    about: IntArray,
+) -> tuple[str, ...]:
+    """[L] names of slots for tables: a quote's and an order's is that of its instrument."""
+    traded = [(venue.name, good) for venue in venues for good in venue.goods]
+
+    def name(kind: int, k: int, who: int) -> str:
+        venue, good = traded[k]
+        if kind == FEE:
+            return f"{venue}.fees"
+        return (
+            f"{venue}.weights.{participants[who]}.{good}" if kind == WEIGHT else f"{venue}.{good}"
+        )
+
+    return tuple(name(*one) for one in zip(kinds, instrument, about, strict=True))
 
 
 def join_catalogues(
@@ -106,11 +147,13 @@ def join_catalogues(
     Catalogue
         Of all slots. [L] each
     """
-    columns = {n: np.zeros(layout.L) for n in ("cost", "reference_price", "quality", "stock")}
+    columns = {n: np.zeros(layout.L) for n in ("cost", "reference_price", "quality")}
+    columns["stock"] = np.full(layout.L, np.inf)
     nest = np.zeros(layout.L, np.int64)
     for venue in venues:
         own = [layout.instruments.index(name) for name in venue.instruments]
-        slots = np.flatnonzero(np.isin(layout.instrument, own))
+        # A rule of the platform trades nothing: it has no cost, and no stock that could run out.
+        slots = np.flatnonzero(np.isin(layout.instrument, own) & (layout.kind <= ORDER))
         inside = Layout(
             layout.participants,
             layout.roles,
@@ -124,9 +167,11 @@ def join_catalogues(
         nest[slots] = 0 if catalogue.nest is None else catalogue.nest
     order = np.lexsort((np.arange(layout.L), layout.kind))
     first = order[np.unique(layout.holding[order], return_index=True)[1]][layout.holding]
-    is_order = layout.kind == ORDER
     for name in ("cost", "stock"):
-        columns[name] = np.where(is_order, columns[name][first], columns[name])
+        columns[name] = np.where(layout.kind != QUOTE, columns[name][first], columns[name])
+    rules, prices = layout.kind > ORDER, np.zeros(layout.K)
+    prices[layout.instrument[~rules][::-1]] = columns["reference_price"][~rules][::-1]
+    columns["reference_price"][rules] = prices[layout.instrument[rules]]
     return Catalogue(**columns, nest=nest)
 
 

@@ -11,6 +11,7 @@ from mos_agents.market.holdings import holdings_of
 from mos_agents.market.market import Market
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, Arrivals, Executions, IntArray, Quotes, State
+from mos_agents.market.venues.charging import charge, paid_prices
 from mos_agents.market.venues.matching import (
     ASK,
     ASK_SIZE,
@@ -64,19 +65,9 @@ def clear_venues(
     owned = state.positions.inventory.copy()
     floor = _Floor(market, owned, owned - transit, np.stack(quotes[:4]))
     for view in views:
-        here, own = view.arrivals(arrivals), view.draws(draws)
-        if not view.orders.size:
-            floor.serve_outside(view, state, quotes, here, own)
-            continue
-        times = own.uniforms("order times", view.ranks.size).take(view.ranks, axis=1)
-        if view.venue.order_time == "among":
-            floor.serve_in_turn(view, state, quotes, here, own, times)
-        elif view.venue.order_time == "first":
-            floor.match(view, times)
-            floor.serve_outside(view, state, quotes, here, own)
-        else:
-            floor.serve_outside(view, state, quotes, here, own)
-            floor.match(view, times)
+        floor.open(view, state.tick, quotes)
+        floor.trade(view, state, quotes, view.arrivals(arrivals), view.draws(draws))
+        floor.charge(view)
     return floor.executions(quotes)
 
 
@@ -89,6 +80,39 @@ class _Floor:
         self.by_orders = np.zeros(book.shape)
         self.outside = np.zeros((6, *book.shape[1:]))
         self.shown: Array | None = None
+        self.rates: Array | None = None  # of the venue that is open; None where nothing is charged
+        self.fees: Array | None = None
+
+    def open(self, view: VenueView, tick: int, quotes: Quotes) -> None:
+        """Begin with a venue: look up its fees."""
+        charged = view.venue.fees.is_charged
+        self.rates = view.rates(tick, quotes.ask, quotes.bid) if charged else None
+
+    def charge(self, view: VenueView) -> None:
+        """End with a venue: note who owes which fees."""
+        if self.rates is None:
+            return
+        if self.fees is None:
+            self.fees = np.zeros(self.book.shape[1:])
+        layout, platform = self.market.layout, self.market.collector
+        charge(self.fees, view, self.rates, self.by_orders, self.outside, layout.seller, platform)
+
+    def trade(
+        self, view: VenueView, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
+    ) -> None:
+        """Let a venue's orders and outsiders trade."""
+        if not view.orders.size:
+            self.serve_outside(view, state, quotes, arrivals, draws)
+            return
+        times = draws.uniforms("order times", view.ranks.size).take(view.ranks, axis=1)
+        if view.venue.order_time == "among":
+            self.serve_in_turn(view, state, quotes, arrivals, draws, times)
+        elif view.venue.order_time == "first":
+            self.match(view, times)
+            self.serve_outside(view, state, quotes, arrivals, draws)
+        else:
+            self.serve_outside(view, state, quotes, arrivals, draws)
+            self.match(view, times)
 
     def serve_in_turn(
         self,
@@ -141,6 +165,8 @@ class _Floor:
         left[BID_SIZE] = np.minimum(left[BID_SIZE], np.maximum(room, 0.0))
         # Rounding may leave a hair less than nothing, of which nobody could sell any.
         at_hand = np.maximum(self.at_hand, self.held.lower)
+        if self.rates is not None and view.venue.fees.payer == "taker":
+            left[ASK], left[BID] = paid_prices(self.rates, left[ASK], left[BID])
         done = view.venue.execution.execute(
             view.market,
             view.state(state, at_hand),
@@ -190,6 +216,7 @@ class _Floor:
             demand + by_orders[SOLD],
             lost,
             self.shown,
+            self.fees,
         )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mos_agents.market.fields import ObservationField
 from mos_agents.market.holdings import holdings_of
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
@@ -34,8 +35,10 @@ from mos_agents.market.stages import (
 )
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
+    FEE,
     ORDER,
     QUOTE,
+    WEIGHT,
     Array,
     Arrivals,
     Executions,
@@ -45,6 +48,13 @@ from mos_agents.market.types import (
     State,
 )
 from mos_agents.market.venues.clearing import clear_venues
+from mos_agents.market.venues.observed_rules import observe_venues, venue_fields
+from mos_agents.market.venues.platform import (
+    admit_rules,
+    keep_rules,
+    opening_rules,
+    rule_limits,
+)
 from mos_agents.market.venues.venue import Venue, VenueView, some
 from mos_agents.market.venues.views import views_of
 
@@ -91,13 +101,40 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         found = []
         for view in self.views(market):
             venue = view.venue
-            rules = (QUOTE, view.listings, venue.quotes), (ORDER, view.orders, venue.orders)
-            for kind, slots, rule in rules:
+            rules = (
+                (QUOTE, view.listings, venue.quotes.features, 1),
+                (ORDER, view.orders, venue.orders.features, 1),
+                (FEE, view.fee, venue.fees.features, venue.fees.period),
+                (WEIGHT, np.sort(view.weights), ("weight",), 1),
+            )
+            for kind, slots, features, period in rules:
                 own = slots[market.layout.seller[slots] == n]
                 if own.size:
                     where = slice(int(own[0]), int(own[-1]) + 1)
-                    found.append(Slots(venue.name, kind, where, rule.features))
+                    found.append(Slots(venue.name, kind, where, features, period))
         return tuple(found)
+
+    @property
+    def n_venues(self) -> int:
+        return len(self.venues)
+
+    def groups_met(self, market: Market, n: int) -> IntArray:
+        """Those in which participant n trades, and all of the venues in which it sets rules."""
+        layout, views = market.layout, self.views(market)
+        own = np.arange(layout.first[n], layout.first[n + 1])
+        met = [layout.group[own]]
+        met += [view.groups for view in views if np.isin(view.rules, own).any()]
+        return np.unique(np.concatenate(met))
+
+    def groups_of(self, market: Market, venue: str) -> IntArray:
+        return next(v.groups for v in self.views(market) if v.venue.name == venue)
+
+    def venue_fields(self, market: Market, n: int) -> tuple[ObservationField, ...]:
+        """Fees that may change, of the venues in which it trades; sales of those that it runs."""
+        return venue_fields(market, self.views(market), n)
+
+    def observe_venues(self, market: Market, state: State, executions: Executions) -> Array:
+        return observe_venues(self.views(market), state, executions)
 
     # --- what is remembered
 
@@ -158,6 +195,8 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         """A column's name in every venue, where they differ: "price/offset"."""
         rules = [venue.quotes.features for venue in self.venues]
         rules += [venue.orders.features for venue in self.venues if venue.ordering]
+        rules += [venue.fees.features for venue in self.venues]
+        rules += [("weight",) for venue in self.venues if venue.is_steered]
         columns: list[list[str]] = [[] for _ in range(max(len(names) for names in rules))]
         for names in rules:
             for column, name in zip(columns, names, strict=False):
@@ -174,6 +213,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
             if view.orders.size:
                 low[view.orders, : view.low.shape[1]] = view.low
                 high[view.orders, : view.high.shape[1]] = view.high
+        rule_limits(self.views(market), low, high)
         return low, high
 
     def sides(self, market: Market) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -195,6 +235,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         for view in self.views(market):
             made = view.venue.quotes.opening(view.market, batch)
             sides[:, :, view.listings] = made[:4]
+        opening_rules(self.views(market), sides)
         return Quotes._make([*sides, made.age])
 
     def admit(
@@ -204,12 +245,15 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         made = [_admit(view, state, actions, moves) for view in views]
         orders = np.zeros((4, len(actions), layout.L))
         ordered = [self._orders(view, orders, actions, moves) for view in views]
+        ruled = admit_rules(market, views, state.tick, state.quotes, actions, moves, orders)
+        ordered += [] if ruled is None else [ruled]
         refused = np.maximum.reduce([r for _, r in made] + ordered)
         if layout.has_orders:
             self._check_credit(market, state, orders, refused)
         if refused.any():
             made = self._refused_everywhere(market, state, actions, moves, made, refused)
             orders[:, (refused != TAKEN)[:, layout.seller]] = 0.0
+            keep_rules(market, views, state.quotes, refused, orders)
         for view, (quotes, _) in zip(views, made, strict=True):
             orders[:, :, view.listings] = quotes[:4]
         # Whoever quotes nothing in a venue counts as taken there, with age 0.
@@ -253,10 +297,15 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         if credit == np.inf:
             return
         layout, costs = market.layout, market.positions.trade_costs() or TradeCosts()
-        money = (orders[0] * (1.0 + max(costs.fee, 0.0)) + max(costs.unit_fee, 0.0)) * orders[1]
+        fee, unit_fee = max(costs.fee, 0.0), max(costs.unit_fee, 0.0)
         owed = np.zeros(refused.shape)
-        for i in np.flatnonzero(layout.kind == ORDER):
-            owed[:, layout.seller[i]] += money[:, i]
+        for view in self.views(market):
+            rates = np.zeros((1, 2))
+            if view.venue.fees.is_charged and view.venue.fees.payer != "seller":
+                rates = np.maximum(view.rates(state.tick, orders[2], orders[0]), 0.0)
+            for i in view.orders:
+                limit = orders[0, :, i] * (1.0 + fee + rates[:, 0]) + unit_fee + rates[:, 1]
+                owed[:, layout.seller[i]] += limit * orders[1, :, i]
         beyond = (owed > state.positions.cash + credit) & (owed > 0.0) & (refused == TAKEN)
         refused[beyond] = BEYOND_CREDIT
 
@@ -295,6 +344,10 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
     ) -> Executions:
         transit = state.memory[IN_TRANSIT].sum(axis=1) if self.transit_ticks else 0.0
         return clear_venues(market, self.views(market), state, quotes, arrivals, draws, transit)
+
+    @property
+    def charges_fees(self) -> bool:
+        return any(venue.fees.is_charged for venue in self.venues)
 
     def prominence_rule(self) -> Prominence | None:
         rules = (venue.execution.prominence_rule() for venue in self.venues)

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
+from mos_agents.market.prominence import WEIGHTS
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.remembering import remembering
 from mos_agents.market.stages import (
     ArrivalProcess,
     ExecutionRule,
+    FeeRule,
     OrderRule,
     QuoteRule,
     ReferenceRule,
@@ -34,6 +36,7 @@ from mos_agents.market.types import (
     Quotes,
     State,
 )
+from mos_agents.market.venues.fees import FixedFees
 from mos_agents.market.venues.orders import LimitOrders, NoArrivals, OrdersOnly
 
 ORDER_TIMES = ("first", "last", "among")
@@ -71,6 +74,8 @@ class Venue:
         them, or "among" them, each at a random time.
     delivery : int
         Ticks until units bought by an order are at hand; 0 is for venues cleared later in the tick.
+    fees : FeeRule
+        What trades there cost, for the platform; by default nothing.
     """
 
     name: str
@@ -84,6 +89,7 @@ class Venue:
     reference: ReferenceRule = field(default_factory=Fundamentals)
     order_time: str = "first"
     delivery: int = 0
+    fees: FeeRule = field(default_factory=FixedFees)
 
     def __post_init__(self) -> None:
         if self.order_time not in ORDER_TIMES:
@@ -104,6 +110,11 @@ class Venue:
             raise InputError(
                 f"venue {self.name}: orders={self.orders!r} must be of a class that inherits from "
                 "OrderRule (mos_agents.market.stages)"
+            )
+        if not isinstance(self.fees, FeeRule):
+            raise InputError(
+                f"venue {self.name}: fees={self.fees!r} must be of a class that inherits from "
+                "FeeRule (mos_agents.market.stages)"
             )
         if self.quotes.sealed:
             raise InputError(
@@ -127,6 +138,12 @@ class Venue:
     def instruments(self) -> tuple[str, ...]:
         return tuple(f"{self.name}.{good}" for good in self.goods)
 
+    @property
+    def is_steered(self) -> bool:
+        """Whether the platform weighs the offers by its actions."""
+        rule = self.execution.prominence_rule()
+        return rule is not None and rule.is_steered
+
 
 @short_repr
 class VenueView(NamedTuple):
@@ -145,6 +162,13 @@ class VenueView(NamedTuple):
     quoting: NDArray[np.bool_]  # [N] who quotes here
     low: Array  # limits of its orders
     high: Array
+    fee: IntArray  # the slot in which the platform sets its fees; none where they are given
+    weights: IntArray  # the slot with the platform's weight of each of its listings, if any
+
+    @property
+    def rules(self) -> IntArray:
+        """The platform's slots."""
+        return np.concatenate([self.fee, self.weights])
 
     def draws(self, draws: Draws) -> PrefixedDraws:
         return PrefixedDraws(draws, f"{self.venue.name}/")
@@ -170,13 +194,32 @@ class VenueView(NamedTuple):
             demand_scale=some(state.demand_scale, self.groups),
             excitation=some(state.excitation, self.groups),
             quote_history=np.take(state.quote_history, self.listings, axis=3),
-            memory=self.memory(state.memory) if state.memory else state.memory,
+            memory=self.memory(state),
         )
 
-    def memory(self, whole: Mapping[str, Array]) -> dict[str, Array]:
-        """What the venue's own stages remember, by the names that they gave."""
-        begin = f"{self.venue.name}/"
-        return {k.removeprefix(begin): a for k, a in whole.items() if k.startswith(begin)}
+    def memory(self, state: State) -> Mapping[str, Array]:
+        """What the venue's own stages remember, by the names that they gave, and weights in force.
+
+        The platform's weights of the venue's listings stand under `WEIGHTS`.
+        """
+        begin, whole = f"{self.venue.name}/", state.memory
+        if not whole and not self.weights.size:
+            return whole
+        found = {k.removeprefix(begin): a for k, a in whole.items() if k.startswith(begin)}
+        if self.weights.size:
+            found[WEIGHTS] = some(state.quotes.ask, self.weights)
+        return found
+
+    def rates(self, tick: int, asks: Array, bids: Array) -> Array:
+        """[B, 2] or [1, 2] the fee and the fee per unit at which it trades, given all slots [B, L].
+
+        The platform's fee stands among the asks, its fee per unit among the bids.
+        """
+        if self.fee.size:
+            chosen = np.concatenate([some(asks, self.fee), some(bids, self.fee)], axis=1)
+        else:
+            chosen = np.zeros((len(asks), 2))
+        return self.venue.fees.rates(tick, chosen)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -189,6 +232,8 @@ class VenueView(NamedTuple):
         executions = Executions(*(some(array, self.listings) for array in traded.arrays))
         if traded.shown is not None:
             executions = executions._replace(shown=some(traded.shown, self.listings))
+        if traded.fees is not None:
+            executions = executions._replace(fees=some(traded.fees, self.listings))
         return info._replace(
             quotes=self.quotes(info.quotes),
             arrivals=self.arrivals(info.arrivals),

@@ -10,7 +10,7 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import naming
 from mos_agents.market.defaults import make_market
 from mos_agents.market.market import Market
-from mos_agents.market.types import ORDER, QUOTE, InputError, IntArray, Layout
+from mos_agents.market.types import FEE, ORDER, QUOTE, WEIGHT, InputError, IntArray, Layout
 from mos_agents.market.venues.venue import Venue, VenueView
 
 
@@ -83,7 +83,17 @@ def _view(market: Market, venue: Venue) -> VenueView:
         np.isin(np.arange(layout.N), layout.seller[listings]),
         low,
         high,
+        np.flatnonzero(here & (layout.kind == FEE)),
+        _weights(layout, np.flatnonzero(here & (layout.kind == WEIGHT)), listings),
     )
+
+
+def _weights(layout: Layout, weights: IntArray, listings: IntArray) -> IntArray:
+    """The slot with the weight of each listing: those stand by good, then by seller."""
+    found = np.empty(weights.size, np.int64)
+    if weights.size:
+        found[np.lexsort((layout.seller[listings], layout.instrument[listings]))] = weights
+    return found
 
 
 def _ranks(layout: Layout, slots: IntArray) -> IntArray:
