@@ -198,7 +198,7 @@ class BatchedMarket:
     def restore(self, seed: int, arrays: Mapping[str, Array]) -> Array:
         """[B, D] what is seen where `snapshot` was taken of the episode of this seed.
 
-        arrays: by their paths in the snapshot, as `learners.saving.named` gives them.
+        arrays: by their paths in the snapshot, as `trees.named` gives them.
         """
         if not isinstance(self._episode, LocalEpisodes):
             raise InputError("restore: only with runtime='local'")

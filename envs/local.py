@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from envs.assignment import Assignment
-from mos_agents.learners.saving import filled
 from mos_agents.market.faults import Fault
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array, InputError, IntArray, State, Step
 from mos_agents.policies.guard import check_on_fault, started
 from mos_agents.rollout import ParticipantPool
 from mos_agents.rollout.episode import Episode
+from mos_agents.trees import filled
 
 
 class LocalEpisodes:
@@ -94,7 +94,7 @@ class LocalEpisodes:
 
     def restore(self, seed: int, arrays: Mapping[str, Array]) -> Array:
         """Go on with the episode of a seed where `snapshot` was taken; [B, sum of D_n] what is
-        seen there. arrays: by their paths in the snapshot, as `learners.saving.named` gives them.
+        seen there. arrays: by their paths in the snapshot, as `trees.named` gives them.
         """
         self.start(seed)
         now = self._episode

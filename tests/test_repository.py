@@ -66,7 +66,9 @@ KNOWS["sweeps"] = set(CHAIN[: CHAIN.index("envs")]) | {
 KNOWS["experiments"] |= {"runs", "tasks", "analysis", "report", "training"}
 KNOWS["registry"] = {"market", "wording"}
 KNOWS["wording"] = set()
-for part in KNOWS.keys() - {"registry", "market", "wording"}:
+KNOWS["trees"] = {"market"}
+for part in KNOWS.keys() - {"registry", "market", "wording", "trees"}:
+    KNOWS[part].add("trees")  # nested records of arrays: memories, states, files of both
     KNOWS[part].add("registry")  # names for classes: who reads a name looks it up there
     KNOWS[part].add("wording")  # how messages name settings, in Python and on the command line
 KNOWS |= {part: (set(KNOWS) | RIM) - {"envs"} for part in RIM}
@@ -273,10 +275,9 @@ def options_in_messages(path: Path, source: str) -> list[str]:
     ]
 
 
-NAMED_TUPLE = "memories are of any form, and a named tuple is told by its fields"
+NAMED_TUPLE = "memories are of any form, and a named tuple is recognised by its fields"
 OPTIONAL = {
-    "mos_agents/actors/memories.py: _fields": NAMED_TUPLE,
-    "mos_agents/learners/saving.py: _fields": NAMED_TUPLE,
+    "mos_agents/trees.py: _fields": NAMED_TUPLE,
     "mos_agents/market/printing.py: _fields": "any record of the package is printed briefly",
     "mos_agents/testing/promises.py: _fields": NAMED_TUPLE,
     "mos_agents/games/repeated.py: method": "whether a subclass writes again what QLearning has",

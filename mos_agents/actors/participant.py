@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mos_agents.actors.memories import flatten, restored, template_of
 from mos_agents.actors.messages import Call, MessageError, Reply
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array
 from mos_agents.policies.base import Policy
 from mos_agents.policies.guard import decide, reason_of
+from mos_agents.trees import flatten, restored, template_of
 
 
 class Snapshot(NamedTuple):

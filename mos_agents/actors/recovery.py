@@ -22,7 +22,6 @@ from mos_agents.actors.journal import (
     records,
     repair_tail,
 )
-from mos_agents.actors.memories import flatten, restored
 from mos_agents.actors.participant import Snapshot
 from mos_agents.actors.plan import ShardPlan
 from mos_agents.actors.summaries import Recorder, TickSummary
@@ -30,6 +29,7 @@ from mos_agents.actors.supervisor import Supervisor
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.files import RunError
 from mos_agents.runs.hashing import TrajectoryHash
+from mos_agents.trees import flatten, restored
 
 
 class Recovery:

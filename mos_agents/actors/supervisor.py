@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mos_agents.actors.clearing_house import ClearingHouse
-from mos_agents.actors.memories import flatten
 from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply
 from mos_agents.actors.participant import Snapshot, checked_memories
 from mos_agents.actors.plan import ShardPlan
@@ -23,6 +22,7 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies.base import Policy
 from mos_agents.policies.faults import describe, is_own_fault, one_line
+from mos_agents.trees import flatten
 
 CALL_BYTES = 600
 """Memory that a kept call takes besides its observation: Python objects around two arrays."""

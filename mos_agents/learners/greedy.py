@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from mos_agents import trees
 from mos_agents.learners import saving
 from mos_agents.learners.base import (
     Learner,
@@ -108,8 +109,8 @@ class GreedyPolicy(Policy):
     ) -> GreedyPolicy:
         """The policy with a memory that is in hand; it is copied."""
         made = cls(policy, market=market, mixed=mixed)
-        arrays = {name: array.copy() for name, array in saving.named(memory)}
-        object.__setattr__(made, "checkpoint", InMemoryCheckpoint(saving.filled(memory, arrays)))
+        arrays = {name: array.copy() for name, array in trees.named(memory)}
+        object.__setattr__(made, "checkpoint", InMemoryCheckpoint(trees.filled(memory, arrays)))
         return made
 
     @classmethod
@@ -131,7 +132,7 @@ class GreedyPolicy(Policy):
         """The same policy with its memory in hand. Raises InputError where the file is not one."""
         if self.path is None:
             return self
-        data = saving.packed(saving.read(self.path))
+        data = trees.packed(saving.read(self.path))
         return replace(self, path=None, packed=saving.to_text(data))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -148,25 +149,25 @@ class GreedyPolicy(Policy):
     def _learnt(self, spec: ParticipantSpec, batch: int, template: Any) -> Any:
         """The memory for so many markets, from the file or from the hand."""
         if self.checkpoint is not None:
-            arrays = dict(saving.named(self.checkpoint.memory))
+            arrays = dict(trees.named(self.checkpoint.memory))
         elif self.path is not None:
             arrays = saving.read(self.path)
         elif self.packed is not None:
             data = saving.from_text(self.packed)
-            arrays = saving.unpacked(data, f"{self.kind}.packed", "learner's memory")
+            arrays = trees.unpacked(data, f"{self.kind}.packed", "learner's memory")
         else:
             raise InputError(
                 f"{self.kind}.path is missing: name a file of learners.save, or use GreedyPolicy.of"
             )
-        one = dict(saving.named(self.policy.start(spec, 1)))
-        wanted = dict(saving.named(template))
+        one = dict(trees.named(self.policy.start(spec, 1)))
+        wanted = dict(trees.named(template))
         shown = f"{self.kind}: {self.path or 'the memory in hand'}"
         if arrays.keys() != wanted.keys():
             raise InputError(f"{shown} is the memory of another kind than {self.policy.kind}")
         found = {}
         for name, array in arrays.items():
             found[name] = self._for_all(shown, name, array, one[name], wanted[name])
-        return saving.filled(template, found)
+        return trees.filled(template, found)
 
     def _for_all(self, shown: str, name: str, array: Array, one: Array, wanted: Array) -> Array:
         """A saved array as these markets need it: the rows of a market lie together."""

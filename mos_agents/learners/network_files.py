@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mos_agents import trees
 from mos_agents.learners import saving
 from mos_agents.learners.network import (
     Categorical,
@@ -112,12 +113,12 @@ def to_bytes(network: Network) -> bytes:
     else:
         arrays["grid"] = head.grid
     text = json.dumps(facts, sort_keys=True, allow_nan=False).encode()
-    return saving.packed({"facts": np.frombuffer(text, np.uint8), **arrays})
+    return trees.packed({"facts": np.frombuffer(text, np.uint8), **arrays})
 
 
 def from_bytes(data: bytes, shown: str) -> Network:
     """The network of an .npz file's bytes, or InputError in one line that begins with `shown`."""
-    arrays = saving.unpacked(data, shown, "network")
+    arrays = trees.unpacked(data, shown, "network")
     try:
         facts = json.loads(arrays.pop("facts").astype(np.uint8).tobytes())
         return _network(facts, arrays)

@@ -10,12 +10,12 @@ import numpy as np
 
 from mos_agents.learners import load, save
 from mos_agents.learners.base import Learner
-from mos_agents.learners.saving import filled, named
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array
 from mos_agents.testing.policies import PolicySuite, memory_bits, moves, played
 from mos_agents.testing.promises import bits, check, check_value
+from mos_agents.trees import filled, named
 
 MOST_ACTIONS = 5_000
 """Combinations of prices up to which all chances are added up."""

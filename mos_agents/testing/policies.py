@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mos_agents import scenarios
-from mos_agents.actors.memories import flatten, restored
 from mos_agents.actors.messages import Call
 from mos_agents.actors.participant import Participant
 from mos_agents.market.market import Market
@@ -20,6 +19,7 @@ from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies import POLICIES, Policy, from_config, to_config
 from mos_agents.rollout import ParticipantPool, Transition, transitions
 from mos_agents.testing.promises import Suite, bits, broken, check, check_value, described
+from mos_agents.trees import flatten, restored
 
 
 @short_repr

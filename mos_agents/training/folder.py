@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mos_agents import scenarios
-from mos_agents.learners.saving import packed, unpacked
 from mos_agents.market.faults import FAULTS_OF
 from mos_agents.market.frames import Framed, frame_html
 from mos_agents.market.printing import short_repr
@@ -47,6 +46,7 @@ from mos_agents.runs.names import locate, names_in_turn, path_below, slug
 from mos_agents.runs.sealing import now, versions
 from mos_agents.scenarios.validation import validate
 from mos_agents.training.plan import TrainingPlan
+from mos_agents.trees import packed, unpacked
 from mos_agents.wording import resuming, setting
 
 if TYPE_CHECKING:

@@ -14,12 +14,13 @@ import numpy as np
 
 from mos_agents.learners.base import Learner
 from mos_agents.learners.greedy import GreedyPolicy
-from mos_agents.learners.saving import filled, named, save
+from mos_agents.learners.saving import save
 from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import InputError, IntArray
 from mos_agents.policies.base import Policy, to_config
 from mos_agents.runs.names import file_stem
 from mos_agents.training.assignment import TrainingAssignment
+from mos_agents.trees import filled, named
 
 
 def learns(policy: Any) -> bool:

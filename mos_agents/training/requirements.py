@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 
 from mos_agents.learners.base import Learner
-from mos_agents.learners.saving import named
 from mos_agents.market.memory import MOST_OF_MEMORY, memory
 from mos_agents.market.types import InputError
 from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
 from mos_agents.training.hosted_learners import innermost
 from mos_agents.training.plan import CAPACITY
+from mos_agents.trees import named
 
 NEEDED = ("torch", "dm_tree", "tensorboard")
 _MODULES = {"dm_tree": "tree"}

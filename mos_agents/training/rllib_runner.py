@@ -29,7 +29,6 @@ from ray.rllib.utils.metrics import (
     WEIGHTS_SEQ_NO,
 )
 
-from mos_agents.learners.saving import named
 from mos_agents.market.faults import Fault, Faults, added_up, count
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import Array
@@ -37,6 +36,7 @@ from mos_agents.training.assignment import PolicyAssignment, TrainingAssignment
 from mos_agents.training.fragments import Fragment, Gathered, PolicyFragment, followed, pending
 from mos_agents.training.normaliser import Normaliser
 from mos_agents.training.torch_networks import Chooser, chooser
+from mos_agents.trees import named
 
 REWARD = "reward"
 FAULTS = "faults"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from mos_agents.actors.memories import flatten
 from mos_agents.actors.runtime import LocalRuntime
 from mos_agents.policies import POLICIES
 from mos_agents.policies.base import Policy
 from mos_agents.rollout import ParticipantPool, transitions
+from mos_agents.trees import flatten
 from tests.actors.worlds import driven, one_shard, record_of, undisturbed, with_policy
 from tests.learners.worlds import KINDS
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mos_agents.actors.memories import flatten, restored, template_of
 from mos_agents.actors.messages import Call, MessageError, Reply, checked_reply
 from mos_agents.learners import LEARNERS
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, make
 from mos_agents.policies.faults import describe
+from mos_agents.trees import flatten, restored, template_of
 from tests.actors.worlds import PARTICIPANTS, Recalls
 from tests.policies.markets import shop
 from tests.policies.test_contract import CASES

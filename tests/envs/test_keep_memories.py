@@ -6,8 +6,8 @@ import pytest
 from envs.batched import BatchedMarket
 from envs.market_env import MarketEnv
 from mos_agents import scenarios
-from mos_agents.learners.saving import named
 from mos_agents.market.types import InputError
+from mos_agents.trees import named
 
 RIVAL = {"firm_2": {"kind": "q_learning", "prices": 5, "alpha": 0.3}}
 

@@ -5,15 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mos_agents.actors.memories import flatten
 from mos_agents.learners import LEARNERS, price_grid
-from mos_agents.learners.saving import named
 from mos_agents.market.types import InputError
 from mos_agents.policies import POLICIES, make
 from mos_agents.policies.base import Policy
 from mos_agents.testing import LearnerSuite
 from mos_agents.testing.policies import copied, played
 from mos_agents.testing.policies import memory_bits as bits
+from mos_agents.trees import flatten, named
 from tests.learners.worlds import KINDS, PLACES, duopoly, learner, placed
 from tests.policies.markets import dealers, shop
 

@@ -8,11 +8,11 @@ import pytest
 
 from mos_agents import policies
 from mos_agents.learners.base import TabularLearner, best_of, explored
-from mos_agents.learners.saving import named
 from mos_agents.market.types import Array
 from mos_agents.policies import POLICIES, Policy
 from mos_agents.policies.base import quoted, same
 from mos_agents.testing import LearnerSuite, PolicySuite
+from mos_agents.trees import named
 from tests.policies.markets import shop
 from tests.suites.breaking import assert_fails, checks_of
 
@@ -238,8 +238,8 @@ def test_a_faulty_learner_fails(check, fault, message):
 
 def test_a_memory_that_comes_back_otherwise_fails(monkeypatch):
     """Whatever `save` takes comes back, so the fault is put into the loading."""
-    from mos_agents.learners.saving import filled
     from mos_agents.testing import learners
+    from mos_agents.trees import filled
 
     def other(path, template):
         return filled(template, {name: array + 1 for name, array in named(template)})

@@ -9,13 +9,13 @@ pytestmark = pytest.mark.train
 pytest.importorskip("torch")
 
 from mos_agents import learners, scenarios  # noqa: E402
-from mos_agents.learners.saving import named  # noqa: E402
 from mos_agents.policies.base import from_config  # noqa: E402
 from mos_agents.rollout import play, rollout  # noqa: E402
 from mos_agents.training import best_response, hosted_learners, train  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.best_response import exploitability  # noqa: E402
 from mos_agents.training.evaluation import evaluated, everybody  # noqa: E402
+from mos_agents.trees import named  # noqa: E402
 from tests.training.worlds import small  # noqa: E402
 
 TABLE = {"kind": "q_learning", "prices": 5, "alpha": 0.3, "beta": 0.01}

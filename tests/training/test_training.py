@@ -8,7 +8,6 @@ torch = pytest.importorskip("torch")
 
 from mos_agents import scenarios  # noqa: E402
 from mos_agents.learners.network_files import to_bytes  # noqa: E402
-from mos_agents.learners.saving import named  # noqa: E402
 from mos_agents.learners.trained import quoted  # noqa: E402
 from mos_agents.market.types import InputError  # noqa: E402
 from mos_agents.rollout import play  # noqa: E402
@@ -18,6 +17,7 @@ from mos_agents.training import folder as folders  # noqa: E402
 from mos_agents.training.assignment import TrainingAssignment  # noqa: E402
 from mos_agents.training.normaliser import calibrate  # noqa: E402
 from mos_agents.training.session import TrainingSession  # noqa: E402
+from mos_agents.trees import named  # noqa: E402
 from tests.training.worlds import game, small  # noqa: E402
 
 LEARNS_TOO = {"firm_2": {"kind": "q_learning", "prices": 5, "alpha": 0.3}}
