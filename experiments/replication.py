@@ -42,6 +42,7 @@ EXPERIMENTS = {
     "brasic_2025": "experiments.brasic_2025.run",
     "johnson_rhodes_wildenbeest_2023": "experiments.johnson_rhodes_wildenbeest_2023.run",
     "banchio_skrzypacz_2022": "experiments.banchio_skrzypacz_2022.run",
+    "brown_mackay_2023": "experiments.brown_mackay_2023.run",
 }
 """What can be replicated, by the name of its folder."""
 

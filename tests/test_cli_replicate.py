@@ -41,6 +41,7 @@ def test_the_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> 
         "brasic_2025",
         "johnson_rhodes_wildenbeest_2023",
         "banchio_skrzypacz_2022",
+        "brown_mackay_2023",
     ]
 
 

@@ -1,0 +1,1 @@
+"""Brown and MacKay (2023), replicated."""
