@@ -1,4 +1,4 @@
-"""Clusters of the tests: one of a process's own that many share, and clusters of several nodes."""
+"""Clusters of the tests: those that many tests share, and clusters of several nodes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import pytest
 TOKEN = secrets.token_hex(32)
 
 
-class OwnCluster:
-    """One cluster of this process's own for many tests: to bring one up takes seconds.
+class SharedClusters:
+    """One cluster of this process's own, and one of two nodes, for many tests: each takes seconds.
 
-    A process can be in one cluster only. A test that needs another one closes this one first, and
-    the next test that uses it opens it again.
+    A process can be in one cluster only, so at most one of them is up. The next test that uses the
+    other one opens it again; the tests run in such an order that this is seldom.
     """
 
     def __init__(self) -> None:
         self._opened = contextlib.ExitStack()
+        self._nodes: Any = None
 
-    def open(self) -> None:
-        """Bring the cluster up unless this process is on one."""
+    def own(self) -> None:
+        """Bring up this process's own cluster, unless this process is on one."""
         import ray
 
         from mos_agents.actors.ray.cluster import cluster
@@ -33,9 +34,43 @@ class OwnCluster:
             self.close()  # a test may have ended it
             self._opened.enter_context(cluster())
 
+    @contextlib.contextmanager
+    def two_nodes(self) -> Iterator[Any]:
+        """The cluster of two nodes; the environment has its token until the end."""
+        with pytest.MonkeyPatch.context() as patch:
+            if self._nodes is None:
+                self.close()
+                self._nodes = up(patch, "token", 2)
+                self._opened.callback(self._nodes.shutdown)
+            else:
+                show(patch, "token")
+                for node in [*self._nodes.worker_nodes]:
+                    if len(self._nodes.worker_nodes) > 1 or not is_up(node):
+                        self._nodes.remove_node(node, allow_graceful=False)
+                if not self._nodes.worker_nodes:
+                    self._nodes.add_node(**SMALL, num_cpus=2)
+            yield self._nodes
+
     def close(self) -> None:
-        """End the cluster if it is up."""
+        """End the cluster that is up."""
+        self._nodes = None
         self._opened.close()
+
+
+SMALL = {"object_store_memory": 100 * 2**20}
+"""Of each node of a cluster of several."""
+
+
+def show(patch: pytest.MonkeyPatch, mode: str) -> None:
+    """Give this process and its children the token of the tests' clusters."""
+    from mos_agents.actors.ray import cluster as ray_cluster
+
+    for name, value in (
+        ray_cluster.QUIET
+        | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": TOKEN, ray_cluster.NICENESS: "0"}
+    ).items():
+        patch.setenv(name, value)
+    ray_cluster._reload_environment()
 
 
 def up(patch: pytest.MonkeyPatch, mode: str, nodes: int, head: int = 2, each: int = 2) -> Any:
@@ -60,20 +95,14 @@ def up(patch: pytest.MonkeyPatch, mode: str, nodes: int, head: int = 2, each: in
     import ray
     from ray.cluster_utils import Cluster
 
-    from mos_agents.actors.ray import cluster as ray_cluster
-
     assert not ray.is_initialized(), "nodes take the addresses of the cluster that is open here"
-    for name, value in (
-        ray_cluster.QUIET
-        | {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": TOKEN, ray_cluster.NICENESS: "0"}
-    ).items():
-        patch.setenv(name, value)
-    ray_cluster._reload_environment()
-    small = {"object_store_memory": 100 * 2**20}
-    options = small | {"num_cpus": head, "include_dashboard": False}
+    show(patch, mode)
+    # Without the processes that read logs and ask for more machines: nobody here needs them.
+    options = SMALL | {"num_cpus": head, "include_dashboard": False}
+    options |= {"include_log_monitor": False, "no_monitor": True}
     made = Cluster(initialize_head=True, head_node_args=options)
     for _ in range(nodes - 1):
-        made.add_node(**small, num_cpus=each)
+        made.add_node(**SMALL, num_cpus=each)
     return made
 
 

@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from mos_agents.cli import run
-from tests.actors.test_cluster import living, up
+from tests.clusters import living, up
 from tests.commands import each_refused, environment, stopped
 from tests.waiting import PATIENCE, eventually
 
@@ -173,24 +174,13 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on() -> None:
 
 
 @pytest.mark.xdist_group("ray")
-def test_a_cluster_finds_the_same_bits_and_finishes_what_was_begun_here(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_cluster_finds_the_same_bits_and_finishes_what_was_begun_here(two_nodes: Any) -> None:
     assert run([*CALVANO, "--folder", "kept", "--json", "local.json"]) == 0
     whole = sorted(Path("kept").rglob("*.npz"))
     for path in whole[::2]:  # half of the sessions are to be played again
         path.unlink()
-    # In a process of its own: this one may be on a cluster of other tests.
-    over_ray = [*CALVANO, "--backend", "ray", "--folder", "kept", "--json", "ray.json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "mos_agents.cli", *over_ray],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    over_ray = [*CALVANO, "--backend", "ray", "--address", two_nodes.address]
+    assert run([*over_ray, "--folder", "kept", "--json", "ray.json"]) == 0
     assert Path("ray.json").read_text() == Path("local.json").read_text()
     assert sorted(Path("kept").rglob("*.npz")) == whole
 

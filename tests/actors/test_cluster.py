@@ -15,16 +15,10 @@ from mos_agents.actors.ray.shards import ActorDied, RayShards
 from mos_agents.cli import run
 from mos_agents.market.types import InputError
 from tests.actors.worlds import SHOP, plan_of, undisturbed
-from tests.clusters import cluster_of, is_up, living, lose, up
+from tests.clusters import SMALL, is_up, living, lose, up
 
 MAKERS = scenarios.load("market_making")
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("no_other_cluster")]
-
-
-@pytest.fixture(scope="module")
-def two_nodes(no_other_cluster):
-    with cluster_of(2) as made:
-        yield made
+pytestmark = pytest.mark.xdist_group("ray")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +99,7 @@ def test_nodes_take_turns_from_the_first_on(first, told, monkeypatch):
 
 def test_participants_live_beside_their_clearing_house_or_on_all_nodes(two_nodes):
     """Those on the other node may die and come back: no bit is moved."""
-    node = two_nodes.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    node = two_nodes.add_node(num_cpus=2, **SMALL)
     with ray_cluster.cluster(two_nodes.address):
         for spread in (False, True):
             play_and_kill_those_on_another_node(two_nodes, spread)
@@ -150,7 +144,7 @@ def test_a_replication_over_two_nodes_of_which_one_is_lost_has_the_figures_of_on
     monkeypatch.chdir(tmp_path)
     order = ["replicate", "calvano_2020", "--sessions", "40", "--set", "beta=1e-5"]
     assert run([*order, "--json", "here.json"]) in (0, 1)
-    node = two_nodes.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    node = two_nodes.add_node(num_cpus=2, **SMALL)
     lost = []
 
     def lose_it_while_it_plays():
@@ -167,7 +161,9 @@ def test_a_replication_over_two_nodes_of_which_one_is_lost_has_the_figures_of_on
     assert Path("there.json").read_bytes() == Path("here.json").read_bytes()
 
 
-def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_wanted(monkeypatch):
+def test_a_cluster_that_lets_anybody_in_is_refused_unless_that_is_wanted(
+    no_other_cluster, monkeypatch
+):
     open_to_all = up(monkeypatch, "disabled", 1)
     try:
         monkeypatch.setenv("RAY_AUTH_MODE", "token")

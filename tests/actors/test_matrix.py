@@ -74,8 +74,8 @@ class Again(RayShards):
 
 
 @pytest.fixture(scope="module")
-def again(shared_cluster):
-    shared_cluster.open()
+def again(shared_clusters):
+    shared_clusters.own()
     made = Again()
     yield made
     for house in made.houses:

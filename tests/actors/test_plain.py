@@ -71,16 +71,16 @@ class Attacked:
 
 
 @pytest.fixture(scope="module")
-def by_ray(shared_cluster, tmp_path_factory):
-    shared_cluster.open()
+def by_ray(shared_clusters, tmp_path_factory):
+    shared_clusters.own()
     made = Attacked(tmp_path_factory.mktemp("by-ray"), channels=False)
     yield made
     made.runtime.close()
 
 
 @pytest.fixture(scope="module")
-def by_channel(shared_cluster, tmp_path_factory):
-    shared_cluster.open()
+def by_channel(shared_clusters, tmp_path_factory):
+    shared_clusters.own()
     made = Attacked(tmp_path_factory.mktemp("by-channel"), channels=True)
     yield made
     made.runtime.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.actors.test_cluster import living, up
+from tests.clusters import living, up
 from tests.test_runs import ROOT
 from tests.waiting import PATIENCE, eventually
 

@@ -10,13 +10,11 @@ import pytest
 
 from mos_agents import lab
 
-pytestmark = [
-    pytest.mark.xdist_group("ray"),
-    pytest.mark.usefixtures("here", "no_other_cluster"),
-]
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("here")]
 SHORT: dict[str, Any] = {"ticks": 60, "markets": 2, "changes": {"instruments": 2}}
 
 
+@pytest.mark.usefixtures("no_other_cluster")
 def test_a_run_on_ray_has_the_hash_of_the_local_one_and_reports_its_health() -> None:
     seen: list[lab.WorkProgress] = []
     lines: list[str] = []
@@ -41,7 +39,7 @@ def test_a_run_on_ray_has_the_hash_of_the_local_one_and_reports_its_health() -> 
     assert far.hash == near.hash and far.run.listings().equals(near.run.listings())
 
 
-def test_a_run_on_ray_that_ctrl_c_stopped_is_resumed_in_the_same_process() -> None:
+def test_a_run_on_ray_that_ctrl_c_stopped_is_resumed_in_the_same_process(two_nodes: Any) -> None:
     def press(at: lab.WorkProgress) -> None:
         if at.done == 5:
             os.kill(os.getpid(), signal.SIGINT)
@@ -49,19 +47,27 @@ def test_a_run_on_ray_that_ctrl_c_stopped_is_resumed_in_the_same_process() -> No
     with pytest.raises(
         lab.Interrupted, match=r"lab\.resume\('runs/retail-s0-001'\) goes on"
     ) as stop:
-        lab.run("retail", **SHORT, backend="ray", report=False, on_progress=press)
+        lab.run(
+            "retail",
+            **SHORT,
+            backend="ray",
+            address=two_nodes.address,
+            report=False,
+            on_progress=press,
+        )
     assert stop.value.folder is not None and "--" not in str(stop.value)
-    finished = lab.resume(stop.value.folder, report=False)
+    finished = lab.resume(stop.value.folder, address=two_nodes.address, report=False)
     assert finished.hash == lab.run("retail", **SHORT, report=False).hash
 
 
-def test_a_sweep_on_ray_has_the_rows_of_a_local_one() -> None:
+def test_a_sweep_on_ray_has_the_rows_of_a_local_one(two_nodes: Any) -> None:
     settings: dict[str, Any] = {"seeds": 2, "ticks": 2, "report": False}
     seen: list[tuple[int, int]] = []
     far = lab.sweep(
         "retail",
         {"firms": [1, 2]},
         **settings,
+        address=two_nodes.address,
         on_progress=lambda progress, plan: seen.append((progress.done, len(plan.trials))),
     )
     near = lab.sweep("retail", {"firms": [1, 2]}, **settings, backend="local")
@@ -82,6 +88,7 @@ GAME: dict[str, Any] = {
 
 
 @pytest.mark.train
+@pytest.mark.usefixtures("no_other_cluster")
 class TestTraining:
     @pytest.fixture(autouse=True)
     def _torch(self) -> None:

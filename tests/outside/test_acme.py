@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,10 +66,16 @@ def test_a_run_names_the_module_and_verify_asks_for_it(played: Path) -> None:
     assert "led to the same hash" in done.stdout
 
 
-def test_over_ray_the_run_has_the_same_hash_and_a_killed_one_goes_on(played: Path) -> None:
-    """The stage's memory and the learner's survive the death of the driver and of its actors."""
+@pytest.mark.xdist_group("ray")
+def test_over_ray_the_run_has_the_same_hash_and_a_killed_one_goes_on(
+    played: Path, two_nodes: Any
+) -> None:
+    """The stage's memory and the learner's survive the death of the driver and of its actors.
+
+    The nodes know nothing of the package: they are sent its files.
+    """
     arguments = ["run", "acme_shop", "--import", "acme_market", "--name", "ray", "--backend", "ray"]
-    arguments += ["--shards", "2", *PLAIN]
+    arguments += ["--shards", "2", "--address", two_nodes.address, *PLAIN]
     env = environment()
     env["PYTHONPATH"] += f":{ACME}"
     process = subprocess.Popen(
@@ -82,15 +89,16 @@ def test_over_ray_the_run_has_the_same_hash_and_a_killed_one_goes_on(played: Pat
     eventually(lambda: list(shards.rglob("snapshot-*.npz")) or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.wait(PATIENCE)
-    resumed = mos(played, "run", "--resume", "ray", "--import", "acme_market", *PLAIN, path=ACME)
+    again = ["run", "--resume", "ray", "--import", "acme_market", "--address", two_nodes.address]
+    resumed = mos(played, *again, *PLAIN, path=ACME)
     assert resumed.returncode == 0, resumed.stderr
-    again = mos(
+    local = mos(
         played,
         *["run", "acme_shop", "--import", "acme_market", "--ticks", "1200", "--name", "two"],
         *PLAIN,
         path=ACME,
     )
-    assert again.returncode == 0, again.stderr
+    assert local.returncode == 0, local.stderr
     assert facts(played, "ray")["hash"] == facts(played, "two")["hash"]
 
 

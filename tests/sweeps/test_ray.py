@@ -31,7 +31,7 @@ from tests.sweeps.worlds import GAME, RETAIL, Slow, plan
 from tests.test_runs import ROOT
 from tests.waiting import PATIENCE, eventually
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.usefixtures("no_other_cluster")]
+pytestmark = pytest.mark.xdist_group("ray")
 
 ORDER = [
     "sweep",
@@ -48,12 +48,6 @@ ORDER = [
     "--name",
     "mine",
 ]
-
-
-@pytest.fixture(scope="module")
-def two_nodes(no_other_cluster: None) -> Iterator[Any]:
-    with cluster_of(2) as made:
-        yield made
 
 
 @pytest.fixture(scope="class")
@@ -197,6 +191,7 @@ def left_of(started: list[psutil.Process]) -> list[psutil.Process]:
     return psutil.wait_procs(started, timeout=PATIENCE)[1]
 
 
+@pytest.mark.usefixtures("no_other_cluster")
 def test_a_sweep_killed_with_kill_9_goes_on_is_stopped_and_ends_as_one_that_was_not_disturbed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +222,7 @@ def test_a_sweep_killed_with_kill_9_goes_on_is_stopped_and_ends_as_one_that_was_
         assert Path("runs/mine", name).read_bytes() == Path("runs/calm", name).read_bytes()
 
 
+@pytest.mark.usefixtures("no_other_cluster")
 def test_a_sweep_whose_head_node_is_lost_ends_in_one_line_and_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

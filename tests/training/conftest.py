@@ -4,6 +4,6 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def on_cluster(shared_cluster):
+def on_cluster(shared_clusters):
     """The tests' shared cluster, open, for whole modules."""
-    shared_cluster.open()
+    shared_clusters.own()

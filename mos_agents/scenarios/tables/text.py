@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import io
 import re
 from collections import Counter
@@ -270,6 +271,7 @@ def _guessed(layout: TextLayout) -> list[str]:
     return [made.get(kind, lambda: next(left, "value"))() for kind in kinds]
 
 
+@functools.lru_cache(4096)
 def _kind(*texts: str) -> str:
     """What texts of one column are: missing, times, numbers or texts."""
     there = [text.strip() for text in texts if text.strip().lower() not in MISSING]
