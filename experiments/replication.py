@@ -21,13 +21,8 @@ import yaml
 from scipy import stats
 
 from mos_agents.analysis.interval_text import four_digits, limits_text
-from mos_agents.analysis.statistics import (
-    bounded_interval,
-    clopper_pearson,
-    mean_interval,
-    student,
-    wilson_interval,
-)
+from mos_agents.analysis.shares import bounded_interval, clopper_pearson, wilson_interval
+from mos_agents.analysis.statistics import mean_interval, student
 from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.types import Array, InputError
 from mos_agents.runs.folder import STUDY, differences

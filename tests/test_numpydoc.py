@@ -20,7 +20,7 @@ import mos_agents
 PACKAGES = sorted(
     one.name
     for one in pkgutil.iter_modules(mos_agents.__path__)
-    if one.ispkg and one.name not in ("actors", "cli", "testing")
+    if one.ispkg and one.name not in ("actors", "cli", "registry", "testing")
 )
 """Packages of `mos_agents` that Python users call; the others are machinery, commands, suites."""
 

@@ -17,6 +17,7 @@ from mos_agents.market.demand import Logit
 from mos_agents.market.stages import Demand, ReferenceRule
 from mos_agents.market.types import InputError
 from mos_agents.policies.rules import CostPlus
+from mos_agents.registry.kinds import ENTRIES, GRANTED, put_back
 
 SHOP = "{import}name: shop\nticks: 3\nparticipants: [{name: a}, {name: b}]\ninstruments: 2\n"
 MODEL = """
@@ -36,12 +37,12 @@ class Calm(Logit):
 @pytest.fixture(autouse=True)
 def restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever a test registers or imports is gone after it."""
-    entries = {drawer: dict(kept) for drawer, kept in registry._entries.items()}
-    granted, modules, path = set(registry._granted), set(sys.modules), list(sys.path)
+    entries = {drawer: dict(kept) for drawer, kept in ENTRIES.items()}
+    granted, modules, path = set(GRANTED), set(sys.modules), list(sys.path)
     monkeypatch.chdir(tmp_path)
     yield
-    registry._put_back(entries)
-    registry._granted.intersection_update(granted)
+    put_back(entries)
+    GRANTED.intersection_update(granted)
     for name in set(sys.modules) - modules:
         if name.startswith("outside_"):
             del sys.modules[name]

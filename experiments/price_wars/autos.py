@@ -20,12 +20,8 @@ from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import Deviation, profitability, response
 from mos_agents.analysis.price_wars import episodes
 from mos_agents.analysis.screens import SessionPaths
-from mos_agents.analysis.statistics import (
-    Interval,
-    bounded_interval,
-    mean_interval,
-    share_interval,
-)
+from mos_agents.analysis.shares import bounded_interval, share_interval
+from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import play_sessions

@@ -32,9 +32,9 @@ from mos_agents.analysis.impulse import (
 )
 from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes
 from mos_agents.analysis.screens import SessionPaths, fall_together, false_alarm_rate
+from mos_agents.analysis.shares import bounded_interval
 from mos_agents.analysis.statistics import (
     Interval,
-    bounded_interval,
     difference_interval,
     mean_interval,
     normal_interval,

@@ -21,6 +21,8 @@ from mos_agents.analysis.cycles import (
     limit_cycle,
     period_estimate,
 )
+from mos_agents.analysis.durations import Survival, survival
+from mos_agents.analysis.fitted_values import fit_values
 from mos_agents.analysis.impulse import (
     Deviation,
     ImpulseResponse,
@@ -34,13 +36,12 @@ from mos_agents.analysis.impulse import (
 )
 from mos_agents.analysis.ope import (
     EstimatorSettings,
-    OverlapError,
     PolicyValueEstimate,
     doubly_robust,
-    fit_values,
     ips,
     snips,
 )
+from mos_agents.analysis.ope_weights import OverlapError
 from mos_agents.analysis.price_wars import PriceWars, WarDefinition, WarEpisode, episodes, price_gap
 from mos_agents.analysis.screens import (
     SCREENS,
@@ -59,16 +60,12 @@ from mos_agents.analysis.screens import (
     false_alarm_rate,
     logit_best_reply,
 )
+from mos_agents.analysis.shares import clopper_pearson, quantile_interval, share_interval
 from mos_agents.analysis.statistics import (
     Interval,
-    Survival,
     bootstrap_interval,
-    clopper_pearson,
     difference_interval,
     mean_interval,
-    quantile_interval,
-    share_interval,
-    survival,
 )
 from mos_agents.analysis.war_tables import WarTable, war_table
 

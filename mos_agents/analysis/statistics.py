@@ -4,23 +4,20 @@ Means, differences of means and smooth statistics have one interval, that of `me
 coverage at 95% was measured by simulation (`tests/analysis/test_coverage.py`): from 5 sessions on
 it is at least .93 for normal, exponential, log-normal (standard deviation of the logarithm 1),
 counted and paired values. Of 2 to 4 sessions it is Student's, which is right for normal values
-only: of 3 exponential
-values it covers .885, of 3 log-normal ones .837. Texts call it a rough range.
-Shares of sessions have exact limits.
+only: of 3 exponential values it covers .885, of 3 log-normal ones .837. Texts call it a rough
+range.
+Shares of sessions have exact limits, see `shares.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mos_agents.market.checks import check_whole, is_whole
-from mos_agents.market.frames import Framed
-from mos_agents.market.printing import short_repr
+from mos_agents.market.checks import check_whole
 from mos_agents.market.types import Array, InputError
 
 
@@ -200,7 +197,7 @@ def mean_interval(
     .. [1] Hall, P. (1988). Theoretical comparison of bootstrap confidence intervals. Annals of
            Statistics 16(3).
     """
-    sample = _sample(values, "values")
+    sample = sample_of(values, "values")
     check_resamples(resamples)
     mean = float(sample.mean())
     if sample.size > 1 and np.ptp(sample) <= 1e-12 * max(1.0, abs(mean)):
@@ -262,130 +259,6 @@ def _pseudo_values(
     return pseudo
 
 
-def share_interval(flags: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Return the share of sessions with a property, with Clopper and Pearson's exact limits.
-
-    The limits never leave [0, 1], and of none or all they still have a width: 0 of 20 excludes a
-    share of more than 17%, not every share but 0.
-
-    Parameters
-    ----------
-    flags : array of bool [S]
-        Whether each session has the property.
-    confidence : float, optional
-        Confidence of the interval, in (0, 1).
-
-    Returns
-    -------
-    Interval
-        The share with its limits.
-
-    Raises
-    ------
-    InputError
-        If the flags are not True or False, one a session.
-    """
-    sample = _flags(flags)
-    share = float(sample.mean())
-    low, high = clopper_pearson(int(sample.sum()), sample.size, confidence)
-    return Interval(share, low, high, float(np.sqrt(share * (1.0 - share) / sample.size)))
-
-
-def bounded_interval(
-    values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Interval:
-    """The mean over sessions of values [S] in [0, 1], such as a share within each session.
-
-    Its limits are those of `mean_interval`, cut off at 0 and 1. Where all are 0 (or all 1), the
-    limit is that of Clopper and Pearson for the share of sessions with a value above 0, which no
-    mean of values in [0, 1] exceeds. Values that are all 0 or 1 are flags.
-    """
-    sample = _sample(values, "values")
-    if sample.min() < 0.0 or sample.max() > 1.0:
-        raise InputError(
-            f"values from {sample.min():g} to {sample.max():g} must be shares in [0, 1]"
-        )
-    if np.isin(sample, (0.0, 1.0)).all():
-        return share_interval(sample, confidence)
-    one = mean_interval(sample, confidence, resamples, seed)
-    return one._replace(low=max(one.low, 0.0), high=min(one.high, 1.0))
-
-
-def wilson_interval(
-    share: float, error: float, sessions: int, confidence: float = 0.95
-) -> Interval:
-    """A share with its standard error from `sessions` sessions: Wilson's (1927) score interval.
-
-    It is that of as many independent cases as would have the same error, so that cases of one
-    session may be alike. It never leaves [0, 1]. A share of 0 or 1 (whose error is 0) has the
-    limits of Clopper and Pearson for the number of sessions.
-    """
-    from scipy import stats  # large, and seldom needed
-
-    check_confidence(confidence)
-    if not 0.0 <= share <= 1.0:
-        raise InputError(f"share={share!r} must be in [0, 1]")
-    if not np.isfinite(error):
-        return unbounded_interval(share)
-    if error <= 0.0 or share in (0.0, 1.0):
-        low, high = clopper_pearson(round(share * sessions), sessions, confidence)
-        return Interval(share, min(low, share), max(high, share), error)
-    z = float(stats.norm.ppf(0.5 + 0.5 * confidence))
-    cases = share * (1.0 - share) / error**2
-    middle = (share + 0.5 * z * z / cases) / (1.0 + z * z / cases)
-    reach = z * np.sqrt(error**2 + 0.25 * (z / cases) ** 2) / (1.0 + z * z / cases)
-    return Interval(share, float(middle - reach), float(middle + reach), error)
-
-
-def quantile_interval(
-    values: ArrayLike,
-    quantile: float,
-    confidence: float = 0.95,
-) -> Interval:
-    """Return a quantile over sessions, with limits at two of the sorted values [1]_.
-
-    They cover at least as often as promised, whatever the law of the values. A side that so few
-    sessions cannot bound has no limit: five sessions do not bound the median at 95%.
-
-    Parameters
-    ----------
-    values : array [S]
-        One value for each session.
-    quantile : float
-        In (0, 1); the median is 0.5.
-    confidence : float, optional
-        Confidence of the interval, in (0, 1).
-
-    Returns
-    -------
-    Interval
-        The quantile with its limits.
-
-    Raises
-    ------
-    InputError
-        If the quantile is not in (0, 1), or the values are not one finite number a session.
-
-    References
-    ----------
-    .. [1] Conover, W. J. (1999). Practical Nonparametric Statistics, 3rd ed., section 3.2. Wiley.
-    """
-    from scipy import stats  # large, and seldom needed
-
-    if not isinstance(quantile, float | int | np.number) or not 0.0 < quantile < 1.0:
-        raise InputError(f"quantile={quantile!r} must be between 0 and 1; the median is 0.5")
-    sample = np.sort(_sample(values, "values"))
-    check_confidence(confidence)
-    value = float(np.quantile(sample, quantile))
-    tail = 0.5 * (1.0 - confidence)
-    # The number of values below the quantile is binomial; limits leave out a tail on either side.
-    below = int(stats.binom.ppf(tail, sample.size, quantile))
-    above = int(stats.binom.ppf(1.0 - tail, sample.size, quantile)) + 1
-    low = float(sample[below - 1]) if below >= 1 else -np.inf
-    high = float(sample[above - 1]) if above <= sample.size else np.inf
-    return Interval(value, low, high, float("nan"))
-
-
 def difference_interval(
     first: ArrayLike,
     second: ArrayLike,
@@ -426,7 +299,7 @@ def difference_interval(
     InputError
         If paired groups have different numbers of sessions.
     """
-    columns = _sample(first, "first"), _sample(second, "second")
+    columns = sample_of(first, "first"), sample_of(second, "second")
     if paired and columns[0].size != columns[1].size:
         raise InputError(
             f"first and second have {columns[0].size} and {columns[1].size} sessions; paired ones "
@@ -475,132 +348,11 @@ def _welch(first: Array, second: Array, confidence: float, resamples: int, seed:
     return Interval(value, low, high, error)
 
 
-def clopper_pearson(
-    successes: int, trials: int, confidence: float = 0.95, side: str = "both"
-) -> tuple[float, float]:
-    """Return the exact limits of a share [1]_: they never cover less than promised.
-
-    Parameters
-    ----------
-    successes, trials : int
-        0 <= successes <= trials, trials >= 1.
-    confidence : float, optional
-        Confidence of the limits, in (0, 1).
-    side : {"both", "upper", "lower"}, optional
-        "upper" or "lower" gives a one-sided limit of the whole confidence; the other limit is then
-        0 or 1. For a false-alarm rate ask for the upper one.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper limit.
-
-    Raises
-    ------
-    InputError
-        If the counts, the confidence or the side are not allowed.
-
-    References
-    ----------
-    .. [1] Clopper, C. J. and Pearson, E. S. (1934). The use of confidence or fiducial limits.
-           Biometrika 26(4).
-    """
-    from scipy import stats  # large, and seldom needed
-
-    check_confidence(confidence)
-    for name, value in (("trials", trials), ("successes", successes)):
-        if not is_whole(value):
-            raise InputError(f"{name}={value!r} must be a whole number")
-    if not 0 <= successes <= trials or trials < 1:
-        raise InputError(f"successes={successes!r} of trials={trials!r}: need 0 <= s <= t, t >= 1")
-    if side not in ("both", "upper", "lower"):
-        raise InputError(f"side={side!r} must be 'both', 'upper' or 'lower'")
-    tail = 0.5 * (1.0 - confidence) if side == "both" else 1.0 - confidence
-    low, high = 0.0, 1.0
-    if side != "upper" and successes > 0:
-        low = float(stats.beta.ppf(tail, successes, trials - successes + 1))
-    if side != "lower" and successes < trials:
-        high = float(stats.beta.isf(tail, successes + 1, trials - successes))
-    return low, high
-
-
-@short_repr
-@dataclass(frozen=True, eq=False)
-class Survival(Framed):
-    """How long things last when some were not seen to end.
-
-    Parameters
-    ----------
-    time : array [J]
-        The distinct durations at which one ended.
-    share : array [J]
-        The share lasting longer.
-    median : float or None
-        The first time at which the share is at most a half; None if it never is.
-    mean : float
-        The area under the curve up to the longest duration seen.
-    """
-
-    time: Array
-    share: Array
-    median: float | None
-    mean: float
-
-
-def survival(durations: ArrayLike, ended: ArrayLike) -> Survival:
-    """Return the product-limit estimate [1]_ of how long things last.
-
-    Parameters
-    ----------
-    durations : array [E]
-        Durations, > 0.
-    ended : array of bool [E]
-        Whether each was seen to end.
-
-    Returns
-    -------
-    Survival
-        The curve, its median and its mean.
-
-    Raises
-    ------
-    InputError
-        If a duration is not > 0, or there is not one flag for each.
-
-    References
-    ----------
-    .. [1] Kaplan, E. L. and Meier, P. (1958). Nonparametric estimation from incomplete
-           observations. JASA 53(282).
-    """
-    length = _sample(durations, "durations")
-    over = np.asarray(ended, dtype=bool)
-    if over.shape != length.shape or (length <= 0.0).any():
-        raise InputError(
-            f"durations must be > 0, and ended one flag for each: shapes {length.shape}, "
-            f"{over.shape}, shortest {length.min():g}"
-        )
-    time = np.unique(length[over])
-    ends = np.array([(length[over] == t).sum() for t in time])
-    # One that is cut off at t was still there at t.
-    there = np.array([(length >= t).sum() for t in time])
-    share = np.cumprod(1.0 - ends / np.maximum(there, 1))
-    steps = np.concatenate([[0.0], time, [length.max()]])
-    mean = float((np.diff(steps) * np.concatenate([[1.0], share])).sum())
-    half = np.flatnonzero(share <= 0.5 + 1e-12)
-    return Survival(time, share, float(time[half[0]]) if half.size else None, mean)
-
-
-def _sample(values: ArrayLike, name: str) -> Array:
+def sample_of(values: ArrayLike, name: str) -> Array:
+    """Values [S] as floats; InputError unless they are one finite number a session."""
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or sample.size == 0 or not np.isfinite(sample).all():
         raise InputError(
             f"{name} has shape {sample.shape}, needs one finite number per session, [sessions]"
         )
     return sample
-
-
-def _flags(flags: ArrayLike) -> Array:
-    array = np.asarray(flags)
-    if array.ndim != 1 or array.size == 0 or not np.isin(array, (0, 1)).all():
-        raise InputError(f"flags of shape {array.shape} must be True or False, one per session")
-    return array.astype(np.float64)

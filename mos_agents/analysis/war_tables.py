@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mos_agents.analysis.durations import survival
 from mos_agents.analysis.price_wars import PriceWars
-from mos_agents.analysis.statistics import Interval, mean_interval, survival
+from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.checks import check_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr

@@ -12,7 +12,8 @@ from mos_agents.analysis.collusion import profit_gain
 from mos_agents.analysis.controls import mixed_sessions
 from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes
 from mos_agents.analysis.screens import coordination
-from mos_agents.analysis.statistics import share_interval, student
+from mos_agents.analysis.shares import share_interval
+from mos_agents.analysis.statistics import student
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.lab.demo_sessions import AFTER, LEAD, DemoGroup, first_tried
 from mos_agents.lab.demo_verdict import CHANCE, DemoVerdict, Figure, verdict

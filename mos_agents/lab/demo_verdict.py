@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mos_agents.analysis.interval_text import interval_text, share_text
-from mos_agents.analysis.statistics import Interval, bounded_interval, mean_interval
+from mos_agents.analysis.shares import bounded_interval
+from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.types import Array
 from mos_agents.sweeps.table import aligned
 

@@ -7,13 +7,8 @@ import pytest
 from scipy import stats
 
 from mos_agents.analysis.interval_text import interval_text
-from mos_agents.analysis.statistics import (
-    bootstrap_interval,
-    bounded_interval,
-    difference_interval,
-    mean_interval,
-    quantile_interval,
-)
+from mos_agents.analysis.shares import bounded_interval, quantile_interval
+from mos_agents.analysis.statistics import bootstrap_interval, difference_interval, mean_interval
 from mos_agents.rollout import mean_interval as of_replicates
 
 TRIALS = 600

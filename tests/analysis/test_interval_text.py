@@ -12,7 +12,8 @@ from mos_agents.analysis.interval_text import (
     limits_text,
     share_text,
 )
-from mos_agents.analysis.statistics import Interval, bounded_interval, mean_interval, share_interval
+from mos_agents.analysis.shares import bounded_interval, share_interval
+from mos_agents.analysis.statistics import Interval, mean_interval
 
 NAN = float("nan")
 

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from mos_agents.analysis.ope import OverlapError, doubly_robust, fit_values, ips, snips
+from mos_agents.analysis.fitted_values import fit_values
+from mos_agents.analysis.ope import doubly_robust, ips, snips
+from mos_agents.analysis.ope_weights import OverlapError
 from mos_agents.market.demand import Logit
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals

@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mos_agents.analysis.statistics import (
+from mos_agents.analysis.durations import survival
+from mos_agents.analysis.shares import (
     bounded_interval,
     clopper_pearson,
-    difference_interval,
-    mean_interval,
     quantile_interval,
     share_interval,
-    survival,
     wilson_interval,
 )
+from mos_agents.analysis.statistics import difference_interval, mean_interval
 from mos_agents.market.types import InputError
 
 SAMPLE = np.random.default_rng(0).exponential(1.0, 200)

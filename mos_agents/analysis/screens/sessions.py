@@ -12,7 +12,7 @@ from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import Deviation
 from mos_agents.analysis.paths import finite, like, paths
 from mos_agents.analysis.screens.observed import BestReply, Observed
-from mos_agents.analysis.statistics import clopper_pearson
+from mos_agents.analysis.shares import clopper_pearson
 from mos_agents.market.frames import Framed
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
