@@ -36,6 +36,7 @@ PURPOSES = {
     },
     "Data": {
         "check": "Say what a file is and what is in it, or what is wrong.",
+        "audit": "Look for signs of collusion and price wars in observed prices.",
     },
     "Share": {
         "report": "Write report.html of a run, training or sweep again.",

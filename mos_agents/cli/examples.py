@@ -16,6 +16,12 @@ EXAMPLES = {
     "scenarios": ("mos scenarios",),
     "show": ("mos show retail", "mos show retail --plain > mine.yaml"),
     "check": ("mos check mine.yaml", "mos check goods.csv"),
+    "audit": (
+        "mos audit prices.csv --cost cost --out audit-of-prices",
+        "mos audit prices.csv --cost costs.csv --common index.csv --json found.json",
+        "mos audit prices.csv --seller Shop --price Preis --read decimal=comma",
+        "mos audit retail-s0-001",
+    ),
     "report": ("mos report retail-s0-001",),
     "compare": ("mos compare retail-s0-001 retail-s1-001",),
     "replicate": (

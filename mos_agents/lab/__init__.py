@@ -9,6 +9,7 @@
 
 run, resume: play a scenario into a folder; go on with an interrupted run, sweep or training.
 verify, compare, report, check: look at a recorded run; at any file.
+audit: look for signs of collusion and price wars in observed prices, of a file or a run.
 sweep, train, exploit: a grid of settings and seeds; learners; learners against fixed policies.
 replicate, demo: experiments of the literature; two sellers who learn.
 
@@ -23,6 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mos_agents.lab.auditing import AuditResult, audit
     from mos_agents.lab.checking import FileCheck, check
     from mos_agents.lab.comparing import RunComparison, compare
     from mos_agents.lab.demonstration import DemoResult, demo
@@ -43,6 +45,7 @@ __all__ = [
     "compare",
     "report",
     "check",
+    "audit",
     "sweep",
     "train",
     "exploit",
@@ -53,6 +56,7 @@ __all__ = [
     "VerifyResult",
     "RunComparison",
     "FileCheck",
+    "AuditResult",
     "SweepRun",
     "ExploitResult",
     "Replication",
@@ -62,6 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "auditing": ("AuditResult", "audit"),
     "checking": ("FileCheck", "check"),
     "comparing": ("RunComparison", "compare"),
     "demonstration": ("DemoResult", "demo"),

@@ -128,15 +128,20 @@ def paragraphs(notes: Sequence[str]) -> list[str]:
 
 def closing(what: str, made: Sequence[tuple[str, str]], scenario: str) -> list[str]:
     """How it was made, with its scenario."""
-    cells = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in made)
     return [
         '<section class="provenance">',
         f"<h2>How this {what} was made</h2>",
-        f'<table class="facts">{cells}</table>',
+        *closing_facts(made),
         "<h3>The scenario, with every default</h3>",
         f"<pre>{escape(scenario)}</pre>",
         "</section>",
     ]
+
+
+def closing_facts(made: Sequence[tuple[str, str]]) -> list[str]:
+    """Names and values, one below the other."""
+    cells = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in made)
+    return [f'<table class="facts">{cells}</table>']
 
 
 def header(data: Data) -> list[str]:
