@@ -20,7 +20,6 @@ from envs.local import LocalEpisodes
 from envs.market_env import action_choices, blank_actions, seeded
 from mos_agents.market.checks import is_whole
 from mos_agents.market.market import Market
-from mos_agents.market.metrics import METRICS
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.rollout import Fault, PolicyFault
 
@@ -35,7 +34,7 @@ class BatchInfo(NamedTuple):
     refused : array of int [B, N]
         0 for a quote that was taken, else the index of the reason in `quotes.REASONS`.
     metrics : array [B, N, M]
-        The metrics, in the order of `METRICS`.
+        The metrics, in the order of `market.metrics`.
     true_demand : array [B, L] or None
         Units wanted, for the experimenter alone; None with reveal=False.
     last_observation : array [B, D] or None
@@ -44,7 +43,7 @@ class BatchInfo(NamedTuple):
 
     moved: NDArray[np.bool_]  # [B, N] (or [1, N], the same in every market) who was on the move
     refused: IntArray  # [B, N] 0 taken, else the index of the reason in refusals.REASONS
-    metrics: Array  # [B, N, M], columns METRICS
+    metrics: Array  # [B, N, M], columns market.metrics
     true_demand: Array | None  # [B, L] for the experimenter alone; None with reveal=False
     last_observation: Array | None  # [B, D] of the episode that ended, if the next one has begun
 
@@ -139,7 +138,7 @@ class BatchedMarket:
         self._given = self._choices.blank(self.batch)
         self._actions = blank_actions(self.market, self.batch)
         self._over = True
-        self._metrics = np.zeros((self.batch, self.market.layout.N, len(METRICS)))
+        self._metrics = np.zeros((self.batch, self.market.layout.N, len(self.market.metrics)))
         sizes = np.cumsum([0, *(spec.size for spec in assignment.external)]).tolist()
         counts = np.cumsum([0, *(spec.action_shape[0] for spec in assignment.external)]).tolist()
         self.columns = _parts(self.agents, sizes)

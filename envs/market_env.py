@@ -57,7 +57,6 @@ from envs.assignment import (
 from mos_agents.market.checks import check_whole
 from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
-from mos_agents.market.metrics import METRICS
 from mos_agents.market.refusals import REASONS
 from mos_agents.market.rewards import Objective
 from mos_agents.market.types import Array, InputError, IntArray, Step
@@ -379,7 +378,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         if not self._informs:
             return {name: {} for name, *_ in self._views}
         market = self.assignment.market
-        terms = self._terms(np.zeros((1, market.layout.N, len(METRICS))))
+        terms = self._terms(np.zeros((1, market.layout.N, len(market.metrics))))
         found: Infos = {}
         for (name, _, _, own), one in zip(self._views, terms, strict=True):
             found[name] = {"moved": False, "refused": "", "reward_terms": dict.fromkeys(one, 0.0)}
@@ -455,7 +454,7 @@ class RewardTerms:
         self._of_the_house = type(market.rewards) is Objective
         if isinstance(market.rewards, Objective):
             columns, weights = market.rewards.table(market)
-            self._names = [METRICS[c] for c in columns]
+            self._names = [market.metrics[c] for c in columns]
             self._rows, self._columns = np.array(numbers, np.int64), columns
             self._weights = np.ascontiguousarray(weights[list(numbers)])
             self._terms = np.zeros(self._weights.shape)

@@ -32,6 +32,7 @@ from mos_agents.market.market import Market
 from mos_agents.market.prominence import ShowEverything, seen_shares, shown_offers
 from mos_agents.market.stages import Demand, ExecutionRule, Prominence, Shown
 from mos_agents.market.streams import Draws, source
+from mos_agents.market.surplus import shopper_surplus
 from mos_agents.market.types import (
     SELL,
     Array,
@@ -81,6 +82,25 @@ class ShopperChoice(ExecutionRule):
         self, market: Market, state: State, info: Info, draws: Draws
     ) -> Mapping[str, Array]:
         return self.prominence.remember(market, state, info, draws)
+
+    def surplus(
+        self,
+        market: Market,
+        state: State,
+        quotes: Quotes,
+        arrivals: Arrivals,
+        executions: Executions,
+    ) -> Array | None:
+        view = market, self.demand, self.prominence
+        return shopper_surplus(*view, state, quotes, arrivals, executions)
+
+    def has_surplus(self, market: Market) -> bool:
+        def known() -> bool:
+            prices = np.ascontiguousarray(market.opening_prices[None])
+            offered = np.ones(prices.shape, np.bool_)
+            return self.demand.surplus(market, prices, offered, prices) is not None
+
+        return bool(market.cached("surplus", known))
 
     def shown(
         self, market: Market, state: State, quotes: Quotes, room: Array, draws: Draws

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mos_agents.market.kernels import flat, kernel
-from mos_agents.market.metrics import METRICS
 from mos_agents.market.types import Array, InputError, State
 
 if TYPE_CHECKING:
@@ -91,7 +90,9 @@ def not_finite(market: Market, after: State, metrics: Array, reward: Array) -> N
         ("inventory", held.inventory, holdings, _TRADES),
         ("cash", held.cash, names, _TRADES),
     ]
-    tables += [(f"metric {one}", metrics[:, :, m], names, _TRADES) for m, one in enumerate(METRICS)]
+    tables += [
+        (f"metric {one}", metrics[:, :, m], names, _TRADES) for m, one in enumerate(market.metrics)
+    ]
     tables.append(("reward", reward, names, "lower rewards.weights"))
     grown = _grown(tables[:3])
     for field, table, owners, remedy in tables:

@@ -16,6 +16,7 @@ from mos_agents.market.checks import changes_nothing, check_size, echo, naming
 from mos_agents.market.fields import ObservationField
 from mos_agents.market.frames import market_html
 from mos_agents.market.memory import check_memory
+from mos_agents.market.metrics import METRICS
 from mos_agents.market.printing import short_repr
 from mos_agents.market.remembering import opening as opening_memory
 from mos_agents.market.remembering import remembering
@@ -340,6 +341,12 @@ class Market:
     def none_moved(self, batch: int) -> Array:
         """Ages of quotes before anybody moved. [B, N]"""
         return np.zeros((batch, self.layout.N))
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the M metrics of a tick: those of a participant, and what rewards count of the
+        whole market."""
+        return (*METRICS, *self.rewards.market_metrics)
 
     @cached_property
     def action_width(self) -> int:

@@ -23,6 +23,14 @@ MEANINGS = {
 }
 """The metrics of a participant and tick: unit and meaning of each."""
 
+MARKET_MEANINGS = {
+    "consumer_surplus": ("money", "what shoppers gain in the whole market, beyond what they pay"),
+    "output": ("units", "units sold to the outside in the whole market"),
+}
+"""Metrics of the whole market, the same for all participants; they are there where rewards count
+them."""
+TERMS = {"fee_revenue": {"fees": -1.0}, "own_profit": {"pnl": 1.0, "fees": 1.0}}
+"""What rewards can count besides, as sums of weight x metric: fees received, other profit."""
 METRICS = tuple(MEANINGS)
 N_METRICS = len(METRICS)
 (

@@ -44,6 +44,7 @@ from mos_agents.market.types import (
     Flows,
     State,
 )
+from mos_agents.market.welfare import output, surplus_of_trades
 
 FEW = 16  # markets; with more of them the crossings no longer count
 
@@ -80,7 +81,7 @@ def _in_one_pass(market: Market) -> bool:
     """
     own = Ledger, MarketView, Objective
     parts = market.positions, market.observations, market.rewards
-    return not market.layout.goods and all(
+    return not (market.layout.goods or market.rewards.market_metrics) and all(
         type(part) is kind for part, kind in zip(parts, own, strict=True)
     )
 
@@ -131,6 +132,8 @@ def settle_by_stages(
         state.pnl_moments,
         sigmas,
     )
+    if market.rewards.market_metrics:
+        metrics = with_market_metrics(market, state, arrivals, executions, metrics)
     observation = market.observations.observe(market, after, arrivals, executions, draws)
     reward = market.rewards.score(market, metrics)
     if not finite(
@@ -146,6 +149,22 @@ def settle_by_stages(
     ):
         raise not_finite(market, after, metrics, reward)
     return Settlement(after, flows, metrics, reward, observation)
+
+
+def with_market_metrics(
+    market: Market, state: State, arrivals: Arrivals, executions: Executions, metrics: Array
+) -> Array:
+    """[B, N, M] the metrics of participants, and those of the whole market that rewards count."""
+    found = [metrics]
+    for name in market.rewards.market_metrics:
+        if name == "output":
+            values = output(market, executions)
+        else:
+            gained = surplus_of_trades(market, state, state.quotes, arrivals, executions)
+            assert gained is not None  # or the rewards would have been refused
+            values = gained
+        found.append(np.broadcast_to(values[:, None, None], (*metrics.shape[:2], 1)))
+    return np.concatenate(found, axis=2)
 
 
 def settle_in_one_pass(

@@ -273,6 +273,24 @@ class ExecutionRule(Stage):
         """Whether venues charge fees of their own, beside those of the ledger."""
         return False
 
+    def surplus(
+        self,
+        market: Market,
+        state: State,
+        quotes: Quotes,
+        arrivals: Arrivals,
+        executions: Executions,
+    ) -> Array | None:
+        """[B] consumer surplus of what `execute` came to, in money; None where there is none.
+
+        NaN in markets where nobody knows it, as stock ran out.
+        """
+        return None
+
+    def has_surplus(self, market: Market) -> bool:
+        """Whether `surplus` gives one."""
+        return False
+
     def order_share(self, market: Market) -> float:
         """Factor on the probability that an order trades at the reference price."""
         return 1.0
@@ -577,9 +595,14 @@ class ObservationRule(Stage):
 class RewardRule(Stage):
     """Turns the metrics of a tick into rewards."""
 
+    @property
+    def market_metrics(self) -> tuple[str, ...]:
+        """The metrics of the whole market that it counts: they follow those of a participant."""
+        return ()
+
     @abstractmethod
     def score(self, market: Market, metrics: Array) -> Array:
-        """[B, N] rewards from the tick's metrics [B, N, M]."""
+        """[B, N] rewards from the tick's metrics [B, N, M], named by `market.metrics`."""
 
     @abstractmethod
     def breakdown(self, market: Market, metrics: Array) -> dict[str, Array]:

@@ -78,6 +78,7 @@ class Executions(NamedTuple):
     lost: Array  # [B, L] part of `demand` that stock or limits turned away
     shown: Array | None = None  # [B, L] 1 where the offer was prominent; None: all offers are alike
     fees: Array | None = None  # [B, L] fees of venues that the slot's owner pays for its trades
+    surplus: Array | None = None  # [B] consumer surplus in all venues, where some demand has one
 
     @property
     def arrays(self) -> tuple[Array, Array, Array, Array, Array, Array]:
@@ -131,7 +132,7 @@ class Step(NamedTuple):
     state: State
     observation: Array  # [B, sum of D_n]; `market.specs[n].own(...)` is participant n's part
     reward: Array  # [B, N]
-    metrics: Array  # [B, N, M], columns METRICS
+    metrics: Array  # [B, N, M], columns market.metrics
     info: Info
 
 

@@ -12,7 +12,7 @@ from mos_agents.analysis.verdicts import Totals, profit_sentence
 from mos_agents.market.faults import NOT_FINITE, Fault, headline
 from mos_agents.market.frames import Framed, cell, table_html
 from mos_agents.market.market import Market
-from mos_agents.market.metrics import METRICS, metric
+from mos_agents.market.metrics import METRICS
 from mos_agents.market.printing import short_repr
 from mos_agents.market.refusals import refusals
 from mos_agents.market.types import Array, InputError, IntArray, State
@@ -69,7 +69,7 @@ class Rollout(Framed):
     reward : array [B, N]
         Sums over ticks of the rewards.
     metrics : array [B, N, M]
-        Sums over ticks of the metrics, in the order of `METRICS`.
+        Sums over ticks of the metrics, in the order of `metric_names`.
     final : State
         The state after the last tick.
     series : mapping of str to array [T, B, ...]
@@ -78,6 +78,8 @@ class Rollout(Framed):
         Counts of refused quotes by participant and reason.
     faults : tuple of Fault
         Faults of policies.
+    metric_names : tuple of str
+        Names of the M metrics: `METRICS`, and those of the whole market that rewards count.
     """
 
     market: str
@@ -86,11 +88,12 @@ class Rollout(Framed):
     ticks: int
     markets: IntArray  # [B] market numbers
     reward: Array  # [B, N] sums over ticks
-    metrics: Array  # [B, N, M] sums over ticks, columns METRICS
+    metrics: Array  # [B, N, M] sums over ticks, columns metric_names
     final: State
     series: Mapping[str, Array] = field(default_factory=dict)  # [T, B, ...] each
     refused: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    metric_names: tuple[str, ...] = METRICS
 
     def metric(self, name: str) -> Array:
         """Return a metric's sums over ticks.
@@ -98,7 +101,7 @@ class Rollout(Framed):
         Parameters
         ----------
         name : str
-            One of `METRICS`, or "reward".
+            One of `metric_names`, or "reward".
 
         Returns
         -------
@@ -110,9 +113,11 @@ class Rollout(Framed):
         InputError
             If there is no such metric.
         """
-        if name != "reward" and name not in METRICS:
-            raise InputError(f"metric={name!r} must be 'reward' or one of {METRICS}")
-        return self.reward if name == "reward" else self.metrics[:, :, metric(name)]
+        if name != "reward" and name not in self.metric_names:
+            raise InputError(f"metric={name!r} must be 'reward' or one of {self.metric_names}")
+        return (
+            self.reward if name == "reward" else self.metrics[:, :, self.metric_names.index(name)]
+        )
 
     def to_polars(self) -> pl.DataFrame:
         """Return a row per market and participant.
@@ -130,8 +135,8 @@ class Rollout(Framed):
             "participant": np.tile(self.participants, len(self.markets)),
             "reward": self.reward.ravel(),
         }
-        columns = self.metrics.reshape(-1, len(METRICS)).T
-        return pl.DataFrame(keys | dict(zip(METRICS, columns, strict=True)))
+        columns = self.metrics.reshape(-1, len(self.metric_names)).T
+        return pl.DataFrame(keys | dict(zip(self.metric_names, columns, strict=True)))
 
     def _repr_html_(self) -> str:
         *notes, head = self._notes()
@@ -220,7 +225,7 @@ def rollout(
     pool = ParticipantPool.of(market, policies, seed, markets, on_fault)
     length = market.horizon if ticks is None else ticks
     reward = np.zeros((pool.batch, market.layout.N))
-    metrics = np.zeros((*reward.shape, len(METRICS)))
+    metrics = np.zeros((*reward.shape, len(market.metrics)))
     kept: dict[str, Array] = {}
     refused: list[IntArray] = []
     final = market.start(pool.batch)
@@ -250,6 +255,7 @@ def rollout(
         kept,
         counts,
         tuple(pool.faults.values()),
+        market.metrics,
     )
 
 

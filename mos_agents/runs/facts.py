@@ -32,6 +32,7 @@ class MarketFacts(_Strict):
     mark: str
     reserve: Any
     limit: float | None
+    surplus: bool = False
 
 
 class FaultFacts(_Strict):

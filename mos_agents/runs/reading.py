@@ -26,6 +26,7 @@ from mos_agents.runs.structure import (
     check_columns,
     check_keys,
     check_values,
+    columns_of,
     kind,
 )
 from mos_agents.runs.tables import TABLES
@@ -161,7 +162,8 @@ class Run:
         """A whole table; RunError where any part of it is damaged."""
         chunks = list(self.chunks(table, columns))
         if not chunks:
-            return pl.DataFrame(schema={c: kind(table, c) for c in columns or TABLES[table]})
+            wanted = columns or columns_of(table, self.facts)
+            return pl.DataFrame(schema={c: kind(table, c) for c in wanted})
         return pl.concat(chunks)
 
     def chunks(
@@ -172,7 +174,7 @@ class Run:
         Raises RunError at a part that is damaged, or is not the one that belongs in its place.
         """
         expected, edges = ExpectedRows.of(self.facts), self.edges
-        wanted = tuple(TABLES[table] if columns is None else columns)
+        wanted = tuple(columns_of(table, self.facts) if columns is None else columns)
         for number in range(self.parts) if only is None else [only]:
             rows = self._read(table, number, tuple(dict.fromkeys((*KEYS[table], *wanted))))
             path = self._path(table, number)
@@ -200,7 +202,8 @@ class Run:
         path, digests = self._path(table, part), self.facts.get("parts_sha256")
         data = read_with_digest(path, digests[table][part] if digests else None)
         try:
-            check_columns(table, pl.read_parquet_schema(io.BytesIO(data)), path)
+            schema = pl.read_parquet_schema(io.BytesIO(data))
+            check_columns(table, columns_of(table, self.facts), schema, path)
             rows = pl.read_parquet(io.BytesIO(data), columns=list(columns), use_pyarrow=False)
         except pl.exceptions.PolarsError as error:
             text = str(error).splitlines()[0]

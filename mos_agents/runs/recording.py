@@ -340,6 +340,7 @@ def market_facts(market: Market) -> dict[str, Any]:
         "mark": market.positions.valuation() or "cost",
         "reserve": market.execution.reserve_price(),
         "limit": finite(market.positions.limits()[1]),
+        "surplus": market.execution.has_surplus(market),
     }
 
 

@@ -16,7 +16,7 @@ import polars as pl
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import IntArray
 from mos_agents.runs.files import RunError
-from mos_agents.runs.tables import NULLABLE, TABLES
+from mos_agents.runs.tables import NULLABLE, SURPLUS, TABLES
 
 KEYS = {
     "listings": ("tick", "market", "participant", "instrument"),
@@ -45,11 +45,17 @@ def check_keys(table: str, part: pl.DataFrame, path: Path) -> None:
             raise RunError(f"{path}: column {column!r} lacks values: damaged")
 
 
-def check_columns(table: str, schema: dict[str, Any], path: Path) -> None:
+def columns_of(table: str, facts: dict[str, Any]) -> tuple[str, ...]:
+    """The columns of a run's table, given the facts of `run.json`."""
+    extra = table == "participants" and facts["market"].get("surplus", False)
+    return (*TABLES[table], *((SURPLUS,) if extra else ()))
+
+
+def check_columns(table: str, columns: tuple[str, ...], schema: dict[str, Any], path: Path) -> None:
     """RunError unless a part has the table's columns, in their order and of their types."""
     found = list(schema)
-    if found != list(TABLES[table]):
-        odd = set(found) ^ set(TABLES[table])
+    if found != list(columns):
+        odd = set(found) ^ set(columns)
         what = f"column {min(odd)!r}" if odd else "the order of its columns"
         raise RunError(f"{path}: {what} is not as the table {table} has it: damaged")
     for column, dtype in schema.items():

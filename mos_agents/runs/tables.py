@@ -20,6 +20,7 @@ from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.refusals import REASONS
 from mos_agents.market.types import Array, IntArray, Layout, State, Step
+from mos_agents.market.welfare import consumer_surplus
 
 LISTING_VALUES = (
     "bid",
@@ -58,8 +59,10 @@ TABLES = {
 }
 """Columns of each table, in order. Written in this order, so that the last vouches for the rest."""
 
-NULLABLE = ("mean_ask", "mean_bid")
-"""Columns that have no value where nobody quotes that side."""
+SURPLUS = "consumer_surplus"
+"""Last column of `participants` where a demand model has a surplus: that of the whole market."""
+NULLABLE = ("mean_ask", "mean_bid", SURPLUS)
+"""Columns that may have no value: where nobody quotes that side, or stock ran out in the tick."""
 
 
 class TickRecord(NamedTuple):
@@ -98,12 +101,21 @@ def row(market: Market, before: State, step: Step, kept: int) -> TickRecord:
         strict=True,
     ):
         out[:] = value[:kept]
-    participants = np.empty((len(PARTICIPANT_VALUES), kept, layout.N))
+    participants = np.empty((len(participant_values(market)), kept, layout.N))
     participants[0], participants[1] = step.state.positions.cash[:kept], step.reward[:kept]
-    participants[2:] = step.metrics[:kept].transpose(2, 0, 1)
+    last = 2 + len(METRICS)
+    participants[2:last] = step.metrics[:kept, :, : len(METRICS)].transpose(2, 0, 1)
+    if market.execution.has_surplus(market):
+        gained = consumer_surplus(market, before, step)
+        participants[last] = np.nan if gained is None else gained[:kept, None]
     shape = participants.shape[1:]
     moved = info.moved[:kept] if len(info.moved) > 1 else np.broadcast_to(info.moved, shape)
     return TickRecord(before.tick, listings, participants, moved, info.refused[:kept].copy())
+
+
+def participant_values(market: Market) -> tuple[str, ...]:
+    """The numbers of a row of `participants`."""
+    return (*PARTICIPANT_VALUES, *((SURPLUS,) if market.execution.has_surplus(market) else ()))
 
 
 def _by_slot(layout: Layout, holdings: Array) -> Array:
@@ -119,7 +131,7 @@ def aggregate(market: Market, step: Step) -> Array:
     means[1], means[2] = _quantiles(step.reward, (0.05, 0.95))
     _average(
         means[3:],
-        step.metrics,
+        np.ascontiguousarray(step.metrics[:, :, : len(METRICS)]),
         quotes.ask,
         quotes.ask_size,
         quotes.bid,
@@ -246,7 +258,8 @@ def slot_numbers(layout: Layout) -> tuple[tuple[str, ...], IntArray]:
 
 def participants_table(market: Market, rows: Sequence[TickRecord]) -> pa.Table:
     """The participants part of the buffered ticks."""
-    shape = len(PARTICIPANT_VALUES), *_shape(rows, 1)
+    names = participant_values(market)
+    shape = len(names), *_shape(rows, 1)
     values = np.array([r.participants for r in rows]).reshape(len(rows), *shape)
     ticks, markets, n = len(rows), values.shape[2], market.layout.N
     columns = {
@@ -259,7 +272,11 @@ def participants_table(market: Market, rows: Sequence[TickRecord]) -> pa.Table:
     refused = np.array([r.refused for r in rows], dtype=np.int32).ravel()
     reasons = ("", *REASONS[1:])
     table = table.append_column("moved", _column(moved))
-    return table.append_column("refused", _named(reasons, refused))
+    table = table.append_column("refused", _named(reasons, refused))
+    if SURPLUS in names:
+        gained = np.ascontiguousarray(values[:, -1]).ravel()
+        table = table.append_column(SURPLUS, _column(gained, np.isnan(gained)))
+    return table
 
 
 def aggregates_table(market: Market, first_tick: int, means: Sequence[Array]) -> pa.Table:

@@ -7,7 +7,6 @@ import copy
 import numpy as np
 
 from mos_agents.market.market import BASES, PARTS, Market
-from mos_agents.market.metrics import METRICS
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import BUY, SELL
 from mos_agents.testing.playing import of_market, play, random_actions
@@ -335,7 +334,7 @@ class StageSuite(Suite):
         market = self.make()
         name = self._name(market, "rewards")
         shape = (self.batch, market.layout.N)
-        score = market.rewards.score(market, np.zeros((*shape, len(METRICS))))
+        score = market.rewards.score(market, np.zeros((*shape, len(market.metrics))))
         check(
             score.shape == shape,
             f"{name}.score gave shape {score.shape}",

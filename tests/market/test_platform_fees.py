@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mos_agents import scenarios
+from mos_agents import lab, scenarios
 from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.equilibrium.chain import best_commission, fee_equilibrium
 from mos_agents.market.refusals import NOT_FINITE, OUTSIDE, REASONS
@@ -15,7 +15,8 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import FEE, InputError
 from mos_agents.policies import make
-from mos_agents.rollout import rollout
+from mos_agents.rollout import rollout, transitions
+from mos_agents.scenarios.yaml_text import inline
 
 FILE = Path(__file__).parents[1] / "scenarios" / "files" / "fee_game.yaml"
 GAME = scenarios.load(str(FILE))
@@ -166,3 +167,44 @@ def test_the_platform_sees_its_rules_and_public_quotes_and_nothing_of_the_seller
     ).market()
     assert all("fee" not in spec.where for spec in fixed.specs)
     assert fixed.specs[0].size == 2  # cash and clock
+
+
+def test_a_platform_may_be_after_fees_own_profit_consumers_and_output():
+    """Its reward is the weighted sum of the closed form's figures, and infos and tables tell it."""
+    weights = {"fee_revenue": 1.0, "own_profit": 0.3, "consumer_surplus": 0.5, "output": 0.1}
+    game = changed(f"rewards.by_participant.platform={inline(weights)}")
+    reward, _ = settled(game)
+    exact = fee_equilibrium(logit(), 0.2)
+    np.testing.assert_allclose(exact.consumer_surplus, 0.514180, atol=5e-7)
+    wanted = exact.fees + 0.5 * exact.consumer_surplus + 0.1 * exact.quantities.sum()
+    np.testing.assert_allclose(reward[0], wanted, rtol=1e-8)
+    np.testing.assert_allclose(reward[1:], exact.seller_profits, rtol=1e-8)
+    market = game.market()
+    run = rollout(market, game.policies(), ticks=3, markets=2)
+    assert run.metric("consumer_surplus").shape == (2, 3)
+    assert "output" in run.to_polars().columns
+    *_, last = transitions(market, game.policies(), seed=0, ticks=3)
+    terms = market.rewards.breakdown(market, last.step.metrics)
+    np.testing.assert_allclose(sum(terms.values()), last.step.reward, rtol=1e-12)
+    assert "consumer_surplus" not in GAME.market().metrics
+
+
+def test_consumer_surplus_is_a_column_where_demand_has_one_and_is_absent_elsewhere(tmp_path):
+    for changes, there in (
+        ({}, True),
+        ({"venues.shop.execution.demand": {"kind": "cheapest"}}, False),
+    ):
+        played = lab.run(str(FILE), changes=changes, ticks=5, out=tmp_path, report=False)
+        table = played.run.participants()
+        assert ("consumer_surplus" in table.columns) == there
+        assert lab.verify(played.run)
+        if there:
+            last = table.filter(table["tick"] == 4)["consumer_surplus"]
+            np.testing.assert_allclose(last, 0.514180, atol=5e-7)
+    with pytest.raises(InputError, match="no demand model of this market has a consumer surplus"):
+        changed(
+            "venues.shop.execution.demand={kind: cheapest}",
+            "rewards.by_participant.platform={consumer_surplus: 1}",
+        ).market()
+    with pytest.raises(InputError, match="in ticks in which stock runs out"):
+        changed("catalogue.stock=5", "rewards.weights={consumer_surplus: 1}").market()

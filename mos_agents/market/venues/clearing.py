@@ -82,6 +82,7 @@ class _Floor:
         self.shown: Array | None = None
         self.rates: Array | None = None  # of the venue that is open; None where nothing is charged
         self.fees: Array | None = None
+        self.surplus: Array | None = None
 
     def open(self, view: VenueView, tick: int, quotes: Quotes) -> None:
         """Begin with a venue: look up its fees."""
@@ -167,13 +168,14 @@ class _Floor:
         at_hand = np.maximum(self.at_hand, self.held.lower)
         if self.rates is not None and view.venue.fees.payer == "taker":
             left[ASK], left[BID] = paid_prices(self.rates, left[ASK], left[BID])
-        done = view.venue.execution.execute(
-            view.market,
-            view.state(state, at_hand),
-            Quotes(left[BID], left[BID_SIZE], left[ASK], left[ASK_SIZE], quotes.age),
-            arrivals,
-            draws,
-        )
+        met = Quotes(left[BID], left[BID_SIZE], left[ASK], left[ASK_SIZE], quotes.age)
+        found, rule = view.state(state, at_hand), view.venue.execution
+        done = rule.execute(view.market, found, met, arrivals, draws)
+        if rule.has_surplus(view.market):
+            gained = rule.surplus(view.market, found, met, arrivals, done)
+            if gained is None:  # references have moved apart: prices have no common unit any more
+                gained = np.full(len(done.sold), np.nan)
+            self.surplus = gained if self.surplus is None else self.surplus + gained
         self._add(own, done)
         self.book[ASK_SIZE][:, own] -= done.sold
         self.book[BID_SIZE][:, own] -= done.bought
@@ -217,6 +219,7 @@ class _Floor:
             lost,
             self.shown,
             self.fees,
+            self.surplus,
         )
 
 

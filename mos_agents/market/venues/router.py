@@ -115,6 +115,10 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         return tuple(found)
 
     @property
+    def is_endless(self) -> bool:
+        return all(venue.quotes.is_endless for venue in self.venues)
+
+    @property
     def n_venues(self) -> int:
         return len(self.venues)
 
@@ -348,6 +352,9 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
     @property
     def charges_fees(self) -> bool:
         return any(venue.fees.is_charged for venue in self.venues)
+
+    def has_surplus(self, market: Market) -> bool:
+        return any(v.venue.execution.has_surplus(v.market) for v in self.views(market))
 
     def prominence_rule(self) -> Prominence | None:
         rules = (venue.execution.prominence_rule() for venue in self.venues)
