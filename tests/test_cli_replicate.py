@@ -236,7 +236,6 @@ def kept_parts() -> dict[str, bytes]:
     [
         (
             "johnson_rhodes_wildenbeest_2023",
-            "banchio_skrzypacz_2022",
             [*QUICK, "--set", "prominence=dynamic", "--set", "commission=0.2", "--set", "fee=0.05"],
             "price posted_price consumer_surplus output profit fees constant_share",
         ),
