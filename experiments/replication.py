@@ -4,6 +4,7 @@ An experiment is a folder with a `run.py` that has `TITLE`, a frozen dataclass `
 `seed`, and `sessions` or what `COUNT` names) and `replicate(settings, execution)`, which gives
 findings. `mos replicate NAME` runs it. One that keeps no finished sessions says `KEEPS = False`.
 One whose figures depend on conventions tells them in `notes(settings)`, lines that are printed.
+`QUICK` names the changes ("k=v") that make a quick look of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import numpy as np
 import yaml
 from scipy import stats
 
-from mos_agents.analysis.interval_text import four_digits, limits_text
 from mos_agents.analysis.shares import bounded_interval, clopper_pearson, wilson_interval
 from mos_agents.analysis.statistics import mean_interval, student
 from mos_agents.market.checks import check_real, check_whole
@@ -41,6 +41,9 @@ EXPERIMENTS = {
 }
 """What can be replicated, by the name of its folder."""
 
+FEW = 20
+"""Sessions of a quick look, where an experiment's `QUICK` says nothing else."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -50,7 +53,8 @@ class Finding:
     not scatter: its interval is NaN (null in JSON), and nothing is said of `within`.
     computed: the figure is no sample's; its interval is itself. sessions: over how many the
     interval is. at_least: some of what was timed had not ended where the record ends, at `end`
-    where that is one number; an upper limit that reaches it is infinite (null in JSON).
+    where that is one number; an upper limit that reaches it is infinite (null in JSON). z: how far
+    ours is from the published figure beyond its rounding, in standard errors of both.
     """
 
     quantity: str
@@ -63,6 +67,7 @@ class Finding:
     sessions: int = field(default=0, compare=False)
     at_least: bool = False
     end: float = field(default=math.inf, compare=False)
+    z: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -238,8 +243,13 @@ class Findings:
             return Finding(quantity, None, ours, interval, **more)
         theirs = scatter / math.sqrt(self._paper) if published.error is None else published.error
         beyond = max(abs(ours - published.value) - published.rounding, 0.0)
-        reach = limit * math.hypot(error, theirs) + 1e-12
+        both = math.hypot(error, theirs)
+        reach = limit * both + 1e-12
         within = None if math.isnan(reach) else bool(beyond <= reach)
+        if both > 0.0:
+            more["z"] = math.copysign(max(beyond - 1e-12, 0.0), ours - published.value) / both
+        elif beyond > 1e-12:
+            more["z"] = math.inf
         if more["at_least"] and ours - published.value < reach:
             within = None  # how far the true figure is beyond the record, nobody saw
         return Finding(quantity, published.value, ours, interval, within, published.source, **more)
@@ -272,6 +282,18 @@ def settings(
     given = {getattr(module, "COUNT", "sessions"): sessions, "seed": seed}
     made = changed(module.Settings(), changes)
     return _replaced(made, {key: value for key, value in given.items() if value is not None})
+
+
+def quick(name: str) -> tuple[str, ...]:
+    """The changes that make a quick look of an experiment: fewer sessions of the same play."""
+    module = _module(name)
+    few = (f"{getattr(module, 'COUNT', 'sessions')}={FEW}",)
+    return tuple(getattr(module, "QUICK", few))
+
+
+def keeps(name: str) -> bool:
+    """Whether an experiment can keep its finished sessions in a folder."""
+    return bool(getattr(_module(name), "KEEPS", True))
 
 
 def played(name: str, settings: Any, execution: ExecutionConfig | None = None) -> list[Finding]:
@@ -362,43 +384,3 @@ def check_numbers(
             check_whole(name, value, low, high)
         else:
             check_real(name, value, low, high, above=name in above)
-
-
-def table(findings: Sequence[Finding]) -> list[tuple[str, str, str, str, str, str]]:
-    """Rows of texts: quantity, published, ours, 95% interval, within, source."""
-    rows = []
-    for one in findings:
-        low = one.ci95[0]
-        rows.append(
-            (
-                one.quantity,
-                "-" if one.published is None else f"{one.published:.6g}",
-                ("at least " if one.at_least else "") + f"{one.ours:.6g}",
-                "exact" if one.computed else "-" if math.isnan(low) else _limits(one),
-                {None: "-", True: "yes", False: "NO"}[one.within],
-                one.source or "-",
-            )
-        )
-    return rows
-
-
-def _limits(one: Finding) -> str:
-    """[0.84, 0.87]; of figures that are all alike the number of sessions, not a width of 0."""
-    low, high = one.ci95
-    if low == high:
-        return f"the same in all {one.sessions:,}" if one.sessions else four_digits(low)
-    return limits_text(low, high, end=one.end if math.isinf(high) else math.inf)
-
-
-def as_json(name: str, settings: Any, findings: Sequence[Finding]) -> str:
-    """The form that all experiments write: the settings, and a record a quantity."""
-    record: dict[str, Any] = {"experiment": name, "settings": asdict(settings)}
-    if told := notes(name, settings):
-        record["notes"] = told
-    rows = [asdict(one) for one in findings]
-    for row in rows:  # JSON has no word for what is not a number
-        del row["computed"], row["sessions"], row["end"]
-        if not row["at_least"]:
-            del row["at_least"]
-        row["ci95"] = [bound if math.isfinite(bound) else None for bound in row["ci95"]]
-    return json.dumps(record | {"results": rows}, indent=2, allow_nan=False) + "\n"

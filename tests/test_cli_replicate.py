@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import re
 import signal
@@ -257,3 +258,34 @@ def test_conventions_of_ties_grid_and_moves_are_printed_and_written(
     values = {one["quantity"]: one["ours"] for one in results("found.json")}
     assert set(quantities.split()) <= set(values)
     assert values["fees"] > 0.0  # type: ignore[operator]
+
+
+def test_all_quick_is_one_table_in_every_form(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from experiments import replication
+
+    few = ("asker_fershtman_pakes_2022", "brown_mackay_2023")
+    monkeypatch.setattr(
+        replication, "EXPERIMENTS", {name: replication.EXPERIMENTS[name] for name in few}
+    )
+    order = ["replicate", "--all", "--quick", "--csv", "a.csv", "--latex", "a.tex"]
+    assert run([*order, "--json", "a.json", "--figure", "a.svg"]) == 0
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if line.startswith(few)]
+    assert sum(line.split()[1] == "slow_price" for line in lines) == 1
+    assert out.count("experiment  ") == 1
+    rows = list(csv.DictReader(Path("a.csv").open()))
+    assert {row["experiment"] for row in rows} == set(few)
+    assert all(row["published"] and row["within"] == "yes" for row in rows)
+    assert Path("a.tex").read_text().startswith(r"\begin{tabular}")
+    made = json.loads(Path("a.json").read_text())["experiments"]
+    assert [one["experiment"] for one in made] == list(few)
+    assert Path("a.svg").read_text().count("<svg") == 1
+
+
+def test_all_takes_no_settings_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for more in (["calvano_2020"], ["--set", "n=3"], ["--sessions", "3"]):
+        assert run(["replicate", "--all", *more]) == 2
+        error = capsys.readouterr().err
+        assert "--all plays every experiment as it is" in error and error.count("\n") == 1

@@ -25,6 +25,7 @@ from mos_agents.market.market import Market
 from mos_agents.market.types import Array, InputError
 
 TITLE = "Greedy sellers of one good, with and without counterfactuals (Asker et al., 2022)"
+QUICK = ("sessions=100",)
 SOURCE = "Asker, Fershtman and Pakes 2022"
 PAPER_SESSIONS = 100
 UPDATING = ("asynchronous", "synchronous")
@@ -96,6 +97,17 @@ class AskerSettings:
 
 Settings = AskerSettings
 """What `mos replicate` sets."""
+
+
+def notes(s: AskerSettings) -> list[str]:
+    """What the figures depend on: ties, grid and order of moves."""
+    return [
+        "ties: firms at equal prices share demand; of equally good prices one is drawn",
+        f"grid: {s.levels} prices from {s.low:g} to {s.high:g}, steps of "
+        f"{(s.high - s.low) / (s.levels - 1):.6g}; unit cost {s.cost:g}",
+        "order of moves: all firms price together at every period, without a state",
+        "inferred: the stopping rule, and 100 sessions for the paper's sampling error",
+    ]
 
 
 def market(s: AskerSettings) -> Market:

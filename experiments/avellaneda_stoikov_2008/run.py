@@ -37,6 +37,7 @@ from mos_agents.runs.files import write_whole
 
 NAME = "avellaneda_stoikov_2008"
 TITLE = "A dealer who leans against its inventory (Avellaneda and Stoikov, QF 2008)"
+QUICK = ("paths=500",)
 COUNT, KEEPS = "paths", False  # `mos replicate --sessions` means paths; none are kept in a folder
 
 MAKER = "maker_1"
@@ -88,6 +89,16 @@ class DealerSettings:
 
 
 Settings = DealerSettings
+
+
+def notes(a: DealerSettings) -> list[str]:
+    """What the figures depend on: ties, grid and order of moves."""
+    return [
+        "ties: none; there is one dealer",
+        f"grid: none for prices; {a.ticks} steps of {a.dt:g}",
+        "order of moves: the dealer quotes; a buyer and a seller come and trade with chance "
+        "A exp(-k distance) dt each; then the mid price moves",
+    ]
 
 
 @dataclass(frozen=True)
@@ -230,6 +241,8 @@ def replicate(a: DealerSettings, execution: ExecutionConfig) -> list[Finding]:
             r["within"],
             r["source"] and f"Avellaneda and Stoikov 2008, {r['source']}",
             computed=r["quantity"].endswith(".spread"),
+            sessions=a.paths,
+            z=(0.0 if r["within"] else math.inf) if r["z"] is None else r["z"],
         )
         for r in results(a, on_paths=on_paths)
     ]

@@ -30,6 +30,7 @@ from mos_agents.market.types import Array, InputError, Layout, State, Step
 from mos_agents.market.welfare import consumer_surplus
 
 TITLE = "A recommending platform that learns, beside learning sellers (Brasic 2025)"
+QUICK = ("sessions=5",)
 SOURCE = "the public code's results"
 MEASURED = "an independent measurement"
 KEEPS = False

@@ -32,6 +32,7 @@ from mos_agents.tasks import TasksStopped
 
 KEEPS = False
 TITLE = "Firms that reprice at different paces (Brown and MacKay, AEJ Micro 2023)"
+QUICK = ("learners=false",)
 MEASURED = "first-order conditions, derived and solved independently"
 LEARNERS_UP_TO = 10
 """The most moves of a fast firm in a slow period for which learners are played."""
@@ -146,22 +147,24 @@ def notes(s: PaceSettings) -> list[str]:
         "inferred: the conditions are derived here from commitment to a schedule; no text of the "
         "paper was at hand",
     ]
-    if s.plays_learners:
-        low, high = ends(s)
-        lines[1:1] = [
-            f"grid: prices are continuous in theory; learners have {s.levels} prices from "
-            f"{low:.6g} to {high:.6g}, steps of {(high - low) / (s.levels - 1):.4g}",
-            "ties: of equally good prices a learner draws one",
-            "learners: fast firms best reply to the last prices, within the grid; slow firms learn "
-            "a price for each fast price that they have seen; a period is counted in moves of fast "
-            "firms, since only L matters",
+    if not s.plays_learners:
+        return [
+            "ties: none, since demand is smooth",
+            "grid: none; prices are continuous",
+            *lines,
+            "learners: not played; they are for logit demand, up to "
+            f"{MOST_LEARNERS} firms and slow_period / fast_period up to {LEARNERS_UP_TO}",
         ]
-    else:
-        lines.append(
-            "learners are not played: they are for logit demand, up to "
-            f"{MOST_LEARNERS} firms and slow_period / fast_period up to {LEARNERS_UP_TO}"
-        )
-    return lines
+    low, high = ends(s)
+    return [
+        "ties: none in theory; of equally good prices a learner draws one",
+        f"grid: prices are continuous in theory; learners have {s.levels} prices from {low:.6g} to "
+        f"{high:.6g}, steps of {(high - low) / (s.levels - 1):.4g}",
+        *lines,
+        "learners: fast firms best reply to the last prices, within the grid; slow firms learn a "
+        "price for each fast price that they have seen; a period is counted in moves of fast "
+        "firms, since only L matters",
+    ]
 
 
 def ends(s: PaceSettings) -> tuple[float, float]:

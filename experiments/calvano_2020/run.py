@@ -117,6 +117,19 @@ Settings = CalvanoSettings
 """What `mos replicate` sets."""
 
 
+def notes(s: CalvanoSettings) -> list[str]:
+    """What the figures depend on: ties, grid and order of moves."""
+    seen = "without a state" if s.memory == 0 else f"seeing all prices of {s.memory} last periods"
+    return [
+        "ties: of equally good prices one is drawn when a state is first met; later the first to "
+        "be better",
+        f"grid: {s.levels} prices for each firm, equally spaced from p_N - {s.xi:g} (p_M - p_N) to "
+        f"p_M + {s.xi:g} (p_M - p_N)",
+        f"order of moves: all firms price together at every period, {seen}; first prices are those "
+        "nearest to p_N",
+    ]
+
+
 def benchmarks(s: CalvanoSettings) -> Benchmarks:
     """Prices and profits of theory. Raises EquilibriumError, in one line, where none are found."""
     one_market = LogitMarket.from_scale(

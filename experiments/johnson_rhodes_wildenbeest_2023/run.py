@@ -29,6 +29,7 @@ from mos_agents.market.types import Array, InputError, State, Step
 from mos_agents.market.welfare import consumer_surplus
 
 TITLE = "Prominence and learning sellers (Johnson, Rhodes, Wildenbeest, Econometrica 2023)"
+QUICK = ("sessions=10",)
 SOURCE = "Johnson et al. 2023, as reported by fintechai.org.uk"
 MEASURED = "an independent measurement"
 SESSIONS = 500

@@ -26,6 +26,7 @@ from mos_agents.market.schedules import Alternating
 from mos_agents.market.types import Array, InputError
 
 TITLE = "Q-learning sellers who move in turn (Klein, RAND 2021)"
+QUICK = ("sessions=50",)
 SOURCE = "Klein 2021"
 PAPER_SESSIONS = 1000
 FIRMS = ("firm_1", "firm_2")
@@ -90,6 +91,17 @@ class KleinSettings:
 
 Settings = KleinSettings
 """What `mos replicate` sets."""
+
+
+def notes(s: KleinSettings) -> list[str]:
+    """What the figures depend on: ties, grid and order of moves."""
+    return [
+        "ties: firms at equal prices share demand; of equally good prices one is drawn when a "
+        "state is first met",
+        f"grid: {s.k + 1} prices from 0 to 1, steps of 1/{s.k}; unit cost {s.cost:g}",
+        "order of moves: one firm a period, in turn, seeing the other's price; both begin at "
+        f"{s.prices[s.k // 2]:g}",
+    ]
 
 
 def market(s: KleinSettings) -> Market:

@@ -11,7 +11,7 @@ run, resume: play a scenario into a folder; go on with an interrupted run, sweep
 verify, compare, report, check: look at a recorded run; at any file.
 audit: look for signs of collusion and price wars in observed prices, of a file or a run.
 sweep, train, exploit: a grid of settings and seeds; learners; learners against fixed policies.
-replicate, demo: experiments of the literature; two sellers who learn.
+replicate, replicate_all, demo: experiments of the literature; two sellers who learn.
 
 Nothing here prints. `on_progress` and `on_message` are called while the work goes on, and errors
 are `InputError` and `RunError` with a message of one line. Ctrl-C ends the work in good order: it
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mos_agents.lab.demonstration import DemoResult, demo
     from mos_agents.lab.exploiting import ExploitResult, exploit
     from mos_agents.lab.feedback import Interrupted, WorkProgress
+    from mos_agents.lab.literature import Literature, replicate_all
     from mos_agents.lab.replicating import Replication, experiments, replicate
     from mos_agents.lab.reporting import RunResult, report
     from mos_agents.lab.resuming import resume
@@ -51,6 +52,7 @@ __all__ = [
     "exploit",
     "experiments",
     "replicate",
+    "replicate_all",
     "demo",
     "RunResult",
     "VerifyResult",
@@ -60,6 +62,7 @@ __all__ = [
     "SweepRun",
     "ExploitResult",
     "Replication",
+    "Literature",
     "DemoResult",
     "WorkProgress",
     "Interrupted",
@@ -72,6 +75,7 @@ _HOMES = {
     "demonstration": ("DemoResult", "demo"),
     "exploiting": ("ExploitResult", "exploit"),
     "feedback": ("Interrupted", "WorkProgress"),
+    "literature": ("Literature", "replicate_all"),
     "replicating": ("Replication", "experiments", "replicate"),
     "reporting": ("RunResult", "report"),
     "resuming": ("resume",),

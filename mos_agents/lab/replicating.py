@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ CAPTION = (
     "alone. A figure or limit beyond the end of the record is marked"
 )
 HEADINGS = ("quantity", "published", "ours", "95% interval", "within", "source")
+WORDS = ("experiment", "quantity", "source")
+"""Columns of words, which stand to the left."""
 
 
 @short_repr
@@ -68,14 +70,54 @@ class Replication(Printed):
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table, without its headings."""
-        return [tuple(row) for row in _experiments().table(self.findings)]
+        return [tuple(row) for row in tables_of_findings().table(self.findings)]
 
     def as_json(self) -> str:
         """Settings and findings as JSON."""
-        return str(_experiments().as_json(self.name, self.settings, self.findings))
+        return str(tables_of_findings().as_json(self.name, self.settings, self.findings))
+
+    def as_csv(self) -> str:
+        """The findings as CSV, with all digits."""
+        return str(tables_of_findings().as_csv({self.name: self.findings}))
+
+    def as_latex(self) -> str:
+        """The findings as a LaTeX tabular."""
+        return str(tables_of_findings().as_latex({self.name: self.findings}))
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The headings of the table."""
+        return HEADINGS
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """The lines under the table."""
+        return (CAPTION,)
+
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw ours against the published figures, with intervals, into a .svg or .png file."""
+        draw_agreement({self.name: self.findings}, Path(path))
 
     def __str__(self) -> str:
-        return "\n".join([*aligned(self.rows()), CAPTION])
+        return "\n".join([*aligned(self.rows()), *self.captions])
+
+
+def draw_agreement(tables: Mapping[str, Sequence[Any]], path: Path) -> None:
+    """Draw the findings that have a published figure. Raises InputError where there is none."""
+    from mos_agents.report.replications import agreement, checked, save
+
+    checked(path)
+    rows = {
+        f"{name}: {one.quantity}": (one.ours, *one.ci95, one.published, one.within)
+        for name, found in tables.items()
+        for one in found
+        if one.published is not None
+    }
+    if not rows:
+        raise InputError(
+            f"{path}: no figure was published for these settings; there is nothing to draw"
+        )
+    save(agreement(rows), path)
 
 
 def experiments() -> dict[str, str]:
@@ -86,7 +128,7 @@ def experiments() -> dict[str, str]:
     dict
         Titles by name.
     """
-    return dict(_experiments().titles())
+    return dict(known_experiments().titles())
 
 
 def replicate(
@@ -95,6 +137,7 @@ def replicate(
     sessions: int | None = None,
     changes: Changes = (),
     seed: int | None = None,
+    quick: bool = False,
     workers: int | None = None,
     backend: str = "local",
     address: str | None = None,
@@ -113,6 +156,8 @@ def replicate(
         Sessions to play, the paper's where left out; the seed of all random numbers.
     changes : mapping or sequence of str
         Settings of the experiment: {"n": 3}.
+    quick : bool
+        Play few sessions: a quick look, with wide intervals. `sessions` and `changes` come on top.
     workers : int, optional
         Threads of this machine, one a core where left out.
     backend, address, insecure
@@ -134,12 +179,11 @@ def replicate(
     Interrupted
         On Ctrl-C or SIGTERM. What is in `folder` stays, and the same call goes on.
     """
-    known = _experiments()
+    known = known_experiments()
     _check(backend, workers, address, insecure)
     kept = None if folder is None else Path(folder)
-    settings = known.settings(
-        name, as_texts(changes), sessions=sessions, seed=seed, keeps=kept is not None
-    )
+    given = [*(known.quick(name) if quick else ()), *as_texts(changes)]
+    settings = known.settings(name, given, sessions=sessions, seed=seed, keeps=kept is not None)
     if kept is not None:
         check_writable(kept, folder=True)
     feedback = Feedback.of(on_progress, on_message)
@@ -177,7 +221,15 @@ def _check(backend: str, workers: int | None, address: str | None, insecure: boo
         raise InputError(f"workers={workers!r} must be a whole number in [1, 4096]")
 
 
-def _experiments() -> Any:
+def tables_of_findings() -> Any:
+    """`experiments.tables`."""
+    known_experiments()
+    from experiments import tables
+
+    return tables
+
+
+def known_experiments() -> Any:
     """`experiments.replication`; they come with the checkout."""
     try:
         from experiments import replication
@@ -275,13 +327,14 @@ class ReplicationProgress:
         return text
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def aligned(rows: Sequence[Sequence[str]], headings: Sequence[str] = HEADINGS) -> Iterator[str]:
     """Lines of text under the headings; numbers to the right."""
-    whole = [HEADINGS, *rows]
-    widths = [max(len(row[i]) for row in whole) for i in range(len(HEADINGS))]
+    whole = [headings, *rows]
+    widths = [max(len(row[i]) for row in whole) for i in range(len(headings))]
+    left = {i for i, heading in enumerate(headings) if heading in WORDS}
     for row in whole:
         cells = [
-            text.ljust(w) if i in (0, 5) else text.rjust(w)
+            text.ljust(w) if i in left else text.rjust(w)
             for i, (text, w) in enumerate(zip(row, widths, strict=True))
         ]
         yield "  ".join(cells).rstrip()

@@ -100,6 +100,33 @@ def dots(
     return figure
 
 
+def agreement(rows: Mapping[str, tuple[float, float, float, float, bool | None]]) -> Any:
+    """A row a quantity: ours less the published figure, relative to it, with a 95% band.
+
+    rows: (ours, low, high, published, whether it is within sampling error) by name. Where the
+    published figure is 0 the difference itself is drawn. Differences beyond the figure itself lie
+    at the edge.
+    """
+    with styled():
+        figure, places = canvas(8.4, 1.1 + 0.24 * len(rows))
+        ax, furthest = places[0, 0], 0.02
+        ax.axvline(0.0, color=INK, linewidth=0.8)
+        for at, (ours, low, high, published, within) in enumerate(rows.values()):
+            unit = abs(published) or 1.0
+            gap, *ends = np.clip((np.array([ours, low, high]) - published) / unit, -1.0, 1.0)
+            colour = PALETTE[1] if within is False else PALETTE[0]
+            if np.isfinite(ends).all():
+                ax.barh(at, ends[1] - ends[0], left=ends[0], height=0.6, color=colour, alpha=0.3)
+                furthest = max(furthest, *np.abs(ends))
+            furthest = max(furthest, abs(gap))
+            ax.plot([gap], [at], "o" if abs(gap) < 1.0 else "D", color=colour, markersize=4)
+        ax.set_yticks(range(len(rows)), list(rows))
+        ax.set_ylim(len(rows) - 0.4, -0.6)
+        ax.set_xlim(-1.04 * furthest, 1.04 * furthest)
+        ax.set_xlabel("(ours - published) / published; bands: 95% intervals")
+    return figure
+
+
 def save(figure: Any, path: Path) -> None:
     """Write a figure, whole or not at all; the same figure gives the same bytes."""
     held = io.BytesIO()

@@ -1,7 +1,10 @@
 """What replications are made of: the rule for `within`, intervals, settings and their errors."""
 
+import csv
+import io
 import json
 import math
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -15,13 +18,12 @@ from experiments.replication import (
     Finding,
     Findings,
     Published,
-    as_json,
     changed,
     check_numbers,
     settings,
-    table,
     titles,
 )
+from experiments.tables import as_csv, as_json, as_latex, judged_together, table
 from mos_agents.analysis.statistics import mean_interval
 from mos_agents.market.types import InputError
 
@@ -321,3 +323,55 @@ def test_what_is_cut_off_near_the_published_figure_is_not_judged():
     assert finding.within is None
     far = one(Published(6.0, "s", 1.0), lambda f: f.duration("x", 29.0, 2.0, 40, end=29))
     assert far.within is False
+
+
+def findings_of_two():
+    quiet = Finding("x", 1.0, 1.2, (0.9, 1.5), True, "a, b & c", z=2.0)
+    loud = Finding("y_z", 0.0, 5.0, (4.0, math.inf), True, "100% sure", at_least=True, z=2.5)
+    return {"one": [quiet, Finding("w", None, 2.0, (1.0, 3.0))], "two": [loud]}
+
+
+def test_findings_as_csv_come_back_with_all_digits():
+    rows = list(csv.DictReader(io.StringIO(as_csv(findings_of_two()))))
+    assert [row["experiment"] for row in rows] == ["one", "one", "two"]
+    assert rows[0] == {
+        "experiment": "one",
+        "quantity": "x",
+        "published": "1.0",
+        "ours": "1.2",
+        "low": "0.9",
+        "high": "1.5",
+        "within": "yes",
+        "source": "a, b & c",
+    }
+    assert rows[1]["published"] == rows[1]["within"] == "" and rows[2]["high"] == ""
+
+
+def test_findings_as_latex_have_as_many_cells_as_columns_and_no_bare_marks():
+    text = as_latex(findings_of_two())
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert [line.count(" & ") for line in body] == [5] * 4
+    assert r"y\_z" in text and "{[0.9, 1.5]}" in text
+    assert not re.search(r"(?<!\\)[%#$]", text) and not re.search(r"(?<!\\)_", text)
+
+
+def test_tables_are_judged_together_at_one_level():
+    # Alone each table would hold its figure to 1.96; two together hold both to 2.24.
+    found = judged_together(findings_of_two())
+    assert [one.within for one in found["one"]] == [True, None]
+    assert [one.within for one in found["two"]] == [False]
+
+
+def test_a_judged_figure_knows_how_far_off_it_is():
+    values = np.tile([0.0, 2.0], 200)
+    error = math.hypot(values.std(ddof=1) / 20.0, 0.1)
+    finding = one(Published(0.7, "s", 0.05, error=0.1), lambda f: f.mean("x", values))
+    assert finding.z == pytest.approx(0.25 / error)
+    assert one(Published(1.3, "s"), lambda f: f.exact("x", 1.2)).z == math.inf
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_says_its_ties_grid_and_order_of_moves_and_has_a_quick_look(name):
+    for changes in ((), replication.quick(name)):
+        told = replication.notes(name, settings(name, changes))
+        assert {"ties", "grid", "order of moves"} <= {line.partition(":")[0] for line in told}
