@@ -100,6 +100,23 @@ def dots(
     return figure
 
 
+def bands(lines: Mapping[str, tuple[Array, Array]], axes: Sequence[str]) -> Any:
+    """Lines over a parameter, each with a band where it has one.
+
+    lines: by name, x [K] and y [1, K], or [3, K] with the ends of intervals. axes: names of x, y.
+    """
+    with styled():
+        figure, places = canvas(5.6, 3.2)
+        ax = places[0, 0]
+        for (name, (x, y)), colour in zip(lines.items(), PALETTE, strict=False):
+            if len(y) == 3:
+                ax.fill_between(x, y[1], y[2], color=colour, alpha=0.25, linewidth=0)
+            ax.plot(x, y[0], color=colour, marker="o", markersize=3, label=name)
+        ax.set(xlabel=axes[0], ylabel=axes[1])
+        ax.legend(frameon=False)
+    return figure
+
+
 def agreement(rows: Mapping[str, tuple[float, float, float, float, bool | None]]) -> Any:
     """A row a quantity: ours less the published figure, relative to it, with a 95% band.
 

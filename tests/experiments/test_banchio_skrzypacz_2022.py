@@ -64,3 +64,19 @@ def test_a_window_as_long_as_the_play_is_refused():
         settings(NAME, ["auctions=1000"])
     with pytest.raises(InputError, match="mix=3 must be a number"):
         settings(NAME, ["mix=3"])
+
+
+def test_the_figure_takes_written_findings(capsys, tmp_path):
+    from experiments.banchio_skrzypacz_2022.figure import line, main
+
+    paths = []
+    for mix in (2.0, 1.0):
+        path = tmp_path / f"{mix}.json"
+        order = ["replicate", NAME, f"--set=mix={mix}", "--set=auctions=60000", "--set=gamma=0.5"]
+        run([*order, "--sessions", "3", "--json", str(path)])
+        paths.append(str(path))
+    mixes, shares = line([json.loads(open(path).read()) for path in paths])
+    assert mixes.tolist() == [1.0, 2.0] and shares.shape == (3, 2)
+    assert (shares[1] <= shares[0]).all() and (shares[0] <= shares[2]).all()
+    assert main([*paths, "--out", str(tmp_path / "a.svg")]) == 0
+    assert main([*paths, "--out", str(tmp_path / "a.doc")]) == 2
