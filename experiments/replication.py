@@ -1,10 +1,11 @@
 """Published figures against ours: what every replication is made of, and the command that runs it.
 
-An experiment is a folder with a `run.py` that has `TITLE`, a frozen dataclass `Settings` (with
-`seed`, and `sessions` or what `COUNT` names) and `replicate(settings, execution)`, which gives
-findings. `mos replicate NAME` runs it. One that keeps no finished sessions says `KEEPS = False`.
-One whose figures depend on conventions tells them in `notes(settings)`, lines that are printed.
-`QUICK` names the changes ("k=v") that make a quick look of it.
+An experiment is a folder with a `run.py` that has
+- `TITLE`, and `QUICK`, the changes ("k=v") that make a quick look of it;
+- `Settings`, a frozen dataclass with `seed`, and `sessions` or what `COUNT` names;
+- `notes(settings)`, lines on ties, grid and order of moves, which are printed;
+- `replicate(settings, execution)`, which gives findings.
+`mos replicate NAME` runs it. One that keeps no finished sessions says `KEEPS = False`.
 """
 
 from __future__ import annotations
@@ -40,9 +41,6 @@ EXPERIMENTS = {
     "brown_mackay_2023": "experiments.brown_mackay_2023.run",
 }
 """What can be replicated, by the name of its folder."""
-
-FEW = 20
-"""Sessions of a quick look, where an experiment's `QUICK` says nothing else."""
 
 
 @dataclass(frozen=True)
@@ -286,9 +284,7 @@ def settings(
 
 def quick(name: str) -> tuple[str, ...]:
     """The changes that make a quick look of an experiment: fewer sessions of the same play."""
-    module = _module(name)
-    few = (f"{getattr(module, 'COUNT', 'sessions')}={FEW}",)
-    return tuple(getattr(module, "QUICK", few))
+    return tuple(_module(name).QUICK)
 
 
 def keeps(name: str) -> bool:
@@ -309,7 +305,7 @@ def notes(name: str, settings: Any) -> list[str]:
     """Conventions that the figures of an experiment depend on, a line each."""
     if name not in EXPERIMENTS:
         return []  # a record of somebody's own settings has no conventions
-    told: list[str] = getattr(_module(name), "notes", lambda settings: [])(settings)
+    told: list[str] = _module(name).notes(settings)
     return told
 
 

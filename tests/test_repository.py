@@ -303,7 +303,6 @@ OPTIONAL = {
     "mos_agents/training/torch_networks.py: actor_encoder": "a network of RLlib's",
     "experiments/replication.py: COUNT": "experiments are modules, see EXTENDING.md",
     "experiments/replication.py: KEEPS": "experiments are modules, see EXTENDING.md",
-    "experiments/replication.py: notes": "conventions that an experiment may tell",
 }
 """Attributes that are looked for and may be missing, each with the reason why it is no method or
 attribute of a base class."""

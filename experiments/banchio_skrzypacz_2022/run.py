@@ -17,6 +17,7 @@ from mos_agents.games.bidding_game import BiddingGame, play_bidding_sessions
 from mos_agents.market.types import InputError, IntArray
 
 TITLE = "Q-learning bidders in first-price and second-price auctions (Banchio, Skrzypacz, EC 2022)"
+QUICK = ("sessions=20",)
 SOURCE = "Banchio and Skrzypacz 2022"
 KEEPS = False
 PAPER_SESSIONS = 1000

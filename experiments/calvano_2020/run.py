@@ -41,6 +41,7 @@ from mos_agents.market.market import Market
 from mos_agents.market.types import Array, InputError, IntArray
 
 TITLE = "Q-learning sellers in a logit market (Calvano et al., AER 2020)"
+QUICK = ("sessions=20",)
 SOURCE = "Calvano et al. 2020"
 PAPER_SESSIONS = 1000
 
