@@ -122,8 +122,9 @@ def play_and_kill_those_on_another_node(two_nodes, spread, ticks=200):
             for pid in lived[0]:
                 psutil.Process(pid).kill()
     assert driver.hash == undisturbed(SHOP, ticks, 2)
-    restarted = sum(c.get("restarted", 0) for c in driver.health.counts.values())
-    assert restarted == len(lived[0]) and driver.health.shard_restarts == 0
+    # Nobody else was started again. On a busy machine a start may fail and be made once more.
+    restarted = [c["restarted"] for c in driver.health.counts.values() if c.get("restarted")]
+    assert len(restarted) == len(lived[0]) and driver.health.shard_restarts == 0
 
 
 def test_a_replication_on_a_cluster_that_keeps_no_sessions_has_the_figures_of_one_machine(

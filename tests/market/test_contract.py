@@ -7,6 +7,7 @@ import pytest
 
 from mos_agents import registry
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
+from mos_agents.market.dealing import ReservationPrices
 from mos_agents.market.demand import Elasticity, Linear, Logit
 from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.market import PARTS
@@ -20,6 +21,7 @@ from mos_agents.market.reference import (
     UniformDraw,
 )
 from mos_agents.market.schedules import Alternating, Periodic
+from mos_agents.scenarios import parts as _names_of_stages  # noqa: F401 (it registers them all)
 from mos_agents.testing import DemandSuite, StageSuite
 from tests.market.test_remembering import ReturningBuyers
 from tests.market.test_venues_alone import both
@@ -51,6 +53,9 @@ MARKETS = {
     "two venues": both,
     "a chain": chain,
     "a chain, delivered later": lambda: chain({"delivery": 3, "order_time": "last"}),
+    "reservation prices": lambda: makers(
+        execution=ReservationPrices(0.9, 1.1, 0.9, 1.1), arrivals=Poisson(4.0, 4.0)
+    ),
     "fees": lambda: retail(positions=Ledger(fee=0.02, unit_fee=0.1, commission=0.1)),
 }
 
