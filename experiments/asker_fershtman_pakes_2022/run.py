@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from experiments.common_settings import check_settings, even_prices
 from experiments.free_prices import free_prices
-from experiments.replication import ExecutionConfig, Finding, Findings, Published, check_numbers
+from experiments.replication import ExecutionConfig, Finding, Findings, Published
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.stage_game import StageGame
@@ -60,7 +61,7 @@ class AskerSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_numbers(
+        check_settings(
             self,
             {
                 "n": (int, 1, 6),
@@ -69,21 +70,14 @@ class AskerSettings:
                 "levels": (int, 2, 2000),
                 "low": (float, 0.0, 1e6),
                 "high": (float, 0.0, 1e6),
-                "alpha": (float, 0.0, 1.0),
-                "delta": (float, 0.0, 0.9999),
                 "epsilon": (float, 0.0, 1.0),
                 "beta": (float, 0.0, 1e3),
-                "initial": (float, -1e6, 1e6),
                 "initial_spread": (float, 0.0, 1e6),
                 "periods": (int, 1, 10**10),
                 "window": (int, 1, 10**9),
-                "sessions": (int, 1, 10**6),
-                "seed": (int, 0, 2**63 - 1),
             },
             above=("alpha", "choke"),
         )
-        if not self.low < self.high:
-            raise InputError(f"low={self.low!r} must be below high={self.high!r}")
         if self.updating not in (*UPDATING, "both"):
             text = ", ".join(UPDATING)
             raise InputError(f"updating={self.updating!r} must be {text} or both")
@@ -91,8 +85,7 @@ class AskerSettings:
     @property
     def prices(self) -> Array:
         """[m] the grid."""
-        steps = np.arange(self.levels) / (self.levels - 1)
-        return self.low + steps * (self.high - self.low)
+        return even_prices(self.low, self.high, self.levels)
 
 
 Settings = AskerSettings

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.replication import ExecutionConfig, Finding, Findings, Published, check_numbers
+from experiments.common_settings import check_settings
+from experiments.replication import ExecutionConfig, Finding, Findings, Published
 from experiments.sessions import sessions_played
 from mos_agents.games.bidding_game import BiddingGame, play_bidding_sessions
 from mos_agents.market.types import InputError, IntArray
@@ -55,13 +56,11 @@ class AuctionSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_numbers(
+        check_settings(
             self,
             {
                 "auctions": (int, 1, 10**10),
                 "window": (int, 0, 10**9),
-                "sessions": (int, 1, 10**6),
-                "seed": (int, 0, 2**63 - 1),
             },
         )
         if self.window >= self.auctions:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.replication import ExecutionConfig, Finding, Findings, Published, check_numbers
+from experiments.common_settings import check_settings, even_prices
+from experiments.replication import ExecutionConfig, Finding, Findings, Published
 from experiments.sessions import sessions_played
 from mos_agents.games.platform_game import PlatformGame, PlatformPlayed, play_platform_sessions
 from mos_agents.games.stage_game import StageGame
@@ -75,32 +76,20 @@ class RecommendationSettings:
     checks: int = 1000
 
     def __post_init__(self) -> None:
-        check_numbers(
+        check_settings(
             self,
             {
                 "omega": (float, 0.0, 1.0),
                 "tau": (float, 0.0, 1.0),
                 "commission": (float, 0.0, 0.95),
                 "search": (float, 0.0, 1e3),
-                "alpha": (float, 0.0, 1.0),
-                "beta": (float, 0.0, 1.0),
-                "delta": (float, 0.0, 0.9999),
-                "mu": (float, 1e-3, 1e3),
-                "cost": (float, 0.0, 1e3),
-                "low": (float, 0.0, 1e3),
-                "high": (float, 0.0, 1e3),
                 "levels": (int, 2, 100),
-                "sessions": (int, 1, 10**6),
-                "seed": (int, 0, 2**63 - 1),
-                "periods": (int, 1, 10**12),
                 "checks": (int, 1, 10**9),
             },
             above=("alpha", "beta", "tau", "search"),
         )
         if self.platform not in PLATFORMS:
             raise InputError(f"platform={self.platform!r} must be one of {', '.join(PLATFORMS)}")
-        if not self.low < self.high:
-            raise InputError(f"low={self.low!r} must be below high={self.high!r}")
         if self.tau == 1.0 and self.search != 0.25:
             raise InputError(f"search={self.search!r}: with tau=1 nobody searches; leave it out")
         if self.platform == "none" and self.tau != 0.75:
@@ -112,8 +101,7 @@ class RecommendationSettings:
 
     @property
     def grid(self) -> tuple[float, ...]:
-        steps = np.arange(self.levels) / (self.levels - 1)
-        return tuple((self.low + steps * (self.high - self.low)).tolist())
+        return tuple(even_prices(self.low, self.high, self.levels).tolist())
 
 
 Settings = RecommendationSettings

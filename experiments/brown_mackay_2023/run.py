@@ -18,8 +18,9 @@ from experiments.brown_mackay_2023.theory import (
     best_replies,
     equilibrium,
 )
+from experiments.common_settings import check_settings, even_prices
 from experiments.free_prices import free_prices
-from experiments.replication import ExecutionConfig, Finding, Findings, Published, check_numbers
+from experiments.replication import ExecutionConfig, Finding, Findings, Published
 from mos_agents.games.stage_game import StageGame
 from mos_agents.learners import EpsilonGreedyBandit, QLearning
 from mos_agents.market.demand import Logit
@@ -73,7 +74,7 @@ class PaceSettings:
 
     def __post_init__(self) -> None:
         positive = ("mu", "b", "beta")
-        check_numbers(
+        check_settings(
             self,
             {
                 "slow_period": (int, 1, 10**12),
@@ -82,21 +83,17 @@ class PaceSettings:
                 "fast": (int, 1, 100),
                 "quality": (float, -1e3, 1e3),
                 "mu": (float, 1e-2, 1e3),
-                "outside": (float, -1e3, 1e3),
                 "a": (float, -1e6, 1e6),
                 "b": (float, 0.0, 1e6),
                 "d": (float, 0.0, 1e6),
-                "beta": (float, 0.0, 1.0),
                 "levels": (int, 3, 100),
                 "xi": (float, 0.0, 10.0),
                 "moves": (int, 1, 10**9),
                 "sessions": (int, 1, 10**4),
-                "seed": (int, 0, 2**63 - 1),
             },
             above=positive,
+            unchecked=("cost",) if self.cost is None else (),
         )
-        if self.cost is not None:
-            check_numbers(self, {"cost": (float, 0.0, 1e6)})
         if self.demand not in ("logit", "linear"):
             raise InputError(f"demand={self.demand!r} must be logit or linear")
         if self.learners not in (False, True):
@@ -202,7 +199,7 @@ def policies(s: PaceSettings, one_market: Market, foresees: bool) -> dict[str, P
     their profit in the first tick alone.
     """
     low, high = ends(s)
-    grid = tuple((low + np.arange(s.levels) / (s.levels - 1) * (high - low)).tolist())
+    grid = tuple(even_prices(low, high, s.levels).tolist())
     names = one_market.layout.participants
     more = {"prices": grid, "relative_to": "money"}
     explores = {"epsilon": 1.0, "beta": s.beta, "explore_per": "move", "features": "cheapest"}

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from experiments.common_settings import check_settings
 from experiments.free_prices import free_prices
 from experiments.replication import (
     ExecutionConfig,
     Finding,
     Findings,
     Published,
-    check_numbers,
 )
 from mos_agents.analysis.collusion import Benchmarks
 from mos_agents.analysis.impulse import (
@@ -77,24 +77,14 @@ class CalvanoSettings:
                 "n=1: a monopolist's Nash price is its joint-profit price, so there is no grid "
                 "from one to the other and no profit gain; set n >= 2"
             )
-        check_numbers(
+        check_settings(
             self,
             {
-                "n": (int, 2, 6),
-                "alpha": (float, 0.0, 1.0),
-                "beta": (float, 0.0, 1.0),
-                "delta": (float, 0.0, 0.9999),
-                "mu": (float, 1e-3, 1e3),
-                "outside": (float, -1e3, 1e3),
-                "levels": (int, 2, 1000),
                 "xi": (float, 0.0, 10.0),
                 "memory": (int, 0, 2),
-                "sessions": (int, 1, 10**6),
-                "seed": (int, 0, 2**63 - 1),
-                "periods": (int, 1, 10**12),
-                "window": (int, 1, 10**12),
             },
             above=("alpha",),
+            unchecked=("cost",),
         )
         if self.beta == 0.0 and self.periods == LONGEST:
             raise InputError("beta=0 explores for ever: set periods, or beta > 0")

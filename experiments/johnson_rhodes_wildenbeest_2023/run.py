@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.common_settings import check_settings
 from experiments.free_prices import free_prices
-from experiments.replication import ExecutionConfig, Finding, Findings, Published, check_numbers
+from experiments.replication import ExecutionConfig, Finding, Findings, Published
 from mos_agents.games.greedy_play import GreedyPlay, play_on
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import WINDOW, Played, play_sessions
@@ -65,32 +66,18 @@ class ProminenceSettings:
     window: int = WINDOW
 
     def __post_init__(self) -> None:
-        check_numbers(
+        check_settings(
             self,
             {
-                "n": (int, 2, 6),
                 "shown": (int, 1, 6),
                 "cushion": (float, 0.0, 1000.0),
                 "commission": (float, 0.0, 0.95),
                 "fee": (float, 0.0, 1e3),
-                "delta": (float, 0.0, 0.9999),
-                "alpha": (float, 0.0, 1.0),
-                "beta": (float, 0.0, 1.0),
-                "mu": (float, 1e-3, 1e3),
-                "low": (float, 0.0, 1e3),
-                "high": (float, 0.0, 1e3),
-                "levels": (int, 2, 1000),
-                "sessions": (int, 1, 10**6),
-                "seed": (int, 0, 2**63 - 1),
-                "periods": (int, 1, 10**12),
-                "window": (int, 1, 10**12),
             },
             above=("alpha", "beta"),
         )
         if self.prominence not in RULES:
             raise InputError(f"prominence={self.prominence!r} must be one of {', '.join(RULES)}")
-        if not self.low < self.high:
-            raise InputError(f"low={self.low!r} must be below high={self.high!r}")
         if self.prominence != "dynamic" and self.cushion != 2.0:
             raise InputError(f"cushion={self.cushion!r} is for prominence=dynamic; leave it out")
         if self.prominence in ("none", "dynamic") and self.shown != 1:

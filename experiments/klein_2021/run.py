@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from experiments.common_settings import check_settings
 from experiments.free_prices import free_prices
-from experiments.replication import ExecutionConfig, Finding, Findings, Published, check_numbers
+from experiments.replication import ExecutionConfig, Finding, Findings, Published
 from mos_agents.analysis.cycles import SawTooth, edgeworth
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
@@ -54,19 +55,14 @@ class KleinSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_numbers(
+        check_settings(
             self,
             {
                 "k": (int, 2, 500),
-                "alpha": (float, 0.0, 1.0),
-                "delta": (float, 0.0, 0.9999),
                 "periods": (int, 2, 10**10),
                 "halfway": (float, 0.0, 1.0),
                 "tail": (int, 2, 10**6),
-                "initial": (float, -1e6, 1e6),
                 "cost": (float, 0.0, 0.999),
-                "sessions": (int, 1, 10**6),
-                "seed": (int, 0, 2**63 - 1),
             },
             above=("alpha", "halfway"),
         )

@@ -375,3 +375,16 @@ def test_every_experiment_says_its_ties_grid_and_order_of_moves_and_has_a_quick_
     for changes in ((), replication.quick(name)):
         told = replication.notes(name, settings(name, changes))
         assert {"ties", "grid", "order of moves"} <= {line.partition(":")[0] for line in told}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_common_settings_have_the_limits_that_they_have_everywhere(name):
+    known = {one.name: getattr(settings(name), one.name) for one in fields(settings(name))}
+    with pytest.raises(InputError, match="seed=-1 must be a whole number in"):
+        settings(name, ["seed=-1"])
+    for key in {"alpha", "beta"} & set(known):
+        with pytest.raises(InputError, match=rf"{key}=-1 must be a number"):
+            settings(name, [f"{key}=-1"])
+    if {"low", "high"} <= set(known):
+        with pytest.raises(InputError, match=r"low=1.5 must be below high=1.25"):
+            settings(name, ["low=1.5", "high=1.25"])
