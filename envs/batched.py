@@ -153,6 +153,7 @@ class BatchedMarket:
 
     @property
     def batch(self) -> int:
+        """B, the number of markets."""
         return len(self.numbers)
 
     @property

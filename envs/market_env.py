@@ -202,10 +202,12 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     @property
     def observation_spaces(self) -> dict[str, spaces.Box]:
+        """The observation space of each agent."""
         return self._spaces
 
     @property
     def action_spaces(self) -> dict[str, spaces.Space[Any]]:
+        """The action space of each agent."""
         return self._action_spaces
 
     def reset(
@@ -298,6 +300,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
 
     @property
     def market(self) -> Market:
+        """The market that is played."""
         return self.assignment.market
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -82,9 +83,16 @@ def entries(section: str) -> set[str]:
     return found
 
 
+def is_protocols(constructor: Any) -> bool:
+    """Whether a constructor is the one that `typing` gives to protocols, without parameters."""
+    return getattr(constructor, "__module__", "") == "typing"
+
+
 def parameters(held: Any) -> list[str]:
     """What a caller gives: the arguments of a function or of a constructor, without `self`."""
     if getattr(held, "_is_protocol", False):  # nobody makes one
+        return []
+    if inspect.isclass(held) and is_protocols(held.__init__):
         return []
     if hasattr(held, "model_fields"):
         return list(held.model_fields)
@@ -214,11 +222,7 @@ def test_every_package_is_a_name_of_mos_agents_and_dir_shows_what_is_in_it() -> 
 
 def results_of(held: Any) -> Iterator[type]:
     """Classes of this project that a function returns."""
-    try:
-        hint = typing.get_type_hints(held).get("return")
-    except NameError:  # a name that only a type checker imports
-        return
-    waiting = [hint]
+    waiting = [typing.get_type_hints(held).get("return")]
     while waiting:
         one = waiting.pop()
         if inspect.isclass(one) and one.__module__.startswith("mos_agents."):
@@ -237,3 +241,41 @@ def test_what_a_public_function_returns_is_public_too() -> None:
         if id(result) not in names and not result.__module__.startswith("mos_agents.market.")
     }
     assert hidden == set()
+
+
+def members(held: Any) -> dict[str, Any]:
+    """The public functions and properties of a class of this project, as they are written down."""
+    if not inspect.isclass(held):
+        return {}
+    return {
+        name: inspect.getattr_static(held, name)
+        for owner in held.__mro__
+        if owner.__module__.split(".")[0] in ("mos_agents", "envs")
+        for name in vars(owner)
+        if name[0] != "_" and not name.startswith("test_")
+    }
+
+
+def function_of(member: Any) -> Any:
+    """The function behind a method or a property; None where there is none."""
+    if isinstance(member, classmethod | staticmethod):
+        member = member.__func__
+    member = getattr(member, "fget", None) or getattr(member, "func", None) or member
+    return member if inspect.isfunction(member) else None
+
+
+def test_every_public_property_says_what_it_is() -> None:
+    silent = [
+        f"{name}.{one}"
+        for name, held in public().items()
+        for one, member in members(held).items()
+        if isinstance(member, property | functools.cached_property)
+        if not (inspect.getdoc(getattr(held, one)) or "").strip()
+    ]
+    assert silent == []
+
+
+def test_type_hints_of_functions_and_methods_can_be_read_at_run_time() -> None:
+    for held in public().values():
+        for function in filter(None, (function_of(one) for one in (held, *members(held).values()))):
+            typing.get_type_hints(function)  # NameError where only a type checker knows a name

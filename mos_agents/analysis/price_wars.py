@@ -22,11 +22,14 @@ from mos_agents.analysis.paths import finite, paths
 from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.frames import Framed
 from mos_agents.market.kernels import kernel
+from mos_agents.market.lazy import LazyModule
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
 
 if TYPE_CHECKING:
     import polars as pl
+else:
+    pl = LazyModule("polars")
 
 SLACK = 1e-9
 """Thresholds give way by this share of p_M - p_N: a fall of exactly `depth` counts, however the
@@ -206,8 +209,6 @@ class PriceWars(Framed):
             Session, onset, end, duration and the other columns of the episodes, and for each firm
             whether it cut first.
         """
-        import polars as pl
-
         columns = {
             name: getattr(self, name) for name in WarEpisode._fields if name != "first_cutters"
         }

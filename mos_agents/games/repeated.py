@@ -127,6 +127,7 @@ class RepeatedGame:
 
     @property
     def n(self) -> int:
+        """N, the number of players."""
         return self.stage.n
 
     def states(self, player: int) -> int:

@@ -130,6 +130,7 @@ class StageGame:
 
     @property
     def n(self) -> int:
+        """N, the number of players."""
         return len(self.players)
 
     @cached_property

@@ -11,8 +11,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
+from mos_agents.market.lazy import LazyModule
+
 if TYPE_CHECKING:
-    from mos_agents.actors.driver import Health
+    from mos_agents.actors import driver
+else:
+    driver = LazyModule("mos_agents.actors.driver")
 
 
 class WorkProgress(NamedTuple):
@@ -31,7 +35,7 @@ class WorkProgress(NamedTuple):
     part: str
     done: int
     total: int
-    health: Health | None = None
+    health: driver.Health | None = None
 
 
 OnProgress = Callable[[WorkProgress], object]

@@ -12,13 +12,16 @@ from mos_agents.lab import local_runs
 from mos_agents.lab.feedback import Feedback, OnMessage, OnProgress
 from mos_agents.lab.folders import RunLike, run_of
 from mos_agents.lab.settings import ScenarioLike, resolve
+from mos_agents.market.lazy import LazyModule
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import Scenario
 from mos_agents.scenarios.changes import Changes
 from mos_agents.wording import setting
 
 if TYPE_CHECKING:
-    from mos_agents.lab.reporting import RunResult
+    from mos_agents.lab import reporting
+else:  # draws and adds up: not needed while playing
+    reporting = LazyModule("mos_agents.lab.reporting")
 
 BACKENDS = ("local", "actors", "ray")
 
@@ -45,7 +48,7 @@ def run(
     spread: bool = False,
     on_progress: OnProgress | None = None,
     on_message: OnMessage | None = None,
-) -> RunResult:
+) -> reporting.RunResult:
     """Play a scenario, record it in a folder, and write its report.
 
     Parameters
@@ -85,7 +88,6 @@ def run(
     Interrupted
         On Ctrl-C or SIGTERM. What was recorded is in the folder, and `resume` goes on.
     """
-    from mos_agents.lab.reporting import RunResult  # draws and adds up: not needed while playing
 
     feedback = Feedback.of(on_progress, on_message)
     if backend not in BACKENDS:
@@ -117,7 +119,7 @@ def run(
             every,
             feedback,
         )
-    result = RunResult(runs.read(folder))
+    result = reporting.RunResult(runs.read(folder))
     if report:
         result.write_report()
     return result
@@ -156,13 +158,12 @@ def resume_run(
     spread: bool = False,
     on_progress: OnProgress | None = None,
     on_message: OnMessage | None = None,
-) -> RunResult:
+) -> reporting.RunResult:
     """Go on with an interrupted run; parameters, result and errors are those of `run`.
 
     A run in one loop plays its recorded ticks again first. A run over actors goes on from its
     journal; `address`, `insecure` and `spread` say where, everything else it began with.
     """
-    from mos_agents.lab.reporting import RunResult
 
     kept, feedback = run_of(run, root), Feedback.of(on_progress, on_message)
     if kept.facts.get("actors"):
@@ -173,7 +174,7 @@ def resume_run(
         folder = actor_runs.resume(kept, actors, feedback)
     else:
         folder = local_runs.go_on(kept, feedback)
-    result = RunResult(runs.read(folder))
+    result = reporting.RunResult(runs.read(folder))
     if report:
         result.write_report()
     return result

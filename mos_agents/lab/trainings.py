@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mos_agents import training
 from mos_agents.lab.feedback import Feedback, Interrupted, OnMessage, stop_requests
@@ -15,9 +15,6 @@ from mos_agents.scenarios.changes import Changes
 from mos_agents.training import requirements
 from mos_agents.training.folder import check_free, going_on
 from mos_agents.wording import plural, resuming, shown
-
-if TYPE_CHECKING:
-    from mos_agents.training.trainer import Trained
 
 OnIteration = Callable[[Mapping[str, Any], int], object]
 """Called after each iteration with its figures and the number of all iterations; a true result ends
@@ -36,7 +33,7 @@ def train(
     on_progress: OnIteration | None = None,
     on_message: OnMessage | None = None,
     **settings: Any,
-) -> Trained:
+) -> training.Trained:
     """Let participants of a scenario learn with PPO, DQN, SAC or APPO of RLlib.
 
     Parameters
@@ -99,7 +96,7 @@ def resume_training(
     insecure: bool = False,
     on_progress: OnIteration | None = None,
     on_message: OnMessage | None = None,
-) -> Trained:
+) -> training.Trained:
     """Go on with a training from its last checkpoint, up to `iterations`; otherwise as `train`."""
     kept = training.read_training(located(os.fspath(run), Path(root), "training"))
     plan, _ = going_on(kept, iterations)
@@ -121,9 +118,9 @@ def resume_training(
 
 def _stoppable(
     iterations: int,
-    work: Callable[[Callable[[Mapping[str, Any]], bool]], Trained],
+    work: Callable[[Callable[[Mapping[str, Any]], bool]], training.Trained],
     on_progress: OnIteration | None,
-) -> Trained:
+) -> training.Trained:
     with stop_requests() as asked:
 
         def ask(record: Mapping[str, Any]) -> bool:

@@ -93,10 +93,12 @@ class Boltzmann(TabularLearner):
 
     @property
     def discount(self) -> float:
+        """Discount factor of the rewards between two own moves, per tick or per move."""
         return self.delta
 
     @cached_property
     def clocks(self) -> Clocks:
+        """What its discount and its exploration count in."""
         return Clocks(self.discount_per, self.explore_per)
 
     def tables(self, batch: int, choices: int, states: int) -> Values:

@@ -86,6 +86,7 @@ class EpsilonGreedyBandit(TabularLearner):
 
     @cached_property
     def clocks(self) -> Clocks:
+        """What its discount and its exploration count in."""
         return Clocks(explore_per=self.explore_per)
 
     def tables(self, batch: int, choices: int, states: int) -> Means:

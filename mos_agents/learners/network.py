@@ -87,6 +87,7 @@ class Categorical:
 
     @property
     def width(self) -> int:
+        """Numbers that the last layer gives."""
         return int(self.grid.shape[0] * self.grid.shape[1])
 
     def values(self, outputs: Array) -> Array:
@@ -158,6 +159,7 @@ class Gaussian:
 
     @property
     def width(self) -> int:
+        """Numbers that the last layer gives."""
         return int(self.low.size) * (2 if self.log_std is None else 1)
 
     @property
@@ -219,6 +221,7 @@ class Signature(NamedTuple):
 
     @classmethod
     def of(cls, spec: ParticipantSpec) -> Signature:
+        """The signature of a participant."""
         fields = tuple((one.name, one.size) for one in spec.fields)
         return cls(spec.name, spec.role, spec.action_shape[0], tuple(spec.features), fields)
 

@@ -155,6 +155,7 @@ class QLearning(Learner):
 
     @property
     def discount(self) -> float:
+        """Discount factor of the rewards between two own moves, per tick or per move."""
         return self.delta
 
     @property

@@ -90,6 +90,7 @@ class TrainedNetwork(Policy):
 
     @property
     def atomic(self) -> bool:
+        """Whether its chances are probabilities of single actions, not densities."""
         return not self.explore or isinstance(self.network.head, Categorical)
 
     # --- what the market's loop asks for ----------------------------------------------------------

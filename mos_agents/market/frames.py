@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from mos_agents.market.lazy import LazyModule
 from mos_agents.market.printing import printable
 from mos_agents.market.types import InputError
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from mos_agents.market.market import Market
+else:
+    pl = LazyModule("polars")
 
 MOST_ROWS = 20
 """Rows of a frame that a notebook shows; `to_polars` has them all."""
@@ -46,8 +49,6 @@ class Framed:
         polars.DataFrame
             One row for each entry of the result.
         """
-        import polars as pl
-
         return pl.DataFrame(columns_of(self, self.row_name))
 
     def to_pandas(self) -> Any:

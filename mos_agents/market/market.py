@@ -350,10 +350,12 @@ class Market:
 
     @cached_property
     def action_width(self) -> int:
+        """A, the numbers in one quote."""
         return len(self.quotes.features)
 
     @cached_property
     def everybody(self) -> NDArray[np.bool_]:
+        """[1, N] all True: every participant moves."""
         return np.ones((1, self.layout.N), np.bool_)
 
     @cached_property
@@ -392,6 +394,7 @@ class Market:
 
     @cached_property
     def opening_demand(self) -> Array:
+        """[G] scale of outside demand before the first tick: 1."""
         return np.ones(self.layout.G)
 
     @cached_property
@@ -401,10 +404,12 @@ class Market:
 
     @cached_property
     def made_to_order(self) -> NDArray[np.bool_]:
+        """[L] whether a listing has no limit of stock."""
         return np.isinf(self.catalogue.stock)
 
     @cached_property
     def base_stocks(self) -> Array:
+        """Stock to which each listing is ordered, as the positions' rule says."""
         return self.positions.base_stocks(self)
 
     @cached_property
@@ -434,10 +439,12 @@ class Market:
 
     @cached_property
     def asks(self) -> bool:
+        """Whether quotes have an ask."""
         return bool(self._quoted & {"price", "spread"})
 
     @cached_property
     def bids(self) -> bool:
+        """Whether quotes have a bid."""
         return bool(self._quoted & {"bid", "spread"})
 
     @cached_property
@@ -461,6 +468,7 @@ class Market:
 
     @cached_property
     def sealed(self) -> bool:
+        """Whether no participant sees another's quotes."""
         return self.quotes.sealed
 
     @cached_property
@@ -474,6 +482,7 @@ class Market:
 
     @cached_property
     def observation_width(self) -> int:
+        """Numbers that all participants observe, side by side."""
         return sum(field.size for field in self._observed)
 
     @cached_property

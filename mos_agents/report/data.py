@@ -115,6 +115,7 @@ class Data:
 
     @property
     def R(self) -> int:
+        """R, the number of markets whose rows are kept."""
         return int(self.listings["ask"].shape[1])
 
     @cached_property
@@ -133,6 +134,7 @@ class Data:
 
     @property
     def empty(self) -> bool:
+        """Whether no tick was recorded."""
         return len(self.ticks) == 0
 
     @cached_property

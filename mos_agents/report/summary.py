@@ -17,6 +17,7 @@ import numpy as np
 from mos_agents.analysis.numbers import join_names, number, percent
 from mos_agents.analysis.verdicts import money_text
 from mos_agents.market.frames import as_pandas, table_html
+from mos_agents.market.lazy import LazyModule
 from mos_agents.report import verdicts
 from mos_agents.report.data import Data
 from mos_agents.report.measures import (
@@ -35,6 +36,8 @@ from mos_agents.runs.reading import Run, read
 
 if TYPE_CHECKING:
     import polars as pl
+else:
+    pl = LazyModule("polars")
 
 MOST_ROWS = 12
 """Rows of the table on a terminal; the report has them all."""
@@ -101,8 +104,6 @@ class RunSummary(NamedTuple):
         polars.DataFrame
             The columns of the report's table, as the texts that it shows.
         """
-        import polars as pl
-
         columns = (
             zip(*self.table.rows, strict=True) if self.table.rows else [()] * len(self.table.head)
         )

@@ -12,6 +12,7 @@ from mos_agents.analysis import statistics
 from mos_agents.analysis.statistics import check_confidence, check_resamples
 from mos_agents.market.faults import Fault, added_up, headline
 from mos_agents.market.frames import Framed, cell, table_html
+from mos_agents.market.lazy import LazyModule
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError, IntArray
@@ -21,6 +22,8 @@ from mos_agents.rollout.outcome import Rollout, counted, refusal_lines, rollout
 
 if TYPE_CHECKING:
     import polars as pl
+else:
+    pl = LazyModule("polars")
 
 
 class Compared(NamedTuple):
@@ -119,8 +122,6 @@ class Comparison(Framed):
             The fields of `Compared`: means, differences from the baseline and their limits, in
             units of the metric per tick. Differences of the baseline itself are null.
         """
-        import polars as pl
-
         return pl.DataFrame([row._asdict() for row in self.rows]).fill_nan(None)
 
     def _repr_html_(self) -> str:

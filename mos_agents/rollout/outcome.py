@@ -11,6 +11,7 @@ import numpy as np
 from mos_agents.analysis.verdicts import Totals, profit_sentence
 from mos_agents.market.faults import NOT_FINITE, Fault, headline
 from mos_agents.market.frames import Framed, cell, table_html
+from mos_agents.market.lazy import LazyModule
 from mos_agents.market.market import Market
 from mos_agents.market.metrics import METRICS
 from mos_agents.market.printing import short_repr
@@ -21,6 +22,8 @@ from mos_agents.rollout.episode import ParticipantPool, Transition, transitions
 
 if TYPE_CHECKING:
     import polars as pl
+else:
+    pl = LazyModule("polars")
 
 SERIES: dict[str, Callable[[Transition], Array]] = {
     "bid": lambda t: t.step.info.quotes.bid,
@@ -128,8 +131,6 @@ class Rollout(Framed):
             Columns market (its number), participant, reward and every metric, as sums over the
             ticks. Money, except for `units_traded`.
         """
-        import polars as pl
-
         keys = {
             "market": np.repeat(self.markets, len(self.participants)),
             "participant": np.tile(self.participants, len(self.markets)),

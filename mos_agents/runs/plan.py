@@ -64,6 +64,7 @@ class RecordingPlan:
 
     @property
     def kept_ticks(self) -> int:
+        """Ticks whose listings are kept."""
         return -(-self.ticks // self.every)
 
     @property

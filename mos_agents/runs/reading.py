@@ -115,10 +115,12 @@ class Run:
 
     @property
     def name(self) -> str:
+        """The name of the folder."""
         return self.folder.name
 
     @property
     def finished(self) -> bool:
+        """Whether the run has reached its last tick."""
         return self.facts["finished"] is not None
 
     @cached_property

@@ -139,6 +139,7 @@ class Trial(NamedTuple):
 
     @property
     def name(self) -> str:
+        """The name of the trial's files."""
         return f"cell-{self.cell:05d}-seed-{self.seed}"
 
 

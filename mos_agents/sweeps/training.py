@@ -8,6 +8,7 @@ import shlex
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from mos_agents.market.types import InputError
@@ -144,7 +145,8 @@ class TrainingTrial:
             return _row(plan, train_in(plan, self.folder.path))
         with tempfile.TemporaryDirectory(prefix="mos-training-") as scratch:
             trained = train(plan, scratch, name=self.folder.name)
-            return _row(plan, trained)._replace(files=contents(trained.folder))
+            kept = contents(Path(scratch) / self.folder.name)
+            return _row(plan, trained)._replace(files=kept)
 
 
 def _row(plan: TrainingPlan, trained: Any) -> TrialResult:

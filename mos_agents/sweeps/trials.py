@@ -86,7 +86,7 @@ class TrialSpec(Protocol):
         """Play. The same scenario and seed give the same result on any machine."""
 
 
-class BaseTrial:
+class BaseTrial(TrialSpec):
     """What kinds of trials share: their fields are their settings."""
 
     kind: ClassVar[str]

@@ -38,7 +38,7 @@ class Codec(Protocol):
         """The mark and the result. Raises RunError where the file is not as it was written."""
 
 
-class JsonCodec:
+class JsonCodec(Codec):
     """Results that are plain data, and the seconds that they took: a sealed JSON file."""
 
     suffix = ".json"
@@ -60,7 +60,7 @@ class JsonCodec:
         return facts["value"]
 
 
-class ArrayCodec:
+class ArrayCodec(Codec):
     """Results that are arrays by name: an .npz file with its digest beside it."""
 
     suffix = ".npz"

@@ -46,7 +46,7 @@ class WorkerPool(Protocol):
         """Let go of all workers."""
 
 
-class InProcess:
+class InProcess(WorkerPool):
     """One task after another in this process."""
 
     def start(self, tasks: Sequence[Task], noun: str) -> None:
@@ -71,7 +71,7 @@ class InProcess:
         pass
 
 
-class _ExecutorPool:
+class _ExecutorPool(WorkerPool):
     """What threads and processes share: the executors of the standard library."""
 
     def __init__(self, count: int) -> None:

@@ -3,19 +3,36 @@
 `TrainingPlan` says what is trained and how; `train` does it, `resume` goes on with what was cut
 off; what comes out are networks that play as policies (`mos_agents.learners.network`).
 
-Only `plan`, `assignment` and `folder` can be imported without PyTorch.
+Only `plan`, `assignment`, `folder` and `outcome` can be imported without PyTorch.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mos_agents.market.lazy import LazyModule
 from mos_agents.training.folder import TrainingRun, read_training
 from mos_agents.training.plan import TrainingPlan
 
+if TYPE_CHECKING:
+    from mos_agents.training import outcome
+    from mos_agents.training.outcome import Trained
+else:
+    outcome = LazyModule("mos_agents.training.outcome")
 
-def train(plan: TrainingPlan, folder: str | Path | None = None, **options: Any) -> Any:
+
+def __getattr__(name: str) -> Any:
+    if name == "Trained":  # loaded on first use, with the environments (PEP 562)
+        return outcome.Trained
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def train(plan: TrainingPlan, folder: str | Path | None = None, **options: Any) -> outcome.Trained:
     """Train to the plan's end. Loads PyTorch and RLlib.
 
     Parameters
@@ -47,7 +64,7 @@ def train(plan: TrainingPlan, folder: str | Path | None = None, **options: Any) 
     return trained(plan, folder, **options)
 
 
-def train_in(plan: TrainingPlan, folder: Path) -> Any:
+def train_in(plan: TrainingPlan, folder: Path) -> outcome.Trained:
     """Train in this very folder, or go on there. Loads PyTorch and RLlib.
 
     Parameters
@@ -107,7 +124,7 @@ def check(plan: TrainingPlan) -> None:
         configured(assignment, unchanged(assignment))
 
 
-def resume(folder: str | Path, **options: Any) -> Any:
+def resume(folder: str | Path, **options: Any) -> outcome.Trained:
     """Go on with a training that was cut off. Loads PyTorch and RLlib.
 
     Parameters
@@ -137,4 +154,13 @@ def resume(folder: str | Path, **options: Any) -> Any:
     return resumed(folder, **options)
 
 
-__all__ = ["TrainingPlan", "TrainingRun", "check", "read_training", "resume", "train", "train_in"]
+__all__ = [
+    "Trained",
+    "TrainingPlan",
+    "TrainingRun",
+    "check",
+    "read_training",
+    "resume",
+    "train",
+    "train_in",
+]

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from mos_agents import scenarios
 from mos_agents.market.faults import FAULTS_OF
 from mos_agents.market.frames import Framed, frame_html
+from mos_agents.market.lazy import LazyModule
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array
 from mos_agents.policies.base import to_config
@@ -51,6 +52,8 @@ from mos_agents.wording import resuming, setting
 
 if TYPE_CHECKING:
     import polars as pl
+else:
+    pl = LazyModule("polars")
 
 CHECKPOINT = re.compile(r"(\d{9})\.npz")
 KEPT = 2
@@ -90,6 +93,7 @@ class TrainingRun(Framed):
 
     @property
     def finished(self) -> bool:
+        """Whether the training has reached its end."""
         return self.facts["finished"] is not None
 
     def to_polars(self) -> pl.DataFrame:
@@ -100,8 +104,6 @@ class TrainingRun(Framed):
         polars.DataFrame
             The figures of `metrics` that are single numbers, by their names.
         """
-        import polars as pl
-
         kept = (bool, int, float, str)
         rows = [{k: v for k, v in row.items() if isinstance(v, kept)} for row in self.metrics()]
         return pl.DataFrame(rows, infer_schema_length=None)

@@ -194,6 +194,7 @@ class TrainingPlan:
 
     @property
     def discrete(self) -> bool:
+        """Whether actions are chosen from a grid."""
         return self.actions == "discrete"
 
     @property

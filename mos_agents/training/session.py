@@ -35,6 +35,7 @@ from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.folder import Metrics
 from mos_agents.training.fragments import ReplayBuffer
 from mos_agents.training.normaliser import Normaliser
+from mos_agents.training.outcome import Record
 from mos_agents.training.plan import CAPACITY
 from mos_agents.training.rllib_config import configured
 from mos_agents.training.rllib_runner import FAULTS, REWARD, SECONDS
@@ -254,8 +255,6 @@ class _WhenOneIsBack(RLlibCallback):  # type: ignore[misc]
     def on_env_runners_recreated(self, *, env_runner_indices: list[int], **_: Any) -> None:
         self.runners.back(env_runner_indices)
 
-
-Record = dict[str, Any]
 
 UNTOLD = {"num_trainable_parameters", "weights_seq_no"}
 """Figures of RLlib's learners that are none of learning."""

@@ -18,13 +18,9 @@ import torch
 
 from mos_agents.actors.ray.cluster import cluster, cores, joined, own_cores
 from mos_agents.actors.ray.head import HeadLost, HeadWatch
-from mos_agents.learners.network import Network
 from mos_agents.learners.network_files import save_network
-from mos_agents.learners.trained import TrainedNetwork
-from mos_agents.market.faults import Fault, Faults, added_up, count
-from mos_agents.market.printing import short_repr
+from mos_agents.market.faults import Faults, added_up, count
 from mos_agents.market.types import InputError
-from mos_agents.policies.base import Policy
 from mos_agents.runs.faults import fault_facts
 from mos_agents.runs.files import write_whole
 from mos_agents.runs.names import file_stem
@@ -34,63 +30,15 @@ from mos_agents.training import hosted_learners, state_codec
 from mos_agents.training.assignment import TrainingAssignment
 from mos_agents.training.evaluation import evaluated
 from mos_agents.training.normaliser import Normaliser, calibrate, from_arrays, to_arrays, unchanged
+from mos_agents.training.outcome import Record, Trained
 from mos_agents.training.plan import TrainingPlan
 from mos_agents.training.requirements import check_memory
 from mos_agents.training.rllib_config import configured
-from mos_agents.training.session import Figures, Record, TrainingSession
+from mos_agents.training.session import Figures, TrainingSession
 from mos_agents.wording import resuming, setting, shown
 
 OnProgress = Callable[[Record], bool | None]
 """Called after every iteration with its record; True ends the training there, in good order."""
-
-
-@short_repr
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """What came of a training.
-
-    Parameters
-    ----------
-    networks : mapping
-        the trained networks, by policy.
-    policies : mapping
-        the policies, by participant, ready to play.
-    history : list of dict
-        a record per iteration.
-    ended : str
-        "iterations", a stop's name, or "asked".
-    memories : mapping
-        of those who learn by themselves among the others, by participant, as they have become:
-        of all markets, one runner's after another's. Empty without `plan.keep_memories`.
-    faults : tuple of Fault
-        what policies did wrong since this process went on with the training, the reasons with
-        them; the records count them over the whole of it.
-    """
-
-    assignment: TrainingAssignment
-    networks: Mapping[str, Network]
-    history: list[Record]
-    ended: str
-    folder: Path | None
-    memories: Mapping[str, Any]
-    faults: tuple[Fault, ...] = ()
-
-    @property
-    def policies(self) -> dict[str, TrainedNetwork]:
-        """What each learner plays now, without exploring."""
-        return {
-            agent: TrainedNetwork.of(self.networks[p.name])
-            for p in self.assignment.policies
-            for agent in p.agents
-        }
-
-    def greedy_policies(self, market: int | None = None) -> dict[str, Policy]:
-        """What those in `memories` have come to play; they learn no more.
-
-        market: the one whose memory is played in all markets; None plays each its own, in as many
-        markets as were trained in.
-        """
-        return dict(hosted_learners.played(self.assignment, self.memories, market))
 
 
 def train(

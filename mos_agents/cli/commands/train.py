@@ -21,7 +21,7 @@ from mos_agents.wording import plural, shown
 
 if TYPE_CHECKING:
     with loading():
-        from mos_agents.training.trainer import Trained
+        from mos_agents.training import Trained
 
 ON_RESUMING = {"resume", "out", "backend", "address", "insecure", "iterations"}
 """Options that a resumed training takes; it began with everything else."""

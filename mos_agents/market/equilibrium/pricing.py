@@ -30,12 +30,15 @@ from mos_agents.market.equilibrium.play import check_in_play
 from mos_agents.market.equilibrium.search import respond, together
 from mos_agents.market.equilibrium.stage import EVERYBODY, PriceGame, checked_prices
 from mos_agents.market.frames import Framed, frame_html
+from mos_agents.market.lazy import LazyModule
 from mos_agents.market.market import Market
 from mos_agents.market.printing import short_repr
 from mos_agents.market.types import Array, InputError
 
 if TYPE_CHECKING:
     import polars as pl
+else:
+    pl = LazyModule("polars")
 
 __all__ = [
     "MarketPrices",
@@ -93,8 +96,6 @@ class MarketPrices(Framed):
         polars.DataFrame
             Columns listing, price (money per unit) and at_limit.
         """
-        import polars as pl
-
         listings = np.arange(len(self.prices))
         return pl.DataFrame({"listing": listings, "price": self.prices, "at_limit": self.at_limit})
 
@@ -126,8 +127,6 @@ class PriceBenchmarks(Framed):
         polars.DataFrame
             Columns listing, nash_price and joint_price (money per unit).
         """
-        import polars as pl
-
         listings = np.arange(len(self.p_N))
         return pl.DataFrame({"listing": listings, "nash_price": self.p_N, "joint_price": self.p_M})
 
