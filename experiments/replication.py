@@ -39,6 +39,7 @@ EXPERIMENTS = {
     "johnson_rhodes_wildenbeest_2023": "experiments.johnson_rhodes_wildenbeest_2023.run",
     "banchio_skrzypacz_2022": "experiments.banchio_skrzypacz_2022.run",
     "brown_mackay_2023": "experiments.brown_mackay_2023.run",
+    "hartline_long_zhang_2024": "experiments.hartline_long_zhang_2024.run",
 }
 """What can be replicated, by the name of its folder."""
 

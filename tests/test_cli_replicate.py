@@ -44,6 +44,7 @@ def test_the_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> 
         "johnson_rhodes_wildenbeest_2023",
         "banchio_skrzypacz_2022",
         "brown_mackay_2023",
+        "hartline_long_zhang_2024",
     ]
 
 

@@ -1,0 +1,1 @@
+"""Hartline, Long and Zhang (2024), replicated."""
