@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -44,6 +45,51 @@ def each_refused(cases: Sequence[tuple[list[str], str]]) -> Callable[..., None]:
 def environment() -> dict[str, str]:
     """For `mos` in a process of its own, wherever it is started."""
     return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+class Prompt:
+    """Runs commands, each in a process forked from one that has loaded the package.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the commands are given.
+    path : Path, optional
+        A folder whose modules they find, besides those of this checkout.
+    """
+
+    def __init__(self, folder: Path, path: Path | None = None) -> None:
+        self._path = str(ROOT) if path is None else f"{ROOT}:{path}"
+        self.folder, self._given = folder, 0
+        self._process = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/prompt.py")],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": self._path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `mos` or `python`, and wait until it ends."""
+        assert self._process.stdin and self._process.stdout
+        self._given += 1
+        said = f"said-{self._given}"
+        # The environment may have changed since: a cluster's token, say.
+        order = {
+            "program": program,
+            "arguments": arguments,
+            "environment": {**os.environ, "PYTHONPATH": self._path},
+            "said": said,
+        }
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+        code = int(self._process.stdout.readline())
+        texts = [(self.folder / f"{said}.{kind}").read_text() for kind in ("out", "err")]
+        return subprocess.CompletedProcess([program, *arguments], code, *texts)
+
+    def close(self) -> None:
+        """End the process that has loaded the package."""
+        self._process.communicate()
 
 
 def stopped(number: int, once: Callable[[], object], *arguments: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -80,39 +81,14 @@ def test_a_run_that_plays_is_not_resumed_and_one_that_was_killed_is(
     assert run.aggregates()["tick"].unique().len() == run.ticks
 
 
-def test_of_two_that_resume_at_once_one_goes_on_and_the_other_is_refused() -> None:
-    with playing("run", "retail", *LONG):
-        pass
-    at_once = [
-        subprocess.Popen(
-            [sys.executable, "-m", "mos_agents.cli", "run", "--resume", "r", "--no-report"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
-        for _ in range(2)
-    ]
-    try:
-        while all(process.poll() is None for process in at_once):
-            time.sleep(0.01)
-        (loser,) = [p for p in at_once if p.poll() is not None]
-        _, error = loser.communicate()
-        assert (loser.returncode, error.count("\n")) == (2, 1) and TOLD in error
-    finally:
-        for process in at_once:
-            process.kill()
-            process.wait()
-    runs.read("r").check()
-
-
 RESUMES = """
-import contextlib, io, sys
+import contextlib, io, json, sys
 from mos_agents.cli import run
 for name in sys.stdin:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    error = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(error):
         code = run(["run", "--resume", name.strip(), "--no-report"])
-    print(code, flush=True)
+    print(json.dumps([code, error.getvalue()]), flush=True)
 """
 
 
@@ -136,8 +112,10 @@ def raced(trials: int) -> None:
                 assert one.stdin
                 one.stdin.write(f"r{trial}\n")
                 one.stdin.flush()
-            codes = [one.stdout.readline().strip() for one in pair if one.stdout]
-            assert sorted(codes) == ["0", "2"]
+            ended = [json.loads(one.stdout.readline()) for one in pair if one.stdout]
+            (_, nothing), (_, line) = sorted(ended)
+            assert sorted(code for code, _ in ended) == [0, 2]
+            assert nothing == "" and TOLD in line and line.count("\n") == 1
             verify(runs.read(f"r{trial}"))
     finally:
         for one in pair:

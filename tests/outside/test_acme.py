@@ -8,12 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.commands import ROOT, environment
+from tests.commands import ROOT, Prompt, environment
 from tests.waiting import PATIENCE, eventually
 
 ACME = ROOT / "tests" / "outside" / "acme"
@@ -21,11 +22,12 @@ PLAIN = ["--no-report"]
 PYTEST = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
 
 
-def mos(
-    folder: Path, *arguments: str, path: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """`mos` in a process that knows nothing but this checkout, and one folder more if given."""
-    return python(folder, "-m", "mos_agents.cli", *arguments, path=path)
+@pytest.fixture(scope="module")
+def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prompt]:
+    """Commands in an empty folder, which know nothing but this checkout and acme's own folder."""
+    made = Prompt(tmp_path_factory.mktemp("acme"), ACME)
+    yield made
+    made.close()
 
 
 def python(
@@ -45,30 +47,27 @@ def facts(folder: Path, name: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def played(acme: Prompt) -> Path:
     """A folder with a run of acme's preset, in one loop."""
-    folder = tmp_path_factory.mktemp("acme")
-    told = mos(
-        folder, "run", "acme_shop", "--import", "acme_market", "--name", "one", *PLAIN, path=ACME
-    )
+    told = acme("mos", "run", "acme_shop", "--import", "acme_market", "--name", "one", *PLAIN)
     assert told.returncode == 0, told.stderr
-    return folder
+    return acme.folder
 
 
-def test_a_run_names_the_module_and_verify_asks_for_it(played: Path) -> None:
+def test_a_run_names_the_module_and_verify_asks_for_it(played: Path, acme: Prompt) -> None:
     assert "import:\n- acme_market\n" in (played / "runs/one/scenario.yaml").read_text()
     assert len(str(facts(played, "one")["versions"]["acme_market"])) >= 16  # type: ignore[index]
-    asked = mos(played, "verify", "one", path=ACME)
+    asked = acme("mos", "verify", "one")
     assert asked.returncode == 2 and "add --import acme_market" in asked.stderr
     assert asked.stderr.count("\n") == 1
-    done = mos(played, "verify", "one", "--import", "acme_market", path=ACME)
+    done = acme("mos", "verify", "one", "--import", "acme_market")
     assert done.returncode == 0, done.stderr
     assert "led to the same hash" in done.stdout
 
 
 @pytest.mark.xdist_group("ray")
 def test_over_ray_the_run_has_the_same_hash_and_a_killed_one_goes_on(
-    played: Path, two_nodes: Any
+    played: Path, acme: Prompt, two_nodes: Any
 ) -> None:
     """The stage's memory and the learner's survive the death of the driver and of its actors.
 
@@ -90,20 +89,16 @@ def test_over_ray_the_run_has_the_same_hash_and_a_killed_one_goes_on(
     process.send_signal(signal.SIGKILL)
     process.wait(PATIENCE)
     again = ["run", "--resume", "ray", "--import", "acme_market", "--address", two_nodes.address]
-    resumed = mos(played, *again, *PLAIN, path=ACME)
+    resumed = acme("mos", *again, *PLAIN)
     assert resumed.returncode == 0, resumed.stderr
-    local = mos(
-        played,
-        *["run", "acme_shop", "--import", "acme_market", "--ticks", "1200", "--name", "two"],
-        *PLAIN,
-        path=ACME,
-    )
+    order = ["run", "acme_shop", "--import", "acme_market", "--ticks", "1200", "--name", "two"]
+    local = acme("mos", *order, *PLAIN)
     assert local.returncode == 0, local.stderr
     assert facts(played, "ray")["hash"] == facts(played, "two")["hash"]
 
 
-def test_an_environment_and_a_sweep_know_the_names(played: Path) -> None:
-    (played / "env.py").write_text(
+def test_an_environment_and_a_sweep_know_the_names(acme: Prompt) -> None:
+    (acme.folder / "env.py").write_text(
         "import acme_market\n"
         "from envs import retail_v0\n"
         "env = retail_v0.parallel_env(scenario='acme_shop', agents=['acme'], horizon=5)\n"
@@ -113,14 +108,12 @@ def test_an_environment_and_a_sweep_know_the_names(played: Path) -> None:
         "    out = env.step(actions)\n"
         "print('played')\n"
     )
-    done = python(played, "env.py", path=ACME)
+    done = acme("python", "env.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "played\n"
-    swept = mos(
-        played,
-        *["sweep", "acme_shop", "--import", "acme_market", "--seeds", "1", "--ticks", "5"],
+    swept = acme(
+        *["mos", "sweep", "acme_shop", "--import", "acme_market", "--seeds", "1", "--ticks", "5"],
         *["--grid", "execution.demand.patience=0.4,0.8", "--name", "swept"],
-        path=ACME,
     )
     assert swept.returncode == 0, swept.stderr
 
@@ -149,9 +142,11 @@ def test_an_installed_package_needs_no_import(tmp_path: Path) -> None:
     subprocess.run(
         [*build, "--no-index", "--target", str(target), str(source)], check=True, cwd=tmp_path
     )
-    told = mos(tmp_path, "explain", "acme_patient", path=target)
+    mos = ["-m", "mos_agents.cli"]
+    told = python(tmp_path, *mos, "explain", "acme_patient", path=target)
     assert told.returncode == 0, told.stderr
     assert "share of shoppers who buy at half the reference price" in told.stdout
-    done = mos(tmp_path, "run", "acme_shop", "--ticks", "3", "--name", "one", *PLAIN, path=target)
+    order = ["run", "acme_shop", "--ticks", "3", "--name", "one", *PLAIN]
+    done = python(tmp_path, *mos, *order, path=target)
     assert done.returncode == 0, done.stderr
     assert str(facts(tmp_path, "one")["versions"]["acme_market"]).startswith("1.0 ")  # type: ignore[index]

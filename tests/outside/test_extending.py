@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.commands import environment
+from tests.commands import Prompt
 
 # Later commands take up what earlier ones wrote: one process runs them, in the order of the page.
 pytestmark = pytest.mark.xdist_group("extending")
@@ -41,16 +40,15 @@ def test_the_page_has_an_example_of_each_and_all_are_run() -> None:
     assert len(COMMANDS) >= 9
 
 
+@pytest.fixture(scope="module")
+def prompt(folder: Path) -> Iterator[Prompt]:
+    made = Prompt(folder)
+    yield made
+    made.close()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_page_works(command: str, folder: Path) -> None:
-    program, *arguments = shlex.split(command)
-    begin = {"mos": ["-m", "mos_agents.cli"], "python": []}[program]
-    done = subprocess.run(
-        [sys.executable, *begin, *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+def test_a_command_of_the_page_works(command: str, prompt: Prompt) -> None:
+    done = prompt(*shlex.split(command))
     assert done.returncode == 0, done.stderr
     assert done.stdout
