@@ -29,6 +29,7 @@ LISTINGS = (
     "inventory",
     "cost",
     "reference",
+    "shown",
 )
 PARTICIPANTS = (
     "pnl",
@@ -109,7 +110,9 @@ class Data:
 
     @property
     def kind(self) -> str:
-        """How participants quote: "posted", "dealers" or "auction"."""
+        """How participants quote: "posted", "dealers" or "auction"; or a "chain" of venues."""
+        if self.run.facts["market"]["choice"] == "venues":
+            return "chain"
         actions = self.run.facts["market"]["actions"]
         return "dealers" if "spread" in actions else "auction" if "bid" in actions else "posted"
 
@@ -124,6 +127,17 @@ class Data:
         stocked = np.ones(len(self.seller))
         stocked[self.run.facts["market"].get("made_to_order", [])] = 0.0
         return stocked
+
+    @cached_property
+    def kinds(self) -> IntArray:
+        """[L] what each row of `listings` is: 0 a quote, 1 an order, other numbers a rule."""
+        kinds = self.run.facts["market"].get("kinds") or [0] * len(self.seller)
+        return np.array(kinds, np.int64)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """[N] the participants' roles."""
+        return tuple(self.run.facts["market"]["roles"])
 
     @property
     def skip(self) -> int:

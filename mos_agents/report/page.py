@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from mos_agents.report import auctions, dealers, posted_prices, style
+from mos_agents.report import auctions, chain, dealers, posted_prices, style
 from mos_agents.report.charts import ReportFigure
 from mos_agents.report.data import Data
 from mos_agents.report.summary import RunSummary, SummaryTable, summary_of
@@ -20,6 +20,7 @@ PICTURES = {
     "posted": posted_prices.pictures_of,
     "dealers": dealers.pictures_of,
     "auction": auctions.pictures_of,
+    "chain": chain.pictures_of,
 }
 
 

@@ -19,6 +19,7 @@ from mos_agents.analysis.verdicts import money_text
 from mos_agents.market.frames import as_pandas, table_html
 from mos_agents.market.lazy import LazyModule
 from mos_agents.report import verdicts
+from mos_agents.report.chain_words import chain_details, chain_headline, chain_table
 from mos_agents.report.data import Data
 from mos_agents.report.measures import (
     bids_of,
@@ -430,6 +431,12 @@ KINDS: dict[str, tuple[Words, Words, Callable[[Data], SummaryTable], tuple[str, 
         auction_details,
         auction_table,
         ("bidder", "surplus", "share of items", "mean price paid", "bid over value"),
+    ),
+    "chain": (
+        chain_headline,
+        chain_details,
+        lambda data: SummaryTable(*chain_table(data)),
+        ("participant", "PnL", "mean price paid", "mean price got", "mean stock", "units lost"),
     ),
 }
 """By how participants quote: headline, details, table, and its columns on a terminal."""

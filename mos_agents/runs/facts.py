@@ -33,6 +33,7 @@ class MarketFacts(_Strict):
     reserve: Any
     limit: float | None
     surplus: bool = False
+    kinds: list[int] = []
 
 
 class FaultFacts(_Strict):

@@ -341,6 +341,7 @@ def market_facts(market: Market) -> dict[str, Any]:
         "reserve": market.execution.reserve_price(),
         "limit": finite(market.positions.limits()[1]),
         "surplus": market.execution.has_surplus(market),
+        "kinds": layout.kind.tolist() if layout.goods else [],
     }
 
 

@@ -1,7 +1,8 @@
 """The three tables of a run: every quote, every participant's tick, and the mean over all markets.
 
-`listings` holds the quotes that traded and the reference and cost at which they traded, and the
-inventory after settlement; `participants` holds money and metrics; `aggregates` holds per-tick
+`listings` holds the quotes that traded and the reference and cost at which they traded, the
+inventory after settlement, and 1 where shoppers were shown the offer first (every offer, where no
+rule of prominence chooses); `participants` holds money and metrics; `aggregates` holds per-tick
 means over ALL markets of the run, also of those that are not recorded. A mean price is null where
 nobody quotes that side; NaN stands in no column.
 """
@@ -37,6 +38,7 @@ LISTING_VALUES = (
     "inventory",
     "cost",
     "reference",
+    "shown",
 )
 PARTICIPANT_VALUES = ("cash", "reward", *METRICS)
 AGGREGATE_VALUES = (
@@ -97,6 +99,7 @@ def row(market: Market, before: State, step: Step, kept: int) -> TickRecord:
             _by_slot(layout, step.state.positions.inventory),
             before.cost,
             market.marks_of_listings(before.reference[:kept]),
+            quotes.ask_size > 0.0 if executions.shown is None else executions.shown,
         ),
         strict=True,
     ):
