@@ -412,7 +412,6 @@ def preset_env(
     counts: Mapping[str, Any],
     settings: Mapping[str, Any],
     without: Sequence[str] = (),
-    name: str | None = None,
 ) -> MarketEnv:
     """Make the environment of a preset, or of a scenario with quotes of the same kind.
 
@@ -428,8 +427,6 @@ def preset_env(
         Settings of `MarketEnv`, and of the scenario by their path with `__` for the dot.
     without : sequence of str
         Settings of `MarketEnv` that mean nothing here.
-    name : str, optional
-        Name of the environment, if it is not that of the preset.
 
     Returns
     -------
@@ -445,7 +442,7 @@ def preset_env(
     changes = {**counts, **{k: v for k, v in settings.items() if k not in taken}}
     source = described(preset, scenario, changes, [*counts, "scenario", *own])
     given = {name: value for name, value in settings.items() if name in taken}
-    return MarketEnv(source, name=name or f"{preset}_v0", **given)
+    return MarketEnv(source, name=f"{preset}_v0", **given)
 
 
 class RewardTerms:

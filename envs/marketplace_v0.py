@@ -1,36 +1,36 @@
 """A marketplace: makers, firms and a platform, each an agent, in markets that feed one another.
 
 Makers buy goods from producers and quote bid and ask in the wholesale venue. Firms order there and
-sell to shoppers in the retail venue. Every role can be played from outside, and so can any subset;
-the others play their own policies. `parallel_env()` gives the preset `supply_chain`; any other
-scenario of venues can be played by its name or path.
+sell to shoppers in the retail venue, on a platform that sets a fee and the weights of the offers
+that it shows. Every role can be played from outside, and so can any subset;
+the others play their own policies. `parallel_env()` gives the preset `marketplace`; any other
+scenario of venues, such as `supply_chain`, can be played by its name or path.
 
-What a maker and a firm see and decide by default; `env.unwrapped.spaces_table("firm_1")` prints it
+What each role sees and decides by default; `env.unwrapped.spaces_table("firm_1")` prints it
 for any other configuration. An action has as many numbers per slot as the widest slot needs; a row
 named "-" is not read.
 
-A maker (`maker_1`):
+The platform:
 
 observation:
-index  name        range        unit            meaning
-0-1    own_ask     [-inf, inf]  money per unit  own ask in force
-2-3    own_sold    [0, inf]     units           own units sold, last tick
-4-5    own_bid     [-inf, inf]  money per unit  own bid in force
-6-7    own_bought  [0, inf]     units           own units bought, last tick
-8-9    exposure    [0, inf]     looks           looks at (or orders for) the instrument, last tick
-10-11  inventory   [-inf, inf]  units           own inventory
-12     cash        [-inf, inf]  money           own cash
-13-14  cost        [0, inf]     money per unit  own unit cost (a bidder's value of the item)
-15-16  reference   [-inf, inf]  money per unit  reference or mid price
-17-18  rival_ask   [-inf, inf]  money per unit  rivals' public asks
-19-20  rival_bid   [-inf, inf]  money per unit  rivals' public bids
-21-22  rival_open  [0, 1]       0 or 1          1 if the rival quotes (mask)
-23     clock       [0, 1]       1               share of the horizon that has passed
+index  name         range        unit            meaning
+0      cash         [-inf, inf]  money           own cash
+1-2    reference    [-inf, inf]  money per unit  reference or mid price
+3-8    rival_ask    [-inf, inf]  money per unit  rivals' public asks
+9-14   rival_open   [0, 1]       0 or 1          1 if the rival quotes (mask)
+15     fee          [0, 1]       1               share of the money of trades that is charged
+16     unit_fee     [-inf, inf]  money per unit  money per unit that is charged
+17     venue_sold   [0, inf]     units           units sold by participants, last tick
+18-23  weight       [0, 1]       1               own weight of the offer
+24-29  rival_shown  [0, 1]       0 or 1          1 if the rival's offer was shown, last tick
+30     clock        [0, 1]       1               share of the horizon that has passed
 
 action:
-index     name    range        unit            meaning
-0-2 by 2  offset  [-5, 5]      money per unit  middle of the quotes less the mid price
-1-3 by 2  spread  [0.001, 10]  money per unit  ask less bid
+index      name    range     unit  meaning
+0          fee     [0, 0.4]  1     share of the money of trades that is charged (retail)
+1          -       [0, 0]    -     not read
+2-12 by 2  weight  [0, 1]    1     weight of the offer among those that are shown (retail)
+3-13 by 2  -       [0, 0]    -     not read
 
 A firm (`firm_1`):
 
@@ -47,14 +47,43 @@ index  name          range        unit            meaning
 17-24  rival_ask     [-inf, inf]  money per unit  rivals' public asks
 25-28  rival_bid     [-inf, inf]  money per unit  rivals' public bids
 29-36  rival_open    [0, 1]       0 or 1          1 if the rival quotes (mask)
-37     clock         [0, 1]       1               share of the horizon that has passed
+37     fee           [0, 1]       1               share of the money of trades that is charged
+38     unit_fee      [-inf, inf]  money per unit  money per unit that is charged
+39-40  own_shown     [0, 1]       0 or 1          1 if the own offer was shown, last tick
+41-48  rival_shown   [0, 1]       0 or 1          1 if the rival's offer was shown, last tick
+49     clock         [0, 1]       1               share of the horizon that has passed
 
 action:
 index     name      range         unit            meaning
 0-2 by 2  quantity  [0, 20]       units           units ordered; below 0 to sell (wholesale)
 1-3 by 2  limit     [0, 30]       money per unit  worst price of the order (wholesale)
-4-6 by 2  price     [0.015, 300]  money per unit  own price (retail)
+4-6 by 2  price     [0.016, 320]  money per unit  own price (retail)
 5-7 by 2  -         [0, 0]        -               not read
+
+A maker (`maker_1`):
+
+observation:
+index  name         range        unit            meaning
+0-1    own_ask      [-inf, inf]  money per unit  own ask in force
+2-3    own_sold     [0, inf]     units           own units sold, last tick
+4-5    own_bid      [-inf, inf]  money per unit  own bid in force
+6-7    own_bought   [0, inf]     units           own units bought, last tick
+8-9    exposure     [0, inf]     looks           looks at (or orders for) the instrument, last tick
+10-11  inventory    [-inf, inf]  units           own inventory
+12     cash         [-inf, inf]  money           own cash
+13-14  cost         [0, inf]     money per unit  own unit cost (a bidder's value of the item)
+15-16  reference    [-inf, inf]  money per unit  reference or mid price
+17-18  rival_ask    [-inf, inf]  money per unit  rivals' public asks
+19-20  rival_bid    [-inf, inf]  money per unit  rivals' public bids
+21-22  rival_open   [0, 1]       0 or 1          1 if the rival quotes (mask)
+23-24  own_shown    [0, 1]       0 or 1          1 if the own offer was shown, last tick
+25-26  rival_shown  [0, 1]       0 or 1          1 if the rival's offer was shown, last tick
+27     clock        [0, 1]       1               share of the horizon that has passed
+
+action:
+index     name    range        unit            meaning
+0-2 by 2  offset  [-5, 5]      money per unit  middle of the quotes less the mid price
+1-3 by 2  spread  [0.001, 10]  money per unit  ask less bid
 """
 
 from __future__ import annotations
@@ -107,8 +136,7 @@ def parallel_env(
         If a setting is unknown or does not fit the market.
     """
     counts = {"makers": makers, "firms": firms, "goods": goods}
-    named = {"levels": levels, **settings}
-    return preset_env("supply_chain", scenario, counts, named, name="marketplace_v0")
+    return preset_env("marketplace", scenario, counts, {"levels": levels, **settings})
 
 
 def raw_env(*arguments: Any, **settings: Any) -> AECEnv[str, Any, Any]:

@@ -15,7 +15,7 @@ participant:
 
 Markets
     retail, market_making, auction, autos_1990, pricing_game, commission_game,
-    prominence_game, supply_chain: the presets, as a `Market`.
+    prominence_game, supply_chain, marketplace: the presets, as a `Market`.
     presets(): their names. load(name_or_path): a preset or a scenario file, as a `Scenario`.
     Market, tick: a market of your own parts, and one step of it.
     benchmarks(market): Bertrand-Nash and joint-profit prices and profits.
@@ -87,6 +87,7 @@ if TYPE_CHECKING:
         explain,
         load,
         market_making,
+        marketplace,
         presets,
         pricing_game,
         prominence_game,
@@ -99,6 +100,7 @@ __all__ = [
     "__version__",
     "retail",
     "market_making",
+    "marketplace",
     "auction",
     "autos_1990",
     "pricing_game",
@@ -143,6 +145,7 @@ _HOMES = {
         "explain",
         "load",
         "market_making",
+        "marketplace",
         "presets",
         "pricing_game",
         "prominence_game",

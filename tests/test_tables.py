@@ -87,6 +87,7 @@ def test_the_rows_of_a_tick_are_the_markets_own_numbers(preset, markets):
             "cost": before.cost,
             "exposure": step.info.arrivals.exposure[:, market.layout.group],
             "inventory": step.state.positions.inventory[:, market.layout.holding],
+            "shown": quotes.ask_size > 0.0 if executions.shown is None else executions.shown,
             "reference": market.marks_of_listings(before.reference),
         }
         for i, name in enumerate(LISTING_VALUES):

@@ -21,6 +21,8 @@ from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_fits, check_number, check_numbers, quoted
 
 RULES = ("fee", "unit_fee")
+AMOUNTS = {"offset": "spreads", "quantity": "quantities"}
+"""What levels are where they are no prices, by the first number of an action."""
 """What a platform sets, of which a learner may choose one number."""
 SCALES = ("money", "cost", "opening")
 SCOPES = ("listing", "firm")
@@ -38,7 +40,8 @@ class PriceGrid:
     ----------
     prices : int or tuple of float
         a number of prices in equal steps from low to high, ends included, in [2, 10000]; or the
-        prices themselves, rising.
+        prices themselves, rising. For dealers they are spreads around the mid price, for those
+        who order they are quantities, and for a platform they are fees.
     low : float
         lowest price, in the unit of `relative_to`, >= 0 and < high.
     high : float
@@ -140,6 +143,8 @@ class PriceGrid:
         """InputError unless the learner fits its place."""
         if spec.features[0] in RULES:
             self._check_rule(spec)
+        elif spec.features[0] in AMOUNTS:
+            self._check_amount(spec)
         else:
             check_fits(self, spec, "price")
             if spec.action_shape[0] == 0:
@@ -183,8 +188,33 @@ class PriceGrid:
                 "is the number itself: set relative_to='money'"
             )
 
+    def _check_amount(self, spec: ParticipantSpec) -> None:
+        """InputError unless it can choose a dealer's spread, or the quantity of an order."""
+        what = AMOUNTS[spec.features[0]]
+        if self.features not in ("own", "nothing"):
+            raise InputError(
+                f"{spec.name}: {self.kind}.features={self.features!r} reads prices, and the levels "
+                f"here are {what}: set features='own' or 'nothing'"
+            )
+        if self.scope == "listing" and spec.action_shape[0] > 1:
+            raise InputError(
+                f"{spec.name}: {self.kind}.scope='listing' learns from the profit of each price; "
+                f"the levels here are {what}: set scope='firm'"
+            )
+        if self.relative_to == "cost" or (
+            what == "quantities" and (self.relative_to != "money" or spec.turn[0] == 0)
+        ):
+            raise InputError(
+                f"{spec.name}: {self.kind} chooses {what}: set relative_to='money'"
+                + (" and a schedule of fixed turns" if spec.turn[0] == 0 else "")
+            )
+
     def own_level(self, spec: ParticipantSpec, observation: Array) -> Array:
-        """[B, L_n] what stands of the own choices: prices, or a fee."""
+        """[B, L_n] what stands of the own choices: prices, spreads, units ordered or a fee."""
+        if spec.features[0] == "offset":
+            return spec.read(observation, "own_ask") - spec.read(observation, "own_bid")
+        if spec.features[0] == "quantity":
+            return spec.read(observation, "order_bought")
         name = spec.features[0] if spec.features[0] in RULES else "own_ask"
         return spec.read(observation, name)
 
@@ -211,11 +241,10 @@ class PriceGrid:
         for i, scale in enumerate(scales[self.relative_to]):
             # A unit that costs nothing has no scale at all; of one that is hidden nothing is known.
             if np.isfinite(scale):
-                size = (
-                    [np.full(self.grid.size, spec.high[i, -1])] if "size" in spec.features else []
+                levels = np.repeat(
+                    self.grid[:, None] * max(float(scale), 1e-12), spec.action_shape[0], axis=1
                 )
-                points = np.column_stack([self.grid * max(float(scale), 1e-12), *size])
-                check_levels(spec, i, points, f"{self.kind}.prices")
+                check_levels(spec, i, self._action(spec, levels)[:, i], f"{self.kind}.prices")
 
     def row_bytes(self) -> int:
         """Bytes that the tables take for one state of one choice in one market."""
@@ -227,7 +256,15 @@ class PriceGrid:
 
     def priced(self, spec: ParticipantSpec, observation: Array, level: IntArray) -> Array:
         """[B, L_n, A] the action that asks level [B, C] of every choice."""
-        return quoted(spec, self.grid[level] * self._scale(spec, observation))
+        return self._action(spec, self.grid[level] * self._scale(spec, observation))
+
+    def _action(self, spec: ParticipantSpec, values: Array) -> Array:
+        """[B, L_n, A] the action of prices, fees, spreads around the mid price, or quantities."""
+        if spec.features[0] == "offset":
+            return quoted(spec, np.zeros_like(values), values)
+        if spec.features[0] == "quantity":
+            return quoted(spec, values, spec.high[:, 1])
+        return quoted(spec, values)
 
     def _scale(self, spec: ParticipantSpec, observation: Array) -> Array:
         """[B, L_n] or [L_n] what the levels multiply."""

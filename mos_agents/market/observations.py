@@ -246,7 +246,7 @@ class MarketView(ObservationRule):
                 )
         found += market.quotes.venue_fields(market, n)
         if market.execution.prominence_rule() is not None:
-            shown = "1 if the {} was shown to shoppers in the last tick"
+            shown = "1 if the {} was shown, last tick"
             add("own_shown", shown.format("own offer"), "0 or 1", 0, 1, SHOWN, *own.of(own.quotes))
             if self.show_rivals and rivals.size:
                 text = shown.format("rival's offer")

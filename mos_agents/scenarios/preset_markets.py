@@ -131,6 +131,14 @@ prominence_game = _market_of(
     source="Johnson, J. P., Rhodes, A. and Wildenbeest, M. (2023). Platform design when sellers "
     "use\n       pricing algorithms. Econometrica 91(5).",
 )
+marketplace = _market_of(
+    "marketplace",
+    "Make the marketplace: a platform, firms that sell on it, and makers that sell to the firms.",
+    "venues__retail__fees__highest_fee=0.3",
+    firms=3,
+    makers=2,
+    goods=2,
+)
 supply_chain = _market_of(
     "supply_chain",
     "Make a supply chain: producers sell to makers, makers to firms, and firms to shoppers.",
@@ -145,6 +153,7 @@ __all__ = [
     "autos_1990",
     "commission_game",
     "market_making",
+    "marketplace",
     "preset",
     "pricing_game",
     "prominence_game",

@@ -38,7 +38,7 @@ CASES = {
     "autos": (retail_v0, {"scenario": "autos_1990"}),
     "makers": (market_making_v0, {"agents": ["maker_1", "maker_3"]}),
     "auction": (auction_v0, {"agents": ["bidder_2"]}),
-    "chain": (marketplace_v0, {"agents": ["maker_2", "firm_1"]}),
+    "marketplace": (marketplace_v0, {"agents": ["platform", "maker_2", "firm_1"]}),
 }
 
 
@@ -90,7 +90,7 @@ WANDER = {
     "autos": (retail_v0, {"scenario": "autos_1990", "agents": ["honda"]}),
     "makers": (market_making_v0, {"agents": ["maker_2"]}),
     "auction": (auction_v0, {"agents": ["bidder_1"]}),
-    "chain": (marketplace_v0, {"agents": ["firm_3"]}),
+    "marketplace": (marketplace_v0, {"agents": ["firm_3"]}),
 }
 
 

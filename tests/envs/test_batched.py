@@ -18,6 +18,7 @@ SUBSETS = {
     "commission_game": ["firm_2"],
     "prominence_game": ["firm_1"],
     "supply_chain": ["firm_3", "maker_1"],
+    "marketplace": ["platform", "maker_2"],
 }
 
 

@@ -36,9 +36,14 @@ CASES = {
     "auction-1": (auction_v0, {"bidders": 1}),
     "auction-2": (auction_v0, {"bidders": 2, "items": 3}),
     "auction-8": (auction_v0, {"bidders": 8, "weights": {"pnl": 1.0, "revenue": 0.5}}),
-    "chain": (marketplace_v0, {"levels": 4}),
-    "chain-1": (marketplace_v0, {"makers": 1, "firms": 1, "goods": 1, "levels": 4}),
-    "chain-some": (marketplace_v0, {"agents": ["maker_2", "firm_1"], "levels": 4}),
+    "marketplace": (marketplace_v0, {"levels": 4}),
+    "marketplace-2": (marketplace_v0, {"makers": 1, "firms": 2, "goods": 1, "levels": 4}),
+    "marketplace-some": (marketplace_v0, {"agents": ["platform", "firm_1"], "levels": 4}),
+    "chain": (marketplace_v0, {"scenario": "supply_chain", "levels": 4}),
+    "chain-1": (
+        marketplace_v0,
+        {"scenario": "supply_chain", "makers": 1, "firms": 1, "goods": 1, "levels": 4},
+    ),
 }
 
 
@@ -61,7 +66,7 @@ PICTURED = (
     "makers-8",
     "makers-sized",
     "auction-2",
-    "chain",
+    "marketplace",
 )
 """One, few and many participants and products, of each kind of market. A picture shows quotes and
 outcomes, so it does not matter how actions are written or which agents are played."""
@@ -106,6 +111,7 @@ DOCUMENTED = [
     (retail_v0, "firm_1"),
     (market_making_v0, "maker_1"),
     (auction_v0, "bidder_1"),
+    (marketplace_v0, "platform"),
     (marketplace_v0, "maker_1"),
     (marketplace_v0, "firm_1"),
 ]

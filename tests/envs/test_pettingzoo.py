@@ -27,7 +27,7 @@ SMALL = {
     retail_v0: {"firms": 1, "products": 2},
     market_making_v0: {"makers": 2, "assets": 1},
     auction_v0: {"bidders": 2},
-    marketplace_v0: {"makers": 1, "firms": 1, "goods": 1},
+    marketplace_v0: {"agents": ["platform", "maker_1"], "goods": 1},
 }
 
 
