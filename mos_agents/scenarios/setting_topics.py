@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from mos_agents.scenarios import changes, validation, yaml_text
-from mos_agents.scenarios.schema import Scenario
+from mos_agents.scenarios.participants import Participants
+from mos_agents.scenarios.schema import OF_VENUES, Scenario
 from mos_agents.scenarios.topics import REQUIRED, UNSET, Parameter, Topic, kind_of, nested, of_model
+from mos_agents.scenarios.venues import VenueSettings
 
 EXAMPLES = {
     "name": "my_market",
@@ -116,9 +118,15 @@ def _describe_default(one: Parameter, is_part: bool) -> str:
 
 
 def normal(path: str) -> str:
-    """A path as `settings` has it: without the names and numbers of participants."""
-    own = "|".join(("name", "role", "count", "policy"))
-    return re.sub(rf"^participants\.(?!(?:{own})(?:\.|$))[^.]+\.", "participants.", path)
+    """A path as `settings` has it: without the names of participants and venues.
+
+    What a venue has of its own is explained as where there is one venue.
+    """
+    for group, model in (("participants", Participants), ("venues", VenueSettings)):
+        own = "|".join(model.model_fields)
+        path = re.sub(rf"^{group}\.(?!(?:{own})(?:\.|$))[^.]+\.", f"{group}.", path)
+    shared = "|".join((*OF_VENUES, "catalogue"))
+    return re.sub(rf"^venues\.((?:{shared})\.)", r"\1", path)
 
 
 def _example(path: str, inner: list[type[BaseModel]]) -> str:

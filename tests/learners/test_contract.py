@@ -14,7 +14,7 @@ from mos_agents.testing.policies import copied, played
 from mos_agents.testing.policies import memory_bits as bits
 from mos_agents.trees import flatten, named
 from tests.learners.worlds import KINDS, PLACES, duopoly, learner, placed
-from tests.policies.markets import dealers, shop
+from tests.policies.markets import auction, shop
 
 everywhere = pytest.mark.parametrize(
     ("kind", "place"), [(kind, place) for kind in KINDS for place in PLACES]
@@ -180,7 +180,7 @@ def test_bounds_of_rewards_have_to_be_given(kind):
 @every_kind
 def test_a_learner_for_another_participant_is_told_before_the_first_tick(kind):
     with pytest.raises(InputError, match=f"policy {kind} decides the price"):
-        learner(kind).start(dealers().specs[0], 1)
+        learner(kind).start(auction().specs[0], 1)
     with pytest.raises(InputError, match="no rival is seen here"):
         learner(kind, features="rivals").start(shop(sellers=1).specs[0], 1)
 
