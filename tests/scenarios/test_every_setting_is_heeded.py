@@ -44,6 +44,7 @@ WITHOUT_EFFECT = {
     "quotes.max_relative_change": "nobody here moves as far",
     "quotes.min_margin": "nobody here prices so near to cost",
     "fees.highest_fee": "a limit that binds nobody here",
+    "fees.highest_unit_fee": "a limit that binds nobody here",
     "fees.every": "the platform here sets the same fee at every tick",
     "fees.fee": "in force before the first tick alone: the platform sets its own",
     "orders.size": "a limit that binds nobody here",
