@@ -50,6 +50,7 @@ KNOWS["scenarios"] = {"market", "policies", "learners"}  # a scenario names both
 KNOWS["scenarios"].add("runs")  # its files are opened as a run's are: no devices, no FIFOs
 KNOWS["actors"] |= {"runs", "tasks"}  # the journal is part of a run's folder; tasks run on Ray
 KNOWS["analysis"] = {"market", "runs"}
+KNOWS["scenarios"].add("analysis")  # `explain` tells what the screens of an audit ask
 KNOWS["report"] = {"market", "runs", "analysis"}
 for part in ("actors", "rollout", "envs", "training", "experiments"):
     KNOWS[part].add("scenarios")  # a scenario is what they are made from

@@ -23,6 +23,7 @@ from mos_agents.analysis.audit_text import (
     not_measured,
     outcome,
     trust,
+    within,
 )
 from mos_agents.analysis.multiple import bonferroni, holm
 from mos_agents.analysis.screens import SCREENS, Observed, Screen, ScreenResult
@@ -52,9 +53,14 @@ class ScreenVerdict:
         The same after the correction for the number of screens of its kind.
     level : float
         The smallest level at which the correction may have tested this screen.
-    false_alarm_rate, power : float or None
-        Measured shares of alarms at that level, in simulated competitive markets (the world with
-        the most alarms) and in suspect ones; None where they are not measured.
+    false_alarm_rate : float or None
+        Measured share of alarms at that level in simulated competitive markets, in the world with
+        the most alarms; None where it is not measured.
+    power, mean_power : float or None
+        Measured shares of alarms in suspect worlds: in the one that the screen sees best, and on
+        average.
+    power_world : str or None
+        The suspect world that the screen sees best.
     rates_ticks, rates_firms : int or None
         Length and number of sellers of those markets.
     sentence : str
@@ -80,6 +86,8 @@ class ScreenVerdict:
     level: float
     false_alarm_rate: float | None
     power: float | None
+    mean_power: float | None
+    power_world: str | None
     rates_ticks: int | None
     rates_firms: int | None
     sentence: str
@@ -239,8 +247,10 @@ class _Tested:
         result = self._consistent(surest, found)
         where = "" if len(self.results) == 1 else f"{surest}: "
         low, high = levels_around(setting.level)
-        false_alarms = setting.rates(screen.name, setting.ticks, setting.firms, high)
-        power = setting.rates(screen.name, setting.ticks, setting.firms, low)
+        false_alarms, power = (
+            within(setting.rates(screen.name, setting.ticks, setting.firms, at), setting.ticks)
+            for at in (high, low)
+        )
         told = full_stop(result.sentence)
         sentence = [
             f"{screen.title}: {outcome(screen.conduct, found)}.",
@@ -260,6 +270,8 @@ class _Tested:
             setting.level,
             None if false_alarms is None else false_alarms.false_alarm_rate,
             None if power is None else power.power,
+            None if power is None else power.mean_power,
+            None if power is None else power.power_world,
             None if power is None else power.ticks,
             None if power is None else power.firms,
             " ".join(sentence),

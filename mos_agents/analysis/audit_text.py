@@ -29,8 +29,18 @@ class MeasuredRates(Protocol):
         ...
 
     @property
+    def mean_power(self) -> float:
+        """Share of alarms on average over suspect worlds."""
+        ...
+
+    @property
     def power(self) -> float:
-        """Share of alarms in suspect worlds."""
+        """Share of alarms in the suspect world in which the screen sounds most."""
+        ...
+
+    @property
+    def power_world(self) -> str:
+        """That world."""
         ...
 
     @property
@@ -121,24 +131,36 @@ def levels_around(level: float) -> tuple[float, float]:
 def trust(
     conduct: bool, false_alarms: MeasuredRates | None, power: MeasuredRates | None, tick: str
 ) -> str:
-    """How far the screen can be trusted in markets like this one, as a sentence."""
+    """How far the screen can be trusted in markets like this one, in a sentence or two."""
     if false_alarms is None or power is None:
         return "Its false-alarm rate and its power are not measured in markets like this one."
     like = f"{power.ticks:,} {tick}s and {power.firms} seller{'' if power.firms == 1 else 's'}"
-    wrong = at_most(false_alarms.false_alarm_rate)
+    best = f"{percent_text(power.power)} of markets with a {_kind(power.power_world)}"
+    mean = percent_text(power.mean_power)
     if not conduct:
-        return (
-            f"In simulated markets of {like} it finds the pattern in {percent_text(power.power)}."
-        )
+        return f"In simulated markets of {like} it finds its pattern in at most {best}."
     return (
-        f"In simulated markets of {like} it raises a false alarm in {wrong} of competitive "
-        f"ones, and finds {percent_text(power.power)} of those with collusion or price wars."
+        f"In simulated markets of {like} it raises a false alarm in "
+        f"{at_most(false_alarms.false_alarm_rate)} of competitive ones. It finds {best}, the kind "
+        f"that it sees best, and {mean} on average over all kinds of collusion and price wars."
     )
 
 
+def _kind(world: str) -> str:
+    """A world of the corpus in words: "rigid cartel"."""
+    return world.replace("_", " ") or "suspicion"
+
+
+def within(rates: MeasuredRates | None, ticks: int) -> MeasuredRates | None:
+    """Rates for a record of so many ticks; None where they are of longer records only."""
+    if rates is None or rates.ticks > ticks:
+        return None
+    return rates if rates.false_alarm_rate == rates.false_alarm_rate else None
+
+
 def more(screen: str, power: MeasuredRates | None, setting: AuditSetting, level: float) -> str:
-    """How long a record would have to be for the screen to find what is there."""
-    if power is None or power.power >= GOOD_POWER:
+    """How long a record would have to be for the screen to find what it looks for."""
+    if power is None or power.power != power.power or power.power >= GOOD_POWER:
         return ""
     longest, tick = power, setting.tick
     for times in LONGER:
@@ -149,12 +171,12 @@ def more(screen: str, power: MeasuredRates | None, setting: AuditSetting, level:
         if longer.power >= GOOD_POWER:
             return (
                 f"A record of {longer.ticks:,} {tick}s would find {percent_text(longer.power)} of "
-                "markets with collusion or price wars."
+                f"markets with a {_kind(longer.power_world)}."
             )
     if longest.ticks > power.ticks:
         return (
             f"Even a record of {longest.ticks:,} {tick}s, the longest measured, would find only "
-            f"{percent_text(longest.power)} of markets with collusion or price wars."
+            f"{percent_text(longest.power)} of markets with a {_kind(longest.power_world)}."
         )
     return "A longer record would find more; how much more is not measured."
 

@@ -19,7 +19,7 @@ from mos_agents.market.metrics import MEANINGS
 from mos_agents.market.refusals import REASONS
 from mos_agents.market.types import InputError
 from mos_agents.scenarios import files, listing, parts
-from mos_agents.scenarios.docstrings import of_module
+from mos_agents.scenarios.docstrings import of_module, parse_docstring
 from mos_agents.scenarios.setting_topics import setting_topics, settings
 from mos_agents.scenarios.topics import (
     REQUIRED,
@@ -51,6 +51,7 @@ KINDS = {
     "metric": "the figures of a tick for a participant; rewards are weighted sums of metrics",
     "observation": "a number that a participant sees before it acts",
     "refusal": "why a quote is refused",
+    "screen": "what an audit asks of observed prices",
 }
 """Kinds of topic, in the order in which they are listed, and what they are."""
 
@@ -122,6 +123,7 @@ def _topics(version: int) -> dict[tuple[str, str], Topic]:
         *_metrics(),
         *_observations(),
         *_refusals(),
+        *_screens(),
     ]
     found.sort(key=lambda topic: list(KINDS).index(topic.kind))
     return {(topic.kind, topic.name): topic for topic in found}
@@ -225,6 +227,36 @@ def _refusals() -> Iterator[Topic]:
     then = "the quote in force stays; with quotes.on_refusal: withdraw it is taken down"
     for reason in REASONS[1:]:
         yield Topic("refusal", reason, (REFUSALS[reason],), (), (("then", then),))
+
+
+def _screens() -> Iterator[Topic]:
+    """The audit, and each screen that it puts to prices."""
+    from mos_agents.analysis.screens import NEEDS, SCREENS
+
+    forms = (
+        ("long file", "columns for time, seller and price; also product, cost, quantity"),
+        ("wide file", "a column of times, and a column of prices for each seller"),
+        ("correction", "Holm's method over screens, Bonferroni's over products"),
+        ("screens", ", ".join(SCREENS)),
+        ("play it", "mos audit prices.csv"),
+    )
+    text = (
+        "Puts observed prices of a file or a run to every screen that applies.",
+        "If all sellers compete, any alarm is raised in at most 5% of cases. A screen that does "
+        "not apply says what it would need.",
+    )
+    yield Topic("screen", "audit", text, (), forms)
+    for name, cls in SCREENS.items():
+        description = parse_docstring(cls)
+        needs = [" or ".join(NEEDS[one] for one in some) for some in cls.needs]
+        speaks = "against competition" if cls.conduct else "of a pattern that competitors show too"
+        facts = (
+            ("asks", cls.question),
+            ("needs", "; ".join(["prices", *needs])),
+            ("an alarm speaks", speaks),
+            ("limits", cls.cannot),
+        )
+        yield Topic("screen", name, description.paragraphs, (), facts)
 
 
 def _sentence(text: str) -> str:

@@ -164,6 +164,8 @@ class Rates:
     power: float
     ticks: int
     firms: int
+    mean_power: float = 0.03
+    power_world: str = "rigid_cartel"
 
 
 def test_rates_are_told_at_the_level_of_the_correction():
@@ -178,7 +180,16 @@ def test_rates_are_told_at_the_level_of_the_correction():
     assert found.power == pytest.approx(0.2)  # not overstated
     assert "In simulated markets of 3 weeks and 1 seller" in found.sentence
     assert "a false alarm in at most 5% of competitive ones" in found.sentence
-    assert "finds 20% of those with collusion or price wars" in found.sentence
+    assert "It finds 20% of markets with a rigid cartel" in found.sentence
+    assert "and 3% on average" in found.sentence
+    assert (found.mean_power, found.power_world) == (0.03, "rigid_cartel")
+
+
+@pytest.mark.parametrize("told", [Rates(0.01, 0.9, 52, 5), Rates(float("nan"), 0.9, 3, 1)])
+def test_rates_of_longer_records_or_of_no_competitive_world_are_not_told(told):
+    found = by_name({"tea": record(0.5, 0.5, 0.5)}, rates=lambda *_: told)["told"]
+    assert found.power is None and found.false_alarm_rate is None
+    assert "are not measured" in found.sentence
 
 
 def test_a_quiet_screen_of_little_power_says_how_long_a_record_would_do():
@@ -186,9 +197,7 @@ def test_a_quiet_screen_of_little_power_says_how_long_a_record_would_do():
         return Rates(0.01, min(0.1 * ticks, 1.0), ticks, firms)
 
     found = by_name({"tea": record(0.5, 0.5, 0.5)}, rates=rates, tick="week")["told"]
-    assert found.more == (
-        "A record of 12 weeks would find 100% of markets with collusion or price wars."
-    )
+    assert found.more == ("A record of 12 weeks would find 100% of markets with a rigid cartel.")
 
 
 def test_levels_are_taken_from_the_table_on_the_safe_side():
