@@ -10,25 +10,34 @@ stands in README.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from experiments.common_settings import check_settings, even_prices
 from experiments.free_prices import free_prices
 from experiments.replication import ExecutionConfig, Finding, Findings, Published
+from experiments.sessions import sessions_played
+from mos_agents.games.lowest_price_game import (
+    LowestPriceGame,
+    LowestPricePlayed,
+    play_lowest_sessions,
+)
 from mos_agents.games.repeated import RepeatedGame
-from mos_agents.games.sessions import Played, play_sessions
+from mos_agents.games.sessions import play_sessions
 from mos_agents.games.stage_game import StageGame
 from mos_agents.games.strategies import GreedyGame
 from mos_agents.learners import QLearning
 from mos_agents.market.demand import Cheapest
 from mos_agents.market.market import Market
-from mos_agents.market.types import Array, InputError
+from mos_agents.market.types import Array, InputError, IntArray
 
 TITLE = "Greedy sellers of one good, with and without counterfactuals (Asker et al., 2022)"
 QUICK = ("sessions=100",)
 SOURCE = "Asker, Fershtman and Pakes 2022"
 PAPER_SESSIONS = 100
+FEW = 3
+"""Sellers up to which all combinations of prices have a table, and sessions can be kept."""
 UPDATING = ("asynchronous", "synchronous")
 
 
@@ -64,7 +73,7 @@ class AskerSettings:
         check_settings(
             self,
             {
-                "n": (int, 1, 6),
+                "n": (int, 1, 10),
                 "cost": (float, 0.0, 1e6),
                 "choke": (float, 0.0, 1e6),
                 "levels": (int, 2, 2000),
@@ -110,11 +119,9 @@ def market(s: AskerSettings) -> Market:
     )
 
 
-def game(s: AskerSettings, updating: str) -> RepeatedGame:
-    """Stateless learners; synchronous ones are told what every price would have earned."""
-    one_market = market(s)
-    names = one_market.layout.participants
-    bare = QLearning(
+def learner(s: AskerSettings) -> QLearning:
+    """The algorithm of all sellers, which has no state."""
+    return QLearning(
         prices=tuple(s.prices.tolist()),
         relative_to="money",
         features="nothing",
@@ -125,6 +132,12 @@ def game(s: AskerSettings, updating: str) -> RepeatedGame:
         initial=s.initial,
         initial_spread=s.initial_spread,
     )
+
+
+def game(s: AskerSettings, updating: str) -> RepeatedGame:
+    """The game of few sellers; synchronous ones are told what every price would have earned."""
+    one_market, bare = market(s), learner(s)
+    names = one_market.layout.participants
     if updating == "asynchronous":
         return RepeatedGame.of(one_market, dict.fromkeys(names, bare))
     stage = StageGame.of(one_market, dict.fromkeys(names, bare))
@@ -138,17 +151,24 @@ def game(s: AskerSettings, updating: str) -> RepeatedGame:
 
 @dataclass(frozen=True, eq=False)
 class AskerOutcome:
-    """What one kind of learner came to. price: [S] what customers pay in the end, the cheapest."""
+    """What one kind of learner came to. price: [S] what customers pay in the end, the cheapest.
 
-    game: RepeatedGame
-    played: Played
+    profit: [S] mean over firms. length: [S] of the limit cycle. levels: [S, n] the greedy prices,
+    as positions in the grid.
+    """
+
+    levels: IntArray
     price: Array
-    profit: Array  # [S] mean over firms
-    length: Array  # [S] of the limit cycle
+    profit: Array
+    length: Array
+    periods: Array
+    converged: Any
 
 
 def played(s: AskerSettings, execution: ExecutionConfig, updating: str) -> AskerOutcome:
     """The sessions of one kind, played until greedy prices stay."""
+    if s.n > FEW:
+        return many_played(s, execution, updating)
     made = game(s, updating)
     sessions = play_sessions(
         made,
@@ -164,12 +184,68 @@ def played(s: AskerSettings, execution: ExecutionConfig, updating: str) -> Asker
     cycles = GreedyGame(made, sessions).cycles()
     lowest = made.stage.prices.min(axis=1)
     return AskerOutcome(
-        made,
-        sessions,
+        sessions.best,
         cycles.mean(lowest),
         cycles.mean(made.stage.payoffs).mean(axis=1),
         cycles.length,
+        sessions.periods,
+        np.asarray(sessions.converged),
     )
+
+
+def many_played(s: AskerSettings, execution: ExecutionConfig, updating: str) -> AskerOutcome:
+    """The same among more sellers, by a profit function instead of a table of all combinations."""
+    if execution.folder is not None:
+        raise InputError(f"n={s.n}: sessions of more than {FEW} sellers are not kept in a folder")
+    made = LowestPriceGame.of(market(s), learner(s), updating == "synchronous")
+    plays: list[LowestPricePlayed] = sessions_played(
+        execution,
+        play_lowest_sessions,
+        made,
+        s.seed,
+        s.sessions,
+        s.periods,
+        s.window,
+        what=f"{updating} sessions",
+    )
+    levels = np.stack([one.level for one in plays])
+    return AskerOutcome(
+        levels,
+        s.prices[levels.min(axis=1)],
+        made.earned(levels).mean(axis=1),
+        np.ones(len(plays)),  # without states and exploration prices stand still
+        np.array([one.periods for one in plays]),
+        np.array([one.converged for one in plays]),
+    )
+
+
+def nash_prices(s: AskerSettings) -> Array:
+    """Prices that customers pay in equilibria of the stage game in pure strategies.
+
+    Among many sellers, those that do not ask the lowest price are put at the top of the grid.
+    """
+    if s.n <= FEW:
+        stage = game(s, "asynchronous").stage
+        return stage.prices[stage.pure_nash()].min(axis=1)
+    made, found = LowestPriceGame.of(market(s), learner(s)), []
+    for lowest in range(s.levels):
+        for count in range(1, s.n + 1):
+            profile = np.full(s.n, s.levels - 1)
+            profile[:count] = lowest
+            if _is_nash(made, profile):
+                found.append(s.prices[lowest])
+    return np.array(found)
+
+
+def _is_nash(made: LowestPriceGame, profile: IntArray) -> bool:
+    """Whether neither a cheapest seller nor a dearest one gains by any other price."""
+    kept = made.earned(profile)
+    for i in (0, len(profile) - 1):
+        other = np.tile(profile, (len(made.payoffs), 1))
+        other[:, i] = np.arange(len(other))
+        if made.earned(other)[:, i].max() > kept[i]:
+            return False
+    return True
 
 
 # --- what the paper reports -----------------------------------------------------------------------
@@ -196,8 +272,7 @@ def replicate(s: AskerSettings, execution: ExecutionConfig) -> list[Finding]:
     for kind in kinds:
         outcome = played(s, execution, kind)
         if kind == kinds[0]:
-            stage = outcome.game.stage
-            nash = stage.prices[stage.pure_nash()].min(axis=1)
+            nash = nash_prices(s)
             for name, value in (("lowest", nash.min()), ("highest", nash.max())):
                 found.exact(f"nash_price_{name}", value)
         if kind == "asynchronous":
@@ -207,8 +282,8 @@ def replicate(s: AskerSettings, execution: ExecutionConfig) -> list[Finding]:
             found.quantile(f"{kind}.price_median", outcome.price, 0.5)
         found.mean(f"{kind}.price", outcome.price)
         found.mean(f"{kind}.profit", outcome.profit)
-        rest = np.asarray(outcome.played.converged)
+        rest = outcome.converged
         found.share(f"{kind}.converged_share", rest)
         found.share(f"{kind}.cycle_length_1_share", outcome.length == 1)
-        found.mean(f"{kind}.periods_to_convergence", (outcome.played.periods - s.window)[rest])
+        found.mean(f"{kind}.periods_to_convergence", (outcome.periods - s.window)[rest])
     return found.all()

@@ -80,7 +80,7 @@ class StageGame:
         Raises InputError where a tick does not tell all, or the market's rules make two levels the
         same.
         """
-        players, chosen, specs = _assigned(market, learners)
+        players, chosen, specs = assigned_players(market, learners)
         still = market.with_parts(schedule=Simultaneous())
         sizes = [lv.grid.size for lv in chosen]
         count = int(np.prod([float(m) for m in sizes]))
@@ -99,7 +99,7 @@ class StageGame:
             for begin in range(0, count, CHUNK):
                 part = slice(begin, begin + CHUNK)
                 found = payoffs[part], prices[part], states[:, part]
-                _put(shown, specs, chosen, profiles[part], *found)
+                put_profiles(shown, specs, chosen, profiles[part], *found)
             return payoffs, prices, states
 
         places = None
@@ -223,9 +223,10 @@ class StageGame:
         return self.own(player).mean(axis=1)
 
 
-def _assigned(
+def assigned_players(
     market: Market, learners: Mapping[str, Learner]
 ) -> tuple[tuple[str, ...], tuple[Learner, ...], tuple[ParticipantSpec, ...]]:
+    """The players in roster order, their learners and specs; InputError if they cannot play."""
     shows = type(market.execution) is Expected and uncertain(market) is not None
     if any(name != "execution" or not shows for name, _ in market.remembering):
         raise InputError(
@@ -256,7 +257,7 @@ def _moves_first(spec: ParticipantSpec) -> bool:
     return period > 0 and -offset % period == 0
 
 
-def _put(
+def put_profiles(
     market: Market,
     specs: tuple[ParticipantSpec, ...],
     learners: tuple[Learner, ...],

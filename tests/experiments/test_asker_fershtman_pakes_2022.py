@@ -5,6 +5,7 @@ import pytest
 
 from experiments.asker_fershtman_pakes_2022.run import AskerSettings, game, played, replicate
 from experiments.replication import ExecutionConfig
+from mos_agents.market.types import InputError
 
 STEP = 9.99 / 99
 
@@ -51,11 +52,11 @@ def test_a_converged_session_is_at_rest_for_good():
     # After the window every estimate on the path is exact, so that nothing moves any more.
     for kind in ("asynchronous", "synchronous"):
         short = played(AskerSettings(sessions=40, seed=3), ExecutionConfig(), kind)
-        assert np.asarray(short.played.converged).all()
+        assert short.converged.all()
         assert (short.length == 1).all()
         long = played(AskerSettings(sessions=40, seed=3, window=20_000), ExecutionConfig(), kind)
         np.testing.assert_array_equal(long.price, short.price)
-        np.testing.assert_array_equal(long.played.best, short.played.best)
+        np.testing.assert_array_equal(long.levels, short.levels)
 
 
 @pytest.mark.parametrize("kind", ["asynchronous", "synchronous"])
@@ -85,3 +86,29 @@ def test_three_sellers_ask_less_than_two_and_one_asks_what_it_likes(found):
     assert three.price.mean() < two.price.mean() - 3 * error
     alone = played(AskerSettings(n=1, sessions=5), ExecutionConfig(), "synchronous")
     np.testing.assert_allclose(alone.price, 10.0)
+
+
+def test_many_sellers_have_the_equilibria_and_the_play_of_the_table(monkeypatch):
+    from experiments.asker_fershtman_pakes_2022 import run as study
+
+    s = AskerSettings(n=3, levels=20, sessions=10)
+    with_table = {kind: played(s, ExecutionConfig(), kind) for kind in study.UPDATING}
+    nash = study.nash_prices(s)
+    monkeypatch.setattr(study, "FEW", 2)
+    np.testing.assert_allclose(np.unique(study.nash_prices(s)), np.unique(nash))
+    for kind, expected in with_table.items():
+        found = played(s, ExecutionConfig(), kind)
+        np.testing.assert_array_equal(found.levels, expected.levels)
+        np.testing.assert_array_equal(found.periods, expected.periods)
+        np.testing.assert_allclose(found.profit, expected.profit)
+
+
+def test_five_sellers_are_played_and_keep_nothing(tmp_path):
+    s = AskerSettings(n=5, sessions=20)
+    found = {one.quantity: one for one in replicate(s, ExecutionConfig())}
+    assert found["synchronous.price_median"].ours == pytest.approx(0.01 + 20 * STEP, abs=1.5 * STEP)
+    assert found["asynchronous.price"].ours >= found["synchronous.price"].ours
+    # A fifth of .129 is less than all of .028: with five sellers 2.13 is no equilibrium.
+    assert found["nash_price_highest"].ours == pytest.approx(0.01 + 20 * STEP)
+    with pytest.raises(InputError, match="n=5: sessions of more than 3 sellers are not kept"):
+        played(s, ExecutionConfig(folder=tmp_path), "synchronous")
