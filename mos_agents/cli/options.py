@@ -100,6 +100,12 @@ def importing(command: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
+def was_typed(typed: typer.Context, name: str) -> bool:
+    """Whether an option was given on the command line."""
+    source = typed.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def only(typed: typer.Context, allowed: Container[str | None], why: str) -> None:
     """InputError for the first option that was typed and is not among those allowed."""
     from mos_agents.market.types import InputError
@@ -107,8 +113,7 @@ def only(typed: typer.Context, allowed: Container[str | None], why: str) -> None
     for one in typed.command.params:
         if one.name == IMPORTED:
             continue
-        source = typed.get_parameter_source(one.name or "")
-        if source is not None and source.name == "COMMANDLINE" and one.name not in allowed:
+        if was_typed(typed, one.name or "") and one.name not in allowed:
             raise InputError(f"{one.opts[0]}: {why}")
 
 

@@ -97,6 +97,7 @@ def open_recording(
     record_markets: int | None,
     every: int | None,
     feedback: Feedback,
+    report: bool = True,
 ) -> runs.Recording:
     """The folder of a new run over actors."""
     market, read = scenario.made()
@@ -122,6 +123,7 @@ def open_recording(
         name=name,
         actors=actors.facts(),
         inputs=scenario.inputs(),
+        report=report,
     )
 
 

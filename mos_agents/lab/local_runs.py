@@ -30,6 +30,7 @@ def play(
     record_markets: int | None,
     every: int | None,
     feedback: Feedback,
+    report: bool,
 ) -> Path:
     """Play the scenario to its end; returns the run's folder.
 
@@ -60,6 +61,7 @@ def play(
         plan=plan,
         name=name,
         inputs=scenario.inputs(),
+        report=report,
     )
     return _to_the_end(recording, steps, pool, feedback)
 

@@ -108,7 +108,7 @@ def run(
         )
     resolved = resolve(scenario, changes, ticks, markets, seed)
     if backend == "local":
-        folder = local_runs.play(resolved, Path(out), name, record_markets, every, feedback)
+        folder = local_runs.play(resolved, Path(out), name, record_markets, every, feedback, report)
     else:
         folder = _over_actors(
             resolved,
@@ -118,6 +118,7 @@ def run(
             record_markets,
             every,
             feedback,
+            report,
         )
     result = reporting.RunResult(runs.read(folder))
     if report:
@@ -133,6 +134,7 @@ def _over_actors(
     record_markets: int | None,
     every: int | None,
     feedback: Feedback,
+    report: bool,
 ) -> Path:
     from mos_agents.lab import actor_runs
 
@@ -140,7 +142,7 @@ def _over_actors(
     actor_runs.check_fits(scenario, actors)
     return actor_runs.play(
         lambda: actor_runs.open_recording(
-            scenario, out, actors, name, record_markets, every, feedback
+            scenario, out, actors, name, record_markets, every, feedback, report
         ),
         scenario,
         actors,
@@ -152,7 +154,7 @@ def resume_run(
     run: RunLike,
     *,
     root: str | os.PathLike[str] = "runs",
-    report: bool = True,
+    report: bool | None = None,
     address: str | None = None,
     insecure: bool = False,
     spread: bool = False,
@@ -162,7 +164,8 @@ def resume_run(
     """Go on with an interrupted run; parameters, result and errors are those of `run`.
 
     A run in one loop plays its recorded ticks again first. A run over actors goes on from its
-    journal; `address`, `insecure` and `spread` say where, everything else it began with.
+    journal; `address`, `insecure` and `spread` say where, everything else it began with. `report`
+    left out: as it began.
     """
 
     kept, feedback = run_of(run, root), Feedback.of(on_progress, on_message)
@@ -175,6 +178,6 @@ def resume_run(
     else:
         folder = local_runs.go_on(kept, feedback)
     result = reporting.RunResult(runs.read(folder))
-    if report:
+    if kept.facts.get("report", True) if report is None else report:
         result.write_report()
     return result

@@ -63,6 +63,7 @@ class Facts(_Strict):
     versions: dict[str, str]
     actors: dict[str, Any] | None
     inputs: dict[str, Sha256]
+    report: bool = True
     market: MarketFacts
     scenario_sha256: Sha256
     trouble: dict[str, dict[str, Count]] = {}

@@ -239,6 +239,7 @@ def record(
     stem: str | None = None,
     actors: dict[str, Any] | None = None,
     inputs: dict[str, str] | None = None,
+    report: bool = True,
 ) -> Recording:
     """Make the folder of a new run below `root`. No existing file is ever overwritten.
 
@@ -268,6 +269,8 @@ def record(
         How the participants were hosted, for run.json.
     inputs : dict, optional
         SHA-256 of the files that the scenario is read from, by path.
+    report : bool
+        Whether the run ends with a report, also if it is resumed.
 
     Returns
     -------
@@ -296,6 +299,7 @@ def record(
         "versions": versions(),
         "actors": actors,
         "inputs": inputs or {},
+        "report": report,
         "market": market_facts(market),
         "scenario_sha256": digest(described.encode()),
     }

@@ -13,6 +13,10 @@ from mos_agents.market.types import Array, InputError
 PROFIT = {"pnl": 1.0}
 """The weights of a reward that is profit, and nothing but."""
 
+LEAST_GAP = 0.01
+"""The least that joint-profit prices must earn beyond Bertrand-Nash prices, as a share of joint
+profit, for a ratio to that gap: below it a small loss reads as a profit gain of -60."""
+
 
 def collusion_measures(
     market: Market, prices: Array, profits: Array | None
@@ -40,6 +44,12 @@ def collusion_measures(
         measures["rpdi"] = float(rpdi(prices, nash, joint).mean())
         if profits is None:
             return measures, ["no profit gain: rewards are not profits; see rewards.weights"]
+        gap = float(theory.pi_M.mean() - theory.pi_N.mean()) / float(np.abs(theory.pi_M).mean())
+        if gap < LEAST_GAP:
+            return measures, [
+                f"no profit gain: joint-profit prices earn only {max(gap, 0.0):.1%} more than "
+                "Bertrand-Nash prices, so a ratio to that gap says nothing"
+            ]
         measures["profit_gain"] = float(profit_gain(profits, theory.pi_N, theory.pi_M).mean())
     except (EquilibriumError, InputError) as error:
         return measures, [f"no profit gain: {error}"]

@@ -108,6 +108,31 @@ def test_a_signal_leaves_a_run_that_resume_finishes(number: int, backend: str) -
     assert finished.hash == lab.run("retail", **SHORT).hash and finished.report is not None
 
 
+def interrupted(**options: Any) -> Path:
+    """The folder of a run that was stopped after its third tick."""
+
+    def stop_at(progress: lab.WorkProgress) -> None:
+        if progress.done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(lab.Interrupted) as stop:
+        lab.run("retail", **SHORT, on_progress=stop_at, **options)
+    assert stop.value.folder is not None
+    return stop.value.folder
+
+
+@pytest.mark.parametrize(
+    ("begun", "resumed", "written"),
+    [(False, None, False), (True, None, True), (False, True, True), (True, False, False)],
+)
+def test_a_resumed_run_has_a_report_where_it_began_with_one_unless_asked_otherwise(
+    begun: bool, resumed: bool | None, written: bool
+) -> None:
+    given = {} if resumed is None else {"report": resumed}
+    finished = lab.resume(interrupted(report=begun), **given)
+    assert (finished.report is not None) == written
+
+
 def test_a_callback_that_fails_ends_the_run_with_its_own_error() -> None:
     def fail(at: lab.WorkProgress) -> None:
         raise ValueError("mine")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import mos_agents
 from mos_agents import scenarios
 from mos_agents.analysis.collusion import profit_gain
 from mos_agents.games.repeated import RepeatedGame
@@ -14,6 +15,7 @@ from mos_agents.market.equilibrium import benchmarks
 from mos_agents.policies.base import Policy
 from mos_agents.rollout import rollout
 from mos_agents.sweeps import PlayTrial, SessionsTrial
+from mos_agents.sweeps.pricing import LEAST_GAP, collusion_measures
 from mos_agents.sweeps.trials import by_participant, play_market
 from tests.sweeps.worlds import GAME, RETAIL
 
@@ -124,3 +126,14 @@ def test_a_role_called_like_a_participant_gives_way_to_it() -> None:
 def test_the_same_seed_gives_the_same_row_and_another_seed_another() -> None:
     for work, scenario in ((PlayTrial(), RETAIL), (SessionsTrial(2, window=500), GAME)):
         assert work(scenario, 5) == work(scenario, 5) != work(scenario, 6)
+
+
+def test_a_profit_gain_is_not_a_ratio_to_a_gap_of_almost_nothing() -> None:
+    market = mos_agents.pricing_game(execution__demand__outside=3.0)
+    far = mos_agents.pricing_game()
+    theory, usual = benchmarks(market), benchmarks(far)
+    assert theory.pi_M.mean() < (1.0 + LEAST_GAP) * theory.pi_N.mean()
+    for place, solved in ((market, theory), (far, usual)):
+        measures, notes = collusion_measures(place, solved.p_M[None], solved.pi_M[None])
+        assert ("profit_gain" in measures) == (place is far)
+        assert any("earn only" in note for note in notes) == (place is market)

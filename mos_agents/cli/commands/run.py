@@ -22,6 +22,7 @@ from mos_agents.cli.options import (
     Ticks,
     only,
     resolved,
+    was_typed,
 )
 from mos_agents.cli.terminal import print_line, progress, width
 
@@ -95,7 +96,7 @@ def run(
             result = resume_run(
                 resume,
                 root=out,
-                report=False,
+                report=report if was_typed(typed, "report") else None,
                 address=address,
                 insecure=insecure,
                 spread=spread,
@@ -110,7 +111,7 @@ def run(
                 out=out,
                 record_markets=record_markets,
                 every=every,
-                report=False,
+                report=report,
                 shards=shards,
                 workers=workers,
                 deadline=deadline,
@@ -124,7 +125,7 @@ def run(
     print_line("")
     print_line(result.summary._replace(faults=()).text(width()))  # faults were the first lines
     print_line("")
-    if report:
-        print_line(f"report  {shown(result.write_report())}")
+    if result.report is not None:
+        print_line(f"report  {shown(result.report)}")
     print_line(f"run     {shown(result.folder)}")
     print_line(f"hash    {result.hash}")
