@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,15 @@ def two_nodes(shared_clusters: SharedClusters) -> Iterator[Any]:
 def no_other_cluster(shared_clusters: SharedClusters) -> None:
     """The tests' shared clusters are closed: this module brings up or joins clusters of its own."""
     shared_clusters.close()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files of training alone where their tests are left out: to load PyTorch takes long."""
+    left_out = "not train" in config.option.markexpr and collection_path.suffix == ".py"
+    return True if left_out and ONLY_TRAINING.search(collection_path.read_text()) else None
+
+
+ONLY_TRAINING = re.compile(r"^pytestmark = (\[\n    )?pytest\.mark\.train\b", re.MULTILINE)
 
 
 def pytest_collection_finish() -> None:

@@ -5,6 +5,7 @@ over the packages, which must give none, and over small faults, each of which it
 """
 
 import ast
+import functools
 import graphlib
 import re
 import subprocess
@@ -18,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
+parsed = functools.cache(ast.parse)  # many rules read the same files
 PACKAGES = ("mos_agents", "envs", "experiments")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = {
@@ -139,7 +141,7 @@ def imports(path: Path, source: str) -> Iterator[tuple[str, int, bool]]:
             inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             yield from walk(child, lazy or inside)
 
-    yield from walk(ast.parse(source), False)
+    yield from walk(parsed(source), False)
 
 
 def part_of(name: str) -> str | None:
@@ -224,7 +226,7 @@ def unsafe(path: Path, source: str) -> list[str]:
             complaints.append(f"{path}:{line}: import of {name}")
         if name.startswith("yaml.") and unsafe_yaml(name.removeprefix("yaml.")):
             complaints.append(f"{path}:{line}: import of {name}; use yaml.safe_load")
-    tree = ast.parse(source)
+    tree = parsed(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yaml_names |= {a.asname for a in node.names if a.name == "yaml" and a.asname}
@@ -261,7 +263,7 @@ def options_in_messages(path: Path, source: str) -> list[str]:
     """Texts of the package that name options of the shell: a Python caller has none."""
     if path.parts[0] != "mos_agents" or any(path.is_relative_to(place) for place in RECIPES):
         return []
-    tree = ast.parse(source)
+    tree = parsed(source)
     documentation = {
         id(node.value)
         for node in ast.walk(tree)
@@ -313,7 +315,7 @@ def looked_for(source: str) -> list[tuple[int, str]]:
     """Attributes that may be missing: what `hasattr` asks for, and `getattr` with a default."""
     return [
         (node.lineno, name.value if isinstance(name, ast.Constant) else ast.unparse(name))
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         if (node.func.id, len(node.args)) in (("hasattr", 2), ("getattr", 3))
         for name in node.args[1:2]
@@ -442,7 +444,7 @@ def doubled(sources: dict[str, str]) -> dict[str, list[str]]:
     """Class names defined more than once in source texts by path, with the places of each."""
     places: dict[str, list[str]] = {}
     for path, source in sources.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in ast.walk(parsed(source)):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(f"{path}:{node.lineno}")
     return {name: where for name, where in places.items() if len(where) > 1}
@@ -452,7 +454,7 @@ def market_imports(path: Path, source: str) -> tuple[set[str], set[str]]:
     """Names that a module of market/ imports from market/: when it runs, and for annotations."""
     typing = {
         child
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         for child, *_ in imports(path, "\n".join(ast.unparse(one) for one in node.body))
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import io
 import re
 import subprocess
 import sys
@@ -21,24 +23,30 @@ from mos_agents.report.measures import division
 from mos_agents.report.summary import KINDS, RunSummary, SummaryTable, summarise, summary_of
 from tests.report.test_report import Outline, hostile_run, recorded
 
+Eight = tuple[str, list[str], Path]
 PRESETS = ["retail", "market_making", "auction", "pricing_game", "autos_1990"]
 WINNER = re.compile(r"earned more than each other|the best\b(?! bid)|won the most|earned the most")
 
 
-def played(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
-    """What `mos run` prints, after its first lines."""
-    assert run(["run", *arguments]) == 0
-    lines = capsys.readouterr().out.splitlines()
+def played(preset: str, markets: int, folder: Path) -> list[str]:
+    """What `mos run` prints in a folder, after its first lines."""
+    said = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said):
+        assert run(["run", preset, "--ticks", "12", "--markets", str(markets)]) == 0
+    lines = said.getvalue().splitlines()
     return lines[lines.index("") :]
 
 
-@pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("markets", [1, 8])
-@pytest.mark.parametrize("preset", PRESETS)
-def test_a_run_ends_with_sentences_a_table_its_report_its_folder_and_its_hash(
-    preset: str, markets: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = played(capsys, preset, "--ticks", "12", "--markets", str(markets))
+@pytest.fixture(scope="module", params=PRESETS)
+def eight(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Eight:
+    """A preset, what `mos run` printed of eight of its markets, and where the run is."""
+    folder = tmp_path_factory.mktemp("eight")
+    preset = str(request.param)
+    return preset, played(preset, 8, folder), folder / f"runs/{preset}-s0-001"
+
+
+def ends_well(preset: str, lines: list[str]) -> str:
+    """Check the last lines of a run; the sentences among them."""
     assert lines[-3] == f"report  runs/{preset}-s0-001/report.html"
     assert lines[-2] == f"run     runs/{preset}-s0-001"
     assert re.fullmatch(r"hash    [0-9a-f]{32}", lines[-1])
@@ -46,37 +54,44 @@ def test_a_run_ends_with_sentences_a_table_its_report_its_folder_and_its_hash(
     assert len(blank) == 3
     words = " ".join(lines[blank[0] + 1 : blank[1]])
     assert words.endswith("refused.") or "were refused" in words
-    assert ("no interval" in words) == (markets == 1)
-    assert ("8 markets" in words) == (markets == 8)
     table = lines[blank[1] + 1 : blank[2]]
     names = list(mos_agents.load(preset).policies())
     assert [row.split()[0] for row in table[1:9]] == names[:8] or len(names) > 8
     assert max(map(len, lines)) <= 96
+    return words
 
 
-@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_report_begins_with_the_words_of_the_terminal(
-    preset: str, capsys: pytest.CaptureFixture[str]
+def test_a_run_of_one_market_ends_with_sentences_a_table_its_report_its_folder_and_its_hash(
+    preset: str, tmp_path: Path
 ) -> None:
-    lines = played(capsys, preset, "--ticks", "12", "--markets", "7")
+    words = ends_well(preset, played(preset, 1, tmp_path))
+    assert "no interval" in words and "8 markets" not in words
+
+
+def test_a_run_ends_with_sentences_a_table_its_report_its_folder_and_its_hash(eight: Eight) -> None:
+    preset, lines, _ = eight
+    words = ends_well(preset, lines)
+    assert "no interval" not in words and "8 markets" in words
+
+
+def test_the_report_begins_with_the_words_of_the_terminal(eight: Eight) -> None:
+    _, lines, folder = eight
     words = " ".join(lines[1 : lines.index("", 1)])
-    page = Path(f"runs/{preset}-s0-001/report.html").read_text()
+    page = (folder / "report.html").read_text()
     shown = html.unescape(page[page.index("In short") :])
     assert words in shown
     assert shown.index(words) < shown.index("<table")
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_in_python_the_same_words_are_had_from_a_run_its_name_or_its_folder(
-    preset: str, tmp_path: Path
-) -> None:
-    one = recorded(tmp_path, preset, "ticks=12", "markets=7")
+def test_in_python_the_same_words_are_had_from_a_run_its_name_or_its_folder(eight: Eight) -> None:
+    _, _, folder = eight
+    one = runs.read(folder)
     found = mos_agents.summarise(one)
     assert str(found) == found.text() == "\n".join(str(found).splitlines())
-    assert summarise(one.folder) == summarise(one.name, tmp_path) == found
+    assert summarise(one.folder) == summarise(one.name, folder.parent) == found
     assert found.headline[0] in str(found).replace("\n", " ")
-    text = " ".join(Outline(report.html(one)).text)
+    text = " ".join(Outline((folder / "report.html").read_text()).text)
     assert all(sentence in text for sentence in (*found.headline, *found.details))
 
 
