@@ -33,7 +33,7 @@ EXAMPLES = {
         "mos explain",
         "mos explain policy",
         "mos explain avellaneda_stoikov",
-        "mos explain positions.commission",
+        "mos explain positions.unit_fee",
         "mos explain q_learning.alpha",
         "mos explain metric pnl",
     ),

@@ -427,7 +427,7 @@ class Market:
 
     @cached_property
     def collector(self) -> int:
-        """Who receives commissions: the first platform, or -1."""
+        """Who receives fees: the first platform, or -1."""
         roles = self.layout.roles
         return roles.index("platform") if "platform" in roles else -1
 

@@ -15,7 +15,7 @@ MEANINGS = {
     "lost_opportunity": ("money", "margin on the units turned away"),
     "spread_capture": ("money", "sum of sold (ask - mark) and bought (mark - bid)"),
     "inventory_pnl": ("money", "revaluation of what is held, from mark to next mark"),
-    "fees": ("money", "commission and fees paid; negative if received"),
+    "fees": ("money", "fees paid; negative if received"),
     "volatility": ("money", "running standard deviation of pnl per tick"),
     "inventory_risk": ("(sigma units)^2", "sum of (sigma q)^2 / 2 over own listings"),
     "conversion": ("units per look", "units sold per look at an own offer"),

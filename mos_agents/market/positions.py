@@ -39,18 +39,18 @@ class Ledger(PositionRule):
         money per unit held (long or short) and tick, >= 0.
     shortage_cost : float
         money per unit that was asked for and turned away, >= 0.
-    commission : float
-        share of the others' revenue from sales that the platform receives, in [0, 1).
     mark : str
         value inventory at its "cost" or at the "reference" price.
     endowment : float
         opening cash of each participant, in money.
     fee : float
-        share of the money that changes hands in a participant's own trades, sales and
-        purchases, which it pays, in (-1, 1); below 0 it is a rebate. The first platform
-        receives it and pays none itself; without a platform, it goes to the outside world.
+        share of the money that changes hands in a participant's own trades, which it pays, in
+        (-1, 1); below 0 it is a rebate. The first platform receives it and pays none itself;
+        without a platform, it goes to the outside world. Venues have fees of their own.
     unit_fee : float
         the same in money per unit traded; below 0 it is a rebate.
+    payer : str
+        who pays the fees: "traders", for their sales and purchases, or the "seller" alone.
     credit : float
         largest debt that a participant's orders may lead to, were they all filled at their
         limits, in money, >= 0; an order beyond it is refused. Infinity gives unlimited credit.
@@ -62,11 +62,11 @@ class Ledger(PositionRule):
     lead_time: int = 0
     holding_cost: float = 0.0
     shortage_cost: float = 0.0
-    commission: float = 0.0
     mark: str = "cost"
     endowment: float = 0.0
     fee: float = 0.0
     unit_fee: float = 0.0
+    payer: str = "traders"
     credit: float = np.inf
 
     def __post_init__(self) -> None:
@@ -77,12 +77,14 @@ class Ledger(PositionRule):
             raise InputError(f"endowment={self.endowment!r} must be a finite sum of money")
         if not self.limit > 0.0:
             raise InputError(f"limit={self.limit!r} must be > 0 units")
-        if not 0.0 <= self.commission < 1.0:
-            raise InputError(f"commission={self.commission!r} must be in [0, 1)")
         if not -1.0 < self.fee < 1.0:
             raise InputError(f"fee={self.fee!r} must be in (-1, 1), a share; below 0 is a rebate")
         if not np.isfinite(self.unit_fee):
             raise InputError(f"unit_fee={self.unit_fee!r} must be a finite sum of money per unit")
+        if self.payer not in ("traders", "seller"):
+            raise InputError(
+                f"payer={self.payer!r} must be traders or seller; takers pay fees of venues"
+            )
         if not self.credit >= 0.0:
             raise InputError(f"credit={self.credit!r} must be >= 0, in money; .inf has no limit")
         if self.mark not in ("cost", "reference"):
@@ -143,25 +145,27 @@ class Ledger(PositionRule):
             )
 
     def _check_fees(self, market: Market) -> None:
-        if self.commission and market.collector < 0:
-            raise InputError(
-                f"positions.commission={self.commission:.10g} goes to a platform, and there is "
-                "none among the participants: set positions.fee, which then goes to the outside "
-                "world, or give one of them role: platform"
-            )
-        for name in ("commission", "fee", "unit_fee"):
+        charged = [name for name in ("fee", "unit_fee") if getattr(self, name)]
+        for name in charged:
             value = float(getattr(self, name))
-            if value and unused_settings.nobody_else_trades(market):
+            if market.layout.goods:
+                raise InputError(
+                    f"positions.{name}={value:.10g}: each venue has fees of its own; write it "
+                    "under venues, as in fees: {kind: fixed, fee: 0.1}"
+                )
+            if unused_settings.nobody_else_trades(market):
                 raise changes_nothing(
                     f"positions.{name}", value, "the platform receives it, and nobody else trades"
                 )
-        if self.commission and not market.asks:
-            raise changes_nothing(
-                "positions.commission",
-                self.commission,
-                "it is a share of sales, and customers buy nothing here",
-                "set positions.fee",
-            )
+            if self.payer == "seller" and not market.asks:
+                raise changes_nothing(
+                    f"positions.{name}",
+                    value,
+                    "sellers pay it, and nobody sells here",
+                    "set positions.payer=traders",
+                )
+        if self.payer != "traders" and not charged:
+            raise changes_nothing("positions.payer", self.payer, "no fee is charged")
 
     def limits(self) -> tuple[float, float]:
         return -float(self.limit) if self.short else 0.0, float(self.limit)
@@ -170,7 +174,7 @@ class Ledger(PositionRule):
         return np.where(market.made_to_order, 0.0, market.catalogue.stock) * float(self.base_stock)
 
     def trade_costs(self) -> TradeCosts:
-        return TradeCosts(self.fee, self.unit_fee, self.commission, self.shortage_cost)
+        return TradeCosts(self.fee, self.unit_fee, self.shortage_cost)
 
     def valuation(self) -> str:
         return self.mark
@@ -208,10 +212,8 @@ class Ledger(PositionRule):
 
     def charges(self, market: Market) -> Array:
         """What `settle_trades` charges, in the order of its names for them. [5]"""
-        # The platform is the one that collects: where there is none, nobody pays a commission.
-        on_sales = self.fee + (self.commission if market.collector >= 0 else 0.0)
-        costs = self.holding_cost, self.shortage_cost
-        return np.array([*costs, on_sales, self.fee, self.unit_fee], dtype=np.float64)
+        costs, fees = (self.holding_cost, self.shortage_cost), (self.fee, self.unit_fee)
+        return np.array([*costs, *fees, self.payer == "traders"], dtype=np.float64)
 
     def settle(
         self, market: Market, state: State, executions: Executions
@@ -332,8 +334,8 @@ def settle_trades(made, before, trades, cost, layout, charges, collector):  # ty
     layout
         first [N + 1], instrument [L], made to order [L], base stock [L].
     charges
-        Money per unit held, per unit turned away, shares of the money of sales and of purchases,
-        and money per unit traded. The last three are fees, which the collector receives.
+        Money per unit held and per unit turned away; the fee as a share of money and per unit,
+        which the collector receives; 1 where purchases are charged too, 0 where sales alone are.
     collector
         The participant that receives fees and does not pay them; -1: the outside world.
     """
@@ -345,8 +347,8 @@ def settle_trades(made, before, trades, cost, layout, charges, collector):  # ty
     n_listings, n_instruments = np.uint64(inventory.shape[1]), np.uint64(outside_units.shape[1])
     lead, one = np.uint64(on_order.shape[1]), np.uint64(1)
     holding_cost, shortage_cost = charges[0], charges[1]
-    on_sales, on_purchases, per_unit = charges[2], charges[3], charges[4]
-    charged = on_sales != 0.0 or on_purchases != 0.0 or per_unit != 0.0
+    fee, per_unit, purchases = charges[2], charges[3], charges[4]
+    charged = fee != 0.0 or per_unit != 0.0
     # Tables as one long row each: one place p serves all that is [B, N], one place i all [B, L].
     balance, revenue, spending = (
         flat(accounts[CASH]),
@@ -378,8 +380,8 @@ def settle_trades(made, before, trades, cost, layout, charges, collector):  # ty
                 income = sold[i] * sold_price[i]
                 outlay = bought[i] * bought_price[i]
                 if charged and n != collector:
-                    owed = on_sales * income + on_purchases * outlay
-                    owed += per_unit * (sold[i] + bought[i])
+                    owed = fee * income + fee * (purchases * outlay)
+                    owed += per_unit * (sold[i] + purchases * bought[i])
                     due += owed
                     collected -= owed
                 if made_to_order[j]:

@@ -303,7 +303,7 @@ def settle_markets(  # type: ignore[no-untyped-def]
     """Fill in accounts, metrics, rewards and observations; True where all numbers are finite.
 
     The arguments are flat because a tuple that crosses the border from Python costs more than its
-    members; the loops of the stages get them in groups.
+    members; the loops of the stages get them in groups, such as the `charges` of `settle_trades`.
     """
     trades = (sold, sold_price, bought, bought_price, lost)
     settle_trades(

@@ -450,7 +450,6 @@ class TradeCosts(NamedTuple):
 
     fee: float = 0.0
     unit_fee: float = 0.0
-    commission: float = 0.0
     shortage_cost: float = 0.0
 
 

@@ -105,7 +105,7 @@ class Flows(NamedTuple):
     spending: Array  # paid for units bought at the bid, sourced or delivered
     holding: Array  # paid for inventory held
     shortage: Array  # paid for demand turned away
-    fees: Array  # commission and fees paid (negative: received, a rebate or by the platform)
+    fees: Array  # fees paid (negative: received, a rebate or by the platform)
     delivered: Array  # [B, H] units that arrived from suppliers
 
 

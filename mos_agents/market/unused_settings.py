@@ -76,11 +76,9 @@ def always_zero(market: Market) -> dict[str, str]:
     if not held and (charges.shortage_cost == 0.0 or not lost):
         found["position_cost"] = "nothing is held, and it costs nothing to be short of goods"
     if nobody_else_trades(market) or (
-        not market.execution.charges_fees
-        and charges.fee == charges.unit_fee == 0.0
-        and (charges.commission == 0.0 or market.collector < 0)
+        not market.execution.charges_fees and charges.fee == charges.unit_fee == 0.0
     ):
-        found["fees"] = "no fee and no commission is charged (positions.fee, positions.commission)"
+        found["fees"] = "no fee is charged (positions.fee, positions.unit_fee)"
     if not market.asks:
         found["conversion"] = "nobody sells to customers"
     if held and not market.made_to_order.any():

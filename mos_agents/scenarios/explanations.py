@@ -54,7 +54,7 @@ def explain(name: str = "", kind: str = "") -> Explanation:
     Parameters
     ----------
     name : str, optional
-        Such as "avellaneda_stoikov", "positions.commission", "logit", or "q_learning.alpha" for one
+        Such as "avellaneda_stoikov", "positions.unit_fee", "logit", or "q_learning.alpha" for one
         parameter. Without a name, all topics of a kind are listed, and without a kind, all.
     kind : str, optional
         One of `KINDS`, where a name stands for several things.

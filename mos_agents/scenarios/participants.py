@@ -23,7 +23,7 @@ class Participants(Strict):
         the participant's name, 1 to 100 characters that can be shown; "*" stands for all
         sellers of a catalogue file not named.
     role : {'platform', 'firm', 'maker', 'bidder'}
-        platform, firm, maker or bidder; a platform may receive a commission.
+        platform, firm, maker or bidder; a platform receives the fees.
     count : int or None
         so many participants, named name_1, name_2, ...; null is one, named as it is, >= 0.
     sells : bool

@@ -1,4 +1,4 @@
-"""The keys of a scenario file as topics, by their path: `positions.commission`."""
+"""The keys of a scenario file as topics, by their path: `positions.unit_fee`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXAMPLES = {
     "positions.base_stock": "1.0",
     "positions.lead_time": "3",
     "positions.holding_cost": "0.002",
-    "positions.commission": "0.1",
+    "positions.fee": "0.1",
     "positions.mark": "reference",
     "rewards.weights": "{pnl: 1.0, inventory_risk: -0.1}",
     "rewards.by_participant": "{platform: {pnl: 1.0, lost_opportunity: -0.3}}",

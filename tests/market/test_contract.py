@@ -56,7 +56,7 @@ MARKETS = {
     "reservation prices": lambda: makers(
         execution=ReservationPrices(0.9, 1.1, 0.9, 1.1), arrivals=Poisson(4.0, 4.0)
     ),
-    "fees": lambda: retail(positions=Ledger(fee=0.02, unit_fee=0.1, commission=0.1)),
+    "fees": lambda: retail(positions=Ledger(fee=0.12, unit_fee=0.1, payer="seller")),
 }
 
 

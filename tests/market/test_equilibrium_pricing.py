@@ -396,7 +396,7 @@ def test_commission_is_a_higher_cost_to_a_firm_and_income_to_the_platform():
     )
     catalogue = Catalogue(np.ones(2), np.full(2, 1.5), np.zeros(2), np.full(2, np.inf))
     market = make_market(
-        layout, catalogue, Expected(CALVANO_DEMAND), quotes=FREE, positions=Ledger(commission=0.2)
+        layout, catalogue, Expected(CALVANO_DEMAND), quotes=FREE, positions=Ledger(fee=0.2)
     )
     found = benchmarks(market)
     assert found.nash.method == found.joint.method == "logit"
@@ -414,7 +414,7 @@ def test_a_platform_that_sells_itself_prices_with_its_commission_in_mind(cost):
     layout = Layout.dense(["platform", "a"], ["p"], ["platform", "firm"])
     catalogue = Catalogue(np.full(2, cost), np.full(2, 5.0), np.zeros(2), np.full(2, np.inf))
     market = make_market(
-        layout, catalogue, Expected(Cheapest(10.0)), quotes=FREE, positions=Ledger(commission=0.2)
+        layout, catalogue, Expected(Cheapest(10.0)), quotes=FREE, positions=Ledger(fee=0.2)
     )
     found = bertrand_nash(market)
     np.testing.assert_allclose(found.prices, cost / 0.8)

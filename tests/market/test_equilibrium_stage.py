@@ -24,10 +24,10 @@ from tests.market.worlds import expected, retail
 
 @pytest.mark.parametrize("demand", [Logit(), Elasticity(), Linear(40.0, 1.0, 0.5)])
 def test_stage_profits_are_the_pnl_of_a_tick(demand):
-    """A platform that sells too, commission, a cost shock and a demand shock from the start."""
+    """A platform that sells too, a fee, a cost shock and a demand shock from the start."""
     market = expected(
         execution=Expected(demand),
-        positions=Ledger(commission=0.1),
+        positions=Ledger(fee=0.1, payer="seller"),
         reference=Fundamentals(
             cost=Shock(at=0, factor=0.8, only=(1,)), demand=Shock(at=0, factor=1.7, only=(0,))
         ),

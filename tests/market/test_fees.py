@@ -55,8 +55,15 @@ def test_whoever_wins_an_auction_pays_the_fee_on_its_price():
     assert positions.cash[0, 0] == pytest.approx(20.0 - 10.0 - 3.0)
 
 
-def test_a_platform_receives_the_others_fees_beside_its_commission_and_pays_none():
-    ledger = Ledger(commission=0.1, fee=0.02, unit_fee=0.5)
+def test_a_seller_alone_pays_for_what_it_sold():
+    """4 sold at 101, 3 bought at 99: a tenth of a per cent of 404, and 0.02 for each unit sold."""
+    ledger = Ledger(100.0, short=True, fee=0.001, unit_fee=0.02, payer="seller")
+    _, flows = settled(makers(1, 1, positions=ledger), 4.0, 101.0, 3.0, 99.0)
+    assert flows.fees[0, 0] == pytest.approx(0.404 + 0.08)
+
+
+def test_a_platform_receives_the_others_fees_and_pays_none():
+    ledger = Ledger(fee=0.12, unit_fee=0.5)
     market = retail(3, 1, stock=np.inf, positions=ledger)
     positions, flows = settled(market, 2.0, 50.0, 0.0, 0.0)
     each = 0.12 * 100.0 + 0.5 * 2.0
@@ -75,8 +82,8 @@ FEES = st.floats(-0.05, 0.05)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from(sorted(KINDS)), FEES, FEES, st.floats(0.0, 0.3), st.integers(0, 2**32))
-def test_cash_is_conserved_and_pnl_is_net_of_fees(kind, fee, unit_fee, commission, seed):
+@given(st.sampled_from(sorted(KINDS)), FEES, FEES, st.booleans(), st.integers(0, 2**32))
+def test_cash_is_conserved_and_pnl_is_net_of_fees(kind, fee, unit_fee, sellers, seed):
     plain = KINDS[kind]()
     platform = "platform" in plain.layout.roles
     ledger = Ledger(
@@ -84,7 +91,7 @@ def test_cash_is_conserved_and_pnl_is_net_of_fees(kind, fee, unit_fee, commissio
         plain.positions.short,
         fee=fee,
         unit_fee=unit_fee,
-        commission=commission if platform else 0.0,
+        payer="seller" if sellers and plain.asks and (fee or unit_fee) else "traders",
         mark=plain.positions.mark,
     )
     market = KINDS[kind](positions=ledger)
@@ -105,6 +112,7 @@ def test_cash_is_conserved_and_pnl_is_net_of_fees(kind, fee, unit_fee, commissio
 def test_a_fee_of_zero_changes_no_bit():
     for kind in sorted(KINDS):
         plain = KINDS[kind]()
+        plain = plain.with_parts(positions=replace(plain.positions, fee=0.0, payer="traders"))
         charges = {**vars(plain.positions), "fee": 0.0, "unit_fee": 0.0}
         same = KINDS[kind](positions=Ledger(**charges))
         ends = [bits(list(play(market, 6, 2))[-1][1].state) for market in (plain, same)]

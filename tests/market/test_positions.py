@@ -59,7 +59,9 @@ def with_books(make: Any, ledger: Ledger, **parts: Any) -> Market:
         if not plain.bids and not ledger.short:
             neutral["limit"] = np.inf
     if plain.collector < 0 or plain.layout.N == 1:
-        neutral["commission"] = 0.0
+        neutral["payer"] = "traders"
+    elif not plain.asks:
+        neutral["payer"] = "traders"
     if plain.collector >= 0 and plain.layout.N == 1:
         neutral |= {"fee": 0.0, "unit_fee": 0.0}
     return make(positions=replace(ledger, **neutral), **parts)
@@ -88,10 +90,10 @@ def test_every_entry_is_that_of_the_reference(make, seed, base_stock, lead_time,
         base_stock,
         lead_time,
         *rng.random(2),
-        0.9 * rng.random(),
         str(rng.choice(["cost", "reference"])),
         100.0,
         *rng.uniform(-0.5, 0.5, 2),
+        str(rng.choice(["traders", "seller"])),
     )
     market = with_books(make, ledger)
     ledger = market.positions
@@ -143,8 +145,9 @@ def test_orders_restore_the_base_stock_after_the_lead_time_by_hand():
     assert held == [8.0, 6.0, 6.0, 6.0, 6.0]
 
 
-def test_commission_goes_from_the_firms_to_the_platform():
-    market = retail(2, 1, stock=np.inf, positions=Ledger(commission=0.1))
+@pytest.mark.parametrize("payer", ["seller", "traders"])
+def test_fees_go_from_the_firms_to_the_platform(payer):
+    market = retail(2, 1, stock=np.inf, positions=Ledger(fee=0.1, payer=payer))
     executions = Executions(*(np.full((1, 2), v) for v in (3.0, 20.0, 0.0, 0.0, 3.0, 0.0)))
     _, flows = market.positions.settle(market, market.start(1), executions)
     assert flows.fees.tolist() == [[-6.0, 6.0]]
@@ -164,7 +167,6 @@ def random_market(rng: np.random.Generator) -> Market:
         lead_time=int(rng.integers(0, 4)),
         holding_cost=float(rng.choice([0.0, 0.01])),
         shortage_cost=float(rng.choice([0.0, 0.3])),
-        commission=float(rng.choice([0.0, 0.15])),
         mark=str(rng.choice(["cost", "reference"])),
         endowment=float(rng.choice([0.0, 1000.0])),
         fee=float(rng.choice([0.0, 0.02, -0.01])),
@@ -302,7 +304,7 @@ def test_whole_lots_stay_whole_units_to_the_last_bit(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_metrics_are_those_of_the_reference(kind):
-    ledger = Ledger(60.0, kind == "makers", 1.0, 1, 0.02, 0.1, 0.1, "reference", 50.0, 0.01, -0.1)
+    ledger = Ledger(60.0, kind == "makers", 1.0, 1, 0.02, 0.1, "reference", 50.0, 0.11, -0.1)
     market = with_books(KINDS[kind], ledger)
     for before, step in play(market, 30, 4):
         info = step.info
@@ -344,7 +346,7 @@ def test_profit_splits_into_spread_and_revaluation_by_hand():
         ({"limit": 0.0}, "limit"),
         ({"base_stock": -1.0}, "base_stock"),
         ({"lead_time": -1}, "lead_time"),
-        ({"commission": 1.0}, "commission"),
+        ({"fee": 1.0}, "fee"),
         ({"mark": "wish"}, "mark"),
         ({"holding_cost": np.nan}, "holding_cost"),
     ],

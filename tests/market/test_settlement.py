@@ -27,9 +27,9 @@ DEAR = Ledger(
     lead_time=2,
     holding_cost=0.01,
     shortage_cost=0.3,
-    commission=0.15,
-    fee=0.01,
+    fee=0.16,
     unit_fee=-0.02,
+    payer="seller",
 )
 WORLDS = {
     **{kind: make() for kind, make in KINDS.items()},

@@ -17,6 +17,7 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import InputError
 from mos_agents.market.venues.build import venue_market
+from mos_agents.market.venues.fees import FixedFees
 from mos_agents.market.venues.orders import LimitOrders, OrdersOnly
 from mos_agents.market.venues.venue import Venue
 from tests.market.venue_worlds import RETAIL, actions_of, chain, priced
@@ -241,8 +242,9 @@ def test_a_bad_order_is_refused_and_touches_nobody_else(order, reason):
 
 
 def test_credit_counts_fees_and_all_orders_of_a_participant():
-    ledger = Ledger(endowment=20.0, credit=0.0, fee=0.1)
-    market = chain(retail=QUIET, positions=ledger)
+    ledger = Ledger(endowment=20.0, credit=0.0)
+    fees = {"fees": FixedFees("taker", 0.1)}
+    market = chain(wholesale=fees, retail=QUIET, positions=ledger)
     assert one_tick(market, firm_1_wholesale_order=(10.0, 1.8)).info.refused[0, 1] == TAKEN
     refused = one_tick(market, firm_1_wholesale_order=(10.0, 1.9)).info.refused
     assert refused[0, 1] == BEYOND_CREDIT

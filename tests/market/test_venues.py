@@ -26,12 +26,44 @@ def close(a, b):
     np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-7)
 
 
+def check_fees(market, step):
+    """Who pays which fees, by hand; the platform or the world outside receives them."""
+    layout, done, quotes = market.layout, step.info.executions, step.info.quotes
+    owed = np.zeros(step.reward.shape)
+    for view in market.quotes.views(market):
+        rates = view.rates(step.state.tick - 1, quotes.ask, quotes.bid)
+        fee, unit_fee, payer = rates[:, 0], rates[:, 1], view.venue.fees.payer
+        for i in (*view.listings, *view.orders):
+            n = layout.seller[i]
+            if n == market.collector:
+                continue
+            if payer == "taker" and i in view.listings:
+                owed[:, n] += np.nan_to_num(done.fees[:, i]) if view.venue.fees.is_charged else 0.0
+                continue
+            owed[:, n] += (fee * done.sold_price[:, i] + unit_fee) * done.sold[:, i]
+            if payer != "seller":
+                owed[:, n] += (fee * done.bought_price[:, i] + unit_fee) * done.bought[:, i]
+    if market.collector >= 0:
+        owed[:, market.collector] = -owed.sum(axis=1)
+    close(step.info.flows.fees, owed)
+
+
 def check_tick(market, before, step):
     """Everything that holds at the door of every tick."""
     layout, held = market.layout, holdings_of(market)
     quotes, done, flows = step.info.quotes, step.info.executions, step.info.flows
     positions, was = step.state.positions, before.positions
     orders = layout.kind == ORDER
+    takers_pay = np.isin(
+        layout.instrument,
+        [
+            k
+            for v in market.quotes.views(market)
+            if v.venue.fees.payer == "taker"
+            for k in v.instruments
+        ],
+    )
+    check_fees(market, step)
 
     # Limits: an order trades on its side, at most its units, at its limit or better.
     for units, price, limit, size, worst in (
@@ -43,7 +75,7 @@ def check_tick(market, before, step):
         traded = (units > 0.0) & orders
         assert (worst * (price - limit)[traded] <= 1e-9 * np.abs(limit[traded])).all()
         assert (units[:, ~orders] <= size[:, ~orders] + 1e-9).all()
-        quoted = (units > 0.0) & ~orders
+        quoted = (units > 0.0) & ~orders & ~takers_pay
         close(price[quoted], limit[quoted])
     assert not ((quotes.bid_size > 0.0) & (quotes.ask_size > 0.0) & orders).any()
 
@@ -180,7 +212,7 @@ def test_the_roster_in_another_order_is_the_same_market_up_to_names(seed):
 
     again = venue_market(
         other,
-        ["firm"] * len(names),
+        ["platform" if name == "platform" else "firm" for name in other],
         market.quotes.venues,
         catalogue,
         positions=market.positions,

@@ -15,6 +15,7 @@ from mos_agents.market.demand import Cheapest, Logit
 from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.market import Market
 from mos_agents.market.positions import Ledger
+from mos_agents.market.prominence import ShowSteered
 from mos_agents.market.quotes import PostedPrice, TwoSided
 from mos_agents.market.reference import Fundamentals, GeometricBrownian, OrnsteinUhlenbeck
 from mos_agents.market.schedules import RandomMoves, Simultaneous
@@ -22,6 +23,7 @@ from mos_agents.market.streams import Streams
 from mos_agents.market.tick import tick
 from mos_agents.market.types import ORDER, State, Step
 from mos_agents.market.venues.build import venue_market
+from mos_agents.market.venues.fees import FixedFees, ScheduledFees, SetByPlatform
 from mos_agents.market.venues.orders import LimitOrders
 from mos_agents.market.venues.venue import Venue
 from tests.oracles.venues import slot_name
@@ -75,12 +77,24 @@ def actions_of(market: Market, batch: int = 1, **slots: Any) -> Any:
     return actions
 
 
+def random_fees(rng: np.random.Generator, platform: bool) -> Any:
+    """Fees of any kind; a platform may set them."""
+    payer = str(rng.choice(["seller", "taker", "traders"]))
+    fixed = FixedFees(payer, float(rng.choice([0.05, -0.01])), float(rng.choice([0.0, 0.05])))
+    steps = ScheduledFees(payer, (0.0, 0.1, 0.02), (0.1,), int(rng.integers(1, 4)))
+    sets = SetByPlatform(
+        payer, 0.02, 0.0, 0.3, float(rng.choice([0.0, 0.5])), int(rng.integers(1, 3))
+    )
+    kinds = [FixedFees(), fixed, steps, *([sets] * 3 if platform else [])]
+    return kinds[int(rng.integers(len(kinds)))]
+
+
 def random_venues(
-    rng: np.random.Generator, names: list[str], chance: bool = True
+    rng: np.random.Generator, names: list[str], chance: bool = True, platform: bool = False
 ) -> tuple[Venue, ...]:
     """One to three venues of these participants, with any rules that fit together.
 
-    chance: customers may choose by chance.
+    chance: customers may choose by chance. platform: there is one, which may set rules.
     """
     goods, venues = ["apples", "pears"][: rng.integers(1, 3)], []
     for v in range(rng.integers(1, 4)):
@@ -106,6 +120,9 @@ def random_venues(
             quotes = TwoSided(tick_size=0.25 if coarse else None, max_spread=3.0, **rule)
             arrivals = [Hawkes(2.0, mean_size=3.0), Poisson(3.0, 2.0)][rng.integers(2)]
             execution = FillIntensity()
+        if platform and chance and not dealers and len(quoting) > 1 and rng.random() < 0.5:
+            steered = ShowSteered(float(rng.choice([1.0, 0.7])), drawn=bool(rng.random() < 0.5))
+            execution = replace(execution, prominence=steered)
         if not chance:
             arrivals = FixedMass(5.0, 3.0 * dealers)
             execution = FillIntensity(expected=True) if dealers else Expected(Logit())
@@ -124,7 +141,16 @@ def random_venues(
         moves = Fundamentals(GeometricBrownian(sigma=0.02), demand=OrnsteinUhlenbeck(sigma=0.2))
         traded = tuple(_some(rng, goods))
         venues.append(
-            Venue(f"v{v}", traded, quoting, quotes=quotes, reference=moves, **outside, **orders)
+            Venue(
+                f"v{v}",
+                traded,
+                quoting,
+                quotes=quotes,
+                reference=moves,
+                fees=random_fees(rng, platform),
+                **outside,
+                **orders,
+            )
         )
     return tuple(venues)
 
@@ -137,7 +163,11 @@ def _some(rng: np.random.Generator, names: list[str]) -> tuple[str, ...]:
 def random_market(rng: np.random.Generator, chance: bool = True) -> Market:
     """Any market of several venues."""
     names = ["anna", "ben", "carla", "dora"][: int(rng.integers(2, 5))]
-    venues = random_venues(rng, names, chance)
+    platform = bool(rng.random() < 0.6)
+    hybrid = [*names, "platform"] if platform and rng.random() < 0.4 else names
+    venues = random_venues(rng, hybrid, chance, platform)
+    if platform:
+        names.insert(int(rng.integers(len(names) + 1)), "platform")
     ordered = any(venue.ordering for venue in venues)
     endless = {name: bool(rng.random() < 0.3) for name in names}
     bids = ordered or any(isinstance(venue.quotes, TwoSided) for venue in venues)
@@ -145,14 +175,10 @@ def random_market(rng: np.random.Generator, chance: bool = True) -> Market:
     ledger = Ledger(
         limit=float(rng.choice([25.0, 200.0])) if bids and held else np.inf,
         short=bool(rng.random() < 0.3) if held else False,
-        commission=float(rng.choice([0.0, 0.1])) if ordered else 0.0,
-        fee=float(rng.choice([0.0, 0.01])),
-        unit_fee=float(rng.choice([0.0, 0.05])),
         endowment=float(rng.choice([0.0, 100.0])),
         credit=float(rng.choice([np.inf, 50.0])) if ordered else np.inf,
         mark=str(rng.choice(["cost", "reference"])) if held else "cost",
     )
-    ledger = replace(ledger, commission=0.0)  # there is no platform
     stock = {name: np.inf if endless[name] else float(rng.integers(0, 20)) for name in names}
 
     def catalogue(layout: Any) -> Catalogue:
@@ -161,9 +187,8 @@ def random_market(rng: np.random.Generator, chance: bool = True) -> Market:
         return Catalogue(8.0 * ones, 10.0 * ones, 0.0 * ones, stocks)
 
     schedule = RandomMoves(0.6) if rng.random() < 0.3 else Simultaneous()
-    return venue_market(
-        names, ["firm"] * len(names), venues, catalogue, positions=ledger, schedule=schedule
-    )
+    roles = ["platform" if name == "platform" else "firm" for name in names]
+    return venue_market(names, roles, venues, catalogue, positions=ledger, schedule=schedule)
 
 
 def corners(market: Market) -> tuple[Any, Any]:

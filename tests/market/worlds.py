@@ -31,10 +31,10 @@ def retail(n: int = 3, k: int = 4, stock: float = 20.0, **parts: Any) -> Market:
     """Sellers of the same products, browsing customers, stock that is ordered again."""
     names = ["platform", *(f"firm_{i}" for i in range(1, n))]
     layout = Layout.dense(names, [f"p{j}" for j in range(k)], ["platform"] + ["firm"] * (n - 1))
-    commission = 0.1 if n > 1 else 0.0  # somebody else must be there to pay it
-    ledger = Ledger(base_stock=1.0, lead_time=1, holding_cost=0.002, commission=commission)
+    fees = {"fee": 0.1, "payer": "seller"} if n > 1 else {}  # somebody else must pay them
+    ledger = Ledger(base_stock=1.0, lead_time=1, holding_cost=0.002, **fees)
     if np.isinf(stock):
-        ledger = Ledger(commission=commission)
+        ledger = Ledger(**fees)
     defaults: dict[str, Any] = {
         "execution": Sampled(Elasticity()),
         "arrivals": Browsing(sessions=12.0),

@@ -576,8 +576,9 @@ def settle(
         pay(b, n, "shortage", rule.shortage_cost * executions.lost[b, i])
         outlay = bought * executions.bought_price[b, i]
         if n != platform:
-            due = rule.fee * (takings + outlay) + rule.unit_fee * (sold + bought)
-            due += rule.commission * takings if platform is not None else 0.0
+            due = rule.fee * takings + rule.unit_fee * sold
+            if rule.payer == "traders":
+                due += rule.fee * outlay + rule.unit_fee * bought
             pay(b, n, "fees", due)
             if platform is not None:
                 pay(b, platform, "fees", -due)

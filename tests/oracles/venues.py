@@ -42,11 +42,11 @@ def clear(market: Any, state: Any, quotes: Any, arrivals: Any, draws: Any, trans
 
 
 def slot_name(layout: Any, i: int) -> tuple[str, int, str]:
-    """Whose slot it is, its kind, and its instrument."""
+    """Whose slot it is, its kind, and its name."""
     return (
         layout.participants[layout.seller[i]],
         int(layout.kind[i]),
-        layout.instruments[layout.instrument[i]],
+        layout.slot_names[i],
     )
 
 
@@ -54,6 +54,9 @@ def _outsiders(view, held, trades, book, owned, at_hand, state, quotes, arrivals
     own, h = view.listings, view.holdings
     bid, bid_size, ask, ask_size = (side[:, own] for side in book)
     bid_size = np.minimum(bid_size, np.maximum(held.upper[h] - owned[:, h], 0.0))
+    if view.venue.fees.payer == "taker":  # who takes a quote sees its price with the fee
+        fee, unit_fee = view.rates(state.tick, quotes.ask, quotes.bid).T[:, :, None]
+        ask, bid = (1.0 + fee) * ask + unit_fee, (1.0 - fee) * bid - unit_fee
     done = view.venue.execution.execute(
         view.market,
         view.state(state, np.maximum(at_hand, held.lower)),
@@ -81,6 +84,9 @@ class PartOfDraws:
 
     def uniforms(self, key, n):
         return self.draws.uniforms(f"{key} {self.number}", n)
+
+    def block_uniforms(self, key, n):
+        return self.draws.block_uniforms(f"{key} {self.number}", n)
 
     def ragged(self, key, start):
         numbers, found = self.draws.ragged(key, self.start), []

@@ -62,8 +62,8 @@ def test_every_setting_of_a_preset_has_a_comment(preset: str) -> None:
 
 def test_comments_tell_unit_range_and_kind() -> None:
     lines = commented(load("retail")).splitlines()
-    (commission,) = (line for line in lines if "commission:" in line)
-    assert commission.split("# ")[1].startswith("share of the others' revenue")
+    (fee,) = (line for line in lines if "  fee:" in line)
+    assert fee.split("# ")[1].startswith("share of the money that changes hands")
     (kind,) = (line for line in lines if "kind: reactive" in line)
     assert "# The scripted competitor" in kind
 

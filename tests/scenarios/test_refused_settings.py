@@ -28,10 +28,10 @@ from tests.market.worlds import KINDS, auction, expected, makers, retail
 
 TOLD = [
     # preset, changes, what the line says
-    ("market_making", ["positions.commission=0.01"], "goes to a platform, and there is none"),
-    ("pricing_game", ["positions.commission=0.2"], "set positions.fee"),
-    ("auction", ["positions.commission=0.2"], "goes to a platform"),
-    ("retail", ["firms=0", "positions.commission=0.1"], "nobody else trades"),
+    ("market_making", ["positions.payer=seller"], "no fee is charged"),
+    ("market_making", ["positions.fee=0.1", "positions.payer=taker"], "must be traders or seller"),
+    ("auction", ["positions.fee=0.2", "positions.payer=seller"], "nobody sells here"),
+    ("retail", ["firms=0", "positions.unit_fee=0.1"], "nobody else trades"),
     ("retail", ["firms=0", "positions.fee=0.1"], "nobody else trades"),
     ("pricing_game", ["positions.holding_cost=0.01"], "holding_cost=0.01 changes nothing"),
     (
@@ -61,7 +61,7 @@ TOLD = [
     ("retail", ["firms=0", "observations.quote_noise=0.1"], "nobody meets a rival's quotes"),
     ("retail", ["observations.show_rivals=false", "observations.quote_delay=2"], "show_rivals"),
     ("pricing_game", ["rewards.weights={pnl: 1, holding_cost: -1}"], "this metric is always 0"),
-    ("market_making", ["rewards.weights={pnl: 1, fees: -1}"], "no fee and no commission"),
+    ("market_making", ["rewards.weights={pnl: 1, fees: -1}"], "no fee is charged"),
     ("auction", ["rewards.weights={pnl: 1, conversion: 1}"], "nobody sells to customers"),
     ("pricing_game", ["rewards.weights={pnl: 1, lost_opportunity: -1}"], "nobody is ever turned"),
     ("retail", ["rewards.by_participant={firm_1: {fees: -1}}"], "by_participant.firm_1.fees"),
@@ -93,24 +93,25 @@ def test_a_setting_that_the_market_cannot_heed_is_refused_with_the_reason(preset
     assert "\n" not in str(found.value) and len(str(found.value)) < 300
 
 
-def test_a_commission_that_nobody_collects_is_refused_by_run(capsys, tmp_path):
+def test_a_fee_that_nobody_pays_is_refused_by_run(capsys, tmp_path):
     """Nothing is played, and nothing is left behind."""
     line = refused(
         capsys,
         "run",
-        "market_making",
+        "auction",
         "--ticks",
         "60",
         "--no-report",
         "--out",
         str(tmp_path),
         "--set",
-        "positions.commission=0.01",
+        "positions.fee=0.01",
+        "--set",
+        "positions.payer=seller",
     )
     assert line.strip() == (
-        "mos: positions.commission=0.01 goes to a platform, and there is none among the "
-        "participants: set positions.fee, which then goes to the outside world, or give one of "
-        "them role: platform"
+        "mos: positions.fee=0.01 changes nothing here: sellers pay it, and nobody sells here; set "
+        "positions.payer=traders"
     )
     assert not list(tmp_path.iterdir())
 
@@ -143,8 +144,8 @@ def test_null_is_a_value_for_what_may_be_left_out():
 
 
 PARTS = [
-    (lambda: makers(positions=Ledger(commission=0.1)), "goes to a platform"),
-    (lambda: auction(positions=Ledger(fee=0.1, commission=0.1)), "goes to a platform"),
+    (lambda: makers(positions=Ledger(payer="seller")), "no fee is charged"),
+    (lambda: auction(positions=Ledger(fee=0.1, payer="seller")), "nobody sells"),
     (lambda: expected(positions=Ledger(holding_cost=1.0)), "nothing is held"),
     (lambda: auction(positions=Ledger(lead_time=1)), "nothing is held"),
     (lambda: auction(positions=Ledger(short=True)), "nothing is held"),
@@ -189,7 +190,7 @@ def test_who_builds_a_market_in_python_is_told_the_same(make, line):
     "preset, change",
     [
         ("retail", "positions.holding_cost=0"),
-        ("retail", "positions.commission=0.1"),
+        ("retail", "positions.fee=0.1"),
         ("retail", "positions.shortage_cost=0"),
         ("retail", "firms=1"),
         ("retail", "products=1"),

@@ -22,7 +22,7 @@ def explain(
         list[str] | None,
         typer.Argument(
             metavar="KIND|NAME",
-            help="A name, such as logit or positions.commission; a kind, which is listed; or both. "
+            help="A name, such as logit or positions.unit_fee; a kind, which is listed; or both. "
             f"Kinds are {', '.join(KINDS)}.",
             show_default=False,
         ),

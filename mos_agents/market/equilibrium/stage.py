@@ -1,7 +1,7 @@
 """One tick of price competition as a game: expected profits at everybody's prices.
 
 The profits come from the market's own parts: its demand model's shares, its arrivals' mean mass,
-its ledger's commission and fees, at the costs, reference prices, stocks and demand scales before
+its ledger's fees, at the costs, reference prices, stocks and demand scales before
 the first tick. Where stock or the size of quotes limits sales, the mean mass is sold as `Expected`
 execution sells it: whoever comes after a seller has run out chooses among the rest. What it costs
 to hold stock is left out. Prices are continuous: the tick size and the largest change per move are
@@ -32,7 +32,7 @@ def stage_profits(market: Market, prices: Array) -> Array:
     """Compute expected profits of the first tick at given prices.
 
     Profit is revenue less unit costs, fees and the cost of demand turned away; the platform's
-    commission and its fees are taken from the others and counted as its own. Nobody sells more
+    fees are taken from the others and counted as its own. Nobody sells more
     than its stock and the size of its quotes; single customers are taken as a mass.
 
     Parameters
@@ -254,11 +254,11 @@ def _made(market: Market, bounded: bool) -> PriceGame:
         of_cost *= 1.0 - fee
         commission = 0.0
     else:
-        commission = float(charges.commission) + fee
+        commission = fee
         if unit_fee and (layout.seller != collector).any():
             raise InputError(
                 f"unit_fee={unit_fee!r} goes to a platform here, and the benchmarks of theory know "
-                "of no such payment: use fee or commission"
+                "of no such payment: use fee"
             )
     if commission != 0.0:
         others = layout.seller != collector

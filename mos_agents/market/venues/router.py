@@ -31,7 +31,6 @@ from mos_agents.market.stages import (
     QuoteRule,
     ReferenceRule,
     Slots,
-    TradeCosts,
 )
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
@@ -300,15 +299,14 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         credit = market.positions.credit_limit()
         if credit == np.inf:
             return
-        layout, costs = market.layout, market.positions.trade_costs() or TradeCosts()
-        fee, unit_fee = max(costs.fee, 0.0), max(costs.unit_fee, 0.0)
+        layout = market.layout
         owed = np.zeros(refused.shape)
         for view in self.views(market):
             rates = np.zeros((1, 2))
             if view.venue.fees.is_charged and view.venue.fees.payer != "seller":
                 rates = np.maximum(view.rates(state.tick, orders[2], orders[0]), 0.0)
             for i in view.orders:
-                limit = orders[0, :, i] * (1.0 + fee + rates[:, 0]) + unit_fee + rates[:, 1]
+                limit = orders[0, :, i] * (1.0 + rates[:, 0]) + rates[:, 1]
                 owed[:, layout.seller[i]] += limit * orders[1, :, i]
         beyond = (owed > state.positions.cash + credit) & (owed > 0.0) & (refused == TAKEN)
         refused[beyond] = BEYOND_CREDIT
