@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mos_agents.analysis.price_wars import episodes
 from mos_agents.analysis.statistics import Interval
+from mos_agents.analysis.war_effects import war_effect
 from mos_agents.lab import demo
-from mos_agents.lab.demo_results import CLOSE, WARS, by_session, close_up
+from mos_agents.lab.demo_results import CLOSE, by_session, close_up
 from mos_agents.lab.demo_verdict import Figure, verdict
 from mos_agents.market.types import InputError
 
@@ -46,6 +46,9 @@ def test_learners_gain_more_than_learners_without_a_future(shown):
     found = results(shown.folder)
     assert found["profit_gain"]["ours"] > 0.6 > found["profit_gain_no_future"]["ours"]
     assert found["unprofitable_cut_share"]["ours"] > 0.7
+    assert found["war_after_trial"]["ours"] > 0.1
+    for end in ("_no_future", "_blind"):
+        assert found["war_after_trial" + end]["ours"] < 0.5 * found["war_after_trial"]["ours"]
     for one in found.values():
         low, high = one["ci95"]
         assert low is None or low <= one["ours"]
@@ -54,56 +57,59 @@ def test_learners_gain_more_than_learners_without_a_future(shown):
             assert 0.0 <= low < high <= 1.0
 
 
-def test_the_verdict_says_so_where_nothing_is_found():
-    def verdict_of(**changes):
-        names = (
-            "profit_gain",
-            "profit_gain_no_future",
-            "unprofitable_cut_share",
-            "unprofitable_cut_share_no_future",
-            "periods_away",
-            "periods_away_no_future",
-            "wars_per_1000_periods",
-            "wars_per_1000_periods_repaired",
-            "wars_per_1000_periods_no_future",
-            "fell_together_share",
-            "fell_together_share_no_future",
-        )
-        whole = dict.fromkeys(names, Interval(0.0, -0.1, 0.1, 0.05)) | changes
-        made = {k: Figure(v, 10, "share" in k) for k, v in whole.items()}
-        return verdict(made, 10).text(width=10_000)
+def verdict_of(trials=2000, **changes):
+    names = ("war_after_trial", "war_placebo", "significant_share")
+    names += ("profit_gain", "unprofitable_cut_share")
+    ends = ("", "_no_future", "_blind", "_strangers", "_learning_off")
+    whole = {name + end: Interval(0.0, 0.0, 0.1, 0.05) for name in names for end in ends}
+    whole |= {"war_difference": Interval(0.0, -0.1, 0.1, 0.05)}
+    shares = ("share", "trial", "placebo")
+    made = {k: Figure(v, 10, any(one in k for one in shares)) for k, v in (whole | changes).items()}
+    return verdict(made, dict.fromkeys(ends, trials)).text(width=10_000)
 
-    assert (
-        "did not earn more than in competition" in verdict_of()
-        and "not more often than by chance" in verdict_of()
+
+def test_the_verdict_says_so_where_low_trials_set_off_no_wars():
+    nothing = verdict_of(war_after_trial=Interval(0.2, 0.1, 0.3, 0.05))
+    assert nothing.startswith("Low trials set off no more price wars than calm periods do.")
+
+
+def test_the_headline_counts_low_trials_and_has_the_control_beside_it():
+    found = {"war_difference": Interval(0.2, 0.1, 0.3, 0.05)}
+    for share, text in ((0.26, "four"), (0.35, "three"), (0.07, "14")):
+        said = verdict_of(war_after_trial=Interval(share, 0.1, 0.4, 0.05), **found)
+        first = (
+            f"One low trial in {text} sets off a price war; without a future, none in a thousand"
+        )
+        assert said.startswith(first)
+    few = verdict_of(50, war_after_trial=Interval(0.25, 0.1, 0.4, 0.05), **found)
+    assert "without a future, none in 50." in few
+    some = {"war_after_trial_no_future": Interval(0.004, 0.0, 0.01, 0.002)}
+    assert "without a future, 4 in a thousand." in verdict_of(
+        war_after_trial=Interval(0.25, 0.1, 0.4, 0.05), **found, **some
     )
-    assert "sellers earned more than in competition" in verdict_of(
-        profit_gain=Interval(0.8, 0.7, 0.9, 0.05)
-    )
-    together = verdict_of(fell_together_share=Interval(0.5, 0.4, 0.6, 0.05))
-    assert "not more often than by chance" not in together and "50% [40%, 60%]" in together
-    others = verdict_of(fell_together_share_no_future=Interval(0.75, 0.66, 0.83, 0.05))
-    assert "against 75% [66%, 83%] without a future and 5% by chance" in others
-    alike = Interval(0.6, 0.5, 0.7, 0.05)
-    same = verdict_of(fell_together_share=alike, fell_together_share_no_future=alike)
-    assert "the first two rates do not differ, so the wars do not show cooperation" in same
-    assert "less often than without a future" in verdict_of(
-        fell_together_share=Interval(0.2, 0.1, 0.3, 0.05), fell_together_share_no_future=alike
-    )
-    rich = Interval(0.8, 0.7, 0.9, 0.05)
-    assert "gain 0.00 [-0.10, 0.10]: less." in verdict_of(profit_gain=rich)
-    overlapping = verdict_of(profit_gain=rich, profit_gain_no_future=Interval(0.7, 0.6, 0.8, 0.05))
-    assert "gain 0.70 [0.60, 0.80]: the two do not differ." in overlapping
+    often = verdict_of(war_after_trial=Interval(0.8, 0.7, 0.9, 0.05), **found)
+    assert often.startswith("A low trial in 80% of cases sets off a price war")
+
+
+def test_the_sentences_and_the_table_have_every_control():
+    found = {
+        "war_difference": Interval(0.2, 0.1, 0.3, 0.05),
+        "war_after_trial": Interval(0.25, 0.2, 0.3, 0.05),
+        "war_after_trial_strangers": Interval(0.09, 0.06, 0.12, 0.02),
+        "war_after_trial_learning_off": Interval(0.33, 0.2, 0.4, 0.02),
+    }
+    said = verdict_of(**found)
+    assert "among strangers 9%, and with learning switched off 33%." in said
+    assert "after 25% [20%, 30%] of such trials" in said
+    for column in ("no future", "blind", "strangers", "learning off"):
+        assert column in said
     nobody = Interval(*(4 * [float("nan")]))
-    assert "none" in verdict_of(periods_away=nobody, unprofitable_cut_share=nobody)
+    assert "No seller could be made to cut its price." in verdict_of(unprofitable_cut_share=nobody)
 
 
 def test_the_close_up_begins_and_ends_in_peace_around_a_planted_war():
-    prices = np.full((1000, 1, 2), 1.9)
-    prices[500:508, 0, :] = 1.5
-    wars = episodes(prices, 1.47, 1.92, WARS)
-    begin, stretch, spans = close_up(prices[:, 0], wars, 0)
-    assert len(stretch) == CLOSE and begin < 500 < 508 < begin + CLOSE
+    begin, spans = close_up(1000, [(500, 508)])
+    assert begin < 500 < 508 < begin + CLOSE
     assert spans == ((500 - begin, 508 - begin),)
 
 
@@ -128,11 +134,13 @@ def test_a_duration_cut_off_by_the_end_of_the_record_is_told_as_at_least():
 
 
 def test_wars_are_averaged_within_their_session_first():
-    prices = np.full((1000, 3, 2), 1.9)
-    for begin, depth in ((200, 1.5), (500, 1.7)):
-        prices[begin : begin + 8, 0, :] = depth
-    prices[500:508, 1, :] = 1.5
-    wars = episodes(prices, 1.47, 1.92, WARS)
-    depth = by_session(wars, wars.depth)
+    prices, tried = np.full((1000, 3, 2), 1.9), np.zeros((1000, 3, 2), bool)
+    for begin, low in ((200, 1.5), (500, 1.7)):
+        prices[begin : begin + 8, 0, :], tried[begin - 2, 0, 0] = low, True
+    prices[500:508, 1, :], tried[498, 1, 0] = 1.5, True
+    prices[tried] = 1.6
+    wars = war_effect(prices, tried, 1.47, 1.92).wars
+    depth = by_session(wars, wars.depth, 3)
+    assert len(wars.session) == 3
     assert depth[0] == pytest.approx(wars.depth[wars.session == 0].mean())
     assert np.isnan(depth[2]) and Figure.of(depth).sessions == 2

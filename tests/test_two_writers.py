@@ -229,7 +229,7 @@ def test_a_folder_of_sessions_has_one_player() -> None:
 def test_a_study_has_one_worker_in_its_folder() -> None:
     from experiments import studies
     from experiments.price_wars.play import PlayPlan
-    from experiments.price_wars.run import WarStudySettings, study
+    from experiments.price_wars.study import WarStudySettings, study
 
     folder = Path("study")
     folder.mkdir()

@@ -12,7 +12,7 @@ from mos_agents.analysis.price_wars import episodes
 from mos_agents.runs.files import write_whole
 
 if TYPE_CHECKING:
-    from experiments.price_wars.run import WarStudy
+    from experiments.price_wars.study import WarStudy
 
 SHOWN = {
     "wars": "wars per 1000 ticks",

@@ -1,316 +1,298 @@
-"""How often do price wars break out among sellers that all learn, and what makes them?
+"""Do price trials of learning sellers cause price wars? The main figure of the study.
 
-    python -m experiments.price_wars.run --json FILE --out DIR [--quick]
-
-plays every condition (finished ones are kept in DIR and not played again), compares each with the
-base, puts the controls beside it, and draws what was found. Method and findings: README.md.
+`mos replicate price_wars` plays Q-learners in the market of Calvano et al. (2020) to the end of
+their learning. Then each explores in one period of a hundred, and the periods after lone low trials
+are compared with those after calm periods (`mos_agents.analysis.war_effects`). Method and findings:
+README.md.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from experiments.price_wars import autos as autos_
-from experiments.price_wars.outcomes import (
-    QUANTITIES,
-    Control,
-    Effect,
-    Force,
-    WorldOutcome,
-    controls,
-    effect,
-    forces,
-    frozen_wars,
-    onsets,
-    outcome,
-    wars_record,
+import numpy as np
+
+from experiments.calvano_2020.run import (
+    CalvanoSettings,
+    benchmarks,
+    learners,
+    market,
 )
-from experiments.price_wars.pictures import draw
-from experiments.price_wars.play import PlayedWorld, PlayPlan, played, task
-from experiments.price_wars.worlds import QUICK, Condition, RetailWorld, conditions, yardstick
-from experiments.studies import announced
-from mos_agents.market.checks import check_whole
-from mos_agents.market.types import InputError
-from mos_agents.runs.files import write_whole
-from mos_agents.tasks import InProcess, ProcessPool, TaskProgress
+from experiments.calvano_2020.run import notes as calvano_notes
+from experiments.replication import (
+    ExecutionConfig,
+    Finding,
+    Findings,
+    Published,
+    check_numbers,
+)
+from mos_agents.analysis.trial_wars import WarEffectDefinition
+from mos_agents.analysis.trial_worlds import PRICE_JOINT, PRICE_NASH, TRIAL_WORLDS, trial_world
+from mos_agents.analysis.war_effects import WarEffect, war_effect
+from mos_agents.games.repeated import RepeatedGame
+from mos_agents.games.sessions import WINDOW
+from mos_agents.games.trials import TriedPaths, play_trials, static_best_reply
+from mos_agents.market.types import Array, InputError
 
-TITLE = "Price wars among learning sellers in the retail market and in US cars of 1990"
+TITLE = "Price wars that trials of learning sellers cause (own study)"
+SOURCE = "an independent prototype, 100 sessions"
+PROTOTYPE_SESSIONS = 100
 
-ReportProgress = Callable[[str], None]
+SEES = {"rivals": "all", "own": "own", "nothing": "nothing"}
+"""What sellers see of the last period, and the learner's word for it."""
+
+WORLDS = ("learners", *TRIAL_WORLDS)
+BATCH = 100
+"""Sessions of a competitive world drawn at a time."""
+
+SEEN = {
+    "rivals": "all prices of the last period",
+    "own": "their own price of the last period",
+    "nothing": "no price",
+}
+QUICK = ("sessions=10",)
+"""A quick look."""
+
+OF_WORLDS = (
+    *("world", "chance", "ticks", "levels", "sessions", "seed"),
+    *("depth", "run", "first", "horizon", "level", "firms"),
+)
+"""Settings that a competitive world takes."""
 
 
 @dataclass(frozen=True)
-class WarStudySettings:
-    """The study. plan: sessions and ticks of each retail condition; base: the world that the others
-    differ from in one thing (see `worlds.conditions`); only: names of conditions to play, with the
-    base; none: all. autos: the car market, None to leave it out. workers: processes.
+class WarTrialSettings:
+    """Calvano et al.'s baseline, and trials after the learning.
+
+    sees: what sellers see of the last period: "rivals" (all prices), "own" (their own price) or
+    "nothing". learning: "on" or "off" in the periods with trials. world: "learners", or a
+    competitive market with common shocks: common_cost, season, promotions, best_reply. chance:
+    that a seller explores in a period; ticks: periods with trials. depth (a share of p_M - p_N),
+    run, first, horizon, level (periods), firms: the definition of a war after a trial. Others as in
+    calvano_2020.
     """
 
-    plan: PlayPlan = field(default_factory=PlayPlan)
-    base: RetailWorld = field(default_factory=RetailWorld)
-    only: tuple[str, ...] = ()
-    autos: autos_.Autos | None = field(default_factory=autos_.Autos)
-    workers: int = 2
+    delta: float = 0.95
+    sees: str = "rivals"
+    learning: str = "on"
+    world: str = "learners"
+    n: int = 2
+    alpha: float = 0.15
+    beta: float = 4e-6
+    levels: int = 15
+    xi: float = 0.1
+    mu: float = 0.25
+    chance: float = 0.01
+    ticks: int = 10_000
+    depth: float = 0.25
+    run: int = 3
+    first: int = 2
+    horizon: int = 10
+    level: int = 10
+    firms: int = 2
+    window: int = WINDOW
+    sessions: int = PROTOTYPE_SESSIONS
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        known = conditions(self.base)
-        for name in self.only:
-            if name not in known:
-                raise InputError(f"only: {name!r} is no condition; there are {', '.join(known)}")
-        check_whole("workers", self.workers, 1, 1024)
+        if isinstance(self.learning, bool):  # YAML reads on and off as true and false
+            object.__setattr__(self, "learning", "on" if self.learning else "off")
+        for name, allowed in (("sees", SEES), ("learning", ("on", "off")), ("world", WORLDS)):
+            if getattr(self, name) not in allowed:
+                raise InputError(
+                    f"{name}={getattr(self, name)!r} must be one of {', '.join(allowed)}"
+                )
+        check_numbers(
+            self,
+            {"chance": (float, 1e-6, 0.2), "ticks": (int, 100, 10**7)},
+        )
+        self.calvano  # noqa: B018 (checks the other settings)
+        if self.definition.firms > self.n:
+            raise InputError(f"firms={self.firms} must be at most n={self.n}")
+        if self.world != "learners":
+            for one in fields(self):
+                if one.name not in OF_WORLDS and getattr(self, one.name) != one.default:
+                    raise InputError(
+                        f"{one.name}={getattr(self, one.name)!r} is for learners, and "
+                        f"world={self.world!r} has none; leave it out"
+                    )
 
     @property
-    def chosen(self) -> dict[str, Condition]:
-        """The conditions that are played, the base first."""
-        known = conditions(self.base)
-        wanted = {"base", *(self.only or known)}
-        wanted |= {known[name].against for name in wanted}
-        names = [name for name in known if name in wanted]
-        return {name: known[name] for name in names}
-
-
-def quick(seed: int = 0, learner: str = "q_learning") -> WarStudySettings:
-    """Six conditions in about a minute: too few sessions to find much, enough to see it work."""
-    return WarStudySettings(
-        PlayPlan(sessions=12, ticks=2000, seed=seed),
-        RetailWorld(learner=learner),
-        QUICK,
-        autos_.Autos(sessions=8, periods=30_000, seed=seed),
-    )
-
-
-@dataclass(frozen=True)
-class WarStudy:
-    """All that was found."""
-
-    settings: WarStudySettings
-    lived: Mapping[str, PlayedWorld]
-    outcomes: Mapping[str, WorldOutcome]
-    effects: Sequence[Effect]
-    controls: Sequence[Control]
-    forces: Mapping[str, Mapping[str, Force]]
-    frozen: Mapping[str, Mapping[str, Any]]
-    autos: Mapping[str, Mapping[str, Any]]
-
-
-def study(
-    s: WarStudySettings,
-    folder: Path | None = None,
-    report_progress: ReportProgress = lambda text: None,
-) -> WarStudy:
-    """Play what is not in the folder yet, and measure everything.
-
-    Raises RunError where another process plays into the folder.
-    """
-    chosen = s.chosen
-    # The long ones first, so that nobody waits for one at the end.
-    names = sorted(chosen, key=lambda name: -chosen[name].world.length)
-    tasks = [task(name, chosen[name].world, s.plan, chosen[name].impulse) for name in names]
-    pool = InProcess() if s.workers == 1 else ProcessPool(s.workers)
-    progress = TaskProgress(show=announced(report_progress))
-    found = dict(zip(names, played(tasks, folder, pool, progress), strict=True))
-    lived = {name: found[name] for name in chosen}
-    report_progress("measuring")
-    outcomes = {name: outcome(one) for name, one in lived.items()}
-    others = [name for name in chosen if name != "base"]
-    effects = [
-        effect(
-            name,
-            chosen[name],
-            quantity.name,
-            outcomes[name].by_session[quantity.name],
-            outcomes[chosen[name].against].by_session[quantity.name],
-            len(others),
-        )
-        for quantity in QUANTITIES
-        for name in others
-    ]
-    still = {
-        name: (chosen[name].label, lived[name])
-        for name in others
-        if chosen[name].factor == "control"
-    }
-    pressed = {
-        name: forces(one, s.plan, chosen[name].world.delta)
-        for name, one in lived.items()
-        if "alone" in one
-    }
-    cars = {} if s.autos is None else autos_.conditions(s.autos)
-    return WarStudy(
-        s,
-        lived,
-        outcomes,
-        effects,
-        controls(lived["base"], still, s.plan.seed),
-        pressed,
-        {name: frozen_wars(one) for name, one in lived.items() if "alone" in one},
-        {name: autos_.measured(one, s.workers) for name, one in cars.items()},
-    )
-
-
-# --- told -----------------------------------------------------------------------------------------
-
-
-def results(found: WarStudy) -> list[dict[str, Any]]:
-    """A record a quantity, in the form of all experiments; nothing here was published before."""
-    rows: list[dict[str, Any]] = []
-
-    def add_row(quantity: str, ours: float, low: float, high: float, **more: Any) -> None:
-        rows.append(
-            {
-                "quantity": quantity,
-                "published": None,
-                "ours": _plain(ours),
-                "ci95": [_plain(low), _plain(high)],
-                "within": None,
-                "source": None,
-                **more,
-            }
+    def calvano(self) -> CalvanoSettings:
+        """The market and the learners."""
+        return CalvanoSettings(
+            n=self.n,
+            alpha=self.alpha,
+            beta=self.beta,
+            delta=self.delta,
+            mu=self.mu,
+            levels=self.levels,
+            xi=self.xi,
+            sessions=self.sessions,
+            seed=self.seed,
+            window=self.window,
         )
 
-    for name, one in found.outcomes.items():
-        for quantity in QUANTITIES:
-            value = one.interval(quantity.name)
-            add_row(f"{quantity.name}.{name}", value.estimate, value.low, value.high)
-        add_row(f"edgeworth.{name}", one.edgeworth, math.nan, math.nan)
-    for this in found.effects:
-        add_row(
-            f"effect.{this.quantity}.{this.condition}",
-            this.difference,
-            *this.ci95,
-            distinct=this.distinct,
+    @property
+    def definition(self) -> WarEffectDefinition:
+        """What counts as a war after a trial."""
+        return WarEffectDefinition(
+            depth=self.depth,
+            run=self.run,
+            first=self.first,
+            horizon=self.horizon,
+            level=self.level,
+            firms=self.firms,
+            band=0.4 * self.depth,
         )
-    for name, tried in found.forces.items():
-        for force in tried.values():
-            for part in ("rivals", "unprofitable", "gain", "away"):
-                value = getattr(force, part)
-                if value is not None:
-                    add_row(f"force.{force.name}.{part}.{name}", *value[:3])
-    for name, cars in found.autos.items():
-        for part in ("learning", "learnt"):
-            for key in ("wars_per_1000", "with_a_war", "mean_level", "profit_gain"):
-                value = cars[part][key]
-                add_row(f"{name}.{part}.{key}", value["mean"], *value["ci95"])
-    return rows
 
 
-def as_json(found: WarStudy) -> str:
-    """Everything, as JSON."""
-    s = found.settings
-    record = {
-        "experiment": "price_wars",
-        "settings": {
-            "plan": asdict(s.plan),
-            "base": asdict(s.base),
-            "autos": None if s.autos is None else asdict(s.autos),
-        },
-        "results": results(found),
-        "wars": {
-            name: {"after": wars_record(one.wars), "learning": wars_record(one.wars_learning)}
-            for name, one in found.outcomes.items()
-        },
-        "yardsticks": {
-            name: yardstick(one.world.stage_game())._asdict() for name, one in s.chosen.items()
-        },
-        "controls": [asdict(one) for one in found.controls],
-        "onsets": {
-            name: onsets(one, found.outcomes[name].wars) for name, one in found.lived.items()
-        },
-        "frozen": dict(found.frozen),
-        "autos": dict(found.autos),
-    }
-    return json.dumps(_finite(record), indent=1) + "\n"
+Settings = WarTrialSettings
+"""What `mos replicate` sets."""
 
 
-def _plain(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no infinity and no nan: null instead."""
-    if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return _plain(value) if isinstance(value, float) else value
-
-
-def table(found: WarStudy) -> str:
-    """The conditions beside the base, as text."""
-    names = ("wars", "wars_learning", "together", "rpdi", "profit_gain")
-    effects = {(e.condition, e.quantity): e for e in found.effects}
-    lines = [
-        f"{found.settings.plan.sessions} sessions of {found.settings.plan.ticks} ticks, seed "
-        f"{found.settings.plan.seed}; * differs from what it is compared with (5% a column)",
-        f"{'condition':<31}" + "".join(f"{name:>15}" for name in names),
-    ]
-    for name, one in found.settings.chosen.items():
-        cells = []
-        for quantity in names:
-            value = float(found.outcomes[name].by_session[quantity].mean())
-            known = effects.get((name, quantity))
-            cells.append(f"{value:>14.3f}{'*' if known is not None and known.distinct else ' '}")
-        lines.append(f"{one.label:<31}" + "".join(cells))
-    lines += ["", f"{'control':<48}{'wars':>9}{'alarms':>9}{'at most':>9}"]
-    lines += [
-        f"{c.description:<48}{c.wars:>9.3f}{c.alarms:>9.3f}{c.upper:>9.3f}" for c in found.controls
-    ]
-    for name, cars in found.autos.items():
-        wars, gain = (cars["learnt"][key]["mean"] for key in ("wars_per_1000", "profit_gain"))
-        lines.append(f"{name}: {wars:.3f} wars per 1000 ticks once learnt, profit gain {gain:.3f}")
-    return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 done, 2 an argument cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.price_wars.run", description=TITLE)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep plays and pictures there")
-    parser.add_argument("--quick", action="store_true", help="a small version, about a minute")
-    parser.add_argument("--sessions", type=int, help="of each condition")
-    parser.add_argument("--ticks", type=int, help="of each session")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--learner", default=RetailWorld.learner, help="kind of the sellers' policy"
+def notes(s: WarTrialSettings) -> list[str]:
+    """What the figures depend on."""
+    war = (
+        f"war: the mean price {s.depth:g} (p_M - p_N) below its level of {s.level} calm periods, "
+        f"for {s.run} periods or more in which nobody explores and {s.firms} firms or more take "
+        f"part, in periods {s.first} to {s.horizon} after a lone trial below the firm's usual price"
     )
-    parser.add_argument("--only", default="", help="names of conditions, with commas between")
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    given = parser.parse_args(arguments)
-    try:
-        s = settings_of(given)
-        found = study(s, given.out, lambda text: print(text, file=sys.stderr, flush=True))
-        if given.json is not None:
-            write_whole(given.json, as_json(found).encode())
-        if given.out is not None:
-            for path in draw(found, given.out):
-                print(path, file=sys.stderr)
-    except (InputError, OSError) as problem:
-        print(f"error: {problem}", file=sys.stderr)
-        return 2
-    print(table(found))
-    return 0
+    if s.world != "learners":
+        return [
+            "ties: none, prices are continuous but for trials",
+            f"grid: trials are uniform on {s.levels} prices of Calvano's grid",
+            "order of moves: both firms price together at every period",
+            war,
+        ]
+    return [
+        *calvano_notes(s.calvano)[:2],
+        f"order of moves: all firms price together at every period; they see {SEEN[s.sees]}",
+        f"trials: once no greedy price has changed for {s.window:,} periods, each firm explores "
+        f"with chance {s.chance:g} for {s.ticks:,} periods",
+        war,
+    ]
 
 
-def settings_of(given: argparse.Namespace) -> WarStudySettings:
-    """Settings from the command line's arguments."""
-    s = quick() if given.quick else WarStudySettings()
-    changes = {k: v for k in ("sessions", "ticks") if (v := getattr(given, k)) is not None}
-    only = tuple(one for one in given.only.split(",") if one)
-    return WarStudySettings(
-        replace(s.plan, seed=given.seed, **changes),
-        RetailWorld(learner=given.learner),
-        only or s.only,
-        None if s.autos is None else replace(s.autos, seed=given.seed),
-        given.workers,
+def game_of(s: WarTrialSettings) -> RepeatedGame:
+    """The sellers' repeated game."""
+    one_market = market(s.calvano)
+    made = learners(s.calvano, one_market)
+    seen = {name: replace(one, features=SEES[s.sees]) for name, one in made.items()}
+    return RepeatedGame.of(one_market, seen)
+
+
+def published(s: WarTrialSettings) -> dict[str, Published]:
+    """The prototype's figures for these settings."""
+    after = {0.95: 0.234, 0.8: 0.117, 0.5: 0.015, 0.35: 0.003, 0.0: 0.0}
+    base = replace(WarTrialSettings(), delta=s.delta, sessions=s.sessions, seed=s.seed)
+    if s != base or s.delta not in after:
+        return {}
+    found = {"war_after_trial": Published(after[s.delta], SOURCE, 0.0005)}
+    if s.delta == 0.95:
+        more = {
+            "war_placebo": 0.008,
+            "strangers_war_after_trial": 0.086,
+            "strangers_war_placebo": 0.026,
+        }
+        found |= {name: Published(value, SOURCE, 0.0005) for name, value in more.items()}
+        found["significant_share"] = Published(0.68, SOURCE, 0.005)
+    return found
+
+
+def replicate(s: WarTrialSettings, execution: ExecutionConfig) -> list[Finding]:
+    """Play, and measure the effect of trials on wars."""
+    found = Findings(published(s), PROTOTYPE_SESSIONS)
+    if s.world != "learners":
+        report(found, "", competitive(s, execution), s)
+        return found.all()
+    game, b = game_of(s), benchmarks(s.calvano)
+    main = "learning" if s.learning == "on" else "not_learning"
+    played = play_trials(
+        game,
+        seed=s.seed,
+        sessions=s.sessions,
+        ticks=s.ticks,
+        chance=s.chance,
+        arms=(main, "strangers") if s.learning == "on" else (main,),
+        window=s.window,
+        workers=execution.workers,
+        folder=execution.folder_of("sessions"),
+        per_task=10 if s.sessions >= 100 else 1,
+        progress=execution.progress_of("sessions"),
     )
+    reply = static_best_reply(game.stage)
+
+    def effect(paths: TriedPaths, direction: str = "low") -> WarEffect:
+        return war_effect(
+            paths.prices,
+            paths.tried,
+            b.price_nash,
+            b.price_joint,
+            s.definition,
+            direction=direction,
+            best_reply=reply,
+        )
+
+    own = played.paths[main]
+    report(found, "", effect(own), s)
+    details(found, effect(own))
+    report(found, "up_", effect(own, "high"), s)
+    if "strangers" in played.paths:
+        report(found, "strangers_", effect(played.paths["strangers"]), s)
+    return found.all()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def competitive(s: WarTrialSettings, execution: ExecutionConfig) -> WarEffect:
+    """The effect in a competitive world, batch by batch."""
+    parts: list[WarEffect] = []
+    progress = execution.progress_of("sessions")
+    for begin in range(0, s.sessions, BATCH):
+        count = min(BATCH, s.sessions - begin)
+        number = s.seed * 1_000_003 + begin  # each batch has draws of its own
+        prices, tried = trial_world(
+            s.world, s.ticks, count, number, chance=s.chance, levels=s.levels
+        )
+        parts.append(war_effect(prices, tried, PRICE_NASH, PRICE_JOINT, s.definition))
+        if progress(begin + count, s.sessions):
+            break
+    return WarEffect.joined(parts)
+
+
+def report(found: Findings, prefix: str, effect: WarEffect, s: WarTrialSettings) -> None:
+    """The shares after trials and after calm periods, and the test."""
+    found.mean_share(f"{prefix}war_after_trial", effect.war_after_trial)
+    found.mean_share(f"{prefix}war_placebo", effect.war_placebo)
+    found.share(f"{prefix}significant_share", effect.significant())
+    found.mean(f"{prefix}trials_per_session", effect.trials)
+
+
+def details(found: Findings, effect: WarEffect) -> None:
+    """The first answer, and how the wars go on and end."""
+    found.mean("first_answer", effect.answer)
+    found.mean("first_answer_beyond_best_reply", effect.answer - effect.static_answer)
+    wars = effect.wars
+    if not len(wars.session):
+        return
+    found.mean("war_depth", by_session(wars.session, wars.depth, len(effect.trials)))
+    lasted = by_session(wars.session, wars.duration.astype(np.float64), len(effect.trials))
+    found.mean("war_duration", lasted)
+    trier, rival = wars.raised_by_trier, wars.raised_by_rival
+    for name, which in (
+        ("trier", trier & ~rival),
+        ("rival", rival & ~trier),
+        ("both", trier & rival),
+    ):
+        flags = which.astype(np.float64)
+        found.mean_share(f"ended_by_{name}", by_session(wars.session, flags, len(effect.trials)))
+
+
+def by_session(session: Any, values: Array, sessions: int) -> Array:
+    """[S] means of a value a war; NaN where a session has none."""
+    count = np.bincount(session, minlength=sessions)
+    total = np.bincount(session, values, sessions)
+    return np.divide(total, count, out=np.full(sessions, np.nan), where=count > 0)
+
+
+__all__ = ["Settings", "WarTrialSettings", "notes", "published", "replicate"]

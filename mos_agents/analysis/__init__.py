@@ -11,6 +11,7 @@ from mos_agents.analysis.collusion import (
     profit_gain_per_firm,
     rpdi,
 )
+from mos_agents.analysis.cost_impulses import NotIdentified, observed_war_effect
 from mos_agents.analysis.cycles import (
     EdgeworthTest,
     LimitCycles,
@@ -43,6 +44,7 @@ from mos_agents.analysis.ope import (
 )
 from mos_agents.analysis.ope_weights import OverlapError
 from mos_agents.analysis.price_wars import PriceWars, WarDefinition, WarEpisode, episodes, price_gap
+from mos_agents.analysis.randomisation import exact_p_value, turned_p_value
 from mos_agents.analysis.screens import (
     SCREENS,
     CollusivePricing,
@@ -67,6 +69,8 @@ from mos_agents.analysis.statistics import (
     difference_interval,
     mean_interval,
 )
+from mos_agents.analysis.trial_wars import TrialWars, WarEffectDefinition
+from mos_agents.analysis.war_effects import WarEffect, WarEffectTable, war_effect
 from mos_agents.analysis.war_tables import WarTable, war_table
 
 __all__ = [
@@ -89,6 +93,7 @@ __all__ = [
     "Interval",
     "LimitCycles",
     "Measures",
+    "NotIdentified",
     "OverlapError",
     "PolicyValueEstimate",
     "PriceWar",
@@ -99,7 +104,11 @@ __all__ = [
     "SawTooth",
     "SessionPaths",
     "Survival",
+    "TrialWars",
     "WarDefinition",
+    "WarEffect",
+    "WarEffectDefinition",
+    "WarEffectTable",
     "WarEpisode",
     "WarTable",
     "bootstrap_interval",
@@ -113,6 +122,7 @@ __all__ = [
     "doubly_robust",
     "edgeworth",
     "episodes",
+    "exact_p_value",
     "false_alarm_rate",
     "fit_values",
     "ips",
@@ -120,6 +130,7 @@ __all__ = [
     "limit_cycle",
     "mean_interval",
     "measures",
+    "observed_war_effect",
     "period_estimate",
     "price_gap",
     "profit_gain",
@@ -133,5 +144,7 @@ __all__ = [
     "share_interval",
     "snips",
     "survival",
+    "turned_p_value",
+    "war_effect",
     "war_table",
 ]

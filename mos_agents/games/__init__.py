@@ -5,6 +5,7 @@ from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import Played, play_sessions
 from mos_agents.games.stage_game import StageGame
 from mos_agents.games.strategies import Cycles, GreedyGame, Judgement
+from mos_agents.games.trials import TrialSessions, TriedPaths, play_trials
 
 __all__ = [
     "Cycles",
@@ -14,6 +15,9 @@ __all__ = [
     "Played",
     "RepeatedGame",
     "StageGame",
+    "TrialSessions",
+    "TriedPaths",
     "deviate",
     "play_sessions",
+    "play_trials",
 ]

@@ -131,14 +131,15 @@ def choose(state, last, r, alpha, tries, size, own, t):  # type: ignore[no-untyp
 
 @inlined
 def play(  # type: ignore[no-untyped-def]
-    game, learners, addresses, places, state, periods, window, trace, shown, scratch
+    game, learners, addresses, places, state, periods, window, trace, tried, shown, scratch
 ):
     """Play a session on, whatever the number of players and the schedule.
 
     periods: to which period in all. window: stop once no greedy level has changed for so many
     periods; 0 plays on. trace: [T, n] filled with the levels in force in the first T periods.
-    places: the rule of prominence, or None. shown: [T] filled with the set of offers shown.
-    scratch: [n, 4] memory for draws; an inlined kernel makes no arrays of its own.
+    tried: [T, n] filled with who explored. places: the rule of prominence, or None. shown: [T]
+    filled with the set of offers shown. scratch: [n, 4] memory for draws; an inlined kernel makes
+    no arrays of its own.
     """
     n = game.sizes.shape[0]
     level, row, changed, now, before = (
@@ -180,6 +181,8 @@ def play(  # type: ignore[no-untyped-def]
                 state.discount[i],
             )
             tries = scratch[i, word] < state.epsilon[i]
+            if t - start < tried.shape[0]:
+                tried[t - start, i] = tries
             size, alpha = game.sizes[i], learners.alpha[i]
             own = addresses_of(addresses, i)
             a, new = choose(state, made, r, alpha, tries, size, own, t)
@@ -209,7 +212,7 @@ def play(  # type: ignore[no-untyped-def]
 
 @inlined
 def play_pair(  # type: ignore[no-untyped-def]
-    game, learners, addresses, places, state, periods, window, trace, shown, scratch
+    game, learners, addresses, places, state, periods, window, trace, tried, shown, scratch
 ):
     """`play` for two who always move together and remember one period: several times faster.
 
@@ -242,12 +245,15 @@ def play_pair(  # type: ignore[no-untyped-def]
                 u0, u1, u2, v0, v1, v2 = u1, u2, u3, v1, v2, v3
                 w0, w1, w2 = w1, w2, w3
         row_1, row_2 = now_1, begin + now_2
-        level_1, new = choose(state, made_1, row_1, alpha_1, u0 < epsilon_1, size_1, own_1, t)
+        tries_1, tries_2 = u0 < epsilon_1, v0 < epsilon_2
+        level_1, new = choose(state, made_1, row_1, alpha_1, tries_1, size_1, own_1, t)
         if new:
             changed_1 = last = t
-        level_2, new = choose(state, made_2, row_2, alpha_2, v0 < epsilon_2, size_2, own_2, t)
+        level_2, new = choose(state, made_2, row_2, alpha_2, tries_2, size_2, own_2, t)
         if new:
             changed_2 = last = t
+        if t - start < tried.shape[0]:
+            tried[t - start, 0], tried[t - start, 1] = tries_1, tries_2
         profile = np.uint64(level_1 * stride + level_2)
         if places is not None:
             lowered_1, lowered_2 = level_1 <= made_1.level, level_2 <= made_2.level
@@ -289,7 +295,7 @@ def play_pair(  # type: ignore[no-untyped-def]
 
 @inlined
 def play_in_turn(  # type: ignore[no-untyped-def]
-    game, learners, addresses, places, state, periods, window, trace, shown, scratch
+    game, learners, addresses, places, state, periods, window, trace, tried, shown, scratch
 ):
     """`play` for two who move in turn, the first at even periods, and remember one period."""
     pay, states, stride, begin = game.payoffs, game.states, game.strides[0], learners.begin[1]
@@ -312,6 +318,8 @@ def play_in_turn(  # type: ignore[no-untyped-def]
             if word == 0 or t < start + 2:
                 u0, _, u2, _ = four_draws(own_1, t)
             tries = (u0 if word == 0 else u2) < epsilon_1
+            if t - start < tried.shape[0]:
+                tried[t - start, 0] = tries
             level, new = choose(state, made_1, now_1, alpha_1, tries, size_1, own_1, t)
             made_1 = LastMove(now_1, level, 0.0, 1.0)
             if new:
@@ -320,6 +328,8 @@ def play_in_turn(  # type: ignore[no-untyped-def]
             if word == 1 or t < start + 2:
                 _, v1, _, v3 = four_draws(own_2, t)
             tries = (v1 if word == 1 else v3) < epsilon_2
+            if t - start < tried.shape[0]:
+                tried[t - start, 1] = tries
             r = begin + now_2
             level, new = choose(state, made_2, r, alpha_2, tries, size_2, own_2, t)
             made_2 = LastMove(r, level, 0.0, 1.0)

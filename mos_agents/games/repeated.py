@@ -159,7 +159,7 @@ class RepeatedGame:
             whole.copy(),
             stage.first_states.copy(),
             whole.copy(),
-            np.array([learner.epsilon for learner in self.learners]),
+            np.array([learner.epsilon for learner in self.learners], np.float64),
             np.zeros(1, np.int64),
             np.full(groups, -1),
             np.zeros(groups),
@@ -196,6 +196,9 @@ class RepeatedGame:
         trace: IntArray | None = None,
         shown: IntArray | None = None,
         greedy: bool = False,
+        tried: IntArray | None = None,
+        explore: float | None = None,
+        learning: bool = True,
     ) -> int:
         """Play on, in place, to the period `periods` in all, or until converged; periods played.
 
@@ -203,6 +206,8 @@ class RepeatedGame:
         trace: [T, n] filled with the levels in force in the first T periods of this call.
         shown: [T] filled with the number of the set of offers shown, where a rule of prominence
         decides. greedy: nobody tries other prices or learns in these periods.
+        tried: [T, n] filled with who explored. explore: in these periods everybody explores with
+        this chance. learning: whether tables are corrected in these periods.
         """
         stage, n = self.stage, self.n
         tables = stage.places or stage
@@ -213,9 +218,12 @@ class RepeatedGame:
         learners = self._learner_arrays()
         epsilon = state.epsilon.copy()
         if greedy:
-            state.epsilon[:] = 0.0
-            still = np.zeros(n)
-            learners = learners._replace(alpha=still, floor=still)
+            explore, learning = 0.0, False
+        if not learning:
+            learners = learners._replace(alpha=np.zeros(n))
+        if explore is not None:
+            state.epsilon[:] = explore
+            learners = learners._replace(decay=np.ones(n), floor=np.zeros(n))
         keys = [Streams.of(seed, 1, owner=name).philox_key for name in stage.players]
         addresses = loops.Addresses(
             np.stack(keys),
@@ -237,9 +245,11 @@ class RepeatedGame:
             play = loops.play_in_turn
         end = max(periods, int(state.clock[0]))
         kept = np.empty((0, n), np.int64) if trace is None else trace
+        tries = np.empty((0, n), np.bool_) if tried is None else tried
         told = np.empty(0, np.int64) if shown is None else shown
-        play(game, learners, addresses, places, state, end, window, kept, told, np.empty((n, 4)))
-        if greedy:
+        draws = np.empty((n, 4))
+        play(game, learners, addresses, places, state, end, window, kept, tries, told, draws)
+        if explore is not None:
             state.epsilon[:] = epsilon
         return int(state.clock[0])
 
@@ -249,10 +259,10 @@ class RepeatedGame:
         ours = list(zip(self.learners, specs, strict=True))
         return loops.LearnerArrays(
             rows.astype(np.int64),
-            np.array([one.alpha for one in self.learners]),
-            np.array([one.tick_discount(spec) for one, spec in ours]),
-            np.array([one.tick_decay(spec) for one, spec in ours]),
-            np.array([one.epsilon_floor for one in self.learners]),
+            np.array([one.alpha for one in self.learners], np.float64),
+            np.array([one.tick_discount(spec) for one, spec in ours], np.float64),
+            np.array([one.tick_decay(spec) for one, spec in ours], np.float64),
+            np.array([one.epsilon_floor for one in self.learners], np.float64),
             np.array([one.periods for one in self.learners]),
             np.array([spec.turn for spec in specs], np.int64),
             np.array([one.payoffs is not None for one in self.learners]),

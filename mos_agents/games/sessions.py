@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mos_agents.games.loops import SessionState
 from mos_agents.games.repeated import WINDOW, RepeatedGame
 from mos_agents.learners.q_learning import break_tie
 from mos_agents.market.checks import check_whole, is_whole
@@ -128,6 +129,11 @@ def _one(
         trace, shown = np.empty((tail, n), np.int64), np.zeros(tail, np.int64)
         game.advance(state, seed, session, periods, trace=trace, shown=shown)
         late = game.stage.earned(trace, shown).mean(axis=0)
+    return played_of(state, seed, session, window, late)
+
+
+def played_of(state: SessionState, seed: int, session: int, window: int, late: Array) -> Played:
+    """How a session ended, from its state and the mean rewards of its last periods [n]."""
     clock = int(state.clock[0])
     still = clock - int(state.changed.max())
     best = state.best.astype(np.int16)
@@ -205,13 +211,15 @@ def play_sessions(
     TasksStopped
         If `progress` asked to stop.
     """
-    numbers = _checked(sessions, seed, periods, window, tail, per_task)
+    numbers = checked_sessions(sessions, seed, periods, window, tail, per_task)
     parts = [numbers[begin : begin + per_task] for begin in range(0, len(numbers), per_task)]
     tasks = [
-        Task(_key(part), play_some, game, (int(seed), part, periods, window, tail), len(part))
+        Task(
+            sessions_key(part), play_some, game, (int(seed), part, periods, window, tail), len(part)
+        )
         for part in parts
     ]
-    reporter = _Reporter(progress)
+    reporter = SessionReporter(progress)
     state = TaskProgress(
         show=reporter.show, stop_requested=lambda: reporter.stopping, finish_running=True
     )
@@ -219,15 +227,15 @@ def play_sessions(
     with contextlib.ExitStack() as stack:
         results = None
         if folder is not None:
-            facts = _facts(game, int(seed), periods, window, tail)
+            facts = game_facts(game, int(seed), periods, window, tail)
             results = stack.enter_context(
-                ResultFolder.opened(folder, SESSIONS, facts, PlayedCodec(), _refusal)
+                ResultFolder.opened(folder, SESSIONS, facts, PlayedCodec(), sessions_refusal)
             )
         found = run_tasks(tasks, pool, results, state, tries=TRIES, noun="task")
     return Played.joined([found[task.key] for task in tasks])
 
 
-class _Reporter:
+class SessionReporter:
     """Calls the progress of `play_sessions` whenever sessions have ended."""
 
     def __init__(self, progress: OnProgress | None) -> None:
@@ -240,7 +248,7 @@ class _Reporter:
             self.stopping = bool(self._progress(state.done, state.total))
 
 
-def _checked(
+def checked_sessions(
     sessions: int | Sequence[int], seed: int, periods: int, window: int, tail: int, per_task: int
 ) -> tuple[int, ...]:
     Streams.of(seed, 1)
@@ -280,11 +288,13 @@ class PlayedCodec(ArrayCodec):
         return Played(*(arrays[one.name] for one in fields(Played)))
 
 
-def _key(sessions: tuple[int, ...]) -> str:
+def sessions_key(sessions: tuple[int, ...]) -> str:
     return f"sessions-{sessions[0]:06d}-{digest(repr(sessions).encode())[:12]}"
 
 
-def _facts(game: RepeatedGame, seed: int, periods: int, window: int, tail: int) -> dict[str, Any]:
+def game_facts(
+    game: RepeatedGame, seed: int, periods: int, window: int, tail: int
+) -> dict[str, Any]:
     """What makes two plays the same: payoffs, situations, learners, turns, seed and length."""
     stage = game.stage
     tables = stage.places or stage
@@ -303,5 +313,5 @@ def _facts(game: RepeatedGame, seed: int, periods: int, window: int, tail: int) 
     } | ({} if stage.places is None else {"prominence": repr(stage.places.rule)})
 
 
-def _refusal(held: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+def sessions_refusal(held: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     return "holds sessions of another game, seed or length"

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mos_agents import __version__
 from mos_agents.analysis.collusion import profit_gain
-from mos_agents.analysis.controls import mixed_sessions
-from mos_agents.analysis.price_wars import PriceWars, WarDefinition, episodes
-from mos_agents.analysis.screens import coordination
 from mos_agents.analysis.shares import share_interval
 from mos_agents.analysis.statistics import student
+from mos_agents.analysis.trial_wars import TrialWars
+from mos_agents.analysis.war_effects import WarEffect
 from mos_agents.games.repeated import RepeatedGame
-from mos_agents.lab.demo_sessions import AFTER, LEAD, DemoGroup, first_tried
-from mos_agents.lab.demo_verdict import CHANCE, DemoVerdict, Figure, verdict
+from mos_agents.lab.demo_sessions import AFTER, LEAD, STRETCH, TRIES, DemoGroup
+from mos_agents.lab.demo_verdict import DemoVerdict, Figure, verdict
 from mos_agents.market.equilibrium import PriceBenchmarks
 from mos_agents.market.types import Array
 from mos_agents.report.learning import Learning
@@ -26,42 +26,42 @@ BLOCKS = 240
 """Means shown of a whole session."""
 CLOSE = 120
 """Periods of the close-up."""
-WARS = WarDefinition(level=5)
-"""Price wars as everywhere, but for the pre-shock mean: tries come every ten periods here, so that
-five before the cuts are what they fell from."""
+CHANCE = 0.05
+"""Level of the test in each session."""
 
 
-def wars_of(prices: Array, theory: PriceBenchmarks) -> tuple[PriceWars, Array]:
-    """The price wars, and how many per 1000 periods in each session."""
-    found = episodes(prices, theory.p_N, theory.p_M, WARS)
-    return found, 1000.0 * found.counts / len(prices)
-
-
-def shown_session(one: DemoGroup, rate: Array) -> int:
-    """Of the sessions that had price wars and came to rest at one price, that nearest the median
-    profit gain; of all, where there is none."""
-    likely = np.flatnonzero((rate > 0.0) & (one.cycles.length == 1))
-    likely = likely if likely.size else np.arange(rate.size)
+def shown_session(one: DemoGroup) -> int:
+    """Of the sessions that had wars after low trials and came to rest at one price, that nearest
+    the median profit gain; of all, where there is none."""
+    count = np.bincount(one.effects["learning"].wars.session, minlength=one.gain.size)
+    likely = np.flatnonzero((count > 0) & (one.cycles.length == 1))
+    likely = likely if likely.size else np.arange(one.gain.size)
     return int(likely[np.abs(one.gain[likely] - np.median(one.gain)).argmin()])
 
 
 def figures_of(
-    patient: DemoGroup, without: DemoGroup, theory: PriceBenchmarks, seed: int
-) -> tuple[dict[str, Figure], PriceWars, Array]:
-    """Every figure with its interval; the learners' price wars, and how many in each session."""
-    wars, rate = wars_of(patient.prices, theory)
-    _, apart = wars_of(mixed_sessions(patient.prices, seed), theory)
-    _, rate_without = wars_of(without.prices, theory)
+    patient: DemoGroup, without: DemoGroup, blind: DemoGroup
+) -> tuple[dict[str, Figure], dict[str, int]]:
+    """Every figure with its interval, and the number of low trials behind the wars."""
     figures = {
         "profit_gain": Figure.of(patient.gain),
         "profit_gain_no_future": Figure.of(without.gain),
-        "wars_per_1000_periods": Figure.of(rate),
-        "wars_per_1000_periods_repaired": Figure.of(apart),
-        "wars_per_1000_periods_no_future": Figure.of(rate_without),
-        "war_duration": Figure.of(by_session(wars, wars.duration, ~wars.censored)),
-        "war_depth": Figure.of(by_session(wars, wars.depth)),
+        "profit_gain_blind": Figure.of(blind.gain),
     }
-    for name, one in (("", patient), ("_no_future", without)):
+    trials = {}
+    for end, effect in (
+        ("", patient.effects["learning"]),
+        ("_no_future", without.effects["learning"]),
+        ("_blind", blind.effects["learning"]),
+        ("_strangers", patient.effects["strangers"]),
+        ("_learning_off", patient.effects["not_learning"]),
+    ):
+        trials[end] = int(effect.trials.sum())
+        figures |= war_figures(effect, end)
+    wars = patient.effects["learning"].wars
+    figures["war_duration"] = Figure.of(by_session(wars, wars.duration, patient.gain.size))
+    figures["war_depth"] = Figure.of(by_session(wars, wars.depth, patient.gain.size))
+    for name, one in (("", patient), ("_no_future", without), ("_blind", blind)):
         returned = one.returned[np.isfinite(one.returned)]
         cut_off = bool((returned < 1.0 - 1e-12).any())
         figures["unprofitable_cut_share" + name] = Figure.of(
@@ -69,26 +69,27 @@ def figures_of(
         )
         figures["periods_away" + name] = Figure.of(one.away, cut_off=cut_off)
         figures["returned_share" + name] = Figure.of(np.clip(one.returned, 0.0, 1.0), share=True)
-        figures["fell_together_share" + name] = together(one.prices, theory, seed)
-    return figures, wars, rate
+    return figures, trials
 
 
-def by_session(wars: PriceWars, values: Array, which: Any = True) -> Array:
+def war_figures(effect: WarEffect, end: str) -> dict[str, Figure]:
+    """The shares after low trials and after calm periods, and of sessions in which they differ."""
+    sessions = effect.trials.size
+    found = share_interval(effect.significant(CHANCE))
+    return {
+        "war_after_trial" + end: Figure.of(effect.war_after_trial, share=True),
+        "war_placebo" + end: Figure.of(effect.war_placebo, share=True),
+        "war_difference" + end: Figure.of(effect.war_after_trial - effect.war_placebo),
+        "significant_share" + end: Figure(found, sessions, share=True),
+    }
+
+
+def by_session(wars: TrialWars, values: Any, sessions: int) -> Array:
     """[S] means of a value a war, [E]; NaN where a session has none. Wars of a session are alike,
     so it is sessions that an interval is over."""
-    kept = np.flatnonzero(np.broadcast_to(which, values.shape))
-    count = np.bincount(wars.session[kept], minlength=wars.sessions)
-    total = np.bincount(wars.session[kept], values[kept], minlength=wars.sessions)
-    return np.divide(total, count, out=np.full(wars.sessions, np.nan), where=count > 0)
-
-
-def together(prices: Array, theory: PriceBenchmarks, seed: int) -> Figure:
-    """The share of sessions whose wars are worse, at the level `CHANCE`, than those of the same
-    paths moved against each other in time, after which the firms no longer meet."""
-    worse = coordination(
-        prices, theory.p_N, theory.p_M, WARS, copies=99, seed=seed, enough=10, reference="shift"
-    )
-    return Figure(share_interval(worse <= CHANCE), worse.size, share=True)
+    count = np.bincount(wars.session, minlength=sessions)
+    total = np.bincount(wars.session, values, minlength=sessions)
+    return np.divide(total, count, out=np.full(sessions, np.nan), where=count > 0)
 
 
 def as_records(figures: dict[str, Figure], sessions: int, seed: int) -> dict[str, Any]:
@@ -120,15 +121,26 @@ def finite(value: float) -> float | None:
 
 
 def page_and_figures(
-    patient: DemoGroup, without: DemoGroup, theory: PriceBenchmarks, seed: int, seconds: float
+    patient: DemoGroup,
+    without: DemoGroup,
+    blind: DemoGroup,
+    theory: PriceBenchmarks,
+    seed: int,
+    seconds: float,
 ) -> tuple[Learning, DemoVerdict, dict[str, Any]]:
     """The page's content, the verdict, and the figures behind both."""
     sessions, game = len(patient.gain), patient.game
-    figures, wars, rate = figures_of(patient, without, theory, seed)
-    found = verdict(figures, sessions)
-    shown = shown_session(patient, rate)
-    begin, close, spans = close_up(patient.prices[:, shown], wars, shown)
-    period, path = whole_session(game, seed, shown, int(patient.greedy.played.periods[shown]))
+    figures, trials = figures_of(patient, without, blind)
+    found = verdict(figures, trials)
+    shown = shown_session(patient)
+    paths, wars = patient.paths["learning"], patient.effects["learning"].wars
+    prices, tried = paths.prices[:, shown], paths.tried[:, shown]
+    own = wars.session == shown
+    begins = zip(wars.onset[own], wars.onset[own] + wars.duration[own], strict=True)
+    begin, spans = close_up(len(prices), [(int(first), int(end)) for first, end in begins])
+    close = slice(begin, begin + CLOSE)
+    learnt = int(patient.greedy.played.periods[shown])
+    period, path = whole_session(game, seed, shown, learnt)
     middle = np.nanmean(patient.rivals, axis=1)
     scatter = student(sessions) * np.nanstd(patient.rivals, axis=1, ddof=1) / np.sqrt(sessions)
     made = Learning(
@@ -143,22 +155,26 @@ def page_and_figures(
         joint=float(theory.p_M.mean()),
         period=period,
         path=path,
-        close_from=first_tried(game.learners[0]) + begin,
-        close=close,
+        close_from=learnt + begin,
+        close=prices[close],
+        tried=tried[close],
         wars=spans,
         response={"learners": means(patient), "no future": means(without)},
         band=np.stack([middle - scatter, middle + scatter], axis=1),
         shock=LEAD,
         head=found.head,
         rows=found.rows,
-        note=f"Means over {sessions:,} sessions with 95% intervals over sessions, for the chance "
-        "of learning alone. Without a future: the same learners with a discount factor of 0. Never "
-        "met: firms of different sessions side by side, whose wars overlap by chance. Profit gain: "
-        "0 is competition, "
-        f"1 joint profit; on this grid of prices {on_grid(game, theory)}. Wars are counted while "
-        "firms still try a price once in a hundred moves. A session counts as falling together if "
-        "its wars are worse than in 19 of 20 copies in which the firms' price paths are shifted "
-        "against each other in time.",
+        note=f"Means over {sessions:,} sessions; in brackets 95% intervals over sessions, for the "
+        "chance of learning alone. No future: learners without a future, whose discount factor is "
+        "0. Blind: learners who see no price. Strangers: sellers of different sessions, put "
+        "together after their learning. Learning off: the learners' tables no longer change. After "
+        f"the learning each seller explores in {TRIES:.0%} of {STRETCH:,} periods. A war is a fall "
+        "of the mean price by a quarter of the way from joint profit to competition, for three "
+        "periods or more in which nobody explores and both sellers take part. Nobody explores "
+        "around a calm period or around "
+        "a trial that is counted. In each session the pattern of trials is turned round among the "
+        "calm periods; the shares differ where 19 of 20 turns have fewer wars. Profit gain: 0 is "
+        f"competition, 1 joint profit; on this grid of prices {on_grid(game, theory)}.",
         facts=(
             ("to make it again", f"mos demo --sessions {sessions} --seed {seed}"),
             ("market and learners", f"mos show {PRESET}"),
@@ -190,23 +206,20 @@ def means(one: DemoGroup) -> Array:
 
 
 def close_up(
-    prices: Array, wars: PriceWars, session: int
-) -> tuple[int, Array, tuple[tuple[int, int], ...]]:
-    """The stretch of a session with the most ticks at war that begins and ends in peace."""
-    own = wars.session == session
-    spans = list(zip(wars.onset[own], wars.onset[own] + wars.duration[own], strict=True))
-    busy = np.zeros(len(prices))
+    ticks: int, spans: Sequence[tuple[int, int]]
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """The stretch of `CLOSE` ticks with the most ticks at war that begins and ends in peace, and
+    the wars (first, last + 1) in it, counted from its beginning."""
+    busy = np.zeros(ticks)
     for first, end in spans:
         busy[first:end] = 1.0
     total = np.concatenate(([0.0], np.cumsum(busy)))
-    starts = np.arange(len(prices) - CLOSE)
+    starts = np.arange(ticks - CLOSE)
     at_war = total[starts + CLOSE] - total[starts]
     calm = (busy[starts] == 0.0) & (busy[starts + CLOSE - 1] == 0.0) & (at_war <= CLOSE / 3)
     begin = int(starts[np.argmax(np.where(calm, at_war, -1.0))])
-    inside = tuple(
-        (int(a - begin), int(b - begin)) for a, b in spans if begin <= a and b <= begin + CLOSE
-    )
-    return begin, prices[begin : begin + CLOSE], inside
+    inside = tuple((a - begin, b - begin) for a, b in spans if begin <= a and b <= begin + CLOSE)
+    return begin, inside
 
 
 def whole_session(game: RepeatedGame, seed: int, session: int, periods: int) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""What the demonstration plays: sessions to the end of their learning, and a cut forced on each."""
+"""What the demonstration plays: sessions to the end of their learning, trials, and forced cuts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import numpy as np
 
 from mos_agents.analysis.collusion import profit_gain
 from mos_agents.analysis.impulse import Deviation, ReturnTime, profitability, punishment, response
+from mos_agents.analysis.war_effects import WarEffect, war_effect
 from mos_agents.games.deviations import deviate
 from mos_agents.games.repeated import RepeatedGame
-from mos_agents.games.sessions import play_sessions
 from mos_agents.games.strategies import Cycles, GreedyGame
+from mos_agents.games.trials import TriedPaths, play_trials
 from mos_agents.lab.feedback import Feedback, WorkProgress
 from mos_agents.learners import QLearning
 from mos_agents.market.equilibrium import PriceBenchmarks
 from mos_agents.market.types import Array
 
 STRETCH = 10_000
-"""Periods per session in which price wars are counted, and where they begin: while a firm still
-tries a price once in a hundred moves."""
+"""Periods with trials after the learning of each session."""
 TRIES = 0.01
+"""Chance with which a seller explores in one of them."""
 LEAD, AFTER = 3, 17
+PER_TASK = 5
+"""Sessions that a worker plays at a time, of many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,8 @@ class DemoGroup:
     game: RepeatedGame
     greedy: GreedyGame
     cycles: Cycles
-    prices: Array  # [T, S, n] while prices are still tried
+    paths: dict[str, TriedPaths]  # by arm, after the learning
+    effects: dict[str, WarEffect]  # of low trials, by arm
     gain: Array  # [S] profit gain
     away: Array  # [S] periods that prices are away after a forced cut; NaN where nobody could cut
     returned: Array  # [S] share of forced cuts after which prices came back within the record
@@ -51,35 +55,43 @@ def group(
     seed: int,
     workers: int,
     feedback: Feedback,
+    arms: tuple[str, ...] = ("learning",),
 ) -> DemoGroup:
-    """Play one way to learn to the end of its learning, and force a cut on what was learnt."""
+    """Play one way to learn to the end of its learning, with trials, and force a cut on it."""
 
     def report(done: int, total: int) -> None:
         feedback.progress(WorkProgress(name, done, total))
 
     game = RepeatedGame.of(market, learners)
-    played = play_sessions(
+    made = play_trials(
         game,
         seed=seed,
         sessions=sessions,
+        ticks=STRETCH,
+        chance=TRIES,
+        arms=arms,
         workers=workers,
-        per_task=1,
+        per_task=PER_TASK if sessions > 10 * PER_TASK else 1,
         progress=report,
     )
-    greedy = GreedyGame(game, played)
+    effects = {
+        arm: war_effect(paths.prices, paths.tried, theory.p_N, theory.p_M)
+        for arm, paths in made.paths.items()
+    }
+    greedy = GreedyGame(game, made.played)
     cycles = greedy.cycles()
     gain = profit_gain(cycles.mean(game.stage.payoffs), theory.pi_N, theory.pi_M)
-    prices = np.stack([tried(game, seed, s) for s in range(sessions)], axis=1)
-    made = [cut(greedy, cycles, i) for i in range(game.n)]
-    weight = sum(one["weight"] for one in made)
+    cuts = [cut(greedy, cycles, i) for i in range(game.n)]
+    weight = sum(one["weight"] for one in cuts)
     weight = np.where(weight > 0.0, weight, np.nan)
-    total = {key: sum(one[key] for one in made) / weight for key in made[0] if key != "weight"}
+    total = {key: sum(one[key] for one in cuts) / weight for key in cuts[0] if key != "weight"}
     return DemoGroup(
         name,
         game,
         greedy,
         cycles,
-        prices,
+        dict(made.paths),
+        effects,
         gain,
         total["away"],
         total["returned"],
@@ -87,23 +99,6 @@ def group(
         total["deviator"],
         total["rivals"],
     )
-
-
-def tried(game: RepeatedGame, seed: int, session: int) -> Array:
-    """[T, n] prices of a session from where firms still try others once in a hundred moves."""
-    learner = game.learners[0]
-    begin = first_tried(learner)
-    state = game.start(seed, session)
-    game.advance(state, seed, session, begin)
-    trace = np.empty((STRETCH, game.n), np.int64)
-    game.advance(state, seed, session, begin + STRETCH, trace=trace)
-    prices: Array = game.stage.prices[game.stage.profile(trace)]
-    return prices
-
-
-def first_tried(learner: QLearning) -> int:
-    """The period from which on a firm tries prices less than `TRIES` of the time."""
-    return max(0, int(np.log(learner.epsilon / TRIES) / learner.beta)) if learner.beta else 0
 
 
 def cut(greedy: GreedyGame, cycles: Cycles, player: int) -> dict[str, Array]:

@@ -8,14 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mos_agents.analysis.interval_text import interval_text, share_text
+from mos_agents.analysis.interval_text import interval_text, share_text, whole_percent
 from mos_agents.analysis.shares import bounded_interval
 from mos_agents.analysis.statistics import Interval, mean_interval
 from mos_agents.market.types import Array
 from mos_agents.sweeps.table import aligned
 
-CHANCE = 0.05
-"""Share of sessions that would be said to fall together if nobody answered anybody."""
+CONTROLS = {
+    "": "learners",
+    "_no_future": "no future",
+    "_blind": "blind",
+    "_strangers": "strangers",
+    "_learning_off": "learning off",
+}
+"""The columns of the table, by the end of their figures' names."""
+
+WORDS = ("", "", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ class Figure:
 
     def text(self, digits: int = 2) -> str:
         """0.85 [0.83, 0.87]; 12% [10%, 15%]; at least 7.2 [6.0, no limit]."""
+        if not np.isfinite(self.interval.estimate):
+            return "–"
         if self.share:
             return share_text(self.interval, self.sessions)
         one = self.interval
@@ -55,21 +65,20 @@ class Figure:
         form = f"{{:.{digits}f}}".format
         return interval_text(one, self.sessions, "session", form, at_least=self.cut_off)
 
+    def short(self) -> str:
+        """12%: the share alone."""
+        value = self.interval.estimate
+        return whole_percent(value) if np.isfinite(value) else "–"
+
 
 MEASURES = {
-    "profit gain": ("profit_gain", 2),
-    "cuts that do not pay": ("unprofitable_cut_share", 2),
-    "periods away after a cut": ("periods_away", 1),
-    "price wars per 1000 periods": ("wars_per_1000_periods", 2),
-    "sessions that fall together": ("fell_together_share", 2),
+    "wars after a low trial": "war_after_trial",
+    "wars after a calm period": "war_placebo",
+    "sessions where they differ": "significant_share",
+    "profit gain": "profit_gain",
+    "cuts that do not pay": "unprofitable_cut_share",
 }
-"""The rows of the table: the figure of each, and its digits."""
-
-APART = {
-    "wars_per_1000_periods": "wars_per_1000_periods_repaired",
-    "fell_together_share": "5% by construction",
-}
-"""The control of firms that never met: a figure, or what holds by construction."""
+"""The rows of the table, and the name of each figure."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +90,9 @@ class DemoVerdict:
     headline : str
         The outcome, in one line.
     sentences : tuple of str
-        The profit, the answer to a forced price cut, and the price wars, each beside its control.
+        The wars after low trials, the same in the controls, and the profits.
     head, rows : tuple of str, tuple of rows
-        Every measure of the learners and of both controls.
+        Every measure of the learners and of the controls.
     note : str
         How the figures are to be read.
     """
@@ -99,93 +108,105 @@ class DemoVerdict:
         wrapped = ["\n".join(textwrap.wrap(one, width)) for one in self.sentences]
         margin = max(len(row[0]) for row in self.rows)
         table = [(row[0].ljust(margin), *row[1:]) for row in (self.head, *self.rows)]
-        return "\n".join([self.headline, "", *wrapped, "", *aligned(table), "", self.note])
+        note = textwrap.wrap(self.note, width)
+        return "\n".join([self.headline, "", *wrapped, "", *aligned(table), "", *note])
 
     def __str__(self) -> str:
         return self.text()
 
 
 def controls(figures: Mapping[str, Figure]) -> tuple[tuple[str, ...], ...]:
-    """A row for each measure: the learners, the same without a future, firms that never met."""
+    """A row for each measure, with a column for the learners and for each control."""
 
-    def apart(name: str) -> str:
-        found = APART.get(name, "–")
-        return figures[found].text() if found in figures else found
+    def cell(name: str, end: str) -> str:
+        if (one := figures.get(name + end)) is None:
+            return "–"
+        return one.text() if not end else one.short() if one.share else f"{one.interval[0]:.2f}"
 
     return tuple(
-        (
-            label,
-            figures[name].text(digits),
-            figures[name + "_no_future"].text(digits),
-            apart(name),
-        )
-        for label, (name, digits) in MEASURES.items()
+        (label, *(cell(name, end) for end in CONTROLS)) for label, name in MEASURES.items()
     )
 
 
-def verdict(figures: Mapping[str, Figure], sessions: int) -> DemoVerdict:
-    """A headline, three sentences and a table, with the uncertainty and the controls."""
-    higher = figures["profit_gain"].interval.low > 0.0
+def verdict(figures: Mapping[str, Figure], trials: Mapping[str, int]) -> DemoVerdict:
+    """A headline, three sentences and a table, with the uncertainty and the controls.
+
+    trials: how many low trials the learners (end "") and each control made.
+    """
+    sessions = figures["profit_gain"].sessions
     return DemoVerdict(
-        f"In {sessions:,} sessions the two learning sellers "
-        f"{'earned' if higher else 'did not earn'} more than in competition.",
-        (_on_profit(figures), _on_cuts(figures), _on_wars(figures)),
-        ("", "learners", "without a future", "never met"),
+        _headline(figures, trials),
+        (_on_wars(figures), _on_controls(figures), _on_profit(figures)),
+        ("", *CONTROLS.values()),
         controls(figures),
-        f"In brackets: 95% intervals over {sessions:,} sessions, for the chance of learning alone.",
+        f"In brackets: 95% intervals over {sessions:,} sessions, for the chance of learning alone. "
+        "No future: learners with discount factor 0. Blind: sellers who see no price. Strangers: "
+        "sellers of different sessions, who never met before. Learning off: the learners' tables "
+        "no longer change.",
+    )
+
+
+def sets_off_wars(figures: Mapping[str, Figure]) -> bool:
+    """Whether wars follow low trials more often than calm periods, beyond chance."""
+    return figures["war_difference"].interval.low > 0.0
+
+
+def _headline(figures: Mapping[str, Figure], trials: Mapping[str, int]) -> str:
+    if not sets_off_wars(figures):
+        return "Low trials set off no more price wars than calm periods do."
+    after = figures["war_after_trial"].interval.estimate
+    other = figures["war_after_trial_no_future"].interval.estimate
+    return (
+        f"{_one_in(after)} sets off a price war; without a future, "
+        f"{_in_a_thousand(other, trials['_no_future'])}."
+    )
+
+
+def _one_in(share: float) -> str:
+    """One low trial in three."""
+    number = round(1.0 / share)
+    if number < 2:
+        return f"A low trial in {whole_percent(share)} of cases"
+    return f"One low trial in {WORDS[number] if number < len(WORDS) else f'{number:,}'}"
+
+
+def _in_a_thousand(share: float, trials: int) -> str:
+    """None in a thousand, or how many; fewer trials say less."""
+    if not np.isfinite(share) or trials == 0:
+        return "no low trial was made"
+    if trials < 1000:
+        count = round(share * trials)
+        return f"{'none' if count == 0 else count} in {trials:,}"
+    count = round(1000.0 * share)
+    return f"{'none' if count == 0 else count} in a thousand"
+
+
+def _on_wars(figures: Mapping[str, Figure]) -> str:
+    return (
+        "A seller tries a price below its usual one, and the mean price then falls by a quarter of "
+        "the way from joint profit to competition for three periods or more, in which nobody tries "
+        f"anything: after {figures['war_after_trial'].text()} of such trials, and after "
+        f"{figures['war_placebo'].short()} of calm periods."
+    )
+
+
+def _on_controls(figures: Mapping[str, Figure]) -> str:
+    def share(end: str) -> str:
+        return figures["war_after_trial" + end].short()
+
+    return (
+        f"Without a future it is {share('_no_future')}, among sellers who see no price "
+        f"{share('_blind')}, among strangers {share('_strangers')}, and with learning switched off "
+        f"{share('_learning_off')}."
     )
 
 
 def _on_profit(figures: Mapping[str, Figure]) -> str:
-    gain, other = figures["profit_gain"], figures["profit_gain_no_future"]
-    return (
-        f"Their profit gain is {gain.text()}, where 0 is competition and 1 joint profit. "
-        "The same learners without a future (discount factor 0) gain "
-        f"{other.text()}: {_beside(other, gain)}."
-    )
-
-
-def _on_cuts(figures: Mapping[str, Figure]) -> str:
-    paid, away = figures["unprofitable_cut_share"], figures["periods_away"]
-    if not np.isfinite(away.interval.estimate):
-        return "No seller could be made to cut its price."
-    other = figures["unprofitable_cut_share_no_future"]
+    gain, paid = figures["profit_gain"], figures["unprofitable_cut_share"]
     text = (
-        f"After a forced price cut prices stay lower for {away.text(1)} periods, and the cut does "
-        f"not pay in {paid.text()} of cases. "
+        f"Their profit gain is {gain.text()}, where 0 is competition and 1 joint profit; without a "
+        f"future it is {figures['profit_gain_no_future'].interval.estimate:.2f}. "
     )
-    if not np.isfinite(other.interval.estimate):
-        return text + "Without a future, no seller could be made to cut its price."
-    return (
-        text
-        + f"Without a future it does not pay in {other.text()}: {_beside(other, paid, ' often')}."
-    )
-
-
-def _on_wars(figures: Mapping[str, Figure]) -> str:
-    fell, other = figures["fell_together_share"], figures["fell_together_share_no_future"]
-    text = (
-        "While the sellers still explored, prices fell together by more than chance in "
-        f"{fell.text()} of the sessions, against {other.text()} without a future "
-        "and 5% by chance alone: "
-    )
-    if not fell.interval.low > CHANCE:
-        return text + "not more often than by chance."
-    if (relation := _beside(fell, other, " often")) == ALIKE:
-        return text + "the first two rates do not differ, so the wars do not show cooperation."
-    return text + relation + " than without a future."
-
-
-ALIKE = "the two do not differ"
-
-
-def _beside(one: Figure, other: Figure, often: str = "") -> str:
-    """How a figure compares with another; intervals that overlap show no difference."""
-    low, high = one.interval.low, one.interval.high
-    if one.cut_off:
-        high = float("inf")
-    if not np.isfinite([one.interval.estimate, other.interval.estimate]).all():
-        return "nothing to compare"
-    if low > (float("inf") if other.cut_off else other.interval.high):
-        return "more" + often
-    return "less" + often if high < other.interval.low else ALIKE
+    if not np.isfinite(paid.interval.estimate):
+        return text + "No seller could be made to cut its price."
+    return text + f"A forced price cut does not pay in {paid.short()} of cases."

@@ -1,8 +1,9 @@
 """The demonstration: sellers who learn by themselves, a price war between them, and the controls.
 
 The market of Calvano et al. (2020), preset `pricing_game`, is played by Q-learners for as many
-sessions as asked for; beside them the same learners without a future (delta = 0), and the same
-sessions with their firms put together at random.
+sessions as asked for. After the learning each seller explores now and then, and the periods after
+such trials are compared with calm ones. Controls: the same learners without a future (delta = 0),
+learners who see no price, sellers of different sessions put together, and learning switched off.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mos_agents import runs, scenarios
+from mos_agents.games.trials import ARMS
 from mos_agents.lab.demo_results import PRESET, page_and_figures
 from mos_agents.lab.demo_sessions import group
 from mos_agents.lab.demo_verdict import DemoVerdict
@@ -63,7 +65,7 @@ def demo(
     on_progress: OnProgress | None = None,
     on_message: OnMessage | None = None,
 ) -> DemoResult:
-    """Let two sellers learn to price, and measure their profit gain beside controls.
+    """Let two sellers learn to price, and measure the price wars that trials set off.
 
     Parameters
     ----------
@@ -104,15 +106,17 @@ def demo(
     market = scenario.market()
     learners: dict[str, Any] = dict(scenario.policies())
     theory = benchmarks(market)
-    patient = group("learners", market, learners, theory, sessions, seed, workers, feedback)
+    patient = group("learners", market, learners, theory, sessions, seed, workers, feedback, ARMS)
     myopic = {
         name: replace(one, delta=0.0, initial=tuple((1.0 - one.delta) * v for v in one.initial))
         for name, one in learners.items()
     }
     without = group("no future", market, myopic, theory, sessions, seed, workers, feedback)
+    unseeing = {name: replace(one, features="nothing") for name, one in learners.items()}
+    blind = group("blind", market, unseeing, theory, sessions, seed, workers, feedback)
     folder = new_folder(root, seed)
     made, verdict, figures = page_and_figures(
-        patient, without, theory, seed, time.monotonic() - began
+        patient, without, blind, theory, seed, time.monotonic() - began
     )
     from mos_agents.report import learning as page
 

@@ -13,13 +13,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from mos_agents.market.types import Array, InputError
+from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.report import style
 from mos_agents.report.charts import ReportFigure, SummaryTable, plain
 from mos_agents.report.page import document, figure, table
 from mos_agents.runs.files import write_whole
 
-WAR, NASH, JOINT = "#F3D9C9", "#4D5359", "#8A9099"
+WAR, NASH, JOINT, TRIAL = "#F3D9C9", "#4D5359", "#8A9099", "#1B1E21"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,11 @@ class Learning:
     period, path : array
         [P] and [P, N] block means of one session's prices from first to last period.
     close_from, close : int or array
-        period number and [T, N] prices of a stretch late in the learning;
+        period number and [T, N] prices of a stretch after the learning;
+    tried : array of bool
+        [T, N] who explored in it;
     wars : tuple of tuples of 2 int
-        its price wars as (first, last + 1) rows.
+        the wars that followed its low trials, as (first, last + 1) rows.
     response : mapping
         {name: [T, 2]} mean relative price change of who deviates and of its rivals, tau = 1 in
         row `shock`;
@@ -54,6 +56,7 @@ class Learning:
     path: Array
     close_from: int
     close: Array
+    tried: IntArray
     wars: tuple[tuple[int, int], ...]
     response: dict[str, Array]
     band: Array
@@ -109,7 +112,7 @@ def picture(made: Learning, path: Path) -> Path:
         draw_response(grid[0, 1], made)
         grid[0, 1].set_title("Answer to one forced cut")
         draw_close(below, made)
-        below.set_title("Late in the learning, period by period: price wars shaded")
+        below.set_title("After the learning, period by period: trials marked, price wars shaded")
         if path.suffix == ".png":
             write_whole(path, style.png(drawn))
         else:
@@ -140,15 +143,15 @@ def close_up(made: Learning) -> ReportFigure:
     wars = "no price war" if not count else "1 price war" if count == 1 else f"{count} price wars"
     return ReportFigure(
         "wars",
-        "Late in the learning, period by period",
-        f"{len(made.close):,} periods of the same session, while firms still try a price now and "
-        f"then: {wars}, shaded. A war begins when the mean price has fallen by a quarter of the "
-        "way between the dashed lines, two firms having cut within three periods, and ends when "
-        "it is back. Such falls also happen by chance, and among firms that never met: "
-        "their number alone is no evidence. The table compares them with chance.",
+        "After the learning, period by period",
+        f"{len(made.close):,} periods of the same session. Each seller still tries a random price "
+        f"now and then (marked). {wars.capitalize()}, shaded: after a low trial the mean price is "
+        "below its level by a quarter of the way between the dashed lines, for three periods or "
+        "more in which nobody explores. The table has their share, after calm periods too, and in "
+        "the controls.",
         style.svg(drawn, "wars", "Prices period by period with price wars shaded"),
         True,
-        (*legend(made), ("price war", WAR, "box")),
+        (*legend(made), ("trial", TRIAL, "dots"), ("price war", WAR, "box")),
     )
 
 
@@ -193,6 +196,8 @@ def draw_close(axes: Axes, made: Learning) -> None:
     for i in range(len(made.firms)):
         colour = style.PALETTE[i % len(style.PALETTE)]
         axes.step(rows, made.close[:, i], color=colour, where="mid")
+        tries = made.tried[:, i]
+        axes.plot(rows[tries], made.close[tries, i], "o", color=TRIAL, markersize=4, zorder=3)
     benchmarks(axes, made)
     axes.set_xlim(rows[0], rows[-1])
     axes.set_xlabel("period", labelpad=1)

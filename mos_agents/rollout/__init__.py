@@ -12,6 +12,7 @@ from mos_agents.rollout.decisions import Decisions, log_decisions
 from mos_agents.rollout.episode import ParticipantPool, Transition, play, transitions
 from mos_agents.rollout.forcing import forced_deviation
 from mos_agents.rollout.outcome import SERIES, Rollout, rollout
+from mos_agents.rollout.trials import tried_paths
 
 __all__ = [
     "ON_FAULT",
@@ -31,4 +32,5 @@ __all__ = [
     "play",
     "rollout",
     "transitions",
+    "tried_paths",
 ]

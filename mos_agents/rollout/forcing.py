@@ -99,12 +99,12 @@ def forced_deviation(
 
 def _paths(market: Market, run: Rollout, first: int) -> tuple[Array, Array]:
     """Prices and profits [T, S, N] of those who post prices, from tick `first` on."""
-    specs = _sellers(market)
+    specs = sellers_of(market)
     asks, earned = run.series["ask"][first:], run.series["metrics"][first:]
     prices = np.stack([asks[:, :, spec.listings].mean(axis=2) for spec in specs], axis=2)
     profits = earned[:, :, [spec.number for spec in specs], metric("pnl")]
     return prices, profits
 
 
-def _sellers(market: Market) -> list[ParticipantSpec]:
+def sellers_of(market: Market) -> list[ParticipantSpec]:
     return [spec for spec in market.specs if spec.features[0] == "price" and spec.action_shape[0]]

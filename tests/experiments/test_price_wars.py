@@ -11,7 +11,7 @@ from experiments.price_wars import autos as autos_
 from experiments.price_wars import play
 from experiments.price_wars.outcomes import DEFINITION, effect, forces, outcome
 from experiments.price_wars.play import FORCES, PlayPlan, play_world, played, task
-from experiments.price_wars.run import WarStudySettings, as_json, main, study
+from experiments.price_wars.study import WarStudySettings, as_json, main, study
 from experiments.price_wars.worlds import (
     Condition,
     RetailWorld,

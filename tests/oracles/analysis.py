@@ -5,6 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from mos_agents.analysis.price_wars import SLACK, WarDefinition, WarEpisode
+from mos_agents.analysis.trial_wars import (
+    CALM,
+    HIGH,
+    LOW,
+    NOT_CALM,
+    SAME,
+    WarEffectDefinition,
+)
 from mos_agents.market.types import Array
 
 
@@ -73,3 +81,36 @@ def _end(fall: Array, gap: float, rule: WarDefinition) -> tuple[int | None, bool
         if rule.longest is not None and not near[u] and u + 1 >= rule.longest:
             return u, False
     return None, False
+
+
+def wars_after_trials(
+    prices: Array, tried: Array, gap: float, rule: WarEffectDefinition
+) -> tuple[list[int], list[bool]]:
+    """What each tick of one session [T, N] is, and whether a war follows it."""
+    mean, anybody = prices.mean(axis=1), tried.any(axis=1)
+    kinds, wars = [], []
+    for t in range(len(mean)):
+        before, after = slice(t - rule.level, t), slice(t + 1, t + rule.horizon + 1)
+        inside = t >= rule.level and t + rule.horizon < len(mean)
+        if not inside or anybody[before].any() or anybody[after].any() or tried[t].sum() > 1:
+            kinds.append(NOT_CALM)
+            wars.append(False)
+            continue
+        low = mean <= mean[before].mean() - (rule.depth - SLACK) * gap
+        own = prices <= prices[before].mean(axis=0) - (rule.band - SLACK) * gap
+        low &= own.sum(axis=1) >= rule.firms
+        runs = [low[u : u + rule.run] for u in range(t + rule.first, t + rule.horizon + 1)]
+        runs = runs[: rule.horizon - rule.first - rule.run + 2]
+        wars.append(any(run.all() for run in runs))
+        kinds.append(CALM)
+        for i in np.flatnonzero(tried[t]):
+            fall = np.median(prices[~tried[:, i], i]) - prices[t, i]
+            kinds[-1] = LOW if fall > SLACK * gap else HIGH if fall < -SLACK * gap else SAME
+    return kinds, wars
+
+
+def turned_p_value(treated: Array, outcome: Array) -> float:
+    """Share of turns of the pattern with as many outcomes among the treated."""
+    seen = (treated & outcome).sum()
+    turns = [(np.roll(treated, k) & outcome).sum() for k in range(len(treated))]
+    return float(np.mean(np.array(turns) >= seen))

@@ -20,9 +20,10 @@ def demo(
     out: Out = Path("runs"),
     workers: Annotated[int, typer.Option(help="Cores to use.", **WHOLE)] = 2,
 ) -> None:
-    """Let two sellers learn to set prices, with two controls.
+    """Let two sellers learn to set prices, with four controls.
 
-    The report shows their prices, price wars, the reaction to a forced price cut, and a verdict.
+    The report shows the price wars that follow low trials, their prices, the reaction to a forced
+    price cut, and a verdict.
     """
     with loading():
         from mos_agents.lab import demonstration
