@@ -25,6 +25,11 @@ def turned_p_value(treated: ArrayLike, outcome: ArrayLike) -> float:
     -------
     float
         One-sided p-value, in (0, 1]; 1 where no case is treated, or all are.
+
+    Raises
+    ------
+    InputError
+        If there is not one outcome for each case.
     """
     where, happened = np.flatnonzero(treated), np.flatnonzero(outcome)
     n = np.asarray(treated).size

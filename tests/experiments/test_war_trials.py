@@ -13,8 +13,8 @@ def figures(**changes):
 
 
 def test_low_trials_set_off_wars_among_sellers_with_a_future():
-    found = figures(sessions=8, seed=1)
-    assert 0.15 < found["war_after_trial"].ours < 0.6
+    found = figures(sessions=24)
+    assert 0.12 < found["war_after_trial"].ours < 0.42  # .265 over 100 sessions
     assert found["war_placebo"].ours < 0.03
     assert found["significant_share"].ours >= 0.5
     assert found["strangers_war_after_trial"].ours < found["war_after_trial"].ours
