@@ -65,7 +65,7 @@ def one_by_one(arrivals: Arrivals, draws: Draws) -> Arrivals:
     group, side = np.empty((2, int(start[-1])), np.int64)
     list_units(mass, start, group, side)
     ones = np.ones(group.size)
-    return Arrivals(mass, exposure, start, group, side, ones, ones)
+    return Arrivals(mass, exposure, start, group, side, ones, ones, arrivals.returning)
 
 
 @kernel

@@ -9,12 +9,14 @@ that no seller sells less than `demand - lost`.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.checks import within_floats
@@ -31,9 +33,10 @@ from mos_agents.market.filling import (
 from mos_agents.market.market import Market
 from mos_agents.market.prominence import ShowEverything, seen_shares, shown_offers
 from mos_agents.market.stages import Demand, ExecutionRule, Prominence, Shown
-from mos_agents.market.streams import Draws, source
+from mos_agents.market.streams import Draws, PrefixedDraws, source
 from mos_agents.market.surplus import shopper_surplus
 from mos_agents.market.types import (
+    BUY,
     SELL,
     Array,
     Arrivals,
@@ -56,6 +59,8 @@ class ShopperChoice(ExecutionRule):
     prominence : Prominence
         which offers shoppers see first.
     """
+
+    serves_returning: ClassVar[bool] = True
 
     demand: Demand
     prominence: Prominence = field(default_factory=ShowEverything)
@@ -111,6 +116,66 @@ class ShopperChoice(ExecutionRule):
         offered = (quotes.ask_size > 0.0) & (room > 0.0)
         return shown_offers(self.prominence, market, state, quotes, offered, draws)
 
+    def execute(
+        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
+    ) -> Executions:
+        room = market.positions.capacity(market, state.positions)[0]
+        shown = self.shown(market, state, quotes, room, draws)
+        view = self.prominence, shown, market, self.demand
+        reference = market.marks_of_listings(state.reference)
+        offers = TickOffers(quotes.ask, quotes.ask_size > 0.0, quotes.ask_size, room, reference)
+        if arrivals.returning is None:
+            price = quotes.ask
+            sold, demand, lost = self.serve(view, offers, arrivals, draws)
+        else:
+            standing = market.arrivals.standing_prices(market, state, quotes)
+            sold, price, demand, lost = self._serve_both(view, offers, standing, arrivals, draws)
+        nothing, prominent = np.zeros_like(sold), _prominent(shown)
+        return Executions(sold, price, nothing, quotes.bid, demand, lost, prominent)
+
+    @abstractmethod
+    def serve(
+        self, view: View, offers: TickOffers, arrivals: Arrivals, draws: Draws
+    ) -> tuple[Array, Array, Array]:
+        """Units sold, units chosen first, and those of them turned away, [B, L] each."""
+
+    def _serve_both(
+        self, view: View, offers: TickOffers, standing: Array, arrivals: Arrivals, draws: Draws
+    ) -> tuple[Array, Array, Array, Array]:
+        """Serve those who return, at the prices that stand for them, and then everybody else.
+
+        Returns units sold, the mean price, units chosen first, and those of them turned away.
+        """
+        assert arrivals.returning is not None
+        mass = np.zeros(arrivals.mass.shape)
+        mass[:, :, BUY] = arrivals.returning[:, :, 0]
+        start = np.zeros(len(mass) + 1, np.int64)
+        nobody, nothing = np.empty(0, np.int64), np.empty(0)
+        back = Arrivals(mass, arrivals.exposure, start, nobody, nobody, nothing, nothing)
+        own_draws = PrefixedDraws(draws, "returning ")
+        early = self.serve(view, offers._replace(price=standing), back, own_draws)
+        left = offers._replace(size=offers.size - early[0], room=offers.room - early[0])
+        late = self.serve(view, left, arrivals, draws)
+        sold = np.minimum(early[0] + late[0], np.minimum(offers.size, offers.room))
+        revenue = early[0] * standing + late[0] * offers.price
+        mixed = (sold > 0.0) & (standing != offers.price)
+        price = np.where(mixed, revenue / np.where(mixed, sold, 1.0), offers.price)
+        return sold, price, early[1] + late[1], early[2] + late[2]
+
+
+View = tuple[Prominence, Shown | None, Market, Demand]
+"""How shoppers see offers: the first arguments of `seen_shares`."""
+
+
+class TickOffers(NamedTuple):
+    """The offers of a tick, [B, L] each."""
+
+    price: Array
+    offered: NDArray[np.bool_]
+    size: Array  # units offered
+    room: Array  # units that can be sold
+    reference: Array  # reference prices
+
 
 @dataclass(frozen=True)
 @within_floats
@@ -130,25 +195,19 @@ class Expected(ShopperChoice):
 
     trades_mass: ClassVar[bool] = True
 
-    def execute(
-        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
-    ) -> Executions:
-        layout = market.layout
-        capacity = np.minimum(
-            quotes.ask_size, market.positions.capacity(market, state.positions)[0]
-        )
-        offered = quotes.ask_size > 0.0
-        reference = market.marks_of_listings(state.reference)
-        shown = self.shown(market, state, quotes, capacity, draws)
-        view = self.prominence, shown, market, self.demand
-        first = seen_shares(*view, quotes.ask, offered, reference)
-        demand = first * arrivals.mass[:, layout.group, 0]
+    def serve(
+        self, view: View, offers: TickOffers, arrivals: Arrivals, draws: Draws
+    ) -> tuple[Array, Array, Array]:
+        market, reference = view[2], offers.reference
+        capacity = np.minimum(offers.size, offers.room)
+        first = seen_shares(*view, offers.price, offers.offered, reference)
+        demand = first * arrivals.mass[:, market.layout.group, BUY]
         if (demand <= capacity).all():
-            return _posted(quotes, demand, demand, np.zeros_like(demand), shown)
-        book = quotes.ask, offered, capacity, reference
+            return demand, demand, np.zeros_like(demand)
+        book = offers.price, offers.offered, capacity, reference
         shares = partial(seen_shares, *view)
         sold, lost = sold_in_turn(market, shares, book, arrivals.mass, demand)
-        return _posted(quotes, sold, demand, lost, shown)
+        return sold, demand, lost
 
 
 @dataclass(frozen=True)
@@ -198,25 +257,21 @@ class Sampled(ShopperChoice):
             if not _are_chances(market, shares):
                 raise _no_chances(market, demand, shares)
 
-    def execute(
-        self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
-    ) -> Executions:
+    def serve(
+        self, view: View, offers: TickOffers, arrivals: Arrivals, draws: Draws
+    ) -> tuple[Array, Array, Array]:
+        market, (price, offered, ask_size, room, reference) = view[2], offers
         layout = market.layout
         if not arrivals.group.size:
             arrivals = one_by_one(arrivals, draws)
-        room = market.positions.capacity(market, state.positions)[0]
-        offered = quotes.ask_size > 0.0
-        reference = market.marks_of_listings(state.reference)
-        shown = self.shown(market, state, quotes, room, draws)
-        view = self.prominence, shown, market, self.demand
-        first = seen_shares(*view, quotes.ask, offered, reference)
+        first = seen_shares(*view, price, offered, reference)
         counts = np.empty((5, *room.shape))
-        start, group, side, size, intent = arrivals[2:]
+        start, group, side, size, intent = arrivals[2:7]
         groups = layout.group_start, layout.group_listing
         unfinished = np.empty((2, len(room)), np.int64)
         stopped = serve_first(
             offered,
-            quotes.ask_size,
+            ask_size,
             room,
             first,
             start,
@@ -231,17 +286,17 @@ class Sampled(ShopperChoice):
         )
         if stopped == NO_CHANCES:
             raise _no_chances(market, self.demand, first)
-        left, sold, bought, demand, lost = counts
+        left, sold, _, demand, lost = counts
         if stopped:
             customers = start, group, side, size, intent, draws.ragged("choices", start)
             cursor, rows = unfinished[0], unfinished[1, :stopped]
             while rows.size:
                 available = offered[rows] & (left[rows] > 0.0)
-                shares = seen_shares(*view, quotes.ask[rows], available, reference[rows], rows)
+                shares = seen_shares(*view, price[rows], available, reference[rows], rows)
                 rows = serve(
                     rows, shares, first, cursor, *customers, left, sold, demand, lost, *groups
                 )
-        return Executions(sold, quotes.ask, bought, quotes.bid, demand, lost, _prominent(shown))
+        return sold, demand, lost
 
 
 @dataclass(frozen=True)
@@ -412,13 +467,6 @@ def check_units(market: Market) -> None:
     if isinstance(arrivals, FixedMass):
         units = (arrivals.buy + arrivals.sell) * market.layout.G
         check_orders(f"buy={arrivals.buy!r}, sell={arrivals.sell!r}", units, FEWER_UNITS)
-
-
-def _posted(
-    quotes: Quotes, sold: Array, demand: Array, lost: Array, shown: Shown | None
-) -> Executions:
-    nothing, prominent = np.zeros_like(sold), _prominent(shown)
-    return Executions(sold, quotes.ask, nothing, quotes.bid, demand, lost, prominent)
 
 
 def _prominent(shown: Shown | None) -> Array | None:

@@ -240,14 +240,20 @@ class ArrivalProcess(Stage):
         those that arrive trades; NaN if nobody knows."""
         return float("nan")
 
+    def standing_prices(self, market: Market, state: State, quotes: Quotes) -> Array:
+        """[B, L] the prices at which shoppers who return can buy in this tick."""
+        return quotes.ask
+
 
 class ExecutionRule(Stage):
     """How arrivals become trades.
 
     trades_mass: it trades a mass of demand as a whole, without single orders.
+    serves_returning: it serves `Arrivals.returning`, shoppers who come back to buy.
     """
 
     trades_mass: ClassVar[bool] = False
+    serves_returning: ClassVar[bool] = False
 
     @property
     @abstractmethod

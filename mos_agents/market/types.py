@@ -64,6 +64,7 @@ class Arrivals(NamedTuple):
     side: IntArray  # [E] BUY or SELL
     size: Array  # [E] units
     intent: Array  # [E] multiplies the probability to trade: 1 for customers, .01 for scrapers
+    returning: Array | None = None  # [B, G, 2] units of shoppers who return: to buy now, to wait
 
 
 @short_repr

@@ -7,6 +7,7 @@ from typing import Any
 
 from mos_agents.market.checks import echo
 from mos_agents.market.types import InputError
+from mos_agents.scenarios import parts
 from mos_agents.scenarios.schema import Scenario
 from mos_agents.scenarios.validation import field_models, unknown_key, validate
 from mos_agents.scenarios.yaml_text import inline, parsed_value, plain
@@ -106,7 +107,10 @@ def _set(data: Any, path: str, value: Any, shown: str) -> None:
                 _put(here, key, value)
             else:
                 if key not in here:
-                    raise InputError(f"{shown}: {unknown_key(key, list(here))}")
+                    usual = _usual_part(here, key)
+                    if usual is None:
+                        raise InputError(f"{shown}: {unknown_key(key, list(here))}")
+                    here[key] = usual
                 here = here[key]
         else:
             raise InputError(f"{shown}: {'.'.join(keys[:depth])} has no parts")
@@ -139,6 +143,16 @@ def _put(here: dict[str, Any], key: str, value: Any) -> None:
             return
         value = {"kind": value}
     here[key] = value
+
+
+def _usual_part(here: dict[str, Any], key: str) -> dict[str, Any] | None:
+    """The default of a part that a stage of this kind has, and that was not written; else None."""
+    for stage in parts.STAGES:
+        model = parts.kinds(stage).get(here.get("kind", ""))
+        field = None if model is None else model.model_fields.get(key)
+        if field is not None and isinstance(field.default, parts.Part):
+            return dict(plain(field.default.model_dump()))
+    return None
 
 
 def _has_kinds(value: Any) -> bool:

@@ -27,8 +27,10 @@ from mos_agents.market import (
     prominence,
     quotes,
     reference,
+    returning,
     rewards,
     schedules,
+    shopper_types,
     stages,
 )
 from mos_agents.market.checks import MOST_WHOLE
@@ -80,6 +82,7 @@ _OWN: dict[str, dict[str, type]] = {
         "poisson": arrivals.Poisson,
         "hawkes": arrivals.Hawkes,
         "browsing": browsing.Browsing,
+        "returning": returning.ReturningShoppers,
         "none": orders.NoArrivals,
     },
     "orders": {"limit_orders": orders.LimitOrders},
@@ -93,6 +96,7 @@ _OWN: dict[str, dict[str, type]] = {
         "elasticity": demand.Elasticity,
         "linear": demand.Linear,
         "cheapest": demand.Cheapest,
+        "types": shopper_types.ShopperTypes,
     },
     "prominence": {
         "everything": prominence.ShowEverything,
@@ -158,6 +162,8 @@ class Part(BaseModel):
 
 def built(value: Any) -> Any:
     """A stage made from its part of a scenario; any other value as it is."""
+    if isinstance(value, tuple):
+        return tuple(built(one) for one in value)
     return value.build() if isinstance(value, Part) else value
 
 
@@ -171,6 +177,8 @@ def _plain(hint: Any) -> Any:
         return Demand
     if hint is stages.Prominence:
         return Prominence
+    if hint is stages.ArrivalProcess:
+        return Arrivals
     if hint is stages.Process:
         return Process
     origin, args = get_origin(hint), get_args(hint)
@@ -259,6 +267,8 @@ def kinds(stage: str) -> dict[str, type[Part]]:
 
 def _written(value: Any) -> Any:
     """A default as a scenario file has it: a stage becomes its part."""
+    if isinstance(value, tuple):
+        return tuple(_written(one) for one in value)
     for stage in STAGES:
         for kind, cls in registry.table(stage).items():
             if type(value) is cls:

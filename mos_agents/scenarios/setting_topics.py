@@ -57,8 +57,11 @@ def settings() -> dict[str, tuple[tuple[str, Parameter, type[BaseModel]], ...]]:
             found.setdefault(path, []).append((kind_of(model), one, model))
             if path.removeprefix("venues.") in found and path.startswith("venues."):
                 continue  # as where there is one venue
-            for inner in validation.field_models(model.model_fields[one.name]):
-                walk(inner, f"{path}.")
+            inner = validation.field_models(model.model_fields[one.name])
+            if model in inner:
+                continue  # arrivals made of arrivals have the settings of arrivals
+            for each in inner:
+                walk(each, f"{path}.")
 
     walk(Scenario, "")
     return {path: tuple(owners) for path, owners in found.items()}
@@ -135,7 +138,11 @@ def _example(path: str, inner: list[type[BaseModel]]) -> str:
         return ""
     value = EXAMPLES.get(path, one.default)
     if inner:
-        return nested(path, {"kind": kind_of(inner[0])}) if kind_of(inner[0]) else ""
+        if not kind_of(inner[0]):
+            return ""
+        part = {"kind": kind_of(inner[0])}
+        above, _, name = path.rpartition(".")
+        return nested(above, {"kind": kind, name: part}) if kind else nested(path, part)
     if path == "participants" or value in UNSET:
         return ""
     if path.startswith("participants."):

@@ -113,9 +113,14 @@ def _default(value: Any, factory: Any = dataclasses.MISSING) -> str | None:
         if factory is dataclasses.MISSING:
             return None
         value = factory()
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="python")
-    return yaml_text.inline(yaml_text.plain(value), sort_keys=False)
+    return yaml_text.inline(yaml_text.plain(_dumped(value)), sort_keys=False)
+
+
+def _dumped(value: Any) -> Any:
+    """Parts as keys and values, those in a list too."""
+    if isinstance(value, tuple):
+        return tuple(_dumped(one) for one in value)
+    return value.model_dump(mode="python") if isinstance(value, BaseModel) else value
 
 
 NAMED = {

@@ -78,7 +78,7 @@ def of_market(value: Any, b: int, markets: int) -> Any:
     """Everything in a record that belongs to market b of a batch, single arrivals included."""
     if isinstance(value, Arrivals):
         own = slice(value.start[b], value.start[b + 1])
-        return (value.mass[b], value.exposure[b], *(a[own] for a in value[3:] if a.size))
+        return (value.mass[b], value.exposure[b], *(a[own] for a in value[3:7] if a.size))
     if isinstance(value, np.ndarray):
         return value[b] if value.shape[:1] == (markets,) else value[0]
     if isinstance(value, tuple):

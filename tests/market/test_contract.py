@@ -7,6 +7,7 @@ import pytest
 
 from mos_agents import registry
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
+from mos_agents.market.browsing import Browsing
 from mos_agents.market.dealing import ReservationPrices
 from mos_agents.market.demand import Elasticity, Linear, Logit
 from mos_agents.market.execution import Expected, Sampled
@@ -20,6 +21,7 @@ from mos_agents.market.reference import (
     Shock,
     UniformDraw,
 )
+from mos_agents.market.returning import ReturningShoppers
 from mos_agents.market.schedules import Alternating, Periodic
 from mos_agents.scenarios import parts as _names_of_stages  # noqa: F401 (it registers them all)
 from mos_agents.testing import DemandSuite, StageSuite
@@ -50,6 +52,15 @@ MARKETS = {
     ),
     "orders in crowds": lambda: retail(arrivals=Hawkes(mu=6.0), execution=Sampled(Logit())),
     "a memory": lambda: expected(arrivals=ReturningBuyers()),
+    "shoppers who return": lambda: expected(
+        arrivals=ReturningShoppers(FixedMass(20.0), 0.6, 3, drift=0.2, pull=0.1)
+    ),
+    "browsing shoppers who return": lambda: retail(
+        arrivals=ReturningShoppers(Browsing(sessions=12.0), 0.5)
+    ),
+    "a chain whose shoppers return": lambda: chain(
+        retail={"arrivals": ReturningShoppers(Poisson(20.0), 0.5, 3)}
+    ),
     "two venues": both,
     "a chain": chain,
     "a chain, delivered later": lambda: chain({"delivery": 3, "order_time": "last"}),

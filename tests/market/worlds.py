@@ -24,6 +24,7 @@ from mos_agents.market.reference import (
     OrnsteinUhlenbeck,
 )
 from mos_agents.market.schedules import RandomMoves
+from mos_agents.market.shopper_types import ShopperTypes
 from mos_agents.market.types import Layout
 
 
@@ -149,6 +150,7 @@ MODELS = [
     Linear(15.0, 2.0, 1.9),
     Cheapest(),
     Cheapest(12.0, 0.05),
+    ShopperTypes((Logit(), Logit(0.0, 3.0)), (0.25, 0.75), (0.0, 0.1)),
 ]
 """Demand models with numbers of every kind."""
 

@@ -122,7 +122,7 @@ def _parts(view, arrivals, draws, times):
             done[b], since[b] = end, until
             start.append(len(kept))
         kept = np.array(kept, dtype=int)
-        singles = [a[kept] for a in arrivals[3:]] if arrivals.group.size else arrivals[3:]
+        singles = [a[kept] for a in arrivals[3:7]] if arrivals.group.size else arrivals[3:7]
         part = Arrivals(mass, arrivals.exposure, np.array(start), *singles)
         turn = [turns[b][s] for b in range(batch)] if s < many else None
         yield part, PartOfDraws(draws, s, arrivals.start, first), turn

@@ -62,6 +62,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "policy: fixed_price": {"price": 1.0},
     "policy: amihud_mendelson": {"demand": (2.0, 1.0), "supply": (0.0, 1.0)},
     "policy: epsilon_greedy": {"policy": make("hold")},
+    "arrivals: returning": {"drift": 0.1},
     "policy: greedy": {"policy": make("sarsa"), "path": "learnt.npz"},
     "policy: network": {"path": "network.npz"},
     "schedule: periodic": {"periods": (1,)},
@@ -74,6 +75,7 @@ TOGETHER = {
     ("arrivals: hawkes", "beta"),
     ("arrivals: poisson", "lot"),
     ("policy: wolf_phc", "lose"),
+    ("arrivals: returning", "share"),
 }
 """Parameters whose bound lies beside another one's value: not tried inside."""
 
@@ -144,6 +146,8 @@ TOLD_IN_WORDS = {
     "sellers_high",
     "sigma_rows",
     "views",
+    "weights",
+    "search_costs",
     "prices",
     "rival_prices",
     "payoffs",

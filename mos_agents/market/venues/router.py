@@ -341,6 +341,13 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         excitation = _together(columns, [excited for _, excited in made])
         return _merged(columns, [arrivals for arrivals, _ in made]), excitation
 
+    def standing_prices(self, market: Market, state: State, quotes: Quotes) -> Array:
+        prices = quotes.ask.copy()
+        for v in self.views(market):
+            own = v.venue.arrivals.standing_prices(v.market, v.state(state), v.quotes(quotes))
+            prices[:, v.listings] = own
+        return prices
+
     def execute(
         self, market: Market, state: State, quotes: Quotes, arrivals: Arrivals, draws: Draws
     ) -> Executions:
@@ -433,6 +440,10 @@ def _merged(columns: Sequence[IntArray], made: Sequence[Arrivals]) -> Arrivals:
     order = np.argsort(market_of, kind="stable")
     group = np.concatenate([own[a.group] for own, a in zip(columns, made, strict=True)])
     counts = sum(np.diff(a.start) for a in made)
+    returning = None
+    if any(a.returning is not None for a in made):
+        nobody = [np.zeros_like(a.mass) if a.returning is None else a.returning for a in made]
+        returning = _together(columns, nobody)
     return Arrivals(
         _together(columns, [a.mass for a in made]),
         _together(columns, [a.exposure for a in made]),
@@ -441,4 +452,5 @@ def _merged(columns: Sequence[IntArray], made: Sequence[Arrivals]) -> Arrivals:
         np.concatenate([a.side for a in made])[order],
         np.concatenate([a.size for a in made])[order],
         np.concatenate([a.intent for a in made])[order],
+        returning,
     )

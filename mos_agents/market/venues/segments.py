@@ -88,7 +88,9 @@ def segments(
             mass = np.zeros(arrivals.mass.shape)
             market_of: IntArray = np.repeat(np.arange(batch), np.diff(start))
             np.add.at(mass, (market_of, group, side), size)
-        part = Arrivals(mass, arrivals.exposure * share, start, group, side, size, intent)
+        returning = arrivals.returning if s == 0 else None  # they come at the start of the tick
+        exposure = arrivals.exposure * share
+        part = Arrivals(mass, exposure, start, group, side, size, intent, returning)
         yield Segment(part, SegmentDraws(draws, s, arrivals.start, first))
         first, since = ends[:, s], marks[:, s]
 

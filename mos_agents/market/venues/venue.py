@@ -15,6 +15,7 @@ from mos_agents.market.prominence import WEIGHTS
 from mos_agents.market.quotes import PostedPrice
 from mos_agents.market.reference import Fundamentals
 from mos_agents.market.remembering import remembering
+from mos_agents.market.returning import ReturningShoppers
 from mos_agents.market.stages import (
     ArrivalProcess,
     ExecutionRule,
@@ -115,6 +116,12 @@ class Venue:
             raise InputError(
                 f"venue {self.name}: fees={self.fees!r} must be of a class that inherits from "
                 "FeeRule (mos_agents.market.stages)"
+            )
+        keeps = isinstance(self.arrivals, ReturningShoppers) and self.arrivals.offers_stand
+        if keeps and self.fees.is_charged and self.fees.payer == "taker":
+            raise InputError(
+                f"venue {self.name}: shoppers who return would owe the fee of another tick; set "
+                "arrivals.offers_stand=false, or fees.payer=seller"
             )
         if self.quotes.sealed:
             raise InputError(
@@ -256,6 +263,7 @@ class VenueView(NamedTuple):
             whole.side[mine],
             whole.size[mine],
             whole.intent[mine],
+            None if whole.returning is None else some(whole.returning, self.groups),
         )
 
 
