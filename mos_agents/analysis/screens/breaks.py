@@ -19,13 +19,10 @@ from mos_agents.analysis.screens.observed import Observed
 from mos_agents.analysis.screens.screen import Screen, ScreenResult
 from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.printing import short_repr
-from mos_agents.market.types import Array, IntArray
+from mos_agents.market.types import Array
 
 CRITICAL = {0.10: 7.12, 0.05: 8.68, 0.01: 12.16}
 """Critical values of sup F for one coefficient and 15% trimmed at each end (Andrews 2003)."""
-
-MOST_DATES = 200
-"""Dates at which a break is looked for; of longer records every few dates."""
 
 
 @short_repr
@@ -40,7 +37,7 @@ class BreakTest:
     tick : int
         The first date after the most likely break.
     p_value : float
-        By the wild bootstrap with fixed regressors.
+        By a bootstrap of series without a break.
     shift : float
         Change of the level at the break, in the unit of the series.
     """
@@ -62,8 +59,9 @@ def quandt_andrews(
 
     The series is regressed on a constant and its own lags; the constant may change at one date
     between the trimmed ends. The statistic is the largest F over these dates. Its p-value comes
-    from the wild bootstrap with fixed regressors [2]_, which holds when the variance changes and in
-    short records. In long ones the critical values are those of [1]_: 8.68 at 5%.
+    from series without a break that have the same autocorrelation: they are built up from the
+    estimated lags and resampled residuals, and tested in the same way [2]_. That holds in short
+    records too; in long ones the critical value of [1]_ at 5% is 8.68.
 
     Parameters
     ----------
@@ -87,51 +85,56 @@ def quandt_andrews(
     ----------
     .. [1] Andrews, D. W. K. (1993, 2003). Tests for parameter instability and structural change
            with unknown change point. Econometrica 61(4); corrigendum 71(1).
-    .. [2] Hansen, B. E. (2000). Testing for structural change in conditional models. Journal of
-           Econometrics 97(1).
+    .. [2] Diebold, F. X. and Chen, C. (1996). Testing structural stability with endogenous
+           breakpoint: a size comparison of analytic and bootstrap procedures. Journal of
+           Econometrics 70(1).
     """
     values = finite(series, "series")
     check_real("trim", trim, 0.05, 0.45)
     check_whole("resamples", resamples, 19)
-    y = values[lags:]
-    ticks = len(y)
-    x = np.column_stack(
-        [np.ones(ticks), *(values[lags - k : len(values) - k] for k in range(1, lags + 1))]
-    )
-    first, last = int(np.ceil(trim * ticks)), int(np.floor((1.0 - trim) * ticks))
-    dates: IntArray = np.arange(first, last, max(1, (last - first) // MOST_DATES))
-    inverse = np.linalg.pinv(x)
-
-    def rest(columns: Array) -> Array:
-        return columns - x @ (inverse @ columns)
-
-    steps = rest((np.arange(ticks)[:, None] >= dates).astype(np.float64))
-    weight = np.einsum("td,td->d", steps, steps)
-    residual = rest(y[:, None])
-    rng = np.random.default_rng(seed)
-    # Residuals are larger at influential dates by as much as least squares made them smaller there.
-    leverage = np.clip(np.einsum("tk,kt->t", x, inverse), 0.0, 0.99)
-    signs = 1.0 - 2.0 * rng.integers(2, size=(ticks, resamples))
-    fake = rest((residual[:, 0] / (1.0 - leverage))[:, None] * signs)
-    found = _f_statistics(steps, weight, residual, x.shape[1])
+    found, beta, residual = _f_statistics(values[:, None], lags, trim)
+    first = lags + int(np.ceil(trim * (len(values) - lags)))
     if float(residual.std()) <= 1e-12 * max(float(np.abs(values).max()), 1e-300):
-        return BreakTest(0.0, int(dates[0]) + lags, 1.0, 0.0)
-    chance = _f_statistics(steps, weight, fake, x.shape[1]).max(axis=0)
+        return BreakTest(0.0, first, 1.0, 0.0)
     best = int(found[:, 0].argmax())
-    statistic = float(found[best, 0])
-    tick = int(dates[best]) + lags
+    statistic, tick = float(found[best, 0]), first + best
+    rng = np.random.default_rng(seed)
+    noise = rng.choice(residual[:, 0], size=(len(values), resamples))
+    fake = np.empty((len(values), resamples))
+    fake[:lags] = values[:lags, None]
+    for t in range(lags, len(values)):
+        fake[t] = beta[0, 0] + noise[t]
+        for k in range(1, lags + 1):
+            fake[t] += beta[k, 0] * fake[t - k]
+    chance = _f_statistics(fake, lags, trim)[0].max(axis=0)
     p_value = float((1 + (chance >= statistic).sum()) / (resamples + 1))
     shift = float(values[tick:].mean() - values[:tick].mean())
     return BreakTest(statistic, tick, p_value, shift)
 
 
-def _f_statistics(steps: Array, weight: Array, residual: Array, used: int) -> Array:
-    """F of each step [D] for each series of residuals [T, R], as [D, R]."""
-    explained = (steps.T @ residual) ** 2 / np.maximum(weight, 1e-12)[:, None]
-    left = (residual**2).sum(axis=0) - explained
-    freedom = len(residual) - used - 1
-    ratio: Array = explained / np.maximum(left / freedom, 1e-300)
-    return ratio
+def _f_statistics(series: Array, lags: int, trim: float) -> tuple[Array, Array, Array]:
+    """F of a step at each date [D, R], coefficients [K, R] and residuals [T - lags, R] of R series.
+
+    A step from a date on is summed from the end, so that all dates cost as much as one regression.
+    """
+    y = series[lags:]
+    ticks = len(y)
+    x = np.stack(
+        [np.ones_like(y), *(series[lags - k : len(series) - k] for k in range(1, lags + 1))]
+    )
+    inverse = np.linalg.pinv(np.einsum("ktr,ltr->rkl", x, x), hermitian=True)
+    beta = np.einsum("rkl,ltr,tr->kr", inverse, x, y, optimize=True)
+    residual = y - np.einsum("ktr,kr->tr", x, beta)
+    first, last = int(np.ceil(trim * ticks)), int(np.floor((1.0 - trim) * ticks))
+    from_end = np.cumsum(x[:, ::-1], axis=1)[:, ::-1][:, first:last]
+    explained_by = np.einsum("kdr,rkl->dlr", from_end, inverse, optimize=True)
+    own = np.einsum("dlr,ldr->dr", explained_by, from_end, optimize=True)
+    length = (ticks - np.arange(first, last))[:, None]
+    score = np.cumsum(residual[::-1], axis=0)[::-1][first:last]
+    gain = score**2 / np.maximum(length - own, 1e-9)
+    left = (residual**2).sum(axis=0) - gain
+    ratio: Array = gain / np.maximum(left / (ticks - lags - 2), 1e-300)
+    return ratio, beta, residual
 
 
 @dataclass(frozen=True)

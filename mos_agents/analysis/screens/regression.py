@@ -61,7 +61,7 @@ def least_squares(y: Array, x: Array, lags: int | None = None) -> Fit:
     Returns
     -------
     Fit
-        The regression. The covariance is scaled by T / (T - K), as in small samples.
+        The regression. Residuals are divided by 1 - leverage, as in the jackknife.
 
     References
     ----------
@@ -71,14 +71,15 @@ def least_squares(y: Array, x: Array, lags: int | None = None) -> Fit:
     ticks, columns = x.shape
     inverse = np.linalg.pinv(x.T @ x)
     beta = inverse @ (x.T @ y)
-    score = x * (y - x @ beta)[:, None]
+    # Residuals are too small at influential dates; tests of few dates would sound too often.
+    leverage = np.clip(np.einsum("tk,kl,tl->t", x, inverse, x), 0.0, 0.99)
+    score = x * ((y - x @ beta) / (1.0 - leverage))[:, None]
     depth = int(4.0 * (ticks / 100.0) ** (2.0 / 9.0)) if lags is None else lags
     middle = score.T @ score
     for lag in range(1, min(depth, ticks - 1) + 1):
         product = score[lag:].T @ score[:-lag]
         middle += (1.0 - lag / (depth + 1.0)) * (product + product.T)
-    freedom = max(ticks - columns, 1)
-    return Fit(beta, inverse @ middle @ inverse * (ticks / freedom), freedom)
+    return Fit(beta, inverse @ middle @ inverse, max(ticks - columns, 1))
 
 
 def lagged(series: Array, lags: int) -> Array:
