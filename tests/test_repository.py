@@ -54,6 +54,7 @@ KNOWS["actors"] |= {"runs", "tasks"}  # the journal is part of a run's folder; t
 KNOWS["analysis"] = {"market", "runs"}
 KNOWS["scenarios"].add("analysis")  # `explain` tells what the screens of an audit ask
 KNOWS["report"] = {"market", "runs", "analysis"}
+KNOWS["corpus"] = {"market", "learners", "games", "analysis"}  # screens are measured on it
 for part in ("actors", "rollout", "envs", "training", "experiments"):
     KNOWS[part].add("scenarios")  # a scenario is what they are made from
 KNOWS["envs"].add("report")  # for a picture of the market, and then lazily: see LAZY

@@ -18,6 +18,7 @@ from mos_agents.analysis.screens.lead_lag import LeadLag
 from mos_agents.analysis.screens.observed import NEEDS, Observed
 from mos_agents.analysis.screens.pass_through import AsymmetricPassThrough, Rigidity
 from mos_agents.analysis.screens.pricing import CollusivePricing
+from mos_agents.analysis.screens.rates import ScreenRates, WorldRate, rates_for
 from mos_agents.analysis.screens.regret import (
     CalibratedRegret,
     RegretError,
@@ -75,6 +76,9 @@ def all_screens(level: float = 0.05, seed: int = 0) -> tuple[Screen, ...]:
 
 
 __all__ = [
+    "ScreenRates",
+    "WorldRate",
+    "rates_for",
     "AsymmetricPassThrough",
     "BreakTest",
     "HubAndSpoke",

@@ -14,9 +14,9 @@ from mos_agents.market.types import Array, IntArray
 COST_LAGS = 2
 """Earlier dates whose costs may still move a price."""
 
-MOST_LAGGED = 0.25
-MOST_SEASONS = 0.5
-"""Largest shares of regressors among dates, without and with seasons: more explain any record."""
+MOST_REGRESSORS = 0.25
+"""Largest share of regressors among dates. With more, least squares explain any record; and where a
+season label occurs twice only, what is left of the two dates is the same with opposite signs."""
 
 
 @short_repr
@@ -30,10 +30,13 @@ class AdjustedPrices:
         The residuals, at the mean of each firm's prices, in money.
     removed : str
         What was removed and how, as a sentence; empty if there was nothing to remove.
+    seasons_left : bool
+        Whether there are season labels that could not be removed.
     """
 
     prices: Array
     removed: str
+    seasons_left: bool = False
 
 
 def adjusted(observed: Observed, lags: int = COST_LAGS) -> AdjustedPrices:
@@ -43,8 +46,8 @@ def adjusted(observed: Observed, lags: int = COST_LAGS) -> AdjustedPrices:
     All else is removed by least squares, firm by firm: the cost of the date and of `lags` dates
     before, the mean cost of the rivals, each common series and the mean control price with as many
     lags, and one level for each season label. A label that occurs once, and a series that is
-    constant, cannot be removed. Seasons are left out where they would make more than half as many
-    regressors as there are dates, lags where they would make more than a quarter.
+    constant, cannot be removed. Seasons, and then lags, are left out where they would make more
+    regressors than a quarter of the dates.
 
     Parameters
     ----------
@@ -96,7 +99,7 @@ def _adjusted(observed: Observed, lags: int) -> AdjustedPrices:
         design = np.column_stack([np.ones(ticks), *columns])
         fit = design @ np.linalg.lstsq(design, left, rcond=None)[0]
         out[:, i] = left - fit + prices[:, i].mean()
-    return AdjustedPrices(out, _sentence(words, left_out))
+    return AdjustedPrices(out, _sentence(words, left_out), bool(left_out))
 
 
 def _regressors(
@@ -107,14 +110,14 @@ def _regressors(
     used = [word for word, _ in wanted]
     skipped = []
     for word, levels in seasons.items():
-        if levels and len(columns) + len(levels) <= MOST_SEASONS * ticks:
+        if levels and len(columns) + len(levels) <= MOST_REGRESSORS * ticks:
             columns += levels
             used.append(word)
         else:
             skipped.append(word)
     for lag in range(1, lags + 1):
         for _, series in wanted:
-            if len(columns) < MOST_LAGGED * ticks:
+            if len(columns) < MOST_REGRESSORS * ticks:
                 columns.append(np.concatenate([np.full(lag, series[0]), series[: ticks - lag]]))
     return columns, used, skipped
 

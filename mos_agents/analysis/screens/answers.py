@@ -173,9 +173,9 @@ def lone_changes(move: Array, window: int) -> tuple[IntArray, IntArray]:
     relative = step - others
     spread = 1.4826 * np.median(np.abs(relative[1:] - np.median(relative[1:], axis=0)), axis=0)
     limit = np.maximum(OUTLIER * spread, LEAST_CHANGE * np.abs(move).mean())
-    large = (relative >= limit) & (step >= 0.5 * limit)
     # Where one of two firms rises, the other one falls relative to it: own steps decide.
-    any_change = ((np.abs(relative) >= limit) & (np.abs(step) >= 0.5 * limit)).any(axis=1)
+    large = (relative >= limit) & (step >= np.maximum(limit, 0.5 * relative))
+    any_change = ((np.abs(relative) >= limit) & (np.abs(step) >= limit)).any(axis=1)
     seen = np.concatenate([[0], np.cumsum(any_change)])
     first, last = BEFORE, ticks - window - 1
     row = np.arange(first, max(first, last))

@@ -10,9 +10,11 @@ import numpy as np
 from mos_agents.analysis.numbers import number
 from mos_agents.analysis.screens.adjusting import adjusted
 from mos_agents.analysis.screens.observed import Observed
-from mos_agents.analysis.screens.regression import least_squares
 from mos_agents.analysis.screens.screen import Screen, ScreenResult
 from mos_agents.market.types import Array
+
+BLOCK = 4
+FLIPS = 1999
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class LeadLag(Screen):
     For each pair it compares how the first firm's last innovation goes with the second firm's
     present one, and the reverse. Innovations are what a firm's own last two prices do not predict.
     A shock that reaches both at the same date goes both ways alike and drops out, recorded or not.
-    p-values are corrected for the number of pairs.
+    Where nobody leads, the signs of the differences are chance: they are turned, in blocks of four
+    dates. p-values are corrected for the number of pairs.
 
     Parameters
     ----------
@@ -43,26 +46,26 @@ class LeadLag(Screen):
     )
 
     def judge(self, observed: Observed) -> ScreenResult:
-        from scipy import stats  # large, and seldom needed
-
         clean = adjusted(observed)
         news = innovations(clean.prices)
-        found, pairs = (1.0, 0, 1, 0.0), 0
-        for i in range(observed.firms):
-            for j in range(i + 1, observed.firms):
-                pairs += 1
-                lead = news[:-1, i] * news[1:, j] - news[:-1, j] * news[1:, i]
-                fit = least_squares(lead, np.ones((len(lead), 1)), lags=2)
-                mean, error = fit.combined(np.ones(1))
-                p = 2.0 * float(stats.t.sf(abs(mean) / max(error, 1e-12), fit.freedom))
-                if p <= found[0]:
-                    found = (p, i, j, mean) if mean >= 0.0 else (p, j, i, -mean)
+        first, second = np.triu_indices(observed.firms, 1)
+        lead = news[:-1, first] * news[1:, second] - news[:-1, second] * news[1:, first]
+        blocks = np.add.reduceat(lead, np.arange(0, len(lead), BLOCK), axis=0)
+        signs = np.random.default_rng(self.seed).integers(2, size=(FLIPS, len(blocks)))
+        total = blocks.sum(axis=0)
+        chance = np.abs((2.0 * signs - 1.0) @ blocks)
+        p = (1 + (chance >= np.abs(total) * (1.0 - 1e-9)).sum(axis=0)) / (FLIPS + 1)
+        pairs, best = len(p), int(p.argmin())
+        leader, follower = int(first[best]), int(second[best])
+        if total[best] < 0.0:
+            leader, follower = follower, leader
+        found = (float(p[best]), leader, follower, abs(float(total[best])) / len(lead))
         p_value = min(1.0, pairs * found[0])
-        first, second = observed.name(found[1]), observed.name(found[2])
+        one, other = observed.name(found[1]), observed.name(found[2])
         return self.verdict(
             p_value,
             found[3],
-            f"{first} changes its price before {second} does (p = {number(p_value)}).",
+            f"{one} changes its price before {other} does (p = {number(p_value)}).",
             f"No firm changes its price before another one, beyond chance (p = {number(p_value)}).",
             clean.removed,
             leader=float(found[1]),
@@ -71,7 +74,7 @@ class LeadLag(Screen):
 
 
 def innovations(prices: Array) -> Array:
-    """What a firm's own last two prices do not predict, standardised.
+    """What a firm's last two prices do not predict, by one rule for all firms, standardised.
 
     Parameters
     ----------
@@ -83,11 +86,15 @@ def innovations(prices: Array) -> Array:
     array [T - 2, N]
         Innovations with mean 0 and standard deviation 1; 0 where a firm's price never changes.
     """
-    out = np.zeros((len(prices) - 2, prices.shape[1]))
-    for i, path in enumerate(prices.T):
-        x = np.column_stack([np.ones(len(path) - 2), path[1:-1], path[:-2]])
-        rest = path[2:] - x @ np.linalg.lstsq(x, path[2:], rcond=None)[0]
-        spread = rest.std()
-        if spread > 1e-9 * max(np.abs(path).max(), 1e-300):
-            out[:, i] = rest / spread
+    # One filter for all firms: filters of their own would shift a common season by other phases.
+    path = prices - prices.mean(axis=0)
+    spread = path.std(axis=0)
+    moves = spread > 1e-9 * np.maximum(np.abs(prices).max(axis=0), 1e-300)
+    path = np.where(moves, path / np.where(moves, spread, 1.0), 0.0)
+    x = np.stack([path[1:-1].ravel(), path[:-2].ravel()], axis=1)
+    filtered = np.linalg.lstsq(x, path[2:].ravel(), rcond=None)[0]
+    rest = path[2:] - filtered[0] * path[1:-1] - filtered[1] * path[:-2]
+    rest = rest - rest.mean(axis=0)
+    size = rest.std(axis=0)
+    out: Array = np.where(size > 1e-9, rest / np.where(size > 1e-9, size, 1.0), 0.0)
     return out

@@ -67,9 +67,10 @@ class Observed:
         Probabilities with which each firm's own pricing rule drew its price from `grid`.
     grid : array [K], optional
         The prices that the rules draw from.
-    retrained : array [R, 2], optional
-        Outcomes of training one firm again, alone, against the others' unchanged rules: the mean
-        price that it came to, and the static best reply to the prices that the others then set.
+    retrained : array [R, 3], optional
+        Outcomes of training one firm again, alone, against the others' unchanged rules: its profit
+        per date before, what static best replies to the others' unchanged prices would bring, and
+        its profit after the training.
     every : int, optional
         Dates between two moves of one firm.
     dates : sequence of str [T], optional
@@ -132,8 +133,8 @@ class Observed:
         self._check_chances(ticks, firms)
         if self.retrained is not None:
             retrained = finite(self.retrained, "retrained")
-            if retrained.ndim != 2 or retrained.shape[1] != 2:
-                raise InputError(f"retrained has shape {retrained.shape}, needs [trainings, 2]")
+            if retrained.ndim != 2 or retrained.shape[1] != 3:
+                raise InputError(f"retrained has shape {retrained.shape}, needs [trainings, 3]")
             put("retrained", retrained)
         for name, length in (("vendors", firms), ("names", firms), ("dates", ticks)):
             value = getattr(self, name)

@@ -150,7 +150,8 @@ class AsymmetricPassThrough(Screen):
         up, _ = fit.combined(weights)
         weights[2 + self.lags : 2 + self.lags + self.within] = -1.0
         gap, error = fit.combined(weights)
-        error = max(error, 1e-12)
+        plain = least_squares(np.diff(price)[self.lags :], x, lags=0)
+        error = max(error, plain.combined(weights)[1], 1e-12)
         p_value = float(stats.t.sf(gap / error, fit.freedom))
         told = (
             f"within {self.within} dates prices pass on {percent(up)} of a rise of costs and "

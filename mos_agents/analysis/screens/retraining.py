@@ -1,11 +1,11 @@
-"""Retraining: does a firm that is trained again, alone, keep the high price?
+"""Retraining: does a firm that is trained again, alone, get what a price cut promises?
 
 Prices may be high because rivals would answer a cut, or because the firm's algorithm never learnt
 that a cut pays. Calvano, Calzolari, Denicolo and Pastorello (2023), "Algorithmic Collusion: Genuine
 or Spurious?", and Abada and Lambin (2023), "Artificial Intelligence: Can Seemingly Collusive
 Outcomes Be Avoided?", tell the two apart: train one firm again, with ample exploration, against the
-others' unchanged rules. If it comes to the static best reply, the high price was a failure to
-learn.
+others' unchanged rules. Where the high price was a failure to learn, the firm now earns what its
+static best reply promises. Where others would answer, it cannot.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from mos_agents.analysis.numbers import number
+from mos_agents.analysis.numbers import number, percent
 from mos_agents.analysis.screens.observed import Observed
 from mos_agents.analysis.screens.screen import Screen, ScreenResult
 from mos_agents.market.checks import check_real
@@ -23,17 +23,17 @@ from mos_agents.market.checks import check_real
 
 @dataclass(frozen=True)
 class Retraining(Screen):
-    """A screen: a firm trained again, alone, keeps its price above the static best reply.
+    """A screen: a firm trained again, alone, earns less than static best replies promise.
 
     `Observed.retrained` holds the outcomes of several trainings of one firm against the others'
-    unchanged rules. It sounds where the new price lies significantly above the static best reply to
-    the others' prices: what holds it up are the answers of the others.
+    unchanged rules. It sounds where the profit after the training falls significantly short of what
+    static best replies to the others' unchanged prices would bring: the answers of the others keep
+    the firm from it.
 
     Parameters
     ----------
     margin : float
-        Distance from the static best reply that counts as none, as a share of it. Take at least a
-        step of the price grid.
+        Shortfall that counts as none, as a share of the profit before.
     level : float
         Largest p-value that sounds.
     seed : int
@@ -42,13 +42,16 @@ class Retraining(Screen):
 
     name: ClassVar[str] = "retraining"
     title: ClassVar[str] = "Retraining"
-    question: ClassVar[str] = "Does a firm that is trained again, alone, keep a high price?"
+    question: ClassVar[str] = (
+        "Do answers of others keep a firm, trained again alone, from undercutting?"
+    )
     needs: ClassVar = (("retrained",),)
     least_firms: ClassVar[int] = 1
     least_ticks: ClassVar[int] = 1
     cannot: ClassVar[str] = (
-        "It needs the firms' algorithms, or a copy of them. A firm that is trained badly again "
-        "proves nothing; train long and with ample exploration."
+        "It needs the firms' algorithms, or a copy of them. Rules of learners are untrained off "
+        "the path, and a firm trained again often finds a way to exploit them: then nothing falls "
+        "short, although answers held up the price before."
     )
 
     margin: float = 0.02
@@ -61,21 +64,25 @@ class Retraining(Screen):
         from scipy import stats  # large, and seldom needed
 
         assert observed.retrained is not None
-        price, reply = observed.retrained.T
-        if len(price) < 3:
+        before, promised, after = observed.retrained.T
+        if len(before) < 3:
             return self.no_verdict("it needs at least 3 trainings", ("retrained",))
-        above = price / reply - 1.0
-        error = max(float(above.std(ddof=1)) / np.sqrt(len(above)), 1e-12)
-        mean = float(above.mean())
-        p_value = float(stats.t.sf((mean - self.margin) / error, len(above) - 1))
+        if (before <= 0.0).any():
+            return self.no_verdict("the firm earned nothing before", ("retrained",))
+        short = (promised - after) / before
+        error = max(float(short.std(ddof=1)) / np.sqrt(len(short)), 1e-12)
+        mean = float(short.mean())
+        p_value = float(stats.t.sf((mean - self.margin) / error, len(short) - 1))
+        hoped = percent(float((promised / before).mean()) - 1.0)
+        got = percent(float((after / before).mean()) - 1.0)
         told = (
-            f"in {len(above)} trainings the firm came to a price {number(100.0 * mean)}% above its "
-            f"static best reply (p = {number(p_value)} for at most {number(100.0 * self.margin)}%)"
+            f"static best replies promise {hoped} more profit, and {len(short)} trainings bring "
+            f"{got} more (p = {number(p_value)})"
         )
         return self.verdict(
             p_value,
             mean,
-            f"The others' answers hold up the price of a firm trained again, alone: {told}.",
-            f"A firm trained again, alone, comes to its static best reply or near it: {told}.",
-            "Both prices are set in the same market, so costs and seasons act on both.",
+            f"The others' answers keep a firm from undercutting: {told}.",
+            f"No sign that answers of the others keep a firm from undercutting: {told}.",
+            "All profits are those of the same market, so costs and seasons act on all.",
         )

@@ -18,9 +18,10 @@ from mos_agents.market.types import Array
 class LowVariance(Screen):
     """A screen: prices vary less, relative to their mean, than in a comparable market.
 
-    The coefficients of variation of the two mean prices are compared (Abrantes-Metz, Froeb, Geweke
-    and Taylor 2006). Costs, seasons and demand that reach both markets act on both, so they need no
-    removal. Blocks of dates, the same in both markets, are resampled.
+    The coefficients of variation of the firms' prices are compared with those of the control
+    market's sellers (Abrantes-Metz, Froeb, Geweke and Taylor 2006). Give each seller's prices: a
+    mean of several varies less than each of them. Costs, seasons and demand that reach both markets
+    act on both, so they need no removal. Blocks of dates, the same in both markets, are resampled.
 
     Parameters
     ----------
@@ -55,16 +56,16 @@ class LowVariance(Screen):
 
     def judge(self, observed: Observed) -> ScreenResult:
         assert observed.control is not None
-        pair = np.column_stack([observed.prices.mean(axis=1), observed.control.mean(axis=1)])
-        if (pair.mean(axis=0) <= 0.0).any() or pair[:, 1].std() == 0.0:
+        both = np.concatenate([observed.prices, observed.control], axis=1)
+        if (both.mean(axis=0) <= 0.0).any() or (observed.control.std(axis=0) == 0.0).any():
             return self.no_verdict("the control market's prices do not vary", ("control",))
-        found = float(_log_ratio(pair[:, None])[0])
+        found = float(_log_ratio(both[:, None], observed.firms)[0])
         rng = np.random.default_rng(self.seed)
-        ticks = len(pair)
+        ticks = len(both)
         block = max(2, round(2.0 * ticks ** (1.0 / 3.0)))
         starts = rng.integers(ticks, size=(-(-ticks // block), self.resamples))
         rows = (starts[:, None, :] + np.arange(block)[None, :, None]).reshape(-1, self.resamples)
-        drawn = _log_ratio(pair[rows[:ticks] % ticks])
+        drawn = _log_ratio(both[rows[:ticks] % ticks], observed.firms)
         # Under the hypothesis the ratio is at least `ratio`: the scatter is moved there.
         limit = float(np.log(self.ratio))
         scatter = drawn - np.median(drawn)
@@ -82,8 +83,11 @@ class LowVariance(Screen):
         )
 
 
-def _log_ratio(pair: Array) -> Array:
-    """Log ratio of the coefficients of variation of paths [T, R, 2]."""
-    spread = np.maximum(pair.std(axis=0), 1e-12) / pair.mean(axis=0)
-    ratio: Array = np.log(spread[:, 0] / spread[:, 1])
+def _log_ratio(paths: Array, firms: int) -> Array:
+    """Mean log coefficient of variation of the first firms, less that of the others, [R].
+
+    paths [T, R, N + M] are resamples of the firms' and of the control sellers' prices.
+    """
+    spread = np.log(np.maximum(paths.std(axis=0), 1e-12) / paths.mean(axis=0))
+    ratio: Array = spread[:, :firms].mean(axis=1) - spread[:, firms:].mean(axis=1)
     return ratio

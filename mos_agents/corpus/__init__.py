@@ -1,0 +1,5 @@
+"""A labelled corpus of simulated markets, on which the screens' error rates are measured."""
+
+from mos_agents.corpus.worlds import WORLDS, LabelledMarket, World, generate
+
+__all__ = ["WORLDS", "LabelledMarket", "World", "generate"]
