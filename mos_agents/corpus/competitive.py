@@ -72,10 +72,10 @@ def noise_prices(rng: np.random.Generator, shocks: Shocks) -> Array:
     """
     nash = shocks.conditions.nash()
     out = np.empty_like(nash)
-    for s, memory in enumerate(rng.uniform(0.0, 0.9, nash.shape[1])):
-        out[:, s] = nash[:, s] * (
-            1.0 + fading(rng, nash[:, s].shape, memory, 2.0 * shocks.noise[s])
-        )
+    memories: Array = np.asarray(rng.uniform(0.0, 0.9, nash.shape[1]))
+    for s, memory in enumerate(memories):
+        noise = fading(rng, nash[:, s].shape, float(memory), 2.0 * float(shocks.noise[s]))
+        out[:, s] = nash[:, s] * (1.0 + noise)
     return out
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mos_agents.analysis.numbers import percent
-from mos_agents.analysis.statistics import clopper_pearson
+from mos_agents.analysis.shares import clopper_pearson
 from mos_agents.market.checks import check_real, check_whole
 
 TABLE = Path(__file__).with_name("rates.csv")
