@@ -1,4 +1,4 @@
-"""Measures how often each screen sounds in each world: `python -m mos_agents.corpus.rates`.
+"""Measures how often each screen sounds in each world: `python -m mos_agents.corpus`.
 
 The table that is shipped comes from the command without options. It takes about a quarter of an
 hour of one core. Rows are written as they are measured. Those in the file are not measured again.
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mos_agents.analysis.screens import SCREENS, Observed, Screen
-from mos_agents.analysis.screens.rates import LEVELS, TABLE
+from mos_agents.analysis.screens.rates import LEVELS
 from mos_agents.corpus.learners import LEVELS as LEARNERS
 from mos_agents.corpus.worlds import WORLDS, LabelledMarket, World
 
@@ -147,20 +147,3 @@ def make_table(path: Path, sessions: int = 1000, seed: int = 0) -> Iterator[str]
         with path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, FIELDS, lineterminator="\n").writerows(rows)
         yield f"{world.name}, {ticks} dates, {firms} firms: {count} markets"
-
-
-def main() -> None:
-    """Make the table from the command line."""
-    import argparse
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sessions", type=int, default=1000, help="markets of a world")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=TABLE, help="the table, a CSV file")
-    options = parser.parse_args()
-    for line in make_table(options.out, options.sessions, options.seed):
-        print(line, flush=True)
-
-
-if __name__ == "__main__":
-    main()

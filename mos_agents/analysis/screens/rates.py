@@ -1,6 +1,6 @@
 """How often each screen sounds in the worlds of the corpus, as measured.
 
-The table is `rates.csv` beside this file. `python -m mos_agents.corpus.rates` makes it anew. No
+The table is `rates.csv` beside this file. `python -m mos_agents.corpus` makes it anew. No
 rate holds beyond the worlds, lengths and numbers of firms for which it was measured.
 """
 
