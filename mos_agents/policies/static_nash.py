@@ -101,7 +101,8 @@ class StaticNash(LogitKnowledge):
     sellers : int
         how many sellers there are, >= 1.
     own : int
-        which of the sellers it is, from 0 on; it matters where their numbers differ.
+        which of the sellers it is, >= 0 and less than `sellers`; it matters where their numbers
+        differ.
     fee : float
         share of the money that changes hands where it is fixed, in [0, 1).
     unit_fee : float
@@ -117,6 +118,8 @@ class StaticNash(LogitKnowledge):
         check_number(self, "own", 0.0, self.sellers - 1.0)
         check_number(self, "fee", 0.0, 1.0)
         check_number(self, "unit_fee", 0.0)
+        if self.fee == 1.0:
+            raise InputError("static_nash.fee=1.0 must be in [0, 1): sellers would keep nothing")
 
     def start(self, spec: ParticipantSpec, batch: int) -> Any:
         check_fits(self, spec, "price")

@@ -87,8 +87,12 @@ def _set(data: Any, path: str, value: Any, shown: str) -> None:
     elif keys[0] not in data:
         raise InputError(f"{shown}: {unknown_key(keys[0], [*data, *_shorthands(data)])}")
     here = data
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
+    depth = -1
+    while depth < len(keys) - 1:
+        depth += 1
+        if isinstance(here, dict):
+            keys = _with_dots(here, keys, depth)
+        key, last = keys[depth], depth == len(keys) - 1
         if isinstance(here, list):
             names = [item.get("name") if isinstance(item, dict) else None for item in here]
             if key in names:
@@ -114,6 +118,18 @@ def _set(data: Any, path: str, value: Any, shown: str) -> None:
                 here = here[key]
         else:
             raise InputError(f"{shown}: {'.'.join(keys[:depth])} has no parts")
+
+
+def _with_dots(here: dict[str, Any], keys: list[str], depth: int) -> list[str]:
+    """The keys of a path, where those from `depth` on may be one name with points in it.
+
+    A participant's part is such a name: `policy.policies.wholesale.orders.level`.
+    """
+    for end in range(len(keys), depth + 1, -1):
+        name = ".".join(keys[depth:end])
+        if name in here:
+            return [*keys[:depth], name, *keys[end:]]
+    return keys
 
 
 def _shorthands(data: Any) -> list[str]:

@@ -19,6 +19,7 @@ from mos_agents.market.equilibrium.chain import (
     hybrid_equilibrium,
     linear_chain,
     linear_fee_equilibrium,
+    prominence_equilibrium,
 )
 from mos_agents.market.types import InputError
 
@@ -204,6 +205,25 @@ def test_pass_through_is_the_derivative_of_the_price(n, rate):
     assert fee_pass_through(n, found.shares[0]) == pytest.approx(rate, abs=SIX)
     up, down = (fee_equilibrium(base(n), unit_fee=t).prices[0] for t in (2e-4, 0.0))
     assert (up - down) / 2e-4 == pytest.approx(rate, abs=2e-4)
+
+
+def test_the_best_commission_under_prominence_takes_the_profit_of_a_lone_monopoly():
+    """One of two is shown: f p = c_e - c, so f* = 1 - c/p_M at the price of a lone product."""
+    f, revenue = best_commission(base(2), shown=1)
+    alone = base(1).joint_profit()
+    np.testing.assert_allclose(f, 1.0 - 1.0 / alone.prices[0], rtol=1e-8)
+    np.testing.assert_allclose(revenue, alone.profits.sum(), rtol=1e-8)
+    np.testing.assert_allclose((f, revenue), (0.445056, 0.551985), atol=1e-6)
+    for n, k, surplus in ((2, 1, 1.00454), (3, 1, 1.00454), (4, 3, 1.27617)):
+        found = prominence_equilibrium(base(n), k)
+        np.testing.assert_allclose(found.consumer_surplus, surplus, atol=1e-5)
+        assert (found.prices == 1.0).all() and not found.seller_profits.any()
+    for wrong in (
+        lambda: prominence_equilibrium(base(2), 2),
+        lambda: best_commission(base(2), 0, 1),
+    ):
+        with pytest.raises(InputError):
+            wrong()
 
 
 def test_a_hybrid_platform_charges_more():

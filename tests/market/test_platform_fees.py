@@ -54,8 +54,8 @@ def test_sellers_at_static_nash_pay_what_theory_says(kind, n, fee, price, revenu
     if kind == "set_by_platform":
         changes += [f"participants.platform.policy.fee={fee}"]
     else:
-        value = fee if kind == "fixed" else [0.3, fee]
-        changes += [f"venues.shop.fees={{kind: {kind}, fee: {value}}}"]
+        value = f"fee: {fee}" if kind == "fixed" else f"fees: [0.3, {fee}]"
+        changes += [f"venues.shop.fees={{kind: {kind}, {value}}}"]
         changes += ["participants.platform.policy={kind: hold}"]
     if kind == "fixed":
         changes += [f"participants.firm.policy.fee={fee}"]
@@ -129,7 +129,7 @@ def test_settings_of_fees_that_cannot_be_are_refused_in_one_line():
         ("{kind: set_by_platform, highest_fee: 0}", "could set nothing"),
         ("{kind: set_by_platform, fee: 0.7}", "highest_fee is the most"),
         ("{kind: set_by_platform, every: 0}", "every=0"),
-        ("{kind: scheduled, fee: [0.1, 0.2], unit_fee: [0, 0, 0]}", "as many numbers"),
+        ("{kind: scheduled, fees: [0.1, 0.2], unit_fees: [0, 0, 0]}", "as many numbers"),
     ):
         with pytest.raises(InputError, match=message) as error:
             changed(f"venues.shop.fees={fees}")

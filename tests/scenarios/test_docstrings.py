@@ -71,6 +71,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "process: replay": {"path": np.ones(3)},
 }
 TOGETHER = {
+    ("fees: set_by_platform", "highest_fee"),
+    ("policy: fixed_weights", "weights"),
     ("demand: linear", "own"),
     ("arrivals: hawkes", "beta"),
     ("arrivals: poisson", "lot"),
@@ -140,6 +142,8 @@ def test_a_parameter_that_is_checked_tells_its_range() -> None:
 
 
 TOLD_IN_WORDS = {
+    "fees",
+    "unit_fees",
     "demand",
     "supply",
     "buyers_high",

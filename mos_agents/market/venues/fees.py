@@ -51,39 +51,39 @@ class ScheduledFees(FeeRule):
 
     Parameters
     ----------
-    fee : tuple of float
-        shares of the money that changes hands, one after the other, each in (-1, 1).
-    unit_fee : tuple of float
-        money per unit, one after the other; as many numbers as `fee`, or one.
+    fees : tuple of float
+        shares of the money that changes hands, one after the other, each between -1 and 1.
+    unit_fees : tuple of float
+        money per unit, one after the other; as many numbers as `fees`, or one.
     every : int
         ticks for which each of them is in force, >= 1.
     """
 
-    fee: tuple[float, ...] = (0.0,)
-    unit_fee: tuple[float, ...] = (0.0,)
+    fees: tuple[float, ...] = (0.0,)
+    unit_fees: tuple[float, ...] = (0.0,)
     every: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for value in self.fee:
+        for value in self.fees:
             _check_fee("fee", value)
-        for value in self.unit_fee:
+        for value in self.unit_fees:
             _check_unit_fee("unit_fee", value)
         check_whole("every", self.every, 1)
-        sizes = len(self.fee), len(self.unit_fee)
+        sizes = len(self.fees), len(self.unit_fees)
         if min(sizes) < 1 or (sizes[0] != sizes[1] and min(sizes) > 1):
             raise InputError(
-                f"fee={list(self.fee)}, unit_fee={list(self.unit_fee)} must be as many numbers, or "
-                "one of them a single number"
+                f"fees={list(self.fees)}, unit_fees={list(self.unit_fees)} must be as many "
+                "numbers, or one of them a single number"
             )
 
     def rates(self, tick: int, chosen: Array) -> Array:
         at = tick // self.every
-        return np.array([[one[min(at, len(one) - 1)] for one in (self.fee, self.unit_fee)]])
+        return np.array([[one[min(at, len(one) - 1)] for one in (self.fees, self.unit_fees)]])
 
     @property
     def is_charged(self) -> bool:
-        return any(self.fee) or any(self.unit_fee)
+        return any(self.fees) or any(self.unit_fees)
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,10 @@ class SetByPlatform(FeeRule):
     Parameters
     ----------
     fee : float
-        share of the money that changes hands before the platform has moved, in [0, highest_fee].
+        share of the money that changes hands before the platform has moved, >= 0 and at most
+        `highest_fee`.
     unit_fee : float
-        money per unit before the platform has moved, in [0, highest_unit_fee].
+        money per unit before the platform has moved, >= 0, at most `highest_unit_fee`.
     highest_fee : float
         highest share that the platform may set, in [0, 1); with 0 it sets money per unit alone.
     highest_unit_fee : float

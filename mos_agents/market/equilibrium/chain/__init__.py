@@ -16,6 +16,7 @@ from mos_agents.market.equilibrium.chain.fees import (
     fee_pass_through,
     hybrid_equilibrium,
     linear_fee_equilibrium,
+    prominence_equilibrium,
 )
 from mos_agents.market.equilibrium.chain.logit_chain import LogitChain, WholesaleEquilibrium
 from mos_agents.market.equilibrium.chain.spengler import LinearChain, linear_chain
@@ -45,4 +46,5 @@ __all__ = [
     "hybrid_equilibrium",
     "linear_chain",
     "linear_fee_equilibrium",
+    "prominence_equilibrium",
 ]

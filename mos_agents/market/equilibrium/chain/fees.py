@@ -30,6 +30,7 @@ __all__ = [
     "highest_point",
     "hybrid_equilibrium",
     "linear_fee_equilibrium",
+    "prominence_equilibrium",
 ]
 
 
@@ -282,7 +283,9 @@ def hybrid_equilibrium(
     )
 
 
-def best_commission(market: LogitMarket, own: int | None = None) -> tuple[float, float]:
+def best_commission(
+    market: LogitMarket, own: int | None = None, shown: int | None = None
+) -> tuple[float, float]:
     """Find the commission that earns a platform most, sellers at their static equilibrium.
 
     Parameters
@@ -291,6 +294,8 @@ def best_commission(market: LogitMarket, own: int | None = None) -> tuple[float,
         The market without fees.
     own : int, optional
         Position of a product that the platform sells itself; its margin is then counted.
+    shown : int, optional
+        How many of the cheapest sellers the platform shows; by default all, whatever they ask.
 
     Returns
     -------
@@ -303,13 +308,78 @@ def best_commission(market: LogitMarket, own: int | None = None) -> tuple[float,
         If revenue has no highest point below a commission of 1, as where costs are 0.
     """
 
+    if own is not None and shown is not None:
+        raise InputError(
+            "own and shown: a platform that sells and shows the cheapest is not solved"
+        )
+
     def revenue(commission: float) -> float:
+        if shown is not None:
+            return prominence_equilibrium(market, shown, commission).fees
         if own is None:
             return fee_equilibrium(market, commission).fees
         found = hybrid_equilibrium(market, own, commission)
         return found.fees + float(found.seller_profits[own])
 
     return highest_point(revenue, 0.0, 0.999, "commission")
+
+
+def prominence_equilibrium(
+    market: LogitMarket, shown: int, commission: float = 0.0, unit_fee: float = 0.0
+) -> FeeEquilibrium:
+    """Solve a market of equal sellers whose platform shows the cheapest of them [1]_.
+
+    With fewer places than sellers, whoever is dearer sells nothing: prices are the effective cost.
+
+    Parameters
+    ----------
+    market : LogitMarket
+        The market without fees, a product a firm, all alike.
+    shown : int
+        How many are shown, >= 1 and less than there are sellers.
+    commission, unit_fee : float, optional
+        As in `fee_equilibrium`.
+
+    Returns
+    -------
+    FeeEquilibrium
+        Quantities are those of a seller on average, as each is shown as often as the others.
+
+    Raises
+    ------
+    InputError
+        If a fee or number is not allowed, or sellers differ.
+
+    References
+    ----------
+    .. [1] Johnson, J. P., Rhodes, A. and Wildenbeest, M. (2023). Platform design when sellers use
+           pricing algorithms. Econometrica 91(5).
+    """
+    check_fees(commission, unit_fee)
+    size = market.quality.size
+    alike = np.ptp(market.quality) == np.ptp(market.cost) == 0.0 and market.nesting == 0.0
+    if not alike or len(market.firms) != size:
+        raise InputError(
+            "price-directed prominence is solved for equal sellers of one product each"
+        )
+    if not 1 <= shown < size:
+        raise InputError(f"shown={shown!r} must be 1 to {size - 1}: fewer than there are sellers")
+    prices = (market.cost + unit_fee) / (1.0 - commission)
+    visible = LogitMarket(
+        market.quality[:shown],
+        market.cost[:shown],
+        tuple(range(shown)),
+        market.price_coefficient,
+        outside_utility=market.outside_utility,
+    )
+    shares = np.full(size, float(visible.shares(prices[:shown]).sum()) / size)
+    return FeeEquilibrium(
+        prices,
+        shares,
+        np.zeros(size),
+        float(((commission * prices + unit_fee) * shares).sum()),
+        float(visible.consumer_surplus(prices[:shown])),
+    )
 
 
 def best_unit_fee(market: LogitMarket) -> tuple[float, float]:
