@@ -20,6 +20,7 @@ MEANINGS = {
     "limit": ("worst price of the order", "money per unit"),
     "fee": ("share of the money of trades that is charged", "1"),
     "unit_fee": ("money per unit that is charged", "money per unit"),
+    "placement": ("bid for a prominent place", "money per unit"),
     "weight": ("weight of the offer among those that are shown", "1"),
 }
 UNUSED = ("-", "not read", "-")

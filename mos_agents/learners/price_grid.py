@@ -20,10 +20,10 @@ from mos_agents.market.spec import ParticipantSpec
 from mos_agents.market.types import Array, InputError, IntArray
 from mos_agents.policies.base import check_fits, check_number, check_numbers, quoted
 
-RULES = ("fee", "unit_fee")
+RULES = ("fee", "unit_fee", "placement")
+"""Fees that a platform sets and bids for a place, of which a learner may choose one number."""
 AMOUNTS = {"offset": "spreads", "quantity": "quantities"}
 """What levels are where they are no prices, by the first number of an action."""
-"""What a platform sets, of which a learner may choose one number."""
 SCALES = ("money", "cost", "opening")
 SCOPES = ("listing", "firm")
 FEATURES = ("all", "rivals", "cheapest", "mean", "own", "nothing")
@@ -181,6 +181,11 @@ class PriceGrid:
             raise InputError(
                 f"{spec.name}: {self.kind} chooses one number, and this participant sets "
                 f"{' and '.join(spec.features)}: set highest_fee or highest_unit_fee to 0"
+            )
+        if spec.action_shape[0] > 1 and self.scope == "listing":
+            raise InputError(
+                f"{spec.name}: {self.kind}.scope='listing' needs the profit of each offer, which "
+                "is not known of bids for places: set scope='firm'"
             )
         if self.relative_to != "money":
             raise InputError(

@@ -27,7 +27,7 @@ TIES = "prominence"
 STEERED = "steered"
 """Key of the random numbers that draw among weighted offers, one for each."""
 WEIGHTS = "weights of the platform"
-"""What a venue's memory holds of the platform's weights [B, L] of its offers."""
+"""What a venue's memory holds of the platform's weights [B, L] of its offers, or of bids."""
 SLACK = 1e-9
 """Prices nearer than this share are the same to a cushion: a grid's steps do not add up exactly."""
 
@@ -183,11 +183,7 @@ class ShowSteered(ShowRanked):
 
     def validate(self, market: Market) -> None:
         super().validate(market)
-        if market.standalone:
-            raise InputError(
-                "execution.prominence.kind=steered: the platform's weights belong to a venue; "
-                "write the market as one venue, under venues"
-            )
+        _check_venue(market, "steered", "the platform's weights")
 
     @property
     def is_steered(self) -> bool:
@@ -210,6 +206,56 @@ class ShowSteered(ShowRanked):
             scores = np.log(np.maximum(times, np.finfo(np.float64).tiny)) - np.log(rates)
         ties = draws.block_uniforms(TIES, layout.G)
         return self.chosen(offered, lowest(scores, eligible, ties, self.shown, *groups))
+
+
+@dataclass(frozen=True)
+@within_floats
+class ShowSponsored(ShowRanked):
+    """Shows the offers whose sellers bid most for the place.
+
+    A bid is money for each unit that the shown offer sells. Those that are shown pay the highest
+    bid of those that are not (a uniform price, the second price where one is shown) to the
+    platform, or to the outside world where there is none. Equal bids are told apart by a draw.
+
+    Parameters
+    ----------
+    highest_bid : float
+        most that a seller may bid, in money per unit, > 0.
+    """
+
+    highest_bid: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 < self.highest_bid < np.inf:
+            raise InputError(f"highest_bid={self.highest_bid!r} must be > 0, in money, and finite")
+
+    def validate(self, market: Market) -> None:
+        super().validate(market)
+        _check_venue(market, "sponsored", "the sellers' bids")
+
+    @property
+    def highest_placement(self) -> float:
+        return self.highest_bid
+
+    def show(
+        self, market: Market, state: State, quotes: Quotes, offered: np.ndarray, draws: Draws
+    ) -> Shown:
+        layout = market.layout
+        ties = draws.block_uniforms(TIES, layout.G)
+        groups = layout.group_start, layout.group_listing
+        return self.chosen(
+            offered, lowest(-state.memory[WEIGHTS], offered, ties, self.shown, *groups)
+        )
+
+
+def _check_venue(market: Market, kind: str, what: str) -> None:
+    """InputError for a rule whose weights are slots, in a market without venues."""
+    if market.standalone:
+        raise InputError(
+            f"execution.prominence.kind={kind}: {what} belong to a venue; write the market as one "
+            "venue, under venues"
+        )
 
 
 @dataclass(frozen=True)

@@ -165,14 +165,14 @@ class Slots(NamedTuple):
     """Slots of one participant in one venue that are of one kind."""
 
     venue: str
-    kind: int  # QUOTE, ORDER, FEE or WEIGHT
+    kind: int  # QUOTE, ORDER, FEE, WEIGHT or PLACE
     slots: slice  # of all slots
     features: tuple[str, ...]
     period: int = 1  # ticks from one change to the next, if the owner may move at every tick
 
     @property
     def name(self) -> str:
-        return self.venue + ("", ".orders", ".fees", ".weights")[self.kind]
+        return self.venue + ("", ".orders", ".fees", ".weights", ".places")[self.kind]
 
 
 class OrderRule(Stage):
@@ -380,6 +380,11 @@ class Prominence(Stage):
     def is_steered(self) -> bool:
         """Whether the platform weighs the offers of the venue by its actions."""
         return False
+
+    @property
+    def highest_placement(self) -> float:
+        """Most that sellers may bid for a place, in money per unit; 0 where they do not bid."""
+        return 0.0
 
     @abstractmethod
     def show(

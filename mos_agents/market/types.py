@@ -23,8 +23,9 @@ IntArray = NDArray[Any]
 
 BUY, SELL = 0, 1  # the customer's side: buyers lift asks, sellers hit bids
 ROLES = ("platform", "firm", "maker", "bidder")
-QUOTE, ORDER, FEE, WEIGHT = range(4)
-"""Kinds of slots: a quote, an order, and the platform's rules: a fee, the weight of an offer."""
+QUOTE, ORDER, FEE, WEIGHT, PLACE = range(5)
+"""Kinds of slots: a quote, an order, the platform's rules (a fee, the weight of an offer), and a
+seller's bid for a prominent place."""
 
 
 def _nothing() -> IntArray:
@@ -173,7 +174,7 @@ class Layout:
     choice: str = "within"
     goods: tuple[str, ...] = ()  # names; none where each instrument is a good of its own
     good: IntArray = field(default_factory=_nothing)  # [K] good of each instrument
-    kind: IntArray = field(default_factory=_nothing)  # [L] QUOTE, ORDER, FEE or WEIGHT
+    kind: IntArray = field(default_factory=_nothing)  # [L] QUOTE, ORDER, FEE, WEIGHT or PLACE
     instrument_group: IntArray = field(default_factory=_nothing)  # [K] where choice is "venues"
     slots: tuple[str, ...] = ()  # [L] names of the slots in tables; none: those of the instruments
     holding: IntArray = field(init=False)  # [L] number of the slot's holding

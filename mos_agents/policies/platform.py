@@ -1,4 +1,4 @@
-"""What a platform sets by itself: fees, and the weights of the offers that it shows."""
+"""Fees and weights that a platform sets, and what sellers bid for a prominent place."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mos_agents.policies.base import (
     register,
 )
 
-RULES = ("fee", "unit_fee", "weight")
-"""First features of the rows of a platform."""
+RULES = ("fee", "unit_fee", "weight", "placement")
+"""First features of the rows of a platform, and of a seller's bids for a place."""
 
 
 def set_now(spec: ParticipantSpec, observation: Array) -> Array:
@@ -114,3 +114,32 @@ class FixedWeights(Deterministic):
         action = np.zeros((len(observation), *spec.action_shape))
         action[:, :, 0] = by_listing(self, spec, "weights")
         return action
+
+
+@register("fixed_placement")
+@dataclass(frozen=True)
+class FixedPlacement(Deterministic):
+    """Bids the same for a prominent place at every tick, where places are sponsored.
+
+    Parameters
+    ----------
+    bid : float
+        money for each unit that the offer sells while it is shown, >= 0.
+    """
+
+    bid: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "bid", 0.0)
+
+    def start(self, spec: ParticipantSpec, batch: int) -> Any:
+        check_rules(self, spec, "placement")
+        highest = float(spec.high[:, 0].min())
+        if self.bid > highest:
+            raise InputError(
+                f"{spec.name}: fixed_placement.bid={self.bid:.10g} must be in [0, {highest:.10g}], "
+                "what the venue allows; set another, or prominence.highest_bid"
+            )
+
+    def decide(self, spec: ParticipantSpec, observation: Array) -> Array:
+        return fees_of(self, spec, len(observation), {"placement": self.bid})

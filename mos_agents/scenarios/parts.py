@@ -106,6 +106,7 @@ _OWN: dict[str, dict[str, type]] = {
         "buy_box": prominence.BuyBox,
         "fixed": prominence.ShowFixed,
         "steered": prominence.ShowSteered,
+        "sponsored": prominence.ShowSponsored,
     },
     "execution": {
         "expected": execution.Expected,

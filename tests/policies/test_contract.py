@@ -8,7 +8,7 @@ from mos_agents.learners import LEARNERS
 from mos_agents.market.arrivals import FixedMass
 from mos_agents.market.demand import Logit
 from mos_agents.market.execution import Expected
-from mos_agents.market.prominence import ShowSteered
+from mos_agents.market.prominence import ShowSponsored, ShowSteered
 from mos_agents.market.streams import Streams
 from mos_agents.market.types import InputError
 from mos_agents.market.venues.build import venue_market
@@ -58,6 +58,20 @@ STEERED = venue_market(
             ("seller", "rival"),
             arrivals=FixedMass(10.0),
             execution=Expected(Logit(), ShowSteered()),
+        )
+    ],
+    priced(1.5, 1.0, 200.0),
+)
+SPONSORED = venue_market(
+    ("seller", "rival"),
+    ("firm", "firm"),
+    [
+        Venue(
+            "shop",
+            ("apples", "pears"),
+            ("seller", "rival"),
+            arrivals=FixedMass(10.0),
+            execution=Expected(Logit(), ShowSponsored()),
         )
     ],
     priced(1.5, 1.0, 200.0),
@@ -124,6 +138,16 @@ CASES = {
     "best_fee": (RUN, {}),
     "static_nash": (SHOP, {"utility": 15.0, "cost": 9.0, "scale": 2.0}),
     "fixed_weights": (STEERED, {"weights": (0.2, 1.0, 0.0, 0.5)}),
+    "fixed_placement": (  # a seller has quotes as well
+        SPONSORED,
+        {
+            "kind": "by_venue",
+            "policies": {
+                "shop": {"kind": "cost_plus"},
+                "shop.places": {"kind": "fixed_placement", "bid": 0.2},
+            },
+        },
+    ),
     "by_venue": (
         TRADERS,
         {
@@ -138,7 +162,7 @@ CASES = {
 
 def made(case):
     market, parameters = CASES[case]
-    return market, make(case.split()[0], **parameters)
+    return market, make(**({"kind": case.split()[0]} | parameters))
 
 
 def everybody(market, policy):

@@ -10,7 +10,16 @@ import numpy as np
 from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.defaults import make_market
 from mos_agents.market.market import Market
-from mos_agents.market.types import FEE, ORDER, QUOTE, WEIGHT, InputError, IntArray, Layout
+from mos_agents.market.types import (
+    FEE,
+    ORDER,
+    PLACE,
+    QUOTE,
+    WEIGHT,
+    InputError,
+    IntArray,
+    Layout,
+)
 from mos_agents.market.venues.router import VenueRouter
 from mos_agents.market.venues.venue import Venue
 
@@ -35,7 +44,8 @@ def venue_layout(
     Returns
     -------
     Layout
-        Slots by participant, then venue, then quotes before orders before rules, then good.
+        Slots by participant, then venue, then by kind (quotes before orders before rules before
+        bids for a place), then good.
 
     Raises
     ------
@@ -60,7 +70,8 @@ def venue_layout(
                     f"{list(participants)}"
                 )
         first = len(instruments)
-        for kind, senders in ((QUOTE, venue.quoting), (ORDER, venue.ordering)):
+        bidding = venue.quoting if venue.highest_placement > 0.0 else ()
+        for kind, senders in ((QUOTE, venue.quoting), (ORDER, venue.ordering), (PLACE, bidding)):
             for who in senders:
                 number = list(participants).index(who)
                 slots += [(number, first, kind, first + k, 0) for k in range(len(venue.goods))]
@@ -116,11 +127,10 @@ def _slot_names(
 
     def name(kind: int, k: int, who: int) -> str:
         venue, good = traded[k]
-        if kind == FEE:
-            return f"{venue}.fees"
-        return (
-            f"{venue}.weights.{participants[who]}.{good}" if kind == WEIGHT else f"{venue}.{good}"
-        )
+        if kind == WEIGHT:
+            return f"{venue}.weights.{participants[who]}.{good}"
+        names = {FEE: f"{venue}.fees", PLACE: f"{venue}.places.{good}"}
+        return names.get(kind, f"{venue}.{good}")
 
     return tuple(name(*one) for one in zip(kinds, instrument, about, strict=True))
 

@@ -23,6 +23,7 @@ from mos_agents.market.venues.matching import (
     SOLD_MONEY,
     match_orders,
 )
+from mos_agents.market.venues.placements import place_fees
 from mos_agents.market.venues.segments import segments
 from mos_agents.market.venues.venue import VenueView, some
 
@@ -176,12 +177,26 @@ class _Floor:
             if gained is None:  # references have moved apart: prices have no common unit any more
                 gained = np.full(len(done.sold), np.nan)
             self.surplus = gained if self.surplus is None else self.surplus + gained
+        if view.places.size:
+            offered = (met.ask_size > 0.0) & (
+                at_hand.take(holdings, axis=1) > self.held.lower[holdings]
+            )
+            self._charge_places(view, some(quotes.ask, view.places), offered, done)
         self._add(own, done)
         self.book[ASK_SIZE][:, own] -= done.sold
         self.book[BID_SIZE][:, own] -= done.bought
         net = np.where(self.held.made_to_order[holdings], 0.0, done.bought - done.sold)
         self.at_hand[:, holdings] += net
         self.owned[:, holdings] += net
+
+    def _charge_places(self, view: VenueView, bids: Array, offered: Any, done: Executions) -> None:
+        """Note what sellers owe for the places in which their offers were shown."""
+        assert done.shown is not None
+        if self.fees is None:
+            self.fees = np.zeros(self.book.shape[1:])
+        owed = place_fees(view, bids, offered, done.shown, done.sold)
+        owed[:, self.market.layout.seller[view.listings] == self.market.collector] = 0.0
+        self.fees[:, view.listings] += owed
 
     def _add(self, own: IntArray, done: Executions) -> None:
         """Add trades with outsiders to those before them."""

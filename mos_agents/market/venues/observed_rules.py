@@ -59,6 +59,13 @@ def venue_fields(
                 "weight", "own weight of the offer", "1", 0.0, 1.0, OWN_WEIGHT, weighed, labels
             )
         )
+    bids = own[np.isin(own, np.concatenate([view.places for view in views]))]
+    if bids.size:
+        labels = tuple(layout.slot_names[i].partition(".places.")[2] for i in bids)
+        meaning, unit = "own bid for a prominent place", "money per unit"
+        found.append(
+            ObservationField("placement", meaning, unit, 0.0, np.inf, OWN_WEIGHT, bids, labels)
+        )
     return tuple(one for one in found if one.size)
 
 

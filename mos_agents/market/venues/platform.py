@@ -35,6 +35,7 @@ def rule_limits(views: Sequence[VenueView], low: Array, high: Array) -> None:
         lowest, highest = view.venue.fees.limits()
         low[view.fee, : lowest.size], high[view.fee, : highest.size] = lowest, highest
         high[view.weights, 0] = 1.0
+        high[view.places, 0] = view.venue.highest_placement
 
 
 def admit_rules(

@@ -36,6 +36,7 @@ from mos_agents.market.streams import Draws
 from mos_agents.market.types import (
     FEE,
     ORDER,
+    PLACE,
     QUOTE,
     WEIGHT,
     Array,
@@ -48,6 +49,7 @@ from mos_agents.market.types import (
 )
 from mos_agents.market.venues.clearing import clear_venues
 from mos_agents.market.venues.observed_rules import observe_venues, venue_fields
+from mos_agents.market.venues.placements import admit_placements, keep_placements
 from mos_agents.market.venues.platform import (
     admit_rules,
     keep_rules,
@@ -105,6 +107,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
                 (ORDER, view.orders, venue.orders.features, 1),
                 (FEE, view.fee, venue.fees.features, venue.fees.period),
                 (WEIGHT, np.sort(view.weights), ("weight",), 1),
+                (PLACE, view.places, ("placement",), 1),
             )
             for kind, slots, features, period in rules:
                 own = slots[market.layout.seller[slots] == n]
@@ -200,6 +203,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         rules += [venue.orders.features for venue in self.venues if venue.ordering]
         rules += [venue.fees.features for venue in self.venues]
         rules += [("weight",) for venue in self.venues if venue.is_steered]
+        rules += [("placement",) for venue in self.venues if venue.highest_placement > 0.0]
         columns: list[list[str]] = [[] for _ in range(max(len(names) for names in rules))]
         for names in rules:
             for column, name in zip(columns, names, strict=False):
@@ -250,6 +254,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
         ordered = [self._orders(view, orders, actions, moves) for view in views]
         ruled = admit_rules(market, views, state.tick, state.quotes, actions, moves, orders)
         ordered += [] if ruled is None else [ruled]
+        ordered += admit_placements(market, views, state.quotes, actions, moves, orders)
         refused = np.maximum.reduce([r for _, r in made] + ordered)
         if layout.has_orders:
             self._check_credit(market, state, orders, refused)
@@ -257,6 +262,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
             made = self._refused_everywhere(market, state, actions, moves, made, refused)
             orders[:, (refused != TAKEN)[:, layout.seller]] = 0.0
             keep_rules(market, views, state.quotes, refused, orders)
+            keep_placements(market, views, state.quotes, refused, orders)
         for view, (quotes, _) in zip(views, made, strict=True):
             orders[:, :, view.listings] = quotes[:4]
         # Whoever quotes nothing in a venue counts as taken there, with age 0.
@@ -356,7 +362,7 @@ class VenueRouter(QuoteRule, ArrivalProcess, ExecutionRule, ReferenceRule):
 
     @property
     def charges_fees(self) -> bool:
-        return any(venue.fees.is_charged for venue in self.venues)
+        return any(v.fees.is_charged or v.highest_placement > 0.0 for v in self.venues)
 
     def has_surplus(self, market: Market) -> bool:
         return any(v.venue.execution.has_surplus(v.market) for v in self.views(market))

@@ -146,6 +146,12 @@ class Venue:
         return tuple(f"{self.name}.{good}" for good in self.goods)
 
     @property
+    def highest_placement(self) -> float:
+        """Most that sellers may bid for a place; 0 where they do not bid."""
+        rule = self.execution.prominence_rule()
+        return 0.0 if rule is None else rule.highest_placement
+
+    @property
     def is_steered(self) -> bool:
         """Whether the platform weighs the offers by its actions."""
         rule = self.execution.prominence_rule()
@@ -171,6 +177,7 @@ class VenueView(NamedTuple):
     high: Array
     fee: IntArray  # the slot in which the platform sets its fees; none where they are given
     weights: IntArray  # the slot with the platform's weight of each of its listings, if any
+    places: IntArray  # the slot with the bid for a place of each of its listings, if any
 
     @property
     def rules(self) -> IntArray:
@@ -207,14 +214,15 @@ class VenueView(NamedTuple):
     def memory(self, state: State) -> Mapping[str, Array]:
         """What the venue's own stages remember, by the names that they gave, and weights in force.
 
-        The platform's weights of the venue's listings stand under `WEIGHTS`.
+        The platform's weights of the venue's listings, or bids for a place, stand under `WEIGHTS`.
         """
         begin, whole = f"{self.venue.name}/", state.memory
-        if not whole and not self.weights.size:
+        ranked = self.weights if self.weights.size else self.places
+        if not whole and not ranked.size:
             return whole
         found = {k.removeprefix(begin): a for k, a in whole.items() if k.startswith(begin)}
-        if self.weights.size:
-            found[WEIGHTS] = some(state.quotes.ask, self.weights)
+        if ranked.size:
+            found[WEIGHTS] = some(state.quotes.ask, ranked)
         return found
 
     def rates(self, tick: int, asks: Array, bids: Array) -> Array:

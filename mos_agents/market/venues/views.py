@@ -10,7 +10,16 @@ from mos_agents.market.catalogue import Catalogue
 from mos_agents.market.checks import naming
 from mos_agents.market.defaults import make_market
 from mos_agents.market.market import Market
-from mos_agents.market.types import FEE, ORDER, QUOTE, WEIGHT, InputError, IntArray, Layout
+from mos_agents.market.types import (
+    FEE,
+    ORDER,
+    PLACE,
+    QUOTE,
+    WEIGHT,
+    InputError,
+    IntArray,
+    Layout,
+)
 from mos_agents.market.venues.venue import Venue, VenueView
 
 
@@ -85,6 +94,7 @@ def _view(market: Market, venue: Venue) -> VenueView:
         high,
         np.flatnonzero(here & (layout.kind == FEE)),
         _weights(layout, np.flatnonzero(here & (layout.kind == WEIGHT)), listings),
+        np.flatnonzero(here & (layout.kind == PLACE)),
     )
 
 
