@@ -40,6 +40,7 @@ EXPERIMENTS = {
     "banchio_skrzypacz_2022": "experiments.banchio_skrzypacz_2022.run",
     "brown_mackay_2023": "experiments.brown_mackay_2023.run",
     "hartline_long_zhang_2024": "experiments.hartline_long_zhang_2024.run",
+    "abada_lambin_2023": "experiments.abada_lambin_2023.run",
     "price_wars": "experiments.price_wars.run",
 }
 """What can be replicated, by the name of its folder."""

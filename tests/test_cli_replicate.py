@@ -45,6 +45,8 @@ def test_the_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> 
         "banchio_skrzypacz_2022",
         "brown_mackay_2023",
         "hartline_long_zhang_2024",
+        "abada_lambin_2023",
+        "price_wars",
     ]
 
 

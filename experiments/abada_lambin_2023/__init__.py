@@ -1,0 +1,1 @@
+"""Abada and Lambin (2023), replicated in a logit market."""
