@@ -50,22 +50,29 @@ def heat_map(
 
 
 def responses(panels: Mapping[str, Mapping[str, Array]], ylabel: str) -> Any:
-    """A panel a title: lines [T] by name from the period before the shock, which is period 1."""
+    """A panel a title: lines by name from the period before the shock, which is period 1.
+
+    A line is [T], or [3, T] with the ends of its band.
+    """
     with styled():
         figure, places = canvas(4.6 * len(panels), 3.2, 1, len(panels), sharey=True)
         for ax, (title, lines) in zip(places[0], panels.items(), strict=True):
             ax.axhline(0.0, color=SOFT, linewidth=0.6)
             for (name, line), colour in zip(lines.items(), PALETTE, strict=False):
+                mean, *band = 100.0 * np.atleast_2d(line)
+                at = np.arange(len(mean))
+                if band:
+                    ax.fill_between(at, *band, color=colour, alpha=0.2, linewidth=0)
                 ax.plot(
-                    np.arange(len(line)),
-                    100.0 * line,
+                    at,
+                    mean,
                     color=colour,
                     marker="o",
                     markersize=2.6,
                     label=name,
                 )
             ax.set(title=title, xlabel="period (1: the deviation)")
-            ax.set_xticks(range(0, max(map(len, lines.values())), 5))
+            ax.set_xticks(range(0, max(np.shape(line)[-1] for line in lines.values()), 5))
             ax.legend(frameon=False, loc="lower right")
         places[0, 0].set_ylabel(ylabel)
     return figure

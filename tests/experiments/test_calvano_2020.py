@@ -179,3 +179,15 @@ def test_the_papers_grid_runs_over_its_ranges():
     grid = heat_map.ParameterGrid.of(4, 4, CalvanoSettings())
     assert grid.alphas == (0.025, 0.1, 0.175, 0.25)
     assert grid.betas[0] == 2e-7 and grid.betas[-1] == 2e-5
+
+
+def test_the_band_of_a_response_is_that_of_sessions_not_of_cases():
+    from experiments.calvano_2020.figure import with_band
+
+    by_session = np.array([1.0, -1.0, 3.0, 1.0])
+    cases = np.repeat(by_session, 50)[None, :] * np.ones((2, 1))
+    mean, low, high = with_band(cases, np.repeat([4, 7, 8, 9], 50))
+    error = by_session.std(ddof=1) / np.sqrt(4)
+    assert mean == pytest.approx(1.0)
+    assert high - mean == pytest.approx([3.182 * error] * 2, rel=1e-3)
+    assert mean - low == pytest.approx(high - mean)
