@@ -23,7 +23,7 @@ from mos_agents.report.measures import listed
 
 def chain_headline(data: Data) -> tuple[str, ...]:
     """Who earns what of the last price, what each level earned, and who was turned away."""
-    return (*_divided(data), *_earned(data), *_wars(data))
+    return (*_divided(data), *_earned(data), *_welfare(data), *_wars(data))
 
 
 def _divided(data: Data) -> list[str]:
@@ -51,6 +51,24 @@ def _earned(data: Data) -> list[str]:
         texts.append(f"the {name} {money_text(pnl[:, own].sum(axis=1))}")
     each = " a market" if data.run.facts["markets"] > 1 else ""
     return [f"PnL over all ticks{each}: {join_names(texts)}."] if texts else []
+
+
+def _welfare(data: Data) -> list[str]:
+    """What shoppers gained a tick, where their demand says it, beside what participants earned."""
+    if not data.run.facts["market"].get("surplus"):
+        return []
+    table = data.run.participants(["participant", "consumer_surplus"])
+    own = table.filter(table["participant"] == data.names[0])["consumer_surplus"].to_numpy()
+    known = own[np.isfinite(own)]
+    if not known.size:
+        return []
+    profit = float(data.total("pnl").sum()) / data.run.ticks
+    gone = 1.0 - known.size / own.size
+    note = f" (not known in the {percent(gone)} of them in which stock ran out)" if gone else ""
+    return [
+        f"In a tick shoppers gained a surplus of {number(float(known.mean()))}{note}, and all "
+        f"participants together earned {number(profit)}."
+    ]
 
 
 def _wars(data: Data) -> list[str]:

@@ -19,6 +19,7 @@ from mos_agents.market.equilibrium.chain.fees import (
     prominence_equilibrium,
 )
 from mos_agents.market.equilibrium.chain.logit_chain import LogitChain, WholesaleEquilibrium
+from mos_agents.market.equilibrium.chain.of_market import best_platform_fee, chain_equilibrium
 from mos_agents.market.equilibrium.chain.spengler import LinearChain, linear_chain
 from mos_agents.market.equilibrium.chain.stocks import (
     OrderUpTo,
@@ -38,8 +39,10 @@ __all__ = [
     "amihud_mendelson",
     "base_stock",
     "best_commission",
+    "best_platform_fee",
     "best_unit_fee",
     "birth_death_stock",
+    "chain_equilibrium",
     "constant_quotes_profit",
     "fee_equilibrium",
     "fee_pass_through",
