@@ -16,7 +16,7 @@ from rich.table import Table
 from experiments.benchmarks.timing import BenchmarkLine
 from mos_agents.runs.files import write_whole
 
-BENCHMARKS = ("startup", "makers", "retail", "environments", "games", "actors")
+BENCHMARKS = ("startup", "makers", "retail", "marketplace", "environments", "games", "actors")
 
 
 def rate(value: float) -> str:

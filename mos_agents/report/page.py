@@ -150,7 +150,7 @@ def header(data: Data) -> list[str]:
     items = [
         ("scenario", str(facts["scenario"])),
         ("participants", f"{len(data.names):,}"),
-        ("instruments", f"{len(data.instruments):,}"),
+        ("instruments", f"{len(set(data.instrument[data.kinds == 0].tolist())):,}"),
         ("markets", f"{facts['markets']:,}"),
         ("ticks", f"{data.run.ticks:,}"),
         ("seed", str(facts["seed"])),
