@@ -5,8 +5,8 @@ prices, the same shoppers and their choices, and fills the firms' orders at the 
 stock, no rules for quotes, no settlement, no observations and no metrics, and nothing in it can be
 replaced. Its random numbers come from numpy's generator.
 
-`python -m experiments.benchmarks.marketplace` prints speed and memory by the number of firms, makers
-and goods.
+`python -m experiments.benchmarks.marketplace` prints speed and memory by the number of firms,
+makers and goods.
 """
 
 from __future__ import annotations

@@ -11,7 +11,14 @@ from typing import ClassVar
 import numpy as np
 
 from mos_agents.market.checks import within_floats
-from mos_agents.market.counts import MOST_ORDERS, check_orders, grown, poisson_counts, poisson_mass
+from mos_agents.market.counts import (
+    MOST_ORDERS,
+    add_orders,
+    check_orders,
+    grown,
+    poisson_counts,
+    poisson_mass,
+)
 from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
 from mos_agents.market.stages import ArrivalProcess
@@ -309,7 +316,7 @@ def sized(
         size = np.maximum(np.ceil(size / lot), 1.0) * lot
     mass = np.zeros((batch, groups, 2))
     market_of = np.repeat(np.arange(batch), np.diff(start))
-    np.add.at(mass, (market_of, group, side), size)
+    add_orders(mass, market_of, group, side, size)
     return Arrivals(mass, mass.sum(-1), start, group, side, size, np.ones(group.size))
 
 

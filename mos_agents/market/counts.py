@@ -172,3 +172,10 @@ def list_units(mass, start, group, side):  # type: ignore[no-untyped-def]
                 group[e] = g
                 side[e] = unit & 1 if unit < in_turn else rest
                 e += 1
+
+
+@kernel
+def add_orders(mass, market_of, group, side, size):  # type: ignore[no-untyped-def]
+    """Add the sizes of single orders to the mass [B, G, 2], in their order."""
+    for e in range(size.shape[0]):
+        mass[market_of[e], group[e], side[e]] += size[e]

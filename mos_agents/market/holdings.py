@@ -116,15 +116,23 @@ def add_up(made, trades, holding, slot):  # type: ignore[no-untyped-def]
             made[1, b, h], made[3, b, h] = sold_price[b, slot[h]], bought_price[b, slot[h]]
         for i in range(holding.shape[0]):
             h = holding[i]
-            for units, price, row in ((sold, sold_price, 0), (bought, bought_price, 2)):
-                if units[b, i] > 0.0:
-                    before = made[row, b, h]
-                    if before > 0.0:
-                        money = before * made[row + 1, b, h] + units[b, i] * price[b, i]
-                        made[row + 1, b, h] = money / (before + units[b, i])
-                    else:
-                        made[row + 1, b, h] = price[b, i]
-                    made[row, b, h] = before + units[b, i]
+            # Written out for both sides: a loop over arrays would count references to each.
+            if sold[b, i] > 0.0:
+                before = made[0, b, h]
+                if before > 0.0:
+                    money = before * made[1, b, h] + sold[b, i] * sold_price[b, i]
+                    made[1, b, h] = money / (before + sold[b, i])
+                else:
+                    made[1, b, h] = sold_price[b, i]
+                made[0, b, h] = before + sold[b, i]
+            if bought[b, i] > 0.0:
+                before = made[2, b, h]
+                if before > 0.0:
+                    money = before * made[3, b, h] + bought[b, i] * bought_price[b, i]
+                    made[3, b, h] = money / (before + bought[b, i])
+                else:
+                    made[3, b, h] = bought_price[b, i]
+                made[2, b, h] = before + bought[b, i]
             if lost[b, i] > 0.0:
                 if made[0, b, h] == 0.0 and made[4, b, h] == 0.0:
                     made[1, b, h] = sold_price[b, i]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mos_agents.market.holdings import holdings_of
+from mos_agents.market.kernels import kernel
 from mos_agents.market.market import Market
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, Arrivals, Executions, IntArray, Quotes, State
@@ -182,12 +183,20 @@ class _Floor:
                 at_hand.take(holdings, axis=1) > self.held.lower[holdings]
             )
             self._charge_places(view, some(quotes.ask, view.places), offered, done)
-        self._add(own, done)
-        self.book[ASK_SIZE][:, own] -= done.sold
-        self.book[BID_SIZE][:, own] -= done.bought
-        net = np.where(self.held.made_to_order[holdings], 0.0, done.bought - done.sold)
-        self.at_hand[:, holdings] += net
-        self.owned[:, holdings] += net
+        if done.shown is not None:
+            if self.shown is None:  # a venue without a rule of prominence shows every offer
+                self.shown = np.ones(self.book.shape[1:])
+            self.shown[:, own] = done.shown
+        add_trades(
+            self.outside,
+            self.book,
+            self.at_hand,
+            self.owned,
+            own,
+            holdings,
+            self.held.made_to_order,
+            *done.arrays,
+        )
 
     def _charge_places(self, view: VenueView, bids: Array, offered: Any, done: Executions) -> None:
         """Note what sellers owe for the places in which their offers were shown."""
@@ -197,27 +206,6 @@ class _Floor:
         owed = place_fees(view, bids, offered, done.shown, done.sold)
         owed[:, self.market.layout.seller[view.listings] == self.market.collector] = 0.0
         self.fees[:, view.listings] += owed
-
-    def _add(self, own: IntArray, done: Executions) -> None:
-        """Add trades with outsiders to those before them."""
-        before = self.outside[:, :, own]
-        sold, sold_price, bought, bought_price, demand, lost = done.arrays
-        if done.shown is not None:
-            if self.shown is None:  # a venue without a rule of prominence shows every offer
-                self.shown = np.ones(self.book.shape[1:])
-            self.shown[:, own] = done.shown
-        prices = (
-            _joint_price(before[0], before[1], sold, sold_price),
-            _joint_price(before[2], before[3], bought, bought_price),
-        )
-        self.outside[:, :, own] = (
-            before[0] + sold,
-            prices[0],
-            before[2] + bought,
-            prices[1],
-            before[4] + demand,
-            before[5] + lost,
-        )
 
     def executions(self, quotes: Quotes) -> Executions:
         """All trades of the tick."""
@@ -238,14 +226,66 @@ class _Floor:
         )
 
 
-def _joint_price(units: Array, price: Array, more: Array, its_price: Array) -> Array:
+@kernel
+def add_trades(  # type: ignore[no-untyped-def]
+    outside,
+    book,
+    at_hand,
+    owned,
+    own,
+    holdings,
+    endless,
+    sold,
+    sold_price,
+    bought,
+    bought_price,
+    demand,
+    lost,
+):
+    """Add trades with outsiders to those before them, and take them from quotes and goods.
+
+    Parameters
+    ----------
+    outside
+        [6, B, L] units and prices sold and bought, demand and units lost, added to.
+    book
+        [4, B, L] quotes, whose sizes are reduced.
+    at_hand, owned
+        [B, H] units, moved along.
+    own, holdings
+        The slots of the trades, and their holdings.
+    endless
+        [H] whether nothing is held.
+    sold, sold_price, bought, bought_price, demand, lost
+        [B, slots of the venue] what was traded.
+    """
+    for b in range(sold.shape[0]):
+        for j in range(own.shape[0]):
+            i, h = own[j], holdings[j]
+            outside[1, b, i] = joint_price(
+                outside[0, b, i], outside[1, b, i], sold[b, j], sold_price[b, j]
+            )
+            outside[0, b, i] += sold[b, j]
+            outside[3, b, i] = joint_price(
+                outside[2, b, i], outside[3, b, i], bought[b, j], bought_price[b, j]
+            )
+            outside[2, b, i] += bought[b, j]
+            outside[4, b, i] += demand[b, j]
+            outside[5, b, i] += lost[b, j]
+            book[ASK_SIZE, b, i] -= sold[b, j]
+            book[BID_SIZE, b, i] -= bought[b, j]
+            if not endless[h]:
+                net = bought[b, j] - sold[b, j]
+                at_hand[b, h] += net
+                owned[b, h] += net
+
+
+@kernel
+def joint_price(units, price, more, its_price):  # type: ignore[no-untyped-def]
     """Mean price of two lots of units; to the bit that of the only one that traded."""
-    total = units + more
-    both = (units > 0.0) & (more > 0.0) & (price != its_price)
-    found = np.where((more > 0.0) | (units == 0.0), its_price, price)
-    mean = np.divide(units * price + more * its_price, total, out=found.copy(), where=both)
-    joint: Array = np.where(both, mean, found)
-    return joint
+    if units > 0.0 and more > 0.0 and price != its_price:
+        return (units * price + more * its_price) / (units + more)
+    return its_price if more > 0.0 or units == 0.0 else price
 
 
 def _mean_price(units: Array, price: Array, more: Array, money: Array, quoted: Array) -> Array:

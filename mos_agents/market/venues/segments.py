@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mos_agents.market.counts import one_by_one
+from mos_agents.market.counts import add_orders, one_by_one
 from mos_agents.market.printing import short_repr
 from mos_agents.market.streams import Draws
 from mos_agents.market.types import Array, Arrivals, IntArray
@@ -29,6 +29,7 @@ class SegmentDraws(NamedTuple):
     number: int
     whole: IntArray  # [B + 1] where each market's arrivals of the tick start
     first: IntArray  # [B] the first of this part, counted from there
+    drawn: dict[str, Array]  # numbers of single arrivals, shared by all parts of the tick
 
     def uniforms(self, key: str, n: int) -> Array:
         return self.draws.uniforms(self._own(key), n)
@@ -40,7 +41,9 @@ class SegmentDraws(NamedTuple):
         return self.draws.block_uniforms(self._own(key), n)
 
     def ragged(self, key: str, start: IntArray) -> Array:
-        numbers = self.draws.ragged(key, self.whole)
+        if key not in self.drawn:
+            self.drawn[key] = self.draws.ragged(key, self.whole)
+        numbers = self.drawn[key]
         return numbers[_positions(self.whole[:-1] + self.first, np.diff(start))]
 
     def _own(self, key: str) -> str:
@@ -77,6 +80,7 @@ def segments(
     ends = np.column_stack([np.floor(times * (counts + 1)[:, None]), counts]).astype(np.int64)
     marks = np.column_stack([times, np.ones(batch)])
     first, since = np.zeros(batch, np.int64), np.zeros(batch)
+    drawn: dict[str, Array] = {}
     for s in range(n_orders + 1):
         chosen = _positions(arrivals.start[:-1] + first, ends[:, s] - first)
         start = np.concatenate(([0], np.cumsum(ends[:, s] - first)))
@@ -87,11 +91,11 @@ def segments(
         if not trades_mass:
             mass = np.zeros(arrivals.mass.shape)
             market_of: IntArray = np.repeat(np.arange(batch), np.diff(start))
-            np.add.at(mass, (market_of, group, side), size)
+            add_orders(mass, market_of, group, side, size)
         returning = arrivals.returning if s == 0 else None  # they come at the start of the tick
         exposure = arrivals.exposure * share
         part = Arrivals(mass, exposure, start, group, side, size, intent, returning)
-        yield Segment(part, SegmentDraws(draws, s, arrivals.start, first))
+        yield Segment(part, SegmentDraws(draws, s, arrivals.start, first, drawn))
         first, since = ends[:, s], marks[:, s]
 
 
