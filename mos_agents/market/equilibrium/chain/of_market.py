@@ -19,7 +19,13 @@ from mos_agents.market.equilibrium.chain.logit_chain import (
 from mos_agents.market.equilibrium.logit import EquilibriumError
 from mos_agents.market.execution import ShopperChoice
 from mos_agents.market.market import Market
-from mos_agents.market.prominence import ShowCheapest, ShowDynamic, ShowEverything, ShowRandom
+from mos_agents.market.prominence import (
+    ShowCheapest,
+    ShowDynamic,
+    ShowEverything,
+    ShowRandom,
+    ShowRanked,
+)
 from mos_agents.market.types import InputError
 from mos_agents.market.venues.orders import NoArrivals
 from mos_agents.market.venues.router import VenueRouter
@@ -210,7 +216,8 @@ def _prominence(shop: VenueView) -> tuple[str, int, float]:
             f"({type(rule).__name__}) is not known; take everything, cheapest or random, with "
             "followers=1 and no boost"
         )
-    return name, int(getattr(rule, "shown", 1)), float(rule.followers)
+    shown = rule.shown if isinstance(rule, ShowRanked) else 1
+    return name, shown, float(rule.followers)
 
 
 def _utility(shop: VenueView, k: int) -> tuple[float, float, float]:
