@@ -84,6 +84,27 @@ def test_shards_are_spread_and_the_loss_of_a_node_moves_no_bit(two_nodes, tmp_pa
         assert driver.hash == undisturbed(MAKERS, ticks, markets)
 
 
+def test_six_actors_of_a_marketplace_lose_a_node_and_no_bit(two_nodes, tmp_path):
+    """A platform, three firms and two makers, with goods in transit and orders among arrivals."""
+    scenario = scenarios.load("marketplace", changes={"venues.wholesale.delivery": 2})
+    ticks, markets = 90, 2
+    with ray_cluster.cluster(two_nodes.address):
+        plan = plan_of(scenario, folder=str(tmp_path), restarts=1000)
+        shards = RayShards(spread=True)
+        driver = Driver(
+            shards, plan, ticks, markets, checkpoint_every=20, restarts=1000, died=ActorDied
+        )
+        for tick in driver.run():
+            if tick.tick == 40:
+                nodes = [two_nodes.head_node, *two_nodes.worker_nodes]
+                lived = [len(living(node, "WorkerActor")) for node in nodes]
+                assert sum(lived) == 6 and min(lived) >= 2
+                lose(nodes[1])
+        restarted = sum(c.get("restarted", 0) for c in driver.health.counts.values())
+        assert restarted + driver.health.shard_restarts >= 1
+        assert driver.hash == undisturbed(scenario, ticks, markets)
+
+
 @pytest.mark.parametrize(
     ("first", "told"), [("", "abcab"), ("a", "abcab"), ("c", "cabca"), ("lost", "abcab")]
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from mos_agents.market.arrivals import FixedMass, Hawkes, Poisson
 from mos_agents.market.catalogue import Catalogue
-from mos_agents.market.dealing import FillIntensity
+from mos_agents.market.dealing import FillIntensity, ReservationPrices
 from mos_agents.market.demand import Cheapest, Logit
 from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.market import Market
@@ -120,12 +120,17 @@ def random_venues(
             quotes = TwoSided(tick_size=0.25 if coarse else None, max_spread=3.0, **rule)
             arrivals = [Hawkes(2.0, mean_size=3.0), Poisson(3.0, 2.0)][rng.integers(2)]
             execution = FillIntensity()
+            if coarse:  # outsiders with reservation prices between 0.8 and 1.2 of the reference
+                execution = ReservationPrices()
         if platform and chance and not dealers and len(quoting) > 1 and rng.random() < 0.5:
             steered = ShowSteered(float(rng.choice([1.0, 0.7])), drawn=bool(rng.random() < 0.5))
             execution = replace(execution, prominence=steered)
         if not chance:
             arrivals = FixedMass(5.0, 3.0 * dealers)
-            execution = FillIntensity(expected=True) if dealers else Expected(Logit())
+            execution = Expected(Logit())
+            if dealers:
+                kind = ReservationPrices if coarse else FillIntensity
+                execution = kind(expected=True)
         if ordering and rng.random() < 0.4:
             outside: dict[str, Any] = {}
         else:
