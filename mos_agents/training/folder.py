@@ -410,12 +410,21 @@ def trained_scenario(plan: TrainingPlan, learnt: Mapping[str, Mapping[str, Any]]
     for name, policy in played.items():
         configs[name] = dict(policy) if isinstance(policy, Mapping) else to_config(policy)
     configs |= {name: dict(config) for name, config in learnt.items()}
-    data = scenario.model_dump(mode="python")
+    data = scenario.data()
     market = scenario.market()
     roles = dict(zip(market.layout.participants, market.layout.roles, strict=True))
+    silent = {
+        name for group in scenario.participants if not group.sells for name in group.names([])
+    }
     data["participants"] = [
-        {"name": name, "role": roles[name], "policy": configs[name]} for name in roles
+        {"name": name, "role": roles[name], "policy": configs[name]}
+        | ({"sells": False} if name in silent else {})
+        for name in roles
     ]
+    members = {group.name: group.names([]) for group in scenario.participants}
+    for venue in data.get("venues", ()):  # which may name groups
+        for key in ("quoting", "ordering"):
+            venue[key] = [name for one in venue[key] for name in members.get(one, [one])]
     if plan.horizon is not None:
         data["ticks"] = plan.horizon
     return scenarios.dump(validate(data, "trained.yaml"))

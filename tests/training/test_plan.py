@@ -215,3 +215,16 @@ def test_a_rivals_network_goes_along_with_the_plan_and_not_as_a_path(tmp_path):
     assert "firm_2" not in TrainingAssignment.of(again).agents
     with pytest.raises(InputError, match=r"rival.npz: cannot be read"):
         TrainingPlan(game(), agents=("firm_1",), policies=rival)
+
+
+@pytest.mark.parametrize("preset", ["marketplace", "commission_game"])
+def test_what_is_played_after_a_training_is_the_scenario_with_everybody_by_name(preset):
+    """Venues name groups of participants, and a platform may sell nothing."""
+    from mos_agents.training.folder import trained_scenario
+
+    scenario = scenarios.load(preset)
+    plan = TrainingPlan(scenario, agents=("firm_1",))
+    made = scenarios.parse(trained_scenario(plan, {"firm_1": {"kind": "hold"}}))
+    one, other = scenario.market().layout, made.market().layout
+    assert one.participants == other.participants and one.seller.tolist() == other.seller.tolist()
+    assert made.policies()["firm_1"].kind == "hold"
