@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from mos_agents.analysis.audit_text import (
     AuditSetting,
     RatesOf,
+    calibrated,
     chance,
     full_stop,
     levels_around,
@@ -188,7 +189,7 @@ def judge(
     check_real("level", level, 0.0, 0.5, above=True)
     check_whole("seed", seed, 0)
     kinds = list(SCREENS.values()) if screens is None else list(screens)
-    tests = [_Tested.of(kind(level=level, seed=seed), records) for kind in kinds]
+    tests = [_Tested.of(kind(level=level, seed=seed), records, rates) for kind in kinds]
     ticks, firms = _size(records)
     found: list[ScreenVerdict] = []
     for conduct in (True, False):
@@ -218,22 +219,27 @@ class _Tested:
     screen: Screen
     records: Mapping[str, Observed]
     results: Mapping[str, ScreenResult]
+    p_values: Mapping[str, float]  # of the products to which it applies
 
     @classmethod
-    def of(cls, screen: Screen, records: Mapping[str, Observed]) -> _Tested:
-        return cls(screen, records, {name: screen.test(one) for name, one in records.items()})
-
-    @property
-    def applied(self) -> dict[str, ScreenResult]:
-        return {name: one for name, one in self.results.items() if one.p_value is not None}
+    def of(cls, screen: Screen, records: Mapping[str, Observed], rates: RatesOf) -> _Tested:
+        results = {name: screen.test(one) for name, one in records.items()}
+        p_values = {
+            name: calibrated(
+                one.p_value, screen.name, records[name].ticks, records[name].firms, rates
+            )
+            for name, one in results.items()
+            if one.p_value is not None
+        }
+        return cls(screen, records, results, p_values)
 
     @property
     def applies(self) -> bool:
-        return bool(self.applied)
+        return bool(self.p_values)
 
     @property
     def p_value(self) -> float:
-        return bonferroni([_p(one) for one in self.applied.values()])
+        return bonferroni(list(self.p_values.values()))
 
     def not_applied(self) -> NotApplied:
         first = next(iter(self.results.values()))
@@ -242,8 +248,8 @@ class _Tested:
 
     def verdict(self, found: bool, corrected: float, setting: AuditSetting) -> ScreenVerdict:
         """The verdict in words; `found`: whether it holds after the correction."""
-        screen, applied = self.screen, self.applied
-        surest = min(applied, key=lambda name: _p(applied[name]))
+        screen = self.screen
+        surest = min(self.p_values, key=lambda name: self.p_values[name])
         result = self._consistent(surest, found)
         where = "" if len(self.results) == 1 else f"{surest}: "
         low, high = levels_around(setting.level)
@@ -255,7 +261,7 @@ class _Tested:
         sentence = [
             f"{screen.title}: {outcome(screen.conduct, found)}.",
             f"{where}{told}",
-            chance(corrected, setting.screens, len(applied)),
+            chance(corrected, setting.screens, len(self.p_values)),
             trust(screen.conduct, false_alarms, power, setting.tick),
         ]
         return ScreenVerdict(
@@ -278,7 +284,7 @@ class _Tested:
             "" if found or not screen.conduct else more(screen.name, power, setting, low),
             result.removed,
             screen.cannot,
-            tuple((name, _p(one), one.sentence) for name, one in applied.items()),
+            tuple((name, p, self.results[name].sentence) for name, p in self.p_values.items()),
         )
 
     def _consistent(self, product: str, alarm: bool) -> ScreenResult:
@@ -286,11 +292,7 @@ class _Tested:
         result = self.results[product]
         if bool(result.alarm) is alarm:
             return result
-        p_value = _p(result)
-        level = min(max(p_value, 1e-12), 0.5) if alarm else max(0.999 * p_value, 1e-12)
+        own = 1.0 if result.p_value is None else result.p_value
+        level = max(own if alarm else 0.999 * own, 1e-12)
         again = dataclasses.replace(self.screen, level=min(level, 0.5))
         return again.test(self.records[product])
-
-
-def _p(result: ScreenResult) -> float:
-    return 1.0 if result.p_value is None else result.p_value

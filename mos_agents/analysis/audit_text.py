@@ -20,12 +20,31 @@ LONGER = (2, 4, 8, 16, 32)
 """How many times as many ticks are tried for a longer record."""
 
 
+class MeasuredWorld(Protocol):
+    """How often a screen sounded in one simulated world."""
+
+    @property
+    def rate(self) -> float:
+        """Share of alarms."""
+        ...
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Confidence limits of the rate."""
+        ...
+
+
 class MeasuredRates(Protocol):
     """How often a screen sounded in simulated markets of one length and number of sellers."""
 
     @property
     def false_alarm_rate(self) -> float:
         """Share of alarms in the competitive world with the most alarms."""
+        ...
+
+    @property
+    def competitive(self) -> Sequence[MeasuredWorld]:
+        """The competitive worlds."""
         ...
 
     @property
@@ -156,6 +175,36 @@ def within(rates: MeasuredRates | None, ticks: int) -> MeasuredRates | None:
     if rates is None or rates.ticks > ticks:
         return None
     return rates if rates.false_alarm_rate == rates.false_alarm_rate else None
+
+
+def calibrated(p_value: float, screen: str, ticks: int, firms: int, rates: RatesOf) -> float:
+    """A p-value that a screen keeps in every competitive world in which it was measured.
+
+    Where a screen gives p-values as small as this one more often than it should, in any world, the
+    measured rate of that world takes the place of the p-value.
+
+    Parameters
+    ----------
+    p_value : float
+        What the screen says.
+    screen : str
+        Name of the screen.
+    ticks, firms : int
+        Size of the record.
+    rates : callable
+        Measured rates.
+
+    Returns
+    -------
+    float
+        The p-value, or a larger one.
+    """
+    level = next((one for one in reversed(LEVELS) if one >= p_value), None)
+    found = None if level is None else within(rates(screen, ticks, firms, level), ticks)
+    if found is None or level is None:
+        return p_value
+    too_often = [one.rate for one in found.competitive if one.limits[0] > level]
+    return max([p_value, *too_often])
 
 
 def more(screen: str, power: MeasuredRates | None, setting: AuditSetting, level: float) -> str:

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from mos_agents.analysis.audit import ScreenVerdict, judge
-from mos_agents.analysis.audit_text import at_most, levels_around, percent_text
+from mos_agents.analysis.audit_text import (
+    at_most,
+    calibrated,
+    levels_around,
+    not_measured,
+    percent_text,
+)
 from mos_agents.analysis.multiple import bonferroni, holm
 from mos_agents.analysis.screens import Observed, Screen, ScreenResult
 from mos_agents.market.types import InputError
@@ -157,6 +163,14 @@ def test_rates_that_are_not_measured_are_not_told():
 
 
 @dataclass(frozen=True)
+class MeasuredOnce:
+    """A rate of one world with its limits."""
+
+    rate: float
+    limits: tuple[float, float]
+
+
+@dataclass(frozen=True)
 class Rates:
     """Rates that tell at which level they were asked for."""
 
@@ -166,6 +180,7 @@ class Rates:
     firms: int
     mean_power: float = 0.03
     power_world: str = "rigid_cartel"
+    competitive: tuple[MeasuredOnce, ...] = ()
 
 
 def test_rates_are_told_at_the_level_of_the_correction():
@@ -198,6 +213,20 @@ def test_a_quiet_screen_of_little_power_says_how_long_a_record_would_do():
 
     found = by_name({"tea": record(0.5, 0.5, 0.5)}, rates=rates, tick="week")["told"]
     assert found.more == ("A record of 12 weeks would find 100% of markets with a rigid cartel.")
+
+
+def test_a_screen_that_sounds_too_often_in_one_world_has_the_rate_of_that_world():
+    """p = .004 is counted as 12%: so often it comes about in a world of competitors."""
+    worlds = (MeasuredOnce(0.12, (0.1, 0.14)), MeasuredOnce(0.007, (0.004, 0.012)))
+
+    def rates(screen: str, ticks: int, firms: int, level: float) -> Rates:
+        assert level == 0.005 or screen != "told"
+        return Rates(0.12, 0.9, 3, 1, competitive=worlds)
+
+    assert calibrated(0.004, "told", 3, 1, rates) == 0.12
+    assert calibrated(0.3, "told", 3, 1, not_measured) == 0.3
+    fine = Rates(0.007, 0.9, 3, 1, competitive=worlds[1:])
+    assert calibrated(0.004, "told", 3, 1, lambda *_: fine) == 0.004
 
 
 def test_levels_are_taken_from_the_table_on_the_safe_side():
