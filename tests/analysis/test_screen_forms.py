@@ -25,7 +25,7 @@ from mos_agents.analysis.screens import (
     logit_best_reply,
     quandt_andrews,
 )
-from mos_agents.analysis.screens.answers import lone_changes, turned_p_value
+from mos_agents.analysis.screens.answers import calm_p_value, lone_changes
 from mos_agents.analysis.screens.breaks import _f_statistics
 from mos_agents.analysis.screens.regression import least_squares
 from mos_agents.market.equilibrium import LogitMarket
@@ -170,14 +170,27 @@ def test_answers_in_full_are_found_and_best_replies_are_left_alone():
     assert not PriceWar().test(wars(0.45)).alarm
 
 
-def test_the_p_value_counts_the_turns_of_the_pattern_by_hand():
+def test_the_p_value_counts_calm_dates_by_hand():
     path = np.zeros((20, 1))
     path[6], path[12] = 1.0, 3.0
-    first, last = 3, 20 - 5 - 1
-    turns = last - first
-    # One change at date 6 with an answer of 1: of the other turns only the one to 12 does as well.
-    found = turned_p_value(1.0, path, np.array([6]), np.array([0]), 5)
-    assert found == pytest.approx(2 / turns)
+    # Calm dates are 3, 12 and 13; with the date of the change itself two of four do as well as 1.
+    found = calm_p_value(1.0, path, np.array([6]), np.array([0]), 5)
+    assert found == pytest.approx(0.5, abs=0.05)
+    # Two changes with answers of 1 each: no calm date but 20 does as well as the changes' own.
+    path = np.zeros((40, 1))
+    path[[6, 15]] = 1.0
+    found = calm_p_value(2.0, path, np.array([6, 15]), np.array([0, 0]), 5)
+    calm = 34 - 3 - 15  # 4 to 11 and 13 to 20 are near a change, of dates 3 to 33
+    assert found == pytest.approx(1.0 / (calm + 1) ** 2, abs=0.01)
+
+
+def test_a_war_does_not_hide_among_its_own_dates():
+    """A record that is at war for half of the time is compared with its calm dates."""
+    path = np.zeros((52, 2))
+    for start in (8, 20, 33, 44):
+        path[start - 2 : start + 6] = 1.0
+    tick, firm = np.array([8, 20, 33, 44]), np.array([0, 1, 0, 1])
+    assert calm_p_value(2.0, path, tick, firm, 5) < 0.02
 
 
 def test_an_exact_best_reply_stands_in_place_of_the_half():

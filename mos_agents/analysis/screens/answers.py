@@ -7,9 +7,10 @@ fall of all rivals is half of it, and with logit demand it is the firm's own sha
 that punish, and cartels, answer by more.
 
 The test adds up, over all lone changes, how far the rivals moved in the dates after them, less the
-static best reply. It compares the sum with the same sum at all other dates: the pattern of lone
-changes is turned round in time. If the changes have nothing to do with the rivals' paths, every
-turn is as likely as the observed one, whatever moves all firms at once.
+static best reply. It compares the sum with sums over as many *calm* dates, at which no lone change
+is near, drawn at random. If the changes have nothing to do with the rivals' paths, a change is as
+likely to fall on a calm date as on its own. Dates within a price war are left out: they would hide
+the war among its own dates.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ STATIC_REPLY = 0.5
 
 OUTLIER = 2.5
 """A lone change is so many standard deviations of relative changes, or more."""
+
+CALM_BEFORE = 2
+"""Dates before a lone change that are not calm: the window after them reaches into the answer."""
+
+DRAWS = 999
+"""Draws of calm dates."""
 
 LEAST_CHANGE = 0.01
 """A lone change is this share of the mean price, or more."""
@@ -123,7 +130,7 @@ def _answers(observed: Observed, direction: int, window: int) -> Answers:
         after = np.roll(moved(excess, window), -1, axis=0)
         path = (after.sum(axis=1, keepdims=True) - after) / (observed.firms - 1)
         measured = path[tick, firm]
-    p_value = turned_p_value(float(measured.sum()), path, tick, firm, window)
+    p_value = calm_p_value(float(measured.sum()), path, tick, firm, window)
     return Answers(tick, firm, own, rivals, p_value, clean.removed, excess is not None)
 
 
@@ -185,10 +192,10 @@ def lone_changes(move: Array, window: int) -> tuple[IntArray, IntArray]:
     return row, firm
 
 
-def turned_p_value(
-    observed: float, path: Array, tick: IntArray, firm: IntArray, window: int
+def calm_p_value(
+    observed: float, path: Array, tick: IntArray, firm: IntArray, window: int, seed: int = 0
 ) -> float:
-    """Return the share of turns of the pattern of changes at which the sum is at least as large.
+    """Return how often as many calm dates give a sum at least as large.
 
     Parameters
     ----------
@@ -200,19 +207,29 @@ def turned_p_value(
         Date and firm of each change.
     window : int
         Dates within which rivals answer.
+    seed : int, optional
+        Seed of the draws.
 
     Returns
     -------
     float
-        The p-value; the observed pattern counts as one of the turns.
+        The p-value. The dates of the changes count among those that are drawn. It is 1 where there
+        are fewer calm dates than changes.
     """
     first, last = BEFORE, len(path) - window - 1
-    length = last - first
-    if tick.size == 0 or length < 1:
+    if tick.size == 0 or last <= first:
         return 1.0
-    turned = (tick - first + np.arange(1, length)[:, None]) % length + first
-    sums = path[turned, firm].sum(axis=1)
-    return float((1 + (sums >= observed - 1e-12).sum()) / length)
+    rows = np.arange(first, last)
+    since = rows[:, None] - tick[None, :]
+    calm = rows[~((since >= -CALM_BEFORE) & (since <= window)).any(axis=1)]
+    if calm.size < tick.size:
+        return 1.0
+    static = (float(path[tick, firm].sum()) - observed) / tick.size
+    rng, sums = np.random.default_rng(seed), np.zeros(DRAWS)
+    for t, i in zip(tick, firm, strict=True):
+        values = np.append(path[calm, i], path[t, i] - static)
+        sums += values[rng.integers(values.size, size=DRAWS)]
+    return float((1 + (sums >= observed - 1e-12).sum()) / (1 + DRAWS))
 
 
 def _beyond_reply(observed: Observed) -> Array:

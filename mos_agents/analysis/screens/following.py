@@ -44,13 +44,12 @@ class Following(Screen):
             return self.no_verdict(CYCLE)
         down, up = answers(observed, -1), answers(observed, 1)
         surer = down if down.p_value <= up.p_value else up
-        told = f"{answered(down, 'cut')}; {answered(up, 'rise')}"
-        told = told[0].upper() + told[1:]
+        told = f"{answered(down, 'cut')}. {answered(up, 'rise')}"
         return self.verdict(
             min(1.0, 2.0 * surer.p_value),
             surer.share,
             f"{told}. Competitors would answer by less.",
-            f"{told}. This is no evidence that rivals answer by more than competitors.",
+            f"{told}. There is no evidence that rivals answer by more than competitors.",
             surer.removed,
             cuts=float(down.changes),
             rises=float(up.changes),

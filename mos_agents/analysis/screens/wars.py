@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mos_agents.analysis.controls import mixed_rivals, time_shifted
-from mos_agents.analysis.numbers import number, percent
+from mos_agents.analysis.numbers import percent
 from mos_agents.analysis.paths import paths
 from mos_agents.analysis.price_wars import WarDefinition, episodes
 from mos_agents.analysis.screens.adjusting import adjusted
@@ -211,12 +211,13 @@ class PriceWar(Screen):
         found = answers(observed, -1)
         wars = self.wars(observed)
         p_value = found.p_value if wars else 1.0
-        told = f"{wars} price {'war' if wars == 1 else 'wars'} by the definition"
+        count = {0: "never", 1: "once", 2: "twice"}.get(wars, f"{wars} times")
+        told = f"Prices fell together {count}, far enough for a price war"
         return self.verdict(
             p_value,
             found.share,
-            f"{told}; {answered(found, 'cut')}. So lone cuts set off price wars.",
-            f"{told}; {answered(found, 'cut')}. This is no evidence of price wars set off by cuts.",
+            f"{told}. {answered(found, 'cut')}. So lone cuts set off price wars.",
+            f"{told}. {answered(found, 'cut')}. There is no evidence that cuts set off price wars.",
             found.removed,
             wars=float(wars),
             lone_changes=float(found.changes),
@@ -246,17 +247,19 @@ class PriceWar(Screen):
 
 
 def answered(found: Answers, what: str) -> str:
-    """How rivals answered, as a part of a sentence."""
+    """How rivals answered, in a sentence or two without the last full stop."""
     if not found.changes:
-        return f"no firm made a lone {what}"
-    times = "lone " + what if found.changes == 1 else f"lone {what}s"
+        return f"No firm made a {what} alone"
+    times = {1: "Once", 2: "Twice"}.get(found.changes, f"{found.changes} times")
+    if found.share != found.share:
+        return f"{times} a firm made a {what} alone, and took it back at once"
     bound = (
-        "more than static best replies"
+        "more than it pays a competitor to do"
         if found.exact
-        else "more than half, the most that static best replies give"
+        else "more than half, the most that it pays a competitor to do"
     )
-    likely = "is" if found.p_value <= 0.05 else "is not"
+    likely = "This is" if found.p_value <= 0.05 else "This is not surely"
     return (
-        f"rivals answered {found.changes} {times} with {percent(found.share)} of the change, which "
-        f"{likely} significantly {bound} (p = {number(found.p_value)})"
+        f"{times} a firm made a {what} alone. The others then moved by {percent(found.share)} of "
+        f"it in the same direction. {likely} {bound}"
     )
