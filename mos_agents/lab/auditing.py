@@ -18,6 +18,7 @@ import numpy as np
 from mos_agents import __version__, runs, scenarios
 from mos_agents.analysis.audit import ScreenVerdicts, judge
 from mos_agents.analysis.audit_text import headline
+from mos_agents.analysis.screens import rates_for
 from mos_agents.lab.audit_inputs import AuditInput, AuditOptions, Number, of_file
 from mos_agents.lab.audit_runs import of_run
 from mos_agents.lab.audit_theory import with_theory
@@ -356,7 +357,13 @@ def audit(
         feedback.message(note)
     return AuditResult(
         record,
-        judge({one.name: one.observed for one in record.products}, level, seed, record.tick),
+        judge(
+            {one.name: one.observed for one in record.products},
+            level,
+            seed,
+            record.tick,
+            rates=rates_for,
+        ),
         seed,
     )
 
