@@ -25,7 +25,7 @@ from mos_agents.analysis.screens import (
     logit_best_reply,
     quandt_andrews,
 )
-from mos_agents.analysis.screens.answers import calm_p_value, lone_changes
+from mos_agents.analysis.screens.answers import calm_p_value, lone_changes, turned_p_value
 from mos_agents.analysis.screens.breaks import _f_statistics
 from mos_agents.analysis.screens.regression import least_squares
 from mos_agents.market.equilibrium import LogitMarket
@@ -182,6 +182,15 @@ def test_the_p_value_counts_calm_dates_by_hand():
     found = calm_p_value(2.0, path, np.array([6, 15]), np.array([0, 0]), 5)
     calm = 34 - 3 - 15  # 4 to 11 and 13 to 20 are near a change, of dates 3 to 33
     assert found == pytest.approx(1.0 / (calm + 1) ** 2, abs=0.01)
+
+
+def test_the_p_value_of_rises_counts_the_turns_of_the_pattern_by_hand():
+    path = np.zeros((20, 1))
+    path[6], path[12] = 1.0, 3.0
+    turns = (20 - 5 - 1) - 3
+    # One change at date 6 with an answer of 1: of the other turns only the one to 12 does as well.
+    found = turned_p_value(1.0, path, np.array([6]), np.array([0]), 5)
+    assert found == pytest.approx(2 / turns)
 
 
 def test_a_war_does_not_hide_among_its_own_dates():

@@ -10,7 +10,8 @@ The test adds up, over all lone changes, how far the rivals moved in the dates a
 static best reply. It compares the sum with sums over as many *calm* dates, at which no lone change
 is near, drawn at random. If the changes have nothing to do with the rivals' paths, a change is as
 likely to fall on a calm date as on its own. Dates within a price war are left out: they would hide
-the war among its own dates.
+the war among its own dates. Rises must also stand out against the pattern turned round in time:
+in a cycle of undercuts, all follow the rise that ends it.
 """
 
 from __future__ import annotations
@@ -131,6 +132,8 @@ def _answers(observed: Observed, direction: int, window: int) -> Answers:
         path = (after.sum(axis=1, keepdims=True) - after) / (observed.firms - 1)
         measured = path[tick, firm]
     p_value = calm_p_value(float(measured.sum()), path, tick, firm, window)
+    if direction > 0:  # in a cycle of undercuts all follow the rise that ends it, as all would
+        p_value = max(p_value, turned_p_value(float(measured.sum()), path, tick, firm, window))
     return Answers(tick, firm, own, rivals, p_value, clean.removed, excess is not None)
 
 
@@ -230,6 +233,38 @@ def calm_p_value(
         values = np.append(path[calm, i], path[t, i] - static)
         sums += values[rng.integers(values.size, size=DRAWS)]
     return float((1 + (sums >= observed - 1e-12).sum()) / (1 + DRAWS))
+
+
+def turned_p_value(
+    observed: float, path: Array, tick: IntArray, firm: IntArray, window: int
+) -> float:
+    """Return the share of turns of the pattern of changes at which the sum is at least as large.
+
+    It keeps its level where prices go round in a cycle, and has little power in short records.
+
+    Parameters
+    ----------
+    observed : float
+        The sum of answers beyond static best replies.
+    path : array [T, N]
+        What the rivals of each firm did after each date.
+    tick, firm : array of int [E]
+        Date and firm of each change.
+    window : int
+        Dates within which rivals answer.
+
+    Returns
+    -------
+    float
+        The p-value; the observed pattern counts as one of the turns.
+    """
+    first, last = BEFORE, len(path) - window - 1
+    length = last - first
+    if tick.size == 0 or length < 1:
+        return 1.0
+    turned = (tick - first + np.arange(1, length)[:, None]) % length + first
+    sums = path[turned, firm].sum(axis=1)
+    return float((1 + (sums >= observed - 1e-12).sum()) / length)
 
 
 def _beyond_reply(observed: Observed) -> Array:
