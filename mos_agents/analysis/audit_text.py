@@ -16,6 +16,18 @@ COMMON = 0.5
 GOOD_POWER = 0.8
 """A screen that finds four of five suspect markets says enough when it is quiet."""
 
+SUSPECTS = {
+    "cartel": "a cartel",
+    "cartel_defections": "a cartel whose members defect now and then",
+    "rigid_cartel": "a cartel that seldom changes its prices",
+    "new_cartel": "a cartel that begins half-way",
+    "learners": "pricing programs that have learnt to answer each other",
+    "learners_cost": "pricing programs that have learnt to answer each other",
+    "hasty_learners": "pricing programs that stopped trying prices too early",
+    "pooled_data": "rivals whose software vendor pools their data",
+}
+"""The suspect worlds of the corpus, for readers who do not know their names."""
+
 LONGER = (2, 4, 8, 16, 32)
 """How many times as many ticks are tried for a longer record."""
 
@@ -154,10 +166,14 @@ def trust(
     if false_alarms is None or power is None:
         return "Its false-alarm rate and its power are not measured in markets like this one."
     like = f"{power.ticks:,} {tick}s and {power.firms} seller{'' if power.firms == 1 else 's'}"
-    best = f"{percent_text(power.power)} of markets with a {_kind(power.power_world)}"
+    best = f"{percent_text(power.power)} of markets with {_kind(power.power_world)}"
     mean = percent_text(power.mean_power)
     if not conduct:
-        return f"In simulated markets of {like} it finds its pattern in at most {best}."
+        return (
+            f"Competitors show this pattern, too. In simulated markets of {like} it is reported in "
+            f"{at_most(false_alarms.false_alarm_rate)} of competitive ones, and in up to "
+            f"{percent_text(power.power)} of the others."
+        )
     return (
         f"In simulated markets of {like} it raises a false alarm in "
         f"{at_most(false_alarms.false_alarm_rate)} of competitive ones. It finds {best}, the kind "
@@ -166,8 +182,8 @@ def trust(
 
 
 def _kind(world: str) -> str:
-    """A world of the corpus in words: "rigid cartel"."""
-    return world.replace("_", " ") or "suspicion"
+    """A suspect world of the corpus in words."""
+    return SUSPECTS.get(world, f"a {world.replace('_', ' ')}")
 
 
 def within(rates: MeasuredRates | None, ticks: int) -> MeasuredRates | None:
@@ -220,12 +236,12 @@ def more(screen: str, power: MeasuredRates | None, setting: AuditSetting, level:
         if longer.power >= GOOD_POWER:
             return (
                 f"A record of {longer.ticks:,} {tick}s would find {percent_text(longer.power)} of "
-                f"markets with a {_kind(longer.power_world)}."
+                f"markets with {_kind(longer.power_world)}."
             )
     if longest.ticks > power.ticks:
         return (
             f"Even a record of {longest.ticks:,} {tick}s, the longest measured, would find only "
-            f"{percent_text(longest.power)} of markets with a {_kind(longest.power_world)}."
+            f"{percent_text(longest.power)} of markets with {_kind(longest.power_world)}."
         )
     return "A longer record would find more; how much more is not measured."
 

@@ -10,6 +10,7 @@ import pytest
 
 from mos_agents.analysis.audit import ScreenVerdict, judge
 from mos_agents.analysis.audit_text import (
+    SUSPECTS,
     at_most,
     calibrated,
     levels_around,
@@ -18,6 +19,7 @@ from mos_agents.analysis.audit_text import (
 )
 from mos_agents.analysis.multiple import bonferroni, holm
 from mos_agents.analysis.screens import Observed, Screen, ScreenResult
+from mos_agents.corpus import WORLDS
 from mos_agents.market.types import InputError
 
 
@@ -195,7 +197,7 @@ def test_rates_are_told_at_the_level_of_the_correction():
     assert found.power == pytest.approx(0.2)  # not overstated
     assert "In simulated markets of 3 weeks and 1 seller" in found.sentence
     assert "a false alarm in at most 5% of competitive ones" in found.sentence
-    assert "It finds 20% of markets with a rigid cartel" in found.sentence
+    assert "It finds 20% of markets with a cartel that seldom changes its prices" in found.sentence
     assert "and 3% on average" in found.sentence
     assert (found.mean_power, found.power_world) == (0.03, "rigid_cartel")
 
@@ -212,7 +214,10 @@ def test_a_quiet_screen_of_little_power_says_how_long_a_record_would_do():
         return Rates(0.01, min(0.1 * ticks, 1.0), ticks, firms)
 
     found = by_name({"tea": record(0.5, 0.5, 0.5)}, rates=rates, tick="week")["told"]
-    assert found.more == ("A record of 12 weeks would find 100% of markets with a rigid cartel.")
+    assert found.more == (
+        "A record of 12 weeks would find 100% of markets with a cartel that seldom changes its "
+        "prices."
+    )
 
 
 def test_a_screen_that_sounds_too_often_in_one_world_has_the_rate_of_that_world():
@@ -227,6 +232,10 @@ def test_a_screen_that_sounds_too_often_in_one_world_has_the_rate_of_that_world(
     assert calibrated(0.3, "told", 3, 1, not_measured) == 0.3
     fine = Rates(0.007, 0.9, 3, 1, competitive=worlds[1:])
     assert calibrated(0.004, "told", 3, 1, lambda *_: fine) == 0.004
+
+
+def test_every_suspect_world_has_words():
+    assert set(SUSPECTS) == {n for n, w in WORLDS.items() if w.kind != "competitive"}
 
 
 def test_levels_are_taken_from_the_table_on_the_safe_side():
