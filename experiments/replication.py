@@ -70,6 +70,15 @@ class Finding:
     end: float = field(default=math.inf, compare=False)
     z: float = field(default=0.0, compare=False)
 
+    def agrees(self, limit: float) -> bool:
+        """Whether the published figure is within `limit` standard errors, or in our interval.
+
+        The interval of few sessions is wider than normal errors say, more so of skewed figures.
+        """
+        low, high = self.ci95
+        inside = self.published is not None and low <= self.published <= high
+        return bool(abs(self.z) <= limit or inside)
+
 
 @dataclass(frozen=True)
 class Published:
@@ -245,15 +254,15 @@ class Findings:
         theirs = scatter / math.sqrt(self._paper) if published.error is None else published.error
         beyond = max(abs(ours - published.value) - published.rounding, 0.0)
         both = math.hypot(error, theirs)
-        reach = limit * both + 1e-12
-        within = None if math.isnan(reach) else bool(beyond <= reach)
         if both > 0.0:
             more["z"] = math.copysign(max(beyond - 1e-12, 0.0), ours - published.value) / both
         elif beyond > 1e-12:
             more["z"] = math.inf
-        if more["at_least"] and ours - published.value < reach:
-            within = None  # how far the true figure is beyond the record, nobody saw
-        return Finding(quantity, published.value, ours, interval, within, published.source, **more)
+        found = Finding(quantity, published.value, ours, interval, None, published.source, **more)
+        beyond_the_record = more["at_least"] and ours - published.value < limit * both + 1e-12
+        if math.isnan(both) or beyond_the_record:  # how far the true figure is, nobody saw
+            return found
+        return replace(found, within=found.agrees(limit))
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def judged_together(tables: Mapping[str, Sequence[Finding]]) -> dict[str, list[F
     limit = float(stats.norm.ppf(1.0 - 0.025 / max(len(judged), 1)))
 
     def again(one: Finding) -> Finding:
-        return one if one.within is None else replace(one, within=abs(one.z) <= limit)
+        return one if one.within is None else replace(one, within=one.agrees(limit))
 
     return {name: [again(one) for one in found] for name, found in tables.items()}
 

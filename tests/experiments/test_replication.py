@@ -326,7 +326,7 @@ def test_what_is_cut_off_near_the_published_figure_is_not_judged():
 
 
 def findings_of_two():
-    quiet = Finding("x", 1.0, 1.2, (0.9, 1.5), True, "a, b & c", z=2.0)
+    quiet = Finding("x", 1.0, 1.2, (1.1, 1.5), True, "a, b & c", z=2.0)
     loud = Finding("y_z", 0.0, 5.0, (4.0, math.inf), True, "100% sure", at_least=True, z=2.5)
     return {"one": [quiet, Finding("w", None, 2.0, (1.0, 3.0))], "two": [loud]}
 
@@ -339,7 +339,7 @@ def test_findings_as_csv_come_back_with_all_digits():
         "quantity": "x",
         "published": "1.0",
         "ours": "1.2",
-        "low": "0.9",
+        "low": "1.1",
         "high": "1.5",
         "within": "yes",
         "source": "a, b & c",
@@ -351,7 +351,7 @@ def test_findings_as_latex_have_as_many_cells_as_columns_and_no_bare_marks():
     text = as_latex(findings_of_two())
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert [line.count(" & ") for line in body] == [5] * 4
-    assert r"y\_z" in text and "{[0.9, 1.5]}" in text
+    assert r"y\_z" in text and "{[1.1, 1.5]}" in text
     assert not re.search(r"(?<!\\)[%#$]", text) and not re.search(r"(?<!\\)_", text)
 
 
@@ -360,6 +360,12 @@ def test_tables_are_judged_together_at_one_level():
     found = judged_together(findings_of_two())
     assert [one.within for one in found["one"]] == [True, None]
     assert [one.within for one in found["two"]] == [False]
+
+
+def test_a_published_figure_inside_our_interval_is_never_off():
+    apart = Finding("x", 0.09, 0.02, (0.0, 0.095), None, "s", z=-3.5)
+    assert apart.agrees(1.96)
+    assert not Finding("x", 0.09, 0.02, (0.0, 0.085), None, "s", z=-3.5).agrees(1.96)
 
 
 def test_a_judged_figure_knows_how_far_off_it_is():
