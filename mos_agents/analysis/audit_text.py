@@ -134,9 +134,9 @@ def percent_text(share: float) -> str:
 
 
 def at_most(share: float) -> str:
-    """A limit for an official: at most 1.2%, less than 0.1%."""
+    """A limit for an official: at most 1.2%, less than 0.1%, 0%."""
     text = percent_text(share)
-    return text if text.startswith("less") else f"at most {text}"
+    return text if text.startswith(("less", "0%")) else f"at most {text}"
 
 
 def chance(corrected: float, screens: int, products: int) -> str:

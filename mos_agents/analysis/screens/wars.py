@@ -211,8 +211,12 @@ class PriceWar(Screen):
         found = answers(observed, -1)
         wars = self.wars(observed)
         p_value = found.p_value if wars else 1.0
-        count = {0: "never", 1: "once", 2: "twice"}.get(wars, f"{wars} times")
-        told = f"Prices fell together {count}, far enough for a price war"
+        count = {1: "once", 2: "twice"}.get(wars, f"{wars} times")
+        told = (
+            f"Prices fell together {count}, far enough for a price war"
+            if wars
+            else "Prices never fell together far enough for a price war"
+        )
         return self.verdict(
             p_value,
             found.share,
@@ -253,6 +257,8 @@ def answered(found: Answers, what: str) -> str:
     times = {1: "Once", 2: "Twice"}.get(found.changes, f"{found.changes} times")
     if found.share != found.share:
         return f"{times} a firm made a {what} alone, and took it back at once"
+    if found.share <= 0.0:
+        return f"{times} a firm made a {what} alone. The others did not follow"
     bound = (
         "more than it pays a competitor to do"
         if found.exact
