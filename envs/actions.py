@@ -88,7 +88,7 @@ class ContinuousActions:
             given[:, slot] = _widened(wide, self.low[slot], self.high[slot])
 
     def place(self, given: Array, actions: Array) -> None:
-        """Choices [B, width] into everybody's actions [B, L, A], if all are within limits."""
+        """Choices [B, width] into actions [B, L, A] of all participants, if within limits."""
         flat = actions.reshape(len(actions), -1)
         wrong = place_numbers(given, self.low, self.high, self._columns, flat)
         if wrong >= 0:
@@ -168,7 +168,7 @@ class GridActions:
             given[:, slot] = _as_array(name, actions[name], "iu", "whole numbers", shape)
 
     def place(self, given: IntArray, actions: Array) -> None:
-        """Choices [B, width] into everybody's actions [B, L, A], if all are on their grids."""
+        """Choices [B, width] into actions [B, L, A] of all participants, if on their grids."""
         wrong = place_choices(given, self._count, self._rows, self._grid, actions)
         if wrong >= 0:
             market, column = divmod(wrong, self.width)

@@ -147,7 +147,7 @@ def _check_settings(settings: Mapping[str, Any], arguments: Sequence[str]) -> No
 
 
 def next_seed(seed: int) -> int:
-    """The seed of the episode after one with this seed, when nobody names another."""
+    """The seed of the episode after one with this seed, unless another is given."""
     sequence = np.random.SeedSequence(seed, spawn_key=(key_number("next episode"),))
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 

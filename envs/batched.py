@@ -237,7 +237,7 @@ class BatchedMarket:
         Parameters
         ----------
         actions : array [B, L, A] or [B, L], or mapping of str to array
-            Everybody's actions, or each agent's part.
+            The actions of all agents, or each agent's part.
 
         Returns
         -------

@@ -79,7 +79,7 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
     Parameters
     ----------
     market : Market, Scenario or str
-        A market; or a scenario, its name or its path, which also says what everybody plays.
+        A market; or a scenario, its name or its path, which also says what each participant plays.
     agents : sequence of str, optional
         The participants that are controlled by the caller; `envs.assignment.assign` says which they
         are by default.
@@ -351,8 +351,8 @@ class MarketEnv(ParallelEnv[str, NDArray[Any], Any]):  # type: ignore[misc]
         return {name: row[columns].copy() for name, columns, _, _ in self._views}
 
     def _agent_results(self, step: Step) -> tuple[dict[str, NDArray[Any]], dict[str, float], Infos]:
-        """What every agent sees, earns and is told of a tick; in one pass, as it is the most that a
-        step does besides the tick."""
+        """Observations, rewards and infos of every agent after a tick; in one pass, as it is the
+        most that a step does besides the tick."""
         info, row = step.info, step.observation[0]
         moved, refused = info.moved.tolist()[0], info.refused.tolist()[0]
         earned, terms = step.reward.tolist()[0], self._terms(step.metrics)
@@ -463,7 +463,7 @@ class RewardTerms:
         if not self._of_the_house:
             broken = self._market.rewards.breakdown(self._market, metrics)
             return [{k: float(v[0, n]) for k, v in broken.items()} for n in self._numbers]
-        # Infos are made at every step, whether somebody looks or not: hence the compiled loop.
+        # Infos are made at every step, whether they are read or not: hence the compiled loop.
         reward_weights(self._terms, metrics, self._rows, self._columns, self._weights)
         names, rows = self._names, cast("list[list[float]]", self._terms.tolist())
         return [dict(zip(names, terms)) for terms in rows]  # noqa: B905 - slower

@@ -309,7 +309,7 @@ def gymnasium_env(scenario: Source, agent: str, **settings: Any) -> SingleAgentE
     scenario : Scenario, Market or str
         A scenario, its name or its path, or a market.
     agent : str
-        The participant that is controlled by the caller. Everybody else plays the scenario's own
+        The participant that is controlled by the caller. The others play the scenario's own
         policies, or `policies`.
     **settings
         As for `MarketEnv`, and `unit`: False asks for actions in money instead of in [-1, 1].

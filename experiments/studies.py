@@ -161,8 +161,8 @@ def command(
 ) -> int:
     """A study's command line; 0 done, 2 an argument cannot be used.
 
-    settings: its class, of which `iterations` can be given. conditions: by name, as they are told.
-    columns: quantities that are printed. seeds: how many, where nobody says.
+    settings: its class, of which `iterations` can be given. conditions: by name, as they are
+    printed. columns: quantities that are printed. seeds: how many, by default.
     """
     parser = argparse.ArgumentParser(prog=f"python -m experiments.{name}.run", description=title)
     parser.add_argument("--out", type=Path, required=True, help="keep finished trainings there")

@@ -1,7 +1,7 @@
 """Two greedy sellers of the same good: what they learn depends on what they learn from.
 
 Asker, Fershtman and Pakes, "Artificial Intelligence, Algorithm Design, and Pricing", AEA Papers
-and Proceedings 112, 2022. A seller who only hears what its own price earned settles far above
+and Proceedings 112, 2022. A seller that learns only what its own price earned settles far above
 competition; one who works out what every price would have earned competes.
 `mos replicate asker_fershtman_pakes_2022`; what was found, and where this departs from the paper,
 stands in README.md.
@@ -45,10 +45,10 @@ UPDATING = ("asynchronous", "synchronous")
 class AskerSettings:
     """The paper's market and algorithms. money: cost, choke, low, high.
 
-    choke: nobody buys above it. levels: m prices in equal steps from low to high. W_0 is uniform on
-    [initial, initial + initial_spread). updating: "asynchronous" corrects the price asked alone,
-    "synchronous" every price; "both" plays both. window: periods without a change of any greedy
-    price after which a session has converged; periods: the most that are played.
+    choke: no customer buys above it. levels: m prices in equal steps from low to high. W_0 is
+    uniform on [initial, initial + initial_spread). updating: "asynchronous" corrects the price
+    asked alone, "synchronous" every price; "both" plays both. window: periods without a change of
+    any greedy price after which a session has converged; periods: the most that are played.
     """
 
     n: int = 2
@@ -135,7 +135,7 @@ def learner(s: AskerSettings) -> QLearning:
 
 
 def game(s: AskerSettings, updating: str) -> RepeatedGame:
-    """The game of few sellers; synchronous ones are told what every price would have earned."""
+    """The game of few sellers; synchronous ones learn what every price would have earned."""
     one_market, bare = market(s), learner(s)
     names = one_market.layout.participants
     if updating == "asynchronous":

@@ -102,7 +102,7 @@ class Centre:
         self.channels = []
         for echo in self.echoes if by_channel else ():
             self.channels.append(Channel(*ray.get(echo.listener.remote())))
-            echo.serve.remote()  # from here on it hears nothing else
+            echo.serve.remote()  # from here on it receives nothing else
 
     def pids(self) -> list[int]:
         return list(self._pids)
@@ -228,7 +228,7 @@ def workers(kind: str) -> set[int]:
 
 
 def own_memory(pids: Sequence[int] | set[int]) -> float:
-    """Mean MB that nobody shares, per process."""
+    """Mean MB that are not shared, per process."""
     return float(np.mean([psutil.Process(pid).memory_full_info().uss for pid in pids])) / 2**20
 
 

@@ -91,7 +91,9 @@ class RecommendationSettings:
         if self.platform not in PLATFORMS:
             raise InputError(f"platform={self.platform!r} must be one of {', '.join(PLATFORMS)}")
         if self.tau == 1.0 and self.search != 0.25:
-            raise InputError(f"search={self.search!r}: with tau=1 nobody searches; leave it out")
+            raise InputError(
+                f"search={self.search!r}: with tau=1 no customer searches; leave it out"
+            )
         if self.platform == "none" and self.tau != 0.75:
             raise InputError(f"tau={self.tau!r}: platform=none recommends nothing; leave it out")
         if self.platform in ("none", "fixed", "better_offer", "random") and self.omega != 0.0:
@@ -122,7 +124,11 @@ def notes(s: RecommendationSettings) -> list[str]:
         f"grid: {s.levels} prices from {s.low:g} to {s.high:g}, steps of "
         f"{(s.high - s.low) / (s.levels - 1):.6g}; unit cost {s.cost:g}",
         f"order of moves: {order}; "
-        + ("nobody recommends" if s.platform == "none" else f"the platform recommends {before}"),
+        + (
+            "no platform recommends"
+            if s.platform == "none"
+            else f"the platform recommends {before}"
+        ),
     ]
 
 

@@ -43,7 +43,7 @@ def average(outcome: CalvanoOutcome, to: str) -> dict[str, Array]:
         rivals.append(found.rivals[rows])
         sessions.append(session)
     if not rivals:
-        raise InputError(f"nobody can deviate to {to!r}: everybody asks that price already")
+        raise InputError(f"no firm can deviate to {to!r}: all ask that price already")
     at = np.concatenate(sessions)
     lines = {"who deviates": deviator, "rivals": rivals}
     return {name: with_band(np.concatenate(one, axis=1), at) for name, one in lines.items()}

@@ -62,7 +62,7 @@ def world_of(s: DealerStudySettings, condition: str) -> DealerWorld:
 
 
 def policies(s: DealerStudySettings, condition: str, seed: int) -> dict[str, Policy]:
-    """Everybody's policy in a condition; the learners' once their training has ended."""
+    """The policy of each participant in a condition; a learner's is the trained one."""
     world = world_of(s, condition)
     if condition.startswith("best"):
         return {"maker_1": alone_at_best(world, seed, s.judged)}

@@ -48,7 +48,7 @@ class DealerWorld:
         return tuple(f"maker_{i + 1}" for i in range(self.makers))
 
     def scenario(self) -> Scenario:
-        """The market as a scenario; everybody plays Avellaneda and Stoikov's quotes in it."""
+        """The market as a scenario; every maker plays Avellaneda and Stoikov's quotes in it."""
         changes = {
             "name": "dealer_market",
             "ticks": self.ticks,

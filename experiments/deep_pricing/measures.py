@@ -30,7 +30,7 @@ AFTER = 60
 """Ticks that a cut is followed for."""
 
 SHOWN = 15
-"""Ticks of it that are told."""
+"""Ticks of it that are reported."""
 
 
 @dataclass(frozen=True)

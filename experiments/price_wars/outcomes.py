@@ -353,7 +353,7 @@ def forces(lived: PlayedWorld, plan: PlayPlan, delta: float) -> dict[str, Force]
 
 
 def frozen_wars(lived: PlayedWorld) -> dict[str, Any]:
-    """What the learnt prices do when nobody learns: wars, and whether they stand still."""
+    """What the learnt prices do when no firm learns: wars, and whether they stand still."""
     known, alone = benchmarks(lived), lived.paths("alone")
     wars = episodes(alone, known.price_nash, known.price_joint, DEFINITION)
     tail = alone[-len(alone) // 3 :]

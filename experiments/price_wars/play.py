@@ -151,7 +151,7 @@ def play_world(world: RetailWorld, plan: PlayPlan, impulse: bool) -> PlayedWorld
 
 
 def exploration_off(pool: ParticipantPool, floor: float = 0.0) -> None:
-    """From now on nobody explores more than the floor says."""
+    """From now on no firm explores more than the floor says."""
     for memory in pool.memories:
         if isinstance(memory, QMemory):
             memory.epsilon[:] = floor
@@ -194,7 +194,7 @@ def forced(plan: PlayPlan, episode: Episode, ticks: int) -> dict[str, Any]:
 
 
 def greedy(pool: ParticipantPool) -> tuple[tuple[Policy, ...], tuple[Any, ...]]:
-    """Everybody's strategy as it was learnt, and where it stands: without learning or exploring."""
+    """The strategies of all firms as they were learnt: without learning or exploring."""
     made = [
         GreedyPolicy.continued(policy, memory)
         for policy, memory in zip(pool.policies, pool.memories, strict=True)

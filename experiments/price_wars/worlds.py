@@ -125,7 +125,7 @@ class RetailWorld:
         return one_market
 
     def policies(self, market: Market, decay: float, game: StageGame) -> dict[str, Policy]:
-        """Everybody's policy. decay: what exploration falls by in a tick (beta)."""
+        """The policy of every firm. decay: what exploration falls by in a tick (beta)."""
         names = market.layout.participants
         if self.play == "hold":
             return dict.fromkeys(names, make("hold"))
@@ -205,7 +205,7 @@ class Yardstick(NamedTuple):
 def yardstick(game: StageGame) -> Yardstick:
     """Competitive and joint-profit outcome of the stage game on the learners' own prices.
 
-    On the grid, because nobody can ask another price: with a continuum of prices this demand (some
+    On the grid, because no firm can ask another price: with a continuum of prices this demand (some
     shoppers compare, some do not) has no equilibrium in pure strategies for many parameters, and a
     depth in units of something that cannot be asked would mean little.
     """
@@ -277,7 +277,7 @@ def conditions(base: RetailWorld) -> Mapping[str, Condition]:
     slow = (1, *[4] * (n - 1)), (1, *[8] * (n - 1))
     return {
         "base": Condition("base", "base", base, True),
-        # controls: where nobody can wage a war on purpose
+        # controls: where no firm can wage a war on purpose
         "myopic": other("control", "myopic (delta 0)", True, delta=0.0),
         "blind": other("control", "see only own price", True, features="own"),
         "random": other("control", "prices at random", play="random"),

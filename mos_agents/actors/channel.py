@@ -36,7 +36,7 @@ HANDSHAKE_SECONDS = 5.0
 """How long a listener waits for the secret of a caller."""
 
 DRAIN_SECONDS = 0.2
-"""How long `wait` still reads after its deadline. A sender without end delays nobody for longer."""
+"""How long `wait` still reads after its deadline. No sender delays others for longer."""
 
 FOLDER_PREFIX = "mos-"
 """The folders of sockets have names that begin with this."""
@@ -159,7 +159,7 @@ class Channel:
     Raises
     ------
     OSError
-        If nobody listens.
+        If no process listens.
     """
 
     def __init__(self, path: str, secret: bytes) -> None:

@@ -29,7 +29,7 @@ class ClearingHouse(Episode):
     market : Market
         The market, as a value.
     seed : int
-        The seed of the run. It stays here: everybody's random numbers follow from it.
+        The seed of the run. It stays here: the random numbers of all participants follow from it.
     markets : IntArray, shape [B]
         The numbers of the shard's markets.
 
@@ -90,7 +90,7 @@ class ClearingHouse(Episode):
         return actions, missing
 
     def clear(self, at: int, actions: Array, missing: Mapping[str, str]) -> Step:
-        """Clear tick `at` with everybody's actions; the market moves on."""
+        """Clear tick `at` with the actions of all participants."""
         if at != self.tick:
             raise MessageError(f"tick {at} cannot be cleared, the market is at {self.tick}")
         step = self.clear_tick(actions, self._withdrawn_mask())
@@ -113,7 +113,7 @@ class ClearingHouse(Episode):
         self.withdrawn.add(name)
 
     def _withdrawn_mask(self) -> NDArray[np.bool_] | None:
-        """[1, N] who is withdrawn from all markets; None where nobody is."""
+        """[1, N] who is withdrawn from all markets; None where no participant is."""
         if not self.withdrawn:
             return None
         names = self.market.layout.participants

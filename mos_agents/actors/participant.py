@@ -62,8 +62,8 @@ class Participant:
         streams: Streams,
         generation: int = 0,
     ) -> None:
-        """`streams` holds the random numbers of this participant and of nobody else: the run's
-        seed, from which everybody's follows, stays with the clearing house."""
+        """`streams` holds the random numbers of this participant alone: the run's
+        seed, from which all others follow, stays with the clearing house."""
         self.run, self.spec, self.policy, self.generation = run, spec, policy, generation
         self.streams = streams
         self.memory = policy.start(spec, len(streams.markets))
@@ -116,7 +116,7 @@ class Participant:
         draws = self.streams.at(call.tick)
         made = decide(self.policy, self.spec, call.observation, call.reward, self.memory, draws)
         self.memory = made.memory
-        if made.action is None:  # a failure costs it a move, and nobody else
+        if made.action is None:  # a failure costs it a move, and no other participant
             assert made.error is not None
             return None, reason_of(made.error)
         return made.action, ""

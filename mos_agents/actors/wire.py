@@ -160,10 +160,10 @@ def _read(block: bytes, reader: Callable[[Any, memoryview], T], what: str) -> tu
     """What a reader makes of a block by a stranger, and the seconds in it."""
     try:
         heading, numbers = _opened(block)
-        seconds, told = heading
+        seconds, form = heading
         if seconds == FAILED:
-            raise Failure(one_line(str(told)))
-        return reader(told, numbers), float(seconds)
+            raise Failure(one_line(str(form)))
+        return reader(form, numbers), float(seconds)
     except MessageError:
         raise
     except (

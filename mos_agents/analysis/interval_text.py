@@ -58,7 +58,7 @@ def decimals_of(one: Interval) -> Form:
 def limits_text(low: float, high: float, form: Form = four_digits, end: float = np.inf) -> str:
     """[0.84, 0.87]. end: where the record ends, beyond which nothing is known; see `interval_text`.
 
-    A side without a limit is told in words: [0.84, no limit].
+    A side without a limit is described in words: [0.84, no limit].
     """
     upper = (
         form(high)

@@ -192,7 +192,7 @@ class PriceWars(Framed):
 
     @property
     def censored(self) -> IntArray:
-        """[E] bool: still under way when the record ended, so that it lasted longer than told."""
+        """[E] bool: still under way when the record ended: it lasted longer than that."""
         return self.end < 0
 
     @property

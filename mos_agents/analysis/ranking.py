@@ -112,7 +112,7 @@ def jackknifed(
     """A statistic of columns [C, R], with limits by Student's t of its R pseudo-values.
 
     The statistic reduces the last axis of [C, ..., R]. back: turns the estimate and its limits from
-    the scale on which the statistic is about normal to that in which it is told.
+    the scale on which the statistic is about normal to that in which it is reported.
     """
     from scipy import stats  # large, and seldom needed
 

@@ -21,7 +21,7 @@ ALGORITHMS_OWN = {"show_default": "the algorithm's"}
 
 
 def of_plan(field: str, *names: str, **how: Any) -> Any:
-    """An option for a plan's field; left out, the plan's own default holds, which is told."""
+    """An option for a plan's field; left out, the plan's own default holds."""
     default = _PLANS[field]
     text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
     return typer.Option(*names, **{"show_default": text, **how})

@@ -195,7 +195,7 @@ def _cushion(rule: Prominence) -> float:
 
 
 def uncertain(market: Market) -> Prominence | None:
-    """The rule of a market in which who is shown is not told by the quotes of the tick alone."""
+    """The rule of a market in which the quotes of the tick alone do not say who is shown."""
     rule = market.execution.prominence_rule()
     if rule is None or isinstance(rule, ShowFixed | ShowEverything):
         return None

@@ -45,7 +45,7 @@ TRIES = 20
 """How often a task may lose its worker before the play is given up."""
 
 LONGEST = 1_000_000_000
-"""Periods after which a session that has not converged is given up, unless told otherwise."""
+"""Periods after which a session that has not converged is given up, by default."""
 
 
 @short_repr

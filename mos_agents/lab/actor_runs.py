@@ -249,14 +249,16 @@ def resume(run: runs.Run, actors: ActorConfig, feedback: Feedback) -> Path:
     # Before anything is started: a run that another process holds is refused at once.
     recording = runs.resume(run, scenario.market())
     try:
-        for line in standing(recording, scenario, actors):
+        for line in resumed_from(recording, scenario, actors):
             feedback.message(line)
         return play(lambda: recording, scenario, actors, feedback)
     finally:
         recording.close()
 
 
-def standing(recording: runs.Recording, scenario: Scenario, actors: ActorConfig) -> Iterator[str]:
+def resumed_from(
+    recording: runs.Recording, scenario: Scenario, actors: ActorConfig
+) -> Iterator[str]:
     """How far an interrupted run is: in its tables, and in its journal."""
     name, ticks = recording.folder.name, recording.ticks
     plan = shard_plan(actors, scenario, recording.folder, recording.plan, recording.facts["name"])

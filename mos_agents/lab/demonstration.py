@@ -127,7 +127,7 @@ def demo(
 
 
 def check_writable(out: Path) -> None:
-    """InputError unless folders can be made in `out`: told before the play, not after it."""
+    """InputError unless folders can be made in `out`: checked before the play, not after it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -162,7 +162,7 @@ def _to_the_end(
 
 @contextlib.contextmanager
 def keeping(recording: runs.Recording) -> Iterator[None]:
-    """What was recorded before a market had to stop is put on the disk, and told with the cause."""
+    """What was recorded before a market had to stop is kept, and reported with the cause."""
     try:
         yield
     except runs.RunError:  # the disk itself may be what went wrong

@@ -267,7 +267,7 @@ def hosting(
         try:
             yield RayTasks()
         except HeadLost as error:
-            raise InputError(f"{error}; {clock.standing()}") from None
+            raise InputError(f"{error}; {clock.progress_line()}") from None
 
 
 @dataclass
@@ -301,9 +301,9 @@ class ReplicationProgress:
     def stopped(self, at_once: bool = False) -> Interrupted:
         """Where it stands, and how to go on."""
         number = self.asked[0] if self.asked else signal.SIGINT
-        return Interrupted(f"stopped: {self.standing()}", number, self.folder, at_once)
+        return Interrupted(f"stopped: {self.progress_line()}", number, self.folder, at_once)
 
-    def standing(self) -> str:
+    def progress_line(self) -> str:
         """What is played and kept, and how to go on."""
         where = "; ".join(f"{done:,} of {of:,} {w}" for w, (_, done, of) in self.parts.items())
         if self.folder is None:

@@ -301,7 +301,7 @@ class TabularLearner(Learner):
 
 
 def on_turn(turn: tuple[int, int], at: int) -> bool:
-    """Whether a participant moves at this tick; always, where that cannot be told beforehand."""
+    """Whether a participant moves at this tick; always, where that is not known beforehand."""
     period, offset = turn
     return period == 0 or (at - offset) % period == 0
 

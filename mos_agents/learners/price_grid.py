@@ -224,7 +224,7 @@ class PriceGrid:
         return spec.read(observation, name)
 
     def _check_holder(self, spec: ParticipantSpec) -> None:
-        """InputError where the holder of a place cannot be told."""
+        """InputError where the holder of a place is not known."""
         if "own_shown" not in spec.where:
             raise InputError(
                 f"{spec.name}: {self.kind}.sees_holder, but every offer is shown here; leave it "

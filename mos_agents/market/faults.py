@@ -57,7 +57,7 @@ def count(faults: Faults, participant: str, reason: str, tick: int, decisions: i
 def headline(faults: Iterable[Fault], decisions: int = 0) -> list[str]:
     """A line for each participant whose policy failed, the worst first, by kinds of fault.
 
-    decisions: how many each participant had, where they are to be told.
+    decisions: how many each participant had, where they are to be reported.
     """
     by_name: dict[str, list[Fault]] = {}
     for fault in faults:

@@ -495,8 +495,8 @@ class Market:
     @cached_property
     def shown_columns(self) -> tuple[IntArray, IntArray]:
         """Columns of everybody's observations that tell which offers were shown, and of which."""
-        told = [np.full(field.size, field.source == fields_.SHOWN) for field in self._observed]
-        columns = np.flatnonzero(np.concatenate(told))
+        shown = [np.full(field.size, field.source == fields_.SHOWN) for field in self._observed]
+        columns = np.flatnonzero(np.concatenate(shown))
         listings = [field.index for field in self._observed if field.source == fields_.SHOWN]
         return columns, np.concatenate(listings) if listings else np.empty(0, np.int64)
 

@@ -76,7 +76,7 @@ class MarketView(ObservationRule):
         False hides the share of the horizon that has passed: a learner of a game without end should
         not act upon it.
     relative : bool
-        asks, bids and the cost are told as distances from the instrument's reference price
+        asks, bids and the cost are observed as distances from the instrument's reference price
         (`own_ask_gap` and so on): what a network needs where that price wanders.
     """
 

@@ -283,7 +283,7 @@ class Replay(Process):
         the last row stays once the path is over; otherwise a path shorter than the episode is
         refused.
     sigma_rows : int
-        rows, from the first on, from which the volatility is estimated that makers are told and
+        rows, from the first on, from which the volatility is estimated that makers know and
         that `inventory_risk` uses; 0 takes all rows of the episode. An estimate from all rows
         knows the future: a maker that must not know it needs a `sigma` of its own, or
         `sigma_rows` before the ticks that are judged.

@@ -17,7 +17,7 @@ from mos_agents.market.types import InputError
 @dataclass(frozen=True)
 @within_floats
 class Simultaneous(Schedule):
-    """Everybody moves at every tick."""
+    """Every participant moves at every tick."""
 
     def moves(self, market: Market, tick: int, draws: Draws) -> NDArray[np.bool_]:
         return market.everybody

@@ -70,7 +70,7 @@ class Schedule(Stage):
     def turn(self, market: Market, n: int) -> tuple[int, int]:
         """(period, offset): participant n moves at the ticks t with (t - offset) % period == 0.
 
-        (0, 0) where nobody can tell beforehand.
+        (0, 0) where it is not known beforehand.
         """
         return 0, 0
 
@@ -79,7 +79,7 @@ class QuoteRule(Stage):
     """Turns actions into quotes: accepts them, brings them within limits, or refuses them."""
 
     sealed: ClassVar[bool] = False
-    """Whether nobody sees another's quotes."""
+    """Whether no participant sees another's quotes."""
 
     @property
     @abstractmethod
@@ -187,7 +187,7 @@ class OrderRule(Stage):
     def limits(self, reference: Array, bids: bool) -> tuple[Array, Array]:
         """Lowest and highest order, [slots, features] each, at opening reference prices [slots].
 
-        `bids` tells whether somebody's quotes can be sold to.
+        `bids` says whether quotes have a bid.
         """
 
     @abstractmethod
@@ -237,7 +237,7 @@ class ArrivalProcess(Stage):
 
     def order_rate(self, market: Market, share: float) -> float:
         """Orders per unit of time, instrument and side that makers may count on if a `share` of
-        those that arrive trades; NaN if nobody knows."""
+        those that arrive trades; NaN if unknown."""
         return float("nan")
 
     def standing_prices(self, market: Market, state: State, quotes: Quotes) -> Array:
@@ -302,7 +302,7 @@ class ExecutionRule(Stage):
         return 1.0
 
     def order_decay(self) -> float:
-        """How fast that probability falls with the distance from it; NaN if nobody knows."""
+        """How fast that probability falls with the distance from it; NaN if unknown."""
         return float("nan")
 
     def reserve_price(self) -> float | None:
@@ -498,7 +498,7 @@ class PositionRule(Stage):
         return np.zeros(market.layout.L)
 
     def trade_costs(self) -> TradeCosts | None:
-        """What trades cost beside their price; None if nobody knows: no benchmark counts it."""
+        """What trades cost beside their price; None if unknown: no benchmark counts it."""
         return None
 
     def credit_limit(self) -> float:

@@ -57,7 +57,7 @@ class Draws(Protocol):
 class Streams:
     """All random numbers of one owner, in B markets.
 
-    The market and each participant's policy are owners of their own: nobody can foretell the
+    The market and each participant's policy are owners of their own: no participant can predict the
     customers from the numbers that it is given.
 
     Parameters

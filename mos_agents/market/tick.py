@@ -15,7 +15,7 @@ from mos_agents.market.types import Array, Arrivals, Info, InputError, State, St
 
 
 def early_arrivals(market: Market, state: State, draws: Draws) -> tuple[Arrivals, Array] | None:
-    """Draw the arrivals of a tick before anybody has quoted.
+    """Draw the arrivals of a tick before any participant has quoted.
 
     Parameters
     ----------
@@ -46,7 +46,8 @@ def tick(
     """Play one tick: quote, arrival, execution, position, observation and reward.
 
     Actions of participants that are not on the move are ignored. Refused actions leave the
-    quote in force; `info.refused` says why. They raise nothing and touch nobody else's tick.
+    quote in force; `info.refused` says why. They raise nothing and change no other participant's
+    tick.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def tick(
     state : State
         The state before the tick. It is not changed.
     actions : array [B, L, A]
-        Everybody's actions in roster order; NaN for none.
+        The actions of all participants in roster order; NaN for none.
     draws : Draws
         The random numbers of this tick.
     arrived : tuple, optional

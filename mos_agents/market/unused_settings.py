@@ -48,7 +48,7 @@ def stands_still(market: Market, process: str) -> bool:
 
 
 def always_zero(market: Market) -> dict[str, str]:
-    """The metrics that are 0 for everybody at every tick of this market, and why.
+    """The metrics that are 0 for all participants at every tick of this market, and why.
 
     The cost of holding goods is not among them where goods are held and it is set to 0: that is a
     value like any other, with which a study compares.
@@ -71,7 +71,7 @@ def always_zero(market: Market) -> dict[str, str]:
             found["inventory_risk"] = "the reference price never moves"
     if not lost:
         found["lost_opportunity"] = (
-            "nobody is ever turned away (an auction, or endless stock and quotes)"
+            "no customer is ever turned away (an auction, or endless stock and quotes)"
         )
     if not held and (charges.shortage_cost == 0.0 or not lost):
         found["position_cost"] = "nothing is held, and it costs nothing to be short of goods"
@@ -80,10 +80,10 @@ def always_zero(market: Market) -> dict[str, str]:
     ):
         found["fees"] = "no fee is charged (positions.fee, positions.unit_fee)"
     if not market.asks:
-        found["conversion"] = "nobody sells to customers"
+        found["conversion"] = "no participant sells to customers"
     if held and not market.made_to_order.any():
         if not market.buys and not market.base_stocks.any():
-            found["cost"] = "nobody buys or orders anything"
+            found["cost"] = "no participant buys or orders anything"
         if not market.asks:
-            found["revenue"] = "nobody sells anything"
+            found["revenue"] = "no participant sells anything"
     return found

@@ -1,4 +1,4 @@
-"""Whose fault an exception is, and how it is told: any that a policy raises is its own."""
+"""Which exceptions are faults of a policy, and how they are described."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def is_granted(name: str) -> bool:
 
 
 def load_plugins() -> None:
-    """Import the modules of installed plugins. One that fails is told where a name is missing."""
+    """Import the modules of installed plugins. One that fails is named where a name is missing."""
     global _plugins_are_loaded
     with LOCK:
         if _plugins_are_loaded or LOADING:
@@ -145,7 +145,7 @@ def _on_the_path(name: str) -> str:
     root = module.partition(".")[0]
     here = (folder / root).is_dir() or (folder / f"{root}.py").is_file()
     if here and root not in sys.modules and importlib.util.find_spec(root) is None:
-        sys.path.append(str(folder))  # last, so that nothing of anybody else's is hidden
+        sys.path.append(str(folder))  # last, so that no other module is hidden
     return module
 
 

@@ -159,7 +159,7 @@ def surplus(data: Data) -> ReportFigure:
         "surplus",
         "Who got the surplus",
         "The highest values of the items sold, divided: what the seller was paid, what each bidder "
-        "kept, and what was wasted because the item went to somebody who valued it less.",
+        "kept, and what was wasted because the item went to a bidder that valued it less.",
         style.svg(figure, "surplus", "Division of the surplus"),
         False,
     )

@@ -123,7 +123,7 @@ def opening(title: str, lead: str, facts: Sequence[tuple[str, str]]) -> list[str
 
 
 def paragraphs(notes: Sequence[str]) -> list[str]:
-    """What somebody should know before reading on."""
+    """What a reader should know first."""
     return [f'<p class="note">{escape(line)}</p>' for line in notes]
 
 

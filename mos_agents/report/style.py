@@ -27,7 +27,7 @@ PARTS = {
     "shortage": "#6D6875",
     "fees": "#A3B18A",
 }
-"""Muted, so that nobody takes a part of the PnL for a participant."""
+"""Muted, so that a part of the PnL is not taken for a participant."""
 
 FONTS = ("Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")
 _INSTALLED = {font.name for font in font_manager.fontManager.ttflist}
@@ -93,7 +93,7 @@ def styled() -> Any:
 
 
 def svg(figure: Figure, name: str, description: str) -> str:
-    """The figure as an SVG element of the page; `told` describes it to who cannot see it."""
+    """The figure as an SVG element of the page; `description` is for readers who cannot see it."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
         # Letters that this machine has no font for are drawn by the reader's browser.

@@ -53,7 +53,7 @@ def interval_note(data: Data) -> str:
 
 
 def profit(data: Data, what: str = "PnL") -> list[str]:
-    """Whether somebody earned more than all others by more than chance, in a sentence."""
+    """Whether one participant earned significantly more than all others, in a sentence."""
     titles = tuple(named(data, n) for n in range(len(data.names)))
     return [profit_sentence(Totals(data.names, titles, data.by_market("pnl"), over(data)), what)]
 

@@ -215,7 +215,7 @@ def compare_policies(
     participant : str, optional
         The participant whose policies are compared.
     others : mapping of str to Policy, optional
-        Policies of everybody else.
+        Policies of the other participants.
     seeds : int or sequence of int, optional
         Seeds, each distinct.
     markets : int or array of int [B], optional

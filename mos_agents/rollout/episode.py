@@ -47,7 +47,7 @@ class Transition(NamedTuple):
     before : State
         The state before the tick.
     observation : array [B, sum of D_n]
-        Everybody's observations before acting, side by side in roster order.
+        The observations of all participants before acting, side by side in roster order.
     memories : tuple
         The memory of each participant before acting.
     actions : array [B, L, A]
@@ -138,15 +138,15 @@ class ParticipantPool:
     def decide(self, observation: Array, reward: Array, at: int) -> Array:
         """The participants' actions at tick `at`; their memories move on.
 
-        A policy gets copies of its own observation and its own reward, so it sees nobody else's
-        and spoils nobody else's. A policy that fails, at learning or at acting, has NaN for an
+        A policy gets copies of its own observation and its own reward, so it sees no other's
+        and spoils no other's. A policy that fails, at learning or at acting, has NaN for an
         action, which the market refuses; or the play ends, as `on_fault` says.
 
         Parameters
         ----------
         observation : array, [B, sum of D_n]
         reward : array, [B, N]
-            The last tick's rewards of everybody.
+            The last tick's rewards of all participants.
         at : int
             The tick.
 
@@ -185,7 +185,7 @@ class ParticipantPool:
         return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
     def withdrawn(self, market: Market) -> NDArray[np.bool_] | None:
-        """[B, N] whose quotes are taken out of which markets for good; None where nobody's are."""
+        """[B, N] whose quotes are taken out of which markets for good; None where none are."""
         if self._gone is None:
             return None
         gone = np.zeros((self.batch, market.layout.N), np.bool_)
@@ -229,7 +229,7 @@ class ParticipantPool:
 
 
 class Episode:
-    """A market under way: its state, what everybody sees, and what everybody earned last.
+    """A market under way: its state, its observations and the last rewards.
 
     Parameters
     ----------
@@ -244,9 +244,9 @@ class Episode:
     ----------
     state : State
     observation : array, [B, sum of D_n]
-        What everybody sees now.
+        The observations of all participants.
     reward : array, [B, N]
-        What everybody earned in the last tick; 0 before the first.
+        The rewards of all participants in the last tick; 0 before the first.
     """
 
     def __init__(
@@ -269,7 +269,7 @@ class Episode:
         return self.state.tick
 
     def draw_ahead(self) -> None:
-        """Draw the coming tick's arrivals, where they do not depend on anybody's quotes."""
+        """Draw the coming tick's arrivals, where they do not depend on quotes."""
         if self._arrivals is None:
             self._arrivals = early_arrivals(self.market, self.state, self.streams.at(self.tick))
 
@@ -280,7 +280,7 @@ class Episode:
         ----------
         actions : array, [B, L, A], optional
             The actions of external participants; those of the pool are written into it. None
-            where the pool holds everybody.
+            where the pool holds all participants.
 
         Returns
         -------
@@ -307,8 +307,8 @@ class Episode:
         )
 
     def clear_tick(self, actions: Array, withdrawn: NDArray[np.bool_] | None = None) -> Step:
-        """Clear one tick with everybody's actions [B, L, A]. withdrawn: [B, N] whose quotes are
-        taken out of which markets before it."""
+        """Clear one tick with the actions [B, L, A] of all participants. withdrawn: [B, N] whose
+        quotes are taken out of which markets before it."""
         state = self.state
         if withdrawn is not None:
             state = without_quotes(self.market, state, withdrawn)

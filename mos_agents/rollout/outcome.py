@@ -276,7 +276,7 @@ def _empty_series(
 
 def refusal_lines(refused: Mapping[str, Mapping[str, int]], decisions: int) -> list[str]:
     """A line for each participant whose quotes the market did not take, for whatever reason but
-    that they were no numbers, which is a fault and told as one."""
+    that they were no numbers, which is a fault and reported as one."""
     lines = []
     for name, reasons in refused.items():
         found = {why: number for why, number in reasons.items() if why != NOT_FINITE}

@@ -1,4 +1,4 @@
-"""What a run's policies did wrong, from its run.json: the first lines of all that is told of it."""
+"""What a run's policies did wrong, from its run.json: the first lines of every summary."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Refusal = Callable[[Mapping[str, Any], Mapping[str, Any]], str]
 
 @dataclass(frozen=True)
 class FolderKind:
-    """What a kind of folder is called, and how it is told from the others.
+    """What a kind of folder is called, and how it is distinguished from the others.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class FolderKind:
     record
         The name of the file with the facts, such as "sweep.json".
     busy
-        What a second writer is told.
+        The message to a second writer.
     maker
         The function of `mos_agents.lab` that makes such a folder; part of a refusal.
     form
@@ -96,8 +96,8 @@ class FolderKind:
         """A new folder below `root` under the first free name, and the hold on it.
 
         It is filled under a hidden name and then renamed: it is there whole or not at all, and
-        nobody else can write to it from the beginning. Raises RunError where all names are taken,
-        OSError where the disk does not take it.
+        no other process can write to it from the beginning. Raises RunError where all names are
+        taken, OSError where the disk does not take it.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class FolderKind:
                 self.write(hidden, facts)
                 os.chmod(hidden, 0o755)
                 try:
-                    # Somebody else may have taken the name by now: renaming onto a run fails.
+                    # Another process may have taken the name by now: renaming onto a run fails.
                     os.rename(hidden, folder)
                 except OSError:
                     if folder.exists():

@@ -8,7 +8,7 @@ from mos_agents.market.checks import MOST_WHOLE, echo
 from mos_agents.market.types import InputError, Layout
 
 ROWS = 2_000_000
-"""Listings rows that a run keeps unless told otherwise: some 30 MB and a few seconds of writing."""
+"""Listings rows that a run keeps by default: some 30 MB and a few seconds of writing."""
 
 FEW_MARKETS = 20
 """Markets kept of a run that is too large to keep whole: enough for a 5-95% band."""

@@ -15,7 +15,7 @@ from mos_agents.scenarios.topic_list import KINDS, topics
 from mos_agents.scenarios.topics import Parameter, Topic
 
 WIDTH = 96
-"""Characters of a line, unless told otherwise."""
+"""Characters of a line by default."""
 
 MOST = 4
 """Topics of one name that are shown in full; of more, a line each."""
@@ -102,11 +102,11 @@ def _within(name: str, known: Iterable[Topic]) -> Iterator[Topic]:
     """What is found by the last part of its path, and parameters of policies and stages."""
     owner, _, last = _path(name).rpartition(".")
     for topic in known:
-        anybody = topic.kind in ("policy", "learner") and owner in ("", "participants.policy")
+        policy = topic.kind in ("policy", "learner") and owner in ("", "participants.policy")
         if not owner and topic.name.rpartition(".")[2] == last:
             yield topic
         for one in topic.parameters:
-            if one.name == last and (anybody or topic.name == owner):
+            if one.name == last and (policy or topic.name == owner):
                 yield _of_parameter(topic, one)
 
 

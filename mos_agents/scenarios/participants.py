@@ -29,7 +29,7 @@ class Participants(Strict):
     sells : bool
         False for a platform that has no offers of its own and lives on fees.
     policy : mapping or list of dict
-        what they play when nobody else plays for them: a kind and its parameters; a list is
+        what they play unless they are controlled from outside: a kind and its parameters; a list is
         dealt out in turn.
     """
 

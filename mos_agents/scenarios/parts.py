@@ -220,7 +220,7 @@ class ReplayFile(SeriesFile, Part):
         the last row stays once the series is over; otherwise one shorter than the episode is
         refused.
     sigma_rows : int
-        rows, from the first on, from which the volatility is estimated that makers are told; 0
+        rows, from the first on, from which the volatility is estimated that makers know; 0
         takes all rows of the episode.
     """
 

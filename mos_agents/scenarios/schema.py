@@ -290,7 +290,7 @@ class Scenario(_Importing):  # type: ignore[valid-type,misc]
         return [s for s in dict.fromkeys(sellers) if s not in named]
 
     def roster(self, sellers: list[str]) -> tuple[list[str], list[str]]:
-        """Names and roles of everybody, in roster order."""
+        """Names and roles of all participants, in roster order."""
         others = self._others(sellers)
         names: list[str] = []
         roles: list[str] = []

@@ -212,7 +212,7 @@ def _observations() -> Iterator[Topic]:
 
 
 def _markets() -> Iterator[tuple[str, Market]]:
-    """The markets of all presets; then, with prices told as distances, those that can be."""
+    """The markets of all presets; then, with prices observed as distances, those that can be."""
     markets = {name: files.load(name).market() for name in listing.presets()}
     yield from markets.items()
     for name, market in markets.items():

@@ -30,7 +30,7 @@ def collusion_measures(
     measures: dict[str, float] = {}
     listings = np.diff(market.layout.first)
     if listings.min() < 1 or not np.isfinite(prices).all():
-        return measures, ["no profit gain: somebody asks no price"]
+        return measures, ["no profit gain: a participant asks no price"]
 
     def averaged(values: Array) -> Array:
         means: Array = np.add.reduceat(values, market.layout.first[:-1]) / listings
@@ -57,7 +57,7 @@ def collusion_measures(
 
 
 def is_profit(market: Market) -> bool:
-    """Whether everybody's reward is its profit."""
+    """Whether each participant's reward is its profit."""
     rewards = market.rewards
     if not isinstance(rewards, Objective):
         return False

@@ -108,7 +108,7 @@ class _ExecutorPool(WorkerPool):
 
     def stop(self) -> None:
         if self._executor is not None:
-            # What is under way cannot be ended. Nobody waits for it where it was given up.
+            # What is under way cannot be ended. No one waits for it where it was given up.
             self._executor.shutdown(wait=not self._given_up, cancel_futures=True)
             self._executor = None
 

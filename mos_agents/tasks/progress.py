@@ -1,4 +1,4 @@
-"""How far tasks have come, for whoever shows it, and the wish to stop."""
+"""How far tasks have come, and the wish to stop."""
 
 from __future__ import annotations
 

@@ -92,8 +92,8 @@ def refuses(error: type[Exception], text: str, promise: str, remedy: str) -> Ite
     try:
         yield
     except error as found:
-        told = str(found)
-        check(text in told and "\n" not in told, f"{promise}; it says {told!r}", remedy)
+        message = str(found)
+        check(text in message and "\n" not in message, f"{promise}; it says {message!r}", remedy)
     else:
         broken(f"{promise}; nothing is raised", remedy)
 

@@ -37,7 +37,7 @@ def played(
     markets: int | IntArray = 4,
     seed: int = 3,
 ) -> PlayRecord:
-    """Play a market, and keep a copy of everybody's memory at every tick."""
+    """Play a market, and keep a copy of every memory at every tick."""
     pool = ParticipantPool.of(market, policies, seed, markets)
     kept = []
     for one in transitions(market, policies, seed=seed, ticks=ticks, markets=markets, pool=pool):
@@ -59,7 +59,7 @@ def memory_bits(memory: Any) -> str:
 
 
 def calls(market: Market, found: list[Transition], n: int) -> Iterator[Call]:
-    """What participant n of a play earned and saw, as a worker is told it."""
+    """What participant n of a play earned and saw, as a worker gets it."""
     spec, reward = market.specs[n], np.zeros(len(found[0].observation))
     for one in found:
         own = spec.own(one.observation).copy()
@@ -105,7 +105,7 @@ class PolicySuite(Suite):
         Returns
         -------
         dict
-            By default nobody: all play it. Override it where only some can, such as buyers; the
+            None by default: all play it. Override it where only some can, such as buyers; the
             first participant must.
         """
         return {}

@@ -64,7 +64,7 @@ class PolicyAssignment:
 
     def waits(self, horizon: int) -> tuple[int, int] | None:
         """Ticks until a move is over, at first and at most: until the next one in its episode has
-        come. None where there is no next one. By chance: one tick, as far as anybody knows."""
+        come. None where there is no next one. By chance: one tick, as far as is known."""
         found = []
         for period, first in self.turns:
             if not period:
@@ -113,15 +113,15 @@ class TrainingAssignment:
 
     @classmethod
     def of(cls, plan: TrainingPlan) -> TrainingAssignment:
-        """Assign everybody. Raises InputError in one line where the plan does not fit its
+        """Assign every participant. Raises InputError in one line where the plan does not fit its
         market."""
         assignment = assign(plan.scenario, plan.agents, plan.policies, plan.horizon)
         lines = [name for name in assignment.names if name in plan.policies]
-        if lines and plan.agents is None:  # who is told what to play does not learn
+        if lines and plan.agents is None:  # a participant with a given policy does not learn
             agents = tuple(name for name in assignment.names if name not in lines)
             if not agents:
                 raise InputError(
-                    f"policies: all of {', '.join(lines)} are given; nobody is to learn"
+                    f"policies: all of {', '.join(lines)} are given; none is left to learn"
                 )
             plan = plan.changed(agents=agents)
             assignment = assign(plan.scenario, agents, plan.policies, plan.horizon)
@@ -168,7 +168,7 @@ class TrainingAssignment:
             seed=self.seed(purpose),
             reveal=False,
             keep_memories=plan.keep_memories and purpose == "training",
-            on_fault="hold",  # a training of hours is kept alive; faults are counted and told first
+            on_fault="hold",  # a training of hours goes on; faults are counted and reported
         )
 
 

@@ -115,7 +115,7 @@ class Exploitability:
 
     @property
     def evidence(self) -> bool:
-        """Whether anybody gained anything at all."""
+        """Whether any participant gained anything at all."""
         return self.nash_conv > 0.0
 
     def __getitem__(self, participant: str) -> Gain:
@@ -207,14 +207,15 @@ def exploitability(
     The best constant action of the plan's grid is tried as well; the better of both counts.
 
     plan: how learners are trained, and the scenario; its `agents` are not used. policies: who plays
-        what, over the plan's `policies` and those over the scenario's. Nobody may go on learning.
+        what, over the plan's `policies` and those over the scenario's. None of them may go on
+        learning.
     participants: at whose places; None: at all that quote anything.
     markets, seeds: the comparison plays one episode in so many markets of each of so many seeds.
     on_training: called with each participant before its learner is trained, and its result, if any,
         with every record of that training (`trainer.OnProgress`). on_gain: called with the better
         response of each place.
     address, insecure: of a Ray cluster, as for `training.train`.
-    Raises InputError in one line where the plan does not fit, or somebody learns.
+    Raises InputError in one line where the plan does not fit, or a participant learns.
     """
     from mos_agents.training.assignment import TrainingAssignment
 
@@ -239,7 +240,7 @@ def exploitability(
     names = [spec.name for spec in first.specs if spec.action_shape[0]]
     chosen = names if participants is None else list(participants)
     if not chosen:
-        raise InputError("participants: there is nobody to train a learner in place of")
+        raise InputError("participants: there is no participant to train a learner in place of")
     plans = {}
     for name in chosen:
         others = {other: policy for other, policy in played.items() if other != name}
@@ -283,7 +284,7 @@ def of_training(run: str | Path, root: str | Path = "runs", **changes: Any) -> T
     found = read_training(run, root)
     path = found.folder / "trained.yaml"
     if not path.exists():
-        raise InputError(f"{found.folder}: no checkpoint yet, so there is nobody to respond to")
+        raise InputError(f"{found.folder}: no checkpoint yet, so there is no policy to respond to")
     kept: dict[str, Any] = {"scenario": scenarios.load(str(path)), "policies": {}, "agents": None}
     if changes.get("algo", found.plan.algo) != found.plan.algo:
         kept |= {"actions": None, "lr": None, "hyper": {}}

@@ -170,7 +170,7 @@ def best_of(
             {**others, name: policy},
             seed=plan.seed + SELECTION,
             markets=MARKETS,
-            on_fault="hold",  # told with the comparison that follows
+            on_fault="hold",  # reported with the comparison that follows
         )
         return float(found.reward[:, market.layout.participants.index(name)].mean())
 

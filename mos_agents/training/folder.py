@@ -170,7 +170,7 @@ def held(folder: Path) -> AbstractContextManager[None]:
 
 
 def wait_free(folder: Path) -> None:
-    """Wait until nobody trains in the folder; RunError where somebody still does so at the end."""
+    """Wait until no process trains in the folder; RunError where one still does so at the end."""
     until = time.monotonic() + PATIENCE
     while True:
         try:
@@ -388,7 +388,7 @@ def faulted(history: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def fault_lines(
     history: Sequence[Mapping[str, Any]], faults: Sequence[Mapping[str, Any]] = ()
 ) -> list[str]:
-    """What policies did wrong in a training, a line each: the first lines of all that is told.
+    """What policies did wrong in a training, a line each: the first lines of every summary.
 
     faults: as training.json has them, with the reasons.
     """

@@ -63,7 +63,7 @@ def markets(assignment: TrainingAssignment, memories: Mapping[str, Any]) -> int:
     for name, memory in memories.items():
         for key, rows in _rows(*of[name]).items():
             return len(dict(named(memory))[key]) // rows
-    raise InputError("nobody remembers anything of a market")
+    raise InputError("no participant remembers anything of a market")
 
 
 def played(

@@ -44,7 +44,7 @@ class Normaliser(NamedTuple):
         return np.clip(standard, -self.clip, self.clip).astype(np.float32)
 
     def earned(self, reward: Array) -> NDArray[np.float32]:
-        """What the algorithm is told it earned, from rewards of any shape."""
+        """The reward that the algorithm gets, from rewards of any shape."""
         return ((reward - self.reward_shift) / self.reward_scale).astype(np.float32)
 
 

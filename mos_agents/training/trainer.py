@@ -210,7 +210,7 @@ def _to_the_end(work: _Work, on_progress: OnProgress | None) -> Trained:
     plan, every = session.plan, session.plan.evaluate_every
     figures = None if folder is None else Figures(folder, session.iteration)
     history = [] if folder is None else folders.records(folder)
-    # A kill may have come after the last checkpoint and before the end was told.
+    # A kill may have come after the last checkpoint and before the end was written down.
     over = _reached(plan, _due(plan, history[-1])) if history else None
     ended = over or "iterations"
     faults: Faults = {}

@@ -134,7 +134,7 @@ def test_an_error_that_nobody_asked_for_is_not_opened(by_ray, caplog):
     assert not dropped(by_ray, seconds=2.0)
     (record,) = [one for one in caplog.records if one.name == "mos_agents.actors.ray.answers"]
     assert record.getMessage() == (
-        "a call failed that nobody waited for: raised an exception; it was not opened"
+        "an abandoned call failed: raised an exception; it was not opened"
     )
 
 

@@ -71,7 +71,7 @@ def test_comments_tell_unit_range_and_kind() -> None:
 def test_participants_after_the_first_are_not_explained_again() -> None:
     text = commented(load("autos_1990"))
     assert text.count("the participant's name") == 1
-    assert text.count("what they play when nobody else") == 1
+    assert text.count("what they play unless they are") == 1
 
 
 def test_lines_are_not_long() -> None:

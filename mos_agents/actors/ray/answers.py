@@ -35,7 +35,7 @@ Reader = Callable[[bytes], tuple[Any, float]]
 
 
 def keep_unasked_closed() -> None:
-    """In this process no error of Ray's is opened that nobody asked for.
+    """In this process Ray opens no error of a call whose result was not asked for.
 
     When the last reference to a failed call goes, Ray unpickles the error so as to print it. From
     here on this process prints the error's name instead, for every call of Ray's that it makes.
@@ -45,7 +45,7 @@ def keep_unasked_closed() -> None:
 
 def _unasked(stored: Sequence[Any], references: Sequence[Any]) -> None:
     for _, kind, *_ in stored:
-        logger.warning("a call failed that nobody waited for: %s", _unopened(kind or b"").error)
+        logger.warning("an abandoned call failed: %s", _unopened(kind or b"").error)
 
 
 def answers(asked: Sequence[tuple[Any, Reader]], deadline: float | None) -> list[Answer]:
@@ -99,7 +99,7 @@ def _opened(data: Any, kind: bytes, read: Reader) -> Answer:
 
 
 def _unopened(kind: bytes) -> Answer:
-    """An error of Ray's, told by its number alone, or something else than bytes."""
+    """An error of Ray's, of which only the number is known, or something else than bytes."""
     number = kind.split(b",")[0]
     if not number.isdigit():
         return Answer(error="answered with an object where bytes were due; it was not opened")

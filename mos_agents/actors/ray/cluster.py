@@ -37,7 +37,8 @@ QUIET = {
 NICENESS = "RAY_worker_niceness"
 """Ray starts its workers with niceness 15. On a machine that does something else as well they get a
 hundredth of a core: a run stands still, and one that takes a minute to start is given up by Ray. In
-a cluster of one's own they are as urgent as whoever started them, unless the environment says else.
+a cluster of one's own they are as urgent as the process that started them, unless the environment
+says else.
 """
 
 CONNECT_SECONDS = 5
@@ -152,7 +153,7 @@ def _why_not(address: str | None, error: Exception) -> str:
 
 
 def own_cores() -> int:
-    """Cores of a cluster of one's own where nobody says."""
+    """Cores of a cluster of one's own by default."""
     # Actors of a market wait for each other most of the time: cores do not bound them.
     return max(4, os.cpu_count() or 1)
 
@@ -163,7 +164,7 @@ def joined() -> bool:
 
 
 def cores() -> int:
-    """Cores of all nodes that are there, whoever is at work on them."""
+    """Cores of all nodes, free or not."""
     return int(sum(node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]))
 
 
@@ -202,7 +203,7 @@ def _checked(address: str, insecure: bool) -> None:
     if opened:
         if not insecure:
             raise InputError(
-                f"{where}: the cluster lets anybody in without a token; start it with "
+                f"{where}: the cluster asks for no token; start it with "
                 f"RAY_AUTH_MODE=token, or give {setting('insecure', True)}"
             )
     elif mode != "token":

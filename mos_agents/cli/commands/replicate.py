@@ -105,7 +105,7 @@ def replicate(
             raise
         sys.stdout.flush()
         print(printable(f"mos: {stop}"), file=sys.stderr, flush=True)
-        os._exit(stop.code)  # threads inside compiled loops cannot be told to stop
+        os._exit(stop.code)  # threads inside compiled loops cannot be stopped
     _table(found.rows(), found.headings)
     for line in found.captions:
         print_line(line)

@@ -50,7 +50,7 @@ def venue_layout(
     Raises
     ------
     InputError
-        If a name stands twice, or a venue names somebody who does not play.
+        If a name stands twice, or a venue names a participant that does not play.
     """
     names = [venue.name for venue in venues]
     if len(set(names)) != len(names) or not names:

@@ -90,7 +90,7 @@ class LimitOrders(OrderRule):
 def post_orders(orders, refused, actions, moves, seller, low, high):  # type: ignore[no-untyped-def]
     """Fill in orders [4, B, slots], which are 0 before, and the reasons of refusals [B, N].
 
-    Somebody with one refused order sends none: the caller takes the others out.
+    A participant with one refused order sends none: the caller takes the others out.
     """
     for b in range(actions.shape[0]):
         row = b if moves.shape[0] > 1 else 0
@@ -118,7 +118,7 @@ def post_orders(orders, refused, actions, moves, seller, low, high):  # type: ig
 
 @dataclass(frozen=True)
 class NoArrivals(ArrivalProcess):
-    """Nobody comes from outside: participants trade with one another alone."""
+    """No one comes from outside: participants trade with one another alone."""
 
     ignores_quotes = True
 

@@ -25,7 +25,7 @@ QUOTES = set(
     "apertura máximo maximo mínimo minimo cierre último ultimo massimo chiusura abertura máxima "
     "mínima fechamento otwarcie najwyzszy najnizszy zamkniecie max min o h l c".split()
 )
-"""Words for prices of one instrument beside each other: a file with two of them has to be told."""
+"""Words for prices of one instrument side by side: a file with two of them needs the setting."""
 
 _PRICES = QUOTES | set("price prices kurs preis prix precio value".split())
 _OTHER = set(
@@ -85,7 +85,7 @@ def is_time_heading(heading: str) -> bool:
 
 
 def likeliest_heading(headings: Sequence[str]) -> str:
-    """The heading that somebody most likely means, for an example: of a closing price, else of a
+    """The heading that is most likely meant, for an example: of a closing price, else of a
     price, else the first."""
     wanted = ("close", "schluss", "schlusskurs", "last"), _PRICES
     found = (h for group in wanted for h in headings if set(words(h)) & set(group))

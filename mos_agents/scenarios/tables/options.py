@@ -26,7 +26,8 @@ THOUSANDS = {"none": "", "comma": ",", "point": ".", "space": " ", "apostrophe":
 
 
 class TableFile(BaseModel):
-    """A CSV, Parquet or Excel file. What is left out is told from the file where that is safe.
+    """A CSV, Parquet or Excel file. What is left out is recognised from the file where that is
+    safe.
 
     Parameters
     ----------

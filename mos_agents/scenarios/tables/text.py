@@ -139,7 +139,7 @@ def _fields(
 def _sample(text: str, separator: str | None, before: int) -> list[TextLine]:
     head = text[: 2**20]
     found = []
-    with contextlib.suppress(InputError):  # a field that is too long: told when all is read
+    with contextlib.suppress(InputError):  # a field that is too long: reported when all is read
         for line in _fields(head, separator, before):
             found.append(line)
             if len(found) == SAMPLE:
