@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pages
+from sphinx.util.inspect import TypeAliasForwardRef
 
 OUTSIDE = [
     (r"py:.*", r"(?!mos_agents\.|envs\.).*"),
@@ -40,17 +41,8 @@ def connect(app: Any) -> None:
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", plain, priority=400)  # before napoleon's
     app.connect("autodoc-skip-member", is_field)
-    app.connect("autodoc-process-signature", spelt)
-
-
-def spelt(
-    app: Any, what: str, name: str, held: Any, options: Any, signature: str, back: str
-) -> tuple[str | None, str | None]:
-    """A signature whose types are spelt as in the code."""
-    return tuple(one and re.sub(ALIAS, r"\1", one) for one in (signature, back))  # type: ignore[return-value]
-
-
-ALIAS = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+    # Aliases are spelt as in the code, also inside other types.
+    TypeAliasForwardRef.__repr__ = lambda alias: str(alias.name)  # type: ignore[method-assign]
 
 
 def is_field(app: Any, what: str, name: str, held: Any, skip: bool, options: Any) -> bool | None:
