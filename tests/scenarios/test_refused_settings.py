@@ -63,7 +63,11 @@ TOLD = [
     ("pricing_game", ["rewards.weights={pnl: 1, holding_cost: -1}"], "this metric is always 0"),
     ("market_making", ["rewards.weights={pnl: 1, fees: -1}"], "no fee is charged"),
     ("auction", ["rewards.weights={pnl: 1, conversion: 1}"], "no participant sells to customers"),
-    ("pricing_game", ["rewards.weights={pnl: 1, lost_opportunity: -1}"], "no customer is ever turned"),
+    (
+        "pricing_game",
+        ["rewards.weights={pnl: 1, lost_opportunity: -1}"],
+        "no customer is ever turned",
+    ),
     ("retail", ["rewards.by_participant={firm_1: {fees: -1}}"], "by_participant.firm_1.fees"),
     ("retail", ["reference.cost={kind: shock, at: 500}"], "is not reached in 500 ticks"),
     ("market_making", ["reference.cost=geometric_brownian"], "every cost is 0"),
