@@ -38,7 +38,8 @@ Play
 
 Packages
     runs: run folders, such as runs.read("retail-s0-001"). analysis: collusion measures, price wars,
-    cycles, screens, intervals, off-policy evaluation. games: repeated games in a compiled loop.
+    cycles, screens, intervals, off-policy evaluation. corpus: simulated markets of known conduct.
+    games: repeated games in a compiled loop.
     learners, policies, scenarios, sweeps, tasks, market, report; training (in the extra `train`).
 
 Environments
@@ -57,6 +58,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mos_agents import (
         analysis,
+        corpus,
         games,
         lab,
         learners,
@@ -124,6 +126,7 @@ __all__ = [
     "rollout",
     "runs",
     "analysis",
+    "corpus",
     "games",
     "learners",
     "policies",
