@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +13,7 @@ from mos_agents.analysis.screens.observed import Observed
 from mos_agents.analysis.screens.screen import Screen, ScreenResult
 from mos_agents.market.types import Array
 
-BLOCK = 4
+SHORTEST_BLOCK = 4
 FLIPS = 1999
 
 
@@ -24,7 +24,7 @@ class LeadLag(Screen):
     For each pair it compares how the first firm's last innovation goes with the second firm's
     present one, and the reverse. Innovations are what a firm's own last two prices do not predict.
     A shock that reaches both at the same date goes both ways alike and drops out, recorded or not.
-    Where nobody leads, the signs of the differences are chance: they are turned, in blocks of four
+    Where nobody leads, the signs of the differences are chance: they are turned, in blocks of a few
     dates. p-values are corrected for the number of pairs.
 
     Parameters
@@ -46,11 +46,14 @@ class LeadLag(Screen):
     )
 
     def judge(self, observed: Observed) -> ScreenResult:
-        clean = adjusted(observed)
+        # A season reaches all firms at the same date and needs no removal; what its removal leaves
+        # would repeat itself from year to year.
+        clean = adjusted(replace(observed, seasons={}))
         news = innovations(clean.prices)
         first, second = np.triu_indices(observed.firms, 1)
         lead = news[:-1, first] * news[1:, second] - news[:-1, second] * news[1:, first]
-        blocks = np.add.reduceat(lead, np.arange(0, len(lead), BLOCK), axis=0)
+        block = max(SHORTEST_BLOCK, round(0.5 * np.sqrt(observed.ticks)))
+        blocks = np.add.reduceat(lead, np.arange(0, len(lead), block), axis=0)
         signs = np.random.default_rng(self.seed).integers(2, size=(FLIPS, len(blocks)))
         total = blocks.sum(axis=0)
         chance = np.abs((2.0 * signs - 1.0) @ blocks)
