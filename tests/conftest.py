@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,12 +60,20 @@ def no_other_cluster(shared_clusters: SharedClusters) -> None:
     shared_clusters.close()
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the market's code once, before several processes would each do so."""
+    compiled = ROOT.glob("mos_agents/market/__pycache__/*.nbi")
+    if getattr(session.config.option, "numprocesses", None) and not any(compiled):
+        subprocess.run([sys.executable, "-m", "tests.warm"], cwd=ROOT, check=True)
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave files of training alone where their tests are left out: to load PyTorch takes long."""
     left_out = "not train" in config.option.markexpr and collection_path.suffix == ".py"
     return True if left_out and ONLY_TRAINING.search(collection_path.read_text()) else None
 
 
+ROOT = Path(__file__).parent.parent
 ONLY_TRAINING = re.compile(r"^pytestmark = (\[\n    )?pytest\.mark\.train\b", re.MULTILINE)
 
 
