@@ -89,6 +89,7 @@ SHOWN: dict[str, dict[str, Any]] = {
     },
     "epsilon_greedy": {"policy": {"kind": "cost_plus"}, "epsilon": 0.1, "levels": 11},
     "uniform": {"levels": 11, "low": 0.8, "high": 1.3, "relative": True},
+    "amihud_mendelson": {"demand": [2.0, 1.0], "supply": [0.0, 1.0]},
     "avellaneda_stoikov": {"gamma": 0.1, "sigma": 2.0},
     "glft": {"gamma": 0.1, "sigma": 2.0, "lot": 10.0},
     "greedy": {"policy": {"kind": "sarsa", "prices": 11}, "path": "learnt.npz"},
