@@ -115,7 +115,8 @@ def raced(trials: int) -> None:
             ended = [json.loads(one.stdout.readline()) for one in pair if one.stdout]
             (_, nothing), (_, line) = sorted(ended)
             assert sorted(code for code, _ in ended) == [0, 2]
-            assert nothing == "" and TOLD in line and line.count("\n") == 1
+            assert nothing == "" and line.count("\n") == 1
+            assert TOLD in line or "finished already" in line  # it may have come later
             verify(runs.read(f"r{trial}"))
     finally:
         for one in pair:
