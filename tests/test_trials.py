@@ -8,7 +8,7 @@ from mos_agents.games.repeated import RepeatedGame
 from mos_agents.learners import QLearning
 from mos_agents.market.types import InputError
 from mos_agents.policies import make
-from mos_agents.rollout.trials import tried_paths
+from mos_agents.rollout import exploration_of, rollout, tried_paths
 from tests.games.worlds import everybody, logit
 
 LEARNER = QLearning(prices=(0.9, 1.0, 1.1, 1.2, 1.3), beta=1e-2, delta=0.8, epsilon=0.5)
@@ -90,3 +90,21 @@ def test_what_cannot_be_tried_is_refused_in_one_line():
         tried_paths(market, rules, ticks=10)
     with pytest.raises(InputError, match=r"chance=0\.0"):
         tried_paths(market, everybody(market, LEARNER), ticks=10, chance=0.0)
+
+
+def test_who_explored_in_a_finished_play_follows_from_its_seed():
+    market = logit()
+    policies = everybody(market, LEARNER)
+    tried = exploration_of(market, policies, ticks=300, markets=[0, 4], seed=7)
+    game = RepeatedGame.of(market, policies)
+    for b, session in enumerate((0, 4)):
+        state, recorded = game.start(7, session), np.zeros((300, 2), np.bool_)
+        game.advance(state, 7, session, 300, tried=recorded)
+        assert (tried[:, b] == recorded).all()
+    played = rollout(market, policies, seed=7, ticks=300, markets=[0, 4], series=("ask",))
+    effect = war_effect(played.series["ask"], tried, 1.4, 1.9)
+    assert effect.trials.shape == (2,)
+    rules = dict.fromkeys(market.layout.participants, make("cost_plus", margin=0.5))
+    assert not exploration_of(market, rules, ticks=10).any()
+    with pytest.raises(InputError, match="'sarsa' explores is known for q_learning only"):
+        exploration_of(market, everybody(market, make("sarsa")), ticks=10)

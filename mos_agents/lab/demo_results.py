@@ -31,10 +31,11 @@ CHANCE = 0.05
 
 
 def shown_session(one: DemoGroup) -> int:
-    """Of the sessions that had wars after low trials and came to rest at one price, that nearest
-    the median profit gain; of all, where there is none."""
+    """Of the sessions that came to rest at one price, with as many wars after low trials as half of
+    those with a war or more, that nearest the median profit gain; of all, where there is none."""
     count = np.bincount(one.effects["learning"].wars.session, minlength=one.gain.size)
-    likely = np.flatnonzero((count > 0) & (one.cycles.length == 1))
+    enough = np.median(count[count > 0]) if count.any() else 1
+    likely = np.flatnonzero((count >= enough) & (one.cycles.length == 1))
     likely = likely if likely.size else np.arange(one.gain.size)
     return int(likely[np.abs(one.gain[likely] - np.median(one.gain)).argmin()])
 
@@ -217,7 +218,10 @@ def close_up(
     starts = np.arange(ticks - CLOSE)
     at_war = total[starts + CLOSE] - total[starts]
     calm = (busy[starts] == 0.0) & (busy[starts + CLOSE - 1] == 0.0) & (at_war <= CLOSE / 3)
-    begin = int(starts[np.argmax(np.where(calm, at_war, -1.0))])
+    value = np.where(calm, at_war, -1.0)
+    best = np.flatnonzero(value == value.max())
+    together = best[: np.flatnonzero(np.diff(best, append=-1) != 1)[0] + 1]
+    begin = int(starts[together[len(together) // 2]])  # the wars in the middle
     inside = tuple((a - begin, b - begin) for a, b in spans if begin <= a and b <= begin + CLOSE)
     return begin, inside
 

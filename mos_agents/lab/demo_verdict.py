@@ -68,7 +68,9 @@ class Figure:
     def short(self) -> str:
         """12%: the share alone."""
         value = self.interval.estimate
-        return whole_percent(value) if np.isfinite(value) else "–"
+        if not np.isfinite(value):
+            return "–"
+        return "<0.1%" if 0.0 < value < 0.0005 else whole_percent(value)
 
 
 MEASURES = {

@@ -126,9 +126,9 @@ def learning(made: Learning) -> ReportFigure:
     return ReportFigure(
         "learning",
         "Prices over a session",
-        "Means over blocks of periods in one session (of those with price wars that came to rest, "
-        "the one nearest the median profit gain), from random prices to the strategies that no "
-        "longer change. Dashed: the price of competition (Bertrand-Nash) below, that of joint "
+        "Means over blocks of periods in one session (of those with many price wars that came to "
+        "rest, the one nearest the median profit gain), from random prices to the strategies that "
+        "no longer change. Dashed: the price of competition (Bertrand-Nash) below, that of joint "
         "profit above.",
         style.svg(drawn, "learning", "Prices of the firms over a session of learning"),
         True,

@@ -12,7 +12,7 @@ from mos_agents.rollout.decisions import Decisions, log_decisions
 from mos_agents.rollout.episode import ParticipantPool, Transition, play, transitions
 from mos_agents.rollout.forcing import forced_deviation
 from mos_agents.rollout.outcome import SERIES, Rollout, rollout
-from mos_agents.rollout.trials import tried_paths
+from mos_agents.rollout.trials import exploration_of, tried_paths
 
 __all__ = [
     "ON_FAULT",
@@ -26,6 +26,7 @@ __all__ = [
     "ParticipantPool",
     "Transition",
     "compare_policies",
+    "exploration_of",
     "forced_deviation",
     "log_decisions",
     "mean_interval",

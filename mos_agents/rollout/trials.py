@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from mos_agents.games.trials import TriedPaths
-from mos_agents.learners.base import Learner
+from mos_agents.learners.base import Learner, on_turn
 from mos_agents.learners.greedy import GreedyPolicy
+from mos_agents.learners.q_learning import QLearning
 from mos_agents.learners.trials import WithTrials
 from mos_agents.market.checks import check_whole
 from mos_agents.market.market import Market
@@ -23,6 +24,67 @@ from mos_agents.market.types import InputError, IntArray
 from mos_agents.policies.base import Policy
 from mos_agents.rollout.episode import Episode, ParticipantPool
 from mos_agents.rollout.forcing import sellers_of
+
+
+def exploration_of(
+    market: Market,
+    policies: Mapping[str, Policy],
+    *,
+    ticks: int,
+    markets: int | Sequence[int] | IntArray = 1,
+    seed: int = 0,
+) -> IntArray:
+    """Return which seller explored when in a play, a rollout or a recorded run.
+
+    Whether a Q-learner explores in a tick follows from its settings and from the random numbers of
+    (seed, market, participant, tick), whatever the market did. So nothing has to be recorded: the
+    same seed and markets give the trials of a run that was played before.
+
+    Parameters
+    ----------
+    market : Market
+        The market.
+    policies : mapping of str to Policy
+        The policies that were played. Sellers that are no learners never explore.
+    ticks : int
+        Ticks of the play, T.
+    markets : int or array of int [B], optional
+        How many markets were played, or their numbers.
+    seed : int, optional
+        The seed of the play.
+
+    Returns
+    -------
+    array of bool [T, B, N]
+        Which seller explored, with the sellers in roster order.
+
+    Raises
+    ------
+    InputError
+        For a learner of another kind than q_learning.
+    """
+    check_whole("ticks", ticks, 1)
+    numbers: Any = markets if isinstance(markets, int) else np.asarray(markets)
+    sellers = sellers_of(market)
+    batch = len(Streams.of(seed, numbers).markets)
+    tried = np.zeros((ticks, batch, len(sellers)), np.bool_)
+    for i, spec in enumerate(sellers):
+        learner = policies[spec.name]
+        if not learner.learns:
+            continue
+        if not isinstance(learner, QLearning):
+            raise InputError(
+                f"{spec.name}: when {learner.kind!r} explores is known for q_learning only; play "
+                "the market with rollout.tried_paths"
+            )
+        streams = Streams.of(seed, numbers, owner=spec.name)
+        chance, choices = learner.epsilon, learner.choices(spec)
+        for t in range(ticks):
+            if on_turn(spec.turn, t):
+                drawn = streams.at(t).block_uniforms("explore", choices)
+                tried[t, :, i] = (drawn < chance).any(axis=1)
+            chance = max(chance * learner.tick_decay(spec), learner.epsilon_floor)
+    return tried
 
 
 def tried_paths(
