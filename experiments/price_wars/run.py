@@ -172,6 +172,8 @@ def notes(s: WarTrialSettings) -> list[str]:
         f"trials: once no greedy price has changed for {s.window:,} periods, each firm explores "
         f"with chance {s.chance:g} for {s.ticks:,} periods",
         war,
+        "published: a prototype's figures. That two firms must take part was chosen among about "
+        "sixty definitions because it agrees with them; firms=1 is the definition as first written",
     ]
 
 
