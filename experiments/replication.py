@@ -132,8 +132,8 @@ class Findings:
         self._cut_off: set[str] = set()
         self._computed: set[str] = set()
 
-    def mean(self, quantity: str, values: Any) -> None:
-        """The mean of one value a session."""
+    def mean(self, quantity: str, values: Any, least: float = -math.inf) -> None:
+        """The mean of one value a session, which is never below `least`."""
         values = np.asarray(values, dtype=np.float64)
         values = values[np.isfinite(values)]
         if values.size == 0:
@@ -141,7 +141,8 @@ class Findings:
         sd = float(values.std(ddof=1)) if values.size > 1 else math.nan
         self._rows.append((quantity, float(values.mean()), sd, values.size))
         if values.size > 1:
-            self._intervals[quantity] = mean_interval(values)[1:3]
+            low, high = mean_interval(values)[1:3]
+            self._intervals[quantity] = (max(low, least), high)
 
     def ratio(self, quantity: str, parts: Any, wholes: Any) -> None:
         """A mean over cases of which a session has several: sum of parts [S] / sum of wholes [S].
@@ -187,10 +188,11 @@ class Findings:
 
     def mean_duration(self, quantity: str, values: Any, cut_off: bool) -> None:
         """The mean of one duration a session; no upper limit where some did not end (`cut_off`)."""
-        self.mean(quantity, values)
+        self.mean(quantity, values, least=0.0)
         if cut_off and len(values):
             _, value, sd, count = self._rows[-1]
-            self._intervals[quantity] = (value - student(count) * sd / math.sqrt(count), math.inf)
+            low = max(value - student(count) * sd / math.sqrt(count), 0.0)
+            self._intervals[quantity] = (low, math.inf)
             self._cut_off.add(quantity)  # the mean of what was seen is less than the true one
 
     def share(self, quantity: str, holds: Any) -> None:

@@ -267,7 +267,7 @@ def report(found: Findings, prefix: str, effect: WarEffect, s: WarTrialSettings)
     found.mean_share(f"{prefix}war_after_trial", effect.war_after_trial)
     found.mean_share(f"{prefix}war_placebo", effect.war_placebo)
     found.share(f"{prefix}significant_share", effect.significant())
-    found.mean(f"{prefix}trials_per_session", effect.trials)
+    found.mean(f"{prefix}trials_per_session", effect.trials, least=0.0)
 
 
 def details(found: Findings, effect: WarEffect) -> None:
@@ -277,9 +277,10 @@ def details(found: Findings, effect: WarEffect) -> None:
     wars = effect.wars
     if not len(wars.session):
         return
-    found.mean("war_depth", by_session(wars.session, wars.depth, len(effect.trials)))
+    depth = by_session(wars.session, wars.depth, len(effect.trials))
+    found.mean("war_depth", depth, least=0.0)
     lasted = by_session(wars.session, wars.duration.astype(np.float64), len(effect.trials))
-    found.mean("war_duration", lasted)
+    found.mean("war_duration", lasted, least=0.0)
     trier, rival = wars.raised_by_trier, wars.raised_by_rival
     for name, which in (
         ("trier", trier & ~rival),

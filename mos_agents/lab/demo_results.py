@@ -60,15 +60,17 @@ def figures_of(
         trials[end] = int(effect.trials.sum())
         figures |= war_figures(effect, end)
     wars = patient.effects["learning"].wars
-    figures["war_duration"] = Figure.of(by_session(wars, wars.duration, patient.gain.size))
-    figures["war_depth"] = Figure.of(by_session(wars, wars.depth, patient.gain.size))
+    figures["war_duration"] = Figure.of(
+        by_session(wars, wars.duration, patient.gain.size), least=0.0
+    )
+    figures["war_depth"] = Figure.of(by_session(wars, wars.depth, patient.gain.size), least=0.0)
     for name, one in (("", patient), ("_no_future", without), ("_blind", blind)):
         returned = one.returned[np.isfinite(one.returned)]
         cut_off = bool((returned < 1.0 - 1e-12).any())
         figures["unprofitable_cut_share" + name] = Figure.of(
             np.clip(one.unprofitable, 0.0, 1.0), share=True
         )
-        figures["periods_away" + name] = Figure.of(one.away, cut_off=cut_off)
+        figures["periods_away" + name] = Figure.of(one.away, cut_off=cut_off, least=0.0)
         figures["returned_share" + name] = Figure.of(np.clip(one.returned, 0.0, 1.0), share=True)
     return figures, trials
 

@@ -45,12 +45,15 @@ class Figure:
     cut_off: bool = False
 
     @classmethod
-    def of(cls, values: Array, share: bool = False, cut_off: bool = False) -> Figure:
-        """The mean of a value a session; those that are NaN are left out."""
+    def of(
+        cls, values: Array, share: bool = False, cut_off: bool = False, least: float = -np.inf
+    ) -> Figure:
+        """The mean of a value a session, which is never below `least`; NaN is left out."""
         known = values[np.isfinite(values)]
         if known.size < 2:
             return cls(Interval(*(4 * [float("nan")])), known.size, share)
         found = bounded_interval(known) if share else mean_interval(known)
+        found = found._replace(low=max(found.low, least))
         return cls(found, known.size, share, cut_off)
 
     def text(self, digits: int = 2) -> str:

@@ -283,6 +283,19 @@ def test_a_share_of_cases_never_leaves_zero_to_one_and_never_has_no_width(good):
     assert low <= record["ours"] <= high
 
 
+def test_the_limits_of_a_duration_are_not_negative():
+    values = np.array([1.0, 1.0, 1.0, 1.0, 30.0])
+    _, free = judged(lambda f: f.mean("x", values))
+    assert free["ci95"][0] < 0.0
+    for add in (
+        lambda f: f.mean("x", values, least=0.0),
+        lambda f: f.mean_duration("x", values, cut_off=False),
+        lambda f: f.mean_duration("x", values, cut_off=True),
+    ):
+        _, record = judged(add)
+        assert record["ci95"][0] == 0.0
+
+
 def test_a_mean_of_shares_stays_a_share():
     values = np.r_[np.ones(9), 0.4]
     _, record = judged(lambda f: f.mean_share("x", values))
