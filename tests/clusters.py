@@ -49,6 +49,8 @@ class SharedClusters:
                         self._nodes.remove_node(node, allow_graceful=False)
                 if not self._nodes.worker_nodes:
                     self._nodes.add_node(**SMALL, num_cpus=2)
+                # Until the cluster has noticed that the lost node is gone, it gives it work.
+                self._nodes.wait_for_nodes(timeout=120)
             yield self._nodes
 
     def close(self) -> None:

@@ -47,9 +47,12 @@ def own_cluster(shared_clusters: SharedClusters) -> None:
     shared_clusters.own()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def two_nodes(shared_clusters: SharedClusters) -> Iterator[Any]:
-    """The tests' shared cluster of two nodes, open: this process is not on it yet."""
+    """The tests' shared cluster of two nodes, open, and a lost node replaced.
+
+    This process is not on it yet.
+    """
     with shared_clusters.two_nodes() as made:
         yield made
 

@@ -23,7 +23,7 @@ PURPOSES = {
     "Run": {
         "run": "Play a scenario, record it in a folder, and write its report.",
         "verify": "Repeat a finished run, and compare every table with it.",
-        "demo": "Let two sellers learn to set prices, with two controls.",
+        "demo": "Let two sellers learn to set prices, with four controls.",
     },
     "Study": {
         "compare": "Compare two runs: totals, and whether every bit agrees.",

@@ -54,6 +54,7 @@ class LabelledMarket:
     theory: Observed
 
 
+@short_repr
 @dataclass(frozen=True)
 class World:
     """One world of the corpus.

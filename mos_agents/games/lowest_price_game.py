@@ -30,6 +30,7 @@ TRIED = 2000
 """Combinations of prices drawn to see whether profits are such a function."""
 
 
+@short_repr
 class Tables(NamedTuple):
     """The learners' tables, as `choose` takes them; one row for each learner."""
 

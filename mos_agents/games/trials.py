@@ -180,6 +180,7 @@ class TrialPlan:
     window: int
 
 
+@short_repr
 @dataclass(frozen=True, eq=False)
 class TrialRecords:
     """Some sessions as they are kept: levels and trials [S, arms, T, n]."""

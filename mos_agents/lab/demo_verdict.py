@@ -158,7 +158,8 @@ def sets_off_wars(figures: Mapping[str, Figure]) -> bool:
 
 def _headline(figures: Mapping[str, Figure], trials: Mapping[str, int]) -> str:
     if not sets_off_wars(figures):
-        return "Low trials set off no more price wars than calm periods do."
+        sessions = figures["profit_gain"].sessions
+        return f"Price wars after low trials are not beyond chance in {sessions:,} sessions."
     after = figures["war_after_trial"].interval.estimate
     other = figures["war_after_trial_no_future"].interval.estimate
     return (

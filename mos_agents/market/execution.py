@@ -31,6 +31,7 @@ from mos_agents.market.filling import (
     serve_first,
 )
 from mos_agents.market.market import Market
+from mos_agents.market.printing import short_repr
 from mos_agents.market.prominence import ShowEverything, seen_shares, shown_offers
 from mos_agents.market.stages import Demand, ExecutionRule, Prominence, Shown
 from mos_agents.market.streams import Draws, PrefixedDraws, source
@@ -167,6 +168,7 @@ View = tuple[Prominence, Shown | None, Market, Demand]
 """How shoppers see offers: the first arguments of `seen_shares`."""
 
 
+@short_repr
 class TickOffers(NamedTuple):
     """The offers of a tick, [B, L] each."""
 

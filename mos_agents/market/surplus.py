@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mos_agents.market.market import Market
+from mos_agents.market.printing import short_repr
 from mos_agents.market.stages import Demand, Prominence
 from mos_agents.market.types import BUY, Array, Arrivals, Executions, Quotes, State
 
@@ -69,6 +70,7 @@ def shopper_surplus(
     return total
 
 
+@short_repr
 class _Seen(NamedTuple):
     """How the shoppers of a tick see its offers."""
 

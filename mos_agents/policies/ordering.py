@@ -148,6 +148,18 @@ class ReorderPoint(Ordering):
         return np.where(held <= by_listing(self, spec, "point"), missing, 0.0)
 
 
+def _made(part: str, config: Any) -> Policy:
+    """The policy of a part; errors name it."""
+    try:
+        return from_config(config)
+    except InputError as error:
+        raise InputError(f"policies.{part}: {error}") from None
+    except (TypeError, OverflowError, AttributeError):
+        raise InputError(
+            f"policies.{part}: policy={echo(config)} has a parameter of the wrong type"
+        ) from None
+
+
 @register("by_venue")
 @dataclass(frozen=True)
 class ByVenue(Policy):
@@ -173,7 +185,7 @@ class ByVenue(Policy):
                 f"by_venue.policies={echo(self.policies)} must be policies by the name of a "
                 "venue, as in {retail: {kind: cost_plus}, wholesale.orders: {kind: base_stock}}"
             )
-        made = {str(name): from_config(one) for name, one in self.policies.items()}
+        made = {str(name): _made(str(name), one) for name, one in self.policies.items()}
         object.__setattr__(self, "policies", made)
 
     @property

@@ -19,7 +19,7 @@ from mos_agents.policies.faults import describe
 from mos_agents.trees import flatten, restored, template_of
 from tests.actors.worlds import PARTICIPANTS, Recalls
 from tests.policies.markets import shop
-from tests.policies.test_contract import CASES
+from tests.policies.test_contract import CASES, tried
 
 CALL = Call("run", 7, "firm_1", 2, np.zeros((3, 4)), np.zeros(3))
 REPLY = Reply("run", 7, "firm_1", 2, np.ones((3, 2, 1)))
@@ -160,7 +160,7 @@ def test_every_policys_memory_is_written_down_and_restored_to_the_bit(case, tick
 
 def test_every_registered_policy_is_among_those_whose_memory_was_tried():
     learners = {*LEARNERS, "greedy", "network"}  # theirs are tried in tests/learners
-    assert {case.split()[0] for case in REMEMBERING} >= set(POLICIES) - learners
+    assert tried(REMEMBERING) >= set(POLICIES) - learners
 
 
 ARRAYS = some.builds(

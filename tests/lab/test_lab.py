@@ -237,9 +237,11 @@ def test_the_demonstration_gives_its_verdict_and_reports_each_session() -> None:
     found = lab.demo(2, on_progress=seen.append)
     assert isinstance(found, lab.DemoResult) and found.report.is_file()
     assert [(at.part, at.done, at.total) for at in seen if at.done] == [
-        (part, done, 2) for part in ("learners", "no future") for done in (1, 2)
+        (part, done, 2) for part in ("learners", "no future", "blind") for done in (1, 2)
     ]
-    assert str(found).startswith("In 2 sessions the two learning sellers earned more than in ")
+    assert str(found).startswith(
+        "Price wars after low trials are not beyond chance in 2 sessions.\n"
+    )
 
 
 def test_an_experiment_is_played_again_and_its_figures_are_compared() -> None:

@@ -17,6 +17,7 @@ from mos_agents.market.demand import Cheapest, Elasticity, Linear, Logit
 from mos_agents.market.equilibrium import LogitMarket
 from mos_agents.market.execution import Expected, Sampled
 from mos_agents.market.market import Market
+from mos_agents.market.shopper_types import ShopperTypes
 from mos_agents.market.stages import Demand
 from mos_agents.market.types import InputError, Layout
 from tests.market.worlds import MODELS
@@ -49,8 +50,17 @@ def situation(market: Market, rng: np.random.Generator, rows: int = 3) -> tuple[
     return prices, rng.random(shape) < 0.8, np.tile(market.catalogue.reference_price, (rows, 1))
 
 
-def reference_shares(market: Market, prices: Any, available: Any, reference: Any) -> Any:
-    demand: Any = market.execution.demand
+def reference_shares(
+    market: Market, prices: Any, available: Any, reference: Any, demand: Any = None
+) -> Any:
+    demand = demand or market.execution.demand
+    if isinstance(demand, ShopperTypes):
+        return sum(
+            weight * reference_shares(market, prices + cost, available, reference, one)
+            for one, weight, cost in zip(
+                demand.types, demand.weights, demand.search_costs, strict=True
+            )
+        )
     out = np.zeros(prices.shape)
     for b in range(len(prices)):
         for group in oracles.groups_of(market):
