@@ -459,6 +459,8 @@ def test_supersuits_wrappers_go_round_every_environment(module):
     settings = {**SMALL[module], "horizon": 5, "actions": "discrete", "dtype": "float32"}
     if module is retail_v0:
         settings["products"] = 1  # `pad_action_space` takes one choice per agent
+    if module is marketplace_v0:
+        settings["agents"] = ["maker_1", "maker_2"]  # one kind of choice for all agents
     env = module.parallel_env(**settings)
     for wrap in (
         lambda e: supersuit.frame_stack_v1(e, 3),

@@ -99,7 +99,8 @@ def test_tianshous_buffer_has_no_holes_where_infos_are_kept(module):
         "retail_v0": {"firms": 1, "products": 1},
         "market_making_v0": {"makers": 2, "assets": 1},
         "auction_v0": {"bidders": 3},
-        "marketplace_v0": {"goods": 1},
+        # Tianshou takes agents of the same spaces: one role.
+        "marketplace_v0": {"goods": 1, "agents": ["maker_1", "maker_2"]},
     }[module]
     made = importlib.import_module(f"envs.{module}").parallel_env
 

@@ -26,7 +26,7 @@ from mos_agents.sweeps import PlayTrial, SessionsTrial, SweepPlan, sweep
 from mos_agents.sweeps.training import TrainingTrial
 from mos_agents.tasks import InProcess, TaskProgress
 from mos_agents.tasks.runner import TRIES
-from tests.clusters import cluster_of, living, lose
+from tests.clusters import SharedClusters, cluster_of, living, lose
 from tests.sweeps.worlds import GAME, RETAIL, Slow, plan
 from tests.test_runs import ROOT
 from tests.waiting import PATIENCE, eventually
@@ -51,16 +51,17 @@ ORDER = [
 
 
 @pytest.fixture(scope="class")
-def joined(two_nodes: Any) -> Iterator[None]:
-    with ray_cluster.cluster(two_nodes.address):
-        yield
+def joined(shared_clusters: SharedClusters) -> Iterator[Any]:
+    """This process is on the cluster of two nodes."""
+    with shared_clusters.two_nodes() as made, ray_cluster.cluster(made.address):
+        yield made
 
 
 class TestJoined:
     """On one cluster of two nodes, of which the last test loses one."""
 
     def test_ray_gives_the_rows_that_one_process_gives_and_no_more_at_a_time_than_asked(
-        self, joined: None, tmp_path: Path
+        self, joined: Any, tmp_path: Path
     ) -> None:
         made = SweepPlan.of(GAME, ["sessions.window=400,500"], 2, SessionsTrial(4))
         most = [0]
@@ -76,7 +77,7 @@ class TestJoined:
         assert most[0] == 1
 
     def test_a_trial_that_ends_its_process_is_given_up_and_the_others_go_on(
-        self, joined: None, tmp_path: Path
+        self, joined: Any, tmp_path: Path
     ) -> None:
         result = sweep(plan(["firms=1"], 2, Slow(seconds=0.0, kills_at=(1,))), tmp_path)
         assert [(t.cell, t.seed) for t, _ in result.failed] == [(0, 1)]
@@ -85,7 +86,7 @@ class TestJoined:
         assert result.table["trials"].to_list() == [1]
 
     def test_a_trial_larger_than_any_node_is_told_before_anything_waits(
-        self, joined: None, tmp_path: Path
+        self, joined: Any, tmp_path: Path
     ) -> None:
         for more, message in (({"cpus": 3.0}, "3 CPU"), ({"gpus": 1.0}, "1 CPU and 1 GPU")):
             made = SweepPlan.of(RETAIL, ["firms=1,2"], 1, PlayTrial(), **more)
@@ -96,7 +97,7 @@ class TestJoined:
 
     @pytest.mark.train
     def test_a_training_with_more_workers_than_the_cluster_has_cores_for_is_refused(
-        self, joined: None, tmp_path: Path
+        self, joined: Any, tmp_path: Path
     ) -> None:
         wide = SweepPlan.of(
             GAME, ["train.lr=0.1,0.2"], 1, TrainingTrial.parsed("workers=9 agents=[firm_1]")
@@ -105,7 +106,7 @@ class TestJoined:
             sweep(wide, tmp_path / "wide")
 
     def test_a_sweep_that_cannot_keep_its_results_ends_in_one_line(
-        self, joined: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, joined: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from mos_agents.tasks import folder
 
@@ -123,7 +124,7 @@ class TestJoined:
         assert len(list((tmp_path / "trials").glob("c*"))) == 2
 
     def test_a_scenario_with_a_catalogue_beside_it_is_swept_from_anywhere(
-        self, joined: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, joined: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "goods.csv").write_text(
             "product,seller,cost,reference_price,quality,stock\ntea,shop,1,3,0,\ntea,firm,1,3,0,\n"
@@ -138,7 +139,7 @@ class TestJoined:
         assert not result.failed and not result.missing
 
     def test_trials_run_on_both_nodes_and_the_loss_of_one_loses_no_trial_and_moves_no_bit(
-        self, two_nodes: Any, joined: None, tmp_path: Path
+        self, joined: Any, tmp_path: Path
     ) -> None:
         grid = ["firms=1,2,3"]
         made, gone = plan(grid, 8, Slow(seconds=1.0)), []
@@ -147,7 +148,7 @@ class TestJoined:
             kept = (tmp_path / "far" / "trials").glob("c*")
             if not gone and len({read_sealed(path)["value"]["node"] for path in kept}) == 2:
                 gone.append(progress.done)
-                lose(*two_nodes.worker_nodes)
+                lose(*joined.worker_nodes)
 
         result = sweep(made, tmp_path / "far", progress=TaskProgress(show=show))
         assert gone and gone[0] < 22  # some were under way there, and some yet to come
