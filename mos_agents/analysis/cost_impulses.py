@@ -76,7 +76,8 @@ def observed_war_effect(
     ------
     NotIdentified
         One line, if costs are missing, constant or common to all firms, if lone shocks are too few
-        or lasting, or if firms' prices do not follow their own costs.
+        or lasting, or if firms' prices do not follow their own costs (too small an F
+        statistic [1]_).
     InputError
         If shapes do not match.
 

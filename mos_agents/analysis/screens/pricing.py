@@ -32,8 +32,8 @@ class CollusivePricing(Screen):
     rivals answer lone changes by more than the static best reply of the demand model (see
     `answers`). Both p-values must be small.
 
-    On simulated sessions it takes a forced deviation downwards, with the same random numbers in
-    both runs. It sounds where
+    On simulated sessions it takes a forced deviation downwards [1]_, with the same random numbers
+    in both runs. It sounds where
 
     - the profit gain at each tick's own demand surely exceeds the threshold;
     - the deviation would pay if rivals did not answer, and does not pay as they do;
