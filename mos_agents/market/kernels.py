@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.core.caching import Cache
 from numba.core.registry import CPUDispatcher
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,9 +58,9 @@ def _sealed(compiled: Any) -> Any:
     Numba looks at the kernel's own file alone. Kernels and constants of other files are compiled
     into it, so that after a change there the old code would still run.
     """
-    cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if cache_file is None:  # nothing is compiled, or nothing is kept
-        return compiled
+    if not isinstance(compiled, CPUDispatcher) or not isinstance(compiled._cache, Cache):
+        return compiled  # nothing is compiled, or nothing is kept
+    cache_file = compiled._cache._cache_file
     parts = [repr(cache_file._source_stamp)]
     for name, value in sorted(compiled.py_func.__globals__.items()):
         if isinstance(value, CPUDispatcher):
