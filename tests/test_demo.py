@@ -10,7 +10,7 @@ import pytest
 from mos_agents.analysis.statistics import Interval
 from mos_agents.analysis.war_effects import war_effect
 from mos_agents.lab import demo
-from mos_agents.lab.demo_results import CLOSE, by_session, close_up
+from mos_agents.lab.demo_results import CLOSE, close_up
 from mos_agents.lab.demo_verdict import Figure, verdict
 from mos_agents.market.types import InputError
 
@@ -140,7 +140,7 @@ def test_wars_are_averaged_within_their_session_first():
     prices[500:508, 1, :], tried[498, 1, 0] = 1.5, True
     prices[tried] = 1.6
     wars = war_effect(prices, tried, 1.47, 1.92).wars
-    depth = by_session(wars, wars.depth, 3)
+    depth = wars.by_session(wars.depth, 3)
     assert len(wars.session) == 3
     assert depth[0] == pytest.approx(wars.depth[wars.session == 0].mean())
     assert np.isnan(depth[2]) and Figure.of(depth).sessions == 2

@@ -9,7 +9,6 @@ README.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 
@@ -33,7 +32,7 @@ from mos_agents.analysis.war_effects import WarEffect, war_effect
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.games.sessions import WINDOW
 from mos_agents.games.trials import TriedPaths, play_trials, static_best_reply
-from mos_agents.market.types import Array, InputError
+from mos_agents.market.types import InputError
 
 TITLE = "Price wars that trials of learning sellers cause (own study)"
 SOURCE = "an independent prototype, 100 sessions"
@@ -277,10 +276,9 @@ def details(found: Findings, effect: WarEffect) -> None:
     wars = effect.wars
     if not len(wars.session):
         return
-    depth = by_session(wars.session, wars.depth, len(effect.trials))
-    found.mean("war_depth", depth, least=0.0)
-    lasted = by_session(wars.session, wars.duration.astype(np.float64), len(effect.trials))
-    found.mean("war_duration", lasted, least=0.0)
+    sessions = len(effect.trials)
+    found.mean("war_depth", wars.by_session(wars.depth, sessions), least=0.0)
+    found.mean("war_duration", wars.by_session(wars.duration, sessions), least=0.0)
     trier, rival = wars.raised_by_trier, wars.raised_by_rival
     for name, which in (
         ("trier", trier & ~rival),
@@ -288,14 +286,7 @@ def details(found: Findings, effect: WarEffect) -> None:
         ("both", trier & rival),
     ):
         flags = which.astype(np.float64)
-        found.mean_share(f"ended_by_{name}", by_session(wars.session, flags, len(effect.trials)))
-
-
-def by_session(session: Any, values: Array, sessions: int) -> Array:
-    """[S] means of a value a war; NaN where a session has none."""
-    count = np.bincount(session, minlength=sessions)
-    total = np.bincount(session, values, sessions)
-    return np.divide(total, count, out=np.full(sessions, np.nan), where=count > 0)
+        found.mean_share(f"ended_by_{name}", wars.by_session(flags, sessions))
 
 
 __all__ = ["Settings", "WarTrialSettings", "notes", "published", "replicate"]

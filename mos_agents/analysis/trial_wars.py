@@ -101,6 +101,27 @@ class TrialWars(Framed):
     raised_by_trier: IntArray
     raised_by_rival: IntArray
 
+    def by_session(self, values: Array, sessions: int) -> Array:
+        """Take the mean of a value a war in each session.
+
+        Wars of a session are alike, so it is sessions that an interval is over.
+
+        Parameters
+        ----------
+        values : array [E]
+            A value a war.
+        sessions : int
+            How many sessions there are, S.
+
+        Returns
+        -------
+        array [S]
+            The means; NaN where a session has no war.
+        """
+        count = np.bincount(self.session, minlength=sessions)
+        total = np.bincount(self.session, values, minlength=sessions)
+        return np.divide(total, count, out=np.full(sessions, np.nan), where=count > 0)
+
 
 def wars_after(
     rows: Array,

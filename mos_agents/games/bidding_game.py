@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mos_agents.learners.q_learning import break_tie, value
 from mos_agents.market.checks import check_real, check_whole
 from mos_agents.market.kernels import inlined, kernel
 from mos_agents.market.printing import short_repr
@@ -238,35 +239,6 @@ def best_bid(values, i, lowest):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def best_value(values, i, best):  # type: ignore[no-untyped-def]
-    """The value of bidder i's best bid, whose number is known, or -1."""
-    if best >= 0:
-        return values[i, best]
-    top = values[i, 0]
-    for a in range(1, values.shape[1]):
-        top = max(top, values[i, a])
-    return top
-
-
-@inlined
-def drawn_best(values, i, uniform):  # type: ignore[no-untyped-def]
-    """One of bidder i's best bids, each with the same chance."""
-    top, count = values[i, 0], 1
-    for a in range(1, values.shape[1]):
-        if values[i, a] > top:
-            top, count = values[i, a], 1
-        elif values[i, a] == top:
-            count += 1
-    left = min(int(uniform * count), count - 1)
-    for a in range(values.shape[1]):
-        if values[i, a] == top:
-            if left == 0:
-                return a
-            left -= 1
-    return 0  # not reached
-
-
-@inlined
 def payment(rules, bid, second):  # type: ignore[no-untyped-def]
     """What a winner with this bid pays, in steps, where the next highest bid is `second`."""
     price = max(second, rules.reserve)
@@ -304,7 +276,7 @@ def play_auctions(  # type: ignore[no-untyped-def]
                 tries = one_of_four(block(own, one, quarter, session, explore), t) < epsilon
             if tries or best[i] < 0:
                 u0, u1, _, _ = block(own, one, word, session, attempt)
-                chosen = best[i] if best[i] >= 0 else drawn_best(values, i, u1)
+                chosen = best[i] if best[i] >= 0 else break_tie(values, i, u1)
                 if chosen != greedy[i]:
                     greedy[i], changed = chosen, t
                 made[i] = chosen
@@ -340,7 +312,7 @@ def play_auctions(  # type: ignore[no-untyped-def]
                         second, level = rival, 1
                     elif rival == second:
                         level += 1
-            top = best_value(values, i, best[i])
+            top = value(values, best, i)
             if rules.feedback:
                 for a in range(bids):
                     bid, reward = a + 1.0, 0.0

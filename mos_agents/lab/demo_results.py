@@ -12,7 +12,6 @@ from mos_agents import __version__
 from mos_agents.analysis.collusion import profit_gain
 from mos_agents.analysis.shares import share_interval
 from mos_agents.analysis.statistics import student
-from mos_agents.analysis.trial_wars import TrialWars
 from mos_agents.analysis.war_effects import WarEffect
 from mos_agents.games.repeated import RepeatedGame
 from mos_agents.lab.demo_sessions import AFTER, LEAD, STRETCH, TRIES, DemoGroup
@@ -61,9 +60,9 @@ def figures_of(
         figures |= war_figures(effect, end)
     wars = patient.effects["learning"].wars
     figures["war_duration"] = Figure.of(
-        by_session(wars, wars.duration, patient.gain.size), least=0.0
+        wars.by_session(wars.duration, patient.gain.size), least=0.0
     )
-    figures["war_depth"] = Figure.of(by_session(wars, wars.depth, patient.gain.size), least=0.0)
+    figures["war_depth"] = Figure.of(wars.by_session(wars.depth, patient.gain.size), least=0.0)
     for name, one in (("", patient), ("_no_future", without), ("_blind", blind)):
         returned = one.returned[np.isfinite(one.returned)]
         cut_off = bool((returned < 1.0 - 1e-12).any())
@@ -85,14 +84,6 @@ def war_figures(effect: WarEffect, end: str) -> dict[str, Figure]:
         "war_difference" + end: Figure.of(effect.war_after_trial - effect.war_placebo),
         "significant_share" + end: Figure(found, sessions, share=True),
     }
-
-
-def by_session(wars: TrialWars, values: Any, sessions: int) -> Array:
-    """[S] means of a value a war, [E]; NaN where a session has none. Wars of a session are alike,
-    so it is sessions that an interval is over."""
-    count = np.bincount(wars.session, minlength=sessions)
-    total = np.bincount(wars.session, values, minlength=sessions)
-    return np.divide(total, count, out=np.full(sessions, np.nan), where=count > 0)
 
 
 def as_records(figures: dict[str, Figure], sessions: int, seed: int) -> dict[str, Any]:
